@@ -1,0 +1,58 @@
+// Tokens and comma separated lists of HTTP header fields (RFC 9110 5.6).
+#pragma once
+
+#include <iterator>
+#include <string_view>
+
+namespace websocket::protocol {
+
+// Without the spaces and tabs at both ends (OWS, RFC 9110 5.6.3).
+std::string_view trim_white_space(std::string_view text) noexcept;
+
+// Whether the text is one token: not empty, only tchar (RFC 9110 5.6.2).
+bool is_token(std::string_view text) noexcept;
+
+// Compares without regard to the case of ASCII letters. All other bytes,
+// those above 127 included, have to be the same.
+bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
+// The elements of one header value, in order, without the white space around
+// them; empty elements are skipped (RFC 9110 5.6.1.2). An element is what
+// stands between two commas: it is not checked to be a token, and quoted
+// strings are not known. Borrows the value; range-for is the way to use it.
+class token_list {
+public:
+    class iterator {
+    public:
+        explicit iterator(std::string_view value) noexcept : rest_(value)
+        {
+            ++*this;
+        }
+
+        std::string_view operator*() const noexcept { return element_; }
+        iterator &operator++() noexcept;
+
+        bool operator==(std::default_sentinel_t) const noexcept
+        {
+            return element_.empty();
+        }
+
+    private:
+        std::string_view element_;
+        std::string_view rest_;
+    };
+
+    explicit token_list(std::string_view value) noexcept : value_(value) {}
+
+    iterator begin() const noexcept { return iterator(value_); }
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+private:
+    std::string_view value_;
+};
+
+// Whether an element of the list equals the token, ignoring case. Elements
+// are compared whole: "keep-upgrade" does not hold "upgrade".
+bool list_has_token(std::string_view list, std::string_view token) noexcept;
+
+} // namespace websocket::protocol

@@ -1,0 +1,481 @@
+// The opening handshake: each rule with a request that keeps it and one that
+// breaks it.
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "protocol/handshake.hpp"
+#include "protocol/tokens.hpp"
+
+using namespace websocket::protocol;
+using enum handshake_error;
+
+namespace {
+
+constexpr std::string_view sample_key = "dGhlIHNhbXBsZSBub25jZQ==";
+
+// A correct request that a test spoils or adds to.
+class request {
+public:
+    request &add(std::string name, std::string value) {
+        headers_.emplace_back(std::move(name), std::move(value));
+        return *this;
+    }
+
+    request &remove(std::string_view name) {
+        std::erase_if(headers_, [&](const auto &header) {
+            return equals_ignoring_case(header.first, name);
+        });
+        return *this;
+    }
+
+    request &set(std::string name, std::string value) {
+        remove(name);
+        return add(std::move(name), std::move(value));
+    }
+
+    // The object borrows from this request.
+    opening_handshake read() const & {
+        opening_handshake handshake;
+        for (const auto &[name, value] : headers_) {
+            handshake.add_header(name, value);
+        }
+        return handshake;
+    }
+
+    handshake_error check(std::string_view method = "GET",
+                          unsigned http_version = 1001) const {
+        return read().check(method, http_version);
+    }
+
+private:
+    std::vector<std::pair<std::string, std::string>> headers_{
+        {"Host", "server.example.com"},
+        {"Upgrade", "websocket"},
+        {"Connection", "Upgrade"},
+        {"Sec-WebSocket-Key", std::string(sample_key)},
+        {"Sec-WebSocket-Version", "13"},
+    };
+};
+
+handshake_error check_with(std::string name, std::string value) {
+    return request().set(std::move(name), std::move(value)).check();
+}
+
+handshake_error check_key(std::string key) {
+    return check_with("Sec-WebSocket-Key", std::move(key));
+}
+
+handshake_error check_offer(std::string offer) {
+    return check_with("Sec-WebSocket-Protocol", std::move(offer));
+}
+
+std::string names(int first, int last) {
+    std::string list;
+    for (int i = first; i <= last; ++i) {
+        list += "name" + std::to_string(i) + ",";
+    }
+    return list;
+}
+
+std::string select(const request &from,
+                   std::vector<std::string_view> preferred) {
+    return std::string(from.read().select_subprotocol(preferred));
+}
+
+std::string accept(std::string_view key) {
+    std::array<char, 28> answer;
+    return accept_key(key, answer)
+             ? std::string(answer.data(), answer.size())
+             : "";
+}
+
+} // namespace
+
+TEST(handshake, accepts_the_request_of_the_rfc) {
+    request sample;
+    sample.add("Origin", "http://example.com")
+        .add("Sec-WebSocket-Protocol", "chat, superchat");
+
+    EXPECT_EQ(sample.check(), none);
+    EXPECT_EQ(sample.read().key(), sample_key);
+}
+
+TEST(handshake, refuses_every_method_but_get) {
+    for (const char *method : {"POST", "HEAD", "get", "GETS", "GE", ""}) {
+        EXPECT_EQ(request().check(method), method_not_get) << method;
+    }
+}
+
+TEST(handshake, needs_http_1_1) {
+    EXPECT_EQ(request().check("GET", 9), http_version_too_old);
+    EXPECT_EQ(request().check("GET", 1000), http_version_too_old);
+    EXPECT_EQ(request().check("GET", 1001), none);
+    EXPECT_EQ(request().check("GET", 1002), none);
+}
+
+TEST(handshake, compares_header_names_ignoring_case) {
+    request upper;
+    for (const char *name : {"Upgrade", "Connection", "Sec-WebSocket-Key",
+                             "Sec-WebSocket-Version"}) {
+        upper.remove(name);
+    }
+    upper.add("UPGRADE", "websocket")
+        .add("connection", "upgrade")
+        .add("sec-websocket-key", std::string(sample_key))
+        .add("SEC-WEBSOCKET-VERSION", "13");
+    EXPECT_EQ(upper.check(), none);
+}
+
+TEST(handshake, ignores_other_headers) {
+    request other;
+    other.add("Sec-WebSocket-Keys", "x")
+        .add("Sec-WebSocket-Extensions", "permessage-deflate")
+        .add("Sec-WebSocket-Extensions", "\"")
+        .add("", "")
+        .add("X-Upgrade", "h2c");
+    EXPECT_EQ(other.check(), none);
+}
+
+TEST(upgrade, takes_the_token_in_any_case_and_place) {
+    for (const char *value :
+         {"websocket", "WebSocket", "WEBSOCKET", " websocket\t",
+          "h2c, websocket", "websocket,h2c", "foo/2,,websocket"}) {
+        EXPECT_EQ(check_with("Upgrade", value), none) << value;
+    }
+}
+
+TEST(upgrade, refuses_all_that_is_not_the_whole_token) {
+    for (const char *value :
+         {"", "h2c", "xwebsocket", "websockets", "websocket/13",
+          "websocket 13", "web socket", "\"websocket\"", "websocket;q=1"}) {
+        EXPECT_EQ(check_with("Upgrade", value), upgrade_missing) << value;
+    }
+    EXPECT_EQ(request().remove("Upgrade").check(), upgrade_missing);
+}
+
+TEST(upgrade, may_be_spread_over_several_fields) {
+    request repeated;
+    repeated.set("Upgrade", "h2c").add("Upgrade", "websocket");
+    EXPECT_EQ(repeated.check(), none);
+    repeated.add("Upgrade", "foo");
+    EXPECT_EQ(repeated.check(), none);
+}
+
+TEST(connection, takes_the_token_in_any_case_and_place) {
+    for (const char *value :
+         {"upgrade", "Upgrade", "keep-alive, Upgrade", "UPGRADE,close",
+          "\tkeep-alive\t,\tupgrade "}) {
+        EXPECT_EQ(check_with("Connection", value), none) << value;
+    }
+}
+
+TEST(connection, refuses_all_that_is_not_the_whole_token) {
+    for (const char *value : {"", "keep-alive", "upgraded", "no-upgrade",
+                              "keep-alive upgrade"}) {
+        EXPECT_EQ(check_with("Connection", value), connection_missing)
+            << value;
+    }
+    EXPECT_EQ(request().remove("Connection").check(), connection_missing);
+}
+
+TEST(connection, may_be_spread_over_several_fields) {
+    request repeated;
+    repeated.set("Connection", "keep-alive").add("Connection", "Upgrade");
+    EXPECT_EQ(repeated.check(), none);
+    repeated.add("Connection", "x");
+    EXPECT_EQ(repeated.check(), none);
+}
+
+TEST(version, takes_13_and_nothing_else) {
+    EXPECT_EQ(check_with("Sec-WebSocket-Version", " 13\t"), none);
+
+    for (const char *value : {"", "8", "12", "14", "013", "13, 8", "8, 13",
+                              "13,", "+13", "13.0", "1 3", "0xd", "130"}) {
+        EXPECT_EQ(check_with("Sec-WebSocket-Version", value),
+                  version_unsupported)
+            << value;
+    }
+}
+
+TEST(version, must_stand_exactly_once) {
+    request absent;
+    absent.remove("Sec-WebSocket-Version");
+    EXPECT_EQ(absent.check(), version_missing);
+
+    for (const char *second : {"13", "8", ""}) {
+        request repeated;
+        repeated.add("Sec-WebSocket-Version", second);
+        EXPECT_EQ(repeated.check(), version_repeated) << second;
+    }
+}
+
+TEST(key, takes_canonical_base64_of_16_bytes) {
+    for (const char *key :
+         {"dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAA==",
+          "/////////////////////w==", "+++++++++++++++++++++A==",
+          "abcdefghijklmnopqrstug==", "vwxyz0123456789+/ABCDQ==",
+          "EFGHIJKLMNOPQRSTUVWXYw=="}) {
+        EXPECT_EQ(check_key(key), none) << key;
+    }
+    EXPECT_EQ(check_key(" \tdGhlIHNhbXBsZSBub25jZQ== "), none);
+}
+
+TEST(key, must_not_carry_bits_in_its_padding) {
+    const std::string_view digits =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (std::size_t value = 0; value < digits.size(); ++value) {
+        std::string key(sample_key);
+        key[21] = digits[value];
+        EXPECT_EQ(check_key(key), value % 16 == 0 ? none : key_invalid)
+            << key;
+    }
+}
+
+TEST(key, refuses_other_lengths) {
+    for (const char *key :
+         {"", "=", "==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=",
+          "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZGE=",
+          "dGhlIHNhbXBsZSBub25jZGFh", "dGhlIHNhbXBsZSBub25j",
+          "dGhlIHNhbXBsZSBub25jZGFhYQ==", "dGhlIHNhbXBsZSBub2====",
+          "AAAAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAA==="}) {
+        EXPECT_EQ(check_key(key), key_invalid) << key;
+    }
+}
+
+TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place) {
+    for (std::size_t place = 0; place < sample_key.size(); ++place) {
+        for (const char byte : {' ', '\t', '-', '_', '=', ',', '.', '@', '[',
+                                '`', '{', ':', '\0', '\x80', '\xFF'}) {
+            std::string key(sample_key);
+            if (key[place] == byte) {
+                continue;
+            }
+            key[place] = byte;
+            // White space at an end is trimmed, and then the key is short.
+            EXPECT_EQ(check_key(key), key_invalid)
+                << place << ' ' << static_cast<int>(byte);
+        }
+    }
+}
+
+TEST(key, must_stand_exactly_once) {
+    request absent;
+    absent.remove("Sec-WebSocket-Key");
+    EXPECT_EQ(absent.check(), key_missing);
+
+    for (const char *second : {"dGhlIHNhbXBsZSBub25jZQ==", "x", ""}) {
+        request repeated;
+        repeated.add("sec-websocket-key", second);
+        EXPECT_EQ(repeated.check(), key_repeated) << second;
+        EXPECT_EQ(repeated.read().key(), sample_key);
+    }
+}
+
+TEST(handshake, reports_the_first_broken_rule) {
+    // Everything is wrong; then one rule after the other is kept.
+    request wrong;
+    wrong.set("Upgrade", "x").set("Connection", "x");
+    wrong.set("Sec-WebSocket-Version", "8").set("Sec-WebSocket-Key", "x");
+    wrong.add("Sec-WebSocket-Protocol", "a b");
+
+    EXPECT_EQ(wrong.check("PUT", 1000), method_not_get);
+    EXPECT_EQ(wrong.check("GET", 1000), http_version_too_old);
+    EXPECT_EQ(wrong.check(), upgrade_missing);
+    wrong.set("Upgrade", "websocket");
+    EXPECT_EQ(wrong.check(), connection_missing);
+    wrong.set("Connection", "upgrade");
+    EXPECT_EQ(wrong.check(), version_unsupported);
+    wrong.set("Sec-WebSocket-Version", "13");
+    EXPECT_EQ(wrong.check(), key_invalid);
+    wrong.set("Sec-WebSocket-Key", std::string(sample_key));
+    EXPECT_EQ(wrong.check(), subprotocol_invalid);
+    wrong.set("Sec-WebSocket-Protocol", "a, b");
+    EXPECT_EQ(wrong.check(), none);
+}
+
+TEST(subprotocols, are_tokens_that_all_differ) {
+    for (const char *offer : {"chat", "a, b", "a,,b,", "chat, Chat",
+                              "v10.stomp", "room.v1.json", "!#$%&'*+-.^_`|~"}) {
+        EXPECT_EQ(check_offer(offer), none) << offer;
+    }
+    for (const char *offer :
+         {"a b", "a, a", "a,b,a", "a;b", "\"a\"", "a=b", "a/b", "\xC3\xA4",
+          "a, b\x7F", "a@b", "{a}"}) {
+        EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
+    }
+}
+
+TEST(subprotocols, must_not_be_an_empty_list) {
+    for (const char *offer : {"", " ", ",", " , ,"}) {
+        EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
+    }
+}
+
+TEST(subprotocols, of_several_fields_are_one_list) {
+    request repeated;
+    repeated.add("Sec-WebSocket-Protocol", "a, b");
+    repeated.add("Sec-WebSocket-Protocol", "");
+    repeated.add("sec-websocket-protocol", "c");
+    EXPECT_EQ(repeated.check(), none);
+    EXPECT_TRUE(repeated.read().offers_subprotocol("a"));
+    EXPECT_TRUE(repeated.read().offers_subprotocol("c"));
+
+    repeated.add("Sec-WebSocket-Protocol", "b");
+    EXPECT_EQ(repeated.check(), subprotocol_invalid);
+}
+
+TEST(subprotocols, are_limited_to_8_fields) {
+    request many;
+    for (int i = 1; i <= 8; ++i) {
+        many.add("Sec-WebSocket-Protocol", names(i, i));
+    }
+    EXPECT_EQ(many.check(), none);
+    EXPECT_TRUE(many.read().offers_subprotocol("name8"));
+
+    many.add("Sec-WebSocket-Protocol", names(9, 9));
+    EXPECT_EQ(many.check(), subprotocol_invalid);
+    for (int i = 0; i < 5000; ++i) {
+        many.add("Sec-WebSocket-Protocol", "x");
+    }
+    EXPECT_EQ(many.check(), subprotocol_invalid);
+}
+
+TEST(subprotocols, are_limited_to_64_names) {
+    EXPECT_EQ(check_offer(names(1, 64)), none);
+    EXPECT_EQ(check_offer(names(1, 65)), subprotocol_invalid);
+    EXPECT_EQ(check_offer(names(1, 64) + ",,,"), none);
+    EXPECT_EQ(check_offer(names(1, 10000)), subprotocol_invalid);
+
+    request split;
+    split.add("Sec-WebSocket-Protocol", names(1, 32));
+    split.add("Sec-WebSocket-Protocol", names(33, 64));
+    EXPECT_EQ(split.check(), none);
+    split.add("Sec-WebSocket-Protocol", names(65, 65));
+    EXPECT_EQ(split.check(), subprotocol_invalid);
+}
+
+TEST(select_subprotocol, follows_the_order_of_the_server) {
+    request client;
+    client.add("Sec-WebSocket-Protocol", "c, b");
+    client.add("Sec-WebSocket-Protocol", "a");
+
+    EXPECT_EQ(select(client, {"a", "b", "c"}), "a");
+    EXPECT_EQ(select(client, {"b", "a", "c"}), "b");
+    EXPECT_EQ(select(client, {"x", "c", "b"}), "c");
+}
+
+TEST(select_subprotocol, answers_nothing_that_was_not_offered) {
+    request client;
+    EXPECT_EQ(select(client, {"a"}), "");
+
+    client.add("Sec-WebSocket-Protocol", "chat, superchat");
+    EXPECT_EQ(select(client, {}), "");
+    EXPECT_EQ(select(client, {"Chat", "super", "chats", ""}), "");
+}
+
+TEST(select_subprotocol, returns_the_view_of_the_server) {
+    static constexpr std::array<std::string_view, 2> preferred{"a", "b"};
+    std::string_view selected;
+    {
+        request client;
+        client.add("Sec-WebSocket-Protocol", "b");
+        selected = client.read().select_subprotocol(preferred);
+    }
+    EXPECT_EQ(selected.data(), preferred[1].data());
+}
+
+TEST(offers_subprotocol, compares_whole_names_with_case) {
+    request client;
+    client.add("Sec-WebSocket-Protocol", "room.v1.json, chat");
+    const opening_handshake handshake = client.read();
+
+    EXPECT_TRUE(handshake.offers_subprotocol("room.v1.json"));
+    EXPECT_TRUE(handshake.offers_subprotocol("chat"));
+    EXPECT_FALSE(handshake.offers_subprotocol("CHAT"));
+    EXPECT_FALSE(handshake.offers_subprotocol("room"));
+    EXPECT_FALSE(handshake.offers_subprotocol(""));
+}
+
+TEST(origin_header, is_told_apart_from_an_absent_one) {
+    EXPECT_FALSE(request().read().has_origin());
+    EXPECT_EQ(request().read().origin(), "");
+
+    request empty;
+    empty.add("Origin", "");
+    EXPECT_TRUE(empty.read().has_origin());
+    EXPECT_FALSE(empty.read().origin_repeated());
+
+    request one;
+    one.add("ORIGIN", " https://a.example ");
+    EXPECT_TRUE(one.read().has_origin());
+    EXPECT_EQ(one.read().origin(), "https://a.example");
+    EXPECT_FALSE(one.read().origin_repeated());
+    EXPECT_EQ(one.check(), none);
+}
+
+TEST(origin_header, repeated_keeps_the_first_and_says_so) {
+    request two;
+    two.add("Origin", "https://a.example").add("Origin", "https://b.example");
+    EXPECT_TRUE(two.read().origin_repeated());
+    EXPECT_EQ(two.read().origin(), "https://a.example");
+
+    request empty_first;
+    empty_first.add("Origin", "").add("Origin", "https://b.example");
+    EXPECT_TRUE(empty_first.read().origin_repeated());
+    EXPECT_EQ(empty_first.read().origin(), "");
+}
+
+TEST(handshake_error, maps_to_a_status_a_phrase_and_the_version) {
+    const std::map<handshake_error, unsigned> statuses{
+        {none, 101},
+        {method_not_get, 405},
+        {http_version_too_old, 426},
+        {upgrade_missing, 426},
+        {connection_missing, 426},
+        {version_missing, 426},
+        {version_unsupported, 426},
+        {version_repeated, 400},
+        {key_missing, 400},
+        {key_repeated, 400},
+        {key_invalid, 400},
+        {subprotocol_invalid, 400},
+    };
+    std::map<std::string_view, handshake_error> phrases;
+
+    for (const auto &[error, status] : statuses) {
+        EXPECT_EQ(http_status(error), status) << describe(error);
+        EXPECT_EQ(asks_for_version(error), error == version_missing
+                                               || error == version_unsupported);
+        EXPECT_TRUE(phrases.emplace(describe(error), error).second);
+        EXPECT_GT(describe(error).size(), 10u);
+    }
+    EXPECT_EQ(describe(key_invalid),
+              "Sec-WebSocket-Key is not base64 of 16 bytes");
+}
+
+TEST(handshake, keeps_a_small_state) {
+    EXPECT_LE(sizeof(opening_handshake), 208u);
+}
+
+TEST(accept_key, answers_as_the_rfc_does) {
+    EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ=="),
+              "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    EXPECT_EQ(accept("AAAAAAAAAAAAAAAAAAAAAA=="),
+              "ICX+Yqv66kxgM0FcWaLWlFLwTAI=");
+    EXPECT_EQ(accept("/////////////////////w=="),
+              "XXpj4jYzLM2yUE0C7TIgMwTQh2g=");
+}
+
+TEST(accept_key, refuses_a_key_of_another_length) {
+    EXPECT_EQ(accept(""), "");
+    EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ="), "");
+    EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ==="), "");
+    EXPECT_EQ(accept(std::string(10000, 'A')), "");
+}

@@ -1,0 +1,306 @@
+// Patterns of origins, and the rule "same".
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "protocol/origin.hpp"
+
+using namespace websocket::protocol;
+
+namespace {
+
+// Whether the pattern matches; a text that is no pattern fails the test.
+bool match(std::string_view pattern, std::string_view origin) {
+    const auto parsed = origin_pattern::parse(pattern);
+    EXPECT_TRUE(parsed) << pattern;
+    return parsed && parsed->matches(origin);
+}
+
+std::string why_not(std::string_view pattern) {
+    std::string_view reason;
+    const auto parsed = origin_pattern::parse(pattern, &reason);
+    EXPECT_EQ(parsed.has_value(), reason.empty()) << pattern;
+    return std::string(reason);
+}
+
+// What no browser sends as the origin of https://a.example or its like.
+constexpr std::string_view malformed_origins[] = {
+    "",
+    "null",
+    "a.example",
+    "//a.example",
+    "https:a.example",
+    "https:/a.example",
+    "https//a.example",
+    "https://",
+    "://a.example",
+    "https://a.example/",
+    "https://a.example/path",
+    "https://a.example?q",
+    "https://a.example#f",
+    "https://a.example\\",
+    "https://user@a.example",
+    "https://user:password@a.example",
+    "https://@a.example",
+    "https://a.example:",
+    "https://a.example:0",
+    "https://a.example:0443",
+    "https://a.example:+443",
+    "https://a.example:443x",
+    "https://a.example: 443",
+    "https://a.example:443:443",
+    "https://a.example:65979", // 443 in sixteen bits
+    "https://a.example:4294967739",
+    "https://a.example:18446744073709552059",
+    " https://a.example",
+    "https://a.example ",
+    "https:// a.example",
+    "https://a.example https://a.example",
+    "https://a.example, https://a.example",
+    "https://a..example",
+    "https://.a.example",
+    "https://a.example..",
+    "https://*.example",
+    "https://%61.example",
+    "https://\xC3\xA4.example",
+    "https://a.example\x80",
+    std::string_view("https://a.example\0", 18),
+    "https://[a.example]",
+    "https://https://a.example",
+    "ws://a.example",
+    "wss://a.example",
+    "file://a.example",
+    "httpss://a.example",
+    "chrome-extension://a.example",
+};
+
+} // namespace
+
+TEST(origin_pattern, matches_its_own_origin) {
+    EXPECT_TRUE(match("https://a.example", "https://a.example"));
+    EXPECT_TRUE(match("http://a.example", "http://a.example"));
+    EXPECT_TRUE(match("http://localhost:8080", "http://localhost:8080"));
+    EXPECT_TRUE(match("http://127.0.0.1:3000", "http://127.0.0.1:3000"));
+    EXPECT_TRUE(match("https://a_b.example", "https://a_b.example"));
+    EXPECT_TRUE(match("https://xn--4ca.example", "https://xn--4ca.example"));
+}
+
+TEST(origin_pattern, ignores_the_case_of_scheme_and_host) {
+    EXPECT_TRUE(match("https://a.example", "HTTPS://A.Example"));
+    EXPECT_TRUE(match("HTTPS://A.EXAMPLE", "https://a.example"));
+    EXPECT_TRUE(match("*.EXAMPLE.com", "https://a.example.COM"));
+    EXPECT_TRUE(match("http://[::FF]", "http://[::ff]"));
+}
+
+TEST(origin_pattern, tells_schemes_apart) {
+    EXPECT_FALSE(match("https://a.example", "http://a.example"));
+    EXPECT_FALSE(match("http://a.example", "https://a.example"));
+    EXPECT_FALSE(match("https://a.example", "http://a.example:443"));
+    EXPECT_FALSE(match("http://a.example", "https://a.example:80"));
+}
+
+TEST(origin_pattern, takes_the_default_port_for_none) {
+    EXPECT_TRUE(match("https://a.example", "https://a.example:443"));
+    EXPECT_TRUE(match("https://a.example:443", "https://a.example"));
+    EXPECT_TRUE(match("http://a.example", "http://a.example:80"));
+    EXPECT_TRUE(match("http://a.example:80", "http://a.example"));
+    EXPECT_TRUE(match("http://a.example:65535", "http://a.example:65535"));
+}
+
+TEST(origin_pattern, tells_ports_apart) {
+    EXPECT_FALSE(match("https://a.example", "https://a.example:8443"));
+    EXPECT_FALSE(match("https://a.example:8443", "https://a.example"));
+    EXPECT_FALSE(match("https://a.example:8443", "https://a.example:844"));
+    EXPECT_FALSE(match("https://a.example", "https://a.example:80"));
+}
+
+TEST(origin_pattern, tells_hosts_apart) {
+    for (const char *origin :
+         {"https://b.example", "https://a.example.com", "https://a.exampl",
+          "https://aa.example", "https://b.a.example", "https://example",
+          "https://a.example.evil.com", "https://a-example"}) {
+        EXPECT_FALSE(match("https://a.example", origin)) << origin;
+    }
+}
+
+TEST(origin_pattern, takes_the_dot_of_the_root_for_another_host) {
+    EXPECT_FALSE(match("https://a.example", "https://a.example."));
+    EXPECT_FALSE(match("*.example", "https://a.example."));
+    EXPECT_TRUE(match("https://a.example.", "https://a.example."));
+    EXPECT_TRUE(match("*.example.", "https://a.example."));
+    EXPECT_FALSE(match("*.example.", "https://a.example"));
+}
+
+TEST(origin_pattern, matches_ipv6_addresses_as_text) {
+    EXPECT_TRUE(match("http://[::1]", "http://[::1]"));
+    EXPECT_TRUE(match("http://[::1]", "http://[::1]:80"));
+    EXPECT_TRUE(match("http://[::1]:8080", "http://[::1]:8080"));
+    EXPECT_FALSE(match("http://[::1]:8080", "http://[::1]"));
+    EXPECT_FALSE(match("http://[::1]", "http://[::2]"));
+    EXPECT_FALSE(match("http://[::1]", "http://[0:0:0:0:0:0:0:1]"));
+
+    for (const char *origin :
+         {"http://[::1", "http://::1", "http://::1]", "http://[::1]8080",
+          "http://[::1]:", "http://[::1]:0", "http://[::1].", "http://[]",
+          "http://[[::1]]", "http://[::1]]", "http://[::1%25lo]", "http://[",
+          "http://]", "http://[::g]", "http://[1:2]", "http://a[::1]"}) {
+        EXPECT_FALSE(match("http://[::1]", origin)) << origin;
+        EXPECT_NE(why_not(origin), "") << origin;
+        EXPECT_FALSE(is_same_origin(origin, origin + 7)) << origin;
+    }
+}
+
+TEST(subdomain_pattern, matches_names_below_the_host_at_any_depth) {
+    EXPECT_TRUE(match("*.example.com", "https://a.example.com"));
+    EXPECT_TRUE(match("*.example.com", "http://a.example.com"));
+    EXPECT_TRUE(match("*.example.com", "https://c.b.a.example.com"));
+    EXPECT_TRUE(match("*.example.com", "https://x.example.com:443"));
+    EXPECT_TRUE(match("*.localhost", "http://a.localhost"));
+}
+
+TEST(subdomain_pattern, matches_nothing_beside_or_above_the_host) {
+    for (const char *origin :
+         {"https://example.com", "https://evil-example.com",
+          "https://evilexample.com", "https://example.com.evil.com",
+          "https://a.example.com.evil.com", "https://.example.com",
+          "https://a..example.com", "https://com", "https://a.example.org",
+          "https://a.xexample.com", "https://evil.com/.example.com",
+          "https://evil.com?.example.com", "https://evil.com#.example.com",
+          "https://evil.com\\.example.com", "https://evil.com:80.example.com",
+          "https://evil.com@a.example.com", "https://*.example.com",
+          "https://evil.com .example.com", "https://[::1].example.com",
+          "ws://a.example.com", "null"}) {
+        EXPECT_FALSE(match("*.example.com", origin)) << origin;
+    }
+}
+
+TEST(subdomain_pattern, without_a_port_takes_the_default_one_of_the_scheme) {
+    EXPECT_TRUE(match("*.example.com", "http://a.example.com:80"));
+    EXPECT_FALSE(match("*.example.com", "http://a.example.com:443"));
+    EXPECT_FALSE(match("*.example.com", "https://a.example.com:80"));
+    EXPECT_FALSE(match("*.example.com", "https://a.example.com:8443"));
+}
+
+TEST(subdomain_pattern, with_a_port_takes_that_one_of_any_scheme) {
+    EXPECT_TRUE(match("*.example.com:8443", "https://a.example.com:8443"));
+    EXPECT_TRUE(match("*.example.com:8443", "http://a.example.com:8443"));
+    EXPECT_FALSE(match("*.example.com:8443", "https://a.example.com"));
+    EXPECT_TRUE(match("*.example.com:443", "https://a.example.com"));
+    EXPECT_FALSE(match("*.example.com:443", "http://a.example.com"));
+    EXPECT_TRUE(match("*.example.com:443", "http://a.example.com:443"));
+}
+
+TEST(origin_pattern, never_matches_a_malformed_origin) {
+    const auto exact = origin_pattern::parse("https://a.example");
+    const auto below = origin_pattern::parse("*.example");
+
+    for (const std::string_view origin : malformed_origins) {
+        EXPECT_FALSE(exact->matches(origin)) << origin;
+        EXPECT_FALSE(below->matches(origin)) << origin;
+    }
+}
+
+TEST(origin_pattern, is_refused_where_it_could_match_nothing) {
+    for (const std::string_view text : malformed_origins) {
+        EXPECT_NE(why_not(text), "") << text;
+    }
+    for (const char *text :
+         {"*", "*.", "*..", "*.*", "*.*.com", "a.*.com", "*a.com", "**.a.com",
+          "*.a.com/", "*.a.com:", "*.a.com:x", "*.a..com", "*.[::1]", "*.1",
+          "*.0.0.1", "*.127.0.0.1", "*.127.0.0.1.", "*.\xC3\xA4.de",
+          "https://*.a.com", "any", "same", "~a"}) {
+        EXPECT_NE(why_not(text), "") << text;
+    }
+}
+
+TEST(origin_pattern, gives_the_reason_of_its_refusal) {
+    EXPECT_EQ(why_not("a.example"),
+              "expected https://host[:port], http://host[:port] or "
+              "*.host[:port]");
+    EXPECT_EQ(why_not("https://*.a.example"), why_not("a.example"));
+    EXPECT_EQ(why_not("ws://a.example"), why_not("a.example"));
+    EXPECT_EQ(why_not("https://a b"),
+              "the host has to be a name or an IPv6 address in brackets");
+    EXPECT_EQ(why_not("https://\xC3\xA4.example"),
+              "a host with non-ASCII letters has to be written in its xn-- "
+              "form");
+    EXPECT_EQ(why_not("*.a.example:65536"),
+              "the port has to be a number from 1 to 65535");
+    EXPECT_EQ(why_not("https://a.example/"),
+              "nothing may follow the host and port, not even /");
+    EXPECT_EQ(why_not("*.127.0.0.1"),
+              "*. has to be followed by a name, not by an address");
+}
+
+TEST(origin_pattern, leaves_the_reason_alone_when_legal) {
+    std::string_view reason = "untouched";
+    EXPECT_TRUE(origin_pattern::parse("*.a.example:8443", &reason));
+    EXPECT_EQ(reason, "untouched");
+    EXPECT_TRUE(origin_pattern::parse("*.1a", &reason));
+    EXPECT_EQ(reason, "untouched");
+}
+
+TEST(same_origin, compares_the_host_ignoring_case) {
+    EXPECT_TRUE(is_same_origin("https://a.example", "a.example"));
+    EXPECT_TRUE(is_same_origin("https://a.example", "A.EXAMPLE"));
+    EXPECT_TRUE(is_same_origin("http://127.0.0.1", "127.0.0.1"));
+
+    for (const char *host : {"b.example", "example", "b.a.example",
+                             "a.example.com", "aa.example", "a.example."}) {
+        EXPECT_FALSE(is_same_origin("https://a.example", host)) << host;
+    }
+    EXPECT_TRUE(is_same_origin("https://a.example.", "a.example."));
+    EXPECT_FALSE(is_same_origin("https://a.example.", "a.example"));
+}
+
+TEST(same_origin, does_not_compare_the_scheme) {
+    EXPECT_TRUE(is_same_origin("http://a.example", "a.example"));
+    EXPECT_TRUE(is_same_origin("https://a.example", "a.example"));
+    EXPECT_TRUE(is_same_origin("http://a.example:8080", "a.example:8080"));
+    EXPECT_TRUE(is_same_origin("https://a.example:8080", "a.example:8080"));
+}
+
+TEST(same_origin, compares_the_ports_that_are_meant) {
+    EXPECT_TRUE(is_same_origin("https://a.example", "a.example:443"));
+    EXPECT_TRUE(is_same_origin("https://a.example:443", "a.example"));
+    EXPECT_TRUE(is_same_origin("http://a.example", "a.example:80"));
+    EXPECT_TRUE(is_same_origin("http://a.example:80", "a.example"));
+
+    EXPECT_FALSE(is_same_origin("http://a.example", "a.example:443"));
+    EXPECT_FALSE(is_same_origin("https://a.example", "a.example:80"));
+    EXPECT_FALSE(is_same_origin("https://a.example:8443", "a.example"));
+    EXPECT_FALSE(is_same_origin("https://a.example", "a.example:8443"));
+    EXPECT_FALSE(is_same_origin("http://a.example:80", "a.example:8080"));
+}
+
+TEST(same_origin, compares_ipv6_addresses) {
+    EXPECT_TRUE(is_same_origin("http://[::1]:8080", "[::1]:8080"));
+    EXPECT_TRUE(is_same_origin("http://[::1]", "[::1]:80"));
+    EXPECT_TRUE(is_same_origin("http://[FE80::1]", "[fe80::1]"));
+    EXPECT_FALSE(is_same_origin("http://[::1]:8080", "[::1]"));
+    EXPECT_FALSE(is_same_origin("http://[::1]", "[::2]"));
+    EXPECT_FALSE(is_same_origin("http://[::1]", "::1"));
+}
+
+TEST(same_origin, never_holds_for_a_malformed_origin) {
+    for (const std::string_view origin : malformed_origins) {
+        EXPECT_FALSE(is_same_origin(origin, "a.example")) << origin;
+        EXPECT_FALSE(is_same_origin(origin, origin)) << origin;
+        // Its text behind the scheme must not help either.
+        const auto slashes = origin.find("//");
+        if (origin.starts_with("https:") && slashes == 6) {
+            const auto host = origin.substr(8);
+            EXPECT_FALSE(is_same_origin(origin, host)) << origin;
+        }
+    }
+}
+
+TEST(same_origin, never_holds_for_a_malformed_host) {
+    for (const char *host :
+         {"", ":443", "a.example:", "a.example:0", "a.example:x", "a.example/",
+          "user@a.example", "https://a.example", " a.example", "a.example ",
+          "a.example,a.example", "a.example:66000"}) {
+        EXPECT_FALSE(is_same_origin("https://a.example", host)) << host;
+    }
+}
