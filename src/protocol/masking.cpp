@@ -1,0 +1,218 @@
+// Unmasking in words of 8, 16 or 32 bytes.
+#include "protocol/masking.hpp"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace websocket::protocol {
+namespace {
+
+template <typename word>
+word load(const std::byte *from) noexcept
+{
+    word value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+template <typename word>
+void store(std::byte *to, word value) noexcept
+{
+    std::memcpy(to, &value, sizeof value);
+}
+
+// The key as it lies in memory over a word that begins at `offset`.
+std::uint32_t key_at(masking_key key, std::size_t offset) noexcept
+{
+    const auto bits = static_cast<int>(offset % 4 * 8);
+    const auto word = std::bit_cast<std::uint32_t>(key);
+    if constexpr (std::endian::native == std::endian::little) {
+        return std::rotr(word, bits);
+    }
+    return std::rotl(word, bits);
+}
+
+std::uint64_t twice(std::uint32_t key) noexcept
+{
+    return std::uint64_t{key} << 32 | key;
+}
+
+template <typename word>
+void xor_word(std::byte *at, word mask) noexcept
+{
+    store(at, static_cast<word>(load<word>(at) ^ mask));
+}
+
+// Up to 32 bytes, as most chat messages are. Words do not overlap: who reads
+// the payload next would wait until overlapping stores have reached the cache.
+void unmask_short(std::byte *at, std::size_t size, masking_key key,
+                  std::size_t offset) noexcept
+{
+    const std::uint32_t mask = key_at(key, offset);
+    for (; size >= 8; size -= 8, at += 8) {
+        xor_word(at, twice(mask));
+    }
+    if (size >= 4) {
+        xor_word(at, mask);
+        size -= 4;
+        at += 4;
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        at[i] ^= key[(offset + i) % 4];
+    }
+}
+
+// The long paths read the words at the payload's ends before they write
+// anything, and write them after everything else. Such a word may overlap the
+// ones beside it, because a byte that is written twice gets the same value
+// twice. So nothing is left over at the ends, and SSE2 and AVX2 find aligned
+// words between them.
+
+// At least 8 bytes.
+void unmask_portable(std::byte *at, std::size_t size, masking_key key,
+                     std::size_t offset) noexcept
+{
+    const std::uint64_t mask = twice(key_at(key, offset));
+    std::byte *end = at + size;
+    const std::uint64_t last =
+        load<std::uint64_t>(end - 8) ^ twice(key_at(key, offset + size));
+
+    for (; end - at >= 32; at += 32) {
+        for (std::size_t i = 0; i < 32; i += 8) {
+            store(at + i, load<std::uint64_t>(at + i) ^ mask);
+        }
+    }
+    for (; end - at >= 8; at += 8) {
+        store(at, load<std::uint64_t>(at) ^ mask);
+    }
+    store(end - 8, last);
+}
+
+#if defined(__x86_64__)
+
+// The first address behind `at` that is a multiple of `alignment`.
+std::byte *next_aligned(std::byte *at, std::size_t alignment) noexcept
+{
+    return at + (alignment - reinterpret_cast<std::uintptr_t>(at) % alignment);
+}
+
+__m128i mask_128(masking_key key, std::size_t offset) noexcept
+{
+    return _mm_set1_epi32(static_cast<int>(key_at(key, offset)));
+}
+
+void xor_128(std::byte *at, __m128i mask) noexcept
+{
+    auto *word = reinterpret_cast<__m128i *>(at);
+    _mm_store_si128(word, _mm_xor_si128(_mm_load_si128(word), mask));
+}
+
+// At least 16 bytes.
+void unmask_sse2(std::byte *at, std::size_t size, masking_key key,
+                 std::size_t offset) noexcept
+{
+    auto *first = reinterpret_cast<__m128i *>(at);
+    auto *last = reinterpret_cast<__m128i *>(at + size - 16);
+    const __m128i front =
+        _mm_xor_si128(_mm_loadu_si128(first), mask_128(key, offset));
+    const __m128i back =
+        _mm_xor_si128(_mm_loadu_si128(last), mask_128(key, offset + size));
+
+    std::byte *end = at + size;
+    std::byte *middle = next_aligned(at, 16);
+    const __m128i mask =
+        mask_128(key, offset + static_cast<std::size_t>(middle - at));
+    for (; end - middle >= 64; middle += 64) {
+        xor_128(middle, mask);
+        xor_128(middle + 16, mask);
+        xor_128(middle + 32, mask);
+        xor_128(middle + 48, mask);
+    }
+    for (; end - middle >= 16; middle += 16) {
+        xor_128(middle, mask);
+    }
+    _mm_storeu_si128(first, front);
+    _mm_storeu_si128(last, back);
+}
+
+// Functions for AVX2 say so one by one. A flag for the whole file would also
+// compile the standard library's inline functions for AVX2, and the linker
+// could then pick those copies for the rest of the program.
+[[gnu::target("avx2")]] __m256i mask_256(masking_key key,
+                                         std::size_t offset) noexcept
+{
+    return _mm256_set1_epi32(static_cast<int>(key_at(key, offset)));
+}
+
+[[gnu::target("avx2")]] void xor_256(std::byte *at, __m256i mask) noexcept
+{
+    auto *word = reinterpret_cast<__m256i *>(at);
+    _mm256_store_si256(word, _mm256_xor_si256(_mm256_load_si256(word), mask));
+}
+
+// At least 32 bytes.
+[[gnu::target("avx2")]] void unmask_avx2(std::byte *at, std::size_t size,
+                                         masking_key key,
+                                         std::size_t offset) noexcept
+{
+    auto *first = reinterpret_cast<__m256i *>(at);
+    auto *last = reinterpret_cast<__m256i *>(at + size - 32);
+    const __m256i front =
+        _mm256_xor_si256(_mm256_loadu_si256(first), mask_256(key, offset));
+    const __m256i back = _mm256_xor_si256(_mm256_loadu_si256(last),
+                                          mask_256(key, offset + size));
+
+    std::byte *end = at + size;
+    std::byte *middle = next_aligned(at, 32);
+    const __m256i mask =
+        mask_256(key, offset + static_cast<std::size_t>(middle - at));
+    for (; end - middle >= 128; middle += 128) {
+        xor_256(middle, mask);
+        xor_256(middle + 32, mask);
+        xor_256(middle + 64, mask);
+        xor_256(middle + 96, mask);
+    }
+    for (; end - middle >= 32; middle += 32) {
+        xor_256(middle, mask);
+    }
+    _mm256_storeu_si256(first, front);
+    _mm256_storeu_si256(last, back);
+}
+
+#endif
+
+} // namespace
+
+void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
+            simd_level level) noexcept
+{
+    std::byte *at = payload.data();
+    const std::size_t size = payload.size();
+    if (size <= 32) {
+        return unmask_short(at, size, key, offset);
+    }
+#if defined(__x86_64__)
+    if (level == simd_level::avx2) {
+        return unmask_avx2(at, size, key, offset);
+    }
+    if (level == simd_level::sse2) {
+        return unmask_sse2(at, size, key, offset);
+    }
+#else
+    static_cast<void>(level);
+#endif
+    unmask_portable(at, size, key, offset);
+}
+
+void unmask(std::span<std::byte> payload, masking_key key,
+            std::size_t offset) noexcept
+{
+    unmask(payload, key, offset, best_simd_level());
+}
+
+} // namespace websocket::protocol

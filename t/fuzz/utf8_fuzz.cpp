@@ -1,0 +1,76 @@
+// Fuzzes the UTF-8 check: every path must say what the reference says, of the
+// text alone and inside ASCII, whole, by bytes and in pieces.
+//
+// The first byte of the input is the number of ASCII bytes put in front, the
+// second the size of a piece; the text follows.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "protocol/utf8.hpp"
+
+#include "../unit/simd_levels.hpp"
+#include "../unit/utf8_reference.hpp"
+
+using namespace websocket::protocol;
+
+namespace {
+
+void require(bool holds)
+{
+    if (!holds) {
+        std::abort();
+    }
+}
+
+// Feeds a copy in an allocation of just its size: a read past it is found.
+bool feed(utf8_checker &checker, std::string_view piece, simd_level level)
+{
+    const std::unique_ptr<std::byte[]> copy(new std::byte[piece.size()]);
+    std::transform(piece.begin(), piece.end(), copy.get(),
+                   [](char c) { return static_cast<std::byte>(c); });
+    return checker.feed({copy.get(), piece.size()}, level);
+}
+
+void check(std::string_view text, std::size_t piece_size,
+           utf8_reference::verdict expected, simd_level level)
+{
+    utf8_checker checker;
+    for (std::size_t at = 0; at < text.size(); at += piece_size) {
+        const std::string_view piece = text.substr(at, piece_size);
+        const bool possible = feed(checker, piece, level);
+        require(possible == (expected.first_impossible >= at + piece.size()));
+    }
+    require(checker.complete() == expected.complete);
+    checker.reset();
+    require(checker.complete());
+}
+
+void check_all(std::string_view text, std::size_t piece_size)
+{
+    const auto expected = utf8_reference::judge(text);
+    for (const simd_level level : simd_levels()) {
+        check(text, std::max<std::size_t>(text.size(), 1), expected, level);
+        check(text, piece_size, expected, level);
+        check(text, 1, expected, level);
+    }
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
+                                      std::size_t size)
+{
+    if (size < 2) {
+        return 0;
+    }
+    const std::size_t piece_size = std::max<std::size_t>(data[1], 1);
+    const std::string text(data + 2, data + size);
+    check_all(text, piece_size);
+    check_all(std::string(data[0], 'a') + text + std::string(70, 'z'),
+              piece_size);
+    return 0;
+}
