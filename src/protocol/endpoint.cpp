@@ -1,0 +1,115 @@
+// Control frames and the closing handshake.
+#include "protocol/endpoint.hpp"
+
+#include "protocol/close_code.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace websocket::protocol {
+
+namespace {
+
+// The longest start of `text` that is at most `limit` bytes and does not cut
+// a UTF-8 character.
+std::string_view cut_text(std::string_view text, std::size_t limit) noexcept
+{
+    if (text.size() <= limit) {
+        return text;
+    }
+
+    while (limit != 0 &&
+           (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) {
+        limit--;
+    }
+
+    return text.substr(0, limit);
+}
+
+} // namespace
+
+control_frame::control_frame(opcode code,
+                             std::span<const std::byte> payload) noexcept
+{
+    const std::size_t length = std::min(payload.size(), max_control_payload);
+    const std::size_t header = write_header(bytes_.data(), code, length);
+
+    if (length != 0) {
+        std::memcpy(bytes_.data() + header, payload.data(), length);
+    }
+
+    size_ = static_cast<std::uint8_t>(header + length);
+}
+
+control_frame make_close_frame(std::uint16_t code,
+                               std::string_view reason) noexcept
+{
+    if (!close_code::may_travel(code)) {
+        return {opcode::close, {}};
+    }
+
+    std::array<std::byte, max_control_payload> payload;
+    reason = cut_text(reason, payload.size() - sizeof(code));
+    payload[0] = static_cast<std::byte>(code >> 8);
+    payload[1] = static_cast<std::byte>(code & 0xFF);
+
+    if (!reason.empty()) {
+        std::memcpy(&payload[2], reason.data(), reason.size());
+    }
+
+    return {opcode::close, std::span(payload).first(2 + reason.size())};
+}
+
+event endpoint::next(std::span<std::byte> &input) noexcept
+{
+    while (!finished_reading_) {
+        const event found = reader_.next(input);
+
+        switch (found.type) {
+        case event_type::need_input:
+            return found;
+        case event_type::close:
+        case event_type::failed:
+            finished_reading_ = true;
+            input = {};
+            return found;
+        default:
+            if (!close_sent_) {
+                return found;
+            }
+        }
+    }
+
+    input = {};
+    return {};
+}
+
+control_frame endpoint::answer(const event &received) noexcept
+{
+    switch (received.type) {
+    case event_type::ping:
+        return close_sent_ ? control_frame{}
+                           : control_frame{opcode::pong, received.payload};
+    case event_type::close:
+        // 5.5.1: the code is echoed, and an empty Close answers an empty one
+        return begin_close(received.code, {});
+    case event_type::failed:
+        return begin_close(close_code_for(received.reason),
+                           describe(received.reason));
+    default:
+        return {};
+    }
+}
+
+control_frame endpoint::begin_close(std::uint16_t code,
+                                    std::string_view reason) noexcept
+{
+    if (close_sent_) {
+        return {};
+    }
+
+    close_sent_ = true;
+    return make_close_frame(code, reason);
+}
+
+} // namespace websocket::protocol

@@ -1,0 +1,78 @@
+// The server's end of one WebSocket connection without its socket: reads
+// what the client sends and keeps the closing handshake (RFC 6455 7).
+#pragma once
+
+#include "protocol/message_reader.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace websocket::protocol {
+
+// A control frame as it goes out, header included.
+class control_frame {
+public:
+    control_frame() noexcept = default;
+    // `payload` is cut to the 125 bytes that a control frame may carry.
+    control_frame(opcode code, std::span<const std::byte> payload) noexcept;
+
+    std::span<const std::byte> bytes() const noexcept
+    {
+        return std::span(bytes_).first(size_);
+    }
+    bool empty() const noexcept { return size_ == 0; }
+
+private:
+    std::uint8_t size_ = 0;
+    std::array<std::byte, 2 + max_control_payload> bytes_;
+};
+
+// A Close frame. A code that may not travel makes an empty Close. A reason
+// over 123 bytes is cut at a character's end.
+control_frame make_close_frame(std::uint16_t code,
+                               std::string_view reason) noexcept;
+
+class endpoint {
+public:
+    // `limits` outlive the endpoint.
+    explicit endpoint(const message_limits &limits) noexcept : reader_{limits}
+    {}
+
+    // As message_reader::next(). After a Close was sent, messages and pings
+    // are not reported any more (5.5.1); after one was received, or after a
+    // failure, input is dropped unread (1.4).
+    event next(std::span<std::byte> &input) noexcept;
+
+    // The frame that answers an event, to be sent before anything that comes
+    // of later events: Pong for ping, Close for close and failed. Empty for
+    // all other events, and where a Close was sent before.
+    control_frame answer(const event &received) noexcept;
+
+    // The Close frame that begins the closing handshake. Empty if one was
+    // sent before: there is but one.
+    control_frame begin_close(std::uint16_t code,
+                              std::string_view reason) noexcept;
+
+    std::span<std::byte> direct_room() noexcept
+    {
+        return reader_.direct_room();
+    }
+    const shared_buffer &assembled() const noexcept
+    {
+        return reader_.assembled();
+    }
+
+    bool inside_message() const noexcept { return reader_.inside_message(); }
+    bool close_sent() const noexcept { return close_sent_; }
+    // Nothing that still comes from the client counts.
+    bool finished_reading() const noexcept { return finished_reading_; }
+
+private:
+    message_reader reader_;
+    bool close_sent_ = false;
+    bool finished_reading_ = false;
+};
+
+} // namespace websocket::protocol

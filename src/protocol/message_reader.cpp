@@ -1,0 +1,333 @@
+// Frames into messages (RFC 6455 5.4 to 5.6, 8.1).
+#include "protocol/message_reader.hpp"
+
+#include "protocol/close_code.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace websocket::protocol {
+
+namespace {
+
+// A client may announce more than it sends: up to here the announced length
+// is reserved at once, beyond it memory follows the bytes that arrived.
+constexpr std::uint64_t reserved_at_once = std::uint64_t{1} << 20;
+
+// Shorter rests are received together with what follows them.
+constexpr std::uint64_t worth_direct_receive = 4096;
+
+bool lies_within(std::span<const std::byte> piece,
+                 const shared_buffer &buffer) noexcept
+{
+    // std::less orders any two pointers, where < may not
+    const std::less_equal<const std::byte *> ordered;
+
+    return buffer && ordered(buffer.data(), piece.data()) &&
+           ordered(piece.data() + piece.size(),
+                   buffer.data() + buffer.capacity());
+}
+
+} // namespace
+
+event message_reader::next(std::span<std::byte> &input) noexcept
+{
+    if (failed_) {
+        input = {};
+        return {};
+    }
+
+    // What was handed out last is not needed any more
+    if (!in_message_) {
+        message_.reset();
+    }
+    if (!in_frame_) {
+        control_.reset();
+    }
+
+    for (;;) {
+        if (!in_frame_) {
+            if (const error reason = read_header(input);
+                reason != error::none) {
+                return fail(reason);
+            }
+
+            if (!in_frame_) {
+                return {};
+            }
+        }
+
+        const auto size = static_cast<std::size_t>(
+            std::min<std::uint64_t>(length_ - taken_, input.size()));
+        const std::span<std::byte> piece = input.first(size);
+        input = input.subspan(size);
+
+        if (const error reason = take_payload(piece); reason != error::none) {
+            return fail(reason);
+        }
+
+        if (taken_ != length_) {
+            return {};
+        }
+
+        if (const event done = end_frame(piece);
+            done.type != event_type::need_input) {
+            return done;
+        }
+    }
+}
+
+error message_reader::read_header(std::span<std::byte> &input) noexcept
+{
+    frame_header header;
+
+    if (header_size_ == 0) {
+        const header_result result = parse_header(input, 0, header);
+
+        if (result.size != 0) {
+            input = input.subspan(result.size);
+            return begin_frame(header);
+        }
+
+        if (result.reason != error::none) {
+            return result.reason;
+        }
+    }
+
+    while (!input.empty()) {
+        header_[header_size_++] = input.front();
+        input = input.subspan(1);
+
+        const header_result result =
+            parse_header(std::span(header_).first(header_size_), 0, header);
+
+        if (result.reason != error::none) {
+            return result.reason;
+        }
+
+        if (result.size != 0) {
+            header_size_ = 0;
+            return begin_frame(header);
+        }
+    }
+
+    return error::none;
+}
+
+error message_reader::begin_frame(const frame_header &header) noexcept
+{
+    if (!is_control(header.code)) {
+        if (const error reason = begin_data_frame(header);
+            reason != error::none) {
+            return reason;
+        }
+    }
+
+    code_ = header.code;
+    fin_ = header.fin;
+    key_ = header.key;
+    length_ = header.payload_length;
+    taken_ = 0;
+    in_frame_ = true;
+
+    return error::none;
+}
+
+error message_reader::begin_data_frame(const frame_header &header) noexcept
+{
+    const bool first = header.code != opcode::continuation;
+
+    if (first == in_message_) {
+        return first ? error::continuation_expected
+                     : error::continuation_unexpected;
+    }
+
+    if (first) {
+        if (!(header.code == opcode::text ? limits_->text_accepted
+                                          : limits_->binary_accepted)) {
+            return error::kind_not_accepted;
+        }
+
+        kind_ = header.code;
+        message_size_ = 0;
+        text_.reset();
+        in_message_ = true;
+    }
+
+    // Before any memory is taken for it
+    if (header.payload_length > limits_->max_message_size - message_size_) {
+        return error::message_too_big;
+    }
+
+    if (header.payload_length > limits_->max_frame_size) {
+        return error::frame_too_big;
+    }
+
+    message_size_ += header.payload_length;
+    return error::none;
+}
+
+error message_reader::take_payload(std::span<std::byte> piece) noexcept
+{
+    unmask(piece, key_, static_cast<std::size_t>(taken_));
+    taken_ += piece.size();
+
+    const bool whole = piece.size() == length_;
+
+    if (is_control(code_)) {
+        return whole ? error::none : store(control_, length_, piece);
+    }
+
+    if (kind_ == opcode::text && !text_.feed(piece)) {
+        return error::invalid_utf8;
+    }
+
+    if (whole && fin_ && code_ != opcode::continuation && !message_) {
+        return error::none; // handed out where it lies
+    }
+
+    return store(message_, expected_size(), piece);
+}
+
+// What the message will take. Where further fragments follow, there is more
+// to come than their headers told so far: without room for it, growing would
+// copy a second time. Browsers send fragments of 128 KiB.
+std::uint64_t message_reader::expected_size() const noexcept
+{
+    return fin_ ? message_size_
+                : std::min(8 * std::min(message_size_, reserved_at_once),
+                           limits_->max_message_size);
+}
+
+error message_reader::store(shared_buffer &buffer, std::uint64_t expected,
+                            std::span<const std::byte> piece) noexcept
+{
+    if (piece.empty()) {
+        return error::none;
+    }
+
+    if (lies_within(piece, buffer)) {
+        buffer.extend(piece.size()); // it was received into direct_room()
+        return error::none;
+    }
+
+    if (!make_room(buffer, expected, piece.size())) {
+        return error::out_of_memory;
+    }
+
+    buffer.append(piece);
+    return error::none;
+}
+
+bool message_reader::make_room(shared_buffer &buffer, std::uint64_t expected,
+                               std::size_t more) const noexcept
+{
+    const std::size_t held = buffer ? buffer.capacity() : 0;
+    const std::uint64_t needed = (buffer ? buffer.size() : 0) + more;
+
+    if (buffer && needed <= held) {
+        return true;
+    }
+
+    // Many small fragments must not lead to as many copies
+    const std::uint64_t doubled = std::min<std::uint64_t>(
+        2 * std::uint64_t{held}, limits_->max_message_size);
+    const auto wanted = static_cast<std::size_t>(
+        std::max({needed, std::min(expected, reserved_at_once), doubled}));
+
+    if (buffer) {
+        return buffer.reserve(wanted);
+    }
+
+    buffer = shared_buffer::allocate(wanted);
+    return static_cast<bool>(buffer);
+}
+
+event message_reader::end_frame(std::span<std::byte> piece) noexcept
+{
+    in_frame_ = false;
+
+    if (is_control(code_)) {
+        return end_control(control_ ? control_.bytes() : piece);
+    }
+
+    if (!fin_) {
+        return {};
+    }
+
+    return end_message(message_ ? message_.bytes() : piece);
+}
+
+event message_reader::end_message(std::span<std::byte> payload) noexcept
+{
+    in_message_ = false;
+
+    if (kind_ == opcode::text && !text_.complete()) {
+        return fail(error::invalid_utf8);
+    }
+
+    return {.type = event_type::message, .kind = kind_, .payload = payload};
+}
+
+event message_reader::end_control(std::span<std::byte> payload) noexcept
+{
+    if (code_ != opcode::close) {
+        return {.type =
+                    code_ == opcode::ping ? event_type::ping : event_type::pong,
+                .payload = payload};
+    }
+
+    if (payload.empty()) {
+        return {.type = event_type::close, .code = close_code::none_received};
+    }
+
+    if (payload.size() == 1) {
+        return fail(error::close_payload_truncated);
+    }
+
+    const auto code =
+        static_cast<std::uint16_t>(std::to_integer<unsigned>(payload[0]) << 8 |
+                                   std::to_integer<unsigned>(payload[1]));
+    const std::span<std::byte> reason = payload.subspan(2);
+
+    if (!close_code::may_travel(code)) {
+        return fail(error::close_code_invalid);
+    }
+
+    if (!is_valid_utf8(reason)) {
+        return fail(error::close_reason_not_utf8);
+    }
+
+    return {.type = event_type::close, .code = code, .payload = reason};
+}
+
+event message_reader::fail(error reason) noexcept
+{
+    failed_ = true;
+    message_.reset();
+    control_.reset();
+
+    return {.type = event_type::failed, .reason = reason};
+}
+
+std::span<std::byte> message_reader::direct_room() noexcept
+{
+    const std::uint64_t rest = length_ - taken_;
+
+    if (!in_frame_ || failed_ || is_control(code_) ||
+        rest < worth_direct_receive ||
+        !make_room(message_, expected_size(), worth_direct_receive)) {
+        return {};
+    }
+
+    const std::size_t room = message_.capacity() - message_.size();
+    return {message_.data() + message_.size(),
+            static_cast<std::size_t>(std::min<std::uint64_t>(room, rest))};
+}
+
+bool message_reader::inside_message() const noexcept
+{
+    return in_message_ || in_frame_ || header_size_ != 0;
+}
+
+} // namespace websocket::protocol

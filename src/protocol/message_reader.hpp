@@ -1,0 +1,106 @@
+// Turns the bytes of one client into messages and control frames: bytes in,
+// events out. However the bytes are cut, the events are the same.
+//
+// A frame that lies whole in the input is unmasked where it is and handed out
+// as a view of the input. Only a message that arrives in pieces is copied,
+// once, into a buffer that lives until the message has been handed out.
+#pragma once
+
+#include "protocol/error.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/shared_buffer.hpp"
+#include "protocol/utf8.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace websocket::protocol {
+
+// What one client may send. Sizes in bytes of payload.
+struct message_limits {
+    std::uint64_t max_message_size = std::uint64_t{1} << 20;
+    std::uint64_t max_frame_size = std::uint64_t{1} << 20;
+    bool text_accepted = true;
+    bool binary_accepted = true;
+};
+
+enum class event_type : std::uint8_t {
+    need_input, // all input is taken; nothing to report
+    message,    // a whole message of `kind`
+    ping,
+    pong,
+    close,  // the peer's Close frame, valid
+    failed, // `reason` says which rule was broken; nothing is read after it
+};
+
+struct event {
+    event_type type = event_type::need_input;
+    opcode kind = opcode::continuation;
+    error reason = error::none;
+    // The close code received; close_code::none_received for an empty Close.
+    std::uint16_t code = 0;
+    // Of a message, a ping or a pong; of a close, its reason. A view of the
+    // input or of the reader's buffer: valid until the next call.
+    std::span<std::byte> payload{};
+};
+
+class message_reader {
+public:
+    // `limits` outlive the reader.
+    explicit message_reader(const message_limits &limits) noexcept
+        : limits_{&limits}
+    {}
+
+    // Takes bytes from the front of `input` until there is something to
+    // report, and leaves the rest in it. What it takes is unmasked in place.
+    event next(std::span<std::byte> &input) noexcept;
+
+    // Where the next bytes may be received so that they need not be copied:
+    // room for the rest of the payload that is being read, or for a part of
+    // it. Empty when the bytes should come as any input, which is so between
+    // frames. What was received there is passed to next().
+    std::span<std::byte> direct_room() noexcept;
+
+    // The buffer that holds the payload of the message handed out last, if it
+    // was assembled from pieces. Who takes a reference may keep the payload.
+    const shared_buffer &assembled() const noexcept { return message_; }
+
+    // True inside a frame, its header included, or a fragmented message.
+    bool inside_message() const noexcept;
+
+private:
+    error read_header(std::span<std::byte> &input) noexcept;
+    error begin_frame(const frame_header &header) noexcept;
+    error begin_data_frame(const frame_header &header) noexcept;
+    error take_payload(std::span<std::byte> piece) noexcept;
+    error store(shared_buffer &buffer, std::uint64_t expected,
+                std::span<const std::byte> piece) noexcept;
+    std::uint64_t expected_size() const noexcept;
+    bool make_room(shared_buffer &buffer, std::uint64_t expected,
+                   std::size_t more) const noexcept;
+    event end_frame(std::span<std::byte> piece) noexcept;
+    event end_message(std::span<std::byte> payload) noexcept;
+    event end_control(std::span<std::byte> payload) noexcept;
+    event fail(error reason) noexcept;
+
+    const message_limits *limits_;
+    shared_buffer message_;          // the message's pieces so far
+    shared_buffer control_;          // a control frame's pieces so far
+    std::uint64_t length_ = 0;       // of the current frame's payload
+    std::uint64_t taken_ = 0;        // of it, so far
+    std::uint64_t message_size_ = 0; // by the headers of its frames so far
+    utf8_checker text_;
+    masking_key key_{};
+    opcode code_ = opcode::continuation; // of the current frame
+    opcode kind_ = opcode::continuation; // of the current message
+    bool fin_ = false;
+    bool in_frame_ = false;   // its header is read, not all its payload
+    bool in_message_ = false; // until its last frame ends
+    bool failed_ = false;
+    std::uint8_t header_size_ = 0;
+    std::array<std::byte, max_client_header> header_{}; // when it is cut
+};
+
+} // namespace websocket::protocol

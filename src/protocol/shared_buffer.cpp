@@ -1,0 +1,214 @@
+// Blocks come from malloc in powers of two; some of each size, more of the
+// small ones, are kept for the next takers, so that a busy worker neither
+// calls malloc nor touches new pages for each message.
+#include "protocol/shared_buffer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace websocket::protocol {
+
+struct detail::shared_block {
+    std::size_t references;
+    std::size_t capacity;
+    std::size_t size;
+    shared_block *next_spare;
+
+    std::byte *bytes() noexcept
+    {
+        return reinterpret_cast<std::byte *>(this + 1);
+    }
+};
+
+using block = detail::shared_block;
+
+namespace {
+
+constexpr std::size_t smallest_capacity = 1024;
+constexpr std::size_t largest_spare = std::size_t{1} << 20;
+constexpr std::size_t size_classes =
+    std::bit_width(largest_spare) - std::bit_width(smallest_capacity) + 1;
+constexpr std::size_t spares_of_a_size = std::size_t{1} << 18; // bytes
+constexpr std::size_t fewest_spares = 2; // 5.5 MiB in all at most
+
+struct spare_list {
+    block *first = nullptr;
+    std::size_t count = 0;
+};
+
+std::array<spare_list, size_classes> spares;
+std::size_t asked_of_malloc = 0;
+
+spare_list &spares_for(std::size_t capacity) noexcept
+{
+    return spares[std::bit_width(capacity) - std::bit_width(smallest_capacity)];
+}
+
+block *take(std::size_t capacity) noexcept
+{
+    if (capacity <= largest_spare) {
+        capacity = std::bit_ceil(std::max(capacity, smallest_capacity));
+        spare_list &list = spares_for(capacity);
+
+        if (list.first != nullptr) {
+            list.count--;
+            return std::exchange(list.first, list.first->next_spare);
+        }
+    }
+
+    if (capacity > SIZE_MAX - sizeof(block)) {
+        return nullptr;
+    }
+
+    asked_of_malloc++;
+    auto *made = static_cast<block *>(std::malloc(sizeof(block) + capacity));
+
+    if (made != nullptr) {
+        made->capacity = capacity;
+    }
+
+    return made;
+}
+
+void give_back(block *unused) noexcept
+{
+    if (unused->capacity <= largest_spare) {
+        spare_list &list = spares_for(unused->capacity);
+
+        if (list.count <
+            std::max(spares_of_a_size / unused->capacity, fewest_spares)) {
+            unused->next_spare = std::exchange(list.first, unused);
+            list.count++;
+            return;
+        }
+    }
+
+    std::free(unused);
+}
+
+// What malloc has mapped on its own, as it does with large blocks, grows by
+// moving its pages instead of its bytes.
+bool grow_in_place(block *&held, std::size_t capacity) noexcept
+{
+    if (capacity > SIZE_MAX - sizeof(block)) {
+        return false;
+    }
+
+    asked_of_malloc++;
+    auto *grown =
+        static_cast<block *>(std::realloc(held, sizeof(block) + capacity));
+
+    if (grown == nullptr) {
+        return false;
+    }
+
+    grown->capacity = capacity;
+    held = grown;
+    return true;
+}
+
+} // namespace
+
+shared_buffer::shared_buffer(const shared_buffer &other) noexcept
+    : block_{other.block_}
+{
+    if (block_ != nullptr) {
+        block_->references++;
+    }
+}
+
+shared_buffer shared_buffer::allocate(std::size_t capacity) noexcept
+{
+    block *taken = take(capacity);
+
+    if (taken != nullptr) {
+        taken->references = 1;
+        taken->size = 0;
+    }
+
+    return shared_buffer{taken};
+}
+
+void shared_buffer::reset() noexcept
+{
+    block *held = std::exchange(block_, nullptr);
+
+    if (held != nullptr && --held->references == 0) {
+        give_back(held);
+    }
+}
+
+std::byte *shared_buffer::data() const noexcept
+{
+    return block_->bytes();
+}
+
+std::size_t shared_buffer::size() const noexcept
+{
+    return block_->size;
+}
+
+std::size_t shared_buffer::capacity() const noexcept
+{
+    return block_->capacity;
+}
+
+bool shared_buffer::unique() const noexcept
+{
+    return block_->references == 1;
+}
+
+void shared_buffer::extend(std::size_t added) noexcept
+{
+    block_->size += added;
+}
+
+void shared_buffer::append(std::span<const std::byte> bytes) noexcept
+{
+    if (!bytes.empty()) {
+        std::memcpy(data() + size(), bytes.data(), bytes.size());
+        extend(bytes.size());
+    }
+}
+
+bool shared_buffer::reserve(std::size_t capacity) noexcept
+{
+    if (capacity <= block_->capacity) {
+        return true;
+    }
+
+    if (unique() && block_->capacity >= largest_spare) {
+        return grow_in_place(block_, capacity);
+    }
+
+    shared_buffer larger = allocate(capacity);
+
+    if (!larger) {
+        return false;
+    }
+
+    larger.append(bytes());
+    *this = std::move(larger);
+    return true;
+}
+
+std::size_t shared_buffer::allocations() noexcept
+{
+    return asked_of_malloc;
+}
+
+void shared_buffer::drop_spares() noexcept
+{
+    for (spare_list &list : spares) {
+        while (list.first != nullptr) {
+            std::free(std::exchange(list.first, list.first->next_spare));
+        }
+        list.count = 0;
+    }
+}
+
+} // namespace websocket::protocol

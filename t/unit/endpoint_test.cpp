@@ -1,0 +1,367 @@
+// Control frames that go out, and the closing handshake in all its orders
+// (RFC 6455 1.4, 5.5, 7).
+#include "protocol/endpoint.hpp"
+
+#include "protocol/close_code.hpp"
+#include "protocol/utf8.hpp"
+
+#include "frames.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+
+using namespace websocket::protocol;
+using frames::close_frame;
+using frames::closed;
+using frames::control;
+using frames::events;
+using frames::failed;
+using frames::fin;
+using frames::frame;
+using frames::header;
+using frames::read;
+using frames::read_all_ways;
+using frames::text_message;
+
+namespace {
+
+constexpr unsigned text = fin | frames::text;
+constexpr unsigned ping = fin | frames::ping;
+constexpr unsigned pong = fin | frames::pong;
+constexpr unsigned empty_close = fin | frames::close;
+
+constexpr message_limits limits;
+
+std::string bytes_of(const control_frame &sent)
+{
+    return frames::as_string(sent.bytes());
+}
+
+// A server's frame: not masked, up to 125 bytes.
+std::string sent(unsigned first, std::string_view payload = {})
+{
+    return std::string{static_cast<char>(first),
+                       static_cast<char>(payload.size())}
+        .append(payload);
+}
+
+std::string sent_close(unsigned code, std::string_view reason = {})
+{
+    return sent(empty_close, frames::big_endian(code, 2).append(reason));
+}
+
+// What the endpoint answers to all of `wire`, one frame behind the other.
+std::string answers(endpoint &peer, std::string_view wire)
+{
+    frames::received copy{wire};
+    std::span<std::byte> input = copy.input();
+    std::string all;
+
+    for (;;) {
+        const event found = peer.next(input);
+
+        if (found.type == event_type::need_input) {
+            return all;
+        }
+
+        all += bytes_of(peer.answer(found));
+    }
+}
+
+std::string answer_of_new(std::string_view wire)
+{
+    endpoint peer{limits};
+    return answers(peer, wire);
+}
+
+std::string cut_reason(std::string_view reason)
+{
+    return bytes_of(make_close_frame(1000, reason)).substr(4);
+}
+
+} // namespace
+
+TEST(control_frame, has_header_and_payload)
+{
+    const std::string longest(125, 'x');
+    const control_frame made{opcode::ping, std::as_bytes(std::span(longest))};
+
+    EXPECT_EQ(bytes_of(made), sent(ping, longest));
+    EXPECT_EQ(bytes_of({opcode::pong, {}}), sent(pong));
+    EXPECT_FALSE(made.empty());
+    EXPECT_TRUE(control_frame{}.empty());
+    EXPECT_TRUE(control_frame{}.bytes().empty());
+}
+
+TEST(control_frame, cuts_a_payload_over_125_bytes)
+{
+    const std::string long_one(126, 'x');
+    const control_frame made{opcode::ping, std::as_bytes(std::span(long_one))};
+
+    EXPECT_EQ(bytes_of(made), sent(ping, long_one.substr(0, 125)));
+}
+
+TEST(control_frame, keeps_its_payload_after_the_original_is_gone)
+{
+    std::string payload = "queued";
+    const control_frame made{opcode::ping, std::as_bytes(std::span(payload))};
+    const control_frame copy = made;
+    payload = "reused";
+
+    EXPECT_EQ(bytes_of(copy), sent(ping, "queued"));
+}
+
+TEST(close_frame, carries_code_and_reason)
+{
+    EXPECT_EQ(bytes_of(make_close_frame(1001, "bye")), sent_close(1001, "bye"));
+    EXPECT_EQ(bytes_of(make_close_frame(4999, "")), sent_close(4999));
+}
+
+TEST(close_frame, is_empty_for_a_code_that_may_not_travel)
+{
+    for (const std::uint16_t code : {0, 999, 1004, 1005, 1006, 1015, 5000}) {
+        EXPECT_EQ(bytes_of(make_close_frame(code, "bye")), sent(empty_close))
+            << code;
+    }
+}
+
+TEST(close_frame, cuts_a_reason_over_123_bytes)
+{
+    EXPECT_EQ(cut_reason(std::string(123, 'x')), std::string(123, 'x'));
+    EXPECT_EQ(cut_reason(std::string(200, 'x')), std::string(123, 'x'));
+}
+
+TEST(close_frame, cuts_a_reason_at_a_characters_end)
+{
+    for (const std::string_view character :
+         {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"}) {
+        for (std::size_t before = 115; before <= 123; before++) {
+            std::string reason(before, 'x');
+            reason += std::string(character) + std::string(character);
+            reason += "and more";
+            const std::string cut = cut_reason(reason);
+
+            EXPECT_TRUE(reason.starts_with(cut)) << before;
+            EXPECT_TRUE(is_valid_utf8(std::as_bytes(std::span(cut))));
+            EXPECT_GT(cut.size() + character.size(), 123U);
+            EXPECT_LE(cut.size(), 123U);
+        }
+    }
+}
+
+TEST(close_frame, takes_bytes_that_are_no_text_without_harm)
+{
+    EXPECT_LE(cut_reason(std::string(300, '\x80')).size(), 123U);
+}
+
+TEST(endpoint, answers_a_ping_with_its_payload)
+{
+    const std::string longest(125, 'p');
+
+    EXPECT_EQ(answer_of_new(frame(ping, "one")), sent(pong, "one"));
+    EXPECT_EQ(answer_of_new(frame(ping)), sent(pong));
+    EXPECT_EQ(answer_of_new(frame(ping, longest)), sent(pong, longest));
+}
+
+TEST(endpoint, answers_each_ping_in_its_order)
+{
+    EXPECT_EQ(answer_of_new(frame(frames::text, "a") + frame(ping, "1") +
+                            frame(ping, "2") +
+                            frame(fin | frames::continuation, "b") +
+                            frame(ping, "3")),
+              sent(pong, "1") + sent(pong, "2") + sent(pong, "3"));
+}
+
+TEST(endpoint, answers_neither_messages_nor_pongs)
+{
+    EXPECT_EQ(answer_of_new(frame(text, "Hello") + frame(pong, "late")), "");
+}
+
+TEST(endpoint, answers_a_close_with_its_code)
+{
+    for (const unsigned code : {1000U, 1001U, 1014U, 3000U, 4999U}) {
+        EXPECT_EQ(answer_of_new(close_frame(code, "bye")), sent_close(code));
+    }
+}
+
+TEST(endpoint, answers_an_empty_close_with_an_empty_one)
+{
+    EXPECT_EQ(answer_of_new(frame(empty_close)), sent(empty_close));
+}
+
+TEST(endpoint, answers_a_failure_with_its_code_and_words)
+{
+    EXPECT_EQ(answer_of_new(frame(0x83)),
+              sent_close(1002, describe(error::reserved_opcode)));
+    EXPECT_EQ(answer_of_new(frame(text, "\xff")),
+              sent_close(1007, describe(error::invalid_utf8)));
+    EXPECT_EQ(answer_of_new(header(text, 1 << 21)),
+              sent_close(1009, describe(error::message_too_big)));
+    EXPECT_EQ(answer_of_new(close_frame(1005)),
+              sent_close(1002, describe(error::close_code_invalid)));
+}
+
+TEST(endpoint, answers_what_came_before_the_close)
+{
+    endpoint peer{limits};
+
+    EXPECT_EQ(answers(peer, frame(ping, "1") + close_frame(1000)),
+              sent(pong, "1") + sent_close(1000));
+    EXPECT_TRUE(peer.close_sent());
+    EXPECT_TRUE(peer.finished_reading());
+}
+
+TEST(endpoint, drops_what_follows_a_close)
+{
+    EXPECT_EQ(read_all_ways<endpoint>(frame(text, "one") + close_frame(1001) +
+                                      frame(text, "two") + frame(ping) +
+                                      close_frame(1000) + "\xff\xff"),
+              (events{text_message("one"), closed(1001)}));
+}
+
+TEST(endpoint, drops_what_follows_a_failure)
+{
+    EXPECT_EQ(read_all_ways<endpoint>(frame(text, "one") + frame(0x83) +
+                                      frame(text, "two") + close_frame(1000)),
+              (events{text_message("one"), failed(error::reserved_opcode)}));
+}
+
+TEST(endpoint, takes_all_input_with_the_event_that_ends_it)
+{
+    for (const std::string &last : {close_frame(1000), frame(0x83)}) {
+        endpoint peer{limits};
+        frames::received wire{last + frame(text, "dropped")};
+        std::span<std::byte> input = wire.input();
+
+        EXPECT_FALSE(peer.finished_reading());
+        EXPECT_NE(peer.next(input).type, event_type::need_input);
+        EXPECT_TRUE(input.empty());
+        EXPECT_TRUE(peer.finished_reading());
+        EXPECT_FALSE(peer.close_sent());
+        EXPECT_TRUE(peer.direct_room().empty());
+    }
+}
+
+TEST(endpoint, begins_the_close_once)
+{
+    endpoint peer{limits};
+
+    EXPECT_EQ(bytes_of(peer.begin_close(1001, "bye")), sent_close(1001, "bye"));
+    EXPECT_TRUE(peer.close_sent());
+    EXPECT_FALSE(peer.finished_reading());
+    EXPECT_TRUE(peer.begin_close(1000, "again").empty());
+}
+
+TEST(endpoint, does_not_begin_a_close_after_its_answer)
+{
+    endpoint peer{limits};
+
+    EXPECT_EQ(answers(peer, close_frame(1000)), sent_close(1000));
+    EXPECT_TRUE(peer.begin_close(1001, "late").empty());
+}
+
+TEST(endpoint, does_not_answer_a_close_that_follows_its_own)
+{
+    for (const std::string &reply : {close_frame(1001), frame(empty_close)}) {
+        endpoint peer{limits};
+        peer.begin_close(1001, "bye");
+
+        EXPECT_EQ(answers(peer, reply), "");
+        EXPECT_TRUE(peer.finished_reading());
+    }
+}
+
+TEST(endpoint, reports_the_close_that_follows_its_own)
+{
+    endpoint peer{limits};
+    peer.begin_close(1001, "bye");
+
+    EXPECT_EQ(read(peer, close_frame(3000, "mine")),
+              events{closed(3000, "mine")});
+}
+
+TEST(endpoint, does_not_answer_a_failure_after_its_close)
+{
+    endpoint peer{limits};
+    peer.begin_close(1001, "bye");
+
+    EXPECT_EQ(answers(peer, frame(0x83)), "");
+    EXPECT_TRUE(peer.finished_reading());
+}
+
+TEST(endpoint, swallows_messages_and_control_frames_after_its_close)
+{
+    endpoint peer{limits};
+    peer.begin_close(1001, "bye");
+
+    EXPECT_EQ(read(peer, frame(text, "one") + frame(ping, "two") + frame(pong) +
+                             frame(frames::text, "three")),
+              events{});
+    EXPECT_EQ(read(peer, frame(fin | frames::continuation, "four") +
+                             frame(ping).substr(0, 3)),
+              events{});
+    EXPECT_EQ(read(peer, frame(ping).substr(3) + close_frame(1001)),
+              events{closed(1001)});
+}
+
+TEST(endpoint, does_not_answer_a_ping_read_before_its_close)
+{
+    endpoint peer{limits};
+    frames::received wire{frame(ping, "1")};
+    std::span<std::byte> input = wire.input();
+    const event found = peer.next(input);
+
+    peer.begin_close(1001, "bye");
+
+    EXPECT_EQ(found.type, event_type::ping);
+    EXPECT_TRUE(peer.answer(found).empty());
+}
+
+TEST(endpoint, closes_inside_a_message_that_is_being_received)
+{
+    endpoint peer{limits};
+    const std::string payload(9000, 'x');
+    const std::string wire = frame(text, payload) + close_frame(1001);
+
+    EXPECT_EQ(read(peer, wire.substr(0, 20)), events{});
+    EXPECT_TRUE(peer.inside_message());
+    peer.begin_close(1001, "bye");
+
+    const std::span<std::byte> room = peer.direct_room();
+    ASSERT_EQ(room.size(), 8 + payload.size() - 20);
+    std::memcpy(room.data(), wire.data() + 20, room.size());
+
+    EXPECT_EQ(read(peer, room), events{});
+    EXPECT_FALSE(peer.inside_message());
+    EXPECT_EQ(read(peer, wire.substr(20 + room.size())), events{closed(1001)});
+}
+
+TEST(endpoint, reads_as_its_reader_does)
+{
+    EXPECT_EQ(
+        read_all_ways<endpoint>(frame(frames::text, "a") + frame(ping, "1") +
+                                frame(fin | frames::continuation, "b") +
+                                frame(text, std::string(9000, 'c')) +
+                                frame(pong) + frame(empty_close)),
+        (events{control(event_type::ping, "1"), text_message("ab"),
+                text_message(std::string(9000, 'c')), control(event_type::pong),
+                closed(close_code::none_received)}));
+}
+
+TEST(endpoint, shows_the_buffer_of_an_assembled_message)
+{
+    endpoint peer{limits};
+    const std::string wire = frame(text, "Hello");
+
+    read(peer, wire.substr(0, 8));
+    frames::received tail{wire.substr(8)};
+    std::span<std::byte> input = tail.input();
+
+    EXPECT_EQ(peer.next(input).payload.data(), peer.assembled().data());
+}

@@ -1,0 +1,158 @@
+// What a location does not take: messages and frames over its limits, and
+// kinds of message, refused by their header alone (RFC 6455 7.4.1).
+#include "protocol/message_reader.hpp"
+
+#include "frames.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+using namespace websocket::protocol;
+using frames::binary_message;
+using frames::control;
+using frames::events;
+using frames::failed;
+using frames::fin;
+using frames::frame;
+using frames::header;
+using frames::read_all_ways;
+using frames::text_message;
+
+namespace {
+
+constexpr unsigned text = fin | frames::text;
+constexpr unsigned binary = fin | frames::binary;
+constexpr unsigned ping = fin | frames::ping;
+constexpr unsigned more = frames::continuation;
+constexpr unsigned last = fin | frames::continuation;
+
+constexpr message_limits messages_of_100{.max_message_size = 100};
+constexpr message_limits frames_of_100{.max_frame_size = 100};
+constexpr message_limits text_alone{.binary_accepted = false};
+constexpr message_limits binary_alone{.text_accepted = false};
+
+void expect_failure(const std::string &start, error reason,
+                    const message_limits &limits, const events &before = {})
+{
+    events expected = before;
+    expected.push_back(failed(reason));
+
+    EXPECT_EQ(read_all_ways(start, limits), expected);
+    EXPECT_EQ(frames::bytes_until_failure(start + "more", limits), start.size())
+        << describe(reason);
+}
+
+} // namespace
+
+TEST(message_limits, take_a_message_of_the_size)
+{
+    const std::string largest(100, 'x');
+
+    EXPECT_EQ(read_all_ways(frame(text, largest), messages_of_100),
+              events{text_message(largest)});
+    EXPECT_EQ(read_all_ways(frame(frames::text, largest.substr(0, 60)) +
+                                frame(last, largest.substr(60)),
+                            messages_of_100),
+              events{text_message(largest)});
+}
+
+TEST(message_limits, refuse_a_larger_message_by_its_header)
+{
+    for (const std::uint64_t length :
+         {std::uint64_t{101}, std::uint64_t{126}, std::uint64_t{65536},
+          (std::uint64_t{1} << 63) - 1}) {
+        expect_failure(header(binary, length), error::message_too_big,
+                       messages_of_100);
+    }
+}
+
+TEST(message_limits, count_the_fragments_of_a_message)
+{
+    expect_failure(frame(frames::text, std::string(60, 'x')) +
+                       frame(more, std::string(40, 'x')) + header(last, 1),
+                   error::message_too_big, messages_of_100);
+    expect_failure(frame(frames::binary, std::string(99, 'x')) +
+                       header(more, (std::uint64_t{1} << 63) - 1),
+                   error::message_too_big, messages_of_100);
+}
+
+TEST(message_limits, do_not_count_control_frames)
+{
+    const std::string half(50, 'x');
+    const std::string body(125, 'p');
+
+    EXPECT_EQ(
+        read_all_ways(frame(frames::text, half) + frame(ping, body) +
+                          frame(last, half),
+                      messages_of_100),
+        (events{control(event_type::ping, body), text_message(half + half)}));
+    EXPECT_EQ(read_all_ways(frame(ping, body), frames_of_100),
+              events{control(event_type::ping, body)});
+}
+
+TEST(message_limits, count_each_message_anew)
+{
+    const std::string largest(100, 'x');
+
+    EXPECT_EQ(read_all_ways(frame(text, largest) + frame(text, largest),
+                            messages_of_100),
+              (events{text_message(largest), text_message(largest)}));
+}
+
+TEST(message_limits, of_zero_take_empty_messages)
+{
+    constexpr message_limits nothing{.max_message_size = 0};
+
+    EXPECT_EQ(read_all_ways(frame(frames::text) + frame(last), nothing),
+              events{text_message("")});
+    expect_failure(header(text, 1), error::message_too_big, nothing);
+}
+
+TEST(message_limits, take_fragments_of_the_frame_size)
+{
+    const std::string largest(100, 'x');
+
+    EXPECT_EQ(read_all_ways(frame(frames::text, largest) +
+                                frame(more, largest) + frame(last, largest),
+                            frames_of_100),
+              events{text_message(largest + largest + largest)});
+}
+
+TEST(message_limits, refuse_a_larger_frame_by_its_header)
+{
+    expect_failure(header(text, 101), error::frame_too_big, frames_of_100);
+    expect_failure(frame(frames::text, "x") + header(last, 101),
+                   error::frame_too_big, frames_of_100);
+}
+
+TEST(message_limits, take_the_accepted_kinds)
+{
+    EXPECT_EQ(read_all_ways(frame(text, "x") + frame(ping), text_alone),
+              (events{text_message("x"), control(event_type::ping)}));
+    EXPECT_EQ(read_all_ways(frame(binary, "x") + frame(ping), binary_alone),
+              (events{binary_message("x"), control(event_type::ping)}));
+}
+
+TEST(message_limits, refuse_other_kinds_by_their_header)
+{
+    expect_failure(header(binary, 5), error::kind_not_accepted, text_alone);
+    expect_failure(header(frames::binary, 5), error::kind_not_accepted,
+                   text_alone);
+    expect_failure(frame(binary, "x") + header(text, 5),
+                   error::kind_not_accepted, binary_alone,
+                   {binary_message("x")});
+}
+
+TEST(message_limits, of_the_largest_number_do_not_overflow)
+{
+    constexpr message_limits all{.max_message_size = ~std::uint64_t{0},
+                                 .max_frame_size = ~std::uint64_t{0}};
+    const std::string enormous = header(more, (std::uint64_t{1} << 63) - 1);
+
+    EXPECT_EQ(
+        read_all_ways(frame(frames::binary, "x") + enormous + "part", all),
+        events{});
+}

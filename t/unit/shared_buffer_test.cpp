@@ -1,0 +1,252 @@
+// References to blocks of bytes, and the spare blocks that save calls of
+// malloc.
+#include "protocol/shared_buffer.hpp"
+
+#include "frames.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+using websocket::protocol::shared_buffer;
+
+namespace {
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+std::span<const std::byte> bytes_of(std::string_view text)
+{
+    return std::as_bytes(std::span(text));
+}
+
+shared_buffer buffer_with(std::string_view text)
+{
+    shared_buffer made = shared_buffer::allocate(text.size());
+    made.append(bytes_of(text));
+    return made;
+}
+
+class shared_buffer_memory : public testing::Test {
+protected:
+    shared_buffer_memory() { shared_buffer::drop_spares(); }
+
+    std::size_t allocations() const
+    {
+        return shared_buffer::allocations() - before_;
+    }
+
+private:
+    std::size_t before_ = shared_buffer::allocations();
+};
+
+} // namespace
+
+TEST(shared_buffer, made_without_a_block_is_empty)
+{
+    const shared_buffer none;
+
+    EXPECT_FALSE(none);
+    EXPECT_FALSE(shared_buffer{none});
+}
+
+TEST(shared_buffer, allocated_has_room_and_no_bytes)
+{
+    for (const std::size_t wanted :
+         {std::size_t{0}, std::size_t{1}, std::size_t{1024}, std::size_t{1025},
+          mebibyte, mebibyte + 1, 3 * mebibyte}) {
+        const shared_buffer made = shared_buffer::allocate(wanted);
+
+        ASSERT_TRUE(made);
+        EXPECT_EQ(made.size(), 0U);
+        EXPECT_GE(made.capacity(), wanted);
+        EXPECT_TRUE(made.unique());
+    }
+}
+
+TEST(shared_buffer, appended_bytes_follow_those_before)
+{
+    shared_buffer made = shared_buffer::allocate(16);
+
+    made.append(bytes_of("one "));
+    made.append({});
+    made.append(bytes_of("two"));
+
+    EXPECT_EQ(frames::as_string(made.bytes()), "one two");
+}
+
+TEST(shared_buffer, extended_counts_bytes_that_are_there)
+{
+    shared_buffer made = buffer_with("one");
+
+    made.data()[3] = std::byte{'!'};
+    made.extend(1);
+
+    EXPECT_EQ(frames::as_string(made.bytes()), "one!");
+}
+
+TEST(shared_buffer, copied_shares_the_block)
+{
+    shared_buffer made = buffer_with("shared");
+    const shared_buffer copy = made;
+
+    EXPECT_EQ(copy.data(), made.data());
+    EXPECT_FALSE(made.unique());
+
+    made.reset();
+    EXPECT_FALSE(made);
+    EXPECT_TRUE(copy.unique());
+    EXPECT_EQ(frames::as_string(copy.bytes()), "shared");
+}
+
+TEST(shared_buffer, moved_hands_the_block_over)
+{
+    shared_buffer made = buffer_with("moved");
+    const std::byte *place = made.data();
+    const shared_buffer taken = std::move(made);
+
+    EXPECT_FALSE(made);
+    EXPECT_TRUE(taken.unique());
+    EXPECT_EQ(taken.data(), place);
+}
+
+TEST(shared_buffer, assigned_gives_its_own_block_back)
+{
+    shared_buffer made = buffer_with("old");
+    const shared_buffer old = made;
+
+    made = buffer_with("new");
+
+    EXPECT_TRUE(old.unique());
+    EXPECT_EQ(frames::as_string(made.bytes()), "new");
+}
+
+TEST(shared_buffer, assigned_to_itself_keeps_its_block)
+{
+    shared_buffer made = buffer_with("same");
+    const shared_buffer &alias = made;
+
+    made = alias;
+
+    EXPECT_TRUE(made.unique());
+    EXPECT_EQ(frames::as_string(made.bytes()), "same");
+}
+
+TEST(shared_buffer, reserved_keeps_the_content)
+{
+    for (const std::size_t wanted :
+         {std::size_t{10}, std::size_t{5000}, mebibyte + 1, 8 * mebibyte}) {
+        shared_buffer made = buffer_with("kept");
+
+        ASSERT_TRUE(made.reserve(wanted));
+        EXPECT_GE(made.capacity(), wanted);
+        EXPECT_EQ(frames::as_string(made.bytes()), "kept");
+
+        ASSERT_TRUE(made.reserve(made.capacity() + 1));
+        EXPECT_EQ(frames::as_string(made.bytes()), "kept");
+    }
+}
+
+TEST(shared_buffer, reserved_within_its_room_does_not_move)
+{
+    shared_buffer made = buffer_with("here");
+    const std::byte *place = made.data();
+
+    ASSERT_TRUE(made.reserve(made.capacity()));
+    EXPECT_EQ(made.data(), place);
+}
+
+TEST(shared_buffer, reserved_leaves_other_holders_the_old_block)
+{
+    for (const std::size_t size : {std::size_t{100}, 2 * mebibyte}) {
+        const std::string text(size, 'x');
+        shared_buffer made = buffer_with(text);
+        const shared_buffer other = made;
+
+        ASSERT_TRUE(made.reserve(4 * mebibyte));
+
+        EXPECT_TRUE(made.unique());
+        EXPECT_TRUE(other.unique());
+        EXPECT_NE(other.data(), made.data());
+        EXPECT_EQ(frames::as_string(other.bytes()), text);
+        EXPECT_EQ(frames::as_string(made.bytes()), text);
+    }
+}
+
+TEST(shared_buffer, without_memory_stays_as_it_was)
+{
+    EXPECT_FALSE(shared_buffer::allocate(SIZE_MAX));
+
+    for (const std::size_t size : {std::size_t{4}, 2 * mebibyte}) {
+        shared_buffer made = buffer_with(std::string(size, 'x'));
+        const std::byte *place = made.data();
+
+        EXPECT_FALSE(made.reserve(SIZE_MAX));
+        EXPECT_EQ(made.data(), place);
+        EXPECT_EQ(made.size(), size);
+    }
+}
+
+TEST_F(shared_buffer_memory, given_back_serves_the_next_taker)
+{
+    for (int i = 0; i < 100; i++) {
+        shared_buffer::allocate(700);
+        shared_buffer::allocate(mebibyte);
+    }
+
+    EXPECT_EQ(allocations(), 2U);
+}
+
+TEST_F(shared_buffer_memory, of_many_small_blocks_at_once_serves_again)
+{
+    // Many clients whose messages are cut at the same time
+    for (int round = 0; round < 10; round++) {
+        std::vector<shared_buffer> held;
+
+        for (int client = 0; client < 100; client++) {
+            held.push_back(shared_buffer::allocate(700));
+        }
+    }
+
+    EXPECT_EQ(allocations(), 100U);
+}
+
+TEST_F(shared_buffer_memory, is_not_kept_beyond_two_large_blocks)
+{
+    {
+        std::vector<shared_buffer> held;
+
+        for (int i = 0; i < 5; i++) {
+            held.push_back(shared_buffer::allocate(mebibyte));
+        }
+    }
+
+    std::vector<shared_buffer> held;
+    for (int i = 0; i < 5; i++) {
+        held.push_back(shared_buffer::allocate(mebibyte));
+    }
+
+    EXPECT_EQ(allocations(), 5U + 3U);
+}
+
+TEST_F(shared_buffer_memory, beyond_the_largest_spare_is_not_kept)
+{
+    shared_buffer::allocate(mebibyte + 1);
+    shared_buffer::allocate(mebibyte + 1);
+
+    EXPECT_EQ(allocations(), 2U);
+}
+
+TEST_F(shared_buffer_memory, of_spares_is_freed_when_dropped)
+{
+    shared_buffer::allocate(1);
+    shared_buffer::drop_spares();
+    shared_buffer::allocate(1);
+
+    EXPECT_EQ(allocations(), 2U);
+}
