@@ -1,0 +1,47 @@
+// nginx's own headers, which are C, and the few bridges between its types and
+// the standard library's.
+#pragma once
+
+extern "C" {
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+}
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+extern "C" {
+extern ngx_module_t ngx_http_websocket_module;
+}
+
+namespace websocket::nginx {
+
+inline std::string_view view(const ngx_str_t &text) noexcept
+{
+    return {reinterpret_cast<const char *>(text.data), text.len};
+}
+
+// The bytes stay where they are: who makes the view keeps them alive.
+inline ngx_str_t borrowed(std::string_view text) noexcept
+{
+    return {text.size(),
+            reinterpret_cast<u_char *>(const_cast<char *>(text.data()))};
+}
+
+inline std::span<std::byte> bytes_between(u_char *first, u_char *last) noexcept
+{
+    return {reinterpret_cast<std::byte *>(first),
+            static_cast<std::size_t>(last - first)};
+}
+
+template <typename T>
+T *location_conf(ngx_http_request_t *r) noexcept
+{
+    return static_cast<T *>(
+        ngx_http_get_module_loc_conf(r, ngx_http_websocket_module));
+}
+
+} // namespace websocket::nginx

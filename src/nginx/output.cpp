@@ -1,0 +1,232 @@
+// Gathering frames and sending them.
+#include "nginx/output.hpp"
+
+#include "nginx/transport.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+namespace websocket::nginx {
+
+namespace {
+
+// Shorter payloads are copied next to their header: a copy of some hundred
+// bytes costs less than one more piece for the kernel to gather.
+constexpr std::size_t worth_referring = 2048;
+
+} // namespace
+
+bool stable_bytes::contain(std::span<const std::byte> part) const noexcept
+{
+    const std::less_equal<const std::byte *> ordered;
+
+    return ordered(bytes.data(), part.data()) &&
+           ordered(part.data() + part.size(), bytes.data() + bytes.size());
+}
+
+bool write_batch::has_room(std::size_t size, std::size_t pieces) const noexcept
+{
+    return block_size - used_ >= size &&
+           pieces_.size() - piece_count_ >= pieces;
+}
+
+void write_batch::put(std::span<const std::byte> bytes,
+                      std::uint32_t messages) noexcept
+{
+    if (bytes.empty()) {
+        return;
+    }
+
+    std::byte *to = block_.data() + used_;
+    std::memcpy(to, bytes.data(), bytes.size());
+    used_ += bytes.size();
+
+    if (piece_count_ != 0) {
+        piece &last = pieces_[piece_count_ - 1];
+
+        if (last.bytes.data() + last.bytes.size() == to) {
+            last.bytes = {last.bytes.data(), last.bytes.size() + bytes.size()};
+            last.messages += messages;
+            return;
+        }
+    }
+
+    pieces_[piece_count_++] = {{to, bytes.size()}, {}, messages, false};
+}
+
+void write_batch::refer(std::span<const std::byte> bytes,
+                        const protocol::shared_buffer &holder) noexcept
+{
+    pieces_[piece_count_++] = {bytes, holder, 0, true};
+}
+
+void write_batch::clear() noexcept
+{
+    for (std::size_t i = 0; i != piece_count_; i++) {
+        pieces_[i].holder.reset();
+    }
+
+    used_ = 0;
+    piece_count_ = 0;
+}
+
+output::~output()
+{
+    if (gathering()) {
+        batch_.clear();
+        batch_.owner = nullptr;
+    }
+}
+
+void output::begin_turn() noexcept
+{
+    batch_.owner = this;
+}
+
+void output::end_turn() noexcept
+{
+    if (gathering()) {
+        broken_ = !flush_batch() || broken_;
+        batch_.owner = nullptr;
+    }
+}
+
+bool output::write_message(protocol::opcode kind,
+                           std::span<const std::byte> payload) noexcept
+{
+    std::array<std::byte, protocol::max_server_header> space;
+    const std::span header = std::span(space).first(
+        protocol::write_header(space.data(), kind, payload.size()));
+
+    return write(header, payload, {.messages = 1});
+}
+
+bool output::write_bytes(std::span<const std::byte> bytes) noexcept
+{
+    return write(bytes, {}, {});
+}
+
+bool output::write(std::span<const std::byte> header,
+                   std::span<const std::byte> payload,
+                   send_queue::content what) noexcept
+{
+    const bool written = gathering() && queue_.empty()
+                             ? gather(header, payload, what)
+                             : queue_.add_copy(header, payload, what);
+
+    broken_ = broken_ || !written;
+    return written;
+}
+
+bool output::gather(std::span<const std::byte> header,
+                    std::span<const std::byte> payload,
+                    send_queue::content what) noexcept
+{
+    const bool refer = payload.size() >= worth_referring &&
+                       stable_.contain(payload) &&
+                       transport::gathers(connection_);
+    const std::size_t copied = header.size() + (refer ? 0 : payload.size());
+
+    if (copied > write_batch::block_size) {
+        // Too large for the block: it follows what is in there by itself
+        return flush_batch() && queue_.add_copy(header, payload, what) &&
+               flush() != NGX_ERROR;
+    }
+
+    if (!make_batch_room(copied, 2)) {
+        return false;
+    }
+
+    if (!queue_.empty()) {
+        return queue_.add_copy(header, payload, what);
+    }
+
+    batch_.put(header, what.messages);
+
+    if (refer) {
+        batch_.refer(payload, stable_.holder != nullptr
+                                  ? *stable_.holder
+                                  : protocol::shared_buffer{});
+    } else {
+        batch_.put(payload, 0);
+    }
+
+    return true;
+}
+
+bool output::make_batch_room(std::size_t size, std::size_t pieces) noexcept
+{
+    return batch_.has_room(size, pieces) || flush_batch();
+}
+
+// Only while the queue is empty is there anything in the batch, so that the
+// order is kept.
+bool output::flush_batch() noexcept
+{
+    if (batch_.empty()) {
+        return true;
+    }
+
+    const ssize_t sent = send_pieces();
+    const bool sound =
+        sent >= 0 && queue_unsent(static_cast<std::size_t>(sent));
+
+    batch_.clear();
+    return sound;
+}
+
+ssize_t output::send_pieces() noexcept
+{
+    const std::size_t count = batch_.piece_count_;
+
+    if (count == 1) {
+        return transport::send(connection_, batch_.pieces_[0].bytes);
+    }
+
+    std::array<std::span<const std::byte>, transport::max_pieces> pieces;
+
+    for (std::size_t i = 0; i != count; i++) {
+        pieces[i] = batch_.pieces_[i].bytes;
+    }
+
+    return transport::send(connection_, std::span(pieces).first(count));
+}
+
+bool output::queue_unsent(std::size_t sent) noexcept
+{
+    for (std::size_t i = 0; i != batch_.piece_count_; i++) {
+        const write_batch::piece &piece = batch_.pieces_[i];
+        const std::size_t skipped = std::min(sent, piece.bytes.size());
+        const std::span<const std::byte> rest = piece.bytes.subspan(skipped);
+
+        sent -= skipped;
+
+        // A block's piece before a referred one ends with that one's header
+        const send_queue::content what{
+            .messages = piece.messages,
+            .ends_frame = piece.referred || i + 1 == batch_.piece_count_};
+        const bool queued = piece.holder ? queue_.add(piece.holder, rest, what)
+                                         : queue_.add_copy(rest, {}, what);
+        if (!queued) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+ngx_int_t output::flush() noexcept
+{
+    if (gathering() && !flush_batch()) {
+        broken_ = true;
+    }
+
+    if (broken_) {
+        return NGX_ERROR;
+    }
+
+    return queue_.send(connection_);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,117 @@
+// What leaves for one client. Frames that a session produces while it works
+// on one read are gathered in a block of the worker's and leave in one write;
+// what the connection does not take then waits in the send queue.
+#pragma once
+
+#include "nginx/send_queue.hpp"
+#include "nginx/transport.hpp"
+#include "protocol/frame.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace websocket::nginx {
+
+class output;
+
+// The worker's block for the frames of the session whose turn it is.
+class write_batch {
+public:
+    bool empty() const noexcept { return piece_count_ == 0; }
+
+    // Room for a frame's header, or for a small frame as a whole.
+    static constexpr std::size_t block_size = 64 * 1024;
+
+    output *owner = nullptr;
+
+private:
+    friend class output;
+
+    struct piece {
+        std::span<const std::byte> bytes;
+        protocol::shared_buffer holder; // empty: in the block, or borrowed
+        std::uint32_t messages = 0;     // that begin in it
+        bool referred = false;          // not in the block: ends a frame
+    };
+
+    bool has_room(std::size_t size, std::size_t pieces) const noexcept;
+    void put(std::span<const std::byte> bytes, std::uint32_t messages) noexcept;
+    void refer(std::span<const std::byte> bytes,
+               const protocol::shared_buffer &holder) noexcept;
+    void clear() noexcept;
+
+    std::size_t used_ = 0;
+    std::size_t piece_count_ = 0;
+    std::array<piece, transport::max_pieces> pieces_;
+    std::array<std::byte, block_size> block_;
+};
+
+// Bytes that stay where they are until the turn ends, so that frames may refer
+// to them. `holder`, if there is one, keeps them alive for longer.
+struct stable_bytes {
+    std::span<const std::byte> bytes{};
+    const protocol::shared_buffer *holder = nullptr;
+
+    bool contain(std::span<const std::byte> part) const noexcept;
+};
+
+class output {
+public:
+    output(ngx_connection_t *c, write_batch &batch) noexcept
+        : connection_{c}, batch_{batch}
+    {}
+    output(const output &) = delete;
+    output &operator=(const output &) = delete;
+    ~output();
+
+    // Between these two what is written is gathered in the worker's block.
+    // end_turn() is followed by a flush() before anything else happens.
+    void begin_turn() noexcept;
+    void end_turn() noexcept;
+
+    // What the frames written next may refer to instead of copying it.
+    void set_stable(stable_bytes stable) noexcept { stable_ = stable; }
+
+    // Writes one message as one frame. The bytes are not needed after the
+    // call, except those within set_stable(). False: there was no memory or
+    // the connection broke, and flush() will say so.
+    [[nodiscard]] bool
+    write_message(protocol::opcode kind,
+                  std::span<const std::byte> payload) noexcept;
+
+    // Writes bytes that are whole frames already, or are none: the control
+    // frames, or a rest of the HTTP response.
+    [[nodiscard]] bool write_bytes(std::span<const std::byte> bytes) noexcept;
+
+    // Sends what the connection takes. NGX_OK: nothing waits, NGX_AGAIN:
+    // something does, NGX_ERROR: the connection is broken, or no memory.
+    ngx_int_t flush() noexcept;
+
+    // Bytes that wait for the client to read.
+    std::size_t waiting() const noexcept { return queue_.waiting(); }
+
+    std::uint64_t drop_unsent() noexcept { return queue_.drop_unsent(); }
+
+private:
+    bool gathering() const noexcept { return batch_.owner == this; }
+    bool write(std::span<const std::byte> header,
+               std::span<const std::byte> payload,
+               send_queue::content what) noexcept;
+    bool gather(std::span<const std::byte> header,
+                std::span<const std::byte> payload,
+                send_queue::content what) noexcept;
+    bool make_batch_room(std::size_t size, std::size_t pieces) noexcept;
+    bool flush_batch() noexcept;
+    ssize_t send_pieces() noexcept;
+    bool queue_unsent(std::size_t sent) noexcept;
+
+    ngx_connection_t *connection_;
+    write_batch &batch_;
+    stable_bytes stable_;
+    send_queue queue_;
+    bool broken_ = false;
+};
+
+} // namespace websocket::nginx

@@ -1,0 +1,186 @@
+// The send queue.
+#include "nginx/send_queue.hpp"
+
+#include "nginx/transport.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// Small frames that wait one behind another share blocks of this size.
+constexpr std::size_t block_size = 16 * 1024;
+
+} // namespace
+
+bool send_queue::add(const protocol::shared_buffer &holder,
+                     std::span<const std::byte> bytes, content what) noexcept
+{
+    if (bytes.empty()) {
+        return true;
+    }
+
+    slice *free = next_free();
+
+    if (free == nullptr) {
+        return false;
+    }
+
+    *free = {holder, bytes, what, false};
+    end_++;
+    waiting_ += bytes.size();
+    return true;
+}
+
+bool send_queue::add_copy(std::span<const std::byte> first,
+                          std::span<const std::byte> second,
+                          content what) noexcept
+{
+    const std::size_t size = first.size() + second.size();
+
+    if (size == 0) {
+        return true;
+    }
+
+    if (!empty() && last().ours && last().holder.unique() &&
+        last().holder.capacity() - last().holder.size() >= size) {
+        slice &tail = last();
+        tail.holder.append(first);
+        tail.holder.append(second);
+        tail.bytes = {tail.bytes.data(), tail.bytes.size() + size};
+        tail.what = {tail.what.messages + what.messages, what.ends_frame};
+        waiting_ += size;
+        return true;
+    }
+
+    auto holder = protocol::shared_buffer::allocate(std::max(size, block_size));
+
+    if (!holder) {
+        return false;
+    }
+
+    holder.append(first);
+    holder.append(second);
+
+    if (!add(holder, holder.bytes(), what)) {
+        return false;
+    }
+
+    last().ours = true;
+    holder.reset();
+    return true;
+}
+
+send_queue::slice *send_queue::next_free() noexcept
+{
+    if (end_ != room_) {
+        return &slices_[end_];
+    }
+
+    // The consumed front is reclaimed first
+    if (begin_ != 0 && begin_ >= room_ / 2) {
+        std::move(&slices_[begin_], &slices_[end_], &slices_[0]);
+        end_ -= begin_;
+        begin_ = 0;
+        return &slices_[end_];
+    }
+
+    const std::uint32_t larger = room_ == 0 ? 8 : room_ * 2;
+    std::unique_ptr<slice[]> moved{new (std::nothrow) slice[larger]};
+
+    if (!moved) {
+        return nullptr;
+    }
+
+    if (begin_ != end_) {
+        std::move(&slices_[begin_], &slices_[end_], &moved[0]);
+    }
+
+    slices_ = std::move(moved);
+    room_ = larger;
+    end_ -= begin_;
+    begin_ = 0;
+    return &slices_[end_];
+}
+
+ngx_int_t send_queue::send(ngx_connection_t *c) noexcept
+{
+    const std::size_t at_once =
+        transport::gathers(c) ? transport::max_pieces : 1;
+
+    while (!empty() && c->write->ready) {
+        const ssize_t sent =
+            send_slices(c, std::min<std::size_t>(at_once, end_ - begin_));
+
+        if (sent < 0) {
+            return NGX_ERROR;
+        }
+
+        consume(static_cast<std::size_t>(sent));
+    }
+
+    return empty() ? NGX_OK : NGX_AGAIN;
+}
+
+ssize_t send_queue::send_slices(ngx_connection_t *c,
+                                std::size_t count) const noexcept
+{
+    if (count == 1) {
+        return transport::send(c, slices_[begin_].bytes);
+    }
+
+    std::array<std::span<const std::byte>, transport::max_pieces> pieces;
+
+    for (std::size_t i = 0; i != count; i++) {
+        pieces[i] = slices_[begin_ + i].bytes;
+    }
+
+    return transport::send(c, std::span(pieces).first(count));
+}
+
+void send_queue::consume(std::size_t sent) noexcept
+{
+    waiting_ -= sent;
+
+    while (sent != 0) {
+        slice &front = slices_[begin_];
+        const std::size_t part = std::min(sent, front.bytes.size());
+
+        front.bytes = front.bytes.subspan(part);
+        sent -= part;
+
+        if (front.bytes.empty()) {
+            front.holder.reset();
+            begin_++;
+        }
+    }
+
+    if (empty()) {
+        slices_.reset();
+        room_ = begin_ = end_ = 0;
+    }
+}
+
+std::uint64_t send_queue::drop_unsent() noexcept
+{
+    std::uint32_t kept = begin_;
+
+    while (kept != end_ && !slices_[kept++].what.ends_frame) {}
+
+    std::uint64_t dropped = 0;
+
+    while (end_ != kept) {
+        slice &unsent = last();
+        dropped += unsent.what.messages;
+        waiting_ -= unsent.bytes.size();
+        unsent.holder.reset();
+        end_--;
+    }
+
+    return dropped;
+}
+
+} // namespace websocket::nginx

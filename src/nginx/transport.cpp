@@ -1,0 +1,174 @@
+// Sockets and TLS, by way of nginx's connection.
+#include "nginx/transport.hpp"
+
+#include <array>
+
+namespace websocket::nginx::transport {
+
+namespace {
+
+bool uses_tls(const ngx_connection_t *c) noexcept
+{
+#if (NGX_SSL)
+    return c->ssl != nullptr;
+#else
+    return c == nullptr;
+#endif
+}
+
+// nginx takes its words as char *, and does not change them.
+void log_failure(ngx_connection_t *c, const char *what) noexcept
+{
+    ngx_connection_error(c, ngx_socket_errno, const_cast<char *>(what));
+}
+
+ngx_int_t set_no_delay(ngx_http_request_t *r) noexcept
+{
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+
+    return clcf->tcp_nodelay ? ngx_tcp_nodelay(r->connection) : NGX_OK;
+}
+
+} // namespace
+
+ngx_int_t prepare(ngx_http_request_t *r) noexcept
+{
+    ngx_connection_t *c = r->connection;
+
+    // The header may have left a cork in the socket
+    if (c->tcp_nopush == NGX_TCP_NOPUSH_SET) {
+        if (ngx_tcp_push(c->fd) == -1) {
+            log_failure(c, ngx_tcp_push_n " failed");
+            return NGX_ERROR;
+        }
+        c->tcp_nopush = NGX_TCP_NOPUSH_UNSET;
+    }
+
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        // What a blocked write leaves over moves to the send queue, and
+        // OpenSSL wants the same address again unless told otherwise
+        SSL_set_mode(c->ssl->connection,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE |
+                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
+#endif
+
+    return set_no_delay(r);
+}
+
+std::span<const std::byte> held_back(const ngx_connection_t *c) noexcept
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr && (c->buffered & NGX_SSL_BUFFERED) != 0) {
+        return bytes_between(c->ssl->buf->pos, c->ssl->buf->last);
+    }
+#endif
+
+    (void)c;
+    return {};
+}
+
+void drop_held_back(ngx_connection_t *c) noexcept
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        c->buffered &= ~static_cast<unsigned>(NGX_SSL_BUFFERED);
+        ngx_ssl_free_buffer(c);
+    }
+#endif
+
+    (void)c;
+}
+
+ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept
+{
+    return c->recv(c, reinterpret_cast<u_char *>(room.data()), room.size());
+}
+
+ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
+{
+    std::size_t sent = 0;
+
+    while (sent != bytes.size() && c->write->ready) {
+        auto *from = reinterpret_cast<u_char *>(
+            const_cast<std::byte *>(bytes.data() + sent));
+        const ssize_t n = c->send(c, from, bytes.size() - sent);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n < 0) {
+            return NGX_ERROR;
+        }
+
+        sent += static_cast<std::size_t>(n);
+    }
+
+    return static_cast<ssize_t>(sent);
+}
+
+ssize_t send(ngx_connection_t *c,
+             std::span<const std::span<const std::byte>> pieces) noexcept
+{
+    std::array<ngx_buf_t, max_pieces> bufs;
+    std::array<ngx_chain_t, max_pieces> links;
+    ngx_chain_t *chain = nullptr;
+
+    for (std::size_t i = pieces.size(); i-- != 0;) {
+        bufs[i] = {};
+        bufs[i].pos = reinterpret_cast<u_char *>(
+            const_cast<std::byte *>(pieces[i].data()));
+        bufs[i].last = bufs[i].pos + pieces[i].size();
+        bufs[i].memory = 1;
+        links[i] = {&bufs[i], chain};
+        chain = &links[i];
+    }
+
+    const off_t before = c->sent;
+
+    if (c->send_chain(c, chain, 0) == NGX_CHAIN_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return static_cast<ssize_t>(c->sent - before);
+}
+
+bool gathers(const ngx_connection_t *c) noexcept
+{
+    return !uses_tls(c);
+}
+
+ngx_int_t half_close(ngx_connection_t *c,
+                     ngx_connection_handler_pt again) noexcept
+{
+#if (NGX_SSL)
+    if (c->ssl != nullptr) {
+        c->ssl->shutdown_without_free = 1;
+
+        const ngx_int_t rc = ngx_ssl_shutdown(c);
+
+        if (rc == NGX_AGAIN) {
+            c->ssl->handler = again;
+            return NGX_AGAIN;
+        }
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+#else
+    (void)again;
+#endif
+
+    if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
+        log_failure(c, ngx_shutdown_socket_n " failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+} // namespace websocket::nginx::transport

@@ -1,0 +1,42 @@
+// How bytes travel between a session and its client: the one place that knows
+// of sockets and TLS.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <span>
+
+namespace websocket::nginx::transport {
+
+// Makes the connection fit for frames: no Nagle delay, TLS records that may
+// be retried from another place. NGX_ERROR if the socket refuses.
+ngx_int_t prepare(ngx_http_request_t *r) noexcept;
+
+// What TLS holds back of the HTTP responses, which has to go out first. To be
+// copied, and then dropped with the memory it lies in.
+std::span<const std::byte> held_back(const ngx_connection_t *c) noexcept;
+void drop_held_back(ngx_connection_t *c) noexcept;
+
+// Bytes received; 0 when the peer has ended its side, NGX_AGAIN when there are
+// none now, NGX_ERROR when the connection is broken.
+ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept;
+
+// Sends as much as the connection takes now. Returns how much that was, or
+// NGX_ERROR when the connection is broken.
+ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept;
+
+// The same for several pieces, which leave in one system call where the
+// connection can do that: see gathers(). At most max_pieces of them.
+inline constexpr std::size_t max_pieces = 64;
+ssize_t send(ngx_connection_t *c,
+             std::span<const std::span<const std::byte>> pieces) noexcept;
+
+// True if pieces need no copying into one block to leave together.
+bool gathers(const ngx_connection_t *c) noexcept;
+
+// Ends our side of the connection; what the peer sends can still be received.
+// NGX_AGAIN: TLS has to wait, `again` will be called once it is done.
+ngx_int_t half_close(ngx_connection_t *c,
+                     ngx_connection_handler_pt again) noexcept;
+
+} // namespace websocket::nginx::transport
