@@ -1,0 +1,306 @@
+// The life of a session: made, started, woken by events, ended. The
+// connection's data stays the request, since nginx takes it for one when a
+// subrequest in the background (a mirror's) ends.
+#include "nginx/session.hpp"
+
+#include "nginx/transport.hpp"
+#include "nginx/worker.hpp"
+#include "protocol/close_code.hpp"
+
+#include <new>
+
+namespace websocket::nginx {
+
+std::string_view name_of(ended_by who) noexcept
+{
+    switch (who) {
+    case ended_by::client:
+        return "client";
+    case ended_by::server:
+        return "server";
+    case ended_by::timeout:
+        return "timeout";
+    case ended_by::error:
+        return "error";
+    case ended_by::nobody:
+        break;
+    }
+
+    return "";
+}
+
+session::session(ngx_http_request_t *r, const location_configuration &conf,
+                 ngx_str_t key, std::string_view subprotocol) noexcept
+    : connection_{r->connection}, request_{r}, conf_{conf},
+      endpoint_{conf.limits}, output_{r->connection, this_worker().batch},
+      key_{key}, subprotocol_{subprotocol}
+{
+    ngx_queue_init(&link_.queue);
+}
+
+session *session::create(ngx_http_request_t *r,
+                         const location_configuration &conf, ngx_str_t key,
+                         std::string_view subprotocol) noexcept
+{
+    ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
+    ngx_pool_cleanup_t *at_last = ngx_pool_cleanup_add(r->pool, 0);
+
+    void *place = ngx_palloc(r->pool, sizeof(session));
+
+    if (at_end == nullptr || at_last == nullptr || place == nullptr) {
+        return nullptr;
+    }
+
+    auto *made = new (place) session(r, conf, key, subprotocol);
+
+    // The access log is written between these two
+    at_end->handler = on_request_cleanup;
+    at_end->data = made;
+    at_last->handler = on_pool_cleanup;
+    at_last->data = made;
+
+    ngx_http_set_ctx(r, made, ngx_http_websocket_module);
+    return made;
+}
+
+session *session::of(ngx_http_request_t *r) noexcept
+{
+    void *found = ngx_http_get_module_ctx(r->main, ngx_http_websocket_module);
+
+    if (found != nullptr || !r->main->internal) {
+        return static_cast<session *>(found);
+    }
+
+    // The redirect to a post_action, after the session, empties the contexts
+    for (auto *at = r->main->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == on_pool_cleanup) {
+            return static_cast<session *>(at->data);
+        }
+    }
+
+    return nullptr;
+}
+
+// Where nginx ends the request by itself, the client is told all the same.
+void session::on_request_cleanup(void *data)
+{
+    auto *self = static_cast<session *>(data);
+
+    if (self->phase_ != phase::waiting && self->phase_ != phase::ended) {
+        self->close(protocol::close_code::internal_error,
+                    "nginx ended the request", ended_by::server);
+        self->last_words();
+        self->log_end();
+    }
+
+    self->detach();
+}
+
+void session::on_pool_cleanup(void *data)
+{
+    static_cast<session *>(data)->~session();
+}
+
+void session::post_start() noexcept
+{
+    start_event_.data = this;
+    start_event_.handler = on_start;
+    start_event_.log = connection_->log;
+    ngx_post_event(&start_event_, &ngx_posted_events);
+}
+
+void session::on_start(ngx_event_t *event)
+{
+    static_cast<session *>(event->data)->start();
+}
+
+void session::on_read(ngx_event_t *event)
+{
+    auto *c = static_cast<ngx_connection_t *>(event->data);
+    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+
+    if (c->close) {
+        self->worker_is_leaving();
+
+    } else if (event->timedout) {
+        event->timedout = 0;
+        self->timer_fired();
+
+    } else {
+        self->read_turn();
+    }
+
+    self->wait_for_events();
+}
+
+void session::on_write(ngx_event_t *event)
+{
+    auto *c = static_cast<ngx_connection_t *>(event->data);
+    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+
+    if (event->timedout) {
+        event->timedout = 0;
+        self->send_timed_out();
+
+    } else {
+        self->flush();
+        self->resume_reading();
+    }
+
+    self->wait_for_events();
+}
+
+// When a mirror's request fails, nginx takes the connection's events back.
+void session::on_request_event(ngx_http_request_t *r)
+{
+    ngx_connection_t *c = r->connection;
+
+    c->read->handler = on_read;
+    c->write->handler = on_write;
+    ngx_post_event(c->read, &ngx_posted_events);
+    ngx_post_event(c->write, &ngx_posted_events);
+}
+
+void session::start() noexcept
+{
+    take_connection();
+
+    started_ = last_received_ = last_ping_ = ngx_current_msec;
+    phase_ = phase::open;
+
+    if (transport::prepare(request_) == NGX_OK) {
+        adopt_unsent_header();
+        read_turn();
+
+    } else {
+        connection_broke();
+    }
+
+    if (phase_ == phase::open) {
+        check_idle();
+    }
+
+    wait_for_events();
+}
+
+void session::take_connection() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    request_read_handler_ = c->read->handler;
+    request_write_handler_ = c->write->handler;
+
+    c->read->handler = on_read;
+    c->write->handler = on_write;
+    c->log->action = const_cast<char *>("serving WebSocket");
+    c->idle = 1; // a graceful quit calls our read handler
+    request_->read_event_handler = on_request_event;
+    request_->write_event_handler = on_request_event;
+
+    ngx_queue_insert_tail(&this_worker().sessions, &link_.queue);
+}
+
+// With limit_rate, or a client that does not read, the 101 may wait in the
+// request or in TLS.
+void session::adopt_unsent_header() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    (void)output_.write_bytes(transport::held_back(c));
+    transport::drop_held_back(c);
+
+    for (ngx_chain_t *cl = request_->out; cl != nullptr; cl = cl->next) {
+        (void)output_.write_bytes(bytes_between(cl->buf->pos, cl->buf->last));
+    }
+
+    request_->out = nullptr;
+    c->buffered &= ~static_cast<unsigned>(NGX_HTTP_WRITE_BUFFERED);
+
+    if (c->write->delayed) {
+        c->write->delayed = 0;
+
+        if (c->write->timer_set) {
+            ngx_del_timer(c->write);
+        }
+    }
+}
+
+void session::stop_now() noexcept
+{
+    last_words();
+    wait_for_events();
+}
+
+void session::detach() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    if (start_event_.posted) {
+        ngx_delete_posted_event(&start_event_);
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    ngx_queue_remove(&link_.queue);
+    ngx_queue_init(&link_.queue);
+    phase_ = phase::ended;
+}
+
+// The last thing in each event handler: sees to it that something will wake
+// the session again, or ends it. The session may be gone after it.
+void session::wait_for_events() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    if (phase_ != phase::ended &&
+        (ngx_handle_read_event(c->read, 0) != NGX_OK ||
+         ngx_handle_write_event(c->write, 0) != NGX_OK)) {
+        connection_broke();
+    }
+
+    if (phase_ == phase::ended) {
+        finish();
+    }
+}
+
+void session::finish() noexcept
+{
+    ngx_connection_t *c = connection_;
+    ngx_http_request_t *r = request_;
+
+    log_end();
+    detach();
+
+    c->idle = 0;
+    c->read->handler = request_read_handler_;
+    c->write->handler = request_write_handler_;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+}
+
+void session::log_end() noexcept
+{
+    const std::string_view who = name_of(closed_by_);
+    ngx_str_t name = borrowed(who);
+    const ngx_msec_t lasted = ngx_current_msec - started_;
+
+    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                  "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
+                  "messages of %uL bytes, out %uL of %uL, dropped %uL, "
+                  "after %M.%03Ms",
+                  &name, static_cast<ngx_uint_t>(close_code_), &close_reason_,
+                  figures_.messages_in, figures_.bytes_in,
+                  figures_.messages_out, figures_.bytes_out, figures_.dropped,
+                  lasted / 1000, lasted % 1000);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,171 @@
+// One client's connection from the upgrade to its end: reads frames, hands
+// messages to the resource handler, sends what is to be sent, keeps the
+// timers and the closing handshake.
+//
+// A session ends in its own event handlers only, never inside a call of a
+// handler's: whoever sends to it or closes it may go on using it until its
+// own callback returns.
+#pragma once
+
+#include "nginx/configuration.hpp"
+#include "nginx/nginx_headers.hpp"
+#include "nginx/output.hpp"
+#include "protocol/endpoint.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace websocket::nginx {
+
+// Who began the end of a connection, for the log.
+enum class ended_by : std::uint8_t { nobody, client, server, timeout, error };
+
+std::string_view name_of(ended_by who) noexcept;
+
+struct session_figures {
+    std::uint64_t messages_in = 0;
+    std::uint64_t messages_out = 0;
+    std::uint64_t bytes_in = 0; // payload of messages
+    std::uint64_t bytes_out = 0;
+    std::uint64_t dropped = 0; // messages that a full queue did not take
+};
+
+class session {
+public:
+    // Makes the session of a request that is being upgraded. It belongs to
+    // the request and is freed with it. `key` and `subprotocol` live as long.
+    // Null when there is no memory.
+    static session *create(ngx_http_request_t *r,
+                           const location_configuration &conf, ngx_str_t key,
+                           std::string_view subprotocol) noexcept;
+
+    // The session of a request, or null.
+    static session *of(ngx_http_request_t *r) noexcept;
+
+    session(const session &) = delete;
+    session &operator=(const session &) = delete;
+
+    // Has start() called once the current event is over.
+    void post_start() noexcept;
+
+    // Sends one message. Returns a result of websocket_plugin.h.
+    int send_message(protocol::opcode kind,
+                     std::span<const std::byte> payload) noexcept;
+
+    // Begins the closing handshake, unless it has begun.
+    void close(std::uint16_t code, std::string_view reason,
+               ended_by who) noexcept;
+
+    // The worker leaves at once: tells the client and ends the session.
+    void stop_now() noexcept;
+
+    const session_figures &figures() const noexcept { return figures_; }
+    const ngx_str_t &key() const noexcept { return key_; }
+    std::string_view subprotocol() const noexcept { return subprotocol_; }
+    const websocket_handler_t &handler() const noexcept
+    {
+        return *conf_.handler;
+    }
+    // Unique over the workers, as long as nginx runs.
+    std::uint64_t id() const noexcept { return connection_->number; }
+    std::uint16_t close_code() const noexcept { return close_code_; }
+    ended_by closed_by() const noexcept { return closed_by_; }
+
+    // The session of a link in the worker's list.
+    static session *from_link(ngx_queue_t *queue) noexcept
+    {
+        auto *link = ngx_queue_data(queue, list_link, queue);
+        return link->owner;
+    }
+
+private:
+    enum class phase : std::uint8_t {
+        waiting, // for start()
+        open,
+        closing,   // a Close was sent: the peer's is awaited
+        flushing,  // nothing more is read; what waits is still sent
+        lingering, // our side is shut; what comes is dropped until the end
+        ended,
+    };
+
+    struct list_link {
+        ngx_queue_t queue;
+        session *owner;
+    };
+
+    session(ngx_http_request_t *r, const location_configuration &conf,
+            ngx_str_t key, std::string_view subprotocol) noexcept;
+    ~session() = default;
+
+    static void on_start(ngx_event_t *event);
+    static void on_read(ngx_event_t *event);
+    static void on_write(ngx_event_t *event);
+    static void on_request_event(ngx_http_request_t *r);
+    static void on_tls_shut(ngx_connection_t *c);
+    static void on_request_cleanup(void *data);
+    static void on_pool_cleanup(void *data);
+
+    void start() noexcept;
+    void take_connection() noexcept;
+    void adopt_unsent_header() noexcept;
+    void wait_for_events() noexcept;
+    void detach() noexcept;
+    void finish() noexcept;
+    void log_end() noexcept;
+
+    // session_input.cpp
+    void read_turn() noexcept;
+    bool read_once(std::size_t &budget) noexcept;
+    void take_pipelined() noexcept;
+    bool receiving() const noexcept;
+    void process(std::span<std::byte> input) noexcept;
+    void dispatch(const protocol::event &received) noexcept;
+    void deliver(const protocol::event &message) noexcept;
+    void peer_vanished(bool broken) noexcept;
+    void discard_input() noexcept;
+
+    // session_output.cpp
+    int refuse_for_full_queue() noexcept;
+    void write_control(const protocol::control_frame &frame) noexcept;
+    void flush() noexcept;
+    void resume_reading() noexcept;
+    void send_timed_out() noexcept;
+    void record_end(std::uint16_t code, std::string_view reason,
+                    ended_by who) noexcept;
+    void enter(phase next) noexcept;
+    void connection_broke() noexcept;
+    void linger() noexcept;
+    void timer_fired() noexcept;
+    void check_idle() noexcept;
+    void worker_is_leaving() noexcept;
+    void last_words() noexcept;
+
+    ngx_connection_t *connection_;
+    ngx_http_request_t *request_;
+    const location_configuration &conf_;
+    protocol::endpoint endpoint_;
+    output output_;
+    session_figures figures_;
+    list_link link_{{}, this};
+
+    ngx_str_t key_;
+    std::string_view subprotocol_;
+    ngx_str_t close_reason_{}; // made fit for the log
+    ngx_event_handler_pt request_read_handler_ = nullptr;
+    ngx_event_handler_pt request_write_handler_ = nullptr;
+    ngx_event_t start_event_{};
+
+    ngx_msec_t started_ = 0;
+    ngx_msec_t last_received_ = 0;
+    ngx_msec_t last_ping_ = 0;
+
+    phase phase_ = phase::waiting;
+    ended_by closed_by_ = ended_by::nobody;
+    std::uint16_t close_code_ = 0;
+    bool in_turn_ = false;
+    bool peer_finished_ = false; // it has ended its side of the connection
+    bool worker_leaving_ = false;
+};
+
+} // namespace websocket::nginx

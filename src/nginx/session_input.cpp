@@ -1,0 +1,215 @@
+// What a session receives: bytes into events, events into calls of the
+// resource handler.
+#include "nginx/session.hpp"
+
+#include "nginx/transport.hpp"
+#include "nginx/worker.hpp"
+#include "protocol/close_code.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+// What one session may receive before the others have their turn.
+constexpr std::size_t turn_budget = 64 * 1024;
+
+std::string_view as_text(std::span<const std::byte> bytes) noexcept
+{
+    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+} // namespace
+
+// While a client does not read what it has asked for, nothing more is read
+// from it: its own requests cannot fill its queue.
+bool session::receiving() const noexcept
+{
+    return (phase_ == phase::open || phase_ == phase::closing) &&
+           output_.waiting() < (conf_.send_queue + 1) / 2;
+}
+
+void session::read_turn() noexcept
+{
+    if (phase_ == phase::lingering) {
+        discard_input();
+        return;
+    }
+
+    std::size_t budget = turn_budget;
+
+    in_turn_ = true;
+    output_.begin_turn();
+
+    take_pipelined();
+
+    while (receiving() && connection_->read->ready && read_once(budget)) {}
+
+    output_.end_turn();
+    in_turn_ = false;
+    flush();
+}
+
+// False when the turn is over.
+bool session::read_once(std::size_t &budget) noexcept
+{
+    ngx_event_t *rev = connection_->read;
+    std::span<std::byte> room = endpoint_.direct_room();
+
+    if (room.empty()) {
+        room = this_worker().read_buffer;
+    }
+
+    const ssize_t received = transport::receive(connection_, room);
+
+    if (received == NGX_AGAIN) {
+        return false;
+    }
+
+    if (received <= 0) {
+        peer_vanished(received != 0);
+        return false;
+    }
+
+    const auto size = static_cast<std::size_t>(received);
+
+    last_received_ = ngx_current_msec;
+    process(room.first(size));
+    flush(); // before the buffer is used again
+
+    if (size < budget) {
+        budget -= size;
+        return true;
+    }
+
+    if (rev->ready) {
+        // An edge-triggered event would not come again
+        ngx_post_event(rev, &ngx_posted_next_events);
+    }
+
+    return false;
+}
+
+// Frames that came in the same packet as the handshake.
+void session::take_pipelined() noexcept
+{
+    ngx_buf_t *header_in = request_->header_in;
+
+    if (header_in->pos != header_in->last) {
+        const auto input = bytes_between(header_in->pos, header_in->last);
+        header_in->pos = header_in->last;
+        process(input);
+        flush();
+    }
+}
+
+void session::process(std::span<std::byte> input) noexcept
+{
+    while (phase_ == phase::open || phase_ == phase::closing) {
+        const protocol::event received = endpoint_.next(input);
+
+        if (received.type == protocol::event_type::need_input) {
+            return;
+        }
+
+        dispatch(received);
+    }
+}
+
+void session::dispatch(const protocol::event &received) noexcept
+{
+    using protocol::event_type;
+
+    const bool ours_came_first = endpoint_.close_sent();
+
+    switch (received.type) {
+    case event_type::message:
+        deliver(received);
+        return;
+
+    case event_type::ping:
+        write_control(endpoint_.answer(received));
+        return;
+
+    case event_type::close:
+        write_control(endpoint_.answer(received));
+        if (!ours_came_first) {
+            record_end(received.code, as_text(received.payload),
+                       ended_by::client);
+        }
+        enter(phase::flushing);
+        return;
+
+    case event_type::failed:
+        write_control(endpoint_.answer(received));
+        record_end(protocol::close_code_for(received.reason),
+                   protocol::describe(received.reason), ended_by::error);
+        enter(phase::flushing);
+        return;
+
+    case event_type::pong:
+    case event_type::need_input:
+        return;
+    }
+}
+
+void session::deliver(const protocol::event &message) noexcept
+{
+    const protocol::shared_buffer &assembled = endpoint_.assembled();
+
+    figures_.messages_in++;
+    figures_.bytes_in += message.payload.size();
+
+    // The handler may send this very payload back
+    output_.set_stable({message.payload, assembled ? &assembled : nullptr});
+
+    conf_.handler->message_received(
+        reinterpret_cast<websocket_client_t *>(this),
+        message.kind == protocol::opcode::text ? WEBSOCKET_TEXT
+                                               : WEBSOCKET_BINARY,
+        message.payload.data(), message.payload.size());
+
+    output_.set_stable({});
+}
+
+// What is queued still goes to a peer that has only ended its own side.
+void session::peer_vanished(bool broken) noexcept
+{
+    peer_finished_ = true;
+
+    if (broken) {
+        connection_broke();
+        return;
+    }
+
+    record_end(protocol::close_code::abnormal, "", ended_by::client);
+    enter(phase::flushing);
+}
+
+void session::discard_input() noexcept
+{
+    ngx_event_t *rev = connection_->read;
+    std::size_t budget = turn_budget;
+
+    while (rev->ready) {
+        const ssize_t received =
+            transport::receive(connection_, this_worker().read_buffer);
+
+        if (received == NGX_AGAIN) {
+            return;
+        }
+
+        if (received <= 0) {
+            phase_ = phase::ended;
+            return;
+        }
+
+        if (static_cast<std::size_t>(received) >= budget) {
+            ngx_post_event(rev, &ngx_posted_next_events);
+            return;
+        }
+
+        budget -= static_cast<std::size_t>(received);
+    }
+}
+
+} // namespace websocket::nginx

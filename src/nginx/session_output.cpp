@@ -1,0 +1,316 @@
+// What a session sends, and how it comes to its end.
+#include "nginx/session.hpp"
+
+#include "nginx/transport.hpp"
+#include "protocol/close_code.hpp"
+
+#include <algorithm>
+
+namespace websocket::nginx {
+
+int session::send_message(protocol::opcode kind,
+                          std::span<const std::byte> payload) noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    // A client's own requests are let in below half of its queue, and the
+    // largest of them may bring others along: see receiving()
+    const std::size_t limit =
+        conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
+
+    if (output_.waiting() >= limit) {
+        return refuse_for_full_queue();
+    }
+
+    if (!in_turn_) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+
+    if (!output_.write_message(kind, payload)) {
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
+
+    figures_.messages_out++;
+    figures_.bytes_out += payload.size();
+
+    return output_.waiting() == 0 ? WEBSOCKET_QUEUED : WEBSOCKET_BACKPRESSURE;
+}
+
+int session::refuse_for_full_queue() noexcept
+{
+    figures_.dropped++;
+
+    if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
+        if (figures_.dropped == 1) {
+            ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                          "websocket: send queue is full, dropping messages");
+        }
+        return WEBSOCKET_DROPPED;
+    }
+
+    // What the client has not begun to read would only delay the Close
+    figures_.dropped += output_.drop_unsent();
+    close(protocol::close_code::try_again_later, "send queue is full",
+          ended_by::server);
+    return WEBSOCKET_CLOSED;
+}
+
+void session::close(std::uint16_t code, std::string_view reason,
+                    ended_by who) noexcept
+{
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    write_control(endpoint_.begin_close(code, reason));
+    record_end(code, reason, who);
+    enter(phase::closing);
+}
+
+void session::write_control(const protocol::control_frame &frame) noexcept
+{
+    if (!frame.empty()) {
+        // If that fails, the next flush() ends the session
+        (void)output_.write_bytes(frame.bytes());
+    }
+}
+
+// Sends what can be sent, and goes on to what follows when all is sent.
+void session::flush() noexcept
+{
+    ngx_event_t *wev = connection_->write;
+    const off_t sent_before = connection_->sent;
+
+    if (phase_ == phase::ended) {
+        return;
+    }
+
+    const ngx_int_t rc = output_.flush();
+    const bool progressed = connection_->sent != sent_before;
+
+    if (rc == NGX_ERROR) {
+        connection_broke();
+        return;
+    }
+
+    if (rc == NGX_AGAIN) {
+        if (progressed || !wev->timer_set) {
+            ngx_add_timer(wev, conf_.send_timeout);
+        }
+
+        // A client that reads on, however slowly, shall get its Close frame
+        if (progressed && phase_ != phase::open && !worker_leaving_) {
+            ngx_add_timer(connection_->read, conf_.close_timeout);
+        }
+        return;
+    }
+
+    if (wev->timer_set) {
+        ngx_del_timer(wev);
+    }
+
+    if (phase_ == phase::flushing) {
+        linger();
+    }
+}
+
+void session::resume_reading() noexcept
+{
+    if (receiving() && connection_->read->ready) {
+        read_turn();
+    }
+}
+
+void session::send_timed_out() noexcept
+{
+    connection_->timedout = 1;
+    record_end(protocol::close_code::abnormal,
+               "client does not read what is sent", ended_by::timeout);
+    phase_ = phase::ended;
+}
+
+void session::connection_broke() noexcept
+{
+    connection_->error = 1;
+    record_end(protocol::close_code::abnormal, "", ended_by::error);
+    phase_ = phase::ended;
+}
+
+// The first cause is the one that counts.
+void session::record_end(std::uint16_t code, std::string_view reason,
+                         ended_by who) noexcept
+{
+    if (closed_by_ != ended_by::nobody) {
+        return;
+    }
+
+    closed_by_ = who;
+    close_code_ = code;
+
+    if (reason.empty()) {
+        return;
+    }
+
+    // The client may have chosen the words: no line of its own in the log
+    const ngx_str_t words = borrowed(reason);
+    const std::size_t size =
+        words.len + ngx_escape_json(nullptr, words.data, words.len);
+    auto *escaped = static_cast<u_char *>(ngx_pnalloc(request_->pool, size));
+
+    if (escaped != nullptr) {
+        ngx_escape_json(escaped, words.data, words.len);
+        close_reason_ = {size, escaped};
+    }
+}
+
+// Goes on towards the end. The time that is left counts from the first step.
+void session::enter(phase next) noexcept
+{
+    if (phase_ == phase::open) {
+        ngx_add_timer(connection_->read, conf_.close_timeout);
+    }
+
+    phase_ = next;
+
+    if (!in_turn_) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+}
+
+// If the socket were closed while input is unread, the peer would be reset
+// before it has read our Close frame.
+void session::linger() noexcept
+{
+    if (peer_finished_) {
+        phase_ = phase::ended;
+        return;
+    }
+
+    phase_ = phase::lingering;
+    connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
+
+    switch (transport::half_close(connection_, on_tls_shut)) {
+    case NGX_OK:
+        discard_input();
+        return;
+    case NGX_AGAIN:
+        return;
+    default:
+        phase_ = phase::ended;
+    }
+}
+
+void session::on_tls_shut(ngx_connection_t *c)
+{
+    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+
+    c->read->handler = on_read;
+    c->write->handler = on_write;
+    ngx_add_timer(c->read, self->conf_.close_timeout);
+
+    if (c->timedout || c->error) {
+        self->phase_ = phase::ended;
+    } else {
+        self->linger();
+    }
+
+    self->wait_for_events();
+}
+
+void session::timer_fired() noexcept
+{
+    if (phase_ == phase::open) {
+        check_idle();
+        return;
+    }
+
+    connection_->timedout = 1;
+    phase_ = phase::ended;
+}
+
+// The timer is not moved with each message: when it fires, the time of the
+// last one tells how long is left.
+void session::check_idle() noexcept
+{
+    const ngx_msec_t now = ngx_current_msec;
+
+    if (!receiving()) {
+        last_received_ = now; // we do not listen: the send timeout counts
+    }
+
+    const ngx_msec_t idle = now - last_received_;
+
+    if (idle >= conf_.timeout) {
+        close(protocol::close_code::going_away, "nothing received for too long",
+              ended_by::timeout);
+        return;
+    }
+
+    ngx_msec_t next = conf_.timeout - idle;
+
+    if (conf_.ping_interval != 0) {
+        const ngx_msec_t quiet = std::min(idle, now - last_ping_);
+
+        if (quiet >= conf_.ping_interval) {
+            last_ping_ = now;
+
+            if (output_.waiting() == 0) {
+                write_control({protocol::opcode::ping, {}});
+                flush();
+            }
+
+            next = std::min(next, conf_.ping_interval);
+        } else {
+            next = std::min(next, conf_.ping_interval - quiet);
+        }
+    }
+
+    if (phase_ == phase::open) {
+        ngx_add_timer(connection_->read, next);
+    }
+}
+
+// A graceful quit asks each session once; when worker_shutdown_timeout is
+// over, nginx marks the connection as broken and asks again.
+void session::worker_is_leaving() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    c->close = 0;
+    c->idle = 0;
+    worker_leaving_ = true;
+
+    if (c->error) {
+        last_words();
+        return;
+    }
+
+    close(protocol::close_code::going_away, "server is shutting down",
+          ended_by::server);
+    flush();
+}
+
+// There is no more time: the Close frame goes out as far as the connection
+// takes it, and that is the end.
+void session::last_words() noexcept
+{
+    close(protocol::close_code::going_away, "server is shutting down",
+          ended_by::server);
+    flush();
+
+    if (output_.waiting() != 0) {
+        connection_->error = 1; // behind a stuck record TLS cannot end either
+    }
+
+    if (phase_ == phase::closing || phase_ == phase::flushing) {
+        // With input unread the socket's end would eat the Close frame
+        (void)transport::half_close(connection_, on_tls_shut);
+        discard_input();
+    }
+
+    phase_ = phase::ended;
+}
+
+} // namespace websocket::nginx

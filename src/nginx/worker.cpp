@@ -1,0 +1,33 @@
+// The worker's own.
+#include "nginx/worker.hpp"
+
+#include "nginx/session.hpp"
+#include "protocol/shared_buffer.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+worker own;
+
+} // namespace
+
+worker &this_worker() noexcept
+{
+    return own;
+}
+
+void exit_worker(ngx_cycle_t *cycle)
+{
+    ngx_queue_t &sessions = own.sessions;
+
+    (void)cycle;
+
+    while (!ngx_queue_empty(&sessions)) {
+        session::from_link(ngx_queue_head(&sessions))->stop_now();
+    }
+
+    protocol::shared_buffer::drop_spares();
+}
+
+} // namespace websocket::nginx

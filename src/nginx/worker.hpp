@@ -1,0 +1,30 @@
+// What the sessions of one worker share.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "nginx/output.hpp"
+
+#include <array>
+#include <cstddef>
+
+namespace websocket::nginx {
+
+struct worker {
+    worker() noexcept { ngx_queue_init(&sessions); }
+
+    ngx_queue_t sessions;
+
+    // Gathers what the session at work sends.
+    write_batch batch;
+
+    // Where the session at work receives. A session keeps nothing here over
+    // its turn, so that an idle client needs no buffer.
+    alignas(64) std::array<std::byte, 64 * 1024> read_buffer;
+};
+
+worker &this_worker() noexcept;
+
+// Called when the process ends, however that comes: tells all clients.
+void exit_worker(ngx_cycle_t *cycle);
+
+} // namespace websocket::nginx
