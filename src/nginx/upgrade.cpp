@@ -1,0 +1,317 @@
+// Judges the opening handshake, answers it, and posts the upgrade.
+#include "nginx/upgrade.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/session.hpp"
+#include "protocol/handshake.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace websocket::nginx {
+
+namespace {
+
+constexpr ngx_uint_t upgrade_required = 426;
+
+bool add_header(ngx_http_request_t *r, std::string_view name,
+                std::string_view value) noexcept
+{
+    auto *header =
+        static_cast<ngx_table_elt_t *>(ngx_list_push(&r->headers_out.headers));
+
+    if (header == nullptr) {
+        return false;
+    }
+
+    *header = {};
+    header->hash = 1;
+    header->key = borrowed(name);
+    header->value = borrowed(value);
+    return true;
+}
+
+bool has_error_page(ngx_http_request_t *r, ngx_uint_t status) noexcept
+{
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+
+    if (clcf->error_pages == nullptr || r->error_page) {
+        return false;
+    }
+
+    const std::span pages{
+        static_cast<ngx_http_err_page_t *>(clcf->error_pages->elts),
+        clcf->error_pages->nelts};
+
+    return std::any_of(pages.begin(), pages.end(), [&](const auto &page) {
+        return page.status == static_cast<ngx_int_t>(status);
+    });
+}
+
+// nginx has neither a phrase nor a page for 426.
+ngx_int_t send_upgrade_required(ngx_http_request_t *r) noexcept
+{
+    ngx_str_t type = ngx_string("text/plain");
+    ngx_http_complex_value_t body{};
+
+    ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
+    ngx_str_set(&body.value, "This location answers WebSocket clients only "
+                             "(HTTP/1.1, RFC 6455).\n");
+
+    return ngx_http_send_response(r, upgrade_required, &type, &body);
+}
+
+ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
+                  std::string_view why) noexcept
+{
+    const ngx_str_t words = borrowed(why);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket: handshake refused with %ui: %V", status, &words);
+
+    if (status == upgrade_required && !has_error_page(r, status)) {
+        return send_upgrade_required(r);
+    }
+
+    return static_cast<ngx_int_t>(status);
+}
+
+ngx_int_t refused(ngx_http_request_t *r,
+                  protocol::handshake_error reason) noexcept
+{
+    const ngx_uint_t status = protocol::http_status(reason);
+    bool added = true;
+
+    if (status == NGX_HTTP_NOT_ALLOWED) {
+        added = add_header(r, "Allow", "GET"); // RFC 9110 15.5.6
+
+    } else if (status == upgrade_required) {
+        added = add_header(r, "Upgrade", "websocket") && // RFC 9110 15.5.22
+                add_header(r, "Connection", "Upgrade");  // and 7.8
+    }
+
+    if (protocol::asks_for_version(reason)) {
+        added = added && add_header(r, "Sec-WebSocket-Version", "13");
+    }
+
+    return added ? refused(r, status, protocol::describe(reason))
+                 : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+void read_headers(ngx_http_request_t *r,
+                  protocol::opening_handshake &handshake) noexcept
+{
+    for (ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr;
+         part = part->next) {
+        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
+                                part->nelts};
+
+        for (const ngx_table_elt_t &header : headers) {
+            handshake.add_header(view(header.key), view(header.value));
+        }
+    }
+}
+
+bool origin_allowed(ngx_http_request_t *r,
+                    const protocol::opening_handshake &handshake,
+                    const location_configuration &conf) noexcept
+{
+    if (conf.any_origin || !handshake.has_origin()) {
+        return true; // no browser comes without
+    }
+
+    if (handshake.origin_repeated()) {
+        return false;
+    }
+
+    if (conf.same_origin && r->headers_in.host != nullptr &&
+        protocol::is_same_origin(handshake.origin(),
+                                 view(r->headers_in.host->value))) {
+        return true;
+    }
+
+    if (conf.origins == nullptr) {
+        return false;
+    }
+
+    const std::span patterns{
+        static_cast<protocol::origin_pattern *>(conf.origins->elts),
+        conf.origins->nelts};
+
+    for (const protocol::origin_pattern &pattern : patterns) {
+        if (pattern.matches(handshake.origin())) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+std::string_view
+choose_subprotocol(const protocol::opening_handshake &handshake,
+                   const location_configuration &conf) noexcept
+{
+    if (conf.subprotocols == nullptr) {
+        return {};
+    }
+
+    return handshake.select_subprotocol(
+        {static_cast<std::string_view *>(conf.subprotocols->elts),
+         conf.subprotocols->nelts});
+}
+
+bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
+                         std::string_view subprotocol) noexcept
+{
+    std::array<char, 28> accept;
+
+    if (!protocol::accept_key(key, accept)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "websocket: no SHA-1 from libcrypto");
+        return false;
+    }
+
+    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, accept.size()));
+
+    if (copy == nullptr) {
+        return false;
+    }
+
+    ngx_memcpy(copy, accept.data(), accept.size());
+
+    return add_header(r, "Upgrade", "websocket") &&
+           add_header(r, "Sec-WebSocket-Accept", {copy, accept.size()}) &&
+           (subprotocol.empty() ||
+            add_header(r, "Sec-WebSocket-Protocol", subprotocol));
+}
+
+// The key of the resource, in memory of the request's.
+ngx_int_t resource_key(ngx_http_request_t *r,
+                       const location_configuration &conf,
+                       ngx_str_t &key) noexcept
+{
+    if (conf.key != nullptr) {
+        return ngx_http_complex_value(r, conf.key, &key);
+    }
+
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+    key = clcf->name;
+    return NGX_OK;
+}
+
+// Answers 101 and leaves the request to a session that starts when this event
+// of nginx's is over: the request must not be touched inside a handler of it.
+ngx_int_t accept(ngx_http_request_t *r,
+                 const protocol::opening_handshake &handshake)
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+    const std::string_view subprotocol = choose_subprotocol(handshake, conf);
+    ngx_str_t resource;
+
+    if (resource_key(r, conf, resource) != NGX_OK ||
+        !add_upgrade_headers(r, handshake.key(), subprotocol)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    session *made = session::create(r, conf, resource, subprotocol);
+
+    if (made == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
+    r->keepalive = 0;   // what follows is not HTTP
+    r->header_only = 1; // without it the header waits for a body
+
+    const ngx_int_t rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    r->main->count++;
+    made->post_start();
+    return NGX_DONE;
+}
+
+// Nothing if the request is an opening handshake that may be accepted, else
+// what a content handler returns of the refusal.
+std::optional<ngx_int_t> judge(ngx_http_request_t *r,
+                               protocol::opening_handshake &handshake) noexcept
+{
+    read_headers(r, handshake);
+
+    if (const protocol::handshake_error reason =
+            handshake.check(view(r->method_name), r->http_version);
+        reason != protocol::handshake_error::none) {
+        return refused(r, reason);
+    }
+
+    // nginx would put the status of the error into the answer
+    if (r->err_status != 0) {
+        return refused(r, upgrade_required,
+                       "an error page that keeps its status has no upgrade");
+    }
+
+    if (!origin_allowed(r, handshake,
+                        *location_conf<location_configuration>(r))) {
+        return refused(r, NGX_HTTP_FORBIDDEN, "origin is not allowed");
+    }
+
+    if (ngx_exiting || ngx_terminate) {
+        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                       "this worker is shutting down");
+    }
+
+    return std::nullopt;
+}
+
+// The body has taken its time: what was right before it may have changed.
+void body_was_read(ngx_http_request_t *r)
+{
+    protocol::opening_handshake handshake;
+    const std::optional<ngx_int_t> refusal = judge(r, handshake);
+
+    ngx_http_finalize_request(r, refusal ? *refusal : accept(r, handshake));
+}
+
+bool has_body(const ngx_http_request_t *r) noexcept
+{
+    return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
+}
+
+} // namespace
+
+ngx_int_t answer_handshake(ngx_http_request_t *r)
+{
+    if (r != r->main) {
+        return refused(r, NGX_HTTP_BAD_REQUEST,
+                       "a subrequest cannot be upgraded");
+    }
+
+    // RFC 9113 8.6: HTTP/2 has no Upgrade, and nginx no extended CONNECT
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return refused(r, upgrade_required, "HTTP/2 and later have no upgrade");
+    }
+
+    protocol::opening_handshake handshake;
+
+    if (const auto refusal = judge(r, handshake); refusal) {
+        return *refusal;
+    }
+
+    if (!has_body(r)) {
+        return accept(r, handshake);
+    }
+
+    // Else the body would be taken for frames
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, body_was_read);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,12 @@
+// The step from an HTTP request to a WebSocket: the opening handshake.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+namespace websocket::nginx {
+
+// The content handler of a WebSocket location. Refuses what is no opening
+// handshake, or answers 101 and lets a session take the connection over.
+ngx_int_t answer_handshake(ngx_http_request_t *r);
+
+} // namespace websocket::nginx
