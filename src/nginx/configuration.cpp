@@ -1,0 +1,123 @@
+// Location configurations: made, and merged from the outside in.
+#include "nginx/configuration.hpp"
+
+#include "nginx/upgrade.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+void *const unset = NGX_CONF_UNSET_PTR;
+
+void merge_origins(location_configuration &own,
+                   const location_configuration &outer)
+{
+    if (own.any_origin != NGX_CONF_UNSET_UINT) {
+        return;
+    }
+
+    own.origins = outer.origins;
+    own.any_origin = outer.any_origin;
+    own.same_origin = outer.same_origin;
+
+    if (own.any_origin == NGX_CONF_UNSET_UINT) {
+        own.origins = nullptr;
+        own.any_origin = 0;
+        own.same_origin = 1;
+    }
+}
+
+void merge_limits(location_configuration &own)
+{
+    own.limits = {
+        .max_message_size = own.max_message_size,
+        .max_frame_size = own.max_frame_size,
+        .text_accepted = (own.accepted_kinds & accepts_text) != 0,
+        .binary_accepted = (own.accepted_kinds & accepts_binary) != 0,
+    };
+}
+
+// The blocks `if` and `limit_except` are no locations of their own.
+void merge_handler(ngx_conf_t *cf, location_configuration &own,
+                   const location_configuration &outer)
+{
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+
+    if (clcf->noname && clcf->handler == nullptr && outer.handler != nullptr) {
+        own.handler = outer.handler;
+        own.key = outer.key;
+        clcf->handler = answer_handshake;
+    }
+}
+
+} // namespace
+
+void *create_location_configuration(ngx_conf_t *cf)
+{
+    auto *made = static_cast<location_configuration *>(
+        ngx_pcalloc(cf->pool, sizeof(location_configuration)));
+
+    if (made == nullptr) {
+        return nullptr;
+    }
+
+    made->origins = static_cast<ngx_array_t *>(unset);
+    made->any_origin = NGX_CONF_UNSET_UINT;
+    made->same_origin = NGX_CONF_UNSET_UINT;
+    made->subprotocols = static_cast<ngx_array_t *>(unset);
+    made->accepted_kinds = NGX_CONF_UNSET_UINT;
+    made->max_message_size = NGX_CONF_UNSET_SIZE;
+    made->max_frame_size = NGX_CONF_UNSET_SIZE;
+    made->timeout = NGX_CONF_UNSET_MSEC;
+    made->ping_interval = NGX_CONF_UNSET_MSEC;
+    made->close_timeout = NGX_CONF_UNSET_MSEC;
+    made->send_queue = NGX_CONF_UNSET_SIZE;
+    made->full_policy = NGX_CONF_UNSET_UINT;
+    made->send_timeout = NGX_CONF_UNSET_MSEC;
+
+    return made;
+}
+
+char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
+{
+    const auto &outer = *static_cast<location_configuration *>(parent);
+    auto &own = *static_cast<location_configuration *>(child);
+
+    merge_handler(cf, own, outer);
+    merge_origins(own, outer);
+
+    if (own.subprotocols == unset) {
+        own.subprotocols =
+            outer.subprotocols == unset ? nullptr : outer.subprotocols;
+    }
+
+    ngx_conf_merge_uint_value(own.accepted_kinds, outer.accepted_kinds,
+                              accepts_text | accepts_binary);
+    ngx_conf_merge_size_value(own.max_message_size, outer.max_message_size,
+                              1024 * 1024);
+    ngx_conf_merge_msec_value(own.timeout, outer.timeout, 300000);
+    ngx_conf_merge_msec_value(own.ping_interval, outer.ping_interval, 60000);
+    ngx_conf_merge_msec_value(own.close_timeout, outer.close_timeout, 5000);
+    ngx_conf_merge_msec_value(own.send_timeout, outer.send_timeout, 60000);
+    ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
+    ngx_conf_merge_uint_value(
+        own.full_policy, outer.full_policy,
+        static_cast<ngx_uint_t>(full_queue_policy::close));
+
+    // Not inherited as a number when the outer level left it to its own
+    // message size
+    if (own.max_frame_size == NGX_CONF_UNSET_SIZE) {
+        own.max_frame_size = outer.max_frame_size;
+    }
+
+    merge_limits(own);
+
+    if (own.max_frame_size == NGX_CONF_UNSET_SIZE) {
+        own.limits.max_frame_size = own.max_message_size;
+    }
+
+    return NGX_CONF_OK;
+}
+
+} // namespace websocket::nginx

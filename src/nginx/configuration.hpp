@@ -1,0 +1,55 @@
+// What the directives say of one location.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "protocol/message_reader.hpp"
+#include "protocol/origin.hpp"
+#include "sdk/websocket_plugin.h"
+
+#include <string_view>
+
+namespace websocket::nginx {
+
+enum class full_queue_policy : ngx_uint_t { close, drop };
+
+// Lives in the configuration's pool. Members without a comment hold the
+// directive of their name; sizes in bytes, times in milliseconds.
+struct location_configuration {
+    const websocket_handler_t *handler; // null: not a WebSocket location
+    ngx_http_complex_value_t *key;
+
+    // websocket_origins; the patterns are of type protocol::origin_pattern
+    ngx_array_t *origins;
+    ngx_uint_t any_origin;
+    ngx_uint_t same_origin;
+
+    ngx_array_t *subprotocols; // of std::string_view
+
+    ngx_uint_t accepted_kinds; // bits accepts_text, accepts_binary
+    size_t max_message_size;
+    size_t max_frame_size;
+    ngx_msec_t timeout;
+    ngx_msec_t ping_interval; // 0: off
+    ngx_msec_t close_timeout;
+    size_t send_queue;
+    ngx_uint_t full_policy; // a full_queue_policy
+    ngx_msec_t send_timeout;
+
+    protocol::message_limits limits; // from the above, once merged
+};
+
+inline constexpr ngx_uint_t accepts_text = 1;
+inline constexpr ngx_uint_t accepts_binary = 2;
+
+extern ngx_command_t commands[];
+
+void *create_location_configuration(ngx_conf_t *cf);
+char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);
+
+// The handler that is known by `name`, or null.
+const websocket_handler_t *find_handler(std::string_view name) noexcept;
+
+// The names of all handlers, for a message.
+const char *handler_names() noexcept;
+
+} // namespace websocket::nginx

@@ -1,0 +1,301 @@
+// The directives: their table, and what reads their values.
+#include "nginx/configuration.hpp"
+#include "nginx/setters.hpp"
+#include "protocol/tokens.hpp"
+
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &time = field<ngx_msec_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (time != NGX_CONF_UNSET_MSEC) {
+        return duplicate();
+    }
+
+    const ngx_int_t parsed = ngx_parse_time(&value, 0);
+
+    if (parsed == NGX_ERROR || parsed == 0) {
+        WEBSOCKET_SAY(
+            cf,
+            "\"%V\" takes a time longer than 0, such as \"30s\", not \"%V\"",
+            &cmd->name, &value);
+        return refuse();
+    }
+
+    time = static_cast<ngx_msec_t>(parsed);
+    return NGX_CONF_OK;
+}
+
+char *set_time_or_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &time = field<ngx_msec_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (time != NGX_CONF_UNSET_MSEC) {
+        return duplicate();
+    }
+
+    if (view(value) == "off") {
+        time = 0;
+        return NGX_CONF_OK;
+    }
+
+    const ngx_int_t parsed = ngx_parse_time(&value, 0);
+
+    if (parsed == NGX_ERROR || parsed == 0) {
+        WEBSOCKET_SAY(
+            cf,
+            "\"%V\" takes a time longer than 0, such as \"30s\", or \"off\", "
+            "not \"%V\"",
+            &cmd->name, &value);
+        return refuse();
+    }
+
+    time = static_cast<ngx_msec_t>(parsed);
+    return NGX_CONF_OK;
+}
+
+// False, and said so, if the value is no size above 0.
+bool read_size(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
+               size_t &size)
+{
+    const ssize_t parsed = ngx_parse_size(&value);
+
+    if (parsed == NGX_ERROR || parsed == 0) {
+        WEBSOCKET_SAY(
+            cf,
+            "\"%V\" takes a size larger than 0, such as \"64k\", not \"%V\"",
+            &cmd->name, &value);
+        return false;
+    }
+
+    size = static_cast<size_t>(parsed);
+    return true;
+}
+
+char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &size = field<size_t>(conf, cmd->offset);
+
+    if (size != NGX_CONF_UNSET_SIZE) {
+        return duplicate();
+    }
+
+    return read_size(cf, cmd, arguments(cf)[1], size) ? NGX_CONF_OK : refuse();
+}
+
+char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<location_configuration *>(conf);
+    const auto args = arguments(cf);
+
+    if (own.send_queue != NGX_CONF_UNSET_SIZE) {
+        return duplicate();
+    }
+
+    if (!read_size(cf, cmd, args[1], own.send_queue)) {
+        return refuse();
+    }
+
+    full_queue_policy policy = full_queue_policy::close;
+
+    if (args.size() == 3 && view(args[2]) == "drop") {
+        policy = full_queue_policy::drop;
+
+    } else if (args.size() == 3 && view(args[2]) != "close") {
+        WEBSOCKET_SAY(
+            cf, "\"%V\" takes \"close\" or \"drop\" after the size, not \"%V\"",
+            &cmd->name, &args[2]);
+        return refuse();
+    }
+
+    own.full_policy = static_cast<ngx_uint_t>(policy);
+    return NGX_CONF_OK;
+}
+
+char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<location_configuration *>(conf);
+
+    if (own.accepted_kinds != NGX_CONF_UNSET_UINT) {
+        return duplicate();
+    }
+
+    ngx_uint_t kinds = 0;
+
+    for (ngx_str_t &value : arguments(cf).subspan(1)) {
+        const ngx_uint_t kind = view(value) == "text"     ? accepts_text
+                                : view(value) == "binary" ? accepts_binary
+                                                          : 0;
+        if (kind == 0 || (kinds & kind) != 0) {
+            WEBSOCKET_SAY(
+                cf, "\"%V\" takes \"text\" or \"binary\" or both, not \"%V\"%s",
+                &cmd->name, &value, kind == 0 ? "" : " twice");
+            return refuse();
+        }
+
+        kinds |= kind;
+    }
+
+    own.accepted_kinds = kinds;
+    return NGX_CONF_OK;
+}
+
+bool add_origin(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
+                location_configuration &own)
+{
+    std::string_view reason;
+    const auto pattern = protocol::origin_pattern::parse(view(value), &reason);
+
+    if (!pattern) {
+        WEBSOCKET_SAY(
+            cf,
+            "\"%V\" takes \"same\", \"any\", \"https://host[:port]\" or "
+            "\"*.host\", not \"%V\": %s",
+            &cmd->name, &value, reason.data());
+        return false;
+    }
+
+    void *place = ngx_array_push(own.origins);
+
+    if (place == nullptr) {
+        return false;
+    }
+
+    new (place) protocol::origin_pattern(*pattern);
+    return true;
+}
+
+char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<location_configuration *>(conf);
+    const auto args = arguments(cf);
+
+    if (own.any_origin != NGX_CONF_UNSET_UINT) {
+        return duplicate();
+    }
+
+    own.any_origin = 0;
+    own.same_origin = 0;
+    own.origins = ngx_array_create(cf->pool, args.size(),
+                                   sizeof(protocol::origin_pattern));
+
+    if (own.origins == nullptr) {
+        return refuse();
+    }
+
+    for (ngx_str_t &value : args.subspan(1)) {
+        if (view(value) == "same") {
+            own.same_origin = 1;
+
+        } else if (view(value) == "any") {
+            own.any_origin = 1;
+
+        } else if (!add_origin(cf, cmd, value, own)) {
+            return refuse();
+        }
+    }
+
+    if (own.any_origin && args.size() > 2) {
+        WEBSOCKET_SAY(cf, "\"%V any\" takes nothing beside \"any\"",
+                      &cmd->name);
+        return refuse();
+    }
+
+    return NGX_CONF_OK;
+}
+
+char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<location_configuration *>(conf);
+    const auto names = arguments(cf).subspan(1);
+
+    if (own.subprotocols != NGX_CONF_UNSET_PTR) {
+        return duplicate();
+    }
+
+    own.subprotocols =
+        ngx_array_create(cf->pool, names.size(), sizeof(std::string_view));
+
+    if (own.subprotocols == nullptr) {
+        return refuse();
+    }
+
+    for (ngx_str_t &value : names) {
+        const std::span known{
+            static_cast<std::string_view *>(own.subprotocols->elts),
+            own.subprotocols->nelts};
+
+        if (!protocol::is_token(view(value))) {
+            WEBSOCKET_SAY(
+                cf,
+                "\"%V\" takes names without spaces or separators, not \"%V\"",
+                &cmd->name, &value);
+            return refuse();
+        }
+
+        for (const std::string_view name : known) {
+            if (name == view(value)) {
+                WEBSOCKET_SAY(cf, "\"%V\" has \"%V\" twice", &cmd->name,
+                              &value);
+                return refuse();
+            }
+        }
+
+        void *place = ngx_array_push(own.subprotocols);
+
+        if (place == nullptr) {
+            return refuse();
+        }
+
+        new (place) std::string_view(view(value));
+    }
+
+    return NGX_CONF_OK;
+}
+
+constexpr ngx_uint_t any_level =
+    NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
+
+} // namespace
+
+// clang-format off
+#define OPTION(name, arguments, setter, member)                               \
+    { ngx_string("websocket_" name),                                          \
+      any_level | (arguments),                                                \
+      setter,                                                                 \
+      NGX_HTTP_LOC_CONF_OFFSET,                                               \
+      offsetof(location_configuration, member),                               \
+      nullptr }
+
+ngx_command_t commands[] = {
+
+    { ngx_string("websocket"),
+      NGX_HTTP_LOC_CONF | NGX_CONF_1MORE,
+      set_websocket,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      nullptr },
+
+    OPTION("origins", NGX_CONF_1MORE, set_origins, origins),
+    OPTION("subprotocols", NGX_CONF_1MORE, set_subprotocols, subprotocols),
+    OPTION("accept", NGX_CONF_TAKE12, set_accept, accepted_kinds),
+    OPTION("max_message_size", NGX_CONF_TAKE1, set_size, max_message_size),
+    OPTION("max_frame_size", NGX_CONF_TAKE1, set_size, max_frame_size),
+    OPTION("timeout", NGX_CONF_TAKE1, set_time, timeout),
+    OPTION("ping_interval", NGX_CONF_TAKE1, set_time_or_off, ping_interval),
+    OPTION("close_timeout", NGX_CONF_TAKE1, set_time, close_timeout),
+    OPTION("send_queue", NGX_CONF_TAKE12, set_send_queue, send_queue),
+    OPTION("send_timeout", NGX_CONF_TAKE1, set_time, send_timeout),
+
+    ngx_null_command
+};
+// clang-format on
+
+} // namespace websocket::nginx

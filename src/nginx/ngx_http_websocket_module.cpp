@@ -1,0 +1,43 @@
+// The module as nginx knows it.
+#include "nginx/configuration.hpp"
+#include "nginx/nginx_headers.hpp"
+#include "nginx/variables.hpp"
+#include "nginx/worker.hpp"
+
+namespace {
+
+namespace ours = websocket::nginx;
+
+ngx_http_module_t module_context = {
+    ours::add_variables, // preconfiguration
+    nullptr,             // postconfiguration
+
+    nullptr, // create main configuration
+    nullptr, // init main configuration
+
+    nullptr, // create server configuration
+    nullptr, // merge server configuration
+
+    ours::create_location_configuration,
+    ours::merge_location_configuration,
+};
+
+} // namespace
+
+extern "C" {
+
+ngx_module_t ngx_http_websocket_module = {
+    NGX_MODULE_V1,
+    &module_context,
+    ours::commands,
+    NGX_HTTP_MODULE,
+    nullptr, // init master
+    nullptr, // init module
+    nullptr, // init process
+    nullptr, // init thread
+    nullptr, // exit thread
+    ours::exit_worker,
+    nullptr, // exit master
+    NGX_MODULE_V1_PADDING,
+};
+}

@@ -1,0 +1,164 @@
+// The variables $websocket_*: what the access log tells of a session. All are
+// empty where the request became no WebSocket, but the handler's name.
+#include "nginx/variables.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/session.hpp"
+
+#include <array>
+
+namespace websocket::nginx {
+
+namespace {
+
+ngx_int_t absent(ngx_variable_value_t *v) noexcept
+{
+    v->not_found = 1;
+    return NGX_OK;
+}
+
+ngx_int_t set_text(ngx_variable_value_t *v, std::string_view text) noexcept
+{
+    if (text.empty()) {
+        return absent(v);
+    }
+
+    v->data = borrowed(text).data;
+    v->len = static_cast<unsigned>(text.size());
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    return NGX_OK;
+}
+
+ngx_int_t set_number(ngx_http_request_t *r, ngx_variable_value_t *v,
+                     std::uint64_t number) noexcept
+{
+    auto *digits = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
+
+    if (digits == nullptr) {
+        return NGX_ERROR;
+    }
+
+    const u_char *end = ngx_sprintf(digits, "%uL", number);
+    return set_text(v, {reinterpret_cast<char *>(digits),
+                        static_cast<std::size_t>(end - digits)});
+}
+
+ngx_int_t get_handler(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    const auto *conf = location_conf<location_configuration>(r);
+
+    return conf->handler == nullptr ? absent(v)
+                                    : set_text(v, conf->handler->name);
+}
+
+template <auto text_of>
+ngx_int_t get_text(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    const session *of = session::of(r);
+
+    return of == nullptr ? absent(v) : set_text(v, text_of(*of));
+}
+
+template <auto number_of>
+ngx_int_t get_number(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    const session *of = session::of(r);
+
+    return of == nullptr ? absent(v) : set_number(r, v, number_of(*of));
+}
+
+template <auto member>
+ngx_int_t get_figure(ngx_http_request_t *r, ngx_variable_value_t *v,
+                     uintptr_t data)
+{
+    constexpr auto figure = [](const session &of) {
+        return of.figures().*member;
+    };
+    return get_number<figure>(r, v, data);
+}
+
+constexpr auto resource = [](const session &of) { return view(of.key()); };
+constexpr auto client = [](const session &of) { return of.id(); };
+constexpr auto subprotocol = [](const session &of) { return of.subprotocol(); };
+// None is negotiated without permessage-deflate
+constexpr auto extensions = [](const session &) { return std::string_view{}; };
+constexpr auto close_by = [](const session &of) {
+    return name_of(of.closed_by());
+};
+
+// Unknown as long as nothing has closed it.
+ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
+                         uintptr_t)
+{
+    const session *of = session::of(r);
+
+    return of == nullptr || of->closed_by() == ended_by::nobody
+               ? absent(v)
+               : set_number(r, v, of->close_code());
+}
+
+using figures = session_figures;
+
+// clang-format off
+ngx_http_variable_t variables[] = {
+
+    { ngx_string("websocket_handler"), nullptr,
+      get_handler, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_resource"), nullptr,
+      get_text<resource>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_client"), nullptr,
+      get_number<client>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_subprotocol"), nullptr,
+      get_text<subprotocol>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_extensions"), nullptr,
+      get_text<extensions>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_messages_in"), nullptr,
+      get_figure<&figures::messages_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_messages_out"), nullptr,
+      get_figure<&figures::messages_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_bytes_in"), nullptr,
+      get_figure<&figures::bytes_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_bytes_out"), nullptr,
+      get_figure<&figures::bytes_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_dropped"), nullptr,
+      get_figure<&figures::dropped>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_close_code"), nullptr,
+      get_close_code, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_close_by"), nullptr,
+      get_text<close_by>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+};
+// clang-format on
+
+} // namespace
+
+ngx_int_t add_variables(ngx_conf_t *cf)
+{
+    for (ngx_http_variable_t &known : variables) {
+        ngx_http_variable_t *added =
+            ngx_http_add_variable(cf, &known.name, known.flags);
+
+        if (added == nullptr) {
+            return NGX_ERROR;
+        }
+
+        added->get_handler = known.get_handler;
+        added->data = known.data;
+    }
+
+    return NGX_OK;
+}
+
+} // namespace websocket::nginx

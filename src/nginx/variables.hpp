@@ -1,0 +1,10 @@
+// The variables $websocket_*.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+namespace websocket::nginx {
+
+ngx_int_t add_variables(ngx_conf_t *cf);
+
+} // namespace websocket::nginx
