@@ -79,8 +79,8 @@ static_assert(expectations * bits <= 64);
 
 using state = std::uint64_t; // only the lower 6 bits count
 
-constexpr state at_boundary = lead * bits;
-constexpr state failed = nothing * bits;
+constexpr state at_boundary = state{lead} * bits;
+constexpr state failed = state{nothing} * bits;
 
 constexpr auto rows = [] {
     std::array<std::uint64_t, 256> result{};
@@ -205,10 +205,11 @@ bool utf8_checker::feed(std::span<const std::byte> piece,
     std::span text(reinterpret_cast<const std::uint8_t *>(piece.data()),
                    piece.size());
     state now = state_;
-    for (; now != at_boundary && !text.empty(); text = text.subspan(1)) {
+    while (now != at_boundary && now != failed && !text.empty()) {
         now = walk(now, text.first(1));
+        text = text.subspan(1);
     }
-    if (!text.empty() && (text.size() > 64 || !short_ascii(text))) {
+    if (now == at_boundary && !(text.size() <= 64 && short_ascii(text))) {
         now = possible_utf8(text, level) ? state_behind(text) : failed;
     }
     state_ = static_cast<std::uint8_t>(now);
