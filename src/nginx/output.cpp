@@ -31,8 +31,8 @@ bool write_batch::has_room(std::size_t size, std::size_t pieces) const noexcept
            pieces_.size() - piece_count_ >= pieces;
 }
 
-void write_batch::put(std::span<const std::byte> bytes,
-                      std::uint32_t messages) noexcept
+inline void write_batch::put(std::span<const std::byte> bytes,
+                             std::uint32_t messages) noexcept
 {
     if (bytes.empty()) {
         return;
@@ -107,9 +107,9 @@ bool output::write_bytes(std::span<const std::byte> bytes) noexcept
     return write(bytes, {}, {});
 }
 
-bool output::write(std::span<const std::byte> header,
-                   std::span<const std::byte> payload,
-                   send_queue::content what) noexcept
+inline bool output::write(std::span<const std::byte> header,
+                          std::span<const std::byte> payload,
+                          send_queue::content what) noexcept
 {
     const bool written = gathering() && queue_.empty()
                              ? gather(header, payload, what)
@@ -119,9 +119,9 @@ bool output::write(std::span<const std::byte> header,
     return written;
 }
 
-bool output::gather(std::span<const std::byte> header,
-                    std::span<const std::byte> payload,
-                    send_queue::content what) noexcept
+inline bool output::gather(std::span<const std::byte> header,
+                           std::span<const std::byte> payload,
+                           send_queue::content what) noexcept
 {
     const bool refer = payload.size() >= worth_referring &&
                        stable_.contain(payload) &&
@@ -155,7 +155,8 @@ bool output::gather(std::span<const std::byte> header,
     return true;
 }
 
-bool output::make_batch_room(std::size_t size, std::size_t pieces) noexcept
+inline bool output::make_batch_room(std::size_t size,
+                                    std::size_t pieces) noexcept
 {
     return batch_.has_room(size, pieces) || flush_batch();
 }

@@ -115,7 +115,7 @@ void session::process(std::span<std::byte> input) noexcept
     }
 }
 
-void session::dispatch(const protocol::event &received) noexcept
+inline void session::dispatch(const protocol::event &received) noexcept
 {
     using protocol::event_type;
 
@@ -152,7 +152,7 @@ void session::dispatch(const protocol::event &received) noexcept
     }
 }
 
-void session::deliver(const protocol::event &message) noexcept
+inline void session::deliver(const protocol::event &message) noexcept
 {
     const protocol::shared_buffer &assembled = endpoint_.assembled();
 

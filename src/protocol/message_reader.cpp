@@ -77,7 +77,7 @@ event message_reader::next(std::span<std::byte> &input) noexcept
     }
 }
 
-error message_reader::read_header(std::span<std::byte> &input) noexcept
+inline error message_reader::read_header(std::span<std::byte> &input) noexcept
 {
     frame_header header;
 
@@ -114,7 +114,7 @@ error message_reader::read_header(std::span<std::byte> &input) noexcept
     return error::none;
 }
 
-error message_reader::begin_frame(const frame_header &header) noexcept
+inline error message_reader::begin_frame(const frame_header &header) noexcept
 {
     if (!is_control(header.code)) {
         if (const error reason = begin_data_frame(header);
@@ -133,7 +133,8 @@ error message_reader::begin_frame(const frame_header &header) noexcept
     return error::none;
 }
 
-error message_reader::begin_data_frame(const frame_header &header) noexcept
+inline error
+message_reader::begin_data_frame(const frame_header &header) noexcept
 {
     const bool first = header.code != opcode::continuation;
 
@@ -167,7 +168,7 @@ error message_reader::begin_data_frame(const frame_header &header) noexcept
     return error::none;
 }
 
-error message_reader::take_payload(std::span<std::byte> piece) noexcept
+inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
 {
     unmask(piece, key_, static_cast<std::size_t>(taken_));
     taken_ += piece.size();
@@ -243,7 +244,7 @@ bool message_reader::make_room(shared_buffer &buffer, std::uint64_t expected,
     return static_cast<bool>(buffer);
 }
 
-event message_reader::end_frame(std::span<std::byte> piece) noexcept
+inline event message_reader::end_frame(std::span<std::byte> piece) noexcept
 {
     in_frame_ = false;
 
@@ -258,7 +259,7 @@ event message_reader::end_frame(std::span<std::byte> piece) noexcept
     return end_message(message_ ? message_.bytes() : piece);
 }
 
-event message_reader::end_message(std::span<std::byte> payload) noexcept
+inline event message_reader::end_message(std::span<std::byte> payload) noexcept
 {
     in_message_ = false;
 

@@ -138,6 +138,8 @@ private:
 
             if (found.type == event_type::need_input) {
                 require(input.empty());
+                // Who touches what was given back is found
+                shared_buffer::drop_spares();
                 return;
             }
 
@@ -236,7 +238,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
                                       ? rest.size()
                                       : std::min(next_size(seed), rest.size());
         std::size_t taken = directly.receive_directly(
-            rest.first(std::min(64 * piece, rest.size())));
+            rest.first(std::min(61 * piece, rest.size())));
 
         if (taken == 0) {
             directly.receive(rest.first(piece));

@@ -1,0 +1,51 @@
+# Appends to nginx's makefile what our C++ objects need beyond its C rules.
+#
+# auto/make sources this as shell code once the makefile is written; config
+# left the list of sources in ngx_websocket_srcs.
+
+ngx_websocket_cxx=${CXX:-$CC}
+ngx_websocket_so=$NGX_OBJS/ngx_http_websocket_module$ngx_modext
+
+# Only our own objects are hidden: nginx finds ngx_modules by dlsym.
+ngx_websocket_flags="-std=c++20 -O2 -Wall -Wextra -Wunused-parameter -Werror \
+-fPIC -fvisibility=hidden"
+
+# Unique symbols would keep glibc from ever unloading the library.
+if echo | $ngx_websocket_cxx -fno-gnu-unique -x c++ -c -o /dev/null - \
+    2> /dev/null
+then
+    ngx_websocket_flags="$ngx_websocket_flags -fno-gnu-unique"
+fi
+
+ngx_websocket_objs=
+for ngx_websocket_src in $ngx_websocket_srcs; do
+    ngx_websocket_layer=`basename \`dirname $ngx_websocket_src\``
+    ngx_websocket_obj=`basename $ngx_websocket_src .cpp`.$ngx_objext
+    ngx_websocket_objs="$ngx_websocket_objs \
+$NGX_OBJS/addon/$ngx_websocket_layer/$ngx_websocket_obj"
+done
+
+# Objects depend on this file, which changes only when the flags do.
+ngx_websocket_stamp=$NGX_OBJS/websocket_flags
+if test "`cat $ngx_websocket_stamp 2> /dev/null`" != "$ngx_websocket_flags"
+then
+    echo "$ngx_websocket_flags" > $ngx_websocket_stamp
+fi
+
+# "override" holds against CC and CFLAGS given on make's command line.
+cat << END                                                    >> $NGX_MAKEFILE
+
+WEBSOCKET_OBJS = $ngx_websocket_objs
+
+\$(WEBSOCKET_OBJS): override CC = \
+	\$(info compiling \$(@:$NGX_OBJS/addon/%.$ngx_objext=%.cpp))$ngx_websocket_cxx
+\$(WEBSOCKET_OBJS): override CFLAGS := \$(filter-out -std=%,\$(CFLAGS)) \\
+	$ngx_websocket_flags -MMD -MP -I $ngx_addon_dir $CXXFLAGS
+
+$ngx_websocket_so: LINK = $ngx_websocket_cxx $LDFLAGS
+
+\$(WEBSOCKET_OBJS): $ngx_websocket_stamp
+
+-include \$(WEBSOCKET_OBJS:.$ngx_objext=.d)
+
+END
