@@ -1,0 +1,6 @@
+"""Marks that run a byte-level test with its input cut in several ways."""
+
+import pytest
+
+both_ways = pytest.mark.parametrize(
+    "cut", [None, "each"], ids=["whole", "bytewise"])

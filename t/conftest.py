@@ -1,0 +1,130 @@
+"""Fixtures: real nginx servers that must end clean."""
+
+import itertools
+import os
+import re
+import shutil
+
+import pytest
+
+from nginx_config import NginxConfig
+from nginx_server import ROOT, NginxServer, check_config, remove_prefix
+
+RUNS = os.path.join(ROOT, "build", "t")
+
+
+@pytest.fixture(scope="session")
+def run_folder():
+    """The folder of this test run; it stays when something failed."""
+    os.makedirs(RUNS, exist_ok=True)
+    for name in os.listdir(RUNS):
+        pid = re.fullmatch(r"run-(\d+)", name)
+        if pid and not os.path.exists(f"/proc/{pid.group(1)}"):
+            shutil.rmtree(os.path.join(RUNS, name), ignore_errors=True)
+    folder = os.path.join(RUNS, f"run-{os.getpid()}")
+    os.makedirs(folder, exist_ok=True)
+    yield folder
+    if not os.listdir(folder):
+        os.rmdir(folder)
+
+
+class ServerPool:
+    """The servers that one fixture started, stopped and judged with it."""
+
+    count = itertools.count(1)
+
+    def __init__(self, folder, name):
+        self.folder = folder
+        self.name = re.sub(r"[^\w.-]+", "-", name)[:60]
+        self.servers = []
+
+    def prefix(self):
+        return os.path.join(self.folder, f"{self.name}-{next(self.count)}")
+
+    def __call__(self, *args, **options):
+        """Starts an nginx; see NginxConfig for what may be given."""
+        server = NginxServer(self.prefix(), NginxConfig(*args, **options))
+        self.servers.append(server)
+        return server
+
+    def check(self, *args, **options):
+        """nginx -t on such a configuration: (passed, all it printed)."""
+        prefix = self.prefix()
+        answer = check_config(prefix, NginxConfig(*args, **options))
+        remove_prefix(prefix)
+        return answer
+
+    def stop(self):
+        """Stops and judges all; the first fault fails the test."""
+        faults = []
+        for server in self.servers:
+            try:
+                server.stop()
+                server.judge()
+            except AssertionError as fault:
+                faults.append(f"{server.prefix}: {fault}")
+        assert not faults, "\n".join(faults)
+
+
+def serve(pools, pool, failures):
+    """The life of a pool within its fixture."""
+    before = len(failures)
+    pools.append(pool)
+    yield pool
+    pools.remove(pool)
+    pool.stop()
+    if len(failures) == before:
+        for server in pool.servers:
+            remove_prefix(server.prefix)
+
+
+@pytest.fixture(scope="session")
+def live_pools():
+    """Every pool whose servers may be running."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def failures(request):
+    """The reports of failed tests so far."""
+    return request.config.stash.setdefault(FAILURES, [])
+
+
+FAILURES = pytest.StashKey()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Remembers failures, so that their servers' folders are kept."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        item.config.stash.setdefault(FAILURES, []).append(report.nodeid)
+
+
+@pytest.fixture(scope="module")
+def module_nginx(request, run_folder, live_pools, failures):
+    """Starts servers that all tests of a file share."""
+    name = request.module.__name__
+    yield from serve(live_pools, ServerPool(run_folder, name), failures)
+
+
+@pytest.fixture
+def nginx(request, run_folder, live_pools, failures):
+    """Starts servers for one test."""
+    name = request.node.name
+    yield from serve(live_pools, ServerPool(run_folder, name), failures)
+
+
+@pytest.fixture(autouse=True)
+def clean_logs(live_pools):
+    """Takes each test's clients down and judges what it made nginx log."""
+    for pool in live_pools:
+        for server in pool.servers:
+            server.begin_test()
+    yield
+    for pool in live_pools:
+        for server in pool.servers:
+            if not server.stopped:
+                server.release_clients()
+            server.judge()
