@@ -1,0 +1,395 @@
+"""The directives: what they take, what nginx -t says of the rest, and how
+their values pass from http over server to location."""
+
+import re
+
+import pytest
+
+import wire
+
+LEVELS = ["http", "server", "location"]
+
+
+def refuse(nginx, *patterns, **options):
+    """nginx -t fails with one message, which gives the file and the line,
+    and in which each pattern is found."""
+    passed, output = nginx.check(**options)
+    assert not passed, output
+    complaints = re.findall(r"\[emerg\] \d+#\d+: (.*)", output)
+    assert len(complaints) == 1, output
+    for pattern in (*patterns, r" in \S+nginx\.conf:\d+$"):
+        assert re.search(pattern, complaints[0]), complaints[0]
+
+
+# Accepted
+
+ACCEPTED = [
+    "websocket_origins same;",
+    "websocket_origins any;",
+    "websocket_origins https://a.example http://b.example:8080 *.c.example;",
+    "websocket_origins same *.example.org:8443 http://[::1]:80;",
+    "websocket_origins HTTPS://Example.ORG http://127.0.0.1;",
+    "websocket_subprotocols chat;",
+    "websocket_subprotocols chat v2.chat room.v1.json x!#%&'*+-.^_`|~9;",
+    "websocket_accept text;",
+    "websocket_accept binary;",
+    "websocket_accept text binary;",
+    "websocket_accept binary text;",
+    "websocket_max_message_size 1;",
+    "websocket_max_message_size 64k;",
+    "websocket_max_message_size 16M;",
+    "websocket_max_frame_size 125;",
+    "websocket_max_frame_size 2m;",
+    "websocket_timeout 1ms;",
+    "websocket_timeout 90;",
+    "websocket_timeout '1h 30m';",
+    "websocket_ping_interval off;",
+    "websocket_ping_interval 500ms;",
+    "websocket_close_timeout 1s;",
+    "websocket_send_queue 1;",
+    "websocket_send_queue 64k;",
+    "websocket_send_queue 64k close;",
+    "websocket_send_queue 4m drop;",
+    "websocket_send_timeout 10s;",
+]
+ONE_OF_EACH = [
+    "websocket_origins same;", "websocket_subprotocols chat;",
+    "websocket_accept text;", "websocket_max_message_size 1k;",
+    "websocket_max_frame_size 1k;", "websocket_timeout 1s;",
+    "websocket_ping_interval 1s;", "websocket_close_timeout 1s;",
+    "websocket_send_queue 1k;", "websocket_send_timeout 1s;",
+]
+
+
+@pytest.mark.parametrize("options", [
+    {"http": "".join(ONE_OF_EACH)},
+    {"servers": "".join(
+        f"server {{ listen 127.0.0.1:%%PORT%%; server_name s{index}; {line} }}"
+        for index, line in enumerate(ACCEPTED))},
+    {"server": "".join(
+        f"location /{index} {{ websocket echo; {line} }}"
+        for index, line in enumerate(ACCEPTED))},
+], ids=LEVELS)
+def test_directives_are_accepted_at(nginx, options):
+    passed, output = nginx.check(**options)
+    assert passed and "[warn]" not in output, output
+
+
+@pytest.mark.parametrize("line", [
+    "websocket echo;",
+    "websocket echo key;",
+    "websocket echo $arg_room;",
+    "websocket echo 'rooms/$host/$arg_room';",
+    "websocket echo https://key.example/a=b;",
+    "websocket echo Key=1;",
+])
+def test_handler_is_accepted_with(nginx, line):
+    passed, output = nginx.check(f"location /echo {{ {line} }}")
+    assert passed, output
+
+
+# Refused: values. The message names the directive and what would be right.
+
+NOT_A_TIME = ["0", "0s", "-1", "1x", "soon", "1.5s", "", "ms",
+              "99999999999999999999s"]
+NOT_A_SIZE = ["0", "0k", "-1", "1x", "big", "1.5m", "", "k", "1ms",
+              "99999999999999999999"]
+
+
+@pytest.mark.parametrize("name, value", [
+    *[("timeout", value) for value in NOT_A_TIME],
+    ("timeout", "off"), ("close_timeout", "0"), ("close_timeout", "1x"),
+    ("send_timeout", "0"), ("send_timeout", "1x"),
+])
+def test_time_directive_refuses(nginx, name, value):
+    refuse(nginx, f'"websocket_{name}"', 'time .*such as "30s"',
+           f'not "{re.escape(value)}"', http=f"websocket_{name} '{value}';")
+
+
+@pytest.mark.parametrize("value", NOT_A_TIME + ["on"])
+def test_ping_interval_refuses(nginx, value):
+    refuse(nginx, '"websocket_ping_interval"', 'time .*such as "30s"',
+           'or "off"', f'not "{re.escape(value)}"',
+           http=f"websocket_ping_interval '{value}';")
+
+
+@pytest.mark.parametrize("name, value", [
+    *[("max_message_size", value) for value in NOT_A_SIZE],
+    ("max_frame_size", "0"), ("max_frame_size", "1x"),
+    ("send_queue", "0"), ("send_queue", "1x"), ("send_queue", "off"),
+])
+def test_size_directive_refuses(nginx, name, value):
+    refuse(nginx, f'"websocket_{name}"', 'size .*such as "64k"',
+           f'not "{re.escape(value)}"', http=f"websocket_{name} '{value}';")
+
+
+@pytest.mark.parametrize("value", ["keep", "DROP", "dropp", "''", "1m"])
+def test_send_queue_refuses_policy(nginx, value):
+    refuse(nginx, '"websocket_send_queue"', '"close" or "drop"',
+           http=f"websocket_send_queue 1m {value};")
+
+
+@pytest.mark.parametrize("value, told", [
+    ("none", 'not "none"'), ("Text", 'not "Text"'), ("''", 'not ""'),
+    ("text,binary", 'not "text,binary"'), ("any", 'not "any"'),
+    ("text text", "twice"), ("binary binary", "twice"),
+    ("text json", 'not "json"'),
+])
+def test_accept_refuses(nginx, value, told):
+    refuse(nginx, '"websocket_accept"', '"text" or "binary"', told,
+           http=f"websocket_accept {value};")
+
+
+@pytest.mark.parametrize("value, told", [
+    ("example.org", "https://host"),
+    ("*", "https://host"),
+    ("''", "https://host"),
+    ("null", "https://host"),
+    ("none", "https://host"),
+    ("Same", '"same"'),
+    ("wss://example.org", "https://host"),
+    ("https://*.example.org", r"\*\.host"),
+    ("https://", "host"),
+    ("https://a..b", "host"),
+    ("https://a/", "not even /"),
+    ("https://a/path", "not even /"),
+    ("https://a:0", "1 to 65535"),
+    ("https://a:65536", "1 to 65535"),
+    ("https://a:port", "1 to 65535"),
+    ("https://bücher.example", "xn--"),
+    ("*.", "host"),
+    ("*.*.example", r"\*\.host"),
+    ("*.0.0.1", "address"),
+    ("same https://a/", "not even /"),
+    ("any same", "beside"),
+    ("https://a.example any", "beside"),
+    ("any any", "beside"),
+])
+def test_origins_refuses(nginx, value, told):
+    refuse(nginx, '"websocket_origins', told,
+           http=f"websocket_origins {value};")
+
+
+@pytest.mark.parametrize("value, told", [
+    ("'a b'", "spaces or separators"),
+    ("a,b", "spaces or separators"),
+    ("''", "spaces or separators"),
+    ("a/b", "spaces or separators"),
+    ("chät", "spaces or separators"),
+    ("'\"chat\"'", "spaces or separators"),
+    ("chat chat", "twice"),
+    ("a b c a", '"a" twice'),
+])
+def test_subprotocols_refuses(nginx, value, told):
+    refuse(nginx, '"websocket_subprotocols"', told,
+           http=f"websocket_subprotocols {value};")
+
+
+@pytest.mark.parametrize("line, told", [
+    ("websocket nosuch;", 'no handler "nosuch".*echo'),
+    ("websocket Echo;", 'no handler "Echo".*echo'),
+    ("websocket '';", 'no handler "".*echo'),
+    ("websocket nosuch key a=b;", 'no handler "nosuch".*echo'),
+    ("websocket echo key nosuch=1;", 'websocket echo".*nosuch'),
+    ("websocket echo nosuch=1;", 'websocket echo".*nosuch'),
+    ("websocket echo key a=1 b=2;", 'websocket echo".*a'),
+    ("websocket echo key other;", 'name=value.*not "other"'),
+    ("websocket echo key =1;", 'name=value.*not "=1"'),
+])
+def test_websocket_refuses(nginx, line, told):
+    refuse(nginx, '"websocket', told,
+           locations=f"location /echo {{ {line} }}")
+
+
+def test_key_with_an_unknown_variable_is_refused(nginx):
+    passed, output = nginx.check("location /echo { websocket echo $nosuch; }")
+    assert not passed and 'unknown "nosuch" variable' in output, output
+
+
+# Refused: number of arguments, duplicates, contexts
+
+@pytest.mark.parametrize("line", ONE_OF_EACH + ["websocket echo;"])
+def test_directive_without_argument_is_refused(nginx, line):
+    name = line.split()[0]
+    refuse(nginx, f'number of arguments in "{name}"',
+           locations=f"location /echo {{ {name}; }}")
+
+
+@pytest.mark.parametrize("line", [
+    "websocket_accept text binary text;", "websocket_max_message_size 1k 1k;",
+    "websocket_max_frame_size 1k 1k;", "websocket_timeout 1s 1s;",
+    "websocket_ping_interval 1s off;", "websocket_close_timeout 1s 1s;",
+    "websocket_send_queue 1k drop close;", "websocket_send_timeout 1s 1s;",
+])
+def test_directive_with_too_many_arguments_is_refused(nginx, line):
+    refuse(nginx, f'number of arguments in "{line.split()[0]}"', http=line)
+
+
+@pytest.mark.parametrize("line", ONE_OF_EACH + [
+    "websocket_ping_interval off;", "websocket_origins any;",
+    "websocket_origins https://a.example;",
+])
+def test_duplicate_is_refused(nginx, line):
+    refuse(nginx, f'"{line.split()[0]}" directive is duplicate',
+           locations=f"location /echo {{ websocket echo; {line} {line} }}")
+
+
+@pytest.mark.parametrize("level", ["http", "server"])
+def test_duplicate_is_refused_at(nginx, level):
+    refuse(nginx, '"websocket_timeout" directive is duplicate',
+           **{level: "websocket_timeout 1s; websocket_timeout 1s;"})
+
+
+def test_second_handler_is_refused(nginx):
+    refuse(nginx, '"websocket" directive is duplicate',
+           locations="location /echo { websocket echo; websocket echo key; }")
+
+
+@pytest.mark.parametrize("options", [
+    {"http": "websocket echo;"}, {"server": "websocket echo;"},
+    {"main": "websocket echo;"}, {"main": "websocket_timeout 1s;"},
+    {"events": "websocket_timeout 1s;"},
+    {"http": "upstream u { server 127.0.0.1:1; websocket_timeout 1s; }"},
+    {"server": "if ($host) { websocket echo; }"},
+    {"locations": "location /echo { if ($host) { websocket echo; } }"},
+    {"locations": "location /a { limit_except GET { websocket echo; } }"},
+    {"locations": "location /a { if ($host) { websocket_timeout 1s; } }"},
+], ids=lambda options: " ".join(options.values()))
+def test_directive_outside_its_contexts_is_refused(nginx, options):
+    refuse(nginx, '"websocket(_timeout)?" directive is not allowed here',
+           **options)
+
+
+# Values pass inwards, and an inner level overrides the outer
+
+INHERITING = """
+location /inherits { websocket echo; }
+location /overrides {
+    websocket echo;
+    websocket_accept text binary;
+    websocket_max_message_size 2k;
+    websocket_subprotocols location;
+    websocket_origins any;
+    location /overrides/nested { websocket echo; }
+}
+location /handlers { websocket echo; location /handlers/none { } }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(
+        INHERITING, server="websocket_subprotocols server;",
+        http="""websocket_accept binary; websocket_max_message_size 1k;
+                websocket_subprotocols http; websocket_max_frame_size 700;
+                websocket_origins https://http.example;""")
+
+
+def fits(server, path, size, **options):
+    """Whether a message of this size in one frame is echoed; a larger one
+    fails with 1009."""
+    client = server.connect(path, **options)
+    client.send(wire.binary(bytes(size)))
+    frame = client.read_frame()
+    if frame.opcode == wire.CLOSE:
+        assert frame.close_code == 1009
+    return frame.opcode == wire.BINARY
+
+
+def test_http_value_reaches_the_location(server):
+    client = server.connect("/inherits")
+    client.text("x")
+    client.expect_failure(1003)
+    assert fits(server, "/inherits", 700)
+    assert not fits(server, "/inherits", 701)
+
+
+def test_server_value_overrides_that_of_http(server):
+    client = server.connect("/inherits", protocol="http, server")
+    assert client.response.header("Sec-WebSocket-Protocol") == "server"
+
+
+@pytest.mark.parametrize("path", ["/overrides", "/overrides/nested"])
+def test_location_value_overrides_and_reaches_nested_locations(server, path):
+    client = server.connect(path, protocol="http, server, location",
+                            origin="https://other.example")
+    assert client.response.header("Sec-WebSocket-Protocol") == "location"
+    client.text("x")
+    client.expect_text("x")
+    client.send(wire.fragments(wire.BINARY, *[bytes(512)] * 4))
+    client.expect_binary(bytes(2048))
+    client.send(wire.fragments(wire.BINARY, *[bytes(512)] * 4, b"x"))
+    client.expect_failure(1009)
+
+
+@pytest.mark.parametrize("origin, status", [
+    ("https://http.example", 101), ("http://localhost", 403)])
+def test_http_origins_replace_the_default(server, origin, status):
+    client = server.open()
+    client.send(wire.upgrade_request("/inherits", origin=origin))
+    assert client.read_response().status == status
+
+
+def test_handler_is_not_inherited_by_nested_locations(server):
+    server.allow_errors("handlers/none")
+    response = server.request(wire.upgrade_request("/handlers/none"))
+    assert response.status == 404
+
+
+@pytest.fixture(scope="module")
+def frame_sizes(module_nginx):
+    return module_nginx(
+        """location /outer { websocket echo; }
+           location /inner { websocket echo; websocket_max_message_size 9k; }
+           location /smaller { websocket echo; websocket_max_frame_size 99; }
+           location /larger { websocket echo; websocket_max_frame_size 9k; }
+        """, http="websocket_max_message_size 5k;")
+
+
+@pytest.mark.parametrize("path, limit", [
+    ("/outer", 5 * 1024), ("/inner", 9 * 1024), ("/smaller", 99),
+    ("/larger", 5 * 1024)])
+def test_frame_size_is_the_message_size_unless_set(frame_sizes, path, limit):
+    assert fits(frame_sizes, path, limit)
+    assert not fits(frame_sizes, path, limit + 1)
+
+
+def test_default_message_size_is_one_mebibyte(nginx):
+    server = nginx()
+    assert fits(server, "/echo", 1 << 20)
+    assert not fits(server, "/echo", (1 << 20) + 1)
+
+
+def test_default_accepts_both_kinds_and_no_subprotocol(nginx):
+    client = nginx().connect(protocol="chat")
+    assert client.response.header("Sec-WebSocket-Protocol") is None
+    client.text("x")
+    client.expect_text("x")
+    client.binary(b"x")
+    client.expect_binary(b"x")
+
+
+@pytest.mark.parametrize("http, path", [
+    ("websocket_timeout 30ms;", "/echo"), ("websocket_timeout 1h;", "/short"),
+])
+def test_timeout_of_the_nearest_level_closes(nginx, http, path):
+    server = nginx("""location /echo { websocket echo; }
+        location /short { websocket echo; websocket_timeout 30ms; }""",
+                   http=http)
+    server.connect(path).expect_failure(1001)
+
+
+@pytest.mark.parametrize("interval, pings", [("30ms", True), ("off", False)])
+def test_ping_interval_pings_or_not(nginx, interval, pings):
+    server = nginx(http=f"""websocket_ping_interval {interval};
+                            websocket_timeout 150ms;""")
+    frame = server.connect().read_frame()
+    assert frame.opcode == (wire.PING if pings else wire.CLOSE)
+
+
+def test_close_timeout_ends_the_wait_for_the_close(nginx):
+    server = nginx(http="""websocket_timeout 20ms;
+                           websocket_close_timeout 30ms;""")
+    client = server.connect()
+    client.expect_close(1001)
+    client.expect_eof(2)
