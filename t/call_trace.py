@@ -1,0 +1,82 @@
+"""Watches the system calls of a worker by strace."""
+
+import collections
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from nginx_server import seconds, wait_until
+from worker_probe import state
+
+# What nginx calls on plain sockets; write() is for its logs.
+RECEIVING = {"recvfrom", "recvmsg", "readv"}
+SENDING = {"sendto", "sendmsg", "writev", "sendfile"}
+WAITING = {"epoll_wait"}
+OTHERS = {"ioctl"}
+
+CALL = re.compile(r"^(?:\d+ +)?(\w+)\((\d+).*= (-?\d+)")
+Call = collections.namedtuple("Call", "name descriptor result")
+
+
+class Trace:
+    """The calls that were made while strace watched."""
+
+    def __init__(self):
+        self.calls = []
+
+    def load(self, text):
+        for line in text.splitlines():
+            if found := CALL.match(line):
+                name, descriptor, result = found.groups()
+                self.calls.append(Call(name, int(descriptor), int(result)))
+
+    def of(self, names):
+        """The calls of these names."""
+        return [call for call in self.calls if call.name in names]
+
+    def received(self):
+        """Pairs of descriptor and size, in order, for what was received."""
+        return [(call.descriptor, call.result)
+                for call in self.of(RECEIVING) if call.result > 0]
+
+
+@contextlib.contextmanager
+def traced(pid, folder):
+    """Records what the worker calls within the block; where strace cannot
+    watch it the test is skipped."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    path = os.path.join(folder, f"strace-{len(os.listdir(folder))}")
+    names = ",".join(sorted(RECEIVING | SENDING | WAITING | OTHERS))
+    process = subprocess.Popen(
+        ["strace", "-f", "-p", str(pid), "-o", path, "-s", "1",
+         "-e", f"trace={names}"], stderr=subprocess.PIPE)
+    trace = Trace()
+    try:
+        wait_for_attachment(process)
+        yield trace
+        # Asleep again: strace has seen the end of each call before
+        wait_until(lambda: state(pid) == "S", seconds(5), "the worker's rest")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(seconds(10))
+        process.stderr.close()
+    with open(path, encoding="latin-1") as file:
+        trace.load(file.read())
+
+
+def wait_for_attachment(process):
+    """Returns once strace watches; skips the test when it says it cannot."""
+    told = b""
+    while b"attached" not in told:
+        ready, _, _ = select.select([process.stderr], [], [], seconds(10))
+        piece = os.read(process.stderr.fileno(), 4096) if ready else b""
+        told += piece
+        if not piece or b"not permitted" in told:
+            pytest.skip(f"strace cannot attach here: {told.decode()!r}")

@@ -1,0 +1,106 @@
+"""RawClients with their own socket buffers or TLS, and ways to stop reading."""
+
+import select
+import socket
+import ssl
+
+import wire
+from raw_client import BLOCKED, TIMEOUT, RawClient
+
+# For `listen`: what the kernel holds for a connection is soon full.
+TIGHT_LISTEN = "sndbuf=16k rcvbuf=16k"
+TIGHT_BUFFER = 8192
+
+
+class TunedClient(RawClient):
+    """A RawClient whose socket is prepared before it connects.
+
+    kernel_buffer: bytes the kernel keeps for us in each direction.
+    tls: an ssl.SSLContext, or None for a plain connection.
+    """
+
+    def __init__(self, address, *, kernel_buffer=None, tls=None):
+        self.buffer = bytearray()
+        self.ended = self.response = self.queue = None
+        raw = socket.socket()
+        raw.settimeout(TIMEOUT)
+        if kernel_buffer:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                raw.setsockopt(socket.SOL_SOCKET, option, kernel_buffer)
+        raw.connect(address)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # An end without close_notify shall not pass for an orderly one
+        self.socket = raw if tls is None else tls.wrap_socket(
+            raw, suppress_ragged_eofs=False)
+        self.socket.setblocking(False)
+
+
+def open_tuned(server, port=None, **options):
+    """A TunedClient that has sent nothing; the server cleans it up."""
+    client = TunedClient(("127.0.0.1", port or server.port), **options)
+    server.clients.append(client)
+    return client
+
+
+def connect_tuned(server, path="/echo", port=None, pipelined=b"", **options):
+    """A TunedClient after its handshake."""
+    client = open_tuned(server, port, **options)
+    client.send(wire.upgrade_request(path) + pipelined)
+    client.response = client.read_response()
+    assert client.response.status == 101, repr(client.response)
+    return client
+
+
+def connect_tight(server, path="/echo", port=None, **options):
+    """A client for which little fits into the kernel's buffers."""
+    return connect_tuned(server, path, port,
+                         kernel_buffer=TIGHT_BUFFER, **options)
+
+
+def client_context(version=None):
+    """TLS of one version alone; certificates are not checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def connect_blocking(server, tls=None):
+    """A bare socket after its handshake: select(), and with it RawClient,
+    is not for more than 1,024 descriptors."""
+    port = server.tls_port if tls else server.port
+    client = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    if tls:
+        client = tls.wrap_socket(client)
+    client.sendall(wire.upgrade_request())
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        received += client.recv(4096)
+    assert received.startswith(b"HTTP/1.1 101"), received
+    return client
+
+
+def send_until_refused(client, data, patience=0.3):
+    """Sends and reads nothing, until the server has taken no more for so
+    many seconds. Returns how many bytes went."""
+    view, sent = memoryview(data), 0
+    while sent < len(view):
+        try:
+            sent += client.socket.send(view[sent:sent + 65536])
+        except BLOCKED:
+            _, writable, _ = select.select([], [client.socket], [], patience)
+            if not writable:
+                break
+    return sent
+
+
+def numbered(count, size):
+    """Distinct text messages of one size, each beginning with its number."""
+    return [f"{index:08d}".ljust(size, ".") for index in range(count)]
+
+
+def framed(messages):
+    """Their frames, one behind the other."""
+    return b"".join(map(wire.text, messages))
