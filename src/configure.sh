@@ -4,7 +4,7 @@
 # usage: configure.sh SOURCE BUILD, both absolute paths
 #
 # SOURCE is Debian's nginx-dev (it names its options in conf_flags), a
-# configured tree (its options are taken over) or a vanilla one (NGX_OPTIONS in
+# configured tree (its options are taken over) or a vanilla one (NGINX_OPTIONS in
 # the environment may name options, the default is what most packages have).
 # BUILD/tree gets links to what lies in SOURCE, and configure runs there, for
 # it writes a Makefile where it stands.  Objects and nginx's makefile go to
@@ -67,7 +67,7 @@ if [ -f "$source_dir/conf_flags" ]; then
 elif [ -f "$source_dir/objs/ngx_auto_config.h" ]; then
     read_configured "$source_dir/objs/ngx_auto_config.h"
 else
-    given=${NGX_OPTIONS:---with-compat --with-threads \
+    given=${NGINX_OPTIONS:---with-compat --with-threads \
         --with-http_ssl_module --with-http_v2_module}
     read -ra options <<< "$given"
     options=("${hardening[@]}" "${options[@]}")

@@ -4,12 +4,12 @@
 # that switching back and forth costs a copy.  Inside it, "sources" names what
 # configure has seen: when a file comes or goes, configure runs again.
 
-nginx_src := $(abspath $(NGX_SRC))
+nginx_src := $(abspath $(NGINX_SRC))
 nginx_marks := $(addprefix $(nginx_src)/,src/core/nginx.h conf_flags \
 	objs/ngx_auto_config.h auto/make)
 
 key := $(shell { printf '%s|' '$(CURDIR)' '$(nginx_src)' '$(CC)' '$(CXX)' \
-	    '$(CFLAGS)' '$(CXXFLAGS)' '$(LDFLAGS)' '$(NGX_OPTIONS)'; \
+	    '$(CFLAGS)' '$(CXXFLAGS)' '$(LDFLAGS)' '$(NGINX_OPTIONS)'; \
 	$(CC) --version; $(CXX) --version; \
 	stat -c '%n:%s:%Y' $(nginx_marks); } 2> /dev/null | cksum | \
 	cut -d ' ' -f 1)
@@ -26,7 +26,7 @@ endif
 toolchain:
 	@test -f $(nginx_src)/auto/make || { \
 	    echo "no nginx source tree in $(nginx_src):" \
-	        "install nginx-dev (make deps does) or set NGX_SRC" >&2; exit 1; }
+	        "install nginx-dev (make deps does) or set NGINX_SRC" >&2; exit 1; }
 	@command -v $(firstword $(CC)) > /dev/null && \
 	command -v $(firstword $(CXX)) > /dev/null || { \
 	    echo "no compiler $(CC) or $(CXX):" \

@@ -1,0 +1,111 @@
+# Builds, runs and tests the WebSocket module of nginx.  "make help" lists the
+# targets.  Nothing but "make install" writes outside build/.
+
+NGINX_SRC ?= /usr/share/nginx/src
+NGINX ?= /usr/sbin/nginx
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr
+PYTHON = /usr/bin/python3
+
+# Naming one compiler is enough: the other one follows.
+ifeq ($(origin CC),default)
+CC := $(if $(filter default,$(origin CXX)),gcc,$(subst clang++,clang,$(subst \
+	g++,gcc,$(CXX))))
+endif
+ifeq ($(origin CXX),default)
+CXX := $(subst clang,clang++,$(subst gcc,g++,$(CC)))
+endif
+export CC CXX CXXFLAGS LDFLAGS
+
+# What was given on the command line reaches the scripts by the environment;
+# it must not override the variables of nginx's own makefile.
+MAKEOVERRIDES :=
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+MODULE = build/ngx_http_websocket_module.so
+SOURCES := $(sort $(foreach layer,protocol nginx handlers broker,\
+	$(wildcard src/$(layer)/*.cpp)))
+
+.PHONY: module
+module: $(MODULE)
+
+include src/module.mk t/tests.mk
+
+.PHONY: deps
+deps:
+	@t/deps.sh build
+
+# As root nginx would give its workers to a user who may not be able to read
+# this folder: they run as its owner instead.  nginx would take a terminal
+# that closes for an order to reload, so the shell turns that into an end.
+owner = $(shell stat -c '%U %G' .)
+run_user = $(if $(filter 0,$(shell id -u)),user $(owner);)
+.PHONY: run
+run:
+	@t/deps.sh build
+	@$(MAKE) module examples
+	@mkdir -p build/run
+	@echo "http://127.0.0.1:8080/ is served until Ctrl-C"
+	@$(NGINX) -p $(CURDIR)/build/run -c $(CURDIR)/examples/nginx.conf \
+	    -g 'daemon off; $(run_user)' & nginx=$$!; \
+	trap "kill $$nginx 2> /dev/null; wait $$nginx; exit 0" HUP INT TERM; \
+	wait $$nginx
+
+# One plug-in from each .cpp in a folder of examples/.
+example_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -fPIC -shared \
+	-fvisibility=hidden -MMD -MP -I src/sdk
+example_sources := $(wildcard examples/*/*.cpp)
+example_plugins := $(patsubst %.cpp,build/examples/%.so,\
+	$(notdir $(example_sources)))
+vpath %.cpp $(sort $(dir $(example_sources)))
+
+.PHONY: examples
+examples: $(example_plugins)
+	@:
+build/examples/%.so: %.cpp
+	@mkdir -p $(@D)
+	@echo "compiling $<"
+	@$(CXX) $(example_flags) $(CXXFLAGS) -MT $@ -MF $(@:.so=.d) \
+	    -o $@.new $< $(LDFLAGS) && mv $@.new $@
+-include $(example_plugins:.so=.d)
+
+modules_path = $(or $(shell $(NGINX) -V 2>&1 | tr ' ' '\n' | \
+	sed -n 's/^--modules-path=//p'),/usr/lib/nginx/modules)
+.PHONY: install
+install: module
+	install -D -m 644 $(MODULE) $(DESTDIR)$(modules_path)/$(notdir $(MODULE))
+	$(foreach header,$(wildcard src/sdk/*.h src/sdk/*.hpp),install -D -m 644 \
+	    $(header) $(DESTDIR)$(PREFIX)/include/nginx-websocket/$(notdir \
+	    $(header))$(newline))
+
+define newline
+
+
+endef
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.PHONY: help
+help:
+	@echo 'make            build/ngx_http_websocket_module.so'
+	@echo 'make run        an nginx with the example page on port 8080'
+	@echo 'make test       unit, integration and browser tests'
+	@echo 'make unit       unit tests alone'
+	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
+	@echo 'make bench      speed of the protocol core'
+	@echo 'make lint       clang-format and clang-tidy'
+	@echo 'make format     clang-format on all C++'
+	@echo 'make examples   the plug-ins of examples/, in build/examples/'
+	@echo 'make install    module and SDK headers (DESTDIR, PREFIX=/usr)'
+	@echo 'make deps       Debian packages to build and run with'
+	@echo 'make clean      removes build/'
+	@echo
+	@echo 'NGINX_SRC       nginx source tree, configured or vanilla'
+	@echo 'NGINX_OPTIONS   configure options for a vanilla one'
+	@echo 'CC, CXX         compilers; one of them is enough'
+	@echo 'CXXFLAGS        added when our C++ is compiled; LDFLAGS: linked'
+	@echo 'PYTEST_OPTIONS  instead of "-q t"'

@@ -1,0 +1,76 @@
+#!/bin/bash
+# Installs the Debian packages that the named sets need and this machine lacks.
+#
+# usage: deps.sh SET...; asks for nothing, and needs neither root nor network
+# when nothing is missing.
+
+set -euo pipefail
+
+packages_of() {
+    case $1 in
+        build) echo g++ make nginx nginx-dev libssl-dev zlib1g-dev ;;
+        test)
+            echo libgtest-dev openssl python3 python3-pytest \
+                python3-selenium python3-websocket chromium chromium-driver \
+                strace valgrind libc6-dbg
+            ;;
+        bench) echo libbenchmark-dev ;;
+        fuzz) echo clang libclang-rt-14-dev ;;
+        lint) echo clang-format clang-tidy ;;
+        *) echo "deps: no set $1" >&2 && return 1 ;;
+    esac
+}
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" \
+        = installed ]
+}
+
+missing=()
+for set_name in "$@"; do
+    packages=$(packages_of "$set_name")
+    for package in $packages; do
+        installed "$package" || missing+=("$package")
+    done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+log=$(cd "$(dirname "$0")/.." && pwd)/build/deps.log
+echo "deps: installing ${missing[*]} (see $log, it can take minutes)"
+mkdir -p "${log%/*}"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo > /dev/null || {
+        echo "deps: neither root nor sudo: install these yourself" >&2
+        exit 1
+    }
+    as_root=(sudo)
+fi
+
+apt_get() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q \
+        -o DPkg::Lock::Timeout=300 "$@" < /dev/null
+}
+
+# Debian starts the nginx service when it installs nginx: port 80 is not ours
+# to take.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ] && [[ " ${missing[*]} " == *" nginx "* ]]; then
+    trap '"${as_root[@]}" rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy > /dev/null
+    "${as_root[@]}" chmod 755 $policy
+fi
+
+# The lists of a fresh machine are empty, those of another may be out of date.
+install_missing() {
+    local arguments=(install -y --no-install-recommends "${missing[@]}")
+    if ! apt_get --simulate "${arguments[@]}" || ! apt_get "${arguments[@]}"
+    then
+        apt_get update && apt_get "${arguments[@]}"
+    fi
+}
+
+if ! install_missing > "$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    exit 1
+fi

@@ -1,0 +1,140 @@
+# The test targets, and the programs that test src/protocol/ by itself.
+#
+# Objects that are compiled with other flags lie in another folder of build/;
+# the file "flags" in each says with which, "NAME.sources" what is in a program.
+
+FUZZ_SECONDS ?= 30
+PYTEST_OPTIONS ?= -q t
+
+protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
+unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
+fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
+bench_sources := $(sort $(wildcard t/bench/*.cpp))
+
+cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
+libraries := -lcrypto -lz -pthread
+
+# Halting makes a finding fail the test during which it came up.  gcc's
+# runtime is shared, so that it can be preloaded into an nginx built without.
+sanitize_cxx := g++
+sanitize_flags := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -O1 -U_FORTIFY_SOURCE
+sanitize_options := abort_on_error=1:halt_on_error=1:print_stacktrace=1
+fuzz_cxx := clang++
+fuzz_flags := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+# $(call remember,FILE,TEXT): a file that is out of date when TEXT changes.
+define remember
+ifneq ($$(file < $1),$(strip $2))
+.PHONY: $1
+endif
+$1:
+	@mkdir -p $$(@D)
+	@printf '%s' '$(strip $2)' > $$@
+endef
+
+# $(call objects,FOLDER,COMPILER AND FLAGS,SOURCES)
+define objects
+$1/%.o: %.cpp $1/flags
+	@mkdir -p $$(@D)
+	$$(info compiling $$< in $1)@$2 $(cxx_flags) -c -o $$@ $$<
+
+$(call remember,$1/flags,$2 $(cxx_flags))
+-include $(patsubst %.cpp,$1/%.d,$3)
+endef
+
+# $(call program,FOLDER,NAME,COMPILER AND FLAGS,SOURCES,LIBRARIES)
+define program
+$1/$2: $(patsubst %.cpp,$1/%.o,$4) $1/$2.sources
+	@$3 -o $$@ $$(filter %.o,$$^) $5 $(libraries)
+
+$(call remember,$1/$2.sources,$4)
+endef
+
+plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
+sanitizing_cxx := $(sanitize_cxx) $(sanitize_flags)
+fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
+unit_program := $(unit_sources) $(protocol_sources)
+bench_program := $(bench_sources) $(protocol_sources)
+
+$(eval $(call objects,build/unit,$(plain_cxx),$(unit_program)))
+$(eval $(call program,build/unit,unit_tests,$(plain_cxx),$(unit_program),\
+	-lgtest_main -lgtest))
+
+$(eval $(call objects,build/sanitize/unit,$(sanitizing_cxx),$(unit_program)))
+$(eval $(call program,build/sanitize/unit,unit_tests,$(sanitizing_cxx),\
+	$(unit_program),-lgtest_main -lgtest))
+
+$(eval $(call objects,build/bench,$(plain_cxx),$(bench_program)))
+$(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
+	$(bench_program),-lbenchmark))
+
+$(eval $(call objects,build/fuzz,$(fuzzing_cxx),\
+	$(fuzz_sources) $(protocol_sources)))
+$(foreach source,$(fuzz_sources),$(eval $(call program,build/fuzz,$(basename \
+	$(notdir $(source))),$(fuzzing_cxx),$(source) $(protocol_sources),)))
+
+run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
+
+.PHONY: test unit sanitize fuzz bench lint
+test:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) module build/unit/unit_tests
+	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
+
+unit:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) build/unit/unit_tests
+	@build/unit/unit_tests
+
+sanitized_module := build/sanitize/ngx_http_websocket_module.so
+sanitize:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) build/sanitize/unit/unit_tests
+	@$(MAKE) module MODULE=$(sanitized_module) CC=gcc CXX=$(sanitize_cxx) \
+	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
+	@ASAN_OPTIONS=$(sanitize_options):detect_leaks=0 \
+	UBSAN_OPTIONS=$(sanitize_options) \
+	WEBSOCKET_PRELOAD=$$($(sanitize_cxx) -print-file-name=libasan.so) \
+	WEBSOCKET_MODULE=$(sanitized_module) WEBSOCKET_SLOWNESS=5 \
+	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
+	    $(PYTEST_OPTIONS)
+
+# A target runs from its seeds and from what earlier runs found.
+fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))
+.PHONY: $(fuzz_names:%=fuzz-%)
+fuzz:
+	@t/deps.sh build fuzz
+	@$(MAKE) $(parallel) $(fuzz_names:%=build/fuzz/%_fuzz)
+	@$(MAKE) $(fuzz_names:%=fuzz-%)
+
+$(fuzz_names:%=fuzz-%): fuzz-%:
+	@mkdir -p build/fuzz/found/$*
+	@echo "fuzzing $* for $(FUZZ_SECONDS) s, see build/fuzz/$*.log"
+	@build/fuzz/$*_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -artifact_prefix=build/fuzz/$*- -print_final_stats=1 \
+	    build/fuzz/found/$* t/fuzz/corpus/$* > build/fuzz/$*.log 2>&1 || \
+	    { tail -n 60 build/fuzz/$*.log; exit 1; }
+	@grep -h -e Done -e new_units build/fuzz/$*.log
+
+bench:
+	@t/deps.sh build bench
+	@$(MAKE) $(parallel) build/bench/protocol_bench
+	@build/bench/protocol_bench
+
+formatted = $(shell find src t examples -name '*.[ch]pp' -o -name '*.h')
+nginx_includes := $(addprefix -isystem $(nginx_src)/src/,core event \
+	event/modules os/unix http http/modules http/v2)
+.PHONY: format
+format:
+	@t/deps.sh lint
+	@clang-format -i $(formatted)
+
+lint:
+	@t/deps.sh build lint
+	@clang-format --dry-run -Werror $(formatted)
+	@$(MAKE) module
+	@printf '%s\n' $(SOURCES) | xargs -n 1 -P $(JOBS) sh -c 'clang-tidy \
+	    --quiet "$$0" -- -std=c++20 -I src $(nginx_includes) \
+	    -isystem $(module_dir)/objs 2>&1 | \
+	    { ! grep -v "warnings generated\.$$"; }'
