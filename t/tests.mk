@@ -9,7 +9,7 @@ PYTEST_OPTIONS ?= -q t
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
-bench_sources := $(sort $(wildcard t/bench/*.cpp))
+bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
