@@ -87,6 +87,8 @@ def main(output, unit_tests, *pytest_options):
     if counts["skipped"]:
         line += f", {counts['skipped']} skipped"
     print(line, flush=True)
+    with open(os.path.join(output, "summary"), "w", encoding="ascii") as file:
+        file.write(line + "\n")
     return 1 if counts["failed"] or not counts["passed"] else 0
 
 
