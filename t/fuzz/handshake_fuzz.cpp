@@ -21,7 +21,8 @@ using namespace websocket::protocol;
 
 namespace {
 
-void require(bool holds) {
+void require(bool holds)
+{
     if (!holds) {
         std::abort();
     }
@@ -31,7 +32,8 @@ void require(bool holds) {
 class exact_text {
 public:
     explicit exact_text(std::string_view text)
-        : bytes_(new char[text.size()]), size_(text.size()) {
+        : bytes_(new char[text.size()]), size_(text.size())
+    {
         std::copy(text.begin(), text.end(), bytes_.get());
     }
     std::string_view view() const { return {bytes_.get(), size_}; }
@@ -46,14 +48,16 @@ struct field {
     exact_text value;
 };
 
-std::string_view take_until(std::string_view &text, char end) {
+std::string_view take_until(std::string_view &text, char end)
+{
     const std::size_t size = std::min(text.find(end), text.size());
     const std::string_view part = text.substr(0, size);
     text.remove_prefix(std::min(size + 1, text.size()));
     return part;
 }
 
-std::string upper_case(std::string_view text) {
+std::string upper_case(std::string_view text)
+{
     std::string upper(text);
     for (char &c : upper) {
         c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
@@ -61,14 +65,15 @@ std::string upper_case(std::string_view text) {
     return upper;
 }
 
-void check_tokens(std::string_view value) {
+void check_tokens(std::string_view value)
+{
     std::size_t total = 0;
     for (const std::string_view element : token_list(value)) {
         require(!element.empty());
         require(element == trim_white_space(element));
         require(element.data() >= value.data() + total);
-        total = static_cast<std::size_t>(element.data() - value.data())
-              + element.size();
+        total = static_cast<std::size_t>(element.data() - value.data()) +
+                element.size();
         require(total <= value.size());
         require(list_has_token(value, element));
         require(list_has_token(upper_case(value), element));
@@ -79,7 +84,8 @@ void check_tokens(std::string_view value) {
     }
 }
 
-void check_pattern(std::string_view text, std::string_view origin) {
+void check_pattern(std::string_view text, std::string_view origin)
+{
     std::string_view reason;
     const auto pattern = origin_pattern::parse(text, &reason);
 
@@ -101,7 +107,8 @@ void check_pattern(std::string_view text, std::string_view origin) {
     }
 }
 
-void check_same_origin(std::string_view origin, std::string_view host) {
+void check_same_origin(std::string_view origin, std::string_view host)
+{
     if (is_same_origin(origin, host)) {
         const auto own = origin_pattern::parse(origin);
         require(own && own->matches(origin));
@@ -112,7 +119,8 @@ void check_same_origin(std::string_view origin, std::string_view host) {
 }
 
 void check_accepted(const opening_handshake &handshake,
-                    const std::vector<std::string_view> &preferred) {
+                    const std::vector<std::string_view> &preferred)
+{
     std::array<char, 28> answer{};
 
     require(handshake.key().size() == 24);
@@ -135,7 +143,8 @@ void check_accepted(const opening_handshake &handshake,
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
-                                      std::size_t size) {
+                                      std::size_t size)
+{
     std::string_view input(reinterpret_cast<const char *>(data), size);
     std::string_view version = take_until(input, '\n');
     const exact_text method(take_until(version, ' '));

@@ -22,25 +22,29 @@ constexpr std::string_view sample_key = "dGhlIHNhbXBsZSBub25jZQ==";
 // A correct request that a test spoils or adds to.
 class request {
 public:
-    request &add(std::string name, std::string value) {
+    request &add(std::string name, std::string value)
+    {
         headers_.emplace_back(std::move(name), std::move(value));
         return *this;
     }
 
-    request &remove(std::string_view name) {
+    request &remove(std::string_view name)
+    {
         std::erase_if(headers_, [&](const auto &header) {
             return equals_ignoring_case(header.first, name);
         });
         return *this;
     }
 
-    request &set(std::string name, std::string value) {
+    request &set(std::string name, std::string value)
+    {
         remove(name);
         return add(std::move(name), std::move(value));
     }
 
     // The object borrows from this request.
-    opening_handshake read() const & {
+    opening_handshake read() const &
+    {
         opening_handshake handshake;
         for (const auto &[name, value] : headers_) {
             handshake.add_header(name, value);
@@ -49,7 +53,8 @@ public:
     }
 
     handshake_error check(std::string_view method = "GET",
-                          unsigned http_version = 1001) const {
+                          unsigned http_version = 1001) const
+    {
         return read().check(method, http_version);
     }
 
@@ -63,19 +68,23 @@ private:
     };
 };
 
-handshake_error check_with(std::string name, std::string value) {
+handshake_error check_with(std::string name, std::string value)
+{
     return request().set(std::move(name), std::move(value)).check();
 }
 
-handshake_error check_key(std::string key) {
+handshake_error check_key(std::string key)
+{
     return check_with("Sec-WebSocket-Key", std::move(key));
 }
 
-handshake_error check_offer(std::string offer) {
+handshake_error check_offer(std::string offer)
+{
     return check_with("Sec-WebSocket-Protocol", std::move(offer));
 }
 
-std::string names(int first, int last) {
+std::string names(int first, int last)
+{
     std::string list;
     for (int i = first; i <= last; ++i) {
         list += "name" + std::to_string(i) + ",";
@@ -83,21 +92,22 @@ std::string names(int first, int last) {
     return list;
 }
 
-std::string select(const request &from,
-                   std::vector<std::string_view> preferred) {
+std::string select(const request &from, std::vector<std::string_view> preferred)
+{
     return std::string(from.read().select_subprotocol(preferred));
 }
 
-std::string accept(std::string_view key) {
+std::string accept(std::string_view key)
+{
     std::array<char, 28> answer;
-    return accept_key(key, answer)
-             ? std::string(answer.data(), answer.size())
-             : "";
+    return accept_key(key, answer) ? std::string(answer.data(), answer.size())
+                                   : "";
 }
 
 } // namespace
 
-TEST(handshake, accepts_the_request_of_the_rfc) {
+TEST(handshake, accepts_the_request_of_the_rfc)
+{
     request sample;
     sample.add("Origin", "http://example.com")
         .add("Sec-WebSocket-Protocol", "chat, superchat");
@@ -106,20 +116,23 @@ TEST(handshake, accepts_the_request_of_the_rfc) {
     EXPECT_EQ(sample.read().key(), sample_key);
 }
 
-TEST(handshake, refuses_every_method_but_get) {
+TEST(handshake, refuses_every_method_but_get)
+{
     for (const char *method : {"POST", "HEAD", "get", "GETS", "GE", ""}) {
         EXPECT_EQ(request().check(method), method_not_get) << method;
     }
 }
 
-TEST(handshake, needs_http_1_1) {
+TEST(handshake, needs_http_1_1)
+{
     EXPECT_EQ(request().check("GET", 9), http_version_too_old);
     EXPECT_EQ(request().check("GET", 1000), http_version_too_old);
     EXPECT_EQ(request().check("GET", 1001), none);
     EXPECT_EQ(request().check("GET", 1002), none);
 }
 
-TEST(handshake, compares_header_names_ignoring_case) {
+TEST(handshake, compares_header_names_ignoring_case)
+{
     request upper;
     for (const char *name : {"Upgrade", "Connection", "Sec-WebSocket-Key",
                              "Sec-WebSocket-Version"}) {
@@ -132,7 +145,8 @@ TEST(handshake, compares_header_names_ignoring_case) {
     EXPECT_EQ(upper.check(), none);
 }
 
-TEST(handshake, ignores_other_headers) {
+TEST(handshake, ignores_other_headers)
+{
     request other;
     other.add("Sec-WebSocket-Keys", "x")
         .add("Sec-WebSocket-Extensions", "permessage-deflate")
@@ -142,7 +156,8 @@ TEST(handshake, ignores_other_headers) {
     EXPECT_EQ(other.check(), none);
 }
 
-TEST(upgrade, takes_the_token_in_any_case_and_place) {
+TEST(upgrade, takes_the_token_in_any_case_and_place)
+{
     for (const char *value :
          {"websocket", "WebSocket", "WEBSOCKET", " websocket\t",
           "h2c, websocket", "websocket,h2c", "foo/2,,websocket"}) {
@@ -150,16 +165,18 @@ TEST(upgrade, takes_the_token_in_any_case_and_place) {
     }
 }
 
-TEST(upgrade, refuses_all_that_is_not_the_whole_token) {
+TEST(upgrade, refuses_all_that_is_not_the_whole_token)
+{
     for (const char *value :
-         {"", "h2c", "xwebsocket", "websockets", "websocket/13",
-          "websocket 13", "web socket", "\"websocket\"", "websocket;q=1"}) {
+         {"", "h2c", "xwebsocket", "websockets", "websocket/13", "websocket 13",
+          "web socket", "\"websocket\"", "websocket;q=1"}) {
         EXPECT_EQ(check_with("Upgrade", value), upgrade_missing) << value;
     }
     EXPECT_EQ(request().remove("Upgrade").check(), upgrade_missing);
 }
 
-TEST(upgrade, may_be_spread_over_several_fields) {
+TEST(upgrade, may_be_spread_over_several_fields)
+{
     request repeated;
     repeated.set("Upgrade", "h2c").add("Upgrade", "websocket");
     EXPECT_EQ(repeated.check(), none);
@@ -167,24 +184,25 @@ TEST(upgrade, may_be_spread_over_several_fields) {
     EXPECT_EQ(repeated.check(), none);
 }
 
-TEST(connection, takes_the_token_in_any_case_and_place) {
-    for (const char *value :
-         {"upgrade", "Upgrade", "keep-alive, Upgrade", "UPGRADE,close",
-          "\tkeep-alive\t,\tupgrade "}) {
+TEST(connection, takes_the_token_in_any_case_and_place)
+{
+    for (const char *value : {"upgrade", "Upgrade", "keep-alive, Upgrade",
+                              "UPGRADE,close", "\tkeep-alive\t,\tupgrade "}) {
         EXPECT_EQ(check_with("Connection", value), none) << value;
     }
 }
 
-TEST(connection, refuses_all_that_is_not_the_whole_token) {
-    for (const char *value : {"", "keep-alive", "upgraded", "no-upgrade",
-                              "keep-alive upgrade"}) {
-        EXPECT_EQ(check_with("Connection", value), connection_missing)
-            << value;
+TEST(connection, refuses_all_that_is_not_the_whole_token)
+{
+    for (const char *value :
+         {"", "keep-alive", "upgraded", "no-upgrade", "keep-alive upgrade"}) {
+        EXPECT_EQ(check_with("Connection", value), connection_missing) << value;
     }
     EXPECT_EQ(request().remove("Connection").check(), connection_missing);
 }
 
-TEST(connection, may_be_spread_over_several_fields) {
+TEST(connection, may_be_spread_over_several_fields)
+{
     request repeated;
     repeated.set("Connection", "keep-alive").add("Connection", "Upgrade");
     EXPECT_EQ(repeated.check(), none);
@@ -192,7 +210,8 @@ TEST(connection, may_be_spread_over_several_fields) {
     EXPECT_EQ(repeated.check(), none);
 }
 
-TEST(version, takes_13_and_nothing_else) {
+TEST(version, takes_13_and_nothing_else)
+{
     EXPECT_EQ(check_with("Sec-WebSocket-Version", " 13\t"), none);
 
     for (const char *value : {"", "8", "12", "14", "013", "13, 8", "8, 13",
@@ -203,7 +222,8 @@ TEST(version, takes_13_and_nothing_else) {
     }
 }
 
-TEST(version, must_stand_exactly_once) {
+TEST(version, must_stand_exactly_once)
+{
     request absent;
     absent.remove("Sec-WebSocket-Version");
     EXPECT_EQ(absent.check(), version_missing);
@@ -215,7 +235,8 @@ TEST(version, must_stand_exactly_once) {
     }
 }
 
-TEST(key, takes_canonical_base64_of_16_bytes) {
+TEST(key, takes_canonical_base64_of_16_bytes)
+{
     for (const char *key :
          {"dGhlIHNhbXBsZSBub25jZQ==", "AAAAAAAAAAAAAAAAAAAAAA==",
           "/////////////////////w==", "+++++++++++++++++++++A==",
@@ -226,19 +247,20 @@ TEST(key, takes_canonical_base64_of_16_bytes) {
     EXPECT_EQ(check_key(" \tdGhlIHNhbXBsZSBub25jZQ== "), none);
 }
 
-TEST(key, must_not_carry_bits_in_its_padding) {
+TEST(key, must_not_carry_bits_in_its_padding)
+{
     const std::string_view digits =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     for (std::size_t value = 0; value < digits.size(); ++value) {
         std::string key(sample_key);
         key[21] = digits[value];
-        EXPECT_EQ(check_key(key), value % 16 == 0 ? none : key_invalid)
-            << key;
+        EXPECT_EQ(check_key(key), value % 16 == 0 ? none : key_invalid) << key;
     }
 }
 
-TEST(key, refuses_other_lengths) {
+TEST(key, refuses_other_lengths)
+{
     for (const char *key :
          {"", "=", "==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=",
           "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZGE=",
@@ -249,7 +271,8 @@ TEST(key, refuses_other_lengths) {
     }
 }
 
-TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place) {
+TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place)
+{
     for (std::size_t place = 0; place < sample_key.size(); ++place) {
         for (const char byte : {' ', '\t', '-', '_', '=', ',', '.', '@', '[',
                                 '`', '{', ':', '\0', '\x80', '\xFF'}) {
@@ -265,7 +288,8 @@ TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place) {
     }
 }
 
-TEST(key, must_stand_exactly_once) {
+TEST(key, must_stand_exactly_once)
+{
     request absent;
     absent.remove("Sec-WebSocket-Key");
     EXPECT_EQ(absent.check(), key_missing);
@@ -278,7 +302,8 @@ TEST(key, must_stand_exactly_once) {
     }
 }
 
-TEST(handshake, reports_the_first_broken_rule) {
+TEST(handshake, reports_the_first_broken_rule)
+{
     // Everything is wrong; then one rule after the other is kept.
     request wrong;
     wrong.set("Upgrade", "x").set("Connection", "x");
@@ -300,25 +325,27 @@ TEST(handshake, reports_the_first_broken_rule) {
     EXPECT_EQ(wrong.check(), none);
 }
 
-TEST(subprotocols, are_tokens_that_all_differ) {
+TEST(subprotocols, are_tokens_that_all_differ)
+{
     for (const char *offer : {"chat", "a, b", "a,,b,", "chat, Chat",
                               "v10.stomp", "room.v1.json", "!#$%&'*+-.^_`|~"}) {
         EXPECT_EQ(check_offer(offer), none) << offer;
     }
-    for (const char *offer :
-         {"a b", "a, a", "a,b,a", "a;b", "\"a\"", "a=b", "a/b", "\xC3\xA4",
-          "a, b\x7F", "a@b", "{a}"}) {
+    for (const char *offer : {"a b", "a, a", "a,b,a", "a;b", "\"a\"", "a=b",
+                              "a/b", "\xC3\xA4", "a, b\x7F", "a@b", "{a}"}) {
         EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
     }
 }
 
-TEST(subprotocols, must_not_be_an_empty_list) {
+TEST(subprotocols, must_not_be_an_empty_list)
+{
     for (const char *offer : {"", " ", ",", " , ,"}) {
         EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
     }
 }
 
-TEST(subprotocols, of_several_fields_are_one_list) {
+TEST(subprotocols, of_several_fields_are_one_list)
+{
     request repeated;
     repeated.add("Sec-WebSocket-Protocol", "a, b");
     repeated.add("Sec-WebSocket-Protocol", "");
@@ -331,7 +358,8 @@ TEST(subprotocols, of_several_fields_are_one_list) {
     EXPECT_EQ(repeated.check(), subprotocol_invalid);
 }
 
-TEST(subprotocols, are_limited_to_8_fields) {
+TEST(subprotocols, are_limited_to_8_fields)
+{
     request many;
     for (int i = 1; i <= 8; ++i) {
         many.add("Sec-WebSocket-Protocol", names(i, i));
@@ -347,7 +375,8 @@ TEST(subprotocols, are_limited_to_8_fields) {
     EXPECT_EQ(many.check(), subprotocol_invalid);
 }
 
-TEST(subprotocols, are_limited_to_64_names) {
+TEST(subprotocols, are_limited_to_64_names)
+{
     EXPECT_EQ(check_offer(names(1, 64)), none);
     EXPECT_EQ(check_offer(names(1, 65)), subprotocol_invalid);
     EXPECT_EQ(check_offer(names(1, 64) + ",,,"), none);
@@ -361,7 +390,8 @@ TEST(subprotocols, are_limited_to_64_names) {
     EXPECT_EQ(split.check(), subprotocol_invalid);
 }
 
-TEST(select_subprotocol, follows_the_order_of_the_server) {
+TEST(select_subprotocol, follows_the_order_of_the_server)
+{
     request client;
     client.add("Sec-WebSocket-Protocol", "c, b");
     client.add("Sec-WebSocket-Protocol", "a");
@@ -371,7 +401,8 @@ TEST(select_subprotocol, follows_the_order_of_the_server) {
     EXPECT_EQ(select(client, {"x", "c", "b"}), "c");
 }
 
-TEST(select_subprotocol, answers_nothing_that_was_not_offered) {
+TEST(select_subprotocol, answers_nothing_that_was_not_offered)
+{
     request client;
     EXPECT_EQ(select(client, {"a"}), "");
 
@@ -380,7 +411,8 @@ TEST(select_subprotocol, answers_nothing_that_was_not_offered) {
     EXPECT_EQ(select(client, {"Chat", "super", "chats", ""}), "");
 }
 
-TEST(select_subprotocol, returns_the_view_of_the_server) {
+TEST(select_subprotocol, returns_the_view_of_the_server)
+{
     static constexpr std::array<std::string_view, 2> preferred{"a", "b"};
     std::string_view selected;
     {
@@ -391,7 +423,8 @@ TEST(select_subprotocol, returns_the_view_of_the_server) {
     EXPECT_EQ(selected.data(), preferred[1].data());
 }
 
-TEST(offers_subprotocol, compares_whole_names_with_case) {
+TEST(offers_subprotocol, compares_whole_names_with_case)
+{
     request client;
     client.add("Sec-WebSocket-Protocol", "room.v1.json, chat");
     const opening_handshake handshake = client.read();
@@ -403,7 +436,8 @@ TEST(offers_subprotocol, compares_whole_names_with_case) {
     EXPECT_FALSE(handshake.offers_subprotocol(""));
 }
 
-TEST(origin_header, is_told_apart_from_an_absent_one) {
+TEST(origin_header, is_told_apart_from_an_absent_one)
+{
     EXPECT_FALSE(request().read().has_origin());
     EXPECT_EQ(request().read().origin(), "");
 
@@ -420,7 +454,8 @@ TEST(origin_header, is_told_apart_from_an_absent_one) {
     EXPECT_EQ(one.check(), none);
 }
 
-TEST(origin_header, repeated_keeps_the_first_and_says_so) {
+TEST(origin_header, repeated_keeps_the_first_and_says_so)
+{
     request two;
     two.add("Origin", "https://a.example").add("Origin", "https://b.example");
     EXPECT_TRUE(two.read().origin_repeated());
@@ -432,7 +467,8 @@ TEST(origin_header, repeated_keeps_the_first_and_says_so) {
     EXPECT_EQ(empty_first.read().origin(), "");
 }
 
-TEST(handshake_error, maps_to_a_status_a_phrase_and_the_version) {
+TEST(handshake_error, maps_to_a_status_a_phrase_and_the_version)
+{
     const std::map<handshake_error, unsigned> statuses{
         {none, 101},
         {method_not_get, 405},
@@ -451,8 +487,8 @@ TEST(handshake_error, maps_to_a_status_a_phrase_and_the_version) {
 
     for (const auto &[error, status] : statuses) {
         EXPECT_EQ(http_status(error), status) << describe(error);
-        EXPECT_EQ(asks_for_version(error), error == version_missing
-                                               || error == version_unsupported);
+        EXPECT_EQ(asks_for_version(error),
+                  error == version_missing || error == version_unsupported);
         EXPECT_TRUE(phrases.emplace(describe(error), error).second);
         EXPECT_GT(describe(error).size(), 10u);
     }
@@ -460,11 +496,13 @@ TEST(handshake_error, maps_to_a_status_a_phrase_and_the_version) {
               "Sec-WebSocket-Key is not base64 of 16 bytes");
 }
 
-TEST(handshake, keeps_a_small_state) {
+TEST(handshake, keeps_a_small_state)
+{
     EXPECT_LE(sizeof(opening_handshake), 208u);
 }
 
-TEST(accept_key, answers_as_the_rfc_does) {
+TEST(accept_key, answers_as_the_rfc_does)
+{
     EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ=="),
               "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     EXPECT_EQ(accept("AAAAAAAAAAAAAAAAAAAAAA=="),
@@ -473,7 +511,8 @@ TEST(accept_key, answers_as_the_rfc_does) {
               "XXpj4jYzLM2yUE0C7TIgMwTQh2g=");
 }
 
-TEST(accept_key, refuses_a_key_of_another_length) {
+TEST(accept_key, refuses_a_key_of_another_length)
+{
     EXPECT_EQ(accept(""), "");
     EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ="), "");
     EXPECT_EQ(accept("dGhlIHNhbXBsZSBub25jZQ==="), "");

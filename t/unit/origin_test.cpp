@@ -11,13 +11,15 @@ using namespace websocket::protocol;
 namespace {
 
 // Whether the pattern matches; a text that is no pattern fails the test.
-bool match(std::string_view pattern, std::string_view origin) {
+bool match(std::string_view pattern, std::string_view origin)
+{
     const auto parsed = origin_pattern::parse(pattern);
     EXPECT_TRUE(parsed) << pattern;
     return parsed && parsed->matches(origin);
 }
 
-std::string why_not(std::string_view pattern) {
+std::string why_not(std::string_view pattern)
+{
     std::string_view reason;
     const auto parsed = origin_pattern::parse(pattern, &reason);
     EXPECT_EQ(parsed.has_value(), reason.empty()) << pattern;
@@ -77,7 +79,8 @@ constexpr std::string_view malformed_origins[] = {
 
 } // namespace
 
-TEST(origin_pattern, matches_its_own_origin) {
+TEST(origin_pattern, matches_its_own_origin)
+{
     EXPECT_TRUE(match("https://a.example", "https://a.example"));
     EXPECT_TRUE(match("http://a.example", "http://a.example"));
     EXPECT_TRUE(match("http://localhost:8080", "http://localhost:8080"));
@@ -86,21 +89,24 @@ TEST(origin_pattern, matches_its_own_origin) {
     EXPECT_TRUE(match("https://xn--4ca.example", "https://xn--4ca.example"));
 }
 
-TEST(origin_pattern, ignores_the_case_of_scheme_and_host) {
+TEST(origin_pattern, ignores_the_case_of_scheme_and_host)
+{
     EXPECT_TRUE(match("https://a.example", "HTTPS://A.Example"));
     EXPECT_TRUE(match("HTTPS://A.EXAMPLE", "https://a.example"));
     EXPECT_TRUE(match("*.EXAMPLE.com", "https://a.example.COM"));
     EXPECT_TRUE(match("http://[::FF]", "http://[::ff]"));
 }
 
-TEST(origin_pattern, tells_schemes_apart) {
+TEST(origin_pattern, tells_schemes_apart)
+{
     EXPECT_FALSE(match("https://a.example", "http://a.example"));
     EXPECT_FALSE(match("http://a.example", "https://a.example"));
     EXPECT_FALSE(match("https://a.example", "http://a.example:443"));
     EXPECT_FALSE(match("http://a.example", "https://a.example:80"));
 }
 
-TEST(origin_pattern, takes_the_default_port_for_none) {
+TEST(origin_pattern, takes_the_default_port_for_none)
+{
     EXPECT_TRUE(match("https://a.example", "https://a.example:443"));
     EXPECT_TRUE(match("https://a.example:443", "https://a.example"));
     EXPECT_TRUE(match("http://a.example", "http://a.example:80"));
@@ -108,14 +114,16 @@ TEST(origin_pattern, takes_the_default_port_for_none) {
     EXPECT_TRUE(match("http://a.example:65535", "http://a.example:65535"));
 }
 
-TEST(origin_pattern, tells_ports_apart) {
+TEST(origin_pattern, tells_ports_apart)
+{
     EXPECT_FALSE(match("https://a.example", "https://a.example:8443"));
     EXPECT_FALSE(match("https://a.example:8443", "https://a.example"));
     EXPECT_FALSE(match("https://a.example:8443", "https://a.example:844"));
     EXPECT_FALSE(match("https://a.example", "https://a.example:80"));
 }
 
-TEST(origin_pattern, tells_hosts_apart) {
+TEST(origin_pattern, tells_hosts_apart)
+{
     for (const char *origin :
          {"https://b.example", "https://a.example.com", "https://a.exampl",
           "https://aa.example", "https://b.a.example", "https://example",
@@ -124,7 +132,8 @@ TEST(origin_pattern, tells_hosts_apart) {
     }
 }
 
-TEST(origin_pattern, takes_the_dot_of_the_root_for_another_host) {
+TEST(origin_pattern, takes_the_dot_of_the_root_for_another_host)
+{
     EXPECT_FALSE(match("https://a.example", "https://a.example."));
     EXPECT_FALSE(match("*.example", "https://a.example."));
     EXPECT_TRUE(match("https://a.example.", "https://a.example."));
@@ -132,7 +141,8 @@ TEST(origin_pattern, takes_the_dot_of_the_root_for_another_host) {
     EXPECT_FALSE(match("*.example.", "https://a.example"));
 }
 
-TEST(origin_pattern, matches_ipv6_addresses_as_text) {
+TEST(origin_pattern, matches_ipv6_addresses_as_text)
+{
     EXPECT_TRUE(match("http://[::1]", "http://[::1]"));
     EXPECT_TRUE(match("http://[::1]", "http://[::1]:80"));
     EXPECT_TRUE(match("http://[::1]:8080", "http://[::1]:8080"));
@@ -151,7 +161,8 @@ TEST(origin_pattern, matches_ipv6_addresses_as_text) {
     }
 }
 
-TEST(subdomain_pattern, matches_names_below_the_host_at_any_depth) {
+TEST(subdomain_pattern, matches_names_below_the_host_at_any_depth)
+{
     EXPECT_TRUE(match("*.example.com", "https://a.example.com"));
     EXPECT_TRUE(match("*.example.com", "http://a.example.com"));
     EXPECT_TRUE(match("*.example.com", "https://c.b.a.example.com"));
@@ -159,30 +170,43 @@ TEST(subdomain_pattern, matches_names_below_the_host_at_any_depth) {
     EXPECT_TRUE(match("*.localhost", "http://a.localhost"));
 }
 
-TEST(subdomain_pattern, matches_nothing_beside_or_above_the_host) {
-    for (const char *origin :
-         {"https://example.com", "https://evil-example.com",
-          "https://evilexample.com", "https://example.com.evil.com",
-          "https://a.example.com.evil.com", "https://.example.com",
-          "https://a..example.com", "https://com", "https://a.example.org",
-          "https://a.xexample.com", "https://evil.com/.example.com",
-          "https://evil.com?.example.com", "https://evil.com#.example.com",
-          "https://evil.com\\.example.com", "https://evil.com:80.example.com",
-          "https://evil.com@a.example.com", "https://*.example.com",
-          "https://evil.com .example.com", "https://[::1].example.com",
-          "ws://a.example.com", "null"}) {
+TEST(subdomain_pattern, matches_nothing_beside_or_above_the_host)
+{
+    for (const char *origin : {"https://example.com",
+                               "https://evil-example.com",
+                               "https://evilexample.com",
+                               "https://example.com.evil.com",
+                               "https://a.example.com.evil.com",
+                               "https://.example.com",
+                               "https://a..example.com",
+                               "https://com",
+                               "https://a.example.org",
+                               "https://a.xexample.com",
+                               "https://evil.com/.example.com",
+                               "https://evil.com?.example.com",
+                               "https://evil.com#.example.com",
+                               "https://evil.com\\.example.com",
+                               "https://evil.com:80.example.com",
+                               "https://evil.com@a.example.com",
+                               "https://*.example.com",
+                               "https://evil.com .example.com",
+                               "https://[::1].example.com",
+                               "ws://a.example.com",
+                               "null"}) {
         EXPECT_FALSE(match("*.example.com", origin)) << origin;
     }
 }
 
-TEST(subdomain_pattern, without_a_port_takes_the_default_one_of_the_scheme) {
+TEST(subdomain_pattern, without_a_port_takes_the_default_one_of_the_scheme)
+{
     EXPECT_TRUE(match("*.example.com", "http://a.example.com:80"));
     EXPECT_FALSE(match("*.example.com", "http://a.example.com:443"));
     EXPECT_FALSE(match("*.example.com", "https://a.example.com:80"));
     EXPECT_FALSE(match("*.example.com", "https://a.example.com:8443"));
 }
 
-TEST(subdomain_pattern, with_a_port_takes_that_one_of_any_scheme) {
+TEST(subdomain_pattern, with_a_port_takes_that_one_of_any_scheme)
+{
     EXPECT_TRUE(match("*.example.com:8443", "https://a.example.com:8443"));
     EXPECT_TRUE(match("*.example.com:8443", "http://a.example.com:8443"));
     EXPECT_FALSE(match("*.example.com:8443", "https://a.example.com"));
@@ -191,7 +215,8 @@ TEST(subdomain_pattern, with_a_port_takes_that_one_of_any_scheme) {
     EXPECT_TRUE(match("*.example.com:443", "http://a.example.com:443"));
 }
 
-TEST(origin_pattern, never_matches_a_malformed_origin) {
+TEST(origin_pattern, never_matches_a_malformed_origin)
+{
     const auto exact = origin_pattern::parse("https://a.example");
     const auto below = origin_pattern::parse("*.example");
 
@@ -201,20 +226,39 @@ TEST(origin_pattern, never_matches_a_malformed_origin) {
     }
 }
 
-TEST(origin_pattern, is_refused_where_it_could_match_nothing) {
+TEST(origin_pattern, is_refused_where_it_could_match_nothing)
+{
     for (const std::string_view text : malformed_origins) {
         EXPECT_NE(why_not(text), "") << text;
     }
-    for (const char *text :
-         {"*", "*.", "*..", "*.*", "*.*.com", "a.*.com", "*a.com", "**.a.com",
-          "*.a.com/", "*.a.com:", "*.a.com:x", "*.a..com", "*.[::1]", "*.1",
-          "*.0.0.1", "*.127.0.0.1", "*.127.0.0.1.", "*.\xC3\xA4.de",
-          "https://*.a.com", "any", "same", "~a"}) {
+    for (const char *text : {"*",
+                             "*.",
+                             "*..",
+                             "*.*",
+                             "*.*.com",
+                             "a.*.com",
+                             "*a.com",
+                             "**.a.com",
+                             "*.a.com/",
+                             "*.a.com:",
+                             "*.a.com:x",
+                             "*.a..com",
+                             "*.[::1]",
+                             "*.1",
+                             "*.0.0.1",
+                             "*.127.0.0.1",
+                             "*.127.0.0.1.",
+                             "*.\xC3\xA4.de",
+                             "https://*.a.com",
+                             "any",
+                             "same",
+                             "~a"}) {
         EXPECT_NE(why_not(text), "") << text;
     }
 }
 
-TEST(origin_pattern, gives_the_reason_of_its_refusal) {
+TEST(origin_pattern, gives_the_reason_of_its_refusal)
+{
     EXPECT_EQ(why_not("a.example"),
               "expected https://host[:port], http://host[:port] or "
               "*.host[:port]");
@@ -233,7 +277,8 @@ TEST(origin_pattern, gives_the_reason_of_its_refusal) {
               "*. has to be followed by a name, not by an address");
 }
 
-TEST(origin_pattern, leaves_the_reason_alone_when_legal) {
+TEST(origin_pattern, leaves_the_reason_alone_when_legal)
+{
     std::string_view reason = "untouched";
     EXPECT_TRUE(origin_pattern::parse("*.a.example:8443", &reason));
     EXPECT_EQ(reason, "untouched");
@@ -241,7 +286,8 @@ TEST(origin_pattern, leaves_the_reason_alone_when_legal) {
     EXPECT_EQ(reason, "untouched");
 }
 
-TEST(same_origin, compares_the_host_ignoring_case) {
+TEST(same_origin, compares_the_host_ignoring_case)
+{
     EXPECT_TRUE(is_same_origin("https://a.example", "a.example"));
     EXPECT_TRUE(is_same_origin("https://a.example", "A.EXAMPLE"));
     EXPECT_TRUE(is_same_origin("http://127.0.0.1", "127.0.0.1"));
@@ -254,14 +300,16 @@ TEST(same_origin, compares_the_host_ignoring_case) {
     EXPECT_FALSE(is_same_origin("https://a.example.", "a.example"));
 }
 
-TEST(same_origin, does_not_compare_the_scheme) {
+TEST(same_origin, does_not_compare_the_scheme)
+{
     EXPECT_TRUE(is_same_origin("http://a.example", "a.example"));
     EXPECT_TRUE(is_same_origin("https://a.example", "a.example"));
     EXPECT_TRUE(is_same_origin("http://a.example:8080", "a.example:8080"));
     EXPECT_TRUE(is_same_origin("https://a.example:8080", "a.example:8080"));
 }
 
-TEST(same_origin, compares_the_ports_that_are_meant) {
+TEST(same_origin, compares_the_ports_that_are_meant)
+{
     EXPECT_TRUE(is_same_origin("https://a.example", "a.example:443"));
     EXPECT_TRUE(is_same_origin("https://a.example:443", "a.example"));
     EXPECT_TRUE(is_same_origin("http://a.example", "a.example:80"));
@@ -274,7 +322,8 @@ TEST(same_origin, compares_the_ports_that_are_meant) {
     EXPECT_FALSE(is_same_origin("http://a.example:80", "a.example:8080"));
 }
 
-TEST(same_origin, compares_ipv6_addresses) {
+TEST(same_origin, compares_ipv6_addresses)
+{
     EXPECT_TRUE(is_same_origin("http://[::1]:8080", "[::1]:8080"));
     EXPECT_TRUE(is_same_origin("http://[::1]", "[::1]:80"));
     EXPECT_TRUE(is_same_origin("http://[FE80::1]", "[fe80::1]"));
@@ -283,7 +332,8 @@ TEST(same_origin, compares_ipv6_addresses) {
     EXPECT_FALSE(is_same_origin("http://[::1]", "::1"));
 }
 
-TEST(same_origin, never_holds_for_a_malformed_origin) {
+TEST(same_origin, never_holds_for_a_malformed_origin)
+{
     for (const std::string_view origin : malformed_origins) {
         EXPECT_FALSE(is_same_origin(origin, "a.example")) << origin;
         EXPECT_FALSE(is_same_origin(origin, origin)) << origin;
@@ -296,7 +346,8 @@ TEST(same_origin, never_holds_for_a_malformed_origin) {
     }
 }
 
-TEST(same_origin, never_holds_for_a_malformed_host) {
+TEST(same_origin, never_holds_for_a_malformed_host)
+{
     for (const char *host :
          {"", ":443", "a.example:", "a.example:0", "a.example:x", "a.example/",
           "user@a.example", "https://a.example", " a.example", "a.example ",

@@ -11,7 +11,8 @@ using namespace websocket::protocol;
 
 namespace {
 
-std::vector<std::string> elements_of(std::string_view value) {
+std::vector<std::string> elements_of(std::string_view value)
+{
     std::vector<std::string> elements;
     for (const std::string_view element : token_list(value)) {
         elements.emplace_back(element);
@@ -23,14 +24,15 @@ using strings = std::vector<std::string>;
 
 } // namespace
 
-TEST(token, accepts_exactly_the_characters_of_the_rfc) {
+TEST(token, accepts_exactly_the_characters_of_the_rfc)
+{
     const std::string_view symbols = "!#$%&'*+-.^_`|~";
 
     for (int byte = 0; byte < 256; ++byte) {
         const char c = static_cast<char>(byte);
-        const bool alphanumeric = (byte >= '0' && byte <= '9')
-                               || (byte >= 'A' && byte <= 'Z')
-                               || (byte >= 'a' && byte <= 'z');
+        const bool alphanumeric = (byte >= '0' && byte <= '9') ||
+                                  (byte >= 'A' && byte <= 'Z') ||
+                                  (byte >= 'a' && byte <= 'z');
         const bool legal =
             alphanumeric || symbols.find(c) != std::string_view::npos;
         EXPECT_EQ(is_token({&c, 1}), legal) << "byte " << byte;
@@ -39,24 +41,28 @@ TEST(token, accepts_exactly_the_characters_of_the_rfc) {
     }
 }
 
-TEST(token, refuses_the_empty_text) {
+TEST(token, refuses_the_empty_text)
+{
     EXPECT_FALSE(is_token(""));
     EXPECT_FALSE(is_token(std::string_view()));
 }
 
-TEST(comparison, ignores_the_case_of_ascii_letters) {
+TEST(comparison, ignores_the_case_of_ascii_letters)
+{
     EXPECT_TRUE(equals_ignoring_case("", ""));
     EXPECT_TRUE(equals_ignoring_case("WebSocket", "websocket"));
     EXPECT_TRUE(equals_ignoring_case("AZaz09-_", "azAZ09-_"));
 }
 
-TEST(comparison, tells_different_texts_apart) {
+TEST(comparison, tells_different_texts_apart)
+{
     EXPECT_FALSE(equals_ignoring_case("upgrade", "upgrad"));
     EXPECT_FALSE(equals_ignoring_case("", "a"));
     EXPECT_FALSE(equals_ignoring_case("upgrade", "upgrads"));
 }
 
-TEST(comparison, folds_nothing_but_letters) {
+TEST(comparison, folds_nothing_but_letters)
+{
     // Pairs that differ only in the bit that sets the case of letters.
     EXPECT_FALSE(equals_ignoring_case("@", "`"));
     EXPECT_FALSE(equals_ignoring_case("[", "{"));
@@ -65,7 +71,8 @@ TEST(comparison, folds_nothing_but_letters) {
     EXPECT_FALSE(equals_ignoring_case("k", "\xE2\x84\xAA"));
 }
 
-TEST(white_space, is_trimmed_at_both_ends_only) {
+TEST(white_space, is_trimmed_at_both_ends_only)
+{
     EXPECT_EQ(trim_white_space(" \t a b\t "), "a b");
     EXPECT_EQ(trim_white_space("a"), "a");
     EXPECT_EQ(trim_white_space(" \t "), "");
@@ -73,13 +80,15 @@ TEST(white_space, is_trimmed_at_both_ends_only) {
     EXPECT_EQ(trim_white_space("\na\r"), "\na\r");
 }
 
-TEST(token_list, yields_trimmed_elements_in_order) {
+TEST(token_list, yields_trimmed_elements_in_order)
+{
     EXPECT_EQ(elements_of("a"), strings({"a"}));
     EXPECT_EQ(elements_of("a,b"), strings({"a", "b"}));
     EXPECT_EQ(elements_of(" a\t,\tb , c "), strings({"a", "b", "c"}));
 }
 
-TEST(token_list, skips_empty_elements) {
+TEST(token_list, skips_empty_elements)
+{
     EXPECT_EQ(elements_of(""), strings());
     EXPECT_EQ(elements_of("   "), strings());
     EXPECT_EQ(elements_of(","), strings());
@@ -87,11 +96,13 @@ TEST(token_list, skips_empty_elements) {
     EXPECT_EQ(elements_of(",a,,b, ,"), strings({"a", "b"}));
 }
 
-TEST(token_list, does_not_judge_its_elements) {
+TEST(token_list, does_not_judge_its_elements)
+{
     EXPECT_EQ(elements_of("a b, \"c,d\""), strings({"a b", "\"c", "d\""}));
 }
 
-TEST(token_list, can_be_walked_again) {
+TEST(token_list, can_be_walked_again)
+{
     const token_list list("a, b");
     int count = 0;
     for (int round = 0; round < 2; ++round) {
@@ -102,14 +113,16 @@ TEST(token_list, can_be_walked_again) {
     EXPECT_EQ(count, 4);
 }
 
-TEST(list_has_token, finds_it_in_any_place_and_case) {
+TEST(list_has_token, finds_it_in_any_place_and_case)
+{
     EXPECT_TRUE(list_has_token("upgrade", "upgrade"));
     EXPECT_TRUE(list_has_token("keep-alive, Upgrade", "upgrade"));
     EXPECT_TRUE(list_has_token("UPGRADE,keep-alive", "upgrade"));
     EXPECT_TRUE(list_has_token(",,a , upgrade\t,b", "upgrade"));
 }
 
-TEST(list_has_token, does_not_find_parts_of_elements) {
+TEST(list_has_token, does_not_find_parts_of_elements)
+{
     EXPECT_FALSE(list_has_token("", "upgrade"));
     EXPECT_FALSE(list_has_token("upgrades", "upgrade"));
     EXPECT_FALSE(list_has_token("no-upgrade", "upgrade"));
