@@ -1,5 +1,7 @@
 // The opening handshake: each rule with a request that keeps it and one that
 // breaks it.
+#include "handshake_requests.hpp"
+
 #include <array>
 #include <map>
 #include <string>
@@ -9,92 +11,14 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/handshake.hpp"
-#include "protocol/tokens.hpp"
-
 using namespace websocket::protocol;
 using enum handshake_error;
 
 namespace {
 
-constexpr std::string_view sample_key = "dGhlIHNhbXBsZSBub25jZQ==";
-
-// A correct request that a test spoils or adds to.
-class request {
-public:
-    request &add(std::string name, std::string value)
-    {
-        headers_.emplace_back(std::move(name), std::move(value));
-        return *this;
-    }
-
-    request &remove(std::string_view name)
-    {
-        std::erase_if(headers_, [&](const auto &header) {
-            return equals_ignoring_case(header.first, name);
-        });
-        return *this;
-    }
-
-    request &set(std::string name, std::string value)
-    {
-        remove(name);
-        return add(std::move(name), std::move(value));
-    }
-
-    // The object borrows from this request.
-    opening_handshake read() const &
-    {
-        opening_handshake handshake;
-        for (const auto &[name, value] : headers_) {
-            handshake.add_header(name, value);
-        }
-        return handshake;
-    }
-
-    handshake_error check(std::string_view method = "GET",
-                          unsigned http_version = 1001) const
-    {
-        return read().check(method, http_version);
-    }
-
-private:
-    std::vector<std::pair<std::string, std::string>> headers_{
-        {"Host", "server.example.com"},
-        {"Upgrade", "websocket"},
-        {"Connection", "Upgrade"},
-        {"Sec-WebSocket-Key", std::string(sample_key)},
-        {"Sec-WebSocket-Version", "13"},
-    };
-};
-
-handshake_error check_with(std::string name, std::string value)
-{
-    return request().set(std::move(name), std::move(value)).check();
-}
-
 handshake_error check_key(std::string key)
 {
     return check_with("Sec-WebSocket-Key", std::move(key));
-}
-
-handshake_error check_offer(std::string offer)
-{
-    return check_with("Sec-WebSocket-Protocol", std::move(offer));
-}
-
-std::string names(int first, int last)
-{
-    std::string list;
-    for (int i = first; i <= last; ++i) {
-        list += "name" + std::to_string(i) + ",";
-    }
-    return list;
-}
-
-std::string select(const request &from, std::vector<std::string_view> preferred)
-{
-    return std::string(from.read().select_subprotocol(preferred));
 }
 
 std::string accept(std::string_view key)
@@ -323,117 +247,6 @@ TEST(handshake, reports_the_first_broken_rule)
     EXPECT_EQ(wrong.check(), subprotocol_invalid);
     wrong.set("Sec-WebSocket-Protocol", "a, b");
     EXPECT_EQ(wrong.check(), none);
-}
-
-TEST(subprotocols, are_tokens_that_all_differ)
-{
-    for (const char *offer : {"chat", "a, b", "a,,b,", "chat, Chat",
-                              "v10.stomp", "room.v1.json", "!#$%&'*+-.^_`|~"}) {
-        EXPECT_EQ(check_offer(offer), none) << offer;
-    }
-    for (const char *offer : {"a b", "a, a", "a,b,a", "a;b", "\"a\"", "a=b",
-                              "a/b", "\xC3\xA4", "a, b\x7F", "a@b", "{a}"}) {
-        EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
-    }
-}
-
-TEST(subprotocols, must_not_be_an_empty_list)
-{
-    for (const char *offer : {"", " ", ",", " , ,"}) {
-        EXPECT_EQ(check_offer(offer), subprotocol_invalid) << offer;
-    }
-}
-
-TEST(subprotocols, of_several_fields_are_one_list)
-{
-    request repeated;
-    repeated.add("Sec-WebSocket-Protocol", "a, b");
-    repeated.add("Sec-WebSocket-Protocol", "");
-    repeated.add("sec-websocket-protocol", "c");
-    EXPECT_EQ(repeated.check(), none);
-    EXPECT_TRUE(repeated.read().offers_subprotocol("a"));
-    EXPECT_TRUE(repeated.read().offers_subprotocol("c"));
-
-    repeated.add("Sec-WebSocket-Protocol", "b");
-    EXPECT_EQ(repeated.check(), subprotocol_invalid);
-}
-
-TEST(subprotocols, are_limited_to_8_fields)
-{
-    request many;
-    for (int i = 1; i <= 8; ++i) {
-        many.add("Sec-WebSocket-Protocol", names(i, i));
-    }
-    EXPECT_EQ(many.check(), none);
-    EXPECT_TRUE(many.read().offers_subprotocol("name8"));
-
-    many.add("Sec-WebSocket-Protocol", names(9, 9));
-    EXPECT_EQ(many.check(), subprotocol_invalid);
-    for (int i = 0; i < 5000; ++i) {
-        many.add("Sec-WebSocket-Protocol", "x");
-    }
-    EXPECT_EQ(many.check(), subprotocol_invalid);
-}
-
-TEST(subprotocols, are_limited_to_64_names)
-{
-    EXPECT_EQ(check_offer(names(1, 64)), none);
-    EXPECT_EQ(check_offer(names(1, 65)), subprotocol_invalid);
-    EXPECT_EQ(check_offer(names(1, 64) + ",,,"), none);
-    EXPECT_EQ(check_offer(names(1, 10000)), subprotocol_invalid);
-
-    request split;
-    split.add("Sec-WebSocket-Protocol", names(1, 32));
-    split.add("Sec-WebSocket-Protocol", names(33, 64));
-    EXPECT_EQ(split.check(), none);
-    split.add("Sec-WebSocket-Protocol", names(65, 65));
-    EXPECT_EQ(split.check(), subprotocol_invalid);
-}
-
-TEST(select_subprotocol, follows_the_order_of_the_server)
-{
-    request client;
-    client.add("Sec-WebSocket-Protocol", "c, b");
-    client.add("Sec-WebSocket-Protocol", "a");
-
-    EXPECT_EQ(select(client, {"a", "b", "c"}), "a");
-    EXPECT_EQ(select(client, {"b", "a", "c"}), "b");
-    EXPECT_EQ(select(client, {"x", "c", "b"}), "c");
-}
-
-TEST(select_subprotocol, answers_nothing_that_was_not_offered)
-{
-    request client;
-    EXPECT_EQ(select(client, {"a"}), "");
-
-    client.add("Sec-WebSocket-Protocol", "chat, superchat");
-    EXPECT_EQ(select(client, {}), "");
-    EXPECT_EQ(select(client, {"Chat", "super", "chats", ""}), "");
-}
-
-TEST(select_subprotocol, returns_the_view_of_the_server)
-{
-    static constexpr std::array<std::string_view, 2> preferred{"a", "b"};
-    std::string_view selected;
-    {
-        request client;
-        client.add("Sec-WebSocket-Protocol", "b");
-        selected = client.read().select_subprotocol(preferred);
-    }
-    EXPECT_EQ(selected.data(), preferred[1].data());
-}
-
-TEST(offers_subprotocol, compares_whole_names_with_case)
-{
-    request client;
-    client.add("Sec-WebSocket-Protocol", "room.v1.json, chat");
-    const opening_handshake handshake = client.read();
-
-    EXPECT_TRUE(handshake.offers_subprotocol("room.v1.json"));
-    EXPECT_TRUE(handshake.offers_subprotocol("chat"));
-    EXPECT_FALSE(handshake.offers_subprotocol("CHAT"));
-    EXPECT_FALSE(handshake.offers_subprotocol("room"));
-    EXPECT_FALSE(handshake.offers_subprotocol(""));
 }
 
 TEST(origin_header, is_told_apart_from_an_absent_one)
