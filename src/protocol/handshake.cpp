@@ -245,6 +245,22 @@ bool opening_handshake::offers_subprotocol(std::string_view name) const noexcept
     return !select_subprotocol(wanted).empty();
 }
 
+std::size_t opening_handshake::offered_subprotocols(
+    std::span<std::string_view> names) const noexcept
+{
+    std::size_t count = 0;
+
+    for (const std::string_view field : subprotocol_fields()) {
+        for (const std::string_view name : token_list(field)) {
+            if (count == names.size()) {
+                return count;
+            }
+            names[count++] = name;
+        }
+    }
+    return count;
+}
+
 bool accept_key(std::string_view key, std::array<char, 28> &answer) noexcept
 {
     constexpr std::string_view guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

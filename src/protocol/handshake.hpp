@@ -77,6 +77,11 @@ public:
 
     bool offers_subprotocol(std::string_view name) const noexcept;
 
+    // Puts the names offered into `names`, as many as fit, and returns how
+    // many that were.
+    std::size_t
+    offered_subprotocols(std::span<std::string_view> names) const noexcept;
+
 private:
     // A field that may stand only once in the request.
     struct single_field {

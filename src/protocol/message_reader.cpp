@@ -55,6 +55,13 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             if (!in_frame_) {
                 return {};
             }
+
+            if (limits_->frames_announced && !is_control(code_)) {
+                return {.type = event_type::frame,
+                        .kind = kind_,
+                        .fragment_length = length_,
+                        .total_length = message_size_};
+            }
         }
 
         const auto size = static_cast<std::size_t>(

@@ -24,10 +24,12 @@ struct message_limits {
     std::uint64_t max_frame_size = std::uint64_t{1} << 20;
     bool text_accepted = true;
     bool binary_accepted = true;
+    bool frames_announced = false; // report each data frame's header too
 };
 
 enum class event_type : std::uint8_t {
     need_input, // all input is taken; nothing to report
+    frame,      // the header of a data frame of a message of `kind`
     message,    // a whole message of `kind`
     ping,
     pong,
@@ -41,6 +43,10 @@ struct event {
     error reason = error::none;
     // The close code received; close_code::none_received for an empty Close.
     std::uint16_t code = 0;
+    // Of a frame: the length of its payload, and that of its message so far
+    // with it. No memory has been taken for either.
+    std::uint64_t fragment_length = 0;
+    std::uint64_t total_length = 0;
     // Of a message, a ping or a pong; of a close, its reason. A view of the
     // input or of the reader's buffer: valid until the next call.
     std::span<std::byte> payload{};
