@@ -7,29 +7,48 @@ namespace {
 
 const websocket_server_t *server;
 
-const char *configured(const websocket_parameter_t *, std::size_t count)
+// It needs no objects of its own: the server's stand in for them.
+void *resource_created(websocket_resource_t *resource)
 {
-    return count == 0 ? nullptr : "echo takes no parameters";
+    return resource;
 }
 
-void message_received(websocket_client_t *client, int kind, const void *data,
-                      std::size_t size)
+void *client_created(void *, websocket_client_t *client)
 {
-    server->send(client, kind, data, size);
+    return client;
 }
 
-const websocket_handler_t echo = {
-    .size = sizeof(websocket_handler_t),
+int message_received(void *, void *client, int kind, const void *data,
+                     std::size_t size)
+{
+    server->send(static_cast<websocket_client_t *>(client), kind, data, size);
+    return 0;
+}
+
+const websocket_handler_t echo = [] {
+    websocket_handler_t made{};
+    made.size = sizeof made;
+    made.version = WEBSOCKET_PLUGIN_VERSION;
+    made.name = "echo";
+    made.resource_created = resource_created;
+    made.client_created = client_created;
+    made.message_received = message_received;
+    return made;
+}();
+
+const websocket_handler_t *const handlers[] = {&echo};
+
+const websocket_plugin_t plugin = {
+    .size = sizeof(websocket_plugin_t),
     .version = WEBSOCKET_PLUGIN_VERSION,
-    .name = "echo",
-    .configured = configured,
-    .message_received = message_received,
+    .handlers = handlers,
+    .handler_count = 1,
 };
 
 } // namespace
 
-const websocket_handler_t *websocket_echo(const websocket_server_t *given)
+const websocket_plugin_t *websocket_echo(const websocket_server_t *given)
 {
     server = given;
-    return &echo;
+    return &plugin;
 }

@@ -1,7 +1,7 @@
-// The handler `echo`.
+// The handler `echo`, as a library of handlers would give it.
 #pragma once
 
 #include "sdk/websocket_plugin.h"
 
-extern "C" const websocket_handler_t *
+extern "C" const websocket_plugin_t *
 websocket_echo(const websocket_server_t *given);

@@ -34,6 +34,8 @@ void merge_limits(location_configuration &own)
         .max_frame_size = own.max_frame_size,
         .text_accepted = (own.accepted_kinds & accepts_text) != 0,
         .binary_accepted = (own.accepted_kinds & accepts_binary) != 0,
+        .frames_announced =
+            own.handler != nullptr && own.handler->check_message != nullptr,
     };
 }
 
@@ -47,6 +49,7 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
     if (clcf->noname && clcf->handler == nullptr && outer.handler != nullptr) {
         own.handler = outer.handler;
         own.key = outer.key;
+        own.parameters = outer.parameters;
         clcf->handler = answer_handshake;
     }
 }

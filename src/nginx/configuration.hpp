@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nginx/nginx_headers.hpp"
+#include "nginx/resource.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"
 #include "sdk/websocket_plugin.h"
@@ -16,7 +17,8 @@ enum class full_queue_policy : ngx_uint_t { close, drop };
 // directive of their name; sizes in bytes, times in milliseconds.
 struct location_configuration {
     const websocket_handler_t *handler; // null: not a WebSocket location
-    ngx_http_complex_value_t *key;
+    ngx_http_complex_value_t *key;      // null: the location's name
+    ngx_array_t *parameters;            // of named_value
 
     // websocket_origins; the patterns are of type protocol::origin_pattern
     ngx_array_t *origins;
@@ -43,13 +45,13 @@ inline constexpr ngx_uint_t accepts_binary = 2;
 
 extern ngx_command_t commands[];
 
+inline parameter_list parameters_of(const location_configuration &conf) noexcept
+{
+    return {static_cast<named_value *>(conf.parameters->elts),
+            conf.parameters->nelts};
+}
+
 void *create_location_configuration(ngx_conf_t *cf);
 char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);
-
-// The handler that is known by `name`, or null.
-const websocket_handler_t *find_handler(std::string_view name) noexcept;
-
-// The names of all handlers, for a message.
-const char *handler_names() noexcept;
 
 } // namespace websocket::nginx

@@ -1,5 +1,6 @@
 // The directives: their table, and what reads their values.
 #include "nginx/configuration.hpp"
+#include "nginx/plugins.hpp"
 #include "nginx/setters.hpp"
 #include "protocol/tokens.hpp"
 
@@ -280,6 +281,13 @@ ngx_command_t commands[] = {
       NGX_HTTP_LOC_CONF | NGX_CONF_1MORE,
       set_websocket,
       NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      nullptr },
+
+    { ngx_string("websocket_plugin"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+      load_plugin,
+      NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       nullptr },
 

@@ -1,8 +1,12 @@
 // The directive `websocket`: a location's handler, key and parameters.
 #include "nginx/configuration.hpp"
+#include "nginx/plugins.hpp"
+#include "nginx/resource.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/upgrade.hpp"
 
+#include <new>
+#include <string>
 #include <string_view>
 
 namespace websocket::nginx {
@@ -35,19 +39,19 @@ bool compile_key(ngx_conf_t *cf, ngx_str_t *text, location_configuration &own)
     return ngx_http_compile_complex_value(&compile) == NGX_OK;
 }
 
-// Asks the handler whether the location's parameters are right.
-char *check_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
-                       const websocket_handler_t *handler)
+bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
+                     location_configuration &own)
 {
-    ngx_array_t *parameters = ngx_array_create(cf->pool, texts.size() + 1,
-                                               sizeof(websocket_parameter_t));
+    own.parameters =
+        ngx_array_create(cf->pool, texts.size() + 1, sizeof(named_value));
 
-    if (parameters == nullptr) {
-        return refuse();
+    if (own.parameters == nullptr) {
+        return false;
     }
 
     for (ngx_str_t &text : texts) {
-        const size_t length = parameter_name_length(view(text));
+        const std::string_view whole = view(text);
+        const size_t length = parameter_name_length(whole);
 
         if (length == 0) {
             WEBSOCKET_SAY(
@@ -55,33 +59,20 @@ char *check_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                 "\"websocket\" takes a handler, a key and then parameters "
                 "like \"name=value\", not \"%V\"",
                 &text);
-            return refuse();
+            return false;
         }
 
-        ngx_str_t name = {length, text.data};
-        auto *made =
-            static_cast<websocket_parameter_t *>(ngx_array_push(parameters));
-        auto *copy = static_cast<u_char *>(ngx_pnalloc(cf->pool, length + 1));
+        void *place = ngx_array_push(own.parameters);
 
-        if (made == nullptr || copy == nullptr) {
-            return refuse();
+        if (place == nullptr) {
+            return false;
         }
 
-        ngx_cpystrn(copy, name.data, length + 1);
-        *made = {reinterpret_cast<char *>(copy),
-                 reinterpret_cast<char *>(text.data) + length + 1};
+        new (place)
+            named_value{whole.substr(0, length), whole.substr(length + 1)};
     }
 
-    const char *wrong = handler->configured(
-        static_cast<websocket_parameter_t *>(parameters->elts),
-        parameters->nelts);
-
-    if (wrong != nullptr) {
-        WEBSOCKET_SAY(cf, "\"websocket %s\": %s", handler->name, wrong);
-        return refuse();
-    }
-
-    return NGX_CONF_OK;
+    return true;
 }
 
 } // namespace
@@ -98,11 +89,11 @@ char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return duplicate();
     }
 
-    own.handler = find_handler(view(name));
+    own.handler = find_handler(cf, view(name));
 
     if (own.handler == nullptr) {
         WEBSOCKET_SAY(cf, "\"websocket\" knows no handler \"%V\", only: %s",
-                      &name, handler_names());
+                      &name, handler_names(cf).c_str());
         return refuse();
     }
 
@@ -115,8 +106,16 @@ char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         rest = rest.subspan(1);
     }
 
-    if (char *rc = check_parameters(cf, rest, own.handler); rc != NGX_CONF_OK) {
-        return rc;
+    if (!read_parameters(cf, rest, own)) {
+        return refuse();
+    }
+
+    if (const std::string wrong =
+            resource::check(own.handler, parameters_of(own));
+        !wrong.empty()) {
+        WEBSOCKET_SAY(cf, "\"websocket %s\": %s", own.handler->name,
+                      wrong.c_str());
+        return refuse();
     }
 
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(

@@ -1,6 +1,7 @@
 // The module as nginx knows it.
 #include "nginx/configuration.hpp"
 #include "nginx/nginx_headers.hpp"
+#include "nginx/plugins.hpp"
 #include "nginx/variables.hpp"
 #include "nginx/worker.hpp"
 
@@ -12,7 +13,7 @@ ngx_http_module_t module_context = {
     ours::add_variables, // preconfiguration
     nullptr,             // postconfiguration
 
-    nullptr, // create main configuration
+    ours::create_main_configuration,
     nullptr, // init main configuration
 
     nullptr, // create server configuration

@@ -107,6 +107,22 @@ bool output::write_bytes(std::span<const std::byte> bytes) noexcept
     return write(bytes, {}, {});
 }
 
+bool output::write_shared(const protocol::shared_buffer &frame) noexcept
+{
+    bool written = false;
+
+    if (gathering() && queue_.empty() && frame.size() < worth_referring) {
+        written = gather(frame.bytes(), {}, {.messages = 1});
+    } else {
+        // What is in the batch goes first
+        written = (!gathering() || flush_batch()) &&
+                  queue_.add(frame, frame.bytes(), {.messages = 1});
+    }
+
+    broken_ = broken_ || !written;
+    return written;
+}
+
 inline bool output::write(std::span<const std::byte> header,
                           std::span<const std::byte> payload,
                           send_queue::content what) noexcept

@@ -8,8 +8,29 @@
 #include "protocol/close_code.hpp"
 
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
+
+namespace {
+
+// A client may have chosen the words: it must not write lines of its own into
+// our log.
+ngx_str_t escaped(ngx_pool_t *pool, const ngx_str_t &words) noexcept
+{
+    const std::size_t size =
+        words.len + ngx_escape_json(nullptr, words.data, words.len);
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size));
+
+    if (words.len == 0 || copy == nullptr) {
+        return {};
+    }
+
+    ngx_escape_json(copy, words.data, words.len);
+    return {size, copy};
+}
+
+} // namespace
 
 std::string_view name_of(ended_by who) noexcept
 {
@@ -29,17 +50,18 @@ std::string_view name_of(ended_by who) noexcept
     return "";
 }
 
-session::session(ngx_http_request_t *r, const location_configuration &conf,
-                 ngx_str_t key, std::string_view subprotocol) noexcept
-    : connection_{r->connection}, request_{r}, conf_{conf},
-      endpoint_{conf.limits}, output_{r->connection, this_worker().batch},
+session::session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
+                 std::string_view subprotocol) noexcept
+    : connection_{r->connection}, request_{r},
+      conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
+      output_{r->connection, this_worker().batch}, resource_{&joined},
       key_{key}, subprotocol_{subprotocol}
 {
     ngx_queue_init(&link_.queue);
+    joined.hold();
 }
 
-session *session::create(ngx_http_request_t *r,
-                         const location_configuration &conf, ngx_str_t key,
+session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
                          std::string_view subprotocol) noexcept
 {
     ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
@@ -51,7 +73,7 @@ session *session::create(ngx_http_request_t *r,
         return nullptr;
     }
 
-    auto *made = new (place) session(r, conf, key, subprotocol);
+    auto *made = new (place) session(r, joined, key, subprotocol);
 
     // The access log is written between these two
     at_end->handler = on_request_cleanup;
@@ -60,7 +82,54 @@ session *session::create(ngx_http_request_t *r,
     at_last->data = made;
 
     ngx_http_set_ctx(r, made, ngx_http_websocket_module);
-    return made;
+    return made->make_client() ? made : nullptr;
+}
+
+bool session::make_client() noexcept
+{
+    client_ = handler().client_created(
+        resource_->object(), reinterpret_cast<websocket_client_t *>(this));
+    return client_ != nullptr;
+}
+
+void session::join() noexcept
+{
+    resource_->add(*this);
+    joined_ = true;
+
+    if (handler().client_connected != nullptr) {
+        judge(handler().client_connected(resource_->object(), client_));
+    }
+}
+
+// The client is told of as gone once, and the resource may be gone with it.
+void session::leave() noexcept
+{
+    resource *left = std::exchange(resource_, nullptr);
+
+    if (left == nullptr) {
+        return;
+    }
+
+    if (joined_) {
+        left->remove(*this);
+
+        if (handler().client_disconnected != nullptr) {
+            handler().client_disconnected(
+                left->object(), client_,
+                closed_by_ == ended_by::nobody ? protocol::close_code::abnormal
+                                               : close_code_,
+                {reinterpret_cast<char *>(close_reason_.data),
+                 close_reason_.len});
+        }
+    }
+
+    if (client_ != nullptr && handler().client_destroyed != nullptr) {
+        handler().client_destroyed(left->object(), client_);
+    }
+
+    client_ = nullptr;
+    left->let_go();
 }
 
 session *session::of(ngx_http_request_t *r) noexcept
@@ -170,6 +239,7 @@ void session::start() noexcept
 
     if (transport::prepare(request_) == NGX_OK) {
         adopt_unsent_header();
+        join();
         read_turn();
 
     } else {
@@ -250,6 +320,7 @@ void session::detach() noexcept
     ngx_queue_remove(&link_.queue);
     ngx_queue_init(&link_.queue);
     phase_ = phase::ended;
+    leave();
 }
 
 // The last thing in each event handler: sees to it that something will wake
@@ -291,13 +362,14 @@ void session::log_end() noexcept
 {
     const std::string_view who = name_of(closed_by_);
     ngx_str_t name = borrowed(who);
+    ngx_str_t reason = escaped(request_->pool, close_reason_);
     const ngx_msec_t lasted = ngx_current_msec - started_;
 
     ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
                   "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
                   "messages of %uL bytes, out %uL of %uL, dropped %uL, "
                   "after %M.%03Ms",
-                  &name, static_cast<ngx_uint_t>(close_code_), &close_reason_,
+                  &name, static_cast<ngx_uint_t>(close_code_), &reason,
                   figures_.messages_in, figures_.bytes_in,
                   figures_.messages_out, figures_.bytes_out, figures_.dropped,
                   lasted / 1000, lasted % 1000);

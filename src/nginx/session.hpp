@@ -10,6 +10,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
+#include "nginx/resource.hpp"
 #include "protocol/endpoint.hpp"
 
 #include <cstdint>
@@ -35,9 +36,9 @@ class session {
 public:
     // Makes the session of a request that is being upgraded. It belongs to
     // the request and is freed with it. `key` and `subprotocol` live as long.
-    // Null when there is no memory.
-    static session *create(ngx_http_request_t *r,
-                           const location_configuration &conf, ngx_str_t key,
+    // Null when there is no memory, or the handler could not make its client.
+    static session *create(ngx_http_request_t *r, resource &joined,
+                           ngx_str_t key,
                            std::string_view subprotocol) noexcept;
 
     // The session of a request, or null.
@@ -52,6 +53,13 @@ public:
     // Sends one message. Returns a result of websocket_plugin.h.
     int send_message(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
+
+    // The same for one frame that many clients share; its payload is `size`
+    // bytes.
+    int send_shared(const protocol::shared_buffer &frame,
+                    std::size_t size) noexcept;
+
+    int send_ping(std::span<const std::byte> payload) noexcept;
 
     // Begins the closing handshake, unless it has begun.
     void close(std::uint16_t code, std::string_view reason,
@@ -72,7 +80,13 @@ public:
     std::uint16_t close_code() const noexcept { return close_code_; }
     ended_by closed_by() const noexcept { return closed_by_; }
 
-    // The session of a link in the worker's list.
+    const ngx_http_request_t *request() const noexcept { return request_; }
+    std::size_t waiting() const noexcept { return output_.waiting(); }
+
+    // In the list of its resource's clients.
+    ngx_queue_t *resource_link() noexcept { return &resource_link_.queue; }
+
+    // The session of a link in the worker's or a resource's list.
     static session *from_link(ngx_queue_t *queue) noexcept
     {
         auto *link = ngx_queue_data(queue, list_link, queue);
@@ -94,8 +108,8 @@ private:
         session *owner;
     };
 
-    session(ngx_http_request_t *r, const location_configuration &conf,
-            ngx_str_t key, std::string_view subprotocol) noexcept;
+    session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
+            std::string_view subprotocol) noexcept;
     ~session() = default;
 
     static void on_start(ngx_event_t *event);
@@ -111,6 +125,9 @@ private:
     void adopt_unsent_header() noexcept;
     void wait_for_events() noexcept;
     void detach() noexcept;
+    bool make_client() noexcept;
+    void join() noexcept;
+    void leave() noexcept;
     void finish() noexcept;
     void log_end() noexcept;
 
@@ -122,10 +139,15 @@ private:
     void process(std::span<std::byte> input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
     void deliver(const protocol::event &message) noexcept;
+    void check(const protocol::event &frame) noexcept;
+    void pong(const protocol::event &received) noexcept;
+    void judge(int outcome) noexcept;
     void peer_vanished(bool broken) noexcept;
     void discard_input() noexcept;
 
     // session_output.cpp
+    int may_send() noexcept;
+    int sent(bool written, std::size_t size) noexcept;
     int refuse_for_full_queue() noexcept;
     void write_control(const protocol::control_frame &frame) noexcept;
     void flush() noexcept;
@@ -148,10 +170,13 @@ private:
     output output_;
     session_figures figures_;
     list_link link_{{}, this};
+    list_link resource_link_{{}, this};
+    resource *resource_;     // until it is left
+    void *client_ = nullptr; // the handler's own object
 
     ngx_str_t key_;
     std::string_view subprotocol_;
-    ngx_str_t close_reason_{}; // made fit for the log
+    ngx_str_t close_reason_{}; // in the request's memory
     ngx_event_handler_pt request_read_handler_ = nullptr;
     ngx_event_handler_pt request_write_handler_ = nullptr;
     ngx_event_t start_event_{};
@@ -164,6 +189,8 @@ private:
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;
     bool in_turn_ = false;
+    bool joined_ = false;        // the handler has been told of the client
+    bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection
     bool worker_leaving_ = false;
 };

@@ -18,6 +18,12 @@ std::string_view as_text(std::span<const std::byte> bytes) noexcept
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
+int kind_of(const protocol::event &of) noexcept
+{
+    return of.kind == protocol::opcode::text ? WEBSOCKET_TEXT
+                                             : WEBSOCKET_BINARY;
+}
+
 } // namespace
 
 // While a client does not read what it has asked for, nothing more is read
@@ -122,6 +128,10 @@ inline void session::dispatch(const protocol::event &received) noexcept
     const bool ours_came_first = endpoint_.close_sent();
 
     switch (received.type) {
+    case event_type::frame:
+        check(received);
+        return;
+
     case event_type::message:
         deliver(received);
         return;
@@ -147,8 +157,45 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::pong:
+        pong(received);
+        return;
+
     case event_type::need_input:
         return;
+    }
+}
+
+// What a handler's callback returns, where it can fail: the handler has said
+// in the log why.
+void session::judge(int outcome) noexcept
+{
+    if (outcome != 0) {
+        close(protocol::close_code::internal_error, "handler failed",
+              ended_by::error);
+    }
+}
+
+// Only reported where the handler checks messages.
+void session::check(const protocol::event &frame) noexcept
+{
+    const std::uint16_t code =
+        handler().check_message(resource_->object(), client_, kind_of(frame),
+                                frame.fragment_length, frame.total_length);
+
+    if (code != 0) {
+        close(protocol::close_code::may_travel(code)
+                  ? code
+                  : protocol::close_code::internal_error,
+              "message refused", ended_by::server);
+    }
+}
+
+void session::pong(const protocol::event &received) noexcept
+{
+    if (handler().pong_received != nullptr) {
+        judge(handler().pong_received(resource_->object(), client_,
+                                      received.payload.data(),
+                                      received.payload.size()));
     }
 }
 
@@ -162,11 +209,14 @@ inline void session::deliver(const protocol::event &message) noexcept
     // The handler may send this very payload back
     output_.set_stable({message.payload, assembled ? &assembled : nullptr});
 
-    conf_.handler->message_received(
-        reinterpret_cast<websocket_client_t *>(this),
-        message.kind == protocol::opcode::text ? WEBSOCKET_TEXT
-                                               : WEBSOCKET_BINARY,
-        message.payload.data(), message.payload.size());
+    if (handler().message_received == nullptr) {
+        close(protocol::close_code::unsupported_data,
+              "no messages are taken here", ended_by::server);
+    } else {
+        judge(handler().message_received(
+            resource_->object(), client_, kind_of(message),
+            message.payload.data(), message.payload.size()));
+    }
 
     output_.set_stable({});
 }

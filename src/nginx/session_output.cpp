@@ -5,11 +5,31 @@
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace websocket::nginx {
 
 int session::send_message(protocol::opcode kind,
                           std::span<const std::byte> payload) noexcept
+{
+    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    return sent(output_.write_message(kind, payload), payload.size());
+}
+
+int session::send_shared(const protocol::shared_buffer &frame,
+                         std::size_t size) noexcept
+{
+    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    return sent(output_.write_shared(frame), size);
+}
+
+int session::may_send() noexcept
 {
     if (phase_ != phase::open) {
         return WEBSOCKET_CLOSED;
@@ -20,21 +40,41 @@ int session::send_message(protocol::opcode kind,
     const std::size_t limit =
         conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
 
-    if (output_.waiting() >= limit) {
-        return refuse_for_full_queue();
+    return output_.waiting() >= limit ? refuse_for_full_queue()
+                                      : WEBSOCKET_QUEUED;
+}
+
+int session::sent(bool written, std::size_t size) noexcept
+{
+    if (!in_turn_) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+
+    if (!written) {
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
+
+    figures_.messages_out++;
+    figures_.bytes_out += size;
+
+    return output_.waiting() == 0 ? WEBSOCKET_QUEUED : WEBSOCKET_BACKPRESSURE;
+}
+
+int session::send_ping(std::span<const std::byte> payload) noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    if (output_.waiting() >= conf_.send_queue) {
+        return WEBSOCKET_DROPPED;
     }
 
     if (!in_turn_) {
         ngx_post_event(connection_->write, &ngx_posted_events);
     }
 
-    if (!output_.write_message(kind, payload)) {
-        return WEBSOCKET_CLOSED; // and the next flush() ends it
-    }
-
-    figures_.messages_out++;
-    figures_.bytes_out += payload.size();
-
+    write_control({protocol::opcode::ping, payload});
     return output_.waiting() == 0 ? WEBSOCKET_QUEUED : WEBSOCKET_BACKPRESSURE;
 }
 
@@ -96,6 +136,8 @@ void session::flush() noexcept
     }
 
     if (rc == NGX_AGAIN) {
+        backed_up_ = true;
+
         if (progressed || !wev->timer_set) {
             ngx_add_timer(wev, conf_.send_timeout);
         }
@@ -113,6 +155,12 @@ void session::flush() noexcept
 
     if (phase_ == phase::flushing) {
         linger();
+        return;
+    }
+
+    if (std::exchange(backed_up_, false) && phase_ == phase::open &&
+        handler().client_drained != nullptr) {
+        judge(handler().client_drained(resource_->object(), client_));
     }
 }
 
@@ -153,15 +201,12 @@ void session::record_end(std::uint16_t code, std::string_view reason,
         return;
     }
 
-    // The client may have chosen the words: no line of its own in the log
-    const ngx_str_t words = borrowed(reason);
-    const std::size_t size =
-        words.len + ngx_escape_json(nullptr, words.data, words.len);
-    auto *escaped = static_cast<u_char *>(ngx_pnalloc(request_->pool, size));
+    auto *copy =
+        static_cast<u_char *>(ngx_pnalloc(request_->pool, reason.size()));
 
-    if (escaped != nullptr) {
-        ngx_escape_json(escaped, words.data, words.len);
-        close_reason_ = {size, escaped};
+    if (copy != nullptr) {
+        ngx_memcpy(copy, reason.data(), reason.size());
+        close_reason_ = {reason.size(), copy};
     }
 }
 

@@ -2,6 +2,7 @@
 #include "nginx/upgrade.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/resource.hpp"
 #include "nginx/session.hpp"
 #include "protocol/handshake.hpp"
 
@@ -150,8 +151,8 @@ bool origin_allowed(ngx_http_request_t *r,
 }
 
 std::string_view
-choose_subprotocol(const protocol::opening_handshake &handshake,
-                   const location_configuration &conf) noexcept
+preferred_subprotocol(const protocol::opening_handshake &handshake,
+                      const location_configuration &conf) noexcept
 {
     if (conf.subprotocols == nullptr) {
         return {};
@@ -160,6 +161,36 @@ choose_subprotocol(const protocol::opening_handshake &handshake,
     return handshake.select_subprotocol(
         {static_cast<std::string_view *>(conf.subprotocols->elts),
          conf.subprotocols->nelts});
+}
+
+// The handler's choice, if it makes one; only what was offered counts.
+std::string_view
+choose_subprotocol(ngx_http_request_t *r, const resource &joined,
+                   const protocol::opening_handshake &handshake) noexcept
+{
+    const auto choose = joined.handler().select_subprotocol;
+
+    if (choose == nullptr) {
+        return preferred_subprotocol(handshake,
+                                     *location_conf<location_configuration>(r));
+    }
+
+    std::array<std::string_view, protocol::opening_handshake::max_subprotocols>
+        names;
+    std::array<websocket_text_t, names.size()> offered;
+    const std::size_t count = handshake.offered_subprotocols(names);
+
+    for (std::size_t i = 0; i != count; i++) {
+        offered[i] = {names[i].data(), names[i].size()};
+    }
+
+    const websocket_text_t chosen =
+        choose(joined.object(), reinterpret_cast<websocket_request_t *>(r),
+               offered.data(), count);
+    const auto *found = std::find(names.data(), names.data() + count,
+                                  std::string_view{chosen.data, chosen.size});
+
+    return found == names.data() + count ? std::string_view{} : *found;
 }
 
 bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
@@ -202,26 +233,38 @@ ngx_int_t resource_key(ngx_http_request_t *r,
     return NGX_OK;
 }
 
-// Answers 101 and leaves the request to a session that starts when this event
-// of nginx's is over: the request must not be touched inside a handler of it.
-ngx_int_t accept(ngx_http_request_t *r,
-                 const protocol::opening_handshake &handshake)
+// A key without variables comes again: its resource stays.
+resource *find_resource(const location_configuration &conf,
+                        const ngx_str_t &key) noexcept
 {
-    const auto &conf = *location_conf<location_configuration>(r);
-    const std::string_view subprotocol = choose_subprotocol(handshake, conf);
-    ngx_str_t resource;
+    return resource::find_or_make(
+        {conf.handler, view(key)}, parameters_of(conf),
+        conf.key == nullptr || conf.key->lengths == nullptr);
+}
 
-    if (resource_key(r, conf, resource) != NGX_OK ||
-        !add_upgrade_headers(r, handshake.key(), subprotocol)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+// The handler's word on the client: 101, or the status that refuses it.
+ngx_uint_t ask_handler(ngx_http_request_t *r, const resource &joined) noexcept
+{
+    const auto ask = joined.handler().client_connecting;
+
+    if (ask == nullptr) {
+        return NGX_HTTP_SWITCHING_PROTOCOLS;
     }
 
-    session *made = session::create(r, conf, resource, subprotocol);
+    const unsigned status =
+        ask(joined.object(), reinterpret_cast<websocket_request_t *>(r));
 
-    if (made == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return status == NGX_HTTP_SWITCHING_PROTOCOLS ||
+                   (status >= 400 && status <= 599)
+               ? status
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
 
+// Answers 101 and leaves the request to the session, which starts when this
+// event of nginx's is over: the request must not be touched inside a handler
+// of it.
+ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
+{
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->keepalive = 0;   // what follows is not HTTP
@@ -234,8 +277,55 @@ ngx_int_t accept(ngx_http_request_t *r,
     }
 
     r->main->count++;
-    made->post_start();
+    made.post_start();
     return NGX_DONE;
+}
+
+ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
+                      const protocol::opening_handshake &handshake) noexcept
+{
+    if (const ngx_uint_t status = ask_handler(r, joined);
+        status != NGX_HTTP_SWITCHING_PROTOCOLS) {
+        return refused(r, status, "the handler does not accept the client");
+    }
+
+    const std::string_view subprotocol =
+        choose_subprotocol(r, joined, handshake);
+    session *made = session::create(r, joined, key, subprotocol);
+
+    if (made == nullptr) {
+        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                       "the handler could not make the client");
+    }
+
+    if (!add_upgrade_headers(r, handshake.key(), subprotocol)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return send_switching(r, *made);
+}
+
+ngx_int_t accept(ngx_http_request_t *r,
+                 const protocol::opening_handshake &handshake)
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+    ngx_str_t key;
+
+    if (resource_key(r, conf, key) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    resource *joined = find_resource(conf, key);
+
+    if (joined == nullptr) {
+        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                       "the handler could not make the resource");
+    }
+
+    joined->hold();
+    const ngx_int_t rc = accept_into(r, *joined, key, handshake);
+    joined->let_go();
+    return rc;
 }
 
 // Nothing if the request is an opening handshake that may be accepted, else

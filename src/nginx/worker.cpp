@@ -1,6 +1,7 @@
 // The worker's own.
 #include "nginx/worker.hpp"
 
+#include "nginx/resource.hpp"
 #include "nginx/session.hpp"
 #include "protocol/shared_buffer.hpp"
 
@@ -27,6 +28,7 @@ void exit_worker(ngx_cycle_t *cycle)
         session::from_link(ngx_queue_head(&sessions))->stop_now();
     }
 
+    resource::drop_all();
     protocol::shared_buffer::drop_spares();
 }
 

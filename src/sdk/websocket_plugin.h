@@ -1,13 +1,17 @@
 /*
  * The C interface between nginx-websocket and its resource handlers.
  *
- * A handler is told of the messages of the clients that are connected to the
- * locations which name it. Everything here runs on the event loop of an nginx
- * worker: a callback returns soon and never blocks, and nothing here may be
- * called from another thread.
+ * A handler is told of the clients that are connected to the locations which
+ * name it, and of their messages. A resource is what clients connect to: one
+ * object per worker and key. Everything here runs on the event loop of an
+ * nginx worker: a callback returns soon and never blocks, and but for the
+ * function `work` of run_in_background nothing is called from other threads,
+ * nor may be.
  *
- * Each structure begins with its size and the version of this interface, and
- * fields are only ever appended.
+ * Each structure begins with its size and the version of this interface.
+ * Fields are only ever appended, so that a library built against an older
+ * header goes on working. Pointers to functions that a handler does not need
+ * are NULL.
  */
 #ifndef WEBSOCKET_PLUGIN_H
 #define WEBSOCKET_PLUGIN_H
@@ -21,9 +25,28 @@ extern "C" {
 
 #define WEBSOCKET_PLUGIN_VERSION 1
 
-/* One connected peer. Valid from its first callback until the connection has
- * ended. */
+/* The one symbol that a library exports: a websocket_entry_t. */
+#define WEBSOCKET_PLUGIN_ENTRY "websocket_plugin"
+
+/* One connected peer, as the server knows it: valid from client_created until
+ * client_destroyed has returned. */
 typedef struct websocket_client websocket_client_t;
+
+/* One resource, as the server knows it: valid from resource_created until
+ * resource_destroyed has returned. */
+typedef struct websocket_resource websocket_resource_t;
+
+/* The request that a client connected with. */
+typedef struct websocket_request websocket_request_t;
+
+/* A timer that has not been stopped and, unless it repeats, not fired. */
+typedef struct websocket_timer websocket_timer_t;
+
+/* Text that is lent, and does not end in a zero byte. Absent: data is NULL. */
+typedef struct {
+    const char *data;
+    size_t size;
+} websocket_text_t;
 
 /* The kinds of message, as in the frame's opcode (RFC 6455 5.2). */
 enum { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
@@ -37,11 +60,14 @@ enum {
     WEBSOCKET_CLOSED = 3        /* the connection is closing: not sent */
 };
 
-/* One name=value of the directive `websocket`. Ends in a zero byte each. */
-typedef struct {
-    const char *name;
-    const char *value;
-} websocket_parameter_t;
+/* Levels of nginx's error log. */
+enum {
+    WEBSOCKET_LOG_ERROR = 4,
+    WEBSOCKET_LOG_WARN = 5,
+    WEBSOCKET_LOG_NOTICE = 6,
+    WEBSOCKET_LOG_INFO = 7,
+    WEBSOCKET_LOG_DEBUG = 8
+};
 
 /* What the server does for a handler. */
 typedef struct {
@@ -49,37 +75,183 @@ typedef struct {
     uint32_t version;
 
     /*
-     * Sends one message of a kind. The bytes are not needed after the call.
-     * Text has to be UTF-8 (RFC 6455 5.6): it is not checked. Returns one of
-     * the results above.
+     * Clients. All may be called in any callback, for any client, also for one
+     * that is closing or has just been closed.
      */
+
+    /* Sends one message of a kind. The bytes are not needed after the call.
+     * Text has to be UTF-8 (RFC 6455 5.6): it is not checked. Returns one of
+     * the results above. */
     int (*send)(websocket_client_t *client, int kind, const void *data,
                 size_t size);
+
+    /* Sends a Ping with up to 125 bytes; more are cut. Returns as send. */
+    int (*send_ping)(websocket_client_t *client, const void *data,
+                     size_t size);
+
+    /* Begins the closing handshake (RFC 6455 7.1.2), unless it has begun.
+     * `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999, `reason` UTF-8
+     * of at most 123 bytes; another code becomes 1011, more bytes are cut. */
+    void (*close)(websocket_client_t *client, uint16_t code,
+                  websocket_text_t reason);
+
+    /* Bytes that wait for the client beyond what its socket took. */
+    size_t (*buffered_amount)(const websocket_client_t *client);
+
+    /* A number that no other client has while nginx runs; below 2^53. */
+    uint64_t (*client_id)(const websocket_client_t *client);
+
+    /* The client's request: valid as long as the client. */
+    const websocket_request_t *(*client_request)(
+        const websocket_client_t *client);
+
+    /*
+     * Requests. The text is valid as long as the request; in
+     * client_connecting during the call.
+     */
+
+    websocket_text_t (*request_uri)(const websocket_request_t *request);
+    websocket_text_t (*request_args)(const websocket_request_t *request);
+
+    /* The first header field of a name, compared ignoring case. */
+    websocket_text_t (*request_header)(const websocket_request_t *request,
+                                       websocket_text_t name);
+
+    websocket_text_t (*request_remote_address)(
+        const websocket_request_t *request);
+
+    /* The subprotocol agreed on: absent before it is. */
+    websocket_text_t (*request_subprotocol)(
+        const websocket_request_t *request);
+
+    /* Any variable of nginx's, without "$". Only in client_connecting and
+     * client_created. */
+    websocket_text_t (*request_variable)(const websocket_request_t *request,
+                                         websocket_text_t name);
+
+    /*
+     * Resources.
+     */
+
+    /* The key. Empty for a resource that is made to check parameters. */
+    websocket_text_t (*resource_name)(const websocket_resource_t *resource);
+
+    /* A parameter of the directive `websocket`. */
+    websocket_text_t (*parameter)(const websocket_resource_t *resource,
+                                  websocket_text_t name);
+
+    /* Clients of the resource. */
+    uint64_t (*client_count)(const websocket_resource_t *resource);
+
+    /* Sends one message to all clients of the resource. It is encoded once
+     * and shared. The bytes are not needed after the call. */
+    void (*broadcast)(websocket_resource_t *resource, int kind,
+                      const void *data, size_t size);
+
+    /* Calls `fired` after so many milliseconds, at least 1, once or again and
+     * again. The timer ends with the resource. NULL: no memory, or the
+     * resource was made to check parameters. */
+    websocket_timer_t *(*start_timer)(websocket_resource_t *resource,
+                                      uint64_t milliseconds, int repeats,
+                                      void (*fired)(void *data), void *data);
+
+    /* Stops a timer that has not ended: also in its own call, but for one
+     * that does not repeat, which has ended when it fires. */
+    void (*stop_timer)(websocket_timer_t *timer);
+
+    /* Calls `work` in a thread of nginx's pool "default", and then `done` on
+     * the event loop. The resource lives until `done` has returned. When the
+     * worker ends before that, `done` is not called. Returns 0 if the job was
+     * not taken: then neither is called. In `work` nothing of this table may
+     * be called. */
+    int (*run_in_background)(websocket_resource_t *resource,
+                             void (*work)(void *data),
+                             void (*done)(void *data), void *data);
+
+    /* Writes one line into nginx's error log, with the resource's name. */
+    void (*log)(const websocket_resource_t *resource, int level,
+                websocket_text_t text);
 } websocket_server_t;
 
-/* A resource handler. */
+/*
+ * A resource handler. `resource` and `client` are the handler's own objects,
+ * as resource_created and client_created returned them.
+ *
+ * Callbacks that return int return 0 when all went well. Else the handler has
+ * written into the log what went wrong, and the server closes the client with
+ * 1011.
+ */
 typedef struct {
     size_t size;
     uint32_t version;
 
-    /* As the directive `websocket` names it. */
+    /* As the directive `websocket` names it: letters, digits, "_", "-". */
     const char *name;
 
-    /*
-     * Checks the parameters of one location, while the configuration is read.
-     * Returns NULL if they are right, else what is wrong in one line of
-     * words, which ends in a zero byte and stays valid.
-     */
-    const char *(*configured)(const websocket_parameter_t *parameters,
-                              size_t count);
+    /* A resource is needed: its first client is about to connect, or its
+     * parameters are to be checked. NULL refuses (500, or nginx -t fails). */
+    void *(*resource_created)(websocket_resource_t *resource);
+    void (*resource_destroyed)(void *resource);
+
+    /* Checks the parameters of one location, while the configuration is
+     * read, on a resource made for that. Returns NULL if they are right, else
+     * in one line of words what is wrong, valid as long as the resource. */
+    const char *(*configured)(void *resource);
+
+    /* A valid opening handshake came. Returns 101 to accept it, or the HTTP
+     * status that refuses it, 400 to 599. */
+    unsigned (*client_connecting)(void *resource,
+                                  const websocket_request_t *request);
+
+    /* Chooses one of the subprotocols that the client offers; absent: none.
+     * Without this callback the directive websocket_subprotocols decides. */
+    websocket_text_t (*select_subprotocol)(void *resource,
+                                           const websocket_request_t *request,
+                                           const websocket_text_t *offered,
+                                           size_t count);
+
+    /* The handshake will be accepted: makes the handler's object for the
+     * client. NULL refuses it with 500. Nothing can be sent yet. */
+    void *(*client_created)(void *resource, websocket_client_t *client);
+    void (*client_destroyed)(void *resource, void *client);
+
+    /* The client is connected. From here to client_disconnected, which comes
+     * exactly once, however the connection ends. */
+    int (*client_connected)(void *resource, void *client);
+
+    /* `code` is the one received or sent first; 1005: a Close without one,
+     * 1006: the connection ended without a Close. */
+    void (*client_disconnected)(void *resource, void *client, uint16_t code,
+                                websocket_text_t reason);
 
     /* A whole message of a kind. The bytes are valid during the call. */
-    void (*message_received)(websocket_client_t *client, int kind,
-                             const void *data, size_t size);
+    int (*message_received)(void *resource, void *client, int kind,
+                            const void *data, size_t size);
+
+    /* The header of a data frame is read, its payload is not. Returns 0 to
+     * accept it, or the code to close with. `fragment` is the length of this
+     * frame's payload, `total` that of the message so far with it. */
+    uint16_t (*check_message)(void *resource, void *client, int kind,
+                              uint64_t fragment, uint64_t total);
+
+    int (*pong_received)(void *resource, void *client, const void *data,
+                         size_t size);
+
+    /* All that waited for the client is with its socket now. */
+    int (*client_drained)(void *resource, void *client);
 } websocket_handler_t;
 
-/* What a library of handlers gives when it is loaded. */
-typedef const websocket_handler_t *(*websocket_entry_t)(
+/* The handlers of one library. */
+typedef struct {
+    size_t size;
+    uint32_t version;
+    const websocket_handler_t *const *handlers;
+    size_t handler_count;
+} websocket_plugin_t;
+
+/* Called once after the library is loaded, in nginx's master. `server` is
+ * valid as long as the library is loaded. NULL: cannot be used. */
+typedef const websocket_plugin_t *(*websocket_entry_t)(
     const websocket_server_t *server);
 
 #ifdef __cplusplus

@@ -1,0 +1,292 @@
+// Loads handlers: each configuration loads its libraries anew and drops them
+// with its memory, so that a reload runs what lies in the file by then.
+#include "nginx/plugins.hpp"
+
+#include "handlers/echo.hpp"
+#include "nginx/resource.hpp"
+#include "nginx/server_calls.hpp"
+#include "nginx/setters.hpp"
+
+extern "C" {
+#include <ngx_thread_pool.h>
+}
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include <dlfcn.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+struct main_configuration {
+    ngx_array_t handlers; // of const websocket_handler_t *
+};
+
+std::span<const websocket_handler_t *> handlers_of(ngx_conf_t *cf) noexcept
+{
+    auto *own = static_cast<main_configuration *>(
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
+
+    return {static_cast<const websocket_handler_t **>(own->handlers.elts),
+            own->handlers.nelts};
+}
+
+// What the handler was built without is NULL in the copy.
+const websocket_handler_t *copy_handler(ngx_pool_t *pool,
+                                        const websocket_handler_t &given)
+{
+    auto *copy = static_cast<websocket_handler_t *>(
+        ngx_pcalloc(pool, sizeof(websocket_handler_t)));
+
+    if (copy != nullptr) {
+        std::memcpy(static_cast<void *>(copy), &given,
+                    std::min(given.size, sizeof(websocket_handler_t)));
+    }
+
+    return copy;
+}
+
+bool add_handler(main_configuration &own, const websocket_handler_t *handler)
+{
+    auto **place = static_cast<const websocket_handler_t **>(
+        ngx_array_push(&own.handlers));
+
+    if (place == nullptr || handler == nullptr) {
+        return false;
+    }
+
+    *place = handler;
+    return true;
+}
+
+// A library that one configuration has loaded.
+struct loaded_library {
+    void *handle;
+    ngx_array_t handlers; // of const websocket_handler_t *, in its pool
+};
+
+// In a single process the old configuration goes while the new one serves.
+void unload(void *data)
+{
+    auto *library = static_cast<loaded_library *>(data);
+    const std::span handlers{
+        static_cast<const websocket_handler_t **>(library->handlers.elts),
+        library->handlers.nelts};
+
+    for (const websocket_handler_t *handler : handlers) {
+        resource::drop_all_of(handler);
+    }
+
+    dlclose(library->handle);
+}
+
+bool add_handlers(main_configuration &own, loaded_library &library,
+                  ngx_pool_t *pool, const websocket_plugin_t &plugin)
+{
+    for (std::size_t i = 0; i != plugin.handler_count; i++) {
+        const auto *copy = copy_handler(pool, *plugin.handlers[i]);
+        auto **place = static_cast<const websocket_handler_t **>(
+            ngx_array_push(&library.handlers));
+
+        if (copy == nullptr || place == nullptr || !add_handler(own, copy)) {
+            return false;
+        }
+
+        *place = copy;
+    }
+
+    return true;
+}
+
+// glibc gives a library that is loaded out again when its name is, even if the
+// file has been replaced: so each load has a name of its own.
+std::string fresh_name(std::string_view path)
+{
+    static unsigned loads;
+
+    const std::size_t slash = path.rfind('/');
+    std::string name{path.substr(0, slash + 1)};
+
+    for (unsigned i = loads++ % 64; i != 0; i--) {
+        name += "./";
+    }
+
+    return name.append(path.substr(slash + 1));
+}
+
+char *complain(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
+{
+    WEBSOCKET_SAY(cf, "\"websocket_plugin\" cannot use \"%V\": %s", &file, why);
+    return refuse();
+}
+
+bool is_handler_name(std::string_view name) noexcept
+{
+    constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                         "0123456789_-";
+
+    return !name.empty() && name.find_first_not_of(allowed) == name.npos;
+}
+
+// A handler has to be as long as what it cannot do without.
+bool usable(const websocket_handler_t &handler) noexcept
+{
+    return handler.size > offsetof(websocket_handler_t, client_created) &&
+           handler.name != nullptr && is_handler_name(handler.name) &&
+           handler.resource_created != nullptr &&
+           handler.client_created != nullptr;
+}
+
+// Empty if the plug-in and its handlers can be used, else why not.
+std::string check_plugin(const websocket_plugin_t *plugin)
+{
+    if (plugin == nullptr) {
+        return "it says that it cannot be used here";
+    }
+
+    if (plugin->version != WEBSOCKET_PLUGIN_VERSION) {
+        return "it is built for version " + std::to_string(plugin->version) +
+               " of the plug-in interface, this module has version " +
+               std::to_string(WEBSOCKET_PLUGIN_VERSION);
+    }
+
+    for (std::size_t i = 0; i != plugin->handler_count; i++) {
+        if (!usable(*plugin->handlers[i])) {
+            return "a handler has no name of letters, digits, \"_\", \"-\", no "
+                   "resource_created or no client_created";
+        }
+    }
+
+    return plugin->handler_count == 0 ? "it has no handlers" : "";
+}
+
+// A name stands for one handler.
+const char *taken_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
+{
+    for (std::size_t i = 0; i != plugin.handler_count; i++) {
+        const char *name = plugin.handlers[i]->name;
+
+        for (std::size_t earlier = 0; earlier != i; earlier++) {
+            if (std::strcmp(plugin.handlers[earlier]->name, name) == 0) {
+                return name;
+            }
+        }
+
+        if (find_handler(cf, name) != nullptr) {
+            return name;
+        }
+    }
+
+    return nullptr;
+}
+
+} // namespace
+
+void *create_main_configuration(ngx_conf_t *cf)
+{
+    auto *made = static_cast<main_configuration *>(
+        ngx_pcalloc(cf->pool, sizeof(main_configuration)));
+
+    if (made == nullptr ||
+        ngx_array_init(&made->handlers, cf->pool, 4,
+                       sizeof(const websocket_handler_t *)) != NGX_OK ||
+        !add_handler(*made, websocket_echo(&server_calls)->handlers[0])) {
+        return nullptr;
+    }
+
+    return made;
+}
+
+char *load_plugin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<main_configuration *>(conf);
+    ngx_str_t file = arguments(cf)[1];
+
+    (void)cmd;
+
+    if (ngx_conf_full_name(cf->cycle, &file, 0) != NGX_OK) {
+        return refuse();
+    }
+
+    ngx_pool_cleanup_t *cleanup =
+        ngx_pool_cleanup_add(cf->cycle->pool, sizeof(loaded_library));
+
+    if (cleanup == nullptr) {
+        return refuse();
+    }
+
+    auto *loaded = static_cast<loaded_library *>(cleanup->data);
+
+    if (ngx_array_init(&loaded->handlers, cf->cycle->pool, 1,
+                       sizeof(const websocket_handler_t *)) != NGX_OK) {
+        return refuse();
+    }
+
+    void *library = dlopen(fresh_name(view(file)).c_str(), RTLD_NOW);
+
+    if (library == nullptr) {
+        return complain(cf, file, dlerror());
+    }
+
+    loaded->handle = library;
+    cleanup->handler = unload;
+
+    const auto entry = reinterpret_cast<websocket_entry_t>(
+        dlsym(library, WEBSOCKET_PLUGIN_ENTRY));
+
+    if (entry == nullptr) {
+        return complain(cf, file,
+                        "it has no symbol \"" WEBSOCKET_PLUGIN_ENTRY "\"");
+    }
+
+    const websocket_plugin_t *plugin = entry(&server_calls);
+
+    if (const std::string why = check_plugin(plugin); !why.empty()) {
+        return complain(cf, file, why.c_str());
+    }
+
+    if (const char *name = taken_name(cf, *plugin); name != nullptr) {
+        const std::string why =
+            "there is a handler \"" + std::string(name) + "\" already";
+        return complain(cf, file, why.c_str());
+    }
+
+#if (NGX_THREADS)
+    // For run_in_background
+    if (ngx_thread_pool_add(cf, nullptr) == nullptr) {
+        return refuse();
+    }
+#endif
+
+    return add_handlers(own, *loaded, cf->pool, *plugin) ? NGX_CONF_OK
+                                                         : refuse();
+}
+
+const websocket_handler_t *find_handler(ngx_conf_t *cf,
+                                        std::string_view name) noexcept
+{
+    for (const websocket_handler_t *handler : handlers_of(cf)) {
+        if (handler->name == name) {
+            return handler;
+        }
+    }
+
+    return nullptr;
+}
+
+std::string handler_names(ngx_conf_t *cf)
+{
+    std::string names;
+
+    for (const websocket_handler_t *handler : handlers_of(cf)) {
+        names.append(names.empty() ? "" : ", ").append(handler->name);
+    }
+
+    return names;
+}
+
+} // namespace websocket::nginx

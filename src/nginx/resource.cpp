@@ -1,0 +1,244 @@
+// Resources: found by handler and key, made for the first client, dropped
+// after the last.
+#include "nginx/resource.hpp"
+
+#include "nginx/session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <unordered_map>
+
+namespace websocket::nginx {
+
+namespace {
+
+// Keys of different handlers are different resources. Each load of a library
+// makes handlers of its own.
+std::string index_of(const resource::identity &known)
+{
+    std::string index(sizeof known.handler, '\0');
+    std::memcpy(index.data(), &known.handler, sizeof known.handler);
+    return index.append(known.key);
+}
+
+std::unordered_map<std::string, std::unique_ptr<resource>> resources;
+
+} // namespace
+
+struct resource::timer {
+    resource &owner;
+    ngx_msec_t period;
+    bool repeats;
+    void (*fired)(void *);
+    void *data;
+    ngx_event_t event{};
+    std::list<timer>::iterator place{};
+};
+
+resource::resource(identity known, parameter_list parameters, bool permanent)
+    : handler_{*known.handler}, index_{index_of(known)},
+      name_{std::string_view(index_).substr(sizeof known.handler)},
+      parameters_{parameters}, permanent_{permanent}
+{
+    ngx_queue_init(&clients_);
+}
+
+resource::~resource()
+{
+    if (object_ != nullptr && handler_.resource_destroyed != nullptr) {
+        handler_.resource_destroyed(object_);
+    }
+
+    for (timer &left : timers_) {
+        if (left.event.timer_set) {
+            ngx_del_timer(&left.event);
+        }
+    }
+}
+
+bool resource::make_object() noexcept
+{
+    object_ = handler_.resource_created(
+        reinterpret_cast<websocket_resource_t *>(this));
+    return object_ != nullptr;
+}
+
+resource *resource::find_or_make(identity known, parameter_list parameters,
+                                 bool permanent) noexcept
+try {
+    const auto [place, fresh] = resources.try_emplace(index_of(known));
+
+    if (!fresh) {
+        return place->second.get();
+    }
+
+    try {
+        place->second.reset(new resource(known, parameters, permanent));
+    } catch (const std::bad_alloc &) {}
+
+    if (!place->second || !place->second->make_object()) {
+        resources.erase(place);
+        return nullptr;
+    }
+
+    return place->second.get();
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
+}
+
+std::string resource::check(const websocket_handler_t *handler,
+                            parameter_list parameters) noexcept
+try {
+    resource made({handler, {}}, parameters, false);
+    made.checked_only_ = true;
+
+    if (!made.make_object()) {
+        return "the handler could not make a resource";
+    }
+
+    if (handler->configured == nullptr) {
+        return parameters.empty() ? "" : "the handler takes no parameters";
+    }
+
+    const char *wrong = handler->configured(made.object_);
+    return wrong == nullptr ? "" : wrong;
+
+} catch (const std::bad_alloc &) {
+    return "out of memory";
+}
+
+void resource::drop_all() noexcept
+{
+    resources.clear();
+}
+
+void resource::drop_all_of(const websocket_handler_t *handler) noexcept
+{
+    std::erase_if(resources, [handler](const auto &known) {
+        return &known.second->handler() == handler;
+    });
+}
+
+websocket_text_t resource::parameter(std::string_view name) const noexcept
+{
+    for (const named_value &known : parameters_) {
+        if (known.name == name) {
+            return {known.value.data(), known.value.size()};
+        }
+    }
+
+    return {nullptr, 0};
+}
+
+void resource::add(session &client) noexcept
+{
+    ngx_queue_insert_tail(&clients_, client.resource_link());
+    client_count_++;
+}
+
+void resource::remove(session &client) noexcept
+{
+    ngx_queue_remove(client.resource_link());
+    client_count_--;
+}
+
+session *resource::next_client(session *after) const noexcept
+{
+    ngx_queue_t *next = after == nullptr
+                            ? ngx_queue_head(&clients_)
+                            : ngx_queue_next(after->resource_link());
+
+    return next == ngx_queue_sentinel(&clients_) ? nullptr
+                                                 : session::from_link(next);
+}
+
+// Encoded once: all clients refer to the same bytes.
+void resource::broadcast(protocol::opcode kind,
+                         std::span<const std::byte> payload) noexcept
+{
+    const std::size_t header = protocol::server_header_size(payload.size());
+    auto frame = protocol::shared_buffer::allocate(header + payload.size());
+
+    if (!frame) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "websocket: no memory to broadcast %uz bytes",
+                      payload.size());
+        return;
+    }
+
+    frame.extend(protocol::write_header(frame.data(), kind, payload.size()));
+    frame.append(payload);
+
+    for (session *client = next_client(nullptr); client != nullptr;
+         client = next_client(client)) {
+        client->send_shared(frame, payload.size());
+    }
+}
+
+void resource::let_go() noexcept
+{
+    if (--holders_ == 0 && !permanent_) {
+        resources.erase(resources.find(index_));
+    }
+}
+
+websocket_timer_t *resource::start_timer(ngx_msec_t after, bool repeats,
+                                         void (*fired)(void *),
+                                         void *data) noexcept
+try {
+    if (checked_only_) {
+        return nullptr;
+    }
+
+    timers_.push_back({.owner = *this,
+                       .period = std::max<ngx_msec_t>(after, 1),
+                       .repeats = repeats,
+                       .fired = fired,
+                       .data = data});
+    timer &made = timers_.back();
+
+    made.place = std::prev(timers_.end());
+    made.event.handler = timer_fired;
+    made.event.data = &made;
+    made.event.log = ngx_cycle->log;
+    made.event.cancelable = 1; // it does not keep a leaving worker
+    ngx_add_timer(&made.event, made.period);
+
+    return reinterpret_cast<websocket_timer_t *>(&made);
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
+}
+
+// The callback may stop its own timer.
+void resource::timer_fired(ngx_event_t *event)
+{
+    auto &own = *static_cast<timer *>(event->data);
+    const auto fired = own.fired;
+    void *data = own.data;
+
+    if (own.repeats) {
+        ngx_add_timer(event, own.period);
+    } else {
+        own.owner.timers_.erase(own.place);
+    }
+
+    fired(data);
+}
+
+void resource::stop_timer(websocket_timer_t *timer) noexcept
+{
+    auto &own = *reinterpret_cast<struct timer *>(timer);
+
+    if (own.event.timer_set) {
+        ngx_del_timer(&own.event);
+    }
+
+    own.owner.timers_.erase(own.place);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,273 @@
+// The functions behind the table that handlers are given.
+#include "nginx/server_calls.hpp"
+
+#include "nginx/resource.hpp"
+#include "nginx/session.hpp"
+#include "protocol/close_code.hpp"
+#include "protocol/tokens.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace websocket::nginx {
+
+namespace {
+
+session &session_of(websocket_client_t *client) noexcept
+{
+    return *reinterpret_cast<session *>(client);
+}
+
+const session &session_of(const websocket_client_t *client) noexcept
+{
+    return *reinterpret_cast<const session *>(client);
+}
+
+ngx_http_request_t *request_of(const websocket_request_t *request) noexcept
+{
+    return reinterpret_cast<ngx_http_request_t *>(
+        const_cast<websocket_request_t *>(request));
+}
+
+resource &resource_of(websocket_resource_t *of) noexcept
+{
+    return *reinterpret_cast<resource *>(of);
+}
+
+const resource &resource_of(const websocket_resource_t *of) noexcept
+{
+    return *reinterpret_cast<const resource *>(of);
+}
+
+protocol::opcode opcode_of(int kind) noexcept
+{
+    return kind == WEBSOCKET_TEXT ? protocol::opcode::text
+                                  : protocol::opcode::binary;
+}
+
+std::span<const std::byte> bytes_of(const void *data, std::size_t size) noexcept
+{
+    return {static_cast<const std::byte *>(data), size};
+}
+
+std::string_view text_of(websocket_text_t text) noexcept
+{
+    return {text.data, text.size};
+}
+
+websocket_text_t lent(std::string_view text) noexcept
+{
+    return {text.data(), text.size()};
+}
+
+websocket_text_t lent(const ngx_str_t &text) noexcept
+{
+    return lent(view(text));
+}
+
+int send(websocket_client_t *client, int kind, const void *data,
+         std::size_t size) noexcept
+{
+    return session_of(client).send_message(opcode_of(kind),
+                                           bytes_of(data, size));
+}
+
+int send_ping(websocket_client_t *client, const void *data,
+              std::size_t size) noexcept
+{
+    return session_of(client).send_ping(bytes_of(data, size));
+}
+
+void close(websocket_client_t *client, std::uint16_t code,
+           websocket_text_t reason) noexcept
+{
+    session_of(client).close(protocol::close_code::may_travel(code)
+                                 ? code
+                                 : protocol::close_code::internal_error,
+                             text_of(reason), ended_by::server);
+}
+
+std::size_t buffered_amount(const websocket_client_t *client) noexcept
+{
+    return session_of(client).waiting();
+}
+
+std::uint64_t client_id(const websocket_client_t *client) noexcept
+{
+    return session_of(client).id();
+}
+
+const websocket_request_t *
+client_request(const websocket_client_t *client) noexcept
+{
+    return reinterpret_cast<const websocket_request_t *>(
+        session_of(client).request());
+}
+
+websocket_text_t request_uri(const websocket_request_t *request) noexcept
+{
+    return lent(request_of(request)->uri);
+}
+
+websocket_text_t request_args(const websocket_request_t *request) noexcept
+{
+    return lent(request_of(request)->args);
+}
+
+websocket_text_t request_header(const websocket_request_t *request,
+                                websocket_text_t name) noexcept
+{
+    for (auto *part = &request_of(request)->headers_in.headers.part;
+         part != nullptr; part = part->next) {
+        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
+                                part->nelts};
+
+        for (const ngx_table_elt_t &header : headers) {
+            if (protocol::equals_ignoring_case(view(header.key),
+                                               text_of(name))) {
+                return lent(header.value);
+            }
+        }
+    }
+
+    return {nullptr, 0};
+}
+
+websocket_text_t
+request_remote_address(const websocket_request_t *request) noexcept
+{
+    return lent(request_of(request)->connection->addr_text);
+}
+
+websocket_text_t
+request_subprotocol(const websocket_request_t *request) noexcept
+{
+    const session *of = session::of(request_of(request));
+    return of == nullptr ? websocket_text_t{nullptr, 0}
+                         : lent(of->subprotocol());
+}
+
+websocket_text_t request_variable(const websocket_request_t *request,
+                                  websocket_text_t name) noexcept
+{
+    ngx_http_request_t *r = request_of(request);
+    auto *lowered = static_cast<u_char *>(ngx_pnalloc(r->pool, name.size));
+
+    if (lowered == nullptr) {
+        return {nullptr, 0};
+    }
+
+    ngx_str_t known = borrowed(text_of(name));
+    const ngx_uint_t key = ngx_hash_strlow(lowered, known.data, known.len);
+    known.data = lowered;
+
+    const ngx_http_variable_value_t *value =
+        ngx_http_get_variable(r, &known, key);
+
+    return value == nullptr || value->not_found
+               ? websocket_text_t{nullptr, 0}
+               : websocket_text_t{reinterpret_cast<char *>(value->data),
+                                  value->len};
+}
+
+websocket_text_t resource_name(const websocket_resource_t *of) noexcept
+{
+    return lent(resource_of(of).name());
+}
+
+websocket_text_t parameter(const websocket_resource_t *of,
+                           websocket_text_t name) noexcept
+{
+    return resource_of(of).parameter(text_of(name));
+}
+
+std::uint64_t client_count(const websocket_resource_t *of) noexcept
+{
+    return resource_of(of).client_count();
+}
+
+void broadcast(websocket_resource_t *of, int kind, const void *data,
+               std::size_t size) noexcept
+{
+    resource_of(of).broadcast(opcode_of(kind), bytes_of(data, size));
+}
+
+websocket_timer_t *start_timer(websocket_resource_t *of,
+                               std::uint64_t milliseconds, int repeats,
+                               void (*fired)(void *), void *data) noexcept
+{
+    return resource_of(of).start_timer(milliseconds, repeats != 0, fired, data);
+}
+
+void stop_timer(websocket_timer_t *timer) noexcept
+{
+    resource::stop_timer(timer);
+}
+
+int run_in_background(websocket_resource_t *of, void (*work)(void *),
+                      void (*done)(void *), void *data) noexcept
+{
+    return resource_of(of).run_in_background(work, done, data) ? 1 : 0;
+}
+
+// nginx cuts its lines there.
+using line_part = std::array<char, NGX_MAX_ERROR_STR>;
+
+// A client may have chosen the words or the key: they must not write lines of
+// their own into the log.
+std::string_view on_one_line(std::string_view words, line_part &place) noexcept
+{
+    const std::size_t size = std::min(words.size(), place.size());
+
+    std::transform(words.begin(), words.begin() + size, place.begin(),
+                   [](char c) {
+                       const auto byte = static_cast<unsigned char>(c);
+                       return byte < ' ' || byte == 0x7f ? ' ' : c;
+                   });
+
+    return {place.data(), size};
+}
+
+void log(const websocket_resource_t *of, int level,
+         websocket_text_t text) noexcept
+{
+    line_part name_place;
+    line_part words_place;
+    const ngx_str_t name =
+        borrowed(on_one_line(resource_of(of).name(), name_place));
+    const ngx_str_t words = borrowed(on_one_line(text_of(text), words_place));
+
+    ngx_log_error(static_cast<ngx_uint_t>(
+                      std::clamp<int>(level, NGX_LOG_ERR, NGX_LOG_DEBUG)),
+                  ngx_cycle->log, 0, "websocket: %s \"%V\": %V",
+                  resource_of(of).handler().name, &name, &words);
+}
+
+} // namespace
+
+const websocket_server_t server_calls = {
+    .size = sizeof(websocket_server_t),
+    .version = WEBSOCKET_PLUGIN_VERSION,
+    .send = send,
+    .send_ping = send_ping,
+    .close = close,
+    .buffered_amount = buffered_amount,
+    .client_id = client_id,
+    .client_request = client_request,
+    .request_uri = request_uri,
+    .request_args = request_args,
+    .request_header = request_header,
+    .request_remote_address = request_remote_address,
+    .request_subprotocol = request_subprotocol,
+    .request_variable = request_variable,
+    .resource_name = resource_name,
+    .parameter = parameter,
+    .client_count = client_count,
+    .broadcast = broadcast,
+    .start_timer = start_timer,
+    .stop_timer = stop_timer,
+    .run_in_background = run_in_background,
+    .log = log,
+};
+
+} // namespace websocket::nginx

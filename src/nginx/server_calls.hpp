@@ -1,0 +1,10 @@
+// What the server does for handlers, as the table of the plug-in interface.
+#pragma once
+
+#include "sdk/websocket_plugin.h"
+
+namespace websocket::nginx {
+
+extern const websocket_server_t server_calls;
+
+} // namespace websocket::nginx
