@@ -1,0 +1,165 @@
+// A server for handlers that is a table of plain functions.
+#pragma once
+
+#include "sdk/websocket_plugin.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What the server has behind its handles.
+struct websocket_request {
+    std::string args;
+    std::map<std::string, std::string, std::less<>> headers;
+};
+
+struct websocket_client {
+    std::uint64_t id = 7;
+    websocket_request request{};
+    std::vector<std::string> sent{};
+    std::optional<std::uint16_t> closed_with{};
+    void (*when_closed)(websocket_client *) = nullptr;
+};
+
+struct websocket_timer {
+    std::uint64_t milliseconds;
+    bool repeats;
+    void (*fired)(void *);
+    void *data;
+};
+
+struct websocket_resource {
+    std::map<std::string, std::string, std::less<>> parameters{};
+    std::string broadcasts{};
+    std::list<websocket_timer> timers{};
+    bool gives_timers = true;
+};
+
+// What handlers wrote into the log: "LEVEL:TEXT|" each.
+inline std::string logged;
+
+inline std::string_view of(websocket_text_t text)
+{
+    return {text.data, text.size};
+}
+
+inline websocket_text_t lent(std::string_view text)
+{
+    return {text.data(), text.size()};
+}
+
+template <class Map>
+websocket_text_t lookup(const Map &map, websocket_text_t name)
+{
+    const auto found = map.find(of(name));
+    return found == map.end() ? websocket_text_t{nullptr, 0}
+                              : lent(found->second);
+}
+
+inline const websocket_server_t fake_server = [] {
+    websocket_server_t made{};
+
+    made.size = sizeof(made);
+    made.version = WEBSOCKET_PLUGIN_VERSION;
+    made.send = [](websocket_client_t *client, int kind, const void *data,
+                   std::size_t size) -> int {
+        client->sent.push_back(
+            (kind == WEBSOCKET_TEXT ? "text " : "binary ") +
+            std::string(static_cast<const char *>(data), size));
+        return WEBSOCKET_BACKPRESSURE;
+    };
+    made.send_ping = [](websocket_client_t *client, const void *data,
+                        std::size_t size) -> int {
+        client->sent.push_back(
+            "ping " + std::string(static_cast<const char *>(data), size));
+        return WEBSOCKET_CLOSED;
+    };
+    made.close = [](websocket_client_t *client, std::uint16_t code,
+                    websocket_text_t) {
+        client->closed_with = code;
+        if (client->when_closed != nullptr) {
+            client->when_closed(client);
+        }
+    };
+    made.buffered_amount = [](const websocket_client_t *) -> std::size_t {
+        return 42;
+    };
+    made.client_id = [](const websocket_client_t *client) {
+        return client->id;
+    };
+    made.client_request =
+        [](const websocket_client_t *client) -> const websocket_request_t * {
+        return &client->request;
+    };
+    made.request_uri = [](const websocket_request_t *) {
+        return lent("/chat");
+    };
+    made.request_args = [](const websocket_request_t *request) {
+        return lent(request->args);
+    };
+    made.request_header = [](const websocket_request_t *request,
+                             websocket_text_t name) {
+        return lookup(request->headers, name);
+    };
+    made.request_remote_address = [](const websocket_request_t *) {
+        return lent("127.0.0.1");
+    };
+    made.request_subprotocol = [](const websocket_request_t *) {
+        return websocket_text_t{nullptr, 0};
+    };
+    made.request_variable = [](const websocket_request_t *,
+                               websocket_text_t name) { return name; };
+    made.resource_name = [](const websocket_resource_t *) {
+        return lent("key");
+    };
+    made.parameter = [](const websocket_resource_t *resource,
+                        websocket_text_t name) {
+        return lookup(resource->parameters, name);
+    };
+    made.client_count = [](const websocket_resource_t *) -> std::uint64_t {
+        return 3;
+    };
+    made.broadcast = [](websocket_resource_t *resource, int, const void *data,
+                        std::size_t size) {
+        resource->broadcasts.append(static_cast<const char *>(data), size)
+            .append("|");
+    };
+    made.start_timer = [](websocket_resource_t *resource,
+                          std::uint64_t milliseconds, int repeats,
+                          void (*fired)(void *),
+                          void *data) -> websocket_timer_t * {
+        if (!resource->gives_timers) {
+            return nullptr;
+        }
+        resource->timers.push_back({milliseconds, repeats != 0, fired, data});
+        return &resource->timers.back();
+    };
+    made.stop_timer = [](websocket_timer_t *timer) { timer->fired = nullptr; };
+    made.log = [](const websocket_resource_t *, int level,
+                  websocket_text_t text) {
+        logged += std::to_string(level) + ":" + std::string(of(text)) + "|";
+    };
+
+    return made;
+}();
+
+// As the server does: one that does not repeat has ended when it fires.
+inline void fire(websocket_timer &timer)
+{
+    const auto fired = timer.fired;
+    void *data = timer.data;
+
+    if (!timer.repeats) {
+        timer.fired = nullptr;
+    }
+
+    ASSERT_NE(fired, nullptr);
+    fired(data);
+}
