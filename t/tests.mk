@@ -87,6 +87,8 @@ unit:
 	@$(MAKE) $(parallel) build/unit/unit_tests
 	@build/unit/unit_tests
 
+# Where nginx has no C++ of its own, libasan would not know how to throw.
+runtime = $$($(sanitize_cxx) -print-file-name=$1.so)
 sanitized_module := build/sanitize/ngx_http_websocket_module.so
 sanitize:
 	@t/deps.sh build test
@@ -95,7 +97,7 @@ sanitize:
 	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
 	@ASAN_OPTIONS=$(sanitize_options):detect_leaks=0 \
 	UBSAN_OPTIONS=$(sanitize_options) \
-	WEBSOCKET_PRELOAD=$$($(sanitize_cxx) -print-file-name=libasan.so) \
+	WEBSOCKET_PRELOAD="$(call runtime,libasan) $(call runtime,libstdc++)" \
 	WEBSOCKET_MODULE=$(sanitized_module) WEBSOCKET_SLOWNESS=5 \
 	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
 	    $(PYTEST_OPTIONS)

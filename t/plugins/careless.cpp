@@ -1,0 +1,117 @@
+// A test plug-in in C++ that throws where it is told to, and keeps handles on
+// clients for longer than they live.
+#include "websocket.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct careless_client : websocket::client {
+    careless_client()
+    {
+        if (request().arg("throw") == "client") {
+            throw std::runtime_error("thrown in client");
+        }
+    }
+};
+
+class careless : public websocket::resource<careless_client> {
+public:
+    careless() { throw_if("resource", !name().empty()); }
+
+    std::string configured() override
+    {
+        throw_if("configured");
+        return std::string(parameter("wrong"));
+    }
+
+    unsigned client_connecting(const websocket::request &) override
+    {
+        throw_if("connecting");
+        return 101;
+    }
+
+    void client_connected(careless_client &who) override
+    {
+        throw_if("connected");
+        known_.push_back(who);
+    }
+
+    void client_disconnected(careless_client &, std::uint16_t code,
+                             std::string_view) override
+    {
+        log(websocket::log_level::notice,
+            "disconnected " + std::to_string(code));
+        throw_if("disconnected");
+    }
+
+    void text_message_received(careless_client &from,
+                               std::string_view text) override
+    {
+        const std::string words(text);
+
+        if (words == "throw") {
+            throw std::runtime_error("thrown in text_message_received");
+        } else if (words == "throw 7") {
+            throw 7;
+        } else if (words == "timer") {
+            after(1, [] { throw std::runtime_error("thrown in after"); });
+        } else if (words == "timers") {
+            every(1, [] { throw std::runtime_error("thrown in every"); });
+        } else if (words == "close all") {
+            for (careless_client &each : clients()) {
+                each.close_connection(4000, "all");
+                each.close_connection(4001);
+                each.send_text_message("never");
+                from.send_text_message(".");
+            }
+        } else if (words == "later") {
+            after(50, [this, to = websocket::client_ref(from)] {
+                broadcast(to.get() == nullptr ? "gone" : "there");
+            });
+        } else if (words == "handles") {
+            from.send_text_message(handles());
+        } else {
+            from.send_text_message(words);
+        }
+    }
+
+    void pong_received(careless_client &, std::string_view) override
+    {
+        throw_if("pong");
+    }
+
+    std::uint16_t check_message(careless_client &, websocket::opcode,
+                                std::uint64_t, std::uint64_t total) override
+    {
+        if (total == 13) {
+            throw std::runtime_error("thrown in check_message");
+        }
+        return 0;
+    }
+
+private:
+    void throw_if(std::string_view where, bool now = true) const
+    {
+        if (now && parameter("throw") == where) {
+            throw std::runtime_error("thrown in " + std::string(where));
+        }
+    }
+
+    std::string handles() const
+    {
+        std::string text;
+        for (const auto &known : known_) {
+            text += known.get() == nullptr ? "gone " : "there ";
+        }
+        return text;
+    }
+
+    std::vector<websocket::client_ref<careless_client>> known_;
+};
+
+} // namespace
+
+WEBSOCKET_HANDLER("careless", careless)

@@ -1,0 +1,67 @@
+"""run_in_background: work in a thread, its end on the event loop."""
+
+import os
+import signal
+
+import pytest
+
+import plugin_builder
+
+
+@pytest.fixture
+def server(nginx):
+    plugin = plugin_builder.build_file("background.cpp")
+    return nginx(
+        "location ~ ^/work/(?<room>.+)$ {"
+        "  websocket worker $room gate=%%PREFIX%%/gate; }",
+        http=f"websocket_plugin {plugin};")
+
+
+def open_gate(server):
+    with open(os.path.join(server.prefix, "gate"), "w", encoding="ascii"):
+        pass
+
+
+def test_work_is_done_in_a_thread_and_answered_on_the_loop(server):
+    client = server.connect("/work/a")
+    client.text("one")
+    client.expect_text("aside one")
+
+
+def test_work_that_blocks_keeps_nobody_waiting(server):
+    client = server.connect("/work/a")
+    client.text("slow")
+    client.expect_alive()
+    server.connect("/work/a").expect_alive()
+    open_gate(server)
+    client.expect_text("aside slow")
+
+
+def test_resource_outlives_its_last_client_until_the_work_is_done(server):
+    client = server.connect("/work/a")
+    client.text("slow")
+    client.expect_alive()
+    client.disconnect()
+    server.wait_for_access_log()
+    open_gate(server)
+    server.wait_for_log('websocket: worker "a": done slow')
+    server.connect("/work/a").expect_alive()
+
+
+def test_exception_in_the_work_is_logged_and_harms_nobody(server):
+    server.allow_errors("no such work")
+    client = server.connect("/work/a")
+    client.text("throw")
+    server.wait_for_log("no such work")
+    client.text("two")
+    client.expect_text("aside two")
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+def test_worker_that_ends_waits_for_the_work_alone(server, number):
+    client = server.connect("/work/a")
+    client.text("slow")
+    client.expect_alive()
+    open_gate(server)
+    server.send_signal(number)
+    server.wait_for_exit(10)

@@ -1,0 +1,153 @@
+"""Handlers in C++: what exceptions cost, and handles that outlive clients."""
+
+import pytest
+
+import plugin_builder
+import wire
+
+PLACES = ["resource", "connecting", "connected", "disconnected", "pong"]
+LOCATIONS = "location /careless { websocket careless room$arg_k; }" + "".join(
+    f"location /{place} {{ websocket careless {place}$arg_k throw={place}; }}"
+    for place in PLACES)
+
+
+def plugin():
+    return f"websocket_plugin {plugin_builder.build_file('careless.cpp')};"
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS, http=plugin())
+
+
+@pytest.fixture
+def thrown(server):
+    """Lets exceptions be logged, and all handlers answer afterwards."""
+    server.allow_errors(r"websocket: careless .*(thrown in|exception|unknown)")
+    bystander = server.connect("/careless?k=bystander")
+    worker = server.worker_pids()
+    yield lambda where: server.wait_for_log(rf"\[error\].*thrown in {where}")
+    bystander.expect_alive()
+    assert server.worker_pids() == worker
+
+
+# Exceptions
+
+@pytest.mark.parametrize("path, where", [
+    ("/resource", "resource"), ("/connecting", "connecting"),
+    ("/careless?throw=client", "client"),
+])
+def test_exception_before_the_connection_is_500(server, thrown, path, where):
+    assert server.request(wire.upgrade_request(path)).status == 500
+    thrown(where)
+
+
+def test_exception_in_client_connected(server, thrown):
+    client = server.connect("/connected")
+    client.expect_failure(1011)
+    client.disconnect()
+    thrown("connected")
+    server.wait_for_log('careless "connected": disconnected 1011')
+
+
+def test_exception_in_client_disconnected(server, thrown):
+    client = server.connect("/disconnected")
+    client.leave()
+    client.disconnect()
+    thrown("disconnected")
+
+
+def test_exception_in_a_message_ends_that_client_alone(server, thrown):
+    other = server.connect("/careless")
+    client = server.connect("/careless")
+    client.send(wire.text("throw") + wire.text("behind"))
+    client.expect_failure(1011)
+    thrown("text_message_received")
+    other.text("alive")
+    other.expect_text("alive")
+
+
+def test_exception_that_is_none_of_the_standard_library(server, thrown):
+    client = server.connect("/careless")
+    client.text("throw 7")
+    client.expect_failure(1011)
+    server.wait_for_log(r"\[error\].*careless")
+
+
+def test_exception_in_check_message(server, thrown):
+    client = server.connect("/careless")
+    client.text("x" * 13)
+    client.expect_failure(1011)
+    thrown("check_message")
+
+
+def test_exception_in_pong_received(server, thrown):
+    client = server.connect("/pong")
+    client.send(wire.pong())
+    client.expect_failure(1011)
+    thrown("pong")
+
+
+@pytest.mark.parametrize("words, where", [("timer", "after"),
+                                          ("timers", "every")])
+def test_exception_in_a_timer_is_logged(server, thrown, words, where):
+    client = server.connect("/careless?k=timer")
+    client.text(words)
+    thrown(where)
+    client.expect_alive()
+
+
+@pytest.mark.parametrize("parameter, told", [
+    ("throw=configured", "thrown in configured"),
+    ('"wrong=so not"', "so not"),
+])
+def test_configuration_that_is_complained_of(nginx, parameter, told):
+    passed, output = nginx.check(
+        f"location /c {{ websocket careless k {parameter}; }}", http=plugin())
+    assert not passed
+    assert any("[emerg]" in line and f'"websocket careless": {told}' in line
+               for line in output.split("\n")), output
+
+
+# Handles and loops
+
+def test_closing_all_inside_the_loop(server):
+    clients = [server.connect("/careless?k=all") for _ in range(10)]
+    clients[4].text("close all")
+    for client in clients:
+        got = client.read_frame()
+        while got.opcode == wire.TEXT:
+            assert (client, got.payload) == (clients[4], b".")
+            got = client.read_frame()
+        assert (got.close_code, got.close_reason) == (4000, "all")
+        client.close(4000)
+        client.expect_eof()
+
+
+def test_handle_is_kept_past_its_client(server):
+    clients = [server.connect("/careless?k=kept") for _ in range(3)]
+    clients[1].leave()
+    clients[1].disconnect()
+    server.wait_for_log("disconnected 1000")
+    clients[2].text("handles")
+    clients[2].expect_text("there gone there ")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_timer_fires_after_its_client_is_gone(server, gone):
+    staying, going = (server.connect("/careless?k=t") for _ in range(2))
+    going.text("later")
+    going.expect_alive()
+    if gone:
+        going.abort()
+    staying.expect_text("gone" if gone else "there")
+
+
+def test_timer_of_a_resource_that_is_gone(server):
+    client = server.connect("/careless?k=both")
+    client.text("later")
+    client.expect_alive()
+    client.abort()
+    server.wait_for_log("disconnected 1006")
+    newcomer = server.connect("/careless?k=both")
+    newcomer.expect_nothing(0.1)
