@@ -86,8 +86,7 @@ typedef struct {
                 size_t size);
 
     /* Sends a Ping with up to 125 bytes; more are cut. Returns as send. */
-    int (*send_ping)(websocket_client_t *client, const void *data,
-                     size_t size);
+    int (*send_ping)(websocket_client_t *client, const void *data, size_t size);
 
     /* Begins the closing handshake (RFC 6455 7.1.2), unless it has begun.
      * `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999, `reason` UTF-8
@@ -121,8 +120,7 @@ typedef struct {
         const websocket_request_t *request);
 
     /* The subprotocol agreed on: absent before it is. */
-    websocket_text_t (*request_subprotocol)(
-        const websocket_request_t *request);
+    websocket_text_t (*request_subprotocol)(const websocket_request_t *request);
 
     /* Any variable of nginx's, without "$". Only in client_connecting and
      * client_created. */
@@ -165,8 +163,8 @@ typedef struct {
      * not taken: then neither is called. In `work` nothing of this table may
      * be called. */
     int (*run_in_background)(websocket_resource_t *resource,
-                             void (*work)(void *data),
-                             void (*done)(void *data), void *data);
+                             void (*work)(void *data), void (*done)(void *data),
+                             void *data);
 
     /* Writes one line into nginx's error log, with the resource's name. */
     void (*log)(const websocket_resource_t *resource, int level,
