@@ -27,16 +27,19 @@ ATTRIBUTE_HEADER = struct.Struct("=HH")
 
 # Places in struct tcp_info, linux/tcp.h.
 BYTES_RECEIVED_OFFSET = 128
+BYTES_NOT_SENT_OFFSET = 144
 BYTES_SENT_OFFSET = 200
 BYTES_RETRANSMITTED_OFFSET = 208
 
 
-def tcp_bytes_sent(own):
-    """Payload bytes that our end has put on the wire, each counted once."""
+def tcp_bytes_written(own):
+    """Payload bytes that our end has taken from us, each counted once: those
+    that it has put on the wire and, on a busy machine, those it has yet to."""
     info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     sent, = struct.unpack_from("=Q", info, BYTES_SENT_OFFSET)
     again, = struct.unpack_from("=Q", info, BYTES_RETRANSMITTED_OFFSET)
-    return sent - again
+    waiting, = struct.unpack_from("=I", info, BYTES_NOT_SENT_OFFSET)
+    return sent - again + waiting
 
 
 def diagnostics_request(local, remote):
@@ -115,7 +118,7 @@ class PeerQueue:
         if state is None:
             return True
         received, unread = state
-        return unread == 0 and received >= tcp_bytes_sent(self.own)
+        return unread == 0 and received >= tcp_bytes_written(self.own)
 
     def wait_until_read(self, timeout):
         """Returns once the peer has read, or dropped, all that we sent."""
