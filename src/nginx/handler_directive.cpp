@@ -78,7 +78,7 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
 } // namespace
 
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
+try {
     auto &own = *static_cast<location_configuration *>(conf);
     auto rest = arguments(cf).subspan(1);
     ngx_str_t &name = rest.front();
@@ -123,6 +123,9 @@ char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = answer_handshake;
 
     return NGX_CONF_OK;
+
+} catch (const std::bad_alloc &) {
+    return refuse();
 }
 
 } // namespace websocket::nginx

@@ -14,6 +14,7 @@ extern "C" {
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <new>
 
 #include <dlfcn.h>
 
@@ -202,7 +203,7 @@ void *create_main_configuration(ngx_conf_t *cf)
 }
 
 char *load_plugin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
+try {
     auto &own = *static_cast<main_configuration *>(conf);
     ngx_str_t file = arguments(cf)[1];
 
@@ -264,6 +265,9 @@ char *load_plugin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return add_handlers(own, *loaded, cf->pool, *plugin) ? NGX_CONF_OK
                                                          : refuse();
+
+} catch (const std::bad_alloc &) {
+    return refuse();
 }
 
 const websocket_handler_t *find_handler(ngx_conf_t *cf,
