@@ -30,6 +30,7 @@ location /chosen {
     websocket probe chosen subprotocol=two; websocket_subprotocols one;
 }
 location /unchosen { websocket probe unchosen; websocket_subprotocols one; }
+location /unable { websocket probe unable unable=1; }
 location /configured { websocket bare bare; websocket_subprotocols one; }
 location /own {
     set $own "of nginx"; websocket probe own variable=own;
@@ -297,6 +298,13 @@ def test_subprotocol(server, path, offered, chosen):
         assert ask(client, "subprotocol") == (chosen or "(absent)")
         assert probe.told(server, "offered.*") == [
             f"offered {name}" for name in offered]
+
+
+def test_subprotocol_that_cannot_be_chosen(server):
+    request = wire.upgrade_request("/unable", protocol="one")
+    assert server.request(request).status == 500
+    server.wait_for_log("could not choose a subprotocol")
+    assert not probe.told(server, "created.*")
 
 
 # Timers

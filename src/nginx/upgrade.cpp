@@ -77,8 +77,9 @@ preferred_subprotocol(const protocol::opening_handshake &handshake,
          conf.subprotocols->nelts});
 }
 
-// The handler's choice, if it makes one; only what was offered counts.
-std::string_view
+// The handler's choice, if it makes one; only what was offered counts. Nothing
+// if it fails.
+std::optional<std::string_view>
 choose_subprotocol(ngx_http_request_t *r, const resource &joined,
                    const protocol::opening_handshake &handshake) noexcept
 {
@@ -98,9 +99,13 @@ choose_subprotocol(ngx_http_request_t *r, const resource &joined,
         offered[i] = {names[i].data(), names[i].size()};
     }
 
-    const websocket_text_t chosen =
-        choose(joined.object(), reinterpret_cast<websocket_request_t *>(r),
-               offered.data(), count);
+    websocket_text_t chosen{nullptr, 0};
+
+    if (choose(joined.object(), reinterpret_cast<websocket_request_t *>(r),
+               offered.data(), count, &chosen) != 0) {
+        return std::nullopt;
+    }
+
     const auto *found = std::find(names.data(), names.data() + count,
                                   std::string_view{chosen.data, chosen.size});
 
@@ -203,16 +208,21 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
         return refused(r, status, "the handler does not accept the client");
     }
 
-    const std::string_view subprotocol =
-        choose_subprotocol(r, joined, handshake);
-    session *made = session::create(r, joined, key, subprotocol);
+    const auto subprotocol = choose_subprotocol(r, joined, handshake);
+
+    if (!subprotocol) {
+        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                       "the handler could not choose a subprotocol");
+    }
+
+    session *made = session::create(r, joined, key, *subprotocol);
 
     if (made == nullptr) {
         return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                        "the handler could not make the client");
     }
 
-    if (!add_upgrade_headers(r, handshake.key(), subprotocol)) {
+    if (!add_upgrade_headers(r, handshake.key(), *subprotocol)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

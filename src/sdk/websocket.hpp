@@ -385,8 +385,8 @@ public:
 
     // Chooses one of the subprotocols that the client offers, in its order of
     // preference (RFC 6455 4.1), or "" for none; anything else is taken for
-    // none, as is an exception. If it is overridden the directive
-    // websocket_subprotocols has no say.
+    // none. If it is overridden the directive websocket_subprotocols has no
+    // say. Exception: 500.
     virtual std::string_view
     select_subprotocol(const request &, std::span<const std::string_view>)
     {

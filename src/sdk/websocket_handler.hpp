@@ -165,13 +165,12 @@ struct [[gnu::visibility("hidden")]] callbacks
         return status;
     }
 
-    static websocket_text_t select_subprotocol(
+    static int select_subprotocol(
         void *object, const websocket_request_t *asked,
-        const websocket_text_t *offered, std::size_t count) noexcept
+        const websocket_text_t *offered, std::size_t count,
+        websocket_text_t *chosen) noexcept
     {
-        websocket_text_t chosen{nullptr, 0};
-
-        failed(object, "select_subprotocol", [&] {
+        return failed(object, "select_subprotocol", [&] {
             std::vector<std::string_view> names(count);
             std::transform(offered, offered + count, names.begin(), view);
 
@@ -180,11 +179,9 @@ struct [[gnu::visibility("hidden")]] callbacks
                 resource_of(object).select_subprotocol(request(asked), names));
 
             if (found != names.end()) {
-                chosen = text(*found);
+                *chosen = text(*found);
             }
         });
-
-        return chosen;
     }
 
     static void *client_created(void *object,

@@ -177,7 +177,7 @@ typedef struct {
  *
  * Callbacks that return int return 0 when all went well. Else the handler has
  * written into the log what went wrong, and the server closes the client with
- * 1011.
+ * 1011, unless the callback says otherwise.
  */
 typedef struct {
     size_t size;
@@ -201,12 +201,14 @@ typedef struct {
     unsigned (*client_connecting)(void *resource,
                                   const websocket_request_t *request);
 
-    /* Chooses one of the subprotocols that the client offers; absent: none.
-     * Without this callback the directive websocket_subprotocols decides. */
-    websocket_text_t (*select_subprotocol)(void *resource,
-                                           const websocket_request_t *request,
-                                           const websocket_text_t *offered,
-                                           size_t count);
+    /* Sets `chosen`, which is absent, to one of the subprotocols that the
+     * client offers, or leaves it so: none. Without this callback the
+     * directive websocket_subprotocols decides. When it fails the handshake
+     * is refused with 500. */
+    int (*select_subprotocol)(void *resource,
+                              const websocket_request_t *request,
+                              const websocket_text_t *offered, size_t count,
+                              websocket_text_t *chosen);
 
     /* The handshake will be accepted: makes the handler's object for the
      * client. NULL refuses it with 500. Nothing can be sent yet. */

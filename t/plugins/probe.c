@@ -65,16 +65,17 @@ static unsigned client_connecting(void *resource,
     return status.data == NULL ? 101 : (unsigned)atoi(status.data);
 }
 
-static websocket_text_t select_subprotocol(void *resource,
-                                           const websocket_request_t *request,
-                                           const websocket_text_t *offered,
-                                           size_t count)
+static int select_subprotocol(void *resource,
+                              const websocket_request_t *request,
+                              const websocket_text_t *offered, size_t count,
+                              websocket_text_t *chosen)
 {
     (void)request;
     for (size_t i = 0; i != count; i++) {
         note(resource, "offered %.*s", (int)offered[i].size, offered[i].data);
     }
-    return parameter(resource, "subprotocol");
+    *chosen = parameter(resource, "subprotocol");
+    return parameter(resource, "unable").data == NULL ? 0 : 1;
 }
 
 static void *client_created(void *resource, websocket_client_t *handle)

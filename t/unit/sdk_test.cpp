@@ -94,6 +94,10 @@ private:
     select_subprotocol(const websocket::request &,
                        std::span<const std::string_view> offered) override
     {
+        if (offered.size() == 1) {
+            throw std::runtime_error("only one");
+        }
+
         return offered.size() == 3 ? "never offered" : offered.back();
     }
 
@@ -318,12 +322,17 @@ TEST_F(sdk, a_subprotocol_is_one_that_was_offered)
     const websocket_text_t offered[] = {{"a", 1}, {"b", 1}, {"c", 1}};
     room();
 
-    const websocket_text_t chosen =
-        busy_->select_subprotocol(object_, &asked, offered, 2);
+    websocket_text_t chosen{nullptr, 0};
 
+    EXPECT_EQ(busy_->select_subprotocol(object_, &asked, offered, 3, &chosen),
+              0);
+    EXPECT_EQ(chosen.data, nullptr);
+    EXPECT_EQ(busy_->select_subprotocol(object_, &asked, offered, 2, &chosen),
+              0);
     EXPECT_EQ(chosen.data, offered[1].data);
-    EXPECT_EQ(busy_->select_subprotocol(object_, &asked, offered, 3).data,
-              nullptr);
+    EXPECT_NE(busy_->select_subprotocol(object_, &asked, offered, 1, &chosen),
+              0);
+    EXPECT_EQ(logged, "4:exception in select_subprotocol: only one|");
 }
 
 TEST_F(sdk, a_message_is_checked_by_kind_and_length)
