@@ -109,6 +109,23 @@ def test_configuration_that_is_complained_of(nginx, parameter, told):
                for line in output.split("\n")), output
 
 
+# A part of the very message that came is checked at its ends
+
+@pytest.mark.parametrize("text, sent", [
+    ("first", "first"), ("first 7", "first 7"), ("first 7\N{EURO SIGN}", "first 7"),
+    ("first \N{EURO SIGN}", None), ("first\N{EURO SIGN}", None),
+    ("last \N{EURO SIGN}", None), ("last 6\N{EURO SIGN}", "\N{EURO SIGN}"),
+    ("last 6", ""), ("last 6x", "x"),
+])
+def test_part_of_a_message_is_sent_back(server, text, sent):
+    client = server.connect("/careless?k=part")
+    client.text(text)
+    if sent is not None:
+        client.expect_text(sent)
+    client.expect_text("invalid" if sent is None else "sent")
+    client.leave()
+
+
 # Handles and loops
 
 def test_closing_all_inside_the_loop(server):

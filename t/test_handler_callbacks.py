@@ -172,6 +172,32 @@ def test_broadcast_of_many_sizes(server):
             client.expect_text("x" * size)
 
 
+@pytest.mark.parametrize("text, result", [
+    ("plain.", 0), ("\N{EURO SIGN}", 4), ("x\N{EURO SIGN}.", 0), (".", 0),
+    ("J\N{LATIN SMALL LETTER O WITH DIAERESIS}", 4)])
+def test_text_that_is_not_utf_8_is_not_sent(server, text, result):
+    clients = [server.connect("/room?k=utf8") for _ in range(2)]
+    clients[0].text(f"cut {text};cutall {text}")
+    left = text.encode()[:-1].decode(errors="replace")
+    for client in clients:
+        for _ in range((2 if client is clients[0] else 1) if not result else 0):
+            client.expect_text(left)
+        client.expect_alive()
+    probe.wait_told(server, f"cut -> {result}")
+    probe.wait_told(server, f"cutall -> {result}")
+    if result:
+        server.wait_for_log(r"\[info\].*not sent: text that is not UTF-8")
+        server.wait_for_log(r"\[info\].*not broadcast: text that is not UTF-8")
+
+
+def test_reason_of_a_close(server):
+    client = server.connect("/room?k=reason")
+    client.text("close self 4000 " + "x" * 122 + "\N{EURO SIGN}")
+    client.expect_failure(4000, "x" * 122 + "$")
+    client.disconnect()
+    probe.wait_told(server, 'disconnected [0-9]+ 4000 "x{122}"')
+
+
 def test_one_client_closes_all_others(server):
     clients = [server.connect("/room?k=c") for _ in range(5)]
     clients[2].text("close others 4002 out;all x;others y;close others 4003;"

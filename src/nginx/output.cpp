@@ -25,6 +25,23 @@ bool stable_bytes::contain(std::span<const std::byte> part) const noexcept
            ordered(part.data() + part.size(), bytes.data() + bytes.size());
 }
 
+bool stable_bytes::contain_text(std::span<const std::byte> part) const noexcept
+{
+    const auto inside_character = [](std::byte next) {
+        return (next & std::byte{0xC0}) == std::byte{0x80};
+    };
+
+    if (part.empty() || !contain(part)) {
+        return part.empty();
+    }
+
+    const std::byte *behind = part.data() + part.size();
+
+    return !inside_character(part.front()) &&
+           (behind == bytes.data() + bytes.size() ||
+            !inside_character(*behind));
+}
+
 bool write_batch::has_room(std::size_t size, std::size_t pieces) const noexcept
 {
     return block_size - used_ >= size &&

@@ -55,6 +55,10 @@ struct stable_bytes {
     const protocol::shared_buffer *holder = nullptr;
 
     bool contain(std::span<const std::byte> part) const noexcept;
+
+    // Whether `part` is a piece of them that begins and ends between two
+    // characters, if they are in UTF-8.
+    bool contain_text(std::span<const std::byte> part) const noexcept;
 };
 
 class output {
@@ -73,6 +77,7 @@ public:
 
     // What the frames written next may refer to instead of copying it.
     void set_stable(stable_bytes stable) noexcept { stable_ = stable; }
+    const stable_bytes &stable() const noexcept { return stable_; }
 
     // Writes one message as one frame. The bytes are not needed after the
     // call, except those within set_stable(). False: there was no memory or

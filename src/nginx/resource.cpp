@@ -3,6 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/session.hpp"
+#include "protocol/utf8.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -157,9 +158,15 @@ session *resource::next_client(session *after) const noexcept
 }
 
 // Encoded once: all clients refer to the same bytes.
-void resource::broadcast(protocol::opcode kind,
-                         std::span<const std::byte> payload) noexcept
+int resource::broadcast(protocol::opcode kind,
+                        std::span<const std::byte> payload) noexcept
 {
+    if (kind == protocol::opcode::text && !protocol::is_valid_utf8(payload)) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "websocket: not broadcast: text that is not UTF-8");
+        return WEBSOCKET_INVALID;
+    }
+
     const std::size_t header = protocol::server_header_size(payload.size());
     auto frame = protocol::shared_buffer::allocate(header + payload.size());
 
@@ -167,7 +174,7 @@ void resource::broadcast(protocol::opcode kind,
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "websocket: no memory to broadcast %uz bytes",
                       payload.size());
-        return;
+        return WEBSOCKET_DROPPED;
     }
 
     frame.extend(protocol::write_header(frame.data(), kind, payload.size()));
@@ -177,6 +184,8 @@ void resource::broadcast(protocol::opcode kind,
          client = next_client(client)) {
         client->send_shared(frame, payload.size());
     }
+
+    return WEBSOCKET_QUEUED;
 }
 
 void resource::let_go() noexcept

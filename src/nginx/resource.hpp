@@ -63,8 +63,9 @@ public:
     std::size_t client_count() const noexcept { return client_count_; }
     // The client behind `after`, or the first; null behind the last.
     session *next_client(session *after) const noexcept;
-    void broadcast(protocol::opcode kind,
-                   std::span<const std::byte> payload) noexcept;
+    // Returns a result of websocket_plugin.h.
+    int broadcast(protocol::opcode kind,
+                  std::span<const std::byte> payload) noexcept;
 
     // Who holds a resource keeps it alive: each session does, from its making
     // to its end. The last let_go() ends one that is not permanent.

@@ -186,10 +186,10 @@ std::uint64_t client_count(const websocket_resource_t *of) noexcept
     return resource_of(of).client_count();
 }
 
-void broadcast(websocket_resource_t *of, int kind, const void *data,
-               std::size_t size) noexcept
+int broadcast(websocket_resource_t *of, int kind, const void *data,
+              std::size_t size) noexcept
 {
-    resource_of(of).broadcast(opcode_of(kind), bytes_of(data, size));
+    return resource_of(of).broadcast(opcode_of(kind), bytes_of(data, size));
 }
 
 websocket_timer_t *start_timer(websocket_resource_t *of,

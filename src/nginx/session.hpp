@@ -147,6 +147,7 @@ private:
 
     // session_output.cpp
     int may_send() noexcept;
+    bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int sent(bool written, std::size_t size) noexcept;
     int refuse_for_full_queue() noexcept;
     void write_control(const protocol::control_frame &frame) noexcept;
@@ -189,6 +190,7 @@ private:
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;
     bool in_turn_ = false;
+    bool handling_text_ = false; // a text message is with the handler
     bool joined_ = false;        // the handler has been told of the client
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection

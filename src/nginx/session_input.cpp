@@ -208,6 +208,7 @@ inline void session::deliver(const protocol::event &message) noexcept
 
     // The handler may send this very payload back
     output_.set_stable({message.payload, assembled ? &assembled : nullptr});
+    handling_text_ = message.kind == protocol::opcode::text;
 
     if (handler().message_received == nullptr) {
         close(protocol::close_code::unsupported_data,
@@ -219,6 +220,7 @@ inline void session::deliver(const protocol::event &message) noexcept
     }
 
     output_.set_stable({});
+    handling_text_ = false;
 }
 
 // What is queued still goes to a peer that has only ended its own side.

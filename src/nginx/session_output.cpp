@@ -3,6 +3,7 @@
 
 #include "nginx/transport.hpp"
 #include "protocol/close_code.hpp"
+#include "protocol/utf8.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -16,7 +17,20 @@ int session::send_message(protocol::opcode kind,
         return refusal;
     }
 
+    if (kind == protocol::opcode::text && !can_be_text(payload)) {
+        ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                      "websocket: not sent: text that is not UTF-8");
+        return WEBSOCKET_INVALID;
+    }
+
     return sent(output_.write_message(kind, payload), payload.size());
+}
+
+// What is sent back of a text message was checked when it came.
+bool session::can_be_text(std::span<const std::byte> payload) const noexcept
+{
+    return (handling_text_ && output_.stable().contain_text(payload)) ||
+           protocol::is_valid_utf8(payload);
 }
 
 int session::send_shared(const protocol::shared_buffer &frame,
@@ -105,7 +119,7 @@ void session::close(std::uint16_t code, std::string_view reason,
     }
 
     write_control(endpoint_.begin_close(code, reason));
-    record_end(code, reason, who);
+    record_end(code, protocol::close_reason(reason), who);
     enter(phase::closing);
 }
 

@@ -2,6 +2,7 @@
 #include "protocol/endpoint.hpp"
 
 #include "protocol/close_code.hpp"
+#include "protocol/utf8.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -41,6 +42,15 @@ control_frame::control_frame(opcode code,
     size_ = static_cast<std::uint8_t>(header + length);
 }
 
+std::string_view close_reason(std::string_view words) noexcept
+{
+    const std::string_view reason =
+        cut_text(words, max_control_payload - sizeof(std::uint16_t));
+
+    return is_valid_utf8(std::as_bytes(std::span(reason))) ? reason
+                                                           : std::string_view{};
+}
+
 control_frame make_close_frame(std::uint16_t code,
                                std::string_view reason) noexcept
 {
@@ -49,7 +59,7 @@ control_frame make_close_frame(std::uint16_t code,
     }
 
     std::array<std::byte, max_control_payload> payload;
-    reason = cut_text(reason, payload.size() - sizeof(code));
+    reason = close_reason(reason);
     payload[0] = static_cast<std::byte>(code >> 8);
     payload[1] = static_cast<std::byte>(code & 0xFF);
 

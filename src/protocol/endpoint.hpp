@@ -29,8 +29,12 @@ private:
     std::array<std::byte, 2 + max_control_payload> bytes_;
 };
 
-// A Close frame. A code that may not travel makes an empty Close. A reason
-// over 123 bytes is cut at a character's end.
+// What of a reason can be sent: at most 123 bytes, cut at a character's end;
+// nothing of what is not UTF-8 (RFC 6455 5.5.1).
+std::string_view close_reason(std::string_view words) noexcept;
+
+// A Close frame. A code that may not travel makes an empty Close; of a reason
+// goes what can be sent.
 control_frame make_close_frame(std::uint16_t code,
                                std::string_view reason) noexcept;
 

@@ -41,7 +41,8 @@ enum class send_result {
     queued = WEBSOCKET_QUEUED,             // sent, or about to be
     backpressure = WEBSOCKET_BACKPRESSURE, // waits: the client reads slowly
     dropped = WEBSOCKET_DROPPED,           // not sent: the send queue is full
-    closed = WEBSOCKET_CLOSED              // not sent: not open, or closing
+    closed = WEBSOCKET_CLOSED,             // not sent: not open, or closing
+    invalid = WEBSOCKET_INVALID            // not sent: text not in UTF-8
 };
 
 // The kind of a message (RFC 6455 5.2).
@@ -153,8 +154,7 @@ public:
         return detail::server->client_id(handle_);
     }
 
-    // Sends one message. Text has to be UTF-8 (RFC 6455 5.6), else browsers
-    // close with 1007: it is not checked.
+    // Sends one message. Text has to be UTF-8 (RFC 6455 5.6).
     send_result send_text_message(std::string_view text) noexcept
     {
         return static_cast<send_result>(detail::server->send(
@@ -176,7 +176,8 @@ public:
 
     // Begins the closing handshake (RFC 6455 7.1.2), unless it has begun. The
     // status is 1000 to 1003, 1007 to 1014 or 3000 to 4999, another one
-    // becomes 1011; the reason is UTF-8, and cut behind 123 bytes.
+    // becomes 1011; the reason is UTF-8, else it is left out, and cut behind
+    // 123 bytes.
     void close_connection(std::uint16_t status = 1000,
                           std::string_view reason = {}) noexcept
     {
@@ -323,17 +324,19 @@ public:
     }
 
     // Sends one message to every client of the resource, on all workers, to
-    // all in the same order. Text has to be UTF-8: it is not checked.
-    void broadcast(std::string_view text) noexcept
+    // all in the same order. Text has to be UTF-8. Returns `queued`, else
+    // nobody gets it: `invalid`, or `dropped` where there is no memory. What
+    // becomes of it on its way to each client is not told.
+    send_result broadcast(std::string_view text) noexcept
     {
-        detail::server->broadcast(handle_, WEBSOCKET_TEXT, text.data(),
-                                  text.size());
+        return static_cast<send_result>(detail::server->broadcast(
+            handle_, WEBSOCKET_TEXT, text.data(), text.size()));
     }
 
-    void broadcast_binary(std::span<const std::byte> data) noexcept
+    send_result broadcast_binary(std::span<const std::byte> data) noexcept
     {
-        detail::server->broadcast(handle_, WEBSOCKET_BINARY, data.data(),
-                                  data.size());
+        return static_cast<send_result>(detail::server->broadcast(
+            handle_, WEBSOCKET_BINARY, data.data(), data.size()));
     }
 
     // Calls once after so many milliseconds, at least 1. All timers end with

@@ -57,7 +57,8 @@ enum {
     WEBSOCKET_BACKPRESSURE = 1, /* queued behind others the client has yet
                                    to read */
     WEBSOCKET_DROPPED = 2,      /* the send queue is full: not sent */
-    WEBSOCKET_CLOSED = 3        /* the connection is closing: not sent */
+    WEBSOCKET_CLOSED = 3,       /* the connection is closing: not sent */
+    WEBSOCKET_INVALID = 4       /* text that is not UTF-8: not sent */
 };
 
 /* Levels of nginx's error log. */
@@ -80,8 +81,7 @@ typedef struct {
      */
 
     /* Sends one message of a kind. The bytes are not needed after the call.
-     * Text has to be UTF-8 (RFC 6455 5.6): it is not checked. Returns one of
-     * the results above. */
+     * Text has to be UTF-8 (RFC 6455 5.6). Returns one of the results above. */
     int (*send)(websocket_client_t *client, int kind, const void *data,
                 size_t size);
 
@@ -90,7 +90,8 @@ typedef struct {
 
     /* Begins the closing handshake (RFC 6455 7.1.2), unless it has begun.
      * `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999, `reason` UTF-8
-     * of at most 123 bytes; another code becomes 1011, more bytes are cut. */
+     * of at most 123 bytes; another code becomes 1011, more bytes are cut,
+     * and what is not UTF-8 is left out. */
     void (*close)(websocket_client_t *client, uint16_t code,
                   websocket_text_t reason);
 
@@ -142,9 +143,11 @@ typedef struct {
     uint64_t (*client_count)(const websocket_resource_t *resource);
 
     /* Sends one message to all clients of the resource. It is encoded once
-     * and shared. The bytes are not needed after the call. */
-    void (*broadcast)(websocket_resource_t *resource, int kind,
-                      const void *data, size_t size);
+     * and shared. The bytes are not needed after the call. Returns
+     * WEBSOCKET_QUEUED, else nobody gets it: WEBSOCKET_INVALID, or
+     * WEBSOCKET_DROPPED where there is no memory. */
+    int (*broadcast)(websocket_resource_t *resource, int kind, const void *data,
+                     size_t size);
 
     /* Calls `fired` after so many milliseconds, at least 1, once or again and
      * again. The timer ends with the resource. NULL: no memory, or the
@@ -193,7 +196,8 @@ typedef struct {
 
     /* Checks the parameters of one location, while the configuration is
      * read, on a resource made for that. Returns NULL if they are right, else
-     * in one line of words what is wrong, valid as long as the resource. */
+     * in one line of words what is wrong, valid as long as the resource. A
+     * handler without this callback takes no parameters. */
     const char *(*configured)(void *resource);
 
     /* A valid opening handshake came. Returns 101 to accept it, or the HTTP

@@ -73,6 +73,12 @@ public:
             });
         } else if (words == "handles") {
             from.send_text_message(handles());
+        } else if (text.starts_with("first")) {
+            from.send_text_message(
+                told(from.send_text_message(text.substr(0, 7))));
+        } else if (text.starts_with("last")) {
+            from.send_text_message(
+                told(from.send_text_message(text.substr(6))));
         } else {
             from.send_text_message(words);
         }
@@ -98,6 +104,11 @@ private:
         if (now && parameter("throw") == where) {
             throw std::runtime_error("thrown in " + std::string(where));
         }
+    }
+
+    static std::string_view told(websocket::send_result result)
+    {
+        return result == websocket::send_result::invalid ? "invalid" : "sent";
     }
 
     std::string handles() const

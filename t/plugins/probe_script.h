@@ -3,6 +3,7 @@
  * do is written into the error log at notice.
  *
  *     self TEXT | others TEXT | all TEXT | bytes TEXT | ping TEXT
+ *     cut TEXT | cutall TEXT: without the last byte
  *     close self|others CODE REASON | fail | ask WHAT [NAME] | fill COUNT
  *     after MS ACTION | every MS TIMES ACTION | stop
  */
@@ -239,6 +240,14 @@ static int run_action(struct room *room, struct member *self, char *action)
         server->broadcast(room->handle, WEBSOCKET_TEXT, rest, strlen(rest));
     } else if (strcmp(word, "bytes") == 0) {
         server->broadcast(room->handle, WEBSOCKET_BINARY, rest, strlen(rest));
+    } else if (strcmp(word, "cut") == 0) {
+        note(
+            room, "cut -> %d",
+            server->send(self->handle, WEBSOCKET_TEXT, rest, strlen(rest) - 1));
+    } else if (strcmp(word, "cutall") == 0) {
+        note(room, "cutall -> %d",
+             server->broadcast(room->handle, WEBSOCKET_TEXT, rest,
+                               strlen(rest) - 1));
     } else if (strcmp(word, "ping") == 0) {
         note(room, "ping -> %d",
              server->send_ping(self->handle, rest, strlen(rest)));

@@ -137,6 +137,14 @@ TEST(close_frame, cuts_a_reason_over_123_bytes)
     EXPECT_EQ(cut_reason(std::string(200, 'x')), std::string(123, 'x'));
 }
 
+TEST(close_frame, leaves_out_a_reason_that_is_not_utf_8)
+{
+    EXPECT_EQ(cut_reason("caf\xc3"), "");
+    EXPECT_EQ(cut_reason("\xff"), "");
+    EXPECT_EQ(close_reason("caf\xc3\xa9"), "caf\xc3\xa9");
+    EXPECT_EQ(close_reason("\xed\xa0\x80"), "");
+}
+
 TEST(close_frame, cuts_a_reason_at_a_characters_end)
 {
     for (const std::string_view character :

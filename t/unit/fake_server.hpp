@@ -127,9 +127,10 @@ inline const websocket_server_t fake_server = [] {
         return 3;
     };
     made.broadcast = [](websocket_resource_t *resource, int, const void *data,
-                        std::size_t size) {
+                        std::size_t size) -> int {
         resource->broadcasts.append(static_cast<const char *>(data), size)
             .append("|");
+        return WEBSOCKET_DROPPED;
     };
     made.start_timer = [](websocket_resource_t *resource,
                           std::uint64_t milliseconds, int repeats,
