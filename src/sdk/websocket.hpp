@@ -84,8 +84,8 @@ public:
     // The first argument of a name, with "+" made a space and "%XX" the byte,
     // as forms and URLSearchParams write them (nginx's $arg_name is not
     // decoded). Names are decoded too, and case counts. `fallback` if absent.
-    // Whoever connects chooses the bytes: they need not be UTF-8.
-    // Throws std::bad_alloc.
+    // The result is UTF-8: what is not becomes U+FFFD, as it does in browsers,
+    // so that it can be sent as text. Throws std::bad_alloc.
     std::string arg(std::string_view name,
                     std::string_view fallback = {}) const;
 

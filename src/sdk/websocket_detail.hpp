@@ -6,6 +6,7 @@
 #pragma once
 
 #include "websocket_plugin.h"
+#include "websocket_text.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,39 +47,6 @@ inline std::string_view view(websocket_text_t text) noexcept
 inline websocket_text_t text(std::string_view view) noexcept
 {
     return {view.data(), view.size()};
-}
-
-// The value of a hexadecimal digit, or -1. Not std::from_chars, whose table
-// would be a symbol that keeps a library from being unloaded.
-constexpr int hex_value(char digit) noexcept
-{
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0';
-    }
-
-    const char lower = static_cast<char>(digit | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// What a form's encoding stands for; a "%" without two digits is itself.
-inline std::string form_decoded(std::string_view encoded)
-{
-    std::string decoded;
-
-    for (std::size_t i = 0; i < encoded.size(); i++) {
-        const std::string_view digits = encoded.substr(i + 1, 2);
-
-        if (encoded[i] == '%' && digits.size() == 2 &&
-            hex_value(digits[0]) >= 0 && hex_value(digits[1]) >= 0) {
-            decoded.push_back(static_cast<char>(hex_value(digits[0]) * 16 +
-                                                hex_value(digits[1])));
-            i += 2;
-        } else {
-            decoded.push_back(encoded[i] == '+' ? ' ' : encoded[i]);
-        }
-    }
-
-    return decoded;
 }
 
 // Names what is being built, as long as it is.

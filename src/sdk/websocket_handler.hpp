@@ -15,14 +15,14 @@ inline std::string request::arg(std::string_view name,
         const std::size_t equals = std::min(pair.find('='), pair.size());
 
         if (detail::form_decoded(pair.substr(0, equals)) == name) {
-            return detail::form_decoded(
-                pair.substr(std::min(equals + 1, pair.size())));
+            return detail::repaired_text(detail::form_decoded(
+                pair.substr(std::min(equals + 1, pair.size()))));
         }
 
         left.remove_prefix(std::min(pair.size() + 1, left.size()));
     }
 
-    return std::string(fallback);
+    return detail::repaired_text(fallback);
 }
 
 namespace detail {

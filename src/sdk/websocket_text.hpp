@@ -1,0 +1,99 @@
+// Text that a client chose, made into text that can be sent: arguments of the
+// request decoded, UTF-8 repaired. Nothing here is for handlers.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace websocket::detail {
+
+// The value of a hexadecimal digit, or -1. Not std::from_chars, whose table
+// would be a symbol that keeps a library from being unloaded.
+constexpr int hex_value(char digit) noexcept
+{
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+
+    const char lower = static_cast<char>(digit | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// What a form's encoding stands for; a "%" without two digits is itself.
+inline std::string form_decoded(std::string_view encoded)
+{
+    std::string decoded;
+
+    for (std::size_t i = 0; i < encoded.size(); i++) {
+        const std::string_view digits = encoded.substr(i + 1, 2);
+
+        if (encoded[i] == '%' && digits.size() == 2 &&
+            hex_value(digits[0]) >= 0 && hex_value(digits[1]) >= 0) {
+            decoded.push_back(static_cast<char>(hex_value(digits[0]) * 16 +
+                                                hex_value(digits[1])));
+            i += 2;
+        } else {
+            decoded.push_back(encoded[i] == '+' ? ' ' : encoded[i]);
+        }
+    }
+
+    return decoded;
+}
+
+// How many bytes of a character of UTF-8 (RFC 3629) stand at the start of
+// `text`, and whether that is all of it.
+struct character {
+    std::size_t length;
+    bool whole;
+};
+
+constexpr character first_character(std::string_view text) noexcept
+{
+    const auto at = [text](std::size_t i) {
+        return static_cast<unsigned char>(text[i]);
+    };
+    const unsigned lead = at(0);
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xC2 ? 0
+                               : lead < 0xE0 ? 2
+                               : lead < 0xF0 ? 3
+                               : lead < 0xF5 ? 4
+                                             : 0;
+
+    for (std::size_t i = 1; i < length; i++) {
+        // No overlong forms, no surrogates, nothing above U+10FFFF
+        const unsigned low = i != 1         ? 0x80
+                             : lead == 0xE0 ? 0xA0
+                             : lead == 0xF0 ? 0x90
+                                            : 0x80;
+        const unsigned high = i != 1         ? 0xBF
+                              : lead == 0xED ? 0x9F
+                              : lead == 0xF4 ? 0x8F
+                                             : 0xBF;
+
+        if (i == text.size() || at(i) < low || at(i) > high) {
+            return {i, false};
+        }
+    }
+
+    return {length == 0 ? 1 : length, length != 0};
+}
+
+// With U+FFFD for each part that is no UTF-8, as browsers decode.
+inline std::string repaired_text(std::string_view text)
+{
+    std::string repaired;
+
+    while (!text.empty()) {
+        const character next = first_character(text);
+
+        repaired.append(next.whole ? text.substr(0, next.length)
+                                   : "\xEF\xBF\xBD");
+        text.remove_prefix(next.length);
+    }
+
+    return repaired;
+}
+
+} // namespace websocket::detail
