@@ -65,6 +65,14 @@ def test_close_by_the_client(server, code, reason, told):
     check_end(server, told, reason)
 
 
+def test_close_by_a_client_that_keeps_the_socket(server):
+    client = server.connect("/plain")
+    client.close(1000)
+    client.expect_close(1000)
+    check_end(server, 1000)
+    client.expect_eof()
+
+
 def test_end_of_stream(server):
     client = server.connect("/plain")
     client.half_close()

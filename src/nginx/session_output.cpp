@@ -247,6 +247,7 @@ void session::linger() noexcept
         return;
     }
 
+    leave(); // all was said: the handler need not wait for the socket's end
     phase_ = phase::lingering;
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
 
