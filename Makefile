@@ -5,12 +5,13 @@ NGINX_SRC ?= /usr/share/nginx/src
 NGINX ?= /usr/sbin/nginx
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr
+EXAMPLES = build/examples
 PYTHON = /usr/bin/python3
 
 # Naming one compiler is enough: the other one follows.
 ifeq ($(origin CC),default)
-CC := $(if $(filter default,$(origin CXX)),gcc,$(subst clang++,clang,$(subst \
-	g++,gcc,$(CXX))))
+CC := $(if $(filter default,$(origin CXX)),gcc,$(subst g++,gcc,$(subst \
+	clang++,clang,$(CXX))))
 endif
 ifeq ($(origin CXX),default)
 CXX := $(subst clang,clang++,$(subst gcc,g++,$(CC)))
@@ -52,22 +53,37 @@ run:
 	trap "kill $$nginx 2> /dev/null; wait $$nginx; exit 0" HUP INT TERM; \
 	wait $$nginx
 
-# One plug-in from each .cpp in a folder of examples/.
-example_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -fPIC -shared \
-	-fvisibility=hidden -MMD -MP -I src/sdk
-example_sources := $(wildcard examples/*/*.cpp)
-example_plugins := $(patsubst %.cpp,build/examples/%.so,\
-	$(notdir $(example_sources)))
-vpath %.cpp $(sort $(dir $(example_sources)))
+# One plug-in from each .cpp and each .c in a folder of examples/.  Unique
+# symbols, which only g++ knows, would keep glibc from ever unloading it.
+example_warnings := -O2 -g -Wall -Wextra -Werror
+example_flags := -fPIC -shared -fvisibility=hidden -MMD -MP -I src/sdk
+compile_c_example := $(CC) -std=c11 $(example_warnings) $(example_flags) \
+	$(CFLAGS)
+compile_cpp_example := $(CXX) -std=c++20 $(example_warnings) $(example_flags) \
+	$(shell echo | $(CXX) -fno-gnu-unique -x c++ -c -o /dev/null - \
+	    2> /dev/null && echo -fno-gnu-unique) $(CXXFLAGS)
+example_sources := $(wildcard examples/*/*.c examples/*/*.cpp)
+example_plugins := $(patsubst %,$(EXAMPLES)/%.so,\
+	$(basename $(notdir $(example_sources))))
+vpath %.c $(sort $(dir $(filter %.c,$(example_sources))))
+vpath %.cpp $(sort $(dir $(filter %.cpp,$(example_sources))))
+
+# A running nginx may have the library mapped: replace it, never write to it.
+define build_example
+	@mkdir -p $(@D)
+	@echo "compiling $<"
+	@$1 -MT $@ -MF $(@:.so=.d) -o $@.new $< $(LDFLAGS) && mv $@.new $@
+endef
 
 .PHONY: examples
 examples: $(example_plugins)
 	@:
-build/examples/%.so: %.cpp
-	@mkdir -p $(@D)
-	@echo "compiling $<"
-	@$(CXX) $(example_flags) $(CXXFLAGS) -MT $@ -MF $(@:.so=.d) \
-	    -o $@.new $< $(LDFLAGS) && mv $@.new $@
+$(EXAMPLES)/%.so: %.c $(EXAMPLES)/flags
+	$(call build_example,$(compile_c_example))
+$(EXAMPLES)/%.so: %.cpp $(EXAMPLES)/flags
+	$(call build_example,$(compile_cpp_example))
+$(eval $(call remember,$(EXAMPLES)/flags,\
+	$(compile_c_example) $(compile_cpp_example) $(LDFLAGS)))
 -include $(example_plugins:.so=.d)
 
 modules_path = $(or $(shell $(NGINX) -V 2>&1 | tr ' ' '\n' | \
@@ -91,7 +107,7 @@ clean:
 .PHONY: help
 help:
 	@echo 'make            build/ngx_http_websocket_module.so'
-	@echo 'make run        an nginx with the example page on port 8080'
+	@echo 'make run        an nginx with the example pages on port 8080'
 	@echo 'make test       unit, integration and browser tests'
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
@@ -108,4 +124,5 @@ help:
 	@echo 'NGINX_OPTIONS   configure options for a vanilla one'
 	@echo 'CC, CXX         compilers; one of them is enough'
 	@echo 'CXXFLAGS        added when our C++ is compiled; LDFLAGS: linked'
+	@echo 'CFLAGS          added when examples in C are compiled'
 	@echo 'PYTEST_OPTIONS  instead of "-q t"'

@@ -28,8 +28,8 @@ __attribute__((constructor)) static void map_counter(void)
         return;
     }
 
-    mapped = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED,
-                  fd, 0);
+    mapped =
+        mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
 
     if (mapped != MAP_FAILED) {

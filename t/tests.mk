@@ -79,7 +79,7 @@ run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 .PHONY: test unit sanitize fuzz bench lint
 test:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) module build/unit/unit_tests
+	@$(MAKE) $(parallel) module examples build/unit/unit_tests
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
 unit:
@@ -90,15 +90,20 @@ unit:
 # Where nginx has no C++ of its own, libasan would not know how to throw.
 runtime = $$($(sanitize_cxx) -print-file-name=$1.so)
 sanitized_module := build/sanitize/ngx_http_websocket_module.so
+sanitized_examples := build/sanitize/examples
 sanitize:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) build/sanitize/unit/unit_tests
+	@$(MAKE) $(parallel) examples build/sanitize/unit/unit_tests
 	@$(MAKE) module MODULE=$(sanitized_module) CC=gcc CXX=$(sanitize_cxx) \
+	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
+	@$(MAKE) examples EXAMPLES=$(sanitized_examples) CC=gcc \
+	    CXX=$(sanitize_cxx) CFLAGS='$(sanitize_flags)' \
 	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
 	@ASAN_OPTIONS=$(sanitize_options):detect_leaks=0 \
 	UBSAN_OPTIONS=$(sanitize_options) \
 	WEBSOCKET_PRELOAD="$(call runtime,libasan) $(call runtime,libstdc++)" \
 	WEBSOCKET_MODULE=$(sanitized_module) WEBSOCKET_SLOWNESS=5 \
+	WEBSOCKET_EXAMPLES=$(sanitized_examples) \
 	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
 	    $(PYTEST_OPTIONS)
 
@@ -124,7 +129,7 @@ bench:
 	@$(MAKE) $(parallel) build/bench/protocol_bench
 	@build/bench/protocol_bench
 
-formatted = $(shell find src t examples -name '*.[ch]pp' -o -name '*.h')
+formatted = $(shell find src t examples -name '*.[ch]pp' -o -name '*.[ch]')
 nginx_includes := $(addprefix -isystem $(nginx_src)/src/,core event \
 	event/modules os/unix http http/modules http/v2)
 .PHONY: format
