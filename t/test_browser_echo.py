@@ -1,90 +1,24 @@
 """The echo page in a real browser, on the nginx that `make run` starts."""
 
-import os
 import re
-import shutil
 import signal
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from nginx_server import ROOT, NginxServer, seconds, wait_until
+# The fixtures are found because they are imported.
+from browser import (
+    Page, browser_fixture, server_fixture, start_example)
+from nginx_server import seconds, wait_until
 
-SCREENSHOTS = os.path.join(ROOT, "build", "screenshots")
 MEGABYTE = 1024 * 1024
-BROWSER_FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
-    "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--window-size=1280,860",
-]
-
-# The harness finds out through this server that nginx serves, and with how
-# many connections. Kept-alive connections of the browser would count.
-HARNESS_LINES = """http {{
-    keepalive_timeout 0;
-    server {{
-        listen 127.0.0.1:{control};
-        access_log off;
-        location = /token {{ return 200 "{token} $pid"; }}
-        location = /active {{ stub_status; }}
-    }}
-"""
 
 
-class ExampleConfig:
-    """examples/nginx.conf with the test's own port and paths."""
-
-    workers, master, module, tls = 2, True, True, False
-
-    @staticmethod
-    def ports_needed():
-        """Control, main, and TLS, which is not used."""
-        return 3
-
-    @staticmethod
-    def text(prefix, module_file, token, ports, _certificate):
-        """Each replacement must meet its line exactly once."""
-        with open(os.path.join(ROOT, "examples", "nginx.conf"),
-                  encoding="utf-8") as file:
-            text = file.read()
-        pages = os.path.join(ROOT, "examples", "echo")
-        user = "user root;" if os.geteuid() == 0 else ""
-        for old, new in {
-            "load_module ../ngx_http_websocket_module.so;":
-                f"load_module {module_file}; daemon off; {user}",
-            "error_log stderr info;": f"error_log {prefix}/error.log info;",
-            "listen 127.0.0.1:8080;": f"listen 127.0.0.1:{ports[1]};",
-            "root ../../examples/echo;": f"root {pages};",
-            "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
-        }.items():
-            assert text.count(old) == 1, f"examples/nginx.conf: {old}"
-            text = text.replace(old, new)
-        return text
-
-
-class EchoPage:
+class EchoPage(Page):
     """What a person does and sees on the page."""
 
-    def __init__(self, browser):
-        self.browser = browser
-
-    def find(self, name):
-        """The element with this id."""
-        return self.browser.find_element(By.ID, name)
-
-    def text(self, name):
-        """An element's text, whether it is scrolled into view or not."""
-        return self.find(name).get_property("textContent").strip()
-
-    def wait(self, condition, what):
-        """Waits until the condition holds; returns what it returned."""
-        return WebDriverWait(self.browser, seconds(10), 0.02).until(
-            lambda _: condition(), what)
+    name = "echo"
 
     def wait_state(self, state):
         """Waits for the badge to say connecting, open, closing, closed."""
@@ -108,10 +42,6 @@ class EchoPage:
                 return words;
             });""", direction)
 
-    def click(self, name):
-        """Clicks the element with this id."""
-        self.find(name).click()
-
     def send_as_binary(self):
         """Turns the switch on, as the keyboard does."""
         self.find("as-binary").send_keys(Keys.SPACE)
@@ -131,58 +61,11 @@ class EchoPage:
         return {name: self.text(f"closed-{name}") for name in
                 ("code", "name", "meaning", "by", "reason", "lost")}
 
-    def screenshot(self, name):
-        """Keeps what a person would see, in build/screenshots."""
-        os.makedirs(SCREENSHOTS, exist_ok=True)
-        self.browser.save_screenshot(os.path.join(SCREENSHOTS,
-                                                  f"echo-{name}.png"))
-
-    def console_errors(self):
-        """Severe console messages since the last call."""
-        return [entry for entry in self.browser.get_log("browser")
-                if entry["level"] == "SEVERE"]
-
-
-@pytest.fixture(scope="module")
-def browser(run_folder):
-    """A Chromium of its own: new profile, nothing fetched or guessed."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    profile = os.path.join(run_folder, "chromium")
-    for flag in BROWSER_FLAGS + [f"--user-data-dir={profile}"]:
-        options.add_argument(flag)
-    # A connection opened on a guess would look like a leaked one.
-    options.add_experimental_option(
-        "prefs", {"net": {"network_prediction_options": 2}})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # Nor is anything written into the home of whoever runs the tests.
-    os.makedirs(profile)
-    driver = Service("/usr/bin/chromedriver",
-                     env=dict(os.environ, HOME=profile))
-    chromium = webdriver.Chrome(service=driver, options=options)
-    yield chromium
-    chromium.quit()
-    shutil.rmtree(profile, ignore_errors=True)
-
-
-def start_example(pool):
-    """Starts examples/nginx.conf; the pool stops and judges it."""
-    server = NginxServer(pool.prefix(), ExampleConfig())
-    pool.servers.append(server)
-    server.begin_test()
-    return server
-
-
-@pytest.fixture(scope="module")
-def server(module_nginx):
-    """One nginx for all tests of this file."""
-    return start_example(module_nginx)
-
 
 def open_page(browser, server):
     """Opens the page and waits until it has connected by itself."""
     browser.get_log("browser")
-    browser.get(f"http://127.0.0.1:{server.port}/")
+    browser.get(f"http://127.0.0.1:{server.port}/echo/")
     page = EchoPage(browser)
     page.wait_state("open")
     return page
@@ -204,36 +87,11 @@ def test_page_connects_by_itself_and_fits_each_screen(page):
     page.send_as_binary()
     page.find("message").send_keys("Hello in bytes\n")
     page.wait_idle(2)
-    page.screenshot("open")
-    try:
-        for scheme, width, height in (("dark", 1280, 860), ("dark", 390, 844),
-                                      ("light", 320, 640)):
-            page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-                "features": [{"name": "prefers-color-scheme",
-                              "value": scheme}]})
-            page.browser.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {"width": width, "height": height, "mobile": width < 800,
-                 "deviceScaleFactor": 1})
-            page.screenshot(f"open-{scheme}-{width}")
-            overflow = page.browser.execute_script(
-                "return document.documentElement.scrollWidth - innerWidth")
-            assert overflow <= 0, f"scrolls sideways at {width} px"
-    finally:
-        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia",
-                                     {"features": []})
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride",
-                                     {})
+    page.check_fits()
 
 
 def test_every_control_has_an_accessible_name(page):
-    controls = page.browser.find_elements(
-        By.CSS_SELECTOR, "button, input, textarea, summary, #log")
-    assert len(controls) > 10
-    for control in controls:
-        if control.get_property("id") != "reconnect":
-            assert control.accessible_name.strip(), control.get_property(
-                "outerHTML")
+    page.check_names(least=15)
 
 
 def test_typed_message_is_echoed_as_text(page):

@@ -1,6 +1,6 @@
 // The echo page: one WebSocket to /echo, its state, and what passes over it.
 
-import { all_codes, describe_close } from "./close_codes.js";
+import { all_codes, describe_close } from "../close_codes.js";
 import {
     format_ms, format_number, format_size, message_log, preview_text,
 } from "./message_log.js";
@@ -17,7 +17,7 @@ const element = (id) => document.getElementById(id);
 const set_text = (id, text) => { element(id).textContent = text; };
 const encoder = new TextEncoder();
 
-const address = new URL("echo", location.href);
+const address = new URL("../echo", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 address.search = "";
 address.hash = "";

@@ -1,0 +1,199 @@
+"""A real browser on the nginx that `make run` starts, for the tests of pages.
+
+A test file imports the fixtures `browser` and `server` from here.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from nginx_server import ROOT, NginxServer, seconds
+
+EXAMPLES = os.path.join(ROOT, "examples")
+PLUGINS = os.path.join(ROOT, "build", "examples")
+SCREENSHOTS = os.path.join(ROOT, "build", "screenshots")
+PLUGIN_LINE = "websocket_plugin ../examples/"
+BROWSER_FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+    "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+    "--window-size=1280,860",
+]
+# What a person may have before them: colour scheme, width, height.
+SCREENS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844),
+           ("dark", 390, 844), ("light", 320, 640)]
+
+# The harness finds out through this server that nginx serves, and with how
+# many connections. Kept-alive connections of the browser would count.
+HARNESS_LINES = """http {{
+    keepalive_timeout 0;
+    server {{
+        listen 127.0.0.1:{control};
+        access_log off;
+        location = /token {{ return 200 "{token} $pid"; }}
+        location = /active {{ stub_status; }}
+    }}
+"""
+
+
+class ExampleConfig:
+    """examples/nginx.conf with the test's own port and paths."""
+
+    workers, master, module, tls = 1, True, True, False
+
+    @staticmethod
+    def ports_needed():
+        """Control, main, and TLS, which is not used."""
+        return 3
+
+    @staticmethod
+    def text(prefix, module_file, token, ports, _certificate):
+        """Each replacement must meet its line exactly once."""
+        with open(os.path.join(EXAMPLES, "nginx.conf"),
+                  encoding="utf-8") as file:
+            text = file.read()
+        build_plugins(re.findall(PLUGIN_LINE + r"(\S+);", text))
+        text = text.replace(PLUGIN_LINE, f"websocket_plugin {PLUGINS}/")
+        user = "user root;" if os.geteuid() == 0 else ""
+        for old, new in {
+            "load_module ../ngx_http_websocket_module.so;":
+                f"load_module {module_file}; daemon off; {user}",
+            "error_log stderr info;": f"error_log {prefix}/error.log info;",
+            "listen 127.0.0.1:8080;": f"listen 127.0.0.1:{ports[1]};",
+            "root ../../examples;": f"root {EXAMPLES};",
+            "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
+        }.items():
+            assert text.count(old) == 1, f"examples/nginx.conf: {old}"
+            text = text.replace(old, new)
+        return text
+
+
+def build_plugins(names):
+    """Builds what is not there: `make test` has built all of them before, a
+    test that is run by itself may not."""
+    assert names, "examples/nginx.conf names no plug-in"
+    if all(os.path.exists(os.path.join(PLUGINS, name)) for name in names):
+        return
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "examples"], cwd=ROOT, env=environment,
+                          text=True, check=False, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def start_example(pool):
+    """Starts examples/nginx.conf; the pool stops and judges it."""
+    server = NginxServer(pool.prefix(), ExampleConfig())
+    pool.servers.append(server)
+    server.begin_test()
+    return server
+
+
+@pytest.fixture(name="server", scope="module")
+def server_fixture(module_nginx):
+    """One nginx for all tests of a file."""
+    return start_example(module_nginx)
+
+
+@pytest.fixture(name="browser", scope="module")
+def browser_fixture(run_folder):
+    """A Chromium of its own: new profile, nothing fetched or guessed."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    profile = os.path.join(run_folder, "chromium")
+    for flag in BROWSER_FLAGS + [f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    # A connection opened on a guess would look like a leaked one.
+    options.add_experimental_option(
+        "prefs", {"net": {"network_prediction_options": 2}})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # Nor is anything written into the home of whoever runs the tests.
+    os.makedirs(profile)
+    driver = Service("/usr/bin/chromedriver",
+                     env=dict(os.environ, HOME=profile))
+    chromium = webdriver.Chrome(service=driver, options=options)
+    yield chromium
+    chromium.quit()
+    shutil.rmtree(profile, ignore_errors=True)
+
+
+class Page:
+    """What a person does and sees on a page; others add to it."""
+
+    # What the names of the page's screenshots begin with.
+    name = "page"
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def find(self, name):
+        """The element with this id."""
+        return self.browser.find_element(By.ID, name)
+
+    def text(self, name):
+        """An element's text, whether it is scrolled into view or not."""
+        return self.find(name).get_property("textContent").strip()
+
+    def wait(self, condition, what):
+        """Waits until the condition holds; returns what it returned."""
+        return WebDriverWait(self.browser, seconds(10), 0.02).until(
+            lambda _: condition(), what)
+
+    def click(self, name):
+        """Clicks the element with this id."""
+        self.find(name).click()
+
+    def screenshot(self, name):
+        """Keeps what a person would see, in build/screenshots."""
+        os.makedirs(SCREENSHOTS, exist_ok=True)
+        self.browser.save_screenshot(os.path.join(
+            SCREENSHOTS, f"{self.name}-{name}.png"))
+
+    @contextlib.contextmanager
+    def on_screen(self, scheme, width, height):
+        """Shows the page on such a screen meanwhile."""
+        send = self.browser.execute_cdp_cmd
+        try:
+            send("Emulation.setEmulatedMedia", {"features": [
+                {"name": "prefers-color-scheme", "value": scheme}]})
+            send("Emulation.setDeviceMetricsOverride",
+                 {"width": width, "height": height, "mobile": width < 800,
+                  "deviceScaleFactor": 1})
+            yield
+        finally:
+            send("Emulation.setEmulatedMedia", {"features": []})
+            send("Emulation.clearDeviceMetricsOverride", {})
+
+    def check_fits(self, screens=tuple(SCREENS), name="open"):
+        """Fails where the page scrolls sideways; keeps screenshots."""
+        for scheme, width, height in screens:
+            with self.on_screen(scheme, width, height):
+                self.screenshot(f"{name}-{scheme}-{width}")
+                overflow = self.browser.execute_script(
+                    "return document.documentElement.scrollWidth"
+                    " - innerWidth")
+                assert overflow <= 0, f"scrolls sideways at {width} px"
+
+    def check_names(self, least):
+        """Each control has a name for those who do not see it."""
+        controls = self.browser.execute_script("""
+            return Array.from(document.querySelectorAll(
+                "a, button, input, textarea, summary, [tabindex='0']"))
+                .filter((control) => control.checkVisibility());""")
+        assert len(controls) >= least
+        for control in controls:
+            assert control.accessible_name.strip(), control.get_property(
+                "outerHTML")
+
+    def console_errors(self):
+        """Severe console messages since the last call."""
+        return [entry for entry in self.browser.get_log("browser")
+                if entry["level"] == "SEVERE"]

@@ -1,0 +1,66 @@
+"""The page of the handler in C in a real browser."""
+
+import signal
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+# The fixtures are found because they are imported.
+from browser import Page, browser_fixture, server_fixture, start_example
+
+
+class EchoPage(Page):
+    """What a person does and sees on the page."""
+
+    name = "echo-c"
+
+    def wait_state(self, state):
+        """Waits for the badge to say connecting, open, closed."""
+        self.wait(lambda: self.text("state") == state, f"state {state}")
+
+    def lines(self):
+        """What came back, the newest first."""
+        return [line.text for line in
+                self.browser.find_elements(By.CSS_SELECTOR, "#log li")]
+
+    def say(self, text):
+        self.find("message").send_keys(text, Keys.ENTER)
+
+
+@pytest.fixture
+def page(browser, nginx):
+    """The page, connected; the server is its own."""
+    server = start_example(nginx)
+    browser.get_log("browser")
+    browser.get(f"http://127.0.0.1:{server.port}/echo-c/")
+    page = EchoPage(browser)
+    page.server = server
+    page.wait_state("open")
+    yield page
+    errors = page.console_errors()
+    browser.get("about:blank")
+    assert not errors
+
+
+def test_messages_come_back_numbered(page):
+    page.say("Hello, C")
+    page.say("<b>Grüße</b>")
+    page.wait(lambda: page.lines() == ["2: <b>Grüße</b>", "1: Hello, C"],
+              "both answers")
+    page.check_fits()
+    page.check_names(least=3)
+
+
+def test_reconnecting_counts_anew(page):
+    page.say("one")
+    page.wait(lambda: page.lines() == ["1: one"], "the answer")
+    workers = page.server.worker_pids()
+    page.server.send_signal(signal.SIGHUP)
+    page.wait_state("closed")
+    page.server.wait_for_workers_gone(workers)
+    assert page.lines()[0].startswith("Closed with 1001, Going Away.")
+    page.click("reconnect")
+    page.wait_state("open")
+    page.say("two")
+    page.wait(lambda: page.lines()[0] == "1: two", "the answer")
