@@ -13,6 +13,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from nginx_server import ROOT, NginxServer, seconds
@@ -150,6 +151,13 @@ class Page:
     def click(self, name):
         """Clicks the element with this id."""
         self.find(name).click()
+
+    def enter(self, element, text):
+        """Types into a field and presses Enter. Not all versions of the
+        driver have keys for all characters."""
+        element.click()
+        self.browser.execute_cdp_cmd("Input.insertText", {"text": text})
+        element.send_keys(Keys.ENTER)
 
     def screenshot(self, name):
         """Keeps what a person would see, in build/screenshots."""

@@ -62,7 +62,7 @@ class Chat(Page):
 
     def say(self, text):
         """Types and sends."""
-        self.part("textarea").send_keys(text, Keys.ENTER)
+        self.enter(self.part("textarea"), text)
         return self
 
     def shown_name(self):
@@ -203,7 +203,8 @@ def test_line_that_only_looks_like_another_kind(open_chat):
     ann.wait_row("note", "Bob no joined")
     bob.say("Ann has left")
     ann.wait_row("other", "Bob no: Ann has left")
-    bob.say("two lines" + Keys.SHIFT + Keys.ENTER + Keys.SHIFT + "of text")
+    bob.part("textarea").send_keys("two lines", Keys.SHIFT, Keys.ENTER,
+                                   Keys.SHIFT, "of text", Keys.ENTER)
     ann.wait_row("other", "Bob no: two lines\nof text")
 
 
@@ -228,7 +229,7 @@ def test_changed_name_is_told_to_the_room_and_remembered(open_chat):
     box = ann.part(".chat-name-form input")
     assert ann.browser.switch_to.active_element == box
     box.clear()
-    box.send_keys("  Ännchen \N{SLIGHTLY SMILING FACE}", Keys.ENTER)
+    ann.enter(box, "  Ännchen \N{SLIGHTLY SMILING FACE}")
     bob.wait_row("note", f"{before} left")
     bob.wait_row("note", "Ännchen \N{SLIGHTLY SMILING FACE} joined")
     ann.say("It is me")
