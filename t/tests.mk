@@ -1,4 +1,5 @@
-# The test targets, and the programs that test src/protocol/ by itself.
+# The test targets, and the programs that test src/protocol/ and src/broker/
+# by themselves.
 #
 # Objects that are compiled with other flags lie in another folder of build/;
 # the file "flags" in each says with which, "NAME.sources" what is in a program.
@@ -7,12 +8,16 @@ FUZZ_SECONDS ?= 30
 PYTEST_OPTIONS ?= -q t
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
+broker_sources := $(sort $(wildcard src/broker/*.cpp))
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
+
+# A process may be killed at places in the middle of a change of shared memory.
+fault_flags := -DWEBSOCKET_FAULT_POINTS
 
 # Halting makes a finding fail the test during which it came up.  gcc's
 # runtime is shared, so that it can be preloaded into an nginx built without.
@@ -54,14 +59,15 @@ endef
 plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
 sanitizing_cxx := $(sanitize_cxx) $(sanitize_flags)
 fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
-unit_program := $(unit_sources) $(protocol_sources)
+unit_program := $(unit_sources) $(protocol_sources) $(broker_sources)
 bench_program := $(bench_sources) $(protocol_sources)
 
-$(eval $(call objects,build/unit,$(plain_cxx),$(unit_program)))
+$(eval $(call objects,build/unit,$(plain_cxx) $(fault_flags),$(unit_program)))
 $(eval $(call program,build/unit,unit_tests,$(plain_cxx),$(unit_program),\
 	-lgtest_main -lgtest))
 
-$(eval $(call objects,build/sanitize/unit,$(sanitizing_cxx),$(unit_program)))
+$(eval $(call objects,build/sanitize/unit,$(sanitizing_cxx) $(fault_flags),\
+	$(unit_program)))
 $(eval $(call program,build/sanitize/unit,unit_tests,$(sanitizing_cxx),\
 	$(unit_program),-lgtest_main -lgtest))
 

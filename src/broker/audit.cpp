@@ -1,0 +1,222 @@
+// Each check stops at the first fault it finds, before it would follow a link
+// that is wrong: so it comes to an end in damaged memory too.
+#include "broker/audit.hpp"
+#include "broker/auditor.hpp"
+#include "broker/blocks.hpp"
+#include "broker/logs.hpp"
+#include "broker/subscriptions.hpp"
+#include "broker/types.hpp"
+
+#include <array>
+
+namespace websocket::broker::detail {
+
+// Whether the block is one of a record that was found before.
+bool auditor::known(index at) const noexcept
+{
+    return at != 0 && at <= z_.head->block_count && marked(z_, at);
+}
+
+// Each block belongs to one record, or is free.
+bool auditor::take(index at) noexcept
+{
+    if (at == 0 || at > z_.head->block_count || marked(z_, at)) {
+        return false;
+    }
+
+    mark(z_, at);
+    found_.blocks++;
+    return true;
+}
+
+bool auditor::take_chain(index first, std::size_t blocks) noexcept
+{
+    index at = first;
+
+    for (; blocks > 0; blocks--) {
+        if (!take(at)) {
+            return false;
+        }
+        at = z_.next[at];
+    }
+
+    return at == 0;
+}
+
+std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
+{
+    if (at > z_.head->block_count) {
+        return "a log is linked that is no block";
+    }
+
+    const log_record &log = z_.log(at);
+    std::array<std::byte, longest_name> name;
+
+    if (log.name_size > longest_name ||
+        !take_chain(at, blocks_for(sizeof(log_record), log.name_size))) {
+        return "a log's chain of blocks is wrong";
+    }
+
+    const std::span<std::byte> bytes = copy_name(z_, at, name);
+    const log_name as(
+        z_, {reinterpret_cast<const char *>(bytes.data()), bytes.size()});
+
+    if (as.hash != log.name_hash || &z_.bucket_of(as.hash) - z_.buckets !=
+                                        static_cast<std::ptrdiff_t>(bucket)) {
+        return "a log is in the wrong bucket";
+    }
+
+    if (find_log(z_, as) != at) {
+        return "two logs have the same name";
+    }
+
+    if (log.epoch == 0 || log.epoch > z_.head->last_epoch) {
+        return "a log's epoch was not given out";
+    }
+
+    found_.logs++;
+    return check_subscriptions(at);
+}
+
+std::string_view auditor::check_subscriptions(index log_at) noexcept
+{
+    const log_record &log = z_.log(log_at);
+    std::uint32_t clients = 0;
+
+    for (index at = log.subscriptions; at != 0;
+         at = z_.subscription(at).next_in_log) {
+        if (const words fault = check_subscription(at, log_at);
+            !fault.empty()) {
+            return fault;
+        }
+        clients += z_.subscription(at).clients;
+    }
+
+    if (clients != log.clients) {
+        return "a log's clients are not those of its subscriptions";
+    }
+
+    return {};
+}
+
+std::string_view auditor::check_subscription(index at, index log_at) noexcept
+{
+    if (!take_chain(at, 1)) {
+        return "a subscription's chain of blocks is wrong";
+    }
+
+    const subscription_record &found = z_.subscription(at);
+
+    if (found.log != log_at) {
+        return "a subscription is to another log";
+    }
+
+    if (find_subscription(z_, {at, found.check}) == nullptr) {
+        return "a subscription's slot has not its owner";
+    }
+
+    if (found.cursor > z_.log(log_at).last_position) {
+        return "a subscription is ahead of its log";
+    }
+
+    found_.subscriptions++;
+    found_.queued += found.queued;
+    return {};
+}
+
+std::string_view auditor::check_entries() noexcept
+{
+    index older = 0;
+
+    for (index at = z_.head->oldest; at != 0; at = z_.entry(at).newer) {
+        if (const words fault = check_entry(at, older); !fault.empty()) {
+            return fault;
+        }
+        older = at;
+    }
+
+    if (z_.head->newest != older) {
+        return "the newest entry is another one";
+    }
+
+    return {};
+}
+
+std::string_view auditor::check_entry(index at, index older) noexcept
+{
+    if (at > z_.head->block_count) {
+        return "an entry is linked that is no block";
+    }
+
+    const entry_record &entry = z_.entry(at);
+
+    if (!take_chain(at, blocks_for(sizeof(entry_record), entry.size))) {
+        return "an entry's chain of blocks is wrong";
+    }
+
+    if (!known(entry.log)) {
+        return "an entry's log is not there";
+    }
+
+    if (entry.older != older) {
+        return "the list of all entries does not lead back";
+    }
+
+    // What stands before it in its log must be known, and older than it.
+    const index previous = entry.previous_in_log;
+
+    if (previous != 0 &&
+        (!known(previous) || z_.entry(previous).log != entry.log ||
+         z_.entry(previous).next_in_log != at ||
+         z_.entry(previous).position >= entry.position ||
+         z_.entry(previous).sequence + (entry.transient ? 0 : 1) >
+             entry.sequence)) {
+        return "an entry does not follow on the one before it";
+    }
+
+    if (previous == 0 && z_.log(entry.log).first != at) {
+        return "an entry is not in its log's list";
+    }
+
+    found_.entries++;
+    return {};
+}
+
+std::string_view auditor::run() noexcept
+{
+    clear_marks(z_);
+
+    words fault = each_log([this](index at, std::uint32_t bucket) {
+        return check_log(at, bucket);
+    });
+
+    if (fault.empty()) {
+        fault = check_entries();
+    }
+
+    if (fault.empty()) {
+        fault = each_log(
+            [this](index at, std::uint32_t) { return check_lists(at); });
+    }
+
+    if (fault.empty()) {
+        fault = each_log(
+            [this](index at, std::uint32_t) { return check_readers(at); });
+    }
+
+    for (const auto check : {&auditor::check_news, &auditor::check_unused,
+                             &auditor::check_free, &auditor::check_totals}) {
+        if (fault.empty()) {
+            fault = (this->*check)();
+        }
+    }
+
+    return fault;
+}
+
+std::string_view audit(zone &z) noexcept
+{
+    return auditor(z).run();
+}
+
+} // namespace websocket::broker::detail

@@ -1,0 +1,71 @@
+// One look through a zone, check by check.
+#pragma once
+
+#include "broker/zone.hpp"
+
+#include <string_view>
+
+namespace websocket::broker::detail {
+
+// What was counted on the way, to be compared with what the header says.
+struct totals {
+    index blocks = 0;
+    index logs = 0;
+    index subscriptions = 0;
+    index queued = 0;
+    index unused = 0;
+    index entries = 0;
+    index listed = 0; // entries found through their logs
+};
+
+class auditor {
+public:
+    explicit auditor(zone &z) noexcept : z_{z} {}
+
+    std::string_view run() noexcept;
+
+private:
+    using words = std::string_view;
+
+    bool known(index at) const noexcept;
+    bool take(index at) noexcept;
+    bool take_chain(index first, std::size_t blocks) noexcept;
+    words check_log(index at, std::uint32_t bucket) noexcept;
+    words check_subscriptions(index log_at) noexcept;
+    words check_subscription(index at, index log_at) noexcept;
+    words check_entries() noexcept;
+    words check_entry(index at, index older) noexcept;
+    words check_lists(index log_at) noexcept;
+    words check_transients(const log_record &log) noexcept;
+    words check_readers(index log_at) noexcept;
+    words check_reader(const subscription_record &reader) noexcept;
+    words check_news() noexcept;
+    words check_unused() noexcept;
+    words check_free() noexcept;
+    words check_totals() noexcept;
+
+    template <class function>
+    words each_log(function check) noexcept;
+
+    zone &z_;
+    totals found_;
+};
+
+// Calls `check(index, bucket)` for each log until it finds something. The link
+// to the next log is followed when the check has found nothing.
+template <class function>
+std::string_view auditor::each_log(function check) noexcept
+{
+    for (std::uint32_t i = 0; i < z_.head->bucket_count; i++) {
+        for (index at = z_.buckets[i]; at != 0;
+             at = z_.log(at).next_in_bucket) {
+            if (const words fault = check(at, i); !fault.empty()) {
+                return fault;
+            }
+        }
+    }
+
+    return {};
+}
+
+} // namespace websocket::broker::detail

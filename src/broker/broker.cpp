@@ -1,0 +1,150 @@
+// The broker as a whole: made, found, swept and counted.
+#include "broker/broker.hpp"
+#include "broker/audit.hpp"
+#include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/locked.hpp"
+
+#include <algorithm>
+
+namespace websocket::broker {
+
+using namespace detail;
+
+namespace {
+
+// The logs that have been unused for too long. Returns what is left of the
+// budget.
+std::size_t expire_unused(zone &z, std::uint64_t now,
+                          std::size_t budget) noexcept
+{
+    while (budget > 0 && z.head->unused_first != 0) {
+        const std::uint64_t since = z.log(z.head->unused_first).unused_since;
+
+        if (since > now || now - since < unused_log_age) {
+            break;
+        }
+
+        remove_unused(z);
+        budget--;
+    }
+
+    return budget;
+}
+
+// Removes what is too old in the logs of one bucket, `budget` entries at most;
+// returns how many.
+std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
+                        std::size_t budget) noexcept
+{
+    std::size_t removed = 0;
+
+    for (index at = first; at != 0; at = z.log(at).next_in_bucket) {
+        const std::size_t here = trim(z, at, now, budget - removed);
+
+        if (here > 0) {
+            removed += here;
+            settle(z, at, now);
+        }
+    }
+
+    return removed;
+}
+
+} // namespace
+
+std::size_t broker::smallest(std::size_t slots) noexcept
+{
+    return smallest_memory(slots);
+}
+
+bool broker::create(std::span<std::byte> memory, std::size_t slots,
+                    std::uint64_t seed) noexcept
+{
+    const hash_key key{seed * 0x9e3779b97f4a7c15 + 1, seed};
+
+    if (slots == 0 || slots > most_slots ||
+        !make_zone(zone_, memory, slots, key)) {
+        return false;
+    }
+
+    free_unmarked(zone_);
+    return true;
+}
+
+bool broker::attach(std::span<std::byte> memory) noexcept
+{
+    return find_zone(zone_, memory);
+}
+
+description broker::describe(std::string_view name, std::uint64_t now) noexcept
+{
+    const log_name wanted(zone_, name);
+    locked hold(mutex_, zone_);
+    const index at = find_log(zone_, wanted);
+
+    if (at == 0) {
+        return {};
+    }
+
+    const log_record &log = zone_.log(at);
+
+    trim(zone_, at, now, few);
+    return {.exists = true,
+            .clients = log.clients,
+            .messages = std::min<std::uint64_t>(log.message_count,
+                                                log.history_messages),
+            .last = {log.epoch, log.last_sequence}};
+}
+
+bool broker::expire(std::uint64_t now, std::size_t budget) noexcept
+{
+    locked hold(mutex_, zone_);
+    std::uint32_t &sweep = zone_.head->sweep;
+
+    budget = expire_unused(zone_, now, budget);
+
+    while (budget > 0) {
+        const std::size_t removed =
+            trim_bucket(zone_, zone_.buckets[sweep], now, budget);
+
+        if (removed == budget) {
+            return false; // there may be more in this bucket
+        }
+
+        budget -= removed + 1;
+        sweep = (sweep + 1) & (zone_.head->bucket_count - 1);
+
+        if (sweep == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+figures broker::measure() noexcept
+{
+    locked hold(mutex_, zone_);
+    const header &head = *zone_.head;
+
+    return {.size = std::size_t{head.block_count} * block_size,
+            .used =
+                std::size_t{head.block_count - head.free_count} * block_size,
+            .logs = head.logs,
+            .subscriptions = head.subscriptions,
+            .entries = head.entries,
+            .dropped_unread = head.dropped_unread,
+            .dropped_history = head.dropped_history,
+            .refused = head.refused,
+            .repairs = head.repairs};
+}
+
+std::string_view broker::audit() noexcept
+{
+    locked hold(mutex_, zone_);
+
+    return detail::audit(zone_);
+}
+
+} // namespace websocket::broker

@@ -1,0 +1,171 @@
+// Messages between the workers of one nginx: named logs in a block of shared
+// memory, which every worker appends to and copies its news out of.
+//
+// A *log* is found by its name. A worker that wants to hear of a log has a
+// *subscription* to it, with a cursor of its own; what is appended is the
+// same, in the same order, for all of them. A message goes when every
+// subscription has passed it and history does not want it any more; when
+// room is short the oldest go first, whoever wants them, and who had not read
+// them is told that he lost some.
+//
+// Each process has one object of class broker, which is its view of the
+// memory; the mutex that all processes share is given from outside, and every
+// function but those marked takes it once or several times, never for longer
+// than its own work asks. None is to be called from several threads at a time.
+// No function throws, allocates from the system, reads a clock or does I/O.
+//
+// A process may be killed anywhere, with the mutex held too: once that is
+// freed by force (nginx's master does it), whoever takes it next repairs what
+// the dead one left.
+//
+// Wake-ups. append() says which slots have to be woken: those whose process
+// may be asleep. A process that is woken calls next_news() and reads until
+// there is none; from then on it counts as asleep. The wake-ups that a killed
+// process was about to send are owed by claim() and reclaim_dead().
+//
+// Times are milliseconds of one clock for all processes, since 1970.
+#pragma once
+
+#include "broker/types.hpp"
+#include "broker/zone.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace websocket::broker {
+
+class broker {
+public:
+    // The mutex must outlive the object. Before anything else: create or
+    // attach.
+    explicit broker(mutex &shared) noexcept : mutex_{shared} {}
+
+    // The bytes that create needs at least with so many slots, for any work
+    // to be possible.
+    static std::size_t smallest(std::size_t slots) noexcept;
+
+    // Makes a broker with 1 to most_slots slots in memory that no other
+    // process looks at yet; attaches to it. `seed` is a number that clients
+    // cannot guess: it keeps them from choosing names that collide. False,
+    // with nothing done: too small, too large (over 8 GiB), or a wrong
+    // number of slots. Without the lock.
+    [[nodiscard]] bool create(std::span<std::byte> memory, std::size_t slots,
+                              std::uint64_t seed) noexcept;
+
+    // Attaches to what create made in the same memory, by this process or by
+    // another one. False, with nothing done: it is not there, or has another
+    // layout or size. Without the lock.
+    [[nodiscard]] bool attach(std::span<std::byte> memory) noexcept;
+
+    /*
+     * Slots: one for each process.
+     */
+
+    // Takes a slot for the process `pid`, whose slot in nginx's table of
+    // processes is `process_slot`. Before that reclaims the slots of dead
+    // processes, as reclaim_dead does, and whatever has the same
+    // process_slot. The caller wakes the slots in `wake`.
+    claimed claim(std::int32_t pid, std::int32_t process_slot,
+                  process_watch &watch, std::uint64_t now) noexcept;
+
+    // Gives the slot back with all its subscriptions and clients.
+    void release(unsigned slot, std::uint64_t now) noexcept;
+
+    // Gives back the slots of processes that are not alive. Returns the slots
+    // that are to be woken because a dead process may not have done so. To be
+    // called now and then, and when a process is known to have died.
+    slot_set reclaim_dead(process_watch &watch, std::uint64_t now) noexcept;
+
+    /*
+     * Subscriptions and clients.
+     */
+
+    // Finds or makes the log and subscribes the slot to what is appended from
+    // now on. `owner` is for the process itself, see news. The limits become
+    // those of the log. A process may subscribe more than once.
+    subscribed subscribe(unsigned slot, std::string_view name, void *owner,
+                         const limits &history, std::uint64_t now) noexcept;
+
+    // Ends it, its clients with it. Nothing happens if it is gone already.
+    void unsubscribe(subscription handle, std::uint64_t now) noexcept;
+
+    // New limits for the log.
+    void set_limits(subscription handle, const limits &history,
+                    std::uint64_t now) noexcept;
+
+    // Counts one client more, unless the log has `max` in all processes
+    // already (0: any number is right): full.
+    outcome join(subscription handle, std::uint32_t max) noexcept;
+
+    // Counts one client less, if there is one.
+    void leave(subscription handle) noexcept;
+
+    // The clients of the log in all processes. Without the lock.
+    std::uint32_t clients(subscription handle) const noexcept;
+
+    /*
+     * Messages.
+     */
+
+    // Puts an entry at the end of the log. What nobody is subscribed to and
+    // no history wants is not stored, but takes its number.
+    appended append(subscription handle, const publication &what,
+                    std::uint64_t now) noexcept;
+
+    // The same by name; makes the log, with these limits, if there is none.
+    // The limits of a log that is there stay what they are.
+    appended append(std::string_view name, const publication &what,
+                    const limits &history, std::uint64_t now) noexcept;
+
+    // A subscription of the slot that has something to read, each once, the
+    // longest waiting first. None: nothing is left, and the next append for
+    // this slot has it woken. A subscription that was taken here and has been
+    // read in part only comes up again.
+    news next_news(unsigned slot) noexcept;
+
+    // Copies out as many whole entries as fit, in order, and moves the cursor
+    // behind them.
+    read_result read(subscription handle, const place &to,
+                     std::uint64_t now) noexcept;
+
+    // Copies out messages of the log's history (no transient ones): those
+    // behind the sequence `after` that the subscription has passed itself, so
+    // that whatever it reads afterwards goes on from there. More: to be
+    // called again with `after` the last one read. Lost: messages behind
+    // `after` are not there any more. Moves nothing.
+    read_result read_history(subscription handle, std::uint64_t after,
+                             const place &to, std::uint64_t now) noexcept;
+
+    // The last message of the log.
+    message_id last_id(subscription handle) noexcept;
+
+    // The last message that the subscription has passed.
+    message_id passed_id(subscription handle) noexcept;
+
+    /*
+     * The whole.
+     */
+
+    // What is known of a log, which this does not make.
+    description describe(std::string_view name, std::uint64_t now) noexcept;
+
+    // One step of the sweep that removes what is too old for its history, and
+    // logs that nobody has used for unused_log_age. The budget bounds the
+    // work: about so many logs and messages are looked at. True when a round
+    // over all logs has come to its end.
+    bool expire(std::uint64_t now, std::size_t budget) noexcept;
+
+    figures measure() noexcept;
+
+    // For tests: goes through everything and says in words what is wrong;
+    // empty if nothing is.
+    std::string_view audit() noexcept;
+
+private:
+    mutex &mutex_;
+    detail::zone zone_;
+};
+
+} // namespace websocket::broker

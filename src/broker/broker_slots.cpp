@@ -1,0 +1,254 @@
+// Slots: taken by a process, given back by it, or by others when it has died.
+#include "broker/broker.hpp"
+#include "broker/fault_point.hpp"
+#include "broker/locked.hpp"
+#include "broker/subscriptions.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace websocket::broker {
+
+using namespace detail;
+
+namespace {
+
+constexpr std::uint32_t buckets_at_a_time = 1024;
+
+// One owner of a slot. It is gone when the generation is another.
+struct owner {
+    unsigned slot = 0;
+    std::int32_t pid = 0;
+    std::int32_t process_slot = 0;
+    std::uint32_t generation = 0;
+};
+
+struct owner_list {
+    std::array<owner, most_slots> owners;
+    std::size_t count = 0;
+
+    std::span<const owner> all() const noexcept
+    {
+        return std::span(owners).first(count);
+    }
+};
+
+owner_list owners_of_slots(const zone &z) noexcept
+{
+    owner_list list;
+
+    for (unsigned i = 0; i < z.head->slot_count; i++) {
+        const slot_record &slot = z.slots[i];
+
+        if (slot.pid != 0) {
+            list.owners[list.count++] = {i, slot.pid, slot.process_slot,
+                                         slot.generation};
+        }
+    }
+
+    return list;
+}
+
+bool owns(const owner &whose, const subscription_record &what) noexcept
+{
+    return what.slot == whose.slot && what.generation == whose.generation;
+}
+
+index subscription_in(const zone &z, index log, const owner &whose) noexcept
+{
+    index at = z.log(log).subscriptions;
+
+    while (at != 0 && !owns(whose, z.subscription(at))) {
+        at = z.subscription(at).next_in_log;
+    }
+
+    return at;
+}
+
+index subscription_in_bucket(const zone &z, std::uint32_t bucket,
+                             const owner &whose) noexcept
+{
+    index found = 0;
+
+    for (index at = z.buckets[bucket]; at != 0 && found == 0;
+         at = z.log(at).next_in_bucket) {
+        found = subscription_in(z, at, whose);
+    }
+
+    return found;
+}
+
+// A way through all buckets that removes one owner's subscriptions. The lock
+// may be left between two steps: a dead owner makes no more of them.
+class removal {
+public:
+    removal(zone &z, const owner &whose, std::uint64_t now) noexcept
+        : zone_{z}, owner_{whose}, now_{now}
+    {}
+
+    // Removes at most one. True: the slot is free, or another's.
+    bool step() noexcept
+    {
+        slot_record &slot = zone_.slots[owner_.slot];
+
+        clients_ = 0;
+
+        if (slot.pid == 0 || slot.generation != owner_.generation) {
+            return true;
+        }
+
+        for (std::uint32_t i = 0; i < buckets_at_a_time; i++) {
+            if (bucket_ == zone_.head->bucket_count) {
+                WEBSOCKET_FAULT_POINT("slot.emptied");
+                put(slot.pid, 0);
+                return true;
+            }
+
+            const index at = subscription_in_bucket(zone_, bucket_, owner_);
+
+            if (at != 0) {
+                remove(at);
+                break;
+            }
+
+            bucket_++;
+        }
+
+        return false;
+    }
+
+    // What the step has removed.
+    std::uint32_t clients() const noexcept { return clients_; }
+    std::string_view name() const noexcept
+    {
+        return {reinterpret_cast<const char *>(name_.data()), name_size_};
+    }
+
+private:
+    void remove(index at) noexcept
+    {
+        const subscription_record &found = zone_.subscription(at);
+
+        clients_ = found.clients;
+        name_size_ = copy_name(zone_, found.log, name_).size();
+        remove_subscription(zone_, at, now_);
+    }
+
+    zone &zone_;
+    const owner owner_;
+    const std::uint64_t now_;
+    std::uint32_t bucket_ = 0;
+    std::uint32_t clients_ = 0;
+    std::size_t name_size_ = 0;
+    std::array<std::byte, longest_name> name_;
+};
+
+// All whose process may be asleep although there is news: its wake-up may have
+// died with the one that was to send it.
+slot_set wake_all(zone &z) noexcept
+{
+    slot_set wake;
+
+    for (unsigned i = 0; i < z.head->slot_count; i++) {
+        slot_record &slot = z.slots[i];
+
+        if (slot.pid != 0 && (slot.notified != 0 || slot.news_first != 0)) {
+            put(slot.notified, 1);
+            wake.set(i);
+        }
+    }
+
+    return wake;
+}
+
+std::optional<unsigned> take_slot(zone &z, std::int32_t pid,
+                                  std::int32_t process_slot) noexcept
+{
+    for (unsigned i = 0; i < z.head->slot_count; i++) {
+        slot_record &slot = z.slots[i];
+
+        if (slot.pid == 0) {
+            put(slot.generation, slot.generation + 1);
+            WEBSOCKET_FAULT_POINT("slot.renewed");
+            put(slot.process_slot, process_slot);
+            put(slot.notified, 0);
+            WEBSOCKET_FAULT_POINT("slot.written");
+            put(slot.pid, pid);
+            return i;
+        }
+    }
+
+    return {};
+}
+
+// Goes all the way, and tells the watch, if there is one, of the clients.
+void empty_slot(mutex &shared, zone &z, const owner &whose,
+                process_watch *watch, std::uint64_t now) noexcept
+{
+    removal way(z, whose, now);
+
+    for (bool done = false; !done;) {
+        {
+            locked hold(shared, z);
+            done = way.step();
+        }
+
+        if (watch != nullptr && way.clients() > 0) {
+            watch->clients_lost(way.name(), way.clients());
+        }
+    }
+}
+
+// Empties the slots of dead processes and those with that process slot.
+void reclaim(mutex &shared, zone &z, std::optional<std::int32_t> process_slot,
+             process_watch &watch, std::uint64_t now) noexcept
+{
+    owner_list owners;
+
+    {
+        locked hold(shared, z);
+        owners = owners_of_slots(z);
+    }
+
+    for (const owner &each : owners.all()) {
+        if (each.process_slot == process_slot || !watch.alive(each.pid)) {
+            empty_slot(shared, z, each, &watch, now);
+        }
+    }
+}
+
+} // namespace
+
+claimed broker::claim(std::int32_t pid, std::int32_t process_slot,
+                      process_watch &watch, std::uint64_t now) noexcept
+{
+    reclaim(mutex_, zone_, process_slot, watch, now);
+
+    locked hold(mutex_, zone_);
+    const std::optional<unsigned> slot = take_slot(zone_, pid, process_slot);
+
+    return {slot, wake_all(zone_)};
+}
+
+void broker::release(unsigned slot, std::uint64_t now) noexcept
+{
+    if (slot >= zone_.head->slot_count) {
+        return;
+    }
+
+    const slot_record &own = zone_.slots[slot];
+
+    empty_slot(mutex_, zone_, {slot, own.pid, own.process_slot, own.generation},
+               nullptr, now);
+}
+
+slot_set broker::reclaim_dead(process_watch &watch, std::uint64_t now) noexcept
+{
+    reclaim(mutex_, zone_, {}, watch, now);
+
+    locked hold(mutex_, zone_);
+
+    return wake_all(zone_);
+}
+
+} // namespace websocket::broker

@@ -1,0 +1,103 @@
+// Subscriptions and the clients that stand behind them.
+#include "broker/broker.hpp"
+#include "broker/entries.hpp"
+#include "broker/locked.hpp"
+#include "broker/logs.hpp"
+#include "broker/subscriptions.hpp"
+
+namespace websocket::broker {
+
+using namespace detail;
+
+subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
+                             const limits &history, std::uint64_t now) noexcept
+{
+    if (name.size() > longest_name) {
+        return {outcome::name_too_long, {}};
+    }
+
+    const log_name wanted(zone_, name);
+    locked hold(mutex_, zone_);
+
+    if (slot >= zone_.head->slot_count || zone_.slots[slot].pid == 0) {
+        return {outcome::gone, {}};
+    }
+
+    const index log = find_or_make_log(zone_, wanted, now);
+
+    if (log == 0) {
+        zone_.head->refused++;
+        return {outcome::no_room, {}};
+    }
+
+    const pin keep(zone_, log, now);
+    const index at = make_subscription(zone_, slot, log, owner, now);
+
+    if (at == 0) {
+        zone_.head->refused++;
+        return {outcome::no_room, {}};
+    }
+
+    limit_history(zone_.log(log), history.messages, history.milliseconds);
+    return {outcome::done, {at, zone_.subscription(at).check}};
+}
+
+void broker::unsubscribe(subscription handle, std::uint64_t now) noexcept
+{
+    locked hold(mutex_, zone_);
+
+    if (find_subscription(zone_, handle) != nullptr) {
+        remove_subscription(zone_, handle.index, now);
+    }
+}
+
+void broker::set_limits(subscription handle, const limits &history,
+                        std::uint64_t now) noexcept
+{
+    locked hold(mutex_, zone_);
+    const subscription_record *found = find_subscription(zone_, handle);
+
+    if (found != nullptr) {
+        limit_history(zone_.log(found->log), history.messages,
+                      history.milliseconds);
+        trim(zone_, found->log, now, few);
+    }
+}
+
+outcome broker::join(subscription handle, std::uint32_t max) noexcept
+{
+    locked hold(mutex_, zone_);
+    subscription_record *found = find_subscription(zone_, handle);
+
+    if (found == nullptr) {
+        return outcome::gone;
+    }
+
+    if (max != 0 && zone_.log(found->log).clients >= max) {
+        return outcome::full;
+    }
+
+    count_clients(zone_, *found, found->clients + 1);
+    return outcome::done;
+}
+
+void broker::leave(subscription handle) noexcept
+{
+    locked hold(mutex_, zone_);
+    subscription_record *found = find_subscription(zone_, handle);
+
+    if (found != nullptr && found->clients > 0) {
+        count_clients(zone_, *found, found->clients - 1);
+    }
+}
+
+std::uint32_t broker::clients(subscription handle) const noexcept
+{
+    const subscription_record *found = find_subscription(zone_, handle);
+
+    return found != nullptr ? std::atomic_ref(zone_.log(found->log).clients)
+                                  .load(std::memory_order_relaxed)
+                            : 0;
+}
+
+} // namespace websocket::broker

@@ -1,0 +1,64 @@
+// The lock, held for as long as an object lives, and a log that is kept.
+#pragma once
+
+#include "broker/fault_point.hpp"
+#include "broker/logs.hpp"
+#include "broker/repair.hpp"
+#include "broker/types.hpp"
+
+namespace websocket::broker::detail {
+
+// Whoever finds another one still at work takes the lock of a dead process.
+class locked {
+public:
+    locked(mutex &shared, zone &z) noexcept : mutex_{shared}, zone_{z}
+    {
+        mutex_.lock();
+        WEBSOCKET_FAULT_POINT("lock.taken");
+
+        if (zone_.head->at_work != 0) {
+            repair(zone_);
+        }
+
+        put(zone_.head->at_work, 1);
+    }
+    ~locked()
+    {
+        WEBSOCKET_FAULT_POINT("lock.done");
+        put(zone_.head->at_work, 0);
+        WEBSOCKET_FAULT_POINT("lock.left");
+        mutex_.unlock();
+    }
+    locked(const locked &) = delete;
+    locked &operator=(const locked &) = delete;
+
+private:
+    mutex &mutex_;
+    zone &zone_;
+};
+
+// A log that is at work on: it is not removed to make room, and afterwards
+// counts as just used.
+class pin {
+public:
+    pin(zone &z, index log, std::uint64_t now) noexcept
+        : zone_{z}, log_{log}, now_{now}
+    {
+        zone_.pinned = log_;
+        settle(zone_, log_, now_);
+    }
+    ~pin()
+    {
+        zone_.pinned = 0;
+        settle(zone_, log_, now_);
+    }
+    pin(const pin &) = delete;
+    pin &operator=(const pin &) = delete;
+
+private:
+    zone &zone_;
+    index log_;
+    std::uint64_t now_;
+};
+
+} // namespace websocket::broker::detail

@@ -1,0 +1,139 @@
+// A log is reached through the bucket of its name's hash. The list of unused
+// ones is only there to find them, the one that was used last behind the
+// others; repair() does not know that order and makes it by chance.
+#include "broker/logs.hpp"
+#include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/fault_point.hpp"
+
+#include <algorithm>
+
+namespace websocket::broker::detail {
+
+namespace {
+
+void leave_unused(zone &z, index at) noexcept
+{
+    log_record &log = z.log(at);
+
+    (log.older_unused != 0 ? z.log(log.older_unused).newer_unused
+                           : z.head->unused_first) = log.newer_unused;
+    (log.newer_unused != 0 ? z.log(log.newer_unused).older_unused
+                           : z.head->unused_last) = log.older_unused;
+    log.unused = 0;
+}
+
+std::uint64_t next_epoch(zone &z, std::uint64_t now) noexcept
+{
+    put(z.head->last_epoch, std::max(now, z.head->last_epoch + 1));
+    return z.head->last_epoch;
+}
+
+} // namespace
+
+index find_log(const zone &z, const log_name &name) noexcept
+{
+    index at = z.bucket_of(name.hash);
+
+    for (; at != 0; at = z.log(at).next_in_bucket) {
+        const log_record &log = z.log(at);
+
+        if (log.name_hash == name.hash && log.name_size == name.bytes.size() &&
+            same_bytes(z, at, sizeof(log_record), name.bytes)) {
+            break;
+        }
+    }
+
+    return at;
+}
+
+index find_or_make_log(zone &z, const log_name &name,
+                       std::uint64_t now) noexcept
+{
+    const index found = find_log(z, name);
+    const std::size_t needed =
+        blocks_for(sizeof(log_record), name.bytes.size());
+
+    if (found != 0 || !make_room(z, needed, now)) {
+        return found;
+    }
+
+    const index at = take_blocks(z, needed);
+    index &bucket = z.bucket_of(name.hash);
+
+    ::new (z.block(at))
+        log_record{.epoch = next_epoch(z, now),
+                   .name_hash = name.hash,
+                   .name_size = static_cast<std::uint32_t>(name.bytes.size()),
+                   .next_in_bucket = bucket};
+    write_bytes(z, at, sizeof(log_record), name.bytes);
+
+    WEBSOCKET_FAULT_POINT("log.written");
+    put(bucket, at);
+    WEBSOCKET_FAULT_POINT("log.linked");
+    z.head->logs++;
+    return at;
+}
+
+std::span<std::byte> copy_name(const zone &z, index at,
+                               std::span<std::byte> to) noexcept
+{
+    to = to.first(std::min<std::size_t>(to.size(), z.log(at).name_size));
+    read_bytes(z, at, sizeof(log_record), to);
+    return to;
+}
+
+void settle(zone &z, index at, std::uint64_t now) noexcept
+{
+    log_record &log = z.log(at);
+
+    if (log.unused != 0) {
+        leave_unused(z, at);
+    }
+
+    if (log.subscriptions == 0 && log.first == 0 && at != z.pinned) {
+        log.unused_since = now;
+        WEBSOCKET_FAULT_POINT("log.unused");
+        append_unused(z, at);
+    }
+}
+
+void append_unused(zone &z, index at) noexcept
+{
+    log_record &log = z.log(at);
+
+    log.unused = 1;
+    log.older_unused = z.head->unused_last;
+    log.newer_unused = 0;
+    (log.older_unused != 0 ? z.log(log.older_unused).newer_unused
+                           : z.head->unused_first) = at;
+    z.head->unused_last = at;
+}
+
+void remove_unused(zone &z) noexcept
+{
+    const index at = z.head->unused_first;
+    const log_record &log = z.log(at);
+    index *link = &z.bucket_of(log.name_hash);
+
+    while (*link != at) {
+        link = &z.log(*link).next_in_bucket;
+    }
+
+    leave_unused(z, at);
+    WEBSOCKET_FAULT_POINT("log.left");
+    put(*link, log.next_in_bucket);
+    WEBSOCKET_FAULT_POINT("log.removed");
+    z.head->logs--;
+    give_back(z, at);
+}
+
+void limit_history(log_record &log, std::uint64_t messages,
+                   std::uint64_t milliseconds) noexcept
+{
+    put(log.history_messages, messages);
+    WEBSOCKET_FAULT_POINT("log.limited");
+    put(log.history_milliseconds, milliseconds);
+}
+
+} // namespace websocket::broker::detail

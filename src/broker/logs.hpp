@@ -1,0 +1,48 @@
+// The logs: found by name, made, and removed when nobody uses them.
+#pragma once
+
+#include "broker/zone.hpp"
+
+#include <string_view>
+
+namespace websocket::broker::detail {
+
+// What a log is looked for by. The hash is made without the lock.
+struct log_name {
+    log_name(const zone &z, std::string_view name) noexcept
+        : bytes{std::as_bytes(std::span(name))},
+          hash{static_cast<std::uint32_t>(name_hash(z.head->key, bytes))}
+    {}
+
+    std::span<const std::byte> bytes;
+    std::uint32_t hash;
+};
+
+// The log of that name; 0: there is none.
+index find_log(const zone &z, const log_name &name) noexcept;
+
+// The same, but makes it if there is room. It is in no list of unused ones
+// until settle() puts it there.
+index find_or_make_log(zone &z, const log_name &name,
+                       std::uint64_t now) noexcept;
+
+// Copies the name's bytes to `to`, as many as there is room for.
+std::span<std::byte> copy_name(const zone &z, index at,
+                               std::span<std::byte> to) noexcept;
+
+// Puts a log that nobody uses (any more, or again) at the end of the list of
+// unused ones; takes one that is used out of it.
+void settle(zone &z, index at, std::uint64_t now) noexcept;
+
+// Puts it there without a look at what uses it; for repair().
+void append_unused(zone &z, index at) noexcept;
+
+// Removes the log that has been unused for longest; there must be one.
+void remove_unused(zone &z) noexcept;
+
+// Changes how much history there is; what is too much goes with the next
+// trim().
+void limit_history(log_record &log, std::uint64_t messages,
+                   std::uint64_t milliseconds) noexcept;
+
+} // namespace websocket::broker::detail

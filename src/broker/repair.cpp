@@ -1,0 +1,137 @@
+// Follows the primary links alone: buckets to logs, logs to subscriptions, the
+// oldest entry to the newest. It reads nothing derived that it has not made.
+#include "broker/repair.hpp"
+#include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/fault_point.hpp"
+#include "broker/logs.hpp"
+#include "broker/subscriptions.hpp"
+
+#include <algorithm>
+
+namespace websocket::broker::detail {
+
+namespace {
+
+// Calls `at_log(index)` for each log.
+template <class function>
+void each_log(const zone &z, function at_log) noexcept
+{
+    for (std::uint32_t i = 0; i < z.head->bucket_count; i++) {
+        for (index at = z.buckets[i]; at != 0; at = z.log(at).next_in_bucket) {
+            at_log(at);
+        }
+    }
+}
+
+void empty_lists(zone &z) noexcept
+{
+    header &head = *z.head;
+
+    head.newest = 0;
+    head.unused_first = 0;
+    head.unused_last = 0;
+    head.logs = 0;
+    head.subscriptions = 0;
+    head.entries = 0;
+
+    for (std::uint32_t i = 0; i < head.slot_count; i++) {
+        z.slots[i].news_first = 0;
+        z.slots[i].news_last = 0;
+    }
+}
+
+void repair_subscription(zone &z, index at) noexcept
+{
+    subscription_record &found = z.subscription(at);
+
+    mark_chain(z, at);
+    found.unread = 0;
+    found.queued = 0;
+    z.head->subscriptions++;
+}
+
+void repair_log(zone &z, index at) noexcept
+{
+    log_record &log = z.log(at);
+    std::uint32_t clients = 0;
+
+    mark_chain(z, at);
+    z.head->logs++;
+
+    for (index i = log.subscriptions; i != 0;
+         i = z.subscription(i).next_in_log) {
+        repair_subscription(z, i);
+        clients += z.subscription(i).clients;
+    }
+
+    put(log.clients, clients);
+    log.first = 0;
+    log.last = 0;
+    log.first_transient = 0;
+    log.last_transient = 0;
+    log.message_count = 0;
+    log.unused = 0;
+}
+
+void repair_entry(zone &z, index at) noexcept
+{
+    const entry_record &entry = z.entry(at);
+    log_record &log = z.log(entry.log);
+
+    mark_chain(z, at);
+    put(log.last_position, std::max(log.last_position, entry.position));
+    put(log.last_sequence, std::max(log.last_sequence, entry.sequence));
+    list_entry(z, at);
+
+    for (index i = log.subscriptions; i != 0;
+         i = z.subscription(i).next_in_log) {
+        subscription_record &reader = z.subscription(i);
+
+        if (reader.unread == 0 && reader.cursor < entry.position) {
+            reader.unread = at;
+        }
+    }
+}
+
+// Needs the log's entries.
+void relist_log(zone &z, index at) noexcept
+{
+    const log_record &log = z.log(at);
+
+    if (log.subscriptions == 0 && log.first == 0) {
+        append_unused(z, at);
+    }
+
+    for (index i = log.subscriptions; i != 0;
+         i = z.subscription(i).next_in_log) {
+        if (has_news(z, z.subscription(i))) {
+            queue_news(z, i);
+        }
+    }
+}
+
+} // namespace
+
+void repair(zone &z) noexcept
+{
+    WEBSOCKET_FAULT_POINT("repair.begun");
+    z.head->repairs++;
+    empty_lists(z);
+    clear_marks(z);
+    WEBSOCKET_FAULT_POINT("repair.emptied");
+    each_log(z, [&z](index at) { repair_log(z, at); });
+    WEBSOCKET_FAULT_POINT("repair.logs");
+
+    for (index at = z.head->oldest; at != 0; at = z.entry(at).newer) {
+        repair_entry(z, at);
+        WEBSOCKET_FAULT_POINT("repair.entry");
+    }
+
+    each_log(z, [&z](index at) { relist_log(z, at); });
+    WEBSOCKET_FAULT_POINT("repair.listed");
+    free_unmarked(z);
+    WEBSOCKET_FAULT_POINT("repair.freed");
+}
+
+} // namespace websocket::broker::detail

@@ -1,0 +1,185 @@
+// What a subscription has to read is all behind its cursor. That it is queued,
+// and where it goes on reading, is derived from that.
+#include "broker/subscriptions.hpp"
+#include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/fault_point.hpp"
+#include "broker/logs.hpp"
+
+namespace websocket::broker::detail {
+
+namespace {
+
+// What the end of a slow subscription leaves to be removed can be much; the
+// rest goes with the log's later changes.
+constexpr std::size_t some = 256;
+
+} // namespace
+
+subscription_record *find_subscription(const zone &z,
+                                       subscription handle) noexcept
+{
+    if (handle.index == 0 || handle.index > z.head->block_count) {
+        return nullptr;
+    }
+
+    subscription_record &found = z.subscription(handle.index);
+
+    if (found.check != handle.check || found.check == 0 ||
+        found.slot >= z.head->slot_count) {
+        return nullptr;
+    }
+
+    const slot_record &slot = z.slots[found.slot];
+
+    return slot.pid != 0 && slot.generation == found.generation ? &found
+                                                                : nullptr;
+}
+
+index make_subscription(zone &z, std::uint32_t slot, index log_at, void *owner,
+                        std::uint64_t now) noexcept
+{
+    if (!make_room(z, blocks_for(sizeof(subscription_record), 0), now)) {
+        return 0;
+    }
+
+    const index at = take_blocks(z, 1);
+    log_record &log = z.log(log_at);
+
+    put(z.head->last_check,
+        z.head->last_check + (z.head->last_check + 1 == 0 ? 2 : 1));
+    ::new (z.block(at))
+        subscription_record{.cursor = log.last_position,
+                            .owner = owner,
+                            .check = z.head->last_check,
+                            .slot = slot,
+                            .generation = z.slots[slot].generation,
+                            .log = log_at,
+                            .next_in_log = log.subscriptions};
+
+    WEBSOCKET_FAULT_POINT("subscription.written");
+    put(log.subscriptions, at);
+    WEBSOCKET_FAULT_POINT("subscription.linked");
+    z.head->subscriptions++;
+    return at;
+}
+
+void remove_subscription(zone &z, index at, std::uint64_t now) noexcept
+{
+    subscription_record &removed = z.subscription(at);
+    const index log_at = removed.log;
+    log_record &log = z.log(log_at);
+    index *link = &log.subscriptions;
+
+    while (*link != at) {
+        link = &z.subscription(*link).next_in_log;
+    }
+
+    unqueue_news(z, at);
+    WEBSOCKET_FAULT_POINT("subscription.unqueued");
+    put(*link, removed.next_in_log);
+    WEBSOCKET_FAULT_POINT("subscription.unlinked");
+    put(removed.check, 0);
+    put(log.clients, log.clients - removed.clients);
+    z.head->subscriptions--;
+    give_back(z, at);
+
+    trim(z, log_at, now, some);
+    settle(z, log_at, now);
+}
+
+void count_clients(zone &z, subscription_record &of,
+                   std::uint32_t clients) noexcept
+{
+    log_record &log = z.log(of.log);
+    const std::uint32_t all = log.clients - of.clients + clients;
+
+    put(of.clients, clients);
+    WEBSOCKET_FAULT_POINT("subscription.counted");
+    put(log.clients, all);
+}
+
+bool has_news(const zone &z, const subscription_record &of) noexcept
+{
+    return of.cursor != z.log(of.log).last_position;
+}
+
+void queue_news(zone &z, index at) noexcept
+{
+    subscription_record &queued = z.subscription(at);
+    slot_record &slot = z.slots[queued.slot];
+
+    if (queued.queued != 0) {
+        return;
+    }
+
+    queued.queued = 1;
+    queued.previous_news = slot.news_last;
+    queued.next_news = 0;
+    WEBSOCKET_FAULT_POINT("news.prepared");
+    (slot.news_last != 0 ? z.subscription(slot.news_last).next_news
+                         : slot.news_first) = at;
+    slot.news_last = at;
+}
+
+void unqueue_news(zone &z, index at) noexcept
+{
+    subscription_record &queued = z.subscription(at);
+    slot_record &slot = z.slots[queued.slot];
+
+    if (queued.queued == 0) {
+        return;
+    }
+
+    (queued.previous_news != 0 ? z.subscription(queued.previous_news).next_news
+                               : slot.news_first) = queued.next_news;
+    WEBSOCKET_FAULT_POINT("news.half_out");
+    (queued.next_news != 0 ? z.subscription(queued.next_news).previous_news
+                           : slot.news_last) = queued.previous_news;
+    queued.queued = 0;
+}
+
+slot_set announce_entry(zone &z, index entry) noexcept
+{
+    slot_set wake;
+    index at = z.log(z.entry(entry).log).subscriptions;
+
+    for (; at != 0; at = z.subscription(at).next_in_log) {
+        subscription_record &told = z.subscription(at);
+        slot_record &slot = z.slots[told.slot];
+
+        if (told.unread == 0) {
+            told.unread = entry;
+        }
+
+        queue_news(z, at);
+        WEBSOCKET_FAULT_POINT("news.queued");
+
+        if (slot.notified == 0) {
+            put(slot.notified, 1);
+            wake.set(told.slot);
+        }
+    }
+
+    return wake;
+}
+
+bool skip_entry(zone &z, index entry) noexcept
+{
+    const index next = z.entry(entry).next_in_log;
+    index at = z.log(z.entry(entry).log).subscriptions;
+    bool unread = false;
+
+    for (; at != 0; at = z.subscription(at).next_in_log) {
+        subscription_record &waiting = z.subscription(at);
+
+        if (waiting.unread == entry) {
+            waiting.unread = next;
+            unread = true;
+        }
+    }
+
+    return unread;
+}
+
+} // namespace websocket::broker::detail

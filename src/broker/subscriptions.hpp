@@ -1,0 +1,41 @@
+// The subscriptions: found by their handle, linked to their log, and queued in
+// their slot when there is something to read.
+#pragma once
+
+#include "broker/types.hpp"
+#include "broker/zone.hpp"
+
+namespace websocket::broker::detail {
+
+// The record that the handle names; nullptr: it is gone.
+subscription_record *find_subscription(const zone &z,
+                                       subscription handle) noexcept;
+
+// Subscribes the slot to what is appended to the log from now on. 0: there is
+// no room for it.
+index make_subscription(zone &z, std::uint32_t slot, index log, void *owner,
+                        std::uint64_t now) noexcept;
+
+// Removes it, its clients, and what only it had yet to read.
+void remove_subscription(zone &z, index at, std::uint64_t now) noexcept;
+
+void count_clients(zone &z, subscription_record &of,
+                   std::uint32_t clients) noexcept;
+
+// Whether there is something to read, if only that something was lost.
+bool has_news(const zone &z, const subscription_record &of) noexcept;
+
+// Puts it into its slot's list of news or takes it out; nothing happens if it
+// is there, or is not.
+void queue_news(zone &z, index at) noexcept;
+void unqueue_news(zone &z, index at) noexcept;
+
+// Makes the new entry news for all who are subscribed to its log. Returns the
+// slots that are to be woken.
+slot_set announce_entry(zone &z, index entry) noexcept;
+
+// Leads those who have yet to read the log's first entry to the one behind it.
+// True: there are some.
+bool skip_entry(zone &z, index entry) noexcept;
+
+} // namespace websocket::broker::detail

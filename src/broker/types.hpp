@@ -1,0 +1,176 @@
+// What the broker is told and what it answers.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace websocket::broker {
+
+// The lock that all processes share. The owner may die with it.
+struct mutex {
+    virtual void lock() noexcept = 0;
+    virtual void unlock() noexcept = 0;
+
+protected:
+    ~mutex() = default;
+};
+
+constexpr std::size_t most_slots = 256;
+constexpr std::size_t longest_name = 4096; // bytes
+
+// How long a log without subscriptions and messages is remembered.
+constexpr std::uint64_t unused_log_age = 300'000;
+
+using slot_set = std::bitset<most_slots>;
+
+enum class outcome {
+    done,
+    no_room,       // nothing more to drop, or more than half the memory wanted
+    name_too_long, // over longest_name
+    full,          // as many clients as there may be
+    gone           // no such slot or subscription (any more)
+};
+
+// How much of a log is kept as its history: the last `messages`, none older
+// than `milliseconds` (0: however old).
+struct limits {
+    std::uint64_t messages = 0;
+    std::uint64_t milliseconds = 0;
+};
+
+// Sequences of a log grow by one with each message, from 1. The epoch is
+// another, and a greater one, each time a log is made under a name.
+struct message_id {
+    std::uint64_t epoch = 0;
+    std::uint64_t sequence = 0;
+
+    bool operator==(const message_id &) const noexcept = default;
+};
+
+// What is to be appended.
+struct publication {
+    std::span<const std::byte> payload;
+    std::uint64_t from = 0; // a client's id, below 2^55
+    std::uint64_t time = 0; // when it was published
+    std::uint8_t kind = 0;  // the publishers' and readers' own
+
+    // Takes no sequence number, has that of the message before it, and is
+    // never history: for news of the moment, as who joined.
+    bool transient = false;
+};
+
+// What was read. The payload lies in the bytes that were lent for it.
+struct message {
+    message_id id;
+    std::uint64_t position = 0; // grows by one with each entry of the log
+    std::uint64_t time = 0;
+    std::uint64_t from = 0;
+    std::uint8_t kind = 0;
+    bool transient = false;
+    std::span<const std::byte> payload;
+};
+
+// A subscription, named by its own process. Stays safe to use when it is gone.
+struct subscription {
+    std::uint32_t index = 0;
+    std::uint32_t check = 0;
+
+    explicit operator bool() const noexcept { return index != 0; }
+    bool operator==(const subscription &) const noexcept = default;
+};
+
+// What claim() and reclaim_dead() have to know, and tell. Called without the
+// lock; the functions of the broker may be called in clients_lost.
+struct process_watch {
+    // Whether there still is a process of that id.
+    virtual bool alive(std::int32_t pid) noexcept = 0;
+
+    // A dead process had `clients` (1 at least) of the log `name`, which are
+    // no longer counted. The name is lent for the call.
+    virtual void clients_lost(std::string_view name,
+                              std::uint32_t clients) noexcept = 0;
+
+protected:
+    ~process_watch() = default;
+};
+
+// Memory lent to a read: payloads go to `bytes` one behind the other, what
+// there is to say of them to `messages`.
+struct place {
+    std::span<std::byte> bytes;
+    std::span<message> messages;
+};
+
+struct claimed {
+    std::optional<unsigned> slot; // none: all slots are taken
+    slot_set wake;                // see append
+};
+
+struct subscribed {
+    outcome result = outcome::gone;
+    subscription handle; // if done
+};
+
+struct appended {
+    outcome result = outcome::gone;
+
+    // The message's own id; that of the message before it if transient.
+    message_id id;
+
+    // Clients of the log in all processes.
+    std::uint32_t clients = 0;
+
+    // Slots that have news and whose process may be asleep: to be woken by
+    // the caller, each once. May hold the caller's own slot, which has to
+    // look for news as the others do. A slot is not named again before its
+    // process has found that there is no more news.
+    slot_set wake;
+};
+
+// A subscription that has something to read.
+struct news {
+    subscription handle;
+    void *owner = nullptr; // as given to subscribe
+
+    explicit operator bool() const noexcept { return bool(handle); }
+};
+
+struct read_result {
+    std::size_t count = 0; // messages read
+    bool more = false;     // there is more to be read
+
+    // Before the first of them (or now, if there are none) messages are
+    // missing that should have been read. Said once.
+    bool lost = false;
+
+    // Not 0: the next payload is of so many bytes and did not fit. Nothing
+    // was read or said: to be called again with more room.
+    std::size_t needed = 0;
+};
+
+struct description {
+    bool exists = false;
+    std::uint32_t clients = 0;  // in all processes
+    std::uint64_t messages = 0; // in its history
+    message_id last;            // of the last message; sequence 0: none yet
+};
+
+struct figures {
+    std::size_t size = 0; // bytes there are for logs and messages
+    std::size_t used = 0; // bytes of them that are in use
+    std::uint64_t logs = 0;
+    std::uint64_t subscriptions = 0;
+    std::uint64_t entries = 0; // messages and transient ones
+
+    // Since the memory was made.
+    std::uint64_t dropped_unread = 0;  // for want of room, before all had read
+    std::uint64_t dropped_history = 0; // for want of room, from the history
+    std::uint64_t refused = 0;         // had no room
+    std::uint64_t repairs = 0;         // after a process died in here
+};
+
+} // namespace websocket::broker

@@ -1,0 +1,208 @@
+// What lies where in the broker's shared memory, and the rule by which it
+// survives the death of a process in the middle of a change.
+//
+//     header | slots | buckets | marks | next | blocks
+//
+// A record - a log, a subscription or an entry - is a chain of blocks, which
+// the table `next` links as a file system's allocation table links sectors.
+// Blocks are named by an index from 1; 0 is none.
+//
+// What is called *primary* here is the truth. It is changed by put() alone, in
+// single words, each of which leaves the whole valid: a record is written
+// first and then made reachable by one store, and made unreachable by one
+// store before its blocks are reused. All the rest is *derived*: repair()
+// makes it anew from what is primary. So a process may die between any two
+// instructions; the next one to take the lock finds `at_work` set and repairs.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <span>
+#include <type_traits>
+
+#include "broker/name_hash.hpp"
+
+namespace websocket::broker::detail {
+
+using index = std::uint32_t;
+
+constexpr std::size_t block_size = 128;
+
+// A store that is done whole and in its turn: to the compiler what stands
+// before it is done before, what stands behind it after. The processor keeps
+// the order by itself for all that the process which dies can have done.
+template <class word>
+void put(word &to, std::type_identity_t<word> value) noexcept
+{
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    std::atomic_ref<word>(to).store(value, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+struct header {
+    // Written once, by create().
+    std::uint64_t magic = 0;
+    std::uint64_t layout = 0;
+    std::uint64_t memory_size = 0;
+    std::uint32_t slot_count = 0;
+    std::uint32_t bucket_count = 0; // a power of two
+    index block_count = 0;
+    hash_key key = {};
+
+    // Whether the lock's owner is at work, or died at it.
+    std::uint32_t at_work = 0;
+
+    // Primary. The list of all entries in the order they were appended in.
+    index oldest = 0;
+    std::uint32_t last_check = 0; // of a subscription
+    std::uint64_t last_epoch = 0; // of a log
+
+    // Any value is right.
+    std::uint32_t sweep = 0; // the bucket where expire() goes on
+    std::uint64_t dropped_unread = 0;
+    std::uint64_t dropped_history = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t repairs = 0;
+
+    // Derived.
+    index newest = 0;
+    index free = 0; // chain of free blocks
+    index free_count = 0;
+    index unused_first = 0; // the log that has been unused for longest
+    index unused_last = 0;
+    std::uint32_t logs = 0;
+    std::uint32_t subscriptions = 0;
+    std::uint32_t entries = 0;
+};
+
+struct slot_record {
+    // Primary. The pid is stored last when the slot is taken; 0: it is free.
+    std::int32_t pid = 0;
+    std::int32_t process_slot = 0;
+    std::uint32_t generation = 0; // another one for each owner
+
+    // Set when somebody has undertaken to wake the owner. If he dies before
+    // he does it, whoever reclaims his slot has it done: see claim().
+    std::uint32_t notified = 0;
+
+    // Derived: subscriptions with something to read, longest waiting first.
+    index news_first = 0;
+    index news_last = 0;
+};
+
+struct log_record {
+    // Primary. The name lies behind the record, in its chain.
+    std::uint64_t epoch = 0;
+    std::uint64_t last_sequence = 0; // at least: an entry may be ahead of them
+    std::uint64_t last_position = 0; // until repair() has seen it
+    std::uint64_t history_messages = 0;
+    std::uint64_t history_milliseconds = 0;
+    std::uint64_t unused_since = 0; // if it is in the list of unused ones
+    std::uint32_t name_hash = 0;
+    std::uint32_t name_size = 0;
+    index next_in_bucket = 0;
+    index subscriptions = 0;
+
+    // Derived.
+    index first = 0; // entry
+    index last = 0;
+    index first_transient = 0;
+    index last_transient = 0;
+    std::uint32_t message_count = 0; // entries that are not transient
+    std::uint32_t clients = 0;       // of all subscriptions
+    std::uint32_t unused = 0;        // in the list of unused logs
+    index older_unused = 0;
+    index newer_unused = 0;
+};
+
+struct subscription_record {
+    // Primary.
+    std::uint64_t cursor = 0; // position of the last entry that it has passed
+    void *owner = nullptr;
+    std::uint32_t check = 0;
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0; // of the slot
+    std::uint32_t clients = 0;
+    index log = 0;
+    index next_in_log = 0;
+
+    // Derived.
+    index unread = 0; // the first entry behind the cursor
+    std::uint32_t queued = 0;
+    index next_news = 0;
+    index previous_news = 0;
+};
+
+struct entry_record {
+    // Primary. The payload lies behind the record, in its chain.
+    std::uint64_t position = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t time = 0;
+    std::uint64_t from = 0;
+    std::uint32_t size = 0;
+    index log = 0;
+    index newer = 0; // in the list of all
+    std::uint8_t kind = 0;
+    bool transient = false;
+
+    // Derived.
+    index older = 0;
+    index previous_in_log = 0;
+    index next_in_log = 0;
+    index next_transient = 0;
+};
+
+static_assert(sizeof(log_record) <= block_size);
+static_assert(sizeof(subscription_record) <= block_size);
+static_assert(sizeof(entry_record) == 64,
+              "a message of 64 bytes is to fill one block");
+
+// A process's view of the memory.
+struct zone {
+    header *head = nullptr;
+    slot_record *slots = nullptr;
+    index *buckets = nullptr;
+    std::uint64_t *marks = nullptr; // a bit for each block
+    index *next = nullptr;
+    std::byte *blocks = nullptr;
+
+    // The log that this process is about to use while it makes room.
+    index pinned = 0;
+
+    std::byte *block(index at) const noexcept
+    {
+        return blocks + (at - std::size_t{1}) * block_size;
+    }
+    template <class record>
+    record &get(index at) const noexcept
+    {
+        return *std::launder(reinterpret_cast<record *>(block(at)));
+    }
+    log_record &log(index at) const noexcept { return get<log_record>(at); }
+    entry_record &entry(index at) const noexcept
+    {
+        return get<entry_record>(at);
+    }
+    subscription_record &subscription(index at) const noexcept
+    {
+        return get<subscription_record>(at);
+    }
+    index &bucket_of(std::uint32_t hash) const noexcept
+    {
+        return buckets[hash & (head->bucket_count - 1)];
+    }
+};
+
+// The bytes that are needed for so many slots and the fewest blocks.
+std::size_t smallest_memory(std::size_t slots) noexcept;
+
+// Lays a zone without any record out in the memory. False: does not fit.
+bool make_zone(zone &made, std::span<std::byte> memory, std::size_t slots,
+               const hash_key &key) noexcept;
+
+// Finds the zone that was made in the memory. False: there is none.
+bool find_zone(zone &found, std::span<std::byte> memory) noexcept;
+
+} // namespace websocket::broker::detail

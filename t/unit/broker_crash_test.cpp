@@ -1,0 +1,117 @@
+// A process dies at every fault point of every operation, and the others go
+// on without it.
+#include "broker/fault_point.hpp"
+#include "broker_scene.hpp"
+
+#include <csignal>
+#include <cstdlib>
+
+#include <sys/wait.h>
+
+using namespace broker_tests;
+
+namespace {
+
+int points_to_pass;
+
+void die_at_last(const char *) noexcept
+{
+    if (points_to_pass-- == 0) {
+        static_cast<void>(std::raise(SIGKILL));
+    }
+}
+
+// Runs the operation in a process that dies behind `points` fault points.
+// False: it did not come to that.
+bool die_after(scene &where, const operation &what, int points)
+{
+    const pid_t child = fork();
+
+    if (child == 0) {
+        points_to_pass = points;
+        set_fault_hook(die_at_last);
+        what.run(where);
+        _exit(0);
+    }
+
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    where.lock.free_of(child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+// How this program ends if it runs one test with WEBSOCKET_DIE_AT set so.
+int status_with(const char *death)
+{
+    const pid_t child = fork();
+
+    if (child == 0) {
+        setenv("WEBSOCKET_DIE_AT", death, 1);
+        execl("/proc/self/exe", "unit_tests", "--gtest_brief=1",
+              "--gtest_filter=broker_messages.reach_all*", nullptr);
+        _exit(127);
+    }
+
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    return status;
+}
+
+class broker_crash : public testing::TestWithParam<scene::memory> {};
+
+} // namespace
+
+TEST(broker_fault_point, is_where_the_environment_says)
+{
+    EXPECT_EQ(status_with("nowhere"), 0);
+    EXPECT_EQ(status_with("entry.linked:101"), 0);
+    EXPECT_EQ(WTERMSIG(status_with("entry.linked")), SIGKILL);
+    EXPECT_EQ(WTERMSIG(status_with("entry.linked:100")), SIGKILL);
+}
+
+TEST_P(broker_crash, at_any_point_leaves_the_others_working)
+{
+    for (const operation &each : operations()) {
+        int points = 0;
+
+        for (bool died = true; died && !HasFailure(); points++) {
+            SCOPED_TRACE(std::string(each.name) + ", point " +
+                         std::to_string(points));
+            scene at(GetParam());
+            died = die_after(at, each, points);
+            at.check_after_death();
+        }
+        EXPECT_GT(points, 3) << each.name;
+    }
+}
+
+// The first to come after a death dies in the repair, and so does the next.
+TEST_P(broker_crash, in_a_repair_is_repaired)
+{
+    const operation look{"look", [](scene &s) { s.core.measure(); }};
+    int repairs = 0;
+
+    for (const operation &each : operations()) {
+        constexpr int deep = 7;
+        bool died = true;
+
+        for (int points = 1; died && !HasFailure(); points += 5) {
+            SCOPED_TRACE(std::string(each.name) + ", then point " +
+                         std::to_string(points));
+            scene at(GetParam());
+            died = die_after(at, each, deep) && die_after(at, look, points) &&
+                   die_after(at, look, points + 2);
+            at.check_after_death();
+            repairs += died ? 1 : 0;
+        }
+    }
+    EXPECT_GT(repairs, 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(memory, broker_crash,
+                         testing::Values(scene::memory::roomy,
+                                         scene::memory::full),
+                         [](const auto &info) {
+                             return info.param == scene::memory::full ? "full"
+                                                                      : "roomy";
+                         });

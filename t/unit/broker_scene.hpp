@@ -1,0 +1,309 @@
+// A broker at work for several processes, each kind of operation that one of
+// them may die in, and what must be true for the others afterwards.
+#pragma once
+
+#include "broker_fixture.hpp"
+
+#include <cstring>
+#include <functional>
+
+namespace broker_tests {
+
+// The processes of the scene, by their pids.
+constexpr std::int32_t survivor = 1;
+constexpr std::int32_t victim = 2;    // dies in an operation
+constexpr std::int32_t long_gone = 3; // whose slot nobody has reclaimed yet
+constexpr std::int32_t successor = 4;
+
+class scene {
+public:
+    enum class memory { roomy, full };
+
+    explicit scene(memory room)
+    {
+        EXPECT_TRUE(core.create(memory_.bytes(), 4, 42));
+        take_slots();
+        subscribe_all();
+        leave_traces();
+        if (room == memory::full) {
+            fill();
+        }
+        EXPECT_EQ(core.audit(), "");
+        // From now on that one is dead for those who ask.
+        processes.dead = {long_gone};
+    }
+
+    // The same at one moment of another one's memory.
+    explicit scene(const scene &other)
+        : now{other.now}, slot_s{other.slot_s}, slot_v{other.slot_v},
+          room_s{other.room_s}, own_s{other.own_s}, room_v{other.room_v},
+          own_v{other.own_v}
+    {
+        std::memcpy(memory_.bytes().data(), other.bytes().data(),
+                    bytes().size());
+        EXPECT_TRUE(core.attach(memory_.bytes()));
+        processes.dead = {long_gone};
+    }
+    scene &operator=(const scene &) = delete;
+
+    std::span<const std::byte> bytes() const { return memory_.bytes(); }
+
+    // What the survivor finds when the victim has died, and does then.
+    void check_after_death()
+    {
+        EXPECT_EQ(core.audit(), "");
+        processes.dead = {victim, long_gone};
+        const slot_set woken = core.reclaim_dead(processes, now);
+        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(core.clients(room_s), 3);
+
+        const std::size_t news_of_s = drain_survivor();
+        EXPECT_TRUE(news_of_s == 0 || woken.test(slot_s));
+        work_on();
+        EXPECT_EQ(core.audit(), "");
+        check_nothing_leaks();
+    }
+
+    owned_mutex lock;
+    broker core{lock};
+    process_table processes;
+    std::uint64_t now = 1'700'000'000'000;
+    unsigned slot_s = 0;
+    unsigned slot_v = 0;
+    subscription room_s;
+    subscription own_s;
+    subscription room_v;
+    subscription own_v;
+
+private:
+    static constexpr limits three{.messages = 3};
+
+    void take_slots()
+    {
+        slot_s = *core.claim(survivor, survivor, processes, now).slot;
+        slot_v = *core.claim(victim, victim, processes, now).slot;
+    }
+
+    void join(subscription to, int clients)
+    {
+        for (int i = 0; i < clients; i++) {
+            EXPECT_EQ(core.join(to, 0), outcome::done);
+        }
+    }
+
+    void subscribe_all()
+    {
+        const unsigned slot_g =
+            *core.claim(long_gone, long_gone, processes, now).slot;
+
+        room_s = core.subscribe(slot_s, "room", &room_s, three, now).handle;
+        own_s = core.subscribe(slot_s, "survivor's", &own_s, {}, now).handle;
+        room_v = core.subscribe(slot_v, "room", &room_v, three, now).handle;
+        own_v = core.subscribe(slot_v, "victim's", &own_v, three, now).handle;
+        join(room_s, 3);
+        join(room_v, 2);
+        join(own_v, 1);
+        join(core.subscribe(slot_g, "room", nullptr, three, now).handle, 4);
+        join(core.subscribe(slot_g, "gone", nullptr, {}, now).handle, 5);
+    }
+
+    // Entries that some have read and some not, of each kind; logs that are
+    // unused, for long and just now; history that is too old.
+    void leave_traces()
+    {
+        reading_room place(64, 8192);
+        const std::string text(300, 't');
+
+        core.append("unused for long", message_of("x"), {}, now);
+        core.append("aged", message_of("x", now),
+                    {.messages = 9, .milliseconds = 1000}, now);
+        now += unused_log_age;
+        core.append("unused", message_of("x"), {}, now);
+        core.append("unused, too", message_of("x"), {}, now);
+
+        for (int i = 0; i < 4; i++) {
+            core.append(room_s, message_of(text, now), now);
+            core.append(room_s, transient_of("t"), now);
+            core.append(own_v, message_of("to the victim", now), now);
+        }
+        core.read(room_s, place.lent(), now);
+        core.append(room_v, message_of("last", now), now);
+        core.append(own_s, message_of("to the survivor", now), now);
+        // The survivor sleeps, with news; the victim is on its way.
+        core.next_news(slot_v);
+    }
+
+    void fill()
+    {
+        for (int i = 0; core.measure().dropped_unread < 6; i++) {
+            core.append(i % 3 == 0 ? own_s : room_v,
+                        message_of(std::string(i % 400, 'f'), now), now);
+        }
+    }
+
+    // Reads all news; the entries of each log follow one another unless it
+    // is said that some are lost.
+    std::size_t drain_survivor()
+    {
+        std::map<void *, std::uint64_t> last;
+        std::size_t read = 0;
+        reading_room place(5, 8192);
+
+        while (const news next = core.next_news(slot_s)) {
+            const read_result result =
+                core.read(next.handle, place.lent(), now);
+
+            EXPECT_EQ(result.needed, 0);
+            EXPECT_TRUE(result.count > 0 || result.lost);
+            for (const message &each : place.first(result.count)) {
+                std::uint64_t &before = last[next.owner];
+                EXPECT_TRUE(before == 0 || result.lost ||
+                            each.position == before + 1);
+                before = each.position;
+            }
+            read += result.count + (result.lost ? 1 : 0);
+        }
+
+        return read;
+    }
+
+    // All that a process does in its life, by the survivor and a new one.
+    void work_on()
+    {
+        const claimed next = core.claim(successor, victim, processes, now);
+        ASSERT_TRUE(next.slot.has_value());
+        const subscribed made =
+            core.subscribe(*next.slot, "room", nullptr, three, now);
+        ASSERT_EQ(made.result, outcome::done);
+        EXPECT_EQ(core.join(made.handle, 4), outcome::done);
+        EXPECT_EQ(core.join(made.handle, 4), outcome::full);
+
+        const std::uint64_t before = core.last_id(room_s).sequence;
+        for (std::uint64_t i = 1; i <= 5; i++) {
+            const appended sent = core.append(
+                "room", message_of(std::to_string(i), now), {}, now);
+            EXPECT_EQ(sent.id.sequence, before + i);
+            EXPECT_EQ(sent.clients, 4);
+        }
+
+        reading_room place(10, 8192);
+        read_result result = core.read(made.handle, place.lent(), now);
+        ASSERT_EQ(result.count, 5);
+        EXPECT_FALSE(result.lost);
+        EXPECT_EQ(text_of(place.first(5)[4].payload), "5");
+        result = core.read_history(made.handle, before + 2, place.lent(), now);
+        EXPECT_EQ(result.count, 3);
+        EXPECT_EQ(drain_survivor(), 5);
+        core.leave(made.handle);
+        core.release(*next.slot, now);
+        EXPECT_EQ(core.clients(room_s), 3);
+    }
+
+    void check_nothing_leaks()
+    {
+        core.set_limits(room_s, {}, now);
+        core.release(slot_s, now);
+
+        for (const char *name : {"room", "victim's", "gone", "aged", "new"}) {
+            const claimed last = core.claim(survivor, survivor, processes, now);
+            core.subscribe(last.slot.value_or(0), name, nullptr, {}, now);
+            core.release(last.slot.value_or(0), now);
+        }
+        for (int i = 0; i < 2; i++, now += unused_log_age) {
+            while (!core.expire(now, 100)) {}
+        }
+        while (!core.expire(now, 100)) {}
+        EXPECT_EQ(core.measure().used, 0);
+        EXPECT_EQ(core.measure().logs, 0);
+        EXPECT_EQ(core.audit(), "");
+    }
+
+    shared_memory memory_{broker::smallest(4)};
+};
+
+// What the victim does last.
+struct operation {
+    const char *name;
+    std::function<void(scene &)> run;
+};
+
+inline std::vector<operation> operations()
+{
+    static const std::string long_text(700, 'l');
+    static const std::string long_name(400, 'n');
+    static const limits two{.messages = 2, .milliseconds = 50};
+
+    return {
+        {"append by handle",
+         [](scene &s) {
+             s.core.append(s.room_v, message_of(long_text), s.now);
+         }},
+        {"append to nobody",
+         [](scene &s) { s.core.append("unused", message_of("x"), {}, s.now); }},
+        {"append to a new log",
+         [](scene &s) { s.core.append("new", message_of("x"), two, s.now); }},
+        {"append a transient entry",
+         [](scene &s) { s.core.append(s.room_v, transient_of("x"), s.now); }},
+        {"append much",
+         [](scene &s) {
+             s.core.append(s.own_v, message_of(std::string(16'000, 'm')),
+                           s.now);
+         }},
+        {"append too much",
+         [](scene &s) {
+             s.core.append(s.own_v, message_of(std::string(17'000, 'm')),
+                           s.now);
+         }},
+        {"subscribe",
+         [](scene &s) {
+             s.core.subscribe(s.slot_v, "room", nullptr, two, s.now);
+         }},
+        {"subscribe to a new log",
+         [](scene &s) {
+             s.core.subscribe(s.slot_v, long_name, nullptr, {}, s.now);
+         }},
+        {"unsubscribe", [](scene &s) { s.core.unsubscribe(s.room_v, s.now); }},
+        {"unsubscribe alone",
+         [](scene &s) {
+             s.core.set_limits(s.own_v, {}, s.now);
+             s.core.unsubscribe(s.own_v, s.now);
+         }},
+        {"set limits",
+         [](scene &s) { s.core.set_limits(s.room_v, two, s.now); }},
+        {"join", [](scene &s) { static_cast<void>(s.core.join(s.room_v, 0)); }},
+        {"leave", [](scene &s) { s.core.leave(s.room_v); }},
+        {"read",
+         [](scene &s) {
+             reading_room room(64, 8192);
+             s.core.read(s.room_v, room.lent(), s.now);
+         }},
+        {"read in part",
+         [](scene &s) {
+             reading_room room(2, 8192);
+             s.core.read(s.own_v, room.lent(), s.now);
+         }},
+        {"read news until none",
+         [](scene &s) {
+             reading_room room(3, 8192);
+             while (const news next = s.core.next_news(s.slot_v)) {
+                 s.core.read(next.handle, room.lent(), s.now);
+             }
+         }},
+        {"read history",
+         [](scene &s) {
+             reading_room room(64, 8192);
+             s.core.read_history(s.room_v, 0, room.lent(), s.now);
+         }},
+        {"describe", [](scene &s) { s.core.describe("room", s.now); }},
+        {"expire",
+         [](scene &s) {
+             while (!s.core.expire(s.now + 1, 3)) {}
+         }},
+        {"claim",
+         [](scene &s) { s.core.claim(successor, 9, s.processes, s.now); }},
+        {"release", [](scene &s) { s.core.release(s.slot_v, s.now); }},
+        {"reclaim", [](scene &s) { s.core.reclaim_dead(s.processes, s.now); }},
+    };
+}
+
+} // namespace broker_tests

@@ -1,0 +1,275 @@
+// The memory of the broker: made, found again, and looked through for damage.
+#include "broker/blocks.hpp"
+#include "broker/logs.hpp"
+#include "broker/name_hash.hpp"
+#include "broker_fixture.hpp"
+
+#include <array>
+#include <type_traits>
+
+using namespace broker_tests;
+
+namespace {
+
+class broker_zone : public broker_test {};
+
+// Messages in several logs, some read and some not, so that each list has
+// something in it.
+class broker_damage : public broker_test {
+protected:
+    broker_damage()
+    {
+        make();
+        const unsigned slot = claim(10);
+        const subscription a = subscribe(slot, "a", {.messages = 3});
+        const subscription b = subscribe(slot, "b");
+        const subscription c = subscribe(slot, "c");
+        static_cast<void>(core.join(a, 0));
+
+        for (int i = 0; i < 5; i++) {
+            send(a, "x");
+            send(b, std::string(300, 'x'));
+            core.append(b, transient_of("t"), now);
+            send(c, "x");
+        }
+        read(a);
+        core.append("unused", message_of("x"), {}, now);
+        core.append("unused too", message_of("x"), {}, now);
+        EXPECT_TRUE(detail::find_zone(zone, memory()));
+    }
+
+    // Changes a word for one audit.
+    template <class word>
+    std::string audit_with(word &changed, std::type_identity_t<word> value)
+    {
+        EXPECT_EQ(core.audit(), "");
+        const word before = std::exchange(changed, value);
+        const std::string fault{core.audit()};
+        changed = before;
+        return fault;
+    }
+
+    detail::log_record &log_of(std::string_view name)
+    {
+        return zone.log(detail::find_log(zone, {zone, name}));
+    }
+
+    detail::zone zone;
+};
+
+} // namespace
+
+TEST(broker_name_hash, is_that_of_the_paper)
+{
+    std::array<std::byte, 15> name;
+
+    for (std::size_t i = 0; i < name.size(); i++) {
+        name[i] = static_cast<std::byte>(i);
+    }
+
+    EXPECT_EQ(name_hash({0x0706050403020100, 0x0f0e0d0c0b0a0908}, name),
+              0xa129ca6149be45e5);
+}
+
+TEST_F(broker_zone, fits_the_smallest_memory_for_any_number_of_slots)
+{
+    for (std::size_t slots = 1; slots <= most_slots; slots++) {
+        const shared_memory memory(broker::smallest(slots));
+
+        ASSERT_TRUE(core.create(memory.bytes(), slots, slots));
+        const unsigned slot = claim(10);
+        EXPECT_EQ(send(subscribe(slot), "x").result, outcome::done);
+        EXPECT_EQ(core.audit(), "");
+        EXPECT_GE(core.measure().size, 32 * kibibyte);
+    }
+}
+
+TEST_F(broker_zone, uses_what_memory_there_is)
+{
+    for (const std::size_t size : {64, 65, 100, 1000, 4096, 32'768}) {
+        const shared_memory memory(size * kibibyte);
+
+        ASSERT_TRUE(core.create(memory.bytes(), 64, 1));
+        EXPECT_LE(core.measure().size, size * kibibyte);
+        EXPECT_GT(core.measure().size, (size - 4) * kibibyte / 16 * 15);
+        EXPECT_EQ(core.audit(), "");
+    }
+}
+
+TEST_F(broker_zone, is_not_made_of_too_little_memory_or_with_odd_slots)
+{
+    const shared_memory memory(64 * kibibyte);
+    const auto bytes = memory.bytes();
+
+    EXPECT_FALSE(core.create(bytes.first(broker::smallest(4) - 512), 4, 1));
+    EXPECT_FALSE(core.create({}, 4, 1));
+    EXPECT_FALSE(core.create(bytes.first(10), 4, 1));
+    EXPECT_FALSE(core.create(bytes, 0, 1));
+    EXPECT_FALSE(core.create(bytes, most_slots + 1, 1));
+    EXPECT_FALSE(core.attach(bytes));
+}
+
+TEST_F(broker_zone, may_begin_and_end_anywhere)
+{
+    const shared_memory memory(256 * kibibyte);
+
+    for (std::size_t i = 0; i < 130; i += 13) {
+        const auto bytes =
+            memory.bytes().subspan(i).first(128 * kibibyte + i * 7);
+
+        ASSERT_TRUE(core.create(bytes, 4, 1));
+        broker other(lock);
+        EXPECT_TRUE(other.attach(bytes));
+        EXPECT_EQ(other.audit(), "");
+    }
+}
+
+TEST_F(broker_zone, is_found_with_all_that_is_in_it)
+{
+    const shared_memory memory(64 * kibibyte);
+    ASSERT_TRUE(core.create(memory.bytes(), 4, 1));
+    const subscription a = subscribe(claim(10));
+    send(a, "x");
+
+    broker other(lock);
+    ASSERT_TRUE(other.attach(memory.bytes()));
+    reading_room room;
+    EXPECT_EQ(other.read(a, room.lent(), now).count, 1);
+    EXPECT_EQ(other.audit(), "");
+}
+
+TEST_F(broker_zone, is_not_found_where_it_is_not_or_has_another_layout)
+{
+    const shared_memory memory(64 * kibibyte);
+    const auto bytes = memory.bytes();
+    broker other(lock);
+
+    EXPECT_FALSE(other.attach(bytes));
+    EXPECT_FALSE(other.attach({}));
+    ASSERT_TRUE(core.create(bytes, 4, 1));
+    EXPECT_FALSE(other.attach(bytes.first(63 * kibibyte)));
+    EXPECT_FALSE(other.attach(bytes.subspan(64)));
+
+    auto &head = *reinterpret_cast<detail::header *>(bytes.data());
+    head.layout++;
+    EXPECT_FALSE(other.attach(bytes));
+    head.layout--;
+    head.block_count++;
+    EXPECT_FALSE(other.attach(bytes));
+    head.block_count--;
+    EXPECT_TRUE(other.attach(bytes));
+}
+
+TEST_F(broker_damage, of_counts_is_found)
+{
+    detail::header &head = *zone.head;
+
+    EXPECT_NE(audit_with(head.free_count, head.free_count + 1), "");
+    EXPECT_NE(audit_with(head.logs, head.logs + 1), "");
+    EXPECT_NE(audit_with(head.subscriptions, 0), "");
+    EXPECT_NE(audit_with(head.entries, 3), "");
+    EXPECT_NE(audit_with(log_of("a").clients, 2), "");
+    EXPECT_NE(audit_with(log_of("a").message_count, 2), "");
+    EXPECT_NE(audit_with(log_of("a").epoch, head.last_epoch + 1), "");
+}
+
+TEST_F(broker_damage, of_the_list_of_entries_is_found)
+{
+    detail::header &head = *zone.head;
+    const detail::index second = zone.entry(head.oldest).newer;
+
+    EXPECT_NE(audit_with(head.oldest, second), "");
+    EXPECT_NE(audit_with(head.oldest, 0), "");
+    EXPECT_NE(audit_with(head.oldest, head.block_count + 1), "");
+    EXPECT_NE(audit_with(head.newest, head.oldest), "");
+    EXPECT_NE(audit_with(zone.entry(second).newer, second), "");
+    EXPECT_NE(audit_with(zone.entry(second).newer, head.oldest), "");
+    EXPECT_NE(audit_with(zone.entry(second).older, 0), "");
+    EXPECT_NE(audit_with(zone.entry(second).log, head.free), "");
+    EXPECT_NE(audit_with(zone.entry(second).size, 100'000), "");
+    EXPECT_NE(audit_with(zone.entry(second).position, 100), "");
+    EXPECT_NE(audit_with(zone.entry(head.newest).sequence, 100), "");
+}
+
+TEST_F(broker_damage, of_a_logs_lists_is_found)
+{
+    detail::log_record &log = log_of("b");
+    detail::entry_record &first = zone.entry(log.first);
+
+    EXPECT_NE(audit_with(log.first, first.next_in_log), "");
+    EXPECT_NE(audit_with(log.last, log.first), "");
+    EXPECT_NE(audit_with(first.next_in_log, log.last), "");
+    EXPECT_NE(audit_with(zone.entry(log.last).next_in_log, log.first), "");
+    EXPECT_NE(audit_with(zone.entry(log.last).previous_in_log, log.first), "");
+    EXPECT_NE(audit_with(log.first_transient, 0), "");
+    EXPECT_NE(audit_with(log.last_transient, log.first_transient), "");
+    EXPECT_NE(audit_with(zone.entry(log.first_transient).next_transient, 0),
+              "");
+    EXPECT_NE(audit_with(log.last_position, 2), "");
+    EXPECT_NE(audit_with(log.last_sequence, 2), "");
+    EXPECT_NE(audit_with(log.subscriptions, 0), "");
+    EXPECT_NE(audit_with(log.name_hash, log.name_hash + 1), "");
+    EXPECT_NE(audit_with(log.name_size, 2), "");
+    EXPECT_NE(audit_with(log.next_in_bucket, zone.head->oldest), "");
+}
+
+TEST_F(broker_damage, of_a_subscription_is_found)
+{
+    detail::log_record &log = log_of("c");
+    detail::subscription_record &reader = zone.subscription(log.subscriptions);
+
+    EXPECT_NE(audit_with(reader.cursor, 1), "");
+    EXPECT_NE(audit_with(reader.cursor, 100), "");
+    EXPECT_NE(audit_with(reader.unread, log.last), "");
+    EXPECT_NE(audit_with(reader.queued, 0), "");
+    EXPECT_NE(audit_with(reader.log, zone.head->oldest), "");
+    EXPECT_NE(audit_with(reader.slot, 1), "");
+    EXPECT_NE(audit_with(reader.generation, 0), "");
+    EXPECT_NE(audit_with(reader.check, 0), "");
+    EXPECT_NE(audit_with(reader.next_in_log, log.subscriptions), "");
+    EXPECT_NE(audit_with(reader.previous_news, 0), "");
+    EXPECT_NE(audit_with(reader.next_news, log.subscriptions), "");
+    EXPECT_NE(audit_with(zone.slots[0].news_first, log.subscriptions), "");
+    EXPECT_NE(audit_with(zone.slots[0].news_last, 0), "");
+}
+
+TEST_F(broker_damage, of_an_entry_missing_among_the_unread_is_found)
+{
+    detail::log_record &log = log_of("c");
+    const detail::index second = zone.entry(log.first).next_in_log;
+
+    for (detail::index at = second; at != 0; at = zone.entry(at).next_in_log) {
+        zone.entry(at).position++;
+    }
+    log.last_position++;
+    EXPECT_EQ(core.audit(), "an entry is missing among the unread ones");
+    for (detail::index at = second; at != 0; at = zone.entry(at).next_in_log) {
+        zone.entry(at).position--;
+    }
+    log.last_position--;
+}
+
+TEST_F(broker_damage, of_chains_is_found)
+{
+    detail::header &head = *zone.head;
+
+    EXPECT_NE(audit_with(head.free, zone.next[head.free]), "");
+    EXPECT_NE(audit_with(head.free, head.oldest), "");
+    EXPECT_NE(audit_with(zone.next[head.free], head.free), "");
+    EXPECT_NE(audit_with(zone.next[head.oldest], head.free), "");
+    EXPECT_NE(audit_with(zone.next[head.oldest], 0), "");
+}
+
+TEST_F(broker_damage, of_the_list_of_unused_logs_is_found)
+{
+    detail::header &head = *zone.head;
+    detail::log_record &log = log_of("unused");
+
+    EXPECT_NE(audit_with(log.unused, 0), "");
+    EXPECT_NE(audit_with(log_of("a").unused, 1), "");
+    EXPECT_NE(audit_with(head.unused_first, head.unused_last), "");
+    EXPECT_NE(audit_with(head.unused_last, head.unused_first), "");
+    EXPECT_NE(audit_with(log.newer_unused, 0), "");
+    EXPECT_NE(audit_with(log.newer_unused, head.unused_first), "");
+    EXPECT_NE(audit_with(log_of("unused too").older_unused, 0), "");
+}
