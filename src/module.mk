@@ -45,5 +45,6 @@ $(module_dir)/configured: $(module_dir)/sources config src/config.make \
 .PHONY: $(MODULE)
 $(MODULE): $(module_dir)/configured
 	@$(module_make) -s modules
+	@mkdir -p $(@D)
 	@cmp -s $(module_dir)/objs/$(@F) $@ || { \
 	    cp $(module_dir)/objs/$(@F) $@.new && mv $@.new $@ && echo "built $@"; }

@@ -187,7 +187,7 @@ def test_text_that_is_not_utf_8_is_not_sent(server, text, result):
     probe.wait_told(server, f"cutall -> {result}")
     if result:
         server.wait_for_log(r"\[info\].*not sent: text that is not UTF-8")
-        server.wait_for_log(r"\[info\].*not broadcast: text that is not UTF-8")
+        server.wait_for_log(r"\[info\].*not published: text that is not UTF-8")
 
 
 def test_reason_of_a_close(server):

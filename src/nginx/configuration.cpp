@@ -78,6 +78,7 @@ void *create_location_configuration(ngx_conf_t *cf)
     made->send_queue = NGX_CONF_UNSET_SIZE;
     made->full_policy = NGX_CONF_UNSET_UINT;
     made->send_timeout = NGX_CONF_UNSET_MSEC;
+    made->max_clients = NGX_CONF_UNSET_UINT;
 
     return made;
 }
@@ -104,6 +105,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(own.close_timeout, outer.close_timeout, 5000);
     ngx_conf_merge_msec_value(own.send_timeout, outer.send_timeout, 60000);
     ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
+    ngx_conf_merge_uint_value(own.max_clients, outer.max_clients, 0);
     ngx_conf_merge_uint_value(
         own.full_policy, outer.full_policy,
         static_cast<ngx_uint_t>(full_queue_policy::close));

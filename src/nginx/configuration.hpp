@@ -13,6 +13,14 @@ namespace websocket::nginx {
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
 
+// What they say of all locations together.
+struct main_configuration {
+    ngx_array_t handlers; // of const websocket_handler_t *
+    size_t shared_memory;
+    bool zone_needed;     // some location has resources
+    ngx_shm_zone_t *zone; // null: not asked for
+};
+
 // Lives in the configuration's pool. Members without a comment hold the
 // directive of their name; sizes in bytes, times in milliseconds.
 struct location_configuration {
@@ -36,6 +44,7 @@ struct location_configuration {
     size_t send_queue;
     ngx_uint_t full_policy; // a full_queue_policy
     ngx_msec_t send_timeout;
+    ngx_uint_t max_clients; // 0: off
 
     protocol::message_limits limits; // from the above, once merged
 };
@@ -49,6 +58,12 @@ inline parameter_list parameters_of(const location_configuration &conf) noexcept
 {
     return {static_cast<named_value *>(conf.parameters->elts),
             conf.parameters->nelts};
+}
+
+inline main_configuration *main_conf(ngx_conf_t *cf) noexcept
+{
+    return static_cast<main_configuration *>(
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
 }
 
 void *create_location_configuration(ngx_conf_t *cf);

@@ -4,6 +4,8 @@
 #include "nginx/setters.hpp"
 #include "protocol/tokens.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <new>
 
 namespace websocket::nginx {
@@ -89,6 +91,50 @@ char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return read_size(cf, cmd, arguments(cf)[1], size) ? NGX_CONF_OK : refuse();
+}
+
+// For workers to serve any rooms at all; the pages come on top.
+constexpr size_t least_shared_memory = 512 * 1024;
+
+char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char *outcome = set_size(cf, cmd, conf);
+
+    if (outcome == NGX_CONF_OK &&
+        field<size_t>(conf, cmd->offset) < least_shared_memory) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes at least 512k, not \"%V\"", &cmd->name,
+                      &arguments(cf)[1]);
+        return refuse();
+    }
+
+    return outcome;
+}
+
+char *set_max_clients(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &most = field<ngx_uint_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (most != NGX_CONF_UNSET_UINT) {
+        return duplicate();
+    }
+
+    if (view(value) == "off") {
+        most = 0;
+        return NGX_CONF_OK;
+    }
+
+    const ngx_int_t number = ngx_atoi(value.data, value.len);
+
+    if (number <= 0 || number > std::numeric_limits<std::int32_t>::max()) {
+        WEBSOCKET_SAY(
+            cf, "\"%V\" takes a number larger than 0, or \"off\", not \"%V\"",
+            &cmd->name, &value);
+        return refuse();
+    }
+
+    most = static_cast<ngx_uint_t>(number);
+    return NGX_CONF_OK;
 }
 
 char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -291,6 +337,13 @@ ngx_command_t commands[] = {
       0,
       nullptr },
 
+    { ngx_string("websocket_shared_memory"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+      set_shared_memory,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(main_configuration, shared_memory),
+      nullptr },
+
     OPTION("origins", NGX_CONF_1MORE, set_origins, origins),
     OPTION("subprotocols", NGX_CONF_1MORE, set_subprotocols, subprotocols),
     OPTION("accept", NGX_CONF_TAKE12, set_accept, accepted_kinds),
@@ -301,6 +354,7 @@ ngx_command_t commands[] = {
     OPTION("close_timeout", NGX_CONF_TAKE1, set_time, close_timeout),
     OPTION("send_queue", NGX_CONF_TAKE12, set_send_queue, send_queue),
     OPTION("send_timeout", NGX_CONF_TAKE1, set_time, send_timeout),
+    OPTION("max_clients", NGX_CONF_TAKE1, set_max_clients, max_clients),
 
     ngx_null_command
 };

@@ -121,6 +121,7 @@ try {
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     clcf->handler = answer_handshake;
+    main_conf(cf)->zone_needed = true;
 
     return NGX_CONF_OK;
 

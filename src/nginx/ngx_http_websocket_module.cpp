@@ -2,6 +2,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
+#include "nginx/shared_zone.hpp"
 #include "nginx/variables.hpp"
 #include "nginx/worker.hpp"
 
@@ -10,8 +11,8 @@ namespace {
 namespace ours = websocket::nginx;
 
 ngx_http_module_t module_context = {
-    ours::add_variables, // preconfiguration
-    nullptr,             // postconfiguration
+    ours::add_variables,   // preconfiguration
+    ours::add_shared_zone, // postconfiguration
 
     ours::create_main_configuration,
     nullptr, // init main configuration
@@ -32,11 +33,11 @@ ngx_module_t ngx_http_websocket_module = {
     &module_context,
     ours::commands,
     NGX_HTTP_MODULE,
-    nullptr, // init master
-    nullptr, // init module
-    nullptr, // init process
-    nullptr, // init thread
-    nullptr, // exit thread
+    nullptr,            // init master
+    nullptr,            // init module
+    ours::start_worker, // init process
+    nullptr,            // init thread
+    nullptr,            // exit thread
     ours::exit_worker,
     nullptr, // exit master
     NGX_MODULE_V1_PADDING,

@@ -3,6 +3,7 @@
 #include "nginx/plugins.hpp"
 
 #include "handlers/echo.hpp"
+#include "nginx/configuration.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/server_calls.hpp"
 #include "nginx/setters.hpp"
@@ -22,17 +23,12 @@ namespace websocket::nginx {
 
 namespace {
 
-struct main_configuration {
-    ngx_array_t handlers; // of const websocket_handler_t *
-};
-
 std::span<const websocket_handler_t *> handlers_of(ngx_conf_t *cf) noexcept
 {
-    auto *own = static_cast<main_configuration *>(
-        ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
+    const main_configuration &own = *main_conf(cf);
 
-    return {static_cast<const websocket_handler_t **>(own->handlers.elts),
-            own->handlers.nelts};
+    return {static_cast<const websocket_handler_t **>(own.handlers.elts),
+            own.handlers.nelts};
 }
 
 // What the handler was built without is NULL in the copy.
@@ -61,6 +57,12 @@ bool add_handler(main_configuration &own, const websocket_handler_t *handler)
 
     *place = handler;
     return true;
+}
+
+// Each has one handler; null: no memory.
+bool add_built_in(main_configuration &own, const websocket_plugin_t *built_in)
+{
+    return built_in != nullptr && add_handler(own, built_in->handlers[0]);
 }
 
 // A library that one configuration has loaded.
@@ -195,10 +197,11 @@ void *create_main_configuration(ngx_conf_t *cf)
     if (made == nullptr ||
         ngx_array_init(&made->handlers, cf->pool, 4,
                        sizeof(const websocket_handler_t *)) != NGX_OK ||
-        !add_handler(*made, websocket_echo(&server_calls)->handlers[0])) {
+        !add_built_in(*made, websocket_echo(&server_calls))) {
         return nullptr;
     }
 
+    made->shared_memory = NGX_CONF_UNSET_SIZE;
     return made;
 }
 

@@ -2,8 +2,8 @@
 // after the last.
 #include "nginx/resource.hpp"
 
+#include "nginx/exchange.hpp"
 #include "nginx/session.hpp"
-#include "protocol/utf8.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -42,7 +42,7 @@ struct resource::timer {
 resource::resource(identity known, parameter_list parameters, bool permanent)
     : handler_{*known.handler}, index_{index_of(known)},
       name_{std::string_view(index_).substr(sizeof known.handler)},
-      parameters_{parameters}, permanent_{permanent}
+      log_name_{log_name(known)}, parameters_{parameters}, permanent_{permanent}
 {
     ngx_queue_init(&clients_);
 }
@@ -57,6 +57,10 @@ resource::~resource()
         if (left.event.timer_set) {
             ngx_del_timer(&left.event);
         }
+    }
+
+    if (subscription_) {
+        exchange::shared().unsubscribe(subscription_, exchange::now());
     }
 }
 
@@ -112,6 +116,11 @@ try {
     return "out of memory";
 }
 
+std::string resource::log_name(identity known)
+{
+    return std::string(known.handler->name).append(":").append(known.key);
+}
+
 void resource::drop_all() noexcept
 {
     resources.clear();
@@ -135,16 +144,14 @@ websocket_text_t resource::parameter(std::string_view name) const noexcept
     return {nullptr, 0};
 }
 
-void resource::add(session &client) noexcept
+websocket_text_t resource::parameter_name(std::size_t place) const noexcept
 {
-    ngx_queue_insert_tail(&clients_, client.resource_link());
-    client_count_++;
-}
+    if (place >= parameters_.size()) {
+        return {nullptr, 0};
+    }
 
-void resource::remove(session &client) noexcept
-{
-    ngx_queue_remove(client.resource_link());
-    client_count_--;
+    const std::string_view name = parameters_[place].name;
+    return {name.data(), name.size()};
 }
 
 session *resource::next_client(session *after) const noexcept
@@ -155,37 +162,6 @@ session *resource::next_client(session *after) const noexcept
 
     return next == ngx_queue_sentinel(&clients_) ? nullptr
                                                  : session::from_link(next);
-}
-
-// Encoded once: all clients refer to the same bytes.
-int resource::broadcast(protocol::opcode kind,
-                        std::span<const std::byte> payload) noexcept
-{
-    if (kind == protocol::opcode::text && !protocol::is_valid_utf8(payload)) {
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "websocket: not broadcast: text that is not UTF-8");
-        return WEBSOCKET_INVALID;
-    }
-
-    const std::size_t header = protocol::server_header_size(payload.size());
-    auto frame = protocol::shared_buffer::allocate(header + payload.size());
-
-    if (!frame) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "websocket: no memory to broadcast %uz bytes",
-                      payload.size());
-        return WEBSOCKET_DROPPED;
-    }
-
-    frame.extend(protocol::write_header(frame.data(), kind, payload.size()));
-    frame.append(payload);
-
-    for (session *client = next_client(nullptr); client != nullptr;
-         client = next_client(client)) {
-        client->send_shared(frame, payload.size());
-    }
-
-    return WEBSOCKET_QUEUED;
 }
 
 void resource::let_go() noexcept

@@ -1,9 +1,11 @@
 // The resources of one worker: what clients connect to, with the object that
-// the handler made for it, its clients and its timers.
+// the handler made for it, its clients, its messages and its timers.
 #pragma once
 
+#include "broker/broker.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "protocol/frame.hpp"
+#include "protocol/shared_buffer.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstddef>
@@ -43,6 +45,9 @@ public:
     static std::string check(const websocket_handler_t *handler,
                              parameter_list parameters) noexcept;
 
+    // What the broker knows a resource by. Throws std::bad_alloc.
+    static std::string log_name(identity known);
+
     // Drops all resources of this worker: it ends.
     static void drop_all() noexcept;
 
@@ -57,15 +62,66 @@ public:
     void *object() const noexcept { return object_; }
     std::string_view name() const noexcept { return name_; }
     websocket_text_t parameter(std::string_view name) const noexcept;
+    websocket_text_t parameter_name(std::size_t place) const noexcept;
 
-    void add(session &client) noexcept;
-    void remove(session &client) noexcept;
-    std::size_t client_count() const noexcept { return client_count_; }
+    // Of all workers.
+    std::uint64_t client_count() const noexcept;
     // The client behind `after`, or the first; null behind the last.
     session *next_client(session *after) const noexcept;
-    // Returns a result of websocket_plugin.h.
-    int broadcast(protocol::opcode kind,
-                  std::span<const std::byte> payload) noexcept;
+
+    // delivery.cpp: the resource's messages, which all workers share.
+
+    // Counts one client more in all workers, unless there are `max` (0: no
+    // limit), before its handshake is answered. What is published from then
+    // on waits for it, as it may have seen the answer already: until welcome()
+    // puts it among the clients, or give_up().
+    broker::outcome admit(std::uint32_t max) noexcept;
+    void welcome(session &client) noexcept;
+    void give_up() noexcept;
+
+    // After welcome(), when its handler knows of it.
+    void deliver_deferred() noexcept;
+
+    // A client that was welcome has gone.
+    void remove(session &client) noexcept;
+
+    // Puts a message, or something of the module's own, where all workers
+    // find it. Returns a result of websocket_plugin.h, and the message's id.
+    int publish(const broker::publication &what,
+                broker::message_id &id) noexcept;
+
+    // The same where the text is known to be UTF-8, with all that the broker
+    // tells.
+    broker::appended append(const broker::publication &what) noexcept;
+
+    // Hands what is new, at most `budget` messages, to the clients, and takes
+    // as many off the budget.
+    void deliver(std::size_t &budget) noexcept;
+
+    // Delivers what this worker itself has published: before anything else
+    // is sent to a client or its connection closed, to keep the order.
+    void settle() noexcept
+    {
+        if (unsettled_) {
+            deliver_own();
+        }
+    }
+
+    // Delivers all there is.
+    void catch_up() noexcept;
+
+    // How much is kept for clients that come later.
+    void keep_history(const broker::limits &kept) noexcept;
+
+    // Calls `each` for messages of the history behind `after`, up to what has
+    // been delivered here, until it returns other than 0. False if messages
+    // behind `after` are not there any more.
+    bool read_history(broker::message_id after,
+                      int (*each)(void *, const websocket_message_t *),
+                      void *data) noexcept;
+
+    // The last message that was delivered here.
+    broker::message_id last_message() const noexcept;
 
     // Who holds a resource keeps it alive: each session does, from its making
     // to its end. The last let_go() ends one that is not permanent.
@@ -88,17 +144,30 @@ private:
 
     bool make_object() noexcept;
     static void timer_fired(ngx_event_t *event);
+    broker::outcome subscribe() noexcept;
+    void deliver_own() noexcept;
+    void dismiss() noexcept;
+    void hand_out(const broker::message &message) noexcept;
+    void send_to_all(const broker::message &message) noexcept;
+    void close_all(std::uint16_t code, std::string_view reason) noexcept;
+    void tell_of_loss() noexcept;
 
     const websocket_handler_t &handler_;
     std::string index_; // handler and key, as the worker's table has it
     std::string_view name_;
+    std::string log_name_; // the same for the broker
     parameter_list parameters_;
     bool permanent_;
     bool checked_only_ = false;
     void *object_ = nullptr;
     ngx_queue_t clients_;
-    std::size_t client_count_ = 0;
+    std::size_t admitted_ = 0; // clients of this worker that are counted
     std::size_t holders_ = 0;
+    broker::subscription subscription_; // while there are clients
+    broker::limits history_;
+    std::size_t arriving_ = 0; // admitted, and not welcome yet
+    bool unsettled_ = false;
+    bool deferred_ = false; // there may be news that waits for arriving ones
     std::list<timer> timers_;
 };
 

@@ -1,8 +1,10 @@
 // The functions behind the table that handlers are given.
 #include "nginx/server_calls.hpp"
 
+#include "nginx/exchange.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
+#include "nginx/shared_frame.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/tokens.hpp"
 
@@ -68,6 +70,7 @@ websocket_text_t lent(const ngx_str_t &text) noexcept
 int send(websocket_client_t *client, int kind, const void *data,
          std::size_t size) noexcept
 {
+    session_of(client).settle();
     return session_of(client).send_message(opcode_of(kind),
                                            bytes_of(data, size));
 }
@@ -81,6 +84,7 @@ int send_ping(websocket_client_t *client, const void *data,
 void close(websocket_client_t *client, std::uint16_t code,
            websocket_text_t reason) noexcept
 {
+    session_of(client).settle();
     session_of(client).close(protocol::close_code::may_travel(code)
                                  ? code
                                  : protocol::close_code::internal_error,
@@ -181,6 +185,12 @@ websocket_text_t parameter(const websocket_resource_t *of,
     return resource_of(of).parameter(text_of(name));
 }
 
+websocket_text_t parameter_name(const websocket_resource_t *of,
+                                std::size_t place) noexcept
+{
+    return resource_of(of).parameter_name(place);
+}
+
 std::uint64_t client_count(const websocket_resource_t *of) noexcept
 {
     return resource_of(of).client_count();
@@ -189,7 +199,75 @@ std::uint64_t client_count(const websocket_resource_t *of) noexcept
 int broadcast(websocket_resource_t *of, int kind, const void *data,
               std::size_t size) noexcept
 {
-    return resource_of(of).broadcast(opcode_of(kind), bytes_of(data, size));
+    broker::message_id id;
+
+    return resource_of(of).publish(
+        {.payload = bytes_of(data, size),
+         .time = exchange::now(),
+         .kind = static_cast<std::uint8_t>(opcode_of(kind))},
+        id);
+}
+
+int publish(websocket_resource_t *of, const websocket_message_t *message,
+            websocket_message_id_t *id) noexcept
+{
+    broker::message_id made;
+    const int result = resource_of(of).publish(
+        {.payload = bytes_of(message->data, message->length),
+         .from = message->from,
+         .time = exchange::now(),
+         .kind = static_cast<std::uint8_t>(opcode_of(message->kind)),
+         .transient = message->transient != 0},
+        made);
+
+    if (id != nullptr) {
+        *id = {made.epoch, made.sequence};
+    }
+
+    return result;
+}
+
+void keep_history(websocket_resource_t *of, std::uint64_t messages,
+                  std::uint64_t milliseconds) noexcept
+{
+    resource_of(of).keep_history({messages, milliseconds});
+}
+
+int read_history(websocket_resource_t *of, websocket_message_id_t after,
+                 int (*each)(void *, const websocket_message_t *),
+                 void *data) noexcept
+{
+    return resource_of(of).read_history({after.epoch, after.sequence}, each,
+                                        data)
+               ? 1
+               : 0;
+}
+
+websocket_message_id_t last_message(const websocket_resource_t *of) noexcept
+{
+    const broker::message_id last = resource_of(of).last_message();
+
+    return {last.epoch, last.sequence};
+}
+
+websocket_frame_t *make_frame(int kind, const void *data,
+                              std::size_t size) noexcept
+{
+    return reinterpret_cast<websocket_frame_t *>(
+        shared_frame::make(opcode_of(kind), bytes_of(data, size)));
+}
+
+void drop_frame(websocket_frame_t *frame) noexcept
+{
+    delete reinterpret_cast<shared_frame *>(frame);
+}
+
+int send_frame(websocket_client_t *client,
+               const websocket_frame_t *frame) noexcept
+{
+    session_of(client).settle();
+    return session_of(client).send_shared(
+        *reinterpret_cast<const shared_frame *>(frame));
 }
 
 websocket_timer_t *start_timer(websocket_resource_t *of,
@@ -268,6 +346,14 @@ const websocket_server_t server_calls = {
     .stop_timer = stop_timer,
     .run_in_background = run_in_background,
     .log = log,
+    .publish = publish,
+    .keep_history = keep_history,
+    .read_history = read_history,
+    .last_message = last_message,
+    .make_frame = make_frame,
+    .drop_frame = drop_frame,
+    .send_frame = send_frame,
+    .parameter_name = parameter_name,
 };
 
 } // namespace websocket::nginx

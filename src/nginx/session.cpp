@@ -70,6 +70,7 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     void *place = ngx_palloc(r->pool, sizeof(session));
 
     if (at_end == nullptr || at_last == nullptr || place == nullptr) {
+        joined.give_up();
         return nullptr;
     }
 
@@ -94,12 +95,14 @@ bool session::make_client() noexcept
 
 void session::join() noexcept
 {
-    resource_->add(*this);
+    resource_->welcome(*this);
     joined_ = true;
 
     if (handler().client_connected != nullptr) {
         judge(handler().client_connected(resource_->object(), client_));
     }
+
+    resource_->deliver_deferred();
 }
 
 // The client is told of as gone once, and the resource may be gone with it.
@@ -111,7 +114,9 @@ void session::leave() noexcept
         return;
     }
 
-    if (joined_) {
+    if (!joined_) {
+        left->give_up();
+    } else {
         left->remove(*this);
 
         if (handler().client_disconnected != nullptr) {

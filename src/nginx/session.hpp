@@ -11,6 +11,7 @@
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "nginx/resource.hpp"
+#include "nginx/shared_frame.hpp"
 #include "protocol/endpoint.hpp"
 
 #include <cstdint>
@@ -34,9 +35,11 @@ struct session_figures {
 
 class session {
 public:
-    // Makes the session of a request that is being upgraded. It belongs to
-    // the request and is freed with it. `key` and `subprotocol` live as long.
-    // Null when there is no memory, or the handler could not make its client.
+    // Makes the session of a request that is being upgraded, for a resource
+    // that has admitted the client, and dismisses it in the end. It belongs
+    // to the request and is freed with it. `key` and `subprotocol` live as
+    // long. Null when there is no memory, or the handler could not make its
+    // client.
     static session *create(ngx_http_request_t *r, resource &joined,
                            ngx_str_t key,
                            std::string_view subprotocol) noexcept;
@@ -54,10 +57,17 @@ public:
     int send_message(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
 
-    // The same for one frame that many clients share; its payload is `size`
-    // bytes.
-    int send_shared(const protocol::shared_buffer &frame,
-                    std::size_t size) noexcept;
+    // The same for one frame that many clients share.
+    int send_shared(const shared_frame &frame) noexcept;
+
+    // Before a handler sends or closes: what its resource has published by
+    // then goes first.
+    void settle() noexcept
+    {
+        if (resource_ != nullptr) {
+            resource_->settle();
+        }
+    }
 
     int send_ping(std::span<const std::byte> payload) noexcept;
 
@@ -149,6 +159,7 @@ private:
     int may_send() noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int sent(bool written, std::size_t size) noexcept;
+    bool has_backpressure() noexcept;
     int refuse_for_full_queue() noexcept;
     void write_control(const protocol::control_frame &frame) noexcept;
     void flush() noexcept;

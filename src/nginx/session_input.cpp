@@ -141,6 +141,7 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::close:
+        settle();
         write_control(endpoint_.answer(received));
         if (!ours_came_first) {
             record_end(received.code, as_text(received.payload),

@@ -10,6 +10,13 @@
 
 namespace websocket::nginx {
 
+namespace {
+
+// A handler that has more for a client had better wait with it.
+constexpr std::size_t much_to_send = 64 * 1024;
+
+} // namespace
+
 int session::send_message(protocol::opcode kind,
                           std::span<const std::byte> payload) noexcept
 {
@@ -33,14 +40,13 @@ bool session::can_be_text(std::span<const std::byte> payload) const noexcept
            protocol::is_valid_utf8(payload);
 }
 
-int session::send_shared(const protocol::shared_buffer &frame,
-                         std::size_t size) noexcept
+int session::send_shared(const shared_frame &frame) noexcept
 {
     if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
-    return sent(output_.write_shared(frame), size);
+    return sent(output_.write_shared(frame.bytes), frame.payload_size);
 }
 
 int session::may_send() noexcept
@@ -53,6 +59,13 @@ int session::may_send() noexcept
     // largest of them may bring others along: see receiving()
     const std::size_t limit =
         conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
+
+    // Much may have been published at once: the socket was not tried yet
+    if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready &&
+        output_.flush() == NGX_ERROR) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
 
     return output_.waiting() >= limit ? refuse_for_full_queue()
                                       : WEBSOCKET_QUEUED;
@@ -71,7 +84,20 @@ int session::sent(bool written, std::size_t size) noexcept
     figures_.messages_out++;
     figures_.bytes_out += size;
 
-    return output_.waiting() == 0 ? WEBSOCKET_QUEUED : WEBSOCKET_BACKPRESSURE;
+    return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+}
+
+// Whether a handler should wait: then it is told when the client is drained.
+// What is sent outside of the client's own turn waits for the end of the event
+// in any case; only much of it is a reason to wait.
+bool session::has_backpressure() noexcept
+{
+    const std::size_t much = std::min(conf_.send_queue / 2, much_to_send);
+
+    backed_up_ = backed_up_ || (output_.waiting() != 0 &&
+                                (in_turn_ || output_.waiting() >= much));
+
+    return backed_up_ && output_.waiting() != 0;
 }
 
 int session::send_ping(std::span<const std::byte> payload) noexcept
@@ -89,7 +115,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
     }
 
     write_control({protocol::opcode::ping, payload});
-    return output_.waiting() == 0 ? WEBSOCKET_QUEUED : WEBSOCKET_BACKPRESSURE;
+    return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 
 int session::refuse_for_full_queue() noexcept
@@ -97,6 +123,8 @@ int session::refuse_for_full_queue() noexcept
     figures_.dropped++;
 
     if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
+        backed_up_ = true; // the handler is told when there is room again
+
         if (figures_.dropped == 1) {
             ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
                           "websocket: send queue is full, dropping messages");

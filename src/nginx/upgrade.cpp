@@ -179,6 +179,31 @@ ngx_uint_t ask_handler(ngx_http_request_t *r, const resource &joined) noexcept
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+// Counts the client over all workers. NGX_OK, or what a content handler
+// returns of the refusal.
+ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    switch (joined.admit(static_cast<std::uint32_t>(conf.max_clients))) {
+    case broker::outcome::done:
+        return NGX_OK;
+    case broker::outcome::full:
+        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                       "there are websocket_max_clients already");
+    case broker::outcome::no_room:
+        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                       "no room in websocket_shared_memory");
+    case broker::outcome::name_too_long:
+        return refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
+    case broker::outcome::gone:
+        break;
+    }
+
+    return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                   "this worker has no place among the workers");
+}
+
 // Answers 101 and leaves the request to the session, which starts when this
 // event of nginx's is over: the request must not be touched inside a handler
 // of it.
@@ -213,6 +238,10 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     if (!subprotocol) {
         return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                        "the handler could not choose a subprotocol");
+    }
+
+    if (const ngx_int_t rc = admit(r, joined); rc != NGX_OK) {
+        return rc;
     }
 
     session *made = session::create(r, joined, key, *subprotocol);

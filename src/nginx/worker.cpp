@@ -1,6 +1,7 @@
 // The worker's own.
 #include "nginx/worker.hpp"
 
+#include "nginx/exchange.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
 #include "protocol/shared_buffer.hpp"
@@ -18,6 +19,11 @@ worker &this_worker() noexcept
     return own;
 }
 
+ngx_int_t start_worker(ngx_cycle_t *cycle)
+{
+    return exchange::start(cycle);
+}
+
 void exit_worker(ngx_cycle_t *cycle)
 {
     ngx_queue_t &sessions = own.sessions;
@@ -29,6 +35,7 @@ void exit_worker(ngx_cycle_t *cycle)
     }
 
     resource::drop_all();
+    exchange::stop();
     protocol::shared_buffer::drop_spares();
 }
 

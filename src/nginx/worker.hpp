@@ -24,6 +24,9 @@ struct worker {
 
 worker &this_worker() noexcept;
 
+// Called when the process begins.
+ngx_int_t start_worker(ngx_cycle_t *cycle);
+
 // Called when the process ends, however that comes: tells all clients.
 void exit_worker(ngx_cycle_t *cycle);
 

@@ -4,74 +4,7 @@
 
 namespace websocket {
 
-// The first value of a name in what a form or URLSearchParams made.
-inline std::string request::arg(std::string_view name,
-                                std::string_view fallback) const
-{
-    std::string_view left = args();
-
-    while (!left.empty()) {
-        const std::string_view pair = left.substr(0, left.find('&'));
-        const std::size_t equals = std::min(pair.find('='), pair.size());
-
-        if (detail::form_decoded(pair.substr(0, equals)) == name) {
-            return detail::repaired_text(detail::form_decoded(
-                pair.substr(std::min(equals + 1, pair.size()))));
-        }
-
-        left.remove_prefix(std::min(pair.size() + 1, left.size()));
-    }
-
-    return detail::repaired_text(fallback);
-}
-
 namespace detail {
-
-inline void client_list::add(client &added)
-{
-    places_.push_back(&added);
-    added.place_ = places_.size() - 1;
-}
-
-// A client may never have been added: there was no memory.
-inline void client_list::remove(client &removed) noexcept
-{
-    const std::size_t place = removed.place_;
-
-    if (place == nowhere) {
-        return;
-    }
-
-    removed.place_ = nowhere;
-
-    if (readers_ != 0) {
-        places_[place] = nullptr;
-        gaps_ = true;
-        return;
-    }
-
-    client *last = places_.back();
-    places_.pop_back();
-
-    if (last != &removed) {
-        places_[place] = last;
-        last->place_ = place;
-    }
-}
-
-inline void client_list::end_reading() noexcept
-{
-    if (--readers_ != 0 || !gaps_) {
-        return;
-    }
-
-    std::erase(places_, nullptr);
-    gaps_ = false;
-
-    for (std::size_t i = 0; i != places_.size(); i++) {
-        places_[i]->place_ = i;
-    }
-}
 
 // Whether a class has another version of a resource's function. One that
 // cannot be named from here, as it is private or overloaded, is another.
@@ -88,6 +21,9 @@ WEBSOCKET_OVERRIDES(select_subprotocol);
 WEBSOCKET_OVERRIDES(check_message);
 WEBSOCKET_OVERRIDES(pong_received);
 WEBSOCKET_OVERRIDES(client_drained);
+WEBSOCKET_OVERRIDES(message_published);
+WEBSOCKET_OVERRIDES(messages_lost);
+WEBSOCKET_OVERRIDES(clients_lost);
 #undef WEBSOCKET_OVERRIDES
 
 // The functions of the C interface: `object` is a resource<Client>, `peer` a
@@ -268,6 +204,26 @@ struct [[gnu::visibility("hidden")]] callbacks
             resource_of(object).client_drained(client_of(peer));
         });
     }
+
+    static void message_published(void *object,
+                                  const websocket_message_t *given) noexcept
+    {
+        failed(object, "message_published", [&] {
+            resource_of(object).message_published(published(*given));
+        });
+    }
+
+    static void messages_lost(void *object) noexcept
+    {
+        failed(object, "messages_lost",
+               [&] { resource_of(object).messages_lost(); });
+    }
+
+    static void clients_lost(void *object) noexcept
+    {
+        failed(object, "clients_lost",
+               [&] { resource_of(object).clients_lost(); });
+    }
 };
 
 constexpr bool is_handler_name(std::string_view name) noexcept
@@ -316,6 +272,15 @@ constexpr websocket_handler_t describe(const char *name) noexcept
     }
     if constexpr (overrides_client_drained<Derived>) {
         made.client_drained = calls::client_drained;
+    }
+    if constexpr (overrides_message_published<Derived>) {
+        made.message_published = calls::message_published;
+    }
+    if constexpr (overrides_messages_lost<Derived>) {
+        made.messages_lost = calls::messages_lost;
+    }
+    if constexpr (overrides_clients_lost<Derived>) {
+        made.clients_lost = calls::clients_lost;
     }
 
     return made;
@@ -381,7 +346,9 @@ try {
 
 } // namespace websocket
 
-// The symbol that the server looks for: see WEBSOCKET_PLUGIN_ENTRY.
+// The symbol that the server looks for: see WEBSOCKET_PLUGIN_ENTRY. The
+// server's own handlers are entered by another way.
+#ifndef WEBSOCKET_BUILT_IN
 extern "C" {
 
 [[gnu::visibility("default"), gnu::used]] inline const websocket_plugin_t *
@@ -391,3 +358,5 @@ websocket_plugin(const websocket_server_t *server) noexcept
 }
 
 } // extern "C"
+
+#endif

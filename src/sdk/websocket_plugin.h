@@ -42,6 +42,9 @@ typedef struct websocket_request websocket_request_t;
 /* A timer that has not been stopped and, unless it repeats, not fired. */
 typedef struct websocket_timer websocket_timer_t;
 
+/* A message that is encoded and may be sent to many clients. */
+typedef struct websocket_frame websocket_frame_t;
+
 /* Text that is lent, and does not end in a zero byte. Absent: data is NULL. */
 typedef struct {
     const char *data;
@@ -55,7 +58,7 @@ enum { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
 enum {
     WEBSOCKET_QUEUED = 0,       /* sent, or about to be */
     WEBSOCKET_BACKPRESSURE = 1, /* queued behind others the client has yet
-                                   to read */
+                                   to read: client_drained will follow */
     WEBSOCKET_DROPPED = 2,      /* the send queue is full: not sent */
     WEBSOCKET_CLOSED = 3,       /* the connection is closing: not sent */
     WEBSOCKET_INVALID = 4       /* text that is not UTF-8: not sent */
@@ -69,6 +72,31 @@ enum {
     WEBSOCKET_LOG_INFO = 7,
     WEBSOCKET_LOG_DEBUG = 8
 };
+
+/* Names one message of a resource, the same on all workers. The sequence grows
+ * by one with each; the epoch is another, and greater, each time the resource
+ * has been forgotten and begins anew, with sequence 1. Sequence 0: none. */
+typedef struct {
+    uint64_t epoch;
+    uint64_t sequence;
+} websocket_message_id_t;
+
+/* A message that a resource publishes, or has published. Who makes one sets
+ * size and version and leaves at 0 what it does not need. */
+typedef struct {
+    size_t size;
+    uint32_t version;
+    int kind;
+    websocket_message_id_t id; /* set by the server */
+    uint64_t time;             /* ms since 1970, set by the server */
+    uint64_t from;             /* a client's id, or 0 */
+    const void *data;
+    size_t length;
+
+    /* Not 0: it has no id of its own but that of the message before it, and
+     * is never kept: for news of the moment, as who has come. */
+    int transient;
+} websocket_message_t;
 
 /* What the server does for a handler. */
 typedef struct {
@@ -139,13 +167,14 @@ typedef struct {
     websocket_text_t (*parameter)(const websocket_resource_t *resource,
                                   websocket_text_t name);
 
-    /* Clients of the resource. */
+    /* Clients of the resource, on all workers. */
     uint64_t (*client_count)(const websocket_resource_t *resource);
 
-    /* Sends one message to all clients of the resource. It is encoded once
-     * and shared. The bytes are not needed after the call. Returns
-     * WEBSOCKET_QUEUED, else nobody gets it: WEBSOCKET_INVALID, or
-     * WEBSOCKET_DROPPED where there is no memory. */
+    /* Sends one message to all clients of the resource, on all workers, in
+     * one order. On each worker it is encoded once and shared. The bytes are
+     * not needed after the call. Returns WEBSOCKET_QUEUED, else nobody gets
+     * it: WEBSOCKET_INVALID, or WEBSOCKET_DROPPED where the shared memory has
+     * no room. */
     int (*broadcast)(websocket_resource_t *resource, int kind, const void *data,
                      size_t size);
 
@@ -172,6 +201,56 @@ typedef struct {
     /* Writes one line into nginx's error log, with the resource's name. */
     void (*log)(const websocket_resource_t *resource, int level,
                 websocket_text_t text);
+
+    /*
+     * Messages of a resource, over all workers.
+     */
+
+    /* As broadcast, with all that can be said of a message. `id`, unless it
+     * is NULL, is set to the message's. */
+    int (*publish)(websocket_resource_t *resource,
+                   const websocket_message_t *message,
+                   websocket_message_id_t *id);
+
+    /* Has the last `messages` kept, none older than so many milliseconds (0:
+     * of any age). It holds for the resource on all workers; best called in
+     * resource_created. */
+    void (*keep_history)(websocket_resource_t *resource, uint64_t messages,
+                         uint64_t milliseconds);
+
+    /* Calls `each` for the kept messages behind `after`, oldest first, up to
+     * the last one that was delivered on this worker, until it returns other
+     * than 0. A message is valid during the call. An `after` of another epoch
+     * stands for the start. Returns 1 if these are all that came behind
+     * `after`, 0 if some are not there any more. Only while the resource has
+     * clients here. */
+    int (*read_history)(websocket_resource_t *resource,
+                        websocket_message_id_t after,
+                        int (*each)(void *data,
+                                    const websocket_message_t *message),
+                        void *data);
+
+    /* The last message that came to this worker: what is published later
+     * comes later. Several may have come at once: in message_published it may
+     * be ahead of the message at hand. Only while the resource has clients
+     * here. */
+    websocket_message_id_t (*last_message)(
+        const websocket_resource_t *resource);
+
+    /* Encodes a message to send it to many clients. NULL: no memory, or text
+     * that is not UTF-8. */
+    websocket_frame_t *(*make_frame)(int kind, const void *data, size_t size);
+    void (*drop_frame)(websocket_frame_t *frame);
+
+    /* As send. */
+    int (*send_frame)(websocket_client_t *client,
+                      const websocket_frame_t *frame);
+
+    /* The name of a parameter of the directive `websocket`, by its place
+     * there, from 0; absent behind the last. A name that is given twice is
+     * there twice, and has the first value. */
+    websocket_text_t (*parameter_name)(const websocket_resource_t *resource,
+                                       size_t place);
 } websocket_server_t;
 
 /*
@@ -189,8 +268,10 @@ typedef struct {
     /* As the directive `websocket` names it: letters, digits, "_", "-". */
     const char *name;
 
-    /* A resource is needed: its first client is about to connect, or its
-     * parameters are to be checked. NULL refuses (500, or nginx -t fails). */
+    /* A resource is needed: its first client is about to connect, a message
+     * is published to it over HTTP, which it does not outlive without clients,
+     * or its parameters are to be checked. NULL refuses (500, or nginx -t
+     * fails). */
     void *(*resource_created)(websocket_resource_t *resource);
     void (*resource_destroyed)(void *resource);
 
@@ -243,6 +324,22 @@ typedef struct {
 
     /* All that waited for the client is with its socket now. */
     int (*client_drained)(void *resource, void *client);
+
+    /* A message of the resource: called on each worker where it has clients,
+     * in the same order on all, for what was broadcast and published there,
+     * on another worker or over HTTP. Without this callback the server sends
+     * it to all clients. The message is valid during the call. */
+    void (*message_published)(void *resource,
+                              const websocket_message_t *message);
+
+    /* Messages that should have come here were lost, as this worker was too
+     * slow for the size of the shared memory. Without this callback all
+     * clients of this worker are closed with 1013. */
+    void (*messages_lost)(void *resource);
+
+    /* Another worker has died with clients of the resource, which
+     * client_count no longer counts. */
+    void (*clients_lost)(void *resource);
 } websocket_handler_t;
 
 /* The handlers of one library. */

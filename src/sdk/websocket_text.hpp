@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +41,24 @@ inline std::string form_decoded(std::string_view encoded)
     }
 
     return decoded;
+}
+
+// A decimal number without sign that fits, or nothing.
+constexpr std::optional<std::uint64_t> decimal(std::string_view digits) noexcept
+{
+    std::uint64_t value = 0;
+
+    for (const char digit : digits) {
+        const auto next = static_cast<std::uint64_t>(digit - '0');
+
+        if (digit < '0' || digit > '9' || value > (UINT64_MAX - next) / 10) {
+            return std::nullopt;
+        }
+
+        value = value * 10 + next;
+    }
+
+    return digits.empty() ? std::nullopt : std::optional(value);
 }
 
 // How many bytes of a character of UTF-8 (RFC 3629) stand at the start of

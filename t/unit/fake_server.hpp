@@ -123,6 +123,19 @@ inline const websocket_server_t fake_server = [] {
                         websocket_text_t name) {
         return lookup(resource->parameters, name);
     };
+    made.parameter_name = [](const websocket_resource_t *resource,
+                             std::size_t place) {
+        auto known = resource->parameters.begin();
+
+        while (place != 0 && known != resource->parameters.end()) {
+            ++known;
+            place--;
+        }
+
+        return known == resource->parameters.end()
+                   ? websocket_text_t{nullptr, 0}
+                   : lent(known->first);
+    };
     made.client_count = [](const websocket_resource_t *) -> std::uint64_t {
         return 3;
     };

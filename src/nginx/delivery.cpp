@@ -1,0 +1,405 @@
+// What resources publish and their clients get: over the broker, so that all
+// workers have the same messages in the same order.
+#include "nginx/resource.hpp"
+
+#include "nginx/exchange.hpp"
+#include "nginx/said_lately.hpp"
+#include "nginx/session.hpp"
+#include "nginx/shared_frame.hpp"
+#include "protocol/close_code.hpp"
+#include "protocol/utf8.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// What one look into the shared memory may copy out of it.
+struct reading_room {
+    std::array<std::byte, 64 * 1024> bytes;
+    std::array<broker::message, 64> messages;
+};
+
+reading_room room;
+
+// Handlers that are told of messages may publish and send: what comes of that
+// waits until the messages at hand are delivered.
+bool delivering = false;
+
+// A large message does not fit into the room. No more than the message itself
+// is read then.
+std::unique_ptr<std::byte[]> larger_room(std::size_t size) noexcept
+{
+    return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[size]);
+}
+
+// The broker cannot take any more: it is said once in a while.
+void say_no_room(const resource &of, std::size_t size) noexcept
+{
+    static said_lately line;
+
+    if (!line.allows()) {
+        return;
+    }
+
+    const ngx_str_t name = borrowed(of.name());
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "websocket: no room for %uz bytes of %s \"%V\" in "
+                  "websocket_shared_memory",
+                  size, of.handler().name, &name);
+}
+
+websocket_message_t lent(const broker::message &message) noexcept
+{
+    return {.size = sizeof(websocket_message_t),
+            .version = WEBSOCKET_PLUGIN_VERSION,
+            .kind = message.kind,
+            .id = {message.id.epoch, message.id.sequence},
+            .time = message.time,
+            .from = message.from,
+            .data = message.payload.data(),
+            .length = message.payload.size(),
+            .transient = message.transient ? 1 : 0};
+}
+
+} // namespace
+
+// Resources whose last client has gone are not woken by what others publish.
+broker::outcome resource::subscribe() noexcept
+{
+    if (subscription_) {
+        return broker::outcome::done;
+    }
+
+    const broker::subscribed made = exchange::shared().subscribe(
+        exchange::slot(), log_name_, this, history_, exchange::now());
+
+    subscription_ = made.handle;
+    return made.result;
+}
+
+broker::outcome resource::admit(std::uint32_t max) noexcept
+{
+    if (!exchange::running()) {
+        return broker::outcome::gone;
+    }
+
+    if (const auto result = subscribe(); result != broker::outcome::done) {
+        if (result == broker::outcome::no_room) {
+            say_no_room(*this, 0);
+        }
+        return result;
+    }
+
+    catch_up(); // what came before is not for this client
+
+    const broker::outcome result = exchange::shared().join(subscription_, max);
+
+    if (result == broker::outcome::done) {
+        admitted_++;
+        arriving_++;
+    } else if (admitted_ == 0) {
+        exchange::shared().unsubscribe(subscription_, exchange::now());
+        subscription_ = {};
+    }
+
+    return result;
+}
+
+void resource::welcome(session &client) noexcept
+{
+    ngx_queue_insert_tail(&clients_, client.resource_link());
+    arriving_--;
+}
+
+void resource::give_up() noexcept
+{
+    arriving_--;
+    dismiss();
+    deliver_deferred();
+}
+
+void resource::remove(session &client) noexcept
+{
+    ngx_queue_remove(client.resource_link());
+    dismiss();
+}
+
+void resource::deliver_deferred() noexcept
+{
+    if (deferred_ && arriving_ == 0) {
+        catch_up();
+    }
+}
+
+void resource::dismiss() noexcept
+{
+    exchange::shared().leave(subscription_);
+
+    if (--admitted_ == 0) {
+        exchange::shared().unsubscribe(subscription_, exchange::now());
+        subscription_ = {};
+        unsettled_ = false;
+    }
+}
+
+std::uint64_t resource::client_count() const noexcept
+{
+    if (subscription_) {
+        return exchange::shared().clients(subscription_);
+    }
+
+    return exchange::running() && !checked_only_
+               ? exchange::shared().describe(log_name_, exchange::now()).clients
+               : 0;
+}
+
+int resource::publish(const broker::publication &what,
+                      broker::message_id &id) noexcept
+{
+    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "websocket: not published: text that is not UTF-8");
+        return WEBSOCKET_INVALID;
+    }
+
+    const broker::appended done = append(what);
+
+    id = done.id;
+    return done.result == broker::outcome::done ? WEBSOCKET_QUEUED
+                                                : WEBSOCKET_DROPPED;
+}
+
+broker::appended resource::append(const broker::publication &what) noexcept
+{
+    if (checked_only_ || !exchange::running()) {
+        return {};
+    }
+
+    const broker::appended done =
+        subscription_
+            ? exchange::shared().append(subscription_, what, exchange::now())
+            : exchange::shared().append(log_name_, what, history_,
+                                        exchange::now());
+
+    if (done.result != broker::outcome::done) {
+        say_no_room(*this, what.payload.size());
+        return done;
+    }
+
+    unsettled_ = static_cast<bool>(subscription_);
+    exchange::wake(done.wake);
+    return done;
+}
+
+void resource::deliver_own() noexcept
+{
+    std::size_t budget = 1000; // the rest comes in its turn
+
+    deliver(budget);
+}
+
+void resource::catch_up() noexcept
+{
+    std::size_t budget = SIZE_MAX;
+
+    deliver(budget);
+}
+
+void resource::deliver(std::size_t &budget) noexcept
+{
+    if (delivering || !subscription_) {
+        return;
+    }
+
+    deferred_ = arriving_ != 0;
+
+    if (deferred_) {
+        budget--;
+        return;
+    }
+
+    std::unique_ptr<std::byte[]> larger;
+    broker::place place{room.bytes, room.messages};
+    broker::read_result read{.more = true};
+
+    delivering = true;
+    hold();
+
+    while (read.more && budget != 0 && subscription_) {
+        place.messages = std::span(room.messages)
+                             .first(std::min(budget, room.messages.size()));
+        read = exchange::shared().read(subscription_, place, exchange::now());
+
+        if (read.needed != 0) {
+            larger = larger_room(read.needed);
+            if (!larger) {
+                budget = 0; // it stays there: the next turn tries again
+                break;
+            }
+            place.bytes = {larger.get(), read.needed};
+            read.more = true;
+            continue;
+        }
+
+        if (read.lost) {
+            tell_of_loss();
+        }
+
+        for (const broker::message &message :
+             place.messages.first(read.count)) {
+            hand_out(message);
+        }
+
+        budget -= read.count;
+    }
+
+    unsettled_ = read.more;
+    delivering = false;
+    let_go();
+}
+
+void resource::hand_out(const broker::message &message) noexcept
+{
+    if (message.kind == close_order) {
+        const auto high = std::to_integer<unsigned>(message.payload[0]);
+        const auto low = std::to_integer<unsigned>(message.payload[1]);
+        const auto reason = message.payload.subspan(2);
+
+        close_all(
+            static_cast<std::uint16_t>(high << 8 | low),
+            {reinterpret_cast<const char *>(reason.data()), reason.size()});
+
+    } else if (message.kind == lost_clients) {
+        if (handler_.clients_lost != nullptr) {
+            handler_.clients_lost(object_);
+        }
+
+    } else if (handler_.message_published != nullptr) {
+        const websocket_message_t words = lent(message);
+        handler_.message_published(object_, &words);
+
+    } else {
+        send_to_all(message);
+    }
+}
+
+// Encoded once: all clients refer to the same bytes.
+void resource::send_to_all(const broker::message &message) noexcept
+{
+    const shared_frame frame(message.kind == WEBSOCKET_TEXT
+                                 ? protocol::opcode::text
+                                 : protocol::opcode::binary,
+                             message.payload);
+
+    if (!frame.bytes) {
+        tell_of_loss();
+        return;
+    }
+
+    for (session *client = next_client(nullptr); client != nullptr;
+         client = next_client(client)) {
+        client->send_shared(frame);
+    }
+}
+
+void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
+{
+    for (session *client = next_client(nullptr); client != nullptr;
+         client = next_client(client)) {
+        client->close(code, reason, ended_by::server);
+    }
+}
+
+// This worker was too slow, and the memory too small: the clients are not left
+// to believe that they have heard all.
+void resource::tell_of_loss() noexcept
+{
+    static said_lately line;
+    const ngx_str_t name = borrowed(name_);
+
+    if (line.allows()) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "websocket: messages of %s \"%V\" were lost to its "
+                      "clients on this worker",
+                      handler_.name, &name);
+    }
+
+    if (handler_.messages_lost != nullptr) {
+        handler_.messages_lost(object_);
+    } else {
+        close_all(protocol::close_code::try_again_later, "messages were lost");
+    }
+}
+
+void resource::keep_history(const broker::limits &kept) noexcept
+{
+    history_ = kept;
+
+    if (subscription_) {
+        exchange::shared().set_limits(subscription_, kept, exchange::now());
+    }
+}
+
+bool resource::read_history(broker::message_id after,
+                            int (*each)(void *, const websocket_message_t *),
+                            void *data) noexcept
+{
+    const auto own =
+        std::unique_ptr<reading_room>(new (std::nothrow) reading_room);
+    std::unique_ptr<std::byte[]> larger;
+
+    if (!own || !subscription_) {
+        return false;
+    }
+
+    const bool same = after.epoch == last_message().epoch;
+    std::uint64_t sequence = same ? after.sequence : 0;
+    broker::place place{own->bytes, own->messages};
+    bool complete = same || after.epoch == 0;
+
+    for (;;) {
+        const broker::read_result read = exchange::shared().read_history(
+            subscription_, sequence, place, exchange::now());
+
+        if (read.needed != 0) {
+            larger = larger_room(read.needed);
+            if (!larger) {
+                return false;
+            }
+            place.bytes = {larger.get(), read.needed};
+            continue;
+        }
+
+        complete = complete && !read.lost;
+
+        for (const broker::message &message :
+             place.messages.first(read.count)) {
+            const websocket_message_t words = lent(message);
+
+            sequence = message.id.sequence;
+
+            if (each(data, &words) != 0) {
+                return complete;
+            }
+        }
+
+        if (!read.more) {
+            return complete;
+        }
+    }
+}
+
+broker::message_id resource::last_message() const noexcept
+{
+    return subscription_ ? exchange::shared().passed_id(subscription_)
+                         : broker::message_id{};
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,228 @@
+// Wakes workers that have news, and is woken: an eventfd for each slot of the
+// broker, written only when its worker may be asleep.
+#include "nginx/exchange.hpp"
+
+#include "nginx/resource.hpp"
+
+extern "C" {
+#include <ngx_channel.h>
+}
+
+#include <optional>
+#include <string_view>
+
+#include <signal.h>
+#include <sys/eventfd.h>
+
+namespace websocket::nginx::exchange {
+
+namespace {
+
+// Dead workers are looked for, and old messages dropped, so often.
+constexpr ngx_msec_t sweep_interval = 1000;
+constexpr std::size_t sweep_budget = 1000;
+
+// What one turn may deliver before other events have theirs.
+constexpr std::size_t turn_budget = 1000;
+
+struct place {
+    explicit place(shared_zone &of) noexcept
+        : zone{of}, mutex{of}, access{mutex}
+    {}
+
+    shared_zone &zone;
+    zone_mutex mutex;
+    broker::broker access;
+    std::uint64_t dropped = 0;          // messages, when it was last looked at
+    unsigned slot = broker::most_slots; // none
+};
+
+std::optional<place> own;
+ngx_event_t news_event;
+ngx_event_t sweep_event;
+ngx_connection_t no_connection; // whose number nginx's debug log shows
+
+class watch final : public broker::process_watch {
+public:
+    bool alive(std::int32_t pid) noexcept override
+    {
+        return kill(pid, 0) == 0 || ngx_errno != ESRCH;
+    }
+
+    // All who know the resource are told, in its order.
+    void clients_lost(std::string_view name,
+                      std::uint32_t clients) noexcept override
+    {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "websocket: %uD clients were lost with their worker",
+                      clients);
+        const broker::appended told = own->access.append(name,
+                                                         {.payload = {},
+                                                          .time = now(),
+                                                          .kind = lost_clients,
+                                                          .transient = true},
+                                                         {}, now());
+        wake(told.wake);
+    }
+};
+
+void read_news(ngx_event_t *)
+{
+    std::size_t budget = turn_budget;
+
+    while (budget != 0) {
+        const broker::news next = own->access.next_news(own->slot);
+
+        if (!next) {
+            return;
+        }
+
+        static_cast<resource *>(next.owner)->deliver(budget);
+    }
+
+    ngx_post_event(&news_event, &ngx_posted_next_events);
+}
+
+void woken(ngx_event_t *event)
+{
+    const auto *c = static_cast<ngx_connection_t *>(event->data);
+    eventfd_t count;
+
+    (void)eventfd_read(c->fd, &count);
+    read_news(event);
+}
+
+// What is dropped was still wanted.
+void say_if_full() noexcept
+{
+    const broker::figures seen = own->access.measure();
+    const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
+
+    if (dropped > own->dropped && own->zone.full.allows()) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "websocket: websocket_shared_memory is full: %uL "
+                      "messages were dropped, %uL before all workers had "
+                      "read them",
+                      dropped, seen.dropped_unread);
+    }
+
+    own->dropped = dropped;
+}
+
+void sweep(ngx_event_t *event)
+{
+    watch deaths;
+
+    wake(own->access.reclaim_dead(deaths, now()));
+    own->access.expire(now(), sweep_budget);
+    say_if_full();
+    ngx_add_timer(event, sweep_interval);
+}
+
+// A slot may have been another process's: its eventfd may still be raised.
+ngx_int_t listen(ngx_cycle_t *cycle, int waker) noexcept
+{
+    eventfd_t count;
+
+    (void)eventfd_read(waker, &count);
+    return ngx_add_channel_event(cycle, waker, NGX_READ_EVENT, woken);
+}
+
+} // namespace
+
+ngx_int_t start(ngx_cycle_t *cycle) noexcept
+{
+    shared_zone *zone = zone_of(cycle);
+
+    if (zone == nullptr || ngx_process == NGX_PROCESS_HELPER) {
+        return NGX_OK;
+    }
+
+    own.emplace(*zone);
+    watch deaths;
+
+    if (!own->access.attach(zone->memory)) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "websocket: the shared memory is another module's");
+        own.reset();
+        return NGX_OK;
+    }
+
+    const broker::claimed taken = own->access.claim(
+        ngx_pid, static_cast<std::int32_t>(ngx_process_slot), deaths, now());
+
+    wake(taken.wake);
+
+    if (!taken.slot) {
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                      "websocket: %uz workers are alive already: this one "
+                      "serves no WebSockets",
+                      zone->slots);
+        own.reset();
+        return NGX_OK;
+    }
+
+    own->slot = *taken.slot;
+    news_event.handler = read_news;
+    news_event.log = cycle->log;
+    no_connection.fd = -1;
+    sweep_event.data = &no_connection;
+    sweep_event.handler = sweep;
+    sweep_event.log = cycle->log;
+    sweep_event.cancelable = 1; // it does not keep a leaving worker
+    ngx_add_timer(&sweep_event, sweep_interval);
+
+    return listen(cycle, zone->wakers[own->slot]);
+}
+
+void stop() noexcept
+{
+    if (own) {
+        own->access.release(own->slot, now());
+        own.reset();
+    }
+}
+
+bool running() noexcept
+{
+    return own.has_value();
+}
+
+broker::broker &shared() noexcept
+{
+    return own->access;
+}
+
+unsigned slot() noexcept
+{
+    return own->slot;
+}
+
+void wake(const broker::slot_set &slots) noexcept
+{
+    if (slots.none()) {
+        return;
+    }
+
+    for (std::size_t i = 0; i != own->zone.slots; i++) {
+        if (!slots.test(i)) {
+            continue;
+        }
+
+        if (i == own->slot) {
+            ngx_post_event(&news_event, &ngx_posted_events);
+        } else {
+            (void)eventfd_write(own->zone.wakers[i], 1);
+        }
+    }
+}
+
+std::uint64_t now() noexcept
+{
+    const ngx_time_t *time = ngx_timeofday();
+
+    return static_cast<std::uint64_t>(time->sec) * 1000 +
+           static_cast<std::uint64_t>(time->msec);
+}
+
+} // namespace websocket::nginx::exchange

@@ -1,0 +1,53 @@
+// This worker's place in the broker: its slot, what wakes it, and who is told
+// of its news.
+#pragma once
+
+#include "broker/broker.hpp"
+#include "nginx/nginx_headers.hpp"
+#include "nginx/shared_zone.hpp"
+
+#include <cstdint>
+
+namespace websocket::nginx {
+
+// The broker's lock is that of nginx's zone.
+class zone_mutex final : public broker::mutex {
+public:
+    explicit zone_mutex(const shared_zone &zone) noexcept : own_{*zone.mutex} {}
+
+    void lock() noexcept override { ngx_shmtx_lock(&own_); }
+    void unlock() noexcept override { ngx_shmtx_unlock(&own_); }
+
+private:
+    ngx_shmtx_t &own_;
+};
+
+// Kinds of entries in the broker's logs beside those of messages, which are
+// WEBSOCKET_TEXT and WEBSOCKET_BINARY.
+inline constexpr std::uint8_t close_order = 8; // code in network order, reason
+inline constexpr std::uint8_t lost_clients = 16; // a worker died with them
+
+namespace exchange {
+
+// Called when a process begins: takes a slot. Without one, as without shared
+// memory, there are no resources.
+ngx_int_t start(ngx_cycle_t *cycle) noexcept;
+
+// Called when the process ends, after its resources.
+void stop() noexcept;
+
+bool running() noexcept;
+
+// The broker and the slot of this worker: only where running() says so.
+broker::broker &shared() noexcept;
+unsigned slot() noexcept;
+
+// Wakes the workers that append() and the like named.
+void wake(const broker::slot_set &slots) noexcept;
+
+// Milliseconds since 1970, at the start of the current event.
+std::uint64_t now() noexcept;
+
+} // namespace exchange
+
+} // namespace websocket::nginx

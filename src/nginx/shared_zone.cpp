@@ -1,0 +1,167 @@
+// Makes the shared memory in the master, or takes it over from the
+// configuration before.
+#include "nginx/shared_zone.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/setters.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+ngx_str_t zone_name = ngx_string("websocket");
+
+// During a reload and behind it workers of several generations live side by
+// side.
+std::size_t slots_for(const ngx_cycle_t &cycle) noexcept
+{
+    const auto *core = reinterpret_cast<ngx_core_conf_t *>(
+        ngx_get_conf(cycle.conf_ctx, ngx_core_module));
+    const auto workers = static_cast<std::size_t>(core->worker_processes);
+
+    return std::clamp<std::size_t>(4 * workers, 64, broker::most_slots);
+}
+
+bool make_wakers(shared_zone &made, ngx_log_t *log) noexcept
+{
+    made.wakers.fill(-1);
+
+    for (std::size_t i = 0; i != made.slots; i++) {
+        made.wakers[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+        if (made.wakers[i] == -1) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "websocket: eventfd() failed");
+            return false;
+        }
+    }
+
+    return true;
+}
+
+// All that nginx's slab allocator has left, as one piece.
+std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
+{
+    pool->log_nomem = 0;
+
+    for (std::size_t pages = pool->pfree; pages != 0; pages--) {
+        const std::size_t size = pages * ngx_pagesize;
+
+        if (void *found = ngx_slab_alloc(pool, size); found != nullptr) {
+            return {static_cast<std::byte *>(found), size};
+        }
+    }
+
+    return {};
+}
+
+std::uint64_t random_number() noexcept
+{
+    std::uint64_t number = 0;
+
+    if (getrandom(&number, sizeof number, 0) != sizeof number) {
+        number = static_cast<std::uint64_t>(ngx_random());
+    }
+
+    return number;
+}
+
+ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
+{
+    auto *pool = reinterpret_cast<ngx_slab_pool_t *>(zone.shm.addr);
+    auto *made =
+        static_cast<shared_zone *>(ngx_slab_calloc(pool, sizeof(shared_zone)));
+
+    if (made == nullptr) {
+        return NGX_ERROR;
+    }
+
+    made->mutex = &pool->mutex;
+    made->slots = slots_for(cycle);
+    made->memory = take_the_rest(pool);
+
+    zone_mutex mutex(*made);
+    broker::broker fresh(mutex);
+
+    if (!fresh.create(made->memory, made->slots, random_number())) {
+        ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
+                      "\"websocket_shared_memory\" of %uz bytes is too small",
+                      zone.shm.size);
+        return NGX_ERROR;
+    }
+
+    if (!make_wakers(*made, cycle.log)) {
+        return NGX_ERROR;
+    }
+
+    zone.data = made;
+    return NGX_OK;
+}
+
+// `before` is what the zone of the configuration before has, if it is the
+// same memory.
+ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
+{
+    auto &cycle = *static_cast<ngx_cycle_t *>(zone->data);
+
+    if (before != nullptr) {
+        zone->data = before;
+        return NGX_OK;
+    }
+
+    // A single process would have to give up memory that it works in
+    if (exchange::running()) {
+        ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
+                      "\"websocket_shared_memory\" cannot change while nginx "
+                      "runs without a master");
+        return NGX_ERROR;
+    }
+
+    return make_zone(*zone, cycle);
+}
+
+} // namespace
+
+ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
+{
+    auto &own = *main_conf(cf);
+    constexpr std::size_t usual = 32 * 1024 * 1024;
+
+    if (!own.zone_needed && !exchange::running()) {
+        return NGX_OK;
+    }
+
+    if (own.shared_memory == NGX_CONF_UNSET_SIZE) {
+        own.shared_memory = usual;
+    }
+
+    own.zone = ngx_shared_memory_add(cf, &zone_name, own.shared_memory,
+                                     &ngx_http_websocket_module);
+
+    if (own.zone == nullptr) {
+        return NGX_ERROR;
+    }
+
+    own.zone->init = init_zone;
+    own.zone->data = cf->cycle;
+    return NGX_OK;
+}
+
+shared_zone *zone_of(ngx_cycle_t *cycle) noexcept
+{
+    auto *conf = static_cast<main_configuration *>(
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_websocket_module));
+
+    return conf == nullptr || conf->zone == nullptr
+               ? nullptr
+               : static_cast<shared_zone *>(conf->zone->data);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,38 @@
+"""Clients on workers that the test chooses.
+
+`nginx(..., workers=2, **SPREAD)` lets the kernel spread connections evenly,
+and each answer names the worker that gave it.
+"""
+
+from nginx_server import seconds, wait_until
+
+SPREAD = {"listen": "reuseport", "server": "add_header X-Worker $pid always;"}
+
+
+def worker_of(client):
+    """The pid of the worker that serves a client."""
+    return int(client.response.header("X-Worker"))
+
+
+def connect_to(server, pid, path, **options):
+    """A client of one worker; those that others got are gone again."""
+    for _ in range(1000):
+        client = server.connect(path, **options)
+        if worker_of(client) == pid:
+            return client
+        client.disconnect()
+    raise AssertionError(f"worker {pid} gets no connection")
+
+
+def on_each_worker(server, path, **options):
+    """A client on each worker, in the order of the workers' pids."""
+    return [connect_to(server, pid, path, **options)
+            for pid in sorted(server.worker_pids())]
+
+
+def wait_for_other_worker(server, dead, count):
+    """Waits until so many workers are there without the dead one."""
+    def replaced():
+        pids = server.worker_pids()
+        return len(pids) == count and dead not in pids and pids
+    return wait_until(replaced, seconds(10), "a new worker")
