@@ -12,7 +12,7 @@ import pytest
 import wire
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, GOAWAY = 0, 1, 4, 7
+DATA, HEADERS, SETTINGS, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 7, 8
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 # Entry 12 of RFC 7541's static table
@@ -58,14 +58,17 @@ class Http2Client:
         self.raw.send(PREFACE + http2_frame(SETTINGS, 0, 0))
         self.stream = -1
 
-    def ask(self, path, *fields, method="GET"):
+    def ask(self, path, *fields, method="GET", body=None):
         """(header block, body) of the answer."""
         self.stream += 2
         fields = [(":method", method), (":scheme", "http"), (":path", path),
                   (":authority", "localhost"), *fields]
         block = b"".join(literal(*field) for field in fields)
-        self.raw.send(http2_frame(HEADERS, END_HEADERS | END_STREAM,
-                                  self.stream, block))
+        end = END_STREAM if body is None else 0
+        self.raw.send(http2_frame(HEADERS, END_HEADERS | end, self.stream,
+                                  block))
+        if body is not None:
+            self.raw.send(http2_frame(DATA, END_STREAM, self.stream, body))
         return self.read_answer()
 
     def read_answer(self):
@@ -76,7 +79,7 @@ class Http2Client:
             kind, flags, stream = struct.unpack("!BBI", head[3:])
             if kind == SETTINGS and not flags & ACK:
                 self.raw.send(http2_frame(SETTINGS, ACK, 0))
-            if stream != self.stream:
+            if stream != self.stream or kind == WINDOW_UPDATE:
                 assert kind != GOAWAY, payload
                 continue
             assert kind in (HEADERS, DATA), f"frame {kind}: {payload!r}"

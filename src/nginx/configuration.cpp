@@ -1,8 +1,6 @@
 // Location configurations: made, and merged from the outside in.
 #include "nginx/configuration.hpp"
 
-#include "nginx/upgrade.hpp"
-
 namespace websocket::nginx {
 
 namespace {
@@ -50,7 +48,8 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
         own.handler = outer.handler;
         own.key = outer.key;
         own.parameters = outer.parameters;
-        clcf->handler = answer_handshake;
+        own.publishes = outer.publishes;
+        clcf->handler = content_handler_of(own);
     }
 }
 

@@ -19,14 +19,17 @@ struct main_configuration {
     size_t shared_memory;
     bool zone_needed;     // some location has resources
     ngx_shm_zone_t *zone; // null: not asked for
+
+    ngx_array_t *locations; // of handler_location; null: none
 };
 
 // Lives in the configuration's pool. Members without a comment hold the
 // directive of their name; sizes in bytes, times in milliseconds.
 struct location_configuration {
-    const websocket_handler_t *handler; // null: not a WebSocket location
+    const websocket_handler_t *handler; // null: not a location of ours
     ngx_http_complex_value_t *key;      // null: the location's name
     ngx_array_t *parameters;            // of named_value
+    bool publishes;                     // websocket_publish, not websocket
 
     // websocket_origins; the patterns are of type protocol::origin_pattern
     ngx_array_t *origins;
@@ -49,6 +52,14 @@ struct location_configuration {
     protocol::message_limits limits; // from the above, once merged
 };
 
+// A location with a handler, and where the configuration says so.
+struct handler_location {
+    location_configuration *conf;
+    ngx_str_t key; // its text, or the location's name
+    ngx_str_t file;
+    ngx_uint_t line;
+};
+
 inline constexpr ngx_uint_t accepts_text = 1;
 inline constexpr ngx_uint_t accepts_binary = 2;
 
@@ -65,6 +76,10 @@ inline main_configuration *main_conf(ngx_conf_t *cf) noexcept
     return static_cast<main_configuration *>(
         ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
 }
+
+// The content handler of a location that has a handler.
+ngx_http_handler_pt
+content_handler_of(const location_configuration &conf) noexcept;
 
 void *create_location_configuration(ngx_conf_t *cf);
 char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);

@@ -330,6 +330,13 @@ ngx_command_t commands[] = {
       0,
       nullptr },
 
+    { ngx_string("websocket_publish"),
+      NGX_HTTP_LOC_CONF | NGX_CONF_2MORE,
+      set_websocket_publish,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      nullptr },
+
     { ngx_string("websocket_plugin"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       load_plugin,

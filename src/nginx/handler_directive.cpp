@@ -1,6 +1,8 @@
-// The directive `websocket`: a location's handler, key and parameters.
+// The directives `websocket` and `websocket_publish`: a location's handler, key
+// and parameters.
 #include "nginx/configuration.hpp"
 #include "nginx/plugins.hpp"
+#include "nginx/publish.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/upgrade.hpp"
@@ -39,6 +41,14 @@ bool compile_key(ngx_conf_t *cf, ngx_str_t *text, location_configuration &own)
     return ngx_http_compile_complex_value(&compile) == NGX_OK;
 }
 
+void say_what_it_takes(ngx_conf_t *cf, ngx_str_t &instead)
+{
+    WEBSOCKET_SAY(cf,
+                  "\"%V\" takes a handler, a key and then parameters like "
+                  "\"name=value\", not \"%V\"",
+                  &arguments(cf)[0], &instead);
+}
+
 bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                      location_configuration &own)
 {
@@ -54,11 +64,7 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
         const size_t length = parameter_name_length(whole);
 
         if (length == 0) {
-            WEBSOCKET_SAY(
-                cf,
-                "\"websocket\" takes a handler, a key and then parameters "
-                "like \"name=value\", not \"%V\"",
-                &text);
+            say_what_it_takes(cf, text);
             return false;
         }
 
@@ -75,29 +81,151 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
     return true;
 }
 
+bool check_parameters(ngx_conf_t *cf, const location_configuration &own)
+{
+    const std::string wrong = resource::check(own.handler, parameters_of(own));
+
+    if (!wrong.empty()) {
+        WEBSOCKET_SAY(cf, "\"%V %s\": %s", &arguments(cf)[0], own.handler->name,
+                      wrong.c_str());
+    }
+
+    return wrong.empty();
+}
+
+bool set_handler(ngx_conf_t *cf, location_configuration &own)
+{
+    const auto args = arguments(cf);
+
+    own.handler = find_handler(cf, view(args[1]));
+
+    if (own.handler == nullptr) {
+        WEBSOCKET_SAY(cf, "\"%V\" knows no handler \"%V\", only: %s", &args[0],
+                      &args[1], handler_names(cf).c_str());
+    }
+
+    return own.handler != nullptr;
+}
+
+char *refuse_second(ngx_conf_t *cf, bool same)
+{
+    if (same) {
+        return duplicate();
+    }
+
+    WEBSOCKET_SAY(cf, "\"websocket\" and \"websocket_publish\" cannot be in "
+                      "the same location");
+    return refuse();
+}
+
+// What is left to do when all that the directive says is right.
+char *serve(ngx_conf_t *cf, location_configuration &own)
+{
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    main_configuration &all = *main_conf(cf);
+
+    if (all.locations == nullptr) {
+        all.locations = ngx_array_create(cf->pool, 8, sizeof(handler_location));
+    }
+
+    auto *place =
+        all.locations == nullptr
+            ? nullptr
+            : static_cast<handler_location *>(ngx_array_push(all.locations));
+
+    if (place == nullptr) {
+        return refuse();
+    }
+
+    *place = {.conf = &own,
+              .key = own.key == nullptr ? clcf->name : own.key->value,
+              .file = cf->conf_file->file.name,
+              .line = cf->conf_file->line};
+    all.zone_needed = true;
+    clcf->handler = content_handler_of(own);
+    return NGX_CONF_OK;
+}
+
+std::span<handler_location> locations_of(ngx_conf_t *cf) noexcept
+{
+    const ngx_array_t *all = main_conf(cf)->locations;
+
+    if (all == nullptr) {
+        return {};
+    }
+
+    return {static_cast<handler_location *>(all->elts), all->nelts};
+}
+
+// The location whose clients have the resources that `publisher` names, by the
+// look of it: the first of the same handler with the same key, else the first
+// of the same handler. Null: there is none.
+const handler_location *clients_location(ngx_conf_t *cf,
+                                         const handler_location &publisher)
+{
+    const handler_location *found = nullptr;
+
+    for (const handler_location &each : locations_of(cf)) {
+        if (each.conf->publishes ||
+            each.conf->handler != publisher.conf->handler) {
+            continue;
+        }
+
+        if (view(each.key) == view(publisher.key)) {
+            return &each;
+        }
+
+        found = found == nullptr ? &each : found;
+    }
+
+    return found;
+}
+
+// A handler that cannot do without parameters says so.
+bool inherit_parameters(ngx_conf_t *cf, const handler_location &publisher)
+{
+    const location_configuration &own = *publisher.conf;
+    const handler_location *from = clients_location(cf, publisher);
+
+    if (from != nullptr) {
+        *own.parameters = *from->conf->parameters;
+        return true;
+    }
+
+    const std::string wrong = resource::check(own.handler, parameters_of(own));
+
+    if (!wrong.empty()) {
+        ngx_log_error(
+            NGX_LOG_EMERG, cf->log, 0, "\"websocket_publish %s\": %s in %V:%ui",
+            own.handler->name, wrong.c_str(), &publisher.file, publisher.line);
+    }
+
+    return wrong.empty();
+}
+
 } // namespace
+
+ngx_http_handler_pt
+content_handler_of(const location_configuration &conf) noexcept
+{
+    return conf.publishes ? answer_publisher : answer_handshake;
+}
 
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 try {
     auto &own = *static_cast<location_configuration *>(conf);
-    auto rest = arguments(cf).subspan(1);
-    ngx_str_t &name = rest.front();
+    auto rest = arguments(cf).subspan(2);
 
     (void)cmd;
 
     if (own.handler != nullptr) {
-        return duplicate();
+        return refuse_second(cf, !own.publishes);
     }
 
-    own.handler = find_handler(cf, view(name));
-
-    if (own.handler == nullptr) {
-        WEBSOCKET_SAY(cf, "\"websocket\" knows no handler \"%V\", only: %s",
-                      &name, handler_names(cf).c_str());
+    if (!set_handler(cf, own)) {
         return refuse();
     }
-
-    rest = rest.subspan(1);
 
     if (!rest.empty() && parameter_name_length(view(rest.front())) == 0) {
         if (!compile_key(cf, &rest.front(), own)) {
@@ -106,27 +234,68 @@ try {
         rest = rest.subspan(1);
     }
 
-    if (!read_parameters(cf, rest, own)) {
+    if (!read_parameters(cf, rest, own) || !check_parameters(cf, own)) {
         return refuse();
     }
 
-    if (const std::string wrong =
-            resource::check(own.handler, parameters_of(own));
-        !wrong.empty()) {
-        WEBSOCKET_SAY(cf, "\"websocket %s\": %s", own.handler->name,
-                      wrong.c_str());
-        return refuse();
-    }
-
-    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
-        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    clcf->handler = answer_handshake;
-    main_conf(cf)->zone_needed = true;
-
-    return NGX_CONF_OK;
+    return serve(cf, own);
 
 } catch (const std::bad_alloc &) {
     return refuse();
+}
+
+char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+try {
+    auto &own = *static_cast<location_configuration *>(conf);
+    const auto args = arguments(cf);
+    ngx_str_t &key = args[2];
+
+    (void)cmd;
+
+    if (own.handler != nullptr) {
+        return refuse_second(cf, own.publishes);
+    }
+
+    if (!set_handler(cf, own)) {
+        return refuse();
+    }
+
+    if (key.len == 0 || parameter_name_length(view(key)) != 0) {
+        say_what_it_takes(cf, key);
+        return refuse();
+    }
+
+    own.publishes = true;
+
+    if (!compile_key(cf, &key, own) ||
+        !read_parameters(cf, args.subspan(3), own)) {
+        return refuse();
+    }
+
+    // Without any those of another location are taken, which may come later
+    if (own.parameters->nelts != 0 && !check_parameters(cf, own)) {
+        return refuse();
+    }
+
+    return serve(cf, own);
+
+} catch (const std::bad_alloc &) {
+    return refuse();
+}
+
+ngx_int_t complete_publishers(ngx_conf_t *cf)
+try {
+    for (const handler_location &each : locations_of(cf)) {
+        if (each.conf->publishes && each.conf->parameters->nelts == 0 &&
+            !inherit_parameters(cf, each)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+
+} catch (const std::bad_alloc &) {
+    return NGX_ERROR;
 }
 
 } // namespace websocket::nginx

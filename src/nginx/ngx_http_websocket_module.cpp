@@ -2,6 +2,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
+#include "nginx/setters.hpp"
 #include "nginx/shared_zone.hpp"
 #include "nginx/variables.hpp"
 #include "nginx/worker.hpp"
@@ -10,9 +11,15 @@ namespace {
 
 namespace ours = websocket::nginx;
 
+ngx_int_t complete(ngx_conf_t *cf)
+{
+    return ours::complete_publishers(cf) == NGX_OK ? ours::add_shared_zone(cf)
+                                                   : NGX_ERROR;
+}
+
 ngx_http_module_t module_context = {
-    ours::add_variables,   // preconfiguration
-    ours::add_shared_zone, // postconfiguration
+    ours::add_variables, // preconfiguration
+    complete,            // postconfiguration
 
     ours::create_main_configuration,
     nullptr, // init main configuration

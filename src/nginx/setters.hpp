@@ -36,7 +36,12 @@ inline T &field(void *conf, ngx_uint_t offset) noexcept
     return *reinterpret_cast<T *>(static_cast<char *>(conf) + offset);
 }
 
-// The setter of the directive `websocket`.
+// The setters of the directives `websocket` and `websocket_publish`.
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// When all locations are known: gives those with `websocket_publish` and no
+// parameters the ones of the clients' location.
+ngx_int_t complete_publishers(ngx_conf_t *cf);
 
 } // namespace websocket::nginx

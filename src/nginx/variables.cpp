@@ -1,8 +1,10 @@
 // The variables $websocket_*: what the access log tells of a session. All are
-// empty where the request became no WebSocket, but the handler's name.
+// empty where the request became no WebSocket, but the handler's name, and the
+// resource where it is published to.
 #include "nginx/variables.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/publish.hpp"
 #include "nginx/session.hpp"
 
 #include <array>
@@ -53,6 +55,18 @@ ngx_int_t get_handler(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
                                     : set_text(v, conf->handler->name);
 }
 
+ngx_int_t get_resource(ngx_http_request_t *r, ngx_variable_value_t *v,
+                       uintptr_t)
+{
+    if (const session *of = session::of(r); of != nullptr) {
+        return set_text(v, view(of->key()));
+    }
+
+    ngx_str_t key;
+
+    return published_key(r, key) == NGX_OK ? set_text(v, view(key)) : absent(v);
+}
+
 template <auto text_of>
 ngx_int_t get_text(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 {
@@ -79,7 +93,6 @@ ngx_int_t get_figure(ngx_http_request_t *r, ngx_variable_value_t *v,
     return get_number<figure>(r, v, data);
 }
 
-constexpr auto resource = [](const session &of) { return view(of.key()); };
 constexpr auto client = [](const session &of) { return of.id(); };
 constexpr auto subprotocol = [](const session &of) { return of.subprotocol(); };
 // None is negotiated without permessage-deflate
@@ -108,7 +121,7 @@ ngx_http_variable_t variables[] = {
       get_handler, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_resource"), nullptr,
-      get_text<resource>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_resource, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_client"), nullptr,
       get_number<client>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

@@ -1,0 +1,372 @@
+// Publishes the bodies of requests, tells of a resource and closes its clients.
+#include "nginx/publish.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/refusal.hpp"
+#include "nginx/request_body.hpp"
+#include "nginx/resource.hpp"
+#include "protocol/close_code.hpp"
+#include "protocol/tokens.hpp"
+#include "protocol/utf8.hpp"
+#include "sdk/websocket_text.hpp"
+
+#include <array>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket::nginx {
+
+namespace {
+
+// RFC 6455 5.5: what a Close may carry beside its code
+constexpr std::size_t longest_reason = 123;
+
+// Says why at info; returns what the content handler returns.
+ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
+                          std::string_view why) noexcept
+{
+    const ngx_str_t words = borrowed(why);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket: publish request refused with %ui: %V", status,
+                  &words);
+    return static_cast<ngx_int_t>(status);
+}
+
+ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept
+{
+    return why == broker::outcome::no_room
+               ? publish_refused(r, NGX_HTTP_INSUFFICIENT_STORAGE,
+                                 "no room in websocket_shared_memory")
+               : publish_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                 "this worker has no place among the workers");
+}
+
+ngx_int_t too_large(ngx_http_request_t *r) noexcept
+{
+    return publish_refused(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                           "the body is larger than "
+                           "websocket_max_message_size");
+}
+
+// Larger than any answer, whatever the numbers in it.
+using answer_text = std::array<u_char, 160>;
+
+ngx_int_t send_json(ngx_http_request_t *r, const answer_text &text,
+                    const u_char *end) noexcept
+{
+    const auto size = static_cast<std::size_t>(end - text.data());
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, size));
+
+    // RFC 9111 5.2.2.5: the figures are of this moment
+    if (copy == nullptr || !add_header(r, "Cache-Control", "no-store")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_str_t type = ngx_string("application/json");
+    ngx_http_complex_value_t body{};
+
+    ngx_memcpy(copy, text.data(), size);
+    body.value = {size, copy};
+    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
+}
+
+ngx_int_t send_clients(ngx_http_request_t *r, std::uint32_t clients) noexcept
+{
+    answer_text text;
+
+    return send_json(
+        r, text,
+        ngx_snprintf(text.data(), text.size(), "{\"clients\":%uD}", clients));
+}
+
+/*
+ * The request
+ */
+
+// Nothing if the request may go on: `about` is set to what it is about, with
+// the key in the request's memory. Else what a content handler returns of the
+// refusal.
+std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
+{
+    ngx_str_t key;
+
+    if (!exchange::running()) {
+        return not_appended(r, broker::outcome::gone);
+    }
+
+    if (published_key(r, key) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    about = {location_conf<location_configuration>(r)->handler, view(key)};
+
+    if (key.len == 0) {
+        return publish_refused(r, NGX_HTTP_BAD_REQUEST, "the key is empty");
+    }
+
+    if (resource::log_name(about).size() > broker::longest_name) {
+        return publish_refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
+    }
+
+    return std::nullopt;
+}
+
+ngx_int_t method_refused(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Allow", "GET, HEAD, POST, DELETE")) { // RFC 9110 15.5.6
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return publish_refused(r, NGX_HTTP_NOT_ALLOWED,
+                           "the method is not GET, HEAD, POST or DELETE");
+}
+
+/*
+ * POST
+ */
+
+// RFC 9110 8.3.1: parameters do not matter, nor does case
+bool is_binary(const ngx_http_request_t *r) noexcept
+{
+    if (r->headers_in.content_type == nullptr) {
+        return false;
+    }
+
+    const std::string_view value = view(r->headers_in.content_type->value);
+
+    return protocol::equals_ignoring_case(
+        protocol::trim_white_space(value.substr(0, value.find(';'))),
+        "application/octet-stream");
+}
+
+// The object is let go after the call if no client holds it, though the key
+// may be without variables: these parameters are not to become the clients'.
+broker::appended append(resource &to,
+                        const broker::publication &message) noexcept
+{
+    to.hold();
+    const broker::appended done = to.append(message);
+    to.let_go();
+    return done;
+}
+
+ngx_int_t publish_message(ngx_http_request_t *r,
+                          const resource::identity &about) noexcept
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+    const bool binary = is_binary(r);
+
+    if (body_size(r) > static_cast<off_t>(conf.max_message_size)) {
+        return too_large(r);
+    }
+
+    const auto body = whole_body(r);
+
+    if (!body) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!binary && !protocol::is_valid_utf8(*body)) {
+        return publish_refused(r, NGX_HTTP_BAD_REQUEST,
+                               "the text is not UTF-8");
+    }
+
+    resource *to = resource::find_or_make(about, parameters_of(conf), false);
+
+    if (to == nullptr) {
+        return publish_refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                               "the handler could not make the resource");
+    }
+
+    const broker::appended done =
+        append(*to, {.payload = *body,
+                     .time = exchange::now(),
+                     .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
+                                    : std::uint8_t{WEBSOCKET_TEXT}});
+
+    if (done.result != broker::outcome::done) {
+        return not_appended(r, done.result);
+    }
+
+    answer_text text;
+
+    return send_json(r, text,
+                     ngx_snprintf(text.data(), text.size(),
+                                  "{\"id\":\"%uL-%uL\",\"clients\":%uD}",
+                                  done.id.epoch, done.id.sequence,
+                                  done.clients));
+}
+
+// The body has taken its time: what was right before it may have changed.
+void body_was_read(ngx_http_request_t *r)
+{
+    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    try {
+        resource::identity about{};
+        const std::optional<ngx_int_t> refusal = judge(r, about);
+
+        rc = refusal ? *refusal : publish_message(r, about);
+    } catch (const std::bad_alloc &) {}
+
+    ngx_http_finalize_request(r, rc);
+}
+
+ngx_int_t read_message(ngx_http_request_t *r) noexcept
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    if (r->headers_in.content_length_n >
+        static_cast<off_t>(conf.max_message_size)) {
+        return too_large(r);
+    }
+
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, body_was_read);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+/*
+ * GET and DELETE
+ */
+
+ngx_int_t tell(ngx_http_request_t *r, const resource::identity &about)
+{
+    const broker::description known =
+        exchange::shared().describe(resource::log_name(about), exchange::now());
+    answer_text text;
+    u_char *end = ngx_snprintf(text.data(), text.size(),
+                               "{\"clients\":%uD,\"messages\":%uL,\"last\":\"",
+                               known.clients, known.messages);
+
+    // As the id that stands for the start, of which all is new
+    end = known.exists
+              ? ngx_slprintf(end, text.data() + text.size(), "%uL-%uL\"}",
+                             known.last.epoch, known.last.sequence)
+              : ngx_slprintf(end, text.data() + text.size(), "0\"}");
+
+    return send_json(r, text, end);
+}
+
+std::string_view argument(ngx_http_request_t *r, std::string_view name,
+                          std::string_view fallback) noexcept
+{
+    ngx_str_t value;
+
+    return ngx_http_arg(r, borrowed(name).data, name.size(), &value) == NGX_OK
+               ? view(value)
+               : fallback;
+}
+
+// RFC 6455 7.4.1: 1010 is for clients to send.
+bool server_may_send(std::uint64_t code) noexcept
+{
+    return code <= UINT16_MAX && code != 1010 &&
+           protocol::close_code::may_travel(static_cast<std::uint16_t>(code));
+}
+
+// Sets `order` to the payload of a Close (RFC 6455 5.5.1), as the arguments
+// have it. Empty if they are right, else what is wrong.
+std::string_view read_order(ngx_http_request_t *r, std::string &order)
+{
+    const auto code = detail::decimal(argument(r, "code", "1000"));
+    const std::string reason = detail::form_decoded(argument(r, "reason", ""));
+
+    if (!code || !server_may_send(*code)) {
+        return "the code is none that a server sends";
+    }
+
+    if (reason.size() > longest_reason) {
+        return "the reason is longer than 123 bytes";
+    }
+
+    if (!protocol::is_valid_utf8(std::as_bytes(std::span(reason)))) {
+        return "the reason is not UTF-8";
+    }
+
+    order = {static_cast<char>(*code >> 8), static_cast<char>(*code & 0xFF)};
+    order += reason;
+    return {};
+}
+
+ngx_int_t close_clients(ngx_http_request_t *r, const resource::identity &about)
+{
+    const std::string name = resource::log_name(about);
+    std::string order;
+
+    if (const std::string_view wrong = read_order(r, order); !wrong.empty()) {
+        return publish_refused(r, NGX_HTTP_BAD_REQUEST, wrong);
+    }
+
+    // No log is made for it: that would begin without the handler's limits
+    if (exchange::shared().describe(name, exchange::now()).clients == 0) {
+        return send_clients(r, 0);
+    }
+
+    const broker::appended done =
+        exchange::shared().append(name,
+                                  {.payload = std::as_bytes(std::span(order)),
+                                   .time = exchange::now(),
+                                   .kind = close_order,
+                                   .transient = true},
+                                  {}, exchange::now());
+
+    if (done.result != broker::outcome::done) {
+        return not_appended(r, done.result);
+    }
+
+    exchange::wake(done.wake);
+    return send_clients(r, done.clients);
+}
+
+} // namespace
+
+ngx_int_t answer_publisher(ngx_http_request_t *r)
+try {
+    constexpr ngx_uint_t known =
+        NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_POST | NGX_HTTP_DELETE;
+    resource::identity about{};
+
+    if ((r->method & known) == 0) {
+        return method_refused(r);
+    }
+
+    if (const auto refusal = judge(r, about); refusal) {
+        return *refusal;
+    }
+
+    switch (r->method) {
+    case NGX_HTTP_POST:
+        return read_message(r);
+    case NGX_HTTP_DELETE:
+        return close_clients(r, about);
+    default:
+        return tell(r, about);
+    }
+
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+// The key may hold $websocket_resource, which asks for the key.
+ngx_int_t published_key(ngx_http_request_t *r, ngx_str_t &key) noexcept
+{
+    static bool asked = false;
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    if (!conf.publishes || asked) {
+        return NGX_DECLINED;
+    }
+
+    asked = true;
+    const ngx_int_t rc = ngx_http_complex_value(r, conf.key, &key);
+    asked = false;
+    return rc;
+}
+
+} // namespace websocket::nginx

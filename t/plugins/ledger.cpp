@@ -1,0 +1,51 @@
+// A test plug-in that keeps a history of the size in the parameter `history`,
+// which it cannot do without, and tells its clients all it knows of messages.
+#include "websocket.hpp"
+
+#include <string>
+
+namespace {
+
+class ledger : public websocket::resource<> {
+public:
+    ledger() { keep_history(size()); }
+
+    std::string configured() override
+    {
+        return parameter("history").empty() ? "it needs a history" : "";
+    }
+
+    void client_connected(websocket::client &who) override
+    {
+        read_history({}, [&who](const websocket::message &message) {
+            who.send_text_message("kept " + told(message));
+            return true;
+        });
+        who.send_text_message("history " + std::to_string(size()));
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        for (websocket::client &each : clients()) {
+            each.send_text_message(told(message));
+        }
+    }
+
+private:
+    std::size_t size() const
+    {
+        const std::string_view text = parameter("history");
+        return text.empty() ? 0 : std::stoul(std::string(text));
+    }
+
+    static std::string told(const websocket::message &message)
+    {
+        return (message.kind == websocket::opcode::text ? "text " : "binary ") +
+               to_string(message.id) + " from " + std::to_string(message.from) +
+               " " + std::string(message.text());
+    }
+};
+
+} // namespace
+
+WEBSOCKET_HANDLER("ledger", ledger)

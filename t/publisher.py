@@ -1,0 +1,90 @@
+"""Requests for locations with `websocket_publish`, and what they answer."""
+
+import json
+import re
+
+BINARY = "application/octet-stream"
+ID = re.compile(r"[1-9]\d*-\d+")
+
+
+def request(method, path="/publish?room=1", body=None, kind=None,
+            version="HTTP/1.1", headers=(), chunks=None):
+    """The bytes of a request. kind: the Content-Type. A body has a length
+    unless it is given as a list of chunks."""
+    fields = [("Host", "localhost"), *headers]
+    if kind is not None:
+        fields.append(("Content-Type", kind))
+    if chunks is not None:
+        fields.append(("Transfer-Encoding", "chunked"))
+        body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk)
+                        for chunk in [*chunks, b""])
+    elif body is not None:
+        body = body.encode() if isinstance(body, str) else body
+        fields.append(("Content-Length", str(len(body))))
+    lines = [f"{method} {path} {version}"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b"")
+
+
+def post(body, path="/publish?room=1", **options):
+    return request("POST", path, body, **options)
+
+
+def answer_of(response):
+    """The JSON object of an answer, which is well formed."""
+    assert response.status == 200, repr(response)
+    assert response.header("Content-Type") == "application/json"
+    assert response.header("Cache-Control") == "no-store"
+    return json.loads(response.body)
+
+
+class Publisher:
+    """One connection that is kept alive over all requests."""
+
+    def __init__(self, server, path="/publish?room=1", **options):
+        self.client = server.open(**options)
+        self.path = path
+
+    def ask(self, method, *, cut=None, path=None, **options):
+        """The response, whatever it is."""
+        self.client.send(request(method, path or self.path, **options), cut)
+        return self.client.read_response(bodiless=method == "HEAD")
+
+    def post(self, body=b"", *, clients=None, **options):
+        """Publishes; returns the epoch and the sequence of the message."""
+        told = answer_of(self.ask("POST", body=body, **options))
+        assert set(told) == {"id", "clients"}, told
+        assert ID.fullmatch(told["id"]), told
+        assert clients in (None, told["clients"]), told
+        return tuple(map(int, told["id"].split("-")))
+
+    def tell(self):
+        """(clients, messages, last)"""
+        told = answer_of(self.ask("GET"))
+        assert set(told) == {"clients", "messages", "last"}, told
+        return told["clients"], told["messages"], told["last"]
+
+    def close_clients(self, arguments=""):
+        """The number of clients that are being closed."""
+        told = answer_of(self.ask("DELETE", path=self.path + arguments))
+        assert set(told) == {"clients"}, told
+        return told["clients"]
+
+
+def refusals(server):
+    """The lines that say why a request is refused: (status, words)."""
+    return [(int(status), words) for status, words in re.findall(
+        r"\[info\] .* websocket: publish request refused with (\d+): (.*?), "
+        r"client: ", server.log())]
+
+
+def refuse(server, data, status, pattern, cut=None):
+    """The request is refused with one line that says why; returns the
+    response."""
+    before = len(refusals(server))
+    response = server.request(data, cut)
+    assert response.status == status, repr(response)
+    told = refusals(server)[before:]
+    assert len(told) == 1, told
+    assert told[0][0] == status and re.search(pattern, told[0][1]), told
+    return response
