@@ -8,13 +8,16 @@ set -euo pipefail
 
 packages_of() {
     case $1 in
-        build) echo g++ make nginx nginx-dev libssl-dev zlib1g-dev ;;
+        build)
+            echo g++ make nginx nginx-dev libssl-dev zlib1g-dev \
+                nlohmann-json3-dev
+            ;;
         test)
             echo libgtest-dev openssl python3 python3-pytest \
                 python3-selenium python3-websocket chromium chromium-driver \
                 strace valgrind libc6-dbg
             ;;
-        bench) echo libbenchmark-dev ;;
+        bench) echo libbenchmark-dev strace ;;
         fuzz) echo clang libclang-rt-14-dev ;;
         lint) echo clang-format clang-tidy ;;
         *) echo "deps: no set $1" >&2 && return 1 ;;

@@ -3,6 +3,7 @@
 #include "nginx/plugins.hpp"
 
 #include "handlers/echo.hpp"
+#include "handlers/room.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/server_calls.hpp"
@@ -197,7 +198,8 @@ void *create_main_configuration(ngx_conf_t *cf)
     if (made == nullptr ||
         ngx_array_init(&made->handlers, cf->pool, 4,
                        sizeof(const websocket_handler_t *)) != NGX_OK ||
-        !add_built_in(*made, websocket_echo(&server_calls))) {
+        !add_built_in(*made, websocket_echo(&server_calls)) ||
+        !add_built_in(*made, websocket_room(&server_calls))) {
         return nullptr;
     }
 

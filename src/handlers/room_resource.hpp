@@ -1,0 +1,132 @@
+// The resource of the handler `room`, and what it knows of each client.
+//
+// A client is either *live*: it is sent what the room publishes as it comes;
+// or *behind*: it has yet to get messages of before, gets them out of the
+// history as fast as it takes them, and becomes live when there are no more.
+// What it needed and history has no more is never passed over in silence:
+// JSON clients are told of a gap, others are closed with 1013.
+#pragma once
+
+#include "handlers/room_parameters.hpp"
+
+#define WEBSOCKET_BUILT_IN
+#include "sdk/websocket.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace websocket::handlers {
+
+struct room_client : client {
+    room_client();
+
+    const std::uint64_t number; // its id
+    const bool json;            // it speaks room.v1.json
+    bool live = false;
+
+    // While it is behind
+    message_id given;         // the last message it was given
+    std::uint64_t told = 0;   // how many clients it was told of
+    bool missed_news = false; // of who came and went
+};
+
+// A message in the forms that clients want, each made when the first one does,
+// and shared by all.
+class message_forms {
+public:
+    explicit message_forms(const message &given) noexcept : given_{given} {}
+
+    // There is nothing in it if there was no memory.
+    const frame &of(const room_client &to) noexcept
+    {
+        form &wanted = to.json ? json_ : plain_;
+
+        if (!wanted.tried) {
+            make(wanted, to.json);
+        }
+
+        return wanted.made;
+    }
+
+private:
+    struct form {
+        frame made;
+        bool tried = false;
+    };
+
+    void make(form &wanted, bool json) noexcept;
+
+    const message &given_;
+    form json_;
+    form plain_;
+};
+
+class room final : public resource<room_client> {
+public:
+    room();
+
+    std::string configured() override { return complaint_; }
+    unsigned client_connecting(const request &asked) override;
+    std::string_view
+    select_subprotocol(const request &asked,
+                       std::span<const std::string_view> offered) override;
+
+    void client_connected(room_client &to) override;
+    void client_disconnected(room_client &from, std::uint16_t status,
+                             std::string_view reason) override;
+    void text_message_received(room_client &from,
+                               std::string_view text) override;
+    void binary_message_received(room_client &from,
+                                 std::span<const std::byte> data) override;
+
+    // room_delivery.cpp
+    void message_published(const message &news) override;
+    void messages_lost() override;
+    void clients_lost() override;
+    void client_drained(room_client &to) override;
+
+private:
+    // Where a client that has seen the messages up to one goes on.
+    struct resumption {
+        message_id given;
+        bool complete; // it has missed nothing
+    };
+
+    resumption resume(message_id since);
+    void welcome(room_client &to, bool recovered);
+    void answer_request(room_client &from, std::string_view text);
+    void publish_plain(room_client &from, opcode kind,
+                       std::span<const std::byte> data);
+    void announce(std::string_view what, const room_client &who);
+
+    // room_delivery.cpp
+    bool own(const room_client &to, const message &news) const noexcept
+    {
+        return !parameters_.self && news.from == to.number;
+    }
+    void fall_behind(room_client &to, message_id given) noexcept;
+    void tell_of_clients(std::string_view type, std::uint64_t client);
+    void catch_up(room_client &to);
+    bool read_on(room_client &to);
+    bool hand_over(room_client &to, const message &next);
+    bool tell_of_gap(room_client &to) noexcept;
+    void become_live(room_client &to);
+
+    room_parameters parameters_;
+    std::string complaint_; // of the parameters
+    std::string json_name_;
+    message_id delivered_;   // the last message that came here
+    std::uint64_t told_ = 0; // how many clients were told of last
+};
+
+// The message behind one.
+constexpr message_id following(message_id id) noexcept
+{
+    return {id.epoch, id.sequence + 1};
+}
+
+} // namespace websocket::handlers

@@ -1,0 +1,120 @@
+// The parameters of the handler `room`.
+#include "handlers/room_parameters.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+using websocket::handlers::room_parameters;
+
+namespace {
+
+TEST(RoomParameters, DefaultsAreThose)
+{
+    const room_parameters given;
+
+    EXPECT_EQ(given.history, 0U);
+    EXPECT_EQ(given.history_time, 0U);
+    EXPECT_FALSE(given.presence);
+    EXPECT_TRUE(given.publish);
+    EXPECT_TRUE(given.self);
+    EXPECT_EQ(given.check(), "");
+}
+
+TEST(RoomParameters, EachIsSet)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("history", "18446744073709551615"), "");
+    EXPECT_EQ(given.set("history_time", "5m"), "");
+    EXPECT_EQ(given.set("presence", "on"), "");
+    EXPECT_EQ(given.set("publish", "off"), "");
+    EXPECT_EQ(given.set("self", "off"), "");
+    EXPECT_EQ(given.check(), "");
+
+    EXPECT_EQ(given.history, std::numeric_limits<std::uint64_t>::max());
+    EXPECT_EQ(given.history_time, 300000U);
+    EXPECT_TRUE(given.presence);
+    EXPECT_FALSE(given.publish);
+    EXPECT_FALSE(given.self);
+}
+
+struct time_case {
+    std::string_view text;
+    std::uint64_t milliseconds; // 0: refused
+};
+
+class RoomTime : public testing::TestWithParam<time_case> {};
+
+TEST_P(RoomTime, IsReadAsNginxDoes)
+{
+    room_parameters given;
+    const std::string told = given.set("history_time", GetParam().text);
+
+    EXPECT_EQ(given.history_time, GetParam().milliseconds);
+    EXPECT_EQ(told.empty(), GetParam().milliseconds != 0) << told;
+}
+
+constexpr std::uint64_t day = 24ULL * 60 * 60 * 1000;
+
+INSTANTIATE_TEST_SUITE_P(
+    Times, RoomTime,
+    testing::Values(
+        time_case{"1ms", 1}, time_case{"500ms", 500}, time_case{"30s", 30000},
+        time_case{"30", 30000}, time_case{"5m", 300000},
+        time_case{"1h", 3600000}, time_case{"1d", day},
+        time_case{"1w", 7 * day}, time_case{"1M", 30 * day},
+        time_case{"1y", 365 * day}, time_case{"1h30m", 5400000},
+        time_case{"1m30", 90000}, time_case{"1y2M3w4d5h6m7s8ms", 38898367008},
+        time_case{"0s1ms", 1}, time_case{"292471208y", 292471208 * (365 * day)},
+        time_case{"292471209y", 0},
+        time_case{"9223372036854775807ms", 9223372036854775807U},
+        time_case{"9223372036854775808ms", 0},
+        time_case{"18446744073709551616ms", 0}, time_case{"", 0},
+        time_case{"0", 0}, time_case{"0s", 0}, time_case{"s", 0},
+        time_case{"-1s", 0}, time_case{"+1s", 0}, time_case{"1S", 0},
+        time_case{"1 s", 0}, time_case{"1s ", 0}, time_case{"1.5s", 0},
+        time_case{"1m1h", 0}, time_case{"1s1s", 0}, time_case{"1ms1", 0},
+        time_case{"1s1", 0}, time_case{"1min", 0}));
+
+TEST(RoomParameters, ComplaintSaysWhatIsAllowed)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("presence", "yes"),
+              "\"presence\" takes \"on\" or \"off\", not \"yes\"");
+    EXPECT_EQ(given.set("history", "5m"),
+              "\"history\" takes a number of messages, not \"5m\"");
+    EXPECT_EQ(given.set("history_time", "x"),
+              "\"history_time\" takes a time like 30s, 5m, 1h, 1d or 500ms, "
+              "larger than 0, not \"x\"");
+    EXPECT_EQ(given.set("room", "x"),
+              "there is no parameter \"room\", only history, history_time, "
+              "presence, publish, self");
+    EXPECT_EQ(given.set("", ""),
+              "there is no parameter \"\", only history, history_time, "
+              "presence, publish, self");
+}
+
+TEST(RoomParameters, NoneIsGivenTwice)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("self", "on"), "");
+    EXPECT_EQ(given.set("self", "on"), "\"self\" is given twice");
+}
+
+TEST(RoomParameters, TimeAloneKeepsNothing)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("history_time", "5m"), "");
+    EXPECT_EQ(given.check(), "\"history_time\" needs \"history\", the number "
+                             "of messages that are kept at most");
+    EXPECT_EQ(given.set("history", "0"), "");
+    EXPECT_NE(given.check(), "");
+}
+
+} // namespace
