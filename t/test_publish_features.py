@@ -25,6 +25,11 @@ location /publish {
     add_header X-Key <$websocket_resource|$of_resource> always;
     add_header X-Handler <$websocket_handler> always;
 }
+location /listed {
+    websocket_publish echo "room 1";
+    websocket_origins https://example.org;
+}
+location /any { websocket_publish echo "room 1"; websocket_origins any; }
 location /itself { websocket_publish echo <$websocket_resource>; }
 location /basic {
     websocket_publish echo "room $arg_room";
@@ -269,3 +274,26 @@ def test_variables_are_empty_elsewhere(server):
     assert server.request(request("GET", "/other")).body == b"<|>"
     entry = server.wait_for_access_log()
     assert not any(entry[name] for name in WEBSOCKET_FIELDS)
+
+
+# Pages of other sites
+
+@pytest.mark.parametrize("path, origins, allowed", [
+    ("/publish?room=1", [], True),
+    ("/publish?room=1", ["http://localhost"], True),
+    ("/publish?room=1", ["http://evil.example"], False),
+    ("/publish?room=1", ["null"], False),
+    ("/publish?room=1", ["http://localhost", "http://localhost"], False),
+    ("/listed", ["https://example.org"], True),
+    ("/listed", ["http://localhost"], False),
+    ("/any", ["http://evil.example"], True),
+])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_origin(server, method, path, origins, allowed):
+    headers = [("Origin", origin) for origin in origins]
+    response = server.request(request(method, path, body="words",
+                                      headers=headers))
+    assert response.status == (200 if allowed else 403)
+    if not allowed:
+        server.wait_for_log(
+            "publish request refused with 403: origin is not allowed")

@@ -3,6 +3,7 @@
 
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/request_body.hpp"
 #include "nginx/resource.hpp"
@@ -94,6 +95,11 @@ ngx_int_t send_clients(ngx_http_request_t *r, std::uint32_t clients) noexcept
 std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
 {
     ngx_str_t key;
+
+    // A page of another site could publish with the visitor's cookies
+    if (!origin_allowed(r, *location_conf<location_configuration>(r))) {
+        return publish_refused(r, NGX_HTTP_FORBIDDEN, "origin is not allowed");
+    }
 
     if (!exchange::running()) {
         return not_appended(r, broker::outcome::gone);

@@ -2,6 +2,7 @@
 #include "nginx/upgrade.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
@@ -33,35 +34,13 @@ bool origin_allowed(ngx_http_request_t *r,
                     const protocol::opening_handshake &handshake,
                     const location_configuration &conf) noexcept
 {
-    if (conf.any_origin || !handshake.has_origin()) {
+    if (!handshake.has_origin()) {
         return true; // no browser comes without
     }
 
-    if (handshake.origin_repeated()) {
-        return false;
-    }
-
-    if (conf.same_origin && r->headers_in.host != nullptr &&
-        protocol::is_same_origin(handshake.origin(),
-                                 view(r->headers_in.host->value))) {
-        return true;
-    }
-
-    if (conf.origins == nullptr) {
-        return false;
-    }
-
-    const std::span patterns{
-        static_cast<protocol::origin_pattern *>(conf.origins->elts),
-        conf.origins->nelts};
-
-    for (const protocol::origin_pattern &pattern : patterns) {
-        if (pattern.matches(handshake.origin())) {
-            return true;
-        }
-    }
-
-    return false;
+    return handshake.origin_repeated()
+               ? conf.any_origin != 0
+               : origin_allowed(r, conf, handshake.origin());
 }
 
 std::string_view
