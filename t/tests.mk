@@ -9,15 +9,19 @@ PYTEST_OPTIONS ?= -q t
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
+# Those that need no server
+handler_sources := src/handlers/room_json.cpp src/handlers/room_parameters.cpp
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
+load_sources := $(sort $(wildcard t/bench/load/*.cpp))
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
 
 # A process may be killed at places in the middle of a change of shared memory.
 fault_flags := -DWEBSOCKET_FAULT_POINTS
+faulty_module := build/faults/ngx_http_websocket_module.so
 
 # Halting makes a finding fail the test during which it came up.  gcc's
 # runtime is shared, so that it can be preloaded into an nginx built without.
@@ -59,8 +63,11 @@ endef
 plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
 sanitizing_cxx := $(sanitize_cxx) $(sanitize_flags)
 fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
-unit_program := $(unit_sources) $(protocol_sources) $(broker_sources)
+unit_program := $(unit_sources) $(protocol_sources) $(broker_sources) \
+	$(handler_sources)
 bench_program := $(bench_sources) $(protocol_sources)
+broker_bench := t/bench/broker_bench.cpp $(broker_sources)
+raw_echo := t/bench/raw_echo.cpp
 
 $(eval $(call objects,build/unit,$(plain_cxx) $(fault_flags),$(unit_program)))
 $(eval $(call program,build/unit,unit_tests,$(plain_cxx),$(unit_program),\
@@ -71,9 +78,15 @@ $(eval $(call objects,build/sanitize/unit,$(sanitizing_cxx) $(fault_flags),\
 $(eval $(call program,build/sanitize/unit,unit_tests,$(sanitizing_cxx),\
 	$(unit_program),-lgtest_main -lgtest))
 
-$(eval $(call objects,build/bench,$(plain_cxx),$(bench_program)))
+$(eval $(call objects,build/bench,$(plain_cxx),$(bench_program) \
+	$(broker_bench) $(load_sources) $(raw_echo)))
 $(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
 	$(bench_program),-lbenchmark))
+$(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
+	$(broker_bench),-lbenchmark))
+$(eval $(call program,build/bench,websocket_load,$(plain_cxx),\
+	$(load_sources),))
+$(eval $(call program,build/bench,raw_echo,$(plain_cxx),$(raw_echo),))
 
 $(eval $(call objects,build/fuzz,$(fuzzing_cxx),\
 	$(fuzz_sources) $(protocol_sources)))
@@ -85,7 +98,9 @@ run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 .PHONY: test unit sanitize fuzz bench lint
 test:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) module examples build/unit/unit_tests
+	@$(MAKE) $(parallel) module examples build/unit/unit_tests \
+	    build/bench/websocket_load
+	@$(MAKE) module MODULE=$(faulty_module) CXXFLAGS='$(fault_flags)'
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
 unit:
@@ -99,7 +114,9 @@ sanitized_module := build/sanitize/ngx_http_websocket_module.so
 sanitized_examples := build/sanitize/examples
 sanitize:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) examples build/sanitize/unit/unit_tests
+	@$(MAKE) $(parallel) examples build/sanitize/unit/unit_tests \
+	    build/bench/websocket_load
+	@$(MAKE) module MODULE=$(faulty_module) CXXFLAGS='$(fault_flags)'
 	@$(MAKE) module MODULE=$(sanitized_module) CC=gcc CXX=$(sanitize_cxx) \
 	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
 	@$(MAKE) examples EXAMPLES=$(sanitized_examples) CC=gcc \
@@ -130,10 +147,27 @@ $(fuzz_names:%=fuzz-%): fuzz-%:
 	    { tail -n 60 build/fuzz/$*.log; exit 1; }
 	@grep -h -e Done -e new_units build/fuzz/$*.log
 
-bench:
+# Whoever wants other runs than these gives BENCH_OPTIONS: see
+# t/bench/rooms.py --help.
+core_bench = build/bench/protocol_bench
+rooms_bench = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench/rooms.py
+.PHONY: bench-core bench-rooms bench-programs
+bench: bench-programs
+	@$(core_bench) --benchmark_min_time=0.1
+	@$(rooms_bench) --short $(BENCH_OPTIONS)
+
+bench-core:
 	@t/deps.sh build bench
 	@$(MAKE) $(parallel) build/bench/protocol_bench
-	@build/bench/protocol_bench
+	@$(core_bench)
+
+bench-rooms: bench-programs
+	@$(rooms_bench) $(BENCH_OPTIONS)
+
+bench-programs:
+	@t/deps.sh build bench
+	@$(MAKE) $(parallel) module $(addprefix build/bench/,protocol_bench \
+	    broker_bench websocket_load raw_echo)
 
 formatted = $(shell find src t examples -name '*.[ch]pp' -o -name '*.[ch]')
 nginx_includes := $(addprefix -isystem $(nginx_src)/src/,core event \

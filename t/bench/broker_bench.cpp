@@ -1,0 +1,240 @@
+// What the broker costs by itself: a message of 64 bytes appended and read,
+// and the wake-up of another process by it, there and back.
+#include "shared_broker.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+using namespace bench;
+
+namespace {
+
+constexpr std::uint8_t ordinary = 1;
+constexpr std::uint8_t farewell = 2;
+
+const std::array<std::byte, message_size> payload = {};
+
+broker::subscription subscribe(shared_broker &to, unsigned slot,
+                               std::string_view log)
+{
+    return to.access().subscribe(slot, log, nullptr, {}, 0).handle;
+}
+
+// Each subscription is another worker's; all are served by this process, so
+// that no time but the broker's own is measured, wake-ups left aside.
+void append_and_read(benchmark::State &state)
+{
+    const auto readers = static_cast<std::size_t>(state.range(0));
+    const auto messages = static_cast<std::size_t>(state.range(1));
+    shared_broker shared;
+    reading_place place;
+    std::vector<unsigned> slots;
+    std::vector<broker::subscription> subscriptions;
+
+    for (std::size_t i = 0; i != readers; i++) {
+        slots.push_back(shared.claim(static_cast<std::int32_t>(i + 1)));
+        subscriptions.push_back(subscribe(shared, slots.back(), "room"));
+    }
+
+    for (auto _ : state) {
+        for (std::size_t i = 0; i != messages; i++) {
+            const broker::appended done = shared.access().append(
+                subscriptions.front(), {.payload = payload}, 0);
+
+            benchmark::DoNotOptimize(done.id);
+        }
+
+        for (const unsigned slot : slots) {
+            if (place.read_news(shared.access(), slot) != messages) {
+                state.SkipWithError("a message was not read");
+                return;
+            }
+        }
+    }
+
+    state.counters["per_message"] =
+        benchmark::Counter(static_cast<double>(messages),
+                           benchmark::Counter::kIsIterationInvariantRate |
+                               benchmark::Counter::kInvert);
+}
+
+// What a room costs that nobody else hears, beside its own client.
+void append_alone(benchmark::State &state)
+{
+    shared_broker shared;
+    const unsigned own = shared.claim(1);
+
+    subscribe(shared, shared.claim(2), "another room");
+    subscribe(shared, own, "one more");
+
+    for (auto _ : state) {
+        const broker::appended done =
+            shared.access().append("room", {.payload = payload}, {}, 0);
+
+        if (done.wake.any()) {
+            state.SkipWithError("somebody would be woken");
+            return;
+        }
+    }
+}
+
+/*
+ * Wake-ups.
+ */
+
+void pin(int core)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(core, &set);
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
+std::vector<int> cores(const cpu_set_t &allowed)
+{
+    std::vector<int> found;
+
+    for (int core = 0; core != CPU_SETSIZE; core++) {
+        if (CPU_ISSET(core, &allowed)) {
+            found.push_back(core);
+        }
+    }
+
+    return found;
+}
+
+// A worker: its place in the room that both are in.
+struct member {
+    shared_broker &shared;
+    unsigned slot;
+    broker::subscription room;
+};
+
+member join(shared_broker &shared, std::int32_t pid)
+{
+    const unsigned slot = shared.claim(pid);
+    return {shared, slot, subscribe(shared, slot, "room")};
+}
+
+// Wakes the other one, as nginx's workers do: their own news they read in the
+// same turn.
+void say(const member &by, std::uint8_t kind)
+{
+    broker::appended done = by.shared.access().append(
+        by.room, {.payload = payload, .from = by.slot, .kind = kind}, 0);
+
+    done.wake.reset(by.slot);
+    by.shared.wake(done.wake);
+}
+
+// Reads all there is. The kind of what the other one has said; 0: nothing.
+std::uint8_t hear(const member &to, reading_place &place)
+{
+    broker::broker &access = to.shared.access();
+    std::uint8_t heard = 0;
+
+    while (access.next_news(to.slot)) {
+        const broker::read_result read =
+            access.read(to.room, {place.bytes, place.messages}, 0);
+
+        for (std::size_t i = 0; i != read.count; i++) {
+            if (place.messages[i].from != to.slot) {
+                heard = place.messages[i].kind;
+            }
+        }
+    }
+
+    return heard;
+}
+
+std::uint8_t wait_and_hear(const member &to, const sleeper &sleep,
+                           reading_place &place)
+{
+    for (;;) {
+        if (const std::uint8_t heard = hear(to, place); heard != 0) {
+            return heard;
+        }
+
+        sleep.wait();
+    }
+}
+
+[[noreturn]] void answer_all(const member &by, int core)
+{
+    const sleeper sleep{by.shared.waker(by.slot)};
+    reading_place place;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pin(core);
+
+    while (wait_and_hear(by, sleep, place) != farewell) {
+        say(by, ordinary);
+    }
+
+    _exit(0);
+}
+
+void wake_up_round_trip(benchmark::State &state, bool other_core)
+{
+    cpu_set_t allowed;
+
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+
+    const std::vector<int> usable = cores(allowed);
+
+    if (other_core && usable.size() < 2) {
+        state.SkipWithError("there is one core alone");
+        return;
+    }
+
+    shared_broker shared;
+    const member home = join(shared, 1);
+    const member away = join(shared, 2);
+    const pid_t child = fork();
+
+    if (child == 0) {
+        answer_all(away, usable[other_core ? 1 : 0]);
+    }
+
+    const sleeper sleep{shared.waker(home.slot)};
+    reading_place place;
+
+    pin(usable[0]);
+
+    for (auto _ : state) {
+        say(home, ordinary);
+        wait_and_hear(home, sleep, place);
+    }
+
+    say(home, farewell);
+    waitpid(child, nullptr, 0);
+    sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
+} // namespace
+
+BENCHMARK(append_and_read)
+    ->ArgNames({"subscriptions", "messages"})
+    ->Args({1, 1})
+    ->Args({2, 1})
+    ->Args({1, 16})
+    ->Args({2, 16});
+BENCHMARK(append_alone);
+BENCHMARK_CAPTURE(wake_up_round_trip, one_core, false)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(wake_up_round_trip, two_cores, true)
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+
+BENCHMARK_MAIN();

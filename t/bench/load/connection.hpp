@@ -1,0 +1,97 @@
+// One WebSocket connection of the load generator.
+#pragma once
+
+#include "event_loop.hpp"
+#include "frame_reader.hpp"
+#include "prepared_messages.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace websocket::load {
+
+class connection;
+
+// What a run is told of its connections. In a call a connection may be sent
+// by, and in `opened` it may be reset and opened anew.
+struct connection_events {
+    virtual void opened(connection &of) = 0;
+    virtual void message(connection &of, opcode code,
+                         std::span<const std::byte> payload) = 0;
+
+    // A read has brought something: it is told now, and then this is.
+    virtual void read_begins(connection &of) = 0;
+    virtual void read_through(connection &of) = 0;
+
+protected:
+    ~connection_events() = default;
+};
+
+// Where to, and what is said there first.
+struct destination {
+    std::uint16_t port = 0;
+    std::string path;
+    std::string subprotocol;
+    bool raw = false; // no handshake, and bytes come back as they were sent
+};
+
+// Whatever goes wrong on it is thrown as std::runtime_error.
+class connection final : public ready_handler {
+public:
+    connection(std::size_t number, event_loop &loop, connection_events &events,
+               bool raw);
+    ~connection();
+    connection(const connection &) = delete;
+    connection &operator=(const connection &) = delete;
+
+    // Begins to connect; `opened` is told of the server's agreement.
+    void open(const destination &to);
+
+    // Ends it at once, and leaves no socket in TIME_WAIT behind.
+    void reset() noexcept;
+
+    // Sends the next messages of the ring, behind what waits still.
+    void send(const prepared_messages &ring, std::size_t count);
+
+    std::size_t number() const noexcept { return number_; }
+    bool is_open() const noexcept { return state_ == state::open; }
+
+    // The header X-Worker of the server's answer; 0: it has none.
+    long worker() const noexcept { return worker_; }
+
+    void ready(bool readable) override;
+
+private:
+    enum class state { closed, connecting, shaking_hands, open };
+
+    [[noreturn]] void fail(const std::string &what) const;
+    void connected();
+    void write_request();
+    void shake_hands();
+    void judge_answer(std::string_view head);
+    void receive();
+    void received(const frame &what);
+    void write_messages();
+    void write_control();
+
+    std::size_t number_;
+    event_loop &loop_;
+    connection_events &events_;
+    frame_reader reader_;
+    frame_reader::sink sink_;
+    state state_ = state::closed;
+    int socket_ = -1;
+    long worker_ = 0;
+    bool raw_;
+    std::string request_;
+    std::string answer_;
+    std::vector<std::byte> control_; // a Pong that is to be sent
+    const prepared_messages *ring_ = nullptr;
+    std::size_t ring_position_ = 0; // bytes
+    std::size_t owed_ = 0;          // bytes of the ring
+};
+
+} // namespace websocket::load

@@ -1,0 +1,37 @@
+// Tells connections, by epoll, when their sockets are ready.
+#pragma once
+
+#include <cstdint>
+
+namespace websocket::load {
+
+// Nanoseconds of a clock that never steps.
+std::uint64_t now() noexcept;
+
+struct ready_handler {
+    // The socket has become readable, writable or both: read until it has no
+    // more, it is not said twice.
+    virtual void ready(bool readable) = 0;
+
+protected:
+    ~ready_handler() = default;
+};
+
+class event_loop {
+public:
+    event_loop();
+    ~event_loop();
+    event_loop(const event_loop &) = delete;
+    event_loop &operator=(const event_loop &) = delete;
+
+    // The handler must outlive the descriptor.
+    void add(int descriptor, ready_handler &handler);
+
+    // Handles what is there, or what comes within the time; 0 does not wait.
+    void turn(int milliseconds);
+
+private:
+    int epoll_;
+};
+
+} // namespace websocket::load

@@ -1,0 +1,200 @@
+// Publishers send, and all subscribers get all messages in one order.
+#include "run.hpp"
+
+#include <stdexcept>
+
+namespace websocket::load {
+
+namespace {
+
+class fan_out_run final : public run {
+public:
+    explicit fan_out_run(const options &given)
+        : run{given}, code_{given.text ? opcode::text : opcode::binary},
+          own_publishers_{!given.publish_path.empty()},
+          publishers_(given.publishers),
+          order_(given.publishers * given.in_flight), heard_(given.connections)
+    {
+        for (std::size_t i = 0; i != given.publishers; i++) {
+            messages_.emplace_back(i, given.in_flight, given.size, code_,
+                                   false);
+            publishers_[i].sent_at.resize(given.in_flight);
+        }
+    }
+
+private:
+    struct publisher {
+        std::uint64_t sent = 0;
+        std::uint64_t ordered = 0;  // that a subscriber has got
+        std::uint64_t complete = 0; // that all subscribers have got
+        std::vector<std::uint64_t> sent_at;
+    };
+
+    // A place in the one order, which its first receiver settles.
+    struct place {
+        std::size_t author = 0;
+        std::uint64_t number = 0;
+        std::size_t missing = 0; // subscribers
+    };
+
+    // Subscribers come first; publishers are among them or behind.
+    connection &publishing(std::size_t author)
+    {
+        return *connections_[own_publishers_ ? given_.connections + author
+                                             : author];
+    }
+
+    void open_all() override;
+    void begin() override { turn_over(); }
+    void turn_over() override;
+    void message(connection &to, opcode code,
+                 std::span<const std::byte> payload) override;
+    place &settle(const connection &to, std::span<const std::byte> payload);
+    void complete(const place &of);
+    void describe(report &to) const override;
+    bool drained() const override { return open_ == 0; }
+
+    opcode code_;
+    bool own_publishers_;
+    std::vector<prepared_messages> messages_;
+    std::vector<publisher> publishers_;
+    std::vector<place> order_;         // by position, in turn
+    std::uint64_t settled_ = 0;        // positions
+    std::vector<std::uint64_t> heard_; // positions, by subscriber
+    std::size_t open_ = 0;             // messages that not all have got
+    std::uint64_t done_ = 0;
+    bool owing_ = true; // there are messages to be sent
+};
+
+// The first publisher's worker decides where subscribers are wanted.
+void fan_out_run::open_all()
+{
+    const std::size_t all =
+        given_.connections + (own_publishers_ ? given_.publishers : 0);
+
+    while (connections_.size() != all) {
+        add_connection();
+    }
+
+    std::size_t first = 0;
+
+    if (own_publishers_) {
+        open(given_.connections, all, at(given_.publish_path));
+    } else {
+        open(0, given_.publishers, at(given_.path));
+        first = given_.publishers;
+    }
+
+    if (given_.subscribers != placement::any) {
+        const long worker = publishing(0).worker();
+
+        if (worker == 0) {
+            throw std::runtime_error("the answer has no header X-Worker");
+        }
+
+        wanted = [this, worker](const connection &of) {
+            return (of.worker() == worker) ==
+                   (given_.subscribers == placement::same_worker);
+        };
+    }
+
+    open(first, given_.connections, at(given_.path));
+    progress();
+}
+
+void fan_out_run::turn_over()
+{
+    if (!owing_) {
+        return;
+    }
+
+    owing_ = false;
+
+    for (std::size_t i = 0; i != publishers_.size(); i++) {
+        publisher &by = publishers_[i];
+        const std::size_t count =
+            claim(given_.in_flight - (by.sent - by.complete));
+
+        if (count == 0) {
+            continue;
+        }
+
+        const std::uint64_t time = now();
+
+        for (std::size_t k = 0; k != count; k++) {
+            by.sent_at[by.sent++ % given_.in_flight] = time;
+        }
+
+        open_ += count;
+        publishing(i).send(messages_[i], count);
+    }
+}
+
+void fan_out_run::message(connection &to, opcode code,
+                          std::span<const std::byte> payload)
+{
+    if (to.number() >= given_.connections) {
+        return; // what a server tells those who only publish
+    }
+
+    const std::uint64_t position = heard_[to.number()]++;
+    place &of = position == settled_ ? settle(to, payload)
+                                     : order_[position % order_.size()];
+    const auto expected = messages_[of.author].expected(of.number);
+
+    if (code != code_ || !same_bytes(payload, expected)) {
+        wrong(to, "a message is not what others got in its place");
+    }
+
+    progress_by_read();
+    count(publishers_[of.author].sent_at[of.number % given_.in_flight]);
+
+    if (--of.missing == 0) {
+        complete(of);
+    }
+}
+
+fan_out_run::place &fan_out_run::settle(const connection &to,
+                                        std::span<const std::byte> payload)
+{
+    const auto found = read_signature(payload);
+
+    if (!found || found->author >= publishers_.size()) {
+        wrong(to, "a message of nobody was received");
+    }
+
+    publisher &by = publishers_[found->author];
+
+    if (by.ordered == by.sent ||
+        found->index != by.ordered % messages_[found->author].count()) {
+        wrong(to, "a message is not its publisher's next one");
+    }
+
+    place &made = order_[settled_++ % order_.size()];
+
+    made = {found->author, by.ordered++, given_.connections};
+    return made;
+}
+
+void fan_out_run::complete(const place &of)
+{
+    publishers_[of.author].complete++;
+    done_++;
+    open_--;
+    owing_ = true;
+}
+
+void fan_out_run::describe(report &to) const
+{
+    to.add("publishers", static_cast<double>(given_.publishers));
+    to.add("messages", static_cast<double>(done_));
+}
+
+} // namespace
+
+std::unique_ptr<run> make_fan_out(const options &given)
+{
+    return std::make_unique<fan_out_run>(given);
+}
+
+} // namespace websocket::load

@@ -1,0 +1,248 @@
+// What the load generator is told on its command line.
+#include "options.hpp"
+
+#include "prepared_messages.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+
+#include <getopt.h>
+
+namespace websocket::load {
+
+namespace {
+
+constexpr const char *help = R"(usage: websocket_load MODE --port=N [OPTION...]
+
+Loads a WebSocket server on 127.0.0.1 from one thread, checks every message
+that comes back, and prints the result as one line of JSON. Status 1: a reply
+was wrong or missing; 2: wrong usage.
+
+Modes
+  echo       each connection sends, and expects each message back, in order
+  fan-out    publishers send, and every subscriber is to get all messages, in
+             one order
+  idle       opens the connections and holds them
+  handshake  opens a connection, checks the answer, resets it, opens the next
+
+Options
+  --port=N          the server's port
+  --path=PATH       of the handshake; "{}" stands for the connection's number
+  --subprotocol=S   offered in the handshake
+  --connections=N   at a time; in fan-out the subscribers (100)
+  --in-flight=N     echo: messages of a connection, fan-out: of a publisher,
+                    that have been sent and are not back everywhere (1)
+  --size=BYTES      of a payload (64); in fan-out 12 at least
+  --text            text messages instead of binary ones
+  --raw             echo: the server returns bytes, without a handshake
+  --seconds=S       how long is measured (1.5)
+  --warm-up=S       what goes before and does not count (0.3)
+  --messages=N      ends after so many sent messages or handshakes, all of
+                    which count
+  --patience=S      without any progress for so long messages are missing (10)
+  --spin            looks for events all the time instead of sleeping
+  --server=PID      a process whose CPU time and memory are looked at; may be
+                    given several times
+  --wait            prints {"ready":N} when all connections are open, begins
+                    when a line comes on standard input, disconnects when that
+                    ends
+
+Fan-out alone
+  --publishers=K    the first K subscribers publish (1)
+  --publish-path=P  or else K connections more, of which nothing is expected
+  --subscribers=same-worker|other-worker
+                    as the first publisher's, by the header X-Worker
+)";
+
+enum flag : int {
+    port = 256,
+    path,
+    subprotocol,
+    connections,
+    in_flight,
+    size,
+    text,
+    raw,
+    seconds,
+    warm_up,
+    messages,
+    patience,
+    spin,
+    server,
+    wait_for_line,
+    publishers,
+    publish_path,
+    subscribers,
+    show_help
+};
+
+const option flags[] = {
+    {"port", required_argument, nullptr, port},
+    {"path", required_argument, nullptr, path},
+    {"subprotocol", required_argument, nullptr, subprotocol},
+    {"connections", required_argument, nullptr, connections},
+    {"in-flight", required_argument, nullptr, in_flight},
+    {"size", required_argument, nullptr, size},
+    {"text", no_argument, nullptr, text},
+    {"raw", no_argument, nullptr, raw},
+    {"seconds", required_argument, nullptr, seconds},
+    {"warm-up", required_argument, nullptr, warm_up},
+    {"messages", required_argument, nullptr, messages},
+    {"patience", required_argument, nullptr, patience},
+    {"spin", no_argument, nullptr, spin},
+    {"server", required_argument, nullptr, server},
+    {"wait", no_argument, nullptr, wait_for_line},
+    {"publishers", required_argument, nullptr, publishers},
+    {"publish-path", required_argument, nullptr, publish_path},
+    {"subscribers", required_argument, nullptr, subscribers},
+    {"help", no_argument, nullptr, show_help},
+    {nullptr, 0, nullptr, 0},
+};
+
+template <class number>
+number parse_number(std::string_view given)
+{
+    number value = 0;
+    const char *end = given.data() + given.size();
+    const auto [rest, error] = std::from_chars(given.data(), end, value);
+
+    if (error != std::errc{} || rest != end || value < 0) {
+        throw std::invalid_argument("not a number: " + std::string(given));
+    }
+
+    return value;
+}
+
+placement parse_placement(std::string_view given)
+{
+    if (given == "same-worker") {
+        return placement::same_worker;
+    }
+
+    if (given == "other-worker") {
+        return placement::other_worker;
+    }
+
+    throw std::invalid_argument("no such place: " + std::string(given));
+}
+
+void set_number(options &to, int which, std::string_view given)
+{
+    switch (which) {
+    case port:
+        to.port = parse_number<std::uint16_t>(given);
+        break;
+    case connections:
+        to.connections = parse_number<std::size_t>(given);
+        break;
+    case in_flight:
+        to.in_flight = parse_number<std::size_t>(given);
+        break;
+    case size:
+        to.size = parse_number<std::size_t>(given);
+        break;
+    case seconds:
+        to.seconds = parse_number<double>(given);
+        break;
+    case warm_up:
+        to.warm_up = parse_number<double>(given);
+        break;
+    case messages:
+        to.messages = parse_number<std::uint64_t>(given);
+        break;
+    case patience:
+        to.patience = parse_number<double>(given);
+        break;
+    case server:
+        to.servers.push_back(parse_number<pid_t>(given));
+        break;
+    case publishers:
+        to.publishers = parse_number<std::size_t>(given);
+        break;
+    }
+}
+
+void set(options &to, int which, const char *given)
+{
+    switch (which) {
+    case path:
+        to.path = given;
+        break;
+    case publish_path:
+        to.publish_path = given;
+        break;
+    case subprotocol:
+        to.subprotocol = given;
+        break;
+    case subscribers:
+        to.subscribers = parse_placement(given);
+        break;
+    case text:
+        to.text = true;
+        break;
+    case spin:
+        to.spin = true;
+        break;
+    case raw:
+        to.raw = true;
+        break;
+    case wait_for_line:
+        to.wait = true;
+        break;
+    case show_help:
+        std::fputs(help, stdout);
+        std::exit(0);
+    case '?':
+        throw std::invalid_argument("see --help");
+    default:
+        set_number(to, which, given);
+    }
+}
+
+void check(const options &given)
+{
+    if (given.port == 0 || given.connections == 0 || given.in_flight == 0) {
+        throw std::invalid_argument(
+            "--port, --connections and --in-flight are 1 at least");
+    }
+
+    if (given.mode != "fan-out") {
+        return;
+    }
+
+    if (given.size < signature::size) {
+        throw std::invalid_argument("fan-out needs --size=12 at least");
+    }
+
+    if (given.publishers == 0 ||
+        (given.publish_path.empty() && given.publishers > given.connections)) {
+        throw std::invalid_argument(
+            "--publishers: 1 at least and no more than --connections");
+    }
+}
+
+} // namespace
+
+options parse_options(int count, char **arguments)
+{
+    options result;
+    int which;
+
+    while ((which = getopt_long(count, arguments, "", flags, nullptr)) != -1) {
+        set(result, which, optarg);
+    }
+
+    if (optind != count - 1) {
+        throw std::invalid_argument("one mode is needed: see --help");
+    }
+
+    result.mode = arguments[optind];
+    check(result);
+    return result;
+}
+
+} // namespace websocket::load

@@ -1,0 +1,105 @@
+// What all modes have in common: connections are opened, the load runs warm,
+// is measured for a time, and ends when all that was sent has come back.
+#pragma once
+
+#include "connection.hpp"
+#include "event_loop.hpp"
+#include "histogram.hpp"
+#include "options.hpp"
+#include "report.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace websocket::load {
+
+class run : public connection_events {
+public:
+    explicit run(const options &given);
+    virtual ~run() = default;
+
+    // Throws std::runtime_error when a reply is wrong or missing.
+    void execute();
+
+protected:
+    // All connections are open: the first messages are to be sent.
+    virtual void begin() = 0;
+
+    // All that was sent has come back everywhere.
+    virtual bool drained() const = 0;
+
+    // Messages may be sent here, after what has been received.
+    virtual void turn_over() {}
+
+    // Adds to the report what only the mode knows.
+    virtual void describe(report &) const {}
+
+    virtual void open_all();
+
+    // Opens connections [first, end), a few at a time.
+    void open(std::size_t first, std::size_t end, const destination &to);
+    destination at(const std::string &path) const;
+    connection &add_connection();
+
+    // How many messages may still be sent, of so many: none at the end.
+    std::size_t claim(std::size_t wanted) noexcept;
+
+    // Something came that was sent at that time; it counts for the result.
+    void count(std::uint64_t sent_at) noexcept;
+    void progress() noexcept { progress_at_ = now(); }
+    void progress_by_read() noexcept { progress_at_ = read_at_; }
+
+    [[noreturn]] static void wrong(const connection &of, const char *what);
+
+    // A connection that is open but not wanted is opened anew.
+    std::function<bool(const connection &)> wanted;
+
+    void opened(connection &of) override;
+    void read_begins(connection &) override { read_at_ = now(); }
+    void read_through(connection &) override {}
+
+    const options given_;
+    event_loop loop_;
+    std::vector<std::unique_ptr<connection>> connections_;
+
+private:
+    enum class phase { warming_up, measuring, ending };
+
+    void turn();
+    void step();
+    void start_measuring();
+    void stop_measuring();
+    void say_ready() const;
+    void await_line();
+    void await_end();
+    void check_progress() const;
+    void print() const;
+
+    const destination *opening_to_ = nullptr;
+    std::size_t next_to_open_ = 0;
+    std::size_t open_end_ = 0;
+    std::size_t still_opening_ = 0;
+
+    phase phase_ = phase::warming_up;
+    std::uint64_t claimed_ = 0;
+    std::uint64_t counted_ = 0;
+    histogram latency_;
+    std::uint64_t began_at_ = 0;
+    std::uint64_t measured_from_ = 0;
+    std::uint64_t progress_at_ = 0;
+    std::uint64_t read_at_ = 0;
+    double seconds_ = 0;
+    double server_cpu_ = 0;
+    double own_cpu_ = 0;
+};
+
+// Each makes the run of a mode.
+std::unique_ptr<run> make_echo(const options &given);
+std::unique_ptr<run> make_fan_out(const options &given);
+std::unique_ptr<run> make_idle(const options &given);
+std::unique_ptr<run> make_handshakes(const options &given);
+
+} // namespace websocket::load

@@ -1,0 +1,19 @@
+// What processes have used: their CPU time and memory, by /proc.
+#pragma once
+
+#include <vector>
+
+#include <sys/types.h>
+
+namespace websocket::load {
+
+// Seconds of CPU time that all threads of the processes have used so far.
+double cpu_seconds(const std::vector<pid_t> &processes);
+
+// Bytes of memory of the processes, what is shared counted in part (PSS).
+double memory(const std::vector<pid_t> &processes);
+
+// Seconds of CPU time of this process.
+double own_cpu_seconds();
+
+} // namespace websocket::load

@@ -1,0 +1,319 @@
+"""Measures rooms: fan-out, two workers, wake-ups, rooms of one client.
+
+Prints medians as tables and writes build/bench.json. No figure makes it
+fail; a wrong or a missing reply does, and a server that logs a fault.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from nginx_server import NGINX, ROOT  # noqa: E402
+import bench_servers  # noqa: E402
+from run_tests import allow_open_files  # noqa: E402
+from measuring import (ALL_CORES, CORES, SERVER_CORES,  # noqa: E402
+                       CannotWatch, WrongReply, alternate, count_calls,
+                       median, pin, run_load, state_of_machine)
+from tables import print_table, ratio, thousands  # noqa: E402
+
+CLIENTS = 1000
+SIZE = 64
+BROKER_BENCH = os.path.join(ROOT, "build/bench/broker_bench")
+RESULT = os.path.join(ROOT, "build/bench.json")
+FAN_OUT = [f"--connections={CLIENTS}", f"--size={SIZE}", "--text"]
+
+
+class Bench:
+    """The servers, and what was found so far."""
+
+    def __init__(self, options, stack):
+        self.runs = options.runs
+        self.time = [f"--seconds={options.seconds}",
+                     f"--warm-up={options.warm_up}"]
+        self.broker_time = options.broker_time
+        self.found = {"machine": describe_machine(),
+                      "options": vars(options)}
+        self.one = self.start(stack, bench_servers.start_own, 1)
+        self.two = self.start(stack, bench_servers.start_own, 2)
+        self.nchan = self.start_nchan(stack)
+
+    def start(self, stack, start, *arguments):
+        """A server with its workers on the server's core."""
+        server = start(*arguments)
+        stack.callback(server.stop)
+        pin(server.worker_pids(), SERVER_CORES)
+        return server
+
+    def start_nchan(self, stack):
+        """None where Debian's package cannot be had or does not load."""
+        module, complaint = bench_servers.find_nchan()
+        try:
+            if module:
+                return self.start(stack, bench_servers.start_nchan, module)
+        except AssertionError as error:
+            complaint = str(error).strip().splitlines()[-1]
+        print(f"nchan is left out: {complaint}")
+        return None
+
+    def load(self, mode, server, *options, **more):
+        """A function that runs the generator once against a server."""
+        def measure():
+            return run_load(mode, server.port, *options, *self.time,
+                            servers=server.worker_pids(), **more)
+        return measure
+
+    def keep(self, section, results):
+        """Puts the results of all runs into the file to be."""
+        self.found.setdefault(section, {}).update(results)
+
+
+def describe_machine():
+    """What the figures were measured on."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file
+                      if line.startswith("model name")), "unknown")
+    version = subprocess.run([NGINX, "-v"], capture_output=True, text=True,
+                             check=True).stderr.strip()
+    return {"cpu": model, "cores": len(CORES), "kernel": os.uname().release,
+            "nginx": version, "before": state_of_machine()}
+
+
+def fan_out_variants(bench):
+    """{(server, outstanding): function}"""
+    variants = {}
+    for outstanding in (1, 16):
+        in_flight = f"--in-flight={outstanding}"
+        for name, server in (("room, 1 worker", bench.one),
+                             ("room, 2 workers", bench.two)):
+            cores = ALL_CORES if server is bench.two else None
+            variants[name, outstanding] = bench.load(
+                "fan-out", server, "--path=/lobby", in_flight, *FAN_OUT,
+                cores=cores)
+        if bench.nchan:
+            variants["nchan, 1 worker", outstanding] = bench.load(
+                "fan-out", bench.nchan, "--path=/subscribe",
+                "--publish-path=/publish", in_flight, *FAN_OUT)
+    return variants
+
+
+def measure_fan_out(bench):
+    """Deliveries of a second, and of a second of the server's CPU."""
+    pin(bench.two.worker_pids(), ALL_CORES)
+    results = alternate(fan_out_variants(bench), bench.runs)
+    pin(bench.two.worker_pids(), SERVER_CORES)
+    rows, least_cpu = [], 1
+    for (name, outstanding), found in sorted(results.items(),
+                                             key=lambda one: one[0][1]):
+        own = results["room, 1 worker", outstanding]
+        wall = median(found, "per_second")
+        cpu = median(found, "per_cpu_second")
+        server = median(found, "server_cpu") / median(found, "seconds")
+        generator = median(found, "generator_cpu") / median(found, "seconds")
+        least_cpu = min(least_cpu, server)
+        rows.append([
+            name, outstanding, thousands(wall),
+            ratio(wall, median(own, "per_second")), thousands(cpu),
+            ratio(cpu, median(own, "per_cpu_second")),
+            f"{server:.2f}", f"{generator:.2f}",
+            f"{median(found, 'latency_us', 'p50'):,.0f}",
+            f"{median(found, 'latency_us', 'p99'):,.0f}"])
+        bench.keep("fan_out", {f"{name}, {outstanding} outstanding": found})
+    print_table(
+        f"Fan-out: {CLIENTS:,} clients, {SIZE} bytes, deliveries",
+        ["server", "outstanding", "per s", "ratio", "per CPU s", "ratio",
+         "server CPU", "generator CPU", "p50 us", "p99 us"], rows,
+        fan_out_notes(least_cpu))
+
+
+def fan_out_notes(least_cpu):
+    """What has to be known to read the table."""
+    notes = ["Ratios to the room with 1 worker. CPU: seconds of each second."]
+    if len(CORES) == 1:
+        return notes + ["Servers and generator share the only core."]
+    notes += ["1 worker: server and generator on a core each. 2 workers: on "
+              "both cores, with the", "generator beside them: what it needs "
+              "of the cores the workers cannot use."]
+    if least_cpu < 0.9:
+        notes.append("A server had not all of its core (server CPU under "
+                     "0.90): compare per CPU s alone.")
+    return notes
+
+
+def measure_calls(bench):
+    """System calls of a published message."""
+    rows = []
+    for name, server in (("1 worker", bench.one), ("2 workers", bench.two)):
+        for outstanding, messages in ((1, 50), (16, 160)):
+            calls, _ = count_calls(
+                server.worker_pids(),
+                os.path.join(bench_servers.FOLDER, "strace"), "fan-out",
+                server.port, "--path=/lobby", f"--in-flight={outstanding}",
+                f"--messages={messages}", *FAN_OUT)
+            bench.keep("calls", {f"{name}, {outstanding} outstanding": {
+                "messages": messages, "clients": CLIENTS, "calls": calls}})
+            sends = sum(calls.get(call, 0)
+                        for call in ("sendto", "writev", "sendmsg"))
+            rows.append([
+                name, outstanding, f"{sends / messages / CLIENTS:.3f}",
+                *(f"{calls.get(call, 0) / messages:.3f}" for call in (
+                    "recvfrom", "epoll_wait", "futex", "write", "read"))])
+    print_table(f"System calls of a published message, {CLIENTS:,} clients "
+                "(strace -c)",
+                ["", "outstanding", "sends per client", "recv", "epoll_wait",
+                 "futex", "eventfd write", "eventfd read"], rows)
+
+
+def measure_wake_ups(bench):
+    """From publishing to the delivery to one subscriber."""
+    places = ("same-worker", "other-worker")
+    paths = ["--path=/quiet", "--publish-path=/quiet", "--connections=1",
+             f"--size={SIZE}", "--text"]
+    rows = []
+    for name, cores, more in (
+            ("workers share a core, client polls", SERVER_CORES,
+             {"options": ["--spin"], "cores": None}),
+            ("workers on a core each, client sleeps", ALL_CORES,
+             {"options": [], "cores": ALL_CORES})):
+        pin(bench.two.worker_pids(), cores)
+        results = alternate({
+            place: bench.load("fan-out", bench.two, *paths,
+                              f"--subscribers={place}", *more["options"],
+                              cores=more["cores"])
+            for place in places}, bench.runs)
+        same, other = (median(results[place], "latency_us", "p50")
+                       for place in places)
+        rows.append([name, f"{same:.1f}", f"{other:.1f}",
+                     f"{other - same:+.1f}"])
+        bench.keep("wake_up", {f"{name}, {place}": results[place]
+                               for place in places})
+    pin(bench.two.worker_pids(), SERVER_CORES)
+    print_table("From publishing to delivery, p50, us (2 workers, one "
+                "subscriber)", ["", "same worker", "other worker",
+                                "difference"], rows)
+
+
+def measure_alone(bench):
+    """Rooms of one client each, beside an echo of the same messages."""
+    paths = {"echo": "/echo", "room of one": "/alone?room={}"}
+    results = alternate({
+        (name, depth): bench.load(
+            "echo", bench.one, f"--path={path}", f"--in-flight={depth}",
+            f"--size={SIZE}", "--text")
+        for name, path in paths.items() for depth in (1, 16)}, bench.runs)
+    rows = []
+    for (name, depth), found in sorted(results.items(),
+                                       key=lambda one: one[0][1]):
+        cost, echo = (1e6 / median(results[which, depth], "per_cpu_second")
+                      for which in (name, "echo"))
+        rows.append([name, depth, thousands(median(found, "per_cpu_second")),
+                     f"{cost:.2f}", f"{cost - echo:+.2f}"])
+        bench.keep("alone", {f"{name}, {depth} in flight": found})
+    messages = 2000
+    calls, _ = count_calls(
+        bench.two.worker_pids(),
+        os.path.join(bench_servers.FOLDER, "strace"), "echo",
+        bench.two.port, "--path=/alone?room={}", f"--messages={messages}")
+    bench.keep("alone", {"calls": calls, "calls_of_messages": messages})
+    print_table(
+        "Rooms that nobody else hears: 100 clients in a room each, "
+        f"{SIZE} bytes", ["", "in flight", "messages per CPU s",
+                          "us of CPU", "beside echo"], rows,
+        [f"eventfd writes of 2 workers for {messages:,} messages: "
+         f"{calls.get('write', 0)} (of {sum(calls.values()):,} calls; "
+         f"{calls.get('futex', 0)} futex)"])
+
+
+def broker_figure(one):
+    """What a message, or a round trip, took in a repetition: in the unit
+    in which it is said, nanoseconds or microseconds."""
+    if "per_message" in one:
+        return one["per_message"] * 1e9
+    return one["real_time" if one["time_unit"] == "us" else "cpu_time"]
+
+
+def measure_broker(bench):
+    """The broker by itself, in C++."""
+    done = subprocess.run(
+        [BROKER_BENCH, f"--benchmark_min_time={bench.broker_time}",
+         f"--benchmark_repetitions={bench.runs}",
+         "--benchmark_enable_random_interleaving=true",
+         "--benchmark_format=json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        check=True)
+    found = [one for one in json.loads(done.stdout)["benchmarks"]
+             if one["run_type"] == "iteration"]
+    wrong = [one["error_message"] for one in found if "error_message" in one]
+    if wrong and len(CORES) > 1:
+        raise WrongReply(wrong[0])
+    bench.keep("broker", {"benchmarks": found})
+    repetitions = {}
+    for one in found:
+        if "error_message" not in one:
+            repetitions.setdefault((one["family_index"], one["per_family_"
+                                    "instance_index"], one["run_name"],
+                                    one["time_unit"]), []).append(
+                                        broker_figure(one))
+    print_table(f"The broker by itself, {SIZE} bytes: a message appended and "
+                "read, and a wake-up", ["", "median"],
+                [[name.removesuffix("/real_time"),
+                  f"{statistics.median(values):.{int(unit == 'us')}f} {unit}"]
+                 for (_, _, name, unit), values
+                 in sorted(repetitions.items())])
+
+
+SECTIONS = {"fan-out": measure_fan_out, "calls": measure_calls,
+            "wake-up": measure_wake_ups, "alone": measure_alone,
+            "broker": measure_broker}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--short", action="store_true",
+                        help="runs of 0.4 s instead of 1.5 s")
+    parser.add_argument("--runs", type=int, default=5,
+                        help="medians of so many (5)")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--only", choices=SECTIONS, action="append",
+                        help="a section; may be given several times")
+    options = parser.parse_args()
+    options.seconds = options.seconds or (0.4 if options.short else 1.5)
+    options.warm_up = min(0.3, options.seconds / 3)
+    options.broker_time = 0.05 if options.short else 0.3
+    return options
+
+
+def main():
+    options = parse_arguments()
+    allow_open_files()
+    os.makedirs(bench_servers.FOLDER, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        bench = Bench(options, stack)
+        for name, measure in SECTIONS.items():
+            if not options.only or name in options.only:
+                try:
+                    measure(bench)
+                except CannotWatch as error:
+                    print(f"\n{name} is left out: {error}")
+    bench.found["machine"]["after"] = state_of_machine()
+    with open(RESULT, "w", encoding="utf-8") as file:
+        json.dump(bench.found, file, indent=1)
+    before, after = (", ".join(f"{load:.1f}" for load in
+                               bench.found["machine"][when]["load_average"])
+                     for when in ("before", "after"))
+    print(f"\nload average before: {before}; after: {after}; all runs: "
+          f"{os.path.relpath(RESULT)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (WrongReply, AssertionError) as fault:
+        sys.exit(f"bench: {fault}")

@@ -1,0 +1,166 @@
+// A broker in memory that forked processes share, each with an eventfd by
+// which it is woken: as in nginx, without nginx.
+#pragma once
+
+#include "broker/broker.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string_view>
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace bench {
+
+namespace broker = websocket::broker;
+
+inline constexpr std::size_t message_size = 64;
+
+// The word lies in the shared memory. Waits as nginx's lock does at first.
+class spin_mutex final : public broker::mutex {
+public:
+    explicit spin_mutex(std::atomic<std::uint32_t> &word) : word_{word} {}
+
+    void lock() noexcept override
+    {
+        for (unsigned spins = 0; word_.exchange(1) != 0; spins++) {
+            if (spins % 1024 == 1023) {
+                sched_yield();
+            }
+        }
+    }
+    void unlock() noexcept override { word_.store(0); }
+
+private:
+    std::atomic<std::uint32_t> &word_;
+};
+
+// Nobody dies here.
+struct no_watch final : broker::process_watch {
+    bool alive(std::int32_t) noexcept override { return true; }
+    void clients_lost(std::string_view, std::uint32_t) noexcept override {}
+};
+
+// To be made before the processes are forked that share it.
+class shared_broker {
+public:
+    static constexpr std::size_t slots = 4;
+
+    shared_broker()
+        : memory_{mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0)},
+          mutex_{*new (memory_) std::atomic<std::uint32_t>(0)}, access_{mutex_}
+    {
+        const std::span<std::byte> rest{
+            static_cast<std::byte *>(memory_) + lock_size, size - lock_size};
+
+        if (memory_ == MAP_FAILED || !access_.create(rest, slots, 1)) {
+            throw std::runtime_error("no shared memory");
+        }
+
+        for (int &waker : wakers_) {
+            waker = eventfd(0, EFD_NONBLOCK);
+        }
+    }
+    ~shared_broker()
+    {
+        munmap(memory_, size);
+
+        for (const int waker : wakers_) {
+            close(waker);
+        }
+    }
+    shared_broker(const shared_broker &) = delete;
+    shared_broker &operator=(const shared_broker &) = delete;
+
+    broker::broker &access() noexcept { return access_; }
+    int waker(unsigned slot) const noexcept { return wakers_[slot]; }
+
+    // The slot of a process, which need not be there.
+    unsigned claim(std::int32_t pid)
+    {
+        no_watch nobody;
+        return access_.claim(pid, pid, nobody, 0).slot.value();
+    }
+
+    void wake(const broker::slot_set &named) const noexcept
+    {
+        for (unsigned slot = 0; slot != slots; slot++) {
+            if (named.test(slot)) {
+                (void)eventfd_write(wakers_[slot], 1);
+            }
+        }
+    }
+
+private:
+    static constexpr std::size_t size = 4 << 20;
+    static constexpr std::size_t lock_size = 64;
+
+    void *memory_;
+    spin_mutex mutex_;
+    broker::broker access_;
+    std::array<int, slots> wakers_ = {};
+};
+
+// What a process reads its news into.
+struct reading_place {
+    std::array<std::byte, 16 * 1024> bytes;
+    std::array<broker::message, 64> messages;
+
+    // All the news of a slot. How many messages they were.
+    std::size_t read_news(broker::broker &from, unsigned slot)
+    {
+        std::size_t count = 0;
+
+        while (const broker::news next = from.next_news(slot)) {
+            broker::read_result read{.more = true};
+
+            while (read.more) {
+                read = from.read(next.handle, {bytes, messages}, 0);
+                count += read.count;
+            }
+        }
+
+        return count;
+    }
+};
+
+// Sleeps until a slot is woken.
+class sleeper {
+public:
+    explicit sleeper(int waker) : waker_{waker}, epoll_{epoll_create1(0)}
+    {
+        epoll_event wanted = {};
+
+        wanted.events = EPOLLIN | EPOLLET;
+        epoll_ctl(epoll_, EPOLL_CTL_ADD, waker_, &wanted);
+    }
+    ~sleeper() { close(epoll_); }
+    sleeper(const sleeper &) = delete;
+    sleeper &operator=(const sleeper &) = delete;
+
+    void wait() const
+    {
+        epoll_event event;
+        eventfd_t count;
+
+        epoll_wait(epoll_, &event, 1, -1);
+        (void)eventfd_read(waker_, &count);
+    }
+
+private:
+    int waker_;
+    int epoll_;
+};
+
+} // namespace bench

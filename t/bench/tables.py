@@ -1,0 +1,30 @@
+"""Prints figures as tables."""
+
+
+def thousands(value):
+    """1234567 as "1,235 k", 1234 as "1,234"."""
+    if value >= 10000:
+        return f"{value / 1000:,.0f} k" if value >= 1e5 \
+            else f"{value / 1000:,.1f} k"
+    return f"{value:,.0f}"
+
+
+def ratio(value, base):
+    """How many times the base a value is."""
+    return f"{value / base:.2f}" if base else "-"
+
+
+def print_table(title, head, rows, notes=()):
+    """Columns as wide as their widest cell; figures to the right."""
+    cells = [head] + [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    print(f"\n{title}")
+    for number, row in enumerate(cells):
+        first = row[0].ljust(widths[0])
+        others = (cell.rjust(width)
+                  for cell, width in zip(row[1:], widths[1:]))
+        print("  " + "  ".join([first, *others]))
+        if number == 0:
+            print("  " + "  ".join("-" * width for width in widths))
+    for note in notes:
+        print("  " + note)

@@ -1,0 +1,99 @@
+"""A WebSocket server whose answers the test decides, right or wrong."""
+
+import re
+import select
+import socket
+import threading
+
+import wire
+
+
+class FakeServer:
+    """Serves on a thread until the block is left.
+
+    answer(server, client, payload) is called for each message, with the
+    index of its client, and sends by `server.send`.
+    """
+
+    def __init__(self, answer, accept=wire.accept_value):
+        self.answer = answer
+        self.accept = accept
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.sockets = []
+        self.inputs = []
+        self.waker, self.wakened = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.wakened.close()
+        self.thread.join()
+        for one in [self.listener, self.waker, *self.sockets]:
+            one.close()
+
+    def serve(self):
+        """Everything is read where it comes; sending may block."""
+        open_ones = [self.listener, self.waker]
+        while True:
+            ready, _, _ = select.select(open_ones, [], [])
+            if self.waker in ready:
+                return
+            for one in ready:
+                if one is self.listener:
+                    client, _ = self.listener.accept()
+                    client.setsockopt(socket.IPPROTO_TCP,
+                                      socket.TCP_NODELAY, 1)
+                    self.sockets.append(client)
+                    self.inputs.append(None)
+                    open_ones.append(client)
+                elif not self.receive(self.sockets.index(one)):
+                    open_ones.remove(one)
+
+    def receive(self, client):
+        """False: the client has gone."""
+        try:
+            data = self.sockets[client].recv(1 << 20)
+            if not data:
+                return False
+            if self.inputs[client] is None:
+                self.shake_hands(client, data)
+            else:
+                self.inputs[client] += data
+                self.take_messages(client)
+        except ConnectionError:
+            return False
+        return True
+
+    def shake_hands(self, client, request):
+        """The request comes in one piece."""
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", request).group(1)
+        self.inputs[client] = bytearray()
+        self.sockets[client].sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+            + self.accept(key.decode()).encode() + b"\r\n\r\n")
+
+    def take_messages(self, client):
+        """Answers each whole message; what else comes is passed over."""
+        data = self.inputs[client]
+        while found := wire.parse_frame(data):
+            frame, size = found
+            del data[:size]
+            if frame.opcode in (wire.TEXT, wire.BINARY):
+                assert frame.masked
+                self.answer(self, client, frame)
+
+    def send(self, client, *frames):
+        """Sends frames as a server does: unmasked."""
+        self.sockets[client].sendall(b"".join(
+            wire.frame(opcode, payload, mask=None)
+            for opcode, payload in frames))
+
+    def send_bytewise(self, client, opcode, payload):
+        """The same, each byte by itself."""
+        for byte in wire.frame(opcode, payload, mask=None):
+            self.sockets[client].sendall(bytes([byte]))
