@@ -48,7 +48,7 @@ HARNESS_LINES = """http {{
 class ExampleConfig:
     """examples/nginx.conf with the test's own port and paths."""
 
-    workers, master, module, tls = 1, True, True, False
+    workers, master, module, tls = 2, True, True, False
 
     @staticmethod
     def ports_needed():
@@ -68,7 +68,9 @@ class ExampleConfig:
             "load_module ../ngx_http_websocket_module.so;":
                 f"load_module {module_file}; daemon off; {user}",
             "error_log stderr info;": f"error_log {prefix}/error.log info;",
-            "listen 127.0.0.1:8080;": f"listen 127.0.0.1:{ports[1]};",
+            # Evenly over the workers, of which few clients would keep to one
+            "listen 127.0.0.1:8080;":
+                f"listen 127.0.0.1:{ports[1]} reuseport;",
             "root ../../examples;": f"root {EXAMPLES};",
             "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
         }.items():

@@ -1,0 +1,97 @@
+// The rows of a room's log. What others publish reaches the page as
+// textContent, never as markup.
+
+const most_rows = 400;
+const most_shown = 4000; // characters of a message
+const most_bytes = 64; // of a binary one
+const colours = 8;
+
+export function make(tag, properties = {}, ...children) {
+    const { attributes = {}, ...rest } = properties;
+    const element = Object.assign(document.createElement(tag), rest);
+    for (const [name, value] of Object.entries(attributes)) {
+        element.setAttribute(name, value);
+    }
+    element.append(...children);
+    return element;
+}
+
+export function plural(count, word) {
+    return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+// Neighbours, as those are who came one after the other, differ.
+export function colour_of(client) {
+    return String(client % colours);
+}
+
+function shown_text(data) {
+    if (typeof data !== "string") {
+        const bytes = Array.from(data.slice(0, most_bytes), (each) =>
+            each.toString(16).padStart(2, "0")).join(" ");
+        return `${plural(data.length, "byte")}: ${bytes}`
+            + (data.length > most_bytes ? " …" : "");
+    }
+    // A cut between two surrogates would show half a character.
+    return data.length <= most_shown ? data : `${data.slice(0, most_shown)
+        .replace(/[\ud800-\udbff]$/, "")} …`;
+}
+
+function digits(value, count = 2) {
+    return String(value).padStart(count, "0");
+}
+
+function time_of(milliseconds) {
+    const time = new Date(milliseconds);
+    const short = `${digits(time.getHours())}:${digits(time.getMinutes())}`;
+    return { short, exact: `${short}:${digits(time.getSeconds())}.${
+        digits(time.getMilliseconds(), 3)}`, iso: time.toISOString() };
+}
+
+export class room_log {
+    constructor(log, rows) {
+        this.log = log;
+        this.rows = rows;
+    }
+
+    message({ id, time, from, data, own }, recovered) {
+        const { short, exact, iso } = time_of(time);
+        const who = own ? `You, ${from}` : from === null ? "HTTP"
+            : `Client ${from}`;
+        const row = make("li", { className: "message" },
+            make("span", { className: "who", textContent: who }),
+            make("p", { className: "text", dir: "auto",
+                textContent: shown_text(data) }),
+            make("time", { dateTime: iso, textContent: short }),
+            make("p", { className: "details" },
+                make("span", { textContent: `id ${id}` }), " ",
+                make("span", { textContent: exact })));
+        Object.assign(row.dataset, { id, recovered, kind: own ? "own"
+            : from === null ? "http" : "other",
+            colour: from === null ? "" : colour_of(from) });
+        this.add(row);
+    }
+
+    // One line of the page's own; returns what changes its words.
+    note(words, tone = "plain") {
+        const text = make("span", { textContent: words });
+        const row = make("li", { className: "note" }, text);
+        Object.assign(row.dataset, { kind: "note", tone });
+        this.add(row);
+        return (other, other_tone = tone) => {
+            text.textContent = other;
+            row.dataset.tone = other_tone;
+        };
+    }
+
+    add(row) {
+        this.rows.append(row);
+        while (this.rows.childElementCount > most_rows) {
+            this.rows.firstElementChild.remove();
+        }
+    }
+
+    show_end() {
+        this.log.scrollTop = 0; // the end: see room.css
+    }
+}
