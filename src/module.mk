@@ -44,7 +44,7 @@ $(module_dir)/configured: $(module_dir)/sources config src/config.make \
 # A running nginx may have the library mapped: replace it, never write to it.
 .PHONY: $(MODULE)
 $(MODULE): $(module_dir)/configured
-	@$(module_make) -s modules
+	+@$(module_make) -s modules
 	@mkdir -p $(@D)
 	@cmp -s $(module_dir)/objs/$(@F) $@ || { \
 	    cp $(module_dir)/objs/$(@F) $@.new && mv $@.new $@ && echo "built $@"; }

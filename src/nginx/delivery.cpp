@@ -20,12 +20,16 @@ namespace websocket::nginx {
 namespace {
 
 // What one look into the shared memory may copy out of it.
+template <std::size_t most>
 struct reading_room {
-    std::array<std::byte, 64 * 1024> bytes;
-    std::array<broker::message, 64> messages;
+    std::array<std::byte, most * 1024> bytes;
+    std::array<broker::message, most> messages;
 };
 
-reading_room room;
+reading_room<64> room;
+
+// Each look for history begins with a search, so that more is taken at once.
+using history_room = reading_room<512>;
 
 // Handlers that are told of messages may publish and send: what comes of that
 // waits until the messages at hand are delivered.
@@ -352,7 +356,7 @@ bool resource::read_history(broker::message_id after,
                             void *data) noexcept
 {
     const auto own =
-        std::unique_ptr<reading_room>(new (std::nothrow) reading_room);
+        std::unique_ptr<history_room>(new (std::nothrow) history_room);
     std::unique_ptr<std::byte[]> larger;
 
     if (!own || !subscription_) {

@@ -6,6 +6,7 @@
 #include "nginx/session.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <iterator>
 #include <memory>
@@ -20,8 +21,10 @@ namespace {
 // makes handlers of its own.
 std::string index_of(const resource::identity &known)
 {
-    std::string index(sizeof known.handler, '\0');
-    std::memcpy(index.data(), &known.handler, sizeof known.handler);
+    const auto handler = reinterpret_cast<std::uintptr_t>(known.handler);
+    std::string index(sizeof handler, '\0');
+
+    std::memcpy(index.data(), &handler, sizeof handler);
     return index.append(known.key);
 }
 
@@ -41,7 +44,7 @@ struct resource::timer {
 
 resource::resource(identity known, parameter_list parameters, bool permanent)
     : handler_{*known.handler}, index_{index_of(known)},
-      name_{std::string_view(index_).substr(sizeof known.handler)},
+      name_{std::string_view(index_).substr(sizeof(std::uintptr_t))},
       log_name_{log_name(known)}, parameters_{parameters}, permanent_{permanent}
 {
     ngx_queue_init(&clients_);

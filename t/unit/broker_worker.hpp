@@ -1,0 +1,364 @@
+// A process that does with the broker what comes into its mind, and looks at
+// whether what it reads is right.
+#pragma once
+
+#include "broker_fixture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include <poll.h>
+
+namespace broker_tests {
+
+constexpr std::size_t slot_count = 8;
+constexpr std::size_t room_count = 6;
+constexpr std::size_t subscriptions_at_most = 8;
+constexpr int longest_sleep = 3000; // milliseconds
+constexpr std::uint64_t forever = std::numeric_limits<std::uint64_t>::max();
+
+// What the processes tell the test, in memory that they share.
+struct report {
+    std::atomic<bool> over;
+    std::atomic<std::uint64_t> messages_read;
+    std::atomic<std::uint64_t> gaps;
+    std::array<char, 200> fault;
+};
+
+// What each message holds: who sent it as his how many-th, and bytes that
+// follow from that.
+struct content {
+    std::int32_t sender;
+    std::uint32_t number;
+    std::uint32_t size;
+};
+
+inline std::vector<std::byte> bytes_of(const content &what)
+{
+    std::vector<std::byte> bytes(sizeof(content) + what.size);
+
+    std::memcpy(bytes.data(), &what, sizeof(content));
+    for (std::uint32_t i = 0; i < what.size; i++) {
+        bytes[sizeof(content) + i] =
+            static_cast<std::byte>(what.number * 31 + what.sender + i);
+    }
+
+    return bytes;
+}
+
+// Whether a process is there, for the processes themselves.
+struct real_processes : process_watch {
+    bool alive(std::int32_t pid) noexcept override { return kill(pid, 0) == 0; }
+    void clients_lost(std::string_view, std::uint32_t) noexcept override {}
+};
+
+// One process: subscribes, publishes, reads, and looks at what it reads.
+class worker {
+public:
+    worker(broker &core, std::span<const int> events, report &told,
+           std::uint64_t seed)
+        : core_{core}, events_{events}, report_{told}, dice_{seed}
+    {}
+
+    void run(std::int32_t place)
+    {
+        const claimed taken = core_.claim(getpid(), place, processes_, now());
+
+        if (!taken.slot.has_value()) {
+            return fail("no slot was free");
+        }
+        slot_ = *taken.slot;
+        wake(taken.wake);
+        while (!report_.over) {
+            act();
+        }
+        // What is on its way must still arrive.
+        listen();
+        if (dice_() % 2 == 0) {
+            core_.release(slot_, now());
+        }
+    }
+
+private:
+    struct reader {
+        subscription handle;
+        std::uint64_t position;
+        std::uint64_t sequence;
+        std::map<std::int32_t, std::uint32_t> numbers;
+    };
+
+    std::uint64_t now() const
+    {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(
+                   std::chrono::system_clock::now().time_since_epoch())
+            .count();
+    }
+
+    [[noreturn]] void fail(const std::string &fault)
+    {
+        std::strncpy(report_.fault.data(), fault.c_str(),
+                     report_.fault.size() - 1);
+        _exit(1);
+    }
+
+    void act()
+    {
+        const unsigned what = dice_() % 100;
+
+        if (what < 45) {
+            publish();
+        } else if (what < 80) {
+            listen();
+        } else if (what < 85) {
+            subscribe();
+        } else if (what < 88) {
+            unsubscribe();
+        } else if (what < 94) {
+            count_clients();
+        } else if (what < 97) {
+            look_back();
+        } else if (what < 98) {
+            wake(core_.reclaim_dead(processes_, now()));
+        } else if (what < 99) {
+            // As if unused logs were old already.
+            core_.expire(now() + (dice_() % 2) * unused_log_age, 20);
+        } else if (const std::string_view damage = core_.audit();
+                   !damage.empty()) {
+            fail(std::string(damage));
+        }
+    }
+
+    std::string any_room() { return std::to_string(dice_() % room_count); }
+
+    limits any_limits()
+    {
+        static constexpr std::array<limits, 4> choice{
+            {{},
+             {.messages = 5},
+             {.messages = 50, .milliseconds = 20},
+             {10'000}}};
+
+        return choice[dice_() % choice.size()];
+    }
+
+    reader *any_reader()
+    {
+        return readers_.empty() ? nullptr
+                                : &readers_[dice_() % readers_.size()];
+    }
+
+    void publish()
+    {
+        const unsigned spread = dice_() % 50;
+        const content next{.sender = getpid(),
+                           .number = ++number_,
+                           .size = static_cast<std::uint32_t>(
+                               dice_() % (spread == 0 ? 8000 : 200))};
+        const std::vector<std::byte> bytes = bytes_of(next);
+        const publication what{.payload = bytes,
+                               .from = static_cast<std::uint64_t>(next.sender),
+                               .time = now(),
+                               .transient = dice_() % 4 == 0};
+        const reader *own = any_reader();
+        const appended sent =
+            own != nullptr && dice_() % 2 == 0
+                ? core_.append(own->handle, what, now())
+                : core_.append(any_room(), what, any_limits(), now());
+
+        if (sent.result != outcome::done) {
+            fail("an append was refused");
+        }
+        wake(sent.wake);
+    }
+
+    void wake(const slot_set &slots)
+    {
+        for (std::size_t i = 0; i < slot_count; i++) {
+            if (slots.test(i)) {
+                const std::uint64_t one = 1;
+                if (write(events_[i], &one, sizeof(one)) != sizeof(one)) {
+                    fail("an event could not be written");
+                }
+            }
+        }
+    }
+
+    // Reads all there is, and now and then sleeps until it is woken. What is
+    // found after a sleep that was too long must be new.
+    void listen()
+    {
+        drain(forever);
+
+        pollfd event{.fd = events_[slot_], .events = POLLIN, .revents = 0};
+
+        if (poll(&event, 1, dice_() % 50 == 0 ? longest_sleep : 0) == 1) {
+            std::uint64_t count = 0;
+            static_cast<void>(!read(events_[slot_], &count, sizeof(count)));
+            drain(forever);
+        } else {
+            drain(longest_sleep / 2);
+        }
+    }
+
+    void drain(std::uint64_t oldest)
+    {
+        while (const news next = core_.next_news(slot_)) {
+            auto *from = static_cast<reader *>(nullptr);
+
+            for (reader &each : readers_) {
+                if (each.handle == next.handle) {
+                    from = &each;
+                }
+            }
+            if (from == nullptr) {
+                fail("news of a subscription that is none");
+            }
+            read_some(*from, oldest);
+        }
+    }
+
+    void read_some(reader &from, std::uint64_t oldest)
+    {
+        const read_result result = core_.read(from.handle, room_.lent(), now());
+
+        if (result.needed != 0) {
+            room_.grow(result.needed);
+            return;
+        }
+        if (result.count == 0 && !result.lost) {
+            fail("news without anything to read");
+        }
+        bool lost = result.lost;
+        for (const message &each : room_.first(result.count)) {
+            check(from, each, lost);
+            lost = false;
+            if (now() > each.time && now() - each.time > oldest) {
+                fail("nobody was woken for a message");
+            }
+        }
+        if (result.lost) {
+            report_.gaps++;
+            from.position = result.count == 0 ? 0 : from.position;
+        }
+        report_.messages_read += result.count;
+    }
+
+    // Position 0: unknown, after all there was had been lost.
+    void check(reader &from, const message &next, bool lost)
+    {
+        const std::uint64_t step = next.transient ? 0 : 1;
+
+        if (from.position != 0 && !lost &&
+            (next.position != from.position + 1 ||
+             next.id.sequence != from.sequence + step)) {
+            fail("a message is missing, or comes twice");
+        }
+        if (next.position <= from.position ||
+            next.id.sequence < from.sequence + step) {
+            fail("messages are not in order");
+        }
+        from.position = next.position;
+        from.sequence = next.id.sequence;
+        check_content(from, next);
+    }
+
+    void check_content(reader &from, const message &next)
+    {
+        content what;
+
+        if (next.payload.size() < sizeof(content)) {
+            fail("a message is too short");
+        }
+        std::memcpy(&what, next.payload.data(), sizeof(content));
+        const std::vector<std::byte> bytes = bytes_of(what);
+        if (next.payload.size() != bytes.size() ||
+            std::memcmp(bytes.data(), next.payload.data(), bytes.size()) != 0 ||
+            next.from != static_cast<std::uint64_t>(what.sender)) {
+            fail("a message is not what was sent");
+        }
+        std::uint32_t &number = from.numbers[what.sender];
+        if (what.number <= number) {
+            fail("a sender's messages are not in order");
+        }
+        number = what.number;
+    }
+
+    void subscribe()
+    {
+        if (readers_.size() == subscriptions_at_most) {
+            return;
+        }
+        const subscribed made =
+            core_.subscribe(slot_, any_room(), nullptr, any_limits(), now());
+        if (made.result != outcome::done) {
+            fail("a subscription was refused");
+        }
+        readers_.push_back({made.handle, 0, 0, {}});
+    }
+
+    void unsubscribe()
+    {
+        if (!readers_.empty()) {
+            core_.unsubscribe(readers_.back().handle, now());
+            readers_.pop_back();
+        }
+    }
+
+    void count_clients()
+    {
+        if (const reader *own = any_reader()) {
+            if (dice_() % 2 == 0) {
+                static_cast<void>(core_.join(own->handle, 50));
+            } else {
+                core_.leave(own->handle);
+            }
+            if (core_.clients(own->handle) > 50) {
+                fail("there are more clients than may be");
+            }
+        }
+    }
+
+    // The history ends where the subscription goes on, and has no holes
+    // behind the first of it.
+    void look_back()
+    {
+        if (const reader *own = any_reader()) {
+            const message_id passed = core_.passed_id(own->handle);
+            const std::uint64_t after =
+                passed.sequence - std::min<std::uint64_t>(passed.sequence, 8);
+            const read_result result =
+                core_.read_history(own->handle, after, room_.lent(), now());
+            std::uint64_t before = after;
+            bool lost = result.lost;
+
+            for (const message &each : room_.first(result.count)) {
+                if (each.transient || each.id.sequence > passed.sequence ||
+                    (!lost && each.id.sequence != before + 1)) {
+                    fail("the history is wrong");
+                }
+                before = each.id.sequence;
+                lost = false;
+            }
+            if (result.count > 0 && !result.more && before != passed.sequence) {
+                fail("the history ends too early");
+            }
+        }
+    }
+
+    broker &core_;
+    std::span<const int> events_;
+    report &report_;
+    std::mt19937_64 dice_;
+    real_processes processes_;
+    unsigned slot_ = 0;
+    std::uint32_t number_ = 0;
+    std::vector<reader> readers_;
+    reading_room room_{16, 2048};
+};
+
+} // namespace broker_tests
