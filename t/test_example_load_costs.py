@@ -82,7 +82,9 @@ def test_nothing_is_read_while_nobody_watches(server, nginx, end):
     pid = only_worker(server)
     before = bytes_read(pid), times_woken(pid)
     clock.samples(15)
-    assert (bytes_read(pid), times_woken(pid)) == before
+    assert bytes_read(pid) == before[0]
+    # nginx itself looks around once in a second
+    assert times_woken(pid) - before[1] < 5
     if end == "pause":
         viewer.ask("resume")
     else:
