@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import pytest
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 from browser import Page
 from publisher import post
@@ -85,7 +84,7 @@ class RoomPage(Page):
     def say(self, *texts):
         """Types and publishes."""
         for text in texts:
-            self.look().find("text").send_keys(text, Keys.ENTER)
+            self.enter(self.look().find("text"), text)
         return self
 
     def cut(self, length=600):
