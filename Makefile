@@ -114,6 +114,7 @@ help:
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
 	@echo 'make bench      speed of the protocol core and of rooms: short'
 	@echo 'make bench-core, make bench-rooms   one of them, at length'
+	@echo 'make bench-deflate   what compression saves and costs'
 	@echo 'make lint       clang-format and clang-tidy'
 	@echo 'make format     clang-format on all C++'
 	@echo 'make examples   the plug-ins of examples/, in build/examples/'

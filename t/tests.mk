@@ -15,6 +15,7 @@ unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
 load_sources := $(sort $(wildcard t/bench/load/*.cpp))
+deflate_bench_sources := t/bench/deflate_bench.cpp
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
@@ -68,6 +69,7 @@ unit_program := $(unit_sources) $(protocol_sources) $(broker_sources) \
 bench_program := $(bench_sources) $(protocol_sources)
 broker_bench := t/bench/broker_bench.cpp $(broker_sources)
 raw_echo := t/bench/raw_echo.cpp
+deflate_bench_program := $(deflate_bench_sources) $(protocol_sources)
 
 $(eval $(call objects,build/unit,$(plain_cxx) $(fault_flags),$(unit_program)))
 $(eval $(call program,build/unit,unit_tests,$(plain_cxx),$(unit_program),\
@@ -79,7 +81,7 @@ $(eval $(call program,build/sanitize/unit,unit_tests,$(sanitizing_cxx),\
 	$(unit_program),-lgtest_main -lgtest))
 
 $(eval $(call objects,build/bench,$(plain_cxx),$(bench_program) \
-	$(broker_bench) $(load_sources) $(raw_echo)))
+	$(broker_bench) $(load_sources) $(raw_echo) $(deflate_bench_sources)))
 $(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
 	$(bench_program),-lbenchmark))
 $(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
@@ -87,6 +89,8 @@ $(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
 $(eval $(call program,build/bench,websocket_load,$(plain_cxx),\
 	$(load_sources),))
 $(eval $(call program,build/bench,raw_echo,$(plain_cxx),$(raw_echo),))
+$(eval $(call program,build/bench,deflate_bench,$(plain_cxx),\
+	$(deflate_bench_program),))
 
 $(eval $(call objects,build/fuzz,$(fuzzing_cxx),\
 	$(fuzz_sources) $(protocol_sources)))
@@ -160,6 +164,12 @@ bench-core:
 	@t/deps.sh build bench
 	@$(MAKE) $(parallel) build/bench/protocol_bench
 	@$(core_bench)
+
+.PHONY: bench-deflate
+bench-deflate:
+	@t/deps.sh build bench
+	@$(MAKE) $(parallel) build/bench/deflate_bench
+	@build/bench/deflate_bench
 
 bench-rooms: bench-programs
 	@$(rooms_bench) $(BENCH_OPTIONS)

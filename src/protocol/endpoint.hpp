@@ -44,6 +44,12 @@ public:
     explicit endpoint(const message_limits &limits) noexcept : reader_{limits}
     {}
 
+    // As message_reader::accept_compressed().
+    void accept_compressed(const deflate_agreement &agreement) noexcept
+    {
+        reader_.accept_compressed(agreement);
+    }
+
     // As message_reader::next(). After a Close was sent, messages and pings
     // are not reported any more (5.5.1); after one was received, or after a
     // failure, input is dropped unread (1.4).

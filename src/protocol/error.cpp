@@ -20,7 +20,7 @@ constexpr meaning meaning_of(error reason) noexcept
     case error::none:
         return {normal, ""};
     case error::reserved_bits:
-        return {protocol_error, "reserved bit set without an extension"};
+        return {protocol_error, "reserved bit that no extension allows here"};
     case error::reserved_opcode:
         return {protocol_error, "reserved opcode"};
     case error::control_fragmented:
@@ -45,6 +45,8 @@ constexpr meaning meaning_of(error reason) noexcept
         return {close_code::message_too_big, "message is too big"};
     case error::invalid_utf8:
         return {invalid_payload, "text is not UTF-8"};
+    case error::invalid_compression:
+        return {invalid_payload, "compressed message is invalid"};
     case error::close_payload_truncated:
         return {protocol_error, "Close frame with a body of 1 byte"};
     case error::close_code_invalid:

@@ -22,6 +22,7 @@ enum class error : std::uint8_t {
     frame_too_big,           // 7.4.1: 1009
     message_too_big,         // 7.4.1: 1009
     invalid_utf8,            // 8.1: 1007
+    invalid_compression,     // RFC 7692 7.2.2: 1007
     close_payload_truncated, // 5.5.1: a body of 1 byte
     close_code_invalid,      // 7.4: a code that may not travel
     close_reason_not_utf8,   // 5.5.1

@@ -1,21 +1,29 @@
 // Frames into messages (RFC 6455 5.4 to 5.6, 8.1).
 #include "protocol/message_reader.hpp"
 
+#include "protocol/assembly.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 namespace websocket::protocol {
 
 namespace {
 
-// A client may announce more than it sends: up to here the announced length
-// is reserved at once, beyond it memory follows the bytes that arrived.
-constexpr std::uint64_t reserved_at_once = std::uint64_t{1} << 20;
-
 // Shorter rests are received together with what follows them.
 constexpr std::uint64_t worth_direct_receive = 4096;
+
+// What the largest message can become when it is compressed and does not
+// shrink, were it in small blocks of DEFLATE.
+constexpr std::uint64_t largest_compressed(std::uint64_t size) noexcept
+{
+    constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    const std::uint64_t more = size / 4 + 1024;
+
+    return size > most - more ? most : size + more;
+}
 
 bool lies_within(std::span<const std::byte> piece,
                  const shared_buffer &buffer) noexcept
@@ -29,6 +37,16 @@ bool lies_within(std::span<const std::byte> piece,
 }
 
 } // namespace
+
+void message_reader::accept_compressed(
+    const deflate_agreement &agreement) noexcept
+{
+    if (agreement.agreed) {
+        allowed_reserved_bits_ = rsv1;
+        inflater_.keep_context(agreement.client_takeover,
+                               agreement.client_window);
+    }
+}
 
 event message_reader::next(std::span<std::byte> &input) noexcept
 {
@@ -89,7 +107,8 @@ inline error message_reader::read_header(std::span<std::byte> &input) noexcept
     frame_header header;
 
     if (header_size_ == 0) {
-        const header_result result = parse_header(input, 0, header);
+        const header_result result =
+            parse_header(input, allowed_reserved_bits_, header);
 
         if (result.size != 0) {
             input = input.subspan(result.size);
@@ -106,7 +125,8 @@ inline error message_reader::read_header(std::span<std::byte> &input) noexcept
         input = input.subspan(1);
 
         const header_result result =
-            parse_header(std::span(header_).first(header_size_), 0, header);
+            parse_header(std::span(header_).first(header_size_),
+                         allowed_reserved_bits_, header);
 
         if (result.reason != error::none) {
             return result.reason;
@@ -160,19 +180,25 @@ message_reader::begin_data_frame(const frame_header &header) noexcept
         message_size_ = 0;
         text_.reset();
         in_message_ = true;
+        compressed_ = header.reserved_bits != 0;
     }
 
     // Before any memory is taken for it
-    if (header.payload_length > limits_->max_message_size - message_size_) {
+    message_size_ += header.payload_length;
+
+    if (too_big(message_size_, limits_->max_message_size)) {
         return error::message_too_big;
     }
 
-    if (header.payload_length > limits_->max_frame_size) {
-        return error::frame_too_big;
-    }
+    return too_big(header.payload_length, limits_->max_frame_size)
+               ? error::frame_too_big
+               : error::none;
+}
 
-    message_size_ += header.payload_length;
-    return error::none;
+inline bool message_reader::too_big(std::uint64_t size,
+                                    std::uint64_t limit) const noexcept
+{
+    return size > limit && !(compressed_ && size <= largest_compressed(limit));
 }
 
 inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
@@ -186,6 +212,10 @@ inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
         return whole ? error::none : store(control_, length_, piece);
     }
 
+    if (compressed_) {
+        return take_compressed(piece);
+    }
+
     if (kind_ == opcode::text && !text_.feed(piece)) {
         return error::invalid_utf8;
     }
@@ -195,6 +225,15 @@ inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
     }
 
     return store(message_, expected_size(), piece);
+}
+
+// What comes out is in the message's buffer, which is made even for nothing.
+error message_reader::take_compressed(std::span<const std::byte> piece) noexcept
+{
+    return inflater_.inflate(piece, fin_ && taken_ == length_,
+                             {.message = message_,
+                              .text = kind_ == opcode::text ? &text_ : nullptr,
+                              .limit = limits_->max_message_size});
 }
 
 // What the message will take. Where further fragments follow, there is more
@@ -219,36 +258,12 @@ error message_reader::store(shared_buffer &buffer, std::uint64_t expected,
         return error::none;
     }
 
-    if (!make_room(buffer, expected, piece.size())) {
+    if (!make_room(buffer, expected, piece.size(), limits_->max_message_size)) {
         return error::out_of_memory;
     }
 
     buffer.append(piece);
     return error::none;
-}
-
-bool message_reader::make_room(shared_buffer &buffer, std::uint64_t expected,
-                               std::size_t more) const noexcept
-{
-    const std::size_t held = buffer ? buffer.capacity() : 0;
-    const std::uint64_t needed = (buffer ? buffer.size() : 0) + more;
-
-    if (buffer && needed <= held) {
-        return true;
-    }
-
-    // Many small fragments must not lead to as many copies
-    const std::uint64_t doubled = std::min<std::uint64_t>(
-        2 * std::uint64_t{held}, limits_->max_message_size);
-    const auto wanted = static_cast<std::size_t>(
-        std::max({needed, std::min(expected, reserved_at_once), doubled}));
-
-    if (buffer) {
-        return buffer.reserve(wanted);
-    }
-
-    buffer = shared_buffer::allocate(wanted);
-    return static_cast<bool>(buffer);
 }
 
 inline event message_reader::end_frame(std::span<std::byte> piece) noexcept
@@ -314,6 +329,7 @@ event message_reader::fail(error reason) noexcept
     failed_ = true;
     message_.reset();
     control_.reset();
+    inflater_.reset();
 
     return {.type = event_type::failed, .reason = reason};
 }
@@ -322,9 +338,10 @@ std::span<std::byte> message_reader::direct_room() noexcept
 {
     const std::uint64_t rest = length_ - taken_;
 
-    if (!in_frame_ || failed_ || is_control(code_) ||
+    if (!in_frame_ || failed_ || is_control(code_) || compressed_ ||
         rest < worth_direct_receive ||
-        !make_room(message_, expected_size(), worth_direct_receive)) {
+        !make_room(message_, expected_size(), worth_direct_receive,
+                   limits_->max_message_size)) {
         return {};
     }
 

@@ -3,11 +3,14 @@
 //
 // A frame that lies whole in the input is unmasked where it is and handed out
 // as a view of the input. Only a message that arrives in pieces is copied,
-// once, into a buffer that lives until the message has been handed out.
+// once, into a buffer that lives until the message has been handed out. A
+// compressed message is inflated into such a buffer as it arrives.
 #pragma once
 
 #include "protocol/error.hpp"
 #include "protocol/frame.hpp"
+#include "protocol/inflater.hpp"
+#include "protocol/permessage_deflate.hpp"
 #include "protocol/shared_buffer.hpp"
 #include "protocol/utf8.hpp"
 
@@ -18,7 +21,10 @@
 
 namespace websocket::protocol {
 
-// What one client may send. Sizes in bytes of payload.
+// What one client may send. Sizes in bytes of payload: of a compressed message
+// the inflated one counts. What arrives of it, and its frames, may be larger
+// than these limits by a fourth and 1,024 bytes, for what cannot be compressed
+// grows.
 struct message_limits {
     std::uint64_t max_message_size = std::uint64_t{1} << 20;
     std::uint64_t max_frame_size = std::uint64_t{1} << 20;
@@ -44,7 +50,8 @@ struct event {
     // The close code received; close_code::none_received for an empty Close.
     std::uint16_t code = 0;
     // Of a frame: the length of its payload, and that of its message so far
-    // with it. No memory has been taken for either.
+    // with it, both as they arrive, compressed or not. No memory has been taken
+    // for either.
     std::uint64_t fragment_length = 0;
     std::uint64_t total_length = 0;
     // Of a message, a ping or a pong; of a close, its reason. A view of the
@@ -59,6 +66,10 @@ public:
         : limits_{&limits}
     {}
 
+    // Takes compressed messages from now on, if they were agreed on. To be
+    // called before the first byte is read, once at most.
+    void accept_compressed(const deflate_agreement &agreement) noexcept;
+
     // Takes bytes from the front of `input` until there is something to
     // report, and leaves the rest in it. What it takes is unmasked in place.
     event next(std::span<std::byte> &input) noexcept;
@@ -70,7 +81,8 @@ public:
     std::span<std::byte> direct_room() noexcept;
 
     // The buffer that holds the payload of the message handed out last, if it
-    // was assembled from pieces. Who takes a reference may keep the payload.
+    // was assembled from pieces or inflated. Who takes a reference may keep the
+    // payload.
     const shared_buffer &assembled() const noexcept { return message_; }
 
     // True inside a frame, its header included, or a fragmented message.
@@ -80,12 +92,12 @@ private:
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
+    bool too_big(std::uint64_t size, std::uint64_t limit) const noexcept;
     error take_payload(std::span<std::byte> piece) noexcept;
+    error take_compressed(std::span<const std::byte> piece) noexcept;
     error store(shared_buffer &buffer, std::uint64_t expected,
                 std::span<const std::byte> piece) noexcept;
     std::uint64_t expected_size() const noexcept;
-    bool make_room(shared_buffer &buffer, std::uint64_t expected,
-                   std::size_t more) const noexcept;
     event end_frame(std::span<std::byte> piece) noexcept;
     event end_message(std::span<std::byte> payload) noexcept;
     event end_control(std::span<std::byte> payload) noexcept;
@@ -97,6 +109,8 @@ private:
     std::uint64_t length_ = 0;       // of the current frame's payload
     std::uint64_t taken_ = 0;        // of it, so far
     std::uint64_t message_size_ = 0; // by the headers of its frames so far
+    // Its last bytes are room for the next members: they cost nothing
+    [[no_unique_address]] inflater inflater_;
     utf8_checker text_;
     masking_key key_{};
     opcode code_ = opcode::continuation; // of the current frame
@@ -105,6 +119,8 @@ private:
     bool in_frame_ = false;   // its header is read, not all its payload
     bool in_message_ = false; // until its last frame ends
     bool failed_ = false;
+    bool compressed_ = false;                // the current message is
+    std::uint8_t allowed_reserved_bits_ = 0; // RSV1 if compression is agreed
     std::uint8_t header_size_ = 0;
     std::array<std::byte, max_client_header> header_{}; // when it is cut
 };

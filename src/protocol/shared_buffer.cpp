@@ -175,6 +175,19 @@ void shared_buffer::append(std::span<const std::byte> bytes) noexcept
     }
 }
 
+void shared_buffer::drop_front(std::size_t count) noexcept
+{
+    if (count != 0) {
+        block_->size -= count;
+        std::memmove(data(), data() + count, size());
+    }
+}
+
+void shared_buffer::drop_back(std::size_t count) noexcept
+{
+    block_->size -= count;
+}
+
 bool shared_buffer::reserve(std::size_t capacity) noexcept
 {
     if (capacity <= block_->capacity) {

@@ -54,6 +54,12 @@ public:
     // Puts a copy of `bytes` behind the last one; there must be room.
     void append(std::span<const std::byte> bytes) noexcept;
 
+    // Drops the first `count` bytes; what is behind them moves to the front.
+    void drop_front(std::size_t count) noexcept;
+
+    // Drops the last `count` bytes.
+    void drop_back(std::size_t count) noexcept;
+
     // Makes room for `capacity` bytes in all, keeping the content. The block
     // may move, and other holders keep the old one. False when there is no
     // memory: then nothing has changed.

@@ -50,6 +50,14 @@ bool is_token(std::string_view text) noexcept
            std::all_of(text.begin(), text.end(), is_token_char);
 }
 
+std::string_view take_token(std::string_view &text) noexcept
+{
+    const auto end = std::find_if_not(text.begin(), text.end(), is_token_char);
+    const std::string_view token(text.begin(), end);
+    text.remove_prefix(token.size());
+    return token;
+}
+
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept
 {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),

@@ -12,6 +12,10 @@ std::string_view trim_white_space(std::string_view text) noexcept;
 // Whether the text is one token: not empty, only tchar (RFC 9110 5.6.2).
 bool is_token(std::string_view text) noexcept;
 
+// Takes the longest token off the front of the text and returns it: empty if
+// the text begins with none.
+std::string_view take_token(std::string_view &text) noexcept;
+
 // Compares without regard to the case of ASCII letters. All other bytes,
 // those above 127 included, have to be the same.
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;

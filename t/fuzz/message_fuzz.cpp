@@ -70,6 +70,7 @@ void check_event(const event &found, const message_limits &limits)
 {
     switch (found.type) {
     case event_type::need_input:
+    case event_type::frame: // not asked for
         require(false);
         break;
     case event_type::message:

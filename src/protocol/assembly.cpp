@@ -1,0 +1,32 @@
+// Growing without copying often, and without trusting what is announced.
+#include "protocol/assembly.hpp"
+
+#include <algorithm>
+
+namespace websocket::protocol {
+
+bool make_room(shared_buffer &buffer, std::uint64_t expected, std::size_t more,
+               std::uint64_t limit) noexcept
+{
+    const std::size_t held = buffer ? buffer.capacity() : 0;
+    const std::uint64_t needed = (buffer ? buffer.size() : 0) + more;
+
+    if (buffer && needed <= held) {
+        return true;
+    }
+
+    // Many small fragments must not lead to as many copies
+    const std::uint64_t doubled =
+        std::min<std::uint64_t>(2 * std::uint64_t{held}, limit);
+    const auto wanted = static_cast<std::size_t>(
+        std::max({needed, std::min(expected, reserved_at_once), doubled}));
+
+    if (buffer) {
+        return buffer.reserve(wanted);
+    }
+
+    buffer = shared_buffer::allocate(wanted);
+    return static_cast<bool>(buffer);
+}
+
+} // namespace websocket::protocol

@@ -1,0 +1,296 @@
+// zlib's side of a compressed message, and the text kept between messages.
+#include "protocol/inflater.hpp"
+
+#include "protocol/assembly.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include <zlib.h>
+
+namespace websocket::protocol {
+
+// Always with the largest window: what a stream accepts must not depend on
+// how its output is cut, as it would with zlib's smaller ones.
+struct detail::inflate_stream {
+    z_stream zlib;
+    inflate_stream *next_spare;
+    bool ended; // the last byte that was taken ended a final block
+};
+
+using stream = detail::inflate_stream;
+
+namespace {
+
+constexpr std::size_t most_spares = 8; // 320 KiB
+
+// What a sender cuts off the end of a message (RFC 7692 7.2.1).
+constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0},
+                                        std::byte{0xFF}, std::byte{0xFF}};
+
+// Of zlib's data_type: behind a block, and how many bits are left over or
+// whether that block was a final one.
+constexpr int behind_block = 128;
+constexpr int position_bits = 255;
+
+// zlib counts in 32 bits.
+constexpr std::size_t most_at_once = std::numeric_limits<uInt>::max();
+
+// A message's first block of memory has room for this many times its input.
+constexpr std::uint64_t usual_ratio = 4;
+
+stream *spares = nullptr;
+std::size_t spare_count = 0;
+
+void destroy(stream *unused) noexcept
+{
+    inflateEnd(&unused->zlib);
+    std::free(unused);
+}
+
+stream *take_stream() noexcept
+{
+    if (spares != nullptr) {
+        spare_count--;
+        return std::exchange(spares, spares->next_spare);
+    }
+
+    auto *made = static_cast<stream *>(std::calloc(1, sizeof(stream)));
+
+    if (made == nullptr) {
+        return nullptr;
+    }
+
+    if (inflateInit2(&made->zlib, -MAX_WBITS) != Z_OK) {
+        std::free(made);
+        return nullptr;
+    }
+
+    return made;
+}
+
+void give_back(stream *unused) noexcept
+{
+    if (spare_count == most_spares) {
+        destroy(unused);
+        return;
+    }
+
+    unused->next_spare = std::exchange(spares, unused);
+    spare_count++;
+}
+
+Bytef *zlib_bytes(const std::byte *bytes) noexcept
+{
+    // zlib does not write to its input, but says so only if asked to
+    return reinterpret_cast<Bytef *>(const_cast<std::byte *>(bytes));
+}
+
+// The free part of the buffer within the limit; where there is none, as much
+// of `probe` as the message may still have, but one byte at least.
+std::span<std::byte> room_in(const shared_buffer &message, std::uint64_t limit,
+                             std::span<std::byte> probe) noexcept
+{
+    const std::size_t size = message.size();
+    const auto allowed =
+        static_cast<std::size_t>(limit > size ? limit - size : 0);
+    const std::size_t room =
+        std::min({message.capacity() - size, allowed, most_at_once});
+
+    return room != 0
+               ? std::span(message.data() + size, room)
+               : probe.first(std::clamp(allowed, std::size_t{1}, probe.size()));
+}
+
+// Puts what came out behind the message's bytes, where it may lie already.
+error accept(std::span<const std::byte> made,
+             const inflation_target &to) noexcept
+{
+    shared_buffer &message = to.message;
+
+    if (made.empty()) {
+        return error::none;
+    }
+
+    if (message.size() == to.limit) {
+        return error::message_too_big;
+    }
+
+    if (made.data() == message.data() + message.size()) {
+        message.extend(made.size());
+    } else {
+        if (!make_room(message, 0, made.size(), to.limit)) {
+            return error::out_of_memory;
+        }
+        message.append(made);
+    }
+
+    return to.text != nullptr && !to.text->feed(made) ? error::invalid_utf8
+                                                      : error::none;
+}
+
+} // namespace
+
+error inflater::inflate(std::span<const std::byte> piece, bool last,
+                        const inflation_target &to) noexcept
+{
+    if (stream_ == nullptr && !begin()) {
+        return error::out_of_memory;
+    }
+
+    if (const error reason = run(piece, Z_SYNC_FLUSH, to);
+        reason != error::none || !last) {
+        return reason;
+    }
+
+    return finish(to);
+}
+
+bool inflater::begin() noexcept
+{
+    stream_ = take_stream();
+
+    if (stream_ == nullptr) {
+        return false;
+    }
+
+    z_stream &zlib = stream_->zlib;
+    stream_->ended = false;
+
+    return inflateReset(&zlib) == Z_OK &&
+           (!history_ ||
+            inflateSetDictionary(&zlib, zlib_bytes(history_.data()),
+                                 static_cast<uInt>(history_.size())) == Z_OK);
+}
+
+error inflater::run(std::span<const std::byte> input, int flush,
+                    const inflation_target &to) noexcept
+{
+    while (!input.empty()) {
+        const std::size_t size = std::min(input.size(), most_at_once);
+
+        stream_->zlib.next_in = zlib_bytes(input.data());
+        stream_->zlib.avail_in = static_cast<uInt>(size);
+        input = input.subspan(size);
+
+        if (const error reason = drain(flush, to); reason != error::none) {
+            return reason;
+        }
+    }
+
+    return error::none;
+}
+
+// Lets zlib take all its input. A full buffer grows only when more comes out:
+// where that goes first is on the stack.
+error inflater::drain(int flush, const inflation_target &to) noexcept
+{
+    z_stream &zlib = stream_->zlib;
+    shared_buffer &message = to.message;
+
+    if (!message &&
+        !make_room(message, std::min(usual_ratio * zlib.avail_in, to.limit), 1,
+                   to.limit)) {
+        return error::out_of_memory;
+    }
+
+    for (;;) {
+        std::array<std::byte, 64> probe;
+        const std::span<std::byte> room = room_in(message, to.limit, probe);
+        zlib.next_out = reinterpret_cast<Bytef *>(room.data());
+        zlib.avail_out = static_cast<uInt>(room.size());
+
+        const int result = ::inflate(&zlib, flush);
+        const std::size_t made = room.size() - zlib.avail_out;
+
+        if (const error reason = accept(room.first(made), to);
+            reason != error::none) {
+            return reason;
+        }
+
+        stream_->ended = result == Z_STREAM_END;
+
+        if (result == Z_MEM_ERROR) {
+            return error::out_of_memory;
+        }
+
+        // A final block is one as any other here (7.2.3.4): what follows may
+        // still refer to what was before it
+        if (result != Z_OK && result != Z_BUF_ERROR &&
+            (result != Z_STREAM_END || inflateResetKeep(&zlib) != Z_OK)) {
+            return error::invalid_compression;
+        }
+
+        if (zlib.avail_in == 0 && (zlib.avail_out != 0 || stream_->ended)) {
+            return error::none;
+        }
+    }
+}
+
+error inflater::finish(const inflation_target &to) noexcept
+{
+    // Behind a final block there should be the first byte of an empty one.
+    // Where a sender has left it out, there is nothing to put back.
+    if (!stream_->ended) {
+        if (const error reason = run(tail, Z_BLOCK, to);
+            reason != error::none) {
+            return reason;
+        }
+
+        if (!stream_->ended &&
+            (stream_->zlib.data_type & position_bits) != behind_block) {
+            return error::invalid_compression;
+        }
+    }
+
+    if (kept_ != 0 && to.message && !remember(to.message.bytes())) {
+        return error::out_of_memory;
+    }
+
+    give_back(std::exchange(stream_, nullptr));
+    return error::none;
+}
+
+bool inflater::remember(std::span<const std::byte> message) noexcept
+{
+    message = message.last(std::min<std::size_t>(message.size(), kept_));
+
+    if (!make_room(history_, 0, 0, kept_)) {
+        return false;
+    }
+
+    const std::size_t all = history_.size() + message.size();
+
+    if (all > kept_) {
+        history_.drop_front(all - kept_);
+    }
+
+    if (!make_room(history_, 0, message.size(), kept_)) {
+        return false;
+    }
+
+    history_.append(message);
+    return true;
+}
+
+void inflater::reset() noexcept
+{
+    history_.reset();
+
+    if (stream_ != nullptr) {
+        give_back(std::exchange(stream_, nullptr));
+    }
+}
+
+void inflater::drop_spares() noexcept
+{
+    while (spares != nullptr) {
+        destroy(std::exchange(spares, spares->next_spare));
+    }
+    spare_count = 0;
+}
+
+} // namespace websocket::protocol

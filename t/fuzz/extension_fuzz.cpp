@@ -1,0 +1,144 @@
+// Fuzzes the parser of Sec-WebSocket-Extensions and what is agreed on.
+//
+// The input is text in lines: the first byte of the first chooses settings,
+// each other line is a field. What comes of the fields must be the same as of
+// one field that joins them, and the answer must be one that was offered.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/extension_reader.hpp"
+#include "protocol/permessage_deflate.hpp"
+
+using namespace websocket::protocol;
+
+namespace {
+
+constexpr std::string_view field_name = "Sec-WebSocket-Extensions";
+
+void require(bool holds)
+{
+    if (!holds) {
+        std::abort();
+    }
+}
+
+// Text in an allocation of just its size: a read past a view is found.
+class exact_text {
+public:
+    explicit exact_text(std::string_view text)
+        : bytes_(new char[text.size()]), size_(text.size())
+    {
+        text.copy(bytes_.get(), size_);
+    }
+    std::string_view view() const { return {bytes_.get(), size_}; }
+
+private:
+    std::unique_ptr<char[]> bytes_;
+    std::size_t size_;
+};
+
+deflate_settings settings_of(unsigned chosen)
+{
+    return {.enabled = true,
+            .window = static_cast<std::uint8_t>(9 + chosen % 7),
+            .client_window = static_cast<std::uint8_t>(8 + chosen / 7 % 8),
+            .context_takeover = chosen >= 128};
+}
+
+// The parts that are read lie inside the field and are in order.
+bool check_parts(std::string_view field)
+{
+    using part = extension_reader::part;
+    extension_reader reader{field};
+    const char *at = field.data();
+    bool inside_extension = false;
+
+    for (;;) {
+        const part found = reader.next();
+
+        if (found == part::end || found == part::malformed) {
+            require(reader.next() == found);
+            return found == part::end;
+        }
+
+        const std::string_view name = reader.name();
+        require(!name.empty() && name.data() >= at);
+        at = name.data() + name.size();
+        require(at <= field.data() + field.size());
+        require(found == part::extension || inside_extension);
+        inside_extension = true;
+        require(found == part::extension || !reader.has_value() ||
+                !reader.value().empty());
+        require(reader.value().size() <= 8);
+    }
+}
+
+void check_agreement(const deflate_agreement &made,
+                     const deflate_settings &settings)
+{
+    const deflate_answer answer{made};
+
+    if (!made.agreed) {
+        require(made == deflate_agreement{} && answer.text().empty());
+        return;
+    }
+
+    require(made.server_window >= 9 && made.server_window <= settings.window);
+    require(made.client_window >= 8 && made.client_window <= 15);
+    require(made.client_window_answered || made.client_window == 15);
+    require(settings.context_takeover ||
+            (!made.server_takeover && !made.client_takeover));
+    require(check_parts(answer.text()));
+
+    // What we answer would be agreed on again just so
+    deflate_settings largest{.enabled = true, .context_takeover = true};
+    largest.window = made.server_window;
+    deflate_negotiation again{largest};
+    again.add_header(field_name, answer.text());
+    require(again.result() == made);
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
+                                      std::size_t size)
+{
+    if (size == 0) {
+        return 0;
+    }
+
+    const deflate_settings settings = settings_of(data[0]);
+    const exact_text input(
+        {reinterpret_cast<const char *>(data) + 1, size - 1});
+    deflate_negotiation separate{settings};
+    std::string joined;
+    bool correct = true;
+
+    for (std::string_view rest = input.view(); !rest.empty();) {
+        const std::string_view line =
+            rest.substr(0, std::min(rest.find('\n'), rest.size()));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        const exact_text field(line);
+
+        correct = check_parts(field.view()) && correct;
+        separate.add_header(field_name, field.view());
+        joined.append(line).append(",");
+    }
+
+    check_agreement(separate.result(), settings);
+    require(correct || !separate.result().agreed);
+
+    // A broken field could be whole again once it is joined
+    if (correct) {
+        deflate_negotiation together{settings};
+        together.add_header(field_name, joined);
+        require(together.result() == separate.result());
+    }
+
+    return 0;
+}
