@@ -1,6 +1,8 @@
 // Location configurations: made, and merged from the outside in.
 #include "nginx/configuration.hpp"
 
+#include <cstdint>
+
 namespace websocket::nginx {
 
 namespace {
@@ -34,6 +36,27 @@ void merge_limits(location_configuration &own)
         .binary_accepted = (own.accepted_kinds & accepts_binary) != 0,
         .frames_announced =
             own.handler != nullptr && own.handler->check_message != nullptr,
+    };
+}
+
+void merge_deflate(location_configuration &own,
+                   const location_configuration &outer)
+{
+    ngx_conf_merge_value(own.deflate, outer.deflate, 0);
+    ngx_conf_merge_value(own.deflate_comp_level, outer.deflate_comp_level, 1);
+    ngx_conf_merge_size_value(own.deflate_min_length, outer.deflate_min_length,
+                              64);
+    ngx_conf_merge_value(own.deflate_window, outer.deflate_window, 15);
+    ngx_conf_merge_value(own.deflate_client_window, outer.deflate_client_window,
+                         15);
+    ngx_conf_merge_value(own.deflate_context_takeover,
+                         outer.deflate_context_takeover, 0);
+
+    own.deflate_settings = {
+        .enabled = own.deflate != 0,
+        .window = static_cast<std::uint8_t>(own.deflate_window),
+        .client_window = static_cast<std::uint8_t>(own.deflate_client_window),
+        .context_takeover = own.deflate_context_takeover != 0,
     };
 }
 
@@ -78,6 +101,12 @@ void *create_location_configuration(ngx_conf_t *cf)
     made->full_policy = NGX_CONF_UNSET_UINT;
     made->send_timeout = NGX_CONF_UNSET_MSEC;
     made->max_clients = NGX_CONF_UNSET_UINT;
+    made->deflate = NGX_CONF_UNSET;
+    made->deflate_comp_level = NGX_CONF_UNSET;
+    made->deflate_min_length = NGX_CONF_UNSET_SIZE;
+    made->deflate_window = NGX_CONF_UNSET;
+    made->deflate_client_window = NGX_CONF_UNSET;
+    made->deflate_context_takeover = NGX_CONF_UNSET;
 
     return made;
 }
@@ -115,6 +144,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
         own.max_frame_size = outer.max_frame_size;
     }
 
+    merge_deflate(own, outer);
     merge_limits(own);
 
     if (own.max_frame_size == NGX_CONF_UNSET_SIZE) {

@@ -5,6 +5,7 @@
 #include "nginx/resource.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"
+#include "protocol/permessage_deflate.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <string_view>
@@ -49,7 +50,16 @@ struct location_configuration {
     ngx_msec_t send_timeout;
     ngx_uint_t max_clients; // 0: off
 
-    protocol::message_limits limits; // from the above, once merged
+    ngx_flag_t deflate;
+    ngx_int_t deflate_comp_level;
+    size_t deflate_min_length;
+    ngx_int_t deflate_window; // logarithm of bytes, as the next
+    ngx_int_t deflate_client_window;
+    ngx_flag_t deflate_context_takeover;
+
+    // From the above, once merged
+    protocol::message_limits limits;
+    protocol::deflate_settings deflate_settings;
 };
 
 // A location with a handler, and where the configuration says so.

@@ -302,7 +302,7 @@ void resource::send_to_all(const broker::message &message) noexcept
                                  : protocol::opcode::binary,
                              message.payload);
 
-    if (!frame.bytes) {
+    if (!frame) {
         tell_of_loss();
         return;
     }

@@ -307,6 +307,49 @@ char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
+template <ngx_int_t least, ngx_int_t most>
+char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &number = field<ngx_int_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (number != NGX_CONF_UNSET) {
+        return duplicate();
+    }
+
+    number = ngx_atoi(value.data, value.len);
+
+    if (number < least || number > most) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes a number from %i to %i, not \"%V\"",
+                      &cmd->name, least, most, &value);
+        return refuse();
+    }
+
+    return NGX_CONF_OK;
+}
+
+// A message of any size may be worth it.
+char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &length = field<size_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (length != NGX_CONF_UNSET_SIZE) {
+        return duplicate();
+    }
+
+    const ssize_t parsed = ngx_parse_size(&value);
+
+    if (parsed == NGX_ERROR) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes a size, such as \"64\", not \"%V\"",
+                      &cmd->name, &value);
+        return refuse();
+    }
+
+    length = static_cast<size_t>(parsed);
+    return NGX_CONF_OK;
+}
+
 constexpr ngx_uint_t any_level =
     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
@@ -362,6 +405,17 @@ ngx_command_t commands[] = {
     OPTION("send_queue", NGX_CONF_TAKE12, set_send_queue, send_queue),
     OPTION("send_timeout", NGX_CONF_TAKE1, set_time, send_timeout),
     OPTION("max_clients", NGX_CONF_TAKE1, set_max_clients, max_clients),
+    OPTION("deflate", NGX_CONF_FLAG, ngx_conf_set_flag_slot, deflate),
+    OPTION("deflate_comp_level", NGX_CONF_TAKE1, (set_number<1, 9>),
+           deflate_comp_level),
+    OPTION("deflate_min_length", NGX_CONF_TAKE1, set_length,
+           deflate_min_length),
+    OPTION("deflate_window", NGX_CONF_TAKE1, (set_number<9, 15>),
+           deflate_window),
+    OPTION("deflate_client_window", NGX_CONF_TAKE1, (set_number<8, 15>),
+           deflate_client_window),
+    OPTION("deflate_context_takeover", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+           deflate_context_takeover),
 
     ngx_null_command
 };

@@ -51,18 +51,19 @@ std::string_view name_of(ended_by who) noexcept
 }
 
 session::session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                 std::string_view subprotocol) noexcept
+                 const agreed_terms &terms) noexcept
     : connection_{r->connection}, request_{r},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
       output_{r->connection, this_worker().batch}, resource_{&joined},
-      key_{key}, subprotocol_{subprotocol}
+      key_{key}, terms_{terms}
 {
     ngx_queue_init(&link_.queue);
+    endpoint_.accept_compressed(terms.deflate);
     joined.hold();
 }
 
 session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                         std::string_view subprotocol) noexcept
+                         const agreed_terms &terms) noexcept
 {
     ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
     ngx_pool_cleanup_t *at_last = ngx_pool_cleanup_add(r->pool, 0);
@@ -74,7 +75,7 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
         return nullptr;
     }
 
-    auto *made = new (place) session(r, joined, key, subprotocol);
+    auto *made = new (place) session(r, joined, key, terms);
 
     // The access log is written between these two
     at_end->handler = on_request_cleanup;

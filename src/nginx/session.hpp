@@ -12,7 +12,9 @@
 #include "nginx/output.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/shared_frame.hpp"
+#include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
+#include "protocol/permessage_deflate.hpp"
 
 #include <cstdint>
 #include <span>
@@ -33,16 +35,20 @@ struct session_figures {
     std::uint64_t dropped = 0; // messages that a full queue did not take
 };
 
+// What client and server have agreed on in the opening handshake.
+struct agreed_terms {
+    std::string_view subprotocol; // lives as long as the request
+    protocol::deflate_agreement deflate;
+};
+
 class session {
 public:
     // Makes the session of a request that is being upgraded, for a resource
     // that has admitted the client, and dismisses it in the end. It belongs
-    // to the request and is freed with it. `key` and `subprotocol` live as
-    // long. Null when there is no memory, or the handler could not make its
-    // client.
+    // to the request and is freed with it. `key` lives as long. Null when there
+    // is no memory, or the handler could not make its client.
     static session *create(ngx_http_request_t *r, resource &joined,
-                           ngx_str_t key,
-                           std::string_view subprotocol) noexcept;
+                           ngx_str_t key, const agreed_terms &terms) noexcept;
 
     // The session of a request, or null.
     static session *of(ngx_http_request_t *r) noexcept;
@@ -80,7 +86,11 @@ public:
 
     const session_figures &figures() const noexcept { return figures_; }
     const ngx_str_t &key() const noexcept { return key_; }
-    std::string_view subprotocol() const noexcept { return subprotocol_; }
+    std::string_view subprotocol() const noexcept { return terms_.subprotocol; }
+    const protocol::deflate_agreement &deflate() const noexcept
+    {
+        return terms_.deflate;
+    }
     const websocket_handler_t &handler() const noexcept
     {
         return *conf_.handler;
@@ -119,7 +129,7 @@ private:
     };
 
     session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-            std::string_view subprotocol) noexcept;
+            const agreed_terms &terms) noexcept;
     ~session() = default;
 
     static void on_start(ngx_event_t *event);
@@ -157,6 +167,11 @@ private:
 
     // session_output.cpp
     int may_send() noexcept;
+    bool worth_compressing(std::size_t size) const noexcept;
+    protocol::shared_buffer
+    compress(protocol::opcode kind,
+             std::span<const std::byte> payload) noexcept;
+    protocol::shared_buffer compress(const shared_frame &frame) noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int sent(bool written, std::size_t size) noexcept;
     bool has_backpressure() noexcept;
@@ -187,8 +202,9 @@ private:
     void *client_ = nullptr; // the handler's own object
 
     ngx_str_t key_;
-    std::string_view subprotocol_;
-    ngx_str_t close_reason_{}; // in the request's memory
+    agreed_terms terms_;
+    protocol::deflater deflater_; // with context takeover, once it is needed
+    ngx_str_t close_reason_{};    // in the request's memory
     ngx_event_handler_pt request_read_handler_ = nullptr;
     ngx_event_handler_pt request_write_handler_ = nullptr;
     ngx_event_t start_event_{};

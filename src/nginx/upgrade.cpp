@@ -16,8 +16,9 @@ namespace websocket::nginx {
 
 namespace {
 
-void read_headers(ngx_http_request_t *r,
-                  protocol::opening_handshake &handshake) noexcept
+// Hands each field to who has add_header(name, value).
+template <class Reader>
+void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
 {
     for (ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr;
          part = part->next) {
@@ -25,7 +26,7 @@ void read_headers(ngx_http_request_t *r,
                                 part->nelts};
 
         for (const ngx_table_elt_t &header : headers) {
-            handshake.add_header(view(header.key), view(header.value));
+            reader.add_header(view(header.key), view(header.value));
         }
     }
 }
@@ -91,8 +92,43 @@ choose_subprotocol(ngx_http_request_t *r, const resource &joined,
     return found == names.data() + count ? std::string_view{} : *found;
 }
 
+protocol::deflate_agreement agree_on_deflate(ngx_http_request_t *r) noexcept
+{
+    protocol::deflate_negotiation offers(
+        location_conf<location_configuration>(r)->deflate_settings);
+
+    read_headers(r, offers);
+    return offers.result();
+}
+
+// In memory of the request's; nothing without memory.
+std::optional<std::string_view> copy_text(ngx_http_request_t *r,
+                                          std::string_view text) noexcept
+{
+    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, text.size()));
+
+    if (copy == nullptr) {
+        return std::nullopt;
+    }
+
+    ngx_memcpy(copy, text.data(), text.size());
+    return std::string_view{copy, text.size()};
+}
+
+bool add_extensions(ngx_http_request_t *r,
+                    const protocol::deflate_agreement &agreement) noexcept
+{
+    if (!agreement.agreed) {
+        return true;
+    }
+
+    const auto text = copy_text(r, protocol::deflate_answer(agreement).text());
+
+    return text && add_header(r, "Sec-WebSocket-Extensions", *text);
+}
+
 bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
-                         std::string_view subprotocol) noexcept
+                         const agreed_terms &terms) noexcept
 {
     std::array<char, 28> accept;
 
@@ -102,18 +138,13 @@ bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
         return false;
     }
 
-    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, accept.size()));
+    const auto copy = copy_text(r, {accept.data(), accept.size()});
 
-    if (copy == nullptr) {
-        return false;
-    }
-
-    ngx_memcpy(copy, accept.data(), accept.size());
-
-    return add_header(r, "Upgrade", "websocket") &&
-           add_header(r, "Sec-WebSocket-Accept", {copy, accept.size()}) &&
-           (subprotocol.empty() ||
-            add_header(r, "Sec-WebSocket-Protocol", subprotocol));
+    return copy && add_header(r, "Upgrade", "websocket") &&
+           add_header(r, "Sec-WebSocket-Accept", *copy) &&
+           (terms.subprotocol.empty() ||
+            add_header(r, "Sec-WebSocket-Protocol", terms.subprotocol)) &&
+           add_extensions(r, terms.deflate);
 }
 
 // The key of the resource, in memory of the request's.
@@ -223,14 +254,15 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
         return rc;
     }
 
-    session *made = session::create(r, joined, key, *subprotocol);
+    const agreed_terms terms{*subprotocol, agree_on_deflate(r)};
+    session *made = session::create(r, joined, key, terms);
 
     if (made == nullptr) {
         return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                        "the handler could not make the client");
     }
 
-    if (!add_upgrade_headers(r, handshake.key(), *subprotocol)) {
+    if (!add_upgrade_headers(r, handshake.key(), terms)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

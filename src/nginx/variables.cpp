@@ -75,6 +75,28 @@ ngx_int_t get_text(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
     return of == nullptr ? absent(v) : set_text(v, text_of(*of));
 }
 
+// The answer's text is made anew: the agreement is shorter.
+ngx_int_t get_extensions(ngx_http_request_t *r, ngx_variable_value_t *v,
+                         uintptr_t)
+{
+    const session *of = session::of(r);
+
+    if (of == nullptr || !of->deflate().agreed) {
+        return absent(v);
+    }
+
+    const protocol::deflate_answer answer(of->deflate());
+    const std::string_view text = answer.text();
+    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, text.size()));
+
+    if (copy == nullptr) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(copy, text.data(), text.size());
+    return set_text(v, {copy, text.size()});
+}
+
 template <auto number_of>
 ngx_int_t get_number(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 {
@@ -95,8 +117,6 @@ ngx_int_t get_figure(ngx_http_request_t *r, ngx_variable_value_t *v,
 
 constexpr auto client = [](const session &of) { return of.id(); };
 constexpr auto subprotocol = [](const session &of) { return of.subprotocol(); };
-// None is negotiated without permessage-deflate
-constexpr auto extensions = [](const session &) { return std::string_view{}; };
 constexpr auto close_by = [](const session &of) {
     return name_of(of.closed_by());
 };
@@ -130,7 +150,7 @@ ngx_http_variable_t variables[] = {
       get_text<subprotocol>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_extensions"), nullptr,
-      get_text<extensions>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_extensions, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_messages_in"), nullptr,
       get_figure<&figures::messages_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

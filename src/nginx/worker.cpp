@@ -4,6 +4,7 @@
 #include "nginx/exchange.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
+#include "protocol/inflater.hpp"
 #include "protocol/shared_buffer.hpp"
 
 namespace websocket::nginx {
@@ -36,6 +37,8 @@ void exit_worker(ngx_cycle_t *cycle)
 
     resource::drop_all();
     exchange::stop();
+    own.deflaters.clear();
+    protocol::inflater::drop_spares();
     protocol::shared_buffer::drop_spares();
 }
 

@@ -3,6 +3,7 @@
 
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
+#include "protocol/deflater.hpp"
 
 #include <array>
 #include <cstddef>
@@ -13,6 +14,9 @@ struct worker {
     worker() noexcept { ngx_queue_init(&sessions); }
 
     ngx_queue_t sessions;
+
+    // For clients without context takeover.
+    protocol::deflater_pool deflaters;
 
     // Gathers what the session at work sends.
     write_batch batch;
