@@ -8,6 +8,7 @@ import pytest
 
 import wire
 from deflating_peer import RSV1, TAIL, DeflatingPeer
+from worker_probe import memory, memory_tells, only_worker
 
 WORDS = "so much depends upon a red wheel barrow glazed with rain water "
 ECHO = "websocket echo; websocket_deflate on;"
@@ -176,8 +177,12 @@ def test_bomb_is_stopped_at_the_limit(server):
     peer = DeflatingPeer(server, "/strict")
     bomb = peer.compress(bytes(300 * 1024 * 1024), 9)
     assert len(bomb) < 400 * 1024
+    pid = only_worker(server)
+    before = memory(pid)
     peer.client.send(wire.frame(wire.BINARY, bomb, rsv=RSV1), duplex=False)
     peer.client.expect_failure(1009)
+    if memory_tells():
+        assert memory(pid) - before < 1024 * 1024
 
 
 @pytest.mark.parametrize("size, code", [(100 * 1024, None),

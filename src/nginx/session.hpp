@@ -167,11 +167,6 @@ private:
 
     // session_output.cpp
     int may_send() noexcept;
-    bool worth_compressing(std::size_t size) const noexcept;
-    protocol::shared_buffer
-    compress(protocol::opcode kind,
-             std::span<const std::byte> payload) noexcept;
-    protocol::shared_buffer compress(const shared_frame &frame) noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int sent(bool written, std::size_t size) noexcept;
     bool has_backpressure() noexcept;
@@ -189,6 +184,13 @@ private:
     void check_idle() noexcept;
     void worker_is_leaving() noexcept;
     void last_words() noexcept;
+
+    // session_compression.cpp
+    bool worth_compressing(std::size_t size) const noexcept;
+    protocol::shared_buffer
+    compress(protocol::opcode kind,
+             std::span<const std::byte> payload) noexcept;
+    protocol::shared_buffer compress(const shared_frame &frame) noexcept;
 
     ngx_connection_t *connection_;
     ngx_http_request_t *request_;
