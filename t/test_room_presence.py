@@ -137,10 +137,10 @@ def test_presence_comes_in_the_order_of_messages(server):
     clients = gather(server, "/room?k=order", 3)
     for number in range(30):
         say(clients[0], f"before {number}")
+        seen = [read(clients[0])]
         guest = join(server, "/room?k=order")
         say(guest, f"words {number}")
-        seen = []
-        while not seen or seen[-1].get("data") != f"words {number}":
+        while seen[-1].get("data") != f"words {number}":
             seen.append(read(clients[0]))
         for client in clients[1:]:
             assert [read(client) for _ in seen] == seen
