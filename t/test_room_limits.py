@@ -245,9 +245,11 @@ def test_frozen_worker_tells_how_many_are_left(tiny):
         for number in range(2000):
             say(speaker, f"{number:04}" * 100)
             read_type(speaker, "message")
-    seen = [read(late)["type"] for _ in range(2)]
-    assert seen[0] == "gap"
-    assert seen[1] in ("joined", "left")
+    # Those that came to the other worker may leave late
+    while (first := read(late)["type"]) in ("joined", "left"):
+        pass
+    assert first == "gap"
+    assert read(late)["type"] in ("joined", "left")
 
 
 def test_history_that_the_memory_does_not_hold(tiny):
