@@ -3,6 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/exchange.hpp"
+#include "nginx/reading_room.hpp"
 #include "nginx/said_lately.hpp"
 #include "nginx/session.hpp"
 #include "nginx/shared_frame.hpp"
@@ -19,28 +20,11 @@ namespace websocket::nginx {
 
 namespace {
 
-// What one look into the shared memory may copy out of it.
-template <std::size_t most>
-struct reading_room {
-    std::array<std::byte, most * 1024> bytes;
-    std::array<broker::message, most> messages;
-};
-
 reading_room<64> room;
-
-// Each look for history begins with a search, so that more is taken at once.
-using history_room = reading_room<512>;
 
 // Handlers that are told of messages may publish and send: what comes of that
 // waits until the messages at hand are delivered.
 bool delivering = false;
-
-// A large message does not fit into the room. No more than the message itself
-// is read then.
-std::unique_ptr<std::byte[]> larger_room(std::size_t size) noexcept
-{
-    return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[size]);
-}
 
 // The broker cannot take any more: it is said once in a while.
 void say_no_room(const resource &of, std::size_t size) noexcept
@@ -57,19 +41,6 @@ void say_no_room(const resource &of, std::size_t size) noexcept
                   "websocket: no room for %uz bytes of %s \"%V\" in "
                   "websocket_shared_memory",
                   size, of.handler().name, &name);
-}
-
-websocket_message_t lent(const broker::message &message) noexcept
-{
-    return {.size = sizeof(websocket_message_t),
-            .version = WEBSOCKET_PLUGIN_VERSION,
-            .kind = message.kind,
-            .id = {message.id.epoch, message.id.sequence},
-            .time = message.time,
-            .from = message.from,
-            .data = message.payload.data(),
-            .length = message.payload.size(),
-            .transient = message.transient ? 1 : 0};
 }
 
 } // namespace
@@ -340,70 +311,6 @@ void resource::tell_of_loss() noexcept
     } else {
         close_all(protocol::close_code::try_again_later, "messages were lost");
     }
-}
-
-void resource::keep_history(const broker::limits &kept) noexcept
-{
-    history_ = kept;
-
-    if (subscription_) {
-        exchange::shared().set_limits(subscription_, kept, exchange::now());
-    }
-}
-
-bool resource::read_history(broker::message_id after,
-                            int (*each)(void *, const websocket_message_t *),
-                            void *data) noexcept
-{
-    const auto own =
-        std::unique_ptr<history_room>(new (std::nothrow) history_room);
-    std::unique_ptr<std::byte[]> larger;
-
-    if (!own || !subscription_) {
-        return false;
-    }
-
-    const bool same = after.epoch == last_message().epoch;
-    std::uint64_t sequence = same ? after.sequence : 0;
-    broker::place place{own->bytes, own->messages};
-    bool complete = same || after.epoch == 0;
-
-    for (;;) {
-        const broker::read_result read = exchange::shared().read_history(
-            subscription_, sequence, place, exchange::now());
-
-        if (read.needed != 0) {
-            larger = larger_room(read.needed);
-            if (!larger) {
-                return false;
-            }
-            place.bytes = {larger.get(), read.needed};
-            continue;
-        }
-
-        complete = complete && !read.lost;
-
-        for (const broker::message &message :
-             place.messages.first(read.count)) {
-            const websocket_message_t words = lent(message);
-
-            sequence = message.id.sequence;
-
-            if (each(data, &words) != 0) {
-                return complete;
-            }
-        }
-
-        if (!read.more) {
-            return complete;
-        }
-    }
-}
-
-broker::message_id resource::last_message() const noexcept
-{
-    return subscription_ ? exchange::shared().passed_id(subscription_)
-                         : broker::message_id{};
 }
 
 } // namespace websocket::nginx

@@ -37,6 +37,21 @@ inline std::span<std::byte> bytes_between(u_char *first, u_char *last) noexcept
             static_cast<std::size_t>(last - first)};
 }
 
+// Calls `call(header)` for each header field of a request.
+template <class Call>
+void each_header(const ngx_http_request_t *r, Call call)
+{
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part;
+         part != nullptr; part = part->next) {
+        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
+                                part->nelts};
+
+        for (const ngx_table_elt_t &header : headers) {
+            call(header);
+        }
+    }
+}
+
 template <typename T>
 T *location_conf(ngx_http_request_t *r) noexcept
 {

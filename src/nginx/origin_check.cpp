@@ -39,23 +39,17 @@ bool origin_allowed(ngx_http_request_t *r,
                     const location_configuration &conf) noexcept
 {
     const ngx_table_elt_t *found = nullptr;
+    bool repeated = false;
 
-    for (auto *part = &r->headers_in.headers.part; part != nullptr;
-         part = part->next) {
-        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
-                                part->nelts};
-
-        for (const ngx_table_elt_t &header : headers) {
-            if (!protocol::equals_ignoring_case(view(header.key), "Origin")) {
-                continue;
-            }
-
-            if (found != nullptr) {
-                return conf.any_origin != 0;
-            }
-
+    each_header(r, [&](const ngx_table_elt_t &header) {
+        if (protocol::equals_ignoring_case(view(header.key), "Origin")) {
+            repeated = found != nullptr;
             found = &header;
         }
+    });
+
+    if (repeated) {
+        return conf.any_origin != 0;
     }
 
     return found == nullptr || origin_allowed(r, conf, view(found->value));

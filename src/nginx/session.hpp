@@ -165,12 +165,14 @@ private:
     void peer_vanished(bool broken) noexcept;
     void discard_input() noexcept;
 
-    // session_output.cpp
+    // session_sending.cpp
     int may_send() noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int sent(bool written, std::size_t size) noexcept;
     bool has_backpressure() noexcept;
     int refuse_for_full_queue() noexcept;
+
+    // session_output.cpp
     void write_control(const protocol::control_frame &frame) noexcept;
     void flush() noexcept;
     void resume_reading() noexcept;

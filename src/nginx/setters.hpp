@@ -36,6 +36,10 @@ inline T &field(void *conf, ngx_uint_t offset) noexcept
     return *reinterpret_cast<T *>(static_cast<char *>(conf) + offset);
 }
 
+// The setters of websocket_origins and websocket_subprotocols.
+char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 // The setters of the directives `websocket` and `websocket_publish`.
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

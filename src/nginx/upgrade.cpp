@@ -20,15 +20,9 @@ namespace {
 template <class Reader>
 void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
 {
-    for (ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr;
-         part = part->next) {
-        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
-                                part->nelts};
-
-        for (const ngx_table_elt_t &header : headers) {
-            reader.add_header(view(header.key), view(header.value));
-        }
-    }
+    each_header(r, [&reader](const ngx_table_elt_t &header) {
+        reader.add_header(view(header.key), view(header.value));
+    });
 }
 
 bool origin_allowed(ngx_http_request_t *r,

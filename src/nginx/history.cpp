@@ -1,0 +1,83 @@
+// What a resource keeps of its messages for clients that come later.
+#include "nginx/resource.hpp"
+
+#include "nginx/exchange.hpp"
+#include "nginx/reading_room.hpp"
+
+#include <memory>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// Each look for history begins with a search, so that more is taken at once.
+using history_room = reading_room<512>;
+
+} // namespace
+
+void resource::keep_history(const broker::limits &kept) noexcept
+{
+    history_ = kept;
+
+    if (subscription_) {
+        exchange::shared().set_limits(subscription_, kept, exchange::now());
+    }
+}
+
+bool resource::read_history(broker::message_id after,
+                            int (*each)(void *, const websocket_message_t *),
+                            void *data) noexcept
+{
+    const auto own =
+        std::unique_ptr<history_room>(new (std::nothrow) history_room);
+    std::unique_ptr<std::byte[]> larger;
+
+    if (!own || !subscription_) {
+        return false;
+    }
+
+    const bool same = after.epoch == last_message().epoch;
+    std::uint64_t sequence = same ? after.sequence : 0;
+    broker::place place{own->bytes, own->messages};
+    bool complete = same || after.epoch == 0;
+
+    for (;;) {
+        const broker::read_result read = exchange::shared().read_history(
+            subscription_, sequence, place, exchange::now());
+
+        if (read.needed != 0) {
+            larger = larger_room(read.needed);
+            if (!larger) {
+                return false;
+            }
+            place.bytes = {larger.get(), read.needed};
+            continue;
+        }
+
+        complete = complete && !read.lost;
+
+        for (const broker::message &message :
+             place.messages.first(read.count)) {
+            const websocket_message_t words = lent(message);
+
+            sequence = message.id.sequence;
+
+            if (each(data, &words) != 0) {
+                return complete;
+            }
+        }
+
+        if (!read.more) {
+            return complete;
+        }
+    }
+}
+
+broker::message_id resource::last_message() const noexcept
+{
+    return subscription_ ? exchange::shared().passed_id(subscription_)
+                         : broker::message_id{};
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,155 @@
+// What handlers send to a client: checked, compressed, counted, and refused
+// where its queue is full.
+#include "nginx/session.hpp"
+
+#include "protocol/close_code.hpp"
+#include "protocol/utf8.hpp"
+
+#include <algorithm>
+
+namespace websocket::nginx {
+
+namespace {
+
+// A handler that has more for a client had better wait with it.
+constexpr std::size_t much_to_send = 64 * 1024;
+
+} // namespace
+
+int session::send_message(protocol::opcode kind,
+                          std::span<const std::byte> payload) noexcept
+{
+    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    if (kind == protocol::opcode::text && !can_be_text(payload)) {
+        ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                      "websocket: not sent: text that is not UTF-8");
+        return WEBSOCKET_INVALID;
+    }
+
+    if (worth_compressing(payload.size())) {
+        if (const auto frame = compress(kind, payload); frame) {
+            return sent(output_.write_shared(frame), payload.size());
+        }
+    }
+
+    return sent(output_.write_message(kind, payload), payload.size());
+}
+
+// What is sent back of a text message was checked when it came.
+bool session::can_be_text(std::span<const std::byte> payload) const noexcept
+{
+    return (handling_text_ && output_.stable().contain_text(payload)) ||
+           protocol::is_valid_utf8(payload);
+}
+
+int session::send_shared(const shared_frame &frame) noexcept
+{
+    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    const std::size_t size = frame.payload().size();
+
+    if (worth_compressing(size)) {
+        if (const auto compressed = compress(frame); compressed) {
+            return sent(output_.write_shared(compressed), size);
+        }
+    }
+
+    return sent(output_.write_shared(frame.bytes()), size);
+}
+
+int session::may_send() noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    // A client's own requests are let in below half of its queue, and the
+    // largest of them may bring others along: see receiving()
+    const std::size_t limit =
+        conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
+
+    // Much may have been published at once: the socket was not tried yet
+    if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready &&
+        output_.flush() == NGX_ERROR) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
+
+    return output_.waiting() >= limit ? refuse_for_full_queue()
+                                      : WEBSOCKET_QUEUED;
+}
+
+int session::sent(bool written, std::size_t size) noexcept
+{
+    if (!in_turn_) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+
+    if (!written) {
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
+
+    figures_.messages_out++;
+    figures_.bytes_out += size;
+
+    return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+}
+
+// Whether a handler should wait: then it is told when the client is drained.
+// What is sent outside of the client's own turn waits for the end of the event
+// in any case; only much of it is a reason to wait.
+bool session::has_backpressure() noexcept
+{
+    const std::size_t much = std::min(conf_.send_queue / 2, much_to_send);
+
+    backed_up_ = backed_up_ || (output_.waiting() != 0 &&
+                                (in_turn_ || output_.waiting() >= much));
+
+    return backed_up_ && output_.waiting() != 0;
+}
+
+int session::send_ping(std::span<const std::byte> payload) noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    if (output_.waiting() >= conf_.send_queue) {
+        return WEBSOCKET_DROPPED;
+    }
+
+    if (!in_turn_) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+
+    write_control({protocol::opcode::ping, payload});
+    return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+}
+
+int session::refuse_for_full_queue() noexcept
+{
+    figures_.dropped++;
+
+    if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
+        backed_up_ = true; // the handler is told when there is room again
+
+        if (figures_.dropped == 1) {
+            ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                          "websocket: send queue is full, dropping messages");
+        }
+        return WEBSOCKET_DROPPED;
+    }
+
+    // What the client has not begun to read would only delay the Close
+    figures_.dropped += output_.drop_unsent();
+    close(protocol::close_code::try_again_later, "send queue is full",
+          ended_by::server);
+    return WEBSOCKET_CLOSED;
+}
+
+} // namespace websocket::nginx
