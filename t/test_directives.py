@@ -51,6 +51,10 @@ ACCEPTED = [
     "websocket_send_queue 64k close;",
     "websocket_send_queue 4m drop;",
     "websocket_send_timeout 10s;",
+    "websocket_limit_messages off;",
+    "websocket_limit_messages rate=1/s;",
+    "websocket_limit_messages rate=10r/s burst=0;",
+    "websocket_limit_messages burst=1000000 rate=1000000r/m;",
 ]
 ONE_OF_EACH = [
     "websocket_origins same;", "websocket_subprotocols chat;",
@@ -58,6 +62,7 @@ ONE_OF_EACH = [
     "websocket_max_frame_size 1k;", "websocket_timeout 1s;",
     "websocket_ping_interval 1s;", "websocket_close_timeout 1s;",
     "websocket_send_queue 1k;", "websocket_send_timeout 1s;",
+    "websocket_limit_messages rate=1/s;",
 ]
 
 
@@ -127,6 +132,20 @@ def test_size_directive_refuses(nginx, name, value):
 def test_send_queue_refuses_policy(nginx, value):
     refuse(nginx, '"websocket_send_queue"', '"close" or "drop"',
            http=f"websocket_send_queue 1m {value};")
+
+
+@pytest.mark.parametrize("value", [
+    "rate=0/s", "rate=-1/s", "rate=/s", "rate=10", "rate=10/h", "rate=r/s",
+    "rate=1.5/s", "rate=1000001/s", "rate=99999999999999999999/s", "rate=",
+    "rate=10/s/s", "10/s", "10", "on", "''", "burst=5", "burst=5 burst=5",
+    "Rate=1/s", "rate=1/s off", "off rate=1/s", "off off", "rate=1/s rate=1/s",
+    "rate=1/s burst=-1", "rate=1/s burst=", "rate=1/s burst=x",
+    "rate=1/s burst=1000001", "rate=1/s 5", "rate=1/s nodelay",
+])
+def test_limit_messages_refuses(nginx, value):
+    refuse(nginx, '"websocket_limit_messages" takes "rate=10/s"',
+           '"burst=20"', '"off"', "up to 1000000", 'not "',
+           http=f"websocket_limit_messages {value};")
 
 
 @pytest.mark.parametrize("value, told", [
@@ -220,6 +239,7 @@ def test_directive_without_argument_is_refused(nginx, line):
     "websocket_max_frame_size 1k 1k;", "websocket_timeout 1s 1s;",
     "websocket_ping_interval 1s off;", "websocket_close_timeout 1s 1s;",
     "websocket_send_queue 1k drop close;", "websocket_send_timeout 1s 1s;",
+    "websocket_limit_messages rate=1/s burst=1 burst=1;",
 ])
 def test_directive_with_too_many_arguments_is_refused(nginx, line):
     refuse(nginx, f'number of arguments in "{line.split()[0]}"', http=line)
@@ -227,7 +247,7 @@ def test_directive_with_too_many_arguments_is_refused(nginx, line):
 
 @pytest.mark.parametrize("line", ONE_OF_EACH + [
     "websocket_ping_interval off;", "websocket_origins any;",
-    "websocket_origins https://a.example;",
+    "websocket_origins https://a.example;", "websocket_limit_messages off;",
 ])
 def test_duplicate_is_refused(nginx, line):
     refuse(nginx, f'"{line.split()[0]}" directive is duplicate',

@@ -35,7 +35,8 @@ void merge_limits(location_configuration &own)
         .text_accepted = (own.accepted_kinds & accepts_text) != 0,
         .binary_accepted = (own.accepted_kinds & accepts_binary) != 0,
         .frames_announced =
-            own.handler != nullptr && own.handler->check_message != nullptr,
+            own.limit_messages != nullptr ||
+            (own.handler != nullptr && own.handler->check_message != nullptr),
     };
 }
 
@@ -101,6 +102,7 @@ void *create_location_configuration(ngx_conf_t *cf)
     made->full_policy = NGX_CONF_UNSET_UINT;
     made->send_timeout = NGX_CONF_UNSET_MSEC;
     made->max_clients = NGX_CONF_UNSET_UINT;
+    made->limit_messages = static_cast<protocol::message_rate *>(unset);
     made->deflate = NGX_CONF_UNSET;
     made->deflate_comp_level = NGX_CONF_UNSET;
     made->deflate_min_length = NGX_CONF_UNSET_SIZE;
@@ -134,6 +136,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(own.send_timeout, outer.send_timeout, 60000);
     ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
     ngx_conf_merge_uint_value(own.max_clients, outer.max_clients, 0);
+    ngx_conf_merge_ptr_value(own.limit_messages, outer.limit_messages, nullptr);
     ngx_conf_merge_uint_value(
         own.full_policy, outer.full_policy,
         static_cast<ngx_uint_t>(full_queue_policy::close));

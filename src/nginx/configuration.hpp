@@ -3,6 +3,7 @@
 
 #include "nginx/nginx_headers.hpp"
 #include "nginx/resource.hpp"
+#include "protocol/message_rate.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"
 #include "protocol/permessage_deflate.hpp"
@@ -48,7 +49,8 @@ struct location_configuration {
     size_t send_queue;
     ngx_uint_t full_policy; // a full_queue_policy
     ngx_msec_t send_timeout;
-    ngx_uint_t max_clients; // 0: off
+    ngx_uint_t max_clients;                       // 0: off
+    const protocol::message_rate *limit_messages; // null: off
 
     ngx_flag_t deflate;
     ngx_int_t deflate_comp_level;

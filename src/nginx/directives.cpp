@@ -290,6 +290,8 @@ ngx_command_t commands[] = {
     OPTION("send_queue", NGX_CONF_TAKE12, set_send_queue, send_queue),
     OPTION("send_timeout", NGX_CONF_TAKE1, set_time, send_timeout),
     OPTION("max_clients", NGX_CONF_TAKE1, set_max_clients, max_clients),
+    OPTION("limit_messages", NGX_CONF_TAKE12, set_limit_messages,
+           limit_messages),
     OPTION("deflate", NGX_CONF_FLAG, ngx_conf_set_flag_slot, deflate),
     OPTION("deflate_comp_level", NGX_CONF_TAKE1, (set_number<1, 9>),
            deflate_comp_level),

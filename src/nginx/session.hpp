@@ -14,6 +14,7 @@
 #include "nginx/shared_frame.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
+#include "protocol/message_rate.hpp"
 #include "protocol/permessage_deflate.hpp"
 
 #include <cstdint>
@@ -158,6 +159,8 @@ private:
     bool receiving() const noexcept;
     void process(std::span<std::byte> input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
+    bool within_rate() noexcept;
+    bool answers_ping() noexcept;
     void deliver(const protocol::event &message) noexcept;
     void check(const protocol::event &frame) noexcept;
     void pong(const protocol::event &received) noexcept;
@@ -174,6 +177,7 @@ private:
 
     // session_output.cpp
     void write_control(const protocol::control_frame &frame) noexcept;
+    void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
     void resume_reading() noexcept;
     void send_timed_out() noexcept;
@@ -213,6 +217,7 @@ private:
     ngx_event_handler_pt request_write_handler_ = nullptr;
     ngx_event_t start_event_{};
 
+    protocol::message_meter meter_;
     ngx_msec_t started_ = 0;
     ngx_msec_t last_received_ = 0;
     ngx_msec_t last_ping_ = 0;
@@ -220,6 +225,7 @@ private:
     phase phase_ = phase::waiting;
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;
+    std::uint16_t unanswered_pings_ = 0;
     bool in_turn_ = false;
     bool handling_text_ = false; // a text message is with the handler
     bool joined_ = false;        // the handler has been told of the client

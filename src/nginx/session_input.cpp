@@ -129,7 +129,9 @@ inline void session::dispatch(const protocol::event &received) noexcept
 
     switch (received.type) {
     case event_type::frame:
-        check(received);
+        if (!received.first || within_rate()) {
+            check(received);
+        }
         return;
 
     case event_type::message:
@@ -137,7 +139,9 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::ping:
-        write_control(endpoint_.answer(received));
+        if (within_rate()) {
+            write_control(endpoint_.answer(received));
+        }
         return;
 
     case event_type::close:
@@ -158,12 +162,46 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::pong:
-        pong(received);
+        if (answers_ping() || within_rate()) {
+            pong(received);
+        }
         return;
 
     case event_type::need_input:
         return;
     }
+}
+
+// Counts a message when its first frame's header is known: what is too much
+// is neither unmasked nor inflated. Fragments cost their sender as much as us;
+// a Ping costs an answer, and a Pong that nobody asked for a call.
+inline bool session::within_rate() noexcept
+{
+    if (conf_.limit_messages == nullptr ||
+        meter_.take(*conf_.limit_messages, ngx_current_msec)) {
+        return true;
+    }
+
+    constexpr std::uint16_t code = protocol::close_code::policy_violation;
+    constexpr std::string_view reason =
+        "more messages than websocket_limit_messages allows";
+
+    settle();
+    write_control(endpoint_.begin_close(code, reason));
+    record_end(code, reason, ended_by::server);
+    enter(phase::flushing); // a flood is not read for the Close in it
+    return false;
+}
+
+// Each Ping of ours makes room for one Pong.
+inline bool session::answers_ping() noexcept
+{
+    if (unanswered_pings_ == 0) {
+        return false;
+    }
+
+    unanswered_pings_--;
+    return true;
 }
 
 // What a handler's callback returns, where it can fail: the handler has said
@@ -176,9 +214,13 @@ void session::judge(int outcome) noexcept
     }
 }
 
-// Only reported where the handler checks messages.
+// Reported where the handler checks messages, or they are counted.
 void session::check(const protocol::event &frame) noexcept
 {
+    if (handler().check_message == nullptr) {
+        return;
+    }
+
     const std::uint16_t code =
         handler().check_message(resource_->object(), client_, kind_of(frame),
                                 frame.fragment_length, frame.total_length);

@@ -6,6 +6,7 @@
 #include "protocol/utf8.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace websocket::nginx {
@@ -27,6 +28,15 @@ void session::write_control(const protocol::control_frame &frame) noexcept
     if (!frame.empty()) {
         // If that fails, the next flush() ends the session
         (void)output_.write_bytes(frame.bytes());
+    }
+}
+
+void session::write_ping(std::span<const std::byte> payload) noexcept
+{
+    write_control({protocol::opcode::ping, payload});
+
+    if (unanswered_pings_ != std::numeric_limits<std::uint16_t>::max()) {
+        unanswered_pings_++;
     }
 }
 
@@ -216,7 +226,7 @@ void session::check_idle() noexcept
             last_ping_ = now;
 
             if (output_.waiting() == 0) {
-                write_control({protocol::opcode::ping, {}});
+                write_ping({});
                 flush();
             }
 

@@ -127,7 +127,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
         ngx_post_event(connection_->write, &ngx_posted_events);
     }
 
-    write_control({protocol::opcode::ping, payload});
+    write_ping(payload);
     return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 

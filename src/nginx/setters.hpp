@@ -40,6 +40,9 @@ inline T &field(void *conf, ngx_uint_t offset) noexcept
 char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+// The setter of websocket_limit_messages.
+char *set_limit_messages(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 // The setters of the directives `websocket` and `websocket_publish`.
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -78,7 +78,8 @@ event message_reader::next(std::span<std::byte> &input) noexcept
                 return {.type = event_type::frame,
                         .kind = kind_,
                         .fragment_length = length_,
-                        .total_length = message_size_};
+                        .total_length = message_size_,
+                        .first = code_ != opcode::continuation};
             }
         }
 

@@ -54,6 +54,7 @@ struct event {
     // for either.
     std::uint64_t fragment_length = 0;
     std::uint64_t total_length = 0;
+    bool first = false; // of a frame: its message begins with it
     // Of a message, a ping or a pong; of a close, its reason. A view of the
     // input or of the reader's buffer: valid until the next call.
     std::span<std::byte> payload{};

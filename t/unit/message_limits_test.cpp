@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 using namespace websocket::protocol;
@@ -155,4 +156,27 @@ TEST(message_limits, of_the_largest_number_do_not_overflow)
     EXPECT_EQ(
         read_all_ways(frame(frames::binary, "x") + enormous + "part", all),
         events{});
+}
+
+TEST(message_limits, announced_frames_tell_which_begins_a_message)
+{
+    constexpr message_limits announced{.frames_announced = true};
+    std::string bytes = frame(text, "a") + frame(frames::binary, "") +
+                        frame(ping, "p") + frame(more, "") + frame(last, "b") +
+                        frame(text, "");
+    std::span<std::byte> input =
+        std::as_writable_bytes(std::span(bytes.data(), bytes.size()));
+    message_reader reader{announced};
+    std::string seen;
+
+    for (event got = reader.next(input); got.type != event_type::need_input;
+         got = reader.next(input)) {
+        if (got.type == event_type::frame) {
+            seen += got.first ? 'F' : 'f';
+        } else {
+            seen += got.type == event_type::ping ? 'p' : 'm';
+        }
+    }
+
+    EXPECT_EQ(seen, "FmFpffmFm");
 }

@@ -1,0 +1,22 @@
+// The arithmetic of the leaky bucket.
+#include "protocol/message_rate.hpp"
+
+namespace websocket::protocol {
+
+bool message_meter::take(const message_rate &rate, std::uint64_t now) noexcept
+{
+    const std::uint64_t passed = now > last_ ? now - last_ : 0;
+
+    // The product of a long time and a high rate would not fit
+    level_ = passed > level_ / rate.leak_ ? 0 : level_ - passed * rate.leak_;
+    last_ = now;
+
+    if (level_ > rate.room_) {
+        return false;
+    }
+
+    level_ += message_rate::parts;
+    return true;
+}
+
+} // namespace websocket::protocol

@@ -1,0 +1,143 @@
+// How many messages a client may send in which time.
+#include "protocol/message_rate.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+using websocket::protocol::message_meter;
+using websocket::protocol::message_rate;
+
+namespace {
+
+constexpr std::uint64_t start = 1000000;
+
+// How many of many messages that come at one moment are taken.
+int taken_at_once(message_meter &meter, const message_rate &rate,
+                  std::uint64_t now)
+{
+    int taken = 0;
+
+    while (taken < 3000000 && meter.take(rate, now)) {
+        taken++;
+    }
+
+    return taken;
+}
+
+} // namespace
+
+TEST(message_rate, burst_comes_at_once_beyond_the_first)
+{
+    message_meter meter;
+
+    EXPECT_EQ(taken_at_once(meter, message_rate::per_second(10, 5), start), 6);
+}
+
+TEST(message_rate, without_burst_one_comes_at_a_time)
+{
+    const auto rate = message_rate::per_second(10, 0);
+    message_meter meter;
+
+    EXPECT_TRUE(meter.take(rate, start));
+    EXPECT_FALSE(meter.take(rate, start));
+    EXPECT_FALSE(meter.take(rate, start + 99));
+    EXPECT_TRUE(meter.take(rate, start + 100));
+}
+
+TEST(message_rate, steady_sender_is_never_refused)
+{
+    const auto rate = message_rate::per_second(3, 0);
+    message_meter meter;
+
+    for (std::uint64_t i = 0; i != 100000; i++) {
+        // Every third of a second, as far as milliseconds can say
+        ASSERT_TRUE(meter.take(rate, start + (i * 1000 + 2) / 3 + i)) << i;
+    }
+}
+
+TEST(message_rate, rate_holds_to_the_message_over_a_long_time)
+{
+    const auto rate = message_rate::per_second(7, 3);
+    message_meter meter;
+    int taken = 0;
+
+    for (std::uint64_t ms = 0; ms <= 600000; ms++) {
+        taken += meter.take(rate, start + ms);
+    }
+
+    EXPECT_EQ(taken, 600 * 7 + 3 + 1);
+}
+
+TEST(message_rate, rate_per_minute_loses_nothing_in_rounding)
+{
+    const auto rate = message_rate::per_minute(7, 1);
+    message_meter meter;
+    int taken = 0;
+
+    for (std::uint64_t ms = 0; ms <= 6000000; ms += 50) {
+        taken += meter.take(rate, start + ms);
+    }
+
+    EXPECT_EQ(taken, 100 * 7 + 1 + 1);
+}
+
+TEST(message_rate, minute_is_sixty_seconds)
+{
+    message_meter by_minute;
+    message_meter by_second;
+
+    for (std::uint64_t ms = 0; ms < 10000; ms += 7) {
+        EXPECT_EQ(by_minute.take(message_rate::per_minute(120, 4), start + ms),
+                  by_second.take(message_rate::per_second(2, 4), start + ms))
+            << ms;
+    }
+}
+
+TEST(message_rate, refused_message_does_not_count)
+{
+    const auto rate = message_rate::per_second(1, 0);
+    message_meter meter;
+
+    EXPECT_TRUE(meter.take(rate, start));
+
+    for (std::uint64_t ms = 1; ms != 1000; ms++) {
+        EXPECT_FALSE(meter.take(rate, start + ms));
+    }
+
+    EXPECT_TRUE(meter.take(rate, start + 1000));
+}
+
+TEST(message_rate, silence_gives_no_more_than_the_burst)
+{
+    const auto rate = message_rate::per_second(10, 5);
+    message_meter meter;
+
+    EXPECT_EQ(taken_at_once(meter, rate, start), 6);
+    EXPECT_EQ(taken_at_once(meter, rate, start + 300), 3);
+    EXPECT_EQ(taken_at_once(meter, rate, start + 100000000), 6);
+}
+
+TEST(message_rate, highest_rate_after_the_longest_time)
+{
+    const auto rate =
+        message_rate::per_second(message_rate::most, message_rate::most);
+    constexpr auto end = std::numeric_limits<std::uint64_t>::max();
+    message_meter meter;
+
+    EXPECT_EQ(taken_at_once(meter, rate, 0), 1000001);
+    EXPECT_EQ(taken_at_once(meter, rate, 1), 1000);
+    EXPECT_EQ(taken_at_once(meter, rate, end), 1000001);
+}
+
+TEST(message_rate, time_that_goes_back_gives_nothing)
+{
+    const auto rate = message_rate::per_second(1, 0);
+    message_meter meter;
+
+    EXPECT_TRUE(meter.take(rate, start));
+    EXPECT_FALSE(meter.take(rate, start - 500));
+    EXPECT_FALSE(meter.take(rate, 0));
+    EXPECT_TRUE(meter.take(rate, 1000));
+}
