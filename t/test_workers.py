@@ -193,7 +193,8 @@ def test_killed_worker_is_missed_by_nobody(start):
     os.kill(worker_of(going), signal.SIGKILL)
     wait_for_other_worker(server, worker_of(going), 2)
     wait_for_count(staying, 1)
-    server.wait_for_log("2 clients were lost with their worker")
+    server.wait_for_log("2 clients of a resource were lost with their "
+                        "worker")
     back = connect_to(server, next(
         pid for pid in server.worker_pids() if pid != worker_of(staying)),
         "/room")

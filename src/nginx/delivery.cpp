@@ -31,16 +31,33 @@ void say_no_room(const resource &of, std::size_t size) noexcept
 {
     static said_lately line;
 
-    if (!line.allows()) {
+    line_permit permit = line.allows();
+
+    if (!permit) {
         return;
     }
 
     const ngx_str_t name = borrowed(of.name());
+    const ngx_str_t more = permit.left_out();
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "websocket: no room for %uz bytes of %s \"%V\" in "
-                  "websocket_shared_memory",
-                  size, of.handler().name, &name);
+                  "websocket_shared_memory%V",
+                  size, of.handler().name, &name, &more);
+}
+
+// A client may bring a handler to it as often as it likes.
+void say_not_utf8() noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "websocket: not published: text that is not UTF-8%V",
+                      &more);
+    }
 }
 
 } // namespace
@@ -139,8 +156,7 @@ int resource::publish(const broker::publication &what,
                       broker::message_id &id) noexcept
 {
     if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "websocket: not published: text that is not UTF-8");
+        say_not_utf8();
         return WEBSOCKET_INVALID;
     }
 
@@ -299,11 +315,13 @@ void resource::tell_of_loss() noexcept
     static said_lately line;
     const ngx_str_t name = borrowed(name_);
 
-    if (line.allows()) {
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t more = permit.left_out();
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "websocket: messages of %s \"%V\" were lost to its "
-                      "clients on this worker",
-                      handler_.name, &name);
+                      "clients on this worker%V",
+                      handler_.name, &name, &more);
     }
 
     if (handler_.messages_lost != nullptr) {

@@ -3,6 +3,7 @@
 #include "nginx/exchange.hpp"
 
 #include "nginx/resource.hpp"
+#include "nginx/said_lately.hpp"
 
 extern "C" {
 #include <ngx_channel.h>
@@ -53,9 +54,16 @@ public:
     void clients_lost(std::string_view name,
                       std::uint32_t clients) noexcept override
     {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "websocket: %uD clients were lost with their worker",
-                      clients);
+        static said_lately line; // a worker may take many resources along
+
+        if (line_permit permit = line.allows(); permit) {
+            const ngx_str_t more = permit.left_out();
+
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "websocket: %uD clients of a resource were lost "
+                          "with their worker%V",
+                          clients, &more);
+        }
         const broker::appended told = own->access.append(name,
                                                          {.payload = {},
                                                           .time = now(),

@@ -2,6 +2,7 @@
 // where its queue is full.
 #include "nginx/session.hpp"
 
+#include "nginx/said_lately.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
@@ -14,6 +15,19 @@ namespace {
 // A handler that has more for a client had better wait with it.
 constexpr std::size_t much_to_send = 64 * 1024;
 
+// A client may bring a handler to it as often as it likes.
+void say_not_utf8(ngx_log_t *log) noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_INFO, log, 0,
+                      "websocket: not sent: text that is not UTF-8%V", &more);
+    }
+}
+
 } // namespace
 
 int session::send_message(protocol::opcode kind,
@@ -24,8 +38,7 @@ int session::send_message(protocol::opcode kind,
     }
 
     if (kind == protocol::opcode::text && !can_be_text(payload)) {
-        ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
-                      "websocket: not sent: text that is not UTF-8");
+        say_not_utf8(connection_->log);
         return WEBSOCKET_INVALID;
     }
 

@@ -221,6 +221,8 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
     const ngx_int_t rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "websocket: the handshake could not be answered");
         return rc;
     }
 

@@ -8,6 +8,7 @@
 #include "websocket_plugin.h"
 #include "websocket_text.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -83,11 +84,58 @@ Handle *take_built(Handle *&place, const char *wrong)
     return std::exchange(place, nullptr);
 }
 
+// What a client may bring a handler to must not fill the error log: of a
+// library's exceptions so many are said in ten seconds, the others counted.
+class exception_quota {
+public:
+    static constexpr unsigned most = 20;
+
+    bool allows() noexcept
+    {
+        const auto now = std::chrono::steady_clock::now();
+
+        if (now >= next_) {
+            next_ = now + std::chrono::seconds(10);
+            said_ = 0;
+        }
+
+        if (said_ == most) {
+            left_out_++;
+            return false;
+        }
+
+        said_++;
+        return true;
+    }
+
+    unsigned long long take_left_out() noexcept
+    {
+        return std::exchange(left_out_, 0);
+    }
+
+private:
+    std::chrono::steady_clock::time_point next_{};
+    unsigned said_ = 0;
+    unsigned long long left_out_ = 0;
+};
+
+[[gnu::visibility("hidden")]] inline exception_quota quota;
+
 // Without memory: there may be none.
 inline void log_exception(const websocket_resource_t *resource,
                           const char *where, const char *what) noexcept
 {
     char line[512];
+
+    if (!quota.allows()) {
+        return;
+    }
+
+    if (const auto left_out = quota.take_left_out(); left_out != 0) {
+        std::snprintf(line, sizeof(line), "%llu exceptions were left out",
+                      left_out);
+        server->log(resource, WEBSOCKET_LOG_ERROR, text(line));
+    }
 
     std::snprintf(line, sizeof(line), "exception in %s: %s", where, what);
     server->log(resource, WEBSOCKET_LOG_ERROR, text(line));
