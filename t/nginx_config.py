@@ -29,7 +29,7 @@ working_directory @PREFIX@;
 @MAIN@
 
 events {
-    worker_connections 4096;
+    worker_connections @CONNECTIONS@;
     @EVENTS@
 }
 
@@ -73,12 +73,14 @@ class NginxConfig:
 
     def __init__(self, locations=DEFAULT_LOCATIONS, *, main="", events="",
                  http="", server="", servers="", listen="", workers=1,
-                 level="info", master=True, module=True, tls=False, ports=0):
+                 level="info", master=True, module=True, tls=False, ports=0,
+                 connections=4096):
         self.snippets = {
             "MAIN": main, "EVENTS": events, "HTTP": http, "SERVER": server,
             "SERVERS": servers, "LISTEN": listen, "LOCATIONS": locations,
         }
         self.workers = workers
+        self.connections = connections
         self.level = level
         self.master = master
         self.module = module
@@ -97,6 +99,7 @@ class NginxConfig:
             "LOAD": f"load_module {module_file};" if self.module else "",
             "MASTER": "on" if self.master else "off",
             "WORKERS": self.workers,
+            "CONNECTIONS": self.connections,
             "USER": "user root;" if os.geteuid() == 0 else "",
             "LEVEL": self.level,
             "FORMAT": log_format(self.module),

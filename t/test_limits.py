@@ -1,0 +1,227 @@
+"""What one client, or some that mean ill, can take: the code, the log line
+and the variable that says so, bounded memory, and others served meanwhile."""
+
+import contextlib
+import time
+
+import pytest
+
+import wire
+from nginx_server import seconds, wait_until
+from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
+                          send_until_refused)
+from worker_probe import memory, memory_tells, only_worker
+
+LOCATIONS = """
+location /echo { websocket echo; }
+location /room { websocket room lobby; websocket_send_queue 64k close;
+                 websocket_close_timeout 300ms; }
+location /drop { websocket room lobby; websocket_send_queue 64k drop; }
+location /send { websocket echo; websocket_send_timeout 300ms; }
+location /slow { websocket echo; websocket_timeout 300ms; }
+location /size { websocket echo; websocket_max_message_size 1k; }
+location /frame { websocket echo; websocket_max_frame_size 1k; }
+location /kind { websocket echo; websocket_accept text; }
+location /rate { websocket echo; websocket_limit_messages rate=1/m burst=0; }
+location /few { websocket echo; websocket_max_clients 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS, listen=TIGHT_LISTEN)
+
+
+def expect_quick_echoes(client, count=30):
+    for index in range(count):
+        began = time.monotonic()
+        client.text(str(index))
+        client.expect_text(str(index))
+        assert time.monotonic() - began < seconds(1)
+
+
+@contextlib.contextmanager
+def others_served(server):
+    """Another client has its echoes soon, before and after what is done
+    within."""
+    other = server.connect()
+    expect_quick_echoes(other)
+    yield other
+    expect_quick_echoes(other)
+
+
+def assert_ended(server, code, by, reason, dropped="0"):
+    """The entry and the line of the client that was ended, whatever others
+    there are."""
+    entry = server.wait_for_access_log(websocket_close_code=code,
+                                       websocket_close_by=by)
+    if dropped == "0":
+        assert entry["websocket_dropped"] == "0"
+    else:
+        assert int(entry["websocket_dropped"]) > 0
+    server.wait_for_log(
+        rf'\[info\].*closed by {by}, code {code}, reason "{reason}')
+    return entry
+
+
+# One client that does what it may not
+
+FAULTS = {
+    "size": ("/size", wire.header(wire.BINARY, 1025), 1009, "error",
+             "message is too big"),
+    "frame": ("/frame", wire.header(wire.BINARY, 1025), 1009, "error",
+              "frame is too big"),
+    "kind": ("/kind", wire.header(wire.BINARY, 1), 1003, "error",
+             "this kind of message is not accepted"),
+    "rate": ("/rate", wire.ping() * 2, 1008, "server", "more messages than"),
+    "timeout": ("/slow", b"", 1001, "timeout", "nothing received"),
+}
+
+
+@pytest.mark.parametrize("path, data, code, by, reason", FAULTS.values(),
+                         ids=FAULTS)
+def test_limit_is_told_to_client_log_and_access_log(server, path, data, code,
+                                                    by, reason):
+    client = server.connect(path)
+    client.send(data)
+    while (frame := client.read_frame()).opcode == wire.PONG:
+        pass
+    assert (frame.opcode, frame.close_code) == (wire.CLOSE, code)
+    assert frame.close_reason.startswith(reason)
+    client.close(code)
+    client.expect_eof()
+    client.disconnect()
+    assert_ended(server, code, by, reason)
+
+
+def test_one_client_too_many_is_told_so(server):
+    server.connect("/few").expect_alive()
+    assert server.request(wire.upgrade_request("/few")).status == 503
+    entry = server.wait_for_access_log(status=503)
+    assert entry["uri"] == "/few" and entry["websocket_close_code"] == ""
+    server.wait_for_log(r"\[info\].*refused with 503: there are "
+                        "websocket_max_clients already")
+
+
+# One that never reads
+
+def flood_room(server, path):
+    """Fills the queue of a member that does not read; returns both."""
+    stuck = connect_tight(server, path)
+    speaker = server.connect("/room")
+    for message in numbered(300, 4000):
+        speaker.text(message)
+        speaker.expect_text(message)
+    return stuck, speaker
+
+
+def test_full_queue_closes_with_1013_and_others_go_on(server):
+    with others_served(server):
+        _, speaker = flood_room(server, "/room")
+        assert_ended(server, 1013, "server", "send queue is full", dropped="+")
+    speaker.expect_alive()
+
+
+def test_full_queue_drops_and_says_so_once(server):
+    with others_served(server):
+        stuck, speaker = flood_room(server, "/drop")
+    speaker.expect_alive()
+    stuck.disconnect()
+    wait_until(lambda: [entry for entry in server.access_log(uri="/drop")
+                        if int(entry["websocket_dropped"]) > 0],
+               seconds(5), "the entry of the stuck client")
+    assert server.log().count("send queue is full, dropping messages") == 1
+
+
+def test_client_that_takes_nothing_is_ended(server):
+    with others_served(server):
+        client = connect_tight(server, "/send")
+        send_until_refused(client, framed(numbered(4000, 1000)), 0.1)
+        entry = assert_ended(server, 1006, "timeout",
+                             "client does not read what is sent")
+    assert int(entry["websocket_messages_in"]) > 0
+
+
+# Those that hold on to what they have begun
+
+def grown_by(server, act):
+    """Bytes that the worker has taken on while `act` was done."""
+    pid = only_worker(server)
+    before = memory(pid, "Pss")
+    act()
+    return memory(pid, "Pss") - before if memory_tells() else 0
+
+
+PARTS = {
+    # name: what each has sent of a message, bytes it may cost beyond a client
+    "header": (wire.header(wire.BINARY, 1 << 20)[:-1], 1024),
+    "payload": (wire.header(wire.BINARY, 1 << 20) + b"12345", 8192),
+    "fragment": (wire.binary(bytes(100), fin=False), 8192),
+    "half": (wire.header(wire.BINARY, 1 << 20) + bytes(1 << 19),
+             (1 << 19) + 16384),
+}
+IDLE = 16384
+
+
+@pytest.mark.parametrize("part, cost", PARTS.values(), ids=PARTS)
+def test_unfinished_messages_cost_what_came_of_them(server, part, cost):
+    clients = []
+
+    def hold():
+        for _ in range(100):
+            client = server.connect()
+            client.send(part)
+            clients.append(client)
+        for client in clients:
+            client.wait_until_read()
+
+    with others_served(server):
+        assert grown_by(server, hold) < 100 * (IDLE + cost)
+    for client in clients:
+        client.disconnect()
+    server.release_clients()
+
+
+def test_message_that_comes_byte_by_byte_disturbs_nobody(server):
+    clients = [server.connect() for _ in range(100)]
+    message = wire.text("slowly" * 5)
+    with others_served(server) as other:
+        for at in range(len(message)):
+            for client in clients:
+                client.send(message[at:at + 1])
+            other.expect_alive()
+    for client in clients:
+        client.expect_text("slowly" * 5)
+
+
+# Floods of what costs little to send
+
+FLOODS = {
+    "ping": wire.ping(),
+    "pong": wire.pong(b"x" * 125),
+    "one-byte": wire.binary(b"x"),
+    "empty": wire.text(),
+    "empty-fragments": wire.frame(wire.CONTINUATION, fin=False),
+}
+
+
+@pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS)
+def test_flood_takes_no_memory_and_disturbs_nobody(server, frame):
+    clients = [server.connect() for _ in range(4)]
+    first = wire.text("a", fin=False) if frame[0] == wire.CONTINUATION else b""
+    block = frame * (60000 // len(frame))
+
+    def flood():
+        for client in clients:
+            client.send(first)
+        for _ in range(10):
+            for client in clients:
+                client.send(block)
+                client.buffer.clear()
+
+    with others_served(server):
+        # The queues of four, and what the worker keeps for reuse
+        assert grown_by(server, flood) < 6 << 20
+    for client in clients:
+        client.disconnect()
+    server.release_clients()

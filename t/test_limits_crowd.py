@@ -1,0 +1,224 @@
+"""Ten thousand that connect and say nothing: each is ended in its time, the
+others are served meanwhile, and nothing is left of it."""
+
+import collections
+import contextlib
+import resource
+import select
+import socket
+import ssl
+import time
+
+import pytest
+
+import wire
+from nginx_server import seconds, wait_until
+from raw_client import TIMEOUT
+from tuned_client import client_context
+from worker_probe import descriptors, memory, memory_tells, only_worker
+
+LOCATIONS = """
+location /echo { websocket echo; }
+location /silent { websocket echo; websocket_ping_interval 500ms;
+                   websocket_timeout 2s; websocket_close_timeout 2s; }
+"""
+WANTED = 10000 if memory_tells() else 1000
+SPARE = 500  # descriptors for all else
+
+
+@pytest.fixture(scope="module")
+def crowd_size():
+    """Ten thousand, or as many as this machine lets a process open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > WANTED + SPARE:
+        hard = WANTED + SPARE
+    resource.setrlimit(resource.RLIMIT_NOFILE, (
+        max(soft, hard), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    yield min(WANTED, max(soft, hard) - SPARE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (
+        soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx, crowd_size):
+    return module_nginx(
+        LOCATIONS, tls=True, connections=crowd_size + SPARE,
+        http="client_header_timeout 2s; client_body_timeout 1s;"
+             "lingering_close off; reset_timedout_connection off;")
+
+
+@pytest.fixture
+def crowd(server, crowd_size):
+    """Makes the crowd: sockets on which `begin(socket)` was called."""
+    with contextlib.ExitStack() as sockets:
+        def gather(begin, count=crowd_size, port=server.port):
+            made = []
+            for _ in range(count):
+                one = sockets.enter_context(
+                    socket.create_connection(("127.0.0.1", port), TIMEOUT))
+                begin(one)
+                made.append(one)
+            return made
+        yield gather
+
+
+def say_nothing(_):
+    pass
+
+
+def shake_hands(one):
+    one.sendall(wire.upgrade_request("/silent"))
+    assert one.recv(4096).startswith(b"HTTP/1.1 101")
+
+
+def worst_echo(client, count=50):
+    """The slowest of some round trips, in seconds."""
+    worst = 0
+    for index in range(count):
+        began = time.monotonic()
+        client.text(str(index))
+        client.expect_text(str(index))
+        worst = max(worst, time.monotonic() - began)
+    return worst
+
+
+def read_all_to_end(sockets, timeout):
+    """What each of the sockets gets up to the server's end, and how often;
+    all of them in one go."""
+    got = {one.fileno(): (one, bytearray()) for one in sockets}
+    poll, deadline = select.epoll(), time.monotonic() + seconds(timeout)
+    for number in got:
+        poll.register(number, select.EPOLLIN)
+    left = len(got)
+    while left:
+        assert time.monotonic() < deadline, f"{left} are still connected"
+        for number, _ in poll.poll(0.1):
+            one, data = got[number]
+            with contextlib.suppress(ConnectionError):
+                if piece := one.recv(65536):
+                    data += piece
+                    continue
+            poll.unregister(number)
+            left -= 1
+    poll.close()
+    return collections.Counter(bytes(data) for _, data in got.values())
+
+
+def assert_free(server, before, most):
+    """The worker holds no socket more than before, and no more memory but so
+    many bytes."""
+    pid = only_worker(server)
+    wait_until(lambda: descriptors(pid) <= before["descriptors"],
+               seconds(5), "the closing of all sockets")
+    if memory_tells():
+        grown = memory(pid, "Pss") - before["memory"]
+        assert grown < most, grown
+
+
+def measure(server):
+    pid = only_worker(server)
+    server.connect().expect_alive()
+    server.release_clients()
+    return {"memory": memory(pid, "Pss"), "descriptors": descriptors(pid)}
+
+
+def test_connections_that_say_nothing_are_ended(server, crowd, crowd_size):
+    before = measure(server)
+    other = server.connect()
+    sockets = crowd(say_nothing)
+    assert worst_echo(other) < seconds(1)
+    if memory_tells():
+        held = memory(only_worker(server), "Pss") - before["memory"]
+        assert held < crowd_size * 2048, held
+    assert read_all_to_end(sockets, 20) == {b"": crowd_size}
+    other.disconnect()
+    assert_free(server, before, 8 << 20)
+
+
+def expect_pings_and_close(received):
+    """Each has got nothing but Pings, and then a Close for its silence."""
+    for data in received:
+        opcodes = []
+        while data:
+            frame, size = wire.parse_frame(data)
+            opcodes.append(frame.opcode)
+            data = data[size:]
+        assert opcodes[-1] == wire.CLOSE and frame.close_code == 1001
+        assert set(opcodes[:-1]) == {wire.PING}, opcodes
+
+
+def test_websockets_that_say_nothing_are_pinged_and_closed(server, crowd,
+                                                           crowd_size):
+    before = measure(server)
+    other = server.connect()
+    sockets = crowd(shake_hands)
+    assert worst_echo(other) < seconds(1)
+    if memory_tells():
+        held = memory(only_worker(server), "Pss") - before["memory"]
+        assert held < crowd_size * 16384, held
+    expect_pings_and_close(read_all_to_end(sockets, 30))
+    other.disconnect()
+    wait_until(lambda: server.log().count("closed by timeout, code 1001")
+               >= crowd_size, seconds(10), "a line for each")
+    entries = server.access_log(websocket_close_code=1001,
+                                websocket_close_by="timeout", status=101)
+    assert len(entries) == crowd_size
+    # The heap keeps what it once had; the next crowd needs no more
+    before["memory"] = memory(only_worker(server), "Pss")
+    expect_pings_and_close(read_all_to_end(crowd(shake_hands, crowd_size // 4),
+                                           30))
+    assert_free(server, before, 2 << 20)
+
+
+def dribble(sockets, data, other):
+    """Sends a byte to each in turn, until the first of them is ended."""
+    for at in range(len(data)):
+        for one in sockets:
+            try:
+                one.sendall(data[at:at + 1])
+            except ConnectionError:
+                return
+        assert worst_echo(other, 5) < seconds(1)
+        if select.select(sockets[:1], [], [], 0.05)[0]:
+            return
+    raise AssertionError("all was taken")
+
+
+HALVES = {
+    # name: what comes byte by byte, and what before it
+    "header": (b"GET /echo HTTP/1.1\r\nHost: " + b"h" * 800, b""),
+    "body": (b"x" * 800, wire.upgrade_request(
+        headers=[("Content-Length", "801")])),
+}
+
+
+@pytest.mark.parametrize("data, first", HALVES.values(), ids=HALVES)
+def test_handshake_that_never_ends_is_ended(server, crowd, data, first):
+    other = server.connect()
+    sockets = crowd(lambda one: one.sendall(first), 200)
+    if first:
+        # A body may come as slowly as it likes, as long as it comes
+        for one in sockets:
+            one.sendall(data[:1])
+        assert worst_echo(other) < seconds(1)
+    else:
+        dribble(sockets, data, other)
+    answers = read_all_to_end(sockets, 10)
+    assert all(b" 101 " not in answer for answer in answers)
+    server.wait_for_access_log(200, status=408)
+    assert "websocket: " not in server.log()
+    other.expect_alive()
+
+
+def test_tls_handshake_that_never_ends_is_ended(server, crowd):
+    outgoing = ssl.MemoryBIO()
+    greeting = client_context().wrap_bio(ssl.MemoryBIO(), outgoing)
+    with pytest.raises(ssl.SSLWantReadError):
+        greeting.do_handshake()
+    hello = outgoing.read()
+    other = server.connect(tls=True)
+    sockets = crowd(lambda one: one.sendall(hello[:50]), 200, server.tls_port)
+    dribble(sockets, hello[50:], other)
+    read_all_to_end(sockets, 10)
+    assert "websocket: " not in server.log()
+    other.expect_alive()
