@@ -151,6 +151,13 @@ public:
     // What is known of a log, which this does not make.
     description describe(std::string_view name, std::uint64_t now) noexcept;
 
+    // One step of a way through all logs: tells of as many as there is room
+    // for, and looks at no more than `budget` (1 at least) of them and of the
+    // places where they are found. Logs that are there from the first step to
+    // the last are told of once; those made or removed meanwhile, perhaps.
+    survey_result survey(survey_cursor &at, const survey_place &to,
+                         std::size_t budget) noexcept;
+
     // One step of the sweep that removes what is too old for its history, and
     // logs that nobody has used for unused_log_age. The budget bounds the
     // work: about so many logs and messages are looked at. True when a round

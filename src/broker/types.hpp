@@ -159,6 +159,31 @@ struct description {
     message_id last;            // of the last message; sequence 0: none yet
 };
 
+// How far a survey has come.
+struct survey_cursor {
+    std::uint32_t bucket = 0;
+    std::uint64_t below = UINT64_MAX; // the epochs in it that are left
+};
+
+// A log as a survey has found it. The name lies in the bytes that were lent.
+struct surveyed_log {
+    std::string_view name;
+    std::uint32_t clients = 0;  // in all processes
+    std::uint64_t messages = 0; // in its history, some perhaps too old for it
+    message_id last;
+};
+
+// Memory lent to a survey: at least longest_name bytes and one log.
+struct survey_place {
+    std::span<std::byte> names;
+    std::span<surveyed_log> logs;
+};
+
+struct survey_result {
+    std::size_t count = 0; // logs told of
+    bool more = false;     // the survey is not over
+};
+
 struct figures {
     std::size_t size = 0; // bytes there are for logs and messages
     std::size_t used = 0; // bytes of them that are in use

@@ -1,0 +1,93 @@
+// The way through all logs, in steps between which others have the lock.
+//
+// A new log is put in front of its bucket, and has a greater epoch than all
+// before it: so the epochs of a bucket go down, and the last one that was told
+// of says where to go on, whatever has come and gone meanwhile.
+#include "broker/broker.hpp"
+#include "broker/locked.hpp"
+
+#include <algorithm>
+
+namespace websocket::broker {
+
+using namespace detail;
+
+namespace {
+
+// Fills the place that was lent.
+class telling {
+public:
+    telling(const zone &z, const survey_place &to) noexcept
+        : zone_{z}, names_{to.names}, logs_{to.logs}
+    {}
+
+    // False: the log does not fit.
+    bool add(index at) noexcept
+    {
+        const log_record &log = zone_.log(at);
+
+        if (count_ == logs_.size() || log.name_size > names_.size()) {
+            return false;
+        }
+
+        const std::span<std::byte> name =
+            copy_name(zone_, at, names_.first(log.name_size));
+
+        names_ = names_.subspan(name.size());
+        logs_[count_++] = {
+            .name = {reinterpret_cast<const char *>(name.data()), name.size()},
+            .clients = log.clients,
+            .messages = std::min<std::uint64_t>(log.message_count,
+                                                log.history_messages),
+            .last = {log.epoch, log.last_sequence}};
+        return true;
+    }
+
+    std::size_t count() const noexcept { return count_; }
+
+private:
+    const zone &zone_;
+    std::span<std::byte> names_;
+    std::span<surveyed_log> logs_;
+    std::size_t count_ = 0;
+};
+
+} // namespace
+
+survey_result broker::survey(survey_cursor &at, const survey_place &to,
+                             std::size_t budget) noexcept
+{
+    locked hold(mutex_, zone_);
+    telling told(zone_, to);
+
+    while (at.bucket < zone_.head->bucket_count) {
+        for (index i = zone_.buckets[at.bucket]; i != 0;
+             i = zone_.log(i).next_in_bucket) {
+            const std::uint64_t epoch = zone_.log(i).epoch;
+
+            if (epoch >= at.below) {
+                continue;
+            }
+
+            if (budget == 0 || !told.add(i)) {
+                return {told.count(), true};
+            }
+
+            at.below = epoch;
+            budget--;
+        }
+
+        at.bucket++;
+        at.below = UINT64_MAX;
+
+        if (budget == 0) {
+            return {told.count(), at.bucket < zone_.head->bucket_count};
+        }
+
+        budget--;
+    }
+
+    return {told.count(), false};
+}
+
+} // namespace websocket::broker
