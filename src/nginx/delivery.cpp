@@ -3,6 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/exchange.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/reading_room.hpp"
 #include "nginx/said_lately.hpp"
 #include "nginx/session.hpp"
@@ -314,6 +315,8 @@ void resource::tell_of_loss() noexcept
 {
     static said_lately line;
     const ngx_str_t name = borrowed(name_);
+
+    figures::add(figures::lost);
 
     if (line_permit permit = line.allows(); permit) {
         const ngx_str_t more = permit.left_out();

@@ -124,6 +124,11 @@ void sweep(ngx_event_t *event)
     wake(own->access.reclaim_dead(deaths, now()));
     own->access.expire(now(), sweep_budget);
     say_if_full();
+
+    if (ngx_exiting) {
+        figures::drains();
+    }
+
     ngx_add_timer(event, sweep_interval);
 }
 
@@ -171,6 +176,7 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
     }
 
     own->slot = *taken.slot;
+    figures::start(zone->figures_of[own->slot]);
     news_event.handler = read_news;
     news_event.log = cycle->log;
     no_connection.fd = -1;
@@ -186,6 +192,7 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
 void stop() noexcept
 {
     if (own) {
+        figures::stop();
         own->access.release(own->slot, now());
         own.reset();
     }
@@ -199,6 +206,11 @@ bool running() noexcept
 broker::broker &shared() noexcept
 {
     return own->access;
+}
+
+const shared_zone &zone() noexcept
+{
+    return own->zone;
 }
 
 unsigned slot() noexcept

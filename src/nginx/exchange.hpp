@@ -38,8 +38,10 @@ void stop() noexcept;
 
 bool running() noexcept;
 
-// The broker and the slot of this worker: only where running() says so.
+// The broker, its zone and the slot of this worker: only where running() says
+// so.
 broker::broker &shared() noexcept;
+const shared_zone &zone() noexcept;
 unsigned slot() noexcept;
 
 // Wakes the workers that append() and the like named.

@@ -3,6 +3,7 @@
 
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/request_body.hpp"
@@ -199,6 +200,7 @@ ngx_int_t publish_message(ngx_http_request_t *r,
         return not_appended(r, done.result);
     }
 
+    figures::add(figures::published);
     answer_text text;
 
     return send_json(r, text,

@@ -2,6 +2,8 @@
 // the log.
 #include "nginx/refusal.hpp"
 
+#include "nginx/figures.hpp"
+
 #include <algorithm>
 
 namespace websocket::nginx {
@@ -62,6 +64,8 @@ ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
                   std::string_view why) noexcept
 {
     const ngx_str_t words = borrowed(why);
+
+    figures::refused(status);
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "websocket: handshake refused with %ui: %V", status, &words);

@@ -3,6 +3,7 @@
 // subrequest in the background (a mirror's) ends.
 #include "nginx/session.hpp"
 
+#include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
@@ -98,6 +99,7 @@ void session::join() noexcept
 {
     resource_->welcome(*this);
     joined_ = true;
+    figures::client_came();
 
     if (handler().client_connected != nullptr) {
         judge(handler().client_connected(resource_->object(), client_));
@@ -118,6 +120,7 @@ void session::leave() noexcept
     if (!joined_) {
         left->give_up();
     } else {
+        figures::client_left();
         left->remove(*this);
 
         if (handler().client_disconnected != nullptr) {

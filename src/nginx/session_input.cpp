@@ -2,6 +2,7 @@
 // resource handler.
 #include "nginx/session.hpp"
 
+#include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
@@ -248,6 +249,7 @@ inline void session::deliver(const protocol::event &message) noexcept
 
     figures_.messages_in++;
     figures_.bytes_in += message.payload.size();
+    figures::message_in(message.payload.size());
 
     // The handler may send this very payload back
     output_.set_stable({message.payload, assembled ? &assembled : nullptr});

@@ -1,6 +1,7 @@
 // Flushing what a session sends, and how it comes to its end.
 #include "nginx/session.hpp"
 
+#include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
@@ -97,6 +98,7 @@ void session::resume_reading() noexcept
 void session::send_timed_out() noexcept
 {
     connection_->timedout = 1;
+    figures::add(figures::slow_closes);
     record_end(protocol::close_code::abnormal,
                "client does not read what is sent", ended_by::timeout);
     phase_ = phase::ended;
@@ -119,6 +121,7 @@ void session::record_end(std::uint16_t code, std::string_view reason,
 
     closed_by_ = who;
     close_code_ = code;
+    figures::closed(code, who == ended_by::client);
 
     if (reason.empty()) {
         return;
@@ -250,6 +253,7 @@ void session::worker_is_leaving() noexcept
     c->close = 0;
     c->idle = 0;
     worker_leaving_ = true;
+    figures::drains();
 
     if (c->error) {
         last_words();

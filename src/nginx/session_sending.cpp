@@ -2,6 +2,7 @@
 // where its queue is full.
 #include "nginx/session.hpp"
 
+#include "nginx/figures.hpp"
 #include "nginx/said_lately.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
@@ -109,6 +110,7 @@ int session::sent(bool written, std::size_t size) noexcept
 
     figures_.messages_out++;
     figures_.bytes_out += size;
+    figures::message_out(size);
 
     return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
@@ -147,6 +149,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
 int session::refuse_for_full_queue() noexcept
 {
     figures_.dropped++;
+    figures::add(figures::dropped);
 
     if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
         backed_up_ = true; // the handler is told when there is room again
@@ -159,7 +162,11 @@ int session::refuse_for_full_queue() noexcept
     }
 
     // What the client has not begun to read would only delay the Close
-    figures_.dropped += output_.drop_unsent();
+    const std::uint64_t forgotten = output_.drop_unsent();
+
+    figures_.dropped += forgotten;
+    figures::add(figures::dropped, forgotten);
+    figures::add(figures::slow_closes);
     close(protocol::close_code::try_again_later, "send queue is full",
           ended_by::server);
     return WEBSOCKET_CLOSED;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -62,6 +63,22 @@ std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
     return {};
 }
 
+// More than a page: nginx's slab allocator gives whole ones, so that no two
+// slots share a line of cache.
+bool make_figures(shared_zone &made, ngx_slab_pool_t *pool) noexcept
+{
+    void *place =
+        ngx_slab_alloc(pool, made.slots * sizeof(figures::slot_block));
+
+    if (place == nullptr) {
+        return false;
+    }
+
+    made.figures_of = static_cast<figures::slot_block *>(place);
+    std::uninitialized_value_construct_n(made.figures_of, made.slots);
+    return true;
+}
+
 std::uint64_t random_number() noexcept
 {
     std::uint64_t number = 0;
@@ -71,6 +88,15 @@ std::uint64_t random_number() noexcept
     }
 
     return number;
+}
+
+ngx_int_t too_small(const ngx_shm_zone_t &zone,
+                    const ngx_cycle_t &cycle) noexcept
+{
+    ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
+                  "\"websocket_shared_memory\" of %uz bytes is too small",
+                  zone.shm.size);
+    return NGX_ERROR;
 }
 
 ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
@@ -85,16 +111,19 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 
     made->mutex = &pool->mutex;
     made->slots = slots_for(cycle);
+    made->made = exchange::now();
+
+    if (!make_figures(*made, pool)) {
+        return too_small(zone, cycle);
+    }
+
     made->memory = take_the_rest(pool);
 
     zone_mutex mutex(*made);
     broker::broker fresh(mutex);
 
     if (!fresh.create(made->memory, made->slots, random_number())) {
-        ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
-                      "\"websocket_shared_memory\" of %uz bytes is too small",
-                      zone.shm.size);
-        return NGX_ERROR;
+        return too_small(zone, cycle);
     }
 
     if (!make_wakers(*made, cycle.log)) {

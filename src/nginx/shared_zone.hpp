@@ -1,13 +1,15 @@
 // The memory that all workers share: the broker's, with what wakes a worker
-// that has news.
+// that has news, and the figures of each.
 #pragma once
 
 #include "broker/broker.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/said_lately.hpp"
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace websocket::nginx {
@@ -18,6 +20,8 @@ struct shared_zone {
     ngx_shmtx_t *mutex; // nginx's master frees it when its owner dies
     std::span<std::byte> memory;
     std::size_t slots;
+    figures::slot_block *figures_of; // for each slot
+    std::uint64_t made;              // in milliseconds since 1970
 
     // An eventfd for each of the broker's slots. The master makes them before
     // any worker that inherits them, and never closes them.

@@ -2,6 +2,7 @@
 #include "nginx/upgrade.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/resource.hpp"
@@ -226,6 +227,7 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
         return rc;
     }
 
+    figures::add(figures::accepted);
     r->main->count++;
     made.post_start();
     return NGX_DONE;

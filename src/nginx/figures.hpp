@@ -1,0 +1,142 @@
+// What the workers have done, counted in shared memory: for each slot of the
+// broker's a block, which only the worker that has the slot writes and all may
+// read at any time.
+//
+// The counts of a slot go on from one of its workers to the next, so that
+// whatever has become of a worker is counted, and their sum over the slots
+// never goes down. What the worker that has the slot now has done is what was
+// added to them since it came.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace websocket::nginx::figures {
+
+// One process writes it, so no locked instruction is needed.
+template <class number>
+class shared_number {
+public:
+    void add(number more) noexcept { set(get() + more); }
+    void set(number value) noexcept
+    {
+        value_.store(value, std::memory_order_relaxed);
+    }
+    number get() const noexcept
+    {
+        return value_.load(std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<number> value_{0};
+};
+
+using counter = shared_number<std::uint64_t>;
+
+// The counts that have no code beside their name.
+enum kind : std::size_t {
+    messages_in,
+    bytes_in, // payload of messages
+    messages_out,
+    bytes_out,
+    dropped,     // messages that a full queue did not take, or forgot
+    slow_closes, // for a full queue, or since nothing could be sent
+    accepted,    // opening handshakes
+    published,   // messages over HTTP
+    lost,        // times that a resource's clients missed messages
+    kinds
+};
+
+// Counts by a code: the usual codes have their places; others get one of a few
+// when they first come, or are counted together as the rest.
+inline constexpr std::size_t other_statuses = 8;
+inline constexpr std::size_t other_close_codes = 16;
+
+// RFC 6455 7.4.1
+inline constexpr std::uint16_t first_close_code = 1000;
+inline constexpr std::size_t usual_close_codes = 16;
+
+inline constexpr std::array<std::uint16_t, 6> usual_statuses{400, 403, 405,
+                                                             426, 500, 503};
+
+// How the counts of a slot lie one behind the other.
+inline constexpr std::size_t refused_at = kinds;
+inline constexpr std::size_t other_refused_at =
+    refused_at + usual_statuses.size();
+inline constexpr std::size_t rest_refused_at =
+    other_refused_at + other_statuses;
+inline constexpr std::size_t closed_at = rest_refused_at + 1;
+inline constexpr std::size_t other_closed_at = closed_at + usual_close_codes;
+inline constexpr std::size_t rest_closed_at =
+    other_closed_at + other_close_codes;
+inline constexpr std::size_t counts = rest_closed_at + 1;
+
+// All zero when the memory is made.
+struct alignas(64) slot_block {
+    std::array<counter, counts> done;
+
+    // The worker that has the slot. The pid is stored last when it comes; 0:
+    // none has it.
+    std::atomic<std::int32_t> pid{0};
+    shared_number<std::uint16_t> came; // how many have had it, up to 65535
+    shared_number<std::uint8_t> draining;
+    shared_number<std::uint32_t> clients;
+    std::array<counter, counts> done_before; // by the workers before it
+
+    std::array<shared_number<std::uint16_t>, other_statuses> statuses;
+    std::array<shared_number<std::uint16_t>, other_close_codes> close_codes;
+};
+
+// The block of this worker; one that nobody reads where it has no slot.
+extern slot_block *own;
+
+// Called when the worker has got its slot, and before it gives it back.
+void start(slot_block &block) noexcept;
+void stop() noexcept;
+
+inline void add(kind what, std::uint64_t number = 1) noexcept
+{
+    own->done[what].add(number);
+}
+
+inline void message_in(std::size_t size) noexcept
+{
+    slot_block &block = *own;
+
+    block.done[messages_in].add(1);
+    block.done[bytes_in].add(size);
+}
+
+inline void message_out(std::size_t size) noexcept
+{
+    slot_block &block = *own;
+
+    block.done[messages_out].add(1);
+    block.done[bytes_out].add(size);
+}
+
+inline void client_came() noexcept
+{
+    own->clients.add(1);
+}
+
+inline void client_left() noexcept
+{
+    own->clients.add(UINT32_MAX);
+}
+
+// A handshake was refused with the status.
+void refused(ngx_uint_t status) noexcept;
+
+// A session has come to its end. Codes that clients choose get no more than
+// half of the places, so that they cannot take them from the server's own.
+void closed(std::uint16_t code, bool by_client) noexcept;
+
+// The worker takes no more clients and waits for the last to leave.
+void drains() noexcept;
+
+} // namespace websocket::nginx::figures
