@@ -32,6 +32,16 @@ then
     echo "$ngx_websocket_flags" > $ngx_websocket_stamp
 fi
 
+# The page of websocket_status: its files as the texts of a header.
+ngx_websocket_page=$NGX_OBJS/websocket_status_page.hpp
+ngx_websocket_page_parts=
+for ngx_websocket_part in status_page.html status_page.css \
+    status_drawing.js status_page.js
+do
+    ngx_websocket_page_parts="$ngx_websocket_page_parts \
+$ngx_addon_dir/nginx/$ngx_websocket_part"
+done
+
 # "override" holds against CC and CFLAGS given on make's command line.
 cat << END                                                    >> $NGX_MAKEFILE
 
@@ -45,6 +55,15 @@ WEBSOCKET_OBJS = $ngx_websocket_objs
 $ngx_websocket_so: LINK = $ngx_websocket_cxx $LDFLAGS
 
 \$(WEBSOCKET_OBJS): $ngx_websocket_stamp
+
+$NGX_OBJS/addon/nginx/status_page.$ngx_objext: $ngx_websocket_page
+
+$ngx_websocket_page: $ngx_websocket_page_parts $ngx_websocket_stamp
+	for part in $ngx_websocket_page_parts; do \\
+	    name=\`basename \$\$part | tr . _\`; \\
+	    echo "constexpr std::string_view \$\$name = R\"~~~~(" && \\
+	    cat \$\$part && echo ')~~~~";' || exit 1; \\
+	done > \$@.new && mv \$@.new \$@
 
 -include \$(WEBSOCKET_OBJS:.$ngx_objext=.d)
 

@@ -175,7 +175,8 @@ def test_new_resource_in_full_memory(nginx):
         client = server.open()
         client.send(wire.upgrade_request(f"/clients?room={rooms.pop()}"))
         refused = client if client.read_response().status == 503 else None
-    path = f"/publish?room={rooms.pop()}"
+    # More than what was too little for a client's
+    path = f"/publish?room={'k' * 500}{rooms.pop()}"
     refuse(server, post("x", path), 507, "no room in websocket_shared_memory")
     assert Publisher(server, path).tell() == (0, 0, "0")
     server.release_clients()

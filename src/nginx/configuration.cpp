@@ -1,6 +1,8 @@
 // Location configurations: made, and merged from the outside in.
 #include "nginx/configuration.hpp"
 
+#include "nginx/status.hpp"
+
 #include <cstdint>
 
 namespace websocket::nginx {
@@ -68,7 +70,15 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
 
-    if (clcf->noname && clcf->handler == nullptr && outer.handler != nullptr) {
+    if (!clcf->noname || clcf->handler != nullptr) {
+        return;
+    }
+
+    if (outer.status != 0) {
+        own.status = outer.status;
+        clcf->handler = answer_status;
+
+    } else if (outer.handler != nullptr) {
         own.handler = outer.handler;
         own.key = outer.key;
         own.parameters = outer.parameters;

@@ -32,6 +32,7 @@ struct location_configuration {
     ngx_http_complex_value_t *key;      // null: the location's name
     ngx_array_t *parameters;            // of named_value
     bool publishes;                     // websocket_publish, not websocket
+    ngx_uint_t status;                  // a status_form
 
     // websocket_origins; the patterns are of type protocol::origin_pattern
     ngx_array_t *origins;

@@ -265,6 +265,13 @@ ngx_command_t commands[] = {
       0,
       nullptr },
 
+    { ngx_string("websocket_status"),
+      NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1,
+      set_websocket_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      nullptr },
+
     { ngx_string("websocket_plugin"),
       NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
       load_plugin,

@@ -107,9 +107,15 @@ bool set_handler(ngx_conf_t *cf, location_configuration &own)
     return own.handler != nullptr;
 }
 
-char *refuse_second(ngx_conf_t *cf, bool same)
+// The location has one of the three directives already.
+char *refuse_second(ngx_conf_t *cf, const location_configuration &own,
+                    bool publishes)
 {
-    if (same) {
+    if (own.status != 0) {
+        return refuse_beside_status(cf);
+    }
+
+    if (own.publishes == publishes) {
         return duplicate();
     }
 
@@ -219,8 +225,8 @@ try {
 
     (void)cmd;
 
-    if (own.handler != nullptr) {
-        return refuse_second(cf, !own.publishes);
+    if (own.handler != nullptr || own.status != 0) {
+        return refuse_second(cf, own, false);
     }
 
     if (!set_handler(cf, own)) {
@@ -252,8 +258,8 @@ try {
 
     (void)cmd;
 
-    if (own.handler != nullptr) {
-        return refuse_second(cf, own.publishes);
+    if (own.handler != nullptr || own.status != 0) {
+        return refuse_second(cf, own, true);
     }
 
     if (!set_handler(cf, own)) {

@@ -47,6 +47,12 @@ char *set_limit_messages(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+// The setter of websocket_status.
+char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// Says that nothing else of ours can be where it is.
+char *refuse_beside_status(ngx_conf_t *cf);
+
 // When all locations are known: gives those with `websocket_publish` and no
 // parameters the ones of the clients' location.
 ngx_int_t complete_publishers(ngx_conf_t *cf);

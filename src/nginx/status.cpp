@@ -1,0 +1,261 @@
+// Answers with the figures of all workers.
+#include "nginx/status.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/refusal.hpp"
+#include "nginx/setters.hpp"
+#include "nginx/status_page.hpp"
+#include "nginx/status_report.hpp"
+
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket::nginx {
+
+namespace {
+
+std::optional<status_form> form_named(std::string_view name) noexcept
+{
+    return name == "json"         ? std::optional(status_form::json)
+           : name == "prometheus" ? std::optional(status_form::prometheus)
+           : name == "html"       ? std::optional(status_form::html)
+                                  : std::nullopt;
+}
+
+ngx_int_t status_refused(ngx_http_request_t *r, ngx_uint_t status,
+                         std::string_view why) noexcept
+{
+    const ngx_str_t words = borrowed(why);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket: status request refused with %ui: %V", status,
+                  &words);
+    return static_cast<ngx_int_t>(status);
+}
+
+// The argument has the last word.
+std::optional<status_form> form_asked_for(ngx_http_request_t *r) noexcept
+{
+    static u_char argument[] = "format";
+    const auto &conf = *location_conf<location_configuration>(r);
+    ngx_str_t value;
+
+    return ngx_http_arg(r, argument, sizeof argument - 1, &value) == NGX_OK
+               ? form_named(view(value))
+               : static_cast<status_form>(conf.status);
+}
+
+ngx_int_t send(ngx_http_request_t *r, std::string_view type,
+               std::string_view text) noexcept
+{
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, text.size()));
+    ngx_str_t content_type = borrowed(type);
+    ngx_http_complex_value_t body{};
+
+    // RFC 9111 5.2.2.5: the figures are of this moment
+    if (copy == nullptr || !add_header(r, "Cache-Control", "no-store")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(copy, text.data(), text.size());
+    body.value = {text.size(), copy};
+    return ngx_http_send_response(r, NGX_HTTP_OK, &content_type, &body);
+}
+
+ngx_int_t send_page(ngx_http_request_t *r)
+{
+    if (!add_header(r, "Content-Security-Policy", status_page_policy())) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return send(r, "text/html; charset=utf-8", status_page());
+}
+
+/*
+ * A report takes as many turns of the event loop as there are resources for.
+ */
+
+class survey_job {
+public:
+    survey_job(ngx_http_request_t *r, status_form form)
+        : request_{r}, form_{form}
+    {
+        event_.data = this;
+        event_.handler = on_turn;
+        event_.log = r->connection->log;
+    }
+    ~survey_job()
+    {
+        if (event_.posted) {
+            ngx_delete_posted_event(&event_);
+        }
+
+        if (event_.timer_set) {
+            ngx_del_timer(&event_);
+        }
+    }
+    survey_job(const survey_job &) = delete;
+    survey_job &operator=(const survey_job &) = delete;
+
+    // What a content handler returns.
+    ngx_int_t begin()
+    {
+        if (!report_.survey()) {
+            return tell();
+        }
+
+        // Without any timer a worker that is to quit does not stay
+        ngx_add_timer(&event_, longest);
+        ngx_post_event(&event_, &ngx_posted_next_events);
+        request_->main->count++;
+        return NGX_DONE;
+    }
+
+private:
+    static constexpr ngx_msec_t longest = 60'000;
+
+    ngx_int_t tell()
+    {
+        return form_ == status_form::json
+                   ? send(request_, "application/json", status_as_json(report_))
+                   : send(request_, "text/plain; version=0.0.4",
+                          status_as_prometheus(report_));
+    }
+
+    ngx_int_t turn() noexcept
+    try {
+        if (report_.survey()) {
+            ngx_post_event(&event_, &ngx_posted_next_events);
+            return NGX_DONE;
+        }
+
+        return tell();
+
+    } catch (const std::bad_alloc &) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    // The job is gone with its request.
+    static void on_turn(ngx_event_t *event)
+    {
+        auto &self = *static_cast<survey_job *>(event->data);
+        ngx_http_request_t *r = self.request_;
+        ngx_connection_t *c = r->connection;
+        const ngx_int_t rc = self.turn();
+
+        if (rc != NGX_DONE) {
+            ngx_http_finalize_request(r, rc);
+            ngx_http_run_posted_requests(c);
+        }
+    }
+
+    ngx_http_request_t *request_;
+    status_form form_;
+    status_report report_;
+    ngx_event_t event_{};
+};
+
+void drop_job(void *data)
+{
+    static_cast<survey_job *>(data)->~survey_job();
+}
+
+ngx_int_t send_figures(ngx_http_request_t *r, status_form form)
+{
+    ngx_pool_cleanup_t *cleanup =
+        ngx_pool_cleanup_add(r->pool, sizeof(survey_job));
+
+    if (cleanup == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    auto *job = new (cleanup->data) survey_job(r, form);
+
+    cleanup->handler = drop_job;
+    return job->begin();
+}
+
+ngx_int_t method_refused(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Allow", "GET, HEAD")) { // RFC 9110 15.5.6
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return status_refused(r, NGX_HTTP_NOT_ALLOWED,
+                          "the method is neither GET nor HEAD");
+}
+
+} // namespace
+
+ngx_int_t answer_status(ngx_http_request_t *r)
+try {
+    if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) {
+        return method_refused(r);
+    }
+
+    const auto form = form_asked_for(r);
+
+    if (!form) {
+        return status_refused(r, NGX_HTTP_BAD_REQUEST,
+                              "the format is not json, prometheus or html");
+    }
+
+    if (*form == status_form::html) {
+        return send_page(r);
+    }
+
+    if (!exchange::running()) {
+        return status_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                              "this worker has no place among the workers");
+    }
+
+    return send_figures(r, *form);
+
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+char *refuse_beside_status(ngx_conf_t *cf)
+{
+    WEBSOCKET_SAY(cf, "\"websocket_status\" cannot be in the same location "
+                      "as \"websocket\" or \"websocket_publish\"");
+    return refuse();
+}
+
+char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<location_configuration *>(conf);
+    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    const auto args = arguments(cf);
+
+    (void)cmd;
+
+    if (own.status != 0) {
+        return duplicate();
+    }
+
+    if (own.handler != nullptr) {
+        return refuse_beside_status(cf);
+    }
+
+    const auto form =
+        args.size() == 1 ? status_form::json : form_named(view(args[1]));
+
+    if (!form) {
+        WEBSOCKET_SAY(
+            cf, "\"%V\" takes \"json\", \"prometheus\" or \"html\", not \"%V\"",
+            &args[0], &args[1]);
+        return refuse();
+    }
+
+    own.status = static_cast<ngx_uint_t>(*form);
+    main_conf(cf)->zone_needed = true;
+    clcf->handler = answer_status;
+    return NGX_CONF_OK;
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,103 @@
+// Puts the page together from status_page.html and the files it names, which the build
+// makes a header of: see src/config.make.
+#include "nginx/status_page.hpp"
+
+#include <array>
+#include <new>
+#include <string>
+
+#include <openssl/evp.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+#include "websocket_status_page.hpp"
+
+// A file that the document names as it would if the file stood beside it, and
+// what it becomes.
+struct part {
+    std::string_view link;
+    std::string_view begin;
+    std::string_view text;
+    std::string_view end;
+};
+
+constexpr std::array parts{
+    part{R"(<link rel="stylesheet" href="status_page.css">)", "<style>",
+         status_page_css, "</style>"},
+    part{R"(<script src="status_drawing.js"></script>)", "<script>",
+         status_drawing_js, "</script>"},
+    part{R"(<script src="status_page.js"></script>)", "<script>",
+         status_page_js, "</script>"},
+};
+
+constexpr bool are_named() noexcept
+{
+    for (const part &each : parts) {
+        if (status_page_html.find(each.link) == status_page_html.npos ||
+            each.text.find(each.end) != each.text.npos) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static_assert(are_named());
+
+std::string made_page()
+{
+    std::string page{status_page_html};
+
+    for (const part &each : parts) {
+        page.replace(
+            page.find(each.link), each.link.size(),
+            std::string(each.begin).append(each.text).append(each.end));
+    }
+
+    return page;
+}
+
+// As a source that is allowed (Content Security Policy Level 3, 2.3.1). Empty
+// if libcrypto has no such digest: then the browser shows a bare page.
+std::string source_of(std::string_view text)
+{
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+    std::array<unsigned char, EVP_MAX_MD_SIZE * 2> base64;
+    unsigned size = 0;
+
+    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(),
+                   nullptr) != 1) {
+        return {};
+    }
+
+    const int length =
+        EVP_EncodeBlock(base64.data(), digest.data(), static_cast<int>(size));
+    return std::string(" 'sha256-")
+        .append(reinterpret_cast<const char *>(base64.data()),
+                static_cast<std::size_t>(length))
+        .append("'");
+}
+
+} // namespace
+
+std::string_view status_page()
+{
+    static const std::string page = made_page();
+
+    return page;
+}
+
+std::string_view status_page_policy()
+{
+    static const std::string policy =
+        "default-src 'none'; connect-src 'self'; img-src data:; style-src" +
+        source_of(status_page_css) + "; script-src" +
+        source_of(status_drawing_js) + source_of(status_page_js) +
+        "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+    return policy;
+}
+
+} // namespace websocket::nginx

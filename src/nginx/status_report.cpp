@@ -1,0 +1,263 @@
+// Collects the figures of all workers, of the broker, and of the resources
+// with the most clients.
+#include "nginx/status_report.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/exchange.hpp"
+
+#include <algorithm>
+#include <span>
+#include <tuple>
+#include <utility>
+
+#include <signal.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+// The lock is left so often that others hardly wait, and the event loop too.
+constexpr std::size_t logs_of_a_lock = 256;
+constexpr std::size_t locks_of_a_step = 8;
+
+struct survey_room {
+    std::array<broker::surveyed_log, logs_of_a_lock> logs;
+    std::array<std::byte, 4 * broker::longest_name> names;
+};
+
+survey_room room;
+
+using counts = std::array<std::uint64_t, figures::counts>;
+
+struct reading {
+    ngx_pid_t pid = 0;
+    bool draining = false;
+    std::uint64_t clients = 0;
+    counts all;
+    counts before;
+};
+
+void read_counts(const std::array<figures::counter, figures::counts> &from,
+                 counts &to) noexcept
+{
+    std::transform(from.begin(), from.end(), to.begin(),
+                   [](const figures::counter &each) { return each.get(); });
+}
+
+bool alive(ngx_pid_t pid) noexcept
+{
+    return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
+}
+
+// Where a worker comes or goes meanwhile, its own figures are not known.
+reading read_block(const figures::slot_block &block) noexcept
+{
+    reading made;
+    const ngx_pid_t pid = block.pid.load();
+
+    made.draining = block.draining.get() != 0;
+    made.clients = block.clients.get();
+    read_counts(block.done_before, made.before);
+    read_counts(block.done, made.all);
+    std::atomic_thread_fence(std::memory_order_acquire);
+
+    made.pid = alive(pid) && block.pid.load() == pid ? pid : 0;
+    return made;
+}
+
+void put(tally::by_code &into, std::uint16_t code, std::uint64_t count)
+{
+    if (count != 0) {
+        into[code] += count;
+    }
+}
+
+// Names what lies one behind the other in a slot.
+tally tally_of(const counts &from, const figures::slot_block &block)
+{
+    tally made;
+
+    std::copy_n(from.begin(), made.counted.size(), made.counted.begin());
+
+    for (std::size_t i = 0; i != figures::usual_statuses.size(); i++) {
+        put(made.refused, figures::usual_statuses[i],
+            from[figures::refused_at + i]);
+    }
+
+    for (std::size_t i = 0; i != figures::other_statuses; i++) {
+        put(made.refused, block.statuses[i].get(),
+            from[figures::other_refused_at + i]);
+    }
+
+    for (std::size_t i = 0; i != figures::usual_close_codes; i++) {
+        put(made.closed,
+            static_cast<std::uint16_t>(figures::first_close_code + i),
+            from[figures::closed_at + i]);
+    }
+
+    for (std::size_t i = 0; i != figures::other_close_codes; i++) {
+        put(made.closed, block.close_codes[i].get(),
+            from[figures::other_closed_at + i]);
+    }
+
+    put(made.refused, 0, from[figures::rest_refused_at]);
+    put(made.closed, 0, from[figures::rest_closed_at]);
+    return made;
+}
+
+slot_tally tally_of_slot(unsigned slot, const figures::slot_block &block)
+{
+    const reading read = read_block(block);
+    slot_tally made{.slot = slot,
+                    .pid = read.pid,
+                    .draining = read.draining,
+                    .worker = {},
+                    .all = tally_of(read.all, block)};
+
+    if (made.pid != 0) {
+        counts since;
+
+        std::transform(read.all.begin(), read.all.end(), read.before.begin(),
+                       since.begin(), std::minus<>());
+        made.worker = tally_of(since, block);
+        made.worker.clients = made.all.clients = read.clients;
+    }
+
+    return made;
+}
+
+// Equal ones have an order too, so that answers do not differ by chance.
+bool comes_before(const resource_tally &a, const resource_tally &b) noexcept
+{
+    return std::tie(b.clients, b.messages, a.name) <
+           std::tie(a.clients, a.messages, b.name);
+}
+
+std::vector<handler_tally> handlers_of_configuration()
+{
+    const auto *conf =
+        static_cast<main_configuration *>(ngx_http_cycle_get_module_main_conf(
+            ngx_cycle, ngx_http_websocket_module));
+    const std::span handlers{
+        static_cast<const websocket_handler_t **>(conf->handlers.elts),
+        conf->handlers.nelts};
+    std::vector<handler_tally> made;
+
+    for (const websocket_handler_t *handler : handlers) {
+        made.push_back({.name = handler->name});
+    }
+
+    return made;
+}
+
+} // namespace
+
+tally &tally::operator+=(const tally &other)
+{
+    clients += other.clients;
+    std::transform(counted.begin(), counted.end(), other.counted.begin(),
+                   counted.begin(), std::plus<>());
+
+    for (const auto &[code, count] : other.refused) {
+        refused[code] += count;
+    }
+
+    for (const auto &[code, count] : other.closed) {
+        closed[code] += count;
+    }
+
+    return *this;
+}
+
+// A handler's name holds no colon, a key may.
+std::string_view resource_tally::handler() const noexcept
+{
+    return std::string_view(name).substr(0, name.find(':'));
+}
+
+std::string_view resource_tally::key() const noexcept
+{
+    return std::string_view(name).substr(name.find(':') + 1);
+}
+
+status_report::status_report()
+    : time{exchange::now()}, started{exchange::zone().made},
+      handlers{handlers_of_configuration()}, zone{exchange::shared().measure()}
+{
+    const shared_zone &shared = exchange::zone();
+
+    for (unsigned i = 0; i != shared.slots; i++) {
+        const figures::slot_block &block = shared.figures_of[i];
+
+        if (block.came.get() != 0) {
+            slots.push_back(tally_of_slot(i, block));
+            total += slots.back().all;
+        }
+    }
+}
+
+// The clock may have been set back.
+std::uint64_t status_report::uptime() const noexcept
+{
+    return std::max(time, started) - started;
+}
+
+bool status_report::survey()
+{
+    bool more = true;
+
+    for (std::size_t i = 0; i != locks_of_a_step && more; i++) {
+        const broker::survey_result told = exchange::shared().survey(
+            cursor_, {room.names, room.logs}, 2 * logs_of_a_lock);
+
+        for (std::size_t log = 0; log != told.count; log++) {
+            add(room.logs[log]);
+        }
+
+        more = told.more;
+    }
+
+    return more;
+}
+
+void status_report::add(const broker::surveyed_log &log)
+{
+    const std::string_view handler = log.name.substr(0, log.name.find(':'));
+    const auto known =
+        std::find_if(handlers.begin(), handlers.end(),
+                     [&](const auto &each) { return each.name == handler; });
+
+    if (known != handlers.end()) {
+        known->clients += log.clients;
+    }
+
+    const bool full = top_.size() == most_resources;
+
+    if (full && log.clients < top_.front().clients) {
+        return;
+    }
+
+    resource_tally made{.name = std::string(log.name),
+                        .clients = log.clients,
+                        .messages = log.messages,
+                        .last = log.last};
+
+    if (full) {
+        if (!comes_before(made, top_.front())) {
+            return;
+        }
+        std::pop_heap(top_.begin(), top_.end(), comes_before);
+        top_.pop_back();
+    }
+
+    top_.push_back(std::move(made));
+    std::push_heap(top_.begin(), top_.end(), comes_before);
+}
+
+std::vector<resource_tally> status_report::take_resources()
+{
+    std::sort_heap(top_.begin(), top_.end(), comes_before);
+    return std::move(top_);
+}
+
+} // namespace websocket::nginx

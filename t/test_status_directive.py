@@ -1,0 +1,63 @@
+"""The directive websocket_status: what it takes, and what nginx -t says of the
+rest."""
+
+import pytest
+
+from status_reader import report_of, wait_for_report
+from test_directives import refuse
+
+
+@pytest.mark.parametrize("line", [
+    "websocket_status;", "websocket_status json;",
+    "websocket_status prometheus;", "websocket_status html;"])
+def test_directive_is_accepted_with(nginx, line):
+    passed, output = nginx.check(f"location /status {{ {line} }}")
+    assert passed and "[warn]" not in output, output
+
+
+@pytest.mark.parametrize("line, pattern", [
+    ("websocket_status xml;",
+     '"websocket_status" takes "json", "prometheus" or "html", not "xml"'),
+    ("websocket_status '';", 'takes "json", "prometheus" or "html", not ""'),
+    ("websocket_status json html;", "number of arguments"),
+    ("websocket_status; websocket_status html;",
+     '"websocket_status" directive is duplicate'),
+    ("websocket_status; websocket echo;",
+     '"websocket_status" cannot be in the same location as "websocket"'),
+    ("websocket echo; websocket_status;",
+     '"websocket_status" cannot be in the same location as "websocket"'),
+    ("websocket_publish echo key; websocket_status;",
+     'in the same location as "websocket" or "websocket_publish"'),
+    ("websocket_status; websocket_publish echo key;",
+     'in the same location as "websocket" or "websocket_publish"'),
+    ("if ($host) { websocket_status; }", "not allowed here"),
+    ("limit_except GET { websocket_status; }", "not allowed here"),
+])
+def test_directive_is_refused_with(nginx, line, pattern):
+    refuse(nginx, pattern, locations=f"location /status {{ {line} }}")
+
+
+@pytest.mark.parametrize("options", [{"http": "websocket_status;"},
+                                     {"server": "websocket_status;"}])
+def test_directive_is_refused_outside_of_locations(nginx, options):
+    refuse(nginx, '"websocket_status" directive is not allowed here',
+           **options)
+
+
+def test_location_is_the_only_one_of_ours(nginx):
+    """The shared memory is made for it alone."""
+    assert report_of(nginx("location /status { websocket_status; }",
+                           http="websocket_shared_memory 512k;"))["workers"]
+
+
+def test_least_memory_serves_as_many_workers_as_ever(nginx):
+    """The figures of 64 workers leave room for what the rest is for."""
+    server = nginx("location /echo { websocket echo; }"
+                   "location /status { websocket_status; }",
+                   http="websocket_shared_memory 512k;", workers=8)
+    client = server.connect()
+    client.text("x")
+    client.expect_text("x")
+    report = wait_for_report(server, lambda told: len(told["workers"]) == 8,
+                             "eight workers")
+    assert report["zone"]["size"] > 300 * 1024
