@@ -33,9 +33,11 @@ SCREENS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844),
            ("dark", 390, 844), ("light", 320, 640)]
 
 # The harness finds out through this server that nginx serves, and with how
-# many connections. Kept-alive connections of the browser would count.
+# many connections. Those that the browser keeps, or opens for later, would
+# count.
 HARNESS_LINES = """http {{
     keepalive_timeout 0;
+    client_header_timeout 2s;
     server {{
         listen 127.0.0.1:{control};
         access_log off;
