@@ -1,5 +1,5 @@
-// What the broker costs by itself: a message of 64 bytes appended and read,
-// and the wake-up of another process by it, there and back.
+// What the broker costs by itself: a message of 64 bytes appended and read, the
+// wake-up of another process by it, there and back, and a survey.
 #include "shared_broker.hpp"
 
 #include <benchmark/benchmark.h>
@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -84,6 +85,39 @@ void append_alone(benchmark::State &state)
             state.SkipWithError("somebody would be woken");
             return;
         }
+    }
+}
+
+// A step of the way through many logs, during which it has the lock.
+void survey_step(benchmark::State &state)
+{
+    const auto logs = static_cast<std::size_t>(state.range(0));
+    shared_broker shared(std::size_t{64} << 20);
+    std::array<broker::surveyed_log, 256> places;
+    std::vector<std::byte> names(4 * broker::longest_name);
+    broker::survey_cursor at;
+    std::size_t seen = 0;
+    std::size_t rounds = 0;
+
+    for (std::size_t i = 0; i != logs; i++) {
+        shared.access().append("room " + std::to_string(i),
+                               {.payload = payload}, {.messages = 1}, 0);
+    }
+
+    for (auto _ : state) {
+        const broker::survey_result told =
+            shared.access().survey(at, {names, places}, 512);
+
+        seen += told.count;
+
+        if (!told.more) {
+            at = {};
+            rounds++;
+        }
+    }
+
+    if (seen < rounds * logs) {
+        state.SkipWithError("a log was not seen");
     }
 }
 
@@ -230,6 +264,7 @@ BENCHMARK(append_and_read)
     ->Args({1, 16})
     ->Args({2, 16});
 BENCHMARK(append_alone);
+BENCHMARK(survey_step)->ArgName("logs")->Arg(1000)->Arg(100'000);
 BENCHMARK_CAPTURE(wake_up_round_trip, one_core, false)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);

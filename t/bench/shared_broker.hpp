@@ -56,9 +56,9 @@ class shared_broker {
 public:
     static constexpr std::size_t slots = 4;
 
-    shared_broker()
-        : memory_{mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS, -1, 0)},
+    explicit shared_broker(std::size_t size = 4 << 20)
+        : size_{size}, memory_{mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0)},
           mutex_{*new (memory_) std::atomic<std::uint32_t>(0)}, access_{mutex_}
     {
         const std::span<std::byte> rest{
@@ -74,7 +74,7 @@ public:
     }
     ~shared_broker()
     {
-        munmap(memory_, size);
+        munmap(memory_, size_);
 
         for (const int waker : wakers_) {
             close(waker);
@@ -103,9 +103,9 @@ public:
     }
 
 private:
-    static constexpr std::size_t size = 4 << 20;
     static constexpr std::size_t lock_size = 64;
 
+    std::size_t size_;
     void *memory_;
     spin_mutex mutex_;
     broker::broker access_;
