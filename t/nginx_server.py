@@ -132,6 +132,7 @@ class NginxServer:
         self.allowed = []
         self.error_mark = self.access_mark = self.judged = 0
         self.stopped = self.worker_lost = False
+        self.leaving = set()
         for _ in range(START_ATTEMPTS):
             if self._start():
                 return
@@ -230,10 +231,20 @@ class NginxServer:
         self.send_signal(signal.SIGHUP)
         wait_until(lambda: len(set(self.worker_pids()) - set(old))
                    >= self.config.workers, seconds(timeout), "new workers")
-        for pid in old:
+        for pid in set(old) - self.leaving:
             self.wait_for_log(rf"{pid}#\d+: gracefully shutting down",
                               timeout, since=mark)
+        self.leaving.update(old)
         return old
+
+    def rewrite_config(self, old, new):
+        """Replaces what stands in the configuration; a reload reads it."""
+        path = os.path.join(self.prefix, "nginx.conf")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        assert old in text, f"{old!r} is not in the configuration"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
 
     def wait_for_workers_gone(self, pids, timeout=10):
         """Waits until none of these workers is left."""

@@ -1,4 +1,4 @@
-"""Reload, quit and fast stop while clients are connected (DESIGN 9)."""
+"""Reload, quit and fast stop while clients are connected."""
 
 import contextlib
 import signal
@@ -16,6 +16,10 @@ from worker_probe import cpu_seconds, only_worker, stopped
 QUICK = "location /echo { websocket echo; websocket_close_timeout 1s; }"
 PATIENT = "location /echo { websocket echo; websocket_close_timeout 60s; }"
 MANY = 1000
+
+# These tests are about the closing of each client; t/test_drain.py is about
+# its time.
+AT_ONCE = {"http": "websocket_drain 0;"}
 
 
 def answer_going_away(client):
@@ -38,7 +42,7 @@ def closed_by(server, count):
 # Reload
 
 def test_reload_sends_clients_to_new_workers(nginx):
-    server = nginx(QUICK, workers=2)
+    server = nginx(QUICK, workers=2, **AT_ONCE)
     clients = [server.connect() for _ in range(20)]
     for index, client in enumerate(clients):
         client.text(str(index))
@@ -91,7 +95,8 @@ def test_client_that_never_answers_holds_its_worker_for_a_time(nginx):
 
 def test_old_worker_that_waits_does_not_spin(nginx):
     server = nginx("location /echo { websocket echo;"
-                   " websocket_close_timeout 2s; }", listen=TIGHT_LISTEN)
+                   " websocket_close_timeout 2s; }", listen=TIGHT_LISTEN,
+                   **AT_ONCE)
     pid = only_worker(server)
     full = connect_tight(server)
     send_until_refused(full, framed(numbered(4000, 1000)), 0.1)
@@ -124,7 +129,7 @@ def test_two_reloads_in_a_row_leave_no_worker_behind(nginx):
 
 
 def test_reload_with_many_clients_tells_each(nginx):
-    server = nginx(PATIENT)
+    server = nginx(PATIENT, **AT_ONCE)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect_blocking(server))
                    for _ in range(MANY)]
@@ -178,7 +183,7 @@ def test_upgrade_behind_a_body_in_a_leaving_worker_gets_503(nginx):
 @pytest.mark.parametrize("master", [True, False],
                          ids=["master", "single-process"])
 def test_quit_tells_clients_and_logs_them(nginx, master):
-    server = nginx(QUICK, master=master)
+    server = nginx(QUICK, master=master, **AT_ONCE)
     clients = [server.connect() for _ in range(50)]
     server.send_signal(signal.SIGQUIT)
     for client in clients:
@@ -191,7 +196,7 @@ def test_quit_tells_clients_and_logs_them(nginx, master):
 
 
 def test_quit_without_answers_ends_in_time(nginx):
-    server = nginx(QUICK)
+    server = nginx(QUICK, **AT_ONCE)
     for _ in range(20):
         server.connect()
     server.send_signal(signal.SIGQUIT)
@@ -200,7 +205,7 @@ def test_quit_without_answers_ends_in_time(nginx):
 
 
 def test_quit_with_full_queues_ends_in_time(nginx):
-    server = nginx(QUICK, listen=TIGHT_LISTEN)
+    server = nginx(QUICK, listen=TIGHT_LISTEN, **AT_ONCE)
     for _ in range(5):
         client = connect_tight(server)
         send_until_refused(client, framed(numbered(4000, 1000)), 0.1)

@@ -2,6 +2,7 @@
 #include "nginx/configuration.hpp"
 
 #include "nginx/status.hpp"
+#include "protocol/close_code.hpp"
 
 #include <cstdint>
 
@@ -88,6 +89,18 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
 }
 
 } // namespace
+
+char *init_main_configuration(ngx_conf_t *, void *conf)
+{
+    auto &own = *static_cast<main_configuration *>(conf);
+
+    if (own.drain_time == NGX_CONF_UNSET_MSEC) {
+        own.drain_time = 5000;
+        own.drain_code = protocol::close_code::going_away;
+    }
+
+    return NGX_CONF_OK;
+}
 
 void *create_location_configuration(ngx_conf_t *cf)
 {

@@ -22,6 +22,9 @@ struct main_configuration {
     bool zone_needed;     // some location has resources
     ngx_shm_zone_t *zone; // null: not asked for
 
+    ngx_msec_t drain_time;
+    ngx_uint_t drain_code;
+
     ngx_array_t *locations; // of handler_location; null: none
 };
 
@@ -95,6 +98,7 @@ ngx_http_handler_pt
 content_handler_of(const location_configuration &conf) noexcept;
 
 void *create_location_configuration(ngx_conf_t *cf);
+char *init_main_configuration(ngx_conf_t *cf, void *conf);
 char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);
 
 } // namespace websocket::nginx

@@ -2,6 +2,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/setters.hpp"
+#include "protocol/close_code.hpp"
 
 #include <cstdint>
 #include <limits>
@@ -106,6 +107,51 @@ char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return outcome;
+}
+
+// A code that a Close frame of a server may carry, 0 for what is none.
+std::uint16_t read_close_code(const ngx_str_t &value) noexcept
+{
+    const ngx_int_t number = ngx_atoi(value.data, value.len);
+
+    if (number < 0 || number > std::numeric_limits<std::uint16_t>::max()) {
+        return 0;
+    }
+
+    const auto code = static_cast<std::uint16_t>(number);
+    return protocol::close_code::may_travel(code) ? code : 0;
+}
+
+char *set_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &own = *static_cast<main_configuration *>(conf);
+    const auto args = arguments(cf);
+
+    if (own.drain_time != NGX_CONF_UNSET_MSEC) {
+        return duplicate();
+    }
+
+    const ngx_int_t time = ngx_parse_time(&args[1], 0);
+
+    if (time == NGX_ERROR) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes a time, such as \"30s\", not \"%V\"",
+                      &cmd->name, &args[1]);
+        return refuse();
+    }
+
+    own.drain_time = static_cast<ngx_msec_t>(time);
+    own.drain_code = args.size() == 3 ? read_close_code(args[2])
+                                      : protocol::close_code::going_away;
+
+    if (own.drain_code == 0) {
+        WEBSOCKET_SAY(cf,
+                      "\"%V\" takes a status code that may be sent, such as "
+                      "1001, 1012 or 3000 to 4999, not \"%V\"",
+                      &cmd->name, &args[2]);
+        return refuse();
+    }
+
+    return NGX_CONF_OK;
 }
 
 char *set_max_clients(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -284,6 +330,13 @@ ngx_command_t commands[] = {
       set_shared_memory,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(main_configuration, shared_memory),
+      nullptr },
+
+    { ngx_string("websocket_drain"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12,
+      set_drain,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       nullptr },
 
     OPTION("origins", NGX_CONF_1MORE, set_origins, origins),

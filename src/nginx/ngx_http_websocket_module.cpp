@@ -22,7 +22,7 @@ ngx_http_module_t module_context = {
     complete,            // postconfiguration
 
     ours::create_main_configuration,
-    nullptr, // init main configuration
+    ours::init_main_configuration,
 
     nullptr, // create server configuration
     nullptr, // merge server configuration

@@ -85,6 +85,9 @@ public:
     // The worker leaves at once: tells the client and ends the session.
     void stop_now() noexcept;
 
+    // False once it is ending, or before its start.
+    bool open() const noexcept { return phase_ == phase::open; }
+
     const session_figures &figures() const noexcept { return figures_; }
     const ngx_str_t &key() const noexcept { return key_; }
     std::string_view subprotocol() const noexcept { return terms_.subprotocol; }
@@ -189,6 +192,7 @@ private:
     void timer_fired() noexcept;
     void check_idle() noexcept;
     void worker_is_leaving() noexcept;
+    void close_for_leaving() noexcept;
     void last_words() noexcept;
 
     // session_compression.cpp
@@ -221,6 +225,7 @@ private:
     ngx_msec_t started_ = 0;
     ngx_msec_t last_received_ = 0;
     ngx_msec_t last_ping_ = 0;
+    ngx_msec_t leave_at_ = 0; // where the worker is leaving
 
     phase phase_ = phase::waiting;
     ended_by closed_by_ = ended_by::nobody;

@@ -1,6 +1,7 @@
 // Flushing what a session sends, and how it comes to its end.
 #include "nginx/session.hpp"
 
+#include "nginx/drain.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "protocol/close_code.hpp"
@@ -212,6 +213,12 @@ void session::check_idle() noexcept
         last_received_ = now; // we do not listen: the send timeout counts
     }
 
+    // The difference, as the clock may wrap around
+    if (worker_leaving_ && static_cast<ngx_msec_int_t>(now - leave_at_) >= 0) {
+        close_for_leaving();
+        return;
+    }
+
     const ngx_msec_t idle = now - last_received_;
 
     if (idle >= conf_.timeout) {
@@ -239,13 +246,18 @@ void session::check_idle() noexcept
         }
     }
 
+    if (worker_leaving_) {
+        next = std::min(next, leave_at_ - now);
+    }
+
     if (phase_ == phase::open) {
         ngx_add_timer(connection_->read, next);
     }
 }
 
-// A graceful quit asks each session once; when worker_shutdown_timeout is
-// over, nginx marks the connection as broken and asks again.
+// A graceful quit asks each session once: one that is open goes on until its
+// turn has come. When worker_shutdown_timeout is over, nginx marks the
+// connection as broken and asks again.
 void session::worker_is_leaving() noexcept
 {
     ngx_connection_t *c = connection_;
@@ -260,8 +272,22 @@ void session::worker_is_leaving() noexcept
         return;
     }
 
-    close(protocol::close_code::going_away, "server is shutting down",
-          ended_by::server);
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    leave_at_ = drain::next_turn();
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read); // nginx would not move it by a little
+    }
+
+    check_idle();
+}
+
+void session::close_for_leaving() noexcept
+{
+    close(drain::code(), "server is shutting down", ended_by::server);
     flush();
 }
 
@@ -269,9 +295,7 @@ void session::worker_is_leaving() noexcept
 // takes it, and that is the end.
 void session::last_words() noexcept
 {
-    close(protocol::close_code::going_away, "server is shutting down",
-          ended_by::server);
-    flush();
+    close_for_leaving();
 
     if (output_.waiting() != 0) {
         connection_->error = 1; // behind a stuck record TLS cannot end either

@@ -1,0 +1,76 @@
+// When a leaving worker closes which client.
+#include "nginx/drain.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/session.hpp"
+#include "nginx/worker.hpp"
+
+#include <algorithm>
+
+namespace websocket::nginx::drain {
+
+namespace {
+
+// A worker leaves once.
+struct schedule {
+    ngx_msec_t began = 0;
+    ngx_msec_t time = 0;
+    std::uint64_t clients = 0; // none: not begun
+    std::uint64_t given = 0;
+};
+
+schedule own;
+
+const main_configuration &configured() noexcept
+{
+    return *static_cast<main_configuration *>(
+        ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                            ngx_http_websocket_module));
+}
+
+// At the end of worker_shutdown_timeout nginx ends all that is left. By then
+// the last clients shall have been told, and had time to answer.
+ngx_msec_t time_to_spend() noexcept
+{
+    const auto *core = reinterpret_cast<ngx_core_conf_t *>(
+        ngx_get_conf(ngx_cycle->conf_ctx, ngx_core_module));
+    const ngx_msec_t wanted = configured().drain_time;
+    const ngx_msec_t limit = core->shutdown_timeout;
+
+    return limit == 0 ? wanted : std::min(wanted, limit / 4 * 3);
+}
+
+std::uint64_t count_open() noexcept
+{
+    ngx_queue_t *all = &this_worker().sessions;
+    std::uint64_t count = 0;
+
+    for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
+         at = ngx_queue_next(at)) {
+        count += session::from_link(at)->open() ? 1 : 0;
+    }
+
+    return count;
+}
+
+} // namespace
+
+ngx_msec_t next_turn() noexcept
+{
+    if (own.clients == 0) {
+        own.began = ngx_current_msec;
+        own.time = time_to_spend();
+        own.clients = std::max<std::uint64_t>(count_open(), 1);
+    }
+
+    const std::uint64_t turn = std::min(own.given++, own.clients);
+
+    return own.began + static_cast<ngx_msec_t>(turn * own.time / own.clients);
+}
+
+std::uint16_t code() noexcept
+{
+    return static_cast<std::uint16_t>(configured().drain_code);
+}
+
+} // namespace websocket::nginx::drain
