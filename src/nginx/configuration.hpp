@@ -13,6 +13,8 @@
 
 namespace websocket::nginx {
 
+struct wakers;
+
 enum class full_queue_policy : ngx_uint_t { close, drop };
 
 // What they say of all locations together.
@@ -21,6 +23,7 @@ struct main_configuration {
     size_t shared_memory;
     bool zone_needed;     // some location has resources
     ngx_shm_zone_t *zone; // null: not asked for
+    wakers *zone_wakers;
 
     ngx_msec_t drain_time;
     ngx_uint_t drain_code;

@@ -5,12 +5,12 @@
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/setters.hpp"
+#include "nginx/wakers.hpp"
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 
-#include <sys/eventfd.h>
 #include <sys/random.h>
 
 namespace websocket::nginx {
@@ -30,21 +30,11 @@ std::size_t slots_for(const ngx_cycle_t &cycle) noexcept
     return std::clamp<std::size_t>(4 * workers, 64, broker::most_slots);
 }
 
-bool make_wakers(shared_zone &made, ngx_log_t *log) noexcept
+main_configuration &main_conf_of(const ngx_cycle_t &cycle) noexcept
 {
-    made.wakers.fill(-1);
-
-    for (std::size_t i = 0; i != made.slots; i++) {
-        made.wakers[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-        if (made.wakers[i] == -1) {
-            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                          "websocket: eventfd() failed");
-            return false;
-        }
-    }
-
-    return true;
+    return *static_cast<main_configuration *>(
+        ngx_http_cycle_get_module_main_conf((&cycle),
+                                            ngx_http_websocket_module));
 }
 
 // All that nginx's slab allocator has left, as one piece.
@@ -126,9 +116,15 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
         return too_small(zone, cycle);
     }
 
-    if (!make_wakers(*made, cycle.log)) {
+    made->wakers.fill(-1);
+    wakers *fresh_wakers =
+        make_wakers(cycle, std::span{made->wakers}.first(made->slots));
+
+    if (fresh_wakers == nullptr) {
         return NGX_ERROR;
     }
+
+    main_conf_of(cycle).zone_wakers = fresh_wakers;
 
     zone.data = made;
     return NGX_OK;
@@ -141,8 +137,11 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
     auto &cycle = *static_cast<ngx_cycle_t *>(zone->data);
 
     if (before != nullptr) {
+        wakers *kept = main_conf_of(*cycle.old_cycle).zone_wakers;
+
         zone->data = before;
-        return NGX_OK;
+        main_conf_of(cycle).zone_wakers = kept;
+        return share_wakers(cycle, *kept) ? NGX_OK : NGX_ERROR;
     }
 
     // A single process would have to give up memory that it works in

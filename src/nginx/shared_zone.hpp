@@ -23,8 +23,7 @@ struct shared_zone {
     figures::slot_block *figures_of; // for each slot
     std::uint64_t made;              // in milliseconds since 1970
 
-    // An eventfd for each of the broker's slots. The master makes them before
-    // any worker that inherits them, and never closes them.
+    // An eventfd for each of the broker's slots: see wakers.hpp.
     std::array<int, broker::most_slots> wakers;
 
     said_lately full;

@@ -1,0 +1,84 @@
+// Counts the configurations that use a set of eventfds. A reload makes the new
+// configuration before it gives up the one before; one that fails gives up the
+// new one.
+#include "nginx/wakers.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace websocket::nginx {
+
+struct wakers {
+    std::vector<int> files;
+    std::size_t users = 0;
+};
+
+namespace {
+
+// An old worker has its own copies since it was forked.
+void give_up(void *data)
+{
+    auto *given_up = static_cast<wakers *>(data);
+
+    if (--given_up->users != 0) {
+        return;
+    }
+
+    for (const int file : given_up->files) {
+        close(file);
+    }
+
+    delete given_up;
+}
+
+} // namespace
+
+bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept
+{
+    ngx_pool_cleanup_t *at_end = ngx_pool_cleanup_add(cycle.pool, 0);
+
+    if (at_end == nullptr) {
+        return false;
+    }
+
+    at_end->handler = give_up;
+    at_end->data = &made;
+    made.users++;
+    return true;
+}
+
+wakers *make_wakers(ngx_cycle_t &cycle, std::span<int> files) noexcept
+try {
+    auto made = std::make_unique<wakers>();
+    made->files.reserve(files.size());
+
+    if (!share_wakers(cycle, *made)) {
+        return nullptr;
+    }
+
+    wakers &kept = *made.release(); // the cycle's, from here on
+
+    for (int &file : files) {
+        file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+        if (file == -1) {
+            ngx_log_error(NGX_LOG_EMERG, cycle.log, ngx_errno,
+                          "websocket: eventfd() failed");
+            return nullptr;
+        }
+
+        kept.files.push_back(file);
+    }
+
+    return &kept;
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
+}
+
+} // namespace websocket::nginx
