@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from daemon_server import DaemonServer
 from nginx_config import NginxConfig
 from nginx_server import ROOT, NginxServer, check_config, remove_prefix
 
@@ -33,8 +34,9 @@ class ServerPool:
 
     count = itertools.count(1)
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, kind=NginxServer):
         self.folder = folder
+        self.kind = kind
         self.name = re.sub(r"[^\w.-]+", "-", name)[:60]
         self.servers = []
 
@@ -43,7 +45,7 @@ class ServerPool:
 
     def __call__(self, *args, **options):
         """Starts an nginx; see NginxConfig for what may be given."""
-        server = NginxServer(self.prefix(), NginxConfig(*args, **options))
+        server = self.kind(self.prefix(), NginxConfig(*args, **options))
         self.servers.append(server)
         return server
 
@@ -114,6 +116,13 @@ def nginx(request, run_folder, live_pools, failures):
     """Starts servers for one test."""
     name = request.node.name
     yield from serve(live_pools, ServerPool(run_folder, name), failures)
+
+
+@pytest.fixture
+def nginx_daemon(request, run_folder, live_pools, failures):
+    """Starts servers that may be upgraded, for one test."""
+    pool = ServerPool(run_folder, request.node.name, DaemonServer)
+    yield from serve(live_pools, pool, failures)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
-"""Reloads and upgrades of nginx itself while clients are connected: what
-becomes of rooms, and of what the master holds."""
+"""Reloads while clients are connected: what becomes of rooms, and of what the
+master holds."""
 
 import signal
 import socket
@@ -7,9 +7,11 @@ import socket
 import pytest
 
 import wire
+from crowd import Crowd, need_open_files
 from nginx_server import seconds, wait_until
+from publisher import Publisher
+from room_goers import RoomGoers
 from worker_probe import descriptors
-
 
 LOCATIONS = """
 location /room { websocket room $arg_k history=100000; }
@@ -82,3 +84,61 @@ def is_served(client):
     """False: the worker has closed it already."""
     client.ping(b"?")
     return client.read_frame().opcode == wire.PONG
+
+
+# Rooms
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_rooms_lose_nothing_over_reloads(nginx, tls):
+    """Clients resume while messages are published without a pause."""
+    server = nginx(LOCATIONS, workers=2, listen="reuseport", tls=tls,
+                   http="websocket_drain 1s 1012;")
+    last = 0
+
+    with RoomGoers(server, 40, "/room?k=1", tls) as crowd:
+        def publish():
+            nonlocal last
+            last += 1
+            publisher = Publisher(server, "/publish?k=1")
+            publisher.post(f"message {last}")
+            publisher.client.disconnect()
+
+        def closed():
+            return sum(len(goer.codes) for goer in crowd.goers)
+
+        for _ in range(2):
+            before = closed()
+            server.reload()
+            crowd.watch(lambda: closed() >= before + 40, 10,
+                        lambda: f"{closed()} Close frames", publish)
+        crowd.watch(lambda: all(goer.sequences[-1:] == [last]
+                                for goer in crowd.goers), 5,
+                    lambda: "the last message")
+        assert last > 50
+        for goer in crowd.goers:
+            assert goer.sequences == list(range(1, last + 1))
+            assert (goer.gaps, goer.broken) == (0, 0)
+            assert set(goer.codes) == {1012}
+    wait_until(lambda: len(server.worker_pids()) == 2, seconds(5),
+               "the end of the old workers")
+
+
+# Many clients
+
+@pytest.mark.parametrize("tls, count", [(False, 5000), (True, 1000)],
+                         ids=["plain", "tls"])
+def test_reload_with_many_clients(nginx, tls, count):
+    need_open_files(count + 1000)
+    server = nginx("location /echo { websocket echo; }", tls=tls, workers=2,
+                   listen="reuseport", http="websocket_drain 2s;")
+    with Crowd(server, count, tls=tls) as crowd:
+        old = server.reload()
+        with Crowd(server, 10, tls=tls) as late:
+            crowd.wait_for_closed(count // 2, seconds(10))
+            assert not late.closed()
+        crowd.wait_for_closed(count, seconds(10))
+        crowd.wait_for_ends(seconds(10))
+        closed = crowd.closed()
+        assert {member.code for member in closed} == {1001}
+        assert closed[-1].closed - closed[0].closed > 1.9
+    server.wait_for_workers_gone(old, timeout=5)
