@@ -28,9 +28,17 @@ class Goer:
         self.epochs = []
         self.buffer = bytearray()
         self.socket = None
+        self.told = False  # that this connection ends
 
     def connect(self):
-        """Comes, or comes back."""
+        """Comes, or comes back: a worker may leave between connection and
+        handshake, and then says 503."""
+        for _ in range(100):
+            if self.try_to_connect():
+                return
+        raise AssertionError("only workers that leave")
+
+    def try_to_connect(self):
         link = socket.create_connection(self.crowd.address(), TIMEOUT)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.crowd.context:
@@ -43,12 +51,17 @@ class Goer:
             assert data, bytes(self.buffer)
             self.buffer += data
         head, _, rest = self.buffer.partition(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 503"):
+            link.close()
+            return False
         assert head.startswith(b"HTTP/1.1 101"), bytes(head)
         self.buffer = bytearray(rest)
         link.setblocking(False)
         self.socket = link
+        self.told = False
         self.crowd.selector.register(link, selectors.EVENT_READ, self)
         self.take_frames()
+        return True
 
     def read(self):
         """Takes in what has come; comes back where that is the end."""
@@ -61,10 +74,9 @@ class Goer:
             pass
         except OSError:
             alive = False
-        told = len(self.codes)
         self.take_frames()
-        if not alive or len(self.codes) > told:
-            self.broken += len(self.codes) == told
+        if self.told or not alive:
+            self.broken += not self.told
             self.end()
             self.connect()
 
@@ -80,6 +92,7 @@ class Goer:
             del self.buffer[:size]
             if frame.opcode == wire.CLOSE:
                 self.codes.append(frame.close_code)
+                self.told = True
                 self.socket.setblocking(True)
                 try:
                     self.socket.sendall(wire.close(frame.close_code))

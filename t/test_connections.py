@@ -221,7 +221,7 @@ def test_event_method_serves_all(nginx, method):
     passed, told = nginx.check(QUICK, events=events)
     if not passed and "invalid event type" in told:
         pytest.skip(f"this nginx is built without {method}")
-    server = start_small(nginx, events=events)
+    server = start_small(nginx, events=events, http="websocket_drain 1s;")
     large = bytes(range(256)) * 2000
     clients = [server.connect() for _ in range(20)]
     for index, client in enumerate(clients):

@@ -239,7 +239,8 @@ def test_reload_hands_over(server):
     assert new.samples(2)
 
 
-def test_quit_while_readings_are_taken(server):
+def test_quit_while_readings_are_taken(nginx):
+    server = nginx(LOCATIONS, http=LOADED["http"] + " websocket_drain 0;")
     viewers = [watch(server) for _ in range(10)]
     viewers[0].samples(2)
     server.send_signal(signal.SIGQUIT)

@@ -237,7 +237,7 @@ def test_sessions_of_one_moment_have_a_line_each(server):
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
 def test_leaving_server_logs_each_client_once(nginx, number):
-    server = nginx()
+    server = nginx(http="websocket_drain 0;")
     clients = [server.connect() for _ in range(5)]
     for client in clients:
         client.expect_alive()

@@ -318,7 +318,7 @@ def mortal_server(nginx):
     """One that a test may end."""
     return nginx(tls=True, servers=TIGHT_SERVER, ports=1, http="""
         ssl_protocols TLSv1.2 TLSv1.3;
-        websocket_close_timeout 500ms;""")
+        websocket_close_timeout 500ms; websocket_drain 0;""")
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
@@ -356,7 +356,8 @@ def test_reset_with_blocked_writes_ends_the_session(server, context):
 
 
 def test_quit_tells_clients_over_tls(nginx, context):
-    server = nginx(tls=True, http="ssl_protocols TLSv1.2 TLSv1.3;")
+    server = nginx(tls=True, http="ssl_protocols TLSv1.2 TLSv1.3;"
+                                  " websocket_drain 0;")
     clients = [connect_tuned(server, port=server.tls_port, tls=context)
                for _ in range(10)]
     server.send_signal(signal.SIGQUIT)
