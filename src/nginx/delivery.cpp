@@ -244,17 +244,28 @@ void resource::deliver(std::size_t &budget) noexcept
             tell_of_loss();
         }
 
-        for (const broker::message &message :
-             place.messages.first(read.count)) {
-            hand_out(message);
-        }
-
+        hand_out(place.messages.first(read.count));
         budget -= read.count;
     }
 
     unsettled_ = read.more;
     delivering = false;
     let_go();
+}
+
+void resource::hand_out(std::span<const broker::message> messages) noexcept
+{
+    std::size_t expected = 0;
+
+    for (const broker::message &message : messages) {
+        expected += protocol::max_server_header + message.payload.size();
+    }
+
+    const frame_run one_run(expected);
+
+    for (const broker::message &message : messages) {
+        hand_out(message);
+    }
 }
 
 void resource::hand_out(const broker::message &message) noexcept

@@ -124,16 +124,16 @@ bool output::write_bytes(std::span<const std::byte> bytes) noexcept
     return write(bytes, {}, {});
 }
 
-bool output::write_shared(const protocol::shared_buffer &frame) noexcept
+bool output::write_shared(const protocol::shared_slice &frame) noexcept
 {
     bool written = false;
 
-    if (gathering() && queue_.empty() && frame.size() < worth_referring) {
-        written = gather(frame.bytes(), {}, {.messages = 1});
+    if (gathering() && queue_.empty() && frame.bytes.size() < worth_referring) {
+        written = gather(frame.bytes, {}, {.messages = 1});
     } else {
         // What is in the batch goes first
         written = (!gathering() || flush_batch()) &&
-                  queue_.add(frame, frame.bytes(), {.messages = 1});
+                  queue_.add(frame.holder, frame.bytes, {.messages = 1});
     }
 
     broken_ = broken_ || !written;

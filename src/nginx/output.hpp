@@ -86,10 +86,10 @@ public:
     write_message(protocol::opcode kind,
                   std::span<const std::byte> payload) noexcept;
 
-    // Writes one message that is a whole frame in `frame`, shared with other
-    // clients: it is referred to rather than copied where that pays.
+    // Writes one message that is a whole frame, shared with other clients: it
+    // is referred to rather than copied where that pays.
     [[nodiscard]] bool
-    write_shared(const protocol::shared_buffer &frame) noexcept;
+    write_shared(const protocol::shared_slice &frame) noexcept;
 
     // Writes bytes that are whole frames already, or are none: the control
     // frames, or a rest of the HTTP response.

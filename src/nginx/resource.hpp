@@ -147,6 +147,7 @@ private:
     broker::outcome subscribe() noexcept;
     void deliver_own() noexcept;
     void dismiss() noexcept;
+    void hand_out(std::span<const broker::message> messages) noexcept;
     void hand_out(const broker::message &message) noexcept;
     void send_to_all(const broker::message &message) noexcept;
     void close_all(std::uint16_t code, std::string_view reason) noexcept;

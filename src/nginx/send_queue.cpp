@@ -14,12 +14,35 @@ namespace {
 // Small frames that wait one behind another share blocks of this size.
 constexpr std::size_t block_size = 16 * 1024;
 
+constexpr std::uint32_t fewest_slices = 8;
+
 } // namespace
+
+bool send_queue::slice::is_followed_by(
+    const protocol::shared_buffer &other,
+    std::span<const std::byte> next) const noexcept
+{
+    return holder.same_block(other) &&
+           bytes.data() + bytes.size() == next.data();
+}
+
+void send_queue::slice::grow(std::size_t size, content what) noexcept
+{
+    bytes = {bytes.data(), bytes.size() + size};
+    messages += what.messages;
+    ends_frame = what.ends_frame;
+}
 
 bool send_queue::add(const protocol::shared_buffer &holder,
                      std::span<const std::byte> bytes, content what) noexcept
 {
     if (bytes.empty()) {
+        return true;
+    }
+
+    if (!empty() && last().is_followed_by(holder, bytes)) {
+        last().grow(bytes.size(), what);
+        waiting_ += bytes.size();
         return true;
     }
 
@@ -29,7 +52,7 @@ bool send_queue::add(const protocol::shared_buffer &holder,
         return false;
     }
 
-    *free = {holder, bytes, what, false};
+    *free = {holder, bytes, what.messages, what.ends_frame, false};
     end_++;
     waiting_ += bytes.size();
     return true;
@@ -50,8 +73,7 @@ bool send_queue::add_copy(std::span<const std::byte> first,
         slice &tail = last();
         tail.holder.append(first);
         tail.holder.append(second);
-        tail.bytes = {tail.bytes.data(), tail.bytes.size() + size};
-        tail.what = {tail.what.messages + what.messages, what.ends_frame};
+        tail.grow(size, what);
         waiting_ += size;
         return true;
     }
@@ -76,19 +98,21 @@ bool send_queue::add_copy(std::span<const std::byte> first,
 
 send_queue::slice *send_queue::next_free() noexcept
 {
+    slice *const all = slices();
+
     if (end_ != room_) {
-        return &slices_[end_];
+        return &all[end_];
     }
 
     // The consumed front is reclaimed first
     if (begin_ != 0 && begin_ >= room_ / 2) {
-        std::move(&slices_[begin_], &slices_[end_], &slices_[0]);
+        std::move(&all[begin_], &all[end_], &all[0]);
         end_ -= begin_;
         begin_ = 0;
-        return &slices_[end_];
+        return &all[end_];
     }
 
-    const std::uint32_t larger = room_ == 0 ? 8 : room_ * 2;
+    const std::uint32_t larger = std::max(room_ * 2, fewest_slices);
     std::unique_ptr<slice[]> moved{new (std::nothrow) slice[larger]};
 
     if (!moved) {
@@ -96,14 +120,14 @@ send_queue::slice *send_queue::next_free() noexcept
     }
 
     if (begin_ != end_) {
-        std::move(&slices_[begin_], &slices_[end_], &moved[0]);
+        std::move(&all[begin_], &all[end_], &moved[0]);
     }
 
-    slices_ = std::move(moved);
+    many_ = std::move(moved);
     room_ = larger;
     end_ -= begin_;
     begin_ = 0;
-    return &slices_[end_];
+    return &many_[end_];
 }
 
 ngx_int_t send_queue::send(ngx_connection_t *c) noexcept
@@ -125,17 +149,18 @@ ngx_int_t send_queue::send(ngx_connection_t *c) noexcept
     return empty() ? NGX_OK : NGX_AGAIN;
 }
 
-ssize_t send_queue::send_slices(ngx_connection_t *c,
-                                std::size_t count) const noexcept
+ssize_t send_queue::send_slices(ngx_connection_t *c, std::size_t count) noexcept
 {
+    const slice *first = slices() + begin_;
+
     if (count == 1) {
-        return transport::send(c, slices_[begin_].bytes);
+        return transport::send(c, first->bytes);
     }
 
     std::array<std::span<const std::byte>, transport::max_pieces> pieces;
 
     for (std::size_t i = 0; i != count; i++) {
-        pieces[i] = slices_[begin_ + i].bytes;
+        pieces[i] = first[i].bytes;
     }
 
     return transport::send(c, std::span(pieces).first(count));
@@ -146,7 +171,7 @@ void send_queue::consume(std::size_t sent) noexcept
     waiting_ -= sent;
 
     while (sent != 0) {
-        slice &front = slices_[begin_];
+        slice &front = slices()[begin_];
         const std::size_t part = std::min(sent, front.bytes.size());
 
         front.bytes = front.bytes.subspan(part);
@@ -159,8 +184,9 @@ void send_queue::consume(std::size_t sent) noexcept
     }
 
     if (empty()) {
-        slices_.reset();
-        room_ = begin_ = end_ = 0;
+        many_.reset();
+        room_ = 1;
+        begin_ = end_ = 0;
     }
 }
 
@@ -168,13 +194,13 @@ std::uint64_t send_queue::drop_unsent() noexcept
 {
     std::uint32_t kept = begin_;
 
-    while (kept != end_ && !slices_[kept++].what.ends_frame) {}
+    while (kept != end_ && !slices()[kept++].ends_frame) {}
 
     std::uint64_t dropped = 0;
 
     while (end_ != kept) {
         slice &unsent = last();
-        dropped += unsent.what.messages;
+        dropped += unsent.messages;
         waiting_ -= unsent.bytes.size();
         unsent.holder.reset();
         end_--;

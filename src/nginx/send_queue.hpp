@@ -49,18 +49,26 @@ private:
     struct slice {
         protocol::shared_buffer holder;
         std::span<const std::byte> bytes;
-        content what;
+        std::uint32_t messages;
+        bool ends_frame;
         bool ours; // the block is this queue's own: more may be appended
+
+        bool is_followed_by(const protocol::shared_buffer &other,
+                            std::span<const std::byte> next) const noexcept;
+        void grow(std::size_t size, content what) noexcept;
     };
 
-    // The slices are an array of its own, as an empty std::deque allocates.
+    // One slice, which is what waits for most clients, needs no memory of its
+    // own.
+    slice *slices() noexcept { return many_ ? many_.get() : &one_; }
     slice *next_free() noexcept;
-    ssize_t send_slices(ngx_connection_t *c, std::size_t count) const noexcept;
+    ssize_t send_slices(ngx_connection_t *c, std::size_t count) noexcept;
     void consume(std::size_t sent) noexcept;
-    slice &last() noexcept { return slices_[end_ - 1]; }
+    slice &last() noexcept { return slices()[end_ - 1]; }
 
-    std::unique_ptr<slice[]> slices_;
-    std::uint32_t room_ = 0;
+    slice one_{};
+    std::unique_ptr<slice[]> many_;
+    std::uint32_t room_ = 1;
     std::uint32_t begin_ = 0;
     std::uint32_t end_ = 0;
     std::size_t waiting_ = 0;

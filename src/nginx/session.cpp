@@ -326,6 +326,7 @@ void session::detach() noexcept
         ngx_del_timer(c->write);
     }
 
+    this_worker().flushes.remove(flush_place_);
     ngx_queue_remove(&link_.queue);
     ngx_queue_init(&link_.queue);
     phase_ = phase::ended;

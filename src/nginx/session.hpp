@@ -8,6 +8,7 @@
 #pragma once
 
 #include "nginx/configuration.hpp"
+#include "nginx/flush_list.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "nginx/resource.hpp"
@@ -107,6 +108,13 @@ public:
     const ngx_http_request_t *request() const noexcept { return request_; }
     std::size_t waiting() const noexcept { return output_.waiting(); }
 
+    // Called by the worker's list of those that have something to send.
+    void flush_posted() noexcept;
+
+    // Has the processor fetch what a flush will need.
+    void fetch() const noexcept;
+    void fetch_connection() const noexcept;
+
     // In the list of its resource's clients.
     ngx_queue_t *resource_link() noexcept { return &resource_link_.queue; }
 
@@ -182,6 +190,7 @@ private:
     void write_control(const protocol::control_frame &frame) noexcept;
     void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
+    void flush_later() noexcept;
     void resume_reading() noexcept;
     void send_timed_out() noexcept;
     void record_end(std::uint16_t code, std::string_view reason,
@@ -227,6 +236,7 @@ private:
     ngx_msec_t last_ping_ = 0;
     ngx_msec_t leave_at_ = 0; // where the worker is leaving
 
+    flush_list::place flush_place_ = flush_list::nowhere;
     phase phase_ = phase::waiting;
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;

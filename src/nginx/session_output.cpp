@@ -4,6 +4,7 @@
 #include "nginx/drain.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
+#include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
@@ -89,6 +90,44 @@ void session::flush() noexcept
     }
 }
 
+// When the event at hand is over.
+void session::flush_later() noexcept
+{
+    if (!this_worker().flushes.add(*this, flush_place_)) {
+        ngx_post_event(connection_->write, &ngx_posted_events);
+    }
+}
+
+// As on_write(), but for what only a change of the socket's state calls for.
+void session::flush_posted() noexcept
+{
+    const bool paused = !receiving();
+
+    flush_place_ = flush_list::nowhere;
+    flush();
+
+    if (paused) {
+        resume_reading();
+    }
+
+    if (phase_ == phase::ended || !connection_->write->ready) {
+        wait_for_events();
+    }
+}
+
+void session::fetch() const noexcept
+{
+    __builtin_prefetch(&output_);
+    __builtin_prefetch(&phase_);
+    __builtin_prefetch(&connection_);
+}
+
+void session::fetch_connection() const noexcept
+{
+    __builtin_prefetch(connection_);
+    __builtin_prefetch(connection_->write);
+}
+
 void session::resume_reading() noexcept
 {
     if (receiving() && connection_->read->ready) {
@@ -147,7 +186,7 @@ void session::enter(phase next) noexcept
     phase_ = next;
 
     if (!in_turn_) {
-        ngx_post_event(connection_->write, &ngx_posted_events);
+        flush_later();
     }
 }
 

@@ -45,7 +45,8 @@ int session::send_message(protocol::opcode kind,
 
     if (worth_compressing(payload.size())) {
         if (const auto frame = compress(kind, payload); frame) {
-            return sent(output_.write_shared(frame), payload.size());
+            return sent(output_.write_shared({frame, frame.bytes()}),
+                        payload.size());
         }
     }
 
@@ -69,11 +70,12 @@ int session::send_shared(const shared_frame &frame) noexcept
 
     if (worth_compressing(size)) {
         if (const auto compressed = compress(frame); compressed) {
-            return sent(output_.write_shared(compressed), size);
+            return sent(output_.write_shared({compressed, compressed.bytes()}),
+                        size);
         }
     }
 
-    return sent(output_.write_shared(frame.bytes()), size);
+    return sent(output_.write_shared(frame.whole()), size);
 }
 
 int session::may_send() noexcept
@@ -90,7 +92,7 @@ int session::may_send() noexcept
     // Much may have been published at once: the socket was not tried yet
     if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready &&
         output_.flush() == NGX_ERROR) {
-        ngx_post_event(connection_->write, &ngx_posted_events);
+        flush_later();
         return WEBSOCKET_CLOSED; // and the next flush() ends it
     }
 
@@ -101,7 +103,7 @@ int session::may_send() noexcept
 int session::sent(bool written, std::size_t size) noexcept
 {
     if (!in_turn_) {
-        ngx_post_event(connection_->write, &ngx_posted_events);
+        flush_later();
     }
 
     if (!written) {
@@ -139,7 +141,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
     }
 
     if (!in_turn_) {
-        ngx_post_event(connection_->write, &ngx_posted_events);
+        flush_later();
     }
 
     write_ping(payload);

@@ -4,20 +4,71 @@
 #include "nginx/worker.hpp"
 #include "protocol/utf8.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace websocket::nginx {
 
+namespace {
+
+// Larger frames have a block of their own.
+constexpr std::size_t largest_small_frame = 4096;
+constexpr std::size_t largest_block = 64 * 1024;
+
+struct current_run {
+    unsigned depth = 0;
+    std::size_t expected = 0;
+    protocol::shared_buffer block;
+};
+
+current_run run;
+
+// Who is slow to read keeps whole blocks: they are not much larger than what
+// the run is expected to write, or has written already.
+protocol::shared_buffer room_for(std::size_t size) noexcept
+{
+    if (run.depth == 0 || size > largest_small_frame) {
+        return protocol::shared_buffer::allocate(size);
+    }
+
+    if (!run.block || run.block.capacity() - run.block.size() < size) {
+        run.block = protocol::shared_buffer::allocate(
+            std::clamp(run.expected, size, largest_block));
+        run.expected = run.block ? run.block.capacity() : 0;
+    }
+
+    return run.block;
+}
+
+} // namespace
+
+frame_run::frame_run(std::size_t expected) noexcept
+{
+    if (run.depth++ == 0) {
+        run.expected = expected;
+    }
+}
+
+frame_run::~frame_run()
+{
+    if (--run.depth == 0) {
+        run = {};
+    }
+}
+
 shared_frame::shared_frame(protocol::opcode kind,
                            std::span<const std::byte> payload) noexcept
-    : bytes_{protocol::shared_buffer::allocate(
-          protocol::server_header_size(payload.size()) + payload.size())},
-      payload_size_{payload.size()}, kind_{kind}
+    : payload_size_{payload.size()}, kind_{kind}
 {
-    if (bytes_) {
-        bytes_.extend(
-            protocol::write_header(bytes_.data(), kind, payload.size()));
-        bytes_.append(payload);
+    const std::size_t header = protocol::server_header_size(payload.size());
+    protocol::shared_buffer block = room_for(header + payload.size());
+
+    if (block) {
+        std::byte *begin = block.data() + block.size();
+
+        block.extend(protocol::write_header(begin, kind, payload.size()));
+        block.append(payload);
+        frame_ = {std::move(block), {begin, header + payload.size()}};
     }
 }
 

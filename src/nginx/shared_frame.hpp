@@ -1,4 +1,6 @@
-// A message that is encoded once and sent to many clients.
+// A message that is encoded once and sent to many clients. What is published in
+// one run lies in one block, one frame behind the other, so that it leaves for
+// each client as one piece.
 #pragma once
 
 #include "protocol/deflater.hpp"
@@ -12,6 +14,17 @@
 
 namespace websocket::nginx {
 
+// While there is one, small frames are put behind those that were made since
+// it began. Frames outlive it.
+class frame_run {
+public:
+    // `expected` bytes of frames are likely to be made.
+    explicit frame_run(std::size_t expected) noexcept;
+    frame_run(const frame_run &) = delete;
+    frame_run &operator=(const frame_run &) = delete;
+    ~frame_run();
+};
+
 class shared_frame {
 public:
     // Without memory it is empty.
@@ -24,17 +37,17 @@ public:
 
     explicit operator bool() const noexcept
     {
-        return static_cast<bool>(bytes_);
+        return static_cast<bool>(frame_.holder);
     }
 
     protocol::opcode kind() const noexcept { return kind_; }
     std::span<const std::byte> payload() const noexcept
     {
-        return bytes_.bytes().last(payload_size_);
+        return frame_.bytes.last(payload_size_);
     }
 
     // The whole frame.
-    const protocol::shared_buffer &bytes() const noexcept { return bytes_; }
+    const protocol::shared_slice &whole() const noexcept { return frame_; }
 
     // The frame compressed for a client without context takeover: the same
     // for all with this level and window. Empty where that is of no use.
@@ -48,7 +61,7 @@ private:
         protocol::shared_buffer frame;
     };
 
-    protocol::shared_buffer bytes_;
+    protocol::shared_slice frame_;
     std::size_t payload_size_;
     protocol::opcode kind_;
 

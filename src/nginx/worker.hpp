@@ -1,6 +1,7 @@
 // What the sessions of one worker share.
 #pragma once
 
+#include "nginx/flush_list.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "protocol/deflater.hpp"
@@ -17,6 +18,8 @@ struct worker {
 
     // For clients without context takeover.
     protocol::deflater_pool deflaters;
+
+    flush_list flushes;
 
     // Gathers what the session at work sends.
     write_batch batch;

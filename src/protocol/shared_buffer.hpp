@@ -44,8 +44,14 @@ public:
     std::size_t capacity() const noexcept;
     std::span<std::byte> bytes() const noexcept { return {data(), size()}; }
 
-    // True when nobody else holds the block: only then may it change.
+    // True when nobody else holds the block: only then may what is in it
+    // change. Bytes may be put behind it in any case.
     bool unique() const noexcept;
+
+    bool same_block(const shared_buffer &other) const noexcept
+    {
+        return block_ == other.block_;
+    }
 
     // Counts `added` bytes, which the caller has put behind the last one, as
     // in use.
@@ -76,6 +82,12 @@ private:
     {}
 
     detail::shared_block *block_ = nullptr;
+};
+
+// Some bytes of a block, and a hold on it.
+struct shared_slice {
+    shared_buffer holder;
+    std::span<const std::byte> bytes{};
 };
 
 } // namespace websocket::protocol

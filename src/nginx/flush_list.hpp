@@ -1,0 +1,37 @@
+// The sessions of a worker that have something to send at the end of the
+// event: one pass over all of them, which fetches what it needs of the next
+// ones into the cache while it sends, since each is cold by then.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace websocket::nginx {
+
+class session;
+
+class flush_list {
+public:
+    // Where in the list a session is.
+    using place = std::uint32_t;
+    static constexpr place nowhere = UINT32_MAX;
+
+    // Posts the session's flush. False when there is no memory.
+    [[nodiscard]] bool add(session &waiting, place &at) noexcept;
+
+    // The session ends.
+    void remove(place &at) noexcept;
+
+private:
+    static void run(ngx_event_t *event);
+    void flush_all() noexcept;
+    void fetch_ahead(std::size_t at) const noexcept;
+
+    std::vector<session *> waiting_; // null: has ended
+    ngx_event_t event_{};
+};
+
+} // namespace websocket::nginx
