@@ -72,6 +72,33 @@ inline void write_batch::put(std::span<const std::byte> bytes,
     pieces_[piece_count_++] = {{to, bytes.size()}, {}, messages, false};
 }
 
+// A short frame behind another one. False where that cannot be: then it goes
+// the long way.
+inline bool write_batch::put_short(protocol::opcode kind,
+                                   std::span<const std::byte> payload) noexcept
+{
+    const std::size_t size = 2 + payload.size();
+
+    if (payload.size() > protocol::max_control_payload || piece_count_ == 0 ||
+        block_size - used_ < size || pieces_[piece_count_ - 1].referred) {
+        return false;
+    }
+
+    piece &last = pieces_[piece_count_ - 1];
+    std::byte *to = block_.data() + used_;
+
+    (void)protocol::write_header(to, kind, payload.size());
+
+    if (!payload.empty()) {
+        std::memcpy(to + 2, payload.data(), payload.size());
+    }
+
+    used_ += size;
+    last.bytes = {last.bytes.data(), last.bytes.size() + size};
+    last.messages++;
+    return true;
+}
+
 void write_batch::refer(std::span<const std::byte> bytes,
                         const protocol::shared_buffer &holder) noexcept
 {
@@ -112,6 +139,10 @@ void output::end_turn() noexcept
 bool output::write_message(protocol::opcode kind,
                            std::span<const std::byte> payload) noexcept
 {
+    if (gathering() && queue_.empty() && batch_.put_short(kind, payload)) {
+        return true;
+    }
+
     std::array<std::byte, protocol::max_server_header> space;
     const std::span header = std::span(space).first(
         protocol::write_header(space.data(), kind, payload.size()));

@@ -38,6 +38,8 @@ private:
 
     bool has_room(std::size_t size, std::size_t pieces) const noexcept;
     void put(std::span<const std::byte> bytes, std::uint32_t messages) noexcept;
+    bool put_short(protocol::opcode kind,
+                   std::span<const std::byte> payload) noexcept;
     void refer(std::span<const std::byte> bytes,
                const protocol::shared_buffer &holder) noexcept;
     void clear() noexcept;

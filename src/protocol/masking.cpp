@@ -209,6 +209,34 @@ void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
     unmask_portable(at, size, key, offset);
 }
 
+// One pass over words that do not overlap, for the same reason as above.
+bool unmask_short_ascii(std::span<std::byte> payload, masking_key key) noexcept
+{
+    const auto mask = std::bit_cast<std::uint32_t>(key);
+    std::byte *at = payload.data();
+    std::size_t size = payload.size();
+    std::uint64_t seen = 0;
+
+    for (; size >= 8; size -= 8, at += 8) {
+        const std::uint64_t word = load<std::uint64_t>(at) ^ twice(mask);
+        seen |= word;
+        store(at, word);
+    }
+    if (size >= 4) {
+        const std::uint32_t word = load<std::uint32_t>(at) ^ mask;
+        seen |= word;
+        store(at, word);
+        size -= 4;
+        at += 4;
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+        at[i] ^= key[i];
+        seen |= std::to_integer<std::uint64_t>(at[i]);
+    }
+
+    return (seen & 0x8080808080808080) == 0;
+}
+
 void unmask(std::span<std::byte> payload, masking_key key,
             std::size_t offset) noexcept
 {

@@ -25,4 +25,8 @@ void unmask(std::span<std::byte> payload, masking_key key,
 void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
             simd_level level) noexcept;
 
+// Unmasks a payload as a whole. True if it is ASCII then. For short ones: what
+// it takes grows with each byte.
+bool unmask_short_ascii(std::span<std::byte> payload, masking_key key) noexcept;
+
 } // namespace websocket::protocol

@@ -63,6 +63,10 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         control_.reset();
     }
 
+    if (begins_short_message(input)) {
+        return take_short_message(input);
+    }
+
     for (;;) {
         if (!in_frame_) {
             if (const error reason = read_header(input);
@@ -101,6 +105,47 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             return done;
         }
     }
+}
+
+// Most messages are one short frame that has come as a whole: they take a way
+// of their own, on which no rule can be broken but that of the text.
+inline bool message_reader::begins_short_message(
+    std::span<const std::byte> input) const noexcept
+{
+    constexpr std::size_t header = 2 + sizeof(masking_key);
+    constexpr std::size_t longest = 125;
+
+    if (input.size() < header || in_message_ || in_frame_ ||
+        header_size_ != 0) {
+        return false;
+    }
+
+    const auto first = std::to_integer<unsigned>(input[0]);
+    const std::size_t length = std::to_integer<std::size_t>(input[1]) - 0x80;
+
+    return (first == 0x81 ? limits_->text_accepted
+                          : first == 0x82 && limits_->binary_accepted) &&
+           length <= longest && input.size() - header >= length &&
+           length <= limits_->max_message_size &&
+           length <= limits_->max_frame_size && !limits_->frames_announced;
+}
+
+inline event
+message_reader::take_short_message(std::span<std::byte> &input) noexcept
+{
+    const auto kind = static_cast<opcode>(input[0] & std::byte{0x0F});
+    const std::span<std::byte> payload = input.subspan(
+        2 + sizeof(masking_key), std::to_integer<std::size_t>(input[1]) - 0x80);
+    const masking_key key{input[2], input[3], input[4], input[5]};
+
+    input = input.subspan(2 + sizeof(masking_key) + payload.size());
+
+    if (!unmask_short_ascii(payload, key) && kind == opcode::text &&
+        !is_valid_utf8(payload)) {
+        return fail(error::invalid_utf8);
+    }
+
+    return {.type = event_type::message, .kind = kind, .payload = payload};
 }
 
 inline error message_reader::read_header(std::span<std::byte> &input) noexcept

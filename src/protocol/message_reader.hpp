@@ -90,6 +90,8 @@ public:
     bool inside_message() const noexcept;
 
 private:
+    bool begins_short_message(std::span<const std::byte> input) const noexcept;
+    event take_short_message(std::span<std::byte> &input) noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
