@@ -166,6 +166,7 @@ private:
     // session_input.cpp
     void read_turn() noexcept;
     bool read_once(std::size_t &budget) noexcept;
+    std::size_t read_size() const noexcept;
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
     void process(std::span<std::byte> input) noexcept;

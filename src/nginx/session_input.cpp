@@ -7,6 +7,8 @@
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 
+#include <algorithm>
+
 namespace websocket::nginx {
 
 namespace {
@@ -56,6 +58,14 @@ void session::read_turn() noexcept
     flush();
 }
 
+// The replies to what is read at once may have to wait, all of them.
+std::size_t session::read_size() const noexcept
+{
+    const std::size_t most = this_worker().read_buffer.size();
+
+    return std::clamp(conf_.send_queue / 4, std::min(turn_budget, most), most);
+}
+
 // False when the turn is over.
 bool session::read_once(std::size_t &budget) noexcept
 {
@@ -63,7 +73,7 @@ bool session::read_once(std::size_t &budget) noexcept
     std::span<std::byte> room = endpoint_.direct_room();
 
     if (room.empty()) {
-        room = this_worker().read_buffer;
+        room = std::span(this_worker().read_buffer).first(read_size());
     }
 
     const ssize_t received = transport::receive(connection_, room);

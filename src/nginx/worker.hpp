@@ -26,7 +26,7 @@ struct worker {
 
     // Where the session at work receives. A session keeps nothing here over
     // its turn, so that an idle client needs no buffer.
-    alignas(64) std::array<std::byte, 64 * 1024> read_buffer;
+    alignas(64) std::array<std::byte, 256 * 1024> read_buffer;
 };
 
 worker &this_worker() noexcept;
