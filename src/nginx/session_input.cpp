@@ -16,6 +16,8 @@ namespace {
 // What one session may receive before the others have their turn.
 constexpr std::size_t turn_budget = 64 * 1024;
 
+constexpr std::uint64_t large_message = 4096;
+
 std::string_view as_text(std::span<const std::byte> bytes) noexcept
 {
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
@@ -58,12 +60,16 @@ void session::read_turn() noexcept
     flush();
 }
 
-// The replies to what is read at once may have to wait, all of them.
+// Of large messages more is read at once, as a call costs more than a message.
+// Their replies may have to wait, all of them.
 std::size_t session::read_size() const noexcept
 {
-    const std::size_t most = this_worker().read_buffer.size();
+    if (figures_.bytes_in / large_message <= figures_.messages_in) {
+        return turn_budget;
+    }
 
-    return std::clamp(conf_.send_queue / 4, std::min(turn_budget, most), most);
+    return std::clamp(conf_.send_queue / 4, turn_budget,
+                      this_worker().read_buffer.size());
 }
 
 // False when the turn is over.
