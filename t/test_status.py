@@ -36,7 +36,9 @@ def wait_for_clients(server, count):
 
 
 def test_fresh_server_has_counted_nothing(nginx):
-    report = report_of(nginx(STATUS + ECHO, workers=2))
+    report = wait_for_report(nginx(STATUS + ECHO, workers=2),
+                             lambda told: len(told["workers"]) == 2,
+                             "both workers")
     assert report["total"] == {
         "clients": 0, "messages_in": 0, "messages_out": 0, "bytes_in": 0,
         "bytes_out": 0, "dropped": 0, "slow_closes": 0, "lost": 0,
