@@ -131,11 +131,11 @@ def test_total_never_goes_down(start):
         client.leave(3000 + step)
         client.disconnect()
         if step % 3 == 1:
-            server.reload()
+            server.wait_for_workers_gone(server.reload())
         elif step % 3 == 2:
             victim = server.serving_pid()
             os.kill(victim, signal.SIGKILL)
-            wait_for_other_worker(server, victim, len(server.worker_pids()))
+            wait_for_other_worker(server, victim, 3)
         for _ in range(10):
             report = report_of(server)
             never_less(last, report)

@@ -81,7 +81,9 @@ ngx_int_t send_page(ngx_http_request_t *r)
 class survey_job {
 public:
     survey_job(ngx_http_request_t *r, status_form form)
-        : request_{r}, form_{form}
+        : request_{r}, form_{form}, report_{*static_cast<main_configuration *>(
+                                        ngx_http_get_module_main_conf(
+                                            r, ngx_http_websocket_module))}
     {
         event_.data = this;
         event_.handler = on_turn;

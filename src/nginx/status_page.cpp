@@ -1,5 +1,5 @@
-// Puts the page together from status_page.html and the files it names, which the build
-// makes a header of: see src/config.make.
+// Puts the page together from status_page.html and the files it names, which
+// the build makes a header of: see src/config.make.
 #include "nginx/status_page.hpp"
 
 #include <array>

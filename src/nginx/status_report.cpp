@@ -2,7 +2,6 @@
 // with the most clients.
 #include "nginx/status_report.hpp"
 
-#include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 
 #include <algorithm>
@@ -133,14 +132,11 @@ bool comes_before(const resource_tally &a, const resource_tally &b) noexcept
            std::tie(a.clients, a.messages, b.name);
 }
 
-std::vector<handler_tally> handlers_of_configuration()
+std::vector<handler_tally> handlers_of(const main_configuration &conf)
 {
-    const auto *conf =
-        static_cast<main_configuration *>(ngx_http_cycle_get_module_main_conf(
-            ngx_cycle, ngx_http_websocket_module));
     const std::span handlers{
-        static_cast<const websocket_handler_t **>(conf->handlers.elts),
-        conf->handlers.nelts};
+        static_cast<const websocket_handler_t **>(conf.handlers.elts),
+        conf.handlers.nelts};
     std::vector<handler_tally> made;
 
     for (const websocket_handler_t *handler : handlers) {
@@ -180,9 +176,9 @@ std::string_view resource_tally::key() const noexcept
     return std::string_view(name).substr(name.find(':') + 1);
 }
 
-status_report::status_report()
+status_report::status_report(const main_configuration &conf)
     : time{exchange::now()}, started{exchange::zone().made},
-      handlers{handlers_of_configuration()}, zone{exchange::shared().measure()}
+      handlers{handlers_of(conf)}, zone{exchange::shared().measure()}
 {
     const shared_zone &shared = exchange::zone();
 

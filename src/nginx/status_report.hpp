@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
+#include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/nginx_headers.hpp"
 
@@ -60,7 +61,7 @@ public:
 
     // Takes down the figures of the workers; needs exchange::running().
     // Throws std::bad_alloc, as the functions below do.
-    status_report();
+    explicit status_report(const main_configuration &conf);
 
     // Looks at some of the resources that are left. True: there are more.
     bool survey();
