@@ -126,6 +126,7 @@ void *create_location_configuration(ngx_conf_t *cf)
     made->send_timeout = NGX_CONF_UNSET_MSEC;
     made->max_clients = NGX_CONF_UNSET_UINT;
     made->limit_messages = static_cast<protocol::message_rate *>(unset);
+    made->request = NGX_CONF_UNSET_UINT;
     made->deflate = NGX_CONF_UNSET;
     made->deflate_comp_level = NGX_CONF_UNSET;
     made->deflate_min_length = NGX_CONF_UNSET_SIZE;
@@ -160,6 +161,8 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
     ngx_conf_merge_uint_value(own.max_clients, outer.max_clients, 0);
     ngx_conf_merge_ptr_value(own.limit_messages, outer.limit_messages, nullptr);
+    ngx_conf_merge_uint_value(own.request, outer.request,
+                              static_cast<ngx_uint_t>(request_policy::keep));
     ngx_conf_merge_uint_value(
         own.full_policy, outer.full_policy,
         static_cast<ngx_uint_t>(full_queue_policy::close));

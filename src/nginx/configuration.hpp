@@ -9,6 +9,7 @@
 #include "protocol/permessage_deflate.hpp"
 #include "sdk/websocket_plugin.h"
 
+#include <cstdint>
 #include <string_view>
 
 namespace websocket::nginx {
@@ -16,6 +17,11 @@ namespace websocket::nginx {
 struct wakers;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
+
+// What becomes of the HTTP request once it is upgraded.
+enum class request_policy : ngx_uint_t { keep, release };
+
+enum class variable_moment : std::uint8_t;
 
 // What they say of all locations together.
 struct main_configuration {
@@ -29,6 +35,9 @@ struct main_configuration {
     ngx_uint_t drain_code;
 
     ngx_array_t *locations; // of handler_location; null: none
+
+    // Of each variable by its index when it can be told; null: not known yet
+    const variable_moment *variable_moments;
 };
 
 // Lives in the configuration's pool. Members without a comment hold the
@@ -58,6 +67,7 @@ struct location_configuration {
     ngx_msec_t send_timeout;
     ngx_uint_t max_clients;                       // 0: off
     const protocol::message_rate *limit_messages; // null: off
+    ngx_uint_t request;                           // a request_policy
 
     ngx_flag_t deflate;
     ngx_int_t deflate_comp_level;
@@ -69,6 +79,11 @@ struct location_configuration {
     // From the above, once merged
     protocol::message_limits limits;
     protocol::deflate_settings deflate_settings;
+
+    bool releases_requests() const noexcept
+    {
+        return request == static_cast<ngx_uint_t>(request_policy::release);
+    }
 };
 
 // A location with a handler, and where the configuration says so.

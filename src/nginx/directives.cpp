@@ -210,6 +210,26 @@ char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
+char *set_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &policy = field<ngx_uint_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (policy != NGX_CONF_UNSET_UINT) {
+        return duplicate();
+    }
+
+    if (view(value) != "keep" && view(value) != "release") {
+        WEBSOCKET_SAY(cf, "\"%V\" takes \"keep\" or \"release\", not \"%V\"",
+                      &cmd->name, &value);
+        return refuse();
+    }
+
+    policy = static_cast<ngx_uint_t>(
+        view(value) == "keep" ? request_policy::keep : request_policy::release);
+    return NGX_CONF_OK;
+}
+
 char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     auto &own = *static_cast<location_configuration *>(conf);
@@ -352,6 +372,7 @@ ngx_command_t commands[] = {
     OPTION("max_clients", NGX_CONF_TAKE1, set_max_clients, max_clients),
     OPTION("limit_messages", NGX_CONF_TAKE12, set_limit_messages,
            limit_messages),
+    OPTION("request", NGX_CONF_TAKE1, set_request, request),
     OPTION("deflate", NGX_CONF_FLAG, ngx_conf_set_flag_slot, deflate),
     OPTION("deflate_comp_level", NGX_CONF_TAKE1, (set_number<1, 9>),
            deflate_comp_level),

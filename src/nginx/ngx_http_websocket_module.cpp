@@ -2,6 +2,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
+#include "nginx/saved_variables.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/shared_zone.hpp"
 #include "nginx/variables.hpp"
@@ -40,11 +41,11 @@ ngx_module_t ngx_http_websocket_module = {
     &module_context,
     ours::commands,
     NGX_HTTP_MODULE,
-    nullptr,            // init master
-    nullptr,            // init module
-    ours::start_worker, // init process
-    nullptr,            // init thread
-    nullptr,            // exit thread
+    nullptr,              // init master
+    ours::sort_variables, // init module
+    ours::start_worker,   // init process
+    nullptr,              // init thread
+    nullptr,              // exit thread
     ours::exit_worker,
     nullptr, // exit master
     NGX_MODULE_V1_PADDING,

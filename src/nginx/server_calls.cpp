@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 namespace websocket::nginx {
 
@@ -25,10 +26,34 @@ const session &session_of(const websocket_client_t *client) noexcept
     return *reinterpret_cast<const session *>(client);
 }
 
+// A handler holds its client's request for as long as the client, which may
+// be longer than nginx holds it: what it holds is the session, marked by an
+// odd address. Before there is a session it is lent nginx's.
+constexpr std::ptrdiff_t mark = 1;
+
+const websocket_request_t *handle_of(const session &of) noexcept
+{
+    return reinterpret_cast<const websocket_request_t *>(
+        reinterpret_cast<const char *>(&of) + mark);
+}
+
+// Null if it is nginx's request.
+const session *session_behind(const websocket_request_t *request) noexcept
+{
+    return reinterpret_cast<std::uintptr_t>(request) % alignof(session) != mark
+               ? nullptr
+               : reinterpret_cast<const session *>(
+                     reinterpret_cast<const char *>(request) - mark);
+}
+
+// Null once it is released.
 ngx_http_request_t *request_of(const websocket_request_t *request) noexcept
 {
-    return reinterpret_cast<ngx_http_request_t *>(
-        const_cast<websocket_request_t *>(request));
+    const session *of = session_behind(request);
+
+    return of != nullptr ? of->request()
+                         : reinterpret_cast<ngx_http_request_t *>(
+                               const_cast<websocket_request_t *>(request));
 }
 
 resource &resource_of(websocket_resource_t *of) noexcept
@@ -104,25 +129,32 @@ std::uint64_t client_id(const websocket_client_t *client) noexcept
 const websocket_request_t *
 client_request(const websocket_client_t *client) noexcept
 {
-    return reinterpret_cast<const websocket_request_t *>(
-        session_of(client).request());
+    return handle_of(session_of(client));
 }
 
 websocket_text_t request_uri(const websocket_request_t *request) noexcept
 {
-    return lent(request_of(request)->uri);
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->uri()) : lent(request_of(request)->uri);
 }
 
 websocket_text_t request_args(const websocket_request_t *request) noexcept
 {
-    return lent(request_of(request)->args);
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->args()) : lent(request_of(request)->args);
 }
 
 websocket_text_t request_header(const websocket_request_t *request,
                                 websocket_text_t name) noexcept
 {
-    for (auto *part = &request_of(request)->headers_in.headers.part;
-         part != nullptr; part = part->next) {
+    const ngx_http_request_t *r = request_of(request);
+
+    if (r == nullptr) {
+        return {nullptr, 0};
+    }
+
+    for (auto *part = &r->headers_in.headers.part; part != nullptr;
+         part = part->next) {
         const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
                                 part->nelts};
 
@@ -140,13 +172,15 @@ websocket_text_t request_header(const websocket_request_t *request,
 websocket_text_t
 request_remote_address(const websocket_request_t *request) noexcept
 {
-    return lent(request_of(request)->connection->addr_text);
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->remote_address())
+                         : lent(request_of(request)->connection->addr_text);
 }
 
 websocket_text_t
 request_subprotocol(const websocket_request_t *request) noexcept
 {
-    const session *of = session::of(request_of(request));
+    const session *of = session_behind(request);
     return of == nullptr ? websocket_text_t{nullptr, 0}
                          : lent(of->subprotocol());
 }
@@ -155,6 +189,11 @@ websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept
 {
     ngx_http_request_t *r = request_of(request);
+
+    if (r == nullptr) {
+        return {nullptr, 0};
+    }
+
     auto *lowered = static_cast<u_char *>(ngx_pnalloc(r->pool, name.size));
 
     if (lowered == nullptr) {

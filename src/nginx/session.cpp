@@ -1,6 +1,6 @@
 // The life of a session: made, started, woken by events, ended. The
-// connection's data stays the request, since nginx takes it for one when a
-// subrequest in the background (a mirror's) ends.
+// connection's data stays the request as long as there is one, since nginx
+// takes it for one when a subrequest in the background (a mirror's) ends.
 #include "nginx/session.hpp"
 
 #include "nginx/figures.hpp"
@@ -19,11 +19,15 @@ namespace {
 // our log.
 ngx_str_t escaped(ngx_pool_t *pool, const ngx_str_t &words) noexcept
 {
+    if (words.len == 0) {
+        return {};
+    }
+
     const std::size_t size =
         words.len + ngx_escape_json(nullptr, words.data, words.len);
     auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size));
 
-    if (words.len == 0 || copy == nullptr) {
+    if (copy == nullptr) {
         return {};
     }
 
@@ -51,16 +55,32 @@ std::string_view name_of(ended_by who) noexcept
     return "";
 }
 
-session::session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                 const agreed_terms &terms) noexcept
+session::session(ngx_http_request_t *r, request_part &part, resource &joined,
+                 ngx_str_t key, const agreed_terms &terms) noexcept
     : connection_{r->connection}, request_{r},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
       output_{r->connection, this_worker().batch}, resource_{&joined},
-      key_{key}, terms_{terms}
+      key_{key}, terms_{terms}, request_part_{&part}
 {
     ngx_queue_init(&link_.queue);
     endpoint_.accept_compressed(terms.deflate);
     joined.hold();
+}
+
+// A request that is kept has room for its session.
+void *session::allocate(ngx_http_request_t *r) noexcept
+{
+    return location_conf<location_configuration>(r)->releases_requests()
+               ? ngx_alloc(sizeof(session), r->connection->log)
+               : ngx_palloc(r->pool, sizeof(session));
+}
+
+void session::destroy() noexcept
+{
+    void *place = conf_.releases_requests() ? this : nullptr;
+
+    this->~session();
+    ngx_free(place);
 }
 
 session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
@@ -69,14 +89,18 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
     ngx_pool_cleanup_t *at_last = ngx_pool_cleanup_add(r->pool, 0);
 
-    void *place = ngx_palloc(r->pool, sizeof(session));
+    auto *part =
+        static_cast<request_part *>(ngx_pcalloc(r->pool, sizeof(request_part)));
+    void *place = at_end == nullptr || at_last == nullptr || part == nullptr
+                      ? nullptr
+                      : allocate(r);
 
-    if (at_end == nullptr || at_last == nullptr || place == nullptr) {
+    if (place == nullptr) {
         joined.give_up();
         return nullptr;
     }
 
-    auto *made = new (place) session(r, joined, key, terms);
+    auto *made = new (place) session(r, *part, joined, key, terms);
 
     // The access log is written between these two
     at_end->handler = on_request_cleanup;
@@ -128,8 +152,7 @@ void session::leave() noexcept
                 left->object(), client_,
                 closed_by_ == ended_by::nobody ? protocol::close_code::abnormal
                                                : close_code_,
-                {reinterpret_cast<char *>(close_reason_.data),
-                 close_reason_.len});
+                {close_reason_.get(), close_reason_size_});
         }
     }
 
@@ -176,15 +199,17 @@ void session::on_request_cleanup(void *data)
 
 void session::on_pool_cleanup(void *data)
 {
-    static_cast<session *>(data)->~session();
+    static_cast<session *>(data)->destroy();
 }
 
 void session::post_start() noexcept
 {
-    start_event_.data = this;
-    start_event_.handler = on_start;
-    start_event_.log = connection_->log;
-    ngx_post_event(&start_event_, &ngx_posted_events);
+    ngx_event_t *event = &request_part_->start_event;
+
+    event->data = this;
+    event->handler = on_start;
+    event->log = connection_->log;
+    ngx_post_event(event, &ngx_posted_events);
 }
 
 void session::on_start(ngx_event_t *event)
@@ -192,10 +217,11 @@ void session::on_start(ngx_event_t *event)
     static_cast<session *>(event->data)->start();
 }
 
+template <bool released>
 void session::on_read(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+    session *self = owner_of<released>(c);
 
     if (c->close) {
         self->worker_is_leaving();
@@ -211,10 +237,11 @@ void session::on_read(ngx_event_t *event)
     self->wait_for_events();
 }
 
+template <bool released>
 void session::on_write(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+    session *self = owner_of<released>(c);
 
     if (event->timedout) {
         event->timedout = 0;
@@ -233,10 +260,17 @@ void session::on_request_event(ngx_http_request_t *r)
 {
     ngx_connection_t *c = r->connection;
 
-    c->read->handler = on_read;
-    c->write->handler = on_write;
+    of(r)->listen();
     ngx_post_event(c->read, &ngx_posted_events);
     ngx_post_event(c->write, &ngx_posted_events);
+}
+
+void session::listen() noexcept
+{
+    const bool released = request_ == nullptr;
+
+    connection_->read->handler = released ? on_read<true> : on_read<false>;
+    connection_->write->handler = released ? on_write<true> : on_write<false>;
 }
 
 void session::start() noexcept
@@ -257,6 +291,7 @@ void session::start() noexcept
 
     if (phase_ == phase::open) {
         check_idle();
+        release();
     }
 
     wait_for_events();
@@ -266,11 +301,10 @@ void session::take_connection() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    request_read_handler_ = c->read->handler;
-    request_write_handler_ = c->write->handler;
+    request_part_->read_handler = c->read->handler;
+    request_part_->write_handler = c->write->handler;
+    listen();
 
-    c->read->handler = on_read;
-    c->write->handler = on_write;
     c->log->action = const_cast<char *>("serving WebSocket");
     c->idle = 1; // a graceful quit calls our read handler
     request_->read_event_handler = on_request_event;
@@ -314,8 +348,8 @@ void session::detach() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    if (start_event_.posted) {
-        ngx_delete_posted_event(&start_event_);
+    if (request_part_ != nullptr && request_part_->start_event.posted) {
+        ngx_delete_posted_event(&request_part_->start_event);
     }
 
     if (c->read->timer_set) {
@@ -359,8 +393,14 @@ void session::finish() noexcept
     detach();
 
     c->idle = 0;
-    c->read->handler = request_read_handler_;
-    c->write->handler = request_write_handler_;
+
+    if (r == nullptr) {
+        finish_released();
+        return;
+    }
+
+    c->read->handler = request_part_->read_handler;
+    c->write->handler = request_part_->write_handler;
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -372,7 +412,9 @@ void session::log_end() noexcept
 {
     const std::string_view who = name_of(closed_by_);
     ngx_str_t name = borrowed(who);
-    ngx_str_t reason = escaped(request_->pool, close_reason_);
+    ngx_str_t reason =
+        escaped(request_ != nullptr ? request_->pool : connection_->pool,
+                borrowed({close_reason_.get(), close_reason_size_}));
     const ngx_msec_t lasted = ngx_current_msec - started_;
 
     ngx_log_error(NGX_LOG_INFO, connection_->log, 0,

@@ -12,6 +12,7 @@
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "nginx/resource.hpp"
+#include "nginx/saved_request.hpp"
 #include "nginx/shared_frame.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
@@ -19,6 +20,7 @@
 #include "protocol/permessage_deflate.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -39,16 +41,17 @@ struct session_figures {
 
 // What client and server have agreed on in the opening handshake.
 struct agreed_terms {
-    std::string_view subprotocol; // lives as long as the request
+    std::string_view subprotocol; // in the request's memory
     protocol::deflate_agreement deflate;
 };
 
 class session {
 public:
     // Makes the session of a request that is being upgraded, for a resource
-    // that has admitted the client, and dismisses it in the end. It belongs
-    // to the request and is freed with it. `key` lives as long. Null when there
-    // is no memory, or the handler could not make its client.
+    // that has admitted the client, and dismisses it in the end. It ends with
+    // the request, or with the connection if the request is released first.
+    // `key` lives as long as the request. Null when there is no memory, or the
+    // handler could not make its client.
     static session *create(ngx_http_request_t *r, resource &joined,
                            ngx_str_t key, const agreed_terms &terms) noexcept;
 
@@ -105,7 +108,17 @@ public:
     std::uint16_t close_code() const noexcept { return close_code_; }
     ended_by closed_by() const noexcept { return closed_by_; }
 
-    const ngx_http_request_t *request() const noexcept { return request_; }
+    // Null once it is released.
+    ngx_http_request_t *request() const noexcept { return request_; }
+
+    // What lasts of the request until the session ends.
+    std::string_view uri() const noexcept;
+    std::string_view args() const noexcept;
+    std::string_view remote_address() const noexcept
+    {
+        return view(connection_->addr_text);
+    }
+
     std::size_t waiting() const noexcept { return output_.waiting(); }
 
     // Called by the worker's list of those that have something to send.
@@ -140,18 +153,42 @@ private:
         session *owner;
     };
 
-    session(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-            const agreed_terms &terms) noexcept;
-    ~session() = default;
+    // In the request's memory: of use as long as there is one.
+    struct request_part {
+        ngx_event_t start_event;
+        ngx_event_handler_pt read_handler;
+        ngx_event_handler_pt write_handler;
+    };
 
-    static void on_start(ngx_event_t *event);
+    session(ngx_http_request_t *r, request_part &part, resource &joined,
+            ngx_str_t key, const agreed_terms &terms) noexcept;
+    ~session() = default;
+    static void *allocate(ngx_http_request_t *r) noexcept;
+    void destroy() noexcept;
+
+    // The connection's data is the request, or the session itself once that
+    // is released.
+    template <bool released>
+    static session *owner_of(const ngx_connection_t *c) noexcept
+    {
+        return released ? static_cast<session *>(c->data)
+                        : of(static_cast<ngx_http_request_t *>(c->data));
+    }
+
+    template <bool released>
     static void on_read(ngx_event_t *event);
+    template <bool released>
     static void on_write(ngx_event_t *event);
-    static void on_request_event(ngx_http_request_t *r);
+    template <bool released>
     static void on_tls_shut(ngx_connection_t *c);
+    static void on_start(ngx_event_t *event);
+    static void on_request_event(ngx_http_request_t *r);
     static void on_request_cleanup(void *data);
     static void on_pool_cleanup(void *data);
+    static u_char *on_log(ngx_log_t *log, u_char *buffer, std::size_t size);
 
+    ngx_int_t half_close() noexcept;
+    void listen() noexcept;
     void start() noexcept;
     void take_connection() noexcept;
     void adopt_unsent_header() noexcept;
@@ -162,6 +199,11 @@ private:
     void leave() noexcept;
     void finish() noexcept;
     void log_end() noexcept;
+
+    // session_release.cpp
+    void release() noexcept;
+    void lose_request() noexcept;
+    void finish_released() noexcept;
 
     // session_input.cpp
     void read_turn() noexcept;
@@ -226,10 +268,9 @@ private:
     ngx_str_t key_;
     agreed_terms terms_;
     protocol::deflater deflater_; // with context takeover, once it is needed
-    ngx_str_t close_reason_{};    // in the request's memory
-    ngx_event_handler_pt request_read_handler_ = nullptr;
-    ngx_event_handler_pt request_write_handler_ = nullptr;
-    ngx_event_t start_event_{};
+    std::unique_ptr<char[]> close_reason_;
+    request_part *request_part_; // null once the request is released
+    std::unique_ptr<const saved_request> saved_; // from then on
 
     protocol::message_meter meter_;
     ngx_msec_t started_ = 0;
@@ -242,6 +283,8 @@ private:
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
+    std::uint8_t close_reason_size_ = 0;
+    bool first_turn_ = true;
     bool in_turn_ = false;
     bool handling_text_ = false; // a text message is with the handler
     bool joined_ = false;        // the handler has been told of the client

@@ -51,7 +51,10 @@ void session::read_turn() noexcept
     in_turn_ = true;
     output_.begin_turn();
 
-    take_pipelined();
+    if (first_turn_) {
+        first_turn_ = false;
+        take_pipelined();
+    }
 
     while (receiving() && connection_->read->ready && read_once(budget)) {}
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 namespace websocket::nginx {
@@ -167,12 +168,15 @@ void session::record_end(std::uint16_t code, std::string_view reason,
         return;
     }
 
-    auto *copy =
-        static_cast<u_char *>(ngx_pnalloc(request_->pool, reason.size()));
+    // A Close frame has room for less, and so have our own words
+    constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
+    const std::size_t size = std::min(reason.size(), most);
 
-    if (copy != nullptr) {
-        ngx_memcpy(copy, reason.data(), reason.size());
-        close_reason_ = {reason.size(), copy};
+    close_reason_.reset(new (std::nothrow) char[size]);
+
+    if (close_reason_) {
+        ngx_memcpy(close_reason_.get(), reason.data(), size);
+        close_reason_size_ = static_cast<std::uint8_t>(size);
     }
 }
 
@@ -203,7 +207,7 @@ void session::linger() noexcept
     phase_ = phase::lingering;
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
 
-    switch (transport::half_close(connection_, on_tls_shut)) {
+    switch (half_close()) {
     case NGX_OK:
         discard_input();
         return;
@@ -214,12 +218,12 @@ void session::linger() noexcept
     }
 }
 
+template <bool released>
 void session::on_tls_shut(ngx_connection_t *c)
 {
-    session *self = of(static_cast<ngx_http_request_t *>(c->data));
+    session *self = owner_of<released>(c);
 
-    c->read->handler = on_read;
-    c->write->handler = on_write;
+    self->listen();
     ngx_add_timer(c->read, self->conf_.close_timeout);
 
     if (c->timedout || c->error) {
@@ -229,6 +233,13 @@ void session::on_tls_shut(ngx_connection_t *c)
     }
 
     self->wait_for_events();
+}
+
+ngx_int_t session::half_close() noexcept
+{
+    return transport::half_close(connection_, request_ == nullptr
+                                                  ? on_tls_shut<true>
+                                                  : on_tls_shut<false>);
 }
 
 void session::timer_fired() noexcept
@@ -342,7 +353,7 @@ void session::last_words() noexcept
 
     if (phase_ == phase::closing || phase_ == phase::flushing) {
         // With input unread the socket's end would eat the Close frame
-        (void)transport::half_close(connection_, on_tls_shut);
+        (void)half_close();
         discard_input();
     }
 

@@ -15,6 +15,12 @@ namespace websocket {
 // The HTTP request that a client connects or has connected with. A light
 // handle; it and the text it returns are valid during client_connecting and
 // select_subprotocol, and from client::request() as long as that client.
+//
+// Where the configuration says `websocket_request release` nginx frees the
+// request when client_connected has returned: the handle stays valid, but text
+// it has returned before is not, and header() and variable() are empty from
+// then on. Copy what is needed later in the client's constructor or in
+// client_connected.
 class request {
 public:
     explicit request(const websocket_request_t *handle) noexcept

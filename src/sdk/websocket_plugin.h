@@ -135,7 +135,10 @@ typedef struct {
 
     /*
      * Requests. The text is valid as long as the request; in
-     * client_connecting during the call.
+     * client_connecting during the call. Where the configuration says
+     * `websocket_request release` it is valid until client_connected returns.
+     * Asked for afterwards, header fields and variables are absent; the rest
+     * is there, and is valid as long as the client.
      */
 
     websocket_text_t (*request_uri)(const websocket_request_t *request);

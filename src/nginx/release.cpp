@@ -1,0 +1,180 @@
+// Freeing the HTTP request of a connection that lives on without it.
+#include "nginx/release.hpp"
+
+// The nginx that loads this may have been built without either.
+extern "C" {
+extern ngx_module_t ngx_http_realip_module __attribute__((weak));
+}
+#if (NGX_STAT_STUB)
+#pragma weak ngx_stat_requests
+#endif
+
+namespace websocket::nginx {
+
+namespace {
+
+struct client_address {
+    sockaddr *socket;
+    socklen_t size;
+    ngx_str_t text;
+};
+
+// It takes the address back that it has given to the connection.
+bool is_of_realip(ngx_http_request_t *r,
+                  const ngx_pool_cleanup_t &cleanup) noexcept
+{
+    return &ngx_http_realip_module != nullptr && cleanup.data != nullptr &&
+           cleanup.data == ngx_http_get_module_ctx(r, ngx_http_realip_module);
+}
+
+bool has_address_of_realip(ngx_http_request_t *r) noexcept
+{
+    for (const auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler != nullptr && is_of_realip(r, *at)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+// The client's address in the connection's memory. Without a socket's: there
+// is no memory.
+client_address lasting_address(ngx_http_request_t *r) noexcept
+{
+    ngx_connection_t *c = r->connection;
+    client_address shown{c->sockaddr, c->socklen, c->addr_text};
+
+    if (has_address_of_realip(r)) { // the text is in that memory already
+        shown.socket =
+            static_cast<sockaddr *>(ngx_pcalloc(c->pool, shown.size));
+
+        if (shown.socket != nullptr) {
+            ngx_memcpy(shown.socket, c->sockaddr, shown.size);
+        }
+    }
+
+    return shown;
+}
+
+bool has_foreign_cleanup(ngx_http_request_t *r,
+                         const own_cleanups &session) noexcept
+{
+    for (const auto *at = r->cleanup; at != nullptr; at = at->next) {
+        if (at->handler != nullptr && at->handler != session.of_request) {
+            return true;
+        }
+    }
+
+    for (const auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler != nullptr && at->handler != session.of_pool &&
+            at->handler != ngx_pool_cleanup_file &&
+            at->handler != ngx_pool_delete_file && !is_of_realip(r, *at)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+void disarm(ngx_http_request_t *r, const own_cleanups &session) noexcept
+{
+    for (auto *at = r->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == session.of_request) {
+            at->handler = nullptr;
+        }
+    }
+
+    for (auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == session.of_pool) {
+            at->handler = nullptr;
+        }
+    }
+}
+
+void free_chain(ngx_pool_t *pool, ngx_chain_t *chain) noexcept
+{
+    while (chain != nullptr) {
+        ngx_chain_t *link = chain;
+
+        chain = chain->next;
+        ngx_pfree(pool, link->buf->start);
+        ngx_free_chain(pool, link);
+    }
+}
+
+void free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc) noexcept
+{
+    ngx_buf_t *b = c->buffer;
+
+    if (b != nullptr) {
+        ngx_pfree(c->pool, b->start); // left alone if it is a part of the pool
+        b->start = b->pos = b->last = b->end = nullptr;
+    }
+
+    free_chain(c->pool, hc->free);
+    free_chain(c->pool, hc->busy);
+    hc->free = nullptr;
+    hc->busy = nullptr;
+    hc->nbusy = 0;
+}
+
+} // namespace
+
+const char *holder_of(ngx_http_request_t *r,
+                      const own_cleanups &session) noexcept
+{
+    const auto *core = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+
+    if (r->count != 1 || r->blocked != 0 || r->connection->data != r ||
+        r->posted_requests != nullptr || r->postponed != nullptr) {
+        return "nginx is still at work for it";
+    }
+
+    if (r->request_body != nullptr) {
+        return "it has a body";
+    }
+
+    if (core->post_action.data != nullptr) {
+        return "a post_action follows it";
+    }
+
+    return has_foreign_cleanup(r, session) ? "another module waits for its end"
+                                           : nullptr;
+}
+
+bool free_request(ngx_http_request_t *r, const own_cleanups &session) noexcept
+{
+    ngx_connection_t *c = r->connection;
+    ngx_http_connection_t *hc = r->http_connection;
+    const client_address shown = lasting_address(r);
+
+    if (shown.socket == nullptr) {
+        return false;
+    }
+
+    disarm(r, session);
+    r->logged = 1; // not before the end
+    ngx_http_free_request(r, 0);
+    free_buffers(c, hc);
+
+    c->sockaddr = shown.socket;
+    c->socklen = shown.size;
+    c->addr_text = shown.text;
+    c->destroyed = 0;
+    return true;
+}
+
+void log_request(ngx_http_request_t *r) noexcept
+{
+#if (NGX_STAT_STUB)
+    if (&ngx_stat_requests != nullptr) {
+        (void)ngx_atomic_fetch_add(ngx_stat_requests, -1); // counted before
+    }
+#endif
+
+    ngx_http_free_request(r, 0);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,299 @@
+// The variables of a request that is released.
+#include "nginx/saved_variables.hpp"
+
+#include "nginx/configuration.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// These change until the end, or are made of what outlives the request or is
+// kept of it in any case: the connection, the configuration, the request's
+// line. realpath_root would ask the file system, and log a failure.
+constexpr std::string_view names_at_end[] = {
+    "args",
+    "binary_remote_addr",
+    "body_bytes_sent",
+    "bytes_sent",
+    "connection",
+    "connection_requests",
+    "connection_time",
+    "date_gmt",
+    "date_local",
+    "document_root",
+    "document_uri",
+    "host",
+    "hostname",
+    "https",
+    "is_args",
+    "msec",
+    "nginx_version",
+    "pid",
+    "pipe",
+    "query_string",
+    "realpath_root",
+    "remote_addr",
+    "remote_port",
+    "request",
+    "request_completion",
+    "request_filename",
+    "request_length",
+    "request_method",
+    "request_time",
+    "request_uri",
+    "scheme",
+    "server_addr",
+    "server_name",
+    "server_port",
+    "server_protocol",
+    "status",
+    "time_iso8601",
+    "time_local",
+    "uri",
+};
+
+constexpr std::string_view prefixes_at_end[] = {
+    "arg_", "connections_", "proxy_protocol_", "ssl_", "tcpinfo_", "websocket_",
+};
+
+bool left_to_the_end(std::string_view name) noexcept
+{
+    return std::binary_search(std::begin(names_at_end), std::end(names_at_end),
+                              name) ||
+           std::any_of(
+               std::begin(prefixes_at_end), std::end(prefixes_at_end),
+               [name](auto prefix) { return name.starts_with(prefix); });
+}
+
+// As `set` and `auth_request_set` make them. Asked for one that nothing has
+// set, nginx complains in the log.
+bool is_assigned(const ngx_http_variable_t &variable,
+                 std::size_t index) noexcept
+{
+    return variable.data == index &&
+           (variable.flags & NGX_HTTP_VAR_CHANGEABLE) != 0;
+}
+
+variable_moment moment_of(const ngx_http_variable_t &variable,
+                          std::size_t index) noexcept
+{
+    return is_assigned(variable, index)           ? variable_moment::assigned
+           : left_to_the_end(view(variable.name)) ? variable_moment::end
+                                                  : variable_moment::release;
+}
+
+std::span<const ngx_http_variable_t>
+variables_of(const ngx_http_core_main_conf_t &core) noexcept
+{
+    return {static_cast<ngx_http_variable_t *>(core.variables.elts),
+            core.variables.nelts};
+}
+
+bool is_known(const ngx_http_variable_value_t &value) noexcept
+{
+    return value.valid || value.not_found;
+}
+
+void forget(ngx_http_variable_value_t &value) noexcept
+{
+    value.valid = 0;
+    value.not_found = 0;
+}
+
+// Asks for each variable once. Which ones a value is made of is seen by those
+// of the end: none of them is known before, one of them is afterwards.
+class evaluation {
+public:
+    evaluation(ngx_http_request_t *r,
+               std::span<ngx_http_variable_value_t> values);
+
+    void run()
+    {
+        for (std::size_t i = 0; i != states_.size(); i++) {
+            if (states_[i] == state::open) {
+                ask(i);
+            }
+        }
+    }
+
+    std::vector<saved_variable> result() const;
+
+private:
+    enum class state : std::uint8_t { open, at_end, settled, unset };
+
+    static state state_for(variable_moment moment) noexcept
+    {
+        switch (moment) {
+        case variable_moment::end:
+            return state::at_end;
+        case variable_moment::assigned:
+            return state::unset;
+        case variable_moment::release:
+            break;
+        }
+        return state::open;
+    }
+
+    void ask(std::size_t index);
+
+    ngx_http_request_t *request_;
+    std::span<ngx_http_variable_value_t> values_;
+    std::span<const variable_moment> moments_;
+    std::vector<state> states_;
+    std::vector<std::size_t> at_end_;
+};
+
+evaluation::evaluation(ngx_http_request_t *r,
+                       std::span<ngx_http_variable_value_t> values)
+    : request_{r}, values_{values}, moments_{variable_moments(r)},
+      states_(values.size(), state::settled)
+{
+    for (std::size_t i = 0; i != values_.size(); i++) {
+        ngx_http_variable_value_t &value = values_[i];
+
+        if (is_known(value) && !value.no_cacheable) {
+            continue; // the access log would not ask again either
+        }
+
+        states_[i] = state_for(moments_[i]);
+        forget(value);
+
+        if (states_[i] == state::unset) {
+            value = {}; // what nginx takes it for
+            value.valid = 1;
+        }
+
+        if (states_[i] == state::at_end) {
+            at_end_.push_back(i);
+        }
+    }
+}
+
+void evaluation::ask(std::size_t index)
+{
+    (void)ngx_http_get_indexed_variable(request_, index);
+
+    if (std::none_of(at_end_.begin(), at_end_.end(),
+                     [this](auto i) { return is_known(values_[i]); })) {
+        states_[index] = state::settled;
+        return;
+    }
+
+    states_[index] = state::at_end;
+    at_end_.push_back(index);
+
+    // What was evaluated on the way may depend on the same
+    for (std::size_t i = 0; i != states_.size(); i++) {
+        if (states_[i] == state::open || states_[i] == state::at_end) {
+            forget(values_[i]);
+        }
+    }
+}
+
+std::vector<saved_variable> evaluation::result() const
+{
+    std::vector<saved_variable> saved;
+
+    for (std::size_t i = 0; i != states_.size(); i++) {
+        const ngx_http_variable_value_t &value = values_[i];
+
+        if (states_[i] == state::settled && value.valid && !value.not_found) {
+            saved.push_back(
+                {i, {reinterpret_cast<char *>(value.data), value.len}, false});
+
+        } else if (states_[i] == state::at_end &&
+                   moments_[i] == variable_moment::release) {
+            saved.push_back({i, {}, true});
+        }
+    }
+
+    return saved;
+}
+
+// Evaluates with values of its own, and with captures of its own once a regular
+// expression matches.
+void run_aside(ngx_http_request_t *r, ngx_http_variable_value_t *values,
+               evaluation &all)
+{
+#if (NGX_PCRE)
+    int *captures = r->captures;
+    u_char *captures_data = r->captures_data;
+    const ngx_uint_t count = r->ncaptures;
+
+    r->realloc_captures = 1;
+#endif
+
+    ngx_http_variable_value_t *own = r->variables;
+
+    r->variables = values;
+    all.run();
+    r->variables = own;
+
+#if (NGX_PCRE)
+    r->captures = captures;
+    r->captures_data = captures_data;
+    r->ncaptures = count;
+#endif
+}
+
+} // namespace
+
+ngx_int_t sort_variables(ngx_cycle_t *cycle)
+{
+    const auto *core = static_cast<ngx_http_core_main_conf_t *>(
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module));
+    auto *own = static_cast<main_configuration *>(
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_websocket_module));
+
+    if (core == nullptr || own == nullptr) {
+        return NGX_OK; // no block `http`
+    }
+
+    const auto variables = variables_of(*core);
+    auto *moments = static_cast<variable_moment *>(
+        ngx_pnalloc(cycle->pool, variables.size() * sizeof(variable_moment)));
+
+    if (moments == nullptr) {
+        return NGX_ERROR;
+    }
+
+    for (std::size_t i = 0; i != variables.size(); i++) {
+        moments[i] = moment_of(variables[i], i);
+    }
+
+    own->variable_moments = moments;
+    return NGX_OK;
+}
+
+std::span<const variable_moment>
+variable_moments(ngx_http_request_t *r) noexcept
+{
+    const auto *core = static_cast<ngx_http_core_main_conf_t *>(
+        ngx_http_get_module_main_conf(r, ngx_http_core_module));
+    const auto *own = static_cast<main_configuration *>(
+        ngx_http_get_module_main_conf(r, ngx_http_websocket_module));
+
+    return {own->variable_moments, core->variables.nelts};
+}
+
+std::vector<saved_variable> evaluate_variables(ngx_http_request_t *r)
+{
+    const std::size_t count = variable_moments(r).size();
+    auto *copy = static_cast<ngx_http_variable_value_t *>(
+        ngx_palloc(r->pool, count * sizeof(ngx_http_variable_value_t)));
+
+    if (copy == nullptr) {
+        throw std::bad_alloc{};
+    }
+
+    std::copy_n(r->variables, count, copy);
+    evaluation all(r, {copy, count});
+
+    run_aside(r, copy, all);
+    return all.result();
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,42 @@
+// Which variables have a value now that has to be kept, when the request they
+// are made of is about to go.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace websocket::nginx {
+
+// When the value of a variable is asked for.
+enum class variable_moment : std::uint8_t {
+    release,  // what it is made of goes with the request
+    end,      // it changes until then, or is made of what is left
+    assigned, // at no time: it has a value where something has set it
+};
+
+// Called when a configuration is complete: finds the moment of each variable
+// that something in it refers to.
+ngx_int_t sort_variables(ngx_cycle_t *cycle);
+
+// By the variables' indices.
+std::span<const variable_moment>
+variable_moments(ngx_http_request_t *r) noexcept;
+
+struct saved_variable {
+    std::size_t index;
+    std::string_view value; // in the request's memory
+    bool at_end;            // it turned out to depend on one that changes
+};
+
+// Evaluates the variables of the moment `release`, as the access log would at
+// the end, and returns all that have a value, in the order of their indices.
+// Those the request had before keep it. The request does not change but for
+// what the evaluation of a variable does. Throws std::bad_alloc.
+std::vector<saved_variable> evaluate_variables(ngx_http_request_t *r);
+
+} // namespace websocket::nginx

@@ -1,0 +1,129 @@
+// A session without its HTTP request: `websocket_request release`.
+#include "nginx/session.hpp"
+
+#include "nginx/release.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+using field = saved_request::field;
+
+// Adds to a line of the error log, unless there is no such text.
+void add_words(u_char *&at, const u_char *end, const char *before,
+               std::string_view text) noexcept
+{
+    ngx_str_t words = borrowed(text);
+
+    if (text.data() != nullptr) {
+        at = ngx_slprintf(at, const_cast<u_char *>(end), ", %s: \"%V\"", before,
+                          &words);
+    }
+}
+
+} // namespace
+
+std::string_view session::uri() const noexcept
+{
+    return request_ != nullptr ? view(request_->uri) : saved_->text(field::uri);
+}
+
+std::string_view session::args() const noexcept
+{
+    return request_ != nullptr ? view(request_->args)
+                               : saved_->text(field::args);
+}
+
+// Lines of the error log end in the same words as with a request.
+u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
+{
+    const auto *context = static_cast<ngx_http_log_ctx_t *>(log->data);
+    ngx_connection_t *c = context->connection;
+    const saved_request &saved = *owner_of<true>(c)->saved_;
+    u_char *end = buffer + size;
+    u_char *at = buffer;
+
+    if (log->action != nullptr) {
+        at = ngx_slprintf(at, end, " while %s", log->action);
+    }
+
+    at = ngx_slprintf(at, end, ", client: %V, server: %V", &c->addr_text,
+                      &saved.server_name());
+    add_words(at, end, "request", saved.text(field::request_line));
+    add_words(at, end, "host", saved.text(field::host));
+    add_words(at, end, "referrer", saved.text(field::referer));
+    return at;
+}
+
+// To be called when the handler has had its say on the whole request, and
+// nothing that the client has sent lies in its memory.
+void session::release() noexcept
+{
+    constexpr own_cleanups own{on_request_cleanup, on_pool_cleanup};
+    ngx_connection_t *c = connection_;
+
+    if (phase_ != phase::open || !conf_.releases_requests()) {
+        return;
+    }
+
+    const char *holder = holder_of(request_, own);
+
+    if (holder == nullptr) {
+        saved_ = saved_request::take(request_, view(key_), terms_.subprotocol);
+
+        if (saved_ && free_request(request_, own)) {
+            lose_request();
+            return;
+        }
+
+        saved_.reset();
+        holder = "there is no memory to save it in";
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "websocket: the request is kept: %s", holder);
+}
+
+void session::lose_request() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    key_ = borrowed(saved_->text(field::key));
+    terms_.subprotocol = saved_->text(field::subprotocol);
+    request_ = nullptr;
+    request_part_ = nullptr;
+
+    c->data = this;
+    c->log->handler = on_log;
+    c->log->action = const_cast<char *>("serving WebSocket");
+    listen();
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "websocket: the request is released");
+}
+
+// The request is made again for its line of the access log.
+void session::finish_released() noexcept
+{
+    ngx_connection_t *c = connection_;
+    ngx_str_t line = borrowed(saved_->text(field::request_line));
+
+    c->log->handler = saved_->log_handler();
+
+    if (ngx_http_request_t *r = saved_->make_request(c); r != nullptr) {
+        ngx_http_set_ctx(r, this, ngx_http_websocket_module);
+        log_request(r);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "websocket: no memory for the access log's line of "
+                      "\"%V\", client %uL",
+                      &line, id());
+    }
+
+    destroy();
+    c->data = nullptr;
+    ngx_http_close_connection(c);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,45 @@
+// A test plug-in that tells what it knows of the requests of its clients.
+#include "websocket.hpp"
+
+#include <string>
+
+namespace {
+
+struct witness : websocket::client {
+    std::string name{request().header("X-Name")};
+    websocket::request held = request();
+};
+
+std::string told(const websocket::request &of)
+{
+    return std::string(of.uri()) + "|" + std::string(of.args()) + "|" +
+           of.arg("a") + "|" + std::string(of.remote_address()) + "|" +
+           std::string(of.subprotocol()) + "|" +
+           std::string(of.header("X-Name")) + "|" +
+           std::string(of.variable("http_x_name"));
+}
+
+struct witnesses : websocket::resource<witness> {
+    void client_connected(witness &who) override
+    {
+        who.send_text_message("connected " + told(who.request()));
+    }
+
+    void text_message_received(witness &from, std::string_view) override
+    {
+        from.send_text_message(from.name + " " + told(from.request()));
+        from.send_text_message(from.name + " " + told(from.held));
+    }
+
+    void client_disconnected(witness &who, std::uint16_t code,
+                             std::string_view reason) override
+    {
+        log(websocket::log_level::info, "gone " + std::to_string(code) + " " +
+                                            std::string(reason) + " " +
+                                            told(who.request()));
+    }
+};
+
+} // namespace
+
+WEBSOCKET_HANDLER("witness", witnesses)
