@@ -13,6 +13,27 @@ from nginx_server import ROOT, NginxServer, check_config, remove_prefix
 
 RUNS = os.path.join(ROOT, "build", "t")
 
+# Their tests run a second time with `websocket_request release`.
+RELEASED_TOO = {
+    "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
+    "test_pipelining", "test_room", "test_shutdown", "test_variables",
+}
+
+
+def pytest_generate_tests(metafunc):
+    """Gives the tests of some files both request policies."""
+    if "request_policy" in metafunc.fixturenames and \
+            metafunc.module.__name__ in RELEASED_TOO and \
+            "WEBSOCKET_REQUEST" not in os.environ:
+        metafunc.parametrize("request_policy", ["keep", "release"],
+                             indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def request_policy(request):
+    """What becomes of requests where a configuration does not say it."""
+    return getattr(request, "param", os.environ.get("WEBSOCKET_REQUEST"))
+
 
 @pytest.fixture(scope="session")
 def run_folder():
@@ -34,8 +55,9 @@ class ServerPool:
 
     count = itertools.count(1)
 
-    def __init__(self, folder, name, kind=NginxServer):
+    def __init__(self, folder, name, request_policy, kind=NginxServer):
         self.folder = folder
+        self.request_policy = request_policy
         self.kind = kind
         self.name = re.sub(r"[^\w.-]+", "-", name)[:60]
         self.servers = []
@@ -43,16 +65,20 @@ class ServerPool:
     def prefix(self):
         return os.path.join(self.folder, f"{self.name}-{next(self.count)}")
 
+    def config(self, *args, **options):
+        return NginxConfig(*args, **{"request_policy": self.request_policy,
+                                     **options})
+
     def __call__(self, *args, **options):
         """Starts an nginx; see NginxConfig for what may be given."""
-        server = self.kind(self.prefix(), NginxConfig(*args, **options))
+        server = self.kind(self.prefix(), self.config(*args, **options))
         self.servers.append(server)
         return server
 
     def check(self, *args, **options):
         """nginx -t on such a configuration: (passed, all it printed)."""
         prefix = self.prefix()
-        answer = check_config(prefix, NginxConfig(*args, **options))
+        answer = check_config(prefix, self.config(*args, **options))
         remove_prefix(prefix)
         return answer
 
@@ -105,23 +131,24 @@ def pytest_runtest_makereport(item):
 
 
 @pytest.fixture(scope="module")
-def module_nginx(request, run_folder, live_pools, failures):
+def module_nginx(request, run_folder, live_pools, failures, request_policy):
     """Starts servers that all tests of a file share."""
-    name = request.module.__name__
-    yield from serve(live_pools, ServerPool(run_folder, name), failures)
+    pool = ServerPool(run_folder, request.module.__name__, request_policy)
+    yield from serve(live_pools, pool, failures)
 
 
 @pytest.fixture
-def nginx(request, run_folder, live_pools, failures):
+def nginx(request, run_folder, live_pools, failures, request_policy):
     """Starts servers for one test."""
-    name = request.node.name
-    yield from serve(live_pools, ServerPool(run_folder, name), failures)
+    pool = ServerPool(run_folder, request.node.name, request_policy)
+    yield from serve(live_pools, pool, failures)
 
 
 @pytest.fixture
-def nginx_daemon(request, run_folder, live_pools, failures):
+def nginx_daemon(request, run_folder, live_pools, failures, request_policy):
     """Starts servers that may be upgraded, for one test."""
-    pool = ServerPool(run_folder, request.node.name, DaemonServer)
+    pool = ServerPool(run_folder, request.node.name, request_policy,
+                      DaemonServer)
     yield from serve(live_pools, pool, failures)
 
 

@@ -42,6 +42,7 @@ http {
     uwsgi_temp_path @PREFIX@/uwsgi;
     scgi_temp_path @PREFIX@/scgi;
     default_type text/plain;
+    @REQUEST@
     @HTTP@
 
     server {
@@ -74,7 +75,7 @@ class NginxConfig:
     def __init__(self, locations=DEFAULT_LOCATIONS, *, main="", events="",
                  http="", server="", servers="", listen="", workers=1,
                  level="info", master=True, module=True, tls=False, ports=0,
-                 connections=4096):
+                 connections=4096, request_policy=None):
         self.snippets = {
             "MAIN": main, "EVENTS": events, "HTTP": http, "SERVER": server,
             "SERVERS": servers, "LISTEN": listen, "LOCATIONS": locations,
@@ -86,10 +87,19 @@ class NginxConfig:
         self.module = module
         self.tls = tls
         self.ports = ports
+        self.connections = connections
+        self.request_policy = request_policy
 
     def ports_needed(self):
         """Control, main, TLS, and what the test asked for."""
         return 3 + self.ports
+
+    def request_line(self):
+        """The policy for requests, unless a snippet has a say in it."""
+        if not self.request_policy or not self.module or \
+                "websocket_request" in "".join(self.snippets.values()):
+            return ""
+        return f"websocket_request {self.request_policy};"
 
     def text(self, prefix, module_file, token, ports, certificate):
         """Returns the whole file for a prefix and free ports."""
@@ -103,6 +113,8 @@ class NginxConfig:
             "USER": "user root;" if os.geteuid() == 0 else "",
             "LEVEL": self.level,
             "FORMAT": log_format(self.module),
+            "CONNECTIONS": self.connections,
+            "REQUEST": self.request_line(),
             "CONTROL": control,
             "TOKEN": token,
             "TLS": tls_lines(tls, certificate) if self.tls else "",
