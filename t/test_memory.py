@@ -1,8 +1,9 @@
 """Memory: no allocation per message, little per idle client (DESIGN 8)."""
 
-import contextlib
 import os
+import resource
 import shutil
+import socket
 import struct
 import subprocess
 
@@ -115,31 +116,81 @@ def test_fragments_and_control_frames_allocate_nothing(counted_server,
     assert allocations() - before == 0
 
 
-def memory_per_client(server, count, tls=None):
+# What an idle client takes
+
+SERVER = """
+access_log %%PREFIX%%/access.log combined;
+location /echo { websocket_request keep; websocket echo; }
+location /released { websocket_request release; websocket echo; }
+"""
+# As a client in Python sends it
+HEADERS = [
+    ("User-Agent", "Python/3.11 websockets/10.4"),
+    ("Sec-WebSocket-Extensions",
+     "permessage-deflate; client_max_window_bits"),
+]
+RESET = struct.pack("ii", 1, 0)
+COUNTS = {"plain": 10000, "TLS": 1000}
+
+
+def close_at_once(client):
+    """Leaves no port waiting behind."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+def memory_per_client(server, path, count, tls):
     """Bytes of its own that an idle client adds to the worker."""
     pid = only_worker(server)
-    with contextlib.ExitStack() as clients:
-        def talk_by(number):
-            for _ in range(number):
-                client = clients.enter_context(connect_blocking(server, tls))
-                client.sendall(wire.text("hello"))
-                assert client.recv(100) == wire.text("hello", mask=None)
+    clients = []
 
+    def talk_by(number):
+        for _ in range(number):
+            clients.append(connect_blocking(server, tls, path=path,
+                                            headers=HEADERS))
+            clients[-1].sendall(wire.text("hello"))
+            assert clients[-1].recv(100) == wire.text("hello", mask=None)
+
+    try:
         talk_by(50)
         before = memory(pid, "Pss")
         talk_by(count)
         return (memory(pid, "Pss") - before) / count
+    finally:
+        for client in clients:
+            close_at_once(client)
 
 
-@pytest.mark.parametrize("tls, count, most", [
-    (False, 2000, 12 * 1024), (True, 300, 40 * 1024),
-], ids=["plain", "tls"])
-def test_idle_client_takes_little_memory(nginx, capsys, tls, count, most):
+@pytest.fixture
+def many_files():
+    """Lets this process open a socket for each client."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(COUNTS.values()) + 500
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"only {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_idle_client_takes_little_memory(nginx, many_files, capsys):
     if not memory_tells():
         pytest.skip("under a sanitizer or valgrind memory tells nothing")
-    taken = memory_per_client(nginx(tls=tls), count,
-                              client_context() if tls else None)
+    found = {}
+    for path in ("/echo", "/released"):
+        for kind, count in COUNTS.items():
+            server = nginx(server=SERVER, locations="", tls=True,
+                           connections=count + 200,
+                           main=f"worker_rlimit_nofile {count + 500};")
+            tls = client_context() if kind == "TLS" else None
+            found[path, kind] = memory_per_client(server, path, count, tls)
+            server.stop()
     with capsys.disabled():
-        print(f"\nmemory per idle client{' over TLS' * tls}: "
-              f"{taken:.0f} bytes")
-    assert taken < most
+        print("\nmemory per idle client, bytes   plain     TLS")
+        for path, policy in ("/echo", "keep"), ("/released", "release"):
+            print(f"websocket_request {policy:8}    "
+                  + "".join(f"{found[path, kind]:8.0f}" for kind in COUNTS))
+    assert found["/echo", "plain"] < 10 * 1024
+    assert found["/released", "plain"] < 1300
+    assert found["/echo", "TLS"] < 40 * 1024
+    assert found["/released", "TLS"] < found["/echo", "TLS"] - 7 * 1024

@@ -67,14 +67,14 @@ def client_context(version=None):
     return context
 
 
-def connect_blocking(server, tls=None):
+def connect_blocking(server, tls=None, path="/echo", **fields):
     """A bare socket after its handshake: select(), and with it RawClient,
     is not for more than 1,024 descriptors."""
     port = server.tls_port if tls else server.port
     client = socket.create_connection(("127.0.0.1", port), TIMEOUT)
     if tls:
         client = tls.wrap_socket(client)
-    client.sendall(wire.upgrade_request())
+    client.sendall(wire.upgrade_request(path, **fields))
     received = b""
     while not received.endswith(b"\r\n\r\n"):
         received += client.recv(4096)
