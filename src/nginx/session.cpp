@@ -109,7 +109,10 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     at_last->data = made;
 
     ngx_http_set_ctx(r, made, ngx_http_websocket_module);
-    return made->make_client() ? made : nullptr;
+    return this_worker().sessions_of.put(r->connection, *made) &&
+                   made->make_client()
+               ? made
+               : nullptr;
 }
 
 bool session::make_client() noexcept
@@ -217,11 +220,10 @@ void session::on_start(ngx_event_t *event)
     static_cast<session *>(event->data)->start();
 }
 
-template <bool released>
 void session::on_read(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = owner_of<released>(c);
+    session *self = &this_worker().sessions_of[c];
 
     if (c->close) {
         self->worker_is_leaving();
@@ -237,11 +239,10 @@ void session::on_read(ngx_event_t *event)
     self->wait_for_events();
 }
 
-template <bool released>
 void session::on_write(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = owner_of<released>(c);
+    session *self = &this_worker().sessions_of[c];
 
     if (event->timedout) {
         event->timedout = 0;
@@ -267,10 +268,8 @@ void session::on_request_event(ngx_http_request_t *r)
 
 void session::listen() noexcept
 {
-    const bool released = request_ == nullptr;
-
-    connection_->read->handler = released ? on_read<true> : on_read<false>;
-    connection_->write->handler = released ? on_write<true> : on_write<false>;
+    connection_->read->handler = on_read;
+    connection_->write->handler = on_write;
 }
 
 void session::start() noexcept
@@ -361,6 +360,7 @@ void session::detach() noexcept
     }
 
     this_worker().flushes.remove(flush_place_);
+    this_worker().sessions_of.drop(c, *this);
     ngx_queue_remove(&link_.queue);
     ngx_queue_init(&link_.queue);
     phase_ = phase::ended;

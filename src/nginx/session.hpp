@@ -166,20 +166,8 @@ private:
     static void *allocate(ngx_http_request_t *r) noexcept;
     void destroy() noexcept;
 
-    // The connection's data is the request, or the session itself once that
-    // is released.
-    template <bool released>
-    static session *owner_of(const ngx_connection_t *c) noexcept
-    {
-        return released ? static_cast<session *>(c->data)
-                        : of(static_cast<ngx_http_request_t *>(c->data));
-    }
-
-    template <bool released>
     static void on_read(ngx_event_t *event);
-    template <bool released>
     static void on_write(ngx_event_t *event);
-    template <bool released>
     static void on_tls_shut(ngx_connection_t *c);
     static void on_start(ngx_event_t *event);
     static void on_request_event(ngx_http_request_t *r);

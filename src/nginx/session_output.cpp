@@ -218,10 +218,9 @@ void session::linger() noexcept
     }
 }
 
-template <bool released>
 void session::on_tls_shut(ngx_connection_t *c)
 {
-    session *self = owner_of<released>(c);
+    session *self = &this_worker().sessions_of[c];
 
     self->listen();
     ngx_add_timer(c->read, self->conf_.close_timeout);
@@ -237,9 +236,7 @@ void session::on_tls_shut(ngx_connection_t *c)
 
 ngx_int_t session::half_close() noexcept
 {
-    return transport::half_close(connection_, request_ == nullptr
-                                                  ? on_tls_shut<true>
-                                                  : on_tls_shut<false>);
+    return transport::half_close(connection_, on_tls_shut);
 }
 
 void session::timer_fired() noexcept

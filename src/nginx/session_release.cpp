@@ -39,7 +39,7 @@ u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 {
     const auto *context = static_cast<ngx_http_log_ctx_t *>(log->data);
     ngx_connection_t *c = context->connection;
-    const saved_request &saved = *owner_of<true>(c)->saved_;
+    const saved_request &saved = *static_cast<session *>(c->data)->saved_;
     u_char *end = buffer + size;
     u_char *at = buffer;
 

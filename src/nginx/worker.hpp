@@ -4,6 +4,7 @@
 #include "nginx/flush_list.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
+#include "nginx/session_table.hpp"
 #include "protocol/deflater.hpp"
 
 #include <array>
@@ -15,6 +16,7 @@ struct worker {
     worker() noexcept { ngx_queue_init(&sessions); }
 
     ngx_queue_t sessions;
+    session_table sessions_of;
 
     // For clients without context takeover.
     protocol::deflater_pool deflaters;

@@ -1,0 +1,54 @@
+// The sessions of a worker by the descriptors of their connections: an event
+// finds its session in one step. By way of the connection's data it would
+// touch the request and its contexts too, which have been cold for long.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <new>
+#include <vector>
+
+namespace websocket::nginx {
+
+class session;
+
+class session_table {
+public:
+    // False when there is no memory.
+    [[nodiscard]] bool put(const ngx_connection_t *c, session &of) noexcept
+    try {
+        const auto place = static_cast<std::size_t>(c->fd);
+
+        if (place >= sessions_.size()) {
+            sessions_.resize(std::max(place + 1, 2 * sessions_.size()));
+        }
+
+        sessions_[place] = &of;
+        return true;
+
+    } catch (const std::bad_alloc &) {
+        return false;
+    }
+
+    void drop(const ngx_connection_t *c, const session &of) noexcept
+    {
+        const auto place = static_cast<std::size_t>(c->fd);
+
+        if (place < sessions_.size() && sessions_[place] == &of) {
+            sessions_[place] = nullptr;
+        }
+    }
+
+    // Of a connection that has one.
+    session &operator[](const ngx_connection_t *c) const noexcept
+    {
+        return *sessions_[static_cast<std::size_t>(c->fd)];
+    }
+
+private:
+    std::vector<session *> sessions_;
+};
+
+} // namespace websocket::nginx
