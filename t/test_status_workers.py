@@ -85,7 +85,9 @@ def test_old_workers_are_told_of_as_draining(start):
         assert worker["clients"] == (worker["pid"] in pids)
     assert report["total"]["clients"] == 2
     assert report["total"]["messages_in"] == 2
-    assert report["total"]["close_codes"]["1001"] == 2
+    wait_for_report(
+        server, lambda told: told["total"]["close_codes"].get("1001") == 2,
+        "both closed")
     server.release_clients()
     server.wait_for_workers_gone(pids)
     report = wait_for_states(server, draining=0, serving=2)
