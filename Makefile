@@ -111,6 +111,7 @@ help:
 	@echo 'make test       unit, integration and browser tests'
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
+	@echo 'make soak       a busy server at random: SOAK_SECONDS (180), SOAK_SEED'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
 	@echo 'make bench      speed of the protocol core and of rooms: short'
 	@echo 'make bench-core, make bench-rooms   one of them, at length'

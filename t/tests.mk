@@ -5,6 +5,7 @@
 # the file "flags" in each says with which, "NAME.sources" what is in a program.
 
 FUZZ_SECONDS ?= 30
+SOAK_SECONDS ?= 180
 PYTEST_OPTIONS ?= -q t
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
@@ -99,7 +100,7 @@ $(foreach source,$(fuzz_sources),$(eval $(call program,build/fuzz,$(basename \
 
 run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 
-.PHONY: test unit sanitize fuzz bench lint
+.PHONY: test unit sanitize fuzz bench soak lint
 test:
 	@t/deps.sh build test
 	@$(MAKE) $(parallel) module examples build/unit/unit_tests \
@@ -133,6 +134,13 @@ sanitize:
 	WEBSOCKET_EXAMPLES=$(sanitized_examples) \
 	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
 	    $(PYTEST_OPTIONS)
+
+# At random, from a seed that is printed: SOAK_SEED=N does the same again.
+soak:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) module
+	@PYTHONPYCACHEPREFIX=build/t/pycache SOAK_SECONDS=$(SOAK_SECONDS) \
+	    SOAK_SEED=$(SOAK_SEED) $(PYTHON) t/soak/soak.py
 
 # A target runs from its seeds and from what earlier runs found.
 fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))

@@ -1,0 +1,21 @@
+"""The short form of `make soak`, from another seed each time."""
+
+import os
+import subprocess
+import sys
+
+from nginx_server import ROOT, seconds
+
+SOAK = os.path.join(ROOT, "t", "soak", "soak.py")
+
+
+def test_short_soak_passes(capsys):
+    """What it says first is how to do the same again."""
+    done = subprocess.run(
+        [sys.executable, SOAK], env={"SOAK_SECONDS": "9", **os.environ},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False, timeout=seconds(120))
+    with capsys.disabled():
+        print(f"\nsoak: {done.stdout.splitlines()[0]}")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("passed\n"), done.stdout
