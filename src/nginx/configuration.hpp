@@ -111,6 +111,17 @@ inline main_configuration *main_conf(ngx_conf_t *cf) noexcept
         ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
 }
 
+// That of a cycle that is known to have a block `http`.
+inline main_configuration &
+main_conf_of(const volatile ngx_cycle_t &cycle) noexcept
+{
+    const auto *http = reinterpret_cast<ngx_http_conf_ctx_t *>(
+        cycle.conf_ctx[ngx_http_module.index]);
+
+    return *static_cast<main_configuration *>(
+        http->main_conf[ngx_http_websocket_module.ctx_index]);
+}
+
 // The content handler of a location that has a handler.
 ngx_http_handler_pt
 content_handler_of(const location_configuration &conf) noexcept;

@@ -21,20 +21,13 @@ struct schedule {
 
 schedule own;
 
-const main_configuration &configured() noexcept
-{
-    return *static_cast<main_configuration *>(
-        ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                            ngx_http_websocket_module));
-}
-
 // At the end of worker_shutdown_timeout nginx ends all that is left. By then
 // the last clients shall have been told, and had time to answer.
 ngx_msec_t time_to_spend() noexcept
 {
     const auto *core = reinterpret_cast<ngx_core_conf_t *>(
         ngx_get_conf(ngx_cycle->conf_ctx, ngx_core_module));
-    const ngx_msec_t wanted = configured().drain_time;
+    const ngx_msec_t wanted = main_conf_of(*ngx_cycle).drain_time;
     const ngx_msec_t limit = core->shutdown_timeout;
 
     return limit == 0 ? wanted : std::min(wanted, limit / 4 * 3);
@@ -70,7 +63,7 @@ ngx_msec_t next_turn() noexcept
 
 std::uint16_t code() noexcept
 {
-    return static_cast<std::uint16_t>(configured().drain_code);
+    return static_cast<std::uint16_t>(main_conf_of(*ngx_cycle).drain_code);
 }
 
 } // namespace websocket::nginx::drain

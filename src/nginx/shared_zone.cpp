@@ -30,13 +30,6 @@ std::size_t slots_for(const ngx_cycle_t &cycle) noexcept
     return std::clamp<std::size_t>(4 * workers, 64, broker::most_slots);
 }
 
-main_configuration &main_conf_of(const ngx_cycle_t &cycle) noexcept
-{
-    return *static_cast<main_configuration *>(
-        ngx_http_cycle_get_module_main_conf((&cycle),
-                                            ngx_http_websocket_module));
-}
-
 // All that nginx's slab allocator has left, as one piece.
 std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
 {
