@@ -87,7 +87,6 @@ class NginxConfig:
         self.module = module
         self.tls = tls
         self.ports = ports
-        self.connections = connections
         self.request_policy = request_policy
 
     def ports_needed(self):
@@ -113,7 +112,6 @@ class NginxConfig:
             "USER": "user root;" if os.geteuid() == 0 else "",
             "LEVEL": self.level,
             "FORMAT": log_format(self.module),
-            "CONNECTIONS": self.connections,
             "REQUEST": self.request_line(),
             "CONTROL": control,
             "TOKEN": token,
