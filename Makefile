@@ -1,5 +1,6 @@
 # Builds, runs and tests the WebSocket module of nginx.  "make help" lists the
-# targets.  Nothing but "make install" writes outside build/.
+# targets.  Nothing but "make install" and "make uninstall" touches what is
+# outside build/.
 
 NGINX_SRC ?= /usr/share/nginx/src
 NGINX ?= /usr/sbin/nginx
@@ -95,10 +96,35 @@ install: module
 	    $(header) $(DESTDIR)$(PREFIX)/include/nginx-websocket/$(notdir \
 	    $(header))$(newline))
 
+.PHONY: uninstall
+uninstall:
+	rm -f $(DESTDIR)$(modules_path)/$(notdir $(MODULE))
+	rm -f $(foreach header,$(wildcard src/sdk/*.h src/sdk/*.hpp),\
+	    $(DESTDIR)$(PREFIX)/include/nginx-websocket/$(notdir $(header)))
+	rmdir --ignore-fail-on-non-empty \
+	    $(DESTDIR)$(PREFIX)/include/nginx-websocket 2> /dev/null || true
+
 define newline
 
 
 endef
+
+# The packages are built anew when anything that is in them has changed.
+version := $(shell sed -n 's/.* module_version = "\(.*\)";/\1/p' \
+	src/nginx/*.hpp)
+.PHONY: deb
+deb:
+	@t/deps.sh build package
+	@ls build/libnginx-mod-http-websocket*.deb > /dev/null 2>&1 || \
+	    rm -f build/deb.made
+	@$(MAKE) build/deb.made
+	@ls build/libnginx-mod-http-websocket*.deb
+
+build/deb.made: $(SOURCES) $(shell find config src examples README.md LICENSE \
+	-type f)
+	@echo "building the packages, see build/deb/build.log"
+	@src/make_deb.sh $(firstword $(version)) $(CURDIR)/build > /dev/null
+	@touch $@
 
 .PHONY: clean
 clean:
@@ -120,6 +146,8 @@ help:
 	@echo 'make format     clang-format on all C++'
 	@echo 'make examples   the plug-ins of examples/, in build/examples/'
 	@echo 'make install    module and SDK headers (DESTDIR, PREFIX=/usr)'
+	@echo 'make uninstall  removes these'
+	@echo 'make deb        Debian packages of both, in build/'
 	@echo 'make deps       Debian packages to build and run with'
 	@echo 'make clean      removes build/'
 	@echo

@@ -1,0 +1,10 @@
+// The one place that has the version of the module and of its packages.
+#pragma once
+
+#include <string_view>
+
+namespace websocket::nginx {
+
+inline constexpr std::string_view module_version = "0.1";
+
+} // namespace websocket::nginx
