@@ -18,7 +18,7 @@ packages_of() {
                 python3-selenium python3-websocket chromium chromium-driver \
                 strace valgrind libc6-dbg
             ;;
-        package) echo debhelper dpkg-dev ;;
+        package) echo build-essential debhelper dpkg-dev ;;
         bench) echo libbenchmark-dev strace ;;
         fuzz) echo clang libclang-rt-14-dev ;;
         lint) echo clang-format clang-tidy ;;

@@ -102,10 +102,11 @@ run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 
 .PHONY: test unit sanitize fuzz bench soak lint
 test:
-	@t/deps.sh build test
+	@t/deps.sh build test package
 	@$(MAKE) $(parallel) module examples build/unit/unit_tests \
 	    build/bench/websocket_load
 	@$(MAKE) module MODULE=$(faulty_module) CXXFLAGS='$(fault_flags)'
+	@$(MAKE) deb > /dev/null
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
 unit:
