@@ -34,6 +34,7 @@ MAY_INCLUDE = {
     "nginx": {"nginx", "protocol", "broker", "sdk", "handlers"},
 }
 KNOWS_NGINX = {"nginx", "broker"}
+PACKAGING = "debian"
 
 
 def tree_files():
@@ -110,7 +111,11 @@ def test_layer_has_sources(layer):
 def test_every_source_folder_is_a_known_layer():
     folders = {path.split("/")[1] for path in tree_files()
                if path.startswith("src/") and path.count("/") > 1}
-    assert folders <= set(MAY_INCLUDE)
+    assert folders <= set(MAY_INCLUDE) | {PACKAGING}
+
+
+def test_packaging_holds_no_code():
+    assert not sources(PACKAGING)
 
 
 def test_file_names_are_unique_by_last_folder():

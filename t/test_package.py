@@ -198,7 +198,7 @@ def test_examples_of_the_package_are_built_with_its_headers(
     examples = os.path.join(unpacked, "usr/share/doc", NAME + "-dev",
                             "examples")
     assert sorted(os.listdir(examples)) == ["chat.cpp", "echo_c.c"]
-    for name, heard in (("chat.cpp", b" says hello"), ("echo_c.c", b"hello")):
+    for name in "chat.cpp", "echo_c.c":
         with open(os.path.join(examples, name), encoding="utf-8") as file:
             plugin = compile_outside(
                 str(tmp_path), file.read(), name.rpartition(".")[2], "-I",
@@ -207,6 +207,6 @@ def test_examples_of_the_package_are_built_with_its_headers(
                        plugin, name.rpartition(".")[0])
         client = server.connect("/own")
         client.text("hello")
-        while client.read_frame().payload != heard:
+        while not client.read_frame().payload.endswith(b"hello"):
             pass
         server.stop()
