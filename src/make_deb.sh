@@ -19,7 +19,8 @@ mv "$tree/src/debian" "$tree/debian"
 
 # Whoever makes the packages for others answers for them.
 if [ -n "${DEBEMAIL:-}" ]; then
-    sed -i "s|^Maintainer:.*|Maintainer: ${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>|" \
+    who="${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>"
+    sed -i "s|^Maintainer:.*|Maintainer: $who|" \
         "$tree/debian/control"
 fi
 
