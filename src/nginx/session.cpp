@@ -1,4 +1,4 @@
-// The life of a session: made, started, woken by events, ended. The
+// The life of a session: made, started, woken by events. The
 // connection's data stays the request as long as there is one, since nginx
 // takes it for one when a subrequest in the background (a mirror's) ends.
 #include "nginx/session.hpp"
@@ -6,54 +6,10 @@
 #include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
-#include "protocol/close_code.hpp"
 
 #include <new>
-#include <utility>
 
 namespace websocket::nginx {
-
-namespace {
-
-// A client may have chosen the words: it must not write lines of its own into
-// our log.
-ngx_str_t escaped(ngx_pool_t *pool, const ngx_str_t &words) noexcept
-{
-    if (words.len == 0) {
-        return {};
-    }
-
-    const std::size_t size =
-        words.len + ngx_escape_json(nullptr, words.data, words.len);
-    auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size));
-
-    if (copy == nullptr) {
-        return {};
-    }
-
-    ngx_escape_json(copy, words.data, words.len);
-    return {size, copy};
-}
-
-} // namespace
-
-std::string_view name_of(ended_by who) noexcept
-{
-    switch (who) {
-    case ended_by::client:
-        return "client";
-    case ended_by::server:
-        return "server";
-    case ended_by::timeout:
-        return "timeout";
-    case ended_by::error:
-        return "error";
-    case ended_by::nobody:
-        break;
-    }
-
-    return "";
-}
 
 session::session(ngx_http_request_t *r, request_part &part, resource &joined,
                  ngx_str_t key, const agreed_terms &terms) noexcept
@@ -135,38 +91,6 @@ void session::join() noexcept
     resource_->deliver_deferred();
 }
 
-// The client is told of as gone once, and the resource may be gone with it.
-void session::leave() noexcept
-{
-    resource *left = std::exchange(resource_, nullptr);
-
-    if (left == nullptr) {
-        return;
-    }
-
-    if (!joined_) {
-        left->give_up();
-    } else {
-        figures::client_left();
-        left->remove(*this);
-
-        if (handler().client_disconnected != nullptr) {
-            handler().client_disconnected(
-                left->object(), client_,
-                closed_by_ == ended_by::nobody ? protocol::close_code::abnormal
-                                               : close_code_,
-                {close_reason_.get(), close_reason_size_});
-        }
-    }
-
-    if (client_ != nullptr && handler().client_destroyed != nullptr) {
-        handler().client_destroyed(left->object(), client_);
-    }
-
-    client_ = nullptr;
-    left->let_go();
-}
-
 session *session::of(ngx_http_request_t *r) noexcept
 {
     void *found = ngx_http_get_module_ctx(r->main, ngx_http_websocket_module);
@@ -183,26 +107,6 @@ session *session::of(ngx_http_request_t *r) noexcept
     }
 
     return nullptr;
-}
-
-// Where nginx ends the request by itself, the client is told all the same.
-void session::on_request_cleanup(void *data)
-{
-    auto *self = static_cast<session *>(data);
-
-    if (self->phase_ != phase::waiting && self->phase_ != phase::ended) {
-        self->close(protocol::close_code::internal_error,
-                    "nginx ended the request", ended_by::server);
-        self->last_words();
-        self->log_end();
-    }
-
-    self->detach();
-}
-
-void session::on_pool_cleanup(void *data)
-{
-    static_cast<session *>(data)->destroy();
 }
 
 void session::post_start() noexcept
@@ -337,36 +241,6 @@ void session::adopt_unsent_header() noexcept
     }
 }
 
-void session::stop_now() noexcept
-{
-    last_words();
-    wait_for_events();
-}
-
-void session::detach() noexcept
-{
-    ngx_connection_t *c = connection_;
-
-    if (request_part_ != nullptr && request_part_->start_event.posted) {
-        ngx_delete_posted_event(&request_part_->start_event);
-    }
-
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
-
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    this_worker().flushes.remove(flush_place_);
-    this_worker().sessions_of.drop(c, *this);
-    ngx_queue_remove(&link_.queue);
-    ngx_queue_init(&link_.queue);
-    phase_ = phase::ended;
-    leave();
-}
-
 // The last thing in each event handler: sees to it that something will wake
 // the session again, or ends it. The session may be gone after it.
 void session::wait_for_events() noexcept
@@ -382,49 +256,6 @@ void session::wait_for_events() noexcept
     if (phase_ == phase::ended) {
         finish();
     }
-}
-
-void session::finish() noexcept
-{
-    ngx_connection_t *c = connection_;
-    ngx_http_request_t *r = request_;
-
-    log_end();
-    detach();
-
-    c->idle = 0;
-
-    if (r == nullptr) {
-        finish_released();
-        return;
-    }
-
-    c->read->handler = request_part_->read_handler;
-    c->write->handler = request_part_->write_handler;
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(c);
-}
-
-void session::log_end() noexcept
-{
-    const std::string_view who = name_of(closed_by_);
-    ngx_str_t name = borrowed(who);
-    ngx_str_t reason =
-        escaped(request_ != nullptr ? request_->pool : connection_->pool,
-                borrowed({close_reason_.get(), close_reason_size_}));
-    const ngx_msec_t lasted = ngx_current_msec - started_;
-
-    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
-                  "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
-                  "messages of %uL bytes, out %uL of %uL, dropped %uL, "
-                  "after %M.%03Ms",
-                  &name, static_cast<ngx_uint_t>(close_code_), &reason,
-                  figures_.messages_in, figures_.bytes_in,
-                  figures_.messages_out, figures_.bytes_out, figures_.dropped,
-                  lasted / 1000, lasted % 1000);
 }
 
 } // namespace websocket::nginx

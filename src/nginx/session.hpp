@@ -175,18 +175,13 @@ private:
     static void on_pool_cleanup(void *data);
     static u_char *on_log(ngx_log_t *log, u_char *buffer, std::size_t size);
 
-    ngx_int_t half_close() noexcept;
     void listen() noexcept;
     void start() noexcept;
     void take_connection() noexcept;
     void adopt_unsent_header() noexcept;
     void wait_for_events() noexcept;
-    void detach() noexcept;
     bool make_client() noexcept;
     void join() noexcept;
-    void leave() noexcept;
-    void finish() noexcept;
-    void log_end() noexcept;
 
     // session_release.cpp
     void release() noexcept;
@@ -223,17 +218,24 @@ private:
     void flush() noexcept;
     void flush_later() noexcept;
     void resume_reading() noexcept;
+    void timer_fired() noexcept;
+    void check_idle() noexcept;
+
+    // session_ending.cpp
     void send_timed_out() noexcept;
+    void connection_broke() noexcept;
     void record_end(std::uint16_t code, std::string_view reason,
                     ended_by who) noexcept;
     void enter(phase next) noexcept;
-    void connection_broke() noexcept;
     void linger() noexcept;
-    void timer_fired() noexcept;
-    void check_idle() noexcept;
+    ngx_int_t half_close() noexcept;
     void worker_is_leaving() noexcept;
     void close_for_leaving() noexcept;
     void last_words() noexcept;
+    void leave() noexcept;
+    void detach() noexcept;
+    void finish() noexcept;
+    void log_end() noexcept;
 
     // session_compression.cpp
     bool worth_compressing(std::size_t size) const noexcept;

@@ -1,31 +1,14 @@
-// Flushing what a session sends, and how it comes to its end.
+// Flushing what a session sends, and the timer that looks for silence.
 #include "nginx/session.hpp"
 
-#include "nginx/drain.hpp"
-#include "nginx/figures.hpp"
-#include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <utility>
 
 namespace websocket::nginx {
-
-void session::close(std::uint16_t code, std::string_view reason,
-                    ended_by who) noexcept
-{
-    if (phase_ != phase::open) {
-        return;
-    }
-
-    write_control(endpoint_.begin_close(code, reason));
-    record_end(code, protocol::close_reason(reason), who);
-    enter(phase::closing);
-}
 
 void session::write_control(const protocol::control_frame &frame) noexcept
 {
@@ -111,7 +94,7 @@ void session::flush_posted() noexcept
         resume_reading();
     }
 
-    if (phase_ == phase::ended || !connection_->write->ready) {
+    if (paused || phase_ != phase::open || !connection_->write->ready) {
         wait_for_events();
     }
 }
@@ -134,109 +117,6 @@ void session::resume_reading() noexcept
     if (receiving() && connection_->read->ready) {
         read_turn();
     }
-}
-
-void session::send_timed_out() noexcept
-{
-    connection_->timedout = 1;
-    figures::add(figures::slow_closes);
-    record_end(protocol::close_code::abnormal,
-               "client does not read what is sent", ended_by::timeout);
-    phase_ = phase::ended;
-}
-
-void session::connection_broke() noexcept
-{
-    connection_->error = 1;
-    record_end(protocol::close_code::abnormal, "", ended_by::error);
-    phase_ = phase::ended;
-}
-
-// The first cause is the one that counts.
-void session::record_end(std::uint16_t code, std::string_view reason,
-                         ended_by who) noexcept
-{
-    if (closed_by_ != ended_by::nobody) {
-        return;
-    }
-
-    closed_by_ = who;
-    close_code_ = code;
-    figures::closed(code, who == ended_by::client);
-
-    if (reason.empty()) {
-        return;
-    }
-
-    // A Close frame has room for less, and so have our own words
-    constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
-    const std::size_t size = std::min(reason.size(), most);
-
-    close_reason_.reset(new (std::nothrow) char[size]);
-
-    if (close_reason_) {
-        ngx_memcpy(close_reason_.get(), reason.data(), size);
-        close_reason_size_ = static_cast<std::uint8_t>(size);
-    }
-}
-
-// Goes on towards the end. The time that is left counts from the first step.
-void session::enter(phase next) noexcept
-{
-    if (phase_ == phase::open) {
-        ngx_add_timer(connection_->read, conf_.close_timeout);
-    }
-
-    phase_ = next;
-
-    if (!in_turn_) {
-        flush_later();
-    }
-}
-
-// If the socket were closed while input is unread, the peer would be reset
-// before it has read our Close frame.
-void session::linger() noexcept
-{
-    if (peer_finished_) {
-        phase_ = phase::ended;
-        return;
-    }
-
-    leave(); // all was said: the handler need not wait for the socket's end
-    phase_ = phase::lingering;
-    connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
-
-    switch (half_close()) {
-    case NGX_OK:
-        discard_input();
-        return;
-    case NGX_AGAIN:
-        return;
-    default:
-        phase_ = phase::ended;
-    }
-}
-
-void session::on_tls_shut(ngx_connection_t *c)
-{
-    session *self = &this_worker().sessions_of[c];
-
-    self->listen();
-    ngx_add_timer(c->read, self->conf_.close_timeout);
-
-    if (c->timedout || c->error) {
-        self->phase_ = phase::ended;
-    } else {
-        self->linger();
-    }
-
-    self->wait_for_events();
-}
-
-ngx_int_t session::half_close() noexcept
-{
-    return transport::half_close(connection_, on_tls_shut);
 }
 
 void session::timer_fired() noexcept
@@ -300,61 +180,6 @@ void session::check_idle() noexcept
     if (phase_ == phase::open) {
         ngx_add_timer(connection_->read, next);
     }
-}
-
-// A graceful quit asks each session once: one that is open goes on until its
-// turn has come. When worker_shutdown_timeout is over, nginx marks the
-// connection as broken and asks again.
-void session::worker_is_leaving() noexcept
-{
-    ngx_connection_t *c = connection_;
-
-    c->close = 0;
-    c->idle = 0;
-    worker_leaving_ = true;
-    figures::drains();
-
-    if (c->error) {
-        last_words();
-        return;
-    }
-
-    if (phase_ != phase::open) {
-        return;
-    }
-
-    leave_at_ = drain::next_turn();
-
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read); // nginx would not move it by a little
-    }
-
-    check_idle();
-}
-
-void session::close_for_leaving() noexcept
-{
-    close(drain::code(), "server is shutting down", ended_by::server);
-    flush();
-}
-
-// There is no more time: the Close frame goes out as far as the connection
-// takes it, and that is the end.
-void session::last_words() noexcept
-{
-    close_for_leaving();
-
-    if (output_.waiting() != 0) {
-        connection_->error = 1; // behind a stuck record TLS cannot end either
-    }
-
-    if (phase_ == phase::closing || phase_ == phase::flushing) {
-        // With input unread the socket's end would eat the Close frame
-        (void)half_close();
-        discard_input();
-    }
-
-    phase_ = phase::ended;
 }
 
 } // namespace websocket::nginx

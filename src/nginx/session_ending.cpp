@@ -1,0 +1,355 @@
+// How a session ends: the closing handshake, lingering, and what is left when
+// nginx or the worker ends it.
+#include "nginx/session.hpp"
+
+#include "nginx/drain.hpp"
+#include "nginx/figures.hpp"
+#include "nginx/transport.hpp"
+#include "nginx/worker.hpp"
+#include "protocol/close_code.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <utility>
+
+namespace websocket::nginx {
+
+namespace {
+
+// A client may have chosen the words: it must not write lines of its own into
+// our log.
+ngx_str_t escaped(ngx_pool_t *pool, const ngx_str_t &words) noexcept
+{
+    if (words.len == 0) {
+        return {};
+    }
+
+    const std::size_t size =
+        words.len + ngx_escape_json(nullptr, words.data, words.len);
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size));
+
+    if (copy == nullptr) {
+        return {};
+    }
+
+    ngx_escape_json(copy, words.data, words.len);
+    return {size, copy};
+}
+
+} // namespace
+
+std::string_view name_of(ended_by who) noexcept
+{
+    switch (who) {
+    case ended_by::client:
+        return "client";
+    case ended_by::server:
+        return "server";
+    case ended_by::timeout:
+        return "timeout";
+    case ended_by::error:
+        return "error";
+    case ended_by::nobody:
+        break;
+    }
+
+    return "";
+}
+
+void session::close(std::uint16_t code, std::string_view reason,
+                    ended_by who) noexcept
+{
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    write_control(endpoint_.begin_close(code, reason));
+    record_end(code, protocol::close_reason(reason), who);
+    enter(phase::closing);
+}
+
+void session::send_timed_out() noexcept
+{
+    connection_->timedout = 1;
+    figures::add(figures::slow_closes);
+    record_end(protocol::close_code::abnormal,
+               "client does not read what is sent", ended_by::timeout);
+    phase_ = phase::ended;
+}
+
+void session::connection_broke() noexcept
+{
+    connection_->error = 1;
+    record_end(protocol::close_code::abnormal, "", ended_by::error);
+    phase_ = phase::ended;
+}
+
+// The first cause is the one that counts.
+void session::record_end(std::uint16_t code, std::string_view reason,
+                         ended_by who) noexcept
+{
+    if (closed_by_ != ended_by::nobody) {
+        return;
+    }
+
+    closed_by_ = who;
+    close_code_ = code;
+    figures::closed(code, who == ended_by::client);
+
+    if (reason.empty()) {
+        return;
+    }
+
+    // A Close frame has room for less, and so have our own words
+    constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
+    const std::size_t size = std::min(reason.size(), most);
+
+    close_reason_.reset(new (std::nothrow) char[size]);
+
+    if (close_reason_) {
+        ngx_memcpy(close_reason_.get(), reason.data(), size);
+        close_reason_size_ = static_cast<std::uint8_t>(size);
+    }
+}
+
+// Goes on towards the end. The time that is left counts from the first step.
+void session::enter(phase next) noexcept
+{
+    if (phase_ == phase::open) {
+        ngx_add_timer(connection_->read, conf_.close_timeout);
+    }
+
+    phase_ = next;
+
+    if (!in_turn_) {
+        flush_later();
+    }
+}
+
+// If the socket were closed while input is unread, the peer would be reset
+// before it has read our Close frame.
+void session::linger() noexcept
+{
+    if (peer_finished_) {
+        phase_ = phase::ended;
+        return;
+    }
+
+    leave(); // all was said: the handler need not wait for the socket's end
+    phase_ = phase::lingering;
+    connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
+
+    switch (half_close()) {
+    case NGX_OK:
+        discard_input();
+        return;
+    case NGX_AGAIN:
+        return;
+    default:
+        phase_ = phase::ended;
+    }
+}
+
+void session::on_tls_shut(ngx_connection_t *c)
+{
+    session *self = &this_worker().sessions_of[c];
+
+    self->listen();
+    ngx_add_timer(c->read, self->conf_.close_timeout);
+
+    if (c->timedout || c->error) {
+        self->phase_ = phase::ended;
+    } else {
+        self->linger();
+    }
+
+    self->wait_for_events();
+}
+
+ngx_int_t session::half_close() noexcept
+{
+    return transport::half_close(connection_, on_tls_shut);
+}
+
+// A graceful quit asks each session once: one that is open goes on until its
+// turn has come. When worker_shutdown_timeout is over, nginx marks the
+// connection as broken and asks again.
+void session::worker_is_leaving() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    c->close = 0;
+    c->idle = 0;
+    worker_leaving_ = true;
+    figures::drains();
+
+    if (c->error) {
+        last_words();
+        return;
+    }
+
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    leave_at_ = drain::next_turn();
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read); // nginx would not move it by a little
+    }
+
+    check_idle();
+}
+
+void session::close_for_leaving() noexcept
+{
+    close(drain::code(), "server is shutting down", ended_by::server);
+    flush();
+}
+
+void session::stop_now() noexcept
+{
+    last_words();
+    wait_for_events();
+}
+
+// There is no more time: the Close frame goes out as far as the connection
+// takes it, and that is the end.
+void session::last_words() noexcept
+{
+    close_for_leaving();
+
+    if (output_.waiting() != 0) {
+        connection_->error = 1; // behind a stuck record TLS cannot end either
+    }
+
+    if (phase_ == phase::closing || phase_ == phase::flushing) {
+        // With input unread the socket's end would eat the Close frame
+        (void)half_close();
+        discard_input();
+    }
+
+    phase_ = phase::ended;
+}
+
+// Where nginx ends the request by itself, the client is told all the same.
+void session::on_request_cleanup(void *data)
+{
+    auto *self = static_cast<session *>(data);
+
+    if (self->phase_ != phase::waiting && self->phase_ != phase::ended) {
+        self->close(protocol::close_code::internal_error,
+                    "nginx ended the request", ended_by::server);
+        self->last_words();
+        self->log_end();
+    }
+
+    self->detach();
+}
+
+void session::on_pool_cleanup(void *data)
+{
+    static_cast<session *>(data)->destroy();
+}
+
+// The client is told of as gone once, and the resource may be gone with it.
+void session::leave() noexcept
+{
+    resource *left = std::exchange(resource_, nullptr);
+
+    if (left == nullptr) {
+        return;
+    }
+
+    if (!joined_) {
+        left->give_up();
+    } else {
+        figures::client_left();
+        left->remove(*this);
+
+        if (handler().client_disconnected != nullptr) {
+            handler().client_disconnected(
+                left->object(), client_,
+                closed_by_ == ended_by::nobody ? protocol::close_code::abnormal
+                                               : close_code_,
+                {close_reason_.get(), close_reason_size_});
+        }
+    }
+
+    if (client_ != nullptr && handler().client_destroyed != nullptr) {
+        handler().client_destroyed(left->object(), client_);
+    }
+
+    client_ = nullptr;
+    left->let_go();
+}
+
+void session::detach() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    if (request_part_ != nullptr && request_part_->start_event.posted) {
+        ngx_delete_posted_event(&request_part_->start_event);
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    this_worker().flushes.remove(flush_place_);
+    this_worker().sessions_of.drop(c, *this);
+    ngx_queue_remove(&link_.queue);
+    ngx_queue_init(&link_.queue);
+    phase_ = phase::ended;
+    leave();
+}
+
+void session::finish() noexcept
+{
+    ngx_connection_t *c = connection_;
+    ngx_http_request_t *r = request_;
+
+    log_end();
+    detach();
+
+    c->idle = 0;
+
+    if (r == nullptr) {
+        finish_released();
+        return;
+    }
+
+    c->read->handler = request_part_->read_handler;
+    c->write->handler = request_part_->write_handler;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+}
+
+void session::log_end() noexcept
+{
+    const std::string_view who = name_of(closed_by_);
+    ngx_str_t name = borrowed(who);
+    ngx_str_t reason =
+        escaped(request_ != nullptr ? request_->pool : connection_->pool,
+                borrowed({close_reason_.get(), close_reason_size_}));
+    const ngx_msec_t lasted = ngx_current_msec - started_;
+
+    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                  "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
+                  "messages of %uL bytes, out %uL of %uL, dropped %uL, "
+                  "after %M.%03Ms",
+                  &name, static_cast<ngx_uint_t>(close_code_), &reason,
+                  figures_.messages_in, figures_.bytes_in,
+                  figures_.messages_out, figures_.bytes_out, figures_.dropped,
+                  lasted / 1000, lasted % 1000);
+}
+
+} // namespace websocket::nginx
