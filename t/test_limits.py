@@ -2,6 +2,7 @@
 and the variable that says so, bounded memory, and others served meanwhile."""
 
 import contextlib
+import json
 import time
 
 import pytest
@@ -24,6 +25,7 @@ location /frame { websocket echo; websocket_max_frame_size 1k; }
 location /kind { websocket echo; websocket_accept text; }
 location /rate { websocket echo; websocket_limit_messages rate=1/m burst=0; }
 location /few { websocket echo; websocket_max_clients 1; }
+location = /status { websocket_status json; }
 """
 
 
@@ -48,6 +50,20 @@ def others_served(server):
     expect_quick_echoes(other)
     yield other
     expect_quick_echoes(other)
+
+
+def counted(server):
+    """The sums that websocket_status has."""
+    answer = server.request(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+    return json.loads(answer.body)["total"]
+
+
+def assert_counted(server, before, code, dropped=False):
+    """One more connection has come to its end with this code."""
+    now = counted(server)
+    name = str(code)
+    assert now["close_codes"][name] == before["close_codes"].get(name, 0) + 1
+    assert (now["dropped"] > before["dropped"]) == dropped
 
 
 def assert_ended(server, code, by, reason, dropped="0"):
@@ -82,6 +98,7 @@ FAULTS = {
                          ids=FAULTS)
 def test_limit_is_told_to_client_log_and_access_log(server, path, data, code,
                                                     by, reason):
+    before = counted(server)
     client = server.connect(path)
     client.send(data)
     while (frame := client.read_frame()).opcode == wire.PONG:
@@ -92,15 +109,18 @@ def test_limit_is_told_to_client_log_and_access_log(server, path, data, code,
     client.expect_eof()
     client.disconnect()
     assert_ended(server, code, by, reason)
+    assert_counted(server, before, code)
 
 
 def test_one_client_too_many_is_told_so(server):
+    before = counted(server)["handshakes"]["refused"].get("503", 0)
     server.connect("/few").expect_alive()
     assert server.request(wire.upgrade_request("/few")).status == 503
     entry = server.wait_for_access_log(status=503)
     assert entry["uri"] == "/few" and entry["websocket_close_code"] == ""
     server.wait_for_log(r"\[info\].*refused with 503: there are "
                         "websocket_max_clients already")
+    assert counted(server)["handshakes"]["refused"]["503"] == before + 1
 
 
 # One that never reads
@@ -116,10 +136,13 @@ def flood_room(server, path):
 
 
 def test_full_queue_closes_with_1013_and_others_go_on(server):
+    before = counted(server)
     with others_served(server):
         _, speaker = flood_room(server, "/room")
         assert_ended(server, 1013, "server", "send queue is full", dropped="+")
     speaker.expect_alive()
+    assert_counted(server, before, 1013, dropped=True)
+    assert counted(server)["slow_closes"] == before["slow_closes"] + 1
 
 
 def test_full_queue_drops_and_says_so_once(server):

@@ -1,5 +1,6 @@
 // The figures as one JSON object.
 #include "nginx/status_report.hpp"
+#include "nginx/version.hpp"
 
 #include <nlohmann/json.hpp>
 

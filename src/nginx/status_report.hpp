@@ -16,8 +16,6 @@
 
 namespace websocket::nginx {
 
-inline constexpr std::string_view module_version = "0.1";
-
 // Counts of one worker, of one slot, or of all together.
 struct tally {
     // By code; 0: codes that have found no place.
