@@ -3,6 +3,7 @@
 import re
 import select
 import socket
+import ssl
 import threading
 
 import wire
@@ -11,13 +12,19 @@ import wire
 class FakeServer:
     """Serves on a thread until the block is left.
 
-    answer(server, client, payload) is called for each message, with the
+    answer(server, client, frame) is called for each message, with the
     index of its client, and sends by `server.send`.
+
+    extensions: what the opening handshake answers of them. tls: an
+    ssl.SSLContext, or none.
     """
 
-    def __init__(self, answer, accept=wire.accept_value):
+    def __init__(self, answer, accept=wire.accept_value, extensions=None,
+                 tls=None):
         self.answer = answer
         self.accept = accept
+        self.extensions = extensions
+        self.tls = tls
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.sockets = []
@@ -44,19 +51,37 @@ class FakeServer:
                 return
             for one in ready:
                 if one is self.listener:
-                    client, _ = self.listener.accept()
-                    client.setsockopt(socket.IPPROTO_TCP,
-                                      socket.TCP_NODELAY, 1)
-                    self.sockets.append(client)
-                    self.inputs.append(None)
-                    open_ones.append(client)
+                    client = self.accept_client()
+                    open_ones += [client] if client else []
                 elif not self.receive(self.sockets.index(one)):
                     open_ones.remove(one)
+
+    def accept_client(self):
+        """The socket; none where TLS could not be agreed on."""
+        client, _ = self.listener.accept()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if self.tls:
+                client = self.tls.wrap_socket(client, server_side=True)
+        except OSError:
+            client.close()
+            return None
+        self.sockets.append(client)
+        self.inputs.append(None)
+        return client
+
+    def read(self, client):
+        """What has come; of TLS, what has been decrypted already too."""
+        one = self.sockets[client]
+        data = one.recv(1 << 20)
+        while self.tls and one.pending():
+            data += one.recv(1 << 20)
+        return data
 
     def receive(self, client):
         """False: the client has gone."""
         try:
-            data = self.sockets[client].recv(1 << 20)
+            data = self.read(client)
             if not data:
                 return False
             if self.inputs[client] is None:
@@ -64,7 +89,7 @@ class FakeServer:
             else:
                 self.inputs[client] += data
                 self.take_messages(client)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return False
         return True
 
@@ -75,7 +100,9 @@ class FakeServer:
         self.sockets[client].sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
-            + self.accept(key.decode()).encode() + b"\r\n\r\n")
+            + self.accept(key.decode()).encode() + b"\r\n"
+            + (f"Sec-WebSocket-Extensions: {self.extensions}\r\n".encode()
+               if self.extensions else b"") + b"\r\n")
 
     def take_messages(self, client):
         """Answers each whole message; what else comes is passed over."""
@@ -87,10 +114,10 @@ class FakeServer:
                 assert frame.masked
                 self.answer(self, client, frame)
 
-    def send(self, client, *frames):
+    def send(self, client, *frames, rsv=0):
         """Sends frames as a server does: unmasked."""
         self.sockets[client].sendall(b"".join(
-            wire.frame(opcode, payload, mask=None)
+            wire.frame(opcode, payload, rsv=rsv, mask=None)
             for opcode, payload in frames))
 
     def send_bytewise(self, client, opcode, payload):

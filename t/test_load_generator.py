@@ -1,51 +1,15 @@
 """The load generator of make bench finds what a server gets wrong."""
 
-import json
-import os
 import subprocess
 
 import pytest
 
 import wire
 from fake_server import FakeServer
-from nginx_server import ROOT, seconds
-
-GENERATOR = os.path.join(ROOT, "build/bench/websocket_load")
-
-
-def load(server, mode, *options):
-    """The finished process."""
-    return subprocess.run(
-        [GENERATOR, mode, f"--port={server.port}", "--text",
-         "--patience=0.5", *options], capture_output=True, text=True,
-        check=False, timeout=seconds(30))
-
-
-def result(done):
-    """What a run that must do well has printed."""
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def assert_found(done, complaint):
-    """The run must fail, and say why."""
-    assert done.returncode == 1, done.stdout
-    assert complaint in done.stderr
-    assert done.stdout == ""
-
-
-def echo(server, client, frame):
-    server.send(client, (frame.opcode, frame.payload))
-
-
-def echo_bytewise(server, client, frame):
-    server.send_bytewise(client, frame.opcode, frame.payload)
-
-
-def echo_between_pings(server, client, frame):
-    server.send(client, (wire.PING, b"?"), (frame.opcode, frame.payload),
-                (wire.PONG, b""))
-
+from load_runs import (GENERATOR, Late, answer_another, assert_found,
+                       corrupt, echo, echo_between_pings, echo_bytewise,
+                       fan_out, load, result)
+from nginx_server import seconds
 
 @pytest.mark.parametrize("answer", [echo, echo_bytewise, echo_between_pings])
 @pytest.mark.parametrize("size", ["0", "20", "125", "126"])
@@ -76,34 +40,12 @@ def test_time_ends_a_run():
     assert found["seconds"] >= 0.1
 
 
-class Late:
-    """Is right so often, then as the test says."""
-
-    def __init__(self, wrong, after=20):
-        self.wrong = wrong
-        self.left = after
-
-    def __call__(self, server, client, frame):
-        self.left -= 1
-        (echo if self.left > 0 else self.wrong)(server, client, frame)
-
-
-def corrupt(server, client, frame):
-    payload = bytearray(frame.payload)
-    payload[-1] ^= 1
-    server.send(client, (frame.opcode, bytes(payload)))
-
-
 def shorten(server, client, frame):
     server.send(client, (frame.opcode, frame.payload[:-1]))
 
 
 def change_kind(server, client, frame):
     server.send(client, (wire.BINARY, frame.payload))
-
-
-def answer_another(server, client, frame):
-    server.send((client + 1) % 2, (frame.opcode, frame.payload))
 
 
 def say_twice(server, client, frame):
@@ -189,11 +131,6 @@ class Room:
         self.number += 1
 
 
-def fan_out(server, *options):
-    return load(server, "fan-out", "--connections=4", "--messages=60",
-                *options)
-
-
 @pytest.mark.parametrize("publishers", ["1", "3"])
 @pytest.mark.parametrize("in_flight", ["1", "5"])
 def test_right_fan_out_counts_each_delivery(publishers, in_flight):
@@ -248,6 +185,7 @@ def test_another_order_of_one_client_fails():
 @pytest.mark.parametrize("arguments", [
     [], ["echo"], ["echo", "--port=0"], ["sing", "--port=1"],
     ["echo", "--port=1", "--size=x"],
+    ["echo", "--port=1", "--raw", "--tls"],
     ["fan-out", "--port=1", "--size=11"],
     ["fan-out", "--port=1", "--connections=1", "--publishers=2"],
 ])

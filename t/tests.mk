@@ -88,7 +88,7 @@ $(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
 $(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
 	$(broker_bench),-lbenchmark))
 $(eval $(call program,build/bench,websocket_load,$(plain_cxx),\
-	$(load_sources),))
+	$(load_sources),-lssl))
 $(eval $(call program,build/bench,raw_echo,$(plain_cxx),$(raw_echo),))
 $(eval $(call program,build/bench,deflate_bench,$(plain_cxx),\
 	$(deflate_bench_program),))

@@ -2,90 +2,28 @@
 #include "connection.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string_view>
-#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 namespace websocket::load {
 
 namespace {
 
-// The example of RFC 6455 1.3
-constexpr std::string_view key = "dGhlIHNhbXBsZSBub25jZQ==";
-constexpr std::string_view accepted = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
 constexpr std::size_t longest_answer = 16384;
 
 // All connections are read one after another.
-constexpr std::size_t buffer_size = 256 * 1024;
-const auto buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_size);
+const auto buffer =
+    std::make_unique_for_overwrite<std::byte[]>(transport::buffer_size);
 
 void set_option(int socket, int level, int name, const auto &value)
 {
     setsockopt(socket, level, name, &value, sizeof(value));
-}
-
-std::string words_of(int error)
-{
-    return std::generic_category().message(error);
-}
-
-// The value of a header field of an answer, empty if it is absent.
-std::string_view field(std::string_view head, std::string_view name)
-{
-    std::size_t at = 0;
-
-    while ((at = head.find("\r\n", at)) != head.npos) {
-        at += 2;
-
-        std::string_view line = head.substr(at, head.find("\r\n", at) - at);
-
-        if (line.size() > name.size() && line[name.size()] == ':' &&
-            std::equal(name.begin(), name.end(), line.begin(),
-                       [](unsigned char a, unsigned char b) {
-                           return std::tolower(a) == std::tolower(b);
-                       })) {
-            line.remove_prefix(name.size() + 1);
-            line.remove_prefix(
-                std::min(line.find_first_not_of(' '), line.size()));
-            return line;
-        }
-    }
-
-    return {};
-}
-
-std::string request_for(const destination &to, std::size_t number)
-{
-    std::string path = to.path;
-
-    if (const auto place = path.find("{}"); place != path.npos) {
-        path.replace(place, 2, std::to_string(number));
-    }
-
-    std::string request = "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1:" +
-                          std::to_string(to.port) +
-                          "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
-    request.append(key).append("\r\n");
-
-    if (!to.subprotocol.empty()) {
-        request += "Sec-WebSocket-Protocol: " + to.subprotocol + "\r\n";
-    }
-
-    return request.append("\r\n");
 }
 
 } // namespace
@@ -93,7 +31,7 @@ std::string request_for(const destination &to, std::size_t number)
 connection::connection(std::size_t number, event_loop &loop,
                        connection_events &events, bool raw)
     : number_{number}, loop_{loop}, events_{events}, reader_{raw},
-      sink_{[this](const frame &what) { received(what); }}, raw_{raw}
+      sink_{[this](const frame &what) { received(what); }}
 {}
 
 connection::~connection()
@@ -114,49 +52,59 @@ void connection::open(const destination &to)
     address.sin_family = AF_INET;
     address.sin_port = htons(to.port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socket_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (socket_ == -1) {
+    const int socket =
+        ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (socket == -1) {
         fail("no socket: " + words_of(errno));
     }
 
-    set_option(socket_, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(socket_, SOL_SOCKET, SO_LINGER, linger{1, 0});
-    request_ = to.raw ? std::string() : request_for(to, number_);
+    transport_.open(socket, to.tls);
+    set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(socket, SOL_SOCKET, SO_LINGER, linger{1, 0});
+    to_ = &to;
     answer_.clear();
     state_ = state::connecting;
 
-    if (connect(socket_, reinterpret_cast<const sockaddr *>(&address),
+    if (connect(socket, reinterpret_cast<const sockaddr *>(&address),
                 sizeof(address)) == -1 &&
         errno != EINPROGRESS) {
         fail("cannot connect: " + words_of(errno));
     }
 
-    loop_.add(socket_, *this);
+    loop_.add(socket, *this);
 }
 
 void connection::reset() noexcept
 {
-    if (socket_ != -1) {
-        close(std::exchange(socket_, -1));
-        state_ = state::closed;
-    }
+    transport_.close();
+    state_ = state::closed;
 }
 
 // An event may be left over of a socket that has been closed since.
 void connection::ready(bool readable)
 {
+    try {
+        go_on(readable);
+
+    } catch (const peer_fault &fault) {
+        fail(fault.what());
+    }
+}
+
+void connection::go_on(bool readable)
+{
     if (state_ == state::connecting) {
         connected();
-        return;
-    }
-
-    if (state_ == state::shaking_hands && readable) {
-        shake_hands();
-        return;
-    }
-
-    if (state_ == state::open) {
+    } else if (state_ == state::securing) {
+        secure();
+    } else if (state_ == state::shaking_hands) {
+        write_request();
+        if (readable) {
+            shake_hands();
+        }
+    } else if (state_ == state::open) {
         if (readable) {
             receive();
         }
@@ -169,7 +117,8 @@ void connection::connected()
     int error = 0;
     socklen_t size = sizeof(error);
 
-    if (getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size) == -1 ||
+    if (getsockopt(transport_.socket(), SOL_SOCKET, SO_ERROR, &error, &size) ==
+            -1 ||
         error != 0) {
         fail("cannot connect: " + words_of(error));
     }
@@ -177,43 +126,45 @@ void connection::connected()
     sockaddr_in peer;
     size = sizeof(peer);
 
-    if (getpeername(socket_, reinterpret_cast<sockaddr *>(&peer), &size) ==
-        -1) {
+    if (getpeername(transport_.socket(), reinterpret_cast<sockaddr *>(&peer),
+                    &size) == -1) {
         return; // not yet
     }
 
-    if (raw_) {
+    state_ = state::securing;
+    secure();
+}
+
+void connection::secure()
+{
+    if (!transport_.secure()) {
+        return;
+    }
+
+    if (to_->raw) {
         state_ = state::open;
         events_.opened(*this);
     } else {
         state_ = state::shaking_hands;
+        request_ = request_for(*to_, number_);
         write_request();
     }
 }
 
-// A new socket has room for a request.
 void connection::write_request()
 {
-    if (write(socket_, request_.data(), request_.size()) !=
-        static_cast<ssize_t>(request_.size())) {
-        fail("cannot send the handshake: " + words_of(errno));
-    }
+    const auto bytes = std::as_bytes(std::span(request_));
+
+    request_.erase(0, transport_.send(bytes, {}));
+    transport_.flush();
 }
 
 void connection::shake_hands()
 {
-    std::array<char, 4096> piece;
-    const ssize_t size = read(socket_, piece.data(), piece.size());
+    const reading got =
+        transport_.receive({}, {buffer.get(), transport::buffer_size});
 
-    if (size == -1 && errno == EAGAIN) {
-        return;
-    }
-
-    if (size <= 0) {
-        fail("the server ended the handshake");
-    }
-
-    answer_.append(piece.data(), static_cast<std::size_t>(size));
+    answer_.append(reinterpret_cast<const char *>(buffer.get()), got.size);
     const std::size_t end = answer_.find("\r\n\r\n");
 
     if (end == answer_.npos) {
@@ -224,10 +175,10 @@ void connection::shake_hands()
     }
 
     // With the answer may have come what was said first
-    const std::string head = answer_.substr(0, end + 2);
     const std::string rest = answer_.substr(end + 4);
 
-    judge_answer(head);
+    agreed_ = judge_answer(std::string_view(answer_).substr(0, end + 2), *to_);
+    reader_.allow_compressed(agreed_.deflate.has_value());
     state_ = state::open;
     events_.opened(*this);
 
@@ -238,56 +189,45 @@ void connection::shake_hands()
     }
 }
 
-void connection::judge_answer(std::string_view head)
-{
-    if (!head.starts_with("HTTP/1.1 101")) {
-        fail("refused: " + std::string(head.substr(0, head.find('\r'))));
-    }
-
-    if (field(head, "Sec-WebSocket-Accept") != accepted) {
-        fail("the answer has a wrong Sec-WebSocket-Accept");
-    }
-
-    const std::string_view worker = field(head, "X-Worker");
-
-    worker_ = 0;
-    std::from_chars(worker.data(), worker.data() + worker.size(), worker_);
-}
-
 void connection::receive()
 {
     while (state_ == state::open) {
         const std::span<std::byte> gap = reader_.gap();
-        const std::array<iovec, 2> to = {
-            {{gap.data(), gap.size()}, {buffer.get(), buffer_size}}};
-        const ssize_t got = gap.empty() ? readv(socket_, &to[1], 1)
-                                        : readv(socket_, to.data(), 2);
+        const reading got =
+            transport_.receive(gap, {buffer.get(), transport::buffer_size});
 
-        if (got == -1 && errno == EAGAIN) {
-            return;
+        if (got.size != 0) {
+            events_.read_begins(*this);
+
+            const std::size_t in_gap = std::min(got.size, gap.size());
+
+            if (in_gap != 0) {
+                reader_.filled(in_gap, sink_);
+            }
+
+            reader_.feed({buffer.get(), got.size - in_gap}, sink_);
+            events_.read_through(*this);
         }
 
-        if (got <= 0) {
-            fail(got == 0 ? "the server ended it"
-                          : "cannot receive: " + words_of(errno));
-        }
-
-        events_.read_begins(*this);
-
-        const auto size = static_cast<std::size_t>(got);
-        const std::size_t in_gap = std::min(size, gap.size());
-
-        if (in_gap != 0) {
-            reader_.filled(in_gap, sink_);
-        }
-
-        reader_.feed({buffer.get(), size - in_gap}, sink_);
-        events_.read_through(*this);
-
-        if (size < gap.size() + buffer_size) {
+        if (!got.more) {
             return; // what comes now is told anew
         }
     }
+}
+
+// A context that nothing is taken over in serves all.
+std::span<const std::byte>
+connection::inflated(std::span<const std::byte> payload)
+{
+    static std::optional<inflater> shared;
+    std::optional<inflater> &mine =
+        agreed_.deflate->server_takeover ? inflater_ : shared;
+
+    if (!mine) {
+        mine.emplace(*agreed_.deflate);
+    }
+
+    return mine->inflate(payload);
 }
 
 void connection::received(const frame &what)
@@ -295,7 +235,9 @@ void connection::received(const frame &what)
     switch (what.code) {
     case opcode::text:
     case opcode::binary:
-        events_.message(*this, what.code, what.payload);
+        events_.message(*this, what.code,
+                        what.compressed ? inflated(what.payload)
+                                        : what.payload);
         break;
     case opcode::ping:
         append_frame(control_, opcode::pong, what.payload, 0x01020304);
@@ -318,7 +260,8 @@ void connection::received(const frame &what)
 void connection::send(const prepared_messages &ring, std::size_t count)
 {
     ring_ = &ring;
-    owed_ += count * ring.frame_size();
+    owed_ += ring.size_of(next_, count);
+    next_ = (next_ + count) % ring.count();
     write_messages();
 }
 
@@ -334,40 +277,31 @@ void connection::write_messages()
             ring_position_, std::min(owed_, frames.size() - ring_position_));
         const auto second =
             frames.first(std::min(owed_ - first.size(), ring_position_));
-        const std::array<iovec, 2> from = {
-            {{const_cast<std::byte *>(first.data()), first.size()},
-             {const_cast<std::byte *>(second.data()), second.size()}}};
-        const ssize_t sent = second.empty()
-                                 ? write(socket_, first.data(), first.size())
-                                 : writev(socket_, from.data(), 2);
+        const std::size_t sent = transport_.send(first, second);
 
-        if (sent == -1) {
-            if (errno != EAGAIN) {
-                fail("cannot send: " + words_of(errno));
-            }
+        if (sent == 0) {
             return; // goes on when there is room
         }
 
-        owed_ -= static_cast<std::size_t>(sent);
-        ring_position_ =
-            (ring_position_ + static_cast<std::size_t>(sent)) % frames.size();
+        owed_ -= sent;
+        ring_position_ = (ring_position_ + sent) % frames.size();
         write_control();
     }
+
+    transport_.flush();
 }
 
 // A Pong goes between two messages.
 void connection::write_control()
 {
-    const bool between =
-        ring_ == nullptr || ring_position_ % ring_->frame_size() == 0;
+    const bool between = ring_ == nullptr || ring_->begins_at(ring_position_);
 
     if (control_.empty() || !between) {
         return;
     }
 
-    if (write(socket_, control_.data(), control_.size()) !=
-        static_cast<ssize_t>(control_.size())) {
-        fail("cannot answer a ping: " + words_of(errno));
+    if (transport_.send(control_, {}) != control_.size()) {
+        fail("cannot answer a ping: the socket is full");
     }
 
     control_.clear();

@@ -3,10 +3,12 @@
 
 #include "event_loop.hpp"
 #include "frame_reader.hpp"
+#include "opening_handshake.hpp"
 #include "prepared_messages.hpp"
+#include "transport.hpp"
 
 #include <cstddef>
-#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,14 +32,6 @@ protected:
     ~connection_events() = default;
 };
 
-// Where to, and what is said there first.
-struct destination {
-    std::uint16_t port = 0;
-    std::string path;
-    std::string subprotocol;
-    bool raw = false; // no handshake, and bytes come back as they were sent
-};
-
 // Whatever goes wrong on it is thrown as std::runtime_error.
 class connection final : public ready_handler {
 public:
@@ -47,7 +41,8 @@ public:
     connection(const connection &) = delete;
     connection &operator=(const connection &) = delete;
 
-    // Begins to connect; `opened` is told of the server's agreement.
+    // Begins to connect; `opened` is told of the server's agreement. The
+    // destination must live as long.
     void open(const destination &to);
 
     // Ends it at once, and leaves no socket in TIME_WAIT behind.
@@ -59,20 +54,23 @@ public:
     std::size_t number() const noexcept { return number_; }
     bool is_open() const noexcept { return state_ == state::open; }
 
-    // The header X-Worker of the server's answer; 0: it has none.
-    long worker() const noexcept { return worker_; }
+    // What the server's answer says.
+    const agreement &agreed() const noexcept { return agreed_; }
+    std::string cipher() const { return transport_.cipher(); }
 
     void ready(bool readable) override;
 
 private:
-    enum class state { closed, connecting, shaking_hands, open };
+    enum class state { closed, connecting, securing, shaking_hands, open };
 
     [[noreturn]] void fail(const std::string &what) const;
+    void go_on(bool readable);
     void connected();
+    void secure();
     void write_request();
     void shake_hands();
-    void judge_answer(std::string_view head);
     void receive();
+    std::span<const std::byte> inflated(std::span<const std::byte> payload);
     void received(const frame &what);
     void write_messages();
     void write_control();
@@ -83,13 +81,15 @@ private:
     frame_reader reader_;
     frame_reader::sink sink_;
     state state_ = state::closed;
-    int socket_ = -1;
-    long worker_ = 0;
-    bool raw_;
+    const destination *to_ = nullptr;
+    transport transport_;
+    agreement agreed_;
+    std::optional<inflater> inflater_;
     std::string request_;
     std::string answer_;
     std::vector<std::byte> control_; // a Pong that is to be sent
     const prepared_messages *ring_ = nullptr;
+    std::size_t next_ = 0;          // message of the ring
     std::size_t ring_position_ = 0; // bytes
     std::size_t owed_ = 0;          // bytes of the ring
 };

@@ -11,11 +11,6 @@ public:
         : run{given}, code_{given.text ? opcode::text : opcode::binary},
           peers_(given.connections)
     {
-        for (std::size_t i = 0; i != rings; i++) {
-            messages_.emplace_back(i, given.in_flight, given.size, code_,
-                                   given.raw);
-        }
-
         for (peer &each : peers_) {
             each.sent_at.resize(given.in_flight);
         }
@@ -34,6 +29,18 @@ private:
     const prepared_messages &ring_of(const connection &of) const
     {
         return messages_[of.number() % rings];
+    }
+
+    void prepare() override
+    {
+        for (std::size_t i = 0; i != rings; i++) {
+            messages_.emplace_back(message_plan{.author = i,
+                                                .least = given_.in_flight,
+                                                .size = given_.size,
+                                                .code = code_,
+                                                .echoed_as_bytes = given_.raw,
+                                                .deflate = deflate_agreed()});
+        }
     }
 
     void begin() override

@@ -15,10 +15,8 @@ public:
           publishers_(given.publishers),
           order_(given.publishers * given.in_flight), heard_(given.connections)
     {
-        for (std::size_t i = 0; i != given.publishers; i++) {
-            messages_.emplace_back(i, given.in_flight, given.size, code_,
-                                   false);
-            publishers_[i].sent_at.resize(given.in_flight);
+        for (publisher &each : publishers_) {
+            each.sent_at.resize(given.in_flight);
         }
     }
 
@@ -45,6 +43,7 @@ private:
     }
 
     void open_all() override;
+    void prepare() override;
     void begin() override { turn_over(); }
     void turn_over() override;
     void message(connection &to, opcode code,
@@ -86,20 +85,31 @@ void fan_out_run::open_all()
     }
 
     if (given_.subscribers != placement::any) {
-        const long worker = publishing(0).worker();
+        const long worker = publishing(0).agreed().worker;
 
         if (worker == 0) {
             throw std::runtime_error("the answer has no header X-Worker");
         }
 
         wanted = [this, worker](const connection &of) {
-            return (of.worker() == worker) ==
+            return (of.agreed().worker == worker) ==
                    (given_.subscribers == placement::same_worker);
         };
     }
 
     open(first, given_.connections, at(given_.path));
     progress();
+}
+
+void fan_out_run::prepare()
+{
+    for (std::size_t i = 0; i != publishers_.size(); i++) {
+        messages_.emplace_back(message_plan{.author = i,
+                                            .least = given_.in_flight,
+                                            .size = given_.size,
+                                            .code = code_,
+                                            .deflate = deflate_agreed()});
+    }
 }
 
 void fan_out_run::turn_over()

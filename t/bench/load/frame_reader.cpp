@@ -38,7 +38,11 @@ void frame_reader::deliver(std::span<const std::byte> whole, std::size_t header,
     const auto first = std::to_integer<unsigned>(whole[0]);
     const auto second = std::to_integer<unsigned>(whole[1]);
 
-    if ((first & 0xf0) != 0x80) {
+    const auto code = static_cast<opcode>(first & 0x0f);
+    const bool compressed = compressed_ && (first & 0x40) != 0 &&
+                            (code == opcode::text || code == opcode::binary);
+
+    if ((first & 0xf0) != (compressed ? 0xc0 : 0x80)) {
         throw std::runtime_error("a fragment or a reserved bit was received");
     }
 
@@ -47,7 +51,7 @@ void frame_reader::deliver(std::span<const std::byte> whole, std::size_t header,
                                          : "a masked frame was received");
     }
 
-    each({static_cast<opcode>(first & 0x0f), whole.subspan(header)});
+    each({code, compressed, whole.subspan(header)});
 }
 
 void frame_reader::want(std::size_t size)

@@ -13,6 +13,7 @@ namespace websocket::load {
 
 struct frame {
     opcode code = opcode::continuation;
+    bool compressed = false;
     std::span<const std::byte> payload; // lent for the call
 };
 
@@ -24,6 +25,9 @@ public:
 
     // Frames from servers are not masked; those of an echo of bytes are.
     explicit frame_reader(bool masked) noexcept : masked_{masked} {}
+
+    // Whether messages may have RSV1.
+    void allow_compressed(bool allowed) noexcept { compressed_ = allowed; }
 
     std::span<std::byte> gap() const noexcept
     {
@@ -50,6 +54,7 @@ private:
     void keep(std::span<const std::byte> bytes, const measure &of);
 
     bool masked_;
+    bool compressed_ = false;
     std::unique_ptr<std::byte[]> partial_;
     std::size_t capacity_ = 0;
     std::size_t filled_ = 0;

@@ -38,6 +38,7 @@ private:
     void opened(connection &of) override
     {
         progress();
+        note_cipher(of);
         count(began_[of.number()]);
         open_--;
         of.reset();
@@ -47,7 +48,7 @@ private:
     void message(connection &, opcode, std::span<const std::byte>) override {}
     bool drained() const override { return open_ == 0; }
 
-    destination to_;
+    const destination &to_;
     std::vector<std::uint64_t> began_;
     std::size_t open_ = 0;
 };

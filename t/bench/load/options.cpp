@@ -39,6 +39,10 @@ Options
   --size=BYTES      of a payload (64); in fan-out 12 at least
   --text            text messages instead of binary ones
   --raw             echo: the server returns bytes, without a handshake
+  --tls             inside TLS; the certificate is not checked, and no session
+                    is resumed
+  --deflate         offers permessage-deflate, which the server has to agree
+                    to, and sends messages that are compressed
   --seconds=S       how long is measured (1.5)
   --warm-up=S       what goes before and does not count (0.3)
   --messages=N      ends after so many sent messages or handshakes, all of
@@ -67,6 +71,8 @@ enum flag : int {
     size,
     text,
     raw,
+    tls,
+    deflate,
     seconds,
     warm_up,
     messages,
@@ -89,6 +95,8 @@ const option flags[] = {
     {"size", required_argument, nullptr, size},
     {"text", no_argument, nullptr, text},
     {"raw", no_argument, nullptr, raw},
+    {"tls", no_argument, nullptr, tls},
+    {"deflate", no_argument, nullptr, deflate},
     {"seconds", required_argument, nullptr, seconds},
     {"warm-up", required_argument, nullptr, warm_up},
     {"messages", required_argument, nullptr, messages},
@@ -190,6 +198,12 @@ void set(options &to, int which, const char *given)
     case raw:
         to.raw = true;
         break;
+    case tls:
+        to.tls = true;
+        break;
+    case deflate:
+        to.deflate = true;
+        break;
     case wait_for_line:
         to.wait = true;
         break;
@@ -208,6 +222,11 @@ void check(const options &given)
     if (given.port == 0 || given.connections == 0 || given.in_flight == 0) {
         throw std::invalid_argument(
             "--port, --connections and --in-flight are 1 at least");
+    }
+
+    if (given.raw && (given.mode != "echo" || given.tls || given.deflate)) {
+        throw std::invalid_argument(
+            "--raw is for echo, without --tls and --deflate");
     }
 
     if (given.mode != "fan-out") {

@@ -29,6 +29,8 @@ struct options {
     bool text = false;
     bool spin = false;
     bool raw = false;
+    bool tls = false;
+    bool deflate = false;
     bool wait = false;
     placement subscribers = placement::any;
     std::vector<pid_t> servers;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <random>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -54,16 +55,43 @@ std::optional<std::size_t> read_number(std::span<const std::byte> from)
     return number;
 }
 
-std::vector<std::byte> payload_of(const signature &of, std::size_t size,
+// Letters that nothing can be saved on.
+void fill_with_letters(std::span<std::byte> to, std::minstd_rand &random)
+{
+    for (std::byte &letter : to) {
+        letter = static_cast<std::byte>('a' + random() % 26);
+    }
+}
+
+// Rows of a list, as those who compress may send them.
+void fill_with_rows(std::span<std::byte> to, std::minstd_rand &random)
+{
+    while (!to.empty()) {
+        const std::string row =
+            "{\"sensor\":" + std::to_string(random() % 1000) +
+            ",\"celsius\":" + std::to_string(random() % 40) + "." +
+            std::to_string(random() % 10) + ",\"valid\":true},";
+        const std::size_t size = std::min(row.size(), to.size());
+
+        std::memcpy(to.data(), row.data(), size);
+        to = to.subspan(size);
+    }
+}
+
+std::vector<std::byte> payload_of(const signature &of, const message_plan &plan,
                                   std::minstd_rand &random)
 {
+    const std::size_t size = plan.size;
     std::vector<std::byte> payload(std::max(size, signature::size));
+    const auto rest = std::span(payload).subspan(signature::size);
 
     write_number(std::span(payload).first(index_digits), of.index);
     write_number(std::span(payload).subspan(index_digits).first(4), of.author);
 
-    for (std::size_t i = signature::size; i < payload.size(); i++) {
-        payload[i] = static_cast<std::byte>('a' + random() % 26);
+    if (plan.deflate) {
+        fill_with_rows(rest, random);
+    } else {
+        fill_with_letters(rest, random);
     }
 
     payload.resize(size);
@@ -81,13 +109,15 @@ bool same_bytes(std::span<const std::byte> one,
 }
 
 void append_frame(std::vector<std::byte> &to, opcode code,
-                  std::span<const std::byte> payload, masking_key key)
+                  std::span<const std::byte> payload, masking_key key,
+                  bool compressed)
 {
     constexpr std::byte masked{0x80};
+    const std::byte first{compressed ? std::uint8_t{0xc0} : std::uint8_t{0x80}};
     const std::size_t size = payload.size();
     const std::size_t length_bytes = size < 126 ? 0 : size < 65536 ? 2 : 8;
 
-    to.push_back(std::byte{0x80} | static_cast<std::byte>(code));
+    to.push_back(first | static_cast<std::byte>(code));
     to.push_back(masked | static_cast<std::byte>(length_bytes == 0   ? size
                                                  : length_bytes == 2 ? 126
                                                                      : 127));
@@ -124,26 +154,48 @@ read_signature(std::span<const std::byte> payload) noexcept
                            : std::nullopt;
 }
 
-prepared_messages::prepared_messages(std::size_t author, std::size_t least,
-                                     std::size_t size, opcode code,
-                                     bool echoed_as_bytes)
-    : count_{count_for(least, size)}, size_{size}
+// With context takeover a message refers to those of its own lap alone, which
+// have gone before it in every lap.
+prepared_messages::prepared_messages(const message_plan &plan)
+    : count_{count_for(plan.least, plan.size)}, size_{plan.size}
 {
-    std::minstd_rand random(static_cast<unsigned>(author + 1));
+    std::minstd_rand random(static_cast<unsigned>(plan.author + 1));
+    std::optional<compressor> deflating;
+
+    if (plan.deflate) {
+        deflating.emplace(*plan.deflate);
+    }
 
     for (std::size_t index = 0; index != count_; index++) {
-        const auto payload = payload_of({index, author}, size, random);
+        const auto payload = payload_of({index, plan.author}, plan, random);
 
-        append_frame(frames_, code, payload,
-                     static_cast<masking_key>(random()));
+        append_frame(frames_, plan.code,
+                     deflating ? deflating->compress(payload) : payload,
+                     static_cast<masking_key>(random()), deflating.has_value());
+        ends_.push_back(frames_.size());
 
-        const auto returned = echoed_as_bytes
-                                  ? std::span(frames_).last(size)
+        const auto returned = plan.echoed_as_bytes
+                                  ? std::span(frames_).last(size_)
                                   : std::span(std::as_const(payload));
         expected_.insert(expected_.end(), returned.begin(), returned.end());
     }
+}
 
-    frame_size_ = frames_.size() / count_;
+std::size_t prepared_messages::size_of(std::size_t first,
+                                       std::size_t count) const noexcept
+{
+    const std::size_t begin = first == 0 ? 0 : ends_[first - 1];
+    const std::size_t end = first + count;
+
+    return count == 0      ? 0
+           : end <= count_ ? ends_[end - 1] - begin
+                           : frames_.size() - begin + ends_[end - count_ - 1];
+}
+
+bool prepared_messages::begins_at(std::size_t position) const noexcept
+{
+    return position == 0 ||
+           std::binary_search(ends_.begin(), ends_.end(), position);
 }
 
 } // namespace websocket::load

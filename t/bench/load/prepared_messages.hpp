@@ -2,6 +2,8 @@
 // come back for it.
 #pragma once
 
+#include "deflate.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -26,7 +28,8 @@ using masking_key = std::uint32_t;
 
 // Writes a masked frame behind what is there.
 void append_frame(std::vector<std::byte> &to, opcode code,
-                  std::span<const std::byte> payload, masking_key key);
+                  std::span<const std::byte> payload, masking_key key,
+                  bool compressed = false);
 
 // What each payload begins with, unless it is shorter.
 struct signature {
@@ -40,17 +43,30 @@ struct signature {
 std::optional<signature>
 read_signature(std::span<const std::byte> payload) noexcept;
 
-// A ring of frames of one size, in the order of their indices.
+struct message_plan {
+    std::size_t author = 0;
+    std::size_t least = 0; // messages
+    std::size_t size = 0;  // bytes of each
+    opcode code = opcode::binary;
+    bool echoed_as_bytes = false; // the masked payload is to come back
+    std::optional<deflate_terms> deflate;
+};
+
+// A ring of frames in the order of their indices, each with a payload of
+// ASCII of one size.
 class prepared_messages {
 public:
-    // At least so many, each with a payload of `size` bytes of ASCII. What
-    // echoes bytes, not messages, returns the masked payload.
-    prepared_messages(std::size_t author, std::size_t least, std::size_t size,
-                      opcode code, bool echoed_as_bytes);
+    // At least so many as the plan says.
+    explicit prepared_messages(const message_plan &plan);
 
     std::size_t count() const noexcept { return count_; }
-    std::size_t frame_size() const noexcept { return frame_size_; }
     std::span<const std::byte> frames() const noexcept { return frames_; }
+
+    // Bytes of so many frames from a place of the ring on.
+    std::size_t size_of(std::size_t first, std::size_t count) const noexcept;
+
+    // Whether a frame begins at this byte.
+    bool begins_at(std::size_t position) const noexcept;
 
     // The payload that is to come back for a message.
     std::span<const std::byte> expected(std::size_t index) const noexcept
@@ -61,8 +77,8 @@ public:
 private:
     std::size_t count_;
     std::size_t size_;
-    std::size_t frame_size_ = 0;
     std::vector<std::byte> frames_;
+    std::vector<std::size_t> ends_; // of each frame
     std::vector<std::byte> expected_;
 };
 

@@ -55,7 +55,8 @@ bool input_ready()
 
 } // namespace
 
-run::run(const options &given) : given_{given}
+run::run(const options &given)
+    : given_{given}, tls_{given.tls ? std::make_unique<tls_setting>() : nullptr}
 {
     allow_descriptors(given.connections + given.publishers + 32);
 }
@@ -64,6 +65,7 @@ void run::execute()
 {
     progress();
     open_all();
+    prepare();
 
     if (given_.wait) {
         say_ready();
@@ -177,9 +179,28 @@ void run::wrong(const connection &of, const char *what)
  * Connections.
  */
 
-destination run::at(const std::string &path) const
+const destination &run::at(const std::string &path)
 {
-    return {given_.port, path, given_.subprotocol, given_.raw};
+    destinations_.push_back({.port = given_.port,
+                             .path = path,
+                             .subprotocol = given_.subprotocol,
+                             .raw = given_.raw,
+                             .deflate = given_.deflate,
+                             .tls = tls_.get()});
+    return destinations_.back();
+}
+
+std::optional<deflate_terms> run::deflate_agreed() const
+{
+    const auto &terms = connections_.front()->agreed().deflate;
+
+    for (const auto &each : connections_) {
+        if (each->agreed().deflate != terms) {
+            wrong(*each, "another deflate was agreed on than with others");
+        }
+    }
+
+    return terms;
 }
 
 connection &run::add_connection()
@@ -220,6 +241,7 @@ void run::open(std::size_t first, std::size_t end, const destination &to)
 void run::opened(connection &of)
 {
     progress();
+    note_cipher(of);
 
     if (wanted && !wanted(of)) {
         of.reset();
@@ -231,6 +253,13 @@ void run::opened(connection &of)
 
     if (next_to_open_ != open_end_) {
         connections_[next_to_open_++]->open(*opening_to_);
+    }
+}
+
+void run::note_cipher(const connection &of)
+{
+    if (given_.tls && cipher_.empty()) {
+        cipher_ = of.cipher();
     }
 }
 
@@ -283,6 +312,10 @@ void run::print() const
     if (!given_.servers.empty()) {
         result.add("server_cpu", server_cpu_);
         result.add("per_cpu_second", server_cpu_ > 0 ? count / server_cpu_ : 0);
+    }
+
+    if (given_.tls) {
+        result.add("tls", cipher_);
     }
 
     result.add_latency(latency_);

@@ -10,8 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace websocket::load {
@@ -39,10 +42,19 @@ protected:
 
     virtual void open_all();
 
+    // All connections are open: what the messages are is known.
+    virtual void prepare() {}
+
+    // What was agreed on with all of them; none: nothing is compressed.
+    std::optional<deflate_terms> deflate_agreed() const;
+
     // Opens connections [first, end), a few at a time.
     void open(std::size_t first, std::size_t end, const destination &to);
-    destination at(const std::string &path) const;
+    const destination &at(const std::string &path);
     connection &add_connection();
+
+    // For the report: what the connections are encrypted with.
+    void note_cipher(const connection &of);
 
     // How many messages may still be sent, of so many: none at the end.
     std::size_t claim(std::size_t wanted) noexcept;
@@ -78,6 +90,9 @@ private:
     void check_progress() const;
     void print() const;
 
+    std::unique_ptr<tls_setting> tls_;
+    std::deque<destination> destinations_; // that connections know
+    std::string cipher_;
     const destination *opening_to_ = nullptr;
     std::size_t next_to_open_ = 0;
     std::size_t open_end_ = 0;

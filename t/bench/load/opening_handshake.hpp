@@ -1,0 +1,36 @@
+// The client's side of the opening handshake.
+#pragma once
+
+#include "deflate.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket::load {
+
+class tls_setting;
+
+// Where to, and what is said there first.
+struct destination {
+    std::uint16_t port = 0;
+    std::string path;
+    std::string subprotocol;
+    bool raw = false; // no handshake, and bytes come back as they were sent
+    bool deflate = false;
+    const tls_setting *tls = nullptr;
+};
+
+struct agreement {
+    long worker = 0; // the header X-Worker; 0: there is none
+    std::optional<deflate_terms> deflate;
+};
+
+std::string request_for(const destination &to, std::size_t number);
+
+// Throws peer_fault on an answer that is none to the request.
+agreement judge_answer(std::string_view head, const destination &to);
+
+} // namespace websocket::load
