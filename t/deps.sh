@@ -19,7 +19,12 @@ packages_of() {
                 strace valgrind libc6-dbg
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
-        bench) echo libbenchmark-dev strace ;;
+        bench) echo libbenchmark-dev openssl strace valgrind libc6-dbg ;;
+        peers)
+            # Node that came from elsewhere does as well
+            command -v node > /dev/null || echo nodejs
+            command -v npm > /dev/null || echo npm
+            ;;
         fuzz) echo clang libclang-rt-14-dev ;;
         lint) echo clang-format clang-tidy ;;
         *) echo "deps: no set $1" >&2 && return 1 ;;

@@ -161,13 +161,26 @@ $(fuzz_names:%=fuzz-%): fuzz-%:
 	@grep -h -e Done -e new_units build/fuzz/$*.log
 
 # Whoever wants other runs than these gives BENCH_OPTIONS: see
-# t/bench/rooms.py --help.
+# t/bench/bench.py --help, and rooms.py beside it.
 core_bench = build/bench/protocol_bench
-rooms_bench = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench/rooms.py
-.PHONY: bench-core bench-rooms bench-programs
+bench_script = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench
+.PHONY: bench-full bench-charts bench-core bench-rooms bench-programs
 bench: bench-programs
-	@$(core_bench) --benchmark_min_time=0.1
-	@$(rooms_bench) --short $(BENCH_OPTIONS)
+	@$(bench_script)/bench.py --short $(BENCH_OPTIONS)
+
+bench-full: bench-programs
+	@$(bench_script)/bench.py $(BENCH_OPTIONS)
+
+# What README shows, from the figures of the last run
+bench-charts:
+	@$(bench_script)/readme_figures.py
+
+.PHONY: bench-instructions bench-instructions-record
+bench-instructions: bench-programs
+	@$(bench_script)/instructions.py
+
+bench-instructions-record: bench-programs
+	@$(bench_script)/instructions.py --record
 
 bench-core:
 	@t/deps.sh build bench
@@ -181,12 +194,15 @@ bench-deflate:
 	@build/bench/deflate_bench
 
 bench-rooms: bench-programs
-	@$(rooms_bench) $(BENCH_OPTIONS)
+	@$(MAKE) $(parallel) build/bench/broker_bench
+	@$(bench_script)/rooms.py $(BENCH_OPTIONS)
 
+# What npm's ws needs may be missing: then ws is left out.
 bench-programs:
 	@t/deps.sh build bench
-	@$(MAKE) $(parallel) module $(addprefix build/bench/,protocol_bench \
-	    broker_bench websocket_load raw_echo)
+	@t/deps.sh peers || true
+	@$(MAKE) $(parallel) module $(addprefix build/bench/,websocket_load \
+	    raw_echo)
 
 formatted = $(shell find src t examples -name '*.[ch]pp' -o -name '*.[ch]')
 nginx_includes := $(addprefix -isystem $(nginx_src)/src/,core event \

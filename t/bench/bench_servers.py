@@ -1,13 +1,15 @@
-"""The servers that are measured: nginx with our module, and with nchan."""
+"""The nginx servers that are measured: with our module, with nchan, and as
+a proxy. All have a plain and a TLS port where they are asked for one."""
 
 import glob
 import os
 import re
+import resource
 import subprocess
 
 from nginx_config import NginxConfig
-from nginx_server import (NGINX, ROOT, NginxServer, module_file,
-                          remove_prefix)
+from nginx_server import (NGINX, ROOT, NginxServer, check_config,
+                          module_file, remove_prefix)
 
 FOLDER = os.path.join(ROOT, "build/bench")
 NCHAN = "ngx_nchan_module.so"
@@ -17,6 +19,16 @@ location = /echo { websocket echo; }
 location = /lobby { websocket room lobby; }
 location = /quiet { websocket room quiet self=off; }
 location = /alone { websocket room $arg_room; }
+location = /deflate { websocket echo; websocket_deflate on; }
+location = /deflate-takeover {
+    websocket echo;
+    websocket_deflate on;
+    websocket_deflate_context_takeover on;
+}
+"""
+
+RELEASE_LOCATIONS = """
+location = /echo { websocket echo; websocket_request release; }
 """
 
 # Each subscriber hears what is published from now on.
@@ -34,8 +46,25 @@ location = /publish {
 }
 """
 
+PROXY_LOCATIONS = """
+location / {{
+    proxy_pass http://127.0.0.1:{port};
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}}
+"""
+
 # Connections are spread over the workers, and each answer names its own.
 SERVER = "access_log off; add_header X-Worker $pid always;"
+
+# What Node speaks too; Debian's nginx would stop at 1.2.
+HTTP = "ssl_protocols TLSv1.2 TLSv1.3;"
+
+
+def open_files():
+    """How many a server may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def fresh_prefix(name):
@@ -45,25 +74,63 @@ def fresh_prefix(name):
     return prefix
 
 
-def start_own(workers):
+def own_config(locations, workers, **options):
+    """Of an nginx with the module."""
+    return NginxConfig(
+        locations, workers=workers, server=SERVER, http=HTTP,
+        listen="reuseport backlog=4096", level="warn",
+        connections=min(open_files(), 20000), **options)
+
+
+def start_own(workers, tls=False, locations=OWN_LOCATIONS, **options):
     """nginx with the module that was built."""
     module_file()
-    return NginxServer(
-        fresh_prefix(f"own-{workers}"),
-        NginxConfig(OWN_LOCATIONS, workers=workers, server=SERVER,
-                    listen="reuseport backlog=4096", level="warn"))
+    return NginxServer(fresh_prefix(f"own-{workers}"),
+                       own_config(locations, workers, tls=tls, **options))
 
 
-def start_nchan(module):
-    """nginx, one worker, with nchan, which is judged by its replies
-    alone."""
-    server = NginxServer(
-        fresh_prefix("nchan"),
-        NginxConfig(NCHAN_LOCATIONS, main=f"load_module {module};",
-                    server="access_log off;", listen="backlog=4096",
-                    module=False, level="warn"))
+def knows_release():
+    """(whether the module can give requests back, why not)."""
+    passed, told = check_config(fresh_prefix("own-check"),
+                                own_config(RELEASE_LOCATIONS, 1))
+    complaint = re.search(r"#\d+: (.*) in /", told)
+    return passed, complaint.group(1) if complaint else told.strip()
+
+
+def start_plain(name, config, **options):
+    """An nginx without our module, which is judged by its replies alone."""
+    server = NginxServer(fresh_prefix(name), NginxConfig(
+        server="access_log off;", http=HTTP, level="warn",
+        listen="backlog=4096", connections=min(open_files(), 20000),
+        **config, **options))
     server.allow_errors("")
     return server
+
+
+def start_nchan(module, workers=1, tls=False):
+    """nginx with nchan."""
+    return start_plain(
+        f"nchan-{workers}", {"locations": NCHAN_LOCATIONS, "module": False,
+                             "main": f"load_module {module};"},
+        workers=workers, tls=tls)
+
+
+class Proxy:
+    """nginx in front of another server; both count."""
+
+    def __init__(self, upstream, tls=False):
+        self.upstream = upstream
+        self.nginx = start_plain(
+            "proxy", {"locations": PROXY_LOCATIONS.format(
+                port=upstream.port), "module": False}, tls=tls)
+        self.port, self.tls_port = self.nginx.port, self.nginx.tls_port
+
+    def worker_pids(self):
+        return self.nginx.worker_pids() + self.upstream.worker_pids()
+
+    def stop(self):
+        self.nginx.stop()
+        self.upstream.stop()
 
 
 def installed_nchan():

@@ -1,5 +1,6 @@
 """Runs the load generator, pins processes, counts system calls."""
 
+import contextlib
 import json
 import os
 import select
@@ -9,7 +10,7 @@ import statistics
 import subprocess
 import time
 
-from nginx_server import ROOT, die_with_parent
+from nginx_server import NGINX, ROOT, die_with_parent
 
 GENERATOR = os.path.join(ROOT, "build/bench/websocket_load")
 LONGEST_RUN = 120  # seconds
@@ -82,9 +83,13 @@ def run_load(*arguments, **options):
 
 
 def pin(pids, cores):
-    """Each process on one of the cores, in turn."""
+    """Each process, with all of its threads, on one of the cores, in
+    turn."""
     for index, pid in enumerate(pids):
-        os.sched_setaffinity(pid, {sorted(cores)[index % len(cores)]})
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread),
+                                     {sorted(cores)[index % len(cores)]})
 
 
 def alternate(variants, runs):
@@ -104,6 +109,18 @@ def median(results, *keys):
             result = result[key]
         return result
     return statistics.median(value(result) for result in results)
+
+
+def describe_machine():
+    """What the figures were measured on."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file
+                      if line.startswith("model name")), "unknown")
+    version = subprocess.run([NGINX, "-v"], capture_output=True, text=True,
+                             check=True).stderr.strip()
+    return {"cpu": model, "cores": len(CORES), "kernel": os.uname().release,
+            "nginx": version.partition("nginx/")[2],
+            "before": state_of_machine()}
 
 
 def state_of_machine():

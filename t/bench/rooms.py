@@ -1,6 +1,6 @@
-"""Measures rooms: fan-out, two workers, wake-ups, rooms of one client.
+"""Measures rooms: system calls, wake-ups, rooms of one client, the broker.
 
-Prints medians as tables and writes build/bench.json. No figure makes it
+Prints medians as tables and writes build/bench-rooms.json. No figure makes it
 fail; a wrong or a missing reply does, and a server that logs a fault.
 """
 
@@ -16,18 +16,19 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
-from nginx_server import NGINX, ROOT  # noqa: E402
+from nginx_server import ROOT  # noqa: E402
 import bench_servers  # noqa: E402
 from run_tests import allow_open_files  # noqa: E402
 from measuring import (ALL_CORES, CORES, SERVER_CORES,  # noqa: E402
                        CannotWatch, WrongReply, alternate, count_calls,
-                       median, pin, run_load, state_of_machine)
-from tables import print_table, ratio, thousands  # noqa: E402
+                       describe_machine, median, pin, run_load,
+                       state_of_machine)
+from tables import print_table, thousands  # noqa: E402
 
 CLIENTS = 1000
 SIZE = 64
 BROKER_BENCH = os.path.join(ROOT, "build/bench/broker_bench")
-RESULT = os.path.join(ROOT, "build/bench.json")
+RESULT = os.path.join(ROOT, "build/bench-rooms.json")
 FAN_OUT = [f"--connections={CLIENTS}", f"--size={SIZE}", "--text"]
 
 
@@ -43,7 +44,6 @@ class Bench:
                       "options": vars(options)}
         self.one = self.start(stack, bench_servers.start_own, 1)
         self.two = self.start(stack, bench_servers.start_own, 2)
-        self.nchan = self.start_nchan(stack)
 
     def start(self, stack, start, *arguments):
         """A server with its workers on the server's core."""
@@ -51,17 +51,6 @@ class Bench:
         stack.callback(server.stop)
         pin(server.worker_pids(), SERVER_CORES)
         return server
-
-    def start_nchan(self, stack):
-        """None where Debian's package cannot be had or does not load."""
-        module, complaint = bench_servers.find_nchan()
-        try:
-            if module:
-                return self.start(stack, bench_servers.start_nchan, module)
-        except AssertionError as error:
-            complaint = str(error).strip().splitlines()[-1]
-        print(f"nchan is left out: {complaint}")
-        return None
 
     def load(self, mode, server, *options, **more):
         """A function that runs the generator once against a server."""
@@ -73,78 +62,6 @@ class Bench:
     def keep(self, section, results):
         """Puts the results of all runs into the file to be."""
         self.found.setdefault(section, {}).update(results)
-
-
-def describe_machine():
-    """What the figures were measured on."""
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file
-                      if line.startswith("model name")), "unknown")
-    version = subprocess.run([NGINX, "-v"], capture_output=True, text=True,
-                             check=True).stderr.strip()
-    return {"cpu": model, "cores": len(CORES), "kernel": os.uname().release,
-            "nginx": version, "before": state_of_machine()}
-
-
-def fan_out_variants(bench):
-    """{(server, outstanding): function}"""
-    variants = {}
-    for outstanding in (1, 16):
-        in_flight = f"--in-flight={outstanding}"
-        for name, server in (("room, 1 worker", bench.one),
-                             ("room, 2 workers", bench.two)):
-            cores = ALL_CORES if server is bench.two else None
-            variants[name, outstanding] = bench.load(
-                "fan-out", server, "--path=/lobby", in_flight, *FAN_OUT,
-                cores=cores)
-        if bench.nchan:
-            variants["nchan, 1 worker", outstanding] = bench.load(
-                "fan-out", bench.nchan, "--path=/subscribe",
-                "--publish-path=/publish", in_flight, *FAN_OUT)
-    return variants
-
-
-def measure_fan_out(bench):
-    """Deliveries of a second, and of a second of the server's CPU."""
-    pin(bench.two.worker_pids(), ALL_CORES)
-    results = alternate(fan_out_variants(bench), bench.runs)
-    pin(bench.two.worker_pids(), SERVER_CORES)
-    rows, least_cpu = [], 1
-    for (name, outstanding), found in sorted(results.items(),
-                                             key=lambda one: one[0][1]):
-        own = results["room, 1 worker", outstanding]
-        wall = median(found, "per_second")
-        cpu = median(found, "per_cpu_second")
-        server = median(found, "server_cpu") / median(found, "seconds")
-        generator = median(found, "generator_cpu") / median(found, "seconds")
-        least_cpu = min(least_cpu, server)
-        rows.append([
-            name, outstanding, thousands(wall),
-            ratio(wall, median(own, "per_second")), thousands(cpu),
-            ratio(cpu, median(own, "per_cpu_second")),
-            f"{server:.2f}", f"{generator:.2f}",
-            f"{median(found, 'latency_us', 'p50'):,.0f}",
-            f"{median(found, 'latency_us', 'p99'):,.0f}"])
-        bench.keep("fan_out", {f"{name}, {outstanding} outstanding": found})
-    print_table(
-        f"Fan-out: {CLIENTS:,} clients, {SIZE} bytes, deliveries",
-        ["server", "outstanding", "per s", "ratio", "per CPU s", "ratio",
-         "server CPU", "generator CPU", "p50 us", "p99 us"], rows,
-        fan_out_notes(least_cpu))
-
-
-def fan_out_notes(least_cpu):
-    """What has to be known to read the table."""
-    notes = ["Ratios to the room with 1 worker. CPU: seconds of each second."]
-    if len(CORES) == 1:
-        return notes + ["Servers and generator share the only core."]
-    notes += ["1 worker: server and generator on a core each. 2 workers: on "
-              "both cores, with the", "generator beside them: what it needs "
-              "of the cores the workers cannot use."]
-    if least_cpu < 0.9:
-        notes.append("A server had not all of its core (server CPU under "
-                     "0.90): compare per CPU s alone.")
-    return notes
 
 
 def measure_calls(bench):
@@ -269,9 +186,8 @@ def measure_broker(bench):
                  in sorted(repetitions.items())])
 
 
-SECTIONS = {"fan-out": measure_fan_out, "calls": measure_calls,
-            "wake-up": measure_wake_ups, "alone": measure_alone,
-            "broker": measure_broker}
+SECTIONS = {"calls": measure_calls, "wake-up": measure_wake_ups,
+            "alone": measure_alone, "broker": measure_broker}
 
 
 def parse_arguments():

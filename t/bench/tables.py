@@ -14,6 +14,20 @@ def ratio(value, base):
     return f"{value / base:.2f}" if base else "-"
 
 
+def kilobytes(value):
+    """1234 as "1.23 KB", 12345 as "12.3 KB"."""
+    return f"{value / 1000:.2f} KB" if value < 10000 \
+        else f"{value / 1000:.1f} KB"
+
+
+def size_name(size):
+    """16384 as "16 KiB"."""
+    for factor, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor} {unit}"
+    return f"{size} B"
+
+
 def print_table(title, head, rows, notes=()):
     """Columns as wide as their widest cell; figures to the right."""
     cells = [head] + [[str(cell) for cell in row] for row in rows]
@@ -28,3 +42,13 @@ def print_table(title, head, rows, notes=()):
             print("  " + "  ".join("-" * width for width in widths))
     for note in notes:
         print("  " + note)
+
+
+def markdown_table(title, head, rows, notes=()):
+    """The same table for a page; figures to the right."""
+    lines = [f"{title}:", "", "| " + " | ".join(head) + " |",
+             "|" + "---|" + "---:|" * (len(head) - 1)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    if notes:
+        lines += ["", " ".join(notes)]
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""What is measured, section by section: cases, and servers for each."""
+
+import bench_servers
+import other_servers
+from measuring import ALL_CORES, pin
+
+KIB = 1024
+MIB = KIB * KIB
+FAN_OUT_SIZE = 64
+IDLE_CLIENTS = 10000
+
+# (payload, connections, in flight)
+SHORT_ECHO = [(20, 1, 1), (20, 100, 1), (20, 100, 16), (512, 100, 1),
+              (512, 100, 16), (16 * KIB, 100, 1), (16 * KIB, 100, 16),
+              (MIB, 10, 1)]
+SHORT_TLS = [(20, 100, 1), (20, 100, 16), (16 * KIB, 100, 1), (MIB, 10, 1)]
+FULL_ECHO = [(size, connections, depth)
+             for size, many in ((20, 100), (512, 100), (16 * KIB, 100),
+                                (MIB, 10))
+             for connections in (1, many) for depth in (1, 16)]
+
+
+def peer_starts(bench, tls):
+    """ws by itself and behind nginx, where it can be had."""
+    if not bench.ws_folder:
+        return {}
+    return {
+        "nginx + ws": lambda: bench_servers.Proxy(
+            other_servers.start_ws(bench.ws_folder), tls),
+        "ws": lambda: other_servers.start_ws(bench.ws_folder),
+    }
+
+
+def measure_echo(bench):
+    """Every message comes back."""
+    starts = {"ours": lambda: bench_servers.start_own(1, tls=True),
+              "raw echo": other_servers.start_raw}
+    short = bench.options.short
+    with bench.servers(**starts, **peer_starts(bench, True)) as running:
+        bench.warm_up(running, "echo", lambda name: [
+            "--path=/echo", "--text", "--messages=40000", "--in-flight=16",
+            *(["--raw"] if name == "raw echo" else [])])
+        for tls, cases in ((False, SHORT_ECHO if short else FULL_ECHO),
+                           (True, SHORT_TLS if short else FULL_ECHO)):
+            for size, connections, depth in cases:
+                arguments = [f"--size={size}", f"--in-flight={depth}",
+                             f"--connections={connections}", "--text",
+                             "--path=/echo"]
+                # One client that sleeps would measure wake-ups
+                arguments += ["--spin"] if connections == 1 else []
+                bench.alternate(
+                    "echo", {"size": size, "connections": connections,
+                             "depth": depth, "tls": tls},
+                    {name: bench.load("echo", server, *arguments,
+                                      *(["--raw"] if name == "raw echo"
+                                        else []), tls=tls)
+                     for name, server in running.items()
+                     if not (tls and name == "raw echo")})
+
+
+def fan_out_starts(bench):
+    """{(name, workers): function}"""
+    starts = {f"ours, {workers} worker{'s' * (workers > 1)}":
+              lambda workers=workers: bench_servers.start_own(workers)
+              for workers in (1, 2)}
+    if bench.nchan_module:
+        starts.update({
+            f"nchan, {workers} worker{'s' * (workers > 1)}":
+            lambda workers=workers: bench_servers.start_nchan(
+                bench.nchan_module, workers) for workers in (1, 2)})
+    if bench.ws_folder:
+        starts["ws"] = lambda: other_servers.start_ws(bench.ws_folder)
+    return starts
+
+
+def fan_out_paths(name):
+    """Where one subscribes and publishes."""
+    if name.startswith("nchan"):
+        return ["--path=/subscribe", "--publish-path=/publish"]
+    return ["--path=/room" if name == "ws" else "--path=/lobby"]
+
+
+def measure_fan_out(bench):
+    """A message for all clients; with 2 workers, on both cores."""
+    with bench.servers(**fan_out_starts(bench)) as running:
+        for name, server in running.items():
+            if "2 workers" in name:
+                pin(server.worker_pids(), ALL_CORES)
+        bench.warm_up(running, "fan-out", lambda name: [
+            *fan_out_paths(name), "--messages=400", "--in-flight=16"])
+        for clients in (1000, 10000):
+            for depth in (1, 16):
+                bench.alternate(
+                    "fan-out", {"clients": clients, "depth": depth},
+                    {name: bench.load(
+                        "fan-out", server, *fan_out_paths(name),
+                        f"--connections={clients}", f"--in-flight={depth}",
+                        f"--size={FAN_OUT_SIZE}", "--text",
+                        cores=ALL_CORES if "2 workers" in name else None)
+                     for name, server in running.items()})
+
+
+def measure_handshakes(bench):
+    """Connect, upgrade, disconnect."""
+    starts = {"ours": lambda: bench_servers.start_own(1, tls=True)}
+    with bench.servers(**starts, **peer_starts(bench, True)) as running:
+        bench.warm_up(running, "handshake", lambda _: [
+            "--path=/echo", "--messages=2000"])
+        for tls in (False, True):
+            bench.alternate(
+                "handshakes", {"tls": tls},
+                {name: bench.load("handshake", server, "--path=/echo",
+                                  "--connections=50", tls=tls)
+                 for name, server in running.items()})
+
+
+def idle_starts(bench):
+    """Servers that have had no client yet."""
+    starts = {"ours, keep": lambda: bench_servers.start_own(1, tls=True)}
+    if bench.knows_release:
+        starts["ours, release"] = lambda: bench_servers.start_own(
+            1, tls=True, locations=bench_servers.RELEASE_LOCATIONS)
+    if bench.nchan_module:
+        starts["nchan"] = lambda: bench_servers.start_nchan(
+            bench.nchan_module, tls=True)
+    return {**starts, **peer_starts(bench, True)}
+
+
+def measure_idle(bench):
+    """What a client costs that only stays: one run each, as memory has no
+    noise to speak of; 2,000 clients in the short form."""
+    wanted = 2000 if bench.options.short else IDLE_CLIENTS
+    for tls in (False, True):
+        for name, start in idle_starts(bench).items():
+            # The proxy has two sockets for each
+            room = bench_servers.open_files() - 200
+            clients = min(wanted, room // (2 if "+" in name else 1))
+            path = "/subscribe" if name == "nchan" else "/echo"
+            with bench.servers(**{name: start}) as running:
+                for server in running.values():
+                    run = bench.try_peer(name, bench.load(
+                        "idle", server, f"--path={path}",
+                        f"--connections={clients}", tls=tls, seconds=0.2))
+                    if run:
+                        bench.keep("idle", {"tls": tls}, name, [run])
+
+
+def measure_deflate(bench):
+    """Echo of rows of JSON, compressed both ways."""
+    starts = {"ours": lambda: bench_servers.start_own(1)}
+    if bench.ws_folder:
+        starts["ws"] = lambda: other_servers.start_ws(bench.ws_folder)
+    with bench.servers(**starts) as running:
+        bench.warm_up(running, "echo", lambda _: [
+            "--path=/deflate", "--deflate", "--text", "--messages=4000"])
+        for size in (512, 16 * KIB):
+            for takeover in (False, True):
+                path = "/deflate-takeover" if takeover else "/deflate"
+                bench.alternate(
+                    "deflate", {"size": size, "takeover": takeover},
+                    {name: bench.load(
+                        "echo", server, f"--path={path}", "--deflate",
+                        f"--size={size}", "--text", "--connections=100")
+                     for name, server in running.items()})
+
+
+SECTIONS = {"echo": measure_echo, "fan-out": measure_fan_out,
+            "handshakes": measure_handshakes, "idle": measure_idle,
+            "deflate": measure_deflate}

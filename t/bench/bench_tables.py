@@ -1,0 +1,206 @@
+"""Makes tables of what bench.py has found: (title, head, rows, notes)."""
+
+from measuring import median
+from tables import kilobytes, ratio, size_name, thousands
+
+SATURATED = 0.9  # of a core
+OURS = "ours"
+ORDER = ("raw echo", "ours", "ours, 1 worker", "ours, 2 workers",
+         "ours, keep", "ours, release", "nginx + ws", "ws", "nchan",
+         "nchan, 1 worker", "nchan, 2 workers")
+
+
+def cells_of(found, section):
+    """[(cell, {server: entry})], in the order of measuring."""
+    cells = []
+    for entry in found["results"]:
+        if entry["section"] != section:
+            continue
+        if not cells or cells[-1][0] != entry["cell"]:
+            cells.append((entry["cell"], {}))
+        cells[-1][1][entry["server"]] = entry
+    return cells
+
+
+def servers_of(cells):
+    """All that were measured, in the usual order."""
+    names = {name for _, entries in cells for name in entries}
+    return sorted(names, key=ORDER.index)
+
+
+def figure(entry, *keys):
+    """A median of an entry's runs; none where its replies were wrong."""
+    runs = entry.get("runs") if entry else None
+    return median(runs, *keys) if runs else None
+
+
+def cpu_share(entry):
+    """How much of its core a server has used; none where nobody knows."""
+    seconds = figure(entry, "seconds")
+    return figure(entry, "server_cpu") / seconds if seconds else None
+
+
+def is_ours(name):
+    return name.startswith(OURS)
+
+
+def best_peer(entries, key):
+    """The greatest figure that is neither ours nor the raw echo's."""
+    return max((figure(entry, key) or 0 for name, entry in entries.items()
+                if not is_ours(name) and name != "raw echo"), default=0)
+
+
+def own_figure(entries, key):
+    """Ours with one worker."""
+    return figure(entries.get("ours") or entries.get("ours, 1 worker"), key)
+
+
+def base_of(entries, key):
+    """What ratios are to: the raw echo, or else ours."""
+    return figure(entries.get("raw echo"), key) or own_figure(entries, key)
+
+
+def per_cpu_table(title, labels, cells, note):
+    """Figures of a second of the server's CPU, with their ratios."""
+    key = "per_cpu_second"
+    servers = servers_of(cells)
+    rows = []
+    for cell, entries in cells:
+        row = labels(cell)
+        for name in servers:
+            value = figure(entries.get(name), key)
+            row.append("wrong" if value is None and name in entries else
+                       "-" if value is None else
+                       f"{thousands(value)} "
+                       f"({ratio(value, base_of(entries, key))})")
+        row.append(ratio(own_figure(entries, key), best_peer(entries, key)))
+        rows.append(row)
+    return [f"{title}, per second of the server's CPU", servers, rows,
+            [note, "The last column: ours to the best peer."]]
+
+
+def per_second_table(title, labels, cells):
+    """The same of a second of time; how busy the server's core was."""
+    servers = servers_of(cells)
+    rows, idle, all_of_them = [], 0, 0
+    for cell, entries in cells:
+        row = labels(cell)
+        for name in servers:
+            value = figure(entries.get(name), "per_second")
+            if value is None:
+                row.append("-")
+                continue
+            share = cpu_share(entries[name])
+            all_of_them += 1
+            idle += share < SATURATED
+            row.append(f"{thousands(value)} [{share:.2f}]")
+        rows.append(row)
+    note = (f"The server was not the bottleneck in {idle} of {all_of_them}: "
+            "there compare per second of CPU alone." if idle else
+            "The server was the bottleneck everywhere.")
+    return [f"{title}, per second", servers, rows,
+            ["In brackets: the CPU seconds of the server in a second.", note]]
+
+
+def with_head(table, head, last=()):
+    """Puts the names of the first columns before the servers'."""
+    title, servers, rows, notes = table
+    return title, [*head, *servers, *last], rows, notes
+
+
+def pair_of_tables(title, head, labels, cells, note):
+    """Per second of CPU, and per second."""
+    return [
+        with_head(per_cpu_table(title, labels, cells, note), head,
+                  ["ours : peer"]),
+        with_head(per_second_table(title, labels, cells), head),
+    ]
+
+
+def latency_table(title, cells):
+    """Of one client that polls, one message in flight."""
+    servers = servers_of(cells)
+    rows = [[size_name(cell["size"])]
+            + [" / ".join(f"{figure(entries.get(name), 'latency_us', at):.0f}"
+                          for at in ("p50", "p99", "p99.9"))
+               if figure(entries.get(name), "seconds") else "-"
+               for name in servers]
+            for cell, entries in cells
+            if cell["connections"] == cell["depth"] == 1]
+    return (f"{title}, one client, one in flight: us, p50 / p99 / p99.9",
+            ["payload", *servers], rows, [])
+
+
+def echo_tables(found):
+    tables = []
+    for tls in (False, True):
+        cells = [one for one in cells_of(found, "echo")
+                 if one[0]["tls"] == tls]
+        if not cells:
+            continue
+        title = "Echo inside TLS" if tls else "Echo"
+        tables += pair_of_tables(
+            title, ["payload", "clients", "in flight"],
+            lambda cell: [size_name(cell["size"]), cell["connections"],
+                          cell["depth"]], cells,
+            "In parentheses: the ratio to ours." if tls else
+            "In parentheses: the ratio to the raw echo.")
+        latency = latency_table(title, cells)
+        tables += [latency] if latency[2] else []
+    return tables
+
+
+def fan_out_tables(found):
+    return pair_of_tables(
+        "Fan-out of 64 bytes: deliveries", ["clients", "outstanding"],
+        lambda cell: [f"{cell['clients']:,}", cell["depth"]],
+        cells_of(found, "fan-out"),
+        "In parentheses: the ratio to ours with one worker. Two workers run "
+        "on both cores, with the generator beside them.")
+
+
+def handshake_tables(found):
+    return pair_of_tables(
+        "Handshakes", [""], lambda cell: ["TLS" if cell["tls"] else "plain"],
+        cells_of(found, "handshakes"),
+        "In parentheses: the ratio to ours. TLS: full handshakes, no session "
+        "is resumed.")
+
+
+def deflate_tables(found):
+    return pair_of_tables(
+        "Deflate, 100 clients, one in flight: echoes",
+        ["payload", "context takeover"],
+        lambda cell: [size_name(cell["size"]),
+                      "yes" if cell["takeover"] else "no"],
+        cells_of(found, "deflate"),
+        "In parentheses: the ratio to ours. Level 1 on both sides.")
+
+
+def idle_tables(found):
+    """One row for each server."""
+    cells = cells_of(found, "idle")
+    rows = []
+    for name in servers_of(cells):
+        row = [name]
+        for _, entries in cells:
+            value = figure(entries.get(name), "memory_per_client")
+            least = figure(entries.get("ours, keep"), "memory_per_client")
+            row.append("-" if value is None else
+                       f"{kilobytes(value)} ({ratio(value, least)})")
+        clients = figure(cells[0][1].get(name), "connections")
+        rows.append(row + [f"{clients:,}" if clients else "-"])
+    heads = ["TLS" if cell["tls"] else "plain" for cell, _ in cells]
+    return [("Memory of an idle client (PSS of the server's processes)",
+             ["server", *heads, "clients"], rows,
+             ["In parentheses: the ratio to ours with the request kept."])]
+
+
+TABLES = {"echo": echo_tables, "fan-out": fan_out_tables,
+          "handshakes": handshake_tables, "idle": idle_tables,
+          "deflate": deflate_tables}
+
+
+def tables_of(found, section):
+    """All tables of a section that was measured."""
+    return TABLES[section](found) if cells_of(found, section) else []

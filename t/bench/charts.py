@@ -1,0 +1,158 @@
+"""Draws what bench.py has found as bars, in SVG that reads on light and on
+dark pages.
+
+A chart is groups of bars under a heading each; a bar has a name, a length,
+and words behind it.
+"""
+
+import os
+from xml.sax.saxutils import escape
+
+from bench_tables import (base_of, cells_of, figure, servers_of)
+from tables import kilobytes, ratio, size_name, thousands
+
+WIDTH, LEFT, BAR, STEP = 760, 130, 440, 18
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #1f2328; }
+.title { font-size: 15px; font-weight: 600; }
+.heading { font-weight: 600; }
+.name { text-anchor: end; }
+.faint { fill: #59636e; }
+.ours { fill: #1f6feb; } .raw { fill: #8c959f; } .peer { fill: #d4823a; }
+.line { stroke: #8c959f; stroke-dasharray: 3 3; }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3; } .faint { fill: #9198a1; }
+  .ours { fill: #4493f8; } .raw { fill: #6e7681; } .peer { fill: #e09b52; }
+}
+"""
+
+
+def kind_of(name):
+    """How a server's bar is painted."""
+    return "ours" if name.startswith("ours") else \
+        "raw" if name.startswith("raw") else "peer"
+
+
+def text(x, y, words, kind=""):
+    """One line of words."""
+    return f'<text x="{x:.0f}" y="{y:.0f}" class="{kind}">' \
+        f"{escape(words)}</text>"
+
+
+def bar(y, name, length, words):
+    """A bar with its name before it and words behind."""
+    return [text(LEFT - 8, y + 12, name, "name"),
+            f'<rect x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" '
+            f'height="{STEP - 4}" rx="2" class="{kind_of(name)}"/>',
+            text(LEFT + length + 6, y + 12, words, "faint")]
+
+
+def draw(title, note, groups, mark=None):
+    """The chart of [(heading, [(name, value, words)])]; a line at `mark`."""
+    longest = max(value for _, bars in groups for _, value, _ in bars)
+    parts, y = [text(8, 20, title, "title"), text(8, 38, note, "faint")], 60
+    for heading, bars in groups:
+        parts.append(text(LEFT, y, heading, "heading"))
+        y += 8
+        if mark:
+            x = LEFT + mark / longest * BAR
+            parts.append(f'<line x1="{x:.1f}" y1="{y - 2}" x2="{x:.1f}" '
+                         f'y2="{y + STEP * len(bars) - 2}" class="line"/>')
+        for name, value, words in bars:
+            parts += bar(y, name, value / longest * BAR, words)
+            y += STEP
+        y += 22
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
+            f'height="{y - 10}" viewBox="0 0 {WIDTH} {y - 10}" role="img">\n'
+            f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n"
+            + "\n".join(parts) + "\n</svg>\n")
+
+
+def rate_groups(cells, heading):
+    """Bars as long as their ratio to the base of their group."""
+    key = "per_cpu_second"
+    groups = []
+    for cell, entries in cells:
+        base = base_of(entries, key)
+        bars = []
+        for name in servers_of([(cell, entries)]):
+            value = figure(entries[name], key)
+            if value:
+                bars.append((name, value / base,
+                             f"{ratio(value, base)}  ({thousands(value)})"))
+        groups.append((heading(cell), bars))
+    return groups
+
+
+def many_clients(cells):
+    """Without those of one client, whose server sleeps between."""
+    return [one for one in cells if one[0]["connections"] > 1]
+
+
+def echo_chart(found, tls):
+    cells = [one for one in many_clients(cells_of(found, "echo"))
+             if one[0]["tls"] == tls]
+    groups = rate_groups(cells, lambda cell: (
+        f"{size_name(cell['size'])}, {cell['connections']} clients, "
+        f"{cell['depth']} in flight"))
+    return groups and draw(
+        "Echo inside TLS" if tls else "Echo",
+        "Messages per second of the server's CPU; ratio to "
+        + ("ours" if tls else "a raw echo of the same bytes"), groups, 1)
+
+
+def fan_out_chart(found):
+    groups = rate_groups(cells_of(found, "fan-out"), lambda cell: (
+        f"{cell['clients']:,} clients, {cell['depth']} outstanding"))
+    return groups and draw(
+        "Fan-out of 64 bytes", "Deliveries per second of the server's CPU; "
+        "ratio to ours with one worker", groups, 1)
+
+
+def handshake_chart(found):
+    groups = rate_groups(cells_of(found, "handshakes"), lambda cell: (
+        "TLS, full handshakes" if cell["tls"] else "plain"))
+    return groups and draw(
+        "Handshakes", "Per second of the server's CPU; ratio to ours",
+        groups, 1)
+
+
+def deflate_chart(found):
+    groups = rate_groups(cells_of(found, "deflate"), lambda cell: (
+        f"{size_name(cell['size'])}, "
+        f"{'with' if cell['takeover'] else 'no'} context takeover"))
+    return groups and draw(
+        "Deflate", "Echoes per second of the server's CPU, 100 clients; "
+        "ratio to ours", groups, 1)
+
+
+def idle_chart(found):
+    groups = []
+    for cell, entries in cells_of(found, "idle"):
+        bars = [(name, value, kilobytes(value))
+                for name in servers_of([(cell, entries)])
+                if (value := figure(entries[name], "memory_per_client"))]
+        groups.append(("TLS" if cell["tls"] else "plain", bars))
+    return groups and draw(
+        "Memory of an idle client", "PSS of the server's processes, divided "
+        "by the clients: less is better", groups)
+
+
+CHARTS = {"echo": lambda found: echo_chart(found, False),
+          "echo-tls": lambda found: echo_chart(found, True),
+          "fan-out": fan_out_chart, "handshakes": handshake_chart,
+          "idle": idle_chart, "deflate": deflate_chart}
+
+
+def draw_all(found, folder):
+    """Writes each chart that there are figures for; returns their names."""
+    drawn = []
+    for name, make in CHARTS.items():
+        svg = make(found)
+        if svg:
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f"{name}.svg"), "w",
+                      encoding="utf-8") as file:
+                file.write(svg)
+            drawn.append(f"{name}.svg")
+    return drawn

@@ -1,0 +1,92 @@
+"""Puts the figures of build/bench.json into README, between its markers, and
+the charts into t/bench/charts/."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from nginx_server import ROOT  # noqa: E402
+import bench_tables  # noqa: E402
+import charts  # noqa: E402
+from tables import markdown_table  # noqa: E402
+
+RESULT = os.path.join(ROOT, "build/bench.json")
+README = os.path.join(ROOT, "README.md")
+CHARTS = "t/bench/charts"
+RECORD = os.path.join(ROOT, "t/bench/instructions.json")
+BEGIN, END = "<!-- figures: {} -->", "<!-- end of figures -->"
+
+
+def loads(state):
+    """A load average in words."""
+    return ", ".join(f"{load:.1f}" for load in state["load_average"])
+
+
+def describe(found):
+    """What was measured with, on what, and when."""
+    machine, options = found["machine"], found["options"]
+    words = (f"{machine['before']['time'][:10]}, {machine['cores']} cores of "
+             f"{machine['cpu']}, Linux {machine['kernel']}, nginx "
+             f"{machine['nginx']}")
+    if "ws" in machine:
+        words += f", ws {machine['ws']} on Node {machine['node']}"
+    return (f"{words}; medians of {options['runs']} alternating runs of "
+            f"{options['seconds']:g} s; load average before: "
+            f"{loads(machine['before'])}, after: {loads(machine['after'])}.")
+
+
+def section_text(found, name):
+    """Charts first, then the tables of figures per second of CPU; those
+    per second of time are printed by the benchmark alone."""
+    names = {"echo": ["echo", "echo-tls"]}.get(name, [name])
+    parts = [f"![{each}]({CHARTS}/{each}.svg)" for each in names]
+    for table in bench_tables.tables_of(found, name):
+        if not table[0].endswith("per second"):
+            parts.append(markdown_table(*table))
+    return "\n\n".join(parts)
+
+
+def instructions_text():
+    """The record that later changes are held against."""
+    with open(RECORD, encoding="utf-8") as file:
+        record = json.load(file)
+    where = record["surroundings"]
+    return markdown_table(
+        f"Instructions of nginx {where['nginx']}, {where['compiler']}, "
+        f"{where['simd']}", ["", "instructions"],
+        [[name, f"{value:,.0f}"]
+         for name, value in record["instructions"].items()])
+
+
+def replace(page, name, text):
+    """The page with other text between a pair of markers."""
+    begin = BEGIN.format(name)
+    before, found, rest = page.partition(begin)
+    if not found or END not in rest:
+        sys.exit(f"README.md has no place for the figures of {name}")
+    return f"{before}{begin}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
+
+
+def main():
+    if not os.path.exists(RESULT):
+        sys.exit("there are no figures: make bench-full first")
+    with open(RESULT, encoding="utf-8") as file:
+        found = json.load(file)
+    charts.draw_all(found, os.path.join(ROOT, CHARTS))
+    with open(README, encoding="utf-8") as file:
+        page = file.read()
+    page = replace(page, "machine", describe(found))
+    page = replace(page, "instructions", instructions_text())
+    for name in bench_tables.TABLES:
+        if bench_tables.cells_of(found, name):
+            page = replace(page, name, section_text(found, name))
+    with open(README, "w", encoding="utf-8") as file:
+        file.write(page)
+
+
+if __name__ == "__main__":
+    main()
