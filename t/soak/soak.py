@@ -97,7 +97,7 @@ class Soak:
         self.step("peace: all find together")
         self.converge()
         self.step("the same workers, for longer")
-        self.stay()
+        self.stay(at_first["files of workers"])
         self.step("measuring again")
         self.compare(at_first, self.measure())
         for place, run in self.town.runs:
@@ -119,6 +119,7 @@ class Soak:
             lambda: len(self.server.worker_pids()) == WORKERS
             and not old & set(self.server.worker_pids()), 15,
             lambda: f"new workers, not {self.server.worker_pids()}")
+        self.town.live(1, {})  # the master tells them of those that left
 
     # What must not grow
 
@@ -127,19 +128,28 @@ class Soak:
         self.fresh_workers()
         measured = {
             "files of the master": descriptors(self.server.pid),
-            "files of workers": max(map(descriptors,
-                                        self.server.worker_pids())),
+            "files of workers": self.files_of_workers(),
             "messages that fit": self.capacity(),
         }
         self.town.settle(followers=12, raw=6, echoes=12)
         self.town.live(min(3, self.duration * 0.1), CALM)
-        self.town.dismiss()
+        self.all_leave(measured["files of workers"])
         measured["memory of workers"] = self.memory_of_workers()
-        measured["memory of the master"] = memory(self.server.pid)
+        measured["memory of the master"] = memory(self.server.pid, "Anonymous")
         return measured
 
+    def files_of_workers(self):
+        return max(map(descriptors, self.server.worker_pids()))
+
+    def all_leave(self, files):
+        """No connection stays; idle workers have so many files."""
+        self.town.dismiss()
+        wait_until(lambda: self.files_of_workers() <= files, seconds(10),
+                   f"workers with {files} files")
+
     def memory_of_workers(self):
-        return max(map(memory, self.server.worker_pids()))
+        return max(memory(pid, "Anonymous")
+                   for pid in self.server.worker_pids())
 
     def capacity(self):
         """How many messages the shared memory holds."""
@@ -173,13 +183,13 @@ class Soak:
             if memory_tells() and after[name] > before[name] + 2 * MEBIBYTE:
                 raise Fault(f"{name} has grown")
 
-    def stay(self):
+    def stay(self, files):
         """Workers that live on do not grow from one time to the next."""
         sizes = []
         for _ in range(3):
             self.town.settle(followers=24, raw=9, echoes=12)
             self.town.live(self.duration * 0.1, PEACE)
-            self.town.dismiss()
+            self.all_leave(files)
             sizes.append(self.memory_of_workers())
         print(f"  memory of workers: {sizes}")
         if memory_tells() and sizes[2] > sizes[1] + 2 * MEBIBYTE:
