@@ -4,6 +4,7 @@ the charts into t/bench/charts/."""
 import json
 import os
 import sys
+import textwrap
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -29,14 +30,20 @@ def loads(state):
 def describe(found):
     """What was measured with, on what, and when."""
     machine, options = found["machine"], found["options"]
+    kernel = machine["kernel"].partition("-")[0]
     words = (f"{machine['before']['time'][:10]}, {machine['cores']} cores of "
-             f"{machine['cpu']}, Linux {machine['kernel']}, nginx "
-             f"{machine['nginx']}")
+             f"{machine['cpu']}, Linux {kernel}, nginx {machine['nginx']}")
     if "ws" in machine:
         words += f", ws {machine['ws']} on Node {machine['node']}"
-    return (f"{words}; medians of {options['runs']} alternating runs of "
-            f"{options['seconds']:g} s; load average before: "
-            f"{loads(machine['before'])}, after: {loads(machine['after'])}.")
+    words += (f"; medians of {options['runs']} alternating runs of "
+              f"{options['seconds']:g} s; load average before: "
+              f"{loads(machine['before'])}, after: "
+              f"{loads(machine['after'])}.")
+    # One of the servers and the generator take two themselves
+    if machine["after"]["load_average"][2] > 3:
+        words += (" The machine had other work too: ratios hold, latencies "
+                  "do not.")
+    return "\n".join(textwrap.wrap(words, 80))
 
 
 def section_text(found, name):
