@@ -205,6 +205,13 @@ class Page:
             assert control.accessible_name.strip(), control.get_property(
                 "outerHTML")
 
+    def in_turn(self):
+        """Lends the page for a test, which is to leave a clean console."""
+        yield self
+        errors = self.console_errors()
+        self.browser.get("about:blank")
+        assert not errors
+
     def console_errors(self):
         """Severe console messages since the last call."""
         return [entry for entry in self.browser.get_log("browser")

@@ -83,11 +83,7 @@ def open_page(browser, server):
 @pytest.fixture
 def page(browser, server):
     """The page, connected; left in the end, with a clean console."""
-    page = open_page(browser, server)
-    yield page
-    errors = page.console_errors()
-    browser.get("about:blank")
-    assert not errors
+    yield from open_page(browser, server).in_turn()
 
 
 def test_figures_are_shown_and_change(page):

@@ -75,11 +75,7 @@ def open_page(browser, server, path="/status"):
 @pytest.fixture
 def page(browser, server):
     """The page, live; left in the end, with a clean console."""
-    page = open_page(browser, server)
-    yield page
-    errors = page.console_errors()
-    browser.get("about:blank")
-    assert not errors
+    yield from open_page(browser, server).in_turn()
 
 
 def report_of(server):

@@ -31,12 +31,7 @@ constexpr std::size_t longest_reason = 123;
 ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
                           std::string_view why) noexcept
 {
-    const ngx_str_t words = borrowed(why);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket: publish request refused with %ui: %V", status,
-                  &words);
-    return static_cast<ngx_int_t>(status);
+    return refused(r, "publish request", status, why);
 }
 
 ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept

@@ -99,4 +99,15 @@ ngx_int_t refused(ngx_http_request_t *r,
                  : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
+                  ngx_uint_t status, std::string_view why) noexcept
+{
+    const ngx_str_t name = borrowed(kind);
+    const ngx_str_t words = borrowed(why);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "websocket: %V refused with %ui: %V", &name, status, &words);
+    return static_cast<ngx_int_t>(status);
+}
+
 } // namespace websocket::nginx

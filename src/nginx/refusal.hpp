@@ -24,4 +24,8 @@ ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t refused(ngx_http_request_t *r,
                   protocol::handshake_error reason) noexcept;
 
+// The same of a request that is no handshake: `kind` says what it is.
+ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
+                  ngx_uint_t status, std::string_view why) noexcept;
+
 } // namespace websocket::nginx

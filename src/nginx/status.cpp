@@ -28,12 +28,7 @@ std::optional<status_form> form_named(std::string_view name) noexcept
 ngx_int_t status_refused(ngx_http_request_t *r, ngx_uint_t status,
                          std::string_view why) noexcept
 {
-    const ngx_str_t words = borrowed(why);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket: status request refused with %ui: %V", status,
-                  &words);
-    return static_cast<ngx_int_t>(status);
+    return refused(r, "status request", status, why);
 }
 
 // The argument has the last word.
