@@ -60,7 +60,6 @@ u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 void session::release() noexcept
 {
     constexpr own_cleanups own{on_request_cleanup, on_pool_cleanup};
-    ngx_connection_t *c = connection_;
 
     if (phase_ != phase::open || !conf_.releases_requests()) {
         return;
@@ -80,7 +79,8 @@ void session::release() noexcept
         holder = "there is no memory to save it in";
     }
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+    // An nginx without debugging leaves this line out
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, connection_->log, 0,
                    "websocket: the request is kept: %s", holder);
 }
 
