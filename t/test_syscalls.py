@@ -10,7 +10,10 @@ from worker_probe import only_worker, stopped
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(listen="rcvbuf=4m sndbuf=4m")
+    return module_nginx("""
+        location /echo { websocket echo; }
+        location /room { websocket room lobby self=off; }
+        """, listen="rcvbuf=4m sndbuf=4m")
 
 
 def test_small_message_costs_one_recv_and_one_send(server):
@@ -41,6 +44,21 @@ def test_pipelined_small_messages_cost_few_calls(server, capsys):
               f" and {len(sent)} send calls")
     assert sum(size for _, size in trace.received()) == len(framed(messages))
     assert len(received) <= 3 and len(sent) <= 2, trace.calls
+
+
+def test_messages_of_one_turn_leave_as_one_piece(server):
+    messages = numbered(16, 64)
+    publisher = server.connect("/room")
+    listeners = [server.connect("/room") for _ in range(20)]
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        with stopped(pid):
+            publisher.send(framed(messages))
+        for listener in listeners:
+            for message in messages:
+                listener.expect_text(message)
+    # One piece: not gathered from many, as writev would
+    assert [call.name for call in trace.of(SENDING)] == ["sendto"] * 20
 
 
 def test_control_frames_leave_with_the_replies(server):
