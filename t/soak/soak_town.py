@@ -10,8 +10,8 @@ import time
 from nginx_server import seconds
 from soak_ledger import Fault, Ledger
 from soak_link import any_context
-from soak_peers import (BadFrames, BadHandshake, Echo, Json, Publisher, Raw,
-                        Slow)
+from soak_peers import Echo, Json, Raw, Slow
+from soak_strangers import BadFrames, BadHandshake, Publisher
 
 ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
 FLOOD = 200  # messages of 8 KB: more than the shared memory takes
