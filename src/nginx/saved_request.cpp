@@ -8,6 +8,7 @@
 #include "nginx/saved_request.hpp"
 
 #include "nginx/saved_variables.hpp"
+#include "nginx/short_numbers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -26,27 +27,6 @@ constexpr auto field_count =
     static_cast<std::size_t>(saved_request::field::count);
 
 using field_texts = std::array<std::string_view, field_count>;
-
-void add_number(std::string &to, std::size_t number)
-{
-    for (; number > 0x7f; number >>= 7) {
-        to += static_cast<char>(0x80 | (number & 0x7f));
-    }
-
-    to += static_cast<char>(number);
-}
-
-std::size_t read_number(const u_char *&at) noexcept
-{
-    std::size_t number = 0;
-    unsigned shift = 0;
-
-    for (; (*at & 0x80) != 0; shift += 7) {
-        number |= static_cast<std::size_t>(*at++ & 0x7f) << shift;
-    }
-
-    return number | static_cast<std::size_t>(*at++) << shift;
-}
 
 // Whole texts first, so that the pieces of them are found there.
 std::string join(const std::vector<std::string_view> &texts,

@@ -2,6 +2,7 @@
 #include "protocol/assembly.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace websocket::protocol {
 
@@ -27,6 +28,17 @@ bool make_room(shared_buffer &buffer, std::uint64_t expected, std::size_t more,
 
     buffer = shared_buffer::allocate(wanted);
     return static_cast<bool>(buffer);
+}
+
+bool lies_within(std::span<const std::byte> piece,
+                 const shared_buffer &buffer) noexcept
+{
+    // std::less orders any two pointers, where < may not
+    const std::less_equal<const std::byte *> ordered;
+
+    return buffer && ordered(buffer.data(), piece.data()) &&
+           ordered(piece.data() + piece.size(),
+                   buffer.data() + buffer.capacity());
 }
 
 } // namespace websocket::protocol

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace websocket::protocol {
 
@@ -17,5 +18,10 @@ inline constexpr std::uint64_t reserved_at_once = std::uint64_t{1} << 20;
 // doubles, up to `limit`. False when there is no memory.
 [[nodiscard]] bool make_room(shared_buffer &buffer, std::uint64_t expected,
                              std::size_t more, std::uint64_t limit) noexcept;
+
+// Whether a piece lies in the buffer's memory, as one does that was received
+// there.
+bool lies_within(std::span<const std::byte> piece,
+                 const shared_buffer &buffer) noexcept;
 
 } // namespace websocket::protocol

@@ -5,7 +5,6 @@
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 
 namespace websocket::protocol {
@@ -23,17 +22,6 @@ constexpr std::uint64_t largest_compressed(std::uint64_t size) noexcept
     const std::uint64_t more = size / 4 + 1024;
 
     return size > most - more ? most : size + more;
-}
-
-bool lies_within(std::span<const std::byte> piece,
-                 const shared_buffer &buffer) noexcept
-{
-    // std::less orders any two pointers, where < may not
-    const std::less_equal<const std::byte *> ordered;
-
-    return buffer && ordered(buffer.data(), piece.data()) &&
-           ordered(piece.data() + piece.size(),
-                   buffer.data() + buffer.capacity());
 }
 
 } // namespace
