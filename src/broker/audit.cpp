@@ -74,6 +74,10 @@ std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
         return "a log's epoch was not given out";
     }
 
+    if (log.last_hole > log.last_position + 1) {
+        return "a log has a hole behind its end";
+    }
+
     found_.logs++;
     return check_subscriptions(at);
 }

@@ -74,7 +74,8 @@ std::string_view auditor::check_readers(index log_at) noexcept
     return {};
 }
 
-// Goes on at the first entry behind its cursor; from there on none is missing.
+// Goes on at the first entry behind its cursor; from there on none is missing
+// where no hole was made.
 std::string_view
 auditor::check_reader(const subscription_record &reader) noexcept
 {
@@ -96,12 +97,16 @@ auditor::check_reader(const subscription_record &reader) noexcept
     std::uint64_t position = z_.entry(at).position;
 
     for (; at != 0; at = z_.entry(at).next_in_log) {
-        if (z_.entry(at).position != position++) {
+        const entry_record &entry = z_.entry(at);
+
+        if (entry.position != position && !entry.behind_hole) {
             return "an entry is missing among the unread ones";
         }
+        position = entry.position + 1;
     }
 
-    if (position != log.last_position + 1) {
+    if (position != log.last_position + 1 &&
+        log.last_hole != log.last_position) {
         return "an entry is missing behind the unread ones";
     }
 
@@ -183,6 +188,10 @@ std::string_view auditor::check_totals() noexcept
 {
     if (found_.blocks != z_.head->block_count) {
         return "a block is neither in use nor free";
+    }
+
+    if (static_cast<std::uint32_t>(z_.head->leader) > z_.head->slot_count) {
+        return "the leader has no slot";
     }
 
     if (found_.logs != z_.head->logs ||

@@ -5,8 +5,6 @@
 #include "broker/entries.hpp"
 #include "broker/locked.hpp"
 
-#include <algorithm>
-
 namespace websocket::broker {
 
 using namespace detail;
@@ -91,10 +89,14 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
 
     trim(zone_, at, now, few);
     return {.exists = true,
-            .clients = log.clients,
-            .messages = std::min<std::uint64_t>(log.message_count,
-                                                log.history_messages),
-            .last = {log.epoch, log.last_sequence}};
+            .clients = all_clients(log),
+            .local_clients = log.clients,
+            .remote_clients = log.remote_clients,
+            .messages = history_count(log),
+            .last = last_message(log),
+            .subscribed = log.subscriptions != 0,
+            .linked = is_linked(zone_, log),
+            .history = {log.history_messages, log.history_milliseconds}};
 }
 
 bool broker::expire(std::uint64_t now, std::size_t budget) noexcept

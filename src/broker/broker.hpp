@@ -31,6 +31,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -95,14 +96,14 @@ public:
     void set_limits(subscription handle, const limits &history,
                     std::uint64_t now) noexcept;
 
-    // Counts one client more, unless the log has `max` in all processes
-    // already (0: any number is right): full.
+    // Counts one client more, unless the log has `max` in all processes of
+    // all hosts already (0: any number is right): full.
     outcome join(subscription handle, std::uint32_t max) noexcept;
 
     // Counts one client less, if there is one.
     void leave(subscription handle) noexcept;
 
-    // The clients of the log in all processes. Without the lock.
+    // The clients of the log in all processes of all hosts. Without the lock.
     std::uint32_t clients(subscription handle) const noexcept;
 
     /*
@@ -143,6 +144,67 @@ public:
 
     // The last message that the subscription has passed.
     message_id passed_id(subscription handle) noexcept;
+
+    /*
+     * Logs of several hosts: their messages are numbered by somebody else,
+     * who has them from all hosts, and one process of each host, its leader,
+     * relays them into the log that is here.
+     */
+
+    // The number of the link to whoever numbers the messages, another one for
+    // each; 0, as from the start: there is no link. Without the lock.
+    void set_link(std::uint32_t generation) noexcept;
+    std::uint32_t link() const noexcept;
+
+    // Puts a message that has got its id elsewhere at the end of the log,
+    // which this does not make: gone. Known: the log has been aligned to that
+    // epoch and has that message, or a later one. Out of order: it stands in
+    // another epoch, or messages are missing before this one. Either way
+    // nothing is done; the id in the result is that of the log's last message.
+    //
+    // Transient entries go behind what there is, whatever their id says.
+    //
+    // What there is no room for takes its number all the same, so that the
+    // next one follows, and all who are subscribed are told that they lost
+    // some: no_room then comes with slots to be woken.
+    appended relay(std::string_view name, const publication &what,
+                   message_id id, std::uint64_t now) noexcept;
+
+    // Says what the log's last message is, so that the next one relayed is
+    // the one behind it. If that is in another epoch (never 0: out of order)
+    // or before the message which the log has as its last, its entries are
+    // removed: they have ids that are not right any more, and who had not
+    // read them is told that he lost some. If it is further on, they stay, and
+    // the history does not reach back over what is missing. `lost`: all who
+    // are subscribed are told that they lost some here, once, behind what
+    // they have yet to read. The slots in `wake` are to be woken as with
+    // append. Gone: there is no such log, this makes none.
+    appended align(std::string_view name, message_id last, bool lost,
+                   std::uint64_t now) noexcept;
+
+    // The log has all there is on that link. It stays linked until the zone's
+    // link is another one. Gone: there is no such log.
+    outcome mark_linked(std::string_view name,
+                        std::uint32_t generation) noexcept;
+
+    // Whether the log is linked now. Without the lock.
+    bool linked(subscription handle) const noexcept;
+
+    // How many clients the log has in other hosts, for all who ask for its
+    // clients. Forgotten with the log. Gone: there is no such log.
+    outcome set_remote_clients(std::string_view name,
+                               std::uint32_t clients) noexcept;
+
+    // Makes the slot the leader, unless another one is it. True: it leads,
+    // now or already. A slot that is given back leads no more; that of a dead
+    // process does until it is reclaimed.
+    bool lead(unsigned slot) noexcept;
+
+    // Leads no more. Nothing happens if it is not the leader.
+    void resign(unsigned slot) noexcept;
+
+    // The slot that leads, if there is one.
+    std::optional<unsigned> leader() noexcept;
 
     /*
      * The whole.

@@ -4,6 +4,7 @@
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/locked.hpp"
+#include "broker/logs.hpp"
 #include "broker/subscriptions.hpp"
 
 namespace websocket::broker {
@@ -33,7 +34,7 @@ public:
         read_bytes(zone_, at, sizeof(entry_record), payload);
         bytes_ = bytes_.subspan(entry.size);
         messages_[count_++] = {
-            .id = {zone_.log(entry.log).epoch, entry.sequence},
+            .id = {shown_epoch(zone_.log(entry.log)), entry.sequence},
             .position = entry.position,
             .time = entry.time,
             .from = entry.from,
@@ -41,6 +42,12 @@ public:
             .transient = entry.transient,
             .payload = payload};
         return true;
+    }
+
+    // Nothing is missing between what was added and the entry.
+    bool leads_to(index at) const noexcept
+    {
+        return count_ == 0 || last().position + 1 == zone_.entry(at).position;
     }
 
     std::size_t count() const noexcept { return count_; }
@@ -138,7 +145,7 @@ read_result broker::read(subscription handle, const place &to,
     read_result result;
     index at = reader->unread;
 
-    while (at != 0 && filled.add(at)) {
+    while (at != 0 && filled.leads_to(at) && filled.add(at)) {
         at = zone_.entry(at).next_in_log;
     }
 
@@ -207,9 +214,7 @@ message_id broker::last_id(subscription handle) noexcept
         return {};
     }
 
-    const log_record &log = zone_.log(found->log);
-
-    return {log.epoch, log.last_sequence};
+    return last_message(zone_.log(found->log));
 }
 
 message_id broker::passed_id(subscription handle) noexcept
@@ -221,7 +226,7 @@ message_id broker::passed_id(subscription handle) noexcept
         return {};
     }
 
-    return {zone_.log(found->log).epoch, passed_sequence(zone_, *found)};
+    return {shown_epoch(zone_.log(found->log)), passed_sequence(zone_, *found)};
 }
 
 } // namespace websocket::broker

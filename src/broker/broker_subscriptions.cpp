@@ -73,7 +73,7 @@ outcome broker::join(subscription handle, std::uint32_t max) noexcept
         return outcome::gone;
     }
 
-    if (max != 0 && zone_.log(found->log).clients >= max) {
+    if (max != 0 && all_clients(zone_.log(found->log)) >= max) {
         return outcome::full;
     }
 
@@ -95,9 +95,7 @@ std::uint32_t broker::clients(subscription handle) const noexcept
 {
     const subscription_record *found = find_subscription(zone_, handle);
 
-    return found != nullptr ? std::atomic_ref(zone_.log(found->log).clients)
-                                  .load(std::memory_order_relaxed)
-                            : 0;
+    return found != nullptr ? all_clients(zone_.log(found->log)) : 0;
 }
 
 } // namespace websocket::broker

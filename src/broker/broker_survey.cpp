@@ -6,8 +6,6 @@
 #include "broker/broker.hpp"
 #include "broker/locked.hpp"
 
-#include <algorithm>
-
 namespace websocket::broker {
 
 using namespace detail;
@@ -36,10 +34,11 @@ public:
         names_ = names_.subspan(name.size());
         logs_[count_++] = {
             .name = {reinterpret_cast<const char *>(name.data()), name.size()},
-            .clients = log.clients,
-            .messages = std::min<std::uint64_t>(log.message_count,
-                                                log.history_messages),
-            .last = {log.epoch, log.last_sequence}};
+            .clients = all_clients(log),
+            .remote_clients = log.remote_clients,
+            .messages = history_count(log),
+            .last = last_message(log),
+            .subscribed = log.subscriptions != 0};
         return true;
     }
 

@@ -165,6 +165,29 @@ std::size_t trim(zone &z, index at, std::uint64_t now,
     return removed;
 }
 
+bool clear(zone &z, index at, std::size_t budget) noexcept
+{
+    const log_record &log = z.log(at);
+
+    for (; budget > 0 && log.first != 0; budget--) {
+        const index first = log.first;
+
+        skip_entry(z, first);
+        WEBSOCKET_FAULT_POINT("entry.cleared");
+        remove_entry(z, first);
+    }
+
+    return log.first == 0;
+}
+
+void make_hole(log_record &log) noexcept
+{
+    put(log.last_hole, log.last_position + 1);
+    WEBSOCKET_FAULT_POINT("hole.noted");
+    put(log.last_position, log.last_hole);
+    WEBSOCKET_FAULT_POINT("hole.made");
+}
+
 bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept
 {
     if (blocks > z.head->block_count / 2) {

@@ -30,6 +30,15 @@ bool young_enough(const log_record &log, const entry_record &entry,
 std::size_t trim(zone &z, index log, std::uint64_t now,
                  std::size_t budget) noexcept;
 
+// Removes the log's oldest entries, `budget` of them at most, whoever wants
+// them. Those who had not read them will see that they lost some. True: the
+// log has none left.
+bool clear(zone &z, index log, std::size_t budget) noexcept;
+
+// Has everybody who is subscribed to the log see that something is missing
+// behind what it has. To be announced.
+void make_hole(log_record &log) noexcept;
+
 // Sees to it that so many blocks are free: removes unused logs, then the
 // oldest entries. False: they never will be.
 bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept;

@@ -7,6 +7,7 @@
 #include "broker/fault_point.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace websocket::broker::detail {
 
@@ -81,6 +82,20 @@ std::span<std::byte> copy_name(const zone &z, index at,
     to = to.first(std::min<std::size_t>(to.size(), z.log(at).name_size));
     read_bytes(z, at, sizeof(log_record), to);
     return to;
+}
+
+std::uint32_t all_clients(const log_record &log) noexcept
+{
+    const std::uint32_t here = look_at(log.clients);
+    const std::uint32_t others = look_at(log.remote_clients);
+    const auto most = std::numeric_limits<std::uint32_t>::max();
+
+    return here < most - others ? here + others : most;
+}
+
+std::uint64_t history_count(const log_record &log) noexcept
+{
+    return std::min<std::uint64_t>(log.message_count, log.history_messages);
 }
 
 void settle(zone &z, index at, std::uint64_t now) noexcept

@@ -1,6 +1,7 @@
 // The logs: found by name, made, and removed when nobody uses them.
 #pragma once
 
+#include "broker/types.hpp"
 #include "broker/zone.hpp"
 
 #include <string_view>
@@ -29,6 +30,32 @@ index find_or_make_log(zone &z, const log_name &name,
 // Copies the name's bytes to `to`, as many as there is room for.
 std::span<std::byte> copy_name(const zone &z, index at,
                                std::span<std::byte> to) noexcept;
+
+// The epoch that the log's messages have for all outside of the zone.
+inline std::uint64_t shown_epoch(const log_record &log) noexcept
+{
+    return log.outer_epoch != 0 ? log.outer_epoch : log.epoch;
+}
+
+// The id of the log's last message.
+inline message_id last_message(const log_record &log) noexcept
+{
+    return {shown_epoch(log), log.last_sequence};
+}
+
+// The clients of the log in all hosts. Also without the lock.
+std::uint32_t all_clients(const log_record &log) noexcept;
+
+// Whether the log has all there is on the zone's link. Also without the lock.
+inline bool is_linked(const zone &z, const log_record &log) noexcept
+{
+    const std::uint32_t link = look_at(z.head->link);
+
+    return link != 0 && look_at(log.linked) == link;
+}
+
+// What the history would have if nothing in it was too old.
+std::uint64_t history_count(const log_record &log) noexcept;
 
 // Puts a log that nobody uses (any more, or again) at the end of the list of
 // unused ones; takes one that is used out of it.

@@ -139,10 +139,10 @@ void unqueue_news(zone &z, index at) noexcept
     queued.queued = 0;
 }
 
-slot_set announce_entry(zone &z, index entry) noexcept
+slot_set announce(zone &z, index log, index entry) noexcept
 {
     slot_set wake;
-    index at = z.log(z.entry(entry).log).subscriptions;
+    index at = z.log(log).subscriptions;
 
     for (; at != 0; at = z.subscription(at).next_in_log) {
         subscription_record &told = z.subscription(at);

@@ -30,9 +30,9 @@ bool has_news(const zone &z, const subscription_record &of) noexcept;
 void queue_news(zone &z, index at) noexcept;
 void unqueue_news(zone &z, index at) noexcept;
 
-// Makes the new entry news for all who are subscribed to its log. Returns the
-// slots that are to be woken.
-slot_set announce_entry(zone &z, index entry) noexcept;
+// Makes the new entry of the log news for all who are subscribed to it; 0: no
+// entry, but that something was lost. Returns the slots that are to be woken.
+slot_set announce(zone &z, index log, index entry) noexcept;
 
 // Leads those who have yet to read the log's first entry to the one behind it.
 // True: there are some.

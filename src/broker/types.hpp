@@ -32,7 +32,9 @@ enum class outcome {
     no_room,       // nothing more to drop, or more than half the memory wanted
     name_too_long, // over longest_name
     full,          // as many clients as there may be
-    gone           // no such slot or subscription (any more)
+    gone,          // no such slot, subscription or log (any more)
+    known,         // relayed: the log has that message already
+    out_of_order   // relayed: not the message that follows in the log
 };
 
 // How much of a log is kept as its history: the last `messages`, none older
@@ -43,7 +45,8 @@ struct limits {
 };
 
 // Sequences of a log grow by one with each message, from 1. The epoch is
-// another, and a greater one, each time a log is made under a name.
+// another, and a greater one, each time a log is made under a name. Those of a
+// log that was aligned are somebody else's, who numbers its messages.
 struct message_id {
     std::uint64_t epoch = 0;
     std::uint64_t sequence = 0;
@@ -121,7 +124,7 @@ struct appended {
     // The message's own id; that of the message before it if transient.
     message_id id;
 
-    // Clients of the log in all processes.
+    // Clients of the log in all processes of all hosts.
     std::uint32_t clients = 0;
 
     // Slots that have news and whose process may be asleep: to be woken by
@@ -154,9 +157,14 @@ struct read_result {
 
 struct description {
     bool exists = false;
-    std::uint32_t clients = 0;  // in all processes
-    std::uint64_t messages = 0; // in its history
-    message_id last;            // of the last message; sequence 0: none yet
+    std::uint32_t clients = 0;        // the local and the remote ones
+    std::uint32_t local_clients = 0;  // in all processes of this host
+    std::uint32_t remote_clients = 0; // in other hosts
+    std::uint64_t messages = 0;       // in its history
+    message_id last;         // of the last message; sequence 0: none yet
+    bool subscribed = false; // some process has a subscription
+    bool linked = false;     // see mark_linked
+    limits history;
 };
 
 // How far a survey has come.
@@ -168,9 +176,11 @@ struct survey_cursor {
 // A log as a survey has found it. The name lies in the bytes that were lent.
 struct surveyed_log {
     std::string_view name;
-    std::uint32_t clients = 0;  // in all processes
+    std::uint32_t clients = 0;        // the local and the remote ones
+    std::uint32_t remote_clients = 0; // in other hosts
     std::uint64_t messages = 0; // in its history, some perhaps too old for it
     message_id last;
+    bool subscribed = false; // some process has a subscription
 };
 
 // Memory lent to a survey: at least longest_name bytes and one log.

@@ -41,6 +41,15 @@ void put(word &to, std::type_identity_t<word> value) noexcept
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+// A word that another process may be changing at the moment, for those who do
+// not have the lock. atomic_ref asks for one that may be changed by its user.
+template <class word>
+word look_at(const word &at) noexcept
+{
+    return std::atomic_ref<word>(const_cast<word &>(at))
+        .load(std::memory_order_relaxed);
+}
+
 struct header {
     // Written once, by create().
     std::uint64_t magic = 0;
@@ -59,8 +68,13 @@ struct header {
     std::uint32_t last_check = 0; // of a subscription
     std::uint64_t last_epoch = 0; // of a log
 
+    // Primary. Its slot + 1 and, in the upper half, the slot's generation: who
+    // has another one by now leads no more. 0: nobody has led yet.
+    std::uint64_t leader = 0;
+
     // Any value is right.
     std::uint32_t sweep = 0; // the bucket where expire() goes on
+    std::uint32_t link = 0;  // see broker::set_link
     std::uint64_t dropped_unread = 0;
     std::uint64_t dropped_history = 0;
     std::uint64_t refused = 0;
@@ -97,6 +111,15 @@ struct log_record {
     std::uint64_t epoch = 0;
     std::uint64_t last_sequence = 0; // at least: an entry may be ahead of them
     std::uint64_t last_position = 0; // until repair() has seen it
+
+    // The epoch of whoever numbers the messages; 0: it is the log's own. While
+    // that or the last sequence is being changed it is 0, and there are no
+    // entries: so none is ever seen with an id that is not its own.
+    std::uint64_t outer_epoch = 0;
+
+    // The last position that was given to no entry, for all to see that
+    // something is missing. May be one ahead of the last position.
+    std::uint64_t last_hole = 0;
     std::uint64_t history_messages = 0;
     std::uint64_t history_milliseconds = 0;
     std::uint64_t unused_since = 0; // if it is in the list of unused ones
@@ -104,6 +127,10 @@ struct log_record {
     std::uint32_t name_size = 0;
     index next_in_bucket = 0;
     index subscriptions = 0;
+
+    // Any value is right.
+    std::uint32_t linked = 0; // the link for which it has all there is
+    std::uint32_t remote_clients = 0;
 
     // Derived.
     index first = 0; // entry
@@ -146,6 +173,7 @@ struct entry_record {
     index newer = 0; // in the list of all
     std::uint8_t kind = 0;
     bool transient = false;
+    bool behind_hole = false; // the position before it has no entry
 
     // Derived.
     index older = 0;

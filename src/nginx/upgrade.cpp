@@ -202,6 +202,8 @@ ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
     case broker::outcome::name_too_long:
         return refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     case broker::outcome::gone:
+    case broker::outcome::known:
+    case broker::outcome::out_of_order:
         break;
     }
 

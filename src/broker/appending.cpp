@@ -1,0 +1,78 @@
+// An entry is written, linked, and made news for those who are subscribed.
+#include "broker/appending.hpp"
+#include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/fault_point.hpp"
+#include "broker/locked.hpp"
+#include "broker/logs.hpp"
+#include "broker/subscriptions.hpp"
+
+namespace websocket::broker::detail {
+
+namespace {
+
+// Writes the entry; 0: there is no room for it.
+index make_entry(zone &z, index log_at, const publication &what,
+                 std::uint64_t now) noexcept
+{
+    const std::size_t needed =
+        blocks_for(sizeof(entry_record), what.payload.size());
+
+    if (!make_room(z, needed, now)) {
+        return 0;
+    }
+
+    const log_record &log = z.log(log_at);
+    const index at = take_blocks(z, needed);
+
+    ::new (z.block(at))
+        entry_record{.position = log.last_position + 1,
+                     .sequence = log.last_sequence + (what.transient ? 0 : 1),
+                     .time = what.time,
+                     .from = what.from,
+                     .size = static_cast<std::uint32_t>(what.payload.size()),
+                     .log = log_at,
+                     .kind = what.kind,
+                     .transient = what.transient,
+                     .behind_hole = log.last_hole != 0 &&
+                                    log.last_hole == log.last_position};
+    write_bytes(z, at, sizeof(entry_record), what.payload);
+    return at;
+}
+
+} // namespace
+
+appended append_to(zone &z, index log_at, const publication &what,
+                   std::uint64_t now) noexcept
+{
+    const pin keep(z, log_at, now);
+    log_record &log = z.log(log_at);
+    appended result{.result = outcome::done,
+                    .id = last_message(log),
+                    .clients = all_clients(log),
+                    .wake = {}};
+
+    if (log.subscriptions == 0 &&
+        (what.transient || log.history_messages == 0)) {
+        result.id.sequence += what.transient ? 0 : 1;
+        put(log.last_sequence, result.id.sequence);
+        return result;
+    }
+
+    const index at = make_entry(z, log_at, what, now);
+
+    if (at == 0) {
+        z.head->refused++;
+        result.result = outcome::no_room;
+        return result;
+    }
+
+    link_entry(z, at);
+    result.id.sequence = z.entry(at).sequence;
+    result.wake = announce(z, log_at, at);
+    WEBSOCKET_FAULT_POINT("append.announced");
+    trim(z, log_at, now, few);
+    return result;
+}
+
+} // namespace websocket::broker::detail

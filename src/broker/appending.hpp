@@ -1,0 +1,14 @@
+// A message's way into a log that has been found.
+#pragma once
+
+#include "broker/types.hpp"
+#include "broker/zone.hpp"
+
+namespace websocket::broker::detail {
+
+// Puts it at the end of the log, with the next number, and makes it news. What
+// nobody is subscribed to and no history wants takes its number only.
+appended append_to(zone &z, index log, const publication &what,
+                   std::uint64_t now) noexcept;
+
+} // namespace websocket::broker::detail
