@@ -190,7 +190,9 @@ std::string_view auditor::check_totals() noexcept
         return "a block is neither in use nor free";
     }
 
-    if (static_cast<std::uint32_t>(z_.head->leader) > z_.head->slot_count) {
+    if (z_.head->leader != 0 &&
+        static_cast<std::uint32_t>(z_.head->leader) - 1 >=
+            z_.head->slot_count) {
         return "the leader has no slot";
     }
 

@@ -264,6 +264,36 @@ private:
     std::unique_ptr<shared_memory> memory_;
 };
 
+// The epoch of somebody who numbers messages for several hosts.
+constexpr std::uint64_t outer = 77;
+
+// A log, "room", that is numbered so.
+class outer_room_test : public broker_test {
+protected:
+    outer_room_test() { make(); }
+
+    appended align(std::uint64_t epoch, std::uint64_t sequence,
+                   bool lost = false)
+    {
+        return core.align("room", {epoch, sequence}, lost, now);
+    }
+
+    // The text is the sequence.
+    appended relay(std::uint64_t sequence, std::uint64_t epoch = outer)
+    {
+        return core.relay("room", message_of(std::to_string(sequence), now),
+                          {epoch, sequence}, now);
+    }
+
+    void relay_all(std::uint64_t first, std::uint64_t last,
+                   std::uint64_t epoch = outer)
+    {
+        for (std::uint64_t i = first; i <= last; i++) {
+            EXPECT_EQ(relay(i, epoch).result, outcome::done) << i;
+        }
+    }
+};
+
 using texts = std::vector<std::string>;
 
 } // namespace broker_tests

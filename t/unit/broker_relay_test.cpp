@@ -6,42 +6,14 @@ using namespace broker_tests;
 
 namespace {
 
-constexpr std::uint64_t outer = 77; // an epoch of whoever numbers
-
-class broker_relay : public broker_test {
-protected:
-    broker_relay() { make(); }
-
-    appended relay(std::uint64_t sequence, std::string_view text = {})
-    {
-        return core.relay(
-            "room",
-            message_of(text.empty() ? std::to_string(sequence) : text, now),
-            {outer, sequence}, now);
-    }
-
-    void relay_all(std::uint64_t first, std::uint64_t last)
-    {
-        for (std::uint64_t i = first; i <= last; i++) {
-            EXPECT_EQ(relay(i).result, outcome::done) << i;
-        }
-    }
-
-    appended align(std::uint64_t epoch, std::uint64_t sequence,
-                   bool lost = false)
-    {
-        return core.align("room", {epoch, sequence}, lost, now);
-    }
-};
+using broker_relay = outer_room_test;
 
 } // namespace
 
 TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
 {
-    const unsigned slot_a = claim(1);
-    const unsigned slot_b = claim(2);
-    const subscription a = subscribe(slot_a);
-    const subscription b = subscribe(slot_b);
+    const subscription a = subscribe(claim(1));
+    const subscription b = subscribe(claim(2));
     ASSERT_EQ(align(outer, 500).result, outcome::done);
 
     const appended sent = relay(501);
@@ -60,18 +32,32 @@ TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 501}));
 }
 
+TEST_F(broker_relay, carries_all_that_is_said_of_a_message)
+{
+    const subscription a = subscribe(claim(1));
+    align(outer, 0);
+    core.relay("room",
+               {.payload = bytes_of("x"), .from = 5, .time = 6, .kind = 7},
+               {outer, 1}, now);
+
+    reading_room room;
+    ASSERT_EQ(core.read(a, room.lent(), now).count, 1);
+    const message &read = room.first(1)[0];
+    EXPECT_EQ(read.from, 5);
+    EXPECT_EQ(read.time, 6);
+    EXPECT_EQ(read.kind, 7);
+    EXPECT_FALSE(read.transient);
+}
+
 TEST_F(broker_relay, makes_no_log)
 {
     EXPECT_EQ(relay(1).result, outcome::gone);
-    EXPECT_EQ(align(outer, 0).result, outcome::gone);
-    EXPECT_EQ(core.mark_linked("room", 1), outcome::gone);
-    EXPECT_EQ(core.set_remote_clients("room", 1), outcome::gone);
-    const std::string too_long(longest_name + 1, 'n');
-    EXPECT_EQ(core.relay(too_long, message_of("x"), {outer, 1}, now).result,
+    EXPECT_EQ(core.relay("room", transient_of("t"), {}, now).result,
               outcome::gone);
-    EXPECT_EQ(core.align(too_long, {outer, 1}, false, now).result,
+    EXPECT_EQ(core.relay(std::string(longest_name + 1, 'n'), message_of("x"),
+                         {outer, 1}, now)
+                  .result,
               outcome::gone);
-    EXPECT_EQ(core.mark_linked(too_long, 1), outcome::gone);
     EXPECT_EQ(core.measure().logs, 0);
 }
 
@@ -85,6 +71,7 @@ TEST_F(broker_relay, takes_the_message_that_follows_alone)
     EXPECT_EQ(relay(5).result, outcome::known);
     EXPECT_EQ(relay(5).id, (message_id{outer, 5}));
     EXPECT_EQ(relay(0).result, outcome::known);
+    EXPECT_TRUE(relay(7).wake.none());
     EXPECT_EQ(relay(6).result, outcome::done);
     EXPECT_EQ(relay(6).result, outcome::known);
     EXPECT_EQ(read(a), texts{"6"});
@@ -96,17 +83,31 @@ TEST_F(broker_relay, into_another_epoch_is_refused)
     const std::uint64_t own = core.last_id(a).epoch;
 
     for (const std::uint64_t epoch : {outer, own, std::uint64_t{0}}) {
-        EXPECT_EQ(core.relay("room", message_of("x"), {epoch, 1}, now).result,
-                  outcome::out_of_order);
+        EXPECT_EQ(relay(1, epoch).result, outcome::out_of_order) << epoch;
     }
     align(outer, 0);
     for (const std::uint64_t epoch : {outer + 1, own, std::uint64_t{0}}) {
-        EXPECT_EQ(core.relay("room", message_of("x"), {epoch, 1}, now).result,
-                  outcome::out_of_order);
+        EXPECT_EQ(relay(1, epoch).result, outcome::out_of_order) << epoch;
+        EXPECT_EQ(relay(0, epoch).result, outcome::out_of_order) << epoch;
     }
-    EXPECT_EQ(align(0, 3).result, outcome::out_of_order);
     EXPECT_EQ(core.last_id(a), (message_id{outer, 0}));
     EXPECT_EQ(read(a), texts{});
+}
+
+// A log may have been made in the millisecond that names the outer epoch.
+TEST_F(broker_relay, is_refused_in_the_log_s_own_epoch)
+{
+    const subscription a = subscribe(claim(1), "room", {.messages = 9});
+    const std::uint64_t own = core.last_id(a).epoch;
+    const appended sent = core.append("room", message_of("own"), {}, now);
+    EXPECT_EQ(sent.id, (message_id{own, 1}));
+
+    EXPECT_EQ(relay(2, own).result, outcome::out_of_order);
+    align(own, 1);
+    EXPECT_EQ(read(a), texts{gap});
+    EXPECT_EQ(relay(2, own).result, outcome::done);
+    EXPECT_EQ(read(a), texts{"2"});
+    EXPECT_EQ(history(a, 0), (texts{gap, "2"}));
 }
 
 TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
@@ -119,7 +120,8 @@ TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
     align(outer, 5);
     relay_all(6, 6);
     const appended sent =
-        core.relay("room", transient_of("t"), {outer, 900}, now);
+        core.relay("room", transient_of("t"), {outer + 1, 900}, now);
+    EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id, (message_id{outer, 6}));
     relay_all(7, 7);
     EXPECT_EQ(read(a), (texts{"6", "t", "7"}));
@@ -135,5 +137,123 @@ TEST_F(broker_relay, that_nobody_wants_takes_its_number_only)
     EXPECT_EQ(sent.id, (message_id{outer, 6}));
     EXPECT_TRUE(sent.wake.none());
     EXPECT_EQ(core.measure().entries, 0);
+    EXPECT_EQ(relay(6).result, outcome::known);
     EXPECT_EQ(relay(7).result, outcome::done);
+}
+
+TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
+{
+    const subscription a = subscribe(claim(1), "room", {.messages = 9});
+    const subscription b = subscribe(claim(2), "room", {.messages = 9});
+    const std::string too_large(200 * kibibyte, 'x');
+    align(outer, 0);
+    relay_all(1, 2);
+    drain(1);
+
+    const appended sent =
+        core.relay("room", message_of(too_large), {outer, 3}, now);
+    EXPECT_EQ(sent.result, outcome::no_room);
+    EXPECT_EQ(sent.id, (message_id{outer, 3}));
+    EXPECT_EQ(sent.wake, slot_set{2});
+    EXPECT_EQ(core.measure().refused, 1);
+    relay_all(4, 5);
+
+    EXPECT_EQ(drain(1), (texts{gap, "4", "5"}));
+    EXPECT_EQ(read(a), (texts{"1", "2", gap, "4", "5"}));
+    EXPECT_EQ(history(b, 0), (texts{gap, "4", "5"}));
+    EXPECT_EQ(history(b, 3), (texts{"4", "5"}));
+}
+
+TEST_F(broker_relay, without_room_is_told_when_nothing_follows)
+{
+    const subscription a = subscribe(claim(1));
+    align(outer, 0);
+    publication what = message_of(std::string(200 * kibibyte, 'x'));
+    core.relay("room", what, {outer, 1}, now);
+    EXPECT_EQ(drain(0), texts{gap});
+    EXPECT_EQ(core.passed_id(a), (message_id{outer, 1}));
+
+    what.transient = true;
+    const appended sent = core.relay("room", what, {}, now);
+    EXPECT_EQ(sent.result, outcome::no_room);
+    EXPECT_EQ(sent.id, (message_id{outer, 1}));
+    EXPECT_EQ(drain(0), texts{gap});
+    EXPECT_EQ(drain(0), texts{});
+}
+
+TEST_F(broker_relay, gives_a_history_to_resume_from)
+{
+    const unsigned slot = claim(1);
+    const subscription a = subscribe(slot, "room", {.messages = 5});
+    align(outer, 90);
+    relay_all(91, 93);
+    EXPECT_EQ(history(a, 90), texts{});
+    read(a);
+    EXPECT_EQ(history(a, 89), (texts{gap, "91", "92", "93"}));
+    EXPECT_EQ(history(a, 90), (texts{"91", "92", "93"}));
+
+    relay_all(94, 99);
+    core.unsubscribe(a, now);
+    relay_all(100, 101);
+    const subscription again = subscribe(slot, "room", {.messages = 5});
+    EXPECT_EQ(history(again, 98), (texts{"99", "100", "101"}));
+    EXPECT_EQ(history(again, 90), (texts{gap, "97", "98", "99", "100", "101"}));
+
+    reading_room room;
+    ASSERT_EQ(core.read_history(again, 100, room.lent(), now).count, 1);
+    EXPECT_EQ(room.first(1)[0].id, (message_id{outer, 101}));
+}
+
+TEST_F(broker_relay, to_a_slow_reader_drops_the_oldest_as_append_does)
+{
+    const subscription slow = subscribe(claim(1));
+    align(outer, 0);
+    std::uint64_t last = 0;
+
+    while (core.measure().dropped_unread == 0) {
+        last++;
+        EXPECT_EQ(core.relay("room", message_of(std::string(3000, 'x')),
+                             {outer, last}, now)
+                      .result,
+                  outcome::done);
+    }
+    const texts all = read(slow);
+    ASSERT_EQ(all.size(), last);
+    EXPECT_EQ(all[0], gap);
+    EXPECT_EQ(core.passed_id(slow), (message_id{outer, last}));
+}
+
+TEST_F(broker_relay, keeps_a_log_from_being_removed_as_unused)
+{
+    core.append("room", message_of("x"), {}, now);
+    align(outer, 0);
+    now += unused_log_age - 1;
+    relay_all(1, 1);
+    now += unused_log_age - 1;
+    expire_all();
+    EXPECT_TRUE(core.describe("room", now).exists);
+    forget_all();
+    EXPECT_EQ(relay(2).result, outcome::gone);
+}
+
+TEST_F(broker_relay, into_a_log_made_anew_has_to_wait_for_its_alignment)
+{
+    const unsigned slot = claim(1);
+    const subscription before = subscribe(slot);
+    align(outer, 4);
+    core.mark_linked("room", 1);
+    core.set_link(1);
+    core.set_remote_clients("room", 3);
+    EXPECT_TRUE(core.linked(before));
+    core.unsubscribe(before, now);
+    forget_all();
+
+    const subscription after = subscribe(slot);
+    EXPECT_NE(core.last_id(after).epoch, outer);
+    EXPECT_FALSE(core.linked(after));
+    EXPECT_EQ(core.clients(after), 0);
+    EXPECT_EQ(relay(5).result, outcome::out_of_order);
+    EXPECT_EQ(align(outer, 5).result, outcome::done);
+    relay_all(6, 6);
+    EXPECT_EQ(read(after), texts{"6"});
 }

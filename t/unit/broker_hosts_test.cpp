@@ -1,0 +1,244 @@
+// What a host knows of others: their clients, whether there is a link to
+// whoever numbers the messages, and which process keeps it.
+#include "broker_fixture.hpp"
+
+#include <array>
+
+using namespace broker_tests;
+
+namespace {
+
+class broker_hosts : public broker_test {
+protected:
+    broker_hosts() { make(); }
+
+    void join(subscription to, int times)
+    {
+        for (int i = 0; i < times; i++) {
+            EXPECT_EQ(core.join(to, 0), outcome::done);
+        }
+    }
+};
+
+} // namespace
+
+TEST_F(broker_hosts, that_are_others_count_with_their_clients)
+{
+    const subscription a = subscribe(claim(1), "room", {7, 8000});
+    join(a, 2);
+    EXPECT_EQ(core.set_remote_clients("room", 5), outcome::done);
+
+    EXPECT_EQ(core.clients(a), 7);
+    EXPECT_EQ(send(a, "x").clients, 7);
+    EXPECT_EQ(core.append("room", message_of("x"), {}, now).clients, 7);
+    EXPECT_EQ(core.align("room", {9, 4}, false, now).clients, 7);
+    EXPECT_EQ(core.relay("room", message_of("x"), {9, 5}, now).clients, 7);
+    EXPECT_EQ(core.relay("room", message_of("x"), {9, 5}, now).clients, 7);
+
+    const description room = core.describe("room", now);
+    EXPECT_EQ(room.clients, 7);
+    EXPECT_EQ(room.local_clients, 2);
+    EXPECT_EQ(room.remote_clients, 5);
+
+    core.leave(a);
+    EXPECT_EQ(core.clients(a), 6);
+    core.set_remote_clients("room", 0);
+    EXPECT_EQ(core.clients(a), 1);
+}
+
+TEST_F(broker_hosts, that_are_others_leave_less_room_for_clients)
+{
+    const subscription a = subscribe(claim(1));
+    core.set_remote_clients("room", 3);
+
+    EXPECT_EQ(core.join(a, 3), outcome::full);
+    EXPECT_EQ(core.join(a, 4), outcome::done);
+    EXPECT_EQ(core.join(a, 4), outcome::full);
+    EXPECT_EQ(core.join(a, 0), outcome::done);
+    core.set_remote_clients("room", 1);
+    EXPECT_EQ(core.join(a, 4), outcome::done);
+    EXPECT_EQ(core.join(a, 4), outcome::full);
+}
+
+TEST_F(broker_hosts, have_no_more_clients_than_can_be_counted)
+{
+    const subscription a = subscribe(claim(1));
+    join(a, 2);
+    core.set_remote_clients("room", UINT32_MAX - 1);
+    EXPECT_EQ(core.clients(a), UINT32_MAX);
+    EXPECT_EQ(core.join(a, UINT32_MAX), outcome::full);
+    EXPECT_EQ(core.describe("room", now).local_clients, 2);
+}
+
+TEST_F(broker_hosts, are_counted_in_no_log_that_is_not_there)
+{
+    EXPECT_EQ(core.set_remote_clients("room", 1), outcome::gone);
+    EXPECT_EQ(core.set_remote_clients(std::string(longest_name + 1, 'n'), 1),
+              outcome::gone);
+    EXPECT_FALSE(core.describe("room", now).exists);
+}
+
+TEST_F(broker_hosts, stay_counted_when_processes_here_come_and_go)
+{
+    const unsigned slot = claim(1);
+    join(subscribe(slot), 4);
+    core.set_remote_clients("room", 2);
+    processes.dead = {1};
+    core.reclaim_dead(processes, now);
+    EXPECT_EQ(processes.lost["room"], 4);
+    EXPECT_EQ(core.describe("room", now).clients, 2);
+    EXPECT_EQ(core.clients(subscribe(claim(2))), 2);
+}
+
+TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
+{
+    const unsigned slot = claim(1);
+    const subscription a = subscribe(slot, "room", {7, 8000});
+    join(a, 2);
+    core.set_remote_clients("room", 5);
+    core.append("kept", message_of("x"), {.messages = 3}, now);
+    core.set_remote_clients("kept", 1);
+
+    const description room = core.describe("room", now);
+    EXPECT_TRUE(room.subscribed);
+    EXPECT_EQ(room.history.messages, 7);
+    EXPECT_EQ(room.history.milliseconds, 8000);
+    EXPECT_FALSE(core.describe("kept", now).subscribed);
+    EXPECT_FALSE(core.describe("none", now).subscribed);
+
+    std::array<surveyed_log, 4> logs;
+    std::array<std::byte, longest_name> names;
+    survey_cursor at;
+    ASSERT_EQ(core.survey(at, {names, logs}, 1 << 20).count, 2);
+    for (const surveyed_log &log : std::span(logs).first(2)) {
+        const bool is_room = log.name == "room";
+        EXPECT_EQ(log.clients, is_room ? 7 : 1);
+        EXPECT_EQ(log.remote_clients, is_room ? 5 : 1);
+        EXPECT_EQ(log.subscribed, is_room);
+    }
+}
+
+TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
+{
+    core.append("room", message_of("x"), {.messages = 3}, now);
+    core.append("room, too", message_of("x"), {.messages = 3}, now);
+    core.align("room", {9, 4}, false, now);
+
+    std::array<surveyed_log, 1> log;
+    std::array<std::byte, longest_name> names;
+    survey_cursor at;
+    int seen = 0;
+    while (core.survey(at, {names, log}, 1 << 20).count == 1) {
+        EXPECT_EQ(log[0].last, core.describe(log[0].name, now).last);
+        EXPECT_EQ(log[0].last.epoch == 9, log[0].name == "room");
+        seen++;
+    }
+    EXPECT_EQ(seen, 2);
+}
+
+TEST_F(broker_hosts, are_linked_where_logs_are_marked_with_the_link)
+{
+    const subscription a = subscribe(claim(1));
+    EXPECT_EQ(core.link(), 0);
+    EXPECT_EQ(core.mark_linked("room", 0), outcome::done);
+    EXPECT_FALSE(core.linked(a)); // 0 is no link
+    EXPECT_EQ(core.mark_linked("room", 1), outcome::done);
+    EXPECT_FALSE(core.linked(a));
+    core.set_link(1);
+    EXPECT_EQ(core.link(), 1);
+    EXPECT_TRUE(core.linked(a));
+    EXPECT_TRUE(core.describe("room", now).linked);
+
+    core.set_link(2);
+    EXPECT_FALSE(core.linked(a));
+    EXPECT_FALSE(core.describe("room", now).linked);
+    core.mark_linked("room", 2);
+    EXPECT_TRUE(core.linked(a));
+    core.set_link(0);
+    EXPECT_FALSE(core.linked(a));
+}
+
+TEST_F(broker_hosts, are_not_linked_without_a_log_or_subscription)
+{
+    EXPECT_EQ(core.mark_linked("room", 1), outcome::gone);
+    EXPECT_EQ(core.mark_linked(std::string(longest_name + 1, 'n'), 1),
+              outcome::gone);
+    core.set_link(1);
+    const subscription a = subscribe(claim(1));
+    core.mark_linked("room", 1);
+    EXPECT_FALSE(core.linked({}));
+    core.unsubscribe(a, now);
+    EXPECT_FALSE(core.linked(a));
+}
+
+TEST_F(broker_hosts, share_the_link_among_all_their_processes)
+{
+    const subscription a = subscribe(claim(1));
+    broker other(lock);
+    ASSERT_TRUE(other.attach(memory()));
+    other.set_link(6);
+    other.mark_linked("room", 6);
+    EXPECT_EQ(core.link(), 6);
+    EXPECT_TRUE(core.linked(a));
+}
+
+TEST_F(broker_hosts, have_one_leader)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    EXPECT_EQ(core.leader(), std::nullopt);
+    EXPECT_TRUE(core.lead(slot_b));
+    EXPECT_TRUE(core.lead(slot_b));
+    EXPECT_FALSE(core.lead(slot_a));
+    EXPECT_EQ(core.leader(), slot_b);
+
+    core.resign(slot_a);
+    EXPECT_EQ(core.leader(), slot_b);
+    core.resign(slot_b);
+    EXPECT_EQ(core.leader(), std::nullopt);
+    core.resign(slot_b);
+    EXPECT_TRUE(core.lead(slot_a));
+    EXPECT_EQ(core.leader(), slot_a);
+}
+
+TEST_F(broker_hosts, are_not_led_by_slots_without_a_process)
+{
+    claim(1);
+    for (const unsigned slot : {1U, 3U, 4U, 1000U, UINT32_MAX}) {
+        EXPECT_FALSE(core.lead(slot)) << slot;
+        core.resign(slot);
+    }
+    EXPECT_EQ(core.leader(), std::nullopt);
+}
+
+TEST_F(broker_hosts, are_led_by_another_when_the_leader_gives_its_slot_back)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    core.lead(slot_a);
+    core.release(slot_a, now);
+    EXPECT_EQ(core.leader(), std::nullopt);
+
+    // The next owner of the slot has not taken the lead by that.
+    EXPECT_EQ(claim(3), slot_a);
+    EXPECT_EQ(core.leader(), std::nullopt);
+    EXPECT_TRUE(core.lead(slot_b));
+    EXPECT_FALSE(core.lead(slot_a));
+}
+
+TEST_F(broker_hosts, are_led_by_another_when_the_leader_has_died)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    core.lead(slot_a);
+    processes.dead = {1};
+    EXPECT_FALSE(core.lead(slot_b)); // nobody has found out yet
+    core.reclaim_dead(processes, now);
+    EXPECT_EQ(core.leader(), std::nullopt);
+    EXPECT_TRUE(core.lead(slot_b));
+
+    processes.dead = {2};
+    EXPECT_EQ(claim(3), slot_a);
+    EXPECT_EQ(core.leader(), std::nullopt);
+    EXPECT_TRUE(core.lead(slot_a));
+}
