@@ -1,11 +1,10 @@
-// A broker at work for several processes, each kind of operation that one of
-// them may die in, and what must be true for the others afterwards.
+// A broker at work for several processes, and what must be true for the others
+// when one of them has died in it.
 #pragma once
 
 #include "broker_fixture.hpp"
 
 #include <cstring>
-#include <functional>
 
 namespace broker_tests {
 
@@ -28,6 +27,7 @@ public:
         if (room == memory::full) {
             fill();
         }
+        room_last = core.last_id(room_v);
         EXPECT_EQ(core.audit(), "");
         // From now on that one is dead for those who ask.
         processes.dead = {long_gone};
@@ -37,7 +37,7 @@ public:
     explicit scene(const scene &other)
         : now{other.now}, slot_s{other.slot_s}, slot_v{other.slot_v},
           room_s{other.room_s}, own_s{other.own_s}, room_v{other.room_v},
-          own_v{other.own_v}
+          own_v{other.own_v}, room_last{other.room_last}
     {
         std::memcpy(memory_.bytes().data(), other.bytes().data(),
                     bytes().size());
@@ -56,9 +56,15 @@ public:
         const slot_set woken = core.reclaim_dead(processes, now);
         EXPECT_EQ(core.audit(), "");
         EXPECT_EQ(core.clients(room_s), 3);
+        EXPECT_EQ(core.leader(), std::nullopt);
 
+        check_history();
+        passed_ = core.passed_id(room_s).sequence;
         const std::size_t news_of_s = drain_survivor();
         EXPECT_TRUE(news_of_s == 0 || woken.test(slot_s));
+        EXPECT_TRUE(room_lost_ ||
+                    core.last_id(room_s) == (message_id{epoch_, passed_}));
+        epoch_ = core.last_id(room_s).epoch;
         work_on();
         EXPECT_EQ(core.audit(), "");
         check_nothing_leaks();
@@ -74,6 +80,7 @@ public:
     subscription own_s;
     subscription room_v;
     subscription own_v;
+    message_id room_last; // when the victim begins
 
 private:
     static constexpr limits three{.messages = 3};
@@ -100,6 +107,7 @@ private:
         own_s = core.subscribe(slot_s, "survivor's", &own_s, {}, now).handle;
         room_v = core.subscribe(slot_v, "room", &room_v, three, now).handle;
         own_v = core.subscribe(slot_v, "victim's", &own_v, three, now).handle;
+        core.align("room", {outer, 0}, false, now);
         join(room_s, 3);
         join(room_v, 2);
         join(own_v, 1);
@@ -141,6 +149,42 @@ private:
         }
     }
 
+    // No message is ever seen in another epoch than the one it came in.
+    void check_epoch(const message &of_room)
+    {
+        EXPECT_EQ(of_room.id.epoch,
+                  text_of(of_room.payload) == "anew" ? outer + 1 : epoch_);
+    }
+
+    void check_history()
+    {
+        reading_room place(64, 8192);
+        const read_result result =
+            core.read_history(room_s, 0, place.lent(), now);
+
+        for (const message &each : place.first(result.count)) {
+            check_epoch(each);
+        }
+    }
+
+    // None is missing unless it is said.
+    void check_room(std::span<const message> messages, bool lost)
+    {
+        room_lost_ = room_lost_ || lost;
+
+        for (const message &each : messages) {
+            check_epoch(each);
+            EXPECT_TRUE(lost ||
+                        each.id.sequence == passed_ + (each.transient ? 0 : 1));
+            passed_ = each.id.sequence;
+            lost = false;
+        }
+
+        if (lost) { // and behind that there was nothing
+            passed_ = core.passed_id(room_s).sequence;
+        }
+    }
+
     // Reads all news; the entries of each log follow one another unless it
     // is said that some are lost.
     std::size_t drain_survivor()
@@ -155,6 +199,9 @@ private:
 
             EXPECT_EQ(result.needed, 0);
             EXPECT_TRUE(result.count > 0 || result.lost);
+            if (next.handle == room_s) {
+                check_room(place.first(result.count), result.lost);
+            }
             for (const message &each : place.first(result.count)) {
                 std::uint64_t &before = last[next.owner];
                 EXPECT_TRUE(before == 0 || result.lost ||
@@ -194,9 +241,33 @@ private:
         result = core.read_history(made.handle, before + 2, place.lent(), now);
         EXPECT_EQ(result.count, 3);
         EXPECT_EQ(drain_survivor(), 5);
+        lead_on(*next.slot);
         core.leave(made.handle);
         core.release(*next.slot, now);
         EXPECT_EQ(core.clients(room_s), 3);
+    }
+
+    // What another leader does; the log may stand anywhere.
+    void lead_on(unsigned slot)
+    {
+        EXPECT_TRUE(core.lead(slot));
+        EXPECT_FALSE(core.lead(slot_s));
+        epoch_ = outer + 2;
+        passed_ = 10;
+        EXPECT_EQ(relay_next(), outcome::out_of_order);
+        EXPECT_EQ(core.align("room", {epoch_, passed_}, true, now).result,
+                  outcome::done);
+        EXPECT_EQ(relay_next(), outcome::done);
+        EXPECT_EQ(drain_survivor(), 2);
+        EXPECT_EQ(relay_next(), outcome::done);
+        EXPECT_EQ(drain_survivor(), 1);
+    }
+
+    outcome relay_next()
+    {
+        return core
+            .relay("room", message_of("next", now), {epoch_, passed_ + 1}, now)
+            .result;
     }
 
     void check_nothing_leaks()
@@ -219,91 +290,11 @@ private:
     }
 
     shared_memory memory_{broker::smallest(4)};
+
+    // What the survivor has of the room.
+    std::uint64_t epoch_ = outer;
+    std::uint64_t passed_ = 0;
+    bool room_lost_ = false;
 };
-
-// What the victim does last.
-struct operation {
-    const char *name;
-    std::function<void(scene &)> run;
-};
-
-inline std::vector<operation> operations()
-{
-    static const std::string long_text(700, 'l');
-    static const std::string long_name(400, 'n');
-    static const limits two{.messages = 2, .milliseconds = 50};
-
-    return {
-        {"append by handle",
-         [](scene &s) {
-             s.core.append(s.room_v, message_of(long_text), s.now);
-         }},
-        {"append to nobody",
-         [](scene &s) { s.core.append("unused", message_of("x"), {}, s.now); }},
-        {"append to a new log",
-         [](scene &s) { s.core.append("new", message_of("x"), two, s.now); }},
-        {"append a transient entry",
-         [](scene &s) { s.core.append(s.room_v, transient_of("x"), s.now); }},
-        {"append much",
-         [](scene &s) {
-             s.core.append(s.own_v, message_of(std::string(16'000, 'm')),
-                           s.now);
-         }},
-        {"append too much",
-         [](scene &s) {
-             s.core.append(s.own_v, message_of(std::string(17'000, 'm')),
-                           s.now);
-         }},
-        {"subscribe",
-         [](scene &s) {
-             s.core.subscribe(s.slot_v, "room", nullptr, two, s.now);
-         }},
-        {"subscribe to a new log",
-         [](scene &s) {
-             s.core.subscribe(s.slot_v, long_name, nullptr, {}, s.now);
-         }},
-        {"unsubscribe", [](scene &s) { s.core.unsubscribe(s.room_v, s.now); }},
-        {"unsubscribe alone",
-         [](scene &s) {
-             s.core.set_limits(s.own_v, {}, s.now);
-             s.core.unsubscribe(s.own_v, s.now);
-         }},
-        {"set limits",
-         [](scene &s) { s.core.set_limits(s.room_v, two, s.now); }},
-        {"join", [](scene &s) { static_cast<void>(s.core.join(s.room_v, 0)); }},
-        {"leave", [](scene &s) { s.core.leave(s.room_v); }},
-        {"read",
-         [](scene &s) {
-             reading_room room(64, 8192);
-             s.core.read(s.room_v, room.lent(), s.now);
-         }},
-        {"read in part",
-         [](scene &s) {
-             reading_room room(2, 8192);
-             s.core.read(s.own_v, room.lent(), s.now);
-         }},
-        {"read news until none",
-         [](scene &s) {
-             reading_room room(3, 8192);
-             while (const news next = s.core.next_news(s.slot_v)) {
-                 s.core.read(next.handle, room.lent(), s.now);
-             }
-         }},
-        {"read history",
-         [](scene &s) {
-             reading_room room(64, 8192);
-             s.core.read_history(s.room_v, 0, room.lent(), s.now);
-         }},
-        {"describe", [](scene &s) { s.core.describe("room", s.now); }},
-        {"expire",
-         [](scene &s) {
-             while (!s.core.expire(s.now + 1, 3)) {}
-         }},
-        {"claim",
-         [](scene &s) { s.core.claim(successor, 9, s.processes, s.now); }},
-        {"release", [](scene &s) { s.core.release(s.slot_v, s.now); }},
-        {"reclaim", [](scene &s) { s.core.reclaim_dead(s.processes, s.now); }},
-    };
-}
 
 } // namespace broker_tests

@@ -1,7 +1,7 @@
 // A process is stepped through every operation, one instruction at a time, and
 // after each store to the shared memory the others must be able to go on from
 // what is there: it could have died at that very moment.
-#include "broker_scene.hpp"
+#include "broker_operations.hpp"
 
 #include <csignal>
 
