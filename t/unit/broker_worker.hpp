@@ -2,54 +2,20 @@
 // whether what it reads is right.
 #pragma once
 
-#include "broker_fixture.hpp"
+#include "broker_leader.hpp"
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <limits>
-#include <random>
 
 #include <poll.h>
 
 namespace broker_tests {
 
 constexpr std::size_t slot_count = 8;
-constexpr std::size_t room_count = 6;
 constexpr std::size_t subscriptions_at_most = 8;
 constexpr int longest_sleep = 3000; // milliseconds
 constexpr std::uint64_t forever = std::numeric_limits<std::uint64_t>::max();
-
-// What the processes tell the test, in memory that they share.
-struct report {
-    std::atomic<bool> over;
-    std::atomic<std::uint64_t> messages_read;
-    std::atomic<std::uint64_t> gaps;
-    std::array<char, 200> fault;
-};
-
-// What each message holds: who sent it as his how many-th, and bytes that
-// follow from that.
-struct content {
-    std::int32_t sender;
-    std::uint32_t number;
-    std::uint32_t size;
-};
-
-inline std::vector<std::byte> bytes_of(const content &what)
-{
-    std::vector<std::byte> bytes(sizeof(content) + what.size);
-
-    std::memcpy(bytes.data(), &what, sizeof(content));
-    for (std::uint32_t i = 0; i < what.size; i++) {
-        bytes[sizeof(content) + i] =
-            static_cast<std::byte>(what.number * 31 + what.sender + i);
-    }
-
-    return bytes;
-}
 
 // Whether a process is there, for the processes themselves.
 struct real_processes : process_watch {
@@ -87,8 +53,9 @@ public:
 private:
     struct reader {
         subscription handle;
+        bool outer; // its messages are numbered by somebody else
         std::uint64_t position;
-        std::uint64_t sequence;
+        message_id id;
         std::map<std::int32_t, std::uint32_t> numbers;
     };
 
@@ -110,8 +77,10 @@ private:
     {
         const unsigned what = dice_() % 100;
 
-        if (what < 45) {
+        if (what < 30) {
             publish();
+        } else if (what < 45) {
+            lead();
         } else if (what < 80) {
             listen();
         } else if (what < 85) {
@@ -166,7 +135,7 @@ private:
                                .transient = dice_() % 4 == 0};
         const reader *own = any_reader();
         const appended sent =
-            own != nullptr && dice_() % 2 == 0
+            own != nullptr && !own->outer && dice_() % 2 == 0
                 ? core_.append(own->handle, what, now())
                 : core_.append(any_room(), what, any_limits(), now());
 
@@ -174,6 +143,14 @@ private:
             fail("an append was refused");
         }
         wake(sent.wake);
+    }
+
+    void lead()
+    {
+        if (const std::string fault = leader_.act(slot_, now());
+            !fault.empty()) {
+            fail(fault);
+        }
     }
 
     void wake(const slot_set &slots)
@@ -252,18 +229,19 @@ private:
     void check(reader &from, const message &next, bool lost)
     {
         const std::uint64_t step = next.transient ? 0 : 1;
+        const bool anew = next.id.epoch != from.id.epoch;
 
         if (from.position != 0 && !lost &&
             (next.position != from.position + 1 ||
-             next.id.sequence != from.sequence + step)) {
+             (!anew && next.id.sequence != from.id.sequence + step))) {
             fail("a message is missing, or comes twice");
         }
         if (next.position <= from.position ||
-            next.id.sequence < from.sequence + step) {
+            (!anew && next.id.sequence < from.id.sequence + step)) {
             fail("messages are not in order");
         }
         from.position = next.position;
-        from.sequence = next.id.sequence;
+        from.id = next.id;
         check_content(from, next);
     }
 
@@ -281,6 +259,11 @@ private:
             next.from != static_cast<std::uint64_t>(what.sender)) {
             fail("a message is not what was sent");
         }
+        if (from.outer && !next.transient &&
+            (what.sender != sender_of(next.id.epoch) ||
+             what.number != next.id.sequence)) {
+            fail("a message has another one's id");
+        }
         std::uint32_t &number = from.numbers[what.sender];
         if (what.number <= number) {
             fail("a sender's messages are not in order");
@@ -293,12 +276,13 @@ private:
         if (readers_.size() == subscriptions_at_most) {
             return;
         }
-        const subscribed made =
-            core_.subscribe(slot_, any_room(), nullptr, any_limits(), now());
+        const std::size_t room = dice_() % (room_count + outer_room_count);
+        const subscribed made = core_.subscribe(slot_, std::to_string(room),
+                                                nullptr, any_limits(), now());
         if (made.result != outcome::done) {
             fail("a subscription was refused");
         }
-        readers_.push_back({made.handle, 0, 0, {}});
+        readers_.push_back({made.handle, room >= room_count, 0, {}, {}});
     }
 
     void unsubscribe()
@@ -313,11 +297,12 @@ private:
     {
         if (const reader *own = any_reader()) {
             if (dice_() % 2 == 0) {
-                static_cast<void>(core_.join(own->handle, 50));
+                static_cast<void>(core_.join(own->handle, most_clients));
             } else {
                 core_.leave(own->handle);
             }
-            if (core_.clients(own->handle) > 50) {
+            if (core_.clients(own->handle) >
+                most_clients + most_remote_clients) {
                 fail("there are more clients than may be");
             }
         }
@@ -337,6 +322,9 @@ private:
             bool lost = result.lost;
 
             for (const message &each : room_.first(result.count)) {
+                if (each.id.epoch != passed.epoch) {
+                    return; // aligned meanwhile
+                }
                 if (each.transient || each.id.sequence > passed.sequence ||
                     (!lost && each.id.sequence != before + 1)) {
                     fail("the history is wrong");
@@ -357,6 +345,8 @@ private:
     real_processes processes_;
     unsigned slot_ = 0;
     std::uint32_t number_ = 0;
+    leader leader_{core_, report_, dice_,
+                   [this](const slot_set &slots) { wake(slots); }};
     std::vector<reader> readers_;
     reading_room room_{16, 2048};
 };

@@ -1,0 +1,191 @@
+// What processes of a random run say and hold, and what the one that leads
+// does: it relays the messages of some rooms, which somebody else numbers.
+#pragma once
+
+#include "broker_fixture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <random>
+
+namespace broker_tests {
+
+// The names are numbers, those of rooms that are numbered elsewhere the last.
+constexpr std::size_t room_count = 6;
+constexpr std::size_t outer_room_count = 2;
+constexpr std::uint32_t most_clients = 50;
+constexpr std::uint32_t most_remote_clients = 10;
+
+// Who numbers a room's messages, as Redis does it for several hosts: no death
+// of a leader comes between an epoch and its sequence.
+class numbering {
+public:
+    message_id last() const { return {last_ >> 32, last_ & UINT32_MAX}; }
+    message_id next() { return count(1); }
+    message_id count(std::uint64_t more)
+    {
+        last_ += more;
+        return last();
+    }
+    void begin_anew(std::uint32_t sequence)
+    {
+        last_ = (last().epoch + 1) << 32 | sequence;
+    }
+
+private:
+    std::atomic<std::uint64_t> last_{std::uint64_t{1} << 32};
+};
+
+// The sender of what is relayed: no process has such an id.
+constexpr std::int32_t sender_of(std::uint64_t epoch)
+{
+    return (1 << 30) + static_cast<std::int32_t>(epoch);
+}
+
+// What the processes tell the test, in memory that they share.
+struct report {
+    std::atomic<bool> over;
+    std::atomic<std::uint64_t> messages_read;
+    std::atomic<std::uint64_t> aligned;
+    std::atomic<std::uint64_t> gaps;
+    std::array<numbering, outer_room_count> numbers;
+    std::array<char, 200> fault;
+};
+
+// What each message holds: who sent it as his how many-th, and bytes that
+// follow from that. For one that is relayed that is its epoch and sequence.
+struct content {
+    std::int32_t sender;
+    std::uint32_t number;
+    std::uint32_t size;
+};
+
+inline std::vector<std::byte> bytes_of(const content &what)
+{
+    std::vector<std::byte> bytes(sizeof(content) + what.size);
+
+    std::memcpy(bytes.data(), &what, sizeof(content));
+    for (std::uint32_t i = 0; i < what.size; i++) {
+        bytes[sizeof(content) + i] =
+            static_cast<std::byte>(what.number * 31 + what.sender + i);
+    }
+
+    return bytes;
+}
+
+// One process's part in that: it takes the lead, and goes on where the leader
+// before it has died.
+class leader {
+public:
+    using wake_function = std::function<void(const slot_set &)>;
+
+    leader(broker &core, report &told, std::mt19937_64 &dice,
+           wake_function wake)
+        : core_{core}, report_{told}, dice_{dice}, wake_{std::move(wake)}
+    {}
+
+    // Returns what is wrong.
+    std::string act(unsigned slot, std::uint64_t now)
+    {
+        if (!core_.lead(slot)) {
+            return {};
+        }
+        if (core_.leader() != slot) {
+            return "the leader is another one";
+        }
+
+        const std::size_t which = dice_() % outer_room_count;
+        const unsigned what = dice_() % 100;
+        name_ = std::to_string(room_count + which);
+        now_ = now;
+
+        numbering &by = report_.numbers[which];
+
+        if (what < 80) {
+            return relay_next(by.next());
+        }
+        if (what < 92) {
+            relay_transient();
+        } else if (what < 94) {
+            by.begin_anew(static_cast<std::uint32_t>(dice_() % 1000));
+            align(by.last(), dice_() % 2 == 0);
+        } else if (what < 96) {
+            align(by.count(dice_() % 3), true);
+        } else if (what < 98) {
+            tell_of_others();
+        } else {
+            core_.resign(slot);
+        }
+        return {};
+    }
+
+private:
+    // What a leader had in his hands when he died is told as lost.
+    std::string relay_next(message_id next)
+    {
+        const unsigned spread = dice_() % 200;
+        const content what{.sender = sender_of(next.epoch),
+                           .number = static_cast<std::uint32_t>(next.sequence),
+                           .size = static_cast<std::uint32_t>(
+                               dice_() % (spread == 0 ? 60'000 : 200))};
+        outcome sent = relay(what, false, next);
+
+        if (sent == outcome::known) {
+            return "a new message is known";
+        }
+        if (sent == outcome::out_of_order) {
+            align(next, true);
+        }
+        sent = relay(what, false, next);
+        return sent == outcome::done || sent == outcome::no_room
+                   ? "a message was taken twice"
+                   : "";
+    }
+
+    void relay_transient()
+    {
+        relay({.sender = getpid(), .number = ++number_, .size = 20}, true, {});
+    }
+
+    outcome relay(const content &what, bool transient, message_id id)
+    {
+        const std::vector<std::byte> bytes = bytes_of(what);
+        const appended sent =
+            core_.relay(name_,
+                        {.payload = bytes,
+                         .from = static_cast<std::uint64_t>(what.sender),
+                         .time = now_,
+                         .transient = transient},
+                        id, now_);
+
+        wake_(sent.wake);
+        return sent.result;
+    }
+
+    void align(message_id last, bool lost)
+    {
+        const appended done = core_.align(name_, last, lost, now_);
+
+        wake_(done.wake);
+        report_.aligned += done.result == outcome::done ? 1 : 0;
+    }
+
+    void tell_of_others()
+    {
+        core_.set_remote_clients(name_, dice_() % (most_remote_clients + 1));
+        core_.set_link(static_cast<std::uint32_t>(dice_() % 2));
+        core_.mark_linked(name_, 1);
+    }
+
+    broker &core_;
+    report &report_;
+    std::mt19937_64 &dice_;
+    wake_function wake_;
+    std::string name_;
+    std::uint64_t now_ = 0;
+    std::uint32_t number_ = 0;
+};
+
+} // namespace broker_tests
