@@ -76,8 +76,8 @@ inline std::vector<operation> operations()
          }},
         {"align to another epoch",
          [](scene &s) {
-             s.core.align("room", {outer + 1, 20}, false, s.now);
-             s.core.relay("room", message_of("anew"), {outer + 1, 21}, s.now);
+             s.core.align("room", {outer + 1, 2000}, false, s.now);
+             s.core.relay("room", message_of("anew"), {outer + 1, 2001}, s.now);
          }},
         {"align to another epoch with a loss",
          [](scene &s) {

@@ -58,6 +58,9 @@ public:
         EXPECT_EQ(core.clients(room_s), 3);
         EXPECT_EQ(core.leader(), std::nullopt);
 
+        // In the other epoch it stands where it was aligned to, or behind it.
+        const message_id last = core.last_id(room_s);
+        EXPECT_TRUE(last.epoch != outer + 1 || last.sequence >= 2000);
         check_history();
         passed_ = core.passed_id(room_s).sequence;
         const std::size_t news_of_s = drain_survivor();
