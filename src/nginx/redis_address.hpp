@@ -1,0 +1,45 @@
+// Where a Redis server's name leads: asked when the configuration is read,
+// and of nginx's resolver later.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "nginx/redis_settings.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace websocket::nginx {
+
+// Fills in the settings' addresses. Waits for the system's resolver. False:
+// `why` says what it answered.
+bool find_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
+                          std::string &why);
+
+// One question at a time to nginx's resolver, whose answer does not keep the
+// worker waiting.
+class redis_lookup {
+public:
+    // Called once for each question, also from inside ask(). Null: no answer,
+    // for that reason.
+    using answer = void (*)(void *data, std::vector<std::string> *addresses,
+                            std::string_view why);
+
+    redis_lookup() noexcept = default;
+    ~redis_lookup() { cancel(); }
+    redis_lookup(const redis_lookup &) = delete;
+    redis_lookup &operator=(const redis_lookup &) = delete;
+
+    void ask(const redis_settings &settings, answer called,
+             void *data) noexcept;
+    void cancel() noexcept;
+
+private:
+    static void answered(ngx_resolver_ctx_t *context);
+
+    ngx_resolver_ctx_t *context_ = nullptr; // null: nothing is asked
+    answer called_ = nullptr;
+    void *data_ = nullptr;
+};
+
+} // namespace websocket::nginx

@@ -1,0 +1,38 @@
+// hiredis, loaded when a configuration asks for Redis: an nginx without does
+// not need it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#if __has_include(<hiredis/async.h>)
+#define WEBSOCKET_HIREDIS 1
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#else
+#define WEBSOCKET_HIREDIS 0
+#include "nginx/redis_stand_in.hpp"
+#endif
+
+namespace websocket::nginx::redis_library {
+
+// Empty if it is loaded, then or before, else why not. It stays with the
+// process, so that no configuration can take it from a connection.
+std::string load();
+
+// Once loaded: hiredis's functions of these names.
+struct functions {
+    decltype(&redisAsyncConnect) connect;
+    decltype(&redisAsyncConnectUnix) connect_unix;
+    decltype(&redisAsyncFree) free;
+    decltype(&redisAsyncHandleRead) handle_read;
+    decltype(&redisAsyncHandleWrite) handle_write;
+    decltype(&redisAsyncCommandArgv) command;
+};
+
+const functions &calls() noexcept;
+
+// Bytes of commands that the socket has not taken yet.
+std::size_t unsent(const redisAsyncContext &context) noexcept;
+
+} // namespace websocket::nginx::redis_library
