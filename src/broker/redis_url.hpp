@@ -27,8 +27,8 @@ struct parsed_redis_url {
     explicit operator bool() const noexcept { return fault.empty(); }
 };
 
-// redis://[[user]:password@]host[:port][/database], or
-// unix:path[?user=..&password=..&database=..], with %XX for any character of
+// redis://[[user]:password@]host[:port][/db], or
+// unix:path[?user=..&password=..&db=..], with %XX for any character of
 // a user, a password and a path. Throws only std::bad_alloc.
 parsed_redis_url parse_redis_url(std::string_view url);
 

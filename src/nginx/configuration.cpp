@@ -1,6 +1,7 @@
 // Location configurations: made, and merged from the outside in.
 #include "nginx/configuration.hpp"
 
+#include "nginx/setters.hpp"
 #include "nginx/status.hpp"
 #include "protocol/close_code.hpp"
 
@@ -90,7 +91,7 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
 
 } // namespace
 
-char *init_main_configuration(ngx_conf_t *, void *conf)
+char *init_main_configuration(ngx_conf_t *cf, void *conf)
 {
     auto &own = *static_cast<main_configuration *>(conf);
 
@@ -99,7 +100,7 @@ char *init_main_configuration(ngx_conf_t *, void *conf)
         own.drain_code = protocol::close_code::going_away;
     }
 
-    return NGX_CONF_OK;
+    return complete_redis(cf, own);
 }
 
 void *create_location_configuration(ngx_conf_t *cf)

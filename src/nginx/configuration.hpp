@@ -14,6 +14,7 @@
 
 namespace websocket::nginx {
 
+struct redis_settings;
 struct wakers;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
@@ -33,6 +34,8 @@ struct main_configuration {
 
     ngx_msec_t drain_time;
     ngx_uint_t drain_code;
+
+    redis_settings *redis; // null: not asked for
 
     ngx_array_t *locations; // of handler_location; null: none
 

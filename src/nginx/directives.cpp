@@ -359,6 +359,13 @@ ngx_command_t commands[] = {
       0,
       nullptr },
 
+    { ngx_string("websocket_redis"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
+      set_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      nullptr },
+
     OPTION("origins", NGX_CONF_1MORE, set_origins, origins),
     OPTION("subprotocols", NGX_CONF_1MORE, set_subprotocols, subprotocols),
     OPTION("accept", NGX_CONF_TAKE12, set_accept, accepted_kinds),

@@ -35,7 +35,7 @@ public:
     void cancel() noexcept;
 
 private:
-    static void answered(ngx_resolver_ctx_t *context);
+    static void answered(ngx_resolver_ctx_t *context) noexcept;
 
     ngx_resolver_ctx_t *context_ = nullptr; // null: nothing is asked
     answer called_ = nullptr;

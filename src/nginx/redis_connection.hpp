@@ -3,11 +3,11 @@
 // grow from 0.1 to 5 seconds.
 //
 // Of one thread, the worker's. Whatever it calls, an answer or its owner, may
-// call it back, and may destroy it: it has nothing left to do then.
+// call it back and may destroy it: to it, that call is always the last thing
+// it does.
 #pragma once
 
 #include "nginx/redis_address.hpp"
-#include "nginx/redis_library.hpp"
 #include "nginx/redis_link.hpp"
 #include "nginx/redis_settings.hpp"
 
@@ -15,10 +15,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::nginx {
 
-class redis_connection {
+class redis_connection final : redis_link::owner {
 public:
     struct owner {
         // Connected, authenticated, the database selected.
@@ -48,7 +49,7 @@ public:
     redis_connection(const redis_connection &) = delete;
     redis_connection &operator=(const redis_connection &) = delete;
 
-    // From now on it keeps itself connected.
+    // From now on it keeps itself connected. Calls nobody before it returns.
     void open() noexcept;
 
     // And stays closed. Commands without an answer get null, the owner is not
@@ -62,31 +63,72 @@ public:
     // memory, and `answer` will not be called.
     //
     // Role commands: `answer` (null: nobody) is called once, in the order of
-    // the commands, with null if the connection ended before.
+    // the commands, with null if the connection ended before. If nothing at
+    // all comes for command_timeout while one waits, the connection ends.
     //
     // Role subscriber: the answer of SUBSCRIBE is called with each reply that
-    // has the names of its channels: arrays of three, "subscribe", "message"
-    // or "unsubscribe", the channel, and a payload or number; behind
-    // "unsubscribe" nothing comes for a channel. If the connection ends, it is
-    // called with null once for each channel. The pair of answer and data is
-    // remembered as long as the connection lasts: use few. UNSUBSCRIBE has no
-    // answer of its own.
+    // has the name of one of its channels: arrays of three, "subscribe",
+    // "message" or "unsubscribe", the channel, and a payload or a number;
+    // behind "unsubscribe" nothing comes for a channel. If the connection
+    // ends, it is called with null once for each channel. The pair of answer
+    // and data is remembered as long as the connection lasts: use few.
+    // UNSUBSCRIBE names channels; what it is given as answer is not called.
     bool command(std::span<const std::string_view> words, redis_answer answer,
                  void *data) noexcept;
 
     // Ends the connection as if it had broken, and tries again: the owner has
-    // found it useless.
+    // found it useless. If none is ready, nothing happens. Answers that are
+    // due may be called before it returns, redis_lost is called later.
     void restart(std::string_view why) noexcept;
 
     // How often it has become ready.
     std::uint64_t connects() const noexcept { return connects_; }
 
-    // Bytes of commands that the socket has not taken yet: it is the owner who
-    // stops asking when they are too many.
+    // Bytes of commands that the socket has not taken yet. It is for the owner
+    // to stop asking when they are too many.
     std::size_t unsent() const noexcept;
 
 private:
+    enum class state { closed, pausing, resolving, connecting, ready };
+
+    void link_ended(std::string_view why) noexcept override;
+
+    void begin() noexcept;
+    void try_addresses() noexcept;
+    bool try_address() noexcept;
+    bool greet() noexcept;
+    void became_ready() noexcept;
+    void lost(std::string why) noexcept;
+    void check_answers() noexcept;
+    void arm(ngx_msec_t time) noexcept;
+    void disarm() noexcept;
+    std::string told_as(std::string_view why) const;
+
+    static void resolved(void *data, std::vector<std::string> *addresses,
+                         std::string_view why) noexcept;
+    static void greeted(void *data, const redisReply *reply) noexcept;
+    static void on_timer(ngx_event_t *event) noexcept;
+
+    const redis_settings &settings_;
+    redis_connection::owner &owner_;
+    role role_;
+    state state_ = state::closed;
+
+    redis_lookup lookup_;
+    std::vector<std::string> addresses_; // to be tried, in this order
+    std::size_t next_address_ = 0;
+    std::string why_; // the last of them was of no use
+
+    redis_link *link_ = nullptr;
+    unsigned greetings_ = 0; // that have no answer yet
+    ngx_msec_t ready_since_ = 0;
+    ngx_msec_t pause_;
+    bool missed_ = false; // lost, and not ready since
     std::uint64_t connects_ = 0;
+
+    // Of what the state is about: the pause, the time to become ready, or when
+    // to look whether a command has waited too long
+    ngx_event_t timer_{};
 };
 
 } // namespace websocket::nginx

@@ -20,7 +20,7 @@ namespace websocket::nginx::redis_library {
 // process, so that no configuration can take it from a connection.
 std::string load();
 
-// Once loaded: hiredis's functions of these names.
+// hiredis's functions of these names. Only once it is loaded.
 struct functions {
     decltype(&redisAsyncConnect) connect;
     decltype(&redisAsyncConnectUnix) connect_unix;

@@ -1,12 +1,10 @@
 // Stands in for hiredis's headers where they are not installed, so that the
-// rest compiles. No library is loaded then, and nothing here is ever called.
+// rest compiles. No library is loaded then, and nothing of this ever lives.
 #pragma once
 
 #include <cstddef>
 
-constexpr int REDIS_ERR = -1;
 constexpr int REDIS_OK = 0;
-constexpr int REDIS_CONNECTED = 0x2;
 
 constexpr int REDIS_REPLY_STRING = 1;
 constexpr int REDIS_REPLY_ARRAY = 2;
@@ -24,13 +22,11 @@ struct redisReply {
     redisReply **element;
 };
 
-struct redisContext {
-    int fd;
-    int flags;
-};
-
 struct redisAsyncContext {
-    redisContext c;
+    struct {
+        int fd;
+    } c;
+
     int err;
     char *errstr;
     void *data;
@@ -38,7 +34,6 @@ struct redisAsyncContext {
     struct {
         void *data;
         void (*addRead)(void *);
-        void (*delRead)(void *);
         void (*addWrite)(void *);
         void (*delWrite)(void *);
         void (*cleanup)(void *);

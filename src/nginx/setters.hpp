@@ -11,6 +11,8 @@
 
 namespace websocket::nginx {
 
+struct main_configuration;
+
 // What a setter returns when it has said what is wrong.
 inline char *refuse() noexcept
 {
@@ -49,6 +51,11 @@ char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 // The setter of websocket_status.
 char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// The setter of websocket_redis; and what can only be done when the whole block
+// `http` has been read.
+char *set_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *complete_redis(ngx_conf_t *cf, main_configuration &own);
 
 // Says that nothing else of ours can be where it is.
 char *refuse_beside_status(ngx_conf_t *cf);

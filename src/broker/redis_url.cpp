@@ -1,0 +1,304 @@
+// Reads the address of a Redis server.
+//
+// A fault never repeats what was given: what is wrong in an address may well
+// be a part of its password.
+#include "broker/redis_url.hpp"
+
+#include <charconv>
+#include <optional>
+
+namespace websocket::broker {
+
+namespace {
+
+constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz"
+                                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+constexpr std::string_view host_marks = "0123456789-._";
+constexpr std::string_view address_marks = "0123456789abcdefABCDEF:.";
+
+// hiredis leaves the last two bytes of sun_path alone.
+constexpr std::size_t longest_path = 106;
+
+// As SELECT takes it.
+constexpr unsigned most_databases = 1u << 30;
+
+constexpr std::string_view forms =
+    "\"redis://[[user]:password@]host[:port][/db]\" or "
+    "\"unix:/path[?user=..&password=..&db=..]\"";
+
+// What comes before the mark; the text is left with what comes behind it.
+// None: there is no such mark.
+std::optional<std::string_view> cut(std::string_view &text, char mark) noexcept
+{
+    const std::size_t at = text.find(mark);
+
+    if (at == text.npos) {
+        return std::nullopt;
+    }
+
+    const std::string_view before = text.substr(0, at);
+    text.remove_prefix(at + 1);
+    return before;
+}
+
+template <typename Number>
+bool read_number(std::string_view digits, Number least, Number most,
+                 Number &number) noexcept
+{
+    Number read{};
+    const char *end = digits.data() + digits.size();
+    const auto [stopped, fault] = std::from_chars(digits.data(), end, read);
+
+    if (fault != std::errc{} || stopped != end || read < least || read > most) {
+        return false;
+    }
+
+    number = read;
+    return true;
+}
+
+// False: a "%" without two hexadecimal digits, or a zero byte.
+bool decode(std::string_view text, std::string &decoded)
+{
+    decoded.clear();
+
+    while (!text.empty()) {
+        unsigned char next = static_cast<unsigned char>(text[0]);
+        std::size_t size = 1;
+
+        if (next == '%') {
+            const std::string_view digits = text.substr(1, 2);
+            const char *end = digits.data() + digits.size();
+
+            if (digits.size() != 2 ||
+                std::from_chars(digits.data(), end, next, 16).ptr != end) {
+                return false;
+            }
+
+            size = 3;
+        }
+
+        if (next == 0) {
+            return false;
+        }
+
+        decoded += static_cast<char>(next);
+        text.remove_prefix(size);
+    }
+
+    return true;
+}
+
+constexpr std::string_view wrong_percent =
+    "a \"%\" is written \"%25\", and stands before two hexadecimal digits "
+    "other than \"00\"";
+
+// The readers return what is wrong, or nothing.
+std::string_view read_database(std::string_view text, redis_target &target)
+{
+    return read_number(text, 0u, most_databases - 1, target.database)
+               ? std::string_view{}
+               : "its database is a number, such as \"/2\"";
+}
+
+std::string_view read_credentials(std::string_view text, redis_target &target)
+{
+    const auto user = cut(text, ':');
+
+    if (!user) {
+        return "before \"@\" stands \"user:password\" or \":password\"";
+    }
+
+    if (!decode(*user, target.user) || !decode(text, target.password)) {
+        return wrong_percent;
+    }
+
+    return target.password.empty() ? "its password is empty"
+                                   : std::string_view{};
+}
+
+// The address of "[address]"; the text is left with what comes behind it.
+std::string_view read_bracketed(std::string_view &text, redis_target &target)
+{
+    text.remove_prefix(1);
+    const auto address = cut(text, ']');
+
+    if (!address || address->find(':') == address->npos ||
+        address->find_first_not_of(address_marks) != address->npos) {
+        return "an IPv6 address is written \"[::1]\"";
+    }
+
+    target.host = *address;
+    return {};
+}
+
+std::string_view read_host(std::string_view &text, redis_target &target)
+{
+    const std::string_view host = text.substr(0, text.find(':'));
+
+    if (host.empty()) {
+        return "it has no host";
+    }
+
+    for (const char c : host) {
+        if (letters.find(c) == letters.npos &&
+            host_marks.find(c) == host_marks.npos) {
+            return "its host is a name, an IPv4 address or \"[IPv6 address]\"; "
+                   "in a password, \"@\", \"/\" and \"%\" are written \"%40\", "
+                   "\"%2F\" and \"%25\"";
+        }
+    }
+
+    target.host = host;
+    text.remove_prefix(host.size());
+
+    return text.find(':', 1) == text.npos
+               ? std::string_view{}
+               : "an IPv6 address is written \"[::1]\"";
+}
+
+std::string_view read_tcp(std::string_view rest, redis_target &target)
+{
+    // A password may hold what else would end it
+    if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
+        if (rest.substr(0, at).find_first_of("@/?#") != rest.npos) {
+            return "in a password, \"@\", \"/\", \"?\" and \"#\" are written "
+                   "\"%40\", \"%2F\", \"%3F\" and \"%23\"";
+        }
+
+        const auto fault = read_credentials(rest.substr(0, at), target);
+
+        if (!fault.empty()) {
+            return fault;
+        }
+
+        rest.remove_prefix(at + 1);
+    }
+
+    std::string_view host = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(host.size());
+
+    const auto fault = host.starts_with('[') ? read_bracketed(host, target)
+                                             : read_host(host, target);
+    if (!fault.empty()) {
+        return fault;
+    }
+
+    if (!host.empty() &&
+        (host[0] != ':' ||
+         !read_number<std::uint16_t>(host.substr(1), 1, 65535, target.port))) {
+        return "its port is a number from 1 to 65535";
+    }
+
+    return rest.size() < 2 ? std::string_view{}
+                           : read_database(rest.substr(1), target);
+}
+
+// One of the parameters behind "?".
+std::string_view read_parameter(std::string_view text, redis_target &target)
+{
+    const auto name = cut(text, '=');
+
+    for (const auto &[known, member] :
+         {std::pair{"user", &redis_target::user},
+          std::pair{"password", &redis_target::password}}) {
+        if (name == known) {
+            if (!(target.*member).empty()) {
+                return "it says \"user=\" or \"password=\" twice";
+            }
+
+            return !decode(text, target.*member) ? wrong_percent
+                   : (target.*member).empty()
+                       ? "its \"user=\" or \"password=\" is empty"
+                       : std::string_view{};
+        }
+    }
+
+    if (name == "db") {
+        return read_database(text, target).empty()
+                   ? std::string_view{}
+                   : "its database is a number, such as \"db=2\"";
+    }
+
+    return "behind \"?\" stand \"user=\", \"password=\" and \"db=\", "
+           "with \"&\" between them";
+}
+
+std::string_view read_unix(std::string_view rest, redis_target &target)
+{
+    const std::string_view path = rest.substr(0, rest.find('?'));
+    rest.remove_prefix(path.size());
+
+    target.is_unix = true;
+
+    if (!decode(path, target.path)) {
+        return wrong_percent;
+    }
+
+    if (!target.path.starts_with('/')) {
+        return "the path of its socket begins with \"/\"";
+    }
+
+    if (target.path.size() > longest_path) {
+        return "the path of its socket is longer than 106 bytes";
+    }
+
+    while (!rest.empty()) {
+        rest.remove_prefix(1);
+        const std::string_view parameter = rest.substr(0, rest.find('&'));
+        const auto fault = read_parameter(parameter, target);
+
+        if (!fault.empty()) {
+            return fault;
+        }
+
+        rest.remove_prefix(parameter.size());
+    }
+
+    return !target.user.empty() && target.password.empty()
+               ? "it has a user, but no password"
+               : std::string_view{};
+}
+
+std::string wrong_scheme(std::string_view url)
+{
+    if (url.starts_with("rediss://") || url.starts_with("valkeys://")) {
+        return "TLS is not supported: use a local tunnel";
+    }
+
+    return "its address is " + std::string(forms);
+}
+
+} // namespace
+
+std::string redis_target::name() const
+{
+    if (is_unix) {
+        return "unix:" + path;
+    }
+
+    const bool bracketed = host.find(':') != host.npos;
+
+    return (bracketed ? '[' + host + ']' : host) + ':' + std::to_string(port);
+}
+
+parsed_redis_url parse_redis_url(std::string_view url)
+{
+    constexpr std::string_view tcp = "redis://";
+    constexpr std::string_view local = "unix:";
+    parsed_redis_url parsed;
+
+    if (url.starts_with(tcp)) {
+        parsed.fault = read_tcp(url.substr(tcp.size()), parsed.target);
+
+    } else if (url.starts_with(local)) {
+        parsed.fault = read_unix(url.substr(local.size()), parsed.target);
+
+    } else {
+        parsed.fault = wrong_scheme(url);
+    }
+
+    return parsed;
+}
+
+} // namespace websocket::broker
