@@ -136,6 +136,10 @@ std::string_view read_host(std::string_view &text, redis_target &target)
 {
     const std::string_view host = text.substr(0, text.find(':'));
 
+    if (text.find(':', host.size() + 1) != text.npos) {
+        return "an IPv6 address is written \"[::1]\"";
+    }
+
     if (host.empty()) {
         return "it has no host";
     }
@@ -151,10 +155,7 @@ std::string_view read_host(std::string_view &text, redis_target &target)
 
     target.host = host;
     text.remove_prefix(host.size());
-
-    return text.find(':', 1) == text.npos
-               ? std::string_view{}
-               : "an IPv6 address is written \"[::1]\"";
+    return {};
 }
 
 std::string_view read_tcp(std::string_view rest, redis_target &target)

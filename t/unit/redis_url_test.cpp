@@ -1,0 +1,212 @@
+// Addresses of Redis servers.
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "broker/redis_url.hpp"
+
+using namespace websocket::broker;
+
+namespace {
+
+redis_target target_of(std::string_view url)
+{
+    const parsed_redis_url parsed = parse_redis_url(url);
+    EXPECT_TRUE(parsed) << url << ": " << parsed.fault;
+    return parsed.target;
+}
+
+std::string fault_of(std::string_view url)
+{
+    const parsed_redis_url parsed = parse_redis_url(url);
+    EXPECT_FALSE(parsed) << url;
+    EXPECT_EQ(parsed.fault.find('\n'), std::string::npos) << url;
+    return parsed.fault;
+}
+
+struct wrong_url {
+    std::string_view url;
+    std::string_view words; // of the fault
+};
+
+std::ostream &operator<<(std::ostream &out, const wrong_url &wrong)
+{
+    return out << wrong.url;
+}
+
+class redis_url_refused : public testing::TestWithParam<wrong_url> {};
+
+} // namespace
+
+TEST(redis_url, host_alone_has_the_usual_port_and_no_password)
+{
+    const redis_target target = target_of("redis://redis.example");
+
+    EXPECT_FALSE(target.is_unix);
+    EXPECT_EQ(target.host, "redis.example");
+    EXPECT_EQ(target.port, 6379);
+    EXPECT_EQ(target.user, "");
+    EXPECT_EQ(target.password, "");
+    EXPECT_EQ(target.database, 0u);
+    EXPECT_EQ(target.name(), "redis.example:6379");
+}
+
+TEST(redis_url, all_parts_are_read)
+{
+    const redis_target target =
+        target_of("redis://chat:secret@10.0.0.1:6380/12");
+
+    EXPECT_EQ(target.user, "chat");
+    EXPECT_EQ(target.password, "secret");
+    EXPECT_EQ(target.host, "10.0.0.1");
+    EXPECT_EQ(target.port, 6380);
+    EXPECT_EQ(target.database, 12u);
+    EXPECT_EQ(target.name(), "10.0.0.1:6380");
+}
+
+TEST(redis_url, password_needs_no_user)
+{
+    const redis_target target = target_of("redis://:secret@localhost");
+
+    EXPECT_EQ(target.user, "");
+    EXPECT_EQ(target.password, "secret");
+    EXPECT_EQ(target.host, "localhost");
+}
+
+TEST(redis_url, percents_in_user_and_password_are_decoded)
+{
+    const redis_target target =
+        target_of("redis://a%3ab:%40%2F%25%3F%23%20%c3%bc:x@localhost");
+
+    EXPECT_EQ(target.user, "a:b");
+    EXPECT_EQ(target.password, "@/%?# \xc3\xbc:x");
+}
+
+TEST(redis_url, ipv6_address_stands_in_brackets)
+{
+    const redis_target target = target_of("redis://:x@[fd00::1]:6380/3");
+
+    EXPECT_EQ(target.host, "fd00::1");
+    EXPECT_EQ(target.port, 6380);
+    EXPECT_EQ(target.database, 3u);
+    EXPECT_EQ(target.name(), "[fd00::1]:6380");
+    EXPECT_EQ(target_of("redis://[::1]").name(), "[::1]:6379");
+}
+
+TEST(redis_url, slash_without_a_database_is_the_first)
+{
+    EXPECT_EQ(target_of("redis://localhost/").database, 0u);
+    EXPECT_EQ(target_of("redis://localhost:1/0").database, 0u);
+    EXPECT_EQ(target_of("redis://localhost:65535/").port, 65535);
+}
+
+TEST(redis_url, unix_socket_has_a_path)
+{
+    const redis_target target = target_of("unix:/run/redis/redis.sock");
+
+    EXPECT_TRUE(target.is_unix);
+    EXPECT_EQ(target.path, "/run/redis/redis.sock");
+    EXPECT_EQ(target.password, "");
+    EXPECT_EQ(target.name(), "unix:/run/redis/redis.sock");
+}
+
+TEST(redis_url, unix_socket_takes_parameters)
+{
+    const redis_target target =
+        target_of("unix:/a%3Fb.sock?db=7&user=c%26d&password=e=%3D:@/");
+
+    EXPECT_EQ(target.path, "/a?b.sock");
+    EXPECT_EQ(target.database, 7u);
+    EXPECT_EQ(target.user, "c&d");
+    EXPECT_EQ(target.password, "e==:@/");
+    EXPECT_EQ(target_of("unix:/a?password=b").password, "b");
+}
+
+TEST(redis_url, name_tells_neither_user_nor_password)
+{
+    for (const std::string_view url :
+         {"redis://user:secret@localhost/1",
+          "unix:/redis.sock?user=user&password=secret"}) {
+        const std::string name = target_of(url).name();
+
+        EXPECT_EQ(name.find("user"), name.npos) << url;
+        EXPECT_EQ(name.find("secret"), name.npos) << url;
+    }
+}
+
+TEST(redis_url, path_may_fill_a_socket_address)
+{
+    const std::string longest = "/" + std::string(105, 'x');
+
+    EXPECT_EQ(target_of("unix:" + longest).path, longest);
+    EXPECT_NE(fault_of("unix:" + longest + "x").find("106 bytes"),
+              std::string::npos);
+}
+
+TEST_P(redis_url_refused, says_why)
+{
+    const auto &[url, words] = GetParam();
+    const std::string fault = fault_of(url);
+
+    EXPECT_NE(fault.find(words), std::string::npos) << fault;
+}
+
+// Whatever is wrong, a fault repeats nothing.
+TEST_P(redis_url_refused, keeps_the_password_to_itself)
+{
+    EXPECT_EQ(fault_of(GetParam().url).find("secret"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    urls, redis_url_refused,
+    testing::Values(
+        wrong_url{"", "redis://"}, wrong_url{"localhost:6379", "redis://"},
+        wrong_url{"redis:localhost", "redis://"},
+        wrong_url{"REDIS://localhost", "redis://"},
+        wrong_url{"http://:secret@localhost", "redis://"},
+        wrong_url{"rediss://:secret@localhost", "local tunnel"},
+        wrong_url{"redis://", "no host"}, wrong_url{"redis://:6379", "no host"},
+        wrong_url{"redis:///2", "no host"},
+        wrong_url{"redis://:secret@", "no host"},
+        wrong_url{"redis://a b", "its host"},
+        wrong_url{"redis://localhost?db=1", "its host"},
+        wrong_url{"redis://a,b", "its host"},
+        wrong_url{"redis://localhost:", "its port"},
+        wrong_url{"redis://localhost:0", "its port"},
+        wrong_url{"redis://localhost:65536", "its port"},
+        wrong_url{"redis://localhost:+1", "its port"},
+        wrong_url{"redis://localhost:1x", "its port"},
+        wrong_url{"redis://::1", "IPv6"}, wrong_url{"redis://1::2", "IPv6"},
+        wrong_url{"redis://[::1", "IPv6"},
+        wrong_url{"redis://[localhost]", "IPv6"},
+        wrong_url{"redis://[::1]6379", "its port"},
+        wrong_url{"redis://[fe80::1%25eth0]", "IPv6"},
+        wrong_url{"redis://localhost/x", "its database"},
+        wrong_url{"redis://localhost/-1", "its database"},
+        wrong_url{"redis://localhost/1/2", "its database"},
+        wrong_url{"redis://localhost/1?x", "its database"},
+        wrong_url{"redis://localhost/4294967296", "its database"},
+        wrong_url{"redis://secret@localhost", "\"user:password\""},
+        wrong_url{"redis://user:@localhost", "password is empty"},
+        wrong_url{"redis://:@localhost", "password is empty"},
+        wrong_url{"redis://user:se/secret@localhost", "%2F"},
+        wrong_url{"redis://user:se@secret@localhost", "%40"},
+        wrong_url{"redis://user:se?secret@localhost", "%3F"},
+        wrong_url{"redis://user:secret%@localhost", "%25"},
+        wrong_url{"redis://user:secret%4@localhost", "%25"},
+        wrong_url{"redis://user:secret%4x@localhost", "%25"},
+        wrong_url{"redis://user:secret%00@localhost", "%25"},
+        wrong_url{"redis://us%er:secret@localhost", "%25"},
+        wrong_url{"unix:", "begins with"}, wrong_url{"unix:a.sock", "begins"},
+        wrong_url{"unix:?db=1", "begins with"}, wrong_url{"unix:/a%", "%25"},
+        wrong_url{"unix:/a?", "behind \"?\""},
+        wrong_url{"unix:/a?secret", "behind \"?\""},
+        wrong_url{"unix:/a?pass=secret", "behind \"?\""},
+        wrong_url{"unix:/a?db=1&", "behind \"?\""},
+        wrong_url{"unix:/a?db=", "its database"},
+        wrong_url{"unix:/a?db=x", "its database"},
+        wrong_url{"unix:/a?user=b", "no password"},
+        wrong_url{"unix:/a?password=", "is empty"},
+        wrong_url{"unix:/a?password=secret%zz", "%25"},
+        wrong_url{"unix:/a?password=b&password=secret", "twice"}));
