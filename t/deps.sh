@@ -10,16 +10,19 @@ packages_of() {
     case $1 in
         build)
             echo g++ make nginx nginx-dev libssl-dev zlib1g-dev \
-                nlohmann-json3-dev
+                nlohmann-json3-dev libhiredis-dev
             ;;
         test)
             echo libgtest-dev openssl python3 python3-pytest \
                 python3-prometheus-client \
                 python3-selenium python3-websocket chromium chromium-driver \
-                strace valgrind libc6-dbg
+                strace valgrind libc6-dbg redis-server
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
-        bench) echo libbenchmark-dev openssl strace valgrind libc6-dbg ;;
+        bench)
+            echo libbenchmark-dev openssl strace valgrind libc6-dbg \
+                redis-server
+            ;;
         peers)
             # Node that came from elsewhere does as well
             command -v node > /dev/null || echo nodejs
@@ -62,10 +65,15 @@ apt_get() {
         -o DPkg::Lock::Timeout=300 "$@" < /dev/null
 }
 
-# Debian starts the nginx service when it installs nginx: port 80 is not ours
-# to take.
+# Debian starts a service when it installs it: the ports 80 and 6379 are not
+# ours to take.
+starts_service() {
+    [[ " ${missing[*]} " == *" $1 "* ]]
+}
 policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ] && [[ " ${missing[*]} " == *" nginx "* ]]; then
+if [ ! -e $policy ] && { starts_service nginx || \
+    starts_service redis-server; }
+then
     trap '"${as_root[@]}" rm -f $policy' EXIT
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy > /dev/null
     "${as_root[@]}" chmod 755 $policy
