@@ -144,12 +144,16 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> words,
     return true;
 }
 
-// That of the block `http`, which may stand behind the directive.
+// That of the block `http`; null if it has none: nginx then has one that knows
+// no server.
 ngx_resolver_t *resolver_of(ngx_conf_t *cf) noexcept
 {
-    return static_cast<ngx_http_core_loc_conf_t *>(
-               ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module))
-        ->resolver;
+    const auto *core = static_cast<ngx_http_core_loc_conf_t *>(
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+
+    return core->resolver != nullptr && core->resolver->connections.nelts != 0
+               ? core->resolver
+               : nullptr;
 }
 
 bool is_address(ngx_conf_t *cf, std::string_view host) noexcept
