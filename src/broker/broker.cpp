@@ -89,6 +89,7 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
 
     trim(zone_, at, now, few);
     return {.exists = true,
+            .aligned = log.outer_epoch != 0,
             .clients = all_clients(log),
             .local_clients = log.clients,
             .remote_clients = log.remote_clients,

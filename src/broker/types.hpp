@@ -157,6 +157,7 @@ struct read_result {
 
 struct description {
     bool exists = false;
+    bool aligned = false;             // somebody else numbers its messages
     std::uint32_t clients = 0;        // the local and the remote ones
     std::uint32_t local_clients = 0;  // in all processes of this host
     std::uint32_t remote_clients = 0; // in other hosts

@@ -1,0 +1,129 @@
+// Reads and writes what goes through a channel.
+#include "broker/backplane_message.hpp"
+
+#include <charconv>
+#include <limits>
+
+namespace websocket::broker {
+
+namespace {
+
+// Takes the head of a message apart, word by word. A word that is not there is
+// empty, which no number is.
+class word_reader {
+public:
+    explicit word_reader(std::string_view head) noexcept : left_{head} {}
+
+    std::string_view next() noexcept
+    {
+        const std::string_view word = left_.substr(0, left_.find(' '));
+
+        left_.remove_prefix(std::min(word.size() + 1, left_.size()));
+        return word;
+    }
+
+    // Something that is no number, or a larger one, makes it all wrong.
+    std::uint64_t number(std::uint64_t most) noexcept
+    {
+        const auto found = whole_number(next());
+
+        right_ = right_ && found && *found <= most;
+        return found.value_or(0);
+    }
+
+    message_id id() noexcept
+    {
+        const auto found = read_message_id(next());
+
+        right_ = right_ && found;
+        return found.value_or(message_id{});
+    }
+
+    // Whether all was right, and nothing is left.
+    bool done() const noexcept { return right_ && left_.empty(); }
+
+private:
+    std::string_view left_;
+    bool right_ = true;
+};
+
+constexpr std::uint64_t any = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t any_kind = std::numeric_limits<std::uint8_t>::max();
+constexpr std::uint64_t any_count = std::numeric_limits<std::uint32_t>::max();
+
+} // namespace
+
+std::optional<std::uint64_t> whole_number(std::string_view text) noexcept
+{
+    std::uint64_t number = 0;
+    const char *const end = text.data() + text.size();
+    const auto [stop, wrong] = std::from_chars(text.data(), end, number);
+
+    return wrong == std::errc{} && stop == end && !text.empty()
+               ? std::optional(number)
+               : std::nullopt;
+}
+
+std::optional<message_id> read_message_id(std::string_view text) noexcept
+{
+    const std::size_t dash = text.find('-');
+
+    if (dash == text.npos) {
+        return std::nullopt;
+    }
+
+    const auto epoch = whole_number(text.substr(0, dash));
+    const auto sequence = whole_number(text.substr(dash + 1));
+
+    return epoch && sequence ? std::optional(message_id{*epoch, *sequence})
+                             : std::nullopt;
+}
+
+std::optional<backplane_message>
+read_backplane_message(std::string_view text) noexcept
+{
+    const std::size_t end = text.find('\n');
+
+    if (end == text.npos) {
+        return std::nullopt;
+    }
+
+    backplane_message made;
+    word_reader head(text.substr(0, end));
+    const std::string_view type = head.next();
+
+    made.payload = text.substr(end + 1);
+
+    if (type == "m") {
+        made.id = head.id();
+        made.kind = static_cast<std::uint8_t>(head.number(any_kind));
+        made.from = head.number(any);
+        made.time = head.number(any);
+    } else if (type == "t") {
+        made.what = backplane_message::type::passing;
+        made.kind = static_cast<std::uint8_t>(head.number(any_kind));
+        made.from = head.number(any);
+    } else if (type == "c") {
+        made.what = backplane_message::type::clients;
+        made.host = head.next();
+        made.clients = static_cast<std::uint32_t>(head.number(any_count));
+        made.lost = head.number(1) == 1;
+    } else {
+        return std::nullopt;
+    }
+
+    return head.done() ? std::optional(made) : std::nullopt;
+}
+
+std::string passing_message(std::uint8_t kind, std::uint64_t from,
+                            std::string_view payload)
+{
+    return std::string("t ")
+        .append(std::to_string(kind))
+        .append(" ")
+        .append(std::to_string(from))
+        .append("\n")
+        .append(payload);
+}
+
+} // namespace websocket::broker

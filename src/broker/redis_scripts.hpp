@@ -1,0 +1,72 @@
+// The scripts that Redis runs for us, each one step that nothing comes between.
+//
+// What Redis keeps of a resource NAME, each key behind the prefix:
+//
+//     m:NAME  hash: epoch "e" and last sequence "q" of its messages
+//     s:NAME  stream: the messages, under their ids EPOCH-SEQUENCE, each with
+//             the fields k (kind), f (from), t (time), u (who published it,
+//             and his number for it), d (payload), in that order
+//     c:NAME  hash: clients of each host, by the host's id
+//     n:NAME  channel: what is new, see backplane_message.hpp
+//
+// and of the hosts:
+//
+//     hosts   sorted set: ids of hosts, by the time when their lease ends
+//     r:HOST  set: the resources in whose c: the host stands
+//     i:N     string: the host whose clients' numbers begin with N
+//     b:HOST  channel: the host's heartbeat
+//
+// Times are milliseconds of Redis's clock.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace websocket::broker {
+
+enum class redis_script : std::size_t {
+    // Numbers, stores and tells a message.
+    // keys m s c; channel, kind, from, u, payload, messages kept, expiry,
+    // again ("1": it may be there already), counted ("1": count the clients).
+    // [id, clients]; clients: -1 if they are not counted.
+    publish,
+
+    // Tells something that is not stored, and the host's clients.
+    // keys c r; channel, host, clients ("": they stay as they are), name,
+    // lost ("1": they were lost), text ("": none). The clients of all hosts.
+    tell,
+
+    // What a host has missed of a resource's messages, and a fresh epoch
+    // where there is none, or where Redis has forgotten what the host knows.
+    // keys m s c r; channel, host, clients, name, epoch and sequence that the
+    // host has, messages wanted at most, expiry, bytes wanted at most.
+    // [epoch, last sequence, sequence before the first wanted, entries,
+    // [host, clients ...]]
+    sync,
+
+    // What is known of a resource.
+    // keys m s c; how old messages may be (0: any age), how many count.
+    // [id or "", messages, clients]
+    describe,
+
+    // Renews the host's lease.
+    // keys hosts i b; host, lease. ["1" if it was there, "1" if N is its, a
+    // host whose lease has ended or ""]
+    renew,
+
+    // Takes a host whose lease has ended out of some of its resources.
+    // keys hosts r; host, prefix, how many. How many they were.
+    bury,
+
+    count
+};
+
+inline constexpr std::size_t redis_script_count =
+    static_cast<std::size_t>(redis_script::count);
+
+// In Lua.
+std::string_view text_of(redis_script wanted) noexcept;
+
+} // namespace websocket::broker

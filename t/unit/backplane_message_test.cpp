@@ -1,0 +1,102 @@
+// What hosts tell each other through a channel: read, refused, written.
+#include "broker/backplane_message.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+namespace websocket::broker {
+
+namespace {
+
+using type = backplane_message::type;
+
+TEST(backplane_message, reads_a_stored_one)
+{
+    const auto made =
+        read_backplane_message("m 1790000000000-42 1 7 1790000000123\nhello");
+
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->what, type::stored);
+    EXPECT_EQ(made->id, (message_id{1790000000000, 42}));
+    EXPECT_EQ(made->kind, 1);
+    EXPECT_EQ(made->from, 7U);
+    EXPECT_EQ(made->time, 1790000000123U);
+    EXPECT_EQ(made->payload, "hello");
+}
+
+TEST(backplane_message, leaves_a_payload_as_it_is)
+{
+    const std::string_view payload("\0\n m 1-1\n\xff", 10);
+    const std::string text = std::string("m 1-1 2 0 1\n").append(payload);
+    const auto made = read_backplane_message(text);
+
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->payload, payload);
+}
+
+TEST(backplane_message, takes_an_empty_payload)
+{
+    const auto made = read_backplane_message("m 1-1 1 0 1\n");
+
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->payload, "");
+}
+
+TEST(backplane_message, reads_a_passing_one_as_it_was_written)
+{
+    const std::string text = passing_message(2, 9007199254740991, "joined");
+    const auto made = read_backplane_message(text);
+
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->what, type::passing);
+    EXPECT_EQ(made->kind, 2);
+    EXPECT_EQ(made->from, 9007199254740991U);
+    EXPECT_EQ(made->payload, "joined");
+}
+
+TEST(backplane_message, reads_the_clients_of_a_host)
+{
+    const auto made = read_backplane_message("c 00ff 12 1\n");
+
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->what, type::clients);
+    EXPECT_EQ(made->host, "00ff");
+    EXPECT_EQ(made->clients, 12U);
+    EXPECT_TRUE(made->lost);
+    EXPECT_FALSE(read_backplane_message("c 00ff 12 0\n")->lost);
+}
+
+class wrong_message : public testing::TestWithParam<std::string_view> {};
+
+TEST_P(wrong_message, is_refused)
+{
+    EXPECT_FALSE(read_backplane_message(GetParam())) << GetParam();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    all, wrong_message,
+    testing::Values("", "\n", "m", "m 1-1 1 0 1", "x 1-1 1 0 1\n",
+                    "m 1 1 0 1\n", "m 1- 1 0 1\n", "m -1 1 0 1\n",
+                    "m a-1 1 0 1\n", "m 1-1 256 0 1\n", "m 1-1 -1 0 1\n",
+                    "m 1-1 1 0\n", "m 1-1 1 0 1 2\n", "m 1-1 1  1\n",
+                    "m 18446744073709551616-1 1 0 1\n", "m 1-1 1 0 1x\n",
+                    "t 1\nhello", "t 300 0\nhello", "t 1 0 0\nhello",
+                    "c host 1 2\n", "c host 4294967296 0\n", "c host -1 0\n",
+                    "c host 1\n"));
+
+TEST(whole_number, takes_up_the_whole_text)
+{
+    EXPECT_EQ(whole_number("0"), 0U);
+    EXPECT_EQ(whole_number("18446744073709551615"), UINT64_MAX);
+
+    for (const std::string_view wrong :
+         {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616"}) {
+        EXPECT_FALSE(whole_number(wrong)) << wrong;
+    }
+}
+
+} // namespace
+
+} // namespace websocket::broker
