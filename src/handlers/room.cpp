@@ -15,7 +15,13 @@ constexpr std::uint16_t try_again_later = 1013;
 
 constexpr std::string_view not_for_clients =
     "clients do not publish in this room";
-constexpr std::string_view no_memory = "no room in the shared memory";
+
+constexpr std::string_view complaint(send_result why) noexcept
+{
+    return why == send_result::unreachable
+               ? "the other hosts are out of reach: not published"
+               : "no room in the shared memory";
+}
 
 // What a client says it has seen: an id, "0" for nothing; absent if it does
 // not say. The argument goes before the header field.
@@ -168,12 +174,25 @@ void room::answer_request(room_client &from, std::string_view text)
         return;
     }
 
-    const publish_result done = publish(asked.data, {.from = from.number});
+    publish(asked.data, {.from = from.number},
+            [to = client_ref<room_client>(from), ref = asked.ref](
+                const publish_result &done) { answer(to, ref, done); });
+}
+
+// What comes of a message may be known only when its client has gone.
+void room::answer(const client_ref<room_client> &asked, std::string_view ref,
+                  const publish_result &done)
+{
+    room_client *from = asked.get();
+
+    if (from == nullptr) {
+        return;
+    }
 
     if (done.result != send_result::queued) {
-        from.send_text_message(room_json::error(asked.ref, no_memory));
-    } else if (!asked.ref.empty()) {
-        from.send_text_message(room_json::published(asked.ref, done.id));
+        from->send_text_message(room_json::error(ref, complaint(done.result)));
+    } else if (!ref.empty()) {
+        from->send_text_message(room_json::published(ref, done.id));
     }
 }
 
@@ -185,16 +204,26 @@ void room::publish_plain(room_client &from, opcode kind,
         return;
     }
 
-    const publish_result done = publish(kind, data, {.from = from.number});
+    publish(kind, data, {.from = from.number},
+            [to = client_ref<room_client>(from)](const publish_result &done) {
+                if (done.result != send_result::queued) {
+                    refuse(to, done.result);
+                }
+            });
+}
 
-    if (done.result == send_result::queued) {
+void room::refuse(const client_ref<room_client> &publisher, send_result why)
+{
+    room_client *from = publisher.get();
+
+    if (from == nullptr) {
         return;
     }
 
-    if (from.json) {
-        from.send_text_message(room_json::error({}, no_memory));
+    if (from->json) {
+        from->send_text_message(room_json::error({}, complaint(why)));
     } else {
-        from.close_connection(try_again_later, no_memory);
+        from->close_connection(try_again_later, complaint(why));
     }
 }
 

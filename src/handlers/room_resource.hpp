@@ -101,6 +101,10 @@ private:
     void answer_request(room_client &from, std::string_view text);
     void publish_plain(room_client &from, opcode kind,
                        std::span<const std::byte> data);
+    static void answer(const client_ref<room_client> &asked,
+                       std::string_view ref, const publish_result &done);
+    static void refuse(const client_ref<room_client> &publisher,
+                       send_result why);
     void announce(std::string_view what, const room_client &who);
 
     // room_delivery.cpp

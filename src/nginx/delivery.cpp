@@ -2,6 +2,7 @@
 // workers have the same messages in the same order.
 #include "nginx/resource.hpp"
 
+#include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/reading_room.hpp"
@@ -27,168 +28,7 @@ reading_room<64> room;
 // waits until the messages at hand are delivered.
 bool delivering = false;
 
-// The broker cannot take any more: it is said once in a while.
-void say_no_room(const resource &of, std::size_t size) noexcept
-{
-    static said_lately line;
-
-    line_permit permit = line.allows();
-
-    if (!permit) {
-        return;
-    }
-
-    const ngx_str_t name = borrowed(of.name());
-    const ngx_str_t more = permit.left_out();
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "websocket: no room for %uz bytes of %s \"%V\" in "
-                  "websocket_shared_memory%V",
-                  size, of.handler().name, &name, &more);
-}
-
-// A client may bring a handler to it as often as it likes.
-void say_not_utf8() noexcept
-{
-    static said_lately line;
-
-    if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "websocket: not published: text that is not UTF-8%V",
-                      &more);
-    }
-}
-
 } // namespace
-
-// Resources whose last client has gone are not woken by what others publish.
-broker::outcome resource::subscribe() noexcept
-{
-    if (subscription_) {
-        return broker::outcome::done;
-    }
-
-    const broker::subscribed made = exchange::shared().subscribe(
-        exchange::slot(), log_name_, this, history_, exchange::now());
-
-    subscription_ = made.handle;
-    return made.result;
-}
-
-broker::outcome resource::admit(std::uint32_t max) noexcept
-{
-    if (!exchange::running()) {
-        return broker::outcome::gone;
-    }
-
-    if (const auto result = subscribe(); result != broker::outcome::done) {
-        if (result == broker::outcome::no_room) {
-            say_no_room(*this, 0);
-        }
-        return result;
-    }
-
-    catch_up(); // what came before is not for this client
-
-    const broker::outcome result = exchange::shared().join(subscription_, max);
-
-    if (result == broker::outcome::done) {
-        admitted_++;
-        arriving_++;
-    } else if (admitted_ == 0) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
-        subscription_ = {};
-    }
-
-    return result;
-}
-
-void resource::welcome(session &client) noexcept
-{
-    ngx_queue_insert_tail(&clients_, client.resource_link());
-    arriving_--;
-}
-
-void resource::give_up() noexcept
-{
-    arriving_--;
-    dismiss();
-    deliver_deferred();
-}
-
-void resource::remove(session &client) noexcept
-{
-    ngx_queue_remove(client.resource_link());
-    dismiss();
-}
-
-void resource::deliver_deferred() noexcept
-{
-    if (deferred_ && arriving_ == 0) {
-        catch_up();
-    }
-}
-
-void resource::dismiss() noexcept
-{
-    exchange::shared().leave(subscription_);
-
-    if (--admitted_ == 0) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
-        subscription_ = {};
-        unsettled_ = false;
-    }
-}
-
-std::uint64_t resource::client_count() const noexcept
-{
-    if (subscription_) {
-        return exchange::shared().clients(subscription_);
-    }
-
-    return exchange::running() && !checked_only_
-               ? exchange::shared().describe(log_name_, exchange::now()).clients
-               : 0;
-}
-
-int resource::publish(const broker::publication &what,
-                      broker::message_id &id) noexcept
-{
-    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
-        say_not_utf8();
-        return WEBSOCKET_INVALID;
-    }
-
-    const broker::appended done = append(what);
-
-    id = done.id;
-    return done.result == broker::outcome::done ? WEBSOCKET_QUEUED
-                                                : WEBSOCKET_DROPPED;
-}
-
-broker::appended resource::append(const broker::publication &what) noexcept
-{
-    if (checked_only_ || !exchange::running()) {
-        return {};
-    }
-
-    const broker::appended done =
-        subscription_
-            ? exchange::shared().append(subscription_, what, exchange::now())
-            : exchange::shared().append(log_name_, what, history_,
-                                        exchange::now());
-
-    if (done.result != broker::outcome::done) {
-        say_no_room(*this, what.payload.size());
-        return done;
-    }
-
-    unsettled_ = static_cast<bool>(subscription_);
-    exchange::wake(done.wake);
-    return done;
-}
 
 void resource::deliver_own() noexcept
 {
@@ -326,6 +166,10 @@ void resource::tell_of_loss() noexcept
 {
     static said_lately line;
     const ngx_str_t name = borrowed(name_);
+
+    if (ngx_queue_empty(&clients_)) {
+        return; // it waits for its first
+    }
 
     figures::add(figures::lost);
 

@@ -2,7 +2,8 @@
 // broker, written only when its worker may be asleep.
 #include "nginx/exchange.hpp"
 
-#include "nginx/resource.hpp"
+#include "nginx/backplane.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/said_lately.hpp"
 
 extern "C" {
@@ -15,7 +16,14 @@ extern "C" {
 #include <signal.h>
 #include <sys/eventfd.h>
 
-namespace websocket::nginx::exchange {
+namespace websocket::nginx {
+
+backplane_figures &backplane_counts() noexcept
+{
+    return exchange::zone().backplane;
+}
+
+namespace exchange {
 
 namespace {
 
@@ -71,6 +79,10 @@ public:
                                                           .transient = true},
                                                          {}, now());
         wake(told.wake);
+
+        if (backplane::used()) {
+            backplane::clients_changed(name, true);
+        }
     }
 };
 
@@ -85,7 +97,7 @@ void read_news(ngx_event_t *)
             return;
         }
 
-        static_cast<resource *>(next.owner)->deliver(budget);
+        static_cast<news_reader *>(next.owner)->deliver(budget);
     }
 
     ngx_post_event(&news_event, &ngx_posted_next_events);
@@ -186,7 +198,12 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
     sweep_event.cancelable = 1; // it does not keep a leaving worker
     ngx_add_timer(&sweep_event, sweep_interval);
 
-    return listen(cycle, zone->wakers[own->slot]);
+    if (listen(cycle, zone->wakers[own->slot]) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    backplane::start(cycle);
+    return NGX_OK;
 }
 
 void stop() noexcept
@@ -208,7 +225,7 @@ broker::broker &shared() noexcept
     return own->access;
 }
 
-const shared_zone &zone() noexcept
+shared_zone &zone() noexcept
 {
     return own->zone;
 }
@@ -245,4 +262,6 @@ std::uint64_t now() noexcept
            static_cast<std::uint64_t>(time->msec);
 }
 
-} // namespace websocket::nginx::exchange
+} // namespace exchange
+
+} // namespace websocket::nginx

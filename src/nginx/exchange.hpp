@@ -27,6 +27,16 @@ private:
 inline constexpr std::uint8_t close_order = 8; // code in network order, reason
 inline constexpr std::uint8_t lost_clients = 16; // a worker died with them
 
+// Who has subscribed to a log of the broker's: the owner of the subscription.
+struct news_reader {
+    // There is something to read. Reads at most `budget` messages, and takes
+    // as many off the budget.
+    virtual void deliver(std::size_t &budget) noexcept = 0;
+
+protected:
+    ~news_reader() = default;
+};
+
 namespace exchange {
 
 // Called when a process begins: takes a slot. Without one, as without shared
@@ -41,7 +51,7 @@ bool running() noexcept;
 // The broker, its zone and the slot of this worker: only where running() says
 // so.
 broker::broker &shared() noexcept;
-const shared_zone &zone() noexcept;
+shared_zone &zone() noexcept;
 unsigned slot() noexcept;
 
 // Wakes the workers that append() and the like named.

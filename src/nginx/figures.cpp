@@ -43,6 +43,8 @@ void start(slot_block &block) noexcept
     block.pid.store(0);
     block.clients.set(0);
     block.draining.set(0);
+    block.queued.set(0);
+    block.queued_bytes.set(0);
 
     for (std::size_t i = 0; i != counts; i++) {
         block.done_before[i].set(block.done[i].get());

@@ -87,6 +87,10 @@ struct alignas(64) slot_block {
     shared_number<std::uint32_t> clients;
     std::array<counter, counts> done_before; // by the workers before it
 
+    // What waits for Redis to take it
+    shared_number<std::uint32_t> queued;
+    counter queued_bytes;
+
     std::array<shared_number<std::uint16_t>, other_statuses> statuses;
     std::array<shared_number<std::uint16_t>, other_close_codes> close_codes;
 };

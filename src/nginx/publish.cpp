@@ -1,10 +1,12 @@
 // Publishes the bodies of requests, tells of a resource and closes its clients.
 #include "nginx/publish.hpp"
 
+#include "nginx/backplane.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/figures.hpp"
 #include "nginx/origin_check.hpp"
+#include "nginx/publish_answer.hpp"
+#include "nginx/publish_on_hosts.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/request_body.hpp"
 #include "nginx/resource.hpp"
@@ -27,58 +29,11 @@ namespace {
 // RFC 6455 5.5: what a Close may carry beside its code
 constexpr std::size_t longest_reason = 123;
 
-// Says why at info; returns what the content handler returns.
-ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
-                          std::string_view why) noexcept
-{
-    return refused(r, "publish request", status, why);
-}
-
-ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept
-{
-    return why == broker::outcome::no_room
-               ? publish_refused(r, NGX_HTTP_INSUFFICIENT_STORAGE,
-                                 "no room in websocket_shared_memory")
-               : publish_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                 "this worker has no place among the workers");
-}
-
 ngx_int_t too_large(ngx_http_request_t *r) noexcept
 {
     return publish_refused(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                            "the body is larger than "
                            "websocket_max_message_size");
-}
-
-// Larger than any answer, whatever the numbers in it.
-using answer_text = std::array<u_char, 160>;
-
-ngx_int_t send_json(ngx_http_request_t *r, const answer_text &text,
-                    const u_char *end) noexcept
-{
-    const auto size = static_cast<std::size_t>(end - text.data());
-    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, size));
-
-    // RFC 9111 5.2.2.5: the figures are of this moment
-    if (copy == nullptr || !add_header(r, "Cache-Control", "no-store")) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_str_t type = ngx_string("application/json");
-    ngx_http_complex_value_t body{};
-
-    ngx_memcpy(copy, text.data(), size);
-    body.value = {size, copy};
-    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
-}
-
-ngx_int_t send_clients(ngx_http_request_t *r, std::uint32_t clients) noexcept
-{
-    answer_text text;
-
-    return send_json(
-        r, text,
-        ngx_snprintf(text.data(), text.size(), "{\"clients\":%uD}", clients));
 }
 
 /*
@@ -146,17 +101,24 @@ bool is_binary(const ngx_http_request_t *r) noexcept
         "application/octet-stream");
 }
 
-// The object is let go after the call if no client holds it, though the key
-// may be without variables: these parameters are not to become the clients'.
-broker::appended append(resource &to,
-                        const broker::publication &message) noexcept
+ngx_int_t no_resource(ngx_http_request_t *r) noexcept
 {
-    to.hold();
-    const broker::appended done = to.append(message);
-    to.let_go();
-    return done;
+    return publish_refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                           "the handler could not make the resource");
 }
 
+ngx_int_t publish_here(ngx_http_request_t *r, resource &to,
+                       const broker::publication &message) noexcept
+{
+    const broker::appended done = to.append(message);
+
+    return done.result == broker::outcome::done
+               ? send_published(r, done.id, done.clients)
+               : not_appended(r, done.result);
+}
+
+// The object is let go after the call if no client holds it, though the key
+// may be without variables: these parameters are not to become the clients'.
 ngx_int_t publish_message(ngx_http_request_t *r,
                           const resource::identity &about) noexcept
 {
@@ -181,28 +143,20 @@ ngx_int_t publish_message(ngx_http_request_t *r,
     resource *to = resource::find_or_make(about, parameters_of(conf), false);
 
     if (to == nullptr) {
-        return publish_refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                               "the handler could not make the resource");
+        return no_resource(r);
     }
 
-    const broker::appended done =
-        append(*to, {.payload = *body,
-                     .time = exchange::now(),
-                     .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
-                                    : std::uint8_t{WEBSOCKET_TEXT}});
+    const broker::publication message{
+        .payload = *body,
+        .time = exchange::now(),
+        .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
+                       : std::uint8_t{WEBSOCKET_TEXT}};
 
-    if (done.result != broker::outcome::done) {
-        return not_appended(r, done.result);
-    }
-
-    figures::add(figures::published);
-    answer_text text;
-
-    return send_json(r, text,
-                     ngx_snprintf(text.data(), text.size(),
-                                  "{\"id\":\"%uL-%uL\",\"clients\":%uD}",
-                                  done.id.epoch, done.id.sequence,
-                                  done.clients));
+    to->hold();
+    const ngx_int_t rc = backplane::used() ? publish_on_hosts(r, *to, message)
+                                           : publish_here(r, *to, message);
+    to->let_go();
+    return rc;
 }
 
 // The body has taken its time: what was right before it may have changed.
@@ -238,22 +192,35 @@ ngx_int_t read_message(ngx_http_request_t *r) noexcept
  * GET and DELETE
  */
 
+// As the id that stands for the start, of which all is new
+std::string last_of(const broker::description &known)
+{
+    return known.exists ? std::to_string(known.last.epoch) + "-" +
+                              std::to_string(known.last.sequence)
+                        : std::string();
+}
+
 ngx_int_t tell(ngx_http_request_t *r, const resource::identity &about)
 {
-    const broker::description known =
-        exchange::shared().describe(resource::log_name(about), exchange::now());
-    answer_text text;
-    u_char *end = ngx_snprintf(text.data(), text.size(),
-                               "{\"clients\":%uD,\"messages\":%uL,\"last\":\"",
-                               known.clients, known.messages);
+    if (!backplane::used()) {
+        const broker::description known = exchange::shared().describe(
+            resource::log_name(about), exchange::now());
 
-    // As the id that stands for the start, of which all is new
-    end = known.exists
-              ? ngx_slprintf(end, text.data() + text.size(), "%uL-%uL\"}",
-                             known.last.epoch, known.last.sequence)
-              : ngx_slprintf(end, text.data() + text.size(), "0\"}");
+        return send_description(r, known.clients, known.messages,
+                                last_of(known));
+    }
 
-    return send_json(r, text, end);
+    resource *of = resource::find_or_make(
+        about, parameters_of(*location_conf<location_configuration>(r)), false);
+
+    if (of == nullptr) {
+        return no_resource(r);
+    }
+
+    of->hold();
+    const ngx_int_t rc = describe_on_hosts(r, *of);
+    of->let_go();
+    return rc;
 }
 
 std::string_view argument(ngx_http_request_t *r, std::string_view name,
@@ -304,6 +271,10 @@ ngx_int_t close_clients(ngx_http_request_t *r, const resource::identity &about)
 
     if (const std::string_view wrong = read_order(r, order); !wrong.empty()) {
         return publish_refused(r, NGX_HTTP_BAD_REQUEST, wrong);
+    }
+
+    if (backplane::used()) {
+        return close_on_hosts(r, name, order);
     }
 
     // No log is made for it: that would begin without the handler's limits

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
+#include "nginx/exchange.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"
@@ -26,7 +27,7 @@ struct named_value {
 };
 using parameter_list = std::span<const named_value>;
 
-class resource {
+class resource final : news_reader {
 public:
     // What a resource is known by.
     struct identity {
@@ -90,13 +91,28 @@ public:
     int publish(const broker::publication &what,
                 broker::message_id &id) noexcept;
 
-    // The same where the text is known to be UTF-8, with all that the broker
-    // tells.
+    // The same, and tells once what has become of it: at once, or later, where
+    // it goes to other hosts too. The resource lives until that has returned.
+    using published = void (*)(void *data, int result,
+                               websocket_message_id_t id);
+    void publish(const broker::publication &what, published told,
+                 void *data) noexcept;
+
+    // As the first one, where the text is known to be UTF-8, with all that the
+    // broker tells. On this host alone.
     broker::appended append(const broker::publication &what) noexcept;
 
     // Hands what is new, at most `budget` messages, to the clients, and takes
     // as many off the budget.
-    void deliver(std::size_t &budget) noexcept;
+    void deliver(std::size_t &budget) noexcept override;
+
+    // Where there are other hosts: has its messages come here from now on,
+    // and keeps it until end_waiting(). A client is admitted in between.
+    broker::outcome begin_waiting() noexcept;
+    void end_waiting() noexcept;
+
+    // Whether a client that comes now misses nothing, wherever it was before.
+    bool in_sync() const noexcept;
 
     // Delivers what this worker itself has published: before anything else
     // is sent to a client or its connection closed, to keep the order.
@@ -119,6 +135,11 @@ public:
     bool read_history(broker::message_id after,
                       int (*each)(void *, const websocket_message_t *),
                       void *data) noexcept;
+
+    const broker::limits &history() const noexcept { return history_; }
+
+    // What the broker knows it by.
+    std::string_view log_name() const noexcept { return log_name_; }
 
     // The last message that was delivered here.
     broker::message_id last_message() const noexcept;
@@ -147,6 +168,11 @@ private:
     broker::outcome subscribe() noexcept;
     void deliver_own() noexcept;
     void dismiss() noexcept;
+    void say_no_room(std::size_t size) const noexcept;
+    void unsubscribe_unused() noexcept;
+    void clients_changed() const noexcept;
+    int publish_to_hosts(const broker::publication &what, published told,
+                         void *data) noexcept;
     void hand_out(std::span<const broker::message> messages) noexcept;
     void hand_out(const broker::message &message) noexcept;
     void send_to_all(const broker::message &message) noexcept;
@@ -167,6 +193,7 @@ private:
     broker::subscription subscription_; // while there are clients
     broker::limits history_;
     std::size_t arriving_ = 0; // admitted, and not welcome yet
+    std::size_t waiting_ = 0;  // handshakes, for other hosts' messages
     bool unsettled_ = false;
     bool deferred_ = false; // there may be news that waits for arriving ones
     std::list<timer> timers_;

@@ -247,23 +247,32 @@ int broadcast(websocket_resource_t *of, int kind, const void *data,
         id);
 }
 
+broker::publication publication_of(const websocket_message_t &message) noexcept
+{
+    return {.payload = bytes_of(message.data, message.length),
+            .from = message.from,
+            .time = exchange::now(),
+            .kind = static_cast<std::uint8_t>(opcode_of(message.kind)),
+            .transient = message.transient != 0};
+}
+
 int publish(websocket_resource_t *of, const websocket_message_t *message,
             websocket_message_id_t *id) noexcept
 {
     broker::message_id made;
-    const int result = resource_of(of).publish(
-        {.payload = bytes_of(message->data, message->length),
-         .from = message->from,
-         .time = exchange::now(),
-         .kind = static_cast<std::uint8_t>(opcode_of(message->kind)),
-         .transient = message->transient != 0},
-        made);
+    const int result = resource_of(of).publish(publication_of(*message), made);
 
     if (id != nullptr) {
         *id = {made.epoch, made.sequence};
     }
 
     return result;
+}
+
+void publish_then(websocket_resource_t *of, const websocket_message_t *message,
+                  resource::published done, void *data) noexcept
+{
+    resource_of(of).publish(publication_of(*message), done, data);
 }
 
 void keep_history(websocket_resource_t *of, std::uint64_t messages,
@@ -393,6 +402,7 @@ const websocket_server_t server_calls = {
     .drop_frame = drop_frame,
     .send_frame = send_frame,
     .parameter_name = parameter_name,
+    .publish_then = publish_then,
 };
 
 } // namespace websocket::nginx

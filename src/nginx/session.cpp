@@ -3,6 +3,9 @@
 // takes it for one when a subrequest in the background (a mirror's) ends.
 #include "nginx/session.hpp"
 
+#include "nginx/backplane.hpp"
+#include "nginx/exchange.hpp"
+
 #include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
@@ -69,6 +72,13 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
                    made->make_client()
                ? made
                : nullptr;
+}
+
+std::uint64_t session::id() const noexcept
+{
+    return backplane::used() && exchange::running()
+               ? backplane::id_of_client(connection_->number)
+               : connection_->number;
 }
 
 bool session::make_client() noexcept

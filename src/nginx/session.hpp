@@ -103,8 +103,8 @@ public:
     {
         return *conf_.handler;
     }
-    // Unique over the workers, as long as nginx runs.
-    std::uint64_t id() const noexcept { return connection_->number; }
+    // Unique over the workers, and over all hosts that share Redis.
+    std::uint64_t id() const noexcept;
     std::uint16_t close_code() const noexcept { return close_code_; }
     ended_by closed_by() const noexcept { return closed_by_; }
 

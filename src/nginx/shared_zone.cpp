@@ -73,6 +73,30 @@ std::uint64_t random_number() noexcept
     return number;
 }
 
+} // namespace
+
+void host_identity::choose() noexcept
+{
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::uint64_t number = random_number();
+
+    for (char &letter : letters) {
+        letter = digits[number % digits.size()];
+        number /= digits.size();
+    }
+
+    choose_number();
+}
+
+void host_identity::choose_number() noexcept
+{
+    constexpr std::uint64_t most = 8191;
+
+    number.store(static_cast<std::uint32_t>(1 + random_number() % most));
+}
+
+namespace {
+
 ngx_int_t too_small(const ngx_shm_zone_t &zone,
                     const ngx_cycle_t &cycle) noexcept
 {
@@ -95,6 +119,7 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
     made->mutex = &pool->mutex;
     made->slots = slots_for(cycle);
     made->made = exchange::now();
+    made->host.choose();
 
     if (!make_figures(*made, pool)) {
         return too_small(zone, cycle);

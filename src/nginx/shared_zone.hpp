@@ -3,16 +3,32 @@
 #pragma once
 
 #include "broker/broker.hpp"
+#include "nginx/backplane_figures.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/said_lately.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace websocket::nginx {
+
+// What other hosts know this one by, as long as the memory lives.
+struct host_identity {
+    std::array<char, 16> letters;      // at random
+    std::atomic<std::uint32_t> number; // begins its clients' ids: 1 to 8191
+
+    std::string_view uid() const noexcept
+    {
+        return {letters.data(), letters.size()};
+    }
+    void choose() noexcept;
+    void choose_number() noexcept;
+};
 
 // Lies in the shared memory itself, at the same address in all processes of
 // one master. A reload takes it over if the size is unchanged.
@@ -27,6 +43,11 @@ struct shared_zone {
     std::array<int, broker::most_slots> wakers;
 
     said_lately full;
+
+    // Of many hosts
+    host_identity host;
+    std::atomic<std::uint32_t> links; // with Redis, so far
+    backplane_figures backplane;
 };
 
 // Asks nginx for the zone, once the configuration is read. NGX_ERROR: it has

@@ -1,12 +1,14 @@
 // Judges the opening handshake, answers it, and posts the upgrade.
 #include "nginx/upgrade.hpp"
 
+#include "nginx/backplane.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
+#include "nginx/waiting_handshake.hpp"
 #include "protocol/handshake.hpp"
 
 #include <algorithm>
@@ -184,15 +186,9 @@ ngx_uint_t ask_handler(ngx_http_request_t *r, const resource &joined) noexcept
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-// Counts the client over all workers. NGX_OK, or what a content handler
-// returns of the refusal.
-ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
+ngx_int_t not_admitted(ngx_http_request_t *r, broker::outcome why) noexcept
 {
-    const auto &conf = *location_conf<location_configuration>(r);
-
-    switch (joined.admit(static_cast<std::uint32_t>(conf.max_clients))) {
-    case broker::outcome::done:
-        return NGX_OK;
+    switch (why) {
     case broker::outcome::full:
         return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                        "there are websocket_max_clients already");
@@ -201,14 +197,21 @@ ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
                        "no room in websocket_shared_memory");
     case broker::outcome::name_too_long:
         return refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
-    case broker::outcome::gone:
-    case broker::outcome::known:
-    case broker::outcome::out_of_order:
-        break;
+    default:
+        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                       "this worker has no place among the workers");
     }
+}
 
-    return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                   "this worker has no place among the workers");
+// Counts the client over all workers. NGX_OK, or what a content handler
+// returns of the refusal.
+ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+    const broker::outcome result =
+        joined.admit(static_cast<std::uint32_t>(conf.max_clients));
+
+    return result == broker::outcome::done ? NGX_OK : not_admitted(r, result);
 }
 
 // Answers 101 and leaves the request to the session, which starts when this
@@ -269,8 +272,33 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     return send_switching(r, *made);
 }
 
+void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync);
+
+// Where other hosts have clients of the resource too, a client is admitted
+// when this one has all that it may have seen there.
+ngx_int_t enter(ngx_http_request_t *r, resource &joined, ngx_str_t key,
+                const protocol::opening_handshake &handshake) noexcept
+{
+    if (!backplane::used()) {
+        return accept_into(r, joined, key, handshake);
+    }
+
+    if (const broker::outcome result = joined.begin_waiting();
+        result != broker::outcome::done) {
+        return not_admitted(r, result);
+    }
+
+    if (!joined.in_sync()) {
+        return wait_for_hosts(r, joined, hosts_are_in_sync);
+    }
+
+    const ngx_int_t rc = accept_into(r, joined, key, handshake);
+    joined.end_waiting();
+    return rc;
+}
+
 ngx_int_t accept(ngx_http_request_t *r,
-                 const protocol::opening_handshake &handshake)
+                 const protocol::opening_handshake &handshake) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
     ngx_str_t key;
@@ -287,7 +315,7 @@ ngx_int_t accept(ngx_http_request_t *r,
     }
 
     joined->hold();
-    const ngx_int_t rc = accept_into(r, *joined, key, handshake);
+    const ngx_int_t rc = enter(r, *joined, key, handshake);
     joined->let_go();
     return rc;
 }
@@ -322,6 +350,31 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r,
     }
 
     return std::nullopt;
+}
+
+// What was right before the wait may have changed, and the text of the
+// handshake was read where it is now.
+ngx_int_t after_wait(ngx_http_request_t *r, resource &joined) noexcept
+{
+    protocol::opening_handshake handshake;
+    ngx_str_t key;
+
+    if (const auto refusal = judge(r, handshake); refusal) {
+        return *refusal;
+    }
+
+    return resource_key(r, *location_conf<location_configuration>(r), key) ==
+                   NGX_OK
+               ? accept_into(r, joined, key, handshake)
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync)
+{
+    ngx_http_finalize_request(
+        r, in_sync ? after_wait(r, joined)
+                   : refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                             "the other hosts are out of reach"));
 }
 
 // The body has taken its time: what was right before it may have changed.

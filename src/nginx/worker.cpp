@@ -1,6 +1,7 @@
 // The worker's own.
 #include "nginx/worker.hpp"
 
+#include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
@@ -35,6 +36,7 @@ void exit_worker(ngx_cycle_t *cycle)
         session::from_link(ngx_queue_head(&sessions))->stop_now();
     }
 
+    backplane::stop(); // those who wait for it are told
     resource::drop_all();
     exchange::stop();
     own.deflaters.clear();

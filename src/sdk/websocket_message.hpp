@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,7 +22,8 @@ enum class send_result {
     backpressure = WEBSOCKET_BACKPRESSURE, // waits: client_drained follows
     dropped = WEBSOCKET_DROPPED,           // not sent: the send queue is full
     closed = WEBSOCKET_CLOSED,             // not sent: not open, or closing
-    invalid = WEBSOCKET_INVALID            // not sent: text not in UTF-8
+    invalid = WEBSOCKET_INVALID,           // not sent: text not in UTF-8
+    unreachable = WEBSOCKET_UNREACHABLE    // not published: the other hosts are
 };
 
 // The kind of a message (RFC 6455 5.2).
@@ -92,6 +94,7 @@ struct publish_options {
     bool transient = false; // it is not numbered and not kept
 };
 
+// Of a message that goes to other hosts too the id is not known at once.
 struct publish_result {
     send_result result = send_result::dropped;
     message_id id; // if queued
@@ -108,6 +111,23 @@ inline message published(const websocket_message_t &given) noexcept
             .data = {static_cast<const std::byte *>(given.data), given.length},
             .transient = given.transient != 0};
 }
+
+// Who waits to be told of a publication.
+struct publish_call {
+    websocket_resource_t *resource;
+    std::function<void(const publish_result &)> told;
+
+    static void done(void *data, int result, websocket_message_id_t id) noexcept
+    {
+        const std::unique_ptr<publish_call> own(
+            static_cast<publish_call *>(data));
+
+        completed(own->resource, "a publication", [&] {
+            own->told(
+                {static_cast<send_result>(result), {id.epoch, id.sequence}});
+        });
+    }
+};
 
 // What read_history calls: it has C on the way back to itself.
 template <class Each>

@@ -61,7 +61,9 @@ enum {
                                    to read: client_drained will follow */
     WEBSOCKET_DROPPED = 2,      /* the send queue is full: not sent */
     WEBSOCKET_CLOSED = 3,       /* the connection is closing: not sent */
-    WEBSOCKET_INVALID = 4       /* text that is not UTF-8: not sent */
+    WEBSOCKET_INVALID = 4,      /* text that is not UTF-8: not sent */
+    WEBSOCKET_UNREACHABLE = 5   /* what connects the hosts is out of reach, or
+                                   too much waits for it: not published */
 };
 
 /* Levels of nginx's error log. */
@@ -176,8 +178,8 @@ typedef struct {
     /* Sends one message to all clients of the resource, on all workers, in
      * one order. On each worker it is encoded once and shared. The bytes are
      * not needed after the call. Returns WEBSOCKET_QUEUED, else nobody gets
-     * it: WEBSOCKET_INVALID, or WEBSOCKET_DROPPED where the shared memory has
-     * no room. */
+     * it: WEBSOCKET_INVALID, WEBSOCKET_DROPPED where the shared memory has no
+     * room, or WEBSOCKET_UNREACHABLE. */
     int (*broadcast)(websocket_resource_t *resource, int kind, const void *data,
                      size_t size);
 
@@ -210,7 +212,8 @@ typedef struct {
      */
 
     /* As broadcast, with all that can be said of a message. `id`, unless it
-     * is NULL, is set to the message's. */
+     * is NULL, is set to the message's; where other hosts get the message too
+     * that is not known yet, and `id` becomes 0-0: see publish_then. */
     int (*publish)(websocket_resource_t *resource,
                    const websocket_message_t *message,
                    websocket_message_id_t *id);
@@ -254,6 +257,16 @@ typedef struct {
      * there twice, and has the first value. */
     websocket_text_t (*parameter_name)(const websocket_resource_t *resource,
                                        size_t place);
+
+    /* As publish, and calls `done` exactly once with the result and, if that
+     * is WEBSOCKET_QUEUED, the id: before it returns; or later, where other
+     * hosts get the message too. The resource lives until `done` has
+     * returned, a client may have gone by then. */
+    void (*publish_then)(websocket_resource_t *resource,
+                         const websocket_message_t *message,
+                         void (*done)(void *data, int result,
+                                      websocket_message_id_t id),
+                         void *data);
 } websocket_server_t;
 
 /*

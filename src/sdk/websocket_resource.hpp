@@ -125,8 +125,9 @@ public:
 
     // Sends one message to every client of the resource, on all workers, to
     // all in the same order. Text has to be UTF-8. Returns `queued`, else
-    // nobody gets it: `invalid`, or `dropped` where there is no memory. What
-    // becomes of it on its way to each client is not told.
+    // nobody gets it: `invalid`, `dropped` where there is no memory, or
+    // `unreachable` where it cannot go to the other hosts. What becomes of it
+    // on its way is not told.
     send_result broadcast(std::string_view text) noexcept
     {
         return static_cast<send_result>(detail::server->broadcast(
@@ -149,19 +150,36 @@ public:
     publish_result publish(opcode kind, std::span<const std::byte> data,
                            const publish_options &options = {}) noexcept
     {
-        websocket_message_t message{};
+        const websocket_message_t message = outgoing(kind, data, options);
         websocket_message_id_t id{};
-
-        message.size = sizeof message;
-        message.version = WEBSOCKET_PLUGIN_VERSION;
-        message.kind = static_cast<int>(kind);
-        message.from = options.from;
-        message.data = data.data();
-        message.length = data.size();
-        message.transient = options.transient ? 1 : 0;
-
         const int result = detail::server->publish(handle_, &message, &id);
+
         return {static_cast<send_result>(result), {id.epoch, id.sequence}};
+    }
+
+    // The same, and calls `told` once with the result: before it returns; or
+    // later, when the message has got its id where other hosts get it too
+    // (`unreachable`: it has not). A client may have gone by then, so that it
+    // is captured as a client_ref; the resource lives until `told` has
+    // returned. An exception in it is logged. Throws std::bad_alloc.
+    void publish(opcode kind, std::span<const std::byte> data,
+                 const publish_options &options,
+                 std::function<void(const publish_result &)> told)
+    {
+        const websocket_message_t message = outgoing(kind, data, options);
+
+        // Owned by itself until it is done
+        auto *call = new detail::publish_call{handle_, std::move(told)};
+
+        detail::server->publish_then(handle_, &message,
+                                     detail::publish_call::done, call);
+    }
+
+    void publish(std::string_view text, const publish_options &options,
+                 std::function<void(const publish_result &)> told)
+    {
+        publish(opcode::text, std::as_bytes(std::span(text)), options,
+                std::move(told));
     }
 
     // Has the last so many messages kept, none older than so many
@@ -313,6 +331,22 @@ public:
 private:
     template <class>
     friend struct detail::callbacks;
+
+    static websocket_message_t outgoing(opcode kind,
+                                        std::span<const std::byte> data,
+                                        const publish_options &options) noexcept
+    {
+        websocket_message_t message{};
+
+        message.size = sizeof message;
+        message.version = WEBSOCKET_PLUGIN_VERSION;
+        message.kind = static_cast<int>(kind);
+        message.from = options.from;
+        message.data = data.data();
+        message.length = data.size();
+        message.transient = options.transient ? 1 : 0;
+        return message;
+    }
 
     websocket_resource_t *handle_;
     detail::client_list clients_;

@@ -1,0 +1,62 @@
+// The other hosts, as the rest of the module sees them: what resources publish
+// goes to Redis, and comes into the host's own logs from there.
+//
+// All of it is for where used() says so. Without `websocket_redis` resources
+// live on this host alone, and nothing here has to do with them.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "nginx/redis_publisher.hpp"
+
+#include <cstdint>
+#include <string_view>
+
+namespace websocket::nginx::backplane {
+
+// Called when the process has its slot, and before it gives it back.
+void start(ngx_cycle_t *cycle) noexcept;
+void stop() noexcept;
+
+bool used() noexcept;
+
+// A client's id that no client of another host has, of its number here.
+std::uint64_t id_of_client(std::uint64_t number) noexcept;
+
+// False: not taken, as too much waits already. Else the order is told.
+bool publish(const publish_order &order) noexcept;
+
+// What is known of a resource on all hosts.
+struct hosts_description {
+    bool known = false; // else Redis did not say
+    std::uint64_t clients = 0;
+    std::uint64_t messages = 0;
+    std::string_view last; // an id; empty: none
+};
+
+// False: Redis is out of reach. Else `told` is called once.
+using described = void (*)(void *data, const hosts_description &what);
+bool describe(std::string_view name, const broker::limits &history,
+              described told, void *data) noexcept;
+
+// The resource has more clients on this host, or less; `lost`: they did not
+// leave, their worker died.
+void clients_changed(std::string_view name, bool lost) noexcept;
+
+// Somebody who waits until the host's log has all that Redis had at the time.
+class sync_waiter {
+public:
+    // Called once: the waiter is forgotten before.
+    virtual void synced() noexcept = 0;
+
+    std::string_view waits_for; // the resource's name
+    std::uint64_t token = 0;
+
+protected:
+    ~sync_waiter() = default;
+};
+
+// False: no memory.
+bool wait_for_sync(sync_waiter &waiter) noexcept;
+void forget(sync_waiter &waiter) noexcept;
+
+} // namespace websocket::nginx::backplane

@@ -1,0 +1,102 @@
+// One log that the leader of this host follows: what Redis has of a resource's
+// messages is put into the log that the host's workers share.
+//
+// It is *subscribing* until Redis has begun to send the resource's channel,
+// then *syncing*: what came before is read from the stream, page by page, and
+// what comes meanwhile waits; then *current*, until a message shows that some
+// are missing, or somebody has to know that he has all up to now. A failed
+// sync is tried again by the leader.
+#pragma once
+
+#include "broker/backplane_message.hpp"
+#include "broker/broker.hpp"
+#include "nginx/redis_commands.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace websocket::nginx {
+
+class followed_log {
+public:
+    // What all of them share: it outlives them.
+    struct context {
+        redis_commands &redis;
+        std::uint32_t link = 0; // the number of the host's link now
+
+        // Calls sync_answered() of the log of that name, if it is still there.
+        bool (*ask)(context &own, const script_call &call,
+                    std::string_view name);
+    };
+
+    followed_log(context &shared, std::string_view name);
+
+    // The channel is subscribed to. Throws std::bad_alloc, as all that read
+    // or ask.
+    void subscribed();
+
+    // What came through the channel.
+    void heard(std::string_view text);
+
+    void sync_answered(const redisReply &reply);
+
+    // Redis is out of reach: all begins with the next subscription.
+    void lost_touch() noexcept;
+
+    // Somebody, by his token, waits until he has all that is there now.
+    void wait_for_sync(std::uint64_t token);
+
+    // A handshake may have changed the number of clients, or they were lost:
+    // tells the other hosts, if it is another one than they know.
+    void tell_clients(bool lost);
+
+    // For tell_clients(): they may have forgotten.
+    void doubt_clients() noexcept { told_ = unknown; }
+
+    // If a sync has failed.
+    void try_again();
+
+    // Has Redis keep what it has of the resource.
+    void keep_alive();
+
+    const std::string &name() const noexcept { return name_; }
+    bool current() const noexcept { return state_ == state::current; }
+
+    // When it was found unused, or 0.
+    ngx_msec_t unused_since = 0;
+
+private:
+    enum class state : std::uint8_t { subscribing, syncing, failed, current };
+
+    static constexpr std::uint32_t unknown = UINT32_MAX;
+
+    void sync();
+    void take_page(const redisReply &reply);
+    void stand_at(broker::message_id first, const broker::description &known);
+    bool take_entry(const redisReply &entry);
+    void miss(broker::message_id before);
+    void settle();
+    void handle(const broker::backplane_message &message);
+    void relay(const broker::backplane_message &message);
+    void relay_passing(std::uint8_t kind, std::uint64_t from,
+                       std::string_view payload) noexcept;
+    void count(std::string_view host, std::uint32_t clients, bool lost);
+    void set_remote() noexcept;
+
+    context &shared_;
+    const std::string name_;
+    state state_ = state::subscribing;
+    broker::message_id last_;          // that the log has, while it is syncing
+    std::vector<std::string> waiting_; // came while it was not current
+    std::size_t waiting_bytes_ = 0;
+    bool dropped_ = false;               // some of it was too much
+    std::vector<std::uint64_t> tokens_;  // of those who wait for the next sync
+    std::vector<std::uint64_t> serving_; // for the one that is under way
+    std::map<std::string, std::uint32_t, std::less<>> others_; // clients
+    std::uint32_t told_ = unknown; // clients here, as the others know
+};
+
+} // namespace websocket::nginx

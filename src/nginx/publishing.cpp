@@ -1,0 +1,163 @@
+// What a resource publishes: appended to its log, or sent to all hosts.
+#include "nginx/resource.hpp"
+
+#include "nginx/backplane.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/said_lately.hpp"
+#include "protocol/utf8.hpp"
+
+#include <memory>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// A client may bring a handler to it as often as it likes.
+void say_not_utf8() noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "websocket: not published: text that is not UTF-8%V",
+                      &more);
+    }
+}
+
+// A message on its way to Redis, and who is told of it.
+struct publish_call {
+    resource &of;
+    resource::published told;
+    void *data;
+};
+
+void publish_told(void *data, const publish_outcome &outcome) noexcept
+{
+    const std::unique_ptr<publish_call> call(static_cast<publish_call *>(data));
+
+    call->told(call->data,
+               outcome.done ? WEBSOCKET_QUEUED : WEBSOCKET_UNREACHABLE,
+               {outcome.id.epoch, outcome.id.sequence});
+    call->of.let_go();
+}
+
+void tell_nobody(void *, int, websocket_message_id_t) noexcept
+{}
+
+} // namespace
+
+// The broker cannot take any more: it is said once in a while.
+void resource::say_no_room(std::size_t size) const noexcept
+{
+    static said_lately line;
+
+    line_permit permit = line.allows();
+
+    if (!permit) {
+        return;
+    }
+
+    const ngx_str_t name = borrowed(name_);
+    const ngx_str_t more = permit.left_out();
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "websocket: no room for %uz bytes of %s \"%V\" in "
+                  "websocket_shared_memory%V",
+                  size, handler_.name, &name, &more);
+}
+
+int resource::publish(const broker::publication &what,
+                      broker::message_id &id) noexcept
+{
+    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
+        say_not_utf8();
+        return WEBSOCKET_INVALID;
+    }
+
+    if (backplane::used() && !checked_only_) {
+        id = {};
+        return publish_to_hosts(what, tell_nobody, nullptr);
+    }
+
+    const broker::appended done = append(what);
+
+    id = done.id;
+    return done.result == broker::outcome::done ? WEBSOCKET_QUEUED
+                                                : WEBSOCKET_DROPPED;
+}
+
+void resource::publish(const broker::publication &what, published told,
+                       void *data) noexcept
+{
+    broker::message_id id;
+
+    if (!backplane::used() || checked_only_) {
+        const int result = publish(what, id);
+        told(data, result, {id.epoch, id.sequence});
+        return;
+    }
+
+    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
+        say_not_utf8();
+        told(data, WEBSOCKET_INVALID, {});
+        return;
+    }
+
+    if (const int result = publish_to_hosts(what, told, data);
+        result != WEBSOCKET_QUEUED) {
+        told(data, result, {});
+    }
+}
+
+// Not queued: nobody is told.
+int resource::publish_to_hosts(const broker::publication &what, published told,
+                               void *data) noexcept
+{
+    auto call = std::unique_ptr<publish_call>(
+        new (std::nothrow) publish_call{*this, told, data});
+
+    if (!call) {
+        return WEBSOCKET_DROPPED;
+    }
+
+    hold();
+
+    if (!backplane::publish({.name = log_name_,
+                             .what = what,
+                             .history = history_,
+                             .told = publish_told,
+                             .data = call.get()})) {
+        let_go();
+        return WEBSOCKET_UNREACHABLE;
+    }
+
+    (void)call.release();
+    return WEBSOCKET_QUEUED;
+}
+
+broker::appended resource::append(const broker::publication &what) noexcept
+{
+    if (checked_only_ || !exchange::running()) {
+        return {};
+    }
+
+    const broker::appended done =
+        subscription_
+            ? exchange::shared().append(subscription_, what, exchange::now())
+            : exchange::shared().append(log_name_, what, history_,
+                                        exchange::now());
+
+    if (done.result != broker::outcome::done) {
+        say_no_room(what.payload.size());
+        return done;
+    }
+
+    unsettled_ = static_cast<bool>(subscription_);
+    exchange::wake(done.wake);
+    return done;
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,120 @@
+// Loads the scripts on each connection, as a restart of Redis forgets them,
+// and calls them by their digests.
+#include "nginx/redis_commands.hpp"
+
+#include <new>
+
+namespace websocket::nginx {
+
+redis_commands::redis_commands(const redis_settings &settings) noexcept
+    : settings_{settings}, connection_{settings, *this,
+                                       redis_connection::role::commands}
+{}
+
+void redis_commands::redis_ready() noexcept
+{
+    loaded_ = 0;
+
+    for (std::size_t i = 0; i != broker::redis_script_count; i++) {
+        const std::array<std::string_view, 3> words{
+            "SCRIPT", "LOAD", text_of(static_cast<broker::redis_script>(i))};
+
+        if (!connection_.command(words, script_loaded, this)) {
+            connection_.restart("no memory");
+            return;
+        }
+    }
+}
+
+// Answers come in the order of the commands.
+void redis_commands::script_loaded(void *data, const redisReply *reply) noexcept
+try {
+    auto &own = *static_cast<redis_commands *>(data);
+
+    if (reply == nullptr) {
+        return; // redis_lost follows
+    }
+
+    if (const std::string_view wrong = error_in(reply); !wrong.empty()) {
+        own.connection_.restart(wrong);
+        return;
+    }
+
+    own.digests_[own.loaded_++] = text_in(reply);
+
+    if (own.ready()) {
+        for (listener *told : own.told_) {
+            told->commands_ready();
+        }
+    }
+} catch (const std::bad_alloc &) {
+    static_cast<redis_commands *>(data)->connection_.restart("no memory");
+}
+
+void redis_commands::redis_lost(std::string_view) noexcept
+{
+    const bool was_ready = ready();
+
+    loaded_ = 0;
+
+    for (listener *told : told_) {
+        if (was_ready) {
+            told->commands_lost();
+        }
+    }
+}
+
+bool redis_commands::run(const script_call &call, redis_answer answer,
+                         void *data) noexcept
+try {
+    if (!ready()) {
+        return false;
+    }
+
+    const std::string count = std::to_string(call.keys.size());
+
+    keys_.clear();
+    words_ = {"EVALSHA", digests_[static_cast<std::size_t>(call.script)],
+              count};
+
+    for (const std::string &key : call.keys) {
+        keys_.push_back(settings_.prefix + key);
+    }
+
+    words_.insert(words_.end(), keys_.begin(), keys_.end());
+    words_.insert(words_.end(), call.arguments.begin(), call.arguments.end());
+    return connection_.command(words_, answer, data);
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+bool redis_commands::command(std::span<const std::string_view> words,
+                             redis_answer answer, void *data) noexcept
+{
+    return ready() && connection_.command(words, answer, data);
+}
+
+std::string_view error_in(const redisReply *reply) noexcept
+{
+    return reply->type == REDIS_REPLY_ERROR
+               ? std::string_view{reply->str, reply->len}
+               : std::string_view{};
+}
+
+std::string_view text_in(const redisReply *reply) noexcept
+{
+    return reply->type == REDIS_REPLY_STRING ||
+                   reply->type == REDIS_REPLY_STATUS
+               ? std::string_view{reply->str, reply->len}
+               : std::string_view{};
+}
+
+std::span<redisReply *const> list_in(const redisReply *reply) noexcept
+{
+    return reply->type == REDIS_REPLY_ARRAY
+               ? std::span<redisReply *const>{reply->element, reply->elements}
+               : std::span<redisReply *const>{};
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,88 @@
+// This worker's connection to Redis for commands, with our scripts loaded.
+#pragma once
+
+#include "broker/redis_scripts.hpp"
+#include "nginx/redis_connection.hpp"
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace websocket::nginx {
+
+// A script's keys without the prefix, and what else it is given: lent.
+struct script_call {
+    broker::redis_script script;
+    std::span<const std::string> keys;
+    std::span<const std::string_view> arguments;
+};
+
+class redis_commands final : redis_connection::owner {
+public:
+    // Who is told, in the order in which they were added.
+    struct listener {
+        virtual void commands_ready() noexcept = 0;
+
+        // After each answer that is missing was given as null.
+        virtual void commands_lost() noexcept = 0;
+
+    protected:
+        ~listener() = default;
+    };
+
+    explicit redis_commands(const redis_settings &settings) noexcept;
+
+    // Throws std::bad_alloc.
+    void tell(listener &told) { told_.push_back(&told); }
+
+    void open() noexcept { connection_.open(); }
+
+    // True once the scripts are there too.
+    bool ready() const noexcept
+    {
+        return loaded_ == broker::redis_script_count;
+    }
+
+    // Bytes that its socket has not taken yet.
+    std::size_t unsent() const noexcept { return connection_.unsent(); }
+
+    // False: not ready, or no memory: `answer` will not be called. Else it is
+    // called once; see redis_answer.
+    bool run(const script_call &call, redis_answer answer, void *data) noexcept;
+
+    // The same for a command of Redis's own.
+    bool command(std::span<const std::string_view> words, redis_answer answer,
+                 void *data) noexcept;
+
+    // It is of no use as it is.
+    void restart(std::string_view why) noexcept { connection_.restart(why); }
+
+    const redis_settings &settings() const noexcept { return settings_; }
+
+private:
+    void redis_ready() noexcept override;
+    void redis_lost(std::string_view why) noexcept override;
+    static void script_loaded(void *data, const redisReply *reply) noexcept;
+
+    const redis_settings &settings_;
+    redis_connection connection_;
+    std::vector<listener *> told_;
+    std::array<std::string, broker::redis_script_count> digests_;
+    std::size_t loaded_ = 0;
+    std::vector<std::string> keys_;       // of the call at hand
+    std::vector<std::string_view> words_; // the same
+};
+
+// What Redis says of an error, or nothing if the answer is none.
+std::string_view error_in(const redisReply *reply) noexcept;
+
+// An answer's text; empty if it is none.
+std::string_view text_in(const redisReply *reply) noexcept;
+
+// The elements of an answer that is a list.
+std::span<redisReply *const> list_in(const redisReply *reply) noexcept;
+
+} // namespace websocket::nginx

@@ -1,0 +1,318 @@
+// Which logs are followed, and what comes of them.
+#include "nginx/redis_leader.hpp"
+
+#include "nginx/backplane_figures.hpp"
+#include "nginx/exchange.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace websocket::nginx {
+
+namespace {
+
+// So many channels are asked for before the first is confirmed.
+constexpr std::size_t most_subscribing = 256;
+
+// What changes within that time is told in one go.
+constexpr ngx_msec_t tick_time = 20;
+
+// Who comes back at once finds the log as it was.
+constexpr ngx_msec_t unused_time = 5'000;
+
+// A log's keys are kept alive once in so many seconds.
+constexpr std::size_t keep_alive_round = 60;
+
+struct sync_call {
+    redis_leader &leader;
+    std::string name;
+};
+
+struct survey_room {
+    std::array<broker::surveyed_log, 256> logs;
+    std::array<std::byte, 4 * broker::longest_name> names;
+};
+
+survey_room room;
+
+} // namespace
+
+followed_log *redis_leader::find(std::string_view name) noexcept
+{
+    const auto found = logs_.find(name);
+
+    return found == logs_.end() ? nullptr : found->second.get();
+}
+
+followed_log &redis_leader::follow(std::string_view name)
+{
+    if (followed_log *known = find(name); known != nullptr) {
+        return *known;
+    }
+
+    auto made = std::make_unique<followed_log>(context_, name);
+    followed_log &log = *made;
+
+    to_subscribe_.emplace_back(name);
+    logs_.emplace(std::string(name), std::move(made));
+    backplane_counts().resources.store(
+        static_cast<std::uint32_t>(logs_.size()));
+    subscribe_more();
+    return log;
+}
+
+// What the workers have subscribed to while nobody led, and what was followed
+// when touch was lost.
+void redis_leader::follow_all()
+{
+    broker::survey_cursor cursor;
+    broker::survey_result found{.more = true};
+
+    for (const auto &[name, log] : logs_) {
+        to_subscribe_.push_back(name);
+    }
+
+    while (found.more) {
+        found = exchange::shared().survey(cursor, {room.names, room.logs}, 256);
+
+        for (const broker::surveyed_log &log :
+             std::span(room.logs).first(found.count)) {
+            if (log.subscribed && !is_control_log(log.name)) {
+                follow(log.name);
+            }
+        }
+    }
+
+    subscribe_more();
+}
+
+void redis_leader::subscribe_more()
+{
+    while (exchange::shared().link() != 0 && !to_subscribe_.empty() &&
+           subscribing_ < most_subscribing) {
+        if (find(to_subscribe_.front()) == nullptr) {
+            to_subscribe_.pop_front(); // left meanwhile
+            continue;
+        }
+
+        const std::string channel =
+            settings_.prefix + "n:" + to_subscribe_.front();
+        const std::array<std::string_view, 2> words{"SUBSCRIBE", channel};
+
+        if (!news_.command(words, news, this)) {
+            return; // it is about to be lost
+        }
+
+        to_subscribe_.pop_front();
+        subscribing_++;
+    }
+}
+
+void redis_leader::news(void *data, const redisReply *reply) noexcept
+{
+    auto &own = *static_cast<redis_leader *>(data);
+
+    if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY ||
+        reply->elements != 3) {
+        return;
+    }
+
+    const auto parts = list_in(reply);
+
+    own.safely([&own, &parts] {
+        own.take_news(text_in(parts[0]), text_in(parts[1]), text_in(parts[2]));
+    });
+}
+
+void redis_leader::take_news(std::string_view type, std::string_view channel,
+                             std::string_view text)
+{
+    if (!leading_ || !channel.starts_with(settings_.prefix)) {
+        return;
+    }
+
+    channel.remove_prefix(settings_.prefix.size());
+
+    if (channel.starts_with("b:")) {
+        heartbeat_at_ = ngx_current_msec;
+        listening_ = true;
+        get_in_touch();
+        return;
+    }
+
+    if (type == "subscribe") {
+        subscribing_ -= subscribing_ > 0 ? 1 : 0;
+        subscribe_more();
+    }
+
+    if (followed_log *log = find(channel.substr(std::min<std::size_t>(
+            channel.size(), std::string_view("n:").size())));
+        log != nullptr && type == "subscribe") {
+        log->subscribed();
+    } else if (log != nullptr && type == "message") {
+        log->heard(text);
+    }
+}
+
+bool redis_leader::ask(followed_log::context &own, const script_call &call,
+                       std::string_view name)
+{
+    auto made = std::make_unique<sync_call>(
+        static_cast<following &>(own).leader, std::string(name));
+
+    if (!own.redis.run(call, sync_answered, made.get())) {
+        return false;
+    }
+
+    (void)made.release();
+    return true;
+}
+
+void redis_leader::sync_answered(void *data, const redisReply *reply) noexcept
+{
+    const std::unique_ptr<sync_call> call(static_cast<sync_call *>(data));
+
+    if (reply == nullptr) {
+        return; // commands_lost() follows
+    }
+
+    call->leader.safely([&] {
+        if (followed_log *log = call->leader.find(call->name); log != nullptr) {
+            log->sync_answered(*reply);
+        }
+    });
+}
+
+void redis_leader::heard(control what, std::uint64_t from,
+                         std::string_view name) noexcept
+{
+    safely([&] {
+        switch (what) {
+        case control::sync_wanted:
+            follow(name).wait_for_sync(from);
+            return;
+        case control::clients_changed:
+        case control::clients_lost:
+            clients_changed(name, what == control::clients_lost);
+            return;
+        default:
+            return;
+        }
+    });
+}
+
+// Who wanted a sync says so again when a leader comes.
+void redis_leader::missed() noexcept
+{
+    say(workers_log, control::leader_came, 0, {});
+
+    safely([this] {
+        if (exchange::shared().link() != 0) {
+            follow_all();
+        }
+        for (const auto &[name, log] : logs_) {
+            changed_.insert(name);
+        }
+        tell_changes();
+    });
+}
+
+void redis_leader::clients_changed(std::string_view name, bool lost)
+{
+    if (find(name) == nullptr) {
+        if (exchange::shared().describe(name, exchange::now()).subscribed) {
+            follow(name);
+        }
+        return;
+    }
+
+    changed_.emplace(name);
+
+    if (lost) {
+        lost_.emplace(name);
+    }
+
+    if (!tick_.timer_set) {
+        ngx_add_timer(&tick_, tick_time);
+    }
+}
+
+void redis_leader::tick(ngx_event_t *event)
+{
+    auto &own = *static_cast<redis_leader *>(event->data);
+
+    own.safely([&own] { own.tell_changes(); });
+}
+
+void redis_leader::tell_changes()
+{
+    const auto changed = std::exchange(changed_, {});
+    const auto lost = std::exchange(lost_, {});
+
+    for (const std::string &name : changed) {
+        if (followed_log *log = find(name); log != nullptr) {
+            log->tell_clients(lost.contains(name));
+            unused_.insert(name);
+        }
+    }
+}
+
+void redis_leader::leave_unused()
+{
+    const auto names = std::exchange(unused_, {});
+
+    for (const std::string &name : names) {
+        const auto at = logs_.find(name);
+
+        if (at == logs_.end() ||
+            exchange::shared().describe(name, exchange::now()).subscribed) {
+            if (at != logs_.end()) {
+                at->second->unused_since = 0;
+            }
+            continue;
+        }
+
+        if (at->second->unused_since == 0) {
+            at->second->unused_since = ngx_current_msec;
+        }
+
+        if (ngx_current_msec - at->second->unused_since >= unused_time) {
+            leave(at);
+        } else {
+            unused_.insert(name);
+        }
+    }
+}
+
+void redis_leader::leave(log_map::iterator at)
+{
+    const std::string channel = settings_.prefix + "n:" + at->first;
+    const std::array<std::string_view, 2> words{"UNSUBSCRIBE", channel};
+
+    (void)news_.command(words, nullptr, nullptr);
+    logs_.erase(at);
+    backplane_counts().resources.store(
+        static_cast<std::uint32_t>(logs_.size()));
+}
+
+// Some of them each time, so that there is no rush.
+void redis_leader::keep_alive()
+{
+    auto at = logs_.upper_bound(kept_alive_);
+
+    for (std::size_t left = logs_.size() / keep_alive_round + 1;
+         left != 0 && !logs_.empty(); left--) {
+        if (at == logs_.end()) {
+            at = logs_.begin();
+        }
+
+        at->second->keep_alive();
+        kept_alive_ = at->first;
+        ++at;
+    }
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,126 @@
+// The host among the others: its lease in Redis, which ends when nobody renews
+// it; and what a host leaves behind whose lease has ended.
+#include "nginx/redis_leader.hpp"
+
+#include "nginx/exchange.hpp"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace websocket::nginx {
+
+namespace {
+
+constexpr ngx_msec_t lease = 10'000;
+constexpr ngx_msec_t renewal = 2'000;
+
+// One step takes so many resources from a dead host.
+constexpr std::string_view buried_at_once = "100";
+
+ngx_msec_t since(ngx_msec_t moment) noexcept
+{
+    return ngx_current_msec - moment;
+}
+
+} // namespace
+
+// The answer to each renewal comes over one connection, a heartbeat over the
+// other: without one that is of no use any more.
+bool redis_leader::lease_is_due() noexcept
+{
+    if (listening_ &&
+        since(heartbeat_at_) > 2 * renewal + settings_.command_timeout) {
+        news_.restart("no heartbeat came");
+        return false;
+    }
+
+    return since(renewed_at_) >= renewal;
+}
+
+void redis_leader::renew()
+{
+    const host_identity &host = exchange::zone().host;
+    const std::string uid(host.uid());
+    const std::string time = std::to_string(lease);
+    const std::array<std::string, 3> keys{
+        "hosts", "i:" + std::to_string(host.number.load()), "b:" + uid};
+    const std::array<std::string_view, 2> arguments{uid, time};
+
+    renewed_at_ = ngx_current_msec;
+    (void)redis_.run({broker::redis_script::renew, keys, arguments},
+                     renew_answered, this);
+}
+
+void redis_leader::renew_answered(void *data, const redisReply *reply) noexcept
+{
+    auto &own = *static_cast<redis_leader *>(data);
+
+    if (reply != nullptr && own.leading_) {
+        own.safely([&own, reply] { own.renewed(*reply); });
+    }
+}
+
+void redis_leader::renewed(const redisReply &reply)
+{
+    const auto parts = list_in(&reply);
+
+    if (parts.size() != 3) {
+        return; // an error: whoever publishes is told of it
+    }
+
+    const bool known = text_in(parts[0]) == "1";
+    const bool number_is_ours = text_in(parts[1]) == "1";
+    const std::string_view ended = text_in(parts[2]);
+    shared_zone &zone = exchange::zone();
+
+    if (!number_is_ours && zone.links == 0) {
+        zone.host.choose_number(); // no client has one with it yet
+        renew();
+        return;
+    }
+
+    if (!known && registered_) {
+        // Others, or a flush, have taken our clients out of the counts
+        for (const auto &[name, log] : logs_) {
+            log->doubt_clients();
+            changed_.insert(name);
+        }
+        tell_changes();
+    }
+
+    registered_ = true;
+    get_in_touch();
+
+    if (!ended.empty() && ended != zone.host.uid()) {
+        bury(ended);
+    }
+}
+
+void redis_leader::bury(std::string_view host)
+{
+    const std::array<std::string, 2> keys{"hosts", "r:" + std::string(host)};
+    const std::array<std::string_view, 3> arguments{host, settings_.prefix,
+                                                    buried_at_once};
+    auto own_name =
+        std::make_unique<std::pair<redis_leader *, std::string>>(this, host);
+
+    if (redis_.run({broker::redis_script::bury, keys, arguments}, bury_answered,
+                   own_name.get())) {
+        (void)own_name.release();
+    }
+}
+
+void redis_leader::bury_answered(void *data, const redisReply *reply) noexcept
+{
+    const std::unique_ptr<std::pair<redis_leader *, std::string>> call(
+        static_cast<std::pair<redis_leader *, std::string> *>(data));
+
+    if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER &&
+        reply->integer > 0) {
+        redis_leader &own = *call->first;
+        own.safely([&] { own.bury(call->second); });
+    }
+}
+
+} // namespace websocket::nginx

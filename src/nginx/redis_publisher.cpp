@@ -1,0 +1,373 @@
+// The queue of what is to be published.
+#include "nginx/redis_publisher.hpp"
+
+#include "broker/backplane_message.hpp"
+#include "nginx/backplane_figures.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/said_lately.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace websocket::nginx {
+
+namespace {
+
+// What may be on its way at a time, at least: a pipe that is kept full.
+constexpr std::size_t usual_window = 4 * 1024 * 1024;
+
+// So many of the last messages are kept for hosts that lose touch for a
+// moment, whatever history a resource has; and what nobody uses for so long.
+constexpr std::uint64_t kept_for_hosts = 256;
+constexpr std::uint64_t kept_unused = broker::unused_log_age;
+constexpr std::uint64_t kept_history = 86'400'000; // a day
+
+constexpr std::string_view flag(bool set) noexcept
+{
+    return set ? "1" : "0";
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) noexcept
+{
+    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+void say_refused(std::string_view words) noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t why = borrowed(words);
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "websocket: Redis does not publish: %V%V", &why, &more);
+    }
+}
+
+// It is not the script's word: the server, as it is now, runs none.
+bool says_not_now(std::string_view wrong) noexcept
+{
+    constexpr std::array<std::string_view, 4> words{"NOSCRIPT", "READONLY",
+                                                    "LOADING", "MASTERDOWN"};
+
+    return std::any_of(words.begin(), words.end(),
+                       [wrong](auto word) { return wrong.starts_with(word); });
+}
+
+publish_outcome outcome_of(const redisReply *reply) noexcept
+{
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        return {.done = true,
+                .id = {},
+                .clients = static_cast<std::uint32_t>(reply->integer)};
+    }
+
+    const auto parts = list_in(reply);
+    const auto id = parts.size() == 2
+                        ? broker::read_message_id(text_in(parts[0]))
+                        : std::nullopt;
+
+    if (!id) {
+        return {};
+    }
+
+    return {.done = true,
+            .id = *id,
+            .clients = static_cast<std::uint32_t>(
+                std::max<long long>(parts[1]->integer, 0))};
+}
+
+} // namespace
+
+broker::limits stream_limits_of(const broker::limits &history) noexcept
+{
+    const std::uint64_t age = history.messages == 0 ? 0
+                              : history.milliseconds == 0
+                                  ? kept_history
+                                  : history.milliseconds;
+
+    return {std::max(history.messages, kept_for_hosts), age + kept_unused};
+}
+
+redis_publisher::redis_publisher(redis_commands &commands) : redis_{commands}
+{
+    redis_.tell(*this);
+    timer_.data = this;
+    timer_.handler = time_is_up;
+    timer_.log = ngx_cycle->log;
+    timer_.cancelable = 1; // it does not keep a leaving worker
+}
+
+redis_publisher::~redis_publisher()
+{
+    closing_ = true;
+
+    for (std::deque<entry> *const all : {&sent_, &waiting_}) {
+        for (entry &each : *all) {
+            tell(each, {});
+        }
+    }
+
+    if (timer_.timer_set) {
+        ngx_del_timer(&timer_);
+    }
+}
+
+// One message is taken, however large it is.
+bool redis_publisher::has_room(std::size_t size) const noexcept
+{
+    return !closing_ && (waiting_.empty() ||
+                         waiting_bytes_ + size <= redis_.settings().queue);
+}
+
+bool redis_publisher::publish(const publish_order &order) noexcept
+try {
+    const redis_settings &settings = redis_.settings();
+    const broker::publication &what = order.what;
+
+    if (!has_room(sizeof(entry) + order.name.size() + what.payload.size())) {
+        return false;
+    }
+
+    waiting_.push_back({.name = std::string(order.name),
+                        .payload = std::string(as_text(what.payload)),
+                        .uid = std::string(exchange::zone().host.uid()) + "." +
+                               std::to_string(ngx_pid) + "." +
+                               std::to_string(++next_),
+                        .history = order.history,
+                        .from = what.from,
+                        .until = ngx_current_msec + settings.connect_timeout +
+                                 settings.command_timeout,
+                        .kind = what.kind,
+                        .passing = what.transient,
+                        .counts_clients = order.counts_clients,
+                        .told = order.told,
+                        .data = order.data});
+    waiting_bytes_ += waiting_.back().size();
+    send_waiting();
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+void redis_publisher::send_waiting() noexcept
+try {
+    const std::size_t window = std::max(usual_window, redis_.settings().queue);
+
+    while (!waiting_.empty() && sent_bytes_ < window) {
+        const std::size_t size = waiting_.front().size();
+
+        sent_.push_back(std::move(waiting_.front()));
+
+        if (!send(sent_.back())) {
+            waiting_.front() = std::move(sent_.back());
+            sent_.pop_back();
+            break;
+        }
+
+        waiting_.pop_front();
+        waiting_bytes_ -= size;
+        sent_bytes_ += size;
+    }
+
+    look_after();
+} catch (const std::bad_alloc &) {
+    look_after(); // it is tried again with the next one
+}
+
+bool redis_publisher::send(const entry &next) noexcept
+try {
+    return redis_.ready() &&
+           (next.passing ? send_passing(next) : send_stored(next));
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+bool redis_publisher::send_stored(const entry &next)
+{
+    const broker::limits limits = stream_limits_of(next.history);
+    const std::array<std::string, 3> keys{"m:" + next.name, "s:" + next.name,
+                                          "c:" + next.name};
+    const std::string channel = redis_.settings().prefix + "n:" + next.name;
+    const std::string kind = std::to_string(next.kind);
+    const std::string from = std::to_string(next.from);
+    const std::string kept = std::to_string(limits.messages);
+    const std::string expiry = std::to_string(limits.milliseconds);
+    const std::array<std::string_view, 9> arguments{channel,
+                                                    kind,
+                                                    from,
+                                                    next.uid,
+                                                    next.payload,
+                                                    kept,
+                                                    expiry,
+                                                    flag(next.again),
+                                                    flag(next.counts_clients)};
+
+    return redis_.run({broker::redis_script::publish, keys, arguments},
+                      answered, this);
+}
+
+// With the number of clients that the host has now, so that those who are told
+// of one that came or left find it counted.
+bool redis_publisher::send_passing(const entry &next)
+{
+    const shared_zone &zone = exchange::zone();
+    const broker::description known =
+        exchange::shared().describe(next.name, exchange::now());
+    const std::array<std::string, 2> keys{"c:" + next.name,
+                                          "r:" + std::string(zone.host.uid())};
+    const std::string channel = redis_.settings().prefix + "n:" + next.name;
+    const std::string uid = std::string(zone.host.uid());
+    const std::string clients =
+        known.exists ? std::to_string(known.local_clients) : "";
+    const std::string text =
+        broker::passing_message(next.kind, next.from, next.payload);
+    const std::array<std::string_view, 6> arguments{channel,   uid, clients,
+                                                    next.name, "0", text};
+
+    return redis_.run({broker::redis_script::tell, keys, arguments}, answered,
+                      this);
+}
+
+void redis_publisher::answered(void *data, const redisReply *reply) noexcept
+{
+    if (reply != nullptr) { // else commands_lost() follows
+        static_cast<redis_publisher *>(data)->answer_first(reply);
+    }
+}
+
+void redis_publisher::answer_first(const redisReply *reply) noexcept
+{
+    const std::string_view wrong = error_in(reply);
+
+    if (says_not_now(wrong)) {
+        // Nothing was done, so that all that waits for an answer waits on
+        redis_.restart(wrong);
+        return;
+    }
+
+    publish_outcome outcome;
+
+    if (wrong.empty()) {
+        outcome = outcome_of(reply);
+    } else {
+        say_refused(wrong);
+    }
+
+    entry first = std::move(sent_.front());
+
+    sent_.pop_front();
+    sent_bytes_ -= first.size();
+
+    if (outcome.done && !first.passing) {
+        backplane_counts().published.add(1);
+        backplane_counts().retried.add(first.again ? 1 : 0);
+    }
+
+    tell(first, outcome);
+    send_waiting();
+}
+
+void redis_publisher::tell(entry &of, const publish_outcome &outcome) noexcept
+{
+    if (of.answered) {
+        return;
+    }
+
+    of.answered = true;
+
+    if (!outcome.done) {
+        backplane_counts().failed.add(1);
+    }
+
+    of.told(of.data, outcome);
+}
+
+// Whether Redis has what was sent is not known. What only passes is not sent
+// again: it would be old, or be there twice.
+void redis_publisher::commands_lost() noexcept
+{
+    while (!sent_.empty()) {
+        entry last = std::move(sent_.back());
+
+        sent_.pop_back();
+
+        if (last.passing) {
+            tell(last, {});
+        } else if (!last.answered) {
+            last.again = true;
+            wait_again(std::move(last));
+        }
+    }
+
+    sent_bytes_ = 0;
+    look_after();
+}
+
+void redis_publisher::wait_again(entry &&sent) noexcept
+try {
+    waiting_.push_front(std::move(sent));
+    waiting_bytes_ += waiting_.front().size();
+} catch (const std::bad_alloc &) {
+    tell(sent, {});
+}
+
+// All wait equally long, so that the first ones are the late ones. What was
+// sent stays until its answer comes, or none will.
+void redis_publisher::forget_late() noexcept
+{
+    const auto late = [now = ngx_current_msec](const entry &each) {
+        return static_cast<ngx_msec_int_t>(now - each.until) >= 0;
+    };
+
+    for (entry &each : sent_) {
+        if (late(each)) {
+            tell(each, {});
+        }
+    }
+
+    while (!waiting_.empty() && late(waiting_.front())) {
+        entry first = std::move(waiting_.front());
+
+        waiting_.pop_front();
+        waiting_bytes_ -= first.size();
+        tell(first, {});
+    }
+}
+
+void redis_publisher::time_is_up(ngx_event_t *event)
+{
+    auto &own = *static_cast<redis_publisher *>(event->data);
+
+    own.forget_late();
+    own.look_after();
+}
+
+// Sees to it that who waits is told in time, and counts them.
+void redis_publisher::look_after() noexcept
+{
+    const entry *first = waiting_.empty() ? nullptr : &waiting_.front();
+    const auto told = [](const entry &each) { return each.answered; };
+    const auto sent = std::find_if_not(sent_.begin(), sent_.end(), told);
+
+    if (sent != sent_.end()) {
+        first = &*sent;
+    }
+
+    if (first != nullptr && !timer_.timer_set) {
+        const auto left =
+            static_cast<ngx_msec_int_t>(first->until - ngx_current_msec);
+
+        ngx_add_timer(&timer_, static_cast<ngx_msec_t>(
+                                   std::max<ngx_msec_int_t>(left, 1)));
+    }
+
+    figures::own->queued.set(
+        static_cast<std::uint32_t>(sent_.size() + waiting_.size()));
+    figures::own->queued_bytes.set(sent_bytes_ + waiting_bytes_);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,106 @@
+// What this worker publishes by way of Redis: in one order, each message once,
+// over breaks of the connection too.
+//
+// A message waits here until Redis has answered. Where there is no connection
+// it waits for one, for as long as connecting and answering may take; what was
+// sent when a connection broke is sent again on the next one, marked, so that
+// Redis looks whether it is there already. Whoever publishes is told once what
+// has become of it.
+#pragma once
+
+#include "broker/types.hpp"
+#include "nginx/nginx_headers.hpp"
+#include "nginx/redis_commands.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace websocket::nginx {
+
+struct publish_outcome {
+    bool done = false;         // else it was not published, as far as is known
+    broker::message_id id;     // of what is numbered
+    std::uint32_t clients = 0; // on all hosts, if they were to be counted
+};
+
+// Something for the clients of a resource on all hosts.
+struct publish_order {
+    std::string_view name; // as the broker knows the resource
+    broker::publication what;
+    broker::limits history;      // of the resource
+    bool counts_clients = false; // the outcome is to have them
+
+    // Called exactly once, unless the order is not taken.
+    void (*told)(void *data, const publish_outcome &outcome);
+    void *data;
+};
+
+class redis_publisher final : redis_commands::listener {
+public:
+    // Throws std::bad_alloc.
+    explicit redis_publisher(redis_commands &commands);
+    redis_publisher(const redis_publisher &) = delete;
+    redis_publisher &operator=(const redis_publisher &) = delete;
+    ~redis_publisher(); // tells all who wait
+
+    // Copies what it is given. False: too much waits already, or no memory.
+    bool publish(const publish_order &order) noexcept;
+
+private:
+    struct entry {
+        std::string name;
+        std::string payload;
+        std::string uid; // tells it from all others
+        broker::limits history;
+        std::uint64_t from;
+        ngx_msec_t until;
+        std::uint8_t kind;
+        bool passing; // not to be stored
+        bool counts_clients;
+        bool again = false;    // it was sent before
+        bool answered = false; // whoever waits has been told
+        void (*told)(void *, const publish_outcome &);
+        void *data;
+
+        std::size_t size() const noexcept
+        {
+            return sizeof(entry) + name.size() + payload.size();
+        }
+    };
+
+    void commands_ready() noexcept override { send_waiting(); }
+    void commands_lost() noexcept override;
+
+    static void answered(void *data, const redisReply *reply) noexcept;
+    static void time_is_up(ngx_event_t *event);
+
+    bool has_room(std::size_t size) const noexcept;
+    void send_waiting() noexcept;
+    bool send(const entry &next) noexcept;
+    bool send_stored(const entry &next);
+    bool send_passing(const entry &next);
+    void answer_first(const redisReply *reply) noexcept;
+    static void tell(entry &of, const publish_outcome &outcome) noexcept;
+    void wait_again(entry &&sent) noexcept;
+    void forget_late() noexcept;
+    void look_after() noexcept;
+
+    redis_commands &redis_;
+    std::deque<entry> sent_; // and not answered by Redis
+    std::deque<entry> waiting_;
+    std::size_t sent_bytes_ = 0;
+    std::size_t waiting_bytes_ = 0;
+    std::uint64_t next_ = 0;
+    ngx_event_t timer_{};
+    bool closing_ = false;
+};
+
+// How much of a resource's messages Redis keeps, and for how long after the
+// last use.
+broker::limits stream_limits_of(const broker::limits &history) noexcept;
+
+} // namespace websocket::nginx

@@ -1,0 +1,146 @@
+// Who is connected to a resource, or about to be: counted by the broker, over
+// all workers, and subscribed to what is published.
+#include "nginx/resource.hpp"
+
+#include "nginx/backplane.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/session.hpp"
+
+namespace websocket::nginx {
+
+// Resources whose last client has gone are not woken by what others publish.
+broker::outcome resource::subscribe() noexcept
+{
+    if (subscription_) {
+        return broker::outcome::done;
+    }
+
+    const broker::subscribed made = exchange::shared().subscribe(
+        exchange::slot(), log_name_, static_cast<news_reader *>(this), history_,
+        exchange::now());
+
+    subscription_ = made.handle;
+    return made.result;
+}
+
+broker::outcome resource::admit(std::uint32_t max) noexcept
+{
+    if (!exchange::running()) {
+        return broker::outcome::gone;
+    }
+
+    if (const auto result = subscribe(); result != broker::outcome::done) {
+        if (result == broker::outcome::no_room) {
+            say_no_room(0);
+        }
+        return result;
+    }
+
+    catch_up(); // what came before is not for this client
+
+    const broker::outcome result = exchange::shared().join(subscription_, max);
+
+    if (result == broker::outcome::done) {
+        admitted_++;
+        arriving_++;
+        clients_changed();
+    } else {
+        unsubscribe_unused();
+    }
+
+    return result;
+}
+
+broker::outcome resource::begin_waiting() noexcept
+{
+    const broker::outcome result =
+        exchange::running() ? subscribe() : broker::outcome::gone;
+
+    if (result == broker::outcome::done) {
+        waiting_++;
+        hold();
+    } else if (result == broker::outcome::no_room) {
+        say_no_room(0);
+    }
+
+    return result;
+}
+
+void resource::end_waiting() noexcept
+{
+    waiting_--;
+    unsubscribe_unused();
+    let_go();
+}
+
+// What a client has seen on another host may be on its way to this one, which
+// matters where it can ask for what follows on that.
+bool resource::in_sync() const noexcept
+{
+    return history_.messages == 0 && exchange::shared().linked(subscription_);
+}
+
+void resource::unsubscribe_unused() noexcept
+{
+    if (admitted_ == 0 && waiting_ == 0 && subscription_) {
+        exchange::shared().unsubscribe(subscription_, exchange::now());
+        subscription_ = {};
+        unsettled_ = false;
+        clients_changed();
+    }
+}
+
+// For the worker that leads this host.
+void resource::clients_changed() const noexcept
+{
+    if (backplane::used()) {
+        backplane::clients_changed(log_name_, false);
+    }
+}
+
+void resource::welcome(session &client) noexcept
+{
+    ngx_queue_insert_tail(&clients_, client.resource_link());
+    arriving_--;
+}
+
+void resource::give_up() noexcept
+{
+    arriving_--;
+    dismiss();
+    deliver_deferred();
+}
+
+void resource::remove(session &client) noexcept
+{
+    ngx_queue_remove(client.resource_link());
+    dismiss();
+}
+
+void resource::deliver_deferred() noexcept
+{
+    if (deferred_ && arriving_ == 0) {
+        catch_up();
+    }
+}
+
+void resource::dismiss() noexcept
+{
+    exchange::shared().leave(subscription_);
+    admitted_--;
+    clients_changed();
+    unsubscribe_unused();
+}
+
+std::uint64_t resource::client_count() const noexcept
+{
+    if (subscription_) {
+        return exchange::shared().clients(subscription_);
+    }
+
+    return exchange::running() && !checked_only_
+               ? exchange::shared().describe(log_name_, exchange::now()).clients
+               : 0;
+}
+
+} // namespace websocket::nginx
