@@ -8,8 +8,10 @@ import shutil
 import pytest
 
 from daemon_server import DaemonServer
+from hosts import Hosts
 from nginx_config import NginxConfig
 from nginx_server import ROOT, NginxServer, check_config, remove_prefix
+from redis_server import RedisServer
 
 RUNS = os.path.join(ROOT, "build", "t")
 
@@ -150,6 +152,61 @@ def nginx_daemon(request, run_folder, live_pools, failures, request_policy):
     pool = ServerPool(run_folder, request.node.name, request_policy,
                       DaemonServer)
     yield from serve(live_pools, pool, failures)
+
+
+@pytest.fixture(scope="module")
+def module_redis():
+    """A Redis that all tests of a file share."""
+    server = RedisServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def start_redis():
+    """Starts a Redis for one test; see RedisServer for what it takes."""
+    started = []
+
+    def start(**options):
+        started.append(RedisServer(**options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.remove()
+
+
+@pytest.fixture
+def redis(start_redis):
+    """A Redis for one test."""
+    return start_redis()
+
+
+@pytest.fixture(scope="module")
+def module_hosts(module_redis, module_nginx):
+    """Starts hosts that all tests of a file share; see Hosts."""
+    yield from start_hosts(module_nginx, module_redis)
+
+
+@pytest.fixture
+def hosts(redis, nginx):
+    """Starts hosts for one test; `redis` is theirs, unless another is
+    given."""
+    yield from start_hosts(nginx, redis)
+
+
+def start_hosts(nginx, redis):
+    """The life of all hosts that one fixture started: nginx ends them."""
+    started = []
+
+    def start(*args, **options):
+        started.append(Hosts(nginx, options.pop("redis", redis), *args,
+                             **options))
+        return started[-1]
+
+    yield start
+    for group in started:
+        group.close()
 
 
 @pytest.fixture(autouse=True)

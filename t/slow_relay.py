@@ -1,0 +1,249 @@
+"""A relay for TCP on loopback that delays, holds back, cuts or swallows what
+goes through it, as a bad network does."""
+
+import collections
+import contextlib
+import queue
+import selectors
+import socket
+import threading
+import time
+
+from raw_client import TIMEOUT
+
+READ_SIZE = 65536
+RST = b"\1\0\0\0\0\0\0\0"
+UP, DOWN = "up", "down"  # to the server, and back
+
+
+class Way:
+    """One direction of a connection: what was read and is still to go."""
+
+    def __init__(self, name, source, target):
+        self.name = name
+        self.source = source
+        self.target = target
+        self.waiting = collections.deque()  # (when, bytes); b"": the end
+
+
+class Pair:
+    """A connection from outside and the one to the server."""
+
+    def __init__(self, outer, inner):
+        self.sockets = (outer, inner)
+        self.ways = {UP: Way(UP, outer, inner), DOWN: Way(DOWN, inner, outer)}
+
+
+class SlowRelay:
+    """Listens at `port` and connects to another one for each that comes.
+
+    Each change has been made when the call returns. A thread of its own
+    serves the connections; `close` ends it.
+    """
+
+    def __init__(self, upstream):
+        self.upstream = upstream
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.pairs = set()
+        self.delay = 0
+        self.held = set()
+        self.fillers = []
+        self.passed = collections.Counter()  # bytes, by direction
+        self.accepted = 0
+        self.orders = queue.SimpleQueue()
+        self.waker, self.woken = socket.socketpair()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.woken, selectors.EVENT_READ)
+        self._listen(self.listener)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    # Orders
+
+    def slow_down(self, delay):
+        """What comes from now on takes so many seconds, each way."""
+        self._order(lambda: setattr(self, "delay", delay))
+
+    def hold(self, *ways):
+        """Forwards nothing any more, by default in neither direction; who
+        connects is let in."""
+        self._order(lambda: self.held.update(ways or (UP, DOWN)))
+
+    def release(self):
+        """What was held back goes on its way."""
+        self._order(self._release)
+
+    def reset(self):
+        """Ends all connections with an RST; what is held back is lost."""
+        self._order(self._drop_all)
+
+    def cut(self):
+        """Ends all connections, and refuses others."""
+        def order():
+            self._drop_all()
+            self._stop_listening()
+        self._order(order)
+
+    def deafen(self):
+        """Ends all connections; whoever connects gets no answer at all, as
+        from a host that is off."""
+        def order():
+            self._drop_all()
+            self._stop_listening()
+            self.listener = socket.socket()
+            self.listener.setsockopt(socket.SOL_SOCKET,
+                                     socket.SO_REUSEADDR, 1)
+            self.listener.bind(("127.0.0.1", self.port))
+            self.listener.listen(0)
+            self.fillers = [socket.socket() for _ in range(4)]
+            for filler in self.fillers:
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", self.port))
+        self._order(order)
+
+    def heal(self):
+        """All is well again for those that connect, at once and at full
+        speed."""
+        def order():
+            self.delay = 0
+            if self.fillers or self.listener is None:
+                self._stop_listening()
+                self._listen(socket.create_server(("127.0.0.1", self.port)))
+            self._release()
+        self._order(order)
+
+    def close(self):
+        """The end of the relay."""
+        def order():
+            self._drop_all()
+            self._stop_listening()
+            self.listener = self.selector = None
+        self._order(order)
+        self.thread.join()
+        self.waker.close()
+        self.woken.close()
+
+    def _order(self, order):
+        done = threading.Event()
+        self.orders.put((order, done))
+        self.waker.send(b"x")
+        assert done.wait(TIMEOUT), "the relay does not move"
+
+    # In the thread
+
+    def _run(self):
+        while self.selector is not None:
+            due = [way.waiting[0][0] for pair in self.pairs
+                   for way in pair.ways.values()
+                   if way.waiting and way.name not in self.held]
+            rest = max(0, min(due) - time.monotonic()) if due else None
+            for key, _ in self.selector.select(rest):
+                if key.fileobj is self.woken:
+                    self._obey()
+                    break  # others may be gone
+                if key.data is None:
+                    self._accept()
+                    break
+                self._turn(*key.data)
+            else:
+                self._forward()
+
+    def _obey(self):
+        self.woken.recv(READ_SIZE)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                order, done = self.orders.get_nowait()
+                order()
+                done.set()
+
+    def _listen(self, listener):
+        self.listener = listener
+        self.selector.register(listener, selectors.EVENT_READ)
+
+    def _stop_listening(self):
+        if self.listener is not None:
+            if self.listener in self.selector.get_map():
+                self.selector.unregister(self.listener)
+            self.listener.close()
+        self.listener = None
+        for filler in self.fillers:
+            filler.close()
+        self.fillers = []
+
+    def _release(self):
+        self.held.clear()
+
+    def _accept(self):
+        outer, _ = self.listener.accept()
+        self.accepted += 1
+        try:
+            inner = socket.create_connection(
+                ("127.0.0.1", self.upstream), TIMEOUT)
+        except OSError:
+            outer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+            outer.close()
+            return
+        pair = Pair(outer, inner)
+        self.pairs.add(pair)
+        for one, way in ((outer, UP), (inner, DOWN)):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.setblocking(False)
+            self.selector.register(one, selectors.EVENT_READ, (pair, way))
+
+    def _turn(self, pair, name):
+        """A socket of a pair may be read."""
+        way = pair.ways[name]
+        if pair not in self.pairs:
+            return
+        try:
+            data = way.source.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(pair)
+            return
+        if not data:
+            self.selector.unregister(way.source)
+        way.waiting.append((time.monotonic() + self.delay, data))
+
+    def _forward(self):
+        """Passes on all whose time has come."""
+        now = time.monotonic()
+        for pair in list(self.pairs):
+            for way in pair.ways.values():
+                if way.name not in self.held and pair in self.pairs:
+                    self._pass_on(pair, way, now)
+
+    def _pass_on(self, pair, way, now):
+        while way.waiting and way.waiting[0][0] <= now:
+            when, data = way.waiting[0]
+            if not data:
+                self._drop(pair, False)
+                return
+            try:
+                sent = way.target.send(data)
+            except BlockingIOError:
+                way.waiting[0] = (now + 0.001, data)
+                return
+            except OSError:
+                self._drop(pair)
+                return
+            self.passed[way.name] += sent
+            if sent == len(data):
+                way.waiting.popleft()
+            else:
+                way.waiting[0] = (when, data[sent:])
+
+    def _drop(self, pair, broken=True):
+        self.pairs.discard(pair)
+        for one in pair.sockets:
+            if one in self.selector.get_map():
+                self.selector.unregister(one)
+            if broken:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+            one.close()
+
+    def _drop_all(self):
+        for pair in list(self.pairs):
+            self._drop(pair)
