@@ -8,7 +8,11 @@ from several_workers import SPREAD, connect_to
 from slow_relay import SlowRelay
 
 PREFIX = "ws:"
-OPTIONS = "connect_timeout=500ms command_timeout=500ms queue=64k"
+
+# So that no test of what goes well depends on the speed of the machine; and
+# what outages are tested with.
+OPTIONS = "connect_timeout=3s command_timeout=3s"
+HASTY = "connect_timeout=500ms command_timeout=500ms queue=64k"
 
 # What a host says of a Redis that does not do as it should.
 COMPLAINT = r"\[error\] .*websocket: .*[Rr]edis"
@@ -88,15 +92,18 @@ class Hosts:
     """So many of them. A list of hosts, and all of them at once.
 
     nginx: what starts servers; relays: each host has its own to Redis;
-    options: the parameters of websocket_redis; more: those of NginxConfig.
+    options: the parameters of websocket_redis; url: what its first one is,
+    if not that of `redis`; more: those of NginxConfig.
     """
 
     def __init__(self, nginx, redis, locations, count=2, *, relays=False,
-                 workers=2, http="", options=OPTIONS, **more):
+                 workers=2, http="", options=OPTIONS, prefix=PREFIX, url=None,
+                 **more):
         self.nginx = nginx
         self.redis = redis
         self.relays = relays
-        self.options = options
+        self.options = f"prefix={prefix} {options}"
+        self.url = url
         self.config = {"locations": locations, "workers": workers,
                        **SPREAD, **more}
         self.http = http
@@ -107,11 +114,11 @@ class Hosts:
     def add(self):
         """One more host."""
         relay = SlowRelay(self.redis.port) if self.relays else None
-        url = self.redis.url("unix" if self.redis.path and not relay
-                             else "redis", relay and relay.port)
-        server = self.nginx(http=f"websocket_redis {url} prefix={PREFIX} "
-                                 f"{self.options};\n{self.http}",
-                            **self.config)
+        url = self.url or self.redis.url(
+            "unix" if self.redis.path and not relay else "redis",
+            relay and relay.port)
+        server = self.nginx(http=f"websocket_redis {url} {self.options};\n"
+                                 f"{self.http}", **self.config)
         self.hosts.append(Host(server, relay, self.redis))
         return self.hosts[-1]
 

@@ -10,12 +10,22 @@ SDK = os.path.join(ROOT, "src", "sdk")
 SOURCES = os.path.join(ROOT, "t", "plugins")
 CACHE = os.path.join(ROOT, "build", "t", "plugins")
 
+EXAMPLES = os.path.join(ROOT, os.environ.get("WEBSOCKET_EXAMPLES",
+                                             "build/examples"))
+
 FLAGS = {
     "c": ["cc", "-std=c11", "-Wno-override-init"],
     "cpp": [os.environ.get("CXX", "g++"), "-std=c++20", "-fno-gnu-unique",
             "-fvisibility=hidden"],
 }
 WARNINGS = ["-O2", "-g", "-Wall", "-Wextra", "-Werror"]
+
+
+def example(name):
+    """The library of an example, which is there already."""
+    path = os.path.join(EXAMPLES, name + ".so")
+    assert os.path.exists(path), f"{path} is not built"
+    return path
 
 
 def build_file(name):
