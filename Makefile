@@ -138,6 +138,7 @@ help:
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
 	@echo 'make soak       a busy server at random: SOAK_SECONDS (180), SOAK_SEED'
+	@echo 'make soak-redis      the same on two hosts, with a Redis that fails'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
 	@echo 'make bench      speed and memory beside other servers: short'
 	@echo 'make bench-full      the same at length: half an hour'

@@ -1,18 +1,23 @@
-"""The short form of `make soak`, from another seed each time."""
+"""The short forms of `make soak`, from another seed each time."""
 
 import os
 import subprocess
 import sys
+
+import pytest
 
 from nginx_server import ROOT, seconds
 
 SOAK = os.path.join(ROOT, "t", "soak", "soak.py")
 
 
-def test_short_soak_passes(capsys):
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_short_soak_passes(capsys, hosts):
     """What it says first is how to do the same again."""
+    environment = {"SOAK_SECONDS": "9", **os.environ,
+                   "SOAK_HOSTS": f"{hosts}"}
     done = subprocess.run(
-        [sys.executable, SOAK], env={"SOAK_SECONDS": "9", **os.environ},
+        [sys.executable, SOAK], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         check=False, timeout=seconds(120))
     with capsys.disabled():

@@ -6,6 +6,7 @@
 
 FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 180
+SOAK_HOSTS ?= 1
 PYTEST_OPTIONS ?= -q t
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
@@ -137,11 +138,16 @@ sanitize:
 	    $(PYTEST_OPTIONS)
 
 # At random, from a seed that is printed: SOAK_SEED=N does the same again.
+.PHONY: soak-redis
+soak-redis:
+	@$(MAKE) soak SOAK_HOSTS=2
+
 soak:
 	@t/deps.sh build test
 	@$(MAKE) $(parallel) module
 	@PYTHONPYCACHEPREFIX=build/t/pycache SOAK_SECONDS=$(SOAK_SECONDS) \
-	    SOAK_SEED=$(SOAK_SEED) $(PYTHON) t/soak/soak.py
+	    SOAK_SEED=$(SOAK_SEED) SOAK_HOSTS=$(SOAK_HOSTS) \
+	    $(PYTHON) t/soak/soak.py
 
 # A target runs from its seeds and from what earlier runs found.
 fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))

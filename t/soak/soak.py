@@ -1,253 +1,48 @@
 """Minutes of what a server has to bear in months, at random from a seed.
 
-environment: SOAK_SECONDS (180), SOAK_SEED (drawn and printed); those of the
-tests: WEBSOCKET_MODULE, WEBSOCKET_PRELOAD, WEBSOCKET_SLOWNESS.
+environment: SOAK_SECONDS (180), SOAK_SEED (drawn and printed), SOAK_HOSTS (1):
+with more there is a Redis between them, see soak_hosts.py; those of the tests:
+WEBSOCKET_MODULE, WEBSOCKET_PRELOAD, WEBSOCKET_SLOWNESS.
 """
 
-import json
 import os
 import secrets
-import signal
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
-from nginx_config import NginxConfig  # noqa: E402
-from nginx_server import (ROOT, NginxServer, remove_prefix,  # noqa: E402
-                          seconds, wait_until)
-from publisher import Publisher  # noqa: E402
-from soak_ledger import Fault  # noqa: E402
-from soak_town import CALM, PEACE, ROOMS, WAR, Town  # noqa: E402
-from worker_probe import (cpu_seconds, descriptors, memory,  # noqa: E402
-                          memory_tells)
-
-WORKERS = 2
-MEBIBYTE = 1 << 20
-
-HTTP = """
-    websocket_shared_memory 1m;
-    websocket_drain 1s 1012;
-    websocket_close_timeout 1s;
-    websocket_ping_interval 2s;
-    websocket_timeout 6s;
-    websocket_send_timeout 3s;
-    websocket_deflate on;
-    client_header_timeout 3s;
-    client_body_timeout 3s;
-"""
-LOCATIONS = """
-    add_header X-Worker $pid always;
-    location / { return 404; }
-    location /echo { websocket echo; }
-    location /echo-takeover {
-        websocket echo;
-        websocket_deflate_context_takeover on;
-    }
-    location /room {
-        websocket room room$arg_k history=100 history_time=4s presence=on;
-        websocket_send_queue 256k;
-    }
-    location /flood {
-        websocket room flood$arg_k history=100000 history_time=4s;
-        websocket_send_queue 256k drop;
-    }
-    location /capacity { websocket room capacity history=100000; }
-    location /publish-room { websocket_publish room room$arg_k; }
-    location /publish-flood { websocket_publish room flood$arg_k; }
-    location /publish-capacity {
-        websocket_publish room $arg_k history=100000 history_time=2s;
-    }
-"""
-
-# Things of which none at all would mean that nothing was tried.
-EXPECTED = ["connections", "messages to followers", "messages to raw clients",
-            "echoes", "published over HTTP", "resumed", "bad frames",
-            "bad handshakes", "slow readers", "floods", "reloads",
-            "killed workers", "closed with 1012"]
+from nginx_server import ROOT, remove_prefix  # noqa: E402
+from soak_hosts import HostsSoak  # noqa: E402
+from soak_server import Soak  # noqa: E402
 
 
-def ask(server, method, path, **options):
-    """One request on a connection of its own."""
-    publisher = Publisher(server, path)
-    try:
-        return publisher.ask(method, **options)
-    finally:
-        publisher.client.disconnect()
-        server.clients.clear()
-
-
-class Soak:
-    """One run: what there was at first is compared with what there is in the
-    end."""
-
-    def __init__(self, seed, duration, folder):
-        self.duration = duration
-        self.server = NginxServer(folder, NginxConfig(
-            LOCATIONS, workers=WORKERS, http=HTTP, tls=True))
-        self.town = Town(self.server, seed)
-
-    def run(self):
-        self.step("measuring what a new server takes")
-        at_first = self.measure()
-        self.step("war")
-        self.town.settle(followers=24, raw=9, echoes=12)
-        self.town.live(self.duration * 0.6, WAR)
-        self.step("peace: all find together")
-        self.converge()
-        self.step("the same workers, for longer")
-        self.stay(at_first["files of workers"])
-        self.step("measuring again")
-        self.compare(at_first, self.measure())
-        for place, run in self.town.runs:
-            self.town.ledger.check_run(place, run)
-        self.server.stop()
-        for name in EXPECTED:
-            if not self.town.counts[name]:
-                raise Fault(f"there were no {name}")
-
-    def step(self, name):
-        print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
-
-    def fresh_workers(self):
-        """Reloads, and goes on until only the new ones are left."""
-        self.town.live(1, {})  # a reload may be on its way
-        old = set(self.server.worker_pids())
-        self.server.send_signal(signal.SIGHUP)
-        self.town.wait_until(
-            lambda: len(self.server.worker_pids()) == WORKERS
-            and not old & set(self.server.worker_pids()), 15,
-            lambda: f"new workers, not {self.server.worker_pids()}")
-        self.town.live(1, {})  # the master tells them of those that left
-
-    # What must not grow
-
-    def measure(self):
-        """What the server holds with workers that are new and idle."""
-        self.fresh_workers()
-        measured = {
-            "files of the master": descriptors(self.server.pid),
-            "files of workers": self.files_of_workers(),
-            "messages that fit": self.capacity(),
-        }
-        self.town.settle(followers=12, raw=6, echoes=12)
-        self.town.live(min(3, self.duration * 0.1), CALM)
-        self.all_leave(measured["files of workers"])
-        measured["memory of workers"] = self.memory_of_workers()
-        measured["memory of the master"] = memory(self.server.pid, "Anonymous")
-        return measured
-
-    def files_of_workers(self):
-        return max(map(descriptors, self.server.worker_pids()))
-
-    def all_leave(self, files):
-        """No connection stays; idle workers have so many files."""
-        self.town.dismiss()
-        wait_until(lambda: self.files_of_workers() <= files, seconds(10),
-                   f"workers with {files} files")
-
-    def memory_of_workers(self):
-        return max(memory(pid, "Anonymous")
-                   for pid in self.server.worker_pids())
-
-    def capacity(self):
-        """How many messages the shared memory holds."""
-        key, kept = f"capacity{self.town.number()}", 0
-        path = f"/publish-capacity?k={key}"
-        wait_until(lambda: self.kept("/publish-room?k=0")
-                   + self.kept("/publish-flood?k=0") == 0,
-                   seconds(15), "the end of history")
-        while True:
-            ask(self.server, "POST", path, body=bytes(8000),
-                kind="application/octet-stream")
-            now = self.kept(path)
-            if now <= kept:
-                break
-            kept = now
-        wait_until(lambda: self.kept(path) == 0, seconds(15),
-                   "the end of history")
-        return kept
-
-    def kept(self, path):
-        return json.loads(ask(self.server, "GET", path).body)["messages"]
-
-    def compare(self, before, after):
-        print(f"  at first: {before}\n  at last:  {after}")
-        for name in ("files of the master", "files of workers"):
-            if before[name] != after[name]:
-                raise Fault(f"{name}: {before[name]}, then {after[name]}")
-        if after["messages that fit"] < before["messages that fit"] * 0.95:
-            raise Fault("the shared memory has become smaller")
-        for name in ("memory of workers", "memory of the master"):
-            if memory_tells() and after[name] > before[name] + 2 * MEBIBYTE:
-                raise Fault(f"{name} has grown")
-
-    def stay(self, files):
-        """Workers that live on do not grow from one time to the next."""
-        sizes = []
-        for _ in range(3):
-            self.town.settle(followers=24, raw=9, echoes=12)
-            self.town.live(self.duration * 0.1, PEACE)
-            self.all_leave(files)
-            sizes.append(self.memory_of_workers())
-        print(f"  memory of workers: {sizes}")
-        if memory_tells() and sizes[2] > sizes[1] + 2 * MEBIBYTE:
-            raise Fault("workers grow")
-        pids = self.server.worker_pids()
-        spent = [cpu_seconds(pid) for pid in pids]
-        time.sleep(1)
-        for pid, before in zip(pids, spent):
-            if cpu_seconds(pid) - before > 0.1:
-                raise Fault(f"worker {pid} spins")
-
-    # What all must have got
-
-    def converge(self):
-        """Nobody goes any more: all come back, and get the last message."""
-        town = self.town
-        self.fresh_workers()
-        town.wait_until(lambda: all(peer.upgraded and not peer.gone
-                                    for peer in town.followers()),
-                        15, lambda: "all followers are back")
-        for room in ROOMS:
-            self.last_message(room)
-
-    def last_message(self, room):
-        path = room.replace("/", "/publish-", 1)
-        data = self.town.words(100)
-        told = ask(self.server, "POST", path, body=data)
-        if told.status != 200:
-            raise Fault(f"the last message: {told!r}")
-        name = json.loads(told.body)["id"]
-        last = self.town.ledger.record(room, name, data)
-        those = [peer for peer in self.town.followers() if peer.place == room]
-        self.town.wait_until(
-            lambda: all(peer.follower.last == last for peer in those), 10,
-            lambda: f"{room}: message {last} for "
-                    f"{[peer.follower.last for peer in those]}")
-        self.town.wait_until(
-            lambda: json.loads(ask(self.server, "GET", path).body)["clients"]
-            == self.town.guests(room), 10,
-            lambda: f"{room}: {self.town.guests(room)} clients, not "
-                    f"{ask(self.server, 'GET', path).body}")
+def make_soak(hosts, seed, duration, folder):
+    """The soak of one host, or of several."""
+    if hosts == 1:
+        return Soak(seed, duration, folder)
+    return HostsSoak(hosts, seed, duration, folder)
 
 
 def main():
     seed = os.environ.get("SOAK_SEED") or str(secrets.randbelow(1 << 32))
     duration = float(os.environ.get("SOAK_SECONDS") or 180)
+    hosts = int(os.environ.get("SOAK_HOSTS") or 1)
     again = f"make soak SOAK_SEED={seed} SOAK_SECONDS={duration:g}"
+    if hosts > 1:
+        again += f" SOAK_HOSTS={hosts}"
     print(f"seed {seed}; the same again: {again}", flush=True)
     folder = os.path.join(ROOT, "build", "t", f"run-{os.getpid()}", "soak")
-    soak = Soak(seed, duration, folder)
+    soak = make_soak(hosts, seed, duration, folder)
     try:
         soak.run()
     except BaseException:
         print(f"failed; what nginx left is in {folder}\n"
               f"seed {seed}; the same again: {again}", flush=True)
-        soak.server.kill()
+        soak.give_up()
         raise
     finally:
+        soak.close()
         for name, count in sorted(soak.town.counts.items()):
             print(f"  {count:8} {name}")
     remove_prefix(os.path.dirname(folder))

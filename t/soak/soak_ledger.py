@@ -18,11 +18,16 @@ class Fault(AssertionError):
 
 
 class Ledger:
-    """Rooms with their messages; `counts` is what the report shows."""
+    """Rooms with their messages; `counts` is what the report shows.
 
-    def __init__(self):
+    forgetful: all that was published may be forgotten, and then be published
+    again in a new epoch by whoever got no answer.
+    """
+
+    def __init__(self, forgetful=False):
+        self.forgetful = forgetful
         self.data = {}  # of (room, epoch, sequence)
-        self.ids = {}   # of (room, data)
+        self.ids = {}   # by epoch, of (room, data)
         self.counts = collections.Counter()
 
     def record(self, room, name, data):
@@ -35,26 +40,27 @@ class Ledger:
                         "message elsewhere")
         if len(data) < LEAST:
             return epoch, sequence
-        if self.ids.setdefault((room, seen), (epoch, sequence)) != (
-                epoch, sequence):
+        known = self.ids.setdefault((room, seen), {})
+        if known.setdefault(epoch, sequence) != sequence or (
+                len(known) > 1 and not self.forgetful):
             raise Fault(f"{room}: {data[:60]!r} is {name} here, and "
-                        f"{self.ids[room, seen]} elsewhere")
+                        f"{known} elsewhere")
         return epoch, sequence
 
     def check_run(self, room, run):
         """What one connection without ids has got: one message after the
         other, as far as anybody knows their ids."""
-        before = None
+        before = {}, 0
         for index, seen in enumerate(run):
             known = self.ids.get((room, seen))
             if known is None:
                 continue
-            if before is not None:
-                (epoch, sequence), at = before
-                if known != (epoch, sequence + index - at):
-                    raise Fault(
-                        f"{room}: {index - at} messages after "
-                        f"{epoch}-{sequence} comes {known[0]}-{known[1]}")
+            passed = index - before[1]
+            if before[0] and not any(
+                    known.get(epoch) == sequence + passed
+                    for epoch, sequence in before[0].items()):
+                raise Fault(f"{room}: {passed} messages after {before[0]} "
+                            f"comes {known}")
             before = known, index
 
 

@@ -25,10 +25,10 @@ CALM = {"step": 150, "publish": 30, "passer": 4}
 
 
 class Town:
-    """All who are connected to one server."""
+    """All who are connected to a server, or to one of several hosts."""
 
-    def __init__(self, server, seed):
-        self.server = server
+    def __init__(self, servers, seed):
+        self.servers = servers
         self.dice = random.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.context = any_context()
@@ -46,8 +46,8 @@ class Town:
     # What peers ask for
 
     def address(self, tls):
-        return ("127.0.0.1",
-                self.server.tls_port if tls else self.server.port)
+        server = self.dice.choice(self.servers)
+        return "127.0.0.1", server.tls_port if tls else server.port
 
     def number(self):
         return next(self.numbers)
@@ -158,16 +158,17 @@ class Town:
             self.counts["floods"] += 1
 
     def reload(self):
-        self.server.send_signal(signal.SIGHUP)
+        self.dice.choice(self.servers).send_signal(signal.SIGHUP)
         self.counts["reloads"] += 1
 
     def kill(self):
-        pids = self.server.worker_pids()
+        server = self.dice.choice(self.servers)
+        pids = server.worker_pids()
         if pids:
             pid = self.dice.choice(pids)
-            self.server.allow_errors(KILLED.format(pid=pid))
+            server.allow_errors(KILLED.format(pid=pid))
             self.killed[pid] = time.monotonic()
-            self.server.send_signal(signal.SIGKILL, pid)
+            server.send_signal(signal.SIGKILL, pid)
             self.counts["killed workers"] += 1
 
     # The loop

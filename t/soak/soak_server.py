@@ -1,0 +1,259 @@
+"""The course of a soak: what a server holds at first, war, peace, and whether
+it holds the same in the end."""
+
+import json
+import os
+import signal
+import time
+
+from nginx_config import NginxConfig
+from nginx_server import NginxServer, seconds, wait_until
+from publisher import Publisher
+from soak_ledger import Fault
+from soak_town import CALM, PEACE, ROOMS, WAR, Town
+from worker_probe import cpu_seconds, descriptors, memory, memory_tells
+
+WORKERS = 2
+MEBIBYTE = 1 << 20
+
+HTTP = """
+    websocket_shared_memory 1m;
+    websocket_drain 1s 1012;
+    websocket_close_timeout 1s;
+    websocket_ping_interval 2s;
+    websocket_timeout 6s;
+    websocket_send_timeout 3s;
+    websocket_deflate on;
+    client_header_timeout 3s;
+    client_body_timeout 3s;
+"""
+LOCATIONS = """
+    add_header X-Worker $pid always;
+    location / { return 404; }
+    location /echo { websocket echo; }
+    location /echo-takeover {
+        websocket echo;
+        websocket_deflate_context_takeover on;
+    }
+    location /room {
+        websocket room room$arg_k history=100 history_time=4s presence=on;
+        websocket_send_queue 256k;
+    }
+    location /flood {
+        websocket room flood$arg_k history=100000 history_time=4s;
+        websocket_send_queue 256k drop;
+    }
+    location /capacity { websocket room capacity history=100000; }
+    location /publish-room { websocket_publish room room$arg_k; }
+    location /publish-flood { websocket_publish room flood$arg_k; }
+    location /publish-capacity {
+        websocket_publish room $arg_k history=100000 history_time=2s;
+    }
+"""
+
+# Things of which none at all would mean that nothing was tried.
+EXPECTED = ["connections", "messages to followers", "messages to raw clients",
+            "echoes", "published over HTTP", "resumed", "bad frames",
+            "bad handshakes", "slow readers", "floods", "reloads",
+            "killed workers", "closed with 1012"]
+
+
+def ask(server, method, path, **options):
+    """One request on a connection of its own."""
+    publisher = Publisher(server, path)
+    try:
+        return publisher.ask(method, **options)
+    finally:
+        publisher.client.disconnect()
+        server.clients.clear()
+
+
+class Soak:
+    """One run: what there was at first is compared with what there is in the
+    end."""
+
+    war = WAR
+    peace = PEACE
+    expected = EXPECTED
+
+    def __init__(self, seed, duration, folder):
+        self.duration = duration
+        self.folder = folder
+        self.servers = []
+        self.town = self.found(seed)
+
+    def found(self, seed):
+        """The town with its one server."""
+        self.serve()
+        return Town(self.servers, seed)
+
+    def serve(self, http="", locations=""):
+        """One more server."""
+        self.servers.append(NginxServer(
+            os.path.join(self.folder, str(len(self.servers))),
+            NginxConfig(LOCATIONS + locations, workers=WORKERS,
+                        http=HTTP + http, tls=True)))
+
+    def run(self):
+        self.step("measuring what a new server takes")
+        at_first = self.measure()
+        self.step("war")
+        self.town.settle(followers=24, raw=9, echoes=12)
+        self.town.live(self.duration * 0.6, self.war)
+        self.step("peace: all find together")
+        self.converge()
+        self.step("the same workers, for longer")
+        self.stay(at_first["files of workers"])
+        self.step("measuring again")
+        self.compare(at_first, self.measure())
+        for place, run in self.town.runs:
+            self.town.ledger.check_run(place, run)
+        for server in self.servers:
+            server.stop()
+        for name in self.expected:
+            if not self.town.counts[name]:
+                raise Fault(f"there were no {name}")
+
+    def step(self, name):
+        print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+
+    def fresh_workers(self):
+        """Reloads, and goes on until only the new ones are left."""
+        self.town.live(1, {})  # a reload may be on its way
+        old = set(self.pids())
+        for server in self.servers:
+            server.send_signal(signal.SIGHUP)
+        self.town.wait_until(
+            lambda: len(self.pids()) == WORKERS * len(self.servers)
+            and not old & set(self.pids()), 15,
+            lambda: f"new workers, not {self.pids()}")
+        self.town.live(1, {})  # the master tells them of those that left
+
+    def pids(self):
+        return [pid for server in self.servers
+                for pid in server.worker_pids()]
+
+    # What must not grow
+
+    def measure(self):
+        """What the server holds with workers that are new and idle."""
+        self.fresh_workers()
+        measured = {
+            "files of the master": max(descriptors(server.pid)
+                                       for server in self.servers),
+            "files of workers": self.files_of_workers(),
+            "messages that fit": self.capacity(),
+        }
+        self.town.settle(followers=12, raw=6, echoes=12)
+        self.town.live(min(3, self.duration * 0.1), CALM)
+        self.all_leave(measured["files of workers"])
+        measured["memory of workers"] = self.memory_of_workers()
+        measured["memory of the master"] = max(
+            memory(server.pid, "Anonymous") for server in self.servers)
+        return measured
+
+    def files_of_workers(self):
+        return max(map(descriptors, self.pids()))
+
+    def all_leave(self, files):
+        """No connection stays; idle workers have so many files."""
+        self.town.dismiss()
+        wait_until(lambda: self.files_of_workers() <= files, seconds(10),
+                   f"workers with {files} files")
+
+    def memory_of_workers(self):
+        return max(memory(pid, "Anonymous")
+                   for pid in self.pids())
+
+    def capacity(self):
+        """How many messages the shared memory holds."""
+        key, kept = f"capacity{self.town.number()}", 0
+        path = f"/publish-capacity?k={key}"
+        wait_until(lambda: self.kept("/publish-room?k=0")
+                   + self.kept("/publish-flood?k=0") == 0,
+                   seconds(15), "the end of history")
+        while True:
+            ask(self.servers[0], "POST", path, body=bytes(8000),
+                kind="application/octet-stream")
+            now = self.kept(path)
+            if now <= kept:
+                break
+            kept = now
+        wait_until(lambda: self.kept(path) == 0, seconds(15),
+                   "the end of history")
+        return kept
+
+    def kept(self, path):
+        return self.tell(self.servers[0], path)["messages"]
+
+    def tell(self, server, path):
+        return json.loads(ask(server, "GET", path).body)
+
+    def compare(self, before, after):
+        print(f"  at first: {before}\n  at last:  {after}")
+        for name in ("files of the master", "files of workers"):
+            if before[name] != after[name]:
+                raise Fault(f"{name}: {before[name]}, then {after[name]}")
+        if after["messages that fit"] < before["messages that fit"] * 0.95:
+            raise Fault("the shared memory has become smaller")
+        for name in ("memory of workers", "memory of the master"):
+            if memory_tells() and after[name] > before[name] + 2 * MEBIBYTE:
+                raise Fault(f"{name} has grown")
+
+    def stay(self, files):
+        """Workers that live on do not grow from one time to the next."""
+        sizes = []
+        for _ in range(3):
+            self.town.settle(followers=24, raw=9, echoes=12)
+            self.town.live(self.duration * 0.1, self.peace)
+            self.all_leave(files)
+            sizes.append(self.memory_of_workers())
+        print(f"  memory of workers: {sizes}")
+        if memory_tells() and sizes[2] > sizes[1] + 2 * MEBIBYTE:
+            raise Fault("workers grow")
+        pids = self.pids()
+        spent = [cpu_seconds(pid) for pid in pids]
+        time.sleep(1)
+        for pid, before in zip(pids, spent):
+            if cpu_seconds(pid) - before > 0.1:
+                raise Fault(f"worker {pid} spins")
+
+    # What all must have got
+
+    def converge(self):
+        """Nobody goes any more: all come back, and get the last message."""
+        town = self.town
+        self.fresh_workers()
+        town.wait_until(lambda: all(peer.upgraded and not peer.gone
+                                    for peer in town.followers()),
+                        15, lambda: "all followers are back")
+        for room in ROOMS:
+            self.last_message(room)
+
+    def last_message(self, room):
+        path = room.replace("/", "/publish-", 1)
+        data = self.town.words(100)
+        told = ask(self.servers[-1], "POST", path, body=data)
+        if told.status != 200:
+            raise Fault(f"the last message: {told!r}")
+        name = json.loads(told.body)["id"]
+        last = self.town.ledger.record(room, name, data)
+        those = [peer for peer in self.town.followers() if peer.place == room]
+        self.town.wait_until(
+            lambda: all(peer.follower.last == last for peer in those), 10,
+            lambda: f"{room}: message {last} for "
+                    f"{[peer.follower.last for peer in those]}")
+        for server in self.servers:
+            self.town.wait_until(
+                lambda server=server: self.tell(server, path)["clients"]
+                == self.town.guests(room), 15,
+                lambda server=server: f"{room}: {self.town.guests(room)} "
+                f"clients, not {self.tell(server, path)}")
+
+
+    def give_up(self):
+        for server in self.servers:
+            server.kill()
+
+    def close(self):
+        """The end of what is no nginx."""
