@@ -149,6 +149,20 @@ def test_publishers_of_their_own_are_told_nothing():
     assert found["count"] == 180
 
 
+def test_publishers_may_be_at_another_server():
+    with FakeServer(echo) as inner:
+        def pass_on(_, __, frame):
+            for client in range(len(inner.sockets)):
+                inner.send(client, (frame.opcode, frame.payload))
+
+        with FakeServer(pass_on) as outer:
+            found = result(fan_out(
+                inner, "--publish-path=/publish",
+                f"--publish-port={outer.port}", "--publishers=1"))
+            assert len(inner.sockets) == 4 and len(outer.sockets) == 1
+    assert found["count"] == 240
+
+
 @pytest.mark.parametrize("complaint, change", [
     ("are missing", lambda client, number, frame:
      [] if (client, number) == (3, 59) else [frame]),
@@ -188,6 +202,7 @@ def test_another_order_of_one_client_fails():
     ["echo", "--port=1", "--raw", "--tls"],
     ["fan-out", "--port=1", "--size=11"],
     ["fan-out", "--port=1", "--connections=1", "--publishers=2"],
+    ["fan-out", "--port=1", "--publish-port=2"],
 ])
 def test_wrong_usage_is_refused(arguments):
     done = subprocess.run([GENERATOR, *arguments], capture_output=True,

@@ -78,7 +78,8 @@ void fan_out_run::open_all()
     std::size_t first = 0;
 
     if (own_publishers_) {
-        open(given_.connections, all, at(given_.publish_path));
+        open(given_.connections, all,
+             at(given_.publish_path, given_.publish_port));
     } else {
         open(0, given_.publishers, at(given_.path));
         first = given_.publishers;

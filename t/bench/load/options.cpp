@@ -58,6 +58,8 @@ Options
 Fan-out alone
   --publishers=K    the first K subscribers publish (1)
   --publish-path=P  or else K connections more, of which nothing is expected
+  --publish-port=N  and these are to another server, which passes on to the
+                    first one what they send
   --subscribers=same-worker|other-worker
                     as the first publisher's, by the header X-Worker
 )";
@@ -82,6 +84,7 @@ enum flag : int {
     wait_for_line,
     publishers,
     publish_path,
+    publish_port,
     subscribers,
     show_help
 };
@@ -106,6 +109,7 @@ const option flags[] = {
     {"wait", no_argument, nullptr, wait_for_line},
     {"publishers", required_argument, nullptr, publishers},
     {"publish-path", required_argument, nullptr, publish_path},
+    {"publish-port", required_argument, nullptr, publish_port},
     {"subscribers", required_argument, nullptr, subscribers},
     {"help", no_argument, nullptr, show_help},
     {nullptr, 0, nullptr, 0},
@@ -143,6 +147,9 @@ void set_number(options &to, int which, std::string_view given)
     switch (which) {
     case port:
         to.port = parse_number<std::uint16_t>(given);
+        break;
+    case publish_port:
+        to.publish_port = parse_number<std::uint16_t>(given);
         break;
     case connections:
         to.connections = parse_number<std::size_t>(given);
@@ -235,6 +242,10 @@ void check(const options &given)
 
     if (given.size < signature::size) {
         throw std::invalid_argument("fan-out needs --size=12 at least");
+    }
+
+    if (given.publish_port != 0 && given.publish_path.empty()) {
+        throw std::invalid_argument("--publish-port needs --publish-path");
     }
 
     if (given.publishers == 0 ||

@@ -16,7 +16,8 @@ struct options {
     std::string mode;
     std::uint16_t port = 0;
     std::string path = "/";
-    std::string publish_path; // empty: publishers are subscribers
+    std::string publish_path;       // empty: publishers are subscribers
+    std::uint16_t publish_port = 0; // 0: the same as that of the others
     std::string subprotocol;
     std::size_t connections = 100;
     std::size_t publishers = 1;

@@ -179,9 +179,9 @@ void run::wrong(const connection &of, const char *what)
  * Connections.
  */
 
-const destination &run::at(const std::string &path)
+const destination &run::at(const std::string &path, std::uint16_t port)
 {
-    destinations_.push_back({.port = given_.port,
+    destinations_.push_back({.port = port != 0 ? port : given_.port,
                              .path = path,
                              .subprotocol = given_.subprotocol,
                              .raw = given_.raw,

@@ -50,7 +50,7 @@ protected:
 
     // Opens connections [first, end), a few at a time.
     void open(std::size_t first, std::size_t end, const destination &to);
-    const destination &at(const std::string &path);
+    const destination &at(const std::string &path, std::uint16_t port = 0);
     connection &add_connection();
 
     // For the report: what the connections are encrypted with.
