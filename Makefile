@@ -146,6 +146,7 @@ help:
 	@echo 'make bench-instructions   instructions per message, callgrind'
 	@echo 'make bench-instructions-record   the figures to hold them against'
 	@echo 'make bench-core, bench-rooms, bench-deflate   the parts alone'
+	@echo 'make bench-redis     two hosts with a Redis between them'
 	@echo 'make lint       clang-format and clang-tidy'
 	@echo 'make format     clang-format on all C++'
 	@echo 'make examples   the plug-ins of examples/, in build/examples/'

@@ -170,7 +170,8 @@ $(fuzz_names:%=fuzz-%): fuzz-%:
 # t/bench/bench.py --help, and rooms.py beside it.
 core_bench = build/bench/protocol_bench
 bench_script = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench
-.PHONY: bench-full bench-charts bench-core bench-rooms bench-programs
+.PHONY: bench-full bench-charts bench-core bench-rooms bench-redis \
+	bench-programs
 bench: bench-programs
 	@$(bench_script)/bench.py --short $(BENCH_OPTIONS)
 
@@ -202,6 +203,9 @@ bench-deflate:
 bench-rooms: bench-programs
 	@$(MAKE) $(parallel) build/bench/broker_bench
 	@$(bench_script)/rooms.py $(BENCH_OPTIONS)
+
+bench-redis: bench-programs
+	@$(bench_script)/redis_bench.py $(BENCH_OPTIONS)
 
 # What npm's ws needs may be missing: then ws is left out.
 bench-programs:

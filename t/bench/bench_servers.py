@@ -46,6 +46,11 @@ location = /publish {
 }
 """
 
+# The same by way of a Redis.
+NCHAN_REDIS_LOCATIONS = re.sub(
+    "(?m)^}", "    nchan_use_redis on;\n    nchan_redis_url @URL@;\n}",
+    NCHAN_LOCATIONS)
+
 PROXY_LOCATIONS = """
 location / {{
     proxy_pass http://127.0.0.1:{port};
@@ -74,18 +79,19 @@ def fresh_prefix(name):
     return prefix
 
 
-def own_config(locations, workers, **options):
+def own_config(locations, workers, http="", **options):
     """Of an nginx with the module."""
     return NginxConfig(
-        locations, workers=workers, server=SERVER, http=HTTP,
+        locations, workers=workers, server=SERVER, http=HTTP + http,
         listen="reuseport backlog=4096", level="warn",
         connections=min(open_files(), 20000), **options)
 
 
-def start_own(workers, tls=False, locations=OWN_LOCATIONS, **options):
+def start_own(workers, tls=False, locations=OWN_LOCATIONS, name="own",
+              **options):
     """nginx with the module that was built."""
     module_file()
-    return NginxServer(fresh_prefix(f"own-{workers}"),
+    return NginxServer(fresh_prefix(f"{name}-{workers}"),
                        own_config(locations, workers, tls=tls, **options))
 
 
@@ -107,11 +113,13 @@ def start_plain(name, config, **options):
     return server
 
 
-def start_nchan(module, workers=1, tls=False):
+def start_nchan(module, workers=1, tls=False, name="nchan", redis_url=None):
     """nginx with nchan."""
+    locations = NCHAN_LOCATIONS if redis_url is None else \
+        NCHAN_REDIS_LOCATIONS.replace("@URL@", redis_url)
     return start_plain(
-        f"nchan-{workers}", {"locations": NCHAN_LOCATIONS, "module": False,
-                             "main": f"load_module {module};"},
+        f"{name}-{workers}", {"locations": locations, "module": False,
+                              "main": f"load_module {module};"},
         workers=workers, tls=tls)
 
 
