@@ -7,7 +7,7 @@ import pytest
 import wire
 from hosts import Host, ids_of, one_by_one, read_message, stream_of
 from nginx_server import seconds, wait_until
-from plugin_builder import example
+from plugin_builder import build_file, example
 from publisher import BINARY, Publisher
 from room_peer import publish, read, read_data, read_type, say, sequence
 
@@ -21,6 +21,7 @@ location /big {
     websocket_send_queue 4m;
 }
 location /chat { websocket chat $arg_k; }
+location /ledger { websocket ledger $arg_k history=100; }
 location /echo { websocket echo $arg_k; }
 location /publish { websocket_publish room room$arg_k; }
 location /publish-big {
@@ -28,6 +29,7 @@ location /publish-big {
     websocket_publish room big$arg_k;
     websocket_max_message_size 2m;
 }
+location /publish-ledger { websocket_publish ledger $arg_k history=100; }
 location /publish-echo { websocket_publish echo $arg_k; }
 """
 
@@ -40,11 +42,15 @@ PAYLOADS = {
 }
 
 
+def plugins():
+    return (f"websocket_plugin {example('chat')};"
+            f"websocket_plugin {build_file('ledger.cpp')};")
+
+
 @pytest.fixture(scope="module")
 def pair(module_hosts):
     """Two hosts with two workers each."""
-    return module_hosts(LOCATIONS,
-                        http=f"websocket_plugin {example('chat')};")
+    return module_hosts(LOCATIONS, http=plugins())
 
 
 def expect(client, payload):
@@ -134,8 +140,7 @@ def test_flood_from_one_host_is_heard_whole_on_another(pair):
 
 
 def test_three_hosts(hosts):
-    three = hosts(LOCATIONS.replace("websocket chat", "websocket echo"),
-                  count=3, workers=1)
+    three = hosts(LOCATIONS, http=plugins(), count=3, workers=1)
     clients = [host.join("/room?k=1") for host in three]
     for number in range(20):
         for client in clients:
@@ -285,6 +290,20 @@ def test_broadcast_of_a_handler_reaches_all_hosts(pair):
     first.expect_text("bob has left")
 
 
+def test_handler_that_keeps_history_has_that_of_all_hosts(pair):
+    first = pair[0].connect("/ledger?k=1")
+    first.expect_text("history 100")
+    name = "%d-%d" % pair[0].post("/publish-ledger?k=1", "one")
+    told = f"text {name} from 0 one"
+    first.expect_text(told)
+    second = pair[1].connect("/ledger?k=1")
+    second.expect_text(f"kept {told}")
+    second.expect_text("history 100")
+    name = "%d-%d" % pair[1].post("/publish-ledger?k=1", "two", kind=BINARY)
+    for client in (first, second):
+        client.expect_text(f"binary {name} from 0 two")
+
+
 def test_echo_does_without_redis_and_hears_what_is_published(pair):
     clients = pair.on_each_worker(Host.connect, "/echo?k=1")
     for number, client in enumerate(clients):
@@ -308,8 +327,7 @@ def works(group):
 
 
 def test_by_a_unix_socket(start_redis, hosts):
-    works(hosts(LOCATIONS.replace("websocket chat", "websocket echo"),
-                redis=start_redis(unix=True)))
+    works(hosts(LOCATIONS, http=plugins(), redis=start_redis(unix=True)))
 
 
 @pytest.mark.parametrize("kind", ["password", "user", "database"])
@@ -323,8 +341,7 @@ def test_by_a_url(redis, hosts, kind):
         url = redis.url().replace("//", "//web:pass@")
     else:
         url = redis.url() + "/3"
-    works(hosts(LOCATIONS.replace("websocket chat", "websocket echo"),
-                url=url))
+    works(hosts(LOCATIONS, http=plugins(), url=url))
     if kind == "database":
         assert redis.keys() == []
 
@@ -333,8 +350,7 @@ def test_by_a_url(redis, hosts, kind):
                                             (("ws:", "ws:"), ("", "/1"))])
 def test_services_with_another_prefix_or_database_share_nothing(
         redis, hosts, prefixes, ends):
-    locations = LOCATIONS.replace("websocket chat", "websocket echo")
-    one, two = (hosts(locations, 1, prefix=prefix, workers=1,
+    one, two = (hosts(LOCATIONS, 1, http=plugins(), prefix=prefix, workers=1,
                       url=redis.url() + end)
                 for prefix, end in zip(prefixes, ends))
     first, second = one[0].join("/room"), two[0].join("/room")
