@@ -10,6 +10,7 @@ import wire
 from hosts import HASTY
 from nginx_server import seconds, wait_until
 from publisher import Publisher
+from redis_client import RedisError, encode
 from room_peer import JSON, read
 
 HEALING = 10  # seconds within which all must be well again
@@ -44,6 +45,26 @@ def lock_out(group):
     group.redis.client_kill()
 
 
+def keep_busy(group):
+    """A script of somebody else does not end."""
+    group.redis.config_set("busy-reply-threshold", "1")
+    group.busy = group.redis.client()
+    group.busy.socket.sendall(encode(["EVAL", "while true do end", 0]))
+
+    def refuses():
+        try:
+            group.redis.command("GET", "x")
+            return False
+        except RedisError as error:
+            return str(error).startswith("BUSY")
+    wait_until(refuses, seconds(5), "a busy Redis")
+
+
+def let_rest(group):
+    group.redis.command("SCRIPT", "KILL")
+    group.busy.close()
+
+
 def silence_ends(group):
     """The old connections are gone, and new ones are served."""
     relays("reset")(group)
@@ -61,6 +82,7 @@ TROUBLES = {
     "deaf": Trouble(relays("deafen"), relays("heal")),
     "full": Trouble(on_redis("config_set", "maxmemory", "1mb"),
                     on_redis("config_set", "maxmemory", "0"), refuses=False),
+    "busy": Trouble(keep_busy, let_rest),
     "locked": Trouble(lock_out, on_redis("config_set", "requirepass", "")),
     "read-only": Trouble(
         on_redis("command", "REPLICAOF", "127.0.0.1", "1"),

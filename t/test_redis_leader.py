@@ -211,6 +211,22 @@ def test_leader_that_stands_still_holds_up_and_loses_nothing(pair):
         assert numbers(client, 500) == list(range(1, 501))
 
 
+def test_leader_that_reads_too_slowly_for_redis(two):
+    """Redis ends its connection; the stream has what it missed."""
+    clients = [two[0].join("/room?k=slow", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=slow")
+    two.redis.config_set("client-output-buffer-limit",
+                         "pubsub 100000 100000 1")
+    with stopped(two[0].wait_for_leader()):
+        for number in range(1, 101):
+            say(far, f"{number}".ljust(100000))
+            assert read(far)["data"].strip() == f"{number}"
+        wait_until(lambda: len(two.redis.subscribers()) == 1, seconds(5),
+                   "the end of a connection")
+    for client in clients:
+        assert numbers(client, 100) == list(range(1, 101))
+
+
 # Reload and quit
 
 def test_clients_that_move_at_a_reload_miss_nothing(hosts):

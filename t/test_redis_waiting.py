@@ -9,6 +9,7 @@ import pytest
 import wire
 from hosts import stream_of
 from nginx_server import seconds, wait_until
+from numbered_stream import NumberedStream
 from publisher import answer_of, post
 from redis_troubles import (Heard, hear_raw, start_for_trouble, trouble_with,
                             try_to_post, wait_until_joined,
@@ -256,6 +257,19 @@ def test_large_message_passes_a_small_queue(patient):
         near.text("x" * 500000)
         far.expect_text("x" * 500000, seconds(10))
         near.expect_text("x" * 500000, seconds(10))
+
+
+def test_connections_that_redis_ends_for_having_nothing_to_do(patient):
+    patient.redis.config_set("timeout", "1")
+    listeners = [host.join("/room") for host in patient]
+    with NumberedStream(patient[0], "/publish", 0.9) as stream:
+        stream.wait_for(4)
+        last = stream.stop()
+    assert stream.accepted() == list(range(1, last + 1))
+    for client in listeners:
+        heard = Heard(client, f"{last}")
+        heard.check()
+        assert len(heard.messages) == last and not heard.gaps
 
 
 def test_flood_with_a_small_queue_is_published_or_told_of(patient):
