@@ -271,16 +271,17 @@ def test_host_that_stood_still_is_counted_again(hosts):
     assert read(other) == message
 
 
-def test_hosts_that_quit_leave_nothing_but_history(hosts):
-    group = hosts(LOCATIONS)
-    for host in group:
-        publish(host.join("/room"), "x")
-    for host in group:
+def test_hosts_that_quit_are_not_counted(hosts):
+    group = hosts(LOCATIONS, 3)
+    clients = group.on_each_worker(Host.join, "/room")
+    group.wait_for_clients("/publish-room", len(clients))
+    for host in group.hosts[:2]:
         host.server.stop()
-    assert group.redis.command("ZCARD", "ws:hosts") == 0
+    group[2].wait_for_clients("/publish-room", 2)
+    group[2].server.stop()
+    assert not group.redis.keys("ws:c:*")
     for key in group.redis.keys():
-        assert key.startswith("ws:s:") or \
-            group.redis.command("TTL", key) > 0, key
+        assert group.redis.command("TTL", key) > 0, key
 
 
 # Redis forgets

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import wire
-from hosts import Host, ids_of, read_message, stream_of
+from hosts import Host, channel_of, ids_of, read_message, stream_of
 from nginx_server import seconds, wait_until
 from publisher import Publisher
 from room_peer import (JSON, publish, read, read_data, read_type, say,
@@ -48,11 +48,19 @@ def leave(client):
     client.disconnect()
 
 
-def wait_until_nobody_listens(group, name):
-    """Waits until no host has a subscription for the resource."""
-    wait_until(lambda: not [
-        channel for channel in group.redis.subscriptions()
-        if channel.endswith(name)], seconds(5), "the end of subscriptions")
+@pytest.fixture(scope="module")
+def abandoned(pair):
+    """{path: ids}: rooms with five messages, which the second host has heard;
+    it does not listen any more, as its clients have left."""
+    ids = {}
+    for path in ("/long?k=deaf", "/five?k=new", "/five?k=more", "/five?k=all"):
+        client = pair[1].join(path)
+        ids[path] = [publish(client, f"{number}")["id"]
+                     for number in range(1, 6)]
+        leave(client)
+    wait_until(lambda: not pair.redis.subscriptions(channel_of("room:*")),
+               seconds(15), "the end of subscriptions")
+    return ids
 
 
 # What a client gets that resumes
@@ -144,13 +152,9 @@ def test_large_history_comes_whole_on_another_host(pair):
 
 # What was published while nobody listened here
 
-def test_who_comes_back_to_a_host_that_had_stopped_listening(pair):
-    path, name = "/long?k=deaf", "longdeaf"
-    client = pair[1].join(path)
-    ids = [publish(client, f"{number}")["id"] for number in range(1, 6)]
-    leave(client)
-    wait_until_nobody_listens(pair, name)
-    ids += fill(pair[0], path, range(6, 11))
+def test_who_comes_back_to_a_host_that_had_stopped_listening(pair, abandoned):
+    path = "/long?k=deaf"
+    ids = abandoned[path] + fill(pair[0], path, range(6, 11))
     back = resume(pair[1], path, ids[2])
     assert back.welcome["recovered"] is True
     assert read_data(back, 7) == [f"{number}" for number in range(4, 11)]
@@ -161,12 +165,8 @@ def test_who_comes_back_to_a_host_that_had_stopped_listening(pair):
     raw.expect_text("live")
 
 
-def test_new_client_of_a_host_that_had_stopped_listening(pair):
-    path, name = "/five?k=new", "fivenew"
-    client = pair[1].join(path)
-    publish(client, "old")
-    leave(client)
-    wait_until_nobody_listens(pair, name)
+def test_new_client_of_a_host_that_had_stopped_listening(pair, abandoned):
+    path = "/five?k=new"
     last = fill(pair[0], path, range(9))[-1]
     late = pair[1].join(path)
     assert late.welcome["last"] == last
@@ -174,12 +174,9 @@ def test_new_client_of_a_host_that_had_stopped_listening(pair):
     assert sequence(publish(late, "live")["id"]) == sequence(last) + 1
 
 
-def test_more_than_the_history_was_missed(pair):
-    path, name = "/five?k=more", "fivemore"
-    client = pair[1].join(path)
-    seen = publish(client, "seen")["id"]
-    leave(client)
-    wait_until_nobody_listens(pair, name)
+def test_more_than_the_history_was_missed(pair, abandoned):
+    path = "/five?k=more"
+    seen = abandoned[path][-1]
     fill(pair[0], path, range(6))
     back = resume(pair[1], path, seen)
     assert back.welcome["recovered"] is False
@@ -188,17 +185,12 @@ def test_more_than_the_history_was_missed(pair):
     back.expect_alive()
 
 
-def test_history_outlives_all_clients(pair):
-    path = "/five?k=alone"
-    clients = [host.join(path) for host in pair]
-    ids = [publish(clients[0], f"{number}")["id"] for number in range(1, 8)]
-    for client in clients:
-        client.disconnect()
-    wait_until_nobody_listens(pair, "fivealone")
+def test_history_outlives_all_clients(pair, abandoned):
+    path = "/five?k=all"
     for host in (pair[1], pair[0]):
-        back = resume(host, path, ids[4])
+        back = resume(host, path, abandoned[path][2])
         assert back.welcome["recovered"] is True
-        assert read_data(back, 2) == ["6", "7"]
+        assert read_data(back, 2) == ["4", "5"]
         back.disconnect()
 
 
@@ -255,18 +247,18 @@ def test_stream_is_kept_to_the_history_and_expires(pair):
     for name, stream in streams.items():
         assert redis.command("TYPE", stream) == "stream", name
         assert redis.command("TTL", stream) > 0, name
-    for name in ("five", "none"):
-        assert redis.command("XLEN", streams[name]) <= 200, name
-    assert 5 <= redis.command("XLEN", streams["five"])
+    for name in ("five", "none"):  # a few more, for hosts that were away
+        assert 5 <= redis.command("XLEN", streams[name]) <= 300, name
 
 
 def test_all_keys_expire(pair):
-    """What hosts leave behind goes by itself, one way or the other."""
+    """What hosts leave behind goes by itself."""
     client = pair[0].join("/five?k=keys")
     publish(client, "x")
-    for key in pair.redis.keys():
-        if key.startswith("ws:s:") or key.startswith("ws:id:"):
-            assert pair.redis.command("TTL", key) > 0, key
+    keys = pair.redis.keys()
+    assert stream_of("room:fivekeys") in keys
+    for key in keys:
+        assert pair.redis.command("TTL", key) > 0, key
 
 
 # Coming back again and again
