@@ -11,7 +11,7 @@ typedef void *(*opener)(const char *name, int flags);
 
 void *dlopen(const char *name, int flags)
 {
-    opener next = (opener) dlsym(RTLD_NEXT, "dlopen");
+    opener next = (opener)dlsym(RTLD_NEXT, "dlopen");
 
     if (name != NULL && strncmp(name, "libhiredis", 10) == 0) {
         name = getenv("LIBRARY_SWAPPER_GIVES");
