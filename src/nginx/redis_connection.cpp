@@ -271,7 +271,7 @@ void redis_connection::greeted(void *data, const redisReply *reply) noexcept
 {
     auto &self = *static_cast<redis_connection *>(data);
 
-    if (reply == nullptr) {
+    if (reply == nullptr || !self.link_->alive()) {
         return;
     }
 

@@ -86,6 +86,13 @@ std::size_t unsent(const redisAsyncContext &context) noexcept
     return context.c.obuf == nullptr ? 0 : sdslen(context.c.obuf);
 }
 
+bool has_more(const redisAsyncContext &context) noexcept
+{
+    const redisReader &reader = *context.c.reader;
+
+    return reader.len > reader.pos && reader.buf[reader.pos] != '-';
+}
+
 #else
 
 std::string load()
@@ -97,6 +104,11 @@ std::string load()
 std::size_t unsent(const redisAsyncContext &) noexcept
 {
     return 0;
+}
+
+bool has_more(const redisAsyncContext &) noexcept
+{
+    return false;
 }
 
 #endif

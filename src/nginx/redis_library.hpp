@@ -35,4 +35,7 @@ const functions &calls() noexcept;
 // Bytes of commands that the socket has not taken yet.
 std::size_t unsent(const redisAsyncContext &context) noexcept;
 
+// Whether it has read the beginning of an answer, which is none of an error.
+bool has_more(const redisAsyncContext &context) noexcept;
+
 } // namespace websocket::nginx::redis_library

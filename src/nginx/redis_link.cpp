@@ -20,6 +20,8 @@ namespace {
 
 using redis_library::calls;
 
+constexpr std::string_view unasked = "it says what it was not asked for";
+
 // A subscription's confirmation, by its first element.
 bool is_confirmation(const redisReply &reply) noexcept
 {
@@ -255,6 +257,16 @@ void redis_link::heard(const redisReply *reply, bool answered) noexcept
     }
 }
 
+// hiredis takes it for a fault of its own that nobody waits for an answer, and
+// aborts the process; with an error it ends the connection.
+bool redis_link::speaks_unasked() const noexcept
+{
+    char first;
+
+    return unanswered_ == 0 && listeners_.empty() &&
+           recv(connection_->fd, &first, 1, MSG_PEEK) == 1 && first != '-';
+}
+
 // The answer comes last: it may end the link, and whoever owns it.
 void redis_link::replied(redisAsyncContext *context, void *reply,
                          void *) noexcept
@@ -265,6 +277,11 @@ void redis_link::replied(redisAsyncContext *context, void *reply,
 
     self.answers_.pop_front();
     self.heard(came, true);
+
+    if (self.answers_.empty() && self.listeners_.empty() && came != nullptr &&
+        redis_library::has_more(*context)) {
+        self.end(unasked);
+    }
 
     if (next.answer != nullptr && !self.nobody_left_) {
         next.answer(next.data, came);
@@ -383,7 +400,13 @@ void redis_link::on_read(ngx_event_t *event) noexcept
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
 
-    calls().handle_read(static_cast<redis_link *>(c->data)->context_);
+    auto &self = *static_cast<redis_link *>(c->data);
+
+    if (self.speaks_unasked()) {
+        self.end(unasked);
+    } else {
+        calls().handle_read(self.context_);
+    }
 }
 
 void redis_link::on_write(ngx_event_t *event) noexcept

@@ -90,6 +90,8 @@ private:
     void expect_answer() noexcept;
     void heard(const redisReply *reply, bool answered) noexcept;
 
+    bool speaks_unasked() const noexcept;
+
     void watch(ngx_event_t &event) noexcept;
     void forget_connection() noexcept;
     void write() noexcept;
