@@ -1,0 +1,56 @@
+// What the log is told of a Redis server that is gone.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "nginx/redis_settings.hpp"
+#include "nginx/said_lately.hpp"
+
+#include <string_view>
+#include <utility>
+
+namespace websocket::nginx {
+
+// All connections of this worker have one server: they say once that it is
+// gone, and once that it is back.
+class redis_outage {
+public:
+    void began() noexcept { missed_by_++; }
+
+    void goes_on(const redis_settings &settings, bool was_ready,
+                 std::string_view why) noexcept
+    {
+        if (line_permit permit = line_.allows(); permit) {
+            const ngx_str_t name = borrowed(settings.name);
+            const ngx_str_t reason = borrowed(why);
+            const ngx_str_t more = permit.left_out();
+
+            said_ = true;
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "websocket: %s Redis at %V: %V%V",
+                          was_ready ? "lost" : "cannot use", &name, &reason,
+                          &more);
+        }
+    }
+
+    void is_over(const redis_settings &settings) noexcept
+    {
+        forgotten();
+
+        if (missed_by_ == 0 && std::exchange(said_, false)) {
+            const ngx_str_t name = borrowed(settings.name);
+
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "websocket: Redis at %V is back", &name);
+        }
+    }
+
+    // A connection that misses it has been closed.
+    void forgotten() noexcept { missed_by_--; }
+
+private:
+    said_lately line_;
+    unsigned missed_by_ = 0; // connections
+    bool said_ = false;
+};
+
+} // namespace websocket::nginx
