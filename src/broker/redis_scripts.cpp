@@ -156,8 +156,20 @@ if #names == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
 return #names
 )lua";
 
+constexpr std::string_view leave_text = R"lua(
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+    redis.call('HDEL', ARGV[2] .. 'c:' .. name, ARGV[1])
+    redis.call('PUBLISH', ARGV[2] .. 'n:' .. name, 'c ' .. ARGV[1] .. ' 0 0\n')
+end
+redis.call('DEL', KEYS[2])
+redis.call('ZREM', KEYS[1], ARGV[1])
+if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+return 1
+)lua";
+
 constexpr std::array<std::string_view, redis_script_count> texts{
-    publish_text, tell_text, sync_text, describe_text, renew_text, bury_text};
+    publish_text, tell_text, sync_text, describe_text,
+    renew_text,   bury_text, leave_text};
 
 } // namespace
 

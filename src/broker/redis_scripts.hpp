@@ -60,6 +60,10 @@ enum class redis_script : std::size_t {
     // keys hosts r; host, prefix, how many. How many they were.
     bury,
 
+    // Takes a host that ends out of all of them: its clients have left.
+    // keys hosts r i; host, prefix.
+    leave,
+
     count
 };
 

@@ -12,6 +12,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace websocket::nginx::backplane {
 
@@ -20,10 +22,21 @@ namespace {
 // A client's id stays below 2^53: so many bits are the host's number.
 constexpr unsigned number_bits = 40;
 
+// Where there is a master a reload makes new processes; else this one goes on
+// with what it began with, whose configuration will be gone.
+redis_settings kept_settings(const redis_settings &of)
+{
+    redis_settings kept = of;
+
+    kept.resolver = ngx_process == NGX_PROCESS_SINGLE ? nullptr : kept.resolver;
+    return kept;
+}
+
 class worker_part final : control_reader::listener {
 public:
-    explicit worker_part(const redis_settings &settings)
-        : redis{settings}, publisher{redis}, leader{settings, redis}
+    explicit worker_part(const redis_settings &given)
+        : settings{kept_settings(given)}, redis{settings}, publisher{redis},
+          leader{settings, redis}
     {}
 
     void start()
@@ -47,6 +60,7 @@ public:
 
     void forget(sync_waiter &waiter) { waiting_.erase(waiter.token); }
 
+    const redis_settings settings;
     redis_commands redis;
     redis_publisher publisher;
     redis_leader leader;
@@ -105,33 +119,10 @@ private:
 
 std::optional<worker_part> own;
 
-struct description_call {
-    described told;
-    void *data;
-};
+bool configured = false;
 
-hosts_description description_in(const redisReply &reply) noexcept
-{
-    const auto parts = list_in(&reply);
-
-    if (parts.size() != 3) {
-        return {};
-    }
-
-    return {.known = true,
-            .clients = static_cast<std::uint64_t>(parts[2]->integer),
-            .messages = static_cast<std::uint64_t>(parts[1]->integer),
-            .last = text_in(parts[0])};
-}
-
-void answered(void *data, const redisReply *reply) noexcept
-{
-    const std::unique_ptr<description_call> call(
-        static_cast<description_call *>(data));
-
-    call->told(call->data,
-               reply == nullptr ? hosts_description{} : description_in(*reply));
-}
+// Resources of a worker that has died, as this one found while it came.
+std::vector<std::string> lost_before_start;
 
 } // namespace
 
@@ -139,11 +130,18 @@ void start(ngx_cycle_t *cycle) noexcept
 try {
     const redis_settings *settings = main_conf_of(*cycle).redis;
 
-    if (settings != nullptr) {
+    configured = settings != nullptr;
+
+    if (configured) {
         own.emplace(*settings);
         own->start();
     }
+
+    for (const std::string &name : std::exchange(lost_before_start, {})) {
+        clients_changed(name, true);
+    }
 } catch (const std::bad_alloc &) {
+    own.reset();
     ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                   "websocket: no memory to be in touch with Redis: this "
                   "worker serves no WebSockets");
@@ -151,12 +149,15 @@ try {
 
 void stop() noexcept
 {
-    own.reset();
+    if (own) {
+        own->leader.leave_if_last();
+        own.reset();
+    }
 }
 
 bool used() noexcept
 {
-    return own.has_value();
+    return configured;
 }
 
 std::uint64_t id_of_client(std::uint64_t number) noexcept
@@ -169,41 +170,25 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept
 
 bool publish(const publish_order &order) noexcept
 {
-    return own->publisher.publish(order);
-}
-
-bool describe(std::string_view name, const broker::limits &history,
-              described told, void *data) noexcept
-try {
-    const std::string words(name);
-    const std::array<std::string, 3> keys{"m:" + words, "s:" + words,
-                                          "c:" + words};
-    const std::string age = std::to_string(history.milliseconds);
-    const std::string most = std::to_string(history.messages);
-    const std::array<std::string_view, 2> arguments{age, most};
-    auto call = std::make_unique<description_call>(told, data);
-
-    if (!own->redis.run({broker::redis_script::describe, keys, arguments},
-                        answered, call.get())) {
-        return false;
-    }
-
-    (void)call.release();
-    return true;
-
-} catch (const std::bad_alloc &) {
-    return false;
+    return own && own->publisher.publish(order);
 }
 
 void clients_changed(std::string_view name, bool lost) noexcept
-{
+try {
+    if (!configured) {
+        lost_before_start.emplace_back(name);
+        return;
+    }
+
     say(leader_log, lost ? control::clients_lost : control::clients_changed, 0,
         name);
+} catch (const std::bad_alloc &) {
+    // They will see that there are less
 }
 
 bool wait_for_sync(sync_waiter &waiter) noexcept
 try {
-    return own->wait_for_sync(waiter);
+    return own && own->wait_for_sync(waiter);
 } catch (const std::bad_alloc &) {
     return false;
 }

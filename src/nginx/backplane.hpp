@@ -15,6 +15,8 @@ namespace websocket::nginx::backplane {
 
 // Called when the process has its slot, and before it gives it back.
 void start(ngx_cycle_t *cycle) noexcept;
+
+// Whoever waits for something is told that it will not be.
 void stop() noexcept;
 
 bool used() noexcept;
@@ -24,19 +26,6 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept;
 
 // False: not taken, as too much waits already. Else the order is told.
 bool publish(const publish_order &order) noexcept;
-
-// What is known of a resource on all hosts.
-struct hosts_description {
-    bool known = false; // else Redis did not say
-    std::uint64_t clients = 0;
-    std::uint64_t messages = 0;
-    std::string_view last; // an id; empty: none
-};
-
-// False: Redis is out of reach. Else `told` is called once.
-using described = void (*)(void *data, const hosts_description &what);
-bool describe(std::string_view name, const broker::limits &history,
-              described told, void *data) noexcept;
 
 // The resource has more clients on this host, or less; `lost`: they did not
 // leave, their worker died.

@@ -3,6 +3,7 @@
 #include "nginx/exchange.hpp"
 
 #include "nginx/backplane.hpp"
+#include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/said_lately.hpp"
 
@@ -80,7 +81,7 @@ public:
                                                          {}, now());
         wake(told.wake);
 
-        if (backplane::used()) {
+        if (main_conf_of(*ngx_cycle).redis != nullptr) {
             backplane::clients_changed(name, true);
         }
     }
@@ -209,7 +210,6 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
 void stop() noexcept
 {
     if (own) {
-        figures::stop();
         own->access.release(own->slot, now());
         own.reset();
     }

@@ -311,6 +311,7 @@ void followed_log::settle()
     }
 
     (void)local().mark_linked(name_, shared_.link);
+    tell_clients(false);
 
     for (const std::uint64_t token : std::exchange(serving_, {})) {
         say(worker_log(static_cast<unsigned>(token % broker::most_slots)),
@@ -408,7 +409,6 @@ void followed_log::count(std::string_view host, std::uint32_t clients,
     }
 
     const auto known = others_.find(host);
-    const std::uint32_t before = known == others_.end() ? 0 : known->second;
 
     if (clients == 0) {
         if (known != others_.end()) {
@@ -420,7 +420,7 @@ void followed_log::count(std::string_view host, std::uint32_t clients,
 
     set_remote();
 
-    if (lost && clients < before) {
+    if (lost) {
         relay_passing(lost_clients, 0, {});
     }
 }
@@ -438,7 +438,9 @@ void followed_log::tell_clients(bool lost)
 {
     const broker::description known = local().describe(name_, exchange::now());
 
-    if (state_ != state::current || (known.local_clients == told_ && !lost)) {
+    lost_ = lost_ || lost;
+
+    if (state_ != state::current || (known.local_clients == told_ && !lost_)) {
         return;
     }
 
@@ -447,11 +449,12 @@ void followed_log::tell_clients(bool lost)
     const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
     const std::string clients = std::to_string(known.local_clients);
     const std::array<std::string_view, 6> arguments{
-        channel, uid, clients, name_, lost ? "1" : "0", ""};
+        channel, uid, clients, name_, lost_ ? "1" : "0", ""};
 
     if (shared_.redis.run({broker::redis_script::tell, keys, arguments},
                           nullptr, nullptr)) {
         told_ = known.local_clients;
+        lost_ = false;
     }
 }
 

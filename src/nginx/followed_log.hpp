@@ -97,6 +97,7 @@ private:
     std::vector<std::uint64_t> serving_; // for the one that is under way
     std::map<std::string, std::uint32_t, std::less<>> others_; // clients
     std::uint32_t told_ = unknown; // clients here, as the others know
+    bool lost_ = false; // some of them, and the others are to be told
 };
 
 } // namespace websocket::nginx

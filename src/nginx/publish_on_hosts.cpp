@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <new>
+#include <string>
 
 namespace websocket::nginx {
 
@@ -90,12 +91,23 @@ void closed(void *data, const publish_outcome &outcome) noexcept
     });
 }
 
-void described(void *data, const backplane::hosts_description &what) noexcept
+ngx_int_t send_known(ngx_http_request_t *r, const publish_outcome &what)
+try {
+    const broker::message_id last = what.id;
+
+    return send_description(r, what.clients, what.messages,
+                            last == broker::message_id{}
+                                ? std::string()
+                                : std::to_string(last.epoch) + "-" +
+                                      std::to_string(last.sequence));
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+void described(void *data, const publish_outcome &outcome) noexcept
 {
-    end_wait(data, [&what](ngx_http_request_t *r) {
-        return what.known
-                   ? send_description(r, what.clients, what.messages, what.last)
-                   : not_reached(r);
+    end_wait(data, [&outcome](ngx_http_request_t *r) {
+        return outcome.done ? send_known(r, outcome) : not_reached(r);
     });
 }
 
@@ -118,7 +130,8 @@ ngx_int_t publish(ngx_http_request_t *r, publish_order order) noexcept
 ngx_int_t publish_on_hosts(ngx_http_request_t *r, const resource &to,
                            const broker::publication &message) noexcept
 {
-    return publish(r, {.name = to.log_name(),
+    return publish(r, {.kind = publish_kind::stored,
+                       .name = to.log_name(),
                        .what = message,
                        .history = to.history(),
                        .told = published,
@@ -128,7 +141,8 @@ ngx_int_t publish_on_hosts(ngx_http_request_t *r, const resource &to,
 ngx_int_t close_on_hosts(ngx_http_request_t *r, std::string_view name,
                          std::string_view order) noexcept
 {
-    return publish(r, {.name = name,
+    return publish(r, {.kind = publish_kind::passing,
+                       .name = name,
                        .what = {.payload = std::as_bytes(std::span(order)),
                                 .time = exchange::now(),
                                 .kind = close_order,
@@ -140,16 +154,12 @@ ngx_int_t close_on_hosts(ngx_http_request_t *r, std::string_view name,
 
 ngx_int_t describe_on_hosts(ngx_http_request_t *r, const resource &of) noexcept
 {
-    auto waiting = make_waiting(r);
-
-    if (!waiting) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return backplane::describe(of.log_name(), of.history(), described,
-                               waiting.get())
-               ? wait(std::move(waiting))
-               : give_up(std::move(waiting));
+    return publish(r, {.kind = publish_kind::question,
+                       .name = of.log_name(),
+                       .what = {},
+                       .history = of.history(),
+                       .told = described,
+                       .data = nullptr});
 }
 
 } // namespace websocket::nginx

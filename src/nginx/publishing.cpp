@@ -125,7 +125,9 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
 
     hold();
 
-    if (!backplane::publish({.name = log_name_,
+    if (!backplane::publish({.kind = what.transient ? publish_kind::passing
+                                                    : publish_kind::stored,
+                             .name = log_name_,
                              .what = what,
                              .history = history_,
                              .told = publish_told,

@@ -60,6 +60,12 @@ public:
     // It is of no use as it is.
     void restart(std::string_view why) noexcept { connection_.restart(why); }
 
+    // Redis has forgotten the scripts.
+    void renew(std::string_view why) noexcept { connection_.renew(why); }
+
+    // Has what was asked for leave now: the process is about to end.
+    void flush() noexcept { connection_.flush(); }
+
     const redis_settings &settings() const noexcept { return settings_; }
 
 private:

@@ -113,6 +113,19 @@ void redis_connection::restart(std::string_view why) noexcept
     }
 }
 
+void redis_connection::renew(std::string_view why) noexcept
+{
+    renewing_ = true;
+    restart(why);
+}
+
+void redis_connection::flush() noexcept
+{
+    if (link_ != nullptr) {
+        link_->flush();
+    }
+}
+
 void redis_connection::begin() noexcept
 {
     next_address_ = 0;
@@ -291,7 +304,9 @@ void redis_connection::lost(std::string why) noexcept
         this_outage.began();
     }
 
-    this_outage.goes_on(settings_, was_ready, why);
+    this_outage.goes_on(settings_, was_ready, why,
+                        std::exchange(renewing_, false) ? NGX_LOG_NOTICE
+                                                        : NGX_LOG_ERR);
     owner_.redis_lost(why);
 }
 

@@ -81,6 +81,12 @@ public:
     // due may be called before it returns, redis_lost is called later.
     void restart(std::string_view why) noexcept;
 
+    // The same where nothing is wrong with the server: the log has a notice.
+    void renew(std::string_view why) noexcept;
+
+    // Has what was asked for leave now, not at the end of the turn.
+    void flush() noexcept;
+
     // How often it has become ready.
     std::uint64_t connects() const noexcept { return connects_; }
 
@@ -124,6 +130,7 @@ private:
     ngx_msec_t ready_since_ = 0;
     ngx_msec_t pause_;
     bool missed_ = false; // lost, and not ready since
+    bool renewing_ = false;
     std::uint64_t connects_ = 0;
 
     // Of what the state is about: the pause, the time to become ready, or when

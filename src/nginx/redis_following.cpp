@@ -21,7 +21,7 @@ constexpr std::size_t most_subscribing = 256;
 constexpr ngx_msec_t tick_time = 20;
 
 // Who comes back at once finds the log as it was.
-constexpr ngx_msec_t unused_time = 5'000;
+constexpr ngx_msec_t unused_time = 1'000;
 
 // A log's keys are kept alive once in so many seconds.
 constexpr std::size_t keep_alive_round = 60;
@@ -137,7 +137,8 @@ void redis_leader::take_news(std::string_view type, std::string_view channel,
     channel.remove_prefix(settings_.prefix.size());
 
     if (channel.starts_with("b:")) {
-        heartbeat_at_ = ngx_current_msec;
+        heartbeat_at_ = 0;
+        heartbeat_ = true;
         listening_ = true;
         get_in_touch();
         return;

@@ -33,6 +33,10 @@ public:
     redis_leader &operator=(const redis_leader &) = delete;
     ~redis_leader(); // another worker leads then
 
+    // The host's last worker takes it out of Redis; nothing happens with
+    // another. To be called at the worker's end.
+    void leave_if_last() noexcept;
+
     // Leads if nobody does.
     void consider() noexcept;
 
@@ -108,10 +112,11 @@ private:
     bool leading_ = false;
     bool registered_ = false; // Redis knows of the host, on this connection
     bool listening_ = false;  // and sends its heartbeat
+    bool heartbeat_ = false;  // which has come since the last renewal
     unsigned vacant_seconds_ = 0;
 
-    ngx_msec_t renewed_at_ = 0;
-    ngx_msec_t heartbeat_at_ = 0;
+    ngx_msec_t renewed_at_ = 0;   // asked for
+    ngx_msec_t heartbeat_at_ = 0; // since when one is due; 0: none is
 
     log_map logs_;
     std::set<std::string, std::less<>> changed_; // names

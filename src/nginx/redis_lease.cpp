@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include <signal.h>
+
 namespace websocket::nginx {
 
 namespace {
@@ -29,8 +31,8 @@ ngx_msec_t since(ngx_msec_t moment) noexcept
 // other: without one that is of no use any more.
 bool redis_leader::lease_is_due() noexcept
 {
-    if (listening_ &&
-        since(heartbeat_at_) > 2 * renewal + settings_.command_timeout) {
+    if (listening_ && heartbeat_at_ != 0 &&
+        since(heartbeat_at_) > settings_.command_timeout) {
         news_.restart("no heartbeat came");
         return false;
     }
@@ -90,11 +92,44 @@ void redis_leader::renewed(const redisReply &reply)
     }
 
     registered_ = true;
+    heartbeat_at_ = heartbeat_ || !listening_ ? 0 : ngx_current_msec;
+    heartbeat_ = false;
     get_in_touch();
 
     if (!ended.empty() && ended != zone.host.uid()) {
         bury(ended);
     }
+}
+
+// Clients of it that are left are taken out by the others, when its lease ends.
+void redis_leader::leave_if_last() noexcept
+{
+    shared_zone &zone = exchange::zone();
+    const std::span blocks(zone.figures_of, zone.slots);
+    const auto another = std::find_if(
+        blocks.begin(), blocks.end(), [](const figures::slot_block &block) {
+            const std::int32_t pid = block.pid.load();
+
+            return pid != 0 && pid != ngx_pid &&
+                   (kill(pid, 0) == 0 || ngx_errno != ESRCH);
+        });
+
+    if (another != blocks.end()) {
+        return;
+    }
+
+    safely([this, &zone] {
+        const std::string uid(zone.host.uid());
+        const std::array<std::string, 3> keys{
+            "hosts", "r:" + uid,
+            "i:" + std::to_string(zone.host.number.load())};
+        const std::array<std::string_view, 2> arguments{uid, settings_.prefix};
+
+        if (redis_.run({broker::redis_script::leave, keys, arguments}, nullptr,
+                       nullptr)) {
+            redis_.flush();
+        }
+    });
 }
 
 void redis_leader::bury(std::string_view host)

@@ -51,6 +51,14 @@ public:
                    redis_answer answer, void *data) noexcept;
     bool unsubscribe(std::span<const std::string_view> channels) noexcept;
 
+    // Sends what waits now, not at the end of the turn.
+    void flush() noexcept
+    {
+        if (alive()) {
+            write();
+        }
+    }
+
     // Ends it for that reason, unless it is ending already. The answers that
     // are due may be called before it returns.
     void end(std::string_view why) noexcept;

@@ -17,7 +17,7 @@ public:
     void began() noexcept { missed_by_++; }
 
     void goes_on(const redis_settings &settings, bool was_ready,
-                 std::string_view why) noexcept
+                 std::string_view why, ngx_uint_t level) noexcept
     {
         if (line_permit permit = line_.allows(); permit) {
             const ngx_str_t name = borrowed(settings.name);
@@ -25,10 +25,9 @@ public:
             const ngx_str_t more = permit.left_out();
 
             said_ = true;
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "websocket: %s Redis at %V: %V%V",
-                          was_ready ? "lost" : "cannot use", &name, &reason,
-                          &more);
+            ngx_log_error(
+                level, ngx_cycle->log, 0, "websocket: %s Redis at %V: %V%V",
+                was_ready ? "lost" : "cannot use", &name, &reason, &more);
         }
     }
 

@@ -19,7 +19,7 @@ constexpr std::size_t usual_window = 4 * 1024 * 1024;
 
 // So many of the last messages are kept for hosts that lose touch for a
 // moment, whatever history a resource has; and what nobody uses for so long.
-constexpr std::uint64_t kept_for_hosts = 256;
+constexpr std::uint64_t kept_for_hosts = 128;
 constexpr std::uint64_t kept_unused = broker::unused_log_age;
 constexpr std::uint64_t kept_history = 86'400'000; // a day
 
@@ -49,34 +49,43 @@ void say_refused(std::string_view words) noexcept
 // It is not the script's word: the server, as it is now, runs none.
 bool says_not_now(std::string_view wrong) noexcept
 {
-    constexpr std::array<std::string_view, 4> words{"NOSCRIPT", "READONLY",
-                                                    "LOADING", "MASTERDOWN"};
+
+    constexpr std::array<std::string_view, 3> words{"READONLY", "LOADING",
+                                                    "MASTERDOWN"};
 
     return std::any_of(words.begin(), words.end(),
                        [wrong](auto word) { return wrong.starts_with(word); });
 }
 
+std::uint64_t number_in(const redisReply *reply) noexcept
+{
+    return reply->type == REDIS_REPLY_INTEGER && reply->integer > 0
+               ? static_cast<std::uint64_t>(reply->integer)
+               : 0;
+}
+
+// As the scripts answer: the clients; an id and the clients; or an id, which
+// may be empty, the messages, and the clients.
 publish_outcome outcome_of(const redisReply *reply) noexcept
 {
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        return {.done = true,
-                .id = {},
-                .clients = static_cast<std::uint32_t>(reply->integer)};
-    }
-
     const auto parts = list_in(reply);
-    const auto id = parts.size() == 2
-                        ? broker::read_message_id(text_in(parts[0]))
-                        : std::nullopt;
+    publish_outcome made;
 
-    if (!id) {
-        return {};
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        made.done = true;
+        made.clients = static_cast<std::uint32_t>(number_in(reply));
     }
 
-    return {.done = true,
-            .id = *id,
-            .clients = static_cast<std::uint32_t>(
-                std::max<long long>(parts[1]->integer, 0))};
+    if (parts.size() == 2 || parts.size() == 3) {
+        const auto id = broker::read_message_id(text_in(parts[0]));
+
+        made.done = id || (parts.size() == 3 && text_in(parts[0]).empty());
+        made.id = id.value_or(broker::message_id{});
+        made.messages = parts.size() == 3 ? number_in(parts[1]) : 0;
+        made.clients = static_cast<std::uint32_t>(number_in(parts.back()));
+    }
+
+    return made;
 }
 
 } // namespace
@@ -141,7 +150,7 @@ try {
                         .until = ngx_current_msec + settings.connect_timeout +
                                  settings.command_timeout,
                         .kind = what.kind,
-                        .passing = what.transient,
+                        .wanted = order.kind,
                         .counts_clients = order.counts_clients,
                         .told = order.told,
                         .data = order.data});
@@ -180,8 +189,21 @@ try {
 
 bool redis_publisher::send(const entry &next) noexcept
 try {
-    return redis_.ready() &&
-           (next.passing ? send_passing(next) : send_stored(next));
+
+    if (!redis_.ready()) {
+        return false;
+    }
+
+    switch (next.wanted) {
+    case publish_kind::stored:
+        return send_stored(next);
+    case publish_kind::passing:
+        return send_passing(next);
+    case publish_kind::question:
+        break;
+    }
+
+    return send_question(next);
 } catch (const std::bad_alloc &) {
     return false;
 }
@@ -232,6 +254,18 @@ bool redis_publisher::send_passing(const entry &next)
                       this);
 }
 
+bool redis_publisher::send_question(const entry &next)
+{
+    const std::array<std::string, 3> keys{"m:" + next.name, "s:" + next.name,
+                                          "c:" + next.name};
+    const std::string age = std::to_string(next.history.milliseconds);
+    const std::string most = std::to_string(next.history.messages);
+    const std::array<std::string_view, 2> arguments{age, most};
+
+    return redis_.run({broker::redis_script::describe, keys, arguments},
+                      answered, this);
+}
+
 void redis_publisher::answered(void *data, const redisReply *reply) noexcept
 {
     if (reply != nullptr) { // else commands_lost() follows
@@ -243,8 +277,13 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
 {
     const std::string_view wrong = error_in(reply);
 
+    // Nothing was done, so that all that waits for an answer waits on
+    if (wrong.starts_with("NOSCRIPT")) {
+        redis_.renew("the scripts are gone");
+        return;
+    }
+
     if (says_not_now(wrong)) {
-        // Nothing was done, so that all that waits for an answer waits on
         redis_.restart(wrong);
         return;
     }
@@ -262,7 +301,7 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
     sent_.pop_front();
     sent_bytes_ -= first.size();
 
-    if (outcome.done && !first.passing) {
+    if (outcome.done && first.wanted == publish_kind::stored) {
         backplane_counts().published.add(1);
         backplane_counts().retried.add(first.again ? 1 : 0);
     }
@@ -279,7 +318,7 @@ void redis_publisher::tell(entry &of, const publish_outcome &outcome) noexcept
 
     of.answered = true;
 
-    if (!outcome.done) {
+    if (!outcome.done && of.wanted != publish_kind::question) {
         backplane_counts().failed.add(1);
     }
 
@@ -295,7 +334,7 @@ void redis_publisher::commands_lost() noexcept
 
         sent_.pop_back();
 
-        if (last.passing) {
+        if (last.wanted == publish_kind::passing) {
             tell(last, {});
         } else if (!last.answered) {
             last.again = true;

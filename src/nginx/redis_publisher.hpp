@@ -1,8 +1,8 @@
-// What this worker publishes by way of Redis: in one order, each message once,
-// over breaks of the connection too.
+// What this worker asks of Redis for its resources: it publishes, in one order
+// and each message once, over breaks of the connection too.
 //
 // A message waits here until Redis has answered. Where there is no connection
-// it waits for one, for as long as connecting and answering may take; what was
+// it waits for one, for at most command_timeout; what was
 // sent when a connection broke is sent again on the next one, marked, so that
 // Redis looks whether it is there already. Whoever publishes is told once what
 // has become of it.
@@ -21,14 +21,22 @@
 
 namespace websocket::nginx {
 
+enum class publish_kind : std::uint8_t {
+    stored,  // a message
+    passing, // one that is not kept
+    question // nothing: what is known of the resource
+};
+
 struct publish_outcome {
-    bool done = false;         // else it was not published, as far as is known
-    broker::message_id id;     // of what is numbered
-    std::uint32_t clients = 0; // on all hosts, if they were to be counted
+    bool done = false;          // else it was not published, as far as is known
+    broker::message_id id;      // of what was stored, or of the last; 0-0: none
+    std::uint64_t messages = 0; // in its history, if that was the question
+    std::uint32_t clients = 0;  // on all hosts, if they were to be counted
 };
 
 // Something for the clients of a resource on all hosts.
 struct publish_order {
+    publish_kind kind = publish_kind::stored;
     std::string_view name; // as the broker knows the resource
     broker::publication what;
     broker::limits history;      // of the resource
@@ -59,7 +67,7 @@ private:
         std::uint64_t from;
         ngx_msec_t until;
         std::uint8_t kind;
-        bool passing; // not to be stored
+        publish_kind wanted;
         bool counts_clients;
         bool again = false;    // it was sent before
         bool answered = false; // whoever waits has been told
@@ -83,6 +91,7 @@ private:
     bool send(const entry &next) noexcept;
     bool send_stored(const entry &next);
     bool send_passing(const entry &next);
+    bool send_question(const entry &next);
     void answer_first(const redisReply *reply) noexcept;
     static void tell(entry &of, const publish_outcome &outcome) noexcept;
     void wait_again(entry &&sent) noexcept;

@@ -103,20 +103,40 @@ json resources_of(status_report &report)
     return made;
 }
 
+json object_of(const redis_tally &redis)
+{
+    return {{"state", redis.up ? "up" : "down"},
+            {"leader", redis.leader ? json(*redis.leader) : json()},
+            {"resources", redis.resources},
+            {"reconnects", redis.reconnects},
+            {"published", redis.published},
+            {"failed", redis.failed},
+            {"retried", redis.retried},
+            {"received", redis.received},
+            {"recovered", redis.recovered},
+            {"gaps", redis.gaps},
+            {"queued", redis.queued},
+            {"queued_bytes", redis.queued_bytes}};
+}
+
 } // namespace
 
 // Keys are bytes of the clients' choice: what is not UTF-8 in them is
 // replaced.
 std::string status_as_json(status_report &report)
 {
-    const json made{{"version", module_version},
-                    {"time", report.time},
-                    {"uptime", report.uptime() / 1000},
-                    {"workers", workers_of(report)},
-                    {"total", object_of(report.total)},
-                    {"handlers", handlers_of(report)},
-                    {"zone", object_of(report.zone)},
-                    {"resources", resources_of(report)}};
+    json made{{"version", module_version},
+              {"time", report.time},
+              {"uptime", report.uptime() / 1000},
+              {"workers", workers_of(report)},
+              {"total", object_of(report.total)},
+              {"handlers", handlers_of(report)},
+              {"zone", object_of(report.zone)},
+              {"resources", resources_of(report)}};
+
+    if (report.redis) {
+        made["redis"] = object_of(*report.redis);
+    }
 
     return made.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }

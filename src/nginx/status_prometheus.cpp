@@ -196,6 +196,33 @@ void add_zone(exposition &to, const broker::figures &zone)
               "Repairs after a worker was killed at work on it.", zone.repairs);
 }
 
+void add_redis(exposition &to, const redis_tally &redis)
+{
+    to.single("redis_up", "gauge", "Whether the host is in touch with Redis.",
+              redis.up ? 1 : 0);
+    to.single("redis_resources", "gauge", "Resources followed in Redis.",
+              redis.resources);
+    to.single("redis_queued", "gauge", "Messages that wait for Redis.",
+              redis.queued);
+    to.single("redis_queued_bytes", "gauge", "Bytes of memory they take.",
+              redis.queued_bytes);
+    to.single("redis_reconnects_total", "counter",
+              "Times that the host got in touch again.", redis.reconnects);
+    to.single("redis_published_total", "counter",
+              "Messages that Redis has taken.", redis.published);
+    to.single("redis_retried_total", "counter",
+              "Of them, those sent again after a break.", redis.retried);
+    to.single("redis_failed_total", "counter",
+              "Messages that could not be published.", redis.failed);
+    to.single("redis_received_total", "counter",
+              "Messages that came from Redis.", redis.received);
+    to.single("redis_recovered_total", "counter",
+              "Messages read from streams behind a break.", redis.recovered);
+    to.single("redis_gaps_total", "counter",
+              "Times that streams had lost what the host had missed.",
+              redis.gaps);
+}
+
 std::string in_seconds(std::uint64_t milliseconds)
 {
     const std::string rest = std::to_string(1000 + milliseconds % 1000);
@@ -236,6 +263,11 @@ std::string status_as_prometheus(status_report &report)
     add_handshakes(to, report);
     add_closes(to, report);
     add_zone(to, report.zone);
+
+    if (report.redis) {
+        add_redis(to, *report.redis);
+    }
+
     return to.take();
 }
 

@@ -2,6 +2,7 @@
 // with the most clients.
 #include "nginx/status_report.hpp"
 
+#include "nginx/control_log.hpp"
 #include "nginx/exchange.hpp"
 
 #include <algorithm>
@@ -146,6 +147,32 @@ std::vector<handler_tally> handlers_of(const main_configuration &conf)
     return made;
 }
 
+redis_tally redis_of(const shared_zone &shared) noexcept
+{
+    const backplane_figures &counted = shared.backplane;
+    const std::uint64_t links = counted.links.get();
+    redis_tally made{.up = exchange::shared().link() != 0,
+                     .leader = exchange::shared().leader(),
+                     .resources = counted.resources.load(),
+                     .reconnects = links == 0 ? 0 : links - 1,
+                     .published = counted.published.get(),
+                     .failed = counted.failed.get(),
+                     .retried = counted.retried.get(),
+                     .received = counted.received.get(),
+                     .recovered = counted.recovered.get(),
+                     .gaps = counted.gaps.get()};
+
+    for (const figures::slot_block &block :
+         std::span(shared.figures_of, shared.slots)) {
+        if (alive(block.pid.load())) {
+            made.queued += block.queued.get();
+            made.queued_bytes += block.queued_bytes.get();
+        }
+    }
+
+    return made;
+}
+
 } // namespace
 
 tally &tally::operator+=(const tally &other)
@@ -181,6 +208,10 @@ status_report::status_report(const main_configuration &conf)
       handlers{handlers_of(conf)}, zone{exchange::shared().measure()}
 {
     const shared_zone &shared = exchange::zone();
+
+    if (conf.redis != nullptr) {
+        redis = redis_of(shared);
+    }
 
     for (unsigned i = 0; i != shared.slots; i++) {
         const figures::slot_block &block = shared.figures_of[i];
@@ -218,6 +249,10 @@ bool status_report::survey()
 
 void status_report::add(const broker::surveyed_log &log)
 {
+    if (is_control_log(log.name)) {
+        return;
+    }
+
     const std::string_view handler = log.name.substr(0, log.name.find(':'));
     const auto known =
         std::find_if(handlers.begin(), handlers.end(),

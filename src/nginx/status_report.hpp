@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,22 @@ struct handler_tally {
     std::uint64_t clients = 0;
 };
 
+// What the host has to do with the others, over Redis.
+struct redis_tally {
+    bool up = false;
+    std::optional<unsigned> leader; // the slot of the worker
+    std::uint64_t resources = 0;    // that are followed
+    std::uint64_t reconnects = 0;
+    std::uint64_t published = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t retried = 0;
+    std::uint64_t received = 0;
+    std::uint64_t recovered = 0;
+    std::uint64_t gaps = 0;
+    std::uint64_t queued = 0;
+    std::uint64_t queued_bytes = 0;
+};
+
 class status_report {
 public:
     static constexpr std::size_t most_resources = 100;
@@ -71,6 +88,7 @@ public:
     tally total;
     std::vector<handler_tally> handlers;
     broker::figures zone;
+    std::optional<redis_tally> redis; // with websocket_redis
 
     // By clients, most first. To be called when the survey is over.
     std::vector<resource_tally> take_resources();

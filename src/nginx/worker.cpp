@@ -3,6 +3,7 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/figures.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
 #include "protocol/inflater.hpp"
@@ -36,7 +37,8 @@ void exit_worker(ngx_cycle_t *cycle)
         session::from_link(ngx_queue_head(&sessions))->stop_now();
     }
 
-    backplane::stop(); // those who wait for it are told
+    figures::stop();
+    backplane::stop();
     resource::drop_all();
     exchange::stop();
     own.deflaters.clear();
