@@ -27,8 +27,10 @@ HTTP = "keepalive_requests 1000000;"
 
 @pytest.fixture(scope="module")
 def pair(module_hosts):
-    """Two hosts with two workers each."""
-    return module_hosts(LOCATIONS, http=HTTP)
+    """Two hosts with two workers each, which may lose connections."""
+    group = module_hosts(LOCATIONS, http=HTTP)
+    group.allow_complaints()
+    return group
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def two(hosts):
     """Such hosts for one test, whose workers may be killed."""
     group = hosts(LOCATIONS, http=HTTP)
     group[0].server.allow_errors("exited on signal 9|was locked by")
+    group.allow_complaints()
     return group
 
 

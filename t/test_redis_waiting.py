@@ -7,7 +7,7 @@ import time
 import pytest
 
 import wire
-from hosts import stream_of
+from hosts import HASTY, stream_of
 from nginx_server import seconds, wait_until
 from numbered_stream import NumberedStream
 from publisher import answer_of, post
@@ -23,7 +23,6 @@ location /publish { websocket_publish room room$arg_k; }
 """
 
 PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
-HASTY = "connect_timeout=10s command_timeout=500ms queue=64k"
 KILOBYTE = "x" * 1000
 
 
