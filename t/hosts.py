@@ -1,5 +1,7 @@
 """Several nginx on loopback as the hosts of one service, joined by Redis."""
 
+import json
+
 from nginx_server import seconds, wait_until
 from publisher import Publisher
 from redis_server import connections_of
@@ -62,9 +64,17 @@ class Host:
             publisher.client.disconnect()
 
     def wait_for_clients(self, path, count, timeout=5):
-        """Waits until it knows of so many clients on all hosts."""
-        wait_until(lambda: self.tell(path)[0] == count, seconds(timeout),
-                   f"{count} clients at {path}")
+        """Waits until it knows of so many clients on all hosts. Where Redis
+        is out of reach it does not know."""
+        publisher = self.publisher(path)
+
+        def told():
+            answer = publisher.ask("GET")
+            assert answer.status in (200, 503), repr(answer)
+            return answer.status == 200 and \
+                json.loads(answer.body)["clients"] == count
+        wait_until(told, seconds(timeout), f"{count} clients at {path}")
+        publisher.client.disconnect()
 
     def leader(self):
         """The pid of the worker that has subscribed; None: none has."""
