@@ -95,7 +95,7 @@ if tonumber(q) > from then
     local found = redis.call('XRANGE', KEYS[2], e .. '-' .. text(from + 1),
                              '+', 'COUNT', 100)
     for i, x in ipairs(found) do
-        bytes = bytes + #x[2][10]
+        bytes = bytes + #(x[2][10] or '')
         if i > 1 and bytes > tonumber(ARGV[9]) then break end
         entries[i] = x
     end

@@ -32,7 +32,7 @@ redis_settings kept_settings(const redis_settings &of)
     return kept;
 }
 
-class worker_part final : control_reader::listener {
+class worker_part final : control_reader::listener, redis_commands::listener {
 public:
     explicit worker_part(const redis_settings &given)
         : settings{kept_settings(given)}, redis{settings}, publisher{redis},
@@ -46,6 +46,7 @@ public:
             throw std::bad_alloc();
         }
 
+        redis.tell(*this);
         redis.open();
         leader.consider();
     }
@@ -86,10 +87,22 @@ private:
         case control::leader_came:
             missed();
             return;
+        case control::redis_came:
+            redis.hurry();
+            leader.hurry();
+            return;
         default:
             return;
         }
     }
+
+    // Who waits to try again need not
+    void commands_ready() noexcept override
+    {
+        say(workers_log, control::redis_came, 0, {});
+    }
+
+    void commands_lost() noexcept override {}
 
     // What the leader does not know of, or has answered unheard
     void missed() noexcept override

@@ -18,7 +18,8 @@ enum class control : std::uint8_t {
     sync_wanted = 3,     // the same; from: the token of who waits
     synced = 4,          // to a worker: from: the token
     leader_gone = 5,     // to all workers
-    leader_came = 6      // the same: it has heard of nothing so far
+    leader_came = 6,     // the same: it has heard of nothing so far
+    redis_came = 7       // the same: a worker has a connection again
 };
 
 inline constexpr std::string_view leader_log = ":leader";

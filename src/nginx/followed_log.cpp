@@ -212,6 +212,8 @@ void followed_log::take_page(const redisReply &reply)
 
     stand_at({*epoch, *before}, local().describe(name_, exchange::now()));
 
+    const broker::message_id begin = last_;
+
     for (const redisReply *entry : list_in(parts[3])) {
         if (!take_entry(*entry)) {
             break;
@@ -232,8 +234,8 @@ void followed_log::take_page(const redisReply &reply)
 
     set_remote();
 
-    if (last_.sequence < *end && list_in(parts[3]).empty()) {
-        miss({*epoch, *end});
+    if (last_.sequence < *end && last_ == begin) {
+        miss({*epoch, *end}); // nothing of it is there, or can be read
     }
 
     last_.sequence < *end ? sync() : settle();

@@ -63,6 +63,8 @@ public:
     // Redis has forgotten the scripts.
     void renew(std::string_view why) noexcept { connection_.renew(why); }
 
+    void hurry() noexcept { connection_.hurry(); }
+
     // Has what was asked for leave now: the process is about to end.
     void flush() noexcept { connection_.flush(); }
 

@@ -119,6 +119,14 @@ void redis_connection::renew(std::string_view why) noexcept
     restart(why);
 }
 
+void redis_connection::hurry() noexcept
+{
+    if (state_ == state::pausing) {
+        disarm();
+        begin();
+    }
+}
+
 void redis_connection::flush() noexcept
 {
     if (link_ != nullptr) {

@@ -84,6 +84,9 @@ public:
     // The same where nothing is wrong with the server: the log has a notice.
     void renew(std::string_view why) noexcept;
 
+    // Tries again at once, if it is waiting to: the server is there again.
+    void hurry() noexcept;
+
     // Has what was asked for leave now, not at the end of the turn.
     void flush() noexcept;
 

@@ -221,13 +221,14 @@ void redis_leader::missed() noexcept
     });
 }
 
+// Those of a log that is not followed were lost before this worker led.
 void redis_leader::clients_changed(std::string_view name, bool lost)
 {
     if (find(name) == nullptr) {
-        if (exchange::shared().describe(name, exchange::now()).subscribed) {
-            follow(name);
+        if (!exchange::shared().describe(name, exchange::now()).subscribed) {
+            return;
         }
-        return;
+        follow(name);
     }
 
     changed_.emplace(name);

@@ -169,7 +169,10 @@ void redis_leader::get_in_touch() noexcept
     context_.link = ++exchange::zone().links;
     exchange::shared().set_link(context_.link);
     backplane_counts().links.add(1);
-    safely([this] { follow_all(); });
+    safely([this] {
+        follow_all();
+        look_for_lost();
+    });
 }
 
 void redis_leader::second_passed(ngx_event_t *event)
@@ -194,12 +197,14 @@ void redis_leader::each_second()
         return;
     }
 
-    if (!registered_) {
-        return;
+    // Redis may have refused it, and will not for ever: it had no memory, was
+    // busy, or a replica
+    if (redis_.ready() && (!registered_ || lease_is_due())) {
+        renew();
     }
 
-    if (lease_is_due()) {
-        renew();
+    if (!registered_) {
+        return;
     }
 
     leave_unused();

@@ -40,6 +40,9 @@ public:
     // Leads if nobody does.
     void consider() noexcept;
 
+    // Redis is there again, as another worker has found.
+    void hurry() noexcept { news_.hurry(); }
+
 private:
     using log_map =
         std::map<std::string, std::unique_ptr<followed_log>, std::less<>>;
@@ -69,6 +72,9 @@ private:
     void renew();
     void renewed(const redisReply &reply);
     void bury(std::string_view host);
+    void look_for_lost();
+    void tell_lost(const redisReply &names);
+    static void lost_answered(void *data, const redisReply *reply) noexcept;
     static void renew_answered(void *data, const redisReply *reply) noexcept;
     static void bury_answered(void *data, const redisReply *reply) noexcept;
     bool lease_is_due() noexcept;

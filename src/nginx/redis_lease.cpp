@@ -101,6 +101,47 @@ void redis_leader::renewed(const redisReply &reply)
     }
 }
 
+// A worker that has died may have been the last with clients of a resource:
+// nobody follows that any more, and the other hosts still count them.
+void redis_leader::look_for_lost()
+{
+    const std::string key =
+        settings_.prefix + "r:" + std::string(exchange::zone().host.uid());
+    const std::array<std::string_view, 2> words{"SMEMBERS", key};
+
+    (void)redis_.command(words, lost_answered, this);
+}
+
+void redis_leader::lost_answered(void *data, const redisReply *reply) noexcept
+{
+    auto &own = *static_cast<redis_leader *>(data);
+
+    if (reply != nullptr && own.leading_) {
+        own.safely([&own, reply] { own.tell_lost(*reply); });
+    }
+}
+
+void redis_leader::tell_lost(const redisReply &names)
+{
+    const std::string uid(exchange::zone().host.uid());
+
+    for (const redisReply *each : list_in(&names)) {
+        const std::string name(text_in(each));
+
+        if (find(name) != nullptr) {
+            continue; // its number is told when it is synced
+        }
+
+        const std::array<std::string, 2> keys{"c:" + name, "r:" + uid};
+        const std::string channel = settings_.prefix + "n:" + name;
+        const std::array<std::string_view, 6> arguments{channel, uid, "0",
+                                                        name,    "1", ""};
+
+        (void)redis_.run({broker::redis_script::tell, keys, arguments}, nullptr,
+                         nullptr);
+    }
+}
+
 // Clients of it that are left are taken out by the others, when its lease ends.
 void redis_leader::leave_if_last() noexcept
 {

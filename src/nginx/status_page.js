@@ -129,6 +129,22 @@ function show_zone({ zone, total }) {
         ["Repairs", zone.repairs, "trouble"]]);
 }
 
+function show_redis({ redis }) {
+    find("redis-card").hidden = redis === undefined;
+    if (redis === undefined) {
+        return;
+    }
+    say(find("redis-state"), redis.state === "up" ? "in touch with Redis"
+        : "Redis is out of reach");
+    fill_facts(find("redis"), [
+        ["Resources followed", redis.resources],
+        ["Published", redis.published], ["Received", redis.received],
+        ["Waiting", redis.queued], ["Sent again", redis.retried],
+        ["Recovered", redis.recovered], ["Reconnects", redis.reconnects],
+        ["Not published", redis.failed, "trouble"],
+        ["Gaps", redis.gaps, "trouble"]]);
+}
+
 function show_resources({ resources, zone, handlers }) {
     fill_facts(find("handlers"), handlers.map(({ name, clients }) =>
         [name, clients]));
@@ -147,6 +163,7 @@ function show(report, sample) {
     show_workers(report);
     show_codes(report);
     show_zone(report);
+    show_redis(report);
     show_resources(report);
 }
 

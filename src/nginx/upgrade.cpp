@@ -4,6 +4,7 @@
 #include "nginx/backplane.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
+#include "nginx/negotiation.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/resource.hpp"
@@ -11,22 +12,11 @@
 #include "nginx/waiting_handshake.hpp"
 #include "protocol/handshake.hpp"
 
-#include <algorithm>
-#include <array>
 #include <optional>
 
 namespace websocket::nginx {
 
 namespace {
-
-// Hands each field to who has add_header(name, value).
-template <class Reader>
-void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
-{
-    each_header(r, [&reader](const ngx_table_elt_t &header) {
-        reader.add_header(view(header.key), view(header.value));
-    });
-}
 
 bool origin_allowed(ngx_http_request_t *r,
                     const protocol::opening_handshake &handshake,
@@ -39,109 +29,6 @@ bool origin_allowed(ngx_http_request_t *r,
     return handshake.origin_repeated()
                ? conf.any_origin != 0
                : origin_allowed(r, conf, handshake.origin());
-}
-
-std::string_view
-preferred_subprotocol(const protocol::opening_handshake &handshake,
-                      const location_configuration &conf) noexcept
-{
-    if (conf.subprotocols == nullptr) {
-        return {};
-    }
-
-    return handshake.select_subprotocol(
-        {static_cast<std::string_view *>(conf.subprotocols->elts),
-         conf.subprotocols->nelts});
-}
-
-// The handler's choice, if it makes one; only what was offered counts. Nothing
-// if it fails.
-std::optional<std::string_view>
-choose_subprotocol(ngx_http_request_t *r, const resource &joined,
-                   const protocol::opening_handshake &handshake) noexcept
-{
-    const auto choose = joined.handler().select_subprotocol;
-
-    if (choose == nullptr) {
-        return preferred_subprotocol(handshake,
-                                     *location_conf<location_configuration>(r));
-    }
-
-    std::array<std::string_view, protocol::opening_handshake::max_subprotocols>
-        names;
-    std::array<websocket_text_t, names.size()> offered;
-    const std::size_t count = handshake.offered_subprotocols(names);
-
-    for (std::size_t i = 0; i != count; i++) {
-        offered[i] = {names[i].data(), names[i].size()};
-    }
-
-    websocket_text_t chosen{nullptr, 0};
-
-    if (choose(joined.object(), reinterpret_cast<websocket_request_t *>(r),
-               offered.data(), count, &chosen) != 0) {
-        return std::nullopt;
-    }
-
-    const auto *found = std::find(names.data(), names.data() + count,
-                                  std::string_view{chosen.data, chosen.size});
-
-    return found == names.data() + count ? std::string_view{} : *found;
-}
-
-protocol::deflate_agreement agree_on_deflate(ngx_http_request_t *r) noexcept
-{
-    protocol::deflate_negotiation offers(
-        location_conf<location_configuration>(r)->deflate_settings);
-
-    read_headers(r, offers);
-    return offers.result();
-}
-
-// In memory of the request's; nothing without memory.
-std::optional<std::string_view> copy_text(ngx_http_request_t *r,
-                                          std::string_view text) noexcept
-{
-    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, text.size()));
-
-    if (copy == nullptr) {
-        return std::nullopt;
-    }
-
-    ngx_memcpy(copy, text.data(), text.size());
-    return std::string_view{copy, text.size()};
-}
-
-bool add_extensions(ngx_http_request_t *r,
-                    const protocol::deflate_agreement &agreement) noexcept
-{
-    if (!agreement.agreed) {
-        return true;
-    }
-
-    const auto text = copy_text(r, protocol::deflate_answer(agreement).text());
-
-    return text && add_header(r, "Sec-WebSocket-Extensions", *text);
-}
-
-bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
-                         const agreed_terms &terms) noexcept
-{
-    std::array<char, 28> accept;
-
-    if (!protocol::accept_key(key, accept)) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "websocket: no SHA-1 from libcrypto");
-        return false;
-    }
-
-    const auto copy = copy_text(r, {accept.data(), accept.size()});
-
-    return copy && add_header(r, "Upgrade", "websocket") &&
-           add_header(r, "Sec-WebSocket-Accept", *copy) &&
-           (terms.subprotocol.empty() ||
-            add_header(r, "Sec-WebSocket-Protocol", terms.subprotocol)) &&
-           add_extensions(r, terms.deflate);
 }
 
 // The key of the resource, in memory of the request's.
