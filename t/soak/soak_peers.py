@@ -253,7 +253,7 @@ class Json(RoomPeer):
             self.soak.ledger.record(self.place, told["id"],
                                     self.sent.pop(told["ref"]))
         elif kind == "error":
-            self.sent.pop(told["ref"], None)
+            self.sent.pop(told.get("ref"), None)
             self.soak.counts["not published"] += 1
         elif kind not in ("joined", "left"):
             raise Fault(f"follower: {told}")
