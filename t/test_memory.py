@@ -6,11 +6,12 @@ import shutil
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
 import wire
-from nginx_server import ROOT
+from nginx_server import ROOT, seconds
 from tuned_client import (client_context, connect_blocking, framed,
                           numbered)
 from worker_probe import memory, memory_tells, only_worker
@@ -114,6 +115,31 @@ def test_fragments_and_control_frames_allocate_nothing(counted_server,
     before = allocations()
     echo(200)
     assert allocations() - before == 0
+
+
+def test_large_messages_at_once_allocate_nothing_for_as_long_as_they_come(
+        counted_server, allocations):
+    clients = [counted_server.connect() for _ in range(6)]
+    message = "x" * (1 << 20)
+    data = wire.text(message)
+    half = len(data) // 2
+
+    def echo():
+        for client in clients:
+            client.send(data[:half])
+        for client in clients:
+            client.send(data[half:], duplex=False)
+            client.expect_text(message)
+
+    echo()
+    before = allocations()
+    for _ in range(3):
+        echo()
+    assert allocations() - before == 0
+
+    time.sleep(seconds(11))  # what is not needed is kept for up to 10
+    echo()
+    assert allocations() != before
 
 
 # What an idle client takes

@@ -13,7 +13,26 @@ namespace websocket::nginx {
 
 namespace {
 
+// How long what many clients have needed at a time is kept for the next ones.
+constexpr ngx_msec_t surplus_interval = 5000;
+
 worker own;
+ngx_connection_t no_connection; // what a timer's log looks at
+ngx_event_t surplus_event;
+
+void drop_surplus(ngx_event_t *event)
+{
+    if (protocol::shared_buffer::drop_surplus()) {
+        ngx_add_timer(event, surplus_interval);
+    }
+}
+
+void watch_surplus() noexcept
+{
+    if (!surplus_event.timer_set) {
+        ngx_add_timer(&surplus_event, surplus_interval);
+    }
+}
 
 } // namespace
 
@@ -24,6 +43,13 @@ worker &this_worker() noexcept
 
 ngx_int_t start_worker(ngx_cycle_t *cycle)
 {
+    no_connection.fd = -1;
+    surplus_event.data = &no_connection;
+    surplus_event.handler = drop_surplus;
+    surplus_event.log = cycle->log;
+    surplus_event.cancelable = 1; // it does not keep a leaving worker
+    protocol::shared_buffer::keep_surplus(watch_surplus);
+
     return exchange::start(cycle);
 }
 
@@ -43,6 +69,7 @@ void exit_worker(ngx_cycle_t *cycle)
     exchange::stop();
     own.deflaters.clear();
     protocol::inflater::drop_spares();
+    protocol::shared_buffer::keep_surplus(nullptr);
     protocol::shared_buffer::drop_spares();
 }
 

@@ -1,6 +1,8 @@
 // Blocks come from malloc in powers of two; some of each size, more of the
 // small ones, are kept for the next takers, so that a busy worker neither
-// calls malloc nor touches new pages for each message.
+// calls malloc nor touches new pages for each message. Where somebody looks
+// after them, those that many clients need at a time are kept as well, for as
+// long as they do.
 #include "protocol/shared_buffer.hpp"
 
 #include <algorithm>
@@ -34,18 +36,60 @@ constexpr std::size_t size_classes =
     std::bit_width(largest_spare) - std::bit_width(smallest_capacity) + 1;
 constexpr std::size_t spares_of_a_size = std::size_t{1} << 18; // bytes
 constexpr std::size_t fewest_spares = 2; // 5.5 MiB in all at most
+constexpr std::size_t largest_surplus = std::size_t{32} << 20; // beyond these
 
 struct spare_list {
     block *first = nullptr;
     std::size_t count = 0;
+    std::size_t unneeded = 0; // fewest since drop_surplus()
 };
 
 std::array<spare_list, size_classes> spares;
+std::size_t surplus = 0; // bytes of spares beyond the usual ones
+void (*surplus_begins)() noexcept = nullptr;
 std::size_t asked_of_malloc = 0;
 
 spare_list &spares_for(std::size_t capacity) noexcept
 {
     return spares[std::bit_width(capacity) - std::bit_width(smallest_capacity)];
+}
+
+constexpr std::size_t usual_spares(std::size_t capacity) noexcept
+{
+    return std::max(spares_of_a_size / capacity, fewest_spares);
+}
+
+block *pop(spare_list &list) noexcept
+{
+    block *taken = std::exchange(list.first, list.first->next_spare);
+
+    if (list.count-- > usual_spares(taken->capacity)) {
+        surplus -= taken->capacity;
+    }
+
+    list.unneeded = std::min(list.unneeded, list.count);
+    return taken;
+}
+
+void push(spare_list &list, block *unused) noexcept
+{
+    unused->next_spare = std::exchange(list.first, unused);
+    list.count++;
+}
+
+// Whether one more may be kept than the usual ones.
+bool keep_surplus(std::size_t capacity) noexcept
+{
+    if (surplus_begins == nullptr || surplus + capacity > largest_surplus) {
+        return false;
+    }
+
+    if (surplus == 0) {
+        surplus_begins();
+    }
+
+    surplus += capacity;
+    return true;
 }
 
 block *take(std::size_t capacity) noexcept
@@ -55,8 +99,7 @@ block *take(std::size_t capacity) noexcept
         spare_list &list = spares_for(capacity);
 
         if (list.first != nullptr) {
-            list.count--;
-            return std::exchange(list.first, list.first->next_spare);
+            return pop(list);
         }
     }
 
@@ -79,10 +122,9 @@ void give_back(block *unused) noexcept
     if (unused->capacity <= largest_spare) {
         spare_list &list = spares_for(unused->capacity);
 
-        if (list.count <
-            std::max(spares_of_a_size / unused->capacity, fewest_spares)) {
-            unused->next_spare = std::exchange(list.first, unused);
-            list.count++;
+        if (list.count < usual_spares(unused->capacity) ||
+            keep_surplus(unused->capacity)) {
+            push(list, unused);
             return;
         }
     }
@@ -133,11 +175,11 @@ shared_buffer shared_buffer::allocate(std::size_t capacity) noexcept
     return shared_buffer{taken};
 }
 
-void shared_buffer::reset() noexcept
+void shared_buffer::release() noexcept
 {
     block *held = std::exchange(block_, nullptr);
 
-    if (held != nullptr && --held->references == 0) {
+    if (--held->references == 0) {
         give_back(held);
     }
 }
@@ -214,13 +256,33 @@ std::size_t shared_buffer::allocations() noexcept
     return asked_of_malloc;
 }
 
+void shared_buffer::keep_surplus(void (*begins)() noexcept) noexcept
+{
+    surplus_begins = begins;
+}
+
+bool shared_buffer::drop_surplus() noexcept
+{
+    for (spare_list &list : spares) {
+        while (list.unneeded != 0 &&
+               list.count > usual_spares(list.first->capacity)) {
+            const std::size_t rest = list.unneeded - 1;
+            std::free(pop(list));
+            list.unneeded = rest;
+        }
+
+        list.unneeded = list.count;
+    }
+
+    return surplus != 0;
+}
+
 void shared_buffer::drop_spares() noexcept
 {
     for (spare_list &list : spares) {
         while (list.first != nullptr) {
-            std::free(std::exchange(list.first, list.first->next_spare));
+            std::free(pop(list));
         }
-        list.count = 0;
     }
 }
 

@@ -36,7 +36,12 @@ public:
     explicit operator bool() const noexcept { return block_ != nullptr; }
 
     // Gives the reference back; the last one frees the block.
-    void reset() noexcept;
+    void reset() noexcept
+    {
+        if (block_ != nullptr) {
+            release();
+        }
+    }
 
     // The bytes in use. All below need a block.
     std::byte *data() const noexcept;
@@ -74,12 +79,24 @@ public:
     // How many blocks malloc has been asked for since the process started.
     static std::size_t allocations() noexcept;
 
+    // From now on more spare blocks are kept for reuse, as many as were needed
+    // at a time, up to 32 MiB; `begins` is called whenever there were none of
+    // them and one is kept. Who gives it has drop_surplus() called from time to
+    // time then, for as long as that says so. Null: no more than the usual ones
+    // are kept.
+    static void keep_surplus(void (*begins)() noexcept) noexcept;
+
+    // Frees those of them that nobody has needed since the last call. True
+    // while there are others.
+    static bool drop_surplus() noexcept;
+
     // Frees the spare blocks that are kept for reuse.
     static void drop_spares() noexcept;
 
 private:
     explicit shared_buffer(detail::shared_block *taken) noexcept : block_{taken}
     {}
+    void release() noexcept;
 
     detail::shared_block *block_ = nullptr;
 };

@@ -32,6 +32,18 @@ shared_buffer buffer_with(std::string_view text)
     return made;
 }
 
+// Blocks of a mebibyte that were held all at once, and given back.
+void use_at_once(std::size_t count)
+{
+    std::vector<shared_buffer> held;
+
+    for (std::size_t i = 0; i != count; i++) {
+        held.push_back(shared_buffer::allocate(mebibyte));
+    }
+}
+
+unsigned begun = 0;
+
 class shared_buffer_memory : public testing::Test {
 protected:
     shared_buffer_memory() { shared_buffer::drop_spares(); }
@@ -43,6 +55,21 @@ protected:
 
 private:
     std::size_t before_ = shared_buffer::allocations();
+};
+
+class shared_buffer_surplus : public shared_buffer_memory {
+protected:
+    shared_buffer_surplus()
+    {
+        begun = 0;
+        shared_buffer::keep_surplus([]() noexcept { begun++; });
+    }
+
+    ~shared_buffer_surplus() override
+    {
+        shared_buffer::drop_spares();
+        shared_buffer::keep_surplus(nullptr);
+    }
 };
 
 } // namespace
@@ -249,4 +276,65 @@ TEST_F(shared_buffer_memory, of_spares_is_freed_when_dropped)
     shared_buffer::allocate(1);
 
     EXPECT_EQ(allocations(), 2U);
+}
+
+TEST_F(shared_buffer_surplus, is_kept_for_the_next_takers)
+{
+    use_at_once(10);
+    EXPECT_EQ(begun, 1U);
+
+    use_at_once(10);
+    EXPECT_EQ(allocations(), 10U);
+
+    use_at_once(11);
+    EXPECT_EQ(allocations(), 11U);
+}
+
+TEST_F(shared_buffer_surplus, is_not_begun_by_the_usual_spares)
+{
+    use_at_once(2);
+
+    EXPECT_EQ(begun, 0U);
+    EXPECT_FALSE(shared_buffer::drop_surplus());
+}
+
+TEST_F(shared_buffer_surplus, has_a_limit)
+{
+    use_at_once(50);
+    use_at_once(50);
+
+    EXPECT_EQ(allocations(), 50U + 50U - 2U - 32U);
+}
+
+TEST_F(shared_buffer_surplus, that_is_needed_stays)
+{
+    use_at_once(10);
+    EXPECT_TRUE(shared_buffer::drop_surplus());
+
+    for (int i = 0; i < 5; i++) {
+        use_at_once(10);
+        EXPECT_TRUE(shared_buffer::drop_surplus());
+    }
+
+    EXPECT_EQ(allocations(), 10U);
+}
+
+TEST_F(shared_buffer_surplus, that_nobody_needs_is_freed)
+{
+    use_at_once(10);
+    EXPECT_TRUE(shared_buffer::drop_surplus());
+
+    use_at_once(6);
+    EXPECT_TRUE(shared_buffer::drop_surplus());
+    use_at_once(6);
+    EXPECT_EQ(allocations(), 10U);
+    use_at_once(7);
+    EXPECT_EQ(allocations(), 11U);
+
+    EXPECT_TRUE(shared_buffer::drop_surplus());
+    EXPECT_FALSE(shared_buffer::drop_surplus());
+
+    use_at_once(10);
+    EXPECT_EQ(allocations(), 11U + 8U);
+    EXPECT_GT(begun, 1U);
 }
