@@ -74,6 +74,7 @@ public:
         return reader_.assembled();
     }
 
+    bool needs_input() const noexcept { return reader_.needs_input(); }
     bool inside_message() const noexcept { return reader_.inside_message(); }
     bool close_sent() const noexcept { return close_sent_; }
     // Nothing that still comes from the client counts.

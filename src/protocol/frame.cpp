@@ -159,22 +159,13 @@ header_result parse_header(std::span<const std::byte> bytes,
     return {size + sizeof(masking_key), error::none};
 }
 
-std::size_t write_header(std::byte *to, opcode code,
-                         std::uint64_t payload_length,
-                         std::uint8_t reserved_bits) noexcept
+std::size_t detail::write_long_header(std::byte *to,
+                                      std::uint64_t payload_length) noexcept
 {
     const std::size_t size = server_header_size(payload_length);
 
-    to[0] = static_cast<std::byte>(fin_bit | reserved_bits |
-                                   static_cast<unsigned>(code));
-
-    if (size == 2) {
-        to[1] = static_cast<std::byte>(payload_length);
-    } else {
-        to[1] = static_cast<std::byte>(size == 4 ? length_16 : length_64);
-        write_big_endian(to + 2, payload_length, size - 2);
-    }
-
+    to[1] = static_cast<std::byte>(size == 4 ? length_16 : length_64);
+    write_big_endian(to + 2, payload_length, size - 2);
     return size;
 }
 

@@ -62,11 +62,29 @@ constexpr std::size_t server_header_size(std::uint64_t payload_length) noexcept
     return payload_length < 126 ? 2 : payload_length < 65536 ? 4 : 10;
 }
 
+namespace detail {
+std::size_t write_long_header(std::byte *to,
+                              std::uint64_t payload_length) noexcept;
+}
+
 // Writes the header of a server's frame, which is final and not masked, in
 // its shortest form. Returns the bytes written, server_header_size() of the
 // length; `to` has room for them.
-std::size_t write_header(std::byte *to, opcode code,
-                         std::uint64_t payload_length,
-                         std::uint8_t reserved_bits = 0) noexcept;
+inline std::size_t write_header(std::byte *to, opcode code,
+                                std::uint64_t payload_length,
+                                std::uint8_t reserved_bits = 0) noexcept
+{
+    constexpr unsigned fin = 0x80;
+
+    to[0] = static_cast<std::byte>(fin | reserved_bits |
+                                   static_cast<unsigned>(code));
+
+    if (payload_length > max_control_payload) {
+        return detail::write_long_header(to, payload_length);
+    }
+
+    to[1] = static_cast<std::byte>(payload_length);
+    return 2;
+}
 
 } // namespace websocket::protocol

@@ -42,29 +42,42 @@ std::uint64_t twice(std::uint32_t key) noexcept
     return std::uint64_t{key} << 32 | key;
 }
 
-template <typename word>
-void xor_word(std::byte *at, word mask) noexcept
+// Each path returns whether all it has unmasked is ASCII: it has the bytes at
+// hand, and whoever checks a text can then do without reading them again.
+bool ascii(std::uint64_t seen) noexcept
 {
-    store(at, static_cast<word>(load<word>(at) ^ mask));
+    return (seen & 0x8080808080808080) == 0;
+}
+
+// Returns the word that it leaves there.
+template <typename word>
+word xor_word(std::byte *at, word mask) noexcept
+{
+    const auto plain = static_cast<word>(load<word>(at) ^ mask);
+    store(at, plain);
+    return plain;
 }
 
 // Up to 32 bytes, as most chat messages are. Words do not overlap: who reads
 // the payload next would wait until overlapping stores have reached the cache.
-void unmask_short(std::byte *at, std::size_t size, masking_key key,
+bool unmask_short(std::byte *at, std::size_t size, masking_key key,
                   std::size_t offset) noexcept
 {
     const std::uint32_t mask = key_at(key, offset);
+    std::uint64_t seen = 0;
     for (; size >= 8; size -= 8, at += 8) {
-        xor_word(at, twice(mask));
+        seen |= xor_word(at, twice(mask));
     }
     if (size >= 4) {
-        xor_word(at, mask);
+        seen |= xor_word(at, mask);
         size -= 4;
         at += 4;
     }
     for (std::size_t i = 0; i < size; ++i) {
         at[i] ^= key[(offset + i) % 4];
+        seen |= std::to_integer<std::uint64_t>(at[i]);
     }
+    return ascii(seen);
 }
 
 // The long paths read the words at the payload's ends before they write
@@ -74,23 +87,25 @@ void unmask_short(std::byte *at, std::size_t size, masking_key key,
 // words between them.
 
 // At least 8 bytes.
-void unmask_portable(std::byte *at, std::size_t size, masking_key key,
+bool unmask_portable(std::byte *at, std::size_t size, masking_key key,
                      std::size_t offset) noexcept
 {
     const std::uint64_t mask = twice(key_at(key, offset));
     std::byte *end = at + size;
     const std::uint64_t last =
         load<std::uint64_t>(end - 8) ^ twice(key_at(key, offset + size));
+    std::uint64_t seen = last;
 
     for (; end - at >= 32; at += 32) {
         for (std::size_t i = 0; i < 32; i += 8) {
-            store(at + i, load<std::uint64_t>(at + i) ^ mask);
+            seen |= xor_word(at + i, mask);
         }
     }
     for (; end - at >= 8; at += 8) {
-        store(at, load<std::uint64_t>(at) ^ mask);
+        seen |= xor_word(at, mask);
     }
     store(end - 8, last);
+    return ascii(seen);
 }
 
 #if defined(__x86_64__)
@@ -106,14 +121,16 @@ __m128i mask_128(masking_key key, std::size_t offset) noexcept
     return _mm_set1_epi32(static_cast<int>(key_at(key, offset)));
 }
 
-void xor_128(std::byte *at, __m128i mask) noexcept
+__m128i xor_128(std::byte *at, __m128i mask) noexcept
 {
     auto *word = reinterpret_cast<__m128i *>(at);
-    _mm_store_si128(word, _mm_xor_si128(_mm_load_si128(word), mask));
+    const __m128i plain = _mm_xor_si128(_mm_load_si128(word), mask);
+    _mm_store_si128(word, plain);
+    return plain;
 }
 
 // At least 16 bytes.
-void unmask_sse2(std::byte *at, std::size_t size, masking_key key,
+bool unmask_sse2(std::byte *at, std::size_t size, masking_key key,
                  std::size_t offset) noexcept
 {
     auto *first = reinterpret_cast<__m128i *>(at);
@@ -127,17 +144,20 @@ void unmask_sse2(std::byte *at, std::size_t size, masking_key key,
     std::byte *middle = next_aligned(at, 16);
     const __m128i mask =
         mask_128(key, offset + static_cast<std::size_t>(middle - at));
+    __m128i seen = _mm_or_si128(front, back);
     for (; end - middle >= 64; middle += 64) {
-        xor_128(middle, mask);
-        xor_128(middle + 16, mask);
-        xor_128(middle + 32, mask);
-        xor_128(middle + 48, mask);
+        const __m128i one =
+            _mm_or_si128(xor_128(middle, mask), xor_128(middle + 16, mask));
+        const __m128i two = _mm_or_si128(xor_128(middle + 32, mask),
+                                         xor_128(middle + 48, mask));
+        seen = _mm_or_si128(seen, _mm_or_si128(one, two));
     }
     for (; end - middle >= 16; middle += 16) {
-        xor_128(middle, mask);
+        seen = _mm_or_si128(seen, xor_128(middle, mask));
     }
     _mm_storeu_si128(first, front);
     _mm_storeu_si128(last, back);
+    return _mm_movemask_epi8(seen) == 0;
 }
 
 // Functions for AVX2 say so one by one. A flag for the whole file would also
@@ -149,14 +169,16 @@ void unmask_sse2(std::byte *at, std::size_t size, masking_key key,
     return _mm256_set1_epi32(static_cast<int>(key_at(key, offset)));
 }
 
-[[gnu::target("avx2")]] void xor_256(std::byte *at, __m256i mask) noexcept
+[[gnu::target("avx2")]] __m256i xor_256(std::byte *at, __m256i mask) noexcept
 {
     auto *word = reinterpret_cast<__m256i *>(at);
-    _mm256_store_si256(word, _mm256_xor_si256(_mm256_load_si256(word), mask));
+    const __m256i plain = _mm256_xor_si256(_mm256_load_si256(word), mask);
+    _mm256_store_si256(word, plain);
+    return plain;
 }
 
 // At least 32 bytes.
-[[gnu::target("avx2")]] void unmask_avx2(std::byte *at, std::size_t size,
+[[gnu::target("avx2")]] bool unmask_avx2(std::byte *at, std::size_t size,
                                          masking_key key,
                                          std::size_t offset) noexcept
 {
@@ -171,24 +193,27 @@ void unmask_sse2(std::byte *at, std::size_t size, masking_key key,
     std::byte *middle = next_aligned(at, 32);
     const __m256i mask =
         mask_256(key, offset + static_cast<std::size_t>(middle - at));
+    __m256i seen = _mm256_or_si256(front, back);
     for (; end - middle >= 128; middle += 128) {
-        xor_256(middle, mask);
-        xor_256(middle + 32, mask);
-        xor_256(middle + 64, mask);
-        xor_256(middle + 96, mask);
+        const __m256i one =
+            _mm256_or_si256(xor_256(middle, mask), xor_256(middle + 32, mask));
+        const __m256i two = _mm256_or_si256(xor_256(middle + 64, mask),
+                                            xor_256(middle + 96, mask));
+        seen = _mm256_or_si256(seen, _mm256_or_si256(one, two));
     }
     for (; end - middle >= 32; middle += 32) {
-        xor_256(middle, mask);
+        seen = _mm256_or_si256(seen, xor_256(middle, mask));
     }
     _mm256_storeu_si256(first, front);
     _mm256_storeu_si256(last, back);
+    return _mm256_movemask_epi8(seen) == 0;
 }
 
 #endif
 
 } // namespace
 
-void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
+bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
             simd_level level) noexcept
 {
     std::byte *at = payload.data();
@@ -206,41 +231,15 @@ void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
 #else
     static_cast<void>(level);
 #endif
-    unmask_portable(at, size, key, offset);
+    return unmask_portable(at, size, key, offset);
 }
 
-// One pass over words that do not overlap, for the same reason as above.
-bool unmask_short_ascii(std::span<std::byte> payload, masking_key key) noexcept
-{
-    const auto mask = std::bit_cast<std::uint32_t>(key);
-    std::byte *at = payload.data();
-    std::size_t size = payload.size();
-    std::uint64_t seen = 0;
-
-    for (; size >= 8; size -= 8, at += 8) {
-        const std::uint64_t word = load<std::uint64_t>(at) ^ twice(mask);
-        seen |= word;
-        store(at, word);
-    }
-    if (size >= 4) {
-        const std::uint32_t word = load<std::uint32_t>(at) ^ mask;
-        seen |= word;
-        store(at, word);
-        size -= 4;
-        at += 4;
-    }
-    for (std::size_t i = 0; i < size; ++i) {
-        at[i] ^= key[i];
-        seen |= std::to_integer<std::uint64_t>(at[i]);
-    }
-
-    return (seen & 0x8080808080808080) == 0;
-}
-
-void unmask(std::span<std::byte> payload, masking_key key,
+bool unmask(std::span<std::byte> payload, masking_key key,
             std::size_t offset) noexcept
 {
-    unmask(payload, key, offset, best_simd_level());
+    return payload.size() <= 32
+               ? unmask_short(payload.data(), payload.size(), key, offset)
+               : unmask(payload, key, offset, best_simd_level());
 }
 
 } // namespace websocket::protocol

@@ -15,18 +15,15 @@ using masking_key = std::array<std::byte, 4>;
 // XORs `payload` in place with the repeated key; doing it twice restores it.
 // `offset` is the position of payload[0] within the frame's payload, for a
 // payload that arrives in pieces (only offset % 4 matters). Any alignment, any
-// length; nothing outside the span is read or written.
-void unmask(std::span<std::byte> payload, masking_key key,
+// length; nothing outside the span is read or written. True if what comes out
+// is ASCII.
+bool unmask(std::span<std::byte> payload, masking_key key,
             std::size_t offset = 0) noexcept;
 
 // The same on a path of the caller's choice, for tests and benchmarks. The
 // machine must have it: at most best_simd_level(). Payloads of up to 32 bytes
 // take one common way on every path.
-void unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
+bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
             simd_level level) noexcept;
-
-// Unmasks a payload as a whole. True if it is ASCII then. For short ones: what
-// it takes grows with each byte.
-bool unmask_short_ascii(std::span<std::byte> payload, masking_key key) noexcept;
 
 } // namespace websocket::protocol

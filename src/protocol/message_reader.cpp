@@ -2,9 +2,10 @@
 #include "protocol/message_reader.hpp"
 
 #include "protocol/assembly.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/close_payload.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 namespace websocket::protocol {
@@ -13,6 +14,10 @@ namespace {
 
 // Shorter rests are received together with what follows them.
 constexpr std::uint64_t worth_direct_receive = 4096;
+
+// Text is checked in parts that are still in the nearest cache from being
+// unmasked.
+constexpr std::size_t checked_at_once = 16 * 1024;
 
 // What the largest message can become when it is compressed and does not
 // shrink, were it in small blocks of DEFLATE.
@@ -51,8 +56,13 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         control_.reset();
     }
 
-    if (begins_short_message(input)) {
-        return take_short_message(input);
+    if (!in_message_ && !in_frame_ && header_size_ == 0) {
+        const whole_frame frame = find_whole_frame(input);
+
+        if (frame.header_size != 0 && takes(frame)) {
+            input = input.subspan(frame.header_size + frame.payload.size());
+            return take_whole(frame);
+        }
     }
 
     for (;;) {
@@ -95,45 +105,29 @@ event message_reader::next(std::span<std::byte> &input) noexcept
     }
 }
 
-// Most messages are one short frame that has come as a whole: they take a way
-// of their own, on which no rule can be broken but that of the text.
-inline bool message_reader::begins_short_message(
-    std::span<const std::byte> input) const noexcept
+inline bool message_reader::takes(const whole_frame &frame) const noexcept
 {
-    constexpr std::size_t header = 2 + sizeof(masking_key);
-    constexpr std::size_t longest = 125;
-
-    if (input.size() < header || in_message_ || in_frame_ ||
-        header_size_ != 0) {
-        return false;
-    }
-
-    const auto first = std::to_integer<unsigned>(input[0]);
-    const std::size_t length = std::to_integer<std::size_t>(input[1]) - 0x80;
-
-    return (first == 0x81 ? limits_->text_accepted
-                          : first == 0x82 && limits_->binary_accepted) &&
-           length <= longest && input.size() - header >= length &&
-           length <= limits_->max_message_size &&
-           length <= limits_->max_frame_size && !limits_->frames_announced;
+    return (frame.kind == opcode::text ? limits_->text_accepted
+                                       : limits_->binary_accepted) &&
+           frame.payload.size() <= limits_->max_message_size &&
+           frame.payload.size() <= limits_->max_frame_size &&
+           !limits_->frames_announced;
 }
 
-inline event
-message_reader::take_short_message(std::span<std::byte> &input) noexcept
+inline event message_reader::take_whole(const whole_frame &frame) noexcept
 {
-    const auto kind = static_cast<opcode>(input[0] & std::byte{0x0F});
-    const std::span<std::byte> payload = input.subspan(
-        2 + sizeof(masking_key), std::to_integer<std::size_t>(input[1]) - 0x80);
-    const masking_key key{input[2], input[3], input[4], input[5]};
+    masking_key key;
+    std::memcpy(key.data(), frame.payload.data() - key.size(), key.size());
 
-    input = input.subspan(2 + sizeof(masking_key) + payload.size());
-
-    if (!unmask_short_ascii(payload, key) && kind == opcode::text &&
-        !is_valid_utf8(payload)) {
+    if (!unmask(frame.payload, key) && frame.kind == opcode::text &&
+        !is_valid_utf8(frame.payload)) {
         return fail(error::invalid_utf8);
     }
 
-    return {.type = event_type::message, .kind = kind, .payload = payload};
+    return {.type = event_type::message,
+            .kind = frame.kind,
+            .room_before = static_cast<std::uint8_t>(frame.header_size),
+            .payload = frame.payload};
 }
 
 inline error message_reader::read_header(std::span<std::byte> &input) noexcept
@@ -237,10 +231,15 @@ inline bool message_reader::too_big(std::uint64_t size,
 
 inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
 {
-    unmask(piece, key_, static_cast<std::size_t>(taken_));
-    taken_ += piece.size();
-
     const bool whole = piece.size() == length_;
+
+    if (!is_control(code_) && !compressed_ && kind_ == opcode::text) {
+        if (!take_text(piece)) {
+            return error::invalid_utf8;
+        }
+    } else {
+        unmask_next(piece);
+    }
 
     if (is_control(code_)) {
         return whole ? error::none : store(control_, length_, piece);
@@ -250,15 +249,35 @@ inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
         return take_compressed(piece);
     }
 
-    if (kind_ == opcode::text && !text_.feed(piece)) {
-        return error::invalid_utf8;
-    }
-
     if (whole && fin_ && code_ != opcode::continuation && !message_) {
         return error::none; // handed out where it lies
     }
 
     return store(message_, expected_size(), piece);
+}
+
+inline bool message_reader::unmask_next(std::span<std::byte> piece) noexcept
+{
+    const bool ascii = unmask(piece, key_, static_cast<std::size_t>(taken_));
+
+    taken_ += piece.size();
+    return ascii;
+}
+
+inline bool message_reader::take_text(std::span<std::byte> piece) noexcept
+{
+    while (!piece.empty()) {
+        const std::span<std::byte> part =
+            piece.first(std::min(piece.size(), checked_at_once));
+        piece = piece.subspan(part.size());
+
+        // After a cut character ASCII is wrong
+        if (!(unmask_next(part) && text_.complete()) && !text_.feed(part)) {
+            return false;
+        }
+    }
+
+    return true;
 }
 
 // What comes out is in the message's buffer, which is made even for nothing.
@@ -334,28 +353,12 @@ event message_reader::end_control(std::span<std::byte> payload) noexcept
                 .payload = payload};
     }
 
-    if (payload.empty()) {
-        return {.type = event_type::close, .code = close_code::none_received};
-    }
+    const close_payload read = read_close_payload(payload);
 
-    if (payload.size() == 1) {
-        return fail(error::close_payload_truncated);
-    }
-
-    const auto code =
-        static_cast<std::uint16_t>(std::to_integer<unsigned>(payload[0]) << 8 |
-                                   std::to_integer<unsigned>(payload[1]));
-    const std::span<std::byte> reason = payload.subspan(2);
-
-    if (!close_code::may_travel(code)) {
-        return fail(error::close_code_invalid);
-    }
-
-    if (!is_valid_utf8(reason)) {
-        return fail(error::close_reason_not_utf8);
-    }
-
-    return {.type = event_type::close, .code = code, .payload = reason};
+    return read.broken == error::none ? event{.type = event_type::close,
+                                              .code = read.code,
+                                              .payload = read.reason}
+                                      : fail(read.broken);
 }
 
 event message_reader::fail(error reason) noexcept

@@ -13,6 +13,7 @@
 #include "protocol/permessage_deflate.hpp"
 #include "protocol/shared_buffer.hpp"
 #include "protocol/utf8.hpp"
+#include "protocol/whole_frame.hpp"
 
 #include <array>
 #include <cstddef>
@@ -47,6 +48,9 @@ struct event {
     event_type type = event_type::need_input;
     opcode kind = opcode::continuation;
     error reason = error::none;
+    // Of a message: bytes in front of its payload that may be overwritten, for
+    // they held its header. Those of a header sent back are never more.
+    std::uint8_t room_before = 0;
     // The close code received; close_code::none_received for an empty Close.
     std::uint16_t code = 0;
     // Of a frame: the length of its payload, and that of its message so far
@@ -86,17 +90,25 @@ public:
     // payload.
     const shared_buffer &assembled() const noexcept { return message_; }
 
+    // True if next() had nothing to do without input.
+    bool needs_input() const noexcept
+    {
+        return !in_frame_ && !message_ && !control_;
+    }
+
     // True inside a frame, its header included, or a fragmented message.
     bool inside_message() const noexcept;
 
 private:
-    bool begins_short_message(std::span<const std::byte> input) const noexcept;
-    event take_short_message(std::span<std::byte> &input) noexcept;
+    bool takes(const whole_frame &frame) const noexcept;
+    event take_whole(const whole_frame &frame) noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
     bool too_big(std::uint64_t size, std::uint64_t limit) const noexcept;
     error take_payload(std::span<std::byte> piece) noexcept;
+    bool unmask_next(std::span<std::byte> piece) noexcept;
+    bool take_text(std::span<std::byte> piece) noexcept;
     error take_compressed(std::span<const std::byte> piece) noexcept;
     error store(shared_buffer &buffer, std::uint64_t expected,
                 std::span<const std::byte> piece) noexcept;

@@ -244,6 +244,19 @@ events read_in_pieces(reader &from, std::string_view wire,
     return found;
 }
 
+// The events of `wire` that comes at once, which are the same byte by byte.
+template <class reader = protocol::message_reader>
+events read_two_ways(const std::string &wire,
+                     const protocol::message_limits &limits = {})
+{
+    reader at_once{limits};
+    reader by_byte{limits};
+    const events whole = read_in_pieces(at_once, wire, {wire.size()});
+
+    EXPECT_EQ(read_in_pieces(by_byte, wire, {1}), whole) << "byte by byte";
+    return whole;
+}
+
 // Random cuts come from the environment's FRAMES_SEED, if it is set.
 inline unsigned seed()
 {

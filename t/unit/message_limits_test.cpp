@@ -70,6 +70,25 @@ TEST(message_limits, refuse_a_larger_message_by_its_header)
     }
 }
 
+TEST(message_limits, refuse_what_has_come_as_a_whole)
+{
+    for (const std::size_t limit : {100U, 1000U, 60000U}) {
+        for (const message_limits &limits :
+             {message_limits{.max_message_size = limit},
+              message_limits{.max_frame_size = limit}}) {
+            const std::string largest(limit, 'x');
+            const error reason = limits.max_frame_size == limit
+                                     ? error::frame_too_big
+                                     : error::message_too_big;
+
+            EXPECT_EQ(frames::read_two_ways(frame(text, largest), limits),
+                      events{text_message(largest)});
+            EXPECT_EQ(frames::read_two_ways(frame(text, largest + "x"), limits),
+                      events{failed(reason)});
+        }
+    }
+}
+
 TEST(message_limits, count_the_fragments_of_a_message)
 {
     expect_failure(frame(frames::text, std::string(60, 'x')) +

@@ -302,6 +302,42 @@ TEST(message_reader, fails_at_a_text_that_ends_inside_a_character)
                    error::invalid_utf8);
 }
 
+// Long texts are unmasked and checked in parts, wherever these begin.
+TEST(message_reader, takes_characters_anywhere_in_a_long_text)
+{
+    const std::string character = "\xf0\x9f\x98\x80";
+
+    for (const std::size_t size : {300U, 20000U, 70000U}) {
+        for (const std::size_t part : {16384U, 32768U, 65536U}) {
+            for (std::size_t at = part - 4; at <= part && at + 4 < size; at++) {
+                std::string message = pattern(size);
+                message.replace(at, 4, character);
+
+                EXPECT_EQ(frames::read_two_ways(frame(text, message)),
+                          events{text_message(message)});
+            }
+        }
+    }
+}
+
+TEST(message_reader, fails_at_a_cut_character_anywhere_in_a_long_text)
+{
+    for (const std::size_t size : {200U, 4000U, 20000U, 65535U, 70000U}) {
+        for (const std::size_t at :
+             {std::size_t{0}, std::size_t{40}, std::size_t{16383},
+              std::size_t{16384}, std::size_t{32767}, size - 1}) {
+            if (at < size) {
+                std::string message = pattern(size);
+                message[at] = '\xe2';
+
+                EXPECT_EQ(frames::read_two_ways(frame(text, message)),
+                          events{failed(error::invalid_utf8)})
+                    << size << ' ' << at;
+            }
+        }
+    }
+}
+
 TEST(message_reader, checks_each_text_anew)
 {
     EXPECT_EQ(read_all_ways(frame(text, "\xc3\xa9") + frame(text, "a")),

@@ -1,0 +1,61 @@
+// The way that most messages take: one frame, come as a whole, that breaks no
+// rule of its header and no limit. All others are for message_reader to tell
+// apart.
+#pragma once
+
+#include "protocol/frame.hpp"
+
+#include <cstddef>
+#include <span>
+
+namespace websocket::protocol {
+
+struct whole_frame {
+    std::span<std::byte> payload;
+    std::size_t header_size = 0; // 0: there is none
+    opcode kind = opcode::continuation;
+};
+
+// The first frame of the input, if it is a final data frame without reserved
+// bits that is all there. Its payload is as long as 7 or 16 bits can say, in
+// the shortest form (RFC 6455 5.2).
+inline whole_frame find_whole_frame(std::span<std::byte> input) noexcept
+{
+    constexpr std::size_t short_header = 2 + sizeof(masking_key);
+    constexpr std::size_t longer_header = short_header + 2;
+
+    if (input.size() < short_header) {
+        return {};
+    }
+
+    const auto first = std::to_integer<unsigned>(input[0]);
+    const auto length = std::to_integer<std::size_t>(input[1]) - 0x80;
+
+    if (first != 0x81 && first != 0x82) {
+        return {};
+    }
+
+    const auto kind = static_cast<opcode>(first & 0x0F);
+
+    if (length <= max_control_payload) {
+        const std::span<std::byte> rest = input.subspan(short_header);
+
+        return rest.size() < length
+                   ? whole_frame{}
+                   : whole_frame{rest.first(length), short_header, kind};
+    }
+
+    if (length != 126 || input.size() < longer_header) {
+        return {};
+    }
+
+    const std::size_t longer = std::to_integer<std::size_t>(input[2]) << 8 |
+                               std::to_integer<std::size_t>(input[3]);
+    const std::span<std::byte> rest = input.subspan(longer_header);
+
+    return longer <= max_control_payload || rest.size() < longer
+               ? whole_frame{}
+               : whole_frame{rest.first(longer), longer_header, kind};
+}
+
+} // namespace websocket::protocol
