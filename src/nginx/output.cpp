@@ -72,25 +72,31 @@ inline void write_batch::put(std::span<const std::byte> bytes,
     pieces_[piece_count_++] = {{to, bytes.size()}, {}, messages, false};
 }
 
-// A short frame behind another one. False where that cannot be: then it goes
-// the long way.
-inline bool write_batch::put_short(protocol::opcode kind,
+// A small frame, as most are. False where it cannot go to the block: then it
+// goes the long way.
+inline bool write_batch::put_small(protocol::opcode kind,
                                    std::span<const std::byte> payload) noexcept
 {
-    const std::size_t size = 2 + payload.size();
+    const std::size_t header = protocol::server_header_size(payload.size());
+    const std::size_t size = header + payload.size();
 
-    if (payload.size() > protocol::max_control_payload || piece_count_ == 0 ||
-        block_size - used_ < size || pieces_[piece_count_ - 1].referred) {
+    if (payload.size() >= worth_referring || block_size - used_ < size ||
+        (piece_count_ != 0 && pieces_[piece_count_ - 1].referred)) {
         return false;
     }
 
-    piece &last = pieces_[piece_count_ - 1];
     std::byte *to = block_.data() + used_;
+
+    if (piece_count_ == 0) {
+        pieces_[piece_count_++] = {{to, 0}, {}};
+    }
+
+    piece &last = pieces_[piece_count_ - 1];
 
     (void)protocol::write_header(to, kind, payload.size());
 
     if (!payload.empty()) {
-        std::memcpy(to + 2, payload.data(), payload.size());
+        std::memcpy(to + header, payload.data(), payload.size());
     }
 
     used_ += size;
@@ -103,6 +109,22 @@ void write_batch::refer(std::span<const std::byte> bytes,
                         const protocol::shared_buffer &holder) noexcept
 {
     pieces_[piece_count_++] = {bytes, holder, 0, true};
+}
+
+void write_batch::refer_whole(std::span<const std::byte> frame) noexcept
+{
+    pieces_[piece_count_++] = {frame, {}, 1, true, true};
+}
+
+inline std::size_t write_batch::size() const noexcept
+{
+    std::size_t sum = 0;
+
+    for (std::size_t i = 0; i != piece_count_; i++) {
+        sum += pieces_[i].bytes.size();
+    }
+
+    return sum;
 }
 
 void write_batch::clear() noexcept
@@ -139,7 +161,7 @@ void output::end_turn() noexcept
 bool output::write_message(protocol::opcode kind,
                            std::span<const std::byte> payload) noexcept
 {
-    if (gathering() && queue_.empty() && batch_.put_short(kind, payload)) {
+    if (gathering() && queue_.empty() && batch_.put_small(kind, payload)) {
         return true;
     }
 
@@ -206,6 +228,13 @@ inline bool output::gather(std::span<const std::byte> header,
         return queue_.add_copy(header, payload, what);
     }
 
+    if (const auto frame = refer ? put_header_before(payload, header)
+                                 : std::span<const std::byte>{};
+        !frame.empty()) {
+        batch_.refer_whole(frame);
+        return true;
+    }
+
     batch_.put(header, what.messages);
 
     if (refer) {
@@ -217,6 +246,25 @@ inline bool output::gather(std::span<const std::byte> header,
     }
 
     return true;
+}
+
+// A message that goes back whole takes its header along in front, where the
+// client's was, so that both leave as one piece: once, as the place is taken
+// then. Returns the frame, or nothing where that cannot be.
+inline std::span<const std::byte>
+output::put_header_before(std::span<const std::byte> payload,
+                          std::span<const std::byte> header) noexcept
+{
+    if (payload.data() != stable_.bytes.data() ||
+        stable_.room_before < header.size()) {
+        return {};
+    }
+
+    std::byte *begin = stable_.bytes.data() - header.size();
+
+    stable_.room_before = 0;
+    std::memcpy(begin, header.data(), header.size());
+    return {begin, header.size() + payload.size()};
 }
 
 inline bool output::make_batch_room(std::size_t size,
@@ -234,8 +282,9 @@ bool output::flush_batch() noexcept
     }
 
     const ssize_t sent = send_pieces();
+    const bool all = sent == static_cast<ssize_t>(batch_.size());
     const bool sound =
-        sent >= 0 && queue_unsent(static_cast<std::size_t>(sent));
+        all || (sent >= 0 && queue_unsent(static_cast<std::size_t>(sent)));
 
     batch_.clear();
     return sound;
@@ -267,10 +316,12 @@ bool output::queue_unsent(std::size_t sent) noexcept
 
         sent -= skipped;
 
-        // A block's piece before a referred one ends with that one's header
+        // A block's piece before a referred one ends with that one's header,
+        // unless that has its own
         const send_queue::content what{
             .messages = piece.messages,
-            .ends_frame = piece.referred || i + 1 == batch_.piece_count_};
+            .ends_frame = piece.referred || i + 1 == batch_.piece_count_ ||
+                          batch_.pieces_[i + 1].whole};
         const bool queued = piece.holder ? queue_.add(piece.holder, rest, what)
                                          : queue_.add_copy(rest, {}, what);
         if (!queued) {

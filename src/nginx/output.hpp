@@ -34,14 +34,17 @@ private:
         protocol::shared_buffer holder; // empty: in the block, or borrowed
         std::uint32_t messages = 0;     // that begin in it
         bool referred = false;          // not in the block: ends a frame
+        bool whole = false;             // referred with its header in front
     };
 
     bool has_room(std::size_t size, std::size_t pieces) const noexcept;
     void put(std::span<const std::byte> bytes, std::uint32_t messages) noexcept;
-    bool put_short(protocol::opcode kind,
+    bool put_small(protocol::opcode kind,
                    std::span<const std::byte> payload) noexcept;
     void refer(std::span<const std::byte> bytes,
                const protocol::shared_buffer &holder) noexcept;
+    void refer_whole(std::span<const std::byte> frame) noexcept;
+    std::size_t size() const noexcept;
     void clear() noexcept;
 
     std::size_t used_ = 0;
@@ -53,8 +56,9 @@ private:
 // Bytes that stay where they are until the turn ends, so that frames may refer
 // to them. `holder`, if there is one, keeps them alive for longer.
 struct stable_bytes {
-    std::span<const std::byte> bytes{};
+    std::span<std::byte> bytes{};
     const protocol::shared_buffer *holder = nullptr;
+    std::size_t room_before = 0; // bytes in front that may be overwritten
 
     bool contain(std::span<const std::byte> part) const noexcept;
 
@@ -114,6 +118,9 @@ private:
     bool gather(std::span<const std::byte> header,
                 std::span<const std::byte> payload,
                 send_queue::content what) noexcept;
+    std::span<const std::byte>
+    put_header_before(std::span<const std::byte> payload,
+                      std::span<const std::byte> header) noexcept;
     bool make_batch_room(std::size_t size, std::size_t pieces) noexcept;
     bool flush_batch() noexcept;
     ssize_t send_pieces() noexcept;

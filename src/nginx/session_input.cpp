@@ -138,6 +138,10 @@ void session::process(std::span<std::byte> input) noexcept
         }
 
         dispatch(received);
+
+        if (input.empty() && endpoint_.needs_input()) {
+            return;
+        }
     }
 }
 
@@ -271,7 +275,8 @@ inline void session::deliver(const protocol::event &message) noexcept
     figures::message_in(message.payload.size());
 
     // The handler may send this very payload back
-    output_.set_stable({message.payload, assembled ? &assembled : nullptr});
+    output_.set_stable({message.payload, assembled ? &assembled : nullptr,
+                        message.room_before});
     handling_text_ = message.kind == protocol::opcode::text;
 
     if (handler().message_received == nullptr) {

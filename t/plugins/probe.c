@@ -127,6 +127,16 @@ static void client_disconnected(void *resource, void *client, uint16_t code,
     run_parameter(room, client, "disconnected");
 }
 
+/* Twice as it is, and its end and its start alone. */
+static int send_back(struct member *self, const char *data, size_t size)
+{
+    server->send(self->handle, WEBSOCKET_TEXT, data, size);
+    server->send(self->handle, WEBSOCKET_BINARY, data, size);
+    server->send(self->handle, WEBSOCKET_TEXT, data + 4, size - 4);
+    server->send(self->handle, WEBSOCKET_BINARY, data, size - 1);
+    return 0;
+}
+
 static int message_received(void *resource, void *client, int kind,
                             const void *data, size_t size)
 {
@@ -135,6 +145,9 @@ static int message_received(void *resource, void *client, int kind,
     if (kind == WEBSOCKET_BINARY) {
         server->send(self->handle, kind, data, size);
         return 0;
+    }
+    if (size >= 4 && memcmp(data, "back", 4) == 0) {
+        return send_back(self, data, size);
     }
     return run_script(resource, self, (websocket_text_t){data, size});
 }
