@@ -18,6 +18,8 @@ constexpr std::size_t turn_budget = 64 * 1024;
 
 constexpr std::uint64_t large_message = 4096;
 
+constexpr std::size_t beginning_of_message = 16 * 1024;
+
 std::string_view as_text(std::span<const std::byte> bytes) noexcept
 {
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
@@ -64,15 +66,22 @@ void session::read_turn() noexcept
 }
 
 // Of large messages more is read at once, as a call costs more than a message.
-// Their replies may have to wait, all of them.
+// Their replies may have to wait, all of them. Those that the buffer cannot
+// hold are received where they are put together, but for what is read here:
+// that is copied, and had better be little.
 std::size_t session::read_size() const noexcept
 {
-    if (figures_.bytes_in / large_message <= figures_.messages_in) {
-        return turn_budget;
+    const std::size_t most = this_worker().read_buffer.size();
+    const std::uint64_t usual =
+        figures_.bytes_in / std::max<std::uint64_t>(figures_.messages_in, 1);
+
+    if (usual >= most) {
+        return beginning_of_message;
     }
 
-    return std::clamp(conf_.send_queue / 4, turn_budget,
-                      this_worker().read_buffer.size());
+    return usual < large_message
+               ? turn_budget
+               : std::clamp(conf_.send_queue / 4, turn_budget, most);
 }
 
 // False when the turn is over.
