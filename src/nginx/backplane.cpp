@@ -5,6 +5,7 @@
 #include "nginx/control_log.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/redis_leader.hpp"
+#include "nginx/session.hpp"
 
 #include <array>
 #include <memory>
@@ -32,12 +33,23 @@ redis_settings kept_settings(const redis_settings &of)
     return kept;
 }
 
+void congestion_changed(bool begins) noexcept
+{
+    congested = begins;
+
+    if (!begins) {
+        session::let_all_go_on();
+    }
+}
+
 class worker_part final : control_reader::listener, redis_commands::listener {
 public:
     explicit worker_part(const redis_settings &given)
         : settings{kept_settings(given)}, redis{settings}, publisher{redis},
           leader{settings, redis}
-    {}
+    {
+        publisher.on_congestion = congestion_changed;
+    }
 
     void start()
     {
@@ -183,7 +195,10 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept
 
 bool publish(const publish_order &order) noexcept
 {
-    return own && own->publisher.publish(order);
+    const bool taken = own && own->publisher.publish(order);
+
+    orders_taken += taken ? 1 : 0;
+    return taken;
 }
 
 void clients_changed(std::string_view name, bool lost) noexcept

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -404,9 +405,20 @@ void redis_publisher::look_after() noexcept
                                    std::max<ngx_msec_int_t>(left, 1)));
     }
 
+    look_at_congestion();
     figures::own->queued.set(
         static_cast<std::uint32_t>(sent_.size() + waiting_.size()));
     figures::own->queued_bytes.set(sent_bytes_ + waiting_bytes_);
+}
+
+void redis_publisher::look_at_congestion() noexcept
+{
+    const std::size_t queue = redis_.settings().queue;
+    const bool now = waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
+
+    if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
+        on_congestion(now);
+    }
 }
 
 } // namespace websocket::nginx

@@ -55,6 +55,10 @@ public:
     redis_publisher &operator=(const redis_publisher &) = delete;
     ~redis_publisher(); // tells all who wait
 
+    // Called when half of the queue is in use, so that those who fill it stop,
+    // and when no more than a quarter is.
+    void (*on_congestion)(bool begins) noexcept = nullptr;
+
     // Copies what it is given. False: too much waits already, or no memory.
     bool publish(const publish_order &order) noexcept;
 
@@ -97,6 +101,7 @@ private:
     void wait_again(entry &&sent) noexcept;
     void forget_late() noexcept;
     void look_after() noexcept;
+    void look_at_congestion() noexcept;
 
     redis_commands &redis_;
     std::deque<entry> sent_; // and not answered by Redis
@@ -106,6 +111,7 @@ private:
     std::uint64_t next_ = 0;
     ngx_event_t timer_{};
     bool closing_ = false;
+    bool congested_ = false;
 };
 
 // How much of a resource's messages Redis keeps, and for how long after the

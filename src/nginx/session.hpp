@@ -108,6 +108,10 @@ public:
     std::uint16_t close_code() const noexcept { return close_code_; }
     ended_by closed_by() const noexcept { return closed_by_; }
 
+    // What its clients publish has to wait for Redis no more: those that were
+    // held back for it are read again.
+    static void let_all_go_on() noexcept;
+
     // Null once it is released.
     ngx_http_request_t *request() const noexcept { return request_; }
 
@@ -194,6 +198,7 @@ private:
     std::size_t read_size() const noexcept;
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
+    void let_go_on() noexcept;
     void process(std::span<std::byte> input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
     bool within_rate() noexcept;
@@ -281,6 +286,7 @@ private:
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection
     bool worker_leaving_ = false;
+    bool held_back_ = false; // not read, as too much waits for Redis
 };
 
 } // namespace websocket::nginx

@@ -121,6 +121,7 @@ void session::enter(phase next) noexcept
     }
 
     phase_ = next;
+    let_go_on(); // its Close is awaited
 
     if (!in_turn_) {
         flush_later();

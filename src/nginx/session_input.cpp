@@ -2,12 +2,14 @@
 // resource handler.
 #include "nginx/session.hpp"
 
+#include "nginx/backplane.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -34,11 +36,31 @@ int kind_of(const protocol::event &of) noexcept
 } // namespace
 
 // While a client does not read what it has asked for, nothing more is read
-// from it: its own requests cannot fill its queue.
+// from it: its own requests cannot fill its queue. Nor while what it publishes
+// would only wait.
 bool session::receiving() const noexcept
 {
-    return (phase_ == phase::open || phase_ == phase::closing) &&
+    return (phase_ == phase::closing ||
+            (phase_ == phase::open && !held_back_)) &&
            output_.waiting() < (conf_.send_queue + 1) / 2;
+}
+
+void session::let_all_go_on() noexcept
+{
+    ngx_queue_t *all = &this_worker().sessions;
+
+    for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
+         at = ngx_queue_next(at)) {
+        from_link(at)->let_go_on();
+    }
+}
+
+// An edge-triggered event would not come again for what it has sent meanwhile.
+void session::let_go_on() noexcept
+{
+    if (std::exchange(held_back_, false) && connection_->read->ready) {
+        ngx_post_event(connection_->read, &ngx_posted_events);
+    }
 }
 
 void session::read_turn() noexcept
@@ -288,6 +310,8 @@ inline void session::deliver(const protocol::event &message) noexcept
                         message.room_before});
     handling_text_ = message.kind == protocol::opcode::text;
 
+    const std::uint64_t published = backplane::orders_taken;
+
     if (handler().message_received == nullptr) {
         close(protocol::close_code::unsupported_data,
               "no messages are taken here", ended_by::server);
@@ -299,6 +323,10 @@ inline void session::deliver(const protocol::event &message) noexcept
 
     output_.set_stable({});
     handling_text_ = false;
+
+    // Only if this client added to it
+    held_back_ = held_back_ ||
+                 (backplane::congested && backplane::orders_taken != published);
 }
 
 // What is queued still goes to a peer that has only ended its own side.
