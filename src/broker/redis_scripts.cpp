@@ -19,19 +19,22 @@ if not e then
     redis.call('HSET', KEYS[1], 'e', e, 'q', 0)
     redis.call('DEL', KEYS[2])
 end
-local clients = -1
+local clients = 0
 if ARGV[9] == '1' then
-    clients = 0
-    for _, n in ipairs(redis.call('HVALS', KEYS[3])) do
-        clients = clients + n
+    local all = redis.call('HGETALL', KEYS[3])
+    for i = 1, #all, 2 do
+        if all[i] ~= ARGV[11] then clients = clients + all[i + 1] end
     end
 end
-if ARGV[8] == '1' then
+if ARGV[8] == '1' and tonumber(redis.call('GET', KEYS[4]) or '0') >=
+        tonumber(ARGV[10]) then
     local known = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1000)
     for _, x in ipairs(known) do
         if x[2][8] == ARGV[4] then return {x[1], clients} end
     end
+    return {e .. '-0', clients}
 end
+redis.call('SET', KEYS[4], ARGV[10], 'PX', 3600000)
 local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], id, 'k', ARGV[2],
            'f', ARGV[3], 't', now, 'u', ARGV[4], 'd', ARGV[5])
@@ -58,7 +61,10 @@ if ARGV[3] ~= '' then
 end
 if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[6]) end
 local clients = 0
-for _, n in ipairs(redis.call('HVALS', KEYS[1])) do clients = clients + n end
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+    if all[i] ~= ARGV[2] then clients = clients + all[i + 1] end
+end
 return clients
 )lua";
 
@@ -107,7 +113,10 @@ constexpr std::string_view describe_text = R"lua(
 local function text(n) return string.format('%.0f', n) end
 local m = redis.call('HMGET', KEYS[1], 'e', 'q')
 local clients, messages, id = 0, 0, ''
-for _, n in ipairs(redis.call('HVALS', KEYS[3])) do clients = clients + n end
+local all = redis.call('HGETALL', KEYS[3])
+for i = 1, #all, 2 do
+    if all[i] ~= ARGV[3] then clients = clients + all[i + 1] end
+end
 if m[1] then
     id = m[1] .. '-' .. m[2]
     messages = math.min(redis.call('XLEN', KEYS[2]), tonumber(ARGV[2]))

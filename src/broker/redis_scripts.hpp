@@ -15,6 +15,8 @@
 //     r:HOST  set: the resources in whose c: the host stands
 //     i:N     string: the host whose clients' numbers begin with N
 //     b:HOST  channel: the host's heartbeat
+//     w:HOST.WORKER  string: the number of the last message that the worker
+//             has published
 //
 // Times are milliseconds of Redis's clock.
 #pragma once
@@ -27,15 +29,18 @@
 namespace websocket::broker {
 
 enum class redis_script : std::size_t {
-    // Numbers, stores and tells a message.
-    // keys m s c; channel, kind, from, u, payload, messages kept, expiry,
-    // again ("1": it may be there already), counted ("1": count the clients).
-    // [id, clients]; clients: -1 if they are not counted.
+    // Numbers, stores and tells a message. A worker's numbers for his messages
+    // grow: what it sends again is there if its last number is not below.
+    // keys m s c w; channel, kind, from, u, payload, messages kept, expiry,
+    // again ("1": it may be there already), counted ("1": count the clients),
+    // the worker's number, host.
+    // [id, clients of the other hosts]; the id is EPOCH-0 if the stream does
+    // not have the message any more that it had already.
     publish,
 
     // Tells something that is not stored, and the host's clients.
     // keys c r; channel, host, clients ("": they stay as they are), name,
-    // lost ("1": they were lost), text ("": none). The clients of all hosts.
+    // lost ("1": they were lost), text ("": none). The clients of the others.
     tell,
 
     // What a host has missed of a resource's messages, and a fresh epoch
@@ -47,8 +52,8 @@ enum class redis_script : std::size_t {
     sync,
 
     // What is known of a resource.
-    // keys m s c; how old messages may be (0: any age), how many count.
-    // [id or "", messages, clients]
+    // keys m s c; how old messages may be (0: any age), how many count, host.
+    // [id or "", messages, clients of the other hosts]
     describe,
 
     // Renews the host's lease.

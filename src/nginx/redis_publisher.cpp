@@ -18,6 +18,9 @@ namespace {
 // What may be on its way at a time, at least: a pipe that is kept full.
 constexpr std::size_t usual_window = 4 * 1024 * 1024;
 
+// What one look at a client may bring.
+constexpr std::size_t one_read = 512 * 1024;
+
 // So many of the last messages are kept for hosts that lose touch for a
 // moment, whatever history a resource has; and what nobody uses for so long.
 constexpr std::uint64_t kept_for_hosts = 128;
@@ -101,13 +104,15 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
     return {std::max(history.messages, kept_for_hosts), age + kept_unused};
 }
 
-redis_publisher::redis_publisher(redis_commands &commands) : redis_{commands}
+redis_publisher::redis_publisher(redis_commands &commands)
+    : redis_{commands}, worker_{std::string(exchange::zone().host.uid()) + "." +
+                                std::to_string(ngx_pid) + "." +
+                                std::to_string(exchange::now())}
 {
     redis_.tell(*this);
     timer_.data = this;
     timer_.handler = time_is_up;
     timer_.log = ngx_cycle->log;
-    timer_.cancelable = 1; // it does not keep a leaving worker
 }
 
 redis_publisher::~redis_publisher()
@@ -125,11 +130,15 @@ redis_publisher::~redis_publisher()
     }
 }
 
-// One message is taken, however large it is.
+// One message is taken, however large it is; and as long as it is worth while,
+// what a client has sent before it could be held back.
 bool redis_publisher::has_room(std::size_t size) const noexcept
 {
-    return !closing_ && (waiting_.empty() ||
-                         waiting_bytes_ + size <= redis_.settings().queue);
+    const std::size_t more = redis_.ready() ? one_read : 0;
+
+    return !closing_ &&
+           (waiting_.empty() ||
+            waiting_bytes_ + size <= redis_.settings().queue + more);
 }
 
 bool redis_publisher::publish(const publish_order &order) noexcept
@@ -143,9 +152,7 @@ try {
 
     waiting_.push_back({.name = std::string(order.name),
                         .payload = std::string(as_text(what.payload)),
-                        .uid = std::string(exchange::zone().host.uid()) + "." +
-                               std::to_string(ngx_pid) + "." +
-                               std::to_string(++next_),
+                        .number = ++last_number_,
                         .history = order.history,
                         .from = what.from,
                         .until = ngx_current_msec + settings.connect_timeout +
@@ -212,22 +219,27 @@ try {
 bool redis_publisher::send_stored(const entry &next)
 {
     const broker::limits limits = stream_limits_of(next.history);
-    const std::array<std::string, 3> keys{"m:" + next.name, "s:" + next.name,
-                                          "c:" + next.name};
+    const std::array<std::string, 4> keys{"m:" + next.name, "s:" + next.name,
+                                          "c:" + next.name, "w:" + worker_};
     const std::string channel = redis_.settings().prefix + "n:" + next.name;
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
+    const std::string number = std::to_string(next.number);
+    const std::string unique = worker_ + "." + number;
     const std::string kept = std::to_string(limits.messages);
     const std::string expiry = std::to_string(limits.milliseconds);
-    const std::array<std::string_view, 9> arguments{channel,
-                                                    kind,
-                                                    from,
-                                                    next.uid,
-                                                    next.payload,
-                                                    kept,
-                                                    expiry,
-                                                    flag(next.again),
-                                                    flag(next.counts_clients)};
+    const std::array<std::string_view, 11> arguments{
+        channel,
+        kind,
+        from,
+        unique,
+        next.payload,
+        kept,
+        expiry,
+        flag(next.again),
+        flag(next.counts_clients),
+        number,
+        exchange::zone().host.uid()};
 
     return redis_.run({broker::redis_script::publish, keys, arguments},
                       answered, this);
@@ -261,7 +273,8 @@ bool redis_publisher::send_question(const entry &next)
                                           "c:" + next.name};
     const std::string age = std::to_string(next.history.milliseconds);
     const std::string most = std::to_string(next.history.messages);
-    const std::array<std::string_view, 2> arguments{age, most};
+    const std::array<std::string_view, 3> arguments{
+        age, most, exchange::zone().host.uid()};
 
     return redis_.run({broker::redis_script::describe, keys, arguments},
                       answered, this);
@@ -272,6 +285,14 @@ void redis_publisher::answered(void *data, const redisReply *reply) noexcept
     if (reply != nullptr) { // else commands_lost() follows
         static_cast<redis_publisher *>(data)->answer_first(reply);
     }
+}
+
+// Those of the message at hand: what Redis has of them may be a moment old.
+std::uint32_t redis_publisher::clients_here() const noexcept
+{
+    return exchange::shared()
+        .describe(sent_.front().name, exchange::now())
+        .local_clients;
 }
 
 void redis_publisher::answer_first(const redisReply *reply) noexcept
@@ -293,6 +314,7 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
 
     if (wrong.empty()) {
         outcome = outcome_of(reply);
+        outcome.clients += sent_.front().counts_clients ? clients_here() : 0;
     } else {
         say_refused(wrong);
     }
@@ -396,6 +418,9 @@ void redis_publisher::look_after() noexcept
     if (sent != sent_.end()) {
         first = &*sent;
     }
+
+    // A leaving worker waits for those who wait
+    timer_.cancelable = first == nullptr;
 
     if (first != nullptr && !timer_.timer_set) {
         const auto left =

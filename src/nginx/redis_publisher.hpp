@@ -66,7 +66,7 @@ private:
     struct entry {
         std::string name;
         std::string payload;
-        std::string uid; // tells it from all others
+        std::uint64_t number; // of those this worker has taken
         broker::limits history;
         std::uint64_t from;
         ngx_msec_t until;
@@ -96,6 +96,7 @@ private:
     bool send_stored(const entry &next);
     bool send_passing(const entry &next);
     bool send_question(const entry &next);
+    std::uint32_t clients_here() const noexcept;
     void answer_first(const redisReply *reply) noexcept;
     static void tell(entry &of, const publish_outcome &outcome) noexcept;
     void wait_again(entry &&sent) noexcept;
@@ -108,7 +109,8 @@ private:
     std::deque<entry> waiting_;
     std::size_t sent_bytes_ = 0;
     std::size_t waiting_bytes_ = 0;
-    std::uint64_t next_ = 0;
+    const std::string worker_; // unlike all others, there ever were
+    std::uint64_t last_number_ = 0;
     ngx_event_t timer_{};
     bool closing_ = false;
     bool congested_ = false;

@@ -286,7 +286,7 @@ private:
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection
     bool worker_leaving_ = false;
-    bool held_back_ = false; // not read, as too much waits for Redis
+    bool publishes_ = false; // to other hosts
 };
 
 } // namespace websocket::nginx

@@ -9,7 +9,6 @@
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace websocket::nginx {
 
@@ -40,8 +39,10 @@ int kind_of(const protocol::event &of) noexcept
 // would only wait.
 bool session::receiving() const noexcept
 {
+    const bool held_back = publishes_ && backplane::congested;
+
     return (phase_ == phase::closing ||
-            (phase_ == phase::open && !held_back_)) &&
+            (phase_ == phase::open && !held_back)) &&
            output_.waiting() < (conf_.send_queue + 1) / 2;
 }
 
@@ -58,7 +59,7 @@ void session::let_all_go_on() noexcept
 // An edge-triggered event would not come again for what it has sent meanwhile.
 void session::let_go_on() noexcept
 {
-    if (std::exchange(held_back_, false) && connection_->read->ready) {
+    if (publishes_ && connection_->read->ready) {
         ngx_post_event(connection_->read, &ngx_posted_events);
     }
 }
@@ -324,9 +325,7 @@ inline void session::deliver(const protocol::event &message) noexcept
     output_.set_stable({});
     handling_text_ = false;
 
-    // Only if this client added to it
-    held_back_ = held_back_ ||
-                 (backplane::congested && backplane::orders_taken != published);
+    publishes_ = publishes_ || backplane::orders_taken != published;
 }
 
 // What is queued still goes to a peer that has only ended its own side.
