@@ -60,6 +60,20 @@ void say_failed(std::string_view wrong) noexcept
     }
 }
 
+// What is stored, and the rest of what other hosts say that is for the log.
+bool is_message(std::uint64_t kind) noexcept
+{
+    return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY;
+}
+
+bool may_pass(const broker::backplane_message &message) noexcept
+{
+    constexpr std::size_t code = 2; // of a Close, which an order begins with
+
+    return is_message(message.kind) ||
+           (message.kind == close_order && message.payload.size() >= code);
+}
+
 // A stream's entry: its id, and names and values in the script's order.
 std::optional<broker::backplane_message>
 entry_in(const redisReply &entry) noexcept
@@ -81,7 +95,7 @@ entry_in(const redisReply &entry) noexcept
     const auto from = broker::whole_number(text_in(fields[3]));
     const auto time = broker::whole_number(text_in(fields[5]));
 
-    if (!kind || !from || !time) {
+    if (!kind || !is_message(*kind) || !from || !time) {
         return std::nullopt;
     }
 
@@ -93,13 +107,6 @@ entry_in(const redisReply &entry) noexcept
     made.time = *time;
     made.payload = text_in(fields[9]);
     return made;
-}
-
-// Of what other hosts say only this is for the log.
-bool may_pass(std::uint8_t kind) noexcept
-{
-    return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY ||
-           kind == close_order;
 }
 
 } // namespace
@@ -350,11 +357,13 @@ void followed_log::handle(const broker::backplane_message &message)
 {
     switch (message.what) {
     case broker::backplane_message::type::stored:
-        relay(message);
+        if (is_message(message.kind)) {
+            relay(message);
+        }
         return;
 
     case broker::backplane_message::type::passing:
-        if (may_pass(message.kind)) {
+        if (may_pass(message)) {
             relay_passing(message.kind, message.from, message.payload);
         }
         return;

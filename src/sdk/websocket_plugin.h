@@ -353,8 +353,8 @@ typedef struct {
      * clients of this worker are closed with 1013. */
     void (*messages_lost)(void *resource);
 
-    /* Another worker has died with clients of the resource, which
-     * client_count no longer counts. */
+    /* Another worker, or another host, has died with clients of the resource,
+     * which client_count no longer counts. */
     void (*clients_lost)(void *resource);
 } websocket_handler_t;
 

@@ -117,7 +117,7 @@ public:
         return detail::client_range<Client>(clients_);
     }
 
-    // Clients of the resource, on all workers.
+    // Clients of the resource, on all workers of all hosts.
     std::uint64_t client_count() const noexcept
     {
         return detail::server->client_count(handle_);
@@ -325,7 +325,8 @@ public:
     // closed with 1013.
     virtual void messages_lost() {}
 
-    // Another worker died, and client_count() has gone down with it.
+    // Another worker, or another host, died, and client_count() has gone down
+    // with it.
     virtual void clients_lost() {}
 
 private:
