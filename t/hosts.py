@@ -66,15 +66,16 @@ class Host:
     def wait_for_clients(self, path, count, timeout=5):
         """Waits until it knows of so many clients on all hosts. Where Redis
         is out of reach it does not know."""
-        publisher = self.publisher(path)
-
         def told():
-            answer = publisher.ask("GET")
+            publisher = self.publisher(path)
+            try:
+                answer = publisher.ask("GET")
+            finally:
+                publisher.client.disconnect()
             assert answer.status in (200, 503), repr(answer)
             return answer.status == 200 and \
                 json.loads(answer.body)["clients"] == count
         wait_until(told, seconds(timeout), f"{count} clients at {path}")
-        publisher.client.disconnect()
 
     def leader(self):
         """The pid of the worker that has subscribed; None: none has."""

@@ -436,10 +436,12 @@ void redis_publisher::look_after() noexcept
     figures::own->queued_bytes.set(sent_bytes_ + waiting_bytes_);
 }
 
+// Where Redis is away publishers are told so instead.
 void redis_publisher::look_at_congestion() noexcept
 {
     const std::size_t queue = redis_.settings().queue;
-    const bool now = waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
+    const bool now = redis_.ready() &&
+                     waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
 
     if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
         on_congestion(now);
