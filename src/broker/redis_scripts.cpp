@@ -11,37 +11,34 @@ namespace {
 
 constexpr std::string_view publish_text = R"lua(
 local function text(n) return string.format('%.0f', n) end
+local clients = 0
+if ARGV[7] == '1' then
+    local all = redis.call('HGETALL', KEYS[3])
+    for i = 1, #all, 2 do
+        if all[i] ~= ARGV[9] then clients = clients + all[i + 1] end
+    end
+end
+local known = redis.call('HGET', KEYS[4], ARGV[8])
+if known then return {known, clients} end
 local t = redis.call('TIME')
 local now = text(t[1] * 1000 + math.floor(t[2] / 1000))
-local e = redis.call('HGET', KEYS[1], 'e')
-if not e then
+local m = redis.call('HMGET', KEYS[1], 'e', 'q')
+local e = m[1]
+if not e or (e == ARGV[10] and tonumber(m[2]) < tonumber(ARGV[11])) then
     e = now
     redis.call('HSET', KEYS[1], 'e', e, 'q', 0)
     redis.call('DEL', KEYS[2])
 end
-local clients = 0
-if ARGV[9] == '1' then
-    local all = redis.call('HGETALL', KEYS[3])
-    for i = 1, #all, 2 do
-        if all[i] ~= ARGV[11] then clients = clients + all[i + 1] end
-    end
-end
-if ARGV[8] == '1' and tonumber(redis.call('GET', KEYS[4]) or '0') >=
-        tonumber(ARGV[10]) then
-    local known = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1000)
-    for _, x in ipairs(known) do
-        if x[2][8] == ARGV[4] then return {x[1], clients} end
-    end
-    return {e .. '-0', clients}
-end
-redis.call('SET', KEYS[4], ARGV[10], 'PX', 3600000)
 local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[6], id, 'k', ARGV[2],
-           'f', ARGV[3], 't', now, 'u', ARGV[4], 'd', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[5], id, 'k', ARGV[2],
+           'f', ARGV[3], 't', now, 'd', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+redis.call('HSET', KEYS[4], ARGV[8], id)
+redis.call('HDEL', KEYS[4], text(ARGV[8] - 8192))
+redis.call('PEXPIRE', KEYS[4], 600000)
 redis.call('PUBLISH', ARGV[1], 'm ' .. id .. ' ' .. ARGV[2] .. ' ' ..
-           ARGV[3] .. ' ' .. now .. '\n' .. ARGV[5])
+           ARGV[3] .. ' ' .. now .. '\n' .. ARGV[4])
 return {id, clients}
 )lua";
 
@@ -52,6 +49,9 @@ if ARGV[3] ~= '' then
         redis.call('SADD', KEYS[2], ARGV[4])
         redis.call('PEXPIRE', KEYS[1], 86400000)
         redis.call('PEXPIRE', KEYS[2], 86400000)
+        local t = redis.call('TIME')
+        redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f',
+                   t[1] * 1000 + math.floor(t[2] / 1000) + 10000), ARGV[2])
     else
         redis.call('HDEL', KEYS[1], ARGV[2])
         redis.call('SREM', KEYS[2], ARGV[4])
@@ -83,6 +83,9 @@ if (redis.call('HGET', KEYS[3], ARGV[2]) or '0') ~= ARGV[3] then
     if tonumber(ARGV[3]) > 0 then
         redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
         redis.call('SADD', KEYS[4], ARGV[4])
+        local t = redis.call('TIME')
+        redis.call('ZADD', KEYS[5], 'NX', text(t[1] * 1000 +
+                   math.floor(t[2] / 1000) + 10000), ARGV[2])
     else
         redis.call('HDEL', KEYS[3], ARGV[2])
         redis.call('SREM', KEYS[4], ARGV[4])
@@ -101,7 +104,7 @@ if tonumber(q) > from then
     local found = redis.call('XRANGE', KEYS[2], e .. '-' .. text(from + 1),
                              '+', 'COUNT', 100)
     for i, x in ipairs(found) do
-        bytes = bytes + #(x[2][10] or '')
+        bytes = bytes + #(x[2][8] or '')
         if i > 1 and bytes > tonumber(ARGV[9]) then break end
         entries[i] = x
     end
@@ -124,13 +127,17 @@ end
 if messages > 0 and ARGV[1] ~= '0' then
     local t = redis.call('TIME')
     local oldest = t[1] * 1000 + math.floor(t[2] / 1000) - ARGV[1]
-    local young = 0
-    for _, x in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-',
-                                  'COUNT', text(messages))) do
-        if tonumber(x[2][6]) < oldest then break end
-        young = young + 1
+    local low, high = m[2] - messages + 1, m[2] + 1
+    while low < high do
+        local at = m[1] .. '-' .. text(math.floor((low + high) / 2))
+        local x = redis.call('XRANGE', KEYS[2], at, at)[1]
+        if x and tonumber(x[2][6]) >= oldest then
+            high = math.floor((low + high) / 2)
+        else
+            low = math.floor((low + high) / 2) + 1
+        end
     end
-    messages = young
+    messages = m[2] + 1 - low
 end
 return {id, messages, clients}
 )lua";

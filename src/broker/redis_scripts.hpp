@@ -4,8 +4,8 @@
 //
 //     m:NAME  hash: epoch "e" and last sequence "q" of its messages
 //     s:NAME  stream: the messages, under their ids EPOCH-SEQUENCE, each with
-//             the fields k (kind), f (from), t (time), u (who published it,
-//             and his number for it), d (payload), in that order
+//             the fields k (kind), f (from), t (time), d (payload), in that
+//             order
 //     c:NAME  hash: clients of each host, by the host's id
 //     n:NAME  channel: what is new, see backplane_message.hpp
 //
@@ -15,8 +15,8 @@
 //     r:HOST  set: the resources in whose c: the host stands
 //     i:N     string: the host whose clients' numbers begin with N
 //     b:HOST  channel: the host's heartbeat
-//     w:HOST.WORKER  string: the number of the last message that the worker
-//             has published
+//     w:HOST.WORKER  hash: the ids of the last messages that the worker has
+//             published, by its own numbers for them
 //
 // Times are milliseconds of Redis's clock.
 #pragma once
@@ -29,23 +29,25 @@
 namespace websocket::broker {
 
 enum class redis_script : std::size_t {
-    // Numbers, stores and tells a message. A worker's numbers for his messages
-    // grow: what it sends again is there if its last number is not below.
-    // keys m s c w; channel, kind, from, u, payload, messages kept, expiry,
-    // again ("1": it may be there already), counted ("1": count the clients),
-    // the worker's number, host.
-    // [id, clients of the other hosts]; the id is EPOCH-0 if the stream does
-    // not have the message any more that it had already.
+    // Numbers, stores and tells a message, unless it has one of that number
+    // from that worker already: it may be sent again, and come twice. The
+    // epoch is a new one where there is none, or where Redis has forgotten what
+    // the host knows.
+    // keys m s c w; channel, kind, from, payload, messages kept, expiry,
+    // counted ("1": count the clients), the worker's number for it, host, epoch
+    // and sequence that the host has (0: none).
+    // [id, clients of the other hosts]
     publish,
 
     // Tells something that is not stored, and the host's clients.
-    // keys c r; channel, host, clients ("": they stay as they are), name,
+    // keys c r hosts; channel, host, clients ("": they stay as they are), name,
     // lost ("1": they were lost), text ("": none). The clients of the others.
     tell,
 
     // What a host has missed of a resource's messages, and a fresh epoch
     // where there is none, or where Redis has forgotten what the host knows.
-    // keys m s c r; channel, host, clients, name, epoch and sequence that the
+    // keys m s c r hosts; channel, host, clients, name, epoch and sequence that
+    // the
     // host has, messages wanted at most, expiry, bytes wanted at most.
     // [epoch, last sequence, sequence before the first wanted, entries,
     // [host, clients ...]]

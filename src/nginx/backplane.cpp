@@ -214,6 +214,11 @@ try {
     // They will see that there are less
 }
 
+ngx_msec_t handshake_time() noexcept
+{
+    return own ? own->settings.connect_timeout : 0;
+}
+
 bool wait_for_sync(sync_waiter &waiter) noexcept
 try {
     return own && own->wait_for_sync(waiter);

@@ -36,6 +36,9 @@ inline bool congested = false;
 // leave, their worker died.
 void clients_changed(std::string_view name, bool lost) noexcept;
 
+// How long a handshake may wait.
+ngx_msec_t handshake_time() noexcept;
+
 // Somebody who waits until the host's log has all that Redis had at the time.
 class sync_waiter {
 public:

@@ -87,7 +87,7 @@ entry_in(const redisReply &entry) noexcept
     const auto fields = list_in(parts[1]);
     const auto id = broker::read_message_id(text_in(parts[0]));
 
-    if (!id || fields.size() != 10) {
+    if (!id || fields.size() != 8) {
         return std::nullopt;
     }
 
@@ -105,7 +105,7 @@ entry_in(const redisReply &entry) noexcept
     made.kind = static_cast<std::uint8_t>(*kind);
     made.from = *from;
     made.time = *time;
-    made.payload = text_in(fields[9]);
+    made.payload = text_in(fields[7]);
     return made;
 }
 
@@ -125,6 +125,7 @@ void followed_log::subscribed()
 void followed_log::lost_touch() noexcept
 {
     state_ = state::subscribing;
+    asked_ = 0;
     waiting_.clear();
     waiting_bytes_ = 0;
     told_ = unknown;
@@ -132,7 +133,12 @@ void followed_log::lost_touch() noexcept
 
 void followed_log::wait_for_sync(std::uint64_t token)
 {
-    tokens_.push_back(token);
+    const ngx_msec_t patience = shared_.redis.settings().connect_timeout;
+
+    std::erase_if(tokens_, [patience](const wish &each) {
+        return ngx_current_msec - each.since > patience;
+    });
+    tokens_.push_back({token, ngx_current_msec});
 
     if (state_ == state::current) {
         sync();
@@ -166,8 +172,8 @@ void followed_log::sync()
     const std::uint64_t wanted =
         known.aligned ? kept.messages : known.history.messages;
     const std::string uid(exchange::zone().host.uid());
-    const std::array<std::string, 4> keys{"m:" + name_, "s:" + name_,
-                                          "c:" + name_, "r:" + uid};
+    const std::array<std::string, 5> keys{"m:" + name_, "s:" + name_,
+                                          "c:" + name_, "r:" + uid, "hosts"};
     const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
     const std::string clients = std::to_string(known.local_clients);
     const std::string epoch = std::to_string(last_.epoch);
@@ -177,18 +183,19 @@ void followed_log::sync()
     const std::array<std::string_view, 9> arguments{
         channel, uid, clients, name_, epoch, sequence, most, expiry, page_size};
 
+    asked_ = ++shared_.asked;
     state_ = shared_.ask(shared_, {broker::redis_script::sync, keys, arguments},
-                         name_)
+                         name_, asked_)
                  ? state::syncing
                  : state::failed;
 
     told_ = known.local_clients;
 }
 
-void followed_log::sync_answered(const redisReply &reply)
+void followed_log::sync_answered(const redisReply &reply, std::uint64_t number)
 {
-    if (state_ != state::syncing) {
-        return; // of a connection before
+    if (state_ != state::syncing || number != asked_) {
+        return; // it was asked for before touch was lost
     }
 
     if (const std::string_view wrong = error_in(&reply); !wrong.empty()) {
@@ -322,13 +329,18 @@ void followed_log::settle()
     (void)local().mark_linked(name_, shared_.link);
     tell_clients(false);
 
-    for (const std::uint64_t token : std::exchange(serving_, {})) {
-        say(worker_log(static_cast<unsigned>(token % broker::most_slots)),
-            control::synced, token, {});
-    }
+    serve();
 
     if (!tokens_.empty() || std::exchange(dropped_, false)) {
         sync();
+    }
+}
+
+void followed_log::serve()
+{
+    for (const wish &each : std::exchange(serving_, {})) {
+        say(worker_log(static_cast<unsigned>(each.token % broker::most_slots)),
+            control::synced, each.token, {});
     }
 }
 
@@ -415,7 +427,7 @@ void followed_log::count(std::string_view host, std::uint32_t clients,
         // Another worker may have told an older number, or another host taken
         // us for dead
         told_ = lost ? unknown : clients;
-        tell_clients(false);
+        shared_.changed(shared_, name_);
         return;
     }
 
@@ -455,17 +467,35 @@ void followed_log::tell_clients(bool lost)
         return;
     }
 
-    const std::string uid(exchange::zone().host.uid());
-    const std::array<std::string, 2> keys{"c:" + name_, "r:" + uid};
-    const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
-    const std::string clients = std::to_string(known.local_clients);
-    const std::array<std::string_view, 6> arguments{
-        channel, uid, clients, name_, lost_ ? "1" : "0", ""};
-
-    if (shared_.redis.run({broker::redis_script::tell, keys, arguments},
-                          nullptr, nullptr)) {
+    if (tell(std::to_string(known.local_clients), lost_)) {
         told_ = known.local_clients;
         lost_ = false;
+    }
+}
+
+bool followed_log::tell(std::string_view clients, bool lost)
+{
+    const std::string uid(exchange::zone().host.uid());
+    const std::array<std::string, 3> keys{"c:" + name_, "r:" + uid, "hosts"};
+    const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
+    const std::array<std::string_view, 6> arguments{
+        channel, uid, clients, name_, lost ? "1" : "0", ""};
+
+    return shared_.tell(shared_, {broker::redis_script::tell, keys, arguments},
+                        name_);
+}
+
+void followed_log::leave()
+{
+    if (told_ != 0) {
+        (void)tell("0", lost_); // else it is found later
+    }
+}
+
+void followed_log::stay()
+{
+    if (state_ == state::current) {
+        sync();
     }
 }
 

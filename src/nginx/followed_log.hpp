@@ -27,9 +27,18 @@ public:
         redis_commands &redis;
         std::uint32_t link = 0; // the number of the host's link now
 
+        std::uint64_t asked = 0; // syncs, so far
+
         // Calls sync_answered() of the log of that name, if it is still there.
         bool (*ask)(context &own, const script_call &call,
-                    std::string_view name);
+                    std::string_view name, std::uint64_t number);
+
+        // The same, and doubt_clients() if Redis refuses.
+        bool (*tell)(context &own, const script_call &call,
+                     std::string_view name);
+
+        // Has tell_clients() called soon.
+        void (*changed)(context &own, std::string_view name);
     };
 
     followed_log(context &shared, std::string_view name);
@@ -41,7 +50,7 @@ public:
     // What came through the channel.
     void heard(std::string_view text);
 
-    void sync_answered(const redisReply &reply);
+    void sync_answered(const redisReply &reply, std::uint64_t number);
 
     // Redis is out of reach: all begins with the next subscription.
     void lost_touch() noexcept;
@@ -55,6 +64,12 @@ public:
 
     // For tell_clients(): they may have forgotten.
     void doubt_clients() noexcept { told_ = unknown; }
+
+    // It is not followed any more: nobody here has clients of it.
+    void leave();
+
+    // Somebody may have found it linked while it was to be left.
+    void stay();
 
     // If a sync has failed.
     void try_again();
@@ -71,6 +86,12 @@ public:
 private:
     enum class state : std::uint8_t { subscribing, syncing, failed, current };
 
+    // Who made it gives up after a while.
+    struct wish {
+        std::uint64_t token;
+        ngx_msec_t since;
+    };
+
     static constexpr std::uint32_t unknown = UINT32_MAX;
 
     void sync();
@@ -79,6 +100,8 @@ private:
     bool take_entry(const redisReply &entry);
     void miss(broker::message_id before);
     void settle();
+    void serve();
+    bool tell(std::string_view clients, bool lost);
     void handle(const broker::backplane_message &message);
     void relay(const broker::backplane_message &message);
     void relay_passing(std::uint8_t kind, std::uint64_t from,
@@ -92,9 +115,10 @@ private:
     broker::message_id last_;          // that the log has, while it is syncing
     std::vector<std::string> waiting_; // came while it was not current
     std::size_t waiting_bytes_ = 0;
-    bool dropped_ = false;               // some of it was too much
-    std::vector<std::uint64_t> tokens_;  // of those who wait for the next sync
-    std::vector<std::uint64_t> serving_; // for the one that is under way
+    bool dropped_ = false;      // some of it was too much
+    std::vector<wish> tokens_;  // of those who wait for the next sync
+    std::vector<wish> serving_; // for the one that is under way
+    std::uint64_t asked_ = 0;   // its number; 0: none is
     std::map<std::string, std::uint32_t, std::less<>> others_; // clients
     std::uint32_t told_ = unknown; // clients here, as the others know
     bool lost_ = false; // some of them, and the others are to be told

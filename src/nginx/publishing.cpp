@@ -29,7 +29,7 @@ void say_not_utf8() noexcept
 
 // A message on its way to Redis, and who is told of it.
 struct publish_call {
-    resource &of;
+    resource *of; // null: it may be gone by then
     resource::published told;
     void *data;
 };
@@ -41,7 +41,10 @@ void publish_told(void *data, const publish_outcome &outcome) noexcept
     call->told(call->data,
                outcome.done ? WEBSOCKET_QUEUED : WEBSOCKET_UNREACHABLE,
                {outcome.id.epoch, outcome.id.sequence});
-    call->of.let_go();
+
+    if (call->of != nullptr) {
+        call->of->let_go();
+    }
 }
 
 void tell_nobody(void *, int, websocket_message_id_t) noexcept
@@ -106,6 +109,12 @@ void resource::publish(const broker::publication &what, published told,
         return;
     }
 
+    // Who is about to be gone would be told when he is
+    if (!alive_) {
+        told(data, WEBSOCKET_DROPPED, {});
+        return;
+    }
+
     if (const int result = publish_to_hosts(what, told, data);
         result != WEBSOCKET_QUEUED) {
         told(data, result, {});
@@ -117,13 +126,11 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
                                void *data) noexcept
 {
     auto call = std::unique_ptr<publish_call>(
-        new (std::nothrow) publish_call{*this, told, data});
+        new (std::nothrow) publish_call{alive_ ? this : nullptr, told, data});
 
     if (!call) {
         return WEBSOCKET_DROPPED;
     }
-
-    hold();
 
     if (!backplane::publish({.kind = what.transient ? publish_kind::passing
                                                     : publish_kind::stored,
@@ -132,11 +139,14 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
                              .history = history_,
                              .told = publish_told,
                              .data = call.get()})) {
-        let_go();
         return WEBSOCKET_UNREACHABLE;
     }
 
-    (void)call.release();
+    // Nobody is told before this returns
+    if (call.release()->of != nullptr) {
+        hold();
+    }
+
     return WEBSOCKET_QUEUED;
 }
 

@@ -121,7 +121,7 @@ void redis_connection::renew(std::string_view why) noexcept
 
 void redis_connection::hurry() noexcept
 {
-    if (state_ == state::pausing) {
+    if (state_ == state::pausing && !flapping_) {
         disarm();
         begin();
     }
@@ -304,6 +304,7 @@ void redis_connection::lost(std::string why) noexcept
         pause_ = first_pause;
     }
 
+    flapping_ = was_ready && ngx_current_msec - ready_since_ < longest_pause;
     state_ = state::pausing;
     arm(jittered(pause_));
     pause_ = std::min(2 * pause_, longest_pause);

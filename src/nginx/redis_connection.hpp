@@ -134,6 +134,7 @@ private:
     ngx_msec_t pause_;
     bool missed_ = false; // lost, and not ready since
     bool renewing_ = false;
+    bool flapping_ = false; // it was of no use for long when it was there
     std::uint64_t connects_ = 0;
 
     // Of what the state is about: the pause, the time to become ready, or when

@@ -26,9 +26,10 @@ constexpr ngx_msec_t unused_time = 1'000;
 // A log's keys are kept alive once in so many seconds.
 constexpr std::size_t keep_alive_round = 60;
 
-struct sync_call {
+struct log_call {
     redis_leader &leader;
     std::string name;
+    std::uint64_t number;
 };
 
 struct survey_room {
@@ -56,7 +57,10 @@ followed_log &redis_leader::follow(std::string_view name)
     auto made = std::make_unique<followed_log>(context_, name);
     followed_log &log = *made;
 
-    to_subscribe_.emplace_back(name);
+    if (exchange::shared().link() != 0) {
+        to_subscribe_.emplace_back(name); // else all are, with the link
+    }
+
     logs_.emplace(std::string(name), std::move(made));
     backplane_counts().resources.store(
         static_cast<std::uint32_t>(logs_.size()));
@@ -159,10 +163,10 @@ void redis_leader::take_news(std::string_view type, std::string_view channel,
 }
 
 bool redis_leader::ask(followed_log::context &own, const script_call &call,
-                       std::string_view name)
+                       std::string_view name, std::uint64_t number)
 {
-    auto made = std::make_unique<sync_call>(
-        static_cast<following &>(own).leader, std::string(name));
+    auto made = std::make_unique<log_call>(log_call{
+        static_cast<following &>(own).leader, std::string(name), number});
 
     if (!own.redis.run(call, sync_answered, made.get())) {
         return false;
@@ -174,7 +178,7 @@ bool redis_leader::ask(followed_log::context &own, const script_call &call,
 
 void redis_leader::sync_answered(void *data, const redisReply *reply) noexcept
 {
-    const std::unique_ptr<sync_call> call(static_cast<sync_call *>(data));
+    const std::unique_ptr<log_call> call(static_cast<log_call *>(data));
 
     if (reply == nullptr) {
         return; // commands_lost() follows
@@ -182,9 +186,54 @@ void redis_leader::sync_answered(void *data, const redisReply *reply) noexcept
 
     call->leader.safely([&] {
         if (followed_log *log = call->leader.find(call->name); log != nullptr) {
-            log->sync_answered(*reply);
+            log->sync_answered(*reply, call->number);
         }
     });
+}
+
+bool redis_leader::tell(followed_log::context &own, const script_call &call,
+                        std::string_view name)
+{
+    auto made = std::make_unique<log_call>(
+        log_call{static_cast<following &>(own).leader, std::string(name), 0});
+
+    if (!own.redis.run(call, tell_answered, made.get())) {
+        return false;
+    }
+
+    (void)made.release();
+    return true;
+}
+
+// Refused: it is told again within a second.
+void redis_leader::tell_answered(void *data, const redisReply *reply) noexcept
+{
+    const std::unique_ptr<log_call> call(static_cast<log_call *>(data));
+
+    if (reply == nullptr || error_in(reply).empty()) {
+        return;
+    }
+
+    call->leader.safely([&] {
+        if (followed_log *log = call->leader.find(call->name); log != nullptr) {
+            log->doubt_clients();
+            call->leader.changed_.insert(call->name);
+        }
+    });
+}
+
+void redis_leader::changed(followed_log::context &own, std::string_view name)
+{
+    static_cast<following &>(own).leader.tell_soon(name);
+}
+
+void redis_leader::tell_soon(std::string_view name)
+{
+    changed_.emplace(name);
+
+    if (!tick_.timer_set) {
+        ngx_add_timer(&tick_, tick_time);
+    }
 }
 
 void redis_leader::heard(control what, std::uint64_t from,
@@ -231,15 +280,11 @@ void redis_leader::clients_changed(std::string_view name, bool lost)
         follow(name);
     }
 
-    changed_.emplace(name);
-
     if (lost) {
         lost_.emplace(name);
     }
 
-    if (!tick_.timer_set) {
-        ngx_add_timer(&tick_, tick_time);
-    }
+    tell_soon(name);
 }
 
 void redis_leader::tick(ngx_event_t *event)
@@ -289,8 +334,22 @@ void redis_leader::leave_unused()
     }
 }
 
+// What comes for it from now on does not reach the host: who comes to it finds
+// it out of sync. Who came just before that keeps it.
 void redis_leader::leave(log_map::iterator at)
 {
+    broker::broker &local = exchange::shared();
+
+    (void)local.mark_linked(at->first, 0);
+
+    if (local.describe(at->first, exchange::now()).subscribed) {
+        at->second->unused_since = 0;
+        at->second->stay();
+        return;
+    }
+
+    at->second->leave();
+
     const std::string channel = settings_.prefix + "n:" + at->first;
     const std::array<std::string_view, 2> words{"UNSUBSCRIBE", channel};
 
@@ -312,6 +371,7 @@ void redis_leader::keep_alive()
         }
 
         at->second->keep_alive();
+        unused_.insert(at->first); // perhaps: nobody says so of a dead worker
         kept_alive_ = at->first;
         ++at;
     }

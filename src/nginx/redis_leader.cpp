@@ -16,6 +16,9 @@ namespace {
 
 constexpr ngx_msec_t second = 1000;
 
+// So often a leader looks for clients of a worker that is gone.
+constexpr unsigned looks_for_lost = 30;
+
 // A worker that leaves waits so long for one that stays.
 constexpr unsigned patience = 2;
 
@@ -46,7 +49,7 @@ redis_leader::redis_leader(const redis_settings &settings,
                            redis_commands &redis)
     : settings_{settings}, redis_{redis},
       news_{settings, *this, redis_connection::role::subscriber},
-      control_{*this}, context_{{redis, 0, ask}, *this}
+      control_{*this}, context_{{redis, 0, 0, ask, tell, changed}, *this}
 {
     redis.tell(*this);
     prepare(second_, this, second_passed);
@@ -203,12 +206,18 @@ void redis_leader::each_second()
         renew();
     }
 
+    leave_unused();
+
     if (!registered_) {
         return;
     }
 
-    leave_unused();
     keep_alive();
+    tell_changes();
+
+    if (++seconds_ % looks_for_lost == 0) {
+        look_for_lost();
+    }
 
     for (const auto &[name, log] : logs_) {
         log->try_again();

@@ -81,7 +81,12 @@ private:
 
     // redis_following.cpp: the logs
     static bool ask(followed_log::context &own, const script_call &call,
-                    std::string_view name);
+                    std::string_view name, std::uint64_t number);
+    static bool tell(followed_log::context &own, const script_call &call,
+                     std::string_view name);
+    static void changed(followed_log::context &own, std::string_view name);
+    static void tell_answered(void *data, const redisReply *reply) noexcept;
+    void tell_soon(std::string_view name);
     static void sync_answered(void *data, const redisReply *reply) noexcept;
     static void news(void *data, const redisReply *reply) noexcept;
     void take_news(std::string_view type, std::string_view channel,
@@ -131,6 +136,7 @@ private:
     std::deque<std::string> to_subscribe_;
     std::size_t subscribing_ = 0; // asked for, and not yet confirmed
     std::string kept_alive_;      // the last one
+    unsigned seconds_ = 0;
 
     ngx_event_t second_{};
     ngx_event_t tick_{};

@@ -3,6 +3,7 @@
 #include "nginx/redis_leader.hpp"
 
 #include "nginx/exchange.hpp"
+#include "nginx/said_lately.hpp"
 
 #include <algorithm>
 #include <new>
@@ -23,6 +24,20 @@ constexpr std::string_view buried_at_once = "100";
 ngx_msec_t since(ngx_msec_t moment) noexcept
 {
     return ngx_current_msec - moment;
+}
+
+void say_refused(std::string_view wrong) noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t why = borrowed(wrong);
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "websocket: Redis does not take this host in: %V%V", &why,
+                      &more);
+    }
 }
 
 } // namespace
@@ -68,7 +83,8 @@ void redis_leader::renewed(const redisReply &reply)
     const auto parts = list_in(&reply);
 
     if (parts.size() != 3) {
-        return; // an error: whoever publishes is told of it
+        say_refused(error_in(&reply));
+        return; // it is asked for again
     }
 
     const bool known = text_in(parts[0]) == "1";
@@ -80,6 +96,16 @@ void redis_leader::renewed(const redisReply &reply)
         zone.host.choose_number(); // no client has one with it yet
         renew();
         return;
+    }
+
+    if (!number_is_ours) {
+        static said_lately line;
+
+        if (line.allows()) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "websocket: another host numbers its clients as "
+                          "this one does since it was out of touch");
+        }
     }
 
     if (!known && registered_) {
@@ -132,7 +158,7 @@ void redis_leader::tell_lost(const redisReply &names)
             continue; // its number is told when it is synced
         }
 
-        const std::array<std::string, 2> keys{"c:" + name, "r:" + uid};
+        const std::array<std::string, 3> keys{"c:" + name, "r:" + uid, "hosts"};
         const std::string channel = settings_.prefix + "n:" + name;
         const std::array<std::string_view, 6> arguments{channel, uid, "0",
                                                         name,    "1", ""};

@@ -18,6 +18,9 @@ namespace {
 // What may be on its way at a time, at least: a pipe that is kept full.
 constexpr std::size_t usual_window = 4 * 1024 * 1024;
 
+// The script remembers twice as many of a worker.
+constexpr std::size_t most_sent = 4096;
+
 // What one look at a client may bring.
 constexpr std::size_t one_read = 512 * 1024;
 
@@ -26,11 +29,6 @@ constexpr std::size_t one_read = 512 * 1024;
 constexpr std::uint64_t kept_for_hosts = 128;
 constexpr std::uint64_t kept_unused = broker::unused_log_age;
 constexpr std::uint64_t kept_history = 86'400'000; // a day
-
-constexpr std::string_view flag(bool set) noexcept
-{
-    return set ? "1" : "0";
-}
 
 std::string_view as_text(std::span<const std::byte> bytes) noexcept
 {
@@ -57,8 +55,9 @@ bool says_not_now(std::string_view wrong) noexcept
     constexpr std::array<std::string_view, 3> words{"READONLY", "LOADING",
                                                     "MASTERDOWN"};
 
-    return std::any_of(words.begin(), words.end(),
-                       [wrong](auto word) { return wrong.starts_with(word); });
+    return std::any_of(words.begin(), words.end(), [wrong](auto word) {
+        return wrong.find(word) != wrong.npos;
+    });
 }
 
 std::uint64_t number_in(const redisReply *reply) noexcept
@@ -174,7 +173,8 @@ void redis_publisher::send_waiting() noexcept
 try {
     const std::size_t window = std::max(usual_window, redis_.settings().queue);
 
-    while (!waiting_.empty() && sent_bytes_ < window) {
+    while (!waiting_.empty() && sent_bytes_ < window &&
+           sent_.size() < most_sent) {
         const std::size_t size = waiting_.front().size();
 
         sent_.push_back(std::move(waiting_.front()));
@@ -218,28 +218,34 @@ try {
 
 bool redis_publisher::send_stored(const entry &next)
 {
-    const broker::limits limits = stream_limits_of(next.history);
+    const broker::description known =
+        exchange::shared().describe(next.name, exchange::now());
+    const broker::message_id last =
+        known.aligned ? known.last : broker::message_id{};
+    const broker::limits limits =
+        stream_limits_of(known.exists ? known.history : next.history);
     const std::array<std::string, 4> keys{"m:" + next.name, "s:" + next.name,
                                           "c:" + next.name, "w:" + worker_};
     const std::string channel = redis_.settings().prefix + "n:" + next.name;
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
     const std::string number = std::to_string(next.number);
-    const std::string unique = worker_ + "." + number;
     const std::string kept = std::to_string(limits.messages);
     const std::string expiry = std::to_string(limits.milliseconds);
+    const std::string epoch = std::to_string(last.epoch);
+    const std::string sequence = std::to_string(last.sequence);
     const std::array<std::string_view, 11> arguments{
         channel,
         kind,
         from,
-        unique,
         next.payload,
         kept,
         expiry,
-        flag(next.again),
-        flag(next.counts_clients),
+        next.counts_clients ? "1" : "0",
         number,
-        exchange::zone().host.uid()};
+        exchange::zone().host.uid(),
+        epoch,
+        sequence};
 
     return redis_.run({broker::redis_script::publish, keys, arguments},
                       answered, this);
@@ -252,8 +258,8 @@ bool redis_publisher::send_passing(const entry &next)
     const shared_zone &zone = exchange::zone();
     const broker::description known =
         exchange::shared().describe(next.name, exchange::now());
-    const std::array<std::string, 2> keys{"c:" + next.name,
-                                          "r:" + std::string(zone.host.uid())};
+    const std::array<std::string, 3> keys{
+        "c:" + next.name, "r:" + std::string(zone.host.uid()), "hosts"};
     const std::string channel = redis_.settings().prefix + "n:" + next.name;
     const std::string uid = std::string(zone.host.uid());
     const std::string clients =
@@ -385,10 +391,9 @@ void redis_publisher::forget_late() noexcept
         return static_cast<ngx_msec_int_t>(now - each.until) >= 0;
     };
 
-    for (entry &each : sent_) {
-        if (late(each)) {
-            tell(each, {});
-        }
+    // Who is told may publish
+    for (std::size_t i = 0; i < sent_.size() && late(sent_[i]); i++) {
+        tell(sent_[i], {});
     }
 
     while (!waiting_.empty() && late(waiting_.front())) {
@@ -440,8 +445,8 @@ void redis_publisher::look_after() noexcept
 void redis_publisher::look_at_congestion() noexcept
 {
     const std::size_t queue = redis_.settings().queue;
-    const bool now = redis_.ready() &&
-                     waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
+    const bool now =
+        redis_.ready() && waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
 
     if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
         on_congestion(now);

@@ -52,6 +52,8 @@ resource::resource(identity known, parameter_list parameters, bool permanent)
 
 resource::~resource()
 {
+    alive_ = false;
+
     if (object_ != nullptr && handler_.resource_destroyed != nullptr) {
         handler_.resource_destroyed(object_);
     }
@@ -92,6 +94,7 @@ try {
         return nullptr;
     }
 
+    place->second->alive_ = true;
     return place->second.get();
 
 } catch (const std::bad_alloc &) {

@@ -186,6 +186,7 @@ private:
     parameter_list parameters_;
     bool permanent_;
     bool checked_only_ = false;
+    bool alive_ = false; // from the making of its object to its end
     void *object_ = nullptr;
     ngx_queue_t clients_;
     std::size_t admitted_ = 0; // clients of this worker that are counted

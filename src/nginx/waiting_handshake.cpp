@@ -3,8 +3,6 @@
 #include "nginx/waiting_handshake.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
-#include "nginx/redis_settings.hpp"
 
 #include <new>
 
@@ -90,9 +88,8 @@ ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &joined,
 {
     void *place = ngx_palloc(r->pool, sizeof(wait));
 
-    if (place == nullptr ||
-        !(::new (place) wait(r, joined, end))
-             ->start(main_conf_of(*ngx_cycle).redis->connect_timeout)) {
+    if (place == nullptr || !(::new (place) wait(r, joined, end))
+                                 ->start(backplane::handshake_time())) {
         joined.end_waiting();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
