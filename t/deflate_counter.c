@@ -1,6 +1,6 @@
 /*
- * Preloaded into nginx: counts the bytes that zlib compresses, in a file that the
- * test maps, over all processes.
+ * Preloaded into nginx: counts the bytes that zlib compresses, in a file that
+ * the test maps, over all processes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,8 +24,8 @@ __attribute__((constructor)) static void map_counter(void)
         return;
     }
 
-    mapped = mmap(NULL, sizeof(*bytes), PROT_READ | PROT_WRITE, MAP_SHARED,
-                  fd, 0);
+    mapped =
+        mmap(NULL, sizeof(*bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
 
     if (mapped != MAP_FAILED) {

@@ -51,7 +51,6 @@ void say_refused(std::string_view words) noexcept
 // It is not the script's word: the server, as it is now, runs none.
 bool says_not_now(std::string_view wrong) noexcept
 {
-
     constexpr std::array<std::string_view, 3> words{"READONLY", "LOADING",
                                                     "MASTERDOWN"};
 
@@ -197,7 +196,6 @@ try {
 
 bool redis_publisher::send(const entry &next) noexcept
 try {
-
     if (!redis_.ready()) {
         return false;
     }
