@@ -55,6 +55,18 @@ public:
     // failure, input is dropped unread (1.4).
     event next(std::span<std::byte> &input) noexcept;
 
+    // As message_reader::next_whole(), where between_messages().
+    whole_frame next_whole(std::span<std::byte> &input) noexcept
+    {
+        return reader_.next_whole(input);
+    }
+
+    // Not after a Close was sent, when messages count no more.
+    bool between_messages() const noexcept
+    {
+        return !close_sent_ && !finished_reading_ && reader_.between_messages();
+    }
+
     // The frame that answers an event, to be sent before anything that comes
     // of later events: Pong for ping, Close for close and failed. Empty for
     // all other events, and where a Close was sent before.

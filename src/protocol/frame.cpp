@@ -162,11 +162,9 @@ header_result parse_header(std::span<const std::byte> bytes,
 std::size_t detail::write_long_header(std::byte *to,
                                       std::uint64_t payload_length) noexcept
 {
-    const std::size_t size = server_header_size(payload_length);
-
-    to[1] = static_cast<std::byte>(size == 4 ? length_16 : length_64);
-    write_big_endian(to + 2, payload_length, size - 2);
-    return size;
+    to[1] = static_cast<std::byte>(length_64);
+    write_big_endian(to + 2, payload_length, sizeof payload_length);
+    return max_server_header;
 }
 
 } // namespace websocket::protocol

@@ -79,12 +79,19 @@ inline std::size_t write_header(std::byte *to, opcode code,
     to[0] = static_cast<std::byte>(fin | reserved_bits |
                                    static_cast<unsigned>(code));
 
-    if (payload_length > max_control_payload) {
+    if (payload_length <= max_control_payload) {
+        to[1] = static_cast<std::byte>(payload_length);
+        return 2;
+    }
+
+    if (payload_length > 0xFFFF) {
         return detail::write_long_header(to, payload_length);
     }
 
-    to[1] = static_cast<std::byte>(payload_length);
-    return 2;
+    to[1] = std::byte{126}; // 5.2: the length follows in 16 bits
+    to[2] = static_cast<std::byte>(payload_length >> 8);
+    to[3] = static_cast<std::byte>(payload_length & 0xFF);
+    return 4;
 }
 
 } // namespace websocket::protocol

@@ -44,40 +44,10 @@ std::uint64_t twice(std::uint32_t key) noexcept
 
 // Each path returns whether all it has unmasked is ASCII: it has the bytes at
 // hand, and whoever checks a text can then do without reading them again.
-bool ascii(std::uint64_t seen) noexcept
-{
-    return (seen & 0x8080808080808080) == 0;
-}
 
-// Returns the word that it leaves there.
-template <typename word>
-word xor_word(std::byte *at, word mask) noexcept
+masking_key rotated(masking_key key, std::size_t offset) noexcept
 {
-    const auto plain = static_cast<word>(load<word>(at) ^ mask);
-    store(at, plain);
-    return plain;
-}
-
-// Up to 32 bytes, as most chat messages are. Words do not overlap: who reads
-// the payload next would wait until overlapping stores have reached the cache.
-bool unmask_short(std::byte *at, std::size_t size, masking_key key,
-                  std::size_t offset) noexcept
-{
-    const std::uint32_t mask = key_at(key, offset);
-    std::uint64_t seen = 0;
-    for (; size >= 8; size -= 8, at += 8) {
-        seen |= xor_word(at, twice(mask));
-    }
-    if (size >= 4) {
-        seen |= xor_word(at, mask);
-        size -= 4;
-        at += 4;
-    }
-    for (std::size_t i = 0; i < size; ++i) {
-        at[i] ^= key[(offset + i) % 4];
-        seen |= std::to_integer<std::uint64_t>(at[i]);
-    }
-    return ascii(seen);
+    return std::bit_cast<masking_key>(key_at(key, offset));
 }
 
 // The long paths read the words at the payload's ends before they write
@@ -98,14 +68,14 @@ bool unmask_portable(std::byte *at, std::size_t size, masking_key key,
 
     for (; end - at >= 32; at += 32) {
         for (std::size_t i = 0; i < 32; i += 8) {
-            seen |= xor_word(at + i, mask);
+            seen |= detail::unmask_word(at + i, mask);
         }
     }
     for (; end - at >= 8; at += 8) {
-        seen |= xor_word(at, mask);
+        seen |= detail::unmask_word(at, mask);
     }
     store(end - 8, last);
-    return ascii(seen);
+    return detail::ascii(seen);
 }
 
 #if defined(__x86_64__)
@@ -218,8 +188,8 @@ bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
 {
     std::byte *at = payload.data();
     const std::size_t size = payload.size();
-    if (size <= 32) {
-        return unmask_short(at, size, key, offset);
+    if (size < 32) {
+        return detail::unmask_short(at, size, rotated(key, offset));
     }
 #if defined(__x86_64__)
     if (level == simd_level::avx2) {
@@ -237,9 +207,7 @@ bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
 bool unmask(std::span<std::byte> payload, masking_key key,
             std::size_t offset) noexcept
 {
-    return payload.size() <= 32
-               ? unmask_short(payload.data(), payload.size(), key, offset)
-               : unmask(payload, key, offset, best_simd_level());
+    return unmask(payload, key, offset, best_simd_level());
 }
 
 } // namespace websocket::protocol

@@ -4,7 +4,10 @@
 #include "protocol/simd.hpp"
 
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace websocket::protocol {
@@ -18,12 +21,71 @@ using masking_key = std::array<std::byte, 4>;
 // length; nothing outside the span is read or written. True if what comes out
 // is ASCII.
 bool unmask(std::span<std::byte> payload, masking_key key,
-            std::size_t offset = 0) noexcept;
+            std::size_t offset) noexcept;
 
 // The same on a path of the caller's choice, for tests and benchmarks. The
-// machine must have it: at most best_simd_level(). Payloads of up to 32 bytes
-// take one common way on every path.
+// machine must have it: at most best_simd_level(). Payloads of less than 32
+// bytes take one common way on every path.
 bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
             simd_level level) noexcept;
+
+namespace detail {
+
+// Leaves a word unmasked, and returns it for a look at its bytes.
+template <typename word>
+std::uint64_t unmask_word(std::byte *at, word mask) noexcept
+{
+    word value;
+
+    std::memcpy(&value, at, sizeof value);
+    value ^= mask;
+    std::memcpy(at, &value, sizeof value);
+    return value;
+}
+
+constexpr bool ascii(std::uint64_t seen) noexcept
+{
+    return (seen & 0x8080808080808080) == 0;
+}
+
+// Less than 32 bytes, as most chat messages are, from the frame's start or
+// another multiple of 4: one step for each bit of the size. Words do not
+// overlap: who reads the payload next would wait until overlapping stores have
+// reached the cache.
+inline bool unmask_short(std::byte *at, std::size_t size,
+                         masking_key key) noexcept
+{
+    const auto mask = std::bit_cast<std::uint32_t>(key);
+    const std::uint64_t twice = std::uint64_t{mask} << 32 | mask;
+    std::uint64_t seen = 0;
+
+    if ((size & 16) != 0) {
+        seen = unmask_word(at, twice) | unmask_word(at + 8, twice);
+        at += 16;
+    }
+    if ((size & 8) != 0) {
+        seen |= unmask_word(at, twice);
+        at += 8;
+    }
+    if ((size & 4) != 0) {
+        seen |= unmask_word(at, mask);
+        at += 4;
+    }
+    for (std::size_t i = 0; i != (size & 3); i++) {
+        at[i] ^= key[i];
+        seen |= std::to_integer<std::uint64_t>(at[i]);
+    }
+    return ascii(seen);
+}
+
+} // namespace detail
+
+// The same for a whole payload: few instructions where it is short.
+inline bool unmask(std::span<std::byte> payload, masking_key key) noexcept
+{
+    return payload.size() < 32
+               ? detail::unmask_short(payload.data(), payload.size(), key)
+               : unmask(payload, key, 0, best_simd_level());
+}
 
 } // namespace websocket::protocol

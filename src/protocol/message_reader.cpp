@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace websocket::protocol {
 
@@ -45,7 +46,8 @@ event message_reader::next(std::span<std::byte> &input) noexcept
 {
     if (failed_) {
         input = {};
-        return {};
+        return std::exchange(text_refused_, false) ? fail(error::invalid_utf8)
+                                                   : event{};
     }
 
     // What was handed out last is not needed any more
@@ -56,12 +58,17 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         control_.reset();
     }
 
-    if (!in_message_ && !in_frame_ && header_size_ == 0) {
-        const whole_frame frame = find_whole_frame(input);
+    if (between_messages()) {
+        if (const whole_frame found = next_whole(input);
+            found.header_size != 0) {
+            return {.type = event_type::message,
+                    .kind = found.kind,
+                    .room_before = found.header_size,
+                    .payload = found.payload};
+        }
 
-        if (frame.header_size != 0 && takes(frame)) {
-            input = input.subspan(frame.header_size + frame.payload.size());
-            return take_whole(frame);
+        if (std::exchange(text_refused_, false)) {
+            return fail(error::invalid_utf8);
         }
     }
 
@@ -103,31 +110,6 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             return done;
         }
     }
-}
-
-inline bool message_reader::takes(const whole_frame &frame) const noexcept
-{
-    return (frame.kind == opcode::text ? limits_->text_accepted
-                                       : limits_->binary_accepted) &&
-           frame.payload.size() <= limits_->max_message_size &&
-           frame.payload.size() <= limits_->max_frame_size &&
-           !limits_->frames_announced;
-}
-
-inline event message_reader::take_whole(const whole_frame &frame) noexcept
-{
-    masking_key key;
-    std::memcpy(key.data(), frame.payload.data() - key.size(), key.size());
-
-    if (!unmask(frame.payload, key) && frame.kind == opcode::text &&
-        !is_valid_utf8(frame.payload)) {
-        return fail(error::invalid_utf8);
-    }
-
-    return {.type = event_type::message,
-            .kind = frame.kind,
-            .room_before = static_cast<std::uint8_t>(frame.header_size),
-            .payload = frame.payload};
 }
 
 inline error message_reader::read_header(std::span<std::byte> &input) noexcept

@@ -18,6 +18,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace websocket::protocol {
@@ -79,6 +80,21 @@ public:
     // report, and leaves the rest in it. What it takes is unmasked in place.
     event next(std::span<std::byte> &input) noexcept;
 
+    // The way that most messages take, for those who would rather not have an
+    // event of each. Where between_messages(): takes the next message if it is
+    // a single frame that is all there and keeps all limits. It is not
+    // compressed, and lies in the input. Else `header_size` is 0, and next()
+    // tells what there is.
+    whole_frame next_whole(std::span<std::byte> &input) noexcept;
+
+    // Nothing has begun, and nothing that was handed out is kept. It stays so
+    // when next_whole() has taken a message.
+    bool between_messages() const noexcept
+    {
+        return !in_message_ && !in_frame_ && header_size_ == 0 && !message_ &&
+               !control_ && !failed_;
+    }
+
     // Where the next bytes may be received so that they need not be copied:
     // room for the rest of the payload that is being read, or for a part of
     // it. Empty when the bytes should come as any input, which is so between
@@ -93,15 +109,14 @@ public:
     // True if next() had nothing to do without input.
     bool needs_input() const noexcept
     {
-        return !in_frame_ && !message_ && !control_;
+        return !in_frame_ && !message_ && !control_ && !text_refused_;
     }
 
     // True inside a frame, its header included, or a fragmented message.
     bool inside_message() const noexcept;
 
 private:
-    bool takes(const whole_frame &frame) const noexcept;
-    event take_whole(const whole_frame &frame) noexcept;
+    bool takes(opcode kind, std::size_t size) const noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
@@ -134,10 +149,43 @@ private:
     bool in_frame_ = false;   // its header is read, not all its payload
     bool in_message_ = false; // until its last frame ends
     bool failed_ = false;
+    bool text_refused_ = false;              // by next_whole(): next() says so
     bool compressed_ = false;                // the current message is
     std::uint8_t allowed_reserved_bits_ = 0; // RSV1 if compression is agreed
     std::uint8_t header_size_ = 0;
     std::array<std::byte, max_client_header> header_{}; // when it is cut
 };
+
+inline bool message_reader::takes(opcode kind, std::size_t size) const noexcept
+{
+    return (kind == opcode::text ? limits_->text_accepted
+                                 : limits_->binary_accepted) &&
+           size <= limits_->max_message_size &&
+           size <= limits_->max_frame_size && !limits_->frames_announced;
+}
+
+// In parts rather than as a whole_frame, so that they stay in registers.
+inline whole_frame
+message_reader::next_whole(std::span<std::byte> &input) noexcept
+{
+    const auto [payload, header_size, kind] = find_whole_frame(input);
+
+    if (header_size == 0 || !takes(kind, payload.size())) {
+        return {};
+    }
+
+    masking_key key;
+    std::memcpy(key.data(), payload.data() - key.size(), key.size());
+    input = input.subspan(header_size + payload.size());
+
+    if (!unmask(payload, key) && kind == opcode::text &&
+        !is_valid_utf8(payload)) {
+        failed_ = true;
+        text_refused_ = true;
+        return {};
+    }
+
+    return {payload, header_size, kind};
+}
 
 } // namespace websocket::protocol

@@ -6,13 +6,14 @@
 #include "protocol/frame.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace websocket::protocol {
 
 struct whole_frame {
     std::span<std::byte> payload;
-    std::size_t header_size = 0; // 0: there is none
+    std::uint8_t header_size = 0; // 0: there is none
     opcode kind = opcode::continuation;
 };
 
@@ -21,8 +22,8 @@ struct whole_frame {
 // the shortest form (RFC 6455 5.2).
 inline whole_frame find_whole_frame(std::span<std::byte> input) noexcept
 {
-    constexpr std::size_t short_header = 2 + sizeof(masking_key);
-    constexpr std::size_t longer_header = short_header + 2;
+    constexpr std::uint8_t short_header = 2 + sizeof(masking_key);
+    constexpr std::uint8_t longer_header = short_header + 2;
 
     if (input.size() < short_header) {
         return {};
@@ -40,9 +41,11 @@ inline whole_frame find_whole_frame(std::span<std::byte> input) noexcept
     if (length <= max_control_payload) {
         const std::span<std::byte> rest = input.subspan(short_header);
 
-        return rest.size() < length
-                   ? whole_frame{}
-                   : whole_frame{rest.first(length), short_header, kind};
+        if (rest.size() < length) {
+            return {};
+        }
+
+        return {rest.first(length), short_header, kind};
     }
 
     if (length != 126 || input.size() < longer_header) {
@@ -53,9 +56,11 @@ inline whole_frame find_whole_frame(std::span<std::byte> input) noexcept
                                std::to_integer<std::size_t>(input[3]);
     const std::span<std::byte> rest = input.subspan(longer_header);
 
-    return longer <= max_control_payload || rest.size() < longer
-               ? whole_frame{}
-               : whole_frame{rest.first(longer), longer_header, kind};
+    if (longer <= max_control_payload || rest.size() < longer) {
+        return {};
+    }
+
+    return {rest.first(longer), longer_header, kind};
 }
 
 } // namespace websocket::protocol
