@@ -107,12 +107,13 @@ inline void add(kind what, std::uint64_t number = 1) noexcept
     own->done[what].add(number);
 }
 
-inline void message_in(std::size_t size) noexcept
+// What one read has brought.
+inline void received(std::uint64_t messages, std::uint64_t bytes) noexcept
 {
     slot_block &block = *own;
 
-    block.done[messages_in].add(1);
-    block.done[bytes_in].add(size);
+    block.done[messages_in].add(messages);
+    block.done[bytes_in].add(bytes);
 }
 
 inline void message_out(std::size_t size) noexcept

@@ -9,14 +9,6 @@
 
 namespace websocket::nginx {
 
-namespace {
-
-// Shorter payloads are copied next to their header: a copy of some hundred
-// bytes costs less than one more piece for the kernel to gather.
-constexpr std::size_t worth_referring = 2048;
-
-} // namespace
-
 bool stable_bytes::contain(std::span<const std::byte> part) const noexcept
 {
     const std::less_equal<const std::byte *> ordered;
@@ -57,63 +49,36 @@ inline void write_batch::put(std::span<const std::byte> bytes,
 
     std::byte *to = block_.data() + used_;
     std::memcpy(to, bytes.data(), bytes.size());
+
+    piece &last = open_ != nullptr ? *open_ : open_piece();
+
+    last.bytes = {last.bytes.data(), to + bytes.size()};
+    last.messages += messages;
     used_ += bytes.size();
-
-    if (piece_count_ != 0) {
-        piece &last = pieces_[piece_count_ - 1];
-
-        if (last.bytes.data() + last.bytes.size() == to) {
-            last.bytes = {last.bytes.data(), last.bytes.size() + bytes.size()};
-            last.messages += messages;
-            return;
-        }
-    }
-
-    pieces_[piece_count_++] = {{to, bytes.size()}, {}, messages, false};
 }
 
-// A small frame, as most are. False where it cannot go to the block: then it
-// goes the long way.
-inline bool write_batch::put_small(protocol::opcode kind,
-                                   std::span<const std::byte> payload) noexcept
+// One more, of what the block gets next. Free pieces hold nothing.
+write_batch::piece &write_batch::open_piece() noexcept
 {
-    const std::size_t header = protocol::server_header_size(payload.size());
-    const std::size_t size = header + payload.size();
-
-    if (payload.size() >= worth_referring || block_size - used_ < size ||
-        (piece_count_ != 0 && pieces_[piece_count_ - 1].referred)) {
-        return false;
-    }
-
-    std::byte *to = block_.data() + used_;
-
-    if (piece_count_ == 0) {
-        pieces_[piece_count_++] = {{to, 0}, {}};
-    }
-
-    piece &last = pieces_[piece_count_ - 1];
-
-    (void)protocol::write_header(to, kind, payload.size());
-
-    if (!payload.empty()) {
-        std::memcpy(to + header, payload.data(), payload.size());
-    }
-
-    used_ += size;
-    last.bytes = {last.bytes.data(), last.bytes.size() + size};
-    last.messages++;
-    return true;
+    open_ = &pieces_[piece_count_++];
+    open_->bytes = {block_.data() + used_, 0};
+    open_->messages = 0;
+    open_->referred = false;
+    open_->whole = false;
+    return *open_;
 }
 
 void write_batch::refer(std::span<const std::byte> bytes,
                         const protocol::shared_buffer &holder) noexcept
 {
     pieces_[piece_count_++] = {bytes, holder, 0, true};
+    open_ = nullptr;
 }
 
 void write_batch::refer_whole(std::span<const std::byte> frame) noexcept
 {
     pieces_[piece_count_++] = {frame, {}, 1, true, true};
+    open_ = nullptr;
 }
 
 inline std::size_t write_batch::size() const noexcept
@@ -135,6 +100,7 @@ void write_batch::clear() noexcept
 
     used_ = 0;
     piece_count_ = 0;
+    open_ = nullptr;
 }
 
 output::~output()
@@ -158,13 +124,10 @@ void output::end_turn() noexcept
     }
 }
 
-bool output::write_message(protocol::opcode kind,
-                           std::span<const std::byte> payload) noexcept
+// A message that write_message() could not put into the block at once.
+bool output::write_any(protocol::opcode kind,
+                       std::span<const std::byte> payload) noexcept
 {
-    if (gathering() && queue_.empty() && batch_.put_small(kind, payload)) {
-        return true;
-    }
-
     std::array<std::byte, protocol::max_server_header> space;
     const std::span header = std::span(space).first(
         protocol::write_header(space.data(), kind, payload.size()));
@@ -181,7 +144,8 @@ bool output::write_shared(const protocol::shared_slice &frame) noexcept
 {
     bool written = false;
 
-    if (gathering() && queue_.empty() && frame.bytes.size() < worth_referring) {
+    if (gathering() && queue_.empty() &&
+        frame.bytes.size() < write_batch::worth_referring) {
         written = gather(frame.bytes, {}, {.messages = 1});
     } else {
         // What is in the batch goes first
@@ -209,7 +173,7 @@ inline bool output::gather(std::span<const std::byte> header,
                            std::span<const std::byte> payload,
                            send_queue::content what) noexcept
 {
-    const bool refer = payload.size() >= worth_referring &&
+    const bool refer = payload.size() >= write_batch::worth_referring &&
                        stable_.contain(payload) &&
                        transport::gathers(connection_);
     const std::size_t copied = header.size() + (refer ? 0 : payload.size());

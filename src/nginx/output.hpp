@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace websocket::nginx {
@@ -23,6 +24,10 @@ public:
 
     // Room for a frame's header, or for a small frame as a whole.
     static constexpr std::size_t block_size = 64 * 1024;
+
+    // Shorter payloads are copied next to their header: a copy of some hundred
+    // bytes costs less than one more piece for the kernel to gather.
+    static constexpr std::size_t worth_referring = 2048;
 
     output *owner = nullptr;
 
@@ -47,11 +52,39 @@ private:
     std::size_t size() const noexcept;
     void clear() noexcept;
 
+    piece &open_piece() noexcept;
+
     std::size_t used_ = 0;
     std::size_t piece_count_ = 0;
+    piece *open_ = nullptr; // the last, if what follows in the block is its
     std::array<piece, transport::max_pieces> pieces_;
     std::array<std::byte, block_size> block_;
 };
+
+// A small frame, as most are. False where it cannot go to the block: then it
+// goes the long way.
+inline bool write_batch::put_small(protocol::opcode kind,
+                                   std::span<const std::byte> payload) noexcept
+{
+    if (payload.size() >= worth_referring ||
+        block_size - used_ < protocol::max_server_header + payload.size() ||
+        (open_ == nullptr && piece_count_ != 0)) {
+        return false;
+    }
+
+    piece &last = open_ != nullptr ? *open_ : open_piece();
+    std::byte *to = block_.data() + used_;
+    const std::size_t header = protocol::write_header(to, kind, payload.size());
+
+    if (!payload.empty()) {
+        std::memcpy(to + header, payload.data(), payload.size());
+    }
+
+    used_ += header + payload.size();
+    last.bytes = {last.bytes.data(), to + header + payload.size()};
+    last.messages++;
+    return true;
+}
 
 // Bytes that stay where they are until the turn ends, so that frames may refer
 // to them. `holder`, if there is one, keeps them alive for longer.
@@ -81,16 +114,35 @@ public:
     void begin_turn() noexcept;
     void end_turn() noexcept;
 
-    // What the frames written next may refer to instead of copying it.
-    void set_stable(stable_bytes stable) noexcept { stable_ = stable; }
-    const stable_bytes &stable() const noexcept { return stable_; }
+    // Between these two a handler has a message, which the frames that it
+    // writes may refer to instead of copying it.
+    void begin_message(const stable_bytes &payload,
+                       protocol::opcode kind) noexcept
+    {
+        stable_ = payload;
+        stable_text_ = kind == protocol::opcode::text;
+    }
+    void end_message() noexcept { stable_.bytes = {}; }
+
+    // Whether a text is known to be UTF-8, for it was checked when it came.
+    bool received_text(std::span<const std::byte> text) const noexcept
+    {
+        return stable_text_ && ((text.data() == stable_.bytes.data() &&
+                                 text.size() == stable_.bytes.size()) ||
+                                stable_.contain_text(text));
+    }
 
     // Writes one message as one frame. The bytes are not needed after the
-    // call, except those within set_stable(). False: there was no memory or
+    // call, except those of begin_message(). False: there was no memory or
     // the connection broke, and flush() will say so.
     [[nodiscard]] bool
     write_message(protocol::opcode kind,
-                  std::span<const std::byte> payload) noexcept;
+                  std::span<const std::byte> payload) noexcept
+    {
+        return (gathering() && queue_.empty() &&
+                batch_.put_small(kind, payload)) ||
+               write_any(kind, payload);
+    }
 
     // Writes one message that is a whole frame, shared with other clients: it
     // is referred to rather than copied where that pays.
@@ -112,6 +164,8 @@ public:
 
 private:
     bool gathering() const noexcept { return batch_.owner == this; }
+    bool write_any(protocol::opcode kind,
+                   std::span<const std::byte> payload) noexcept;
     bool write(std::span<const std::byte> header,
                std::span<const std::byte> payload,
                send_queue::content what) noexcept;
@@ -131,6 +185,7 @@ private:
     stable_bytes stable_;
     send_queue queue_;
     bool broken_ = false;
+    bool stable_text_ = false;
 };
 
 } // namespace websocket::nginx

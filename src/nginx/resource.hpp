@@ -122,6 +122,7 @@ public:
             deliver_own();
         }
     }
+    bool unsettled() const noexcept { return unsettled_; }
 
     // Delivers all there is.
     void catch_up() noexcept;

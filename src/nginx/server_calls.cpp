@@ -92,12 +92,22 @@ websocket_text_t lent(const ngx_str_t &text) noexcept
     return lent(view(text));
 }
 
+[[gnu::noinline]] int settle_and_send(session &client, protocol::opcode kind,
+                                      std::span<const std::byte> data) noexcept
+{
+    client.settle();
+    return client.send_message(kind, data);
+}
+
+// There is seldom anything to settle: only then registers need saving for it.
 int send(websocket_client_t *client, int kind, const void *data,
          std::size_t size) noexcept
 {
-    session_of(client).settle();
-    return session_of(client).send_message(opcode_of(kind),
-                                           bytes_of(data, size));
+    session &to = session_of(client);
+
+    return to.unsettled()
+               ? settle_and_send(to, opcode_of(kind), bytes_of(data, size))
+               : to.send_message(opcode_of(kind), bytes_of(data, size));
 }
 
 int send_ping(websocket_client_t *client, const void *data,

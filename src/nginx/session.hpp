@@ -80,6 +80,11 @@ public:
         }
     }
 
+    bool unsettled() const noexcept
+    {
+        return resource_ != nullptr && resource_->unsettled();
+    }
+
     int send_ping(std::span<const std::byte> payload) noexcept;
 
     // Begins the closing handshake, unless it has begun.
@@ -198,12 +203,13 @@ private:
     std::size_t read_size() const noexcept;
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
-    void let_go_on() noexcept;
     void process(std::span<std::byte> input) noexcept;
+    void take_frames(std::span<std::byte> input) noexcept;
+    bool take_whole_messages(std::span<std::byte> &input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
     bool within_rate() noexcept;
     bool answers_ping() noexcept;
-    void deliver(const protocol::event &message) noexcept;
+    void deliver(protocol::opcode kind, const stable_bytes &payload) noexcept;
     void check(const protocol::event &frame) noexcept;
     void pong(const protocol::event &received) noexcept;
     void judge(int outcome) noexcept;
@@ -213,6 +219,9 @@ private:
     // session_sending.cpp
     int may_send() noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
+    int ask_queue() noexcept;
+    int send_compressed(protocol::opcode kind,
+                        std::span<const std::byte> payload) noexcept;
     int sent(bool written, std::size_t size) noexcept;
     bool has_backpressure() noexcept;
     int refuse_for_full_queue() noexcept;
@@ -222,6 +231,7 @@ private:
     void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
     void flush_later() noexcept;
+    void let_go_on() noexcept;
     void resume_reading() noexcept;
     void timer_fired() noexcept;
     void check_idle() noexcept;
@@ -243,7 +253,10 @@ private:
     void log_end() noexcept;
 
     // session_compression.cpp
-    bool worth_compressing(std::size_t size) const noexcept;
+    bool worth_compressing(std::size_t size) const noexcept
+    {
+        return terms_.deflate.agreed && size >= conf_.deflate_min_length;
+    }
     protocol::shared_buffer
     compress(protocol::opcode kind,
              std::span<const std::byte> payload) noexcept;
@@ -281,7 +294,6 @@ private:
     std::uint8_t close_reason_size_ = 0;
     bool first_turn_ = true;
     bool in_turn_ = false;
-    bool handling_text_ = false; // a text message is with the handler
     bool joined_ = false;        // the handler has been told of the client
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection

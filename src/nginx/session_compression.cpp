@@ -6,11 +6,6 @@
 
 namespace websocket::nginx {
 
-bool session::worth_compressing(std::size_t size) const noexcept
-{
-    return terms_.deflate.agreed && size >= conf_.deflate_min_length;
-}
-
 // Empty where the message is better sent as it is. With context takeover a
 // message that was compressed has to be sent so.
 protocol::shared_buffer

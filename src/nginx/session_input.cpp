@@ -26,10 +26,9 @@ std::string_view as_text(std::span<const std::byte> bytes) noexcept
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
-int kind_of(const protocol::event &of) noexcept
+int kind_of(protocol::opcode code) noexcept
 {
-    return of.kind == protocol::opcode::text ? WEBSOCKET_TEXT
-                                             : WEBSOCKET_BINARY;
+    return code == protocol::opcode::text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
 } // namespace
@@ -44,24 +43,6 @@ bool session::receiving() const noexcept
     return (phase_ == phase::closing ||
             (phase_ == phase::open && !held_back)) &&
            output_.waiting() < (conf_.send_queue + 1) / 2;
-}
-
-void session::let_all_go_on() noexcept
-{
-    ngx_queue_t *all = &this_worker().sessions;
-
-    for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
-         at = ngx_queue_next(at)) {
-        from_link(at)->let_go_on();
-    }
-}
-
-// An edge-triggered event would not come again for what it has sent meanwhile.
-void session::let_go_on() noexcept
-{
-    if (publishes_ && connection_->read->ready) {
-        ngx_post_event(connection_->read, &ngx_posted_events);
-    }
 }
 
 void session::read_turn() noexcept
@@ -160,21 +141,59 @@ void session::take_pipelined() noexcept
     }
 }
 
+// For all workers' eyes messages are counted once for all that a read brought.
 void session::process(std::span<std::byte> input) noexcept
 {
+    const std::uint64_t messages_before = figures_.messages_in;
+    const std::uint64_t bytes_before = figures_.bytes_in;
+
+    take_frames(input);
+    figures::received(figures_.messages_in - messages_before,
+                      figures_.bytes_in - bytes_before);
+}
+
+inline void session::take_frames(std::span<std::byte> input) noexcept
+{
     while (phase_ == phase::open || phase_ == phase::closing) {
-        const protocol::event received = endpoint_.next(input);
+        if (!take_whole_messages(input)) {
+            const protocol::event received = endpoint_.next(input);
 
-        if (received.type == protocol::event_type::need_input) {
-            return;
+            if (received.type == protocol::event_type::need_input) {
+                return;
+            }
+
+            dispatch(received);
         }
-
-        dispatch(received);
 
         if (input.empty() && endpoint_.needs_input()) {
             return;
         }
     }
+}
+
+// Most of what comes is whole messages, one behind the other: they go to the
+// handler without becoming events. False if there was none.
+inline bool session::take_whole_messages(std::span<std::byte> &input) noexcept
+{
+    bool taken = false;
+
+    if (!endpoint_.between_messages()) {
+        return false;
+    }
+
+    while (phase_ == phase::open) {
+        const protocol::whole_frame message = endpoint_.next_whole(input);
+
+        if (message.header_size == 0) {
+            break;
+        }
+
+        deliver(message.kind,
+                {.bytes = message.payload, .room_before = message.header_size});
+        taken = true;
+    }
+
+    return taken;
 }
 
 inline void session::dispatch(const protocol::event &received) noexcept
@@ -190,9 +209,14 @@ inline void session::dispatch(const protocol::event &received) noexcept
         }
         return;
 
-    case event_type::message:
-        deliver(received);
+    case event_type::message: {
+        const protocol::shared_buffer &assembled = endpoint_.assembled();
+
+        deliver(received.kind, {.bytes = received.payload,
+                                .holder = assembled ? &assembled : nullptr,
+                                .room_before = received.room_before});
         return;
+    }
 
     case event_type::ping:
         if (within_rate()) {
@@ -277,9 +301,9 @@ void session::check(const protocol::event &frame) noexcept
         return;
     }
 
-    const std::uint16_t code =
-        handler().check_message(resource_->object(), client_, kind_of(frame),
-                                frame.fragment_length, frame.total_length);
+    const std::uint16_t code = handler().check_message(
+        resource_->object(), client_, kind_of(frame.kind),
+        frame.fragment_length, frame.total_length);
 
     if (code != 0) {
         close(protocol::close_code::may_travel(code)
@@ -298,32 +322,26 @@ void session::pong(const protocol::event &received) noexcept
     }
 }
 
-inline void session::deliver(const protocol::event &message) noexcept
+inline void session::deliver(protocol::opcode kind,
+                             const stable_bytes &payload) noexcept
 {
-    const protocol::shared_buffer &assembled = endpoint_.assembled();
-
-    figures_.messages_in++;
-    figures_.bytes_in += message.payload.size();
-    figures::message_in(message.payload.size());
-
-    // The handler may send this very payload back
-    output_.set_stable({message.payload, assembled ? &assembled : nullptr,
-                        message.room_before});
-    handling_text_ = message.kind == protocol::opcode::text;
-
+    const websocket_handler_t &told = handler();
     const std::uint64_t published = backplane::orders_taken;
 
-    if (handler().message_received == nullptr) {
+    figures_.messages_in++;
+    figures_.bytes_in += payload.bytes.size();
+
+    if (told.message_received == nullptr) {
         close(protocol::close_code::unsupported_data,
               "no messages are taken here", ended_by::server);
-    } else {
-        judge(handler().message_received(
-            resource_->object(), client_, kind_of(message),
-            message.payload.data(), message.payload.size()));
+        return;
     }
 
-    output_.set_stable({});
-    handling_text_ = false;
+    // The handler may send this very payload back
+    output_.begin_message(payload, kind);
+    judge(told.message_received(resource_->object(), client_, kind_of(kind),
+                                payload.bytes.data(), payload.bytes.size()));
+    output_.end_message();
 
     publishes_ = publishes_ || backplane::orders_taken != published;
 }

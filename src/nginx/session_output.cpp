@@ -1,4 +1,5 @@
-// Flushing what a session sends, and the timer that looks for silence.
+// Flushing what a session sends, reading on after a pause, and the timer that
+// looks for silence.
 #include "nginx/session.hpp"
 
 #include "nginx/worker.hpp"
@@ -110,6 +111,24 @@ void session::fetch_connection() const noexcept
 {
     __builtin_prefetch(connection_);
     __builtin_prefetch(connection_->write);
+}
+
+void session::let_all_go_on() noexcept
+{
+    ngx_queue_t *all = &this_worker().sessions;
+
+    for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
+         at = ngx_queue_next(at)) {
+        from_link(at)->let_go_on();
+    }
+}
+
+// An edge-triggered event would not come again for what it has sent meanwhile.
+void session::let_go_on() noexcept
+{
+    if (publishes_ && connection_->read->ready) {
+        ngx_post_event(connection_->read, &ngx_posted_events);
+    }
 }
 
 void session::resume_reading() noexcept

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t much_to_send = 64 * 1024;
 
 // A client may bring a handler to it as often as it likes.
-void say_not_utf8(ngx_log_t *log) noexcept
+[[gnu::cold, gnu::noinline]] void say_not_utf8(ngx_log_t *log) noexcept
 {
     static said_lately line;
 
@@ -31,6 +31,31 @@ void say_not_utf8(ngx_log_t *log) noexcept
 
 } // namespace
 
+// A client that has read all may get more: any queue holds one message.
+inline int session::may_send() noexcept
+{
+    return phase_ == phase::open && output_.waiting() == 0 ? WEBSOCKET_QUEUED
+                                                           : ask_queue();
+}
+
+inline int session::sent(bool written, std::size_t size) noexcept
+{
+    if (!in_turn_) {
+        flush_later();
+    }
+
+    if (!written) {
+        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    }
+
+    figures_.messages_out++;
+    figures_.bytes_out += size;
+    figures::message_out(size);
+
+    return output_.waiting() != 0 && has_backpressure() ? WEBSOCKET_BACKPRESSURE
+                                                        : WEBSOCKET_QUEUED;
+}
+
 int session::send_message(protocol::opcode kind,
                           std::span<const std::byte> payload) noexcept
 {
@@ -43,21 +68,28 @@ int session::send_message(protocol::opcode kind,
         return WEBSOCKET_INVALID;
     }
 
-    if (worth_compressing(payload.size())) {
-        if (const auto frame = compress(kind, payload); frame) {
-            return sent(output_.write_shared({frame, frame.bytes()}),
-                        payload.size());
-        }
-    }
+    return worth_compressing(payload.size())
+               ? send_compressed(kind, payload)
+               : sent(output_.write_message(kind, payload), payload.size());
+}
 
-    return sent(output_.write_message(kind, payload), payload.size());
+// By itself, as what it needs would be prepared for all messages.
+[[gnu::noinline]] int
+session::send_compressed(protocol::opcode kind,
+                         std::span<const std::byte> payload) noexcept
+{
+    const auto frame = compress(kind, payload);
+
+    return sent(frame ? output_.write_shared({frame, frame.bytes()})
+                      : output_.write_message(kind, payload),
+                payload.size());
 }
 
 // What is sent back of a text message was checked when it came.
-bool session::can_be_text(std::span<const std::byte> payload) const noexcept
+inline bool
+session::can_be_text(std::span<const std::byte> payload) const noexcept
 {
-    return (handling_text_ && output_.stable().contain_text(payload)) ||
-           protocol::is_valid_utf8(payload);
+    return output_.received_text(payload) || protocol::is_valid_utf8(payload);
 }
 
 int session::send_shared(const shared_frame &frame) noexcept
@@ -78,7 +110,7 @@ int session::send_shared(const shared_frame &frame) noexcept
     return sent(output_.write_shared(frame.whole()), size);
 }
 
-int session::may_send() noexcept
+int session::ask_queue() noexcept
 {
     if (phase_ != phase::open) {
         return WEBSOCKET_CLOSED;
@@ -98,23 +130,6 @@ int session::may_send() noexcept
 
     return output_.waiting() >= limit ? refuse_for_full_queue()
                                       : WEBSOCKET_QUEUED;
-}
-
-int session::sent(bool written, std::size_t size) noexcept
-{
-    if (!in_turn_) {
-        flush_later();
-    }
-
-    if (!written) {
-        return WEBSOCKET_CLOSED; // and the next flush() ends it
-    }
-
-    figures_.messages_out++;
-    figures_.bytes_out += size;
-    figures::message_out(size);
-
-    return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 
 // Whether a handler should wait: then it is told when the client is drained.
