@@ -508,7 +508,8 @@ void followed_log::keep_alive()
     for (const char *key : {"m:", "s:", "c:"}) {
         const std::string whole = shared_.redis.settings().prefix + key + name_;
         const std::array<std::string_view, 3> words{
-            "PEXPIRE", whole, *key == 'c' ? "86400000" : age};
+            "PEXPIRE", whole,
+            *key == 'c' ? std::string_view("86400000") : std::string_view(age)};
 
         (void)shared_.redis.command(words, nullptr, nullptr);
     }
