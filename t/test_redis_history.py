@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import wire
-from hosts import Host, channel_of, ids_of, read_message, stream_of
+from hosts import PREFIX, Host, channel_of, ids_of, read_message, stream_of
 from nginx_server import seconds, wait_until
 from publisher import Publisher
 from room_peer import (JSON, publish, read, read_data, read_type, say,
@@ -235,6 +235,19 @@ def test_history_ends_with_age_on_all_hosts(pair):
     back = resume(pair[1], path, ids[2])
     assert back.welcome["recovered"] is True
     assert read_data(back) == ["young"]
+
+
+def test_keys_of_a_room_with_clients_do_not_expire(pair):
+    client = pair[0].join("/none?k=kept")
+    publish(client, "x")
+    keys = [f"{PREFIX}{kind}:room:nonekept" for kind in "msc"]
+    for key in keys:
+        wait_until(lambda key=key: pair.redis.command("PEXPIRE", key, 20000),
+                   seconds(5), key)
+    for key in keys:
+        wait_until(lambda key=key: pair.redis.command("TTL", key) > 100,
+                   seconds(15), f"more time for {key}")
+    client.disconnect()
 
 
 def test_stream_is_kept_to_the_history_and_expires(pair):
