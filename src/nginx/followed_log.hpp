@@ -11,6 +11,7 @@
 #include "broker/backplane_message.hpp"
 #include "broker/broker.hpp"
 #include "nginx/redis_commands.hpp"
+#include "sdk/websocket_plugin.h"
 
 #include <cstdint>
 #include <map>
@@ -19,6 +20,12 @@
 #include <vector>
 
 namespace websocket::nginx {
+
+// Whether an entry of that kind is a message: the only ones that are stored.
+constexpr bool is_message(std::uint64_t kind) noexcept
+{
+    return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY;
+}
 
 class followed_log {
 public:
@@ -94,11 +101,14 @@ private:
 
     static constexpr std::uint32_t unknown = UINT32_MAX;
 
+    // followed_sync.cpp
     void sync();
     void take_page(const redisReply &reply);
     void stand_at(broker::message_id first, const broker::description &known);
     bool take_entry(const redisReply &entry);
     void miss(broker::message_id before);
+
+    // followed_log.cpp
     void settle();
     void serve();
     bool tell(std::string_view clients, bool lost);

@@ -95,6 +95,19 @@ bool redis_commands::command(std::span<const std::string_view> words,
     return ready() && connection_.command(words, answer, data);
 }
 
+void say_refused(said_lately &line, const char *what,
+                 std::string_view why) noexcept
+{
+    if (line_permit permit = line.allows(); permit) {
+        const ngx_str_t words = borrowed(why);
+        const ngx_str_t more = permit.left_out();
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "websocket: Redis does not %s: %V%V", what, &words,
+                      &more);
+    }
+}
+
 std::string_view error_in(const redisReply *reply) noexcept
 {
     return reply->type == REDIS_REPLY_ERROR

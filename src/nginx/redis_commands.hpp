@@ -3,6 +3,7 @@
 
 #include "broker/redis_scripts.hpp"
 #include "nginx/redis_connection.hpp"
+#include "nginx/said_lately.hpp"
 
 #include <array>
 #include <cstddef>
@@ -83,6 +84,11 @@ private:
     std::vector<std::string> keys_;       // of the call at hand
     std::vector<std::string_view> words_; // the same
 };
+
+// Says in the log, once in a while, what Redis does not do, and in its own
+// words why.
+void say_refused(said_lately &line, const char *what,
+                 std::string_view why) noexcept;
 
 // What Redis says of an error, or nothing if the answer is none.
 std::string_view error_in(const redisReply *reply) noexcept;

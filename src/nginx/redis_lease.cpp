@@ -26,20 +26,6 @@ ngx_msec_t since(ngx_msec_t moment) noexcept
     return ngx_current_msec - moment;
 }
 
-void say_refused(std::string_view wrong) noexcept
-{
-    static said_lately line;
-
-    if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t why = borrowed(wrong);
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "websocket: Redis does not take this host in: %V%V", &why,
-                      &more);
-    }
-}
-
 } // namespace
 
 // The answer to each renewal comes over one connection, a heartbeat over the
@@ -83,7 +69,9 @@ void redis_leader::renewed(const redisReply &reply)
     const auto parts = list_in(&reply);
 
     if (parts.size() != 3) {
-        say_refused(error_in(&reply));
+        static said_lately line;
+
+        say_refused(line, "take this host in", error_in(&reply));
         return; // it is asked for again
     }
 

@@ -92,10 +92,6 @@ private:
 
     bool has_room(std::size_t size) const noexcept;
     void send_waiting() noexcept;
-    bool send(const entry &next) noexcept;
-    bool send_stored(const entry &next);
-    bool send_passing(const entry &next);
-    bool send_question(const entry &next);
     std::uint32_t clients_here() const noexcept;
     void answer_first(const redisReply *reply) noexcept;
     static void tell(entry &of, const publish_outcome &outcome) noexcept;
@@ -103,6 +99,13 @@ private:
     void forget_late() noexcept;
     void look_after() noexcept;
     void look_at_congestion() noexcept;
+
+    // redis_orders.cpp
+    bool send(const entry &next) noexcept;
+    bool send_stored(const entry &next);
+    bool send_passing(const entry &next);
+    bool send_question(const entry &next);
+    static publish_outcome outcome_of(const redisReply *reply) noexcept;
 
     redis_commands &redis_;
     std::deque<entry> sent_; // and not answered by Redis
