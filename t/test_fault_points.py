@@ -19,8 +19,13 @@ MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 # What no worker passes here: the unit tests of the broker do.
 ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
-    "slot.emptied", "slot.written", "news.half_out",
+    "slot.emptied", "slot.written", "news.half_out", "leader.taken",
+    "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
+    "entry.cleared",
 }
+
+# What a leader passes, for each resource that is new to it.
+WITH_REDIS = {"align.left", "align.numbered", "align.entered", "align.done"}
 
 
 def names():
@@ -33,11 +38,15 @@ def names():
 
 
 @pytest.mark.parametrize("name", names())
-def test_worker_killed_at(nginx, name):
+def test_worker_killed_at(nginx, name, request):
     passes = 400 if name.startswith("lock.") else 40
+    joined = ""
+    if name in WITH_REDIS:
+        url = request.getfixturevalue("redis").url()
+        joined = f"websocket_redis {url};"
     server = nginx(
         "location /room { websocket probe room$arg_k; }", workers=2,
-        module=False, http=probe.plugin() + "websocket_shared_memory 512k;",
+        module=False, http=probe.plugin() + "websocket_shared_memory 512k;" + joined,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
         **SPREAD)
     server.allow_errors("exited on signal 9|zone \"websocket\" was locked by")

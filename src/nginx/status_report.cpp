@@ -250,6 +250,7 @@ bool status_report::survey()
 void status_report::add(const broker::surveyed_log &log)
 {
     if (is_control_log(log.name)) {
+        zone.logs--; // it is no resource
         return;
     }
 
