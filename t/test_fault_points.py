@@ -25,7 +25,7 @@ ELSEWHERE = {
 }
 
 # What a leader passes, for each resource that is new to it.
-WITH_REDIS = {"align.left", "align.numbered", "align.entered", "align.done"}
+WITH_REDIS = ["align.left", "align.numbered", "align.entered", "align.done"]
 
 
 def names():
@@ -33,20 +33,27 @@ def names():
     found = subprocess.run(
         ["grep", "-rhoP", r'FAULT_POINT\("\K[^"]+', "src/broker"], cwd=ROOT,
         check=True, capture_output=True, text=True).stdout.split()
-    return sorted(name for name in set(found) - ELSEWHERE
+    return sorted(name for name in set(found) - ELSEWHERE - set(WITH_REDIS)
                   if not name.startswith("repair."))
 
 
 @pytest.mark.parametrize("name", names())
-def test_worker_killed_at(nginx, name, request):
+def test_worker_killed_at(nginx, name):
+    kill_workers_at(name, nginx)
+
+
+# Redis is there before nginx, and longer
+@pytest.mark.parametrize("name", WITH_REDIS)
+def test_leader_killed_at(redis, nginx, name):
+    kill_workers_at(name, nginx, f"websocket_redis {redis.url()};")
+
+
+def kill_workers_at(name, nginx, http=""):
     passes = 400 if name.startswith("lock.") else 40
-    joined = ""
-    if name in WITH_REDIS:
-        url = request.getfixturevalue("redis").url()
-        joined = f"websocket_redis {url};"
     server = nginx(
         "location /room { websocket probe room$arg_k; }", workers=2,
-        module=False, http=probe.plugin() + "websocket_shared_memory 512k;" + joined,
+        module=False,
+        http=probe.plugin() + "websocket_shared_memory 512k;" + http,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
         **SPREAD)
     server.allow_errors("exited on signal 9|zone \"websocket\" was locked by")
