@@ -8,6 +8,7 @@ from nginx_server import seconds, wait_until
 from redis_server import RedisServer
 from slow_relay import SlowRelay
 from soak_ledger import Fault
+from soak_peers import LOST, Echo
 from soak_server import EXPECTED, WORKERS, Soak, ask
 from soak_town import PEACE, ROOMS, WAR, Town
 
@@ -28,6 +29,8 @@ class HostsTown(Town):
         self.redis = redis
         self.relays = relays
         self.ledger.forgetful = True
+        # An emptied Redis has lost whatever an echo might have been told
+        Echo.codes = {*Echo.codes, LOST}
         self.end_of_trouble = None
 
     def trouble(self):
