@@ -76,5 +76,6 @@ def lost(told):
 
 def test_connections_leak_nothing(run_under_valgrind):
     few, many = run_under_valgrind(FEW), run_under_valgrind(MANY)
-    assert lost(many) == lost(few), many
+    before = lost(few)
+    assert all(size <= before[way] for way, size in lost(many).items()), many
     assert ERRORS.search(many).group(1) == "0", many
