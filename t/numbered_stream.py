@@ -10,7 +10,8 @@ from raw_client import ConnectionWasReset, EndOfStream, RawClient
 
 
 class NumberedStream:
-    """A thread that publishes 1, 2, 3 ... to a host within a `with`.
+    """A thread that publishes 1, 2, 3 ... to a host within a `with`; first:
+    or the numbers from there on.
 
     ids: number -> (epoch, sequence), of those that were accepted; refused:
     number -> status; unknown: numbers whose connection was lost before the
@@ -18,14 +19,15 @@ class NumberedStream:
     between one answer and the next number.
     """
 
-    def __init__(self, host, path, rest=0.001):
+    def __init__(self, host, path, rest=0.001, first=1):
         self.address = ("127.0.0.1", host.server.port)
         self.path = path
         self.rest = rest
         self.ids = {}
         self.refused = {}
         self.unknown = set()
-        self.last = 0
+        self.first = first
+        self.last = first - 1
         self.fault = None
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._run)

@@ -21,10 +21,12 @@ class RedisServer:
     """One redis-server with a folder of its own. keep: its data outlive it.
 
     unix: it has a socket in the file system beside its port, at `path`.
+    address, port: another one than 127.0.0.1, and any that is free.
     settings: lines of redis.conf by name, with `_` for `-`.
     """
 
-    def __init__(self, keep=False, unix=False, **settings):
+    def __init__(self, keep=False, unix=False, address="127.0.0.1", port=None,
+                 **settings):
         self.folder = tempfile.mkdtemp(prefix="redis-")
         self.keep = keep
         self.path = os.path.join(self.folder, "socket") if unix else None
@@ -32,9 +34,10 @@ class RedisServer:
                          for name, value in settings.items()}
         self.password = self.settings.get("requirepass")
         self.process = None
-        self.port = None
+        self.address = address
+        self.port = port
         for _ in range(START_ATTEMPTS):
-            self.port = free_ports(1)[0]
+            self.port = port or free_ports(1)[0]
             if self._start():
                 return
         raise AssertionError("no free port in several attempts")
@@ -43,7 +46,7 @@ class RedisServer:
 
     def _start(self):
         """False: another process took the port first."""
-        settings = {"port": self.port, "bind": "127.0.0.1", "save": "",
+        settings = {"port": self.port, "bind": self.address, "save": "",
                     "appendonly": "yes" if self.keep else "no",
                     "appendfsync": "no", "dir": self.folder,
                     "logfile": os.path.join(self.folder, "log"),
@@ -144,7 +147,7 @@ class RedisServer:
 
     def client(self, **options):
         """A connection that is kept."""
-        return RedisClient(("127.0.0.1", self.port), self.password,
+        return RedisClient((self.address, self.port), self.password,
                            **options)
 
     def command(self, *arguments):
@@ -157,7 +160,7 @@ class RedisServer:
         if scheme == "unix":
             return f"unix:{self.path}"
         password = f":{self.password}@" if self.password else ""
-        return f"redis://{password}127.0.0.1:{port or self.port}"
+        return f"redis://{password}{self.address}:{port or self.port}"
 
     def info(self, section="all"):
         """The figures that it tells of itself, as a dict of strings."""

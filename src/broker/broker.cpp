@@ -97,6 +97,7 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
             .last = last_message(log),
             .subscribed = log.subscriptions != 0,
             .linked = is_linked(zone_, log),
+            .term = log.term,
             .history = {log.history_messages, log.history_milliseconds}};
 }
 

@@ -187,6 +187,11 @@ public:
     outcome mark_linked(std::string_view name,
                         std::uint32_t generation) noexcept;
 
+    // In which of his lives whoever numbers the log's messages has found that
+    // its last one is his too; 0, as from the start: not known. What he has
+    // forgotten between two lives is found by it. Gone: there is no such log.
+    outcome mark_term(std::string_view name, std::uint32_t term) noexcept;
+
     // Whether the log is linked now. Without the lock.
     bool linked(subscription handle) const noexcept;
 

@@ -209,6 +209,12 @@ outcome broker::mark_linked(std::string_view name,
     });
 }
 
+outcome broker::mark_term(std::string_view name, std::uint32_t term) noexcept
+{
+    return change_log(mutex_, zone_, name,
+                      [term](log_record &log) { put(log.term, term); });
+}
+
 outcome broker::set_remote_clients(std::string_view name,
                                    std::uint32_t clients) noexcept
 {

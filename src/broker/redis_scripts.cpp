@@ -9,95 +9,117 @@ namespace {
 // exponent. A host's own clients stay for a day where no host is left to take
 // them out.
 
-constexpr std::string_view publish_text = R"lua(
+// What all of them begin with.
+//
+// stand() tells where the messages of a resource stand, the epoch and the last
+// sequence, and up to which sequence a host has the same ones. `heard` is the
+// epoch, the last sequence and the term in which it got them; `term` is the
+// present one. A host that has more than there was when its term ended has
+// what Redis came back without, and others may have it too: all is renumbered.
+constexpr std::string_view common_text = R"lua(
 local function text(n) return string.format('%.0f', n) end
-local clients = 0
-if ARGV[7] == '1' then
-    local all = redis.call('HGETALL', KEYS[3])
-    for i = 1, #all, 2 do
-        if all[i] ~= ARGV[9] then clients = clients + all[i + 1] end
+local function now()
+    local t = redis.call('TIME')
+    return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function renumber(stream, epoch)
+    for i = 1, redis.call('XLEN', stream) do
+        local x = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+        redis.call('XADD', stream, epoch .. string.match(x[1], '%-%d+'),
+                   unpack(x[2]))
+        redis.call('XDEL', stream, x[1])
     end
 end
+local function stand(key, stream, heard, term)
+    local m = redis.call('HMGET', key, 'e', 'q', 'r', 'p')
+    local e, q, run, past = m[1], m[2], m[3] or '0', m[4] or ''
+    if not e then
+        e = text(now())
+        redis.call('HSET', key, 'e', e, 'q', 0, 'r', term, 'p', '')
+        redis.call('DEL', stream)
+        return e, 0, 0
+    end
+    local known = heard[1] == e
+    local same = q
+    if not known or (heard[3] ~= '0' and heard[3] ~= run) then
+        same = string.match(' ' .. past, ' ' .. heard[1] .. ':' .. heard[3] ..
+                            ':(%d+)')
+    end
+    local has = tonumber(heard[2])
+    local forgot = known and (not same or has > tonumber(same))
+    if term == '0' then term = run end
+    if forgot or term ~= run then
+        past = string.sub(e .. ':' .. run .. ':' .. q .. ' ' .. past, 1, 512)
+        if forgot then
+            e = text(math.max(now(), e + 1))
+            renumber(stream, e)
+        end
+        redis.call('HSET', key, 'e', e, 'r', term, 'p', past)
+    end
+    if same then return e, q, math.min(has, same) end
+    return e, q, known and tonumber(q) or 0
+end
+local function count(key, host)
+    local clients, all = 0, redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+        if all[i] ~= host then clients = clients + all[i + 1] end
+    end
+    return clients
+end
+local function enter(clients, key, host, own, name, hosts)
+    if tonumber(clients) > 0 then
+        redis.call('HSET', key, host, clients)
+        redis.call('SADD', own, name)
+        redis.call('ZADD', hosts, 'NX', text(now() + 10000), host)
+    else
+        redis.call('HDEL', key, host)
+        redis.call('SREM', own, name)
+    end
+    redis.call('PEXPIRE', key, 86400000)
+    redis.call('PEXPIRE', own, 86400000)
+end
+)lua";
+
+constexpr std::string_view publish_text = R"lua(
+local clients = ARGV[7] == '1' and count(KEYS[3], ARGV[9]) or 0
 local known = redis.call('HGET', KEYS[4], ARGV[8])
 if known then return {known, clients} end
-local t = redis.call('TIME')
-local now = text(t[1] * 1000 + math.floor(t[2] / 1000))
-local m = redis.call('HMGET', KEYS[1], 'e', 'q')
-local e = m[1]
-if not e or (e == ARGV[10] and tonumber(m[2]) < tonumber(ARGV[11])) then
-    e = now
-    redis.call('HSET', KEYS[1], 'e', e, 'q', 0)
-    redis.call('DEL', KEYS[2])
-end
+local e = stand(KEYS[1], KEYS[2], {ARGV[10], ARGV[11], ARGV[12]}, ARGV[13])
+local time = text(now())
 local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[5], id, 'k', ARGV[2],
-           'f', ARGV[3], 't', now, 'd', ARGV[4])
+           'f', ARGV[3], 't', time, 'd', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 redis.call('HSET', KEYS[4], ARGV[8], id)
 redis.call('HDEL', KEYS[4], text(ARGV[8] - 8192))
 redis.call('PEXPIRE', KEYS[4], 600000)
 redis.call('PUBLISH', ARGV[1], 'm ' .. id .. ' ' .. ARGV[2] .. ' ' ..
-           ARGV[3] .. ' ' .. now .. '\n' .. ARGV[4])
+           ARGV[3] .. ' ' .. time .. '\n' .. ARGV[4])
 return {id, clients}
 )lua";
 
 constexpr std::string_view tell_text = R"lua(
 if ARGV[3] ~= '' then
-    if tonumber(ARGV[3]) > 0 then
-        redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
-        redis.call('SADD', KEYS[2], ARGV[4])
-        redis.call('PEXPIRE', KEYS[1], 86400000)
-        redis.call('PEXPIRE', KEYS[2], 86400000)
-        local t = redis.call('TIME')
-        redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f',
-                   t[1] * 1000 + math.floor(t[2] / 1000) + 10000), ARGV[2])
-    else
-        redis.call('HDEL', KEYS[1], ARGV[2])
-        redis.call('SREM', KEYS[2], ARGV[4])
-    end
+    enter(ARGV[3], KEYS[1], ARGV[2], KEYS[2], ARGV[4], KEYS[3])
     redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] ..
                ' ' .. ARGV[5] .. '\n')
 end
 if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[6]) end
-local clients = 0
-local all = redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-    if all[i] ~= ARGV[2] then clients = clients + all[i + 1] end
-end
-return clients
+return count(KEYS[1], ARGV[2])
 )lua";
 
 constexpr std::string_view sync_text = R"lua(
-local function text(n) return string.format('%.0f', n) end
-local m = redis.call('HMGET', KEYS[1], 'e', 'q')
-local e, q = m[1], m[2]
-if not e or (e == ARGV[5] and tonumber(q) < tonumber(ARGV[6])) then
-    local t = redis.call('TIME')
-    e = text(t[1] * 1000 + math.floor(t[2] / 1000))
-    q = '0'
-    redis.call('HSET', KEYS[1], 'e', e, 'q', q)
-    redis.call('DEL', KEYS[2])
-end
+local e, q, from = stand(KEYS[1], KEYS[2], {ARGV[5], ARGV[6], ARGV[10]},
+                         ARGV[11])
 if (redis.call('HGET', KEYS[3], ARGV[2]) or '0') ~= ARGV[3] then
-    if tonumber(ARGV[3]) > 0 then
-        redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
-        redis.call('SADD', KEYS[4], ARGV[4])
-        local t = redis.call('TIME')
-        redis.call('ZADD', KEYS[5], 'NX', text(t[1] * 1000 +
-                   math.floor(t[2] / 1000) + 10000), ARGV[2])
-    else
-        redis.call('HDEL', KEYS[3], ARGV[2])
-        redis.call('SREM', KEYS[4], ARGV[4])
-    end
+    enter(ARGV[3], KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[5])
     redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' 0\n')
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 redis.call('PEXPIRE', KEYS[3], 86400000)
 redis.call('PEXPIRE', KEYS[4], 86400000)
-local from = 0
-if e == ARGV[5] then from = tonumber(ARGV[6]) end
 if q - from > tonumber(ARGV[7]) then from = q - ARGV[7] end
 local entries, bytes = {}, 0
 if tonumber(q) > from then
@@ -109,24 +131,18 @@ if tonumber(q) > from then
         entries[i] = x
     end
 end
-return {e, q, text(from), entries, redis.call('HGETALL', KEYS[3])}
+return {e, text(q), text(from), entries, redis.call('HGETALL', KEYS[3])}
 )lua";
 
 constexpr std::string_view describe_text = R"lua(
-local function text(n) return string.format('%.0f', n) end
 local m = redis.call('HMGET', KEYS[1], 'e', 'q')
-local clients, messages, id = 0, 0, ''
-local all = redis.call('HGETALL', KEYS[3])
-for i = 1, #all, 2 do
-    if all[i] ~= ARGV[3] then clients = clients + all[i + 1] end
-end
+local clients, messages, id = count(KEYS[3], ARGV[3]), 0, ''
 if m[1] then
     id = m[1] .. '-' .. m[2]
     messages = math.min(redis.call('XLEN', KEYS[2]), tonumber(ARGV[2]))
 end
 if messages > 0 and ARGV[1] ~= '0' then
-    local t = redis.call('TIME')
-    local oldest = t[1] * 1000 + math.floor(t[2] / 1000) - ARGV[1]
+    local oldest = now() - ARGV[1]
     local low, high = m[2] - messages + 1, m[2] + 1
     while low < high do
         local at = m[1] .. '-' .. text(math.floor((low + high) / 2))
@@ -143,26 +159,22 @@ return {id, messages, clients}
 )lua";
 
 constexpr std::string_view renew_text = R"lua(
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local function text(n) return string.format('%.0f', n) end
+local time = now()
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[1], text(now + ARGV[2]), ARGV[1])
+redis.call('ZADD', KEYS[1], text(time + ARGV[2]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 86400000)
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
 local own = redis.call('GET', KEYS[2]) == ARGV[1]
 if own then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
 redis.call('PUBLISH', KEYS[3], 'b')
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf',
-                         '(' .. text(now), 'LIMIT', 0, 1)
+                         '(' .. text(time), 'LIMIT', 0, 1)
 return {known and '1' or '0', own and '1' or '0', ended[1] or ''}
 )lua";
 
 constexpr std::string_view bury_text = R"lua(
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ends and tonumber(ends) >= now then return 0 end
+if ends and tonumber(ends) >= now() then return 0 end
 local names = redis.call('SPOP', KEYS[2], ARGV[3])
 for _, name in ipairs(names) do
     redis.call('HDEL', ARGV[2] .. 'c:' .. name, ARGV[1])
@@ -189,9 +201,10 @@ constexpr std::array<std::string_view, redis_script_count> texts{
 
 } // namespace
 
-std::string_view text_of(redis_script wanted) noexcept
+std::string text_of(redis_script wanted)
 {
-    return texts[static_cast<std::size_t>(wanted)];
+    return std::string{common_text}.append(
+        texts[static_cast<std::size_t>(wanted)]);
 }
 
 } // namespace websocket::broker

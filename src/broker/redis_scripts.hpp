@@ -2,7 +2,9 @@
 //
 // What Redis keeps of a resource NAME, each key behind the prefix:
 //
-//     m:NAME  hash: epoch "e" and last sequence "q" of its messages
+//     m:NAME  hash: epoch "e" and last sequence "q" of its messages, the term
+//             "r" in which they were last asked for, and in "p" what was
+//             before: EPOCH:TERM:SEQUENCE, the last one in it, the latest first
 //     s:NAME  stream: the messages, under their ids EPOCH-SEQUENCE, each with
 //             the fields k (kind), f (from), t (time), d (payload), in that
 //             order
@@ -18,24 +20,27 @@
 //     w:HOST.WORKER  hash: the ids of the last messages that the worker has
 //             published, by its own numbers for them
 //
-// Times are milliseconds of Redis's clock.
+// Times are milliseconds of Redis's clock. A term is what Redis does from one
+// start to its end, or as long as it follows no other: within one it forgets
+// nothing. It is a number; 0: not known.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+#include <string>
 
 namespace websocket::broker {
 
 enum class redis_script : std::size_t {
     // Numbers, stores and tells a message, unless it has one of that number
     // from that worker already: it may be sent again, and come twice. The
-    // epoch is a new one where there is none, or where Redis has forgotten what
-    // the host knows.
+    // epoch is a new one where there is none, or where the host has messages
+    // that Redis has forgotten.
     // keys m s c w; channel, kind, from, payload, messages kept, expiry,
     // counted ("1": count the clients), the worker's number for it, host, epoch
-    // and sequence that the host has (0: none).
+    // and sequence that the host has (0: none), the term in which it got them,
+    // the present one.
     // [id, clients of the other hosts]
     publish,
 
@@ -44,11 +49,11 @@ enum class redis_script : std::size_t {
     // lost ("1": they were lost), text ("": none). The clients of the others.
     tell,
 
-    // What a host has missed of a resource's messages, and a fresh epoch
-    // where there is none, or where Redis has forgotten what the host knows.
+    // What a host has missed of a resource's messages, with a new epoch as
+    // above.
     // keys m s c r hosts; channel, host, clients, name, epoch and sequence that
-    // the
-    // host has, messages wanted at most, expiry, bytes wanted at most.
+    // the host has, messages wanted at most, expiry, bytes wanted at most, the
+    // term in which it got what it has, the present one.
     // [epoch, last sequence, sequence before the first wanted, entries,
     // [host, clients ...]]
     sync,
@@ -77,7 +82,7 @@ enum class redis_script : std::size_t {
 inline constexpr std::size_t redis_script_count =
     static_cast<std::size_t>(redis_script::count);
 
-// In Lua.
-std::string_view text_of(redis_script wanted) noexcept;
+// In Lua. Throws std::bad_alloc.
+std::string text_of(redis_script wanted);
 
 } // namespace websocket::broker

@@ -165,6 +165,7 @@ struct description {
     message_id last;         // of the last message; sequence 0: none yet
     bool subscribed = false; // some process has a subscription
     bool linked = false;     // see mark_linked
+    std::uint32_t term = 0;  // see mark_term
     limits history;
 };
 

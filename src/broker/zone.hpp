@@ -130,6 +130,7 @@ struct log_record {
 
     // Any value is right.
     std::uint32_t linked = 0; // the link for which it has all there is
+    std::uint32_t term = 0;   // see broker::mark_term
     std::uint32_t remote_clients = 0;
 
     // Derived.

@@ -110,8 +110,11 @@ void followed_log::sync()
     const std::string sequence = std::to_string(last_.sequence);
     const std::string most = std::to_string(wanted);
     const std::string expiry = std::to_string(kept.milliseconds);
-    const std::array<std::string_view, 9> arguments{
-        channel, uid, clients, name_, epoch, sequence, most, expiry, page_size};
+    const std::string known_in = std::to_string(known.term);
+    const std::string term = std::to_string(shared_.redis.term());
+    const std::array<std::string_view, 11> arguments{
+        channel, uid,    clients,   name_,    epoch, sequence,
+        most,    expiry, page_size, known_in, term};
 
     asked_ = ++shared_.asked;
     state_ = shared_.ask(shared_, {broker::redis_script::sync, keys, arguments},
@@ -155,6 +158,7 @@ void followed_log::take_page(const redisReply &reply)
     }
 
     stand_at({*epoch, *before}, local().describe(name_, exchange::now()));
+    (void)local().mark_term(name_, shared_.redis.term());
 
     const broker::message_id begin = last_;
 

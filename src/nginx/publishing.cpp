@@ -97,7 +97,8 @@ void resource::publish(const broker::publication &what, published told,
 {
     broker::message_id id;
 
-    if (!backplane::used() || checked_only_) {
+    // Who is being made or about to be gone cannot be told later
+    if (!backplane::used() || checked_only_ || !alive_) {
         const int result = publish(what, id);
         told(data, result, {id.epoch, id.sequence});
         return;
@@ -106,12 +107,6 @@ void resource::publish(const broker::publication &what, published told,
     if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
         say_not_utf8();
         told(data, WEBSOCKET_INVALID, {});
-        return;
-    }
-
-    // Who is about to be gone would be told when he is
-    if (!alive_) {
-        told(data, WEBSOCKET_DROPPED, {});
         return;
     }
 

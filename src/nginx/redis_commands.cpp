@@ -6,24 +6,92 @@
 
 namespace websocket::nginx {
 
+namespace {
+
+// The value of a line NAME:VALUE; empty: there is none.
+std::string_view value_of(std::string_view text, std::string_view name) noexcept
+{
+    for (std::size_t at = text.find(name); at != text.npos;
+         at = text.find(name, at + 1)) {
+        if (at != 0 && text[at - 1] == '\n') {
+            text.remove_prefix(at + name.size());
+            return text.substr(0, text.find('\r'));
+        }
+    }
+
+    return {};
+}
+
+// Another one each time it is started, or has got its data from somebody else.
+std::uint32_t term_told_by(std::string_view info) noexcept
+{
+    std::uint32_t sum;
+
+    ngx_crc32_init(sum);
+
+    for (const std::string_view name : {"run_id:", "master_replid:"}) {
+        const std::string_view value = value_of(info, name);
+
+        if (value.empty()) {
+            return 0;
+        }
+
+        ngx_crc32_update(&sum,
+                         reinterpret_cast<u_char *>(
+                             const_cast<char *>(value.data())),
+                         value.size());
+    }
+
+    ngx_crc32_final(sum);
+    return sum == 0 ? 1 : sum;
+}
+
+} // namespace
+
 redis_commands::redis_commands(const redis_settings &settings) noexcept
     : settings_{settings}, connection_{settings, *this,
                                        redis_connection::role::commands}
 {}
 
 void redis_commands::redis_ready() noexcept
-{
+try {
+    const std::string_view info[] = {"INFO"};
+
     loaded_ = 0;
+    term_ = 0;
 
-    for (std::size_t i = 0; i != broker::redis_script_count; i++) {
-        const std::array<std::string_view, 3> words{
-            "SCRIPT", "LOAD", text_of(static_cast<broker::redis_script>(i))};
+    bool asked = connection_.command(info, told_of_itself, this);
 
-        if (!connection_.command(words, script_loaded, this)) {
-            connection_.restart("no memory");
-            return;
-        }
+    for (std::size_t i = 0; asked && i != broker::redis_script_count; i++) {
+        const std::string text = text_of(static_cast<broker::redis_script>(i));
+        const std::array<std::string_view, 3> words{"SCRIPT", "LOAD", text};
+
+        asked = connection_.command(words, script_loaded, this);
     }
+
+    if (!asked) {
+        connection_.restart("no memory");
+    }
+} catch (const std::bad_alloc &) {
+    connection_.restart("no memory");
+}
+
+// A user may not be allowed to ask.
+void redis_commands::told_of_itself(void *data,
+                                    const redisReply *reply) noexcept
+{
+    if (reply == nullptr) {
+        return; // redis_lost follows
+    }
+
+    if (const std::string_view wrong = error_in(reply); !wrong.empty()) {
+        static said_lately line;
+
+        say_refused(line, "say whether it has forgotten something", wrong);
+        return;
+    }
+
+    static_cast<redis_commands *>(data)->term_ = term_told_by(text_in(reply));
 }
 
 // Answers come in the order of the commands.

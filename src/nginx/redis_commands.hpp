@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -71,9 +72,14 @@ public:
 
     const redis_settings &settings() const noexcept { return settings_; }
 
+    // The number of Redis's life, if it is ready; 0: it does not tell. See
+    // redis_scripts.hpp.
+    std::uint32_t term() const noexcept { return term_; }
+
 private:
     void redis_ready() noexcept override;
     void redis_lost(std::string_view why) noexcept override;
+    static void told_of_itself(void *data, const redisReply *reply) noexcept;
     static void script_loaded(void *data, const redisReply *reply) noexcept;
 
     const redis_settings &settings_;
@@ -81,6 +87,7 @@ private:
     std::vector<listener *> told_;
     std::array<std::string, broker::redis_script_count> digests_;
     std::size_t loaded_ = 0;
+    std::uint32_t term_ = 0;
     std::vector<std::string> keys_;       // of the call at hand
     std::vector<std::string_view> words_; // the same
 };

@@ -99,7 +99,9 @@ bool redis_publisher::send_stored(const entry &next)
     const std::string expiry = std::to_string(limits.milliseconds);
     const std::string epoch = std::to_string(last.epoch);
     const std::string sequence = std::to_string(last.sequence);
-    const std::array<std::string_view, 11> arguments{
+    const std::string known_in = std::to_string(known.term);
+    const std::string term = std::to_string(redis_.term());
+    const std::array<std::string_view, 13> arguments{
         channel,
         kind,
         from,
@@ -110,7 +112,9 @@ bool redis_publisher::send_stored(const entry &next)
         number,
         exchange::zone().host.uid(),
         epoch,
-        sequence};
+        sequence,
+        known_in,
+        term};
 
     return redis_.run({broker::redis_script::publish, keys, arguments},
                       answered, this);

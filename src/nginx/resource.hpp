@@ -92,7 +92,8 @@ public:
                 broker::message_id &id) noexcept;
 
     // The same, and tells once what has become of it: at once, or later, where
-    // it goes to other hosts too. The resource lives until that has returned.
+    // it goes to other hosts too. The resource lives until that has returned;
+    // while it is made or dropped that is at once.
     using published = void (*)(void *data, int result,
                                websocket_message_id_t id);
     void publish(const broker::publication &what, published told,

@@ -261,7 +261,9 @@ typedef struct {
     /* As publish, and calls `done` exactly once with the result and, if that
      * is WEBSOCKET_QUEUED, the id: before it returns; or later, where other
      * hosts get the message too. The resource lives until `done` has
-     * returned, a client may have gone by then. */
+     * returned, a client may have gone by then. In resource_created and
+     * resource_destroyed nobody can wait: there it is called at once, with
+     * what publish returns. */
     void (*publish_then)(websocket_resource_t *resource,
                          const websocket_message_t *message,
                          void (*done)(void *data, int result,

@@ -161,7 +161,9 @@ public:
     // later, when the message has got its id where other hosts get it too
     // (`unreachable`: it has not). A client may have gone by then, so that it
     // is captured as a client_ref; the resource lives until `told` has
-    // returned. An exception in it is logged. Throws std::bad_alloc.
+    // returned. In its constructor and destructor nobody can wait: there it is
+    // told at once, as publish() would return. An exception in it is logged.
+    // Throws std::bad_alloc.
     void publish(opcode kind, std::span<const std::byte> data,
                  const publish_options &options,
                  std::function<void(const publish_result &)> told)

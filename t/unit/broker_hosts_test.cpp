@@ -136,6 +136,24 @@ TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
     EXPECT_EQ(seen, 2);
 }
 
+TEST_F(broker_hosts, know_the_term_in_which_a_log_was_compared)
+{
+    EXPECT_EQ(core.mark_term("room", 7), outcome::gone);
+
+    subscribe(claim(1));
+    EXPECT_EQ(core.describe("room", now).term, 0u);
+    EXPECT_EQ(core.mark_term("room", 7), outcome::done);
+    EXPECT_EQ(core.describe("room", now).term, 7u);
+    EXPECT_EQ(core.mark_term("other", 8), outcome::gone);
+    EXPECT_EQ(core.mark_term(std::string(longest_name + 1, 'x'), 8),
+              outcome::gone);
+    EXPECT_EQ(core.describe("room", now).term, 7u);
+
+    // It is about messages: their numbers may change, who compares them says so
+    core.align("room", {9, 4}, false, now);
+    EXPECT_EQ(core.describe("room", now).term, 7u);
+}
+
 TEST_F(broker_hosts, are_linked_where_logs_are_marked_with_the_link)
 {
     const subscription a = subscribe(claim(1));

@@ -1,0 +1,37 @@
+// A test plug-in whose resources publish when they begin and when they end.
+#include "websocket.hpp"
+
+#include <string>
+
+namespace {
+
+class herald : public websocket::resource<> {
+public:
+    herald() { announce("begins"); }
+    ~herald() override { announce("ends"); }
+
+    void client_connected(websocket::client &who) override
+    {
+        who.send_text_message("welcome");
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        for (websocket::client &each : clients()) {
+            each.send_text_message(message.text());
+        }
+    }
+
+private:
+    // The name is asked for while the resource is there.
+    void announce(const std::string &what)
+    {
+        publish(what, {});
+        publish(what + " and asks", {}, [](const auto &) {});
+        broadcast(what + " for all");
+    }
+};
+
+} // namespace
+
+WEBSOCKET_HANDLER("herald", herald)
