@@ -14,6 +14,7 @@ packages_of() {
             ;;
         test)
             echo libgtest-dev openssl python3 python3-pytest \
+                python3-pytest-xdist \
                 python3-prometheus-client \
                 python3-selenium python3-websocket chromium chromium-driver \
                 strace valgrind libc6-dbg redis-server

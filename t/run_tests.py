@@ -1,9 +1,11 @@
 """Runs unit and pytest suites; the last line counts what passed and failed.
 
 usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]; UNIT_TESTS is the
-GoogleTest program, or "-" for none.  The counts come from the XML reports and
-are never better than the exit status: a suite that crashed, reported nothing
-or ran no test counts as one failure more.
+GoogleTest program, or "-" for none.  Without options all of t is run: most
+tests wait most of their time, so that two files are run at a time, and by
+themselves those that measure, marked as alone.  The counts come from the XML
+reports and are never better than the exit status: a suite that crashed,
+reported nothing or ran no test counts as one failure more.
 """
 
 import os
@@ -15,6 +17,11 @@ from collections import Counter
 
 PYTEST_TESTS_FAILED = 1
 OPEN_FILES = 16384
+
+PYTEST_SUITES = {
+    "pytest-alone": ["-q", "-m", "alone", "t"],
+    "pytest": ["-q", "-m", "not alone", "-n", "2", "--dist", "loadfile", "t"],
+}
 
 
 def allow_open_files():
@@ -76,12 +83,13 @@ def main(output, unit_tests, *pytest_options):
         counts += run_suite(
             "unit", [unit_tests, "--gtest_brief=1",
                      f"--gtest_output=xml:{report}"], report, {1})
-    report = os.path.join(output, "pytest.xml")
-    counts += run_suite(
-        "pytest", [sys.executable, "-m", "pytest", f"--junitxml={report}",
-                   f"--basetemp={output}/tmp",
-                   *(pytest_options or ["-q", "t"])],
-        report, {PYTEST_TESTS_FAILED})
+    suites = {"pytest": pytest_options} if pytest_options else PYTEST_SUITES
+    for name, options in suites.items():
+        report = os.path.join(output, f"{name}.xml")
+        counts += run_suite(
+            name, [sys.executable, "-m", "pytest", f"--junitxml={report}",
+                   f"--basetemp={output}/tmp-{name}", *options],
+            report, {PYTEST_TESTS_FAILED})
 
     line = f"{counts['passed']} passed, {counts['failed']} failed"
     if counts["skipped"]:

@@ -145,6 +145,7 @@ def vanish(server, kind):
     server.clients.remove(client)
 
 
+@pytest.mark.alone
 def test_two_thousand_that_vanish_leave_nothing_behind(server):
     pid = only_worker(server)
 

@@ -16,6 +16,8 @@ from tuned_client import TIGHT_LISTEN, connect_tight, framed, numbered, \
     send_until_refused
 from worker_probe import cpu_seconds, only_worker
 
+pytestmark = pytest.mark.alone
+
 LOCATIONS = """
 location /echo { websocket echo; websocket_close_timeout 60s; }
 location /quick { websocket echo; websocket_close_timeout 500ms; }

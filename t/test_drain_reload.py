@@ -13,6 +13,8 @@ from publisher import Publisher
 from room_goers import RoomGoers
 from worker_probe import descriptors
 
+pytestmark = pytest.mark.alone
+
 LOCATIONS = """
 location /room { websocket room $arg_k history=100000; }
 location /publish { websocket_publish room $arg_k; }

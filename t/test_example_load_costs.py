@@ -13,6 +13,8 @@ from load_viewer import LOADED, LOCATIONS, Viewer, start, watch
 from tuned_client import TIGHT_LISTEN, connect_tight, send_until_refused
 from worker_probe import only_worker
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def server(nginx):

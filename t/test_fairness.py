@@ -13,6 +13,8 @@ from call_trace import traced
 from tuned_client import framed, numbered
 from worker_probe import only_worker, stopped
 
+pytestmark = pytest.mark.alone
+
 TURN = 64 * 1024
 # The last receive of a turn may go beyond its budget
 LONGEST_TURN = 2 * TURN

@@ -17,6 +17,8 @@ from raw_client import TIMEOUT
 from tuned_client import client_context
 from worker_probe import descriptors, memory, memory_tells, only_worker
 
+pytestmark = pytest.mark.alone
+
 LOCATIONS = """
 location /echo { websocket echo; }
 location /silent { websocket echo; websocket_ping_interval 500ms;

@@ -16,6 +16,8 @@ from tuned_client import (client_context, connect_blocking, framed,
                           numbered)
 from worker_probe import memory, memory_tells, only_worker
 
+pytestmark = pytest.mark.alone
+
 SOURCE = os.path.join(ROOT, "t", "malloc_counter.c")
 
 

@@ -10,6 +10,8 @@ from nginx_server import seconds
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           send_until_refused)
 
+pytestmark = pytest.mark.alone
+
 LOCATIONS = """
 location /idle { websocket echo; websocket_timeout 200ms;
                  websocket_close_timeout 5s; }
