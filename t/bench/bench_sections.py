@@ -31,15 +31,27 @@ def peer_starts(bench, tls):
     }
 
 
+def raw_options(name):
+    """Of a load for that server."""
+    return ["--raw"] if name.startswith("raw") else []
+
+
+def takes_part(name, size, tls):
+    """A raw echo has no TLS; a short frame is whole when it comes."""
+    return not name.startswith("raw") or \
+        not tls and (name != "raw, whole" or size >= 16 * KIB)
+
+
 def measure_echo(bench):
     """Every message comes back."""
     starts = {"ours": lambda: bench_servers.start_own(1, tls=True),
-              "raw echo": other_servers.start_raw}
+              "raw echo": other_servers.start_raw,
+              "raw, whole": lambda: other_servers.start_raw("whole")}
     short = bench.options.short
     with bench.servers(**starts, **peer_starts(bench, True)) as running:
         bench.warm_up(running, "echo", lambda name: [
             "--path=/echo", "--text", "--messages=40000", "--in-flight=16",
-            *(["--raw"] if name == "raw echo" else [])])
+            *raw_options(name)])
         for tls, cases in ((False, SHORT_ECHO if short else FULL_ECHO),
                            (True, SHORT_TLS if short else FULL_ECHO)):
             for size, connections, depth in cases:
@@ -52,10 +64,9 @@ def measure_echo(bench):
                     "echo", {"size": size, "connections": connections,
                              "depth": depth, "tls": tls},
                     {name: bench.load("echo", server, *arguments,
-                                      *(["--raw"] if name == "raw echo"
-                                        else []), tls=tls)
+                                      *raw_options(name), tls=tls)
                      for name, server in running.items()
-                     if not (tls and name == "raw echo")})
+                     if takes_part(name, size, tls)})
 
 
 def fan_out_starts(bench):

@@ -5,7 +5,7 @@ from tables import kilobytes, ratio, size_name, thousands
 
 SATURATED = 0.9  # of a core
 OURS = "ours"
-ORDER = ("raw echo", "ours", "ours, 1 worker", "ours, 2 workers",
+ORDER = ("raw echo", "raw, whole", "ours", "ours, 1 worker", "ours, 2 workers",
          "ours, keep", "ours, release", "nginx + ws", "ws", "nchan",
          "nchan, 1 worker", "nchan, 2 workers")
 
@@ -45,9 +45,10 @@ def is_ours(name):
 
 
 def best_peer(entries, key):
-    """The greatest figure that is neither ours nor the raw echo's."""
+    """The greatest figure that is neither ours nor that of a raw echo."""
     return max((figure(entry, key) or 0 for name, entry in entries.items()
-                if not is_ours(name) and name != "raw echo"), default=0)
+                if not is_ours(name) and not name.startswith("raw")),
+               default=0)
 
 
 def own_figure(entries, key):

@@ -50,10 +50,10 @@ def listens(port):
         return False
 
 
-def start_raw():
-    """What writes back the bytes it reads."""
+def start_raw(*options):
+    """What writes back the bytes it reads; "whole": frame by frame."""
     port = free_ports(1)[0]
-    server = Process([RAW_ECHO, str(port)])
+    server = Process([RAW_ECHO, str(port), *options])
     server.port = port
     wait_until(lambda: listens(port), 10, "raw_echo")
     return server

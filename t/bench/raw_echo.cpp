@@ -1,11 +1,16 @@
 // Writes back the bytes it reads: what no server can be faster than.
 //
-// usage: raw_echo PORT; on 127.0.0.1, one thread, ends by a signal.
+// usage: raw_echo PORT [whole]; on 127.0.0.1, one thread, ends by a signal.
+// whole: it gives each frame of a client back when all of it has come, as
+// everybody must who checks a message before it is answered.
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include <netinet/in.h>
@@ -26,51 +31,145 @@ struct peer {
 
     int socket;
     std::vector<char> unsent; // read, but the socket took no more
+    std::vector<char> frame;  // one that has not come as a whole
+    std::size_t come = 0;     // of its bytes; 0: there is none
 };
 
 // Sockets are edge-triggered: whoever stops early is not told again.
-enum class outcome { waits, ended };
+enum class outcome { goes_on, waits, ended };
 
-std::size_t write_some(int socket, const char *data, std::size_t size)
+bool gather; // whole frames
+
+// How many bytes the frame takes that begins here, as far as is known: at
+// least one more than there are while it is not known.
+std::size_t frame_size(const char *at, std::size_t come)
 {
-    const ssize_t sent = send(socket, data, size, MSG_NOSIGNAL);
+    const auto byte = [at](std::size_t i) {
+        return static_cast<std::uint8_t>(at[i]);
+    };
 
-    return sent == -1 ? 0 : static_cast<std::size_t>(sent);
+    if (come < 2) {
+        return 2;
+    }
+
+    std::size_t length = byte(1) & 0x7F;
+    const std::size_t more = length < 126 ? 0 : length == 126 ? 2 : 8;
+    const std::size_t header = 2 + more + 4;
+
+    if (come < header) {
+        return header;
+    }
+
+    if (more != 0) {
+        length = 0;
+
+        for (std::size_t i = 0; i != more; i++) {
+            length = length << 8 | byte(2 + i);
+        }
+    }
+
+    return header + length;
+}
+
+// Sends what the socket takes, and keeps the rest. False: there is one.
+bool write_back(peer &to, const char *data, std::size_t size)
+{
+    const ssize_t sent = send(to.socket, data, size, MSG_NOSIGNAL);
+
+    to.unsent.assign(data + std::max<ssize_t>(sent, 0), data + size);
+    return to.unsent.empty();
+}
+
+outcome failed(ssize_t got)
+{
+    return got == -1 && errno == EAGAIN ? outcome::waits : outcome::ended;
+}
+
+// Receives more of the frame that has begun.
+outcome complete_frame(peer &of)
+{
+    const ssize_t got = recv(of.socket, of.frame.data() + of.come,
+                             of.frame.size() - of.come, 0);
+
+    if (got <= 0) {
+        return failed(got);
+    }
+
+    of.come += static_cast<std::size_t>(got);
+
+    if (const std::size_t size = frame_size(of.frame.data(), of.come);
+        size > of.come) {
+        of.frame.resize(size);
+        return outcome::goes_on;
+    }
+
+    of.come = 0;
+    return write_back(of, of.frame.data(), of.frame.size()) ? outcome::goes_on
+                                                            : outcome::waits;
+}
+
+// How much of what has been read may be written back; the rest waits.
+std::size_t keep_rest(peer &of, const char *data, std::size_t size)
+{
+    std::size_t whole = 0;
+
+    while (whole != size) {
+        const std::size_t next = frame_size(data + whole, size - whole);
+
+        if (next > size - whole) {
+            of.come = size - whole;
+            of.frame.resize(next);
+            std::memcpy(of.frame.data(), data + whole, of.come);
+            break;
+        }
+
+        whole += next;
+    }
+
+    return whole;
+}
+
+outcome read_and_write(peer &of, std::vector<char> &buffer)
+{
+    if (of.come != 0) {
+        return complete_frame(of);
+    }
+
+    const ssize_t got = recv(of.socket, buffer.data(), buffer.size(), 0);
+
+    if (got <= 0) {
+        return failed(got);
+    }
+
+    const auto read = static_cast<std::size_t>(got);
+    const std::size_t size =
+        gather ? keep_rest(of, buffer.data(), read) : read;
+
+    if (size != 0 && !write_back(of, buffer.data(), size)) {
+        return outcome::waits;
+    }
+
+    return read < buffer.size() && of.come == 0 ? outcome::waits
+                                                : outcome::goes_on;
 }
 
 outcome serve(peer &of, std::vector<char> &buffer)
 {
-    for (;;) {
+    outcome next = outcome::goes_on;
+
+    while (next == outcome::goes_on) {
         if (!of.unsent.empty()) {
-            const std::size_t sent =
-                write_some(of.socket, of.unsent.data(), of.unsent.size());
+            const std::vector<char> rest = std::move(of.unsent);
 
-            of.unsent.erase(of.unsent.begin(),
-                            of.unsent.begin() +
-                                static_cast<std::ptrdiff_t>(sent));
-
-            if (!of.unsent.empty()) {
+            if (!write_back(of, rest.data(), rest.size())) {
                 return outcome::waits;
             }
         }
 
-        const ssize_t got = recv(of.socket, buffer.data(), buffer.size(), 0);
-
-        if (got <= 0) {
-            return got == -1 && errno == EAGAIN ? outcome::waits
-                                                : outcome::ended;
-        }
-
-        const auto size = static_cast<std::size_t>(got);
-        const std::size_t sent = write_some(of.socket, buffer.data(), size);
-
-        of.unsent.assign(buffer.begin() + static_cast<std::ptrdiff_t>(sent),
-                         buffer.begin() + got);
-
-        if (size < buffer.size() && of.unsent.empty()) {
-            return outcome::waits;
-        }
+        next = read_and_write(of, buffer);
     }
+
+    return next;
 }
 
 void accept_all(int listener, int epoll)
@@ -116,10 +215,12 @@ int listen_at(const char *port)
 
 int main(int count, char **arguments)
 {
-    if (count != 2) {
-        std::fputs("usage: raw_echo PORT\n", stderr);
+    if (count != 2 && (count != 3 || std::strcmp(arguments[2], "whole"))) {
+        std::fputs("usage: raw_echo PORT [whole]\n", stderr);
         return 2;
     }
+
+    gather = count == 3;
 
     const int listener = listen_at(arguments[1]);
     const int epoll = epoll_create1(0);
