@@ -36,10 +36,9 @@ std::uint32_t term_told_by(std::string_view info) noexcept
             return 0;
         }
 
-        ngx_crc32_update(&sum,
-                         reinterpret_cast<u_char *>(
-                             const_cast<char *>(value.data())),
-                         value.size());
+        ngx_crc32_update(
+            &sum, reinterpret_cast<u_char *>(const_cast<char *>(value.data())),
+            value.size());
     }
 
     ngx_crc32_final(sum);

@@ -142,8 +142,7 @@ outcome read_and_write(peer &of, std::vector<char> &buffer)
     }
 
     const auto read = static_cast<std::size_t>(got);
-    const std::size_t size =
-        gather ? keep_rest(of, buffer.data(), read) : read;
+    const std::size_t size = gather ? keep_rest(of, buffer.data(), read) : read;
 
     if (size != 0 && !write_back(of, buffer.data(), size)) {
         return outcome::waits;
