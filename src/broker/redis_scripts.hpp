@@ -20,9 +20,9 @@
 //     w:HOST.WORKER  hash: the ids of the last messages that the worker has
 //             published, by its own numbers for them
 //
-// Times are milliseconds of Redis's clock. A term is what Redis does from one
-// start to its end, or as long as it follows no other: within one it forgets
-// nothing. It is a number; 0: not known.
+// Times are milliseconds of Redis's clock. A term is the life of a Redis, from
+// its start to its end: within one it forgets nothing. It is a number; 0: not
+// known.
 #pragma once
 
 #include <array>

@@ -8,40 +8,24 @@ namespace websocket::nginx {
 
 namespace {
 
-// The value of a line NAME:VALUE; empty: there is none.
-std::string_view value_of(std::string_view text, std::string_view name) noexcept
-{
-    for (std::size_t at = text.find(name); at != text.npos;
-         at = text.find(name, at + 1)) {
-        if (at != 0 && text[at - 1] == '\n') {
-            text.remove_prefix(at + name.size());
-            return text.substr(0, text.find('\r'));
-        }
-    }
-
-    return {};
-}
-
-// Another one each time it is started, or has got its data from somebody else.
+// Another one each time that Redis is started, and the same for all who are
+// connected to it: the numbers of its replication are not.
 std::uint32_t term_told_by(std::string_view info) noexcept
 {
-    std::uint32_t sum;
+    constexpr std::string_view name = "\nrun_id:";
+    const std::size_t at = info.find(name);
 
-    ngx_crc32_init(sum);
-
-    for (const std::string_view name : {"run_id:", "master_replid:"}) {
-        const std::string_view value = value_of(info, name);
-
-        if (value.empty()) {
-            return 0;
-        }
-
-        ngx_crc32_update(
-            &sum, reinterpret_cast<u_char *>(const_cast<char *>(value.data())),
-            value.size());
+    if (at == info.npos) {
+        return 0;
     }
 
-    ngx_crc32_final(sum);
+    std::string_view run = info.substr(at + name.size());
+
+    run = run.substr(0, run.find('\r'));
+
+    const std::uint32_t sum = ngx_crc32_long(
+        reinterpret_cast<u_char *>(const_cast<char *>(run.data())), run.size());
+
     return sum == 0 ? 1 : sum;
 }
 
@@ -54,7 +38,7 @@ redis_commands::redis_commands(const redis_settings &settings) noexcept
 
 void redis_commands::redis_ready() noexcept
 try {
-    const std::string_view info[] = {"INFO"};
+    const std::string_view info[] = {"INFO", "server"};
 
     loaded_ = 0;
     term_ = 0;

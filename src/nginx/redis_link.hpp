@@ -85,12 +85,14 @@ private:
         bool operator==(const listener &) const = default;
     };
 
+    static constexpr std::string_view unasked =
+        "it says what it was not asked for";
+
     explicit redis_link(owner &told) noexcept;
     ~redis_link() = default;
 
     static redis_link *begin(owner &told, redisAsyncContext *context,
                              std::string &why);
-    bool attach(redisAsyncContext &context) noexcept;
 
     bool send(std::span<const std::string_view> words, redisCallbackFn *called,
               const listener *listening);
@@ -98,11 +100,12 @@ private:
     void expect_answer() noexcept;
     void heard(const redisReply *reply, bool answered) noexcept;
 
-    bool speaks_unasked() const noexcept;
-
+    // redis_link_events.cpp
+    bool attach(redisAsyncContext &context) noexcept;
     void watch(ngx_event_t &event) noexcept;
     void forget_connection() noexcept;
     void write() noexcept;
+    bool speaks_unasked() const noexcept;
 
     // What hiredis calls
     static void replied(redisAsyncContext *context, void *reply,
