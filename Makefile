@@ -161,4 +161,4 @@ help:
 	@echo 'CC, CXX         compilers; one of them is enough'
 	@echo 'CXXFLAGS        added when our C++ is compiled; LDFLAGS: linked'
 	@echo 'CFLAGS          added when examples in C are compiled'
-	@echo 'PYTEST_OPTIONS  instead of "-q t"'
+	@echo 'PYTEST_OPTIONS  instead of all of t, e.g. "-q t/test_room.py"'

@@ -7,7 +7,6 @@
 FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 180
 SOAK_HOSTS ?= 1
-PYTEST_OPTIONS ?= -q t
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
