@@ -70,13 +70,13 @@ local function enter(clients, key, host, own, name, hosts)
     if tonumber(clients) > 0 then
         redis.call('HSET', key, host, clients)
         redis.call('SADD', own, name)
+        redis.call('PEXPIRE', key, 86400000)
+        redis.call('PEXPIRE', own, 86400000)
         redis.call('ZADD', hosts, 'NX', text(now() + 10000), host)
     else
         redis.call('HDEL', key, host)
         redis.call('SREM', own, name)
     end
-    redis.call('PEXPIRE', key, 86400000)
-    redis.call('PEXPIRE', own, 86400000)
 end
 )lua";
 
