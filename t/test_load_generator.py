@@ -166,7 +166,7 @@ def test_publishers_may_be_at_another_server():
 @pytest.mark.parametrize("complaint, change", [
     ("are missing", lambda client, number, frame:
      [] if (client, number) == (3, 59) else [frame]),
-    ("next one", lambda client, number, frame:
+    ("is not", lambda client, number, frame:
      [frame, frame] if (client, number) == (3, 20) else [frame]),
     ("is not", lambda client, number, frame:
      [] if (client, number) == (3, 20) else [frame]),
@@ -174,6 +174,15 @@ def test_publishers_may_be_at_another_server():
 def test_incomplete_or_repeated_fan_out_fails(complaint, change):
     with FakeServer(Room(change)) as server:
         assert_found(fan_out(server, "--in-flight=3"), complaint)
+
+
+def test_repetition_before_all_others_fails():
+    """With one in flight nobody is further when the first client gets it
+    again, so it is held against what was published, not against others."""
+    with FakeServer(Room(lambda client, number, frame:
+                         [frame, frame] if (client, number) == (0, 20)
+                         else [frame])) as server:
+        assert_found(fan_out(server, "--in-flight=1"), "next one")
 
 
 class Disordered:
