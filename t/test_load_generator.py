@@ -8,7 +8,7 @@ import wire
 from fake_server import FakeServer
 from load_runs import (GENERATOR, Late, answer_another, assert_found,
                        corrupt, echo, echo_between_pings, echo_bytewise,
-                       fan_out, load, result)
+                       fan_out, load, patience, result)
 from nginx_server import seconds
 
 @pytest.mark.parametrize("answer", [echo, echo_bytewise, echo_between_pings])
@@ -80,7 +80,8 @@ def send_fragment(server, client, frame):
 def test_wrong_echo_fails(wrong, complaint):
     with FakeServer(Late(wrong)) as server:
         assert_found(load(server, "echo", "--connections=2",
-                          "--messages=1000"), complaint)
+                          "--messages=1000", *patience(complaint)),
+                     complaint)
 
 
 class Swapped:
@@ -173,7 +174,8 @@ def test_publishers_may_be_at_another_server():
 ])
 def test_incomplete_or_repeated_fan_out_fails(complaint, change):
     with FakeServer(Room(change)) as server:
-        assert_found(fan_out(server, "--in-flight=3"), complaint)
+        assert_found(fan_out(server, "--in-flight=3",
+                             *patience(complaint)), complaint)
 
 
 def test_repetition_before_all_others_fails():

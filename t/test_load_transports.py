@@ -8,7 +8,7 @@ import pytest
 from fake_server import FakeServer
 from load_runs import (Late, answer_another, assert_found, corrupt, echo,
                        echo_between_pings, echo_bytewise, fan_out, load,
-                       result)
+                       patience, result)
 from nginx_server import make_certificate
 
 
@@ -49,7 +49,8 @@ def test_large_echo_inside_tls_counts_each_message(tls):
 def test_wrong_echo_inside_tls_fails(tls, wrong, complaint):
     with FakeServer(Late(wrong), tls=tls) as server:
         assert_found(load(server, "echo", "--connections=2", "--tls",
-                          "--messages=1000"), complaint)
+                          "--messages=1000", *patience(complaint)),
+                     complaint)
 
 
 def test_server_without_tls_fails():
@@ -199,7 +200,7 @@ def test_the_module_is_loaded(module_server, secure, mode, path, options):
 
     limit = [] if mode == "idle" else ["--messages=300"]
     found = result(load(Target, mode, f"--path={path}", "--in-flight=8",
-                        "--connections=10", *limit, "--patience=5",
-                        *options, *(["--tls"] if secure else [])))
+                        "--connections=10", *limit, *options,
+                        *(["--tls"] if secure else [])))
     assert ("tls" in found) == secure
     assert mode == "idle" or found["count"] >= 300
