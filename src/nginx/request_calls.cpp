@@ -1,0 +1,125 @@
+// A handler holds its client's request for as long as the client, which may
+// be longer than nginx holds it: what it holds is the session, marked by an
+// odd address. Before there is a session it is lent nginx's.
+#include "nginx/request_calls.hpp"
+
+#include "nginx/session.hpp"
+#include "protocol/tokens.hpp"
+
+#include <cstdint>
+
+namespace websocket::nginx {
+
+namespace {
+
+constexpr std::ptrdiff_t mark = 1;
+
+// Null if it is nginx's request.
+const session *session_behind(const websocket_request_t *request) noexcept
+{
+    return reinterpret_cast<std::uintptr_t>(request) % alignof(session) != mark
+               ? nullptr
+               : reinterpret_cast<const session *>(
+                     reinterpret_cast<const char *>(request) - mark);
+}
+
+// Null once it is released.
+ngx_http_request_t *request_of(const websocket_request_t *request) noexcept
+{
+    const session *of = session_behind(request);
+
+    return of != nullptr ? of->request()
+                         : reinterpret_cast<ngx_http_request_t *>(
+                               const_cast<websocket_request_t *>(request));
+}
+
+} // namespace
+
+const websocket_request_t *handle_of(const session &of) noexcept
+{
+    return reinterpret_cast<const websocket_request_t *>(
+        reinterpret_cast<const char *>(&of) + mark);
+}
+
+websocket_text_t request_uri(const websocket_request_t *request) noexcept
+{
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->uri()) : lent(request_of(request)->uri);
+}
+
+websocket_text_t request_args(const websocket_request_t *request) noexcept
+{
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->args()) : lent(request_of(request)->args);
+}
+
+websocket_text_t request_header(const websocket_request_t *request,
+                                websocket_text_t name) noexcept
+{
+    const ngx_http_request_t *r = request_of(request);
+
+    if (r == nullptr) {
+        return {nullptr, 0};
+    }
+
+    for (auto *part = &r->headers_in.headers.part; part != nullptr;
+         part = part->next) {
+        const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
+                                part->nelts};
+
+        for (const ngx_table_elt_t &header : headers) {
+            if (protocol::equals_ignoring_case(view(header.key),
+                                               text_of(name))) {
+                return lent(header.value);
+            }
+        }
+    }
+
+    return {nullptr, 0};
+}
+
+websocket_text_t
+request_remote_address(const websocket_request_t *request) noexcept
+{
+    const session *of = session_behind(request);
+    return of != nullptr ? lent(of->remote_address())
+                         : lent(request_of(request)->connection->addr_text);
+}
+
+websocket_text_t
+request_subprotocol(const websocket_request_t *request) noexcept
+{
+    const session *of = session_behind(request);
+    return of == nullptr ? websocket_text_t{nullptr, 0}
+                         : lent(of->subprotocol());
+}
+
+websocket_text_t request_variable(const websocket_request_t *request,
+                                  websocket_text_t name) noexcept
+{
+    ngx_http_request_t *r = request_of(request);
+
+    if (r == nullptr) {
+        return {nullptr, 0};
+    }
+
+    auto *lowered = static_cast<u_char *>(ngx_pnalloc(r->pool, name.size));
+
+    if (lowered == nullptr) {
+        return {nullptr, 0};
+    }
+
+    ngx_str_t known = borrowed(text_of(name));
+    const ngx_uint_t key = ngx_hash_strlow(lowered, known.data, known.len);
+    known.data = lowered;
+
+    const ngx_http_variable_value_t *value =
+        ngx_http_get_variable(r, &known, key);
+
+    return value == nullptr || value->not_found
+               ? websocket_text_t{nullptr, 0}
+               : websocket_text_t{reinterpret_cast<char *>(value->data),
+                                  value->len};
+}
+
+} // namespace websocket::nginx

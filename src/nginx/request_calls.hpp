@@ -1,0 +1,45 @@
+// What handlers may ask of a request: the functions of the table behind
+// websocket_request_t, which see to it that a request that nginx has released
+// answers with what the session has kept of it.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "sdk/websocket_plugin.h"
+
+#include <string_view>
+
+namespace websocket::nginx {
+
+class session;
+
+// As long as the session.
+const websocket_request_t *handle_of(const session &of) noexcept;
+
+websocket_text_t request_uri(const websocket_request_t *request) noexcept;
+websocket_text_t request_args(const websocket_request_t *request) noexcept;
+websocket_text_t request_header(const websocket_request_t *request,
+                                websocket_text_t name) noexcept;
+websocket_text_t
+request_remote_address(const websocket_request_t *request) noexcept;
+websocket_text_t
+request_subprotocol(const websocket_request_t *request) noexcept;
+websocket_text_t request_variable(const websocket_request_t *request,
+                                  websocket_text_t name) noexcept;
+
+inline std::string_view text_of(websocket_text_t text) noexcept
+{
+    return {text.data, text.size};
+}
+
+// Whose bytes stay where they are.
+inline websocket_text_t lent(std::string_view text) noexcept
+{
+    return {text.data(), text.size()};
+}
+
+inline websocket_text_t lent(const ngx_str_t &text) noexcept
+{
+    return lent(view(text));
+}
+
+} // namespace websocket::nginx
