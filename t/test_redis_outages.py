@@ -234,6 +234,15 @@ def test_scripts_that_redis_forgets_are_told_again(pair):
         assert len(complaints(host)) <= 4, complaints(host)
 
 
+def test_scripts_that_are_forgotten_where_nobody_publishes(pair):
+    listeners = pair.on_each_worker(Host.join, "/room")
+    pair.redis.command("SCRIPT", "FLUSH")
+    newcomers = [wait_until_joined(host, "/room?since=0") for host in pair]
+    say(newcomers[0], "all is well")
+    for client in listeners + newcomers:
+        assert not Heard(client, "all is well").gaps
+
+
 def test_redis_that_comes_and_goes(pair):
     """Again and again, for shorter than anybody needs to notice."""
     listeners = pair.on_each_worker(Host.join, "/room")

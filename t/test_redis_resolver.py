@@ -70,6 +70,19 @@ def test_name_that_leads_nowhere_at_first(start, before, reason):
     check_that_all_is_well(group)
 
 
+def replica_of(other, start_redis):
+    """At another address, and in step."""
+    made = start_redis(address="127.0.0.8", port=other.port,
+                       replicaof=f"{other.address} {other.port}")
+    wait_for_replica(made)
+    return made
+
+
+def wait_for_replica(redis):
+    wait_until(lambda: redis.info("replication").get("master_link_status")
+               == "up", seconds(10), "a replica")
+
+
 def test_name_that_leads_elsewhere_later(start, start_redis):
     """As when a replica has taken over: who was connected to the old one
     goes to the new one when that is gone."""
@@ -79,10 +92,7 @@ def test_name_that_leads_elsewhere_later(start, start_redis):
     publish(clients[0], "old")
     for client in clients[1:]:
         Heard(client, "old")
-    other = start_redis(address="127.0.0.8", port=old.port,
-                        replicaof=f"127.0.0.1 {old.port}")
-    wait_until(lambda: other.info("replication")["master_link_status"] == "up",
-               seconds(10), "a replica")
+    other = replica_of(old, start_redis)
     names.addresses = (other.address,)
     old.stop()
     other.command("REPLICAOF", "NO", "ONE")
@@ -94,3 +104,37 @@ def test_name_that_leads_elsewhere_later(start, start_redis):
     say(clients[1], "all is well")
     for client in clients:
         assert not Heard(client, "all is well").gaps
+
+
+def test_master_that_becomes_a_replica(start, start_redis):
+    """It goes on sending news, and does nothing that it is asked for: who
+    only listens must not hear less and less, and take no newcomers."""
+    group, names = start("127.0.0.1")
+    old = group.redis
+    clients = [wait_until_joined(host, "/room") for host in group]
+    first = publish(clients[0], "old")["id"]
+    for client in clients[1:]:
+        Heard(client, "old")
+    other = replica_of(old, start_redis)
+    names.addresses = (other.address,)
+    other.command("REPLICAOF", "NO", "ONE")
+    old.command("REPLICAOF", other.address, other.port)
+    wait_for_replica(old)
+    newcomers = [wait_until_joined(host, f"/room?since={first}")
+                 for host in group]
+    assert len(other.subscribers()) == 2 and not old.subscribers()
+    say(newcomers[0], "new")
+    for client in clients + newcomers:
+        heard = Heard(client, "new")
+        assert heard.data == ["new"] and not heard.gaps
+
+
+def test_replica_at_first(start, start_redis):
+    """A master that has come back as a replica, where nobody publishes."""
+    group, names = start()
+    other = replica_of(group.redis, start_redis)
+    names.addresses = (other.address,)
+    for host in group:
+        host.server.wait_for_log("READONLY")
+    names.addresses = ("127.0.0.1",)
+    check_that_all_is_well(group)

@@ -132,6 +132,10 @@ void followed_log::sync_answered(const redisReply &reply, std::uint64_t number)
     }
 
     if (const std::string_view wrong = error_in(&reply); !wrong.empty()) {
+        if (shared_.redis.runs_nothing(wrong)) {
+            return; // touch is lost
+        }
+
         say_failed(wrong);
         state_ = state::failed;
         return;

@@ -2,6 +2,7 @@
 // and calls them by their digests.
 #include "nginx/redis_commands.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace websocket::nginx {
@@ -137,6 +138,26 @@ try {
     return connection_.command(words_, answer, data);
 
 } catch (const std::bad_alloc &) {
+    return false;
+}
+
+bool redis_commands::runs_nothing(std::string_view wrong) noexcept
+{
+    constexpr std::array<std::string_view, 3> not_now{"READONLY", "LOADING",
+                                                      "MASTERDOWN"};
+
+    if (wrong.starts_with("NOSCRIPT")) {
+        connection_.renew("the scripts are gone");
+        return true;
+    }
+
+    if (std::any_of(not_now.begin(), not_now.end(), [wrong](auto word) {
+            return wrong.find(word) != wrong.npos;
+        })) {
+        connection_.restart(wrong);
+        return true;
+    }
+
     return false;
 }
 

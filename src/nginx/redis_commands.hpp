@@ -59,11 +59,10 @@ public:
     bool command(std::span<const std::string_view> words, redis_answer answer,
                  void *data) noexcept;
 
-    // It is of no use as it is.
-    void restart(std::string_view why) noexcept { connection_.restart(why); }
-
-    // Redis has forgotten the scripts.
-    void renew(std::string_view why) noexcept { connection_.renew(why); }
+    // Whether an error, or none, is not the script's word: the server, as it
+    // is now, runs none. Then the connection begins anew, perhaps to another
+    // server: it has forgotten the scripts, or is a replica by now.
+    bool runs_nothing(std::string_view wrong) noexcept;
 
     void hurry() noexcept { connection_.hurry(); }
 

@@ -115,7 +115,7 @@ void redis_connection::restart(std::string_view why) noexcept
 
 void redis_connection::renew(std::string_view why) noexcept
 {
-    renewing_ = true;
+    renewing_ = state_ == state::ready;
     restart(why);
 }
 

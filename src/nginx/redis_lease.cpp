@@ -67,11 +67,16 @@ void redis_leader::renew_answered(void *data, const redisReply *reply) noexcept
 void redis_leader::renewed(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
+    const std::string_view wrong = error_in(&reply);
+
+    if (redis_.runs_nothing(wrong)) {
+        return; // the connection begins anew
+    }
 
     if (parts.size() != 3) {
         static said_lately line;
 
-        say_refused(line, "take this host in", error_in(&reply));
+        say_refused(line, "take this host in", wrong);
         return; // it is asked for again
     }
 

@@ -7,7 +7,6 @@
 #include "nginx/said_lately.hpp"
 
 #include <algorithm>
-#include <array>
 #include <new>
 #include <utility>
 
@@ -27,17 +26,6 @@ constexpr std::size_t one_read = 512 * 1024;
 std::string_view as_text(std::span<const std::byte> bytes) noexcept
 {
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
-}
-
-// It is not the script's word: the server, as it is now, runs none.
-bool says_not_now(std::string_view wrong) noexcept
-{
-    constexpr std::array<std::string_view, 3> words{"READONLY", "LOADING",
-                                                    "MASTERDOWN"};
-
-    return std::any_of(words.begin(), words.end(), [wrong](auto word) {
-        return wrong.find(word) != wrong.npos;
-    });
 }
 
 } // namespace
@@ -154,13 +142,7 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
     const std::string_view wrong = error_in(reply);
 
     // Nothing was done, so that all that waits for an answer waits on
-    if (wrong.starts_with("NOSCRIPT")) {
-        redis_.renew("the scripts are gone");
-        return;
-    }
-
-    if (says_not_now(wrong)) {
-        redis_.restart(wrong);
+    if (redis_.runs_nothing(wrong)) {
         return;
     }
 
