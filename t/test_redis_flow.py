@@ -90,3 +90,28 @@ def test_more_than_the_stream_keeps_was_sent_twice(patient):
     assert hear_raw(near, "499", 20)[-1] in (None, "499")
     say(far, "next")
     assert read_type(far, "message", seconds(20))["data"] == "next"
+
+
+def ask_often(host, path, count):
+    """Asks what is known of a resource, so many times."""
+    for begin in range(0, count, 500):  # nginx ends a connection after 1,000
+        publisher = host.publisher(path)
+        for _ in range(begin, min(begin + 500, count)):
+            publisher.tell()
+        publisher.client.disconnect()
+
+
+def test_redis_remembers_the_last_messages_alone(hosts):
+    """However many questions a worker asks between them, which it numbers as
+    well and of which there is nothing to be remembered."""
+    group = hosts(LOCATIONS, count=1, workers=1)
+    client = group[0].connect("/room")
+    for numbers, questions in ((range(3000), 6000), (range(3000, 6000), 0)):
+        client.send([wire.text(f"{number}") for number in numbers])
+        for number in numbers:
+            client.expect_text(f"{number}")
+        ask_often(group[0], "/publish", questions)
+    key, = group.redis.keys("ws:w:*")
+    remembered = [int(each.split()[1])
+                  for each in group.redis.command("ZRANGE", key, 0, -1)]
+    assert remembered == list(range(9001, 12001))

@@ -82,8 +82,8 @@ end
 
 constexpr std::string_view publish_text = R"lua(
 local clients = ARGV[7] == '1' and count(KEYS[3], ARGV[9]) or 0
-local known = redis.call('HGET', KEYS[4], ARGV[8])
-if known then return {known, clients} end
+local known = redis.call('ZRANGEBYSCORE', KEYS[4], ARGV[8], ARGV[8])[1]
+if known then return {string.match(known, '%S+'), clients} end
 local e = stand(KEYS[1], KEYS[2], {ARGV[10], ARGV[11], ARGV[12]}, ARGV[13])
 local time = text(now())
 local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
@@ -91,8 +91,8 @@ redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[5], id, 'k', ARGV[2],
            'f', ARGV[3], 't', time, 'd', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
-redis.call('HSET', KEYS[4], ARGV[8], id)
-redis.call('HDEL', KEYS[4], text(ARGV[8] - 8192))
+redis.call('ZADD', KEYS[4], ARGV[8], id .. ' ' .. ARGV[8])
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', text(ARGV[8] - 8192))
 redis.call('PEXPIRE', KEYS[4], 600000)
 redis.call('PUBLISH', ARGV[1], 'm ' .. id .. ' ' .. ARGV[2] .. ' ' ..
            ARGV[3] .. ' ' .. time .. '\n' .. ARGV[4])

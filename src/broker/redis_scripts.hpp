@@ -17,8 +17,8 @@
 //     r:HOST  set: the resources in whose c: the host stands
 //     i:N     string: the host whose clients' numbers begin with N
 //     b:HOST  channel: the host's heartbeat
-//     w:HOST.WORKER  hash: the ids of the last messages that the worker has
-//             published, by its own numbers for them
+//     w:HOST.WORKER  sorted set: the last messages that the worker has
+//             published, ID NUMBER, by its own numbers for them
 //
 // Times are milliseconds of Redis's clock. A term is the life of a Redis, from
 // its start to its end: within one it forgets nothing. It is a number; 0: not
