@@ -18,6 +18,10 @@ location /none { websocket room none$arg_k; }
 location /five { websocket room five$arg_k history=5; }
 location /short { websocket room short$arg_k history=1000 history_time=2s; }
 location /long { websocket room long$arg_k history=100000; }
+location /all {
+    websocket room all history=18446744073709551615 history_time=9223372036854775s;
+}
+location /publish-all { websocket_publish room all; }
 location /publish-none { websocket_publish room none$arg_k; }
 location /publish-five { websocket_publish room five$arg_k; }
 location /publish-short { websocket_publish room short$arg_k; }
@@ -213,6 +217,19 @@ def test_host_that_starts_later_has_the_history(hosts):
 
 
 # How much is kept, and how long
+
+def test_history_may_be_as_long_as_on_one_host(pair):
+    """Longer than Redis can count, in messages and in milliseconds."""
+    client = pair[0].join("/all")
+    texts = ["0", "1", publish(client, "2")["data"]]
+    fill(pair[1], "/all", range(2))
+    assert read_data(client, 2) == texts[:2]
+    for host in pair:
+        late = host.join("/all?since=0")
+        assert read_data(late, 3) == texts[2:] + texts[:2]
+        assert host.tell("/publish-all")[:2] == (2, 3)
+        leave(late)
+
 
 def test_history_ends_with_age_on_all_hosts(pair):
     path = "/short?k=age"

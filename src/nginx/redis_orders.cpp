@@ -18,6 +18,9 @@ constexpr std::uint64_t kept_for_hosts = 128;
 constexpr std::uint64_t kept_unused = broker::unused_log_age;
 constexpr std::uint64_t kept_history = 86'400'000; // a day
 
+// Redis takes no larger numbers, or not as they are; nobody will see their end.
+constexpr std::uint64_t most_kept = std::uint64_t{1} << 52;
+
 std::uint64_t number_in(const redisReply *reply) noexcept
 {
     return reply->type == REDIS_REPLY_INTEGER && reply->integer > 0
@@ -34,7 +37,8 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
                                   ? kept_history
                                   : history.milliseconds;
 
-    return {std::max(history.messages, kept_for_hosts), age + kept_unused};
+    return {std::clamp(history.messages, kept_for_hosts, most_kept),
+            std::min(age, most_kept) + kept_unused};
 }
 
 // As the scripts answer: the clients; an id and the clients; or an id, which
