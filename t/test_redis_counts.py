@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hosts import HASTY, Host
+from hosts import HASTY, PREFIX, Host
 from nginx_server import seconds, wait_until
 from publisher import Publisher
 from redis_troubles import start_for_trouble, try_to_connect
@@ -236,6 +236,21 @@ def test_clients_that_move_at_a_reload_are_counted_once(hosts):
     group.wait_for_clients("/publish-room", 3)
     new[0].disconnect()
     group.wait_for_clients("/publish-room", 2)
+
+
+def test_what_a_host_is_counted_in_does_not_expire(pair):
+    """Who comes stays for longer than a day: the others must know where the
+    host was counted, when it is gone."""
+    clients = [host.connect("/plain?k=days") for host in pair]
+    pair.wait_for_clients("/publish-plain?k=days", 2)
+    keys = pair.redis.keys(f"{PREFIX}r:*")
+    assert len(keys) == 2
+    for key in keys:
+        assert pair.redis.command("PEXPIRE", key, 60000) == 1
+    wait_until(lambda: all(pair.redis.command("PTTL", key) > 60000
+                           for key in keys), seconds(10), "another day")
+    for client in clients:
+        client.disconnect()
 
 
 def test_host_that_dies_is_counted_until_its_lease_ends(hosts):

@@ -163,6 +163,7 @@ local time = now()
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], text(time + ARGV[2]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 86400000)
+redis.call('PEXPIRE', KEYS[4], 86400000)
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
 local own = redis.call('GET', KEYS[2]) == ARGV[1]
 if own then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end

@@ -64,7 +64,7 @@ enum class redis_script : std::size_t {
     describe,
 
     // Renews the host's lease.
-    // keys hosts i b; host, lease. ["1" if it was there, "1" if N is its, a
+    // keys hosts i b r; host, lease. ["1" if it was there, "1" if N is its, a
     // host whose lease has ended or ""]
     renew,
 

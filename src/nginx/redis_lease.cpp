@@ -46,8 +46,9 @@ void redis_leader::renew()
     const host_identity &host = exchange::zone().host;
     const std::string uid(host.uid());
     const std::string time = std::to_string(lease);
-    const std::array<std::string, 3> keys{
-        "hosts", "i:" + std::to_string(host.number.load()), "b:" + uid};
+    const std::array<std::string, 4> keys{
+        "hosts", "i:" + std::to_string(host.number.load()), "b:" + uid,
+        "r:" + uid};
     const std::array<std::string_view, 2> arguments{uid, time};
 
     renewed_at_ = ngx_current_msec;
