@@ -56,16 +56,21 @@ void followed_log::lost_touch() noexcept
 
 void followed_log::wait_for_sync(std::uint64_t token)
 {
-    const ngx_msec_t patience = shared_.redis.settings().connect_timeout;
-
-    std::erase_if(tokens_, [patience](const wish &each) {
-        return ngx_current_msec - each.since > patience;
-    });
+    forget_late(tokens_);
     tokens_.push_back({token, ngx_current_msec});
 
     if (state_ == state::current) {
         sync();
     }
+}
+
+void followed_log::forget_late(std::vector<wish> &wishes) const noexcept
+{
+    const ngx_msec_t patience = shared_.redis.settings().connect_timeout;
+
+    std::erase_if(wishes, [patience](const wish &each) {
+        return ngx_current_msec - each.since > patience;
+    });
 }
 
 void followed_log::try_again()

@@ -109,6 +109,7 @@ private:
     void miss(broker::message_id before);
 
     // followed_log.cpp
+    void forget_late(std::vector<wish> &wishes) const noexcept;
     void settle();
     void serve();
     bool tell(std::string_view clients, bool lost);

@@ -92,6 +92,7 @@ void followed_log::sync()
     }
 
     // Those of an unfinished one are not served yet
+    forget_late(serving_);
     serving_.insert(serving_.end(), tokens_.begin(), tokens_.end());
     tokens_.clear();
     last_ = known.aligned ? known.last : broker::message_id{};
