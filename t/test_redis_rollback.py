@@ -99,6 +99,37 @@ def test_host_whose_clients_are_gone_remembers(pair):
     assert heard.data[-6:] == new + ["end"]
 
 
+@pytest.mark.parametrize("all_hear", [True, False])
+def test_back_to_the_same_again(pair, all_hear):
+    """Redis has forgotten the epoch as well that was begun for the last
+    time: with it, or without, nothing is heard again."""
+    clients = [host.join("/room", worker) for host in pair
+               for worker in (0, 1)]
+    old = ["0", "1", "2", "3", "4"]
+    post(pair[0], *old)
+    heard = {client: Heard(client, "4").data for client in clients}
+    pair.redis.command("SAVE")
+    post(pair[0], "lost")
+    for number in range(4):
+        roll_back(pair)
+        new = wait_until_published(pair[number // 2], "/publish", f"{number}a")
+        last = post(pair[1 - number // 2], f"{number}b")
+        if all_hear or number == 3:
+            for client in clients:
+                found = Heard(client, f"{number}b")
+                assert found.gaps and found.data[-2:] == [new, f"{number}b"]
+                heard[client] += found.data
+    for texts in heard.values():
+        assert len(set(texts)) == len(texts), texts
+    for host in pair:
+        back = wait_until_joined(host, f"/room?since={last}")
+        assert back.welcome["recovered"] is True
+    newcomer = pair.add()
+    newcomer.server.allow_errors(COMPLAINT)
+    fresh = wait_until_joined(newcomer, "/room?since=0")
+    assert Heard(fresh, "3b").data == old + [new, "3b"]
+
+
 def test_publishers_who_wait_meanwhile(pair):
     """Each message that was accepted is heard, or a gap is in its place."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]

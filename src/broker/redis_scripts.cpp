@@ -14,8 +14,11 @@ namespace {
 // stand() tells where the messages of a resource stand, the epoch and the last
 // sequence, and up to which sequence a host has the same ones. `heard` is the
 // epoch, the last sequence and the term in which it got them; `term` is the
-// present one. A host that has more than there was when its term ended has
-// what Redis came back without, and others may have it too: all is renumbered.
+// present one. A host that has more than there was when its term ended, or an
+// epoch later than the last, has what Redis came back without, and others may
+// have it too: all is renumbered. Where Redis has forgotten the host's epoch or
+// term as well, it has the same as the host up to where the last term ended of
+// an epoch that is no later: there the two have parted.
 constexpr std::string_view common_text = R"lua(
 local function text(n) return string.format('%.0f', n) end
 local function now()
@@ -30,6 +33,12 @@ local function renumber(stream, epoch)
         redis.call('XDEL', stream, x[1])
     end
 end
+local function parted(past, epoch)
+    for e, q in string.gmatch(past, '(%d+):%d+:(%d+) ') do
+        if tonumber(e) <= tonumber(epoch) then return q end
+    end
+    return 0
+end
 local function stand(key, stream, heard, term)
     local m = redis.call('HMGET', key, 'e', 'q', 'r', 'p')
     local e, q, run, past = m[1], m[2], m[3] or '0', m[4] or ''
@@ -43,21 +52,29 @@ local function stand(key, stream, heard, term)
     local same = q
     if not known or (heard[3] ~= '0' and heard[3] ~= run) then
         same = string.match(' ' .. past, ' ' .. heard[1] .. ':' .. heard[3] ..
-                            ':(%d+)')
+                            ':(%d+) ')
     end
-    local has = tonumber(heard[2])
-    local forgot = known and (not same or has > tonumber(same))
+    local has, apart = tonumber(heard[2]), not same
+    local ahead = tonumber(heard[1]) > tonumber(e)
+    local forgot = ahead or known and (apart or has > tonumber(same))
+    local ended = e .. ':' .. run .. ':' .. q .. ' ' .. past
     if term == '0' then term = run end
+    if apart then
+        same = parted((term ~= run or run == '0') and ended or past, heard[1])
+    end
     if forgot or term ~= run then
-        past = string.sub(e .. ':' .. run .. ':' .. q .. ' ' .. past, 1, 512)
+        past = ended
+        if forgot and apart then
+            past = heard[1] .. ':' .. heard[3] .. ':' .. same .. ' ' .. past
+        end
         if forgot then
-            e = text(math.max(now(), e + 1))
+            e = text(math.max(now(), e + 1, heard[1] + 1))
             renumber(stream, e)
         end
-        redis.call('HSET', key, 'e', e, 'r', term, 'p', past)
+        redis.call('HSET', key, 'e', e, 'r', term, 'p',
+                   string.sub(past, 1, 512))
     end
-    if same then return e, q, math.min(has, same) end
-    return e, q, known and tonumber(q) or 0
+    return e, q, math.min(has, same)
 end
 local function count(key, host)
     local clients, all = 0, redis.call('HGETALL', key)
