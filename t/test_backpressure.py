@@ -5,6 +5,7 @@ import pytest
 
 import wire
 from nginx_server import seconds
+from room_peer import join, read_data, read_type, say
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           open_tuned, send_until_refused)
 from worker_probe import assert_no_growth, memory, only_worker, stopped
@@ -183,6 +184,25 @@ def test_small_messages_behind_large_ones_are_echoed(request, kind, fragment):
     client.send(data[sent:])
     for opcode, payload in mixed_messages():
         client.expect(opcode, payload, seconds(10))
+
+
+# Who is not read for a while.
+
+def test_who_has_asked_meanwhile_is_answered(nginx):
+    """A client's queue is filled by another's message, and empty again, all
+    in the turn in which it asks for something itself."""
+    server = nginx("location /room { websocket room room;"
+                   " websocket_send_queue 64k; }")
+    filler, client = join(server, "/room"), server.connect("/room")
+    large = "x" * 50000
+    with stopped(only_worker(server)):
+        say(filler, large, ref=1)
+        client.text("asked meanwhile")
+    client.expect_text(large)
+    client.expect_text("asked meanwhile")
+    assert read_data(filler) == [large]
+    read_type(filler, "published")
+    assert read_data(filler) == ["asked meanwhile"]
 
 
 # The policies for a full queue. Replies to what came with the handshake wait

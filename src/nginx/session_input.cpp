@@ -67,6 +67,12 @@ void session::read_turn() noexcept
     output_.end_turn();
     in_turn_ = false;
     flush();
+
+    if (connection_->read->ready && receiving()) {
+        // What it waited for has just left, or it has had its turn: an
+        // edge-triggered event would not come again
+        ngx_post_event(connection_->read, &ngx_posted_next_events);
+    }
 }
 
 // Of large messages more is read at once, as a call costs more than a message.
@@ -91,7 +97,6 @@ std::size_t session::read_size() const noexcept
 // False when the turn is over.
 bool session::read_once(std::size_t &budget) noexcept
 {
-    ngx_event_t *rev = connection_->read;
     std::span<std::byte> room = endpoint_.direct_room();
 
     if (room.empty()) {
@@ -115,17 +120,8 @@ bool session::read_once(std::size_t &budget) noexcept
     process(room.first(size));
     flush(); // before the buffer is used again
 
-    if (size < budget) {
-        budget -= size;
-        return true;
-    }
-
-    if (rev->ready) {
-        // An edge-triggered event would not come again
-        ngx_post_event(rev, &ngx_posted_next_events);
-    }
-
-    return false;
+    budget -= std::min(size, budget);
+    return budget != 0;
 }
 
 // Frames that came in the same packet as the handshake.
