@@ -87,7 +87,10 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
 
     const log_record &log = zone_.log(at);
 
-    trim(zone_, at, now, few);
+    if (trim(zone_, at, now, few) != 0) {
+        settle(zone_, at, now);
+    }
+
     return {.exists = true,
             .aligned = log.outer_epoch != 0,
             .clients = all_clients(log),

@@ -268,6 +268,19 @@ TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
     EXPECT_EQ(core.measure().used, 0);
 }
 
+TEST_F(broker_room, of_logs_that_were_only_asked_about_is_given_back)
+{
+    core.append("aged", message_of("x", now),
+                {.messages = 1, .milliseconds = 1000}, now);
+    EXPECT_EQ(core.describe("aged", now).messages, 1);
+    now += 1001;
+    EXPECT_EQ(core.describe("aged", now).messages, 0); // before any sweep
+    EXPECT_EQ(core.audit(), "");
+    now += unused_log_age;
+    expire_all();
+    EXPECT_EQ(core.measure().used, 0);
+}
+
 TEST_F(broker_room, holds_ten_thousand_logs)
 {
     make(8192 * kibibyte);
