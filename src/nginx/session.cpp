@@ -68,10 +68,14 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     at_last->data = made;
 
     ngx_http_set_ctx(r, made, ngx_http_websocket_module);
-    return this_worker().sessions_of.put(r->connection, *made) &&
-                   made->make_client()
-               ? made
-               : nullptr;
+
+    if (!this_worker().sessions_of.put(r->connection, *made) ||
+        !made->make_client()) {
+        made->leave(); // the refusal may take its time
+        return nullptr;
+    }
+
+    return made;
 }
 
 std::uint64_t session::id() const noexcept

@@ -55,6 +55,9 @@ public:
     static session *create(ngx_http_request_t *r, resource &joined,
                            ngx_str_t key, const agreed_terms &terms) noexcept;
 
+    // It will not start: its handshake is refused after all.
+    void give_up() noexcept { leave(); }
+
     // The session of a request, or null.
     static session *of(ngx_http_request_t *r) noexcept;
 

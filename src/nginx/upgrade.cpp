@@ -116,6 +116,7 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
     if (rc == NGX_ERROR || rc > NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "websocket: the handshake could not be answered");
+        made.give_up();
         return rc;
     }
 
@@ -153,6 +154,7 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
     }
 
     if (!add_upgrade_headers(r, handshake.key(), terms)) {
+        made->give_up();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
