@@ -6,6 +6,8 @@ import signal
 import pytest
 
 import plugin_builder
+import wire
+from nginx_server import seconds, wait_until
 
 
 @pytest.fixture
@@ -55,6 +57,34 @@ def test_exception_in_the_work_is_logged_and_harms_nobody(server):
     server.wait_for_log("no such work")
     client.text("two")
     client.expect_text("aside two")
+
+
+def test_work_of_a_constructor(server):
+    client = server.connect("/work/begins")
+    open_gate(server)
+    server.wait_for_log('websocket: worker "begins": begun')
+    client.expect_alive()
+
+
+def test_work_of_a_constructor_that_fails(server):
+    """Its end has nobody to tell; who comes meanwhile has no part in it."""
+    server.allow_errors("no such worker")
+    for _ in range(3):
+        request = wire.upgrade_request("/work/fails")
+        assert server.request(request).status == 500
+    open_gate(server)
+    over = os.path.join(server.prefix, "gate.over")
+    wait_until(lambda: os.path.exists(over) and os.path.getsize(over) == 3,
+               seconds(5), "the end of three jobs")
+    server.connect("/work/a").expect_alive()
+    assert "begun" not in server.log()
+    assert server.request(request).status == 500
+
+
+def test_work_of_a_destructor_is_not_taken(server):
+    server.connect("/work/ends").disconnect()
+    server.wait_for_log('websocket: worker "ends": ended without work')
+    server.connect("/work/a").expect_alive()
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])

@@ -4,6 +4,7 @@ import pytest
 
 import plugin_builder
 import wire
+from nginx_server import seconds
 
 PLACES = ["resource", "connecting", "connected", "disconnected", "pong"]
 LOCATIONS = "location /careless { websocket careless room$arg_k; }" + "".join(
@@ -40,6 +41,18 @@ def thrown(server):
 def test_exception_before_the_connection_is_500(server, thrown, path, where):
     assert server.request(wire.upgrade_request(path)).status == 500
     thrown(where)
+
+
+def test_refused_client_holds_up_nobody(server, thrown):
+    """nginx waits for what more it may send before it lets go of it."""
+    bystander = server.connect("/careless?k=held")
+    refused = server.open()
+    refused.send(wire.upgrade_request("/careless?k=held&throw=client") + b"x")
+    assert refused.read_response().status == 500
+    bystander.text("later")
+    bystander.expect(wire.TEXT, b"there", seconds(2))
+    refused.abort()
+    thrown("client")
 
 
 def test_exception_in_client_connected(server, thrown):
@@ -168,3 +181,20 @@ def test_timer_of_a_resource_that_is_gone(server):
     server.wait_for_log("disconnected 1006")
     newcomer = server.connect("/careless?k=both")
     newcomer.expect_nothing(0.1)
+
+
+# Timers
+
+def test_timer_keeps_its_state(server):
+    client = server.connect("/careless?k=count")
+    client.text("count")
+    for number in range(3):
+        client.expect_text(f"{number}")
+
+
+def test_timer_of_more_time_than_there_is(server):
+    client = server.connect("/careless?k=never")
+    client.text("never")
+    client.expect_text("set")
+    client.expect_nothing(0.05)
+    client.expect_alive()

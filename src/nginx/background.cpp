@@ -44,7 +44,7 @@ bool resource::run_in_background(void (*work)(void *), void (*done)(void *),
     static ngx_str_t name = ngx_string("default");
 
     ngx_thread_pool_t *pool =
-        checked_only_
+        checked_only_ || ending_
             ? nullptr
             : ngx_thread_pool_get(const_cast<ngx_cycle_t *>(ngx_cycle), &name);
 

@@ -17,6 +17,9 @@ namespace websocket::nginx {
 
 namespace {
 
+// Longer than a worker lives; nginx's sum of it and the time must not overflow.
+constexpr ngx_msec_t longest_time = NGX_MAX_INT_T_VALUE / 4;
+
 // Keys of different handlers are different resources. Each load of a library
 // makes handlers of its own.
 std::string index_of(const resource::identity &known)
@@ -53,20 +56,28 @@ resource::resource(identity known, parameter_list parameters, bool permanent)
 resource::~resource()
 {
     alive_ = false;
+    ending_ = true;
 
     if (object_ != nullptr && handler_.resource_destroyed != nullptr) {
         handler_.resource_destroyed(object_);
     }
 
+    end_timers();
+
+    if (subscription_) {
+        exchange::shared().unsubscribe(subscription_, exchange::now());
+    }
+}
+
+void resource::end_timers() noexcept
+{
     for (timer &left : timers_) {
         if (left.event.timer_set) {
             ngx_del_timer(&left.event);
         }
     }
 
-    if (subscription_) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
-    }
+    timers_.clear();
 }
 
 bool resource::make_object() noexcept
@@ -90,7 +101,14 @@ try {
     } catch (const std::bad_alloc &) {}
 
     if (!place->second || !place->second->make_object()) {
+        std::unique_ptr<resource> failed = std::move(place->second);
+
         resources.erase(place);
+
+        if (failed && failed->holders_ != 0) {
+            failed.release()->orphan();
+        }
+
         return nullptr;
     }
 
@@ -172,9 +190,22 @@ session *resource::next_client(session *after) const noexcept
 
 void resource::let_go() noexcept
 {
-    if (--holders_ == 0 && !permanent_) {
+    if (--holders_ != 0) {
+        return;
+    }
+
+    if (orphaned_) {
+        delete this;
+    } else if (!permanent_) {
         resources.erase(resources.find(index_));
     }
+}
+
+// Its object could not be made, and has begun something before it failed.
+void resource::orphan() noexcept
+{
+    orphaned_ = true;
+    end_timers();
 }
 
 websocket_timer_t *resource::start_timer(ngx_msec_t after, bool repeats,
@@ -186,7 +217,7 @@ try {
     }
 
     timers_.push_back({.owner = *this,
-                       .period = std::max<ngx_msec_t>(after, 1),
+                       .period = std::clamp<ngx_msec_t>(after, 1, longest_time),
                        .repeats = repeats,
                        .fired = fired,
                        .data = data});

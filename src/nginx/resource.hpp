@@ -166,6 +166,8 @@ private:
     resource(identity known, parameter_list parameters, bool permanent);
 
     bool make_object() noexcept;
+    void end_timers() noexcept;
+    void orphan() noexcept;
     static void timer_fired(ngx_event_t *event);
     broker::outcome subscribe() noexcept;
     void deliver_own() noexcept;
@@ -189,6 +191,8 @@ private:
     bool permanent_;
     bool checked_only_ = false;
     bool alive_ = false; // from the making of its object to its end
+    bool ending_ = false;
+    bool orphaned_ = false; // it has no object, and nobody finds it
     void *object_ = nullptr;
     ngx_queue_t clients_;
     std::size_t admitted_ = 0; // clients of this worker that are counted

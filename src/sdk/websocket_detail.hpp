@@ -316,19 +316,25 @@ private:
             own->owner.forget(*own);
         }
 
-        completed(resource, "a timer", own->call);
+        completed(resource, "a timer", [&own] { own->call(); });
     }
 
     websocket_resource_t *resource_;
     std::list<std::shared_ptr<entry>> entries_;
 };
 
-// A job for the thread pool: owned by itself from run() to finished().
+// What a resource shares with those who must know whether it is still there.
+struct presence {};
+
+// A job for the thread pool: owned by itself from run() to finished(). `owner`
+// is gone by then where the resource's constructor has failed.
 class background_job {
 public:
-    background_job(websocket_resource_t *resource, std::function<void()> work,
-                   std::function<void()> done)
-        : resource_{resource}, work_{std::move(work)}, done_{std::move(done)}
+    background_job(websocket_resource_t *resource,
+                   std::weak_ptr<const presence> owner,
+                   std::function<void()> work, std::function<void()> done)
+        : resource_{resource}, owner_{std::move(owner)}, work_{std::move(work)},
+          done_{std::move(done)}
     {}
 
     // False if no thread takes it.
@@ -366,11 +372,14 @@ private:
             if (own->thrown_) {
                 std::rethrow_exception(own->thrown_);
             }
-            own->done_();
+            if (!own->owner_.expired()) {
+                own->done_();
+            }
         });
     }
 
     websocket_resource_t *resource_;
+    std::weak_ptr<const presence> owner_;
     std::function<void()> work_;
     std::function<void()> done_;
     std::exception_ptr thrown_;

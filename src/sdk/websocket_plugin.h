@@ -195,10 +195,11 @@ typedef struct {
     void (*stop_timer)(websocket_timer_t *timer);
 
     /* Calls `work` in a thread of nginx's pool "default", and then `done` on
-     * the event loop. The resource lives until `done` has returned. When the
-     * worker ends before that, `done` is not called. Returns 0 if the job was
-     * not taken: then neither is called. In `work` nothing of this table may
-     * be called. */
+     * the event loop. The resource lives until `done` has returned, though
+     * without its object if that could not be made after all. When the worker
+     * ends before that, `done` is not called. Returns 0 if the job was not
+     * taken, as when the resource ends: then neither is called. In `work`
+     * nothing of this table may be called. */
     int (*run_in_background)(websocket_resource_t *resource,
                              void (*work)(void *data), void (*done)(void *data),
                              void *data);

@@ -242,14 +242,19 @@ public:
     // its clients or anything else here; what both need is captured, a client
     // as a client_ref. The resource lives until `done` has returned. An
     // exception in either is logged, after one in `work` `done` is not called;
-    // nor is it when the worker ends before. False if no thread takes the
-    // job: then neither is called. Throws std::bad_alloc.
+    // nor is it when the worker ends before, or the constructor of the resource
+    // throws. False if no thread takes the job, and in the resource's
+    // destructor: then neither is called. Throws std::bad_alloc.
     bool run_in_background(std::function<void()> work,
                            std::function<void()> done)
     {
+        if (!presence_) {
+            presence_.reset(new detail::presence);
+        }
+
         return detail::background_job::run(
-            std::make_unique<detail::background_job>(handle_, std::move(work),
-                                                     std::move(done)));
+            std::make_unique<detail::background_job>(
+                handle_, presence_, std::move(work), std::move(done)));
     }
 
     // Writes one line into nginx's error log, with the handler and the key.
@@ -354,6 +359,7 @@ private:
     websocket_resource_t *handle_;
     detail::client_list clients_;
     detail::timer_list timers_{handle_};
+    std::shared_ptr<const detail::presence> presence_;
     std::string complaint_; // of configured(): lent to the server
 };
 

@@ -3,10 +3,28 @@
 #include "websocket.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
 struct worker : websocket::resource<> {
+    worker()
+    {
+        if (name() == "begins" || name() == "fails") {
+            wait_aside("begun");
+        }
+        if (name() == "fails") {
+            throw std::runtime_error("no such worker");
+        }
+    }
+
+    ~worker() override
+    {
+        if (name() == "ends" && !wait_aside("ended")) {
+            log(websocket::log_level::notice, "ended without work");
+        }
+    }
+
     void text_message_received(websocket::client &from,
                                std::string_view text) override
     {
@@ -32,6 +50,27 @@ struct worker : websocket::resource<> {
                     to->send_text_message((*aside ? "aside " : "here ") +
                                           wanted);
                 }
+            });
+    }
+
+private:
+    // Each job that is dropped puts a byte into the file `gate`.over.
+    bool wait_aside(const std::string &words)
+    {
+        const std::string gate(parameter("gate"));
+        const std::shared_ptr<const char> dropped("", [gate](const char *) {
+            std::ofstream(gate + ".over", std::ios::app) << '.';
+        });
+
+        return run_in_background(
+            [gate] {
+                while (!std::filesystem::exists(gate)) {
+                    std::this_thread::yield();
+                }
+            },
+            [=, this] {
+                log(websocket::log_level::notice, words);
+                (void)dropped;
             });
     }
 };

@@ -60,6 +60,15 @@ public:
             after(1, [] { throw std::runtime_error("thrown in after"); });
         } else if (words == "timers") {
             every(1, [] { throw std::runtime_error("thrown in every"); });
+        } else if (words == "count") {
+            every(5, [this, number = 0]() mutable {
+                broadcast(std::to_string(number++));
+            });
+        } else if (words == "never") {
+            const auto never = static_cast<std::uint64_t>(-1);
+            after(never, [this] { broadcast("too early"); });
+            every(never, [this] { broadcast("too early"); });
+            from.send_text_message("set");
         } else if (words == "close all") {
             for (careless_client &each : clients()) {
                 each.close_connection(4000, "all");
