@@ -32,9 +32,17 @@ ngx_http_module_t module_context = {
     ours::merge_location_configuration,
 };
 
+ngx_core_module_t end_context = {
+    ngx_string("websocket_end"),
+    nullptr, // create configuration
+    nullptr, // init configuration
+};
+
 } // namespace
 
 extern "C" {
+
+extern ngx_module_t ngx_websocket_end_module;
 
 ngx_module_t ngx_http_websocket_module = {
     NGX_MODULE_V1,
@@ -47,6 +55,24 @@ ngx_module_t ngx_http_websocket_module = {
     nullptr,              // init thread
     nullptr,              // exit thread
     ours::exit_worker,
+    nullptr, // exit master
+    NGX_MODULE_V1_PADDING,
+};
+
+// nginx ends a process module by module, in their order. This one stands before
+// those that write out the buffers of the access log and end the thread pools:
+// see ngx_module_order in the file `config`.
+ngx_module_t ngx_websocket_end_module = {
+    NGX_MODULE_V1,
+    &end_context,
+    nullptr, // commands
+    NGX_CORE_MODULE,
+    nullptr, // init master
+    nullptr, // init module
+    nullptr, // init process
+    nullptr, // init thread
+    nullptr, // exit thread
+    ours::end_worker,
     nullptr, // exit master
     NGX_MODULE_V1_PADDING,
 };

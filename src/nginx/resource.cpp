@@ -2,6 +2,7 @@
 // after the last.
 #include "nginx/resource.hpp"
 
+#include "nginx/background.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/session.hpp"
 
@@ -147,6 +148,12 @@ std::string resource::log_name(identity known)
 
 void resource::drop_all() noexcept
 {
+    for (auto &known : resources) {
+        if (background::at_work_for(*known.second)) {
+            (void)known.second.release(); // it ends with the process
+        }
+    }
+
     resources.clear();
 }
 

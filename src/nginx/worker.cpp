@@ -1,6 +1,7 @@
 // The worker's own.
 #include "nginx/worker.hpp"
 
+#include "nginx/background.hpp"
 #include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"
@@ -50,14 +51,15 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
     surplus_event.cancelable = 1; // it does not keep a leaving worker
     protocol::shared_buffer::keep_surplus(watch_surplus);
 
+    background::start(cycle);
     return exchange::start(cycle);
 }
 
-void exit_worker(ngx_cycle_t *cycle)
+void end_worker(ngx_cycle_t *cycle)
 {
     ngx_queue_t &sessions = own.sessions;
 
-    (void)cycle;
+    background::end(cycle);
 
     while (!ngx_queue_empty(&sessions)) {
         session::from_link(ngx_queue_head(&sessions))->stop_now();
@@ -71,6 +73,11 @@ void exit_worker(ngx_cycle_t *cycle)
     protocol::inflater::drop_spares();
     protocol::shared_buffer::keep_surplus(nullptr);
     protocol::shared_buffer::drop_spares();
+}
+
+void exit_worker(ngx_cycle_t *cycle)
+{
+    background::restore_pools(cycle);
 }
 
 } // namespace websocket::nginx

@@ -196,10 +196,16 @@ typedef struct {
 
     /* Calls `work` in a thread of nginx's pool "default", and then `done` on
      * the event loop. The resource lives until `done` has returned, though
-     * without its object if that could not be made after all. When the worker
-     * ends before that, `done` is not called. Returns 0 if the job was not
-     * taken, as when the resource ends: then neither is called. In `work`
-     * nothing of this table may be called. */
+     * without its object if that could not be made after all. In `work`
+     * nothing of this table may be called.
+     *
+     * A worker that leaves in order waits for its jobs, for at most the time
+     * of websocket_drain. When it ends before `done`, `done` is not called: a
+     * `work` that has not begun is not begun, one that runs is cut off with
+     * the process, and then the resource is not destroyed either.
+     *
+     * Returns 0 if the job was not taken, as when the resource or the worker
+     * ends: then neither is called. */
     int (*run_in_background)(websocket_resource_t *resource,
                              void (*work)(void *data), void (*done)(void *data),
                              void *data);

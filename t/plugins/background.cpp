@@ -23,6 +23,16 @@ struct worker : websocket::resource<> {
         if (name() == "ends" && !wait_aside("ended")) {
             log(websocket::log_level::notice, "ended without work");
         }
+        log(websocket::log_level::notice, "destroyed");
+    }
+
+    void client_disconnected(websocket::client &, std::uint16_t,
+                             std::string_view) override
+    {
+        if (name() == "leaves") {
+            log(websocket::log_level::notice,
+                wait_aside("left") ? "job taken" : "job refused");
+        }
     }
 
     void text_message_received(websocket::client &from,
@@ -34,9 +44,16 @@ struct worker : websocket::resource<> {
         const auto loop = std::this_thread::get_id();
         const auto aside = std::make_shared<bool>(false);
 
+        if (name() == "chain") {
+            begin_again();
+        }
+
         run_in_background(
             [=] {
                 *aside = std::this_thread::get_id() != loop;
+                if (wanted == "slow") {
+                    std::ofstream(gate + ".begun", std::ios::app) << '.';
+                }
                 if (wanted == "throw") {
                     throw std::runtime_error("no such work");
                 }
@@ -54,6 +71,12 @@ struct worker : websocket::resource<> {
     }
 
 private:
+    void begin_again()
+    {
+        run_in_background([] { std::this_thread::yield(); },
+                          [this] { begin_again(); });
+    }
+
     // Each job that is dropped puts a byte into the file `gate`.over.
     bool wait_aside(const std::string &words)
     {
