@@ -84,7 +84,7 @@ def connect_blocking(server, tls=None, path="/echo", **fields):
 
 def send_until_refused(client, data, patience=0.3):
     """Sends and reads nothing, until the server has taken no more for so
-    many seconds. Returns how many bytes went."""
+    many seconds, or has ended the connection. Returns how many bytes went."""
     view, sent = memoryview(data), 0
     while sent < len(view):
         try:
@@ -93,6 +93,8 @@ def send_until_refused(client, data, patience=0.3):
             _, writable, _ = select.select([], [client.socket], [], patience)
             if not writable:
                 break
+        except (ConnectionError, ssl.SSLEOFError):
+            break
     return sent
 
 

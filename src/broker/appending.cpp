@@ -49,6 +49,7 @@ appended append_to(zone &z, index log_at, const publication &what,
     log_record &log = z.log(log_at);
     appended result{.result = outcome::done,
                     .id = last_message(log),
+                    .position = log.last_position,
                     .clients = all_clients(log),
                     .wake = {}};
 
@@ -69,6 +70,7 @@ appended append_to(zone &z, index log_at, const publication &what,
 
     link_entry(z, at);
     result.id.sequence = z.entry(at).sequence;
+    result.position = z.entry(at).position;
     result.wake = announce(z, log_at, at);
     WEBSOCKET_FAULT_POINT("append.announced");
     trim(z, log_at, now, few);

@@ -97,8 +97,10 @@ public:
                     std::uint64_t now) noexcept;
 
     // Counts one client more, unless the log has `max` in all processes of
-    // all hosts already (0: any number is right): full.
-    outcome join(subscription handle, std::uint32_t max) noexcept;
+    // all hosts already (0: any number is right): full. If done, `position`
+    // becomes that of the log's last entry at this moment.
+    outcome join(subscription handle, std::uint32_t max,
+                 std::uint64_t *position = nullptr) noexcept;
 
     // Counts one client less, if there is one.
     void leave(subscription handle) noexcept;

@@ -163,6 +163,7 @@ read_result broker::read(subscription handle, const place &to,
         result.needed = filled.needed(at);
     }
 
+    result.position = reader->cursor;
     result.more = has_news(zone_, *reader);
     result.more ? queue_news(zone_, handle.index)
                 : unqueue_news(zone_, handle.index);

@@ -24,6 +24,7 @@ appended standing(const log_record &log, outcome result) noexcept
 {
     return {.result = result,
             .id = last_message(log),
+            .position = log.last_position,
             .clients = all_clients(log),
             .wake = {}};
 }

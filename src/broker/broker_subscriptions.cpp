@@ -13,21 +13,21 @@ subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
                              const limits &history, std::uint64_t now) noexcept
 {
     if (name.size() > longest_name) {
-        return {outcome::name_too_long, {}};
+        return {.result = outcome::name_too_long, .handle = {}};
     }
 
     const log_name wanted(zone_, name);
     locked hold(mutex_, zone_);
 
     if (slot >= zone_.head->slot_count || zone_.slots[slot].pid == 0) {
-        return {outcome::gone, {}};
+        return {.result = outcome::gone, .handle = {}};
     }
 
     const index log = find_or_make_log(zone_, wanted, now);
 
     if (log == 0) {
         zone_.head->refused++;
-        return {outcome::no_room, {}};
+        return {.result = outcome::no_room, .handle = {}};
     }
 
     const pin keep(zone_, log, now);
@@ -35,11 +35,13 @@ subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
 
     if (at == 0) {
         zone_.head->refused++;
-        return {outcome::no_room, {}};
+        return {.result = outcome::no_room, .handle = {}};
     }
 
     limit_history(zone_.log(log), history.messages, history.milliseconds);
-    return {outcome::done, {at, zone_.subscription(at).check}};
+    return {outcome::done,
+            {at, zone_.subscription(at).check},
+            zone_.log(log).last_position};
 }
 
 void broker::unsubscribe(subscription handle, std::uint64_t now) noexcept
@@ -64,7 +66,8 @@ void broker::set_limits(subscription handle, const limits &history,
     }
 }
 
-outcome broker::join(subscription handle, std::uint32_t max) noexcept
+outcome broker::join(subscription handle, std::uint32_t max,
+                     std::uint64_t *position) noexcept
 {
     locked hold(mutex_, zone_);
     subscription_record *found = find_subscription(zone_, handle);
@@ -78,6 +81,11 @@ outcome broker::join(subscription handle, std::uint32_t max) noexcept
     }
 
     count_clients(zone_, *found, found->clients + 1);
+
+    if (position != nullptr) {
+        *position = zone_.log(found->log).last_position;
+    }
+
     return outcome::done;
 }
 

@@ -116,6 +116,9 @@ struct claimed {
 struct subscribed {
     outcome result = outcome::gone;
     subscription handle; // if done
+
+    // Of the log's last entry: what comes after it is to be read.
+    std::uint64_t position = 0;
 };
 
 struct appended {
@@ -123,6 +126,9 @@ struct appended {
 
     // The message's own id; that of the message before it if transient.
     message_id id;
+
+    // Of the entry in the log; unchanged where it is not stored.
+    std::uint64_t position = 0;
 
     // Clients of the log in all processes of all hosts.
     std::uint32_t clients = 0;
@@ -145,6 +151,9 @@ struct news {
 struct read_result {
     std::size_t count = 0; // messages read
     bool more = false;     // there is more to be read
+
+    // Of the last entry that the subscription has passed.
+    std::uint64_t position = 0;
 
     // Before the first of them (or now, if there are none) messages are
     // missing that should have been read. Said once.

@@ -122,22 +122,19 @@ void room::client_drained(room_client &to)
     }
 }
 
-// As much as the client takes now; client_drained goes on.
+// As much as the client takes now; client_drained goes on. Nothing is delivered
+// meanwhile, so that the client is live from where the history ends.
 void room::catch_up(room_client &to)
 {
-    while (!reached(to.given, last_message())) {
-        if (!read_on(to)) {
-            return;
-        }
+    if (reached(to.given, last_message()) || read_on(to)) {
+        become_live(to);
     }
-
-    become_live(to);
 }
 
 // False when the client takes no more.
 bool room::read_on(room_client &to)
 {
-    const message_id last = last_message(); // sending may deliver more
+    const message_id last = last_message();
     bool takes_more = true;
 
     read_history(to.given, [&](const message &next) {

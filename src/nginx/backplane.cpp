@@ -195,10 +195,7 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept
 
 bool publish(const publish_order &order) noexcept
 {
-    const bool taken = own && own->publisher.publish(order);
-
-    orders_taken += taken ? 1 : 0;
-    return taken;
+    return own && own->publisher.publish(order);
 }
 
 void clients_changed(std::string_view name, bool lost) noexcept

@@ -27,9 +27,8 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept;
 // False: not taken, as too much waits already. Else the order is told.
 bool publish(const publish_order &order) noexcept;
 
-// How many orders were taken so far, and whether those who give them had better
-// wait: session::let_all_go_on() is called when they need no more.
-inline std::uint64_t orders_taken = 0;
+// Whether those who publish had better wait: session::let_all_go_on() is called
+// when they need no more.
 inline bool congested = false;
 
 // The resource has more clients on this host, or less; `lost`: they did not

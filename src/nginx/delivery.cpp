@@ -1,14 +1,18 @@
 // What resources publish and their clients get: over the broker, so that all
 // workers have the same messages in the same order.
+//
+// Delivery runs in the event loop alone, never inside a call of a handler's.
+// Each entry of the log has a position. Between two entries, what was
+// postponed to that point is sent, and clients that arrived there are added.
 #include "nginx/resource.hpp"
 
-#include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/reading_room.hpp"
 #include "nginx/said_lately.hpp"
 #include "nginx/session.hpp"
 #include "nginx/shared_frame.hpp"
+#include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
@@ -17,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -24,49 +29,55 @@ namespace {
 
 reading_room<64> room;
 
-// Handlers that are told of messages may publish and send: what comes of that
-// waits until the messages at hand are delivered.
-bool delivering = false;
+// So many bytes that are copied or compressed cost about as much as one
+// delivery to a client.
+constexpr std::size_t copied_bytes = 512;
+constexpr std::size_t compressed_bytes = 8;
+
+// The message before another one.
+broker::message_id id_before(const broker::message &message) noexcept
+{
+    return {message.id.epoch,
+            message.id.sequence - (message.transient ? 0 : 1)};
+}
 
 } // namespace
 
-void resource::deliver_own() noexcept
-{
-    std::size_t budget = 1000; // the rest comes in its turn
+resource::delivery_scope::delivery_scope(resource &of) noexcept
+    : of_{of}, published_before_{std::exchange(of.published_, 0)},
+      delivering_before_{std::exchange(of.delivering_, true)}
+{}
 
-    deliver(budget);
+resource::delivery_scope::~delivery_scope()
+{
+    of_.published_ = std::max(of_.published_, published_before_);
+    of_.delivering_ = delivering_before_;
 }
 
-void resource::catch_up() noexcept
-{
-    std::size_t budget = SIZE_MAX;
-
-    deliver(budget);
-}
-
+// The batch is as large as the budget allows, one message at least.
 void resource::deliver(std::size_t &budget) noexcept
 {
-    if (delivering || !subscription_) {
-        return;
-    }
-
-    deferred_ = arriving_ != 0;
-
-    if (deferred_) {
-        budget--;
+    if (!subscription_) {
         return;
     }
 
     std::unique_ptr<std::byte[]> larger;
     broker::place place{room.bytes, room.messages};
     broker::read_result read{.more = true};
+    const bool was_congested = congested();
 
-    delivering = true;
     hold();
 
     while (read.more && budget != 0 && subscription_) {
+        if (admitting_ != 0) {
+            deliver_later_ = true;
+            break;
+        }
+
         place.messages = std::span(room.messages)
-                             .first(std::min(budget, room.messages.size()));
+                             .first(std::clamp<std::size_t>(
+                                 budget / std::max<std::size_t>(admitted_, 1),
+                                 1, room.messages.size()));
         read = exchange::shared().read(subscription_, place, exchange::now());
 
         if (read.needed != 0) {
@@ -80,20 +91,76 @@ void resource::deliver(std::size_t &budget) noexcept
             continue;
         }
 
+        const auto messages = place.messages.first(read.count);
+
         if (read.lost) {
-            tell_of_loss();
+            pass_loss(messages, read.position);
         }
 
-        hand_out(place.messages.first(read.count));
-        budget -= read.count;
+        budget -= std::min(budget, dispatch(messages));
+        pass(read.position);
     }
 
-    unsettled_ = read.more;
-    delivering = false;
+    if (was_congested && !congested()) {
+        resume_reads();
+    }
+
     let_go();
 }
 
-void resource::hand_out(std::span<const broker::message> messages) noexcept
+void resource::deliver_again() noexcept
+{
+    if (std::exchange(deliver_later_, false)) {
+        exchange::deliver_again(*this);
+    }
+}
+
+// They may have sent something meanwhile.
+void resource::resume_reads() noexcept
+{
+    for (session *client = next_client(nullptr); client != nullptr;
+         client = next_client(client)) {
+        client->let_go_on();
+    }
+}
+
+// Sends what was postponed up to that position, and adds who has waited for it.
+void resource::pass(std::uint64_t position) noexcept
+{
+    delivered_ = std::max(delivered_, position);
+
+    while (session *client = postponed_.first_due(delivered_)) {
+        client->send_postponed();
+    }
+
+    while (!ngx_queue_empty(&arriving_)) {
+        session *first = session::from_link(ngx_queue_head(&arriving_));
+
+        if (first->join_position() > delivered_) {
+            return;
+        }
+
+        ngx_queue_remove(first->resource_link());
+        first->join_in_turn();
+    }
+}
+
+// Clients that arrived within what was lost have lost something too.
+void resource::pass_loss(std::span<const broker::message> messages,
+                         std::uint64_t position) noexcept
+{
+    const bool all = messages.empty();
+
+    dispatching_ = !all;
+    passed_ = all ? last_message() : id_before(messages.front());
+    pass((all ? position : messages.front().position - 1) - 1);
+    dispatching_ = false;
+    tell_of_loss();
+}
+
+// Returns the cost.
+std::size_t
+resource::dispatch(std::span<const broker::message> messages) noexcept
 {
     std::size_t expected = 0;
 
@@ -102,14 +169,28 @@ void resource::hand_out(std::span<const broker::message> messages) noexcept
     }
 
     const frame_run one_run(expected);
+    const std::uint64_t compressed = this_worker().compressed;
+    std::size_t cost = expected / copied_bytes;
+
+    dispatching_ = true;
 
     for (const broker::message &message : messages) {
-        hand_out(message);
+        passed_ = id_before(message);
+        pass(message.position - 1);
+        passed_ = message.id;
+        cost += 1 + admitted_;
+        dispatch(message);
+        pass(message.position);
     }
+
+    dispatching_ = false;
+    return cost + (this_worker().compressed - compressed) / compressed_bytes;
 }
 
-void resource::hand_out(const broker::message &message) noexcept
+void resource::dispatch(const broker::message &message) noexcept
 {
+    const delivery_scope scope(*this);
+
     if (message.kind == close_order) {
         const auto high = std::to_integer<unsigned>(message.payload[0]);
         const auto low = std::to_integer<unsigned>(message.payload[1]);
@@ -166,6 +247,7 @@ void resource::tell_of_loss() noexcept
 {
     static said_lately line;
     const ngx_str_t name = borrowed(name_);
+    const delivery_scope scope(*this);
 
     if (ngx_queue_empty(&clients_)) {
         return; // it waits for its first

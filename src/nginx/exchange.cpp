@@ -32,8 +32,9 @@ namespace {
 constexpr ngx_msec_t sweep_interval = 1000;
 constexpr std::size_t sweep_budget = 1000;
 
-// What one turn may deliver before other events have theirs.
-constexpr std::size_t turn_budget = 1000;
+// What one turn may deliver before other events have theirs: so many messages
+// times clients, which take about a millisecond.
+constexpr std::size_t turn_budget = 16384;
 
 struct place {
     explicit place(shared_zone &of) noexcept
@@ -48,6 +49,9 @@ struct place {
 };
 
 std::optional<place> own;
+bool reading = false; // news are being read: what comes up is among them
+bool more_to_read = false;
+ngx_queue_t again; // readers whose delivery is to be tried again
 ngx_event_t news_event;
 ngx_event_t sweep_event;
 ngx_connection_t no_connection; // whose number nginx's debug log shows
@@ -87,21 +91,53 @@ public:
     }
 };
 
+// False: nothing is left.
+bool read_next(std::size_t &budget) noexcept
+{
+    if (!ngx_queue_empty(&again)) {
+        ngx_queue_t *first = ngx_queue_head(&again);
+
+        ngx_queue_remove(first);
+        ngx_queue_init(first);
+        auto *link = ngx_queue_data(first, news_reader::again_link, queue);
+
+        link->owner->deliver(budget);
+        return true;
+    }
+
+    const broker::news next = own->access.next_news(own->slot);
+
+    if (next) {
+        static_cast<news_reader *>(next.owner)->deliver(budget);
+    }
+
+    return static_cast<bool>(next);
+}
+
 void read_news(ngx_event_t *)
 {
     std::size_t budget = turn_budget;
 
-    while (budget != 0) {
-        const broker::news next = own->access.next_news(own->slot);
+    reading = true;
+    more_to_read = false;
 
-        if (!next) {
-            return;
-        }
+    while (budget != 0 && read_next(budget)) {}
 
-        static_cast<news_reader *>(next.owner)->deliver(budget);
+    reading = false;
+
+    if (budget == 0 || more_to_read) {
+        ngx_post_event(&news_event, &ngx_posted_next_events);
     }
+}
 
-    ngx_post_event(&news_event, &ngx_posted_next_events);
+// In this turn, unless it is at it.
+void post_reading() noexcept
+{
+    if (reading) {
+        more_to_read = true;
+    } else {
+        ngx_post_event(&news_event, &ngx_posted_events);
+    }
 }
 
 void woken(ngx_event_t *event)
@@ -189,6 +225,7 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
     }
 
     own->slot = *taken.slot;
+    ngx_queue_init(&again);
     figures::start(zone->figures_of[own->slot]);
     news_event.handler = read_news;
     news_event.log = cycle->log;
@@ -235,6 +272,16 @@ unsigned slot() noexcept
     return own->slot;
 }
 
+void deliver_again(news_reader &reader) noexcept
+{
+    ngx_queue_t *link = &reader.again_.queue;
+
+    if (ngx_queue_empty(link)) {
+        ngx_queue_insert_tail(&again, link);
+        post_reading();
+    }
+}
+
 void wake(const broker::slot_set &slots) noexcept
 {
     if (slots.none()) {
@@ -247,7 +294,7 @@ void wake(const broker::slot_set &slots) noexcept
         }
 
         if (i == own->slot) {
-            ngx_post_event(&news_event, &ngx_posted_events);
+            post_reading();
         } else {
             (void)eventfd_write(own->zone.wakers[i], 1);
         }

@@ -29,12 +29,23 @@ inline constexpr std::uint8_t lost_clients = 16; // a worker died with them
 
 // Who has subscribed to a log of the broker's: the owner of the subscription.
 struct news_reader {
-    // There is something to read. Reads at most `budget` messages, and takes
-    // as many off the budget.
+    // There may be something to read. Takes what that costs off the budget,
+    // and stops when there is nothing left of it.
     virtual void deliver(std::size_t &budget) noexcept = 0;
 
+    news_reader() noexcept { ngx_queue_init(&again_.queue); }
+    news_reader(const news_reader &) = delete;
+    news_reader &operator=(const news_reader &) = delete;
+
+    // In the list of those that deliver_again() was called for.
+    struct again_link {
+        ngx_queue_t queue;
+        news_reader *owner;
+    };
+    again_link again_{{}, this};
+
 protected:
-    ~news_reader() = default;
+    ~news_reader() { ngx_queue_remove(&again_.queue); }
 };
 
 namespace exchange {
@@ -53,6 +64,9 @@ bool running() noexcept;
 broker::broker &shared() noexcept;
 shared_zone &zone() noexcept;
 unsigned slot() noexcept;
+
+// Has deliver() called once more, in this turn of the event loop.
+void deliver_again(news_reader &reader) noexcept;
 
 // Wakes the workers that append() and the like named.
 void wake(const broker::slot_set &slots) noexcept;

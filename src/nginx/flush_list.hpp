@@ -1,6 +1,7 @@
 // The sessions of a worker that have something to send at the end of the
-// event: one pass over all of them, which fetches what it needs of the next
-// ones into the cache while it sends, since each is cold by then.
+// event: a pass over them, which fetches what it needs of the next ones into
+// the cache while it sends, since each is cold by then. What is more than a
+// turn of the event loop may take waits for the next one.
 #pragma once
 
 #include "nginx/nginx_headers.hpp"
@@ -27,10 +28,13 @@ public:
 
 private:
     static void run(ngx_event_t *event);
-    void flush_all() noexcept;
+    void post(ngx_queue_t &events) noexcept;
+    void flush_some() noexcept;
+    void forget_flushed() noexcept;
     void fetch_ahead(std::size_t at) const noexcept;
 
     std::vector<session *> waiting_; // null: has ended
+    std::size_t next_ = 0;           // those before it were flushed
     ngx_event_t event_{};
 };
 

@@ -61,6 +61,12 @@ bool resource::read_history(broker::message_id after,
              place.messages.first(read.count)) {
             const websocket_message_t words = lent(message);
 
+            // The batch at hand has been read further than delivered
+            if (dispatching_ && message.id.epoch == passed_.epoch &&
+                message.id.sequence > passed_.sequence) {
+                return complete;
+            }
+
             sequence = message.id.sequence;
 
             if (each(data, &words) != 0) {
@@ -76,6 +82,10 @@ bool resource::read_history(broker::message_id after,
 
 broker::message_id resource::last_message() const noexcept
 {
+    if (dispatching_) {
+        return passed_;
+    }
+
     return subscription_ ? exchange::shared().passed_id(subscription_)
                          : broker::message_id{};
 }

@@ -137,6 +137,8 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
         return WEBSOCKET_UNREACHABLE;
     }
 
+    publications++;
+
     // Nobody is told before this returns
     if (call.release()->of != nullptr) {
         hold();
@@ -162,7 +164,12 @@ broker::appended resource::append(const broker::publication &what) noexcept
         return done;
     }
 
-    unsettled_ = static_cast<bool>(subscription_);
+    publications++;
+
+    if (subscription_) {
+        published_ = done.position;
+    }
+
     exchange::wake(done.wake);
     return done;
 }

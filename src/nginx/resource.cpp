@@ -52,6 +52,7 @@ resource::resource(identity known, parameter_list parameters, bool permanent)
       log_name_{log_name(known)}, parameters_{parameters}, permanent_{permanent}
 {
     ngx_queue_init(&clients_);
+    ngx_queue_init(&arriving_);
 }
 
 resource::~resource()

@@ -5,6 +5,7 @@
 #include "broker/broker.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/nginx_headers.hpp"
+#include "nginx/postponed_sends.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"
 #include "sdk/websocket_plugin.h"
@@ -73,17 +74,20 @@ public:
     // delivery.cpp: the resource's messages, which all workers share.
 
     // Counts one client more in all workers, unless there are `max` (0: no
-    // limit), before its handshake is answered. What is published from then
-    // on waits for it, as it may have seen the answer already: until welcome()
-    // puts it among the clients, or give_up().
-    broker::outcome admit(std::uint32_t max) noexcept;
-    void welcome(session &client) noexcept;
+    // limit), before its handshake is answered. The client gets what is
+    // published after `position`. Nothing is delivered until arrive() or
+    // give_up() is called, in the same turn of the event loop.
+    broker::outcome admit(std::uint32_t max, std::uint64_t &position) noexcept;
     void give_up() noexcept;
 
-    // After welcome(), when its handler knows of it.
-    void deliver_deferred() noexcept;
+    // The handshake was answered. True if all up to its position is delivered:
+    // the client may be added now. Else session::join_in_turn() is called at
+    // that point of the delivery, unless withdraw() is before.
+    bool arrive(session &client) noexcept;
+    void withdraw(session &client) noexcept;
 
-    // A client that was welcome has gone.
+    // It gets what is delivered from now on, until remove().
+    void add(session &client) noexcept;
     void remove(session &client) noexcept;
 
     // Puts a message, or something of the module's own, where all workers
@@ -103,8 +107,8 @@ public:
     // broker tells. On this host alone.
     broker::appended append(const broker::publication &what) noexcept;
 
-    // Hands what is new, at most `budget` messages, to the clients, and takes
-    // as many off the budget.
+    // Hands what is new to the clients, and takes what that costs, counted in
+    // deliveries, off the budget.
     void deliver(std::size_t &budget) noexcept override;
 
     // Where there are other hosts: has its messages come here from now on,
@@ -115,18 +119,44 @@ public:
     // Whether a client that comes now misses nothing, wherever it was before.
     bool in_sync() const noexcept;
 
-    // Delivers what this worker itself has published: before anything else
-    // is sent to a client or its connection closed, to keep the order.
-    void settle() noexcept
+    // Whether this worker has published what it has yet to deliver: what is
+    // sent to a client now, or closes it, has to come after that.
+    bool has_undelivered_own() const noexcept
     {
-        if (unsettled_) {
-            deliver_own();
-        }
+        return published_ > delivered_;
     }
-    bool unsettled() const noexcept { return unsettled_; }
 
-    // Delivers all there is.
-    void catch_up() noexcept;
+    // While there is one, that does not hold: a handler is called for what was
+    // delivered just now, and what it sends takes its place there.
+    class delivery_scope {
+    public:
+        explicit delivery_scope(resource &of) noexcept;
+        delivery_scope(const delivery_scope &) = delete;
+        delivery_scope &operator=(const delivery_scope &) = delete;
+        ~delivery_scope();
+
+    private:
+        resource &of_;
+        std::uint64_t published_before_;
+        bool delivering_before_;
+    };
+    bool delivering() const noexcept { return delivering_; }
+
+    // Takes over what a client is to be sent after that.
+    void postpone(postponed_send *what, session &to,
+                  postponed_list &list) noexcept
+    {
+        postponed_.add(what, to, list, published_);
+    }
+
+    // Whether its clients publish faster than this worker delivers.
+    bool congested() const noexcept
+    {
+        return published_ > delivered_ + max_undelivered_own;
+    }
+
+    // How often the clients of this worker have published something.
+    static inline std::uint64_t publications = 0;
 
     // How much is kept for clients that come later.
     void keep_history(const broker::limits &kept) noexcept;
@@ -143,7 +173,7 @@ public:
     // What the broker knows it by.
     std::string_view log_name() const noexcept { return log_name_; }
 
-    // The last message that was delivered here.
+    // The last message that was delivered here, or is about to be.
     broker::message_id last_message() const noexcept;
 
     // Who holds a resource keeps it alive: each session does, from its making
@@ -161,6 +191,9 @@ public:
                            void *data) noexcept;
 
 private:
+    // Beyond so many the clients that publish are not read for a while.
+    static constexpr std::uint64_t max_undelivered_own = 64;
+
     struct timer;
 
     resource(identity known, parameter_list parameters, bool permanent);
@@ -170,15 +203,19 @@ private:
     void orphan() noexcept;
     static void timer_fired(ngx_event_t *event);
     broker::outcome subscribe() noexcept;
-    void deliver_own() noexcept;
     void dismiss() noexcept;
+    void deliver_again() noexcept;
+    void resume_reads() noexcept;
+    void pass(std::uint64_t position) noexcept;
+    void pass_loss(std::span<const broker::message> messages,
+                   std::uint64_t position) noexcept;
     void say_no_room(std::size_t size) const noexcept;
     void unsubscribe_unused() noexcept;
     void clients_changed() const noexcept;
     int publish_to_hosts(const broker::publication &what, published told,
                          void *data) noexcept;
-    void hand_out(std::span<const broker::message> messages) noexcept;
-    void hand_out(const broker::message &message) noexcept;
+    std::size_t dispatch(std::span<const broker::message> messages) noexcept;
+    void dispatch(const broker::message &message) noexcept;
     void send_to_all(const broker::message &message) noexcept;
     void close_all(std::uint16_t code, std::string_view reason) noexcept;
     void tell_of_loss() noexcept;
@@ -199,10 +236,19 @@ private:
     std::size_t holders_ = 0;
     broker::subscription subscription_; // while there are clients
     broker::limits history_;
-    std::size_t arriving_ = 0; // admitted, and not welcome yet
-    std::size_t waiting_ = 0;  // handshakes, for other hosts' messages
-    bool unsettled_ = false;
-    bool deferred_ = false; // there may be news that waits for arriving ones
+    std::size_t waiting_ = 0; // handshakes, for other hosts' messages
+
+    // Positions in the log: how far this worker has delivered it, and its own
+    // last message there.
+    std::uint64_t delivered_ = 0;
+    std::uint64_t published_ = 0;
+    postponed_queue postponed_;
+    std::size_t admitting_ = 0;  // admitted, and arrive() was not called yet
+    ngx_queue_t arriving_;       // clients that wait for their position
+    broker::message_id passed_;  // the last message before or at delivered_
+    bool dispatching_ = false;   // a batch of messages that were read
+    bool delivering_ = false;    // see delivery_scope
+    bool deliver_later_ = false; // there may be news: see admit()
     std::list<timer> timers_;
 };
 

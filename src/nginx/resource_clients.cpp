@@ -20,10 +20,13 @@ broker::outcome resource::subscribe() noexcept
         exchange::now());
 
     subscription_ = made.handle;
+    delivered_ = made.position;
+    published_ = 0;
     return made.result;
 }
 
-broker::outcome resource::admit(std::uint32_t max) noexcept
+broker::outcome resource::admit(std::uint32_t max,
+                                std::uint64_t &position) noexcept
 {
     if (!exchange::running()) {
         return broker::outcome::gone;
@@ -36,13 +39,12 @@ broker::outcome resource::admit(std::uint32_t max) noexcept
         return result;
     }
 
-    catch_up(); // what came before is not for this client
-
-    const broker::outcome result = exchange::shared().join(subscription_, max);
+    const broker::outcome result =
+        exchange::shared().join(subscription_, max, &position);
 
     if (result == broker::outcome::done) {
         admitted_++;
-        arriving_++;
+        admitting_++;
         clients_changed();
     } else {
         unsubscribe_unused();
@@ -85,7 +87,7 @@ void resource::unsubscribe_unused() noexcept
     if (admitted_ == 0 && waiting_ == 0 && subscription_) {
         exchange::shared().unsubscribe(subscription_, exchange::now());
         subscription_ = {};
-        unsettled_ = false;
+        published_ = 0;
         clients_changed();
     }
 }
@@ -98,30 +100,46 @@ void resource::clients_changed() const noexcept
     }
 }
 
-void resource::welcome(session &client) noexcept
-{
-    ngx_queue_insert_tail(&clients_, client.resource_link());
-    arriving_--;
-}
-
 void resource::give_up() noexcept
 {
-    arriving_--;
+    if (--admitting_ == 0) {
+        deliver_again();
+    }
+
     dismiss();
-    deliver_deferred();
+}
+
+// What the client may have seen elsewhere is in the log up to its position,
+// and so in the history when it joins there.
+bool resource::arrive(session &client) noexcept
+{
+    if (--admitting_ == 0) {
+        deliver_again();
+    }
+
+    if (client.join_position() <= delivered_) {
+        return true;
+    }
+
+    ngx_queue_insert_tail(&arriving_, client.resource_link());
+    return false;
+}
+
+void resource::withdraw(session &client) noexcept
+{
+    ngx_queue_remove(client.resource_link());
+    dismiss();
+}
+
+void resource::add(session &client) noexcept
+{
+    ngx_queue_insert_tail(&clients_, client.resource_link());
 }
 
 void resource::remove(session &client) noexcept
 {
     ngx_queue_remove(client.resource_link());
     dismiss();
-}
-
-void resource::deliver_deferred() noexcept
-{
-    if (deferred_ && arriving_ == 0) {
-        catch_up();
-    }
 }
 
 void resource::dismiss() noexcept

@@ -11,6 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -47,21 +50,16 @@ std::span<const std::byte> bytes_of(const void *data, std::size_t size) noexcept
     return {static_cast<const std::byte *>(data), size};
 }
 
-[[gnu::noinline]] int settle_and_send(session &client, protocol::opcode kind,
-                                      std::span<const std::byte> data) noexcept
-{
-    client.settle();
-    return client.send_message(kind, data);
-}
+// A frame that a handler keeps.
+using kept_frame = std::shared_ptr<const shared_frame>;
 
-// There is seldom anything to settle: only then registers need saving for it.
 int send(websocket_client_t *client, int kind, const void *data,
          std::size_t size) noexcept
 {
     session &to = session_of(client);
 
-    return to.unsettled()
-               ? settle_and_send(to, opcode_of(kind), bytes_of(data, size))
+    return to.has_to_wait()
+               ? to.postpone_message(opcode_of(kind), bytes_of(data, size))
                : to.send_message(opcode_of(kind), bytes_of(data, size));
 }
 
@@ -74,7 +72,6 @@ int send_ping(websocket_client_t *client, const void *data,
 void close(websocket_client_t *client, std::uint16_t code,
            websocket_text_t reason) noexcept
 {
-    session_of(client).settle();
     session_of(client).close(protocol::close_code::may_travel(code)
                                  ? code
                                  : protocol::close_code::internal_error,
@@ -184,22 +181,29 @@ websocket_message_id_t last_message(const websocket_resource_t *of) noexcept
 
 websocket_frame_t *make_frame(int kind, const void *data,
                               std::size_t size) noexcept
-{
-    return reinterpret_cast<websocket_frame_t *>(
-        shared_frame::make(opcode_of(kind), bytes_of(data, size)));
+try {
+    kept_frame made(shared_frame::make(opcode_of(kind), bytes_of(data, size)));
+
+    return made ? reinterpret_cast<websocket_frame_t *>(
+                      new kept_frame(std::move(made)))
+                : nullptr;
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
 }
 
 void drop_frame(websocket_frame_t *frame) noexcept
 {
-    delete reinterpret_cast<shared_frame *>(frame);
+    delete reinterpret_cast<kept_frame *>(frame);
 }
 
 int send_frame(websocket_client_t *client,
                const websocket_frame_t *frame) noexcept
 {
-    session_of(client).settle();
-    return session_of(client).send_shared(
-        *reinterpret_cast<const shared_frame *>(frame));
+    session &to = session_of(client);
+    const auto &kept = *reinterpret_cast<const kept_frame *>(frame);
+
+    return to.has_to_wait() ? to.postpone_frame(kept) : to.send_shared(*kept);
 }
 
 websocket_timer_t *start_timer(websocket_resource_t *of,

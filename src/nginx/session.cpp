@@ -43,7 +43,8 @@ void session::destroy() noexcept
 }
 
 session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                         const agreed_terms &terms) noexcept
+                         const agreed_terms &terms,
+                         std::uint64_t position) noexcept
 {
     ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
     ngx_pool_cleanup_t *at_last = ngx_pool_cleanup_add(r->pool, 0);
@@ -59,6 +60,7 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
         return nullptr;
     }
 
+    part->join_position = position;
     auto *made = new (place) session(r, *part, joined, key, terms);
 
     // The access log is written between these two
@@ -94,15 +96,23 @@ bool session::make_client() noexcept
 
 void session::join() noexcept
 {
-    resource_->welcome(*this);
+    resource_->add(*this);
+    phase_ = phase::open;
     joined_ = true;
     figures::client_came();
 
     if (handler().client_connected != nullptr) {
+        const resource::delivery_scope scope(*resource_);
+
         judge(handler().client_connected(resource_->object(), client_));
     }
+}
 
-    resource_->deliver_deferred();
+void session::join_in_turn() noexcept
+{
+    join();
+    request_part_->start_event.handler = on_joined;
+    ngx_post_event(&request_part_->start_event, &ngx_posted_events);
 }
 
 session *session::of(ngx_http_request_t *r) noexcept
@@ -195,23 +205,40 @@ void session::start() noexcept
     take_connection();
 
     started_ = last_received_ = last_ping_ = ngx_current_msec;
-    phase_ = phase::open;
+    phase_ = phase::arriving;
 
-    if (transport::prepare(request_) == NGX_OK) {
-        adopt_unsent_header();
-        join();
-        read_turn();
+    if (transport::prepare(request_) != NGX_OK) {
+        connection_broke();
 
     } else {
-        connection_broke();
+        adopt_unsent_header();
+        arrived_ = true;
+
+        if (resource_->arrive(*this)) {
+            join();
+            begin_reading();
+        }
     }
+
+    wait_for_events();
+}
+
+void session::on_joined(ngx_event_t *event)
+{
+    auto *self = static_cast<session *>(event->data);
+
+    self->begin_reading();
+    self->wait_for_events();
+}
+
+void session::begin_reading() noexcept
+{
+    read_turn();
 
     if (phase_ == phase::open) {
         check_idle();
         release();
     }
-
-    wait_for_events();
 }
 
 void session::take_connection() noexcept

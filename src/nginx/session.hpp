@@ -11,6 +11,7 @@
 #include "nginx/flush_list.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
+#include "nginx/postponed_sends.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/saved_request.hpp"
 #include "nginx/shared_frame.hpp"
@@ -48,12 +49,13 @@ struct agreed_terms {
 class session {
 public:
     // Makes the session of a request that is being upgraded, for a resource
-    // that has admitted the client, and dismisses it in the end. It ends with
+    // that has admitted the client at `position`. It ends with
     // the request, or with the connection if the request is released first.
     // `key` lives as long as the request. Null when there is no memory, or the
     // handler could not make its client.
     static session *create(ngx_http_request_t *r, resource &joined,
-                           ngx_str_t key, const agreed_terms &terms) noexcept;
+                           ngx_str_t key, const agreed_terms &terms,
+                           std::uint64_t position) noexcept;
 
     // It will not start: its handshake is refused after all.
     void give_up() noexcept { leave(); }
@@ -74,23 +76,34 @@ public:
     // The same for one frame that many clients share.
     int send_shared(const shared_frame &frame) noexcept;
 
-    // Before a handler sends or closes: what its resource has published by
-    // then goes first.
-    void settle() noexcept
+    // Whether its resource has published something that has to be delivered
+    // before anything else is sent. Then these two take the place of the ones
+    // above: the same results, of the queue with what waits in it.
+    bool has_to_wait() const noexcept
     {
-        if (resource_ != nullptr) {
-            resource_->settle();
-        }
+        return resource_ != nullptr && resource_->has_undelivered_own();
+    }
+    int postpone_message(protocol::opcode kind,
+                         std::span<const std::byte> payload) noexcept;
+    int
+    postpone_frame(const std::shared_ptr<const shared_frame> &frame) noexcept;
+
+    // Sends the first of what was postponed.
+    void send_postponed() noexcept;
+
+    // What was delivered up to there is not for this client.
+    std::uint64_t join_position() const noexcept
+    {
+        return request_part_->join_position;
     }
 
-    bool unsettled() const noexcept
-    {
-        return resource_ != nullptr && resource_->unsettled();
-    }
+    // That is delivered now: joins its resource. Its reading goes on later.
+    void join_in_turn() noexcept;
 
     int send_ping(std::span<const std::byte> payload) noexcept;
 
-    // Begins the closing handshake, unless it has begun.
+    // Begins the closing handshake, unless it has begun; after what its
+    // resource has published by now.
     void close(std::uint16_t code, std::string_view reason,
                ended_by who) noexcept;
 
@@ -116,9 +129,10 @@ public:
     std::uint16_t close_code() const noexcept { return close_code_; }
     ended_by closed_by() const noexcept { return closed_by_; }
 
-    // What its clients publish has to wait for Redis no more: those that were
-    // held back for it are read again.
+    // What its clients publish has to wait no more: those that were held back
+    // for it are read again; or this one, if it was.
     static void let_all_go_on() noexcept;
+    void let_go_on() noexcept;
 
     // Null once it is released.
     ngx_http_request_t *request() const noexcept { return request_; }
@@ -131,10 +145,18 @@ public:
         return view(connection_->addr_text);
     }
 
-    std::size_t waiting() const noexcept { return output_.waiting(); }
+    std::size_t waiting() const noexcept
+    {
+        return output_.waiting() + postponed_.cost();
+    }
 
     // Called by the worker's list of those that have something to send.
-    void flush_posted() noexcept;
+    // Returns the bytes that were sent.
+    std::size_t flush_posted() noexcept;
+    void moved_in_flush_list(flush_list::place to) noexcept
+    {
+        flush_place_ = to;
+    }
 
     // Has the processor fetch what a flush will need.
     void fetch() const noexcept;
@@ -152,8 +174,10 @@ public:
 
 private:
     enum class phase : std::uint8_t {
-        waiting, // for start()
+        waiting,  // for start()
+        arriving, // for what was published before it: not read yet
         open,
+        ending,    // its end was postponed: nothing more is delivered to it
         closing,   // a Close was sent: the peer's is awaited
         flushing,  // nothing more is read; what waits is still sent
         lingering, // our side is shut; what comes is dropped until the end
@@ -170,6 +194,7 @@ private:
         ngx_event_t start_event;
         ngx_event_handler_pt read_handler;
         ngx_event_handler_pt write_handler;
+        std::uint64_t join_position;
     };
 
     session(ngx_http_request_t *r, request_part &part, resource &joined,
@@ -182,6 +207,7 @@ private:
     static void on_write(ngx_event_t *event);
     static void on_tls_shut(ngx_connection_t *c);
     static void on_start(ngx_event_t *event);
+    static void on_joined(ngx_event_t *event);
     static void on_request_event(ngx_http_request_t *r);
     static void on_request_cleanup(void *data);
     static void on_pool_cleanup(void *data);
@@ -194,6 +220,7 @@ private:
     void wait_for_events() noexcept;
     bool make_client() noexcept;
     void join() noexcept;
+    void begin_reading() noexcept;
 
     // session_release.cpp
     void release() noexcept;
@@ -221,20 +248,33 @@ private:
 
     // session_sending.cpp
     int may_send() noexcept;
+    bool takes_deliveries() const noexcept;
+    std::size_t queue_limit() const noexcept;
+    int send_now(protocol::opcode kind,
+                 std::span<const std::byte> payload) noexcept;
+    int send_now(const shared_frame &frame) noexcept;
     bool can_be_text(std::span<const std::byte> payload) const noexcept;
     int ask_queue() noexcept;
     int send_compressed(protocol::opcode kind,
                         std::span<const std::byte> payload) noexcept;
     int sent(bool written, std::size_t size) noexcept;
+    std::size_t queue_to_wait_for() const noexcept;
     bool has_backpressure() noexcept;
     int refuse_for_full_queue() noexcept;
+
+    // session_postponed.cpp
+    int check_postponing() noexcept;
+    int postpone(postponed_send *what) noexcept;
+    void send_all_postponed() noexcept;
+    void close_at_once(std::uint16_t code, std::string_view reason,
+                       ended_by who) noexcept;
+    void begin_end(const protocol::control_frame &frame, phase next) noexcept;
 
     // session_output.cpp
     void write_control(const protocol::control_frame &frame) noexcept;
     void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
     void flush_later() noexcept;
-    void let_go_on() noexcept;
     void resume_reading() noexcept;
     void timer_fired() noexcept;
     void check_idle() noexcept;
@@ -273,6 +313,7 @@ private:
     session_figures figures_;
     list_link link_{{}, this};
     list_link resource_link_{{}, this};
+    postponed_list postponed_;
     resource *resource_;     // until it is left
     void *client_ = nullptr; // the handler's own object
 
@@ -291,12 +332,14 @@ private:
 
     flush_list::place flush_place_ = flush_list::nowhere;
     phase phase_ = phase::waiting;
+    phase phase_after_end_ = phase::closing; // while it is ending
     ended_by closed_by_ = ended_by::nobody;
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
     std::uint8_t close_reason_size_ = 0;
     bool first_turn_ = true;
     bool in_turn_ = false;
+    bool arrived_ = false;       // its resource knows of it
     bool joined_ = false;        // the handler has been told of the client
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection

@@ -15,6 +15,8 @@ session::compress(protocol::opcode kind,
     const auto level = static_cast<int>(conf_.deflate_comp_level);
     const unsigned window = terms_.deflate.server_window;
 
+    this_worker().compressed += payload.size();
+
     if (!terms_.deflate.server_takeover) {
         return this_worker().deflaters.make_frame(
             kind, payload, level,

@@ -60,13 +60,12 @@ std::string_view name_of(ended_by who) noexcept
 void session::close(std::uint16_t code, std::string_view reason,
                     ended_by who) noexcept
 {
-    if (phase_ != phase::open) {
+    if (phase_ != phase::open && phase_ != phase::arriving) {
         return;
     }
 
-    write_control(endpoint_.begin_close(code, reason));
     record_end(code, protocol::close_reason(reason), who);
-    enter(phase::closing);
+    begin_end(endpoint_.begin_close(code, reason), phase::closing);
 }
 
 void session::send_timed_out() noexcept
@@ -116,7 +115,7 @@ void session::record_end(std::uint16_t code, std::string_view reason,
 // Goes on towards the end. The time that is left counts from the first step.
 void session::enter(phase next) noexcept
 {
-    if (phase_ == phase::open) {
+    if (phase_ == phase::open || phase_ == phase::arriving) {
         ngx_add_timer(connection_->read, conf_.close_timeout);
     }
 
@@ -190,11 +189,15 @@ void session::worker_is_leaving() noexcept
         return;
     }
 
-    if (phase_ != phase::open) {
+    if (phase_ != phase::open && phase_ != phase::arriving) {
         return;
     }
 
     leave_at_ = drain::next_turn();
+
+    if (phase_ == phase::arriving) {
+        return; // its time is looked at when it has joined
+    }
 
     if (c->read->timer_set) {
         ngx_del_timer(c->read); // nginx would not move it by a little
@@ -219,7 +222,10 @@ void session::stop_now() noexcept
 // takes it, and that is the end.
 void session::last_words() noexcept
 {
+    send_all_postponed();
     close_for_leaving();
+    send_all_postponed(); // the Close, if that was postponed
+    flush();
 
     if (output_.waiting() != 0) {
         connection_->error = 1; // behind a stuck record TLS cannot end either
@@ -263,8 +269,12 @@ void session::leave() noexcept
         return;
     }
 
-    if (!joined_) {
+    postponed_.clear();
+
+    if (!arrived_) {
         left->give_up();
+    } else if (!joined_) {
+        left->withdraw(*this);
     } else {
         figures::client_left();
         left->remove(*this);

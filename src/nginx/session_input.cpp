@@ -38,11 +38,12 @@ int kind_of(protocol::opcode code) noexcept
 // would only wait.
 bool session::receiving() const noexcept
 {
-    const bool held_back = publishes_ && backplane::congested;
+    const bool reads =
+        phase_ == phase::open
+            ? !publishes_ || !(backplane::congested || resource_->congested())
+            : phase_ == phase::closing || phase_ == phase::ending;
 
-    return (phase_ == phase::closing ||
-            (phase_ == phase::open && !held_back)) &&
-           output_.waiting() < (conf_.send_queue + 1) / 2;
+    return reads && waiting() < (conf_.send_queue + 1) / 2;
 }
 
 void session::read_turn() noexcept
@@ -50,6 +51,10 @@ void session::read_turn() noexcept
     if (phase_ == phase::lingering) {
         discard_input();
         return;
+    }
+
+    if (phase_ == phase::arriving) {
+        return; // what lies in the request's memory stays there
     }
 
     std::size_t budget = turn_budget;
@@ -150,7 +155,8 @@ void session::process(std::span<std::byte> input) noexcept
 
 inline void session::take_frames(std::span<std::byte> input) noexcept
 {
-    while (phase_ == phase::open || phase_ == phase::closing) {
+    while (phase_ == phase::open || phase_ == phase::closing ||
+           phase_ == phase::ending) {
         if (!take_whole_messages(input)) {
             const protocol::event received = endpoint_.next(input);
 
@@ -221,20 +227,17 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::close:
-        settle();
-        write_control(endpoint_.answer(received));
         if (!ours_came_first) {
             record_end(received.code, as_text(received.payload),
                        ended_by::client);
         }
-        enter(phase::flushing);
+        begin_end(endpoint_.answer(received), phase::flushing);
         return;
 
     case event_type::failed:
-        write_control(endpoint_.answer(received));
         record_end(protocol::close_code_for(received.reason),
                    protocol::describe(received.reason), ended_by::error);
-        enter(phase::flushing);
+        begin_end(endpoint_.answer(received), phase::flushing);
         return;
 
     case event_type::pong:
@@ -262,10 +265,9 @@ inline bool session::within_rate() noexcept
     constexpr std::string_view reason =
         "more messages than websocket_limit_messages allows";
 
-    settle();
-    write_control(endpoint_.begin_close(code, reason));
     record_end(code, reason, ended_by::server);
-    enter(phase::flushing); // a flood is not read for the Close in it
+    // A flood is not read for the Close in it
+    begin_end(endpoint_.begin_close(code, reason), phase::flushing);
     return false;
 }
 
@@ -322,7 +324,7 @@ inline void session::deliver(protocol::opcode kind,
                              const stable_bytes &payload) noexcept
 {
     const websocket_handler_t &told = handler();
-    const std::uint64_t published = backplane::orders_taken;
+    const std::uint64_t published = resource::publications;
 
     figures_.messages_in++;
     figures_.bytes_in += payload.bytes.size();
@@ -339,7 +341,7 @@ inline void session::deliver(protocol::opcode kind,
                                 payload.bytes.data(), payload.bytes.size()));
     output_.end_message();
 
-    publishes_ = publishes_ || backplane::orders_taken != published;
+    publishes_ = publishes_ || resource::publications != published;
 }
 
 // What is queued still goes to a peer that has only ended its own side.
@@ -353,7 +355,7 @@ void session::peer_vanished(bool broken) noexcept
     }
 
     record_end(protocol::close_code::abnormal, "", ended_by::client);
-    enter(phase::flushing);
+    begin_end({}, phase::flushing);
 }
 
 void session::discard_input() noexcept

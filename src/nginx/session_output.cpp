@@ -69,8 +69,14 @@ void session::flush() noexcept
         return;
     }
 
+    if (!postponed_.empty()) {
+        return; // more will follow
+    }
+
     if (std::exchange(backed_up_, false) && phase_ == phase::open &&
         handler().client_drained != nullptr) {
+        const resource::delivery_scope scope(*resource_);
+
         judge(handler().client_drained(resource_->object(), client_));
     }
 }
@@ -84,12 +90,15 @@ void session::flush_later() noexcept
 }
 
 // As on_write(), but for what only a change of the socket's state calls for.
-void session::flush_posted() noexcept
+std::size_t session::flush_posted() noexcept
 {
     const bool paused = !receiving();
+    const off_t sent_before = connection_->sent;
 
     flush_place_ = flush_list::nowhere;
     flush();
+
+    const auto sent = static_cast<std::size_t>(connection_->sent - sent_before);
 
     if (paused) {
         resume_reading();
@@ -98,6 +107,8 @@ void session::flush_posted() noexcept
     if (paused || phase_ != phase::open || !connection_->write->ready) {
         wait_for_events();
     }
+
+    return sent;
 }
 
 void session::fetch() const noexcept

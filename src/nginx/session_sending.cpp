@@ -68,6 +68,12 @@ int session::send_message(protocol::opcode kind,
         return WEBSOCKET_INVALID;
     }
 
+    return send_now(kind, payload);
+}
+
+inline int session::send_now(protocol::opcode kind,
+                             std::span<const std::byte> payload) noexcept
+{
     return worth_compressing(payload.size())
                ? send_compressed(kind, payload)
                : sent(output_.write_message(kind, payload), payload.size());
@@ -92,12 +98,53 @@ session::can_be_text(std::span<const std::byte> payload) const noexcept
     return output_.received_text(payload) || protocol::is_valid_utf8(payload);
 }
 
+void session::send_postponed() noexcept
+{
+    postponed_send *next = postponed_.first();
+
+    if (next->is_end()) {
+        if (phase_ == phase::ending) {
+            (void)output_.write_bytes(next->bytes());
+            enter(phase_after_end_);
+        }
+
+    } else if (phase_ == phase::open || phase_ == phase::ending) {
+        if (next->frame() != nullptr) {
+            (void)send_now(*next->frame());
+        } else {
+            (void)send_now(next->kind(), next->bytes());
+        }
+    }
+
+    postponed_.remove(next);
+}
+
+int session::postpone_message(protocol::opcode kind,
+                              std::span<const std::byte> payload) noexcept
+{
+    if (const int refusal = check_postponing(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    if (kind == protocol::opcode::text && !protocol::is_valid_utf8(payload)) {
+        say_not_utf8(connection_->log);
+        return WEBSOCKET_INVALID;
+    }
+
+    return postpone(postponed_send::of_message(kind, payload));
+}
+
 int session::send_shared(const shared_frame &frame) noexcept
 {
     if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
+    return send_now(frame);
+}
+
+inline int session::send_now(const shared_frame &frame) noexcept
+{
     const std::size_t size = frame.payload().size();
 
     if (worth_compressing(size)) {
@@ -110,16 +157,27 @@ int session::send_shared(const shared_frame &frame) noexcept
     return sent(output_.write_shared(frame.whole()), size);
 }
 
+// A client whose end was postponed still gets what is delivered before that.
+bool session::takes_deliveries() const noexcept
+{
+    return phase_ == phase::open ||
+           (phase_ == phase::ending && resource_->delivering());
+}
+
+// A client's own requests are let in below half of its queue, and the largest
+// of them may bring others along: see receiving()
+std::size_t session::queue_limit() const noexcept
+{
+    return conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
+}
+
 int session::ask_queue() noexcept
 {
-    if (phase_ != phase::open) {
+    if (!takes_deliveries()) {
         return WEBSOCKET_CLOSED;
     }
 
-    // A client's own requests are let in below half of its queue, and the
-    // largest of them may bring others along: see receiving()
-    const std::size_t limit =
-        conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
+    const std::size_t limit = queue_limit();
 
     // Much may have been published at once: the socket was not tried yet
     if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready &&
@@ -132,15 +190,19 @@ int session::ask_queue() noexcept
                                       : WEBSOCKET_QUEUED;
 }
 
+std::size_t session::queue_to_wait_for() const noexcept
+{
+    return std::min(conf_.send_queue / 2, much_to_send);
+}
+
 // Whether a handler should wait: then it is told when the client is drained.
 // What is sent outside of the client's own turn waits for the end of the event
 // in any case; only much of it is a reason to wait.
 bool session::has_backpressure() noexcept
 {
-    const std::size_t much = std::min(conf_.send_queue / 2, much_to_send);
-
-    backed_up_ = backed_up_ || (output_.waiting() != 0 &&
-                                (in_turn_ || output_.waiting() >= much));
+    backed_up_ =
+        backed_up_ || (output_.waiting() != 0 &&
+                       (in_turn_ || output_.waiting() >= queue_to_wait_for()));
 
     return backed_up_ && output_.waiting() != 0;
 }
@@ -184,8 +246,8 @@ int session::refuse_for_full_queue() noexcept
     figures_.dropped += forgotten;
     figures::add(figures::dropped, forgotten);
     figures::add(figures::slow_closes);
-    close(protocol::close_code::try_again_later, "send queue is full",
-          ended_by::server);
+    close_at_once(protocol::close_code::try_again_later, "send queue is full",
+                  ended_by::server);
     return WEBSOCKET_CLOSED;
 }
 

@@ -100,6 +100,8 @@ protocol::shared_buffer shared_frame::compressed(int level,
         }
     }
 
+    this_worker().compressed += payload_size_;
+
     auto made =
         this_worker().deflaters.make_frame(kind_, payload(), level, window);
 

@@ -92,11 +92,12 @@ ngx_int_t not_admitted(ngx_http_request_t *r, broker::outcome why) noexcept
 
 // Counts the client over all workers. NGX_OK, or what a content handler
 // returns of the refusal.
-ngx_int_t admit(ngx_http_request_t *r, resource &joined) noexcept
+ngx_int_t admit(ngx_http_request_t *r, resource &joined,
+                std::uint64_t &position) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
     const broker::outcome result =
-        joined.admit(static_cast<std::uint32_t>(conf.max_clients));
+        joined.admit(static_cast<std::uint32_t>(conf.max_clients), position);
 
     return result == broker::outcome::done ? NGX_OK : not_admitted(r, result);
 }
@@ -141,12 +142,14 @@ ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
                        "the handler could not choose a subprotocol");
     }
 
-    if (const ngx_int_t rc = admit(r, joined); rc != NGX_OK) {
+    std::uint64_t position = 0;
+
+    if (const ngx_int_t rc = admit(r, joined, position); rc != NGX_OK) {
         return rc;
     }
 
     const agreed_terms terms{*subprotocol, agree_on_deflate(r)};
-    session *made = session::create(r, joined, key, terms);
+    session *made = session::create(r, joined, key, terms, position);
 
     if (made == nullptr) {
         return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,

@@ -21,6 +21,9 @@ struct worker {
     // For clients without context takeover.
     protocol::deflater_pool deflaters;
 
+    // Bytes that were compressed so far, for the budgets.
+    std::uint64_t compressed = 0;
+
     flush_list flushes;
 
     // Gathers what the session at work sends.

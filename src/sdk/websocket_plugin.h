@@ -107,7 +107,14 @@ typedef struct {
 
     /*
      * Clients. All may be called in any callback, for any client, also for one
-     * that is closing or has just been closed.
+     * that is closing or has just been closed. None of them calls a handler.
+     *
+     * Order: what is sent to a client, or closes it, after the worker has
+     * published something to the client's resource reaches the client after
+     * that. In client_connected, client_drained, message_published,
+     * messages_lost and clients_lost it reaches the client after what was
+     * delivered on this worker by then, unless the same call has published
+     * something before. What goes to other hosts too is not waited for.
      */
 
     /* Sends one message of a kind. The bytes are not needed after the call.
@@ -243,10 +250,9 @@ typedef struct {
                                     const websocket_message_t *message),
                         void *data);
 
-    /* The last message that came to this worker: what is published later
-     * comes later. Several may have come at once: in message_published it may
-     * be ahead of the message at hand. Only while the resource has clients
-     * here. */
+    /* The last message that was delivered on this worker; in message_published
+     * the message at hand. In client_connected the client gets what comes
+     * after it. Only while the resource has clients here. */
     websocket_message_id_t (*last_message)(
         const websocket_resource_t *resource);
 

@@ -213,9 +213,9 @@ public:
         return complete;
     }
 
-    // The last message that came to this worker: what is published later
-    // comes later. Several may have come at once: in message_published it may
-    // be ahead of the message at hand. Only while there are clients.
+    // The last message that was delivered on this worker; in
+    // message_published the message at hand. In client_connected the client
+    // gets what comes after it. Only while there are clients.
     message_id last_message() const noexcept
     {
         const websocket_message_id_t id = detail::server->last_message(handle_);

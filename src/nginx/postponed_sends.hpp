@@ -1,0 +1,113 @@
+// Sends that wait for the delivery of an earlier message: a handler has
+// published something, and sends to a client, or closes it, before this worker
+// has delivered that.
+//
+// Each one has the position in the resource's log after which it is due. The
+// resource keeps them in that order, which is also the order of the calls.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "nginx/shared_frame.hpp"
+#include "protocol/frame.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace websocket::nginx {
+
+class session;
+
+class postponed_send {
+public:
+    // A copy of the payload. Null when there is no memory.
+    static postponed_send *
+    of_message(protocol::opcode kind,
+               std::span<const std::byte> payload) noexcept;
+
+    // The frame is shared, not copied.
+    static postponed_send *
+    of_frame(const std::shared_ptr<const shared_frame> &frame) noexcept;
+
+    // The Close frame, or no bytes, with which the connection's end begins.
+    static postponed_send *
+    of_end(std::span<const std::byte> control_frame) noexcept;
+
+    bool is_end() const noexcept { return is_end_; }
+    protocol::opcode kind() const noexcept { return kind_; }
+    const shared_frame *frame() const noexcept { return frame_.get(); }
+    std::span<const std::byte> bytes() const noexcept
+    {
+        return {bytes_.get(), size_};
+    }
+
+    // What it takes of memory.
+    std::size_t cost() const noexcept
+    {
+        return sizeof(*this) + (frame_ ? 0 : size_);
+    }
+
+private:
+    friend class postponed_list;
+    friend class postponed_queue;
+
+    postponed_send() = default;
+    static postponed_send *with_copy(std::span<const std::byte> bytes) noexcept;
+
+    ngx_queue_t in_queue_; // of its resource
+    ngx_queue_t in_list_;  // of its session
+    session *to_ = nullptr;
+    std::uint64_t position_ = 0;
+    std::shared_ptr<const shared_frame> frame_;
+    std::unique_ptr<std::byte[]> bytes_;
+    std::size_t size_ = 0;
+    protocol::opcode kind_{};
+    bool is_end_ = false;
+};
+
+// Those of one session, first to last.
+class postponed_list {
+public:
+    postponed_list() noexcept { ngx_queue_init(&sends_); }
+    postponed_list(const postponed_list &) = delete;
+    postponed_list &operator=(const postponed_list &) = delete;
+    ~postponed_list() { clear(); }
+
+    bool empty() const noexcept { return cost_ == 0; }
+    std::size_t cost() const noexcept { return cost_; }
+
+    // The first one; null: there is none.
+    postponed_send *first() noexcept;
+
+    // Removes it from here and from its resource's queue.
+    void remove(postponed_send *sent) noexcept;
+    void clear() noexcept;
+
+private:
+    friend class postponed_queue;
+
+    ngx_queue_t sends_;
+    std::size_t cost_ = 0;
+};
+
+// Those of all clients of a resource on this worker.
+class postponed_queue {
+public:
+    postponed_queue() noexcept { ngx_queue_init(&sends_); }
+
+    // Takes it over. It is due after `position`, no less than the last one's.
+    void add(postponed_send *what, session &to, postponed_list &list,
+             std::uint64_t position) noexcept;
+
+    bool empty() const noexcept { return ngx_queue_empty(&sends_); }
+
+    // The session of the first one if that is due after `reached` at the
+    // latest, else null.
+    session *first_due(std::uint64_t reached) const noexcept;
+
+private:
+    ngx_queue_t sends_;
+};
+
+} // namespace websocket::nginx

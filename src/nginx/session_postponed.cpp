@@ -1,0 +1,92 @@
+// What a handler sends to a client, or the end of its connection, where its
+// resource has published something that this worker has yet to deliver.
+#include "nginx/session.hpp"
+
+#include <memory>
+
+namespace websocket::nginx {
+
+// What waits here is part of the send queue.
+int session::check_postponing() noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    return waiting() >= queue_limit() ? refuse_for_full_queue()
+                                      : WEBSOCKET_QUEUED;
+}
+
+int session::postpone_frame(
+    const std::shared_ptr<const shared_frame> &frame) noexcept
+{
+    if (const int refusal = check_postponing(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    return postpone(postponed_send::of_frame(frame));
+}
+
+// As where the queue has no memory for a frame, the connection ends.
+int session::postpone(postponed_send *what) noexcept
+{
+    if (what == nullptr) {
+        connection_broke();
+        flush_later();
+        return WEBSOCKET_CLOSED;
+    }
+
+    resource_->postpone(what, *this, postponed_);
+    backed_up_ = backed_up_ || waiting() >= queue_to_wait_for();
+    return backed_up_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+}
+
+void session::send_all_postponed() noexcept
+{
+    while (!postponed_.empty()) {
+        send_postponed();
+    }
+}
+
+// Goes on towards the end, with a Close frame that may be empty.
+void session::begin_end(const protocol::control_frame &frame,
+                        phase next) noexcept
+{
+    if (phase_ == phase::ending) {
+        phase_after_end_ = next;
+        return;
+    }
+
+    if (phase_ == phase::arriving) {
+        leave();
+    }
+
+    if (has_to_wait() && phase_ == phase::open) {
+        if (postponed_send *end = postponed_send::of_end(frame.bytes())) {
+            resource_->postpone(end, *this, postponed_);
+            phase_after_end_ = next;
+            enter(phase::ending);
+            return;
+        }
+    }
+
+    write_control(frame);
+    enter(next);
+}
+
+// What was published before, and is not delivered yet, is not for this client
+// any more.
+void session::close_at_once(std::uint16_t code, std::string_view reason,
+                            ended_by who) noexcept
+{
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    postponed_.clear();
+    record_end(code, protocol::close_reason(reason), who);
+    write_control(endpoint_.begin_close(code, reason));
+    enter(phase::closing);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,177 @@
+// Test plug-ins that publish, send and close in one call, in all the callbacks
+// from which that can be done.
+#include "websocket.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace {
+
+// Messages that were handed to clients in this worker, by all resources.
+std::size_t deliveries = 0;
+
+// Does what the text says.
+class ordering : public websocket::resource<> {
+public:
+    void client_connected(websocket::client &who) override
+    {
+        if (who.request().arg("greet") == "yes") {
+            broadcast("published");
+            who.send_text_message("welcome");
+        }
+    }
+
+    void text_message_received(websocket::client &who,
+                               std::string_view text) override
+    {
+        if (text == "send") {
+            broadcast("first");
+            who.send_text_message("second");
+        } else if (text == "frame") {
+            broadcast("first");
+            who.send(websocket::frame("second"));
+        } else if (text == "close") {
+            broadcast("first");
+            who.close_connection(4000, "second");
+        } else if (text == "alternate") {
+            alternate(who);
+        } else if (text == "fill") {
+            fill(who);
+        } else if (text == "timer") {
+            timer_ = after(1, [this] {
+                broadcast("first");
+                for (websocket::client &each : clients()) {
+                    each.send_text_message("second");
+                }
+            });
+        } else {
+            broadcast(text);
+        }
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        const std::string text(message.text());
+
+        for (websocket::client &each : clients()) {
+            if (text == "nested send") {
+                broadcast("first");
+                each.send_text_message("second");
+            } else if (text == "nested close") {
+                broadcast("first");
+                each.close_connection(4000, "second");
+            } else {
+                each.send_text_message(text);
+            }
+        }
+    }
+
+private:
+    void alternate(websocket::client &who)
+    {
+        for (int i = 0; i != 500; i++) {
+            broadcast("broadcast " + std::to_string(i));
+            who.send_text_message("sent " + std::to_string(i));
+        }
+    }
+
+    // More than a queue of 64 KiB takes, while nothing of it may leave.
+    void fill(websocket::client &who)
+    {
+        const std::string much(10000, 'x');
+        std::size_t taken = 0;
+
+        broadcast("first");
+
+        while (taken != 500) {
+            const auto result = who.send_text_message(much);
+
+            if (result != websocket::send_result::queued &&
+                result != websocket::send_result::backpressure) {
+                break;
+            }
+            taken++;
+        }
+
+        broadcast("taken " + std::to_string(taken));
+    }
+
+    websocket::timer timer_;
+};
+
+WEBSOCKET_HANDLER("ordering", ordering)
+
+// Sends what lies in its own memory, which each message it publishes replaces.
+class replacing : public websocket::resource<> {
+public:
+    void text_message_received(websocket::client &who,
+                               std::string_view text) override
+    {
+        broadcast(text);
+        who.send_binary_message(std::as_bytes(std::span(state_)));
+    }
+
+    void binary_message_received(websocket::client &who,
+                                 std::span<const std::byte> data) override
+    {
+        broadcast_binary(data);
+
+        if (data.empty()) {
+            who.close_connection(4000, state_);
+        } else {
+            who.send(frame_);
+        }
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        state_ = std::string(100, message.data.empty() ? '-' : 'n');
+        state_.shrink_to_fit();
+        frame_ = websocket::frame(std::string(3000, 'n'));
+    }
+
+private:
+    std::string state_ = std::string(100, 'o');
+    websocket::frame frame_{std::string(3000, 'o')};
+};
+
+WEBSOCKET_HANDLER("replacing", replacing)
+
+// Counts what all clients of this worker are sent.
+class counted : public websocket::resource<> {
+public:
+    void text_message_received(websocket::client &,
+                               std::string_view text) override
+    {
+        broadcast(text);
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        const websocket::frame frame(message.text());
+
+        for (websocket::client &each : clients()) {
+            each.send(frame);
+            deliveries++;
+        }
+    }
+};
+
+WEBSOCKET_HANDLER("counted", counted)
+
+// Says how many these were when it was asked.
+class gauge : public websocket::resource<> {
+public:
+    void text_message_received(websocket::client &who,
+                               std::string_view) override
+    {
+        who.send_text_message(std::to_string(deliveries));
+    }
+};
+
+WEBSOCKET_HANDLER("gauge", gauge)
+
+} // namespace

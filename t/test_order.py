@@ -1,0 +1,180 @@
+"""What a handler publishes, sends and closes reaches clients in that order,
+and is delivered by the event loop alone, in budgets."""
+
+import pytest
+
+import plugin_builder
+import wire
+from worker_probe import only_worker, stopped
+
+HANDLERS = ["ordering", "replacing", "counted", "gauge"]
+LOCATIONS = "".join(
+    f"location /{name} {{ websocket {name} $arg_k; }}\n" for name in HANDLERS)
+LOCATIONS += """
+location /full { websocket ordering $arg_k; websocket_send_queue 64k drop; }
+location /room { websocket room $arg_k; }
+location /limited {
+    websocket room $arg_k; websocket_limit_messages rate=1/s burst=1;
+}
+"""
+READERS = 100
+BAD_FRAME = b"\x83\x80\0\0\0\0"  # a reserved opcode
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    plugin = plugin_builder.build_file("ordering.cpp")
+    return module_nginx(LOCATIONS, http=f"websocket_plugin {plugin};",
+                        listen="rcvbuf=4m sndbuf=4m")
+
+
+@pytest.fixture
+def key(request):
+    """A resource of the test's own."""
+    return f"{abs(hash(request.node.name))}"
+
+
+# Order
+
+@pytest.mark.parametrize("text", ["send", "frame", "nested send", "timer"])
+def test_broadcast_comes_before_what_is_sent_after_it(server, key, text):
+    client = server.connect(f"/ordering?k={key}")
+    client.text(text)
+    client.expect_text("first")
+    client.expect_text("second")
+
+
+@pytest.mark.parametrize("text", ["close", "nested close"])
+def test_broadcast_comes_before_a_close_after_it(server, key, text):
+    client = server.connect(f"/ordering?k={key}")
+    client.text(text)
+    client.expect_text("first")
+    client.expect_close(4000, "second")
+
+
+@pytest.mark.parametrize("text", ["send", "close"])
+def test_order_holds_where_a_client_is_just_connecting(server, key, text):
+    pid = only_worker(server)
+    client, other = server.connect(f"/ordering?k={key}"), server.open()
+    with stopped(pid):
+        other.send(wire.upgrade_request(f"/ordering?k={key}"))
+        client.text(text)
+    client.expect_text("first")
+    if text == "send":
+        client.expect_text("second")
+    else:
+        client.expect_close(4000, "second")
+
+
+def test_sends_and_broadcasts_alternate(server, key):
+    client, other = (server.connect(f"/ordering?k={key}") for _ in range(2))
+    client.text("alternate")
+    for i in range(500):
+        client.expect_text(f"broadcast {i}")
+        client.expect_text(f"sent {i}")
+        other.expect_text(f"broadcast {i}")
+
+
+def test_client_that_connects_gets_what_was_published_first(server, key):
+    client = server.connect(f"/ordering?k={key}&greet=yes")
+    client.expect_text("published")
+    client.expect_text("welcome")
+
+
+@pytest.mark.parametrize("end, code", [
+    (BAD_FRAME, 1002), (wire.close(1000), 1000)])
+@pytest.mark.parametrize("path", ["/room", "/ordering"])
+def test_message_before_the_end_of_its_packet_comes_back(server, key, path,
+                                                         end, code):
+    client = server.connect(f"{path}?k={key}")
+    client.send(wire.text("hello") + end)
+    client.expect_text("hello")
+    client.expect_close(code)
+
+
+def test_message_before_half_a_close_of_the_stream_comes_back(server, key):
+    client = server.connect(f"/room?k={key}")
+    client.text("hello")
+    client.half_close()
+    client.expect_text("hello")
+
+
+def test_message_before_too_many_comes_back(server, key):
+    client = server.connect(f"/limited?k={key}")
+    client.send(wire.text("hello") * 3)
+    client.expect_text("hello")
+    assert client.read_frame().opcode in (wire.TEXT, wire.CLOSE)
+
+
+# Memory
+
+def test_memory_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+    client = server.connect(f"/replacing?k={key}")
+    client.text("x")
+    client.expect_binary(b"o" * 100)
+    client.text("x")
+    client.expect_binary(b"n" * 100)
+
+
+def test_frame_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+    client = server.connect(f"/replacing?k={key}")
+    for expected in "on":
+        client.binary(b"x")
+        client.expect_text(expected * 3000)
+
+
+def test_reason_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+    client = server.connect(f"/replacing?k={key}")
+    client.binary(b"")
+    client.expect_close(4000, "o" * 100)
+
+
+def test_what_waits_for_a_delivery_is_part_of_the_queue(server, key):
+    client = server.connect(f"/full?k={key}")
+    client.text("fill")
+    client.expect_text("first")
+    frame, taken = client.read_frame(), 0
+    while frame.payload.startswith(b"x"):
+        frame, taken = client.read_frame(), taken + 1
+    # One message may come on top of the queue, as in a client's own turn
+    assert 6 <= taken < 130
+    assert frame.payload == f"taken {taken}".encode()
+
+
+# Budgets
+
+def flood(server, key):
+    """Readers and a flooder of a room, with the flood for it."""
+    readers = [server.connect(f"/counted?k={key}") for _ in range(READERS)]
+    return readers, wire.text("x") * 9000
+
+
+def deliveries_when_asked(gauge):
+    return int(gauge.read_frame().payload)
+
+
+@pytest.mark.parametrize("newcomer", [False, True])
+def test_flood_is_delivered_in_turns(server, key, newcomer):
+    """Others have their turn soon, also where somebody joins the room."""
+    pid = only_worker(server)
+    readers, messages = flood(server, key)
+    gauge, other = server.connect(f"/gauge?k={key}"), server.open()
+    gauge.text("?")
+    before = deliveries_when_asked(gauge)
+    with stopped(pid):
+        readers[0].send(messages)
+        if newcomer:
+            other.send(wire.upgrade_request(f"/counted?k={key}"))
+        gauge.text("?")
+    done = deliveries_when_asked(gauge) - before
+    for _ in range(9000):
+        readers[-1].expect_text("x")
+    gauge.text("?")
+    assert deliveries_when_asked(gauge) - before >= 9000 * READERS
+    assert done < 9000 * READERS // 10
+    if newcomer:
+        assert other.read_response().status == 101
+        readers[0].text("later")
+        text = None
+        while text != b"later":
+            text = other.read_frame().payload
