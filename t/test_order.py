@@ -52,6 +52,14 @@ def test_broadcast_comes_before_a_close_after_it(server, key, text):
     client.expect_close(4000, "second")
 
 
+def test_close_comes_after_what_was_sent_before_it(server, key):
+    client = server.connect(f"/ordering?k={key}")
+    client.text("close at delivery")
+    client.expect_text("first")
+    client.expect_text("second")
+    client.expect_close(4000, "second")
+
+
 @pytest.mark.parametrize("text", ["send", "close"])
 def test_order_holds_where_a_client_is_just_connecting(server, key, text):
     pid = only_worker(server)

@@ -1,6 +1,7 @@
 // The two lists in which a postponed send stands.
 #include "nginx/postponed_sends.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -94,6 +95,14 @@ void postponed_queue::add(postponed_send *what, session &to,
 {
     what->to_ = &to;
     what->position_ = position;
+
+    if (!empty()) {
+        const postponed_send *last =
+            ngx_queue_data(ngx_queue_last(&sends_), postponed_send, in_queue_);
+
+        what->position_ = std::max(position, last->position_);
+    }
+
     ngx_queue_insert_tail(&sends_, &what->in_queue_);
     ngx_queue_insert_tail(&list.sends_, &what->in_list_);
     list.cost_ += what->cost();

@@ -42,11 +42,8 @@ public:
         return {bytes_.get(), size_};
     }
 
-    // What it takes of memory.
-    std::size_t cost() const noexcept
-    {
-        return sizeof(*this) + (frame_ ? 0 : size_);
-    }
+    // What it takes of the client's send queue.
+    std::size_t cost() const noexcept { return sizeof(*this) + size_; }
 
 private:
     friend class postponed_list;
@@ -96,7 +93,8 @@ class postponed_queue {
 public:
     postponed_queue() noexcept { ngx_queue_init(&sends_); }
 
-    // Takes it over. It is due after `position`, no less than the last one's.
+    // Takes it over. It is due after `position`, and not before those that
+    // are here.
     void add(postponed_send *what, session &to, postponed_list &list,
              std::uint64_t position) noexcept;
 

@@ -138,7 +138,7 @@ void session::let_all_go_on() noexcept
 void session::let_go_on() noexcept
 {
     if (publishes_ && connection_->read->ready) {
-        ngx_post_event(connection_->read, &ngx_posted_events);
+        ngx_post_event(connection_->read, &ngx_posted_next_events);
     }
 }
 

@@ -61,7 +61,8 @@ void session::begin_end(const protocol::control_frame &frame,
         leave();
     }
 
-    if (has_to_wait() && phase_ == phase::open) {
+    // Also after what was postponed before, where it has not to wait itself
+    if (phase_ == phase::open && (has_to_wait() || !postponed_.empty())) {
         if (postponed_send *end = postponed_send::of_end(frame.bytes())) {
             resource_->postpone(end, *this, postponed_);
             phase_after_end_ = next;

@@ -36,6 +36,10 @@ public:
         } else if (text == "close") {
             broadcast("first");
             who.close_connection(4000, "second");
+        } else if (text == "close at delivery") {
+            broadcast("to be closed");
+            broadcast("first");
+            who.send_text_message("second");
         } else if (text == "alternate") {
             alternate(who);
         } else if (text == "fill") {
@@ -62,6 +66,8 @@ public:
                 each.send_text_message("second");
             } else if (text == "nested close") {
                 broadcast("first");
+                each.close_connection(4000, "second");
+            } else if (text == "to be closed") {
                 each.close_connection(4000, "second");
             } else {
                 each.send_text_message(text);
