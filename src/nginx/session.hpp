@@ -233,6 +233,7 @@ private:
     std::size_t read_size() const noexcept;
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
+    bool has_to_hold_back() const noexcept;
     void process(std::span<std::byte> input) noexcept;
     void take_frames(std::span<std::byte> input) noexcept;
     bool take_whole_messages(std::span<std::byte> &input) noexcept;

@@ -38,12 +38,18 @@ int kind_of(protocol::opcode code) noexcept
 // would only wait.
 bool session::receiving() const noexcept
 {
-    const bool reads =
-        phase_ == phase::open
-            ? !publishes_ || !(backplane::congested || resource_->congested())
-            : phase_ == phase::closing || phase_ == phase::ending;
+    if (waiting() >= (conf_.send_queue + 1) / 2) {
+        return false;
+    }
 
-    return reads && waiting() < (conf_.send_queue + 1) / 2;
+    return phase_ == phase::open
+               ? !publishes_ || !has_to_hold_back()
+               : phase_ == phase::closing || phase_ == phase::ending;
+}
+
+bool session::has_to_hold_back() const noexcept
+{
+    return backplane::congested || resource_->congested();
 }
 
 void session::read_turn() noexcept

@@ -69,12 +69,13 @@ void session::flush() noexcept
         return;
     }
 
-    if (!postponed_.empty()) {
-        return; // more will follow
+    if (!backed_up_ || !postponed_.empty()) {
+        return;
     }
 
-    if (std::exchange(backed_up_, false) && phase_ == phase::open &&
-        handler().client_drained != nullptr) {
+    backed_up_ = false;
+
+    if (phase_ == phase::open && handler().client_drained != nullptr) {
         const resource::delivery_scope scope(*resource_);
 
         judge(handler().client_drained(resource_->object(), client_));
