@@ -1,7 +1,7 @@
 # Appends to nginx's makefile what our C++ objects need beyond its C rules.
 #
 # auto/make sources this as shell code once the makefile is written; config
-# left the list of sources in ngx_websocket_srcs.
+# left the list of sources in ngx_websocket_srcs, each of them a group of files.
 
 ngx_websocket_cxx=${CXX:-$CC}
 ngx_websocket_so=$NGX_OBJS/ngx_http_websocket_module$ngx_modext
@@ -19,10 +19,9 @@ fi
 
 ngx_websocket_objs=
 for ngx_websocket_src in $ngx_websocket_srcs; do
-    ngx_websocket_layer=`basename \`dirname $ngx_websocket_src\``
     ngx_websocket_obj=`basename $ngx_websocket_src .cpp`.$ngx_objext
     ngx_websocket_objs="$ngx_websocket_objs \
-$NGX_OBJS/addon/$ngx_websocket_layer/$ngx_websocket_obj"
+$NGX_OBJS/addon/websocket/$ngx_websocket_obj"
 done
 
 # Objects depend on this file, which changes only when the flags do.
@@ -48,7 +47,7 @@ cat << END                                                    >> $NGX_MAKEFILE
 WEBSOCKET_OBJS = $ngx_websocket_objs
 
 \$(WEBSOCKET_OBJS): override CC = \
-	\$(info compiling \$(@:$NGX_OBJS/addon/%.$ngx_objext=%.cpp))$ngx_websocket_cxx
+	\$(info compiling \$(basename \$(@F)).cpp)$ngx_websocket_cxx
 \$(WEBSOCKET_OBJS): override CFLAGS := \$(filter-out -std=%,\$(CFLAGS)) \\
 	$ngx_websocket_flags -MMD -MP -I $ngx_addon_dir $CXXFLAGS
 
@@ -56,7 +55,7 @@ $ngx_websocket_so: LINK = $ngx_websocket_cxx $LDFLAGS
 
 \$(WEBSOCKET_OBJS): $ngx_websocket_stamp
 
-$NGX_OBJS/addon/nginx/status_page.$ngx_objext: $ngx_websocket_page
+\$(WEBSOCKET_OBJS): | $ngx_websocket_page
 
 $ngx_websocket_page: $ngx_websocket_page_parts $ngx_websocket_stamp
 	for part in $ngx_websocket_page_parts; do \\

@@ -9,7 +9,8 @@ nginx_marks := $(addprefix $(nginx_src)/,src/core/nginx.h conf_flags \
 	objs/ngx_auto_config.h auto/make)
 
 key := $(shell { printf '%s|' '$(CURDIR)' '$(nginx_src)' '$(CC)' '$(CXX)' \
-	    '$(CFLAGS)' '$(CXXFLAGS)' '$(LDFLAGS)' '$(NGINX_OPTIONS)'; \
+	    '$(CFLAGS)' '$(CXXFLAGS)' '$(LDFLAGS)' '$(NGINX_OPTIONS)' \
+	    '$(FILES_PER_OBJECT)'; \
 	$(CC) --version; $(CXX) --version; \
 	stat -c '%n:%s:%Y' $(nginx_marks); } 2> /dev/null | cksum | \
 	cut -d ' ' -f 1)

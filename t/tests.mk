@@ -221,10 +221,19 @@ format:
 	@t/deps.sh lint
 	@clang-format -i $(formatted)
 
+# A layer as one source: no two of its files may use a name differently.
+layers := $(sort $(patsubst src/%/,%,$(dir $(SOURCES))))
+.PHONY: $(layers:%=lint-%)
+$(layers:%=lint-%): lint-%:
+	@printf '#include "%s"\n' $(patsubst src/%,%,$(filter src/$*/%,$(SOURCES))) | \
+	    $(CXX) -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I src \
+	    $(nginx_includes) -isystem $(module_dir)/objs -x c++ -
+
 lint:
 	@t/deps.sh build lint
 	@clang-format --dry-run -Werror $(formatted)
 	@$(MAKE) module
+	@$(MAKE) $(parallel) $(layers:%=lint-%)
 	@printf '%s\n' $(SOURCES) | xargs -n 1 -P $(JOBS) sh -c 'clang-tidy \
 	    --quiet "$$0" -- -std=c++20 -I src $(nginx_includes) \
 	    -isystem $(module_dir)/objs 2>&1 | \

@@ -11,7 +11,6 @@ namespace websocket::handlers {
 namespace {
 
 constexpr std::uint16_t policy_violation = 1008;
-constexpr std::uint16_t try_again_later = 1013;
 
 constexpr std::string_view not_for_clients =
     "clients do not publish in this room";

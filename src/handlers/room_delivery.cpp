@@ -9,7 +9,6 @@ namespace websocket::handlers {
 
 namespace {
 
-constexpr std::uint16_t try_again_later = 1013;
 constexpr std::string_view lost = "messages were lost";
 
 constexpr message_id before(message_id id) noexcept

@@ -21,6 +21,8 @@
 
 namespace websocket::handlers {
 
+inline constexpr std::uint16_t try_again_later = 1013; // close code
+
 struct room_client : client {
     room_client();
 

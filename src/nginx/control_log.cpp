@@ -10,7 +10,7 @@ namespace websocket::nginx {
 namespace {
 
 // Larger than any name.
-reading_room<8> room;
+reading_room<8> control_buffer;
 
 } // namespace
 
@@ -59,11 +59,11 @@ void control_reader::deliver(std::size_t &budget) noexcept
 
     while (read.more && budget != 0 && subscription_) {
         const std::span messages =
-            std::span(room.messages)
-                .first(std::min(budget, room.messages.size()));
+            std::span(control_buffer.messages)
+                .first(std::min(budget, control_buffer.messages.size()));
 
-        read = exchange::shared().read(subscription_, {room.bytes, messages},
-                                       exchange::now());
+        read = exchange::shared().read(
+            subscription_, {control_buffer.bytes, messages}, exchange::now());
         budget -= read.count;
 
         if (read.lost) {

@@ -27,7 +27,7 @@ namespace websocket::nginx {
 
 namespace {
 
-reading_room<64> room;
+reading_room<64> delivery_buffer;
 
 // So many bytes that are copied or compressed cost about as much as one
 // delivery to a client.
@@ -62,7 +62,7 @@ void resource::deliver(std::size_t &budget) noexcept
     }
 
     std::unique_ptr<std::byte[]> larger;
-    broker::place place{room.bytes, room.messages};
+    broker::place place{delivery_buffer.bytes, delivery_buffer.messages};
     broker::read_result read{.more = true};
     const bool was_congested = congested();
 
@@ -74,10 +74,10 @@ void resource::deliver(std::size_t &budget) noexcept
             break;
         }
 
-        place.messages = std::span(room.messages)
+        place.messages = std::span(delivery_buffer.messages)
                              .first(std::clamp<std::size_t>(
                                  budget / std::max<std::size_t>(admitted_, 1),
-                                 1, room.messages.size()));
+                                 1, delivery_buffer.messages.size()));
         read = exchange::shared().read(subscription_, place, exchange::now());
 
         if (read.needed != 0) {

@@ -16,7 +16,7 @@ constexpr std::size_t far_ahead = 6;
 constexpr std::size_t near_ahead = 3;
 
 // What one burst has needed is not kept for ever.
-constexpr std::size_t most_kept = 65536;
+constexpr std::size_t max_kept_capacity = 65536;
 
 // What one pass may send before other events have their turn, and what a
 // session costs beside its bytes: 512 sessions with little to send take about
@@ -112,7 +112,7 @@ void flush_list::forget_flushed() noexcept
     waiting_.resize(rest);
     next_ = 0;
 
-    if (waiting_.empty() && waiting_.capacity() > most_kept) {
+    if (waiting_.empty() && waiting_.capacity() > max_kept_capacity) {
         waiting_.shrink_to_fit();
     }
 }

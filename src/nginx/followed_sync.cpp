@@ -15,11 +15,6 @@ namespace {
 
 constexpr std::string_view page_size = "1048576";
 
-broker::broker &local() noexcept
-{
-    return exchange::shared();
-}
-
 // Those who lost something are told by the log itself.
 void say_gap(const std::string &name) noexcept
 {
@@ -84,7 +79,8 @@ entry_in(const redisReply &entry) noexcept
 
 void followed_log::sync()
 {
-    const broker::description known = local().describe(name_, exchange::now());
+    const broker::description known =
+        exchange::shared().describe(name_, exchange::now());
 
     if (!known.exists) {
         state_ = state::failed; // it is gone, and about to be left
@@ -162,8 +158,9 @@ void followed_log::take_page(const redisReply &reply)
         return;
     }
 
-    stand_at({*epoch, *before}, local().describe(name_, exchange::now()));
-    (void)local().mark_term(name_, shared_.redis.term());
+    stand_at({*epoch, *before},
+             exchange::shared().describe(name_, exchange::now()));
+    (void)exchange::shared().mark_term(name_, shared_.redis.term());
 
     const broker::message_id begin = last_;
 
@@ -210,14 +207,16 @@ void followed_log::stand_at(broker::message_id before,
         return;
     }
 
-    exchange::wake(local().align(name_, before, false, exchange::now()).wake);
+    exchange::wake(
+        exchange::shared().align(name_, before, false, exchange::now()).wake);
     last_ = before;
 }
 
 // All up to `before` is lost to those who have not got it.
 void followed_log::miss(broker::message_id before)
 {
-    exchange::wake(local().align(name_, before, true, exchange::now()).wake);
+    exchange::wake(
+        exchange::shared().align(name_, before, true, exchange::now()).wake);
     last_ = before;
     say_gap(name_);
 }
@@ -234,13 +233,13 @@ bool followed_log::take_entry(const redisReply &entry)
         miss({last_.epoch, message->id.sequence - 1});
     }
 
-    const broker::appended done =
-        local().relay(name_,
-                      {.payload = std::as_bytes(std::span(message->payload)),
-                       .from = message->from,
-                       .time = message->time,
-                       .kind = message->kind},
-                      message->id, exchange::now());
+    const broker::appended done = exchange::shared().relay(
+        name_,
+        {.payload = std::as_bytes(std::span(message->payload)),
+         .from = message->from,
+         .time = message->time,
+         .kind = message->kind},
+        message->id, exchange::now());
 
     exchange::wake(done.wake);
     backplane_counts().recovered.add(done.result == broker::outcome::done);

@@ -31,6 +31,11 @@ inline ngx_str_t borrowed(std::string_view text) noexcept
             reinterpret_cast<u_char *>(const_cast<char *>(text.data()))};
 }
 
+inline std::string_view as_text(std::span<const std::byte> bytes) noexcept
+{
+    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
 inline std::span<std::byte> bytes_between(u_char *first, u_char *last) noexcept
 {
     return {reinterpret_cast<std::byte *>(first),

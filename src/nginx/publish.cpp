@@ -27,7 +27,7 @@ namespace websocket::nginx {
 namespace {
 
 // RFC 6455 5.5: what a Close may carry beside its code
-constexpr std::size_t longest_reason = 123;
+constexpr std::size_t max_close_reason = 123;
 
 ngx_int_t too_large(ngx_http_request_t *r) noexcept
 {
@@ -73,7 +73,7 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
     return std::nullopt;
 }
 
-ngx_int_t method_refused(ngx_http_request_t *r) noexcept
+ngx_int_t publish_method_refused(ngx_http_request_t *r) noexcept
 {
     if (!add_header(r, "Allow", "GET, HEAD, POST, DELETE")) { // RFC 9110 15.5.6
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -160,7 +160,7 @@ ngx_int_t publish_message(ngx_http_request_t *r,
 }
 
 // The body has taken its time: what was right before it may have changed.
-void body_was_read(ngx_http_request_t *r)
+void publish_body_read(ngx_http_request_t *r)
 {
     ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -183,7 +183,8 @@ ngx_int_t read_message(ngx_http_request_t *r) noexcept
         return too_large(r);
     }
 
-    const ngx_int_t rc = ngx_http_read_client_request_body(r, body_was_read);
+    const ngx_int_t rc =
+        ngx_http_read_client_request_body(r, publish_body_read);
 
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
@@ -251,7 +252,7 @@ std::string_view read_order(ngx_http_request_t *r, std::string &order)
         return "the code is none that a server sends";
     }
 
-    if (reason.size() > longest_reason) {
+    if (reason.size() > max_close_reason) {
         return "the reason is longer than 123 bytes";
     }
 
@@ -307,7 +308,7 @@ try {
     resource::identity about{};
 
     if ((r->method & known) == 0) {
-        return method_refused(r);
+        return publish_method_refused(r);
     }
 
     if (const auto refusal = judge(r, about); refusal) {

@@ -32,12 +32,12 @@ struct log_call {
     std::uint64_t number;
 };
 
-struct survey_room {
+struct keep_alive_survey {
     std::array<broker::surveyed_log, 256> logs;
     std::array<std::byte, 4 * broker::longest_name> names;
 };
 
-survey_room room;
+keep_alive_survey keep_alive_buffers;
 
 } // namespace
 
@@ -80,10 +80,11 @@ void redis_leader::follow_all()
     }
 
     while (found.more) {
-        found = exchange::shared().survey(cursor, {room.names, room.logs}, 256);
+        found = exchange::shared().survey(
+            cursor, {keep_alive_buffers.names, keep_alive_buffers.logs}, 256);
 
         for (const broker::surveyed_log &log :
-             std::span(room.logs).first(found.count)) {
+             std::span(keep_alive_buffers.logs).first(found.count)) {
             if (log.subscribed && !is_control_log(log.name)) {
                 follow(log.name);
             }

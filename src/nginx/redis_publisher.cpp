@@ -23,11 +23,6 @@ constexpr std::size_t most_sent = 4096;
 // What one look at a client may bring.
 constexpr std::size_t one_read = 512 * 1024;
 
-std::string_view as_text(std::span<const std::byte> bytes) noexcept
-{
-    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
-}
-
 } // namespace
 
 redis_publisher::redis_publisher(redis_commands &commands)

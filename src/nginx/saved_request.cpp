@@ -63,7 +63,7 @@ std::string join(const std::vector<std::string_view> &texts,
     return joined;
 }
 
-std::string_view text_of(const ngx_table_elt_t *header) noexcept
+std::string_view header_value(const ngx_table_elt_t *header) noexcept
 {
     return header == nullptr ? std::string_view{} : view(header->value);
 }
@@ -128,8 +128,8 @@ field_texts fields_of(ngx_http_request_t *r, std::string_view key,
             view(r->method_name),
             view(r->http_protocol),
             view(in.server),
-            text_of(in.host),
-            text_of(in.referer),
+            header_value(in.host),
+            header_value(in.referer),
             key,
             subprotocol,
             captured_by(r),

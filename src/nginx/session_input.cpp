@@ -21,11 +21,6 @@ constexpr std::uint64_t large_message = 4096;
 
 constexpr std::size_t beginning_of_message = 16 * 1024;
 
-std::string_view as_text(std::span<const std::byte> bytes) noexcept
-{
-    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
-}
-
 int kind_of(protocol::opcode code) noexcept
 {
     return code == protocol::opcode::text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;

@@ -175,7 +175,7 @@ ngx_int_t send_figures(ngx_http_request_t *r, status_form form)
     return job->begin();
 }
 
-ngx_int_t method_refused(ngx_http_request_t *r) noexcept
+ngx_int_t status_method_refused(ngx_http_request_t *r) noexcept
 {
     if (!add_header(r, "Allow", "GET, HEAD")) { // RFC 9110 15.5.6
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -190,7 +190,7 @@ ngx_int_t method_refused(ngx_http_request_t *r) noexcept
 ngx_int_t answer_status(ngx_http_request_t *r)
 try {
     if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) {
-        return method_refused(r);
+        return status_method_refused(r);
     }
 
     const auto form = form_asked_for(r);

@@ -20,12 +20,12 @@ namespace {
 constexpr std::size_t logs_of_a_lock = 256;
 constexpr std::size_t locks_of_a_step = 8;
 
-struct survey_room {
+struct status_survey {
     std::array<broker::surveyed_log, logs_of_a_lock> logs;
     std::array<std::byte, 4 * broker::longest_name> names;
 };
 
-survey_room room;
+status_survey status_buffers;
 
 using counts = std::array<std::uint64_t, figures::counts>;
 
@@ -235,10 +235,11 @@ bool status_report::survey()
 
     for (std::size_t i = 0; i != locks_of_a_step && more; i++) {
         const broker::survey_result told = exchange::shared().survey(
-            cursor_, {room.names, room.logs}, 2 * logs_of_a_lock);
+            cursor_, {status_buffers.names, status_buffers.logs},
+            2 * logs_of_a_lock);
 
         for (std::size_t log = 0; log != told.count; log++) {
-            add(room.logs[log]);
+            add(status_buffers.logs[log]);
         }
 
         more = told.more;

@@ -270,7 +270,7 @@ void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync)
 }
 
 // The body has taken its time: what was right before it may have changed.
-void body_was_read(ngx_http_request_t *r)
+void handshake_body_read(ngx_http_request_t *r)
 {
     protocol::opening_handshake handshake;
     const std::optional<ngx_int_t> refusal = judge(r, handshake);
@@ -308,7 +308,8 @@ ngx_int_t answer_handshake(ngx_http_request_t *r)
     }
 
     // Else the body would be taken for frames
-    const ngx_int_t rc = ngx_http_read_client_request_body(r, body_was_read);
+    const ngx_int_t rc =
+        ngx_http_read_client_request_body(r, handshake_body_read);
 
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }

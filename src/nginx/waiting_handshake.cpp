@@ -11,9 +11,10 @@ namespace websocket::nginx {
 namespace {
 
 // In the request's memory.
-class wait final : backplane::sync_waiter {
+class handshake_wait final : backplane::sync_waiter {
 public:
-    wait(ngx_http_request_t *r, resource &joined, handshake_end end) noexcept
+    handshake_wait(ngx_http_request_t *r, resource &joined,
+                   handshake_end end) noexcept
         : request_{r}, joined_{joined}, end_{end}
     {
         waits_for = joined.log_name();
@@ -41,12 +42,12 @@ private:
 
     static void time_is_up(ngx_event_t *event)
     {
-        static_cast<wait *>(event->data)->finish(false);
+        static_cast<handshake_wait *>(event->data)->finish(false);
     }
 
     static void request_ends(void *data)
     {
-        auto &own = *static_cast<wait *>(data);
+        auto &own = *static_cast<handshake_wait *>(data);
 
         own.stop();
         own.joined_.end_waiting();
@@ -86,9 +87,9 @@ private:
 ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &joined,
                          handshake_end end) noexcept
 {
-    void *place = ngx_palloc(r->pool, sizeof(wait));
+    void *place = ngx_palloc(r->pool, sizeof(handshake_wait));
 
-    if (place == nullptr || !(::new (place) wait(r, joined, end))
+    if (place == nullptr || !(::new (place) handshake_wait(r, joined, end))
                                  ->start(backplane::handshake_time())) {
         joined.end_waiting();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -30,7 +30,7 @@ void give_up(void *data)
     }
 
     for (const int file : given_up->files) {
-        close(file);
+        ::close(file);
     }
 
     delete given_up;

@@ -1,4 +1,4 @@
-// The worker's own.
+// What a worker has of its own: sessions, flush list, deflaters.
 #include "nginx/worker.hpp"
 
 #include "nginx/background.hpp"
@@ -17,7 +17,7 @@ namespace {
 // How long what many clients have needed at a time is kept for the next ones.
 constexpr ngx_msec_t surplus_interval = 5000;
 
-worker own;
+worker current;
 ngx_connection_t no_connection; // what a timer's log looks at
 ngx_event_t surplus_event;
 
@@ -39,7 +39,7 @@ void watch_surplus() noexcept
 
 worker &this_worker() noexcept
 {
-    return own;
+    return current;
 }
 
 ngx_int_t start_worker(ngx_cycle_t *cycle)
@@ -57,7 +57,7 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
 
 void end_worker(ngx_cycle_t *cycle)
 {
-    ngx_queue_t &sessions = own.sessions;
+    ngx_queue_t &sessions = current.sessions;
 
     background::end(cycle);
 
@@ -69,7 +69,7 @@ void end_worker(ngx_cycle_t *cycle)
     backplane::stop();
     resource::drop_all();
     exchange::stop();
-    own.deflaters.clear();
+    current.deflaters.clear();
     protocol::inflater::drop_spares();
     protocol::shared_buffer::keep_surplus(nullptr);
     protocol::shared_buffer::drop_spares();

@@ -16,20 +16,18 @@ struct detail::deflate_stream {
     z_stream zlib;
 };
 
-using stream = detail::deflate_stream;
-
 namespace {
 
 // What a flush ends with and the receiver puts back (RFC 7692 7.2.1).
 constexpr std::size_t tail_size = 4;
 
 // Room is taken for text as it is: a third or less is left of it.
-constexpr std::size_t usual_ratio = 3;
+constexpr std::size_t usual_text_ratio = 3;
 
 // zlib cannot refer to the last bytes of a window: those that it looks ahead.
 constexpr std::size_t look_ahead = 262;
 
-constexpr std::size_t most_at_once = std::numeric_limits<uInt>::max();
+constexpr std::size_t max_deflate_step = std::numeric_limits<uInt>::max();
 
 // More than deflate can make of a message, even if nothing shrinks.
 constexpr std::size_t bound(std::size_t size) noexcept
@@ -42,7 +40,7 @@ void lend(z_stream &zlib, std::span<const std::byte> &message,
           const shared_buffer &to, std::size_t used) noexcept
 {
     if (zlib.avail_in == 0) {
-        const std::size_t size = std::min(message.size(), most_at_once);
+        const std::size_t size = std::min(message.size(), max_deflate_step);
 
         // zlib does not write to its input, but says so only if asked to
         zlib.next_in =
@@ -53,14 +51,15 @@ void lend(z_stream &zlib, std::span<const std::byte> &message,
 
     zlib.next_out = reinterpret_cast<Bytef *>(to.data() + used);
     zlib.avail_out =
-        static_cast<uInt>(std::min(to.capacity() - used, most_at_once));
+        static_cast<uInt>(std::min(to.capacity() - used, max_deflate_step));
 }
 
 } // namespace
 
 deflater deflater::make(int level, unsigned window) noexcept
 {
-    auto *made = static_cast<stream *>(std::calloc(1, sizeof(stream)));
+    auto *made = static_cast<detail::deflate_stream *>(
+        std::calloc(1, sizeof(detail::deflate_stream)));
 
     if (made == nullptr) {
         return {};
@@ -96,8 +95,8 @@ shared_buffer deflater::make_frame(opcode kind,
     // The header's length is known only when the payload is there: it has
     // room for the longest that may be, and what is too much is cut off.
     const std::size_t room = server_header_size(bound(message.size()));
-    auto frame = shared_buffer::allocate(room + message.size() / usual_ratio +
-                                         tail_size);
+    auto frame = shared_buffer::allocate(
+        room + message.size() / usual_text_ratio + tail_size);
 
     if (!frame) {
         return {};

@@ -21,8 +21,6 @@ struct detail::inflate_stream {
     bool ended; // the last byte that was taken ended a final block
 };
 
-using stream = detail::inflate_stream;
-
 namespace {
 
 constexpr std::size_t most_spares = 8; // 320 KiB
@@ -37,28 +35,29 @@ constexpr int behind_block = 128;
 constexpr int position_bits = 255;
 
 // zlib counts in 32 bits.
-constexpr std::size_t most_at_once = std::numeric_limits<uInt>::max();
+constexpr std::size_t max_inflate_step = std::numeric_limits<uInt>::max();
 
 // A message's first block of memory has room for this many times its input.
-constexpr std::uint64_t usual_ratio = 4;
+constexpr std::uint64_t usual_inflation = 4;
 
-stream *spares = nullptr;
+detail::inflate_stream *spare_streams = nullptr;
 std::size_t spare_count = 0;
 
-void destroy(stream *unused) noexcept
+void destroy(detail::inflate_stream *unused) noexcept
 {
     inflateEnd(&unused->zlib);
     std::free(unused);
 }
 
-stream *take_stream() noexcept
+detail::inflate_stream *take_stream() noexcept
 {
-    if (spares != nullptr) {
+    if (spare_streams != nullptr) {
         spare_count--;
-        return std::exchange(spares, spares->next_spare);
+        return std::exchange(spare_streams, spare_streams->next_spare);
     }
 
-    auto *made = static_cast<stream *>(std::calloc(1, sizeof(stream)));
+    auto *made = static_cast<detail::inflate_stream *>(
+        std::calloc(1, sizeof(detail::inflate_stream)));
 
     if (made == nullptr) {
         return nullptr;
@@ -72,14 +71,14 @@ stream *take_stream() noexcept
     return made;
 }
 
-void give_back(stream *unused) noexcept
+void give_back(detail::inflate_stream *unused) noexcept
 {
     if (spare_count == most_spares) {
         destroy(unused);
         return;
     }
 
-    unused->next_spare = std::exchange(spares, unused);
+    unused->next_spare = std::exchange(spare_streams, unused);
     spare_count++;
 }
 
@@ -98,7 +97,7 @@ std::span<std::byte> room_in(const shared_buffer &message, std::uint64_t limit,
     const auto allowed =
         static_cast<std::size_t>(limit > size ? limit - size : 0);
     const std::size_t room =
-        std::min({message.capacity() - size, allowed, most_at_once});
+        std::min({message.capacity() - size, allowed, max_inflate_step});
 
     return room != 0
                ? std::span(message.data() + size, room)
@@ -170,7 +169,7 @@ error inflater::run(std::span<const std::byte> input, int flush,
                     const inflation_target &to) noexcept
 {
     while (!input.empty()) {
-        const std::size_t size = std::min(input.size(), most_at_once);
+        const std::size_t size = std::min(input.size(), max_inflate_step);
 
         stream_->zlib.next_in = zlib_bytes(input.data());
         stream_->zlib.avail_in = static_cast<uInt>(size);
@@ -192,8 +191,8 @@ error inflater::drain(int flush, const inflation_target &to) noexcept
     shared_buffer &message = to.message;
 
     if (!message &&
-        !make_room(message, std::min(usual_ratio * zlib.avail_in, to.limit), 1,
-                   to.limit)) {
+        !make_room(message, std::min(usual_inflation * zlib.avail_in, to.limit),
+                   1, to.limit)) {
         return error::out_of_memory;
     }
 
@@ -287,8 +286,8 @@ void inflater::reset() noexcept
 
 void inflater::drop_spares() noexcept
 {
-    while (spares != nullptr) {
-        destroy(std::exchange(spares, spares->next_spare));
+    while (spare_streams != nullptr) {
+        destroy(std::exchange(spare_streams, spare_streams->next_spare));
     }
     spare_count = 0;
 }

@@ -14,6 +14,7 @@
 #define WEBSOCKET_AVX2 [[gnu::target("avx2")]]
 
 namespace websocket::protocol::detail {
+namespace avx2 {
 namespace {
 
 // What can be wrong with two bytes in a row, one bit each. A pair has a fault
@@ -168,10 +169,13 @@ skip_ascii(const std::uint8_t *at, const std::uint8_t *end) noexcept
 }
 
 } // namespace
+} // namespace avx2
 
 WEBSOCKET_AVX2 bool
 possible_utf8_avx2(std::span<const std::uint8_t> text) noexcept
 {
+    using namespace avx2;
+
     const tables faults{both(by_first_upper), both(by_first_lower),
                         both(by_second_upper)};
     const std::uint8_t *at = text.data();

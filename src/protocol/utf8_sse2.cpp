@@ -7,6 +7,7 @@
 #include <emmintrin.h>
 
 namespace websocket::protocol::detail {
+namespace sse2 {
 namespace {
 
 // 16 bytes, and for each of them the one, two and three bytes before it.
@@ -114,9 +115,12 @@ const std::uint8_t *skip_ascii(const std::uint8_t *at,
 }
 
 } // namespace
+} // namespace sse2
 
 bool possible_utf8_sse2(std::span<const std::uint8_t> text) noexcept
 {
+    using namespace sse2;
+
     const std::uint8_t *at = text.data();
     const std::uint8_t *end = at + text.size();
     __m128i wrong = impossible(first_window(load(at)));
