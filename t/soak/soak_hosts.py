@@ -9,11 +9,11 @@ from redis_server import RedisServer
 from slow_relay import SlowRelay
 from soak_ledger import Fault
 from soak_peers import LOST, Echo
-from soak_server import EXPECTED, WORKERS, Soak, ask
+from soak_asking import ask, tell
+from soak_server import EXPECTED, WORKERS, Soak
 from soak_town import PEACE, ROOMS, WAR, Town
 
 OPTIONS = "connect_timeout=1s command_timeout=1s queue=256k"
-STATUS = "location /status { websocket_status; }"
 LONGEST = 1.5  # seconds of trouble
 
 # By which the workers of a host speak to each other: two of each worker, and
@@ -29,6 +29,7 @@ class HostsTown(Town):
         self.redis = redis
         self.relays = relays
         self.ledger.forgetful = True
+        self.lossless = set()  # what Redis loses is no drop of a host's
         # An emptied Redis has lost whatever an echo might have been told
         Echo.codes = {*Echo.codes, LOST}
         self.end_of_trouble = None
@@ -116,7 +117,7 @@ class HostsSoak(Soak):
             relay = SlowRelay(self.redis.port)
             self.relays.append(relay)
             self.serve(f"websocket_redis {self.redis.url(port=relay.port)} "
-                       f"{OPTIONS};", STATUS)
+                       f"{OPTIONS};")
             self.servers[-1].allow_errors(COMPLAINT)
         return HostsTown(self.servers, seed, self.redis, self.relays)
 
@@ -131,7 +132,7 @@ class HostsSoak(Soak):
         return 1
 
     def zones(self):
-        return [json.loads(ask(server, "GET", "/status").body)["zone"]
+        return [tell(server, "/status")["zone"]
                 for server in self.servers]
 
     def all_leave(self, files):

@@ -238,6 +238,17 @@ class Json(RoomPeer):
             self.send(json.dumps({"data": data.decode(),
                                   "ref": reference}).encode())
 
+    def welcomed(self):
+        self.drops = self.soak.drops
+
+    def check_gap(self):
+        """Messages must have been dropped since the last gap, or since the
+        last time that somebody looked before this connection was made."""
+        if self.place in self.soak.lossless:
+            before, self.drops = self.drops, self.soak.look_at_drops()
+            if before == self.drops:
+                raise Fault(f"{self.place}: a gap, and nothing was dropped")
+
     def message(self, frame):
         told = json.loads(frame.payload)
         kind = told["type"]
@@ -249,6 +260,7 @@ class Json(RoomPeer):
             self.follower.welcomed(told["recovered"])
         elif kind == "gap":
             self.follower.gap()
+            self.check_gap()
         elif kind == "published":
             self.soak.ledger.record(self.place, told["id"],
                                     self.sent.pop(told["ref"]))

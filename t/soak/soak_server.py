@@ -8,7 +8,7 @@ import time
 
 from nginx_config import NginxConfig
 from nginx_server import NginxServer, seconds, wait_until
-from publisher import Publisher
+from soak_asking import ask, tell
 from soak_ledger import Fault
 from soak_town import CALM, PEACE, ROOMS, WAR, Town
 from worker_probe import cpu_seconds, descriptors, memory, memory_tells
@@ -44,6 +44,7 @@ LOCATIONS = """
         websocket_send_queue 256k drop;
     }
     location /capacity { websocket room capacity history=100000; }
+    location /status { websocket_status; }
     location /publish-room { websocket_publish room room$arg_k; }
     location /publish-flood { websocket_publish room flood$arg_k; }
     location /publish-capacity {
@@ -56,16 +57,6 @@ EXPECTED = ["connections", "messages to followers", "messages to raw clients",
             "echoes", "published over HTTP", "resumed", "bad frames",
             "bad handshakes", "slow readers", "floods", "reloads",
             "killed workers", "closed with 1012"]
-
-
-def ask(server, method, path, **options):
-    """One request on a connection of its own."""
-    publisher = Publisher(server, path)
-    try:
-        return publisher.ask(method, **options)
-    finally:
-        publisher.client.disconnect()
-        server.clients.clear()
 
 
 class Soak:
@@ -184,10 +175,7 @@ class Soak:
         return kept
 
     def kept(self, path):
-        return self.tell(self.servers[0], path)["messages"]
-
-    def tell(self, server, path):
-        return json.loads(ask(server, "GET", path).body)
+        return tell(self.servers[0], path)["messages"]
 
     def compare(self, before, after):
         print(f"  at first: {before}\n  at last:  {after}")
@@ -245,10 +233,10 @@ class Soak:
                     f"{[peer.follower.last for peer in those]}")
         for server in self.servers:
             self.town.wait_until(
-                lambda server=server: self.tell(server, path)["clients"]
+                lambda server=server: tell(server, path)["clients"]
                 == self.town.guests(room), 15,
                 lambda server=server: f"{room}: {self.town.guests(room)} "
-                f"clients, not {self.tell(server, path)}")
+                f"clients, not {tell(server, path)}")
 
 
     def give_up(self):
