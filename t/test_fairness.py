@@ -9,7 +9,7 @@ import collections
 import pytest
 
 import wire
-from call_trace import traced
+from call_trace import SENDING, WAITING, traced
 from tuned_client import framed, numbered
 from worker_probe import only_worker, stopped
 
@@ -23,10 +23,17 @@ LARGE_TURN = 256 * 1024
 FLOOD = 1 << 20
 
 
+PAGE = 64 * 1024  # of a history, in a turn of the loop
+LOCATIONS = """
+location /echo { websocket echo; }
+location /history { websocket room history history=3000; }
+"""
+
+
 @pytest.fixture(scope="module")
 def server(module_nginx):
     """The kernel takes a whole flood in before the worker reads of it."""
-    return module_nginx(listen="rcvbuf=4m sndbuf=4m")
+    return module_nginx(LOCATIONS, listen="rcvbuf=4m sndbuf=4m")
 
 
 def flood_of(size):
@@ -133,3 +140,32 @@ def test_slow_and_fast_reader_keep_their_order(server):
     for message in messages:
         for client in clients:
             client.expect_text(message)
+
+
+def sent_between_waits(trace):
+    """What was sent to anybody, by turns of the event loop."""
+    turns = [0]
+    for call in trace.calls:
+        if call.name in WAITING:
+            turns.append(0)
+        elif call.name in SENDING and call.result > 0:
+            turns[-1] += call.result
+    return turns
+
+
+def test_long_history_leaves_in_pages(server):
+    """Other events have their turn after each."""
+    pid, messages = only_worker(server), numbered(3000, 1000)
+    publisher = server.connect("/history")
+    publisher.send(framed(messages), duplex=False)
+    for message in messages:
+        publisher.expect_text(message)
+    late = server.open()
+    with traced(pid, server.prefix) as trace:
+        late.send(wire.upgrade_request("/history?since=0"))
+        assert late.read_response().status == 101
+        for message in messages:
+            late.expect_text(message)
+    turns = sent_between_waits(trace)
+    assert sum(turns) > 3000 * 1000
+    assert max(turns) < 3 * PAGE
