@@ -2,6 +2,7 @@
 #include "nginx/background.hpp"
 
 #include "nginx/drain.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/resource.hpp"
 
 extern "C" {
@@ -124,7 +125,7 @@ void watch(ngx_event_t *event)
 void end_process(void *)
 {
     if (ngx_process == NGX_PROCESS_WORKER) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "exit");
+        write_log(NGX_LOG_NOTICE, ngx_cycle->log, "exit");
     }
 
     _exit(0);
@@ -180,10 +181,10 @@ void end(ngx_cycle_t *cycle) noexcept
         count_jobs([](const job &each) { return each.at_work.load(); });
 
     if (at_work != 0) {
-        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
-                      "websocket: %uz background jobs are still running: they "
-                      "end with the process",
-                      at_work);
+        write_log(NGX_LOG_NOTICE, cycle->log,
+                  "websocket: %uz background jobs are still running: they "
+                  "end with the process",
+                  at_work);
     }
 
     // A single process gives threads to its first configuration alone, and

@@ -4,6 +4,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/control_log.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 #include "nginx/session.hpp"
 
@@ -167,9 +168,9 @@ try {
     }
 } catch (const std::bad_alloc &) {
     own.reset();
-    ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                  "websocket: no memory to be in touch with Redis: this "
-                  "worker serves no WebSockets");
+    write_log(NGX_LOG_ERR, cycle->log,
+              "websocket: no memory to be in touch with Redis: this "
+              "worker serves no WebSockets");
 }
 
 void stop() noexcept

@@ -8,6 +8,7 @@
 
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/reading_room.hpp"
 #include "nginx/said_lately.hpp"
 #include "nginx/session.hpp"
@@ -246,7 +247,6 @@ void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
 void resource::tell_of_loss() noexcept
 {
     static said_lately line;
-    const ngx_str_t name = borrowed(name_);
     const delivery_scope scope(*this);
 
     if (ngx_queue_empty(&clients_)) {
@@ -256,12 +256,10 @@ void resource::tell_of_loss() noexcept
     figures::add(figures::lost);
 
     if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "websocket: messages of %s \"%V\" were lost to its "
-                      "clients on this worker%V",
-                      handler_.name, &name, &more);
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: messages of %V \"%V\" were lost to its "
+                  "clients on this worker%V",
+                  handler_.name, name_, permit.left_out());
     }
 
     if (handler_.messages_lost != nullptr) {

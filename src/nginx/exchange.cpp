@@ -5,6 +5,7 @@
 #include "nginx/backplane.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/said_lately.hpp"
 
 extern "C" {
@@ -70,12 +71,10 @@ public:
         static said_lately line; // a worker may take many resources along
 
         if (line_permit permit = line.allows(); permit) {
-            const ngx_str_t more = permit.left_out();
-
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "websocket: %uD clients of a resource were lost "
-                          "with their worker%V",
-                          clients, &more);
+            write_log(NGX_LOG_NOTICE, ngx_cycle->log,
+                      "websocket: %uD clients of a resource were lost "
+                      "with their worker%V",
+                      clients, permit.left_out());
         }
         const broker::appended told = own->access.append(name,
                                                          {.payload = {},
@@ -156,11 +155,11 @@ void say_if_full() noexcept
     const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
 
     if (dropped > own->dropped && own->zone.full.allows()) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "websocket: websocket_shared_memory is full: %uL "
-                      "messages were dropped, %uL before all workers had "
-                      "read them",
-                      dropped, seen.dropped_unread);
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: websocket_shared_memory is full: %uL "
+                  "messages were dropped, %uL before all workers had "
+                  "read them",
+                  dropped, seen.dropped_unread);
     }
 
     own->dropped = dropped;
@@ -204,8 +203,8 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
     watch deaths;
 
     if (!own->access.attach(zone->memory)) {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "websocket: the shared memory is another module's");
+        write_log(NGX_LOG_ALERT, cycle->log,
+                  "websocket: the shared memory is another module's");
         own.reset();
         return NGX_OK;
     }
@@ -216,10 +215,10 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
     wake(taken.wake);
 
     if (!taken.slot) {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                      "websocket: %uz workers are alive already: this one "
-                      "serves no WebSockets",
-                      zone->slots);
+        write_log(NGX_LOG_ERR, cycle->log,
+                  "websocket: %uz workers are alive already: this one "
+                  "serves no WebSockets",
+                  zone->slots);
         own.reset();
         return NGX_OK;
     }

@@ -3,6 +3,7 @@
 
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/redis_publisher.hpp"
 #include "nginx/said_lately.hpp"
 
@@ -23,13 +24,10 @@ void say_gap(const std::string &name) noexcept
     backplane_counts().gaps.add(1);
 
     if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t words = borrowed(name);
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "websocket: Redis does not have all messages of \"%V\" "
-                      "that this host has missed%V",
-                      &words, &more);
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: Redis does not have all messages of \"%V\" "
+                  "that this host has missed%V",
+                  name, permit.left_out());
     }
 }
 

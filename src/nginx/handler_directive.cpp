@@ -1,6 +1,7 @@
 // The directives `websocket` and `websocket_publish`: a location's handler, key
 // and parameters.
 #include "nginx/configuration.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/publish.hpp"
 #include "nginx/resource.hpp"
@@ -202,9 +203,9 @@ bool inherit_parameters(ngx_conf_t *cf, const handler_location &publisher)
     const std::string wrong = resource::check(own.handler, parameters_of(own));
 
     if (!wrong.empty()) {
-        ngx_log_error(
-            NGX_LOG_EMERG, cf->log, 0, "\"websocket_publish %s\": %s in %V:%ui",
-            own.handler->name, wrong.c_str(), &publisher.file, publisher.line);
+        write_log(NGX_LOG_EMERG, cf->log,
+                  "\"websocket_publish %V\": %V in %V:%ui", own.handler->name,
+                  sentence{wrong}, publisher.file, publisher.line);
     }
 
     return wrong.empty();

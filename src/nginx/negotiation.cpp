@@ -2,6 +2,7 @@
 #include "nginx/negotiation.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/refusal.hpp"
 
 #include <algorithm>
@@ -100,8 +101,8 @@ bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
     std::array<char, 28> accept;
 
     if (!protocol::accept_key(key, accept)) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "websocket: no SHA-1 from libcrypto");
+        write_log(NGX_LOG_ERR, r->connection->log,
+                  "websocket: no SHA-1 from libcrypto");
         return false;
     }
 

@@ -1,4 +1,5 @@
 // What a resource publishes: appended to its log, or sent to all hosts.
+#include "nginx/log_line.hpp"
 #include "nginx/resource.hpp"
 
 #include "nginx/backplane.hpp"
@@ -19,11 +20,9 @@ void say_not_utf8() noexcept
     static said_lately line;
 
     if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "websocket: not published: text that is not UTF-8%V",
-                      &more);
+        write_log(NGX_LOG_INFO, ngx_cycle->log,
+                  "websocket: not published: text that is not UTF-8%V",
+                  permit.left_out());
     }
 }
 
@@ -63,13 +62,10 @@ void resource::say_no_room(std::size_t size) const noexcept
         return;
     }
 
-    const ngx_str_t name = borrowed(name_);
-    const ngx_str_t more = permit.left_out();
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "websocket: no room for %uz bytes of %s \"%V\" in "
-                  "websocket_shared_memory%V",
-                  size, handler_.name, &name, &more);
+    write_log(NGX_LOG_ERR, ngx_cycle->log,
+              "websocket: no room for %uz bytes of %V \"%V\" in "
+              "websocket_shared_memory%V",
+              size, handler_.name, name_, permit.left_out());
 }
 
 int resource::publish(const broker::publication &what,

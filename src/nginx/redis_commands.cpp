@@ -2,6 +2,8 @@
 // and calls them by their digests.
 #include "nginx/redis_commands.hpp"
 
+#include "nginx/log_line.hpp"
+
 #include <algorithm>
 #include <new>
 
@@ -171,12 +173,9 @@ void say_refused(said_lately &line, const char *what,
                  std::string_view why) noexcept
 {
     if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t words = borrowed(why);
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "websocket: Redis does not %s: %V%V", what, &words,
-                      &more);
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: Redis does not %V: %V%V", what, sentence{why},
+                  permit.left_out());
     }
 }
 

@@ -1,5 +1,6 @@
 // The directive websocket_redis.
 #include "nginx/configuration.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/redis_address.hpp"
 #include "nginx/redis_library.hpp"
 #include "nginx/redis_settings.hpp"
@@ -227,11 +228,10 @@ try {
     const bool asked_again = settings->resolver != nullptr;
     const ngx_uint_t level = asked_again ? NGX_LOG_WARN : NGX_LOG_EMERG;
 
-    ngx_log_error(level, cf->log, 0,
-                  "\"websocket_redis\": \"%s\": %s%s in %s:%ui",
-                  settings->target.host.c_str(), why.c_str(),
-                  asked_again ? ", workers will ask the resolver" : "",
-                  settings->file.c_str(), settings->line);
+    write_log(level, cf->log, "\"websocket_redis\": \"%V\": %V%V in %V:%ui",
+              settings->target.host, sentence{why},
+              asked_again ? ", workers will ask the resolver" : "",
+              settings->file, settings->line);
     return asked_again ? NGX_CONF_OK : refuse();
 
 } catch (const std::bad_alloc &) {

@@ -6,6 +6,7 @@
 
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
 
 #include <algorithm>
 #include <new>
@@ -84,9 +85,9 @@ void redis_leader::lead() noexcept
     exchange::shared().set_link(0);
 
     if (!control_.listen(leader_log)) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "websocket: no room in websocket_shared_memory to lead "
-                      "this host");
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: no room in websocket_shared_memory to lead "
+                  "this host");
         leading_ = false; // it is tried again
         exchange::shared().resign(exchange::slot());
         return;

@@ -1,5 +1,6 @@
 // The host among the others: its lease in Redis, which ends when nobody renews
 // it; and what a host leaves behind whose lease has ended.
+#include "nginx/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 
 #include "nginx/exchange.hpp"
@@ -96,9 +97,9 @@ void redis_leader::renewed(const redisReply &reply)
         static said_lately line;
 
         if (line.allows()) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "websocket: another host numbers its clients as "
-                          "this one does since it was out of touch");
+            write_log(NGX_LOG_WARN, ngx_cycle->log,
+                      "websocket: another host numbers its clients as "
+                      "this one does since it was out of touch");
         }
     }
 

@@ -1,6 +1,7 @@
 // What the log is told of a Redis server that is gone.
 #pragma once
 
+#include "nginx/log_line.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/redis_settings.hpp"
 #include "nginx/said_lately.hpp"
@@ -20,14 +21,10 @@ public:
                  std::string_view why, ngx_uint_t level) noexcept
     {
         if (line_permit permit = line_.allows(); permit) {
-            const ngx_str_t name = borrowed(settings.name);
-            const ngx_str_t reason = borrowed(why);
-            const ngx_str_t more = permit.left_out();
-
             said_ = true;
-            ngx_log_error(
-                level, ngx_cycle->log, 0, "websocket: %s Redis at %V: %V%V",
-                was_ready ? "lost" : "cannot use", &name, &reason, &more);
+            write_log(level, ngx_cycle->log, "websocket: %V Redis at %V: %V%V",
+                      was_ready ? "lost" : "cannot use", settings.name,
+                      sentence{why}, permit.left_out());
         }
     }
 
@@ -36,10 +33,8 @@ public:
         forgotten();
 
         if (missed_by_ == 0 && std::exchange(said_, false)) {
-            const ngx_str_t name = borrowed(settings.name);
-
-            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                          "websocket: Redis at %V is back", &name);
+            write_log(NGX_LOG_NOTICE, ngx_cycle->log,
+                      "websocket: Redis at %V is back", settings.name);
         }
     }
 

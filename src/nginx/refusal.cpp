@@ -3,6 +3,7 @@
 #include "nginx/refusal.hpp"
 
 #include "nginx/figures.hpp"
+#include "nginx/log_line.hpp"
 
 #include <algorithm>
 
@@ -63,12 +64,11 @@ bool add_header(ngx_http_request_t *r, std::string_view name,
 ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
                   std::string_view why) noexcept
 {
-    const ngx_str_t words = borrowed(why);
-
     figures::refused(status);
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket: handshake refused with %ui: %V", status, &words);
+    write_log(NGX_LOG_INFO, r->connection->log,
+              "websocket: handshake refused with %ui: %V", status,
+              sentence{why});
 
     if (status == upgrade_required && !has_error_page(r, status)) {
         return send_upgrade_required(r);
@@ -102,11 +102,9 @@ ngx_int_t refused(ngx_http_request_t *r,
 ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
                   ngx_uint_t status, std::string_view why) noexcept
 {
-    const ngx_str_t name = borrowed(kind);
-    const ngx_str_t words = borrowed(why);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "websocket: %V refused with %ui: %V", &name, status, &words);
+    write_log(NGX_LOG_INFO, r->connection->log,
+              "websocket: %V refused with %ui: %V", kind, status,
+              sentence{why});
     return static_cast<ngx_int_t>(status);
 }
 

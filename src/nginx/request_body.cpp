@@ -1,6 +1,8 @@
 // Puts the pieces of a request's body together.
 #include "nginx/request_body.hpp"
 
+#include "nginx/log_line.hpp"
+
 namespace websocket::nginx {
 
 namespace {
@@ -20,9 +22,9 @@ u_char *append_file(u_char *end, const ngx_buf_t &piece) noexcept
             piece.file, end, static_cast<size_t>(piece.file_last - at), at);
 
         if (read <= 0) {
-            ngx_log_error(NGX_LOG_ERR, piece.file->log, 0,
-                          "websocket: the body ends at byte %O of \"%V\"", at,
-                          &piece.file->name);
+            write_log(NGX_LOG_ERR, piece.file->log,
+                      "websocket: the body ends at byte %O of \"%V\"", at,
+                      piece.file->name);
             return nullptr;
         }
 

@@ -2,6 +2,7 @@
 #include "nginx/server_calls.hpp"
 
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/request_calls.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
@@ -224,37 +225,14 @@ int run_in_background(websocket_resource_t *of, void (*work)(void *),
     return resource_of(of).run_in_background(work, done, data) ? 1 : 0;
 }
 
-// nginx cuts its lines there.
-using line_part = std::array<char, NGX_MAX_ERROR_STR>;
-
-// A client may have chosen the words or the key: they must not write lines of
-// their own into the log.
-std::string_view on_one_line(std::string_view words, line_part &place) noexcept
-{
-    const std::size_t size = std::min(words.size(), place.size());
-
-    std::transform(words.begin(), words.begin() + size, place.begin(),
-                   [](char c) {
-                       const auto byte = static_cast<unsigned char>(c);
-                       return byte < ' ' || byte == 0x7f ? ' ' : c;
-                   });
-
-    return {place.data(), size};
-}
-
 void log(const websocket_resource_t *of, int level,
          websocket_text_t text) noexcept
 {
-    line_part name_place;
-    line_part words_place;
-    const ngx_str_t name =
-        borrowed(on_one_line(resource_of(of).name(), name_place));
-    const ngx_str_t words = borrowed(on_one_line(text_of(text), words_place));
-
-    ngx_log_error(static_cast<ngx_uint_t>(
-                      std::clamp<int>(level, NGX_LOG_ERR, NGX_LOG_DEBUG)),
-                  ngx_cycle->log, 0, "websocket: %s \"%V\": %V",
-                  resource_of(of).handler().name, &name, &words);
+    write_log(static_cast<ngx_uint_t>(
+                  std::clamp<int>(level, NGX_LOG_ERR, NGX_LOG_DEBUG)),
+              ngx_cycle->log, "websocket: %V \"%V\": %V",
+              resource_of(of).handler().name, resource_of(of).name(),
+              sentence{text_of(text)});
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // How a session ends: the closing handshake, lingering, and what is left when
 // nginx or the worker ends it.
+#include "nginx/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/drain.hpp"
@@ -14,30 +15,6 @@
 #include <utility>
 
 namespace websocket::nginx {
-
-namespace {
-
-// A client may have chosen the words: it must not write lines of its own into
-// our log.
-ngx_str_t escaped(ngx_pool_t *pool, const ngx_str_t &words) noexcept
-{
-    if (words.len == 0) {
-        return {};
-    }
-
-    const std::size_t size =
-        words.len + ngx_escape_json(nullptr, words.data, words.len);
-    auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size));
-
-    if (copy == nullptr) {
-        return {};
-    }
-
-    ngx_escape_json(copy, words.data, words.len);
-    return {size, copy};
-}
-
-} // namespace
 
 std::string_view name_of(ended_by who) noexcept
 {
@@ -346,21 +323,17 @@ void session::finish() noexcept
 
 void session::log_end() noexcept
 {
-    const std::string_view who = name_of(closed_by_);
-    ngx_str_t name = borrowed(who);
-    ngx_str_t reason =
-        escaped(request_ != nullptr ? request_->pool : connection_->pool,
-                borrowed({close_reason_.get(), close_reason_size_}));
+    const std::string_view reason{close_reason_.get(), close_reason_size_};
     const ngx_msec_t lasted = ngx_current_msec - started_;
 
-    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
-                  "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
-                  "messages of %uL bytes, out %uL of %uL, dropped %uL, "
-                  "after %M.%03Ms",
-                  &name, static_cast<ngx_uint_t>(close_code_), &reason,
-                  figures_.messages_in, figures_.bytes_in,
-                  figures_.messages_out, figures_.bytes_out, figures_.dropped,
-                  lasted / 1000, lasted % 1000);
+    write_log(NGX_LOG_INFO, connection_->log,
+              "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
+              "messages of %uL bytes, out %uL of %uL, dropped %uL, "
+              "after %M.%03Ms",
+              name_of(closed_by_), static_cast<ngx_uint_t>(close_code_), reason,
+              figures_.messages_in, figures_.bytes_in, figures_.messages_out,
+              figures_.bytes_out, figures_.dropped, lasted / 1000,
+              lasted % 1000);
 }
 
 } // namespace websocket::nginx

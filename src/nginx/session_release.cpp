@@ -1,4 +1,5 @@
 // A session without its HTTP request: `websocket_request release`.
+#include "nginx/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/release.hpp"
@@ -13,11 +14,11 @@ using field = saved_request::field;
 void add_words(u_char *&at, const u_char *end, const char *before,
                std::string_view text) noexcept
 {
-    ngx_str_t words = borrowed(text);
-
     if (text.data() != nullptr) {
+        clean_sentence words(text);
+
         at = ngx_slprintf(at, const_cast<u_char *>(end), ", %s: \"%V\"", before,
-                          &words);
+                          words.get());
     }
 }
 
@@ -106,7 +107,6 @@ void session::lose_request() noexcept
 void session::finish_released() noexcept
 {
     ngx_connection_t *c = connection_;
-    ngx_str_t line = borrowed(saved_->text(field::request_line));
 
     c->log->handler = saved_->log_handler();
 
@@ -115,10 +115,10 @@ void session::finish_released() noexcept
         log_request(r);
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "websocket: no memory for the access log's line of "
-                      "\"%V\", client %uL",
-                      &line, id());
+        write_log(NGX_LOG_ERR, c->log,
+                  "websocket: no memory for the access log's line of "
+                  "\"%V\", client %uL",
+                  saved_->text(field::request_line), id());
     }
 
     destroy();

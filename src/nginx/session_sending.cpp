@@ -1,5 +1,6 @@
 // What handlers send to a client: checked, compressed, counted, and refused
 // where its queue is full.
+#include "nginx/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/figures.hpp"
@@ -22,10 +23,9 @@ constexpr std::size_t much_to_send = 64 * 1024;
     static said_lately line;
 
     if (line_permit permit = line.allows(); permit) {
-        const ngx_str_t more = permit.left_out();
-
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "websocket: not sent: text that is not UTF-8%V", &more);
+        write_log(NGX_LOG_INFO, log,
+                  "websocket: not sent: text that is not UTF-8%V",
+                  permit.left_out());
     }
 }
 
@@ -234,8 +234,8 @@ int session::refuse_for_full_queue() noexcept
         backed_up_ = true; // the handler is told when there is room again
 
         if (figures_.dropped == 1) {
-            ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
-                          "websocket: send queue is full, dropping messages");
+            write_log(NGX_LOG_INFO, connection_->log,
+                      "websocket: send queue is full, dropping messages");
         }
         return WEBSOCKET_DROPPED;
     }

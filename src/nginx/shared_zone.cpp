@@ -4,6 +4,7 @@
 
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/wakers.hpp"
 
@@ -100,9 +101,9 @@ namespace {
 ngx_int_t too_small(const ngx_shm_zone_t &zone,
                     const ngx_cycle_t &cycle) noexcept
 {
-    ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
-                  "\"websocket_shared_memory\" of %uz bytes is too small",
-                  zone.shm.size);
+    write_log(NGX_LOG_EMERG, cycle.log,
+              "\"websocket_shared_memory\" of %uz bytes is too small",
+              zone.shm.size);
     return NGX_ERROR;
 }
 
@@ -164,9 +165,9 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
 
     // A single process would have to give up memory that it works in
     if (exchange::running()) {
-        ngx_log_error(NGX_LOG_EMERG, cycle.log, 0,
-                      "\"websocket_shared_memory\" cannot change while nginx "
-                      "runs without a master");
+        write_log(NGX_LOG_EMERG, cycle.log,
+                  "\"websocket_shared_memory\" cannot change while nginx "
+                  "runs without a master");
         return NGX_ERROR;
     }
 

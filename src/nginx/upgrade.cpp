@@ -4,6 +4,7 @@
 #include "nginx/backplane.hpp"
 #include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/negotiation.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"
@@ -115,8 +116,8 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
     const ngx_int_t rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "websocket: the handshake could not be answered");
+        write_log(NGX_LOG_INFO, r->connection->log,
+                  "websocket: the handshake could not be answered");
         made.give_up();
         return rc;
     }

@@ -3,6 +3,8 @@
 // new one.
 #include "nginx/wakers.hpp"
 
+#include "nginx/log_line.hpp"
+
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -67,8 +69,8 @@ try {
         file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
         if (file == -1) {
-            ngx_log_error(NGX_LOG_EMERG, cycle.log, ngx_errno,
-                          "websocket: eventfd() failed");
+            write_log(NGX_LOG_EMERG, cycle.log, ngx_errno,
+                      "websocket: eventfd() failed");
             return nullptr;
         }
 

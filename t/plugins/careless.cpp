@@ -56,6 +56,8 @@ public:
             throw std::runtime_error("thrown in text_message_received");
         } else if (words == "throw 7") {
             throw 7;
+        } else if (words.starts_with("throw ")) {
+            throw std::runtime_error(words);
         } else if (words == "timer") {
             after(1, [] { throw std::runtime_error("thrown in after"); });
         } else if (words == "timers") {

@@ -1,0 +1,112 @@
+// Lines of the error log. All of ours are written here, so that text which a
+// client chose can neither add a line, nor forge a field, nor command the
+// terminal on which the log is read.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+#include "protocol/printable.hpp"
+
+#include <array>
+#include <string_view>
+#include <type_traits>
+
+namespace websocket::nginx {
+
+// An argument that is not in quotes: a sentence of ours, of a plug-in's or of
+// Redis's, in which a client's words may be. All other text is taken for a
+// name in quotes.
+struct sentence {
+    std::string_view text;
+};
+
+// Printable text, as the argument of "%V".
+template <std::size_t Capacity>
+class clean_text {
+public:
+    clean_text(std::string_view text, protocol::quotes how) noexcept
+        : text_{borrowed(protocol::print(text, how, buffer_))}
+    {}
+
+    clean_text(const clean_text &) = delete;
+    clean_text &operator=(const clean_text &) = delete;
+
+    ngx_str_t *get() noexcept { return &text_; }
+
+private:
+    std::array<char, Capacity> buffer_;
+    ngx_str_t text_;
+};
+
+// A name that a client chose may be longer than a line.
+struct clean_name : clean_text<512> {
+    explicit clean_name(std::string_view text) noexcept
+        : clean_text{text, protocol::quotes::escaped}
+    {}
+};
+
+struct clean_sentence : clean_text<NGX_MAX_ERROR_STR> {
+    explicit clean_sentence(std::string_view text) noexcept
+        : clean_text{text, protocol::quotes::kept}
+    {}
+};
+
+// nginx's format, in which all text is "%V".
+struct log_format {
+    template <std::size_t Size>
+    consteval log_format(const char (&format)[Size]) : text{format}
+    {
+        if (std::string_view(format).find("%s") != std::string_view::npos) {
+            throw "text is written by %V";
+        }
+    }
+
+    const char *text;
+};
+
+namespace log_arguments {
+
+// What a temporary object of which lasts until the line is written.
+template <class Argument>
+auto cleaned(const Argument &argument) noexcept
+{
+    if constexpr (std::is_integral_v<Argument>) {
+        return argument;
+    } else if constexpr (std::is_same_v<Argument, sentence>) {
+        return clean_sentence(argument.text);
+    } else if constexpr (std::is_same_v<Argument, ngx_str_t>) {
+        return clean_name(view(argument));
+    } else {
+        return clean_name(argument);
+    }
+}
+
+template <class Cleaned>
+auto passed(Cleaned &&argument) noexcept
+{
+    if constexpr (std::is_integral_v<std::remove_reference_t<Cleaned>>) {
+        return argument;
+    } else {
+        return argument.get();
+    }
+}
+
+} // namespace log_arguments
+
+// Writes one line, as ngx_log_error() does. Arguments are numbers, of the
+// types that nginx's format asks for, and texts of any type.
+template <class... Arguments>
+void write_log(ngx_uint_t level, ngx_log_t *log, ngx_err_t error,
+               log_format format, const Arguments &...arguments) noexcept
+{
+    ngx_log_error(level, log, error, format.text,
+                  log_arguments::passed(log_arguments::cleaned(arguments))...);
+}
+
+template <class... Arguments>
+void write_log(ngx_uint_t level, ngx_log_t *log, log_format format,
+               const Arguments &...arguments) noexcept
+{
+    write_log(level, log, 0, format, arguments...);
+}
+
+} // namespace websocket::nginx
