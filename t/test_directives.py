@@ -395,7 +395,7 @@ def test_default_accepts_both_kinds_and_no_subprotocol(nginx):
 def test_timeout_of_the_nearest_level_closes(nginx, http, path):
     server = nginx("""location /echo { websocket echo; }
         location /short { websocket echo; websocket_timeout 30ms; }""",
-                   http=http)
+                   http=http + "websocket_ping_interval off;")
     server.connect(path).expect_failure(1001)
 
 
@@ -408,7 +408,7 @@ def test_ping_interval_pings_or_not(nginx, interval, pings):
 
 
 def test_close_timeout_ends_the_wait_for_the_close(nginx):
-    server = nginx(http="""websocket_timeout 20ms;
+    server = nginx(http="""websocket_timeout 20ms; websocket_ping_interval off;
                            websocket_close_timeout 30ms;""")
     client = server.connect()
     client.expect_close(1001)

@@ -13,6 +13,7 @@ location /plain { websocket probe plain; }
 location /failing { websocket probe failing connected=fail; }
 location /quiet {
     websocket probe quiet; websocket_timeout 100ms;
+    websocket_ping_interval off;
     websocket_close_timeout 100ms;
 }
 location /stuck {

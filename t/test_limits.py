@@ -19,7 +19,8 @@ location /room { websocket room lobby; websocket_send_queue 64k close;
                  websocket_close_timeout 300ms; }
 location /drop { websocket room lobby; websocket_send_queue 64k drop; }
 location /send { websocket echo; websocket_send_timeout 300ms; }
-location /slow { websocket echo; websocket_timeout 300ms; }
+location /slow { websocket echo; websocket_timeout 300ms;
+                 websocket_ping_interval off; }
 location /size { websocket echo; websocket_max_message_size 1k; }
 location /frame { websocket echo; websocket_max_frame_size 1k; }
 location /kind { websocket echo; websocket_accept text; }

@@ -12,6 +12,7 @@ from raw_client import EndOfStream
 LOCATIONS = """
 location /echo { websocket echo key; websocket_max_message_size 1k; }
 location /impatient { websocket echo; websocket_timeout 120ms;
+                      websocket_ping_interval off;
                       websocket_close_timeout 50ms; }
 location /silent { websocket echo; websocket_ping_interval 20ms; }
 location /page { websocket echo; error_page 426 403 /own; }

@@ -103,7 +103,8 @@ location /combined { access_log %%PREFIX%%/combined.log; websocket echo; }
 location /off { access_log off; websocket echo; }
 location /chat { websocket echo $arg_room; websocket_subprotocols v2 v1; }
 location /deflate { websocket echo; websocket_deflate on; }
-location /impatient { websocket echo; websocket_timeout 100ms; }
+location /impatient { websocket echo; websocket_timeout 100ms;
+                      websocket_ping_interval off; }
 location /real { real_ip_header X-Real-IP; websocket echo; }
 location /user {
     auth_basic r; auth_basic_user_file %%PREFIX%%/users; websocket echo;

@@ -14,18 +14,25 @@ pytestmark = pytest.mark.alone
 
 LOCATIONS = """
 location /idle { websocket echo; websocket_timeout 200ms;
-                 websocket_close_timeout 5s; }
+                 websocket_ping_interval off; websocket_close_timeout 5s; }
 location /mute { websocket echo; websocket_timeout 200ms;
-                 websocket_close_timeout 800ms; }
+                 websocket_ping_interval off; websocket_close_timeout 800ms; }
 location /ping { websocket echo; websocket_ping_interval 100ms;
                  websocket_timeout 700ms; }
 location /slow-ping { websocket echo; websocket_ping_interval 400ms;
                       websocket_timeout 5s; }
 location /no-ping { websocket echo; websocket_ping_interval off;
                     websocket_timeout 600ms; }
+location /default { websocket echo; websocket_timeout 600ms; }
+location /lazy { websocket echo; websocket_ping_interval 10s;
+                 websocket_timeout 600ms; }
+location /subscribe { websocket room silent self=off;
+                      websocket_ping_interval 200ms; }
+location /publish { websocket room silent; websocket_ping_interval 200ms; }
 location /close { websocket echo; websocket_close_timeout 800ms; }
 location /send { websocket echo; websocket_send_timeout 400ms; }
 location /patient { websocket echo; websocket_timeout 200ms;
+                    websocket_ping_interval off;
                     websocket_send_timeout 30s; }
 """
 # nginx wakes up by milliseconds, and its clock is that of the last event
@@ -146,6 +153,52 @@ def test_client_that_answers_pings_stays(server):
     while (frame := client.read_frame()).opcode == wire.PING:
         pass
     assert frame.payload == b"still here"
+
+
+@pytest.mark.parametrize("path", ["/default", "/lazy"])
+def test_pings_come_at_a_third_of_a_shorter_timeout(server, path):
+    client = server.connect(path)
+    watch = Stopwatch()
+    client.expect(wire.PING, b"")
+    watch.assert_between(0.2, 3)
+    client.send(wire.pong())
+    for _ in range(6):
+        client.expect(wire.PING, b"")
+        client.send(wire.pong())
+    watch.assert_between(1.4, 10)
+    client.disconnect()
+    entry = server.wait_for_access_log()
+    assert entry["websocket_close_by"] == "client"
+
+
+def test_client_that_only_sends_is_pinged(server):
+    """Else a proxy that waits for data of ours cuts the connection."""
+    client = server.connect("/subscribe")
+    watch = Stopwatch()
+    pings = 0
+    while pings < 5:
+        watch.assert_between(0, 10)
+        client.text("telemetry")
+        ready, _, _ = select.select([client.socket], [], [], 0.05)
+        if ready:
+            client.expect(wire.PING, b"")
+            client.send(wire.pong())
+            pings += 1
+    watch.assert_between(1.0, 10)
+
+
+def test_client_that_only_receives_is_pinged(server):
+    """Else it would reach the timeout, or a firewall forget it."""
+    client, publisher = server.connect("/subscribe"), server.connect("/publish")
+    watch = Stopwatch()
+    pings = 0
+    while pings < 5:
+        publisher.text("news")
+        select.select([], [], [], 0.02)
+        while select.select([client.socket], [], [], 0)[0]:
+            frame = client.read_frame()
+            pings += frame.opcode == wire.PING
+    watch.assert_between(1.0, 10)
 
 
 def test_client_that_answers_no_ping_gets_1001(server):

@@ -16,7 +16,8 @@ location /rooms/ { websocket echo rooms/$arg_room; }
 location /by-uri/ { websocket echo $uri; }
 location /itself { websocket echo <$websocket_client$websocket_resource>; }
 location /chat { websocket echo; websocket_subprotocols v2.chat chat; }
-location /impatient { websocket echo; websocket_timeout 150ms; }
+location /impatient { websocket echo; websocket_timeout 150ms;
+                      websocket_ping_interval off; }
 location /deaf { websocket echo; websocket_send_timeout 50ms; }
 location /plain { return 200 plain; }
 location /headers { ADDED websocket echo; }

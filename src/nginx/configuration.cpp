@@ -5,6 +5,7 @@
 #include "nginx/status.hpp"
 #include "protocol/close_code.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace websocket::nginx {
@@ -42,6 +43,15 @@ void merge_limits(location_configuration &own)
             own.limit_messages != nullptr ||
             (own.handler != nullptr && own.handler->check_message != nullptr),
     };
+}
+
+// Pings leave time for two answers before the timeout, so that a client which
+// answers stays connected.
+ngx_msec_t ping_after(const location_configuration &own) noexcept
+{
+    return own.ping_interval == 0
+               ? 0
+               : std::clamp<ngx_msec_t>(own.timeout / 3, 1, own.ping_interval);
 }
 
 void merge_deflate(location_configuration &own,
@@ -156,7 +166,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(own.max_message_size, outer.max_message_size,
                               1024 * 1024);
     ngx_conf_merge_msec_value(own.timeout, outer.timeout, 300000);
-    ngx_conf_merge_msec_value(own.ping_interval, outer.ping_interval, 60000);
+    ngx_conf_merge_msec_value(own.ping_interval, outer.ping_interval, 25000);
     ngx_conf_merge_msec_value(own.close_timeout, outer.close_timeout, 5000);
     ngx_conf_merge_msec_value(own.send_timeout, outer.send_timeout, 60000);
     ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
@@ -174,6 +184,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
         own.max_frame_size = outer.max_frame_size;
     }
 
+    own.ping_after = ping_after(own);
     merge_deflate(own, outer);
     merge_limits(own);
 

@@ -80,6 +80,7 @@ struct location_configuration {
     ngx_flag_t deflate_context_takeover;
 
     // From the above, once merged
+    ngx_msec_t ping_after; // of silence; 0: never
     protocol::message_limits limits;
     protocol::deflate_settings deflate_settings;
 

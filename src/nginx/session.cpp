@@ -204,7 +204,7 @@ void session::start() noexcept
 {
     take_connection();
 
-    started_ = last_received_ = last_ping_ = ngx_current_msec;
+    started_ = last_received_ = last_sent_ = last_ping_ = ngx_current_msec;
     phase_ = phase::arriving;
 
     if (transport::prepare(request_) != NGX_OK) {

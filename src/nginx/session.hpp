@@ -328,6 +328,7 @@ private:
     protocol::message_meter meter_;
     ngx_msec_t started_ = 0;
     ngx_msec_t last_received_ = 0;
+    ngx_msec_t last_sent_ = 0;
     ngx_msec_t last_ping_ = 0;
     ngx_msec_t leave_at_ = 0; // where the worker is leaving
 

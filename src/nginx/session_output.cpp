@@ -41,6 +41,10 @@ void session::flush() noexcept
     const ngx_int_t rc = output_.flush();
     const bool progressed = connection_->sent != sent_before;
 
+    if (progressed) {
+        last_sent_ = ngx_current_msec;
+    }
+
     if (rc == NGX_ERROR) {
         connection_broke();
         return;
@@ -187,10 +191,12 @@ void session::check_idle() noexcept
 
     ngx_msec_t next = conf_.timeout - idle;
 
-    if (conf_.ping_interval != 0) {
-        const ngx_msec_t quiet = std::min(idle, now - last_ping_);
+    if (conf_.ping_after != 0) {
+        // Proxies cut connections that are silent in either direction
+        const ngx_msec_t quiet =
+            std::min(std::max(idle, now - last_sent_), now - last_ping_);
 
-        if (quiet >= conf_.ping_interval) {
+        if (quiet >= conf_.ping_after) {
             last_ping_ = now;
 
             if (output_.waiting() == 0) {
@@ -198,9 +204,9 @@ void session::check_idle() noexcept
                 flush();
             }
 
-            next = std::min(next, conf_.ping_interval);
+            next = std::min(next, conf_.ping_after);
         } else {
-            next = std::min(next, conf_.ping_interval - quiet);
+            next = std::min(next, conf_.ping_after - quiet);
         }
     }
 
