@@ -77,8 +77,9 @@ REFUSALS = {
     "two-keys": (400, "Key is repeated", {"key": [wire.KEY, wire.KEY]}),
     "subprotocol": (400, "Sec-WebSocket-Protocol", {"protocol": "a b"}),
     "method": (405, "GET", {"method": "POST"}),
-    "origin": (403, "origin", {"origin": "https://evil.example"}),
-    "two-origins": (403, "origin", {"origin": ["http://localhost"] * 2}),
+    "origin": (403, 'origin "https://evil.example" is not allowed on host '
+               '"localhost"', {"origin": "https://evil.example"}),
+    "two-origins": (403, "Origin is repeated", {"origin": ["http://localhost"] * 2}),
     "everything": (405, "GET", {
         "method": "PUT", "upgrade": None, "key": None,
         "websocket_version": "8", "origin": "https://evil.example"}),

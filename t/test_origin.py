@@ -12,6 +12,12 @@ location /listed {
     websocket echo;
     websocket_origins https://a.example http://b.example:8080 *.c.example;
 }
+location /programs {
+    websocket echo;
+    websocket_origins capacitor://localhost chrome-extension://abcdefgh;
+}
+location /null { websocket echo; websocket_origins null; }
+location /secure { websocket echo; websocket_origins https://*.c.example; }
 location /plain { websocket echo; }
 location /chat {
     websocket echo;
@@ -97,6 +103,46 @@ def test_listed_origin_passes(server, origin):
 ])
 def test_unlisted_origin_gets_403(server, origin):
     refuse(server, "/listed", origin=origin)
+
+
+@pytest.mark.parametrize("path, origin", [
+    ("/programs", "capacitor://localhost"),
+    ("/programs", "chrome-extension://abcdefgh"),
+    ("/null", "null"),
+    ("/secure", "https://x.c.example"), ("/secure", "https://y.x.c.example"),
+])
+def test_origin_of_a_program_or_of_a_scheme_passes(server, path, origin):
+    server.connect(path, origin=origin).expect_alive()
+
+
+@pytest.mark.parametrize("path, origin", [
+    ("/programs", "http://localhost"), ("/programs", "https://localhost"),
+    ("/programs", "capacitor://localhost:80"), ("/programs", "null"),
+    ("/programs", "chrome-extension://abcdefghi"),
+    ("/programs", "ionic://localhost"),
+    ("/null", "http://localhost"), ("/null", "http://null"), ("/null", ""),
+    ("/null", "NULL"),
+    ("/secure", "http://x.c.example"), ("/secure", "https://c.example"),
+    ("/secure", "https://x.c.example:8443"),
+    ("/default", "capacitor://localhost"),
+])
+def test_origin_beside_a_program_or_a_scheme_gets_403(server, path, origin):
+    refuse(server, path, origin=origin)
+
+
+@pytest.mark.parametrize("host, origin, shown", [
+    ("a.example:8080", "https://evil.example",
+     'origin "https://evil.example" is not allowed on host "a.example:8080"'),
+    ("a.example", "null", 'origin "null" is not allowed on host "a.example"'),
+    ("a.example", 'x" is allowed\x1b[2J',
+     r'origin "x\" is allowed\x1B[2J" is not allowed on host "a.example"'),
+    ("a.example", "https://" + "e" * 1000, "ee...\" is not allowed on host"),
+])
+def test_refusal_names_the_origin_and_the_host(server, host, origin, shown):
+    refuse(server, "/default", host=host, origin=origin)
+    line = server.wait_for_log("handshake refused with 403")
+    assert shown in line
+    assert "websocket_origins" in line.split(", client:")[0]
 
 
 @pytest.mark.parametrize("path", ["/default", "/listed"])

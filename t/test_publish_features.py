@@ -296,4 +296,6 @@ def test_origin(server, method, path, origins, allowed):
     assert response.status == (200 if allowed else 403)
     if not allowed:
         server.wait_for_log(
-            "publish request refused with 403: origin is not allowed")
+            "publish request refused with 403: "
+            'origin ".*" is not allowed on host "localhost"'
+            if len(origins) == 1 else "403: the field Origin is repeated")

@@ -16,11 +16,11 @@ bool add_origin(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
     const auto pattern = protocol::origin_pattern::parse(view(value), &reason);
 
     if (!pattern) {
-        WEBSOCKET_SAY(
-            cf,
-            "\"%V\" takes \"same\", \"any\", \"https://host[:port]\" or "
-            "\"*.host\", not \"%V\": %s",
-            &cmd->name, &value, reason.data());
+        WEBSOCKET_SAY(cf,
+                      "\"%V\" takes \"same\", \"any\", \"null\", "
+                      "\"https://host[:port]\", the same of another scheme, or "
+                      "\"*.host\", not \"%V\": %s",
+                      &cmd->name, &value, reason.data());
         return false;
     }
 

@@ -1,10 +1,13 @@
 // Compares the origin that a browser tells with what the location allows.
 #include "nginx/origin_check.hpp"
 
+#include "nginx/log_line.hpp"
 #include "protocol/origin.hpp"
 #include "protocol/tokens.hpp"
 
 namespace websocket::nginx {
+
+namespace {
 
 bool origin_allowed(ngx_http_request_t *r, const location_configuration &conf,
                     std::string_view origin) noexcept
@@ -35,24 +38,51 @@ bool origin_allowed(ngx_http_request_t *r, const location_configuration &conf,
     return false;
 }
 
-bool origin_allowed(ngx_http_request_t *r,
-                    const location_configuration &conf) noexcept
-{
-    const ngx_table_elt_t *found = nullptr;
-    bool repeated = false;
+} // namespace
 
-    each_header(r, [&](const ngx_table_elt_t &header) {
+request_origin find_origin(const ngx_http_request_t *r) noexcept
+{
+    request_origin found;
+
+    each_header(r, [&found](const ngx_table_elt_t &header) {
         if (protocol::equals_ignoring_case(view(header.key), "Origin")) {
-            repeated = found != nullptr;
-            found = &header;
+            found.repeated = found.given;
+            found.given = true;
+            found.text = view(header.value);
         }
     });
 
-    if (repeated) {
-        return conf.any_origin != 0;
+    return found;
+}
+
+bool origin_allowed(ngx_http_request_t *r, const location_configuration &conf,
+                    const request_origin &origin) noexcept
+{
+    if (!origin.given) {
+        return true; // no browser leaves it out where another site may ask
     }
 
-    return found == nullptr || origin_allowed(r, conf, view(found->value));
+    return origin.repeated ? conf.any_origin != 0
+                           : origin_allowed(r, conf, origin.text);
+}
+
+origin_refusal::origin_refusal(const ngx_http_request_t *r,
+                               const request_origin &origin) noexcept
+{
+    const auto *host = r->headers_in.host;
+    clean_name shown_origin(origin.text);
+    clean_name shown_host(host == nullptr ? "" : view(host->value));
+
+    const u_char *end =
+        origin.repeated
+            ? ngx_snprintf(text_.data(), text_.size(),
+                           "the field Origin is repeated")
+            : ngx_snprintf(text_.data(), text_.size(),
+                           "origin \"%V\" is not allowed on host \"%V\": list "
+                           "it in websocket_origins if it is yours",
+                           shown_origin.get(), shown_host.get());
+
+    size_ = static_cast<std::size_t>(end - text_.data());
 }
 
 } // namespace websocket::nginx

@@ -48,8 +48,10 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
     ngx_str_t key;
 
     // A page of another site could publish with the visitor's cookies
-    if (!origin_allowed(r, *location_conf<location_configuration>(r))) {
-        return publish_refused(r, NGX_HTTP_FORBIDDEN, "origin is not allowed");
+    if (const request_origin origin = find_origin(r);
+        !origin_allowed(r, *location_conf<location_configuration>(r), origin)) {
+        return publish_refused(r, NGX_HTTP_FORBIDDEN,
+                               origin_refusal(r, origin));
     }
 
     if (!exchange::running()) {

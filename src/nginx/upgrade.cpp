@@ -19,20 +19,8 @@ namespace websocket::nginx {
 
 namespace {
 
-bool origin_allowed(ngx_http_request_t *r,
-                    const protocol::opening_handshake &handshake,
-                    const location_configuration &conf) noexcept
-{
-    if (!handshake.has_origin()) {
-        return true; // no browser comes without
-    }
-
-    return handshake.origin_repeated()
-               ? conf.any_origin != 0
-               : origin_allowed(r, conf, handshake.origin());
-}
-
-// The key of the resource, in memory of the request's.
+// The key of the resource, in memory of the request's. NGX_OK, or what a
+// content handler returns of the refusal.
 ngx_int_t resource_key(ngx_http_request_t *r,
                        const location_configuration &conf,
                        ngx_str_t &key) noexcept
@@ -232,9 +220,11 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r,
                        "an error page that keeps its status has no upgrade");
     }
 
-    if (!origin_allowed(r, handshake,
-                        *location_conf<location_configuration>(r))) {
-        return refused(r, NGX_HTTP_FORBIDDEN, "origin is not allowed");
+    const request_origin origin{handshake.origin(), handshake.has_origin(),
+                                handshake.origin_repeated()};
+
+    if (!origin_allowed(r, *location_conf<location_configuration>(r), origin)) {
+        return refused(r, NGX_HTTP_FORBIDDEN, origin_refusal(r, origin));
     }
 
     if (ngx_exiting || ngx_terminate) {

@@ -14,8 +14,12 @@ namespace {
 // What is wrong with a text, for the person who wrote it; empty if nothing.
 using fault = std::string_view;
 
-constexpr fault bad_form =
-    "expected https://host[:port], http://host[:port] or *.host[:port]";
+constexpr fault bad_form = "expected scheme://host[:port], "
+                           "scheme://*.host[:port], *.host[:port] or null";
+constexpr fault bad_scheme =
+    "a scheme is a letter, then letters, digits, +, - or .";
+constexpr fault not_of_pages =
+    "an origin has the scheme of the page, https or http, not wss or ws";
 constexpr fault bad_host =
     "the host has to be a name or an IPv6 address in brackets";
 constexpr fault bad_letters =
@@ -25,20 +29,31 @@ constexpr fault has_path = "nothing may follow the host and port, not even /";
 constexpr fault address_below =
     "*. has to be followed by a name, not by an address";
 
+constexpr std::string_view null_origin = "null";
+constexpr std::string_view any_subdomain = "*.";
+
 struct authority {
     std::string_view host;
     std::uint16_t port = 0; // 0: not given
 };
 
+std::uint16_t default_port(std::string_view scheme) noexcept
+{
+    return equals_ignoring_case(scheme, "https")  ? 443
+           : equals_ignoring_case(scheme, "http") ? 80
+                                                  : 0;
+}
+
 struct parsed_origin {
+    std::string_view scheme;
     authority at;
-    std::uint16_t default_port = 0;
 
     std::uint16_t port() const noexcept
     {
-        return at.port != 0 ? at.port : default_port;
+        return at.port != 0 ? at.port : default_port(scheme);
     }
-    bool secure() const noexcept { return default_port == 443; }
+    // Not of a program that shows pages of its own, such as an extension
+    bool of_the_web() const noexcept { return default_port(scheme) != 0; }
 };
 
 constexpr bool is_digit(char c) noexcept
@@ -46,16 +61,30 @@ constexpr bool is_digit(char c) noexcept
     return c >= '0' && c <= '9';
 }
 
+constexpr bool is_letter(char c) noexcept
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 constexpr bool is_name_char(char c) noexcept
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '-' || c == '_' || c == '.';
+    return is_digit(c) || is_letter(c) || c == '-' || c == '_' || c == '.';
 }
 
 constexpr bool is_address_char(char c) noexcept
 {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
            c == ':' || c == '.';
+}
+
+// RFC 3986 3.1
+bool is_scheme(std::string_view text) noexcept
+{
+    return !text.empty() && is_letter(text.front()) &&
+           std::all_of(text.begin(), text.end(), [](char c) {
+               return is_letter(c) || is_digit(c) || c == '+' || c == '-' ||
+                      c == '.';
+           });
 }
 
 // Labels between single dots; one dot at the end may stand for the DNS root.
@@ -125,7 +154,8 @@ fault parse_authority(std::string_view text, authority &result) noexcept
     return {};
 }
 
-fault parse_origin(std::string_view text, parsed_origin &result) noexcept
+// Takes scheme:// off the front of the text.
+fault take_scheme(std::string_view &text, std::string_view &scheme) noexcept
 {
     constexpr std::string_view separator = "://";
     const std::size_t end = text.find(separator);
@@ -133,15 +163,30 @@ fault parse_origin(std::string_view text, parsed_origin &result) noexcept
     if (end == std::string_view::npos) {
         return bad_form;
     }
-    const std::string_view scheme = text.substr(0, end);
-    if (equals_ignoring_case(scheme, "https")) {
-        result.default_port = 443;
-    } else if (equals_ignoring_case(scheme, "http")) {
-        result.default_port = 80;
-    } else {
-        return bad_form;
+    scheme = text.substr(0, end);
+    text.remove_prefix(end + separator.size());
+    if (!is_scheme(scheme)) {
+        return bad_scheme;
     }
-    return parse_authority(text.substr(end + separator.size()), result.at);
+    return equals_ignoring_case(scheme, "ws") ||
+                   equals_ignoring_case(scheme, "wss")
+               ? not_of_pages
+               : fault();
+}
+
+// Some programs name files so, which have no host.
+bool is_files(std::string_view scheme, std::string_view rest) noexcept
+{
+    return rest.empty() && equals_ignoring_case(scheme, "file");
+}
+
+fault parse_origin(std::string_view text, parsed_origin &result) noexcept
+{
+    if (const fault found = take_scheme(text, result.scheme); !found.empty()) {
+        return found;
+    }
+    return is_files(result.scheme, text) ? fault()
+                                         : parse_authority(text, result.at);
 }
 
 // Without this rule "*.0.0.1" would match the address 127.0.0.1.
@@ -170,47 +215,68 @@ bool is_below(std::string_view host, std::string_view parent) noexcept
 
 } // namespace
 
+fault origin_pattern::read(std::string_view text) noexcept
+{
+    parsed_origin origin;
+    fault found;
+
+    if (text == null_origin) {
+        kind_ = kind::null;
+        return {};
+    }
+    if (!text.starts_with(any_subdomain)) {
+        found = take_scheme(text, scheme_);
+    }
+    if (!found.empty() || is_files(scheme_, text)) {
+        return found;
+    }
+    if (text.starts_with(any_subdomain)) {
+        kind_ = kind::subdomains;
+        text.remove_prefix(any_subdomain.size());
+    }
+    found = parse_authority(text, origin.at);
+    host_ = origin.at.host;
+    port_ = origin.at.port;
+    return found.empty() && kind_ == kind::subdomains && is_address(host_)
+               ? address_below
+               : found;
+}
+
 std::optional<origin_pattern>
 origin_pattern::parse(std::string_view text, std::string_view *reason) noexcept
 {
-    parsed_origin origin;
-    kind what = kind::subdomains;
-    fault found;
+    origin_pattern made;
 
-    if (text.starts_with("*.")) {
-        found = parse_authority(text.substr(2), origin.at);
-        if (found.empty() && is_address(origin.at.host)) {
-            found = address_below;
-        }
-    } else {
-        found = parse_origin(text, origin);
-        what = origin.secure() ? kind::https : kind::http;
-    }
-    if (!found.empty()) {
+    if (const fault found = made.read(text); !found.empty()) {
         if (reason != nullptr) {
             *reason = found;
         }
         return std::nullopt;
     }
-    return origin_pattern(what, origin.at.host, origin.at.port);
+    return made;
 }
 
 bool origin_pattern::matches(std::string_view origin) const noexcept
 {
     parsed_origin parsed;
 
+    if (kind_ == kind::null) {
+        return origin == null_origin;
+    }
     if (!parse_origin(origin, parsed).empty()) {
         return false;
     }
-    const std::uint16_t port = port_ != 0 ? port_ : parsed.default_port;
+    if (scheme_.empty() ? !parsed.of_the_web()
+                        : !equals_ignoring_case(parsed.scheme, scheme_)) {
+        return false;
+    }
+    const std::uint16_t port = port_ != 0 ? port_ : default_port(parsed.scheme);
     if (parsed.port() != port) {
         return false;
     }
-    if (kind_ == kind::subdomains) {
-        return is_below(parsed.at.host, host_);
-    }
-    return parsed.secure() == (kind_ == kind::https) &&
-           equals_ignoring_case(parsed.at.host, host_);
+    return kind_ == kind::subdomains
+               ? is_below(parsed.at.host, host_)
+               : equals_ignoring_case(parsed.at.host, host_);
 }
 
 bool is_same_origin(std::string_view origin,
@@ -219,11 +285,12 @@ bool is_same_origin(std::string_view origin,
     parsed_origin parsed;
     authority host;
 
-    if (!parse_origin(origin, parsed).empty() ||
+    if (!parse_origin(origin, parsed).empty() || !parsed.of_the_web() ||
         !parse_authority(host_header, host).empty()) {
         return false;
     }
-    const std::uint16_t port = host.port != 0 ? host.port : parsed.default_port;
+    const std::uint16_t port =
+        host.port != 0 ? host.port : default_port(parsed.scheme);
     return parsed.port() == port &&
            equals_ignoring_case(parsed.at.host, host.host);
 }

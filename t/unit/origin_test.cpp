@@ -29,7 +29,8 @@ std::string why_not(std::string_view pattern)
 // What no browser sends as the origin of https://a.example or its like.
 constexpr std::string_view malformed_origins[] = {
     "",
-    "null",
+    "Null",
+    "null ",
     "a.example",
     "//a.example",
     "https:a.example",
@@ -63,7 +64,7 @@ constexpr std::string_view malformed_origins[] = {
     "https://a..example",
     "https://.a.example",
     "https://a.example..",
-    "https://*.example",
+    "https://*a.example",
     "https://%61.example",
     "https://\xC3\xA4.example",
     "https://a.example\x80",
@@ -72,9 +73,25 @@ constexpr std::string_view malformed_origins[] = {
     "https://https://a.example",
     "ws://a.example",
     "wss://a.example",
+    "1https://a.example",
+    "+https://a.example",
+    "ht_tps://a.example",
+    " https://a.example",
+    "data:text/html",
+    "file:///",
+    "file:///etc",
+    "chrome-extension://",
+    "capacitor://localhost/",
+};
+
+// Well-formed, and not of the web.
+constexpr std::string_view program_origins[] = {
+    "file://",
     "file://a.example",
     "httpss://a.example",
+    "capacitor://a.example",
     "chrome-extension://a.example",
+    "null",
 };
 
 } // namespace
@@ -205,6 +222,20 @@ TEST(subdomain_pattern, without_a_port_takes_the_default_one_of_the_scheme)
     EXPECT_FALSE(match("*.example.com", "https://a.example.com:8443"));
 }
 
+TEST(subdomain_pattern, with_a_scheme_takes_that_one_alone)
+{
+    EXPECT_TRUE(match("https://*.example.com", "https://a.example.com"));
+    EXPECT_TRUE(match("HTTPS://*.example.com", "https://b.a.example.com:443"));
+    EXPECT_TRUE(match("http://*.example.com:81", "http://a.example.com:81"));
+    EXPECT_TRUE(match("app://*.example", "app://a.example"));
+    EXPECT_FALSE(match("https://*.example.com", "http://a.example.com"));
+    EXPECT_FALSE(match("https://*.example.com", "http://a.example.com:443"));
+    EXPECT_FALSE(match("https://*.example.com", "https://a.example.com:8443"));
+    EXPECT_FALSE(match("https://*.example.com", "https://example.com"));
+    EXPECT_FALSE(match("https://*.example.com", "https://evilexample.com"));
+    EXPECT_FALSE(match("https://*.example.com", "https://*.example.com"));
+}
+
 TEST(subdomain_pattern, with_a_port_takes_that_one_of_any_scheme)
 {
     EXPECT_TRUE(match("*.example.com:8443", "https://a.example.com:8443"));
@@ -224,6 +255,51 @@ TEST(origin_pattern, never_matches_a_malformed_origin)
         EXPECT_FALSE(exact->matches(origin)) << origin;
         EXPECT_FALSE(below->matches(origin)) << origin;
     }
+    for (const std::string_view origin : program_origins) {
+        EXPECT_FALSE(exact->matches(origin)) << origin;
+        EXPECT_FALSE(below->matches(origin)) << origin;
+    }
+}
+
+TEST(program_pattern, matches_its_own_origin)
+{
+    for (const std::string_view each : program_origins) {
+        EXPECT_TRUE(match(each, each)) << each;
+
+        for (const std::string_view other : program_origins) {
+            EXPECT_EQ(match(each, other), each == other) << each << other;
+        }
+    }
+    EXPECT_TRUE(match("capacitor://localhost", "Capacitor://localhost"));
+    EXPECT_TRUE(match("moz-extension://0f8fad5b-d9cb-469f-a165-70867728950e",
+                      "moz-extension://0f8fad5b-d9cb-469f-a165-70867728950e"));
+    EXPECT_TRUE(match("a+b.c-1://host:8080", "a+b.c-1://host:8080"));
+}
+
+TEST(program_pattern, has_no_default_port)
+{
+    EXPECT_FALSE(match("capacitor://localhost", "capacitor://localhost:80"));
+    EXPECT_FALSE(match("capacitor://localhost", "capacitor://localhost:443"));
+    EXPECT_FALSE(match("capacitor://localhost:80", "capacitor://localhost"));
+}
+
+TEST(program_pattern, matches_no_other_scheme)
+{
+    for (const char *origin :
+         {"http://localhost", "https://localhost", "capacitors://localhost",
+          "apacitor://localhost", "null", "file://"}) {
+        EXPECT_FALSE(match("capacitor://localhost", origin)) << origin;
+    }
+}
+
+TEST(null_pattern, matches_null_alone)
+{
+    for (const std::string_view origin : malformed_origins) {
+        EXPECT_FALSE(match("null", origin)) << origin;
+    }
+    EXPECT_FALSE(match("null", "https://null"));
+    EXPECT_FALSE(match("https://null", "null"));
+    EXPECT_FALSE(match("*.null", "null"));
 }
 
 TEST(origin_pattern, is_refused_where_it_could_match_nothing)
@@ -249,7 +325,18 @@ TEST(origin_pattern, is_refused_where_it_could_match_nothing)
                              "*.127.0.0.1",
                              "*.127.0.0.1.",
                              "*.\xC3\xA4.de",
-                             "https://*.a.com",
+                             "https://*",
+                             "https://*.",
+                             "https://*.*",
+                             "https://*.*.com",
+                             "https://a.*.com",
+                             "https://*a.com",
+                             "https://*.a.com/",
+                             "https://*.127.0.0.1",
+                             "https://*.[::1]",
+                             "://*.a.com",
+                             "wss://*.a.com",
+                             "file://*",
                              "any",
                              "same",
                              "~a"}) {
@@ -260,10 +347,15 @@ TEST(origin_pattern, is_refused_where_it_could_match_nothing)
 TEST(origin_pattern, gives_the_reason_of_its_refusal)
 {
     EXPECT_EQ(why_not("a.example"),
-              "expected https://host[:port], http://host[:port] or "
-              "*.host[:port]");
-    EXPECT_EQ(why_not("https://*.a.example"), why_not("a.example"));
-    EXPECT_EQ(why_not("ws://a.example"), why_not("a.example"));
+              "expected scheme://host[:port], scheme://*.host[:port], "
+              "*.host[:port] or null");
+    EXPECT_EQ(why_not("https://*a.example"), why_not("a.example"));
+    EXPECT_EQ(why_not("ws://a.example"),
+              "an origin has the scheme of the page, https or http, not wss "
+              "or ws");
+    EXPECT_EQ(why_not("WSS://a.example"), why_not("ws://a.example"));
+    EXPECT_EQ(why_not("my_app://a.example"),
+              "a scheme is a letter, then letters, digits, +, - or .");
     EXPECT_EQ(why_not("https://a b"),
               "the host has to be a name or an IPv6 address in brackets");
     EXPECT_EQ(why_not("https://\xC3\xA4.example"),
@@ -343,6 +435,15 @@ TEST(same_origin, never_holds_for_a_malformed_origin)
             const auto host = origin.substr(8);
             EXPECT_FALSE(is_same_origin(origin, host)) << origin;
         }
+    }
+}
+
+TEST(same_origin, never_holds_for_an_origin_that_is_not_of_the_web)
+{
+    for (const std::string_view origin : program_origins) {
+        EXPECT_FALSE(is_same_origin(origin, "a.example")) << origin;
+        EXPECT_FALSE(is_same_origin(origin, "null")) << origin;
+        EXPECT_FALSE(is_same_origin(origin, "")) << origin;
     }
 }
 
