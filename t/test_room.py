@@ -124,7 +124,6 @@ def test_welcome(server):
     ("/path/%22quoted%22", '"quoted"'), ("/path/a%5Cb", "a\\b"),
     ("/path/tab%09", "tab\t"), ("/path/%C3%A4", "\xe4"),
     ("/path/broken%FF", "broken\ufffd"),
-    ("/path/", ""),
 ])
 def test_name_of_the_room_is_json(server, path, name):
     assert join(server, path).welcome["room"] == name

@@ -25,14 +25,20 @@ ngx_int_t resource_key(ngx_http_request_t *r,
                        const location_configuration &conf,
                        ngx_str_t &key) noexcept
 {
-    if (conf.key != nullptr) {
-        return ngx_http_complex_value(r, conf.key, &key);
+    if (conf.key == nullptr) {
+        key = static_cast<ngx_http_core_loc_conf_t *>(
+                  ngx_http_get_module_loc_conf(r, ngx_http_core_module))
+                  ->name;
+        return NGX_OK;
     }
 
-    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
-        ngx_http_get_module_loc_conf(r, ngx_http_core_module));
-    key = clcf->name;
-    return NGX_OK;
+    if (ngx_http_complex_value(r, conf.key, &key) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    // All who leave it out would meet in one resource
+    return key.len == 0 ? refused(r, NGX_HTTP_BAD_REQUEST, "the key is empty")
+                        : NGX_OK;
 }
 
 // A key without variables comes again: its resource stays.
@@ -184,8 +190,8 @@ ngx_int_t accept(ngx_http_request_t *r,
     const auto &conf = *location_conf<location_configuration>(r);
     ngx_str_t key;
 
-    if (resource_key(r, conf, key) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (const ngx_int_t rc = resource_key(r, conf, key); rc != NGX_OK) {
+        return rc;
     }
 
     resource *joined = find_resource(conf, key);
@@ -246,10 +252,10 @@ ngx_int_t after_wait(ngx_http_request_t *r, resource &joined) noexcept
         return *refusal;
     }
 
-    return resource_key(r, *location_conf<location_configuration>(r), key) ==
-                   NGX_OK
-               ? accept_into(r, joined, key, handshake)
-               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    const ngx_int_t rc =
+        resource_key(r, *location_conf<location_configuration>(r), key);
+
+    return rc == NGX_OK ? accept_into(r, joined, key, handshake) : rc;
 }
 
 void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync)

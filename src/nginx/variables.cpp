@@ -1,13 +1,18 @@
-// The variables $websocket_*: what the access log tells of a session. All are
-// empty where the request became no WebSocket, but the handler's name, and the
-// resource where it is published to.
+// The variables $websocket_*: an argument of the request decoded, and what the
+// access log tells of a session. The latter are empty where the request became
+// no WebSocket, but the handler's name, and the resource where it is published
+// to.
 #include "nginx/variables.hpp"
 
 #include "nginx/configuration.hpp"
 #include "nginx/publish.hpp"
 #include "nginx/session.hpp"
+#include "protocol/utf8.hpp"
+#include "sdk/websocket_text.hpp"
 
 #include <array>
+#include <new>
+#include <string>
 
 namespace websocket::nginx {
 
@@ -67,6 +72,50 @@ ngx_int_t get_resource(ngx_http_request_t *r, ngx_variable_value_t *v,
     return published_key(r, key) == NGX_OK ? set_text(v, view(key)) : absent(v);
 }
 
+ngx_int_t set_copy(ngx_http_request_t *r, ngx_variable_value_t *v,
+                   std::string_view text) noexcept
+{
+    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, text.size()));
+
+    if (copy == nullptr) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(copy, text.data(), text.size());
+    return set_text(v, {copy, text.size()});
+}
+
+// As a path may be: nginx takes none with a zero byte.
+bool may_name_a_resource(std::string_view text) noexcept
+{
+    return text.find('\0') == text.npos &&
+           protocol::is_valid_utf8(std::as_bytes(std::span(text)));
+}
+
+constexpr std::string_view argument_prefix = "websocket_arg_";
+
+// The first argument of that name, like nginx's own $arg_, but decoded as
+// browsers encode it, and as handlers get it.
+ngx_int_t get_argument(ngx_http_request_t *r, ngx_variable_value_t *v,
+                       uintptr_t data)
+try {
+    const std::string_view name = view(*reinterpret_cast<ngx_str_t *>(data))
+                                      .substr(argument_prefix.size());
+    ngx_str_t encoded;
+
+    if (name.empty() ||
+        ngx_http_arg(r, borrowed(name).data, name.size(), &encoded) != NGX_OK) {
+        return absent(v);
+    }
+
+    const std::string decoded = detail::form_decoded(view(encoded));
+
+    return may_name_a_resource(decoded) ? set_copy(r, v, decoded) : absent(v);
+
+} catch (const std::bad_alloc &) {
+    return NGX_ERROR;
+}
+
 template <auto text_of>
 ngx_int_t get_text(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 {
@@ -85,16 +134,7 @@ ngx_int_t get_extensions(ngx_http_request_t *r, ngx_variable_value_t *v,
         return absent(v);
     }
 
-    const protocol::deflate_answer answer(of->deflate());
-    const std::string_view text = answer.text();
-    auto *copy = static_cast<char *>(ngx_pnalloc(r->pool, text.size()));
-
-    if (copy == nullptr) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(copy, text.data(), text.size());
-    return set_text(v, {copy, text.size()});
+    return set_copy(r, v, protocol::deflate_answer(of->deflate()).text());
 }
 
 template <auto number_of>
@@ -136,6 +176,9 @@ using figures = session_figures;
 
 // clang-format off
 ngx_http_variable_t variables[] = {
+
+    { ngx_string("websocket_arg_"), nullptr,
+      get_argument, 0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("websocket_handler"), nullptr,
       get_handler, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
