@@ -17,7 +17,7 @@ LOCATIONS = """
 location /room { websocket room room$arg_k; }
 location /quiet { websocket room quiet$arg_k self=off; }
 location /listen { websocket room listen$arg_k publish=off; }
-location /chosen { websocket room chosen; websocket_subprotocols chat; }
+location /chosen { websocket room chosen; websocket_subprotocols chat bearer; }
 location /key { websocket room $arg_k; }
 location ~ ^/path/(.*)$ { websocket room $1; }
 location /text { websocket room text; websocket_accept text; }
@@ -93,14 +93,32 @@ def test_kinds_that_are_not_accepted_are_not_published(server):
 
 # The subprotocol
 
-@pytest.mark.parametrize("offered, chosen", [
-    ([], None), ([JSON], JSON), (["chat", JSON], JSON), (["chat"], None),
-    (["room.v2.json"], None), (["ROOM.V1.JSON"], None),
+@pytest.mark.parametrize("path, offered, chosen", [
+    ("/room?k=offer", [], None),
+    ("/room?k=offer", [JSON], JSON),
+    ("/room?k=offer", ["chat", JSON], JSON),
+    ("/room?k=offer", ["chat"], None),
+    ("/room?k=offer", ["room.v2.json"], None),
+    ("/room?k=offer", ["ROOM.V1.JSON"], None),
+    # Beside its own, those of websocket_subprotocols
+    ("/chosen", [], None),
+    ("/chosen", [JSON], JSON),
+    ("/chosen", ["chat", JSON], JSON),
+    ("/chosen", ["chat"], "chat"),
+    ("/chosen", ["bearer", "eyJhbGciOi.tok-en"], "bearer"),
+    ("/chosen", ["bearer", "x", "chat"], "chat"),
+    ("/chosen", ["Chat", "chats"], None),
 ])
-@pytest.mark.parametrize("path", ["/room?k=offer", "/chosen"])
-def test_subprotocol_is_the_handlers_choice(server, path, offered, chosen):
+def test_subprotocol(server, path, offered, chosen):
     client = server.connect(path, subprotocols=offered)
-    assert client.response.header("Sec-WebSocket-Protocol") == chosen
+    assert client.response.all("Sec-WebSocket-Protocol") == [
+        name for name in [chosen] if name]
+
+
+def test_subprotocol_of_the_directive_gets_plain_messages(server):
+    client = server.connect("/chosen", subprotocols=["chat"])
+    client.text('{"data":"x"}')
+    client.expect_text('{"data":"x"}')
 
 
 def test_welcome(server):

@@ -67,13 +67,13 @@ unsigned room::client_connecting(const request &asked)
 }
 
 std::string_view
-room::select_subprotocol(const request &,
+room::select_subprotocol(const request &asked,
                          std::span<const std::string_view> offered)
 {
     const auto found =
         std::find(offered.begin(), offered.end(), room_json::subprotocol);
 
-    return found == offered.end() ? std::string_view{} : *found;
+    return found == offered.end() ? asked.preferred_subprotocol() : *found;
 }
 
 void room::client_connected(room_client &to)

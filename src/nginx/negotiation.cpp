@@ -13,9 +13,11 @@ namespace websocket::nginx {
 namespace {
 
 std::string_view
-preferred_subprotocol(const protocol::opening_handshake &handshake,
-                      const location_configuration &conf) noexcept
+preferred_subprotocol(ngx_http_request_t *r,
+                      const protocol::opening_handshake &handshake) noexcept
 {
+    const auto &conf = *location_conf<location_configuration>(r);
+
     if (conf.subprotocols == nullptr) {
         return {};
     }
@@ -53,6 +55,14 @@ bool add_extensions(ngx_http_request_t *r,
 
 } // namespace
 
+std::string_view preferred_subprotocol(ngx_http_request_t *r) noexcept
+{
+    protocol::opening_handshake handshake;
+
+    read_headers(r, handshake);
+    return preferred_subprotocol(r, handshake);
+}
+
 std::optional<std::string_view>
 choose_subprotocol(ngx_http_request_t *r, const resource &joined,
                    const protocol::opening_handshake &handshake) noexcept
@@ -60,8 +70,7 @@ choose_subprotocol(ngx_http_request_t *r, const resource &joined,
     const auto choose = joined.handler().select_subprotocol;
 
     if (choose == nullptr) {
-        return preferred_subprotocol(handshake,
-                                     *location_conf<location_configuration>(r));
+        return preferred_subprotocol(r, handshake);
     }
 
     std::array<std::string_view, protocol::opening_handshake::max_subprotocols>

@@ -21,6 +21,10 @@ void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
     });
 }
 
+// The first name of websocket_subprotocols that the client offers; empty if
+// there is none.
+std::string_view preferred_subprotocol(ngx_http_request_t *r) noexcept;
+
 // The handler's choice, if it makes one; only what was offered counts. Nothing
 // if it fails.
 std::optional<std::string_view>

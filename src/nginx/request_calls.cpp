@@ -3,6 +3,7 @@
 // odd address. Before there is a session it is lent nginx's.
 #include "nginx/request_calls.hpp"
 
+#include "nginx/negotiation.hpp"
 #include "nginx/session.hpp"
 #include "protocol/tokens.hpp"
 
@@ -92,6 +93,15 @@ request_subprotocol(const websocket_request_t *request) noexcept
     const session *of = session_behind(request);
     return of == nullptr ? websocket_text_t{nullptr, 0}
                          : lent(of->subprotocol());
+}
+
+websocket_text_t
+request_preferred_subprotocol(const websocket_request_t *request) noexcept
+{
+    ngx_http_request_t *r = request_of(request);
+
+    return r == nullptr ? websocket_text_t{nullptr, 0}
+                        : lent(preferred_subprotocol(r));
 }
 
 websocket_text_t request_variable(const websocket_request_t *request,

@@ -269,6 +269,7 @@ const websocket_server_t server_calls = {
     .send_frame = send_frame,
     .parameter_name = parameter_name,
     .publish_then = publish_then,
+    .request_preferred_subprotocol = request_preferred_subprotocol,
 };
 
 } // namespace websocket::nginx

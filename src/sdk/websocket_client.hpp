@@ -67,6 +67,15 @@ public:
         return detail::view(detail::server->request_subprotocol(handle_));
     }
 
+    // The first name of websocket_subprotocols that the client offers; empty if
+    // there is none. Only in client_connecting and select_subprotocol: for
+    // handlers that have subprotocols beside those of the directive.
+    std::string_view preferred_subprotocol() const noexcept
+    {
+        return detail::view(
+            detail::server->request_preferred_subprotocol(handle_));
+    }
+
     // Any variable of nginx's, named without "$"; empty if it is not set or
     // unknown. Only in client_connecting, select_subprotocol and the
     // client's constructor.

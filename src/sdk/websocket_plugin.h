@@ -282,6 +282,12 @@ typedef struct {
                          void (*done)(void *data, int result,
                                       websocket_message_id_t id),
                          void *data);
+
+    /* The first name of the location's websocket_subprotocols that the client
+     * offers; absent if there is none. For select_subprotocol, of a handler
+     * that has subprotocols beside those. */
+    websocket_text_t (*request_preferred_subprotocol)(
+        const websocket_request_t *request);
 } websocket_server_t;
 
 /*

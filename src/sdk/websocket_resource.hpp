@@ -276,8 +276,8 @@ public:
 
     // Chooses one of the subprotocols that the client offers, in its order of
     // preference (RFC 6455 4.1), or "" for none; anything else is taken for
-    // none. If it is overridden the directive websocket_subprotocols has no
-    // say. Exception: 500.
+    // none. If it is overridden the directive websocket_subprotocols holds only
+    // as far as request::preferred_subprotocol() is returned. Exception: 500.
     virtual std::string_view
     select_subprotocol(const request &, std::span<const std::string_view>)
     {
