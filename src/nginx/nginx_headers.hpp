@@ -42,12 +42,12 @@ inline std::span<std::byte> bytes_between(u_char *first, u_char *last) noexcept
             static_cast<std::size_t>(last - first)};
 }
 
-// Calls `call(header)` for each header field of a request.
+// Calls `call(header)` for each header field.
 template <class Call>
-void each_header(const ngx_http_request_t *r, Call call)
+void each_header(const ngx_list_t &fields, Call call)
 {
-    for (const ngx_list_part_t *part = &r->headers_in.headers.part;
-         part != nullptr; part = part->next) {
+    for (const ngx_list_part_t *part = &fields.part; part != nullptr;
+         part = part->next) {
         const std::span headers{static_cast<ngx_table_elt_t *>(part->elts),
                                 part->nelts};
 
@@ -55,6 +55,13 @@ void each_header(const ngx_http_request_t *r, Call call)
             call(header);
         }
     }
+}
+
+// The same for those of a request.
+template <class Call>
+void each_header(const ngx_http_request_t *r, Call call)
+{
+    each_header(r->headers_in.headers, call);
 }
 
 template <typename T>

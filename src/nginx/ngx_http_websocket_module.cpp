@@ -1,5 +1,6 @@
 // The module as nginx knows it.
 #include "nginx/configuration.hpp"
+#include "nginx/cors.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/saved_variables.hpp"
@@ -14,8 +15,10 @@ namespace ours = websocket::nginx;
 
 ngx_int_t complete(ngx_conf_t *cf)
 {
-    return ours::complete_publishers(cf) == NGX_OK ? ours::add_shared_zone(cf)
-                                                   : NGX_ERROR;
+    return ours::complete_publishers(cf) == NGX_OK &&
+                   ours::add_cors(cf) == NGX_OK
+               ? ours::add_shared_zone(cf)
+               : NGX_ERROR;
 }
 
 ngx_http_module_t module_context = {

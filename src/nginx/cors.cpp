@@ -1,0 +1,216 @@
+// Preflights and the fields of answers (CORS,
+// https://fetch.spec.whatwg.org/#http-cors-protocol).
+#include "nginx/cors.hpp"
+
+#include "nginx/configuration.hpp"
+#include "nginx/origin_check.hpp"
+#include "nginx/publish_answer.hpp"
+#include "nginx/refusal.hpp"
+#include "protocol/tokens.hpp"
+
+#include <optional>
+#include <string_view>
+
+namespace websocket::nginx {
+
+namespace {
+
+constexpr std::string_view allow_origin = "Access-Control-Allow-Origin";
+constexpr std::string_view methods = "GET, POST, DELETE";
+constexpr std::string_view seconds_to_keep = "600";
+
+ngx_http_output_header_filter_pt next_filter;
+
+// Null: there is none.
+const ngx_table_elt_t *find_header(const ngx_list_t &headers,
+                                   std::string_view name) noexcept
+{
+    const ngx_table_elt_t *found = nullptr;
+
+    each_header(headers, [&](const ngx_table_elt_t &header) {
+        if (header.hash != 0 &&
+            protocol::equals_ignoring_case(view(header.key), name)) {
+            found = &header;
+        }
+    });
+
+    return found;
+}
+
+bool is_preflight(const ngx_http_request_t *r) noexcept
+{
+    return r->method == NGX_HTTP_OPTIONS &&
+           find_header(r->headers_in.headers,
+                       "Access-Control-Request-Method") != nullptr;
+}
+
+/*
+ * The location
+ */
+
+// Marks a request whose answer may come from another location: an error page.
+void on_request_end(void *)
+{}
+
+bool remember_location(ngx_http_request_t *r,
+                       const location_configuration &conf) noexcept
+{
+    ngx_pool_cleanup_t *mark = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (mark == nullptr) {
+        return false;
+    }
+
+    mark->handler = on_request_end;
+    mark->data = const_cast<location_configuration *>(&conf);
+    return true;
+}
+
+// The location that publishes, and that the answer is from. Null: none.
+const location_configuration *
+publishing_location(ngx_http_request_t *r) noexcept
+{
+    const auto *conf = location_conf<location_configuration>(r);
+
+    if (conf->publishes) {
+        return conf;
+    }
+
+    if (r->err_status == 0) {
+        return nullptr;
+    }
+
+    for (auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == on_request_end) {
+            return static_cast<const location_configuration *>(at->data);
+        }
+    }
+
+    return nullptr;
+}
+
+/*
+ * The answer
+ */
+
+// Whatever a page may add to its request, such as Authorization, as it is
+// allowed to ask with the visitor's own.
+bool allow_requested_headers(ngx_http_request_t *r) noexcept
+{
+    const ngx_table_elt_t *requested =
+        find_header(r->headers_in.headers, "Access-Control-Request-Headers");
+
+    if (requested == nullptr) {
+        return true;
+    }
+
+    for (const std::string_view name :
+         protocol::token_list(view(requested->value))) {
+        if (!protocol::is_token(name)) {
+            return true;
+        }
+    }
+
+    return add_header(r, "Access-Control-Allow-Headers",
+                      view(requested->value));
+}
+
+bool answer_preflight(ngx_http_request_t *r) noexcept
+{
+    return add_header(r, "Access-Control-Allow-Methods", methods) &&
+           add_header(r, "Access-Control-Max-Age", seconds_to_keep) &&
+           allow_requested_headers(r);
+}
+
+// With the visitor's cookies only pages that the configuration names may ask:
+// any site can send the origin "null", and under `any` all are allowed.
+bool allow_page(ngx_http_request_t *r, const location_configuration &conf,
+                std::string_view origin) noexcept
+{
+    if (conf.any_origin) {
+        return add_header(r, allow_origin, "*");
+    }
+
+    return add_header(r, allow_origin, origin) &&
+           (origin == "null" ||
+            add_header(r, "Access-Control-Allow-Credentials", "true"));
+}
+
+// False when there is no memory.
+bool add_fields(ngx_http_request_t *r,
+                const location_configuration &conf) noexcept
+{
+    const request_origin origin = find_origin(r);
+
+    if (find_header(r->headers_out.headers, allow_origin) != nullptr) {
+        return true; // the configuration's own
+    }
+
+    if (!conf.any_origin && !add_header(r, "Vary", "Origin")) {
+        return false;
+    }
+
+    if (!origin.given || !origin_allowed(r, conf, origin)) {
+        return true;
+    }
+
+    return allow_page(r, conf, origin.text) &&
+           (!is_preflight(r) || answer_preflight(r));
+}
+
+ngx_int_t filter_header(ngx_http_request_t *r)
+{
+    const location_configuration *conf =
+        r == r->main ? publishing_location(r) : nullptr;
+
+    return conf == nullptr || add_fields(r, *conf) ? next_filter(r) : NGX_ERROR;
+}
+
+ngx_int_t before_access(ngx_http_request_t *r)
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    if (!conf.publishes || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    const request_origin origin = find_origin(r);
+
+    if (!origin.given) {
+        return NGX_DECLINED;
+    }
+
+    if (!remember_location(r, conf)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!is_preflight(r)) {
+        return NGX_DECLINED;
+    }
+
+    return origin_allowed(r, conf, origin)
+               ? NGX_HTTP_NO_CONTENT
+               : publish_refused(r, NGX_HTTP_FORBIDDEN,
+                                 origin_refusal(r, origin));
+}
+
+} // namespace
+
+ngx_int_t add_cors(ngx_conf_t *cf)
+{
+    auto *core = static_cast<ngx_http_core_main_conf_t *>(
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
+    auto *handler = static_cast<ngx_http_handler_pt *>(
+        ngx_array_push(&core->phases[NGX_HTTP_PREACCESS_PHASE].handlers));
+
+    if (handler == nullptr) {
+        return NGX_ERROR;
+    }
+
+    *handler = before_access;
+    next_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = filter_header;
+    return NGX_OK;
+}
+
+} // namespace websocket::nginx
