@@ -23,7 +23,32 @@ SETTINGS = {
 PLACES = list(SETTINGS)
 SIZES = [0, 1, 125, 1023, 1024, 1025, 16384, 16385, 100000, 1048576]
 
-LOCATIONS = "location /clients { websocket echo $arg_room; }" + "".join(
+# Other locations read the body first, or sent it on while it came
+ELSEWHERE = """
+location @publish { websocket_publish echo $arg_room; }
+location = /sent-on {
+    proxy_pass http://127.0.0.1:%%PORT1%%; proxy_http_version 1.1;
+    proxy_request_buffering off; proxy_intercept_errors on;
+    error_page 503 = @publish;
+}
+location = /mirror {
+    internal; websocket_publish echo $arg_room;
+}
+location = /mirrored {
+    mirror /mirror;
+    proxy_pass http://127.0.0.1:%%PORT1%%/200;
+}
+location = /buffered {
+    proxy_pass http://127.0.0.1:%%PORT1%%; proxy_intercept_errors on;
+    error_page 503 = @publish;
+}
+"""
+BACKEND = """server {
+    listen 127.0.0.1:%%PORT1%%;
+    location = /200 { return 200; }
+    location / { client_max_body_size 0; return 503; }
+}"""
+LOCATIONS = ELSEWHERE + "location /clients { websocket echo $arg_room; }" + "".join(
     f"location /{name} {{ websocket_publish echo $arg_room; {setting} }}\n"
     for name, setting in SETTINGS.items())
 
@@ -31,7 +56,8 @@ LOCATIONS = "location /clients { websocket echo $arg_room; }" + "".join(
 @pytest.fixture(scope="module")
 def server(module_nginx):
     return module_nginx(LOCATIONS, http="client_max_body_size 4m;"
-                        "keepalive_requests 100000;")
+                        "keepalive_requests 100000;", ports=1,
+                        servers=BACKEND)
 
 
 def join(server, room="1"):
@@ -155,6 +181,64 @@ def test_body_that_never_comes_whole(server, place, sent, end):
     server.wait_for_access_log(status="400")
     assert Publisher(server, f"/{place}?room=1").post("whole", clients=1)
     client.expect_text("whole")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_that_is_not_all_there_is_not_published(server, chunked):
+    client = join(server)
+    body = ({"chunks": [pattern(60000), pattern(60000)]} if chunked
+            else {"body": pattern(120000)})
+    refuse(server, request("POST", "/sent-on?room=1", **body), 400,
+           "^the body is not all there")
+    client.expect_alive()
+
+
+@pytest.mark.parametrize("path", ["/buffered", "/mirrored"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_that_another_location_has_read_is_published(server, path,
+                                                          chunked):
+    client = join(server)
+    body = ({"chunks": [pattern(60000), pattern(60000)]} if chunked
+            else {"body": pattern(120000)})
+    response = server.request(request("POST", f"{path}?room=1", **body))
+    assert response.status == 200
+    whole = pattern(60000) * 2 if chunked else pattern(120000)
+    client.expect_text(whole)
+
+
+# Content-Encoding
+
+@pytest.mark.parametrize("fields", [
+    ["gzip"], ["br"], ["GZIP"], ["identity, gzip"], ["gzip, identity"],
+    ["identity", "deflate"], ["unknown"], ["aes128gcm"]], ids=str)
+@pytest.mark.parametrize("kind", [None, BINARY])
+def test_encoded_body_is_refused(server, fields, kind):
+    client = join(server)
+    response = refuse(server, post(
+        b"x", "/default?room=1", kind=kind,
+        headers=[("Content-Encoding", field) for field in fields]), 415,
+        "^the body has a Content-Encoding$")
+    assert response.header("Accept-Encoding") == "identity"
+    client.expect_alive()
+
+
+@pytest.mark.parametrize("fields", [
+    ["identity"], ["Identity"], [""], [" , identity,"], ["identity"] * 2],
+    ids=str)
+def test_body_that_is_not_encoded_is_published(server, fields):
+    client = join(server)
+    answer_of(server.request(post("x", "/default?room=1", headers=[
+        ("Content-Encoding", field) for field in fields])))
+    client.expect_text("x")
+
+
+def test_encoding_is_refused_before_the_body_comes(server):
+    poster = server.open()
+    data = post(bytes(100000), "/default?room=1",
+                headers=[("Content-Encoding", "gzip"),
+                         ("Expect", "100-continue")])
+    poster.send(data[:-100000])
+    assert poster.read_response().status == 415
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])

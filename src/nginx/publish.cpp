@@ -127,6 +127,11 @@ ngx_int_t publish_message(ngx_http_request_t *r,
     const auto &conf = *location_conf<location_configuration>(r);
     const bool binary = is_binary(r);
 
+    if (!body_is_whole(r)) {
+        return publish_refused(r, NGX_HTTP_BAD_REQUEST,
+                               "the body is not all there");
+    }
+
     if (body_size(r) > static_cast<off_t>(conf.max_message_size)) {
         return too_large(r);
     }
@@ -176,9 +181,44 @@ void publish_body_read(ngx_http_request_t *r)
     ngx_http_finalize_request(r, rc);
 }
 
+// RFC 9110 8.4: clients would get the bytes without what is said of them.
+bool is_encoded(const ngx_http_request_t *r) noexcept
+{
+    bool encoded = false;
+
+    each_header(r, [&encoded](const ngx_table_elt_t &header) {
+        if (!protocol::equals_ignoring_case(view(header.key),
+                                            "Content-Encoding")) {
+            return;
+        }
+
+        for (const std::string_view name :
+             protocol::token_list(view(header.value))) {
+            encoded =
+                encoded || !protocol::equals_ignoring_case(name, "identity");
+        }
+    });
+
+    return encoded;
+}
+
+ngx_int_t encoding_refused(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Accept-Encoding", "identity")) { // RFC 9110 15.5.16
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return publish_refused(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                           "the body has a Content-Encoding");
+}
+
 ngx_int_t read_message(ngx_http_request_t *r) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
+
+    if (is_encoded(r)) {
+        return encoding_refused(r);
+    }
 
     if (r->headers_in.content_length_n >
         static_cast<off_t>(conf.max_message_size)) {

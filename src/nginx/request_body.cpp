@@ -44,6 +44,28 @@ u_char *append_piece(u_char *end, const ngx_buf_t &piece) noexcept
 
 } // namespace
 
+bool body_is_whole(const ngx_http_request_t *r) noexcept
+{
+    const auto &in = r->headers_in;
+
+    if (r != r->main && r->request_body == nullptr) {
+        return true; // mirror_request_body off: it is meant to have none
+    }
+
+    if (r->discard_body || r->reading_body ||
+        (in.chunked && r->request_body == nullptr)) {
+        return false;
+    }
+
+    // nginx counts down what it passes over, and counts chunks as they come
+    const off_t announced = in.content_length != nullptr && !in.chunked
+                                ? ngx_atoof(in.content_length->value.data,
+                                            in.content_length->value.len)
+                                : in.content_length_n;
+
+    return announced < 0 || announced == body_size(r);
+}
+
 off_t body_size(const ngx_http_request_t *r) noexcept
 {
     off_t size = 0;

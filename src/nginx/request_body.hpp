@@ -8,6 +8,10 @@
 
 namespace websocket::nginx {
 
+// Whether all of it is there. It is not where another location or module has
+// passed it over, or sent it on while it came.
+bool body_is_whole(const ngx_http_request_t *r) noexcept;
+
 // Bytes, wherever they lie.
 off_t body_size(const ngx_http_request_t *r) noexcept;
 
