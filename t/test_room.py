@@ -85,6 +85,32 @@ def test_publish_off_ends_who_publishes(server, protocols, frame):
     other.expect_alive()
 
 
+@pytest.mark.parametrize("path", ["/room?k=ping", "/listen"])
+def test_ping_is_answered(server, path):
+    """Also where clients do not publish; to the one that asks alone."""
+    other, client = pair(server, path)
+    for ping, answer in [({"ping": 1, "ref": 7}, {"ref": 7}),
+                         ({"ping": 1}, {}),
+                         ({"ref": {"a": [None]}, "ping": {"x": 1}},
+                          {"ref": {"a": [None]}})]:
+        client.text(json.dumps(ping))
+        assert read(client) == {"type": "pong", **answer}
+    other.expect_alive()
+
+
+def test_ping_of_a_raw_client_is_a_message(server):
+    client = server.connect("/room?k=rawping")
+    client.text('{"ping":1,"ref":7}')
+    client.expect_text('{"ping":1,"ref":7}')
+
+
+@pytest.mark.parametrize("text", ['{"ping":1,"data":"x"}', "{}", "ping"])
+def test_what_is_more_than_a_ping_ends_who_may_not_publish(server, text):
+    client = join(server, "/listen")
+    client.text(text)
+    client.expect_failure(1008)
+
+
 def test_kinds_that_are_not_accepted_are_not_published(server):
     client = server.connect("/text")
     client.binary("x")

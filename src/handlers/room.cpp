@@ -151,7 +151,7 @@ void room::client_disconnected(room_client &from, std::uint16_t,
 
 void room::text_message_received(room_client &from, std::string_view text)
 {
-    if (from.json && parameters_.publish) {
+    if (from.json) {
         answer_request(from, text);
     } else {
         publish_plain(from, opcode::text, std::as_bytes(std::span(text)));
@@ -167,6 +167,16 @@ void room::binary_message_received(room_client &from,
 void room::answer_request(room_client &from, std::string_view text)
 {
     const room_json::request asked = room_json::parse(text);
+
+    if (asked.ping) {
+        from.send_text_message(room_json::pong(asked.ref));
+        return;
+    }
+
+    if (!parameters_.publish) {
+        from.close_connection(policy_violation, not_for_clients);
+        return;
+    }
 
     if (!asked.error.empty()) {
         from.send_text_message(room_json::error(asked.ref, asked.error));

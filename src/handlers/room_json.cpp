@@ -103,6 +103,7 @@ public:
             member_ = name == "data"  ? member::data
                       : name == "ref" ? member::ref
                                       : member::other;
+            made_.ping = made_.ping || name == "ping";
             named_ = reached_;
         }
 
@@ -118,10 +119,13 @@ public:
     request result(bool parsed)
     {
         if (!parsed) {
-            return {{}, {}, "not JSON"};
+            return {.error = "not JSON"};
         }
 
+        // A request with data is not a ping
+        made_.ping = made_.ping && data_ == kind::none;
         made_.error = !object_               ? "not an object"
+                      : made_.ping           ? ""
                       : data_ == kind::none  ? "no data"
                       : data_ == kind::other ? "data is not a string"
                                              : "";
@@ -324,6 +328,14 @@ std::string published(std::string_view ref, message_id id)
     append_ref(made, ref);
     made.append(",\"id\":");
     append_id(made, id);
+    return made += '}';
+}
+
+std::string pong(std::string_view ref)
+{
+    std::string made = R"({"type":"pong")";
+
+    append_ref(made, ref);
     return made += '}';
 }
 

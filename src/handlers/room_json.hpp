@@ -18,9 +18,10 @@ inline constexpr std::string_view subprotocol = "room.v1.json";
 
 // What a client has sent.
 struct request {
-    std::string data;
-    std::string ref;   // as it was written; empty: none
-    std::string error; // in words; empty: it is as it should be
+    std::string data{};
+    std::string ref{};   // as it was written; empty: none
+    std::string error{}; // in words; empty: it is as it should be
+    bool ping = false;   // it asks for a pong, and has no data
 };
 
 request parse(std::string_view text);
@@ -47,6 +48,8 @@ std::string presence(std::string_view type, std::uint64_t client,
 inline constexpr std::string_view gap = R"({"type":"gap"})";
 
 std::string published(std::string_view ref, message_id id);
+
+std::string pong(std::string_view ref);
 
 // `words` have no character that JSON escapes.
 std::string error(std::string_view ref, std::string_view words);

@@ -96,6 +96,38 @@ TEST(RoomJson, RefOfAWrongRequestIsKnownIfItIsJson)
     EXPECT_EQ(json::parse(R"([{"ref":5}])").ref, "");
 }
 
+TEST(RoomJson, PingIsRead)
+{
+    for (const std::string_view value : {"1", "null", "{\"ping\":[]}"}) {
+        const std::string text =
+            "{\"ping\":" + std::string(value) + ",\"ref\":[2]}";
+        const json::request read = json::parse(text);
+
+        EXPECT_TRUE(read.ping) << text;
+        EXPECT_EQ(read.ref, "[2]") << text;
+        EXPECT_EQ(read.error, "") << text;
+    }
+}
+
+TEST(RoomJson, RequestWithDataIsNoPing)
+{
+    const json::request read = json::parse(R"({"ping":1,"data":"x"})");
+
+    EXPECT_FALSE(read.ping);
+    EXPECT_EQ(read.data, "x");
+    EXPECT_EQ(json::parse(R"({"ping":1,"data":1})").error,
+              "data is not a string");
+    EXPECT_FALSE(json::parse(R"({"ref":{"ping":1}})").ping);
+    EXPECT_FALSE(json::parse(R"(["ping"])").ping);
+    EXPECT_FALSE(json::parse(R"({"ping":1)").ping);
+}
+
+TEST(RoomJson, PongHasTheRef)
+{
+    EXPECT_EQ(json::pong("\"r\""), R"({"type":"pong","ref":"r"})");
+    EXPECT_EQ(json::pong(""), R"({"type":"pong"})");
+}
+
 TEST(RoomJson, DepthCostsNoStack)
 {
     const std::string open = repeated("[", 1000000);
