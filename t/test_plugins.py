@@ -227,6 +227,42 @@ def test_parameters_reach_the_handler(nginx):
         client.expect_text(value)
 
 
+LOCATION_PARAMETERS = """
+location /first { websocket probe $arg_k one=1 two=2; }
+location /second { websocket probe $arg_k one=11; }
+location /other { websocket probe other one=111; }
+location = /moved {
+    error_page 418 = @second;
+    return 418;
+}
+location @second { websocket probe $arg_k one=at; }
+"""
+
+
+def ask(client, what):
+    client.text(f"ask {what}")
+    return client.read_frame().payload.decode()
+
+
+@pytest.mark.parametrize("policy", ["keep", "release"])
+@pytest.mark.parametrize("paths", [
+    ["/first?k=x", "/second?k=x"], ["/second?k=x", "/first?k=x"],
+    ["/moved?k=x", "/second?k=x", "/first?k=x"],
+    ["/other", "/second?k=other", "/first?k=other"]])
+def test_clients_have_the_parameters_of_their_locations(nginx, paths, policy):
+    """Those of the resource are the first location's, whoever is first."""
+    server = nginx(LOCATION_PARAMETERS, request_policy=policy, **probe())
+    own = {"/first": ("1", "2"), "/second": ("11", "(absent)"),
+           "/moved": ("at", "(absent)"), "/other": ("111", "(absent)")}
+    clients = [(server.connect(path), path.partition("?")[0])
+               for path in paths]
+    for client, path in clients:
+        assert (ask(client, "location one"), ask(client, "location two")) \
+            == own[path]
+        assert ask(client, "parameter one") == \
+            ("111" if paths[0] == "/other" else "1")
+
+
 def test_complaint_of_configured_fails_the_check(nginx):
     passed, output = nginx.check(
         'location /p { websocket probe k "wrong=100%s is too much"; }',

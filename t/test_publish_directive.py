@@ -92,6 +92,7 @@ location /second { websocket ledger second-$arg_k history=2; }
 location /second-too { websocket ledger second-$arg_k history=3; }
 location /named { websocket ledger history=4; }
 location /constant { websocket ledger constant history=5; }
+location /ninth { websocket ledger ninth history=9; }
 location /publish/second { websocket_publish ledger second-$arg_k; }
 location /publish/named { websocket_publish ledger /named; }
 location /publish/constant { websocket_publish ledger constant; }
@@ -119,14 +120,14 @@ def test_ledger_cannot_do_without_a_history(nginx):
 
 
 @pytest.mark.parametrize("path, kept", [
-    ("/publish/first?k=1", 1), ("/publish/second?k=1", 2),
-    ("/publish/named", 4), ("/publish/other?k=1", 1),
-    ("/publish/own?k=1", 6), ("/publish/if?k=2&if=1", 2),
-    ("/publish/if?k=3", 2),
+    ("/publish/first?k=1", 1), ("/publish/second?k=1", 3),
+    ("/publish/named", 4), ("/publish/own?k=1", 6),
+    ("/publish/if?k=2&if=1", 3), ("/publish/if?k=3", 3),
+    ("/publish/other?k=1", 9), # as much as any location asks for
 ])
-def test_resource_that_nobody_has_made_gets_parameters_of(server, path, kept):
+def test_history_of_a_resource_that_nobody_has_visited(server, path, kept):
     publisher = Publisher(server, path)
-    for number in range(1, 10):
+    for number in range(1, 12):
         publisher.post("x")
         assert publisher.tell()[1] == min(number, kept)
 
@@ -146,20 +147,22 @@ def test_publisher_declared_before_the_clients_location(nginx):
         assert text.startswith("kept text ") and f"-{sequence} from 0" in text
 
 
-def test_clients_parameters_come_before_those_of_the_publisher(server):
-    """A resource keeps nothing of what a publisher made it with."""
+def test_publishers_history_counts_as_a_locations_does(server):
+    """The first client does not shrink it; the object has the parameters of
+    the clients' location."""
     publisher = Publisher(server, "/publish/constant-own")
     for _ in range(9):
         publisher.post("x")
     assert publisher.tell()[1] == 7
     client = server.connect("/constant")
-    texts = [client.read_frame().payload.decode() for _ in range(6)]
-    assert [text.partition(" ")[0] for text in texts] == 5 * ["kept"] + [
+    texts = [client.read_frame().payload.decode() for _ in range(8)]
+    assert [text.partition(" ")[0] for text in texts] == 7 * ["kept"] + [
         "history"]
+    assert texts[-1] == "history 5"
     for _ in range(9):
         publisher.post("x", clients=1)
         client.read_frame()
-    assert publisher.tell()[1] == 5
+    assert publisher.tell()[1] == 7
 
 
 def test_handler_is_told_of_what_is_published(server):

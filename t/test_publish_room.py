@@ -17,10 +17,10 @@ location /listeners {
     websocket room $arg_room history=5 publish=off self=off;
 }
 location /present { websocket room $arg_room presence=on; }
-location /brief { websocket room $arg_room history=5 history_time=300ms; }
+location /brief { websocket room brief history=5 history_time=300ms; }
 location /publish { websocket_publish room $arg_room; }
 location /publish-brief {
-    websocket_publish room $arg_room history=5 history_time=300ms;
+    websocket_publish room brief history=1 history_time=200ms;
 }
 """
 
@@ -95,7 +95,7 @@ def test_welcome_names_what_get_calls_the_last(server):
 
 
 def test_history_ends_with_its_time(server):
-    publisher = Publisher(server, "/publish-brief?room=brief")
+    publisher = Publisher(server, "/publish-brief")
     publisher.post("x", clients=0)
     wait_until(lambda: publisher.tell()[1] == 0, seconds(5), "no history")
     assert publisher.tell()[2].endswith("-1")

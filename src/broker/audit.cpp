@@ -53,7 +53,7 @@ std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
     std::array<std::byte, longest_name> name;
 
     if (log.name_size > longest_name ||
-        !take_chain(at, blocks_for(sizeof(log_record), log.name_size))) {
+        !take_chain(at, log_blocks(log.name_size))) {
         return "a log's chain of blocks is wrong";
     }
 

@@ -26,6 +26,7 @@
 // Times are milliseconds of one clock for all processes, since 1970.
 #pragma once
 
+#include "broker/history_rules.hpp"
 #include "broker/types.hpp"
 #include "broker/zone.hpp"
 
@@ -84,17 +85,24 @@ public:
      */
 
     // Finds or makes the log and subscribes the slot to what is appended from
-    // now on. `owner` is for the process itself, see news. The limits become
-    // those of the log. A process may subscribe more than once.
+    // now on. `owner` is for the process itself, see news. History is asked
+    // for as by ask_history. A process may subscribe more than once.
     subscribed subscribe(unsigned slot, std::string_view name, void *owner,
-                         const limits &history, std::uint64_t now) noexcept;
+                         const history_request &history,
+                         std::uint64_t now) noexcept;
 
     // Ends it, its clients with it. Nothing happens if it is gone already.
     void unsubscribe(subscription handle, std::uint64_t now) noexcept;
 
-    // New limits for the log.
+    // New limits for the log, whatever else was asked for.
     void set_limits(subscription handle, const limits &history,
                     std::uint64_t now) noexcept;
+
+    // Adds the source to those that have asked the log for a history. Its
+    // limits become the largest that the rules have for any of them: they may
+    // grow, and shrink only by a later configuration. Returns the log's limits.
+    limits ask_history(subscription handle, const history_request &asked,
+                       std::uint64_t now) noexcept;
 
     // Counts one client more, unless the log has `max` in all processes of
     // all hosts already (0: any number is right): full. If done, `position`
@@ -117,10 +125,11 @@ public:
     appended append(subscription handle, const publication &what,
                     std::uint64_t now) noexcept;
 
-    // The same by name; makes the log, with these limits, if there is none.
-    // The limits of a log that is there stay what they are.
+    // The same by name; makes the log, with this history, if there is none. In
+    // a log that is there the source is not remembered: who only publishes
+    // changes its limits no further than to those of a later configuration.
     appended append(std::string_view name, const publication &what,
-                    const limits &history, std::uint64_t now) noexcept;
+                    const history_request &history, std::uint64_t now) noexcept;
 
     // A subscription of the slot that has something to read, each once, the
     // longest waiting first. None: nothing is left, and the next append for

@@ -20,7 +20,8 @@ appended broker::append(subscription handle, const publication &what,
 }
 
 appended broker::append(std::string_view name, const publication &what,
-                        const limits &history, std::uint64_t now) noexcept
+                        const history_request &history,
+                        std::uint64_t now) noexcept
 {
     if (name.size() > longest_name) {
         return {.result = outcome::name_too_long, .id = {}, .wake = {}};
@@ -38,7 +39,10 @@ appended broker::append(std::string_view name, const publication &what,
             return {.result = outcome::no_room, .id = {}, .wake = {}};
         }
 
-        limit_history(zone_.log(log), history.messages, history.milliseconds);
+        detail::ask_history(zone_, log, history, false);
+
+    } else if (history.rules != nullptr) {
+        detail::ask_history(zone_, log, history, false);
     }
 
     return append_to(zone_, log, what, now);

@@ -10,7 +10,8 @@ namespace websocket::broker {
 using namespace detail;
 
 subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
-                             const limits &history, std::uint64_t now) noexcept
+                             const history_request &history,
+                             std::uint64_t now) noexcept
 {
     if (name.size() > longest_name) {
         return {.result = outcome::name_too_long, .handle = {}};
@@ -38,10 +39,11 @@ subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
         return {.result = outcome::no_room, .handle = {}};
     }
 
-    limit_history(zone_.log(log), history.messages, history.milliseconds);
+    detail::ask_history(zone_, log, history, true);
     return {outcome::done,
             {at, zone_.subscription(at).check},
-            zone_.log(log).last_position};
+            zone_.log(log).last_position,
+            limits_of(zone_.log(log))};
 }
 
 void broker::unsubscribe(subscription handle, std::uint64_t now) noexcept
@@ -60,10 +62,24 @@ void broker::set_limits(subscription handle, const limits &history,
     const subscription_record *found = find_subscription(zone_, handle);
 
     if (found != nullptr) {
-        limit_history(zone_.log(found->log), history.messages,
-                      history.milliseconds);
+        limit_history(zone_.log(found->log), history);
         trim(zone_, found->log, now, few);
     }
+}
+
+limits broker::ask_history(subscription handle, const history_request &asked,
+                           std::uint64_t now) noexcept
+{
+    locked hold(mutex_, zone_);
+    const subscription_record *found = find_subscription(zone_, handle);
+
+    if (found == nullptr) {
+        return {};
+    }
+
+    detail::ask_history(zone_, found->log, asked, true);
+    trim(zone_, found->log, now, few);
+    return limits_of(zone_.log(found->log));
 }
 
 outcome broker::join(subscription handle, std::uint32_t max,

@@ -24,6 +24,23 @@ void leave_unused(zone &z, index at) noexcept
     log.unused = 0;
 }
 
+// Where there are more than it has room for, it stands for all.
+void add_source(log_rest &rest, history_source added) noexcept
+{
+    for (std::uint32_t &each : rest.sources) {
+        if (each == added || each == any_source) {
+            return;
+        }
+
+        if (each == no_source) {
+            put(each, added);
+            return;
+        }
+    }
+
+    put(rest.sources.back(), any_source);
+}
+
 std::uint64_t next_epoch(zone &z, std::uint64_t now) noexcept
 {
     put(z.head->last_epoch, std::max(now, z.head->last_epoch + 1));
@@ -40,7 +57,7 @@ index find_log(const zone &z, const log_name &name) noexcept
         const log_record &log = z.log(at);
 
         if (log.name_hash == name.hash && log.name_size == name.bytes.size() &&
-            same_bytes(z, at, sizeof(log_record), name.bytes)) {
+            same_bytes(z, z.next[at], sizeof(log_rest), name.bytes)) {
             break;
         }
     }
@@ -52,8 +69,7 @@ index find_or_make_log(zone &z, const log_name &name,
                        std::uint64_t now) noexcept
 {
     const index found = find_log(z, name);
-    const std::size_t needed =
-        blocks_for(sizeof(log_record), name.bytes.size());
+    const std::size_t needed = log_blocks(name.bytes.size());
 
     if (found != 0 || !make_room(z, needed, now)) {
         return found;
@@ -67,7 +83,8 @@ index find_or_make_log(zone &z, const log_name &name,
                    .name_hash = name.hash,
                    .name_size = static_cast<std::uint32_t>(name.bytes.size()),
                    .next_in_bucket = bucket};
-    write_bytes(z, at, sizeof(log_record), name.bytes);
+    ::new (z.block(z.next[at])) log_rest{};
+    write_bytes(z, z.next[at], sizeof(log_rest), name.bytes);
 
     WEBSOCKET_FAULT_POINT("log.written");
     put(bucket, at);
@@ -80,7 +97,7 @@ std::span<std::byte> copy_name(const zone &z, index at,
                                std::span<std::byte> to) noexcept
 {
     to = to.first(std::min<std::size_t>(to.size(), z.log(at).name_size));
-    read_bytes(z, at, sizeof(log_record), to);
+    read_bytes(z, z.next[at], sizeof(log_rest), to);
     return to;
 }
 
@@ -143,12 +160,50 @@ void remove_unused(zone &z) noexcept
     give_back(z, at);
 }
 
-void limit_history(log_record &log, std::uint64_t messages,
-                   std::uint64_t milliseconds) noexcept
+void limit_history(log_record &log, const limits &kept) noexcept
 {
-    put(log.history_messages, messages);
+    put(log.history_messages, kept.messages);
     WEBSOCKET_FAULT_POINT("log.limited");
-    put(log.history_milliseconds, milliseconds);
+    put(log.history_milliseconds, kept.milliseconds);
+}
+
+void ask_history(zone &z, index at, const history_request &asked,
+                 bool joins) noexcept
+{
+    log_record &log = z.log(at);
+    log_rest &rest = z.log_rest_of(at);
+
+    if (asked.rules == nullptr) {
+        limit_history(log, asked.asked);
+        return;
+    }
+
+    const bool fresh = rest.sources[0] == no_source;
+    const bool counts = joins || fresh;
+
+    if (counts) {
+        add_source(rest, asked.source);
+    }
+
+    // A worker of before a reload has no say in what came after it
+    if (asked.configuration < rest.configuration ||
+        (asked.configuration == rest.configuration && !counts)) {
+        return;
+    }
+
+    limits wanted = asked.asked;
+
+    for (const history_source each : rest.sources) {
+        wanted = larger(wanted, asked.rules->of(each));
+    }
+
+    if (!fresh && asked.configuration == rest.configuration) {
+        wanted = larger(wanted, limits_of(log));
+    }
+
+    limit_history(log, wanted);
+    WEBSOCKET_FAULT_POINT("log.asked");
+    put(rest.configuration, asked.configuration);
 }
 
 } // namespace websocket::broker::detail

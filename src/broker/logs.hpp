@@ -1,6 +1,8 @@
 // The logs: found by name, made, and removed when nobody uses them.
 #pragma once
 
+#include "broker/blocks.hpp"
+#include "broker/history_rules.hpp"
 #include "broker/types.hpp"
 #include "broker/zone.hpp"
 
@@ -26,6 +28,12 @@ index find_log(const zone &z, const log_name &name) noexcept;
 // until settle() puts it there.
 index find_or_make_log(zone &z, const log_name &name,
                        std::uint64_t now) noexcept;
+
+// How many blocks a log with a name of so many bytes has.
+constexpr std::size_t log_blocks(std::size_t name_size) noexcept
+{
+    return 1 + blocks_for(sizeof(log_rest), name_size);
+}
 
 // Copies the name's bytes to `to`, as many as there is room for.
 std::span<std::byte> copy_name(const zone &z, index at,
@@ -67,9 +75,18 @@ void append_unused(zone &z, index at) noexcept;
 // Removes the log that has been unused for longest; there must be one.
 void remove_unused(zone &z) noexcept;
 
+inline limits limits_of(const log_record &log) noexcept
+{
+    return {log.history_messages, log.history_milliseconds};
+}
+
 // Changes how much history there is; what is too much goes with the next
 // trim().
-void limit_history(log_record &log, std::uint64_t messages,
-                   std::uint64_t milliseconds) noexcept;
+void limit_history(log_record &log, const limits &kept) noexcept;
+
+// The same, by what is asked: see broker::ask_history. One who joins is
+// remembered; else only if nobody is yet.
+void ask_history(zone &z, index at, const history_request &asked,
+                 bool joins) noexcept;
 
 } // namespace websocket::broker::detail

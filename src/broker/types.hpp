@@ -119,6 +119,8 @@ struct subscribed {
 
     // Of the log's last entry: what comes after it is to be read.
     std::uint64_t position = 0;
+
+    limits history{}; // what the log keeps
 };
 
 struct appended {

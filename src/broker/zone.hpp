@@ -15,6 +15,7 @@
 // instructions; the next one to take the lock finds `at_work` set and repairs.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -107,7 +108,7 @@ struct slot_record {
 };
 
 struct log_record {
-    // Primary. The name lies behind the record, in its chain.
+    // Primary.
     std::uint64_t epoch = 0;
     std::uint64_t last_sequence = 0; // at least: an entry may be ahead of them
     std::uint64_t last_position = 0; // until repair() has seen it
@@ -143,6 +144,15 @@ struct log_record {
     std::uint32_t unused = 0;        // in the list of unused logs
     index older_unused = 0;
     index newer_unused = 0;
+};
+
+// What of a log's record its first block has no room for: it begins the second.
+struct log_rest {
+    // Primary. Who has asked for a history, in the order in which they came;
+    // 0: nobody more. The last one may be any_source. And the configuration by
+    // which the log's limits were found. The name lies behind it, in the chain.
+    std::array<std::uint32_t, 4> sources{};
+    std::uint32_t configuration = 0;
 };
 
 struct subscription_record {
@@ -184,6 +194,7 @@ struct entry_record {
 };
 
 static_assert(sizeof(log_record) <= block_size);
+static_assert(sizeof(log_rest) <= block_size);
 static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
               "a message of 64 bytes is to fill one block");
@@ -210,6 +221,10 @@ struct zone {
         return *std::launder(reinterpret_cast<record *>(block(at)));
     }
     log_record &log(index at) const noexcept { return get<log_record>(at); }
+    log_rest &log_rest_of(index at) const noexcept
+    {
+        return get<log_rest>(next[at]);
+    }
     entry_record &entry(index at) const noexcept
     {
         return get<entry_record>(at);

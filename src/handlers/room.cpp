@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::uint16_t policy_violation = 1008;
 
+// Whether some location of the configuration has presence=on: any of a room's
+// clients may have come through it, on this worker or on another one. Set in
+// nginx's master, before its workers are made.
+bool presence_is_used = false;
+
 constexpr std::string_view not_for_clients =
     "clients do not publish in this room";
 
@@ -40,23 +45,37 @@ std::optional<std::string> seen_by(const request &asked)
 } // namespace
 
 room_client::room_client()
-    : number{id()}, json{request().subprotocol() == room_json::subprotocol}
+    : number{id()}, json{request().subprotocol() == room_json::subprotocol},
+      may_publish{room_parameters::is_on(parameter("publish", "on"))},
+      gets_own{room_parameters::is_on(parameter("self", "on"))},
+      gets_presence{json &&
+                    room_parameters::is_on(parameter("presence", "off"))}
 {}
 
 room::room()
 {
+    room_parameters parameters;
+
     for (const std::string_view given : parameter_names()) {
         if (complaint_.empty()) {
-            complaint_ = parameters_.set(given, parameter(given));
+            complaint_ = parameters.set(given, parameter(given));
         }
     }
 
     if (complaint_.empty()) {
-        complaint_ = parameters_.check();
+        complaint_ = parameters.check();
     }
 
     json_name_ = room_json::quoted(name());
-    keep_history(parameters_.history, parameters_.history_time);
+    keep_history(parameters.history, parameters.history_time);
+}
+
+// While the configuration is read: see presence_is_used.
+std::string room::configured()
+{
+    presence_is_used =
+        presence_is_used || room_parameters::is_on(parameter("presence"));
+    return complaint_;
 }
 
 unsigned room::client_connecting(const request &asked)
@@ -138,7 +157,7 @@ void room::welcome(room_client &to, bool recovered)
 // Where it fails the server has written so into the log.
 void room::announce(std::string_view what, const room_client &who)
 {
-    if (parameters_.presence) {
+    if (presence_is_used) {
         publish(what, {.from = who.number, .transient = true});
     }
 }
@@ -173,7 +192,7 @@ void room::answer_request(room_client &from, std::string_view text)
         return;
     }
 
-    if (!parameters_.publish) {
+    if (!from.may_publish) {
         from.close_connection(policy_violation, not_for_clients);
         return;
     }
@@ -208,7 +227,7 @@ void room::answer(const client_ref<room_client> &asked, std::string_view ref,
 void room::publish_plain(room_client &from, opcode kind,
                          std::span<const std::byte> data)
 {
-    if (!parameters_.publish) {
+    if (!from.may_publish) {
         from.close_connection(policy_violation, not_for_clients);
         return;
     }

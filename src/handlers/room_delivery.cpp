@@ -75,15 +75,11 @@ void room::fall_behind(room_client &to, message_id given) noexcept
 // number of them.
 void room::tell_of_clients(std::string_view type, std::uint64_t client)
 {
-    if (!parameters_.presence) {
-        return;
-    }
-
     const std::uint64_t count = client_count();
     const frame words(room_json::presence(type, client, count));
 
     for (room_client &to : clients()) {
-        if (!to.json || to.number == client) {
+        if (!to.gets_presence || to.number == client) {
             continue;
         }
 

@@ -28,6 +28,9 @@ struct room_client : client {
 
     const std::uint64_t number; // its id
     const bool json;            // it speaks room.v1.json
+    const bool may_publish;     // as the location says that it came through
+    const bool gets_own;        // and its own messages
+    const bool gets_presence;   // and is told who comes and goes
     bool live = false;
 
     // While it is behind
@@ -71,7 +74,7 @@ class room final : public resource<room_client> {
 public:
     room();
 
-    std::string configured() override { return complaint_; }
+    std::string configured() override;
     unsigned client_connecting(const request &asked) override;
     std::string_view
     select_subprotocol(const request &asked,
@@ -110,9 +113,9 @@ private:
     void announce(std::string_view what, const room_client &who);
 
     // room_delivery.cpp
-    bool own(const room_client &to, const message &news) const noexcept
+    static bool own(const room_client &to, const message &news) noexcept
     {
-        return !parameters_.self && news.from == to.number;
+        return !to.gets_own && news.from == to.number;
     }
     void fall_behind(room_client &to, message_id given) noexcept;
     void tell_of_clients(std::string_view type, std::uint64_t client);
@@ -122,7 +125,6 @@ private:
     bool tell_of_gap(room_client &to) noexcept;
     void become_live(room_client &to);
 
-    room_parameters parameters_;
     std::string complaint_; // of the parameters
     std::string json_name_;
     message_id delivered_;   // the last message that came here

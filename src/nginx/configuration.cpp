@@ -94,6 +94,7 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
         own.handler = outer.handler;
         own.key = outer.key;
         own.parameters = outer.parameters;
+        own.terms = outer.terms;
         own.publishes = outer.publishes;
         clcf->handler = content_handler_of(own);
     }

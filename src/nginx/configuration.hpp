@@ -38,6 +38,7 @@ struct main_configuration {
     redis_settings *redis; // null: not asked for
 
     ngx_array_t *locations; // of handler_location; null: none
+    std::uint32_t number;   // in the zone, of a later one is larger; from 1
 
     // Of each variable by its index when it can be told; null: not known yet
     const variable_moment *variable_moments;
@@ -49,6 +50,7 @@ struct location_configuration {
     const websocket_handler_t *handler; // null: not a location of ours
     ngx_http_complex_value_t *key;      // null: the location's name
     ngx_array_t *parameters;            // of named_value
+    resource_terms *terms;              // once all locations are known
     bool publishes;                     // websocket_publish, not websocket
     ngx_uint_t status;                  // a status_form
 
@@ -93,7 +95,8 @@ struct location_configuration {
 // A location with a handler, and where the configuration says so.
 struct handler_location {
     location_configuration *conf;
-    ngx_str_t key; // its text, or the location's name
+    broker::limits history; // that it asks for
+    ngx_str_t key;          // its text, or the location's name
     ngx_str_t file;
     ngx_uint_t line;
 };

@@ -82,9 +82,11 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
     return true;
 }
 
-bool check_parameters(ngx_conf_t *cf, const location_configuration &own)
+bool check_parameters(ngx_conf_t *cf, const location_configuration &own,
+                      broker::limits &history)
 {
-    const std::string wrong = resource::check(own.handler, parameters_of(own));
+    const std::string wrong =
+        resource::check(own.handler, parameters_of(own), history);
 
     if (!wrong.empty()) {
         WEBSOCKET_SAY(cf, "\"%V %s\": %s", &arguments(cf)[0], own.handler->name,
@@ -126,7 +128,8 @@ char *refuse_second(ngx_conf_t *cf, const location_configuration &own,
 }
 
 // What is left to do when all that the directive says is right.
-char *serve(ngx_conf_t *cf, location_configuration &own)
+char *serve(ngx_conf_t *cf, location_configuration &own,
+            const broker::limits &history)
 {
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
@@ -141,74 +144,21 @@ char *serve(ngx_conf_t *cf, location_configuration &own)
             ? nullptr
             : static_cast<handler_location *>(ngx_array_push(all.locations));
 
-    if (place == nullptr) {
+    own.terms = static_cast<resource_terms *>(
+        ngx_pcalloc(cf->pool, sizeof(resource_terms)));
+
+    if (place == nullptr || own.terms == nullptr) {
         return refuse();
     }
 
     *place = {.conf = &own,
+              .history = history,
               .key = own.key == nullptr ? clcf->name : own.key->value,
               .file = cf->conf_file->file.name,
               .line = cf->conf_file->line};
     all.zone_needed = true;
     clcf->handler = content_handler_of(own);
     return NGX_CONF_OK;
-}
-
-std::span<handler_location> locations_of(ngx_conf_t *cf) noexcept
-{
-    const ngx_array_t *all = main_conf(cf)->locations;
-
-    if (all == nullptr) {
-        return {};
-    }
-
-    return {static_cast<handler_location *>(all->elts), all->nelts};
-}
-
-// The location whose clients have the resources that `publisher` names, by the
-// look of it: the first of the same handler with the same key, else the first
-// of the same handler. Null: there is none.
-const handler_location *clients_location(ngx_conf_t *cf,
-                                         const handler_location &publisher)
-{
-    const handler_location *found = nullptr;
-
-    for (const handler_location &each : locations_of(cf)) {
-        if (each.conf->publishes ||
-            each.conf->handler != publisher.conf->handler) {
-            continue;
-        }
-
-        if (view(each.key) == view(publisher.key)) {
-            return &each;
-        }
-
-        found = found == nullptr ? &each : found;
-    }
-
-    return found;
-}
-
-// A handler that cannot do without parameters says so.
-bool inherit_parameters(ngx_conf_t *cf, const handler_location &publisher)
-{
-    const location_configuration &own = *publisher.conf;
-    const handler_location *from = clients_location(cf, publisher);
-
-    if (from != nullptr) {
-        *own.parameters = *from->conf->parameters;
-        return true;
-    }
-
-    const std::string wrong = resource::check(own.handler, parameters_of(own));
-
-    if (!wrong.empty()) {
-        write_log(NGX_LOG_EMERG, cf->log,
-                  "\"websocket_publish %V\": %V in %V:%ui", own.handler->name,
-                  sentence{wrong}, publisher.file, publisher.line);
-    }
-
-    return wrong.empty();
 }
 
 } // namespace
@@ -241,11 +191,14 @@ try {
         rest = rest.subspan(1);
     }
 
-    if (!read_parameters(cf, rest, own) || !check_parameters(cf, own)) {
+    broker::limits history;
+
+    if (!read_parameters(cf, rest, own) ||
+        !check_parameters(cf, own, history)) {
         return refuse();
     }
 
-    return serve(cf, own);
+    return serve(cf, own, history);
 
 } catch (const std::bad_alloc &) {
     return refuse();
@@ -279,30 +232,17 @@ try {
         return refuse();
     }
 
+    broker::limits history;
+
     // Without any those of another location are taken, which may come later
-    if (own.parameters->nelts != 0 && !check_parameters(cf, own)) {
+    if (own.parameters->nelts != 0 && !check_parameters(cf, own, history)) {
         return refuse();
     }
 
-    return serve(cf, own);
+    return serve(cf, own, history);
 
 } catch (const std::bad_alloc &) {
     return refuse();
-}
-
-ngx_int_t complete_publishers(ngx_conf_t *cf)
-try {
-    for (const handler_location &each : locations_of(cf)) {
-        if (each.conf->publishes && each.conf->parameters->nelts == 0 &&
-            !inherit_parameters(cf, each)) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-
-} catch (const std::bad_alloc &) {
-    return NGX_ERROR;
 }
 
 } // namespace websocket::nginx

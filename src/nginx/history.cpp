@@ -1,6 +1,7 @@
 // What a resource keeps of its messages for clients that come later.
 #include "nginx/resource.hpp"
 
+#include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/reading_room.hpp"
 
@@ -16,9 +17,39 @@ using history_room = reading_room<512>;
 
 } // namespace
 
+broker::history_request
+resource::history_request(const resource_terms &terms) const noexcept
+{
+    if (history_is_own_) {
+        return asked_;
+    }
+
+    return {asked_, terms.rules, main_conf_of(*ngx_cycle).number, terms.source};
+}
+
+// Only where another source asks than the one before.
+void resource::ask_history(const resource_terms &terms) noexcept
+{
+    if (terms.source == last_source_ || history_is_own_) {
+        return;
+    }
+
+    last_source_ = terms.source;
+    history_ = exchange::shared().ask_history(
+        subscription_, history_request(terms), exchange::now());
+}
+
 void resource::keep_history(const broker::limits &kept) noexcept
 {
+    asked_ = kept;
+
+    if (object_ == nullptr) {
+        history_ = broker::larger(history_, kept);
+        return;
+    }
+
     history_ = kept;
+    history_is_own_ = true;
 
     if (subscription_) {
         exchange::shared().set_limits(subscription_, kept, exchange::now());

@@ -15,7 +15,7 @@ namespace ours = websocket::nginx;
 
 ngx_int_t complete(ngx_conf_t *cf)
 {
-    return ours::complete_publishers(cf) == NGX_OK &&
+    return ours::complete_locations(cf) == NGX_OK &&
                    ours::add_cors(cf) == NGX_OK
                ? ours::add_shared_zone(cf)
                : NGX_ERROR;

@@ -147,7 +147,7 @@ ngx_int_t publish_message(ngx_http_request_t *r,
                                "the text is not UTF-8");
     }
 
-    resource *to = resource::find_or_make(about, parameters_of(conf), false);
+    resource *to = resource::find_or_make(about, *conf.terms, false);
 
     if (to == nullptr) {
         return no_resource(r);
@@ -254,7 +254,7 @@ ngx_int_t tell(ngx_http_request_t *r, const resource::identity &about)
     }
 
     resource *of = resource::find_or_make(
-        about, parameters_of(*location_conf<location_configuration>(r)), false);
+        about, *location_conf<location_configuration>(r)->terms, false);
 
     if (of == nullptr) {
         return no_resource(r);

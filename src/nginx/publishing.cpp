@@ -152,8 +152,8 @@ broker::appended resource::append(const broker::publication &what) noexcept
     const broker::appended done =
         subscription_
             ? exchange::shared().append(subscription_, what, exchange::now())
-            : exchange::shared().append(log_name_, what, history_,
-                                        exchange::now());
+            : exchange::shared().append(
+                  log_name_, what, history_request(terms_), exchange::now());
 
     if (done.result != broker::outcome::done) {
         say_no_room(what.payload.size());

@@ -104,6 +104,18 @@ request_preferred_subprotocol(const websocket_request_t *request) noexcept
                         : lent(preferred_subprotocol(r));
 }
 
+websocket_text_t request_parameter(const websocket_request_t *request,
+                                   websocket_text_t name) noexcept
+{
+    const session *of = session_behind(request);
+    const location_configuration &conf =
+        of != nullptr
+            ? of->configuration()
+            : *location_conf<location_configuration>(request_of(request));
+
+    return parameter_of(parameters_of(conf), text_of(name));
+}
+
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept
 {

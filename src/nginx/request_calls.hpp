@@ -25,6 +25,8 @@ websocket_text_t
 request_subprotocol(const websocket_request_t *request) noexcept;
 websocket_text_t
 request_preferred_subprotocol(const websocket_request_t *request) noexcept;
+websocket_text_t request_parameter(const websocket_request_t *request,
+                                   websocket_text_t name) noexcept;
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept;
 

@@ -46,11 +46,15 @@ struct resource::timer {
     std::list<timer>::iterator place{};
 };
 
-resource::resource(identity known, parameter_list parameters, bool permanent)
+resource::resource(identity known, const resource_terms &terms, bool permanent)
     : handler_{*known.handler}, index_{index_of(known)},
       name_{std::string_view(index_).substr(sizeof(std::uintptr_t))},
-      log_name_{log_name(known)}, parameters_{parameters}, permanent_{permanent}
+      log_name_{log_name(known)}, terms_{terms}, permanent_{permanent}
 {
+    if (terms.rules != nullptr) {
+        history_ = terms.rules->of(terms.source);
+    }
+
     ngx_queue_init(&clients_);
     ngx_queue_init(&arriving_);
 }
@@ -89,7 +93,7 @@ bool resource::make_object() noexcept
     return object_ != nullptr;
 }
 
-resource *resource::find_or_make(identity known, parameter_list parameters,
+resource *resource::find_or_make(identity known, const resource_terms &terms,
                                  bool permanent) noexcept
 try {
     const auto [place, fresh] = resources.try_emplace(index_of(known));
@@ -99,7 +103,7 @@ try {
     }
 
     try {
-        place->second.reset(new resource(known, parameters, permanent));
+        place->second.reset(new resource(known, terms, permanent));
     } catch (const std::bad_alloc &) {}
 
     if (!place->second || !place->second->make_object()) {
@@ -122,14 +126,17 @@ try {
 }
 
 std::string resource::check(const websocket_handler_t *handler,
-                            parameter_list parameters) noexcept
+                            parameter_list parameters,
+                            broker::limits &history) noexcept
 try {
-    resource made({handler, {}}, parameters, false);
+    resource made({handler, {}}, {.parameters = parameters}, false);
     made.checked_only_ = true;
 
     if (!made.make_object()) {
         return "the handler could not make a resource";
     }
+
+    history = made.history_;
 
     if (handler->configured == nullptr) {
         return parameters.empty() ? "" : "the handler takes no parameters";
@@ -167,7 +174,13 @@ void resource::drop_all_of(const websocket_handler_t *handler) noexcept
 
 websocket_text_t resource::parameter(std::string_view name) const noexcept
 {
-    for (const named_value &known : parameters_) {
+    return parameter_of(terms_.parameters, name);
+}
+
+websocket_text_t parameter_of(parameter_list among,
+                              std::string_view name) noexcept
+{
+    for (const named_value &known : among) {
         if (known.name == name) {
             return {known.value.data(), known.value.size()};
         }
@@ -178,11 +191,11 @@ websocket_text_t resource::parameter(std::string_view name) const noexcept
 
 websocket_text_t resource::parameter_name(std::size_t place) const noexcept
 {
-    if (place >= parameters_.size()) {
+    if (place >= terms_.parameters.size()) {
         return {nullptr, 0};
     }
 
-    const std::string_view name = parameters_[place].name;
+    const std::string_view name = terms_.parameters[place].name;
     return {name.data(), name.size()};
 }
 

@@ -28,6 +28,18 @@ struct named_value {
 };
 using parameter_list = std::span<const named_value>;
 
+// The first value of a name; absent if there is none.
+websocket_text_t parameter_of(parameter_list among,
+                              std::string_view name) noexcept;
+
+// What the configuration says of the resources of one location; its spans and
+// rules live in the configuration's memory.
+struct resource_terms {
+    parameter_list parameters;
+    const broker::history_rules *rules = nullptr; // null: there are none
+    broker::history_source source = broker::no_source;
+};
+
 class resource final : news_reader {
 public:
     // What a resource is known by.
@@ -39,13 +51,15 @@ public:
     // The worker's resource, made if need be, and to be held by the caller.
     // Kept for good if `permanent`, else as long as it is held. Null if the
     // handler refuses or there is no memory.
-    static resource *find_or_make(identity known, parameter_list parameters,
+    static resource *find_or_make(identity known, const resource_terms &terms,
                                   bool permanent) noexcept;
 
     // Makes a resource, asks the handler whether the parameters are right,
-    // and drops it. Empty if they are, else what is wrong.
+    // and drops it. Empty if they are, else what is wrong. Sets `history` to
+    // what the resource would keep.
     static std::string check(const websocket_handler_t *handler,
-                             parameter_list parameters) noexcept;
+                             parameter_list parameters,
+                             broker::limits &history) noexcept;
 
     // What the broker knows a resource by. Throws std::bad_alloc.
     static std::string log_name(identity known);
@@ -76,8 +90,10 @@ public:
     // Counts one client more in all workers, unless there are `max` (0: no
     // limit), before its handshake is answered. The client gets what is
     // published after `position`. Nothing is delivered until arrive() or
-    // give_up() is called, in the same turn of the event loop.
-    broker::outcome admit(std::uint32_t max, std::uint64_t &position) noexcept;
+    // give_up() is called, in the same turn of the event loop. The terms are
+    // those of the location that the client came to.
+    broker::outcome admit(const resource_terms &terms, std::uint32_t max,
+                          std::uint64_t &position) noexcept;
     void give_up() noexcept;
 
     // The handshake was answered. True if all up to its position is delivered:
@@ -113,7 +129,7 @@ public:
 
     // Where there are other hosts: has its messages come here from now on,
     // and keeps it until end_waiting(). A client is admitted in between.
-    broker::outcome begin_waiting() noexcept;
+    broker::outcome begin_waiting(const resource_terms &terms) noexcept;
     void end_waiting() noexcept;
 
     // Whether a client that comes now misses nothing, wherever it was before.
@@ -158,7 +174,8 @@ public:
     // How often the clients of this worker have published something.
     static inline std::uint64_t publications = 0;
 
-    // How much is kept for clients that come later.
+    // How much is kept for clients that come later: while the object is made,
+    // at least so much; from then on just that, whatever locations ask for.
     void keep_history(const broker::limits &kept) noexcept;
 
     // Calls `each` for messages of the history behind `after`, up to what has
@@ -196,13 +213,16 @@ private:
 
     struct timer;
 
-    resource(identity known, parameter_list parameters, bool permanent);
+    resource(identity known, const resource_terms &terms, bool permanent);
 
     bool make_object() noexcept;
     void end_timers() noexcept;
     void orphan() noexcept;
     static void timer_fired(ngx_event_t *event);
-    broker::outcome subscribe() noexcept;
+    broker::outcome subscribe(const resource_terms &terms) noexcept;
+    broker::history_request
+    history_request(const resource_terms &terms) const noexcept;
+    void ask_history(const resource_terms &terms) noexcept;
     void dismiss() noexcept;
     void deliver_again() noexcept;
     void resume_reads() noexcept;
@@ -224,7 +244,7 @@ private:
     std::string index_; // handler and key, as the worker's table has it
     std::string_view name_;
     std::string log_name_; // the same for the broker
-    parameter_list parameters_;
+    resource_terms terms_; // those that it was made with
     bool permanent_;
     bool checked_only_ = false;
     bool alive_ = false; // from the making of its object to its end
@@ -235,8 +255,11 @@ private:
     std::size_t admitted_ = 0; // clients of this worker that are counted
     std::size_t holders_ = 0;
     broker::subscription subscription_; // while there are clients
-    broker::limits history_;
-    std::size_t waiting_ = 0; // handshakes, for other hosts' messages
+    broker::limits asked_;              // for a history, by the object itself
+    broker::limits history_; // what is kept, as far as it is known here
+    broker::history_source last_source_ = broker::no_source; // that has asked
+    bool history_is_own_ = false; // the object alone decides
+    std::size_t waiting_ = 0;     // handshakes, for other hosts' messages
 
     // Positions in the log: how far this worker has delivered it, and its own
     // last message there.

@@ -9,15 +9,21 @@
 namespace websocket::nginx {
 
 // Resources whose last client has gone are not woken by what others publish.
-broker::outcome resource::subscribe() noexcept
+broker::outcome resource::subscribe(const resource_terms &terms) noexcept
 {
     if (subscription_) {
+        ask_history(terms);
         return broker::outcome::done;
     }
 
     const broker::subscribed made = exchange::shared().subscribe(
-        exchange::slot(), log_name_, static_cast<news_reader *>(this), history_,
-        exchange::now());
+        exchange::slot(), log_name_, static_cast<news_reader *>(this),
+        history_request(terms), exchange::now());
+
+    if (made.result == broker::outcome::done) {
+        history_ = made.history;
+        last_source_ = terms.source;
+    }
 
     subscription_ = made.handle;
     delivered_ = made.position;
@@ -25,14 +31,14 @@ broker::outcome resource::subscribe() noexcept
     return made.result;
 }
 
-broker::outcome resource::admit(std::uint32_t max,
+broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
                                 std::uint64_t &position) noexcept
 {
     if (!exchange::running()) {
         return broker::outcome::gone;
     }
 
-    if (const auto result = subscribe(); result != broker::outcome::done) {
+    if (const auto result = subscribe(terms); result != broker::outcome::done) {
         if (result == broker::outcome::no_room) {
             say_no_room(0);
         }
@@ -53,10 +59,10 @@ broker::outcome resource::admit(std::uint32_t max,
     return result;
 }
 
-broker::outcome resource::begin_waiting() noexcept
+broker::outcome resource::begin_waiting(const resource_terms &terms) noexcept
 {
     const broker::outcome result =
-        exchange::running() ? subscribe() : broker::outcome::gone;
+        exchange::running() ? subscribe(terms) : broker::outcome::gone;
 
     if (result == broker::outcome::done) {
         waiting_++;

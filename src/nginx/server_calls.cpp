@@ -270,6 +270,7 @@ const websocket_server_t server_calls = {
     .parameter_name = parameter_name,
     .publish_then = publish_then,
     .request_preferred_subprotocol = request_preferred_subprotocol,
+    .request_parameter = request_parameter,
 };
 
 } // namespace websocket::nginx

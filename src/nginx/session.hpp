@@ -116,6 +116,10 @@ public:
     const session_figures &figures() const noexcept { return figures_; }
     const ngx_str_t &key() const noexcept { return key_; }
     std::string_view subprotocol() const noexcept { return terms_.subprotocol; }
+    const location_configuration &configuration() const noexcept
+    {
+        return conf_;
+    }
     const protocol::deflate_agreement &deflate() const noexcept
     {
         return terms_.deflate;

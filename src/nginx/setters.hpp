@@ -60,8 +60,8 @@ char *complete_redis(ngx_conf_t *cf, main_configuration &own);
 // Says that nothing else of ours can be where it is.
 char *refuse_beside_status(ngx_conf_t *cf);
 
-// When all locations are known: gives those with `websocket_publish` and no
-// parameters the ones of the clients' location.
-ngx_int_t complete_publishers(ngx_conf_t *cf);
+// When all locations are known: finds what they say of their resources
+// together, and warns where that differs.
+ngx_int_t complete_locations(ngx_conf_t *cf);
 
 } // namespace websocket::nginx

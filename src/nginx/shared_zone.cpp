@@ -145,6 +145,7 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 
     main_conf_of(cycle).zone_wakers = fresh_wakers;
 
+    main_conf_of(cycle).number = made->configurations = 1;
     zone.data = made;
     return NGX_OK;
 }
@@ -159,6 +160,8 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
         wakers *kept = main_conf_of(*cycle.old_cycle).zone_wakers;
 
         zone->data = before;
+        main_conf_of(cycle).number =
+            ++static_cast<shared_zone *>(before)->configurations;
         main_conf_of(cycle).zone_wakers = kept;
         return share_wakers(cycle, *kept) ? NGX_OK : NGX_ERROR;
     }

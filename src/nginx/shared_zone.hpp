@@ -44,6 +44,9 @@ struct shared_zone {
 
     said_lately full;
 
+    // That have used the zone, one after the other: written by the master.
+    std::uint32_t configurations;
+
     // Of many hosts
     host_identity host;
     std::atomic<std::uint32_t> links; // with Redis, so far

@@ -45,9 +45,9 @@ ngx_int_t resource_key(ngx_http_request_t *r,
 resource *find_resource(const location_configuration &conf,
                         const ngx_str_t &key) noexcept
 {
-    return resource::find_or_make(
-        {conf.handler, view(key)}, parameters_of(conf),
-        conf.key == nullptr || conf.key->lengths == nullptr);
+    return resource::find_or_make({conf.handler, view(key)}, *conf.terms,
+                                  conf.key == nullptr ||
+                                      conf.key->lengths == nullptr);
 }
 
 // The handler's word on the client: 101, or the status that refuses it.
@@ -91,8 +91,8 @@ ngx_int_t admit(ngx_http_request_t *r, resource &joined,
                 std::uint64_t &position) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
-    const broker::outcome result =
-        joined.admit(static_cast<std::uint32_t>(conf.max_clients), position);
+    const broker::outcome result = joined.admit(
+        *conf.terms, static_cast<std::uint32_t>(conf.max_clients), position);
 
     return result == broker::outcome::done ? NGX_OK : not_admitted(r, result);
 }
@@ -170,7 +170,9 @@ ngx_int_t enter(ngx_http_request_t *r, resource &joined, ngx_str_t key,
         return accept_into(r, joined, key, handshake);
     }
 
-    if (const broker::outcome result = joined.begin_waiting();
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    if (const broker::outcome result = joined.begin_waiting(*conf.terms);
         result != broker::outcome::done) {
         return not_admitted(r, result);
     }

@@ -85,6 +85,16 @@ public:
             detail::server->request_variable(handle_, detail::text(name)));
     }
 
+    // A parameter of the directive `websocket` of the location that the client
+    // came to; `fallback` if it is not there. Valid as long as the client.
+    std::string_view parameter(std::string_view name,
+                               std::string_view fallback = {}) const noexcept
+    {
+        const websocket_text_t value =
+            detail::server->request_parameter(handle_, detail::text(name));
+        return value.data == nullptr ? fallback : detail::view(value);
+    }
+
 private:
     const websocket_request_t *handle_;
 };
@@ -119,6 +129,16 @@ public:
     std::uint64_t id() const noexcept
     {
         return detail::server->client_id(handle_);
+    }
+
+    // A parameter of the directive `websocket` of the location through which
+    // this client came; `fallback` if it is not there. Several locations may
+    // share a resource: what is said of clients, as what they may do, is to be
+    // read here, and not from the resource. Valid as long as the client.
+    std::string_view parameter(std::string_view name,
+                               std::string_view fallback = {}) const noexcept
+    {
+        return request().parameter(name, fallback);
     }
 
     // Sends one message. Text has to be UTF-8 (RFC 6455 5.6).

@@ -175,7 +175,10 @@ typedef struct {
     /* The key. Empty for a resource that is made to check parameters. */
     websocket_text_t (*resource_name)(const websocket_resource_t *resource);
 
-    /* A parameter of the directive `websocket`. */
+    /* A parameter of the directive `websocket`: of the first location in the
+     * configuration with this handler and the key's text, in whose words the
+     * resource was made. A resource may have clients of other locations too,
+     * with other parameters: see request_parameter. */
     websocket_text_t (*parameter)(const websocket_resource_t *resource,
                                   websocket_text_t name);
 
@@ -233,8 +236,11 @@ typedef struct {
                    websocket_message_id_t *id);
 
     /* Has the last `messages` kept, none older than so many milliseconds (0:
-     * of any age). It holds for the resource on all workers; best called in
-     * resource_created. */
+     * of any age). It holds for the resource on all workers. To be called in
+     * resource_created: the server calls that for the parameters of each
+     * location while the configuration is read, and keeps the largest that is
+     * asked for by locations with the same handler and key text. Called later
+     * it sets just that. */
     void (*keep_history)(websocket_resource_t *resource, uint64_t messages,
                          uint64_t milliseconds);
 
@@ -288,6 +294,12 @@ typedef struct {
      * that has subprotocols beside those. */
     websocket_text_t (*request_preferred_subprotocol)(
         const websocket_request_t *request);
+
+    /* A parameter of the directive `websocket` of the location that the
+     * request came to: what concerns one client is to be read here, as several
+     * locations may share a resource. Valid as long as the client. */
+    websocket_text_t (*request_parameter)(const websocket_request_t *request,
+                                          websocket_text_t name);
 } websocket_server_t;
 
 /*

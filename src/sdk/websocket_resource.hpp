@@ -82,8 +82,10 @@ public:
         return detail::view(detail::server->resource_name(handle_));
     }
 
-    // The value of name=value in the directive `websocket`, else `fallback`.
-    // Valid as long as the resource.
+    // The value of name=value in the directive `websocket`, else `fallback`: of
+    // the first location with this handler and the same text as key. What is
+    // said of a client is client.parameter(), as the resource may have clients
+    // of other locations too. Valid as long as the resource.
     std::string_view parameter(std::string_view name,
                                std::string_view fallback = {}) const noexcept
     {
@@ -186,7 +188,9 @@ public:
 
     // Has the last so many messages kept, none older than so many
     // milliseconds (0: of any age), for all workers. To be called in the
-    // constructor.
+    // constructor, which runs for the parameters of each location while the
+    // configuration is read: of locations with the same handler and the same
+    // text as key the largest history is kept. Called later it sets just that.
     void keep_history(std::uint64_t messages,
                       std::uint64_t milliseconds = 0) noexcept
     {

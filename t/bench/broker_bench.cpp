@@ -101,7 +101,8 @@ void survey_step(benchmark::State &state)
 
     for (std::size_t i = 0; i != logs; i++) {
         shared.access().append("room " + std::to_string(i),
-                               {.payload = payload}, {.messages = 1}, 0);
+                               {.payload = payload},
+                               websocket::broker::limits{.messages = 1}, 0);
     }
 
     for (auto _ : state) {

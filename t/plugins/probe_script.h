@@ -176,6 +176,8 @@ static websocket_text_t answer(struct room *room, struct member *self,
         return server->request_subprotocol(request);
     case 'p':
         return parameter(room, name);
+    case 'l':
+        return server->request_parameter(request, text(name));
     case 'n':
         return server->resource_name(room->handle);
     case 'c':

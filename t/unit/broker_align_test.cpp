@@ -191,7 +191,7 @@ TEST_F(broker_align, further_on_leaves_unread_entries_and_their_history)
 
 TEST_F(broker_align, further_on_without_subscriptions_tells_nobody)
 {
-    core.append("room", message_of("x"), {.messages = 9}, now);
+    core.append("room", message_of("x"), limits{.messages = 9}, now);
     align(outer, 0);
     relay_all(1, 2);
     EXPECT_TRUE(align(outer, 6, true).wake.none());
@@ -239,7 +239,7 @@ TEST_F(broker_align, to_another_epoch_with_a_loss_tells_all_once)
 
 TEST_F(broker_align, to_another_epoch_without_subscriptions_clears_the_log)
 {
-    core.append("room", message_of("x"), {.messages = 9}, now);
+    core.append("room", message_of("x"), limits{.messages = 9}, now);
     align(outer, 0);
     relay_all(1, 5);
     ASSERT_EQ(core.measure().entries, 5);

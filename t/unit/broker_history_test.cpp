@@ -65,8 +65,8 @@ TEST_F(broker_history, of_a_young_log_is_whole)
 TEST_F(broker_history, is_there_without_subscriptions)
 {
     for (int i = 1; i <= 9; i++) {
-        core.append("room", message_of(std::to_string(i), now), {.messages = 3},
-                    now);
+        core.append("room", message_of(std::to_string(i), now),
+                    limits{.messages = 3}, now);
     }
 
     EXPECT_EQ(core.measure().entries, 3);

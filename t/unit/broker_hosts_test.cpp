@@ -96,7 +96,7 @@ TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
     const subscription a = subscribe(slot, "room", {7, 8000});
     join(a, 2);
     core.set_remote_clients("room", 5);
-    core.append("kept", message_of("x"), {.messages = 3}, now);
+    core.append("kept", message_of("x"), limits{.messages = 3}, now);
     core.set_remote_clients("kept", 1);
 
     const description room = core.describe("room", now);
@@ -120,8 +120,8 @@ TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
 
 TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
 {
-    core.append("room", message_of("x"), {.messages = 3}, now);
-    core.append("room, too", message_of("x"), {.messages = 3}, now);
+    core.append("room", message_of("x"), limits{.messages = 3}, now);
+    core.append("room, too", message_of("x"), limits{.messages = 3}, now);
     core.align("room", {9, 4}, false, now);
 
     std::array<surveyed_log, 1> log;

@@ -217,8 +217,8 @@ TEST_F(broker_messages, that_are_transient_take_no_number)
 
 TEST_F(broker_messages, that_are_transient_leave_nothing_where_nobody_is)
 {
-    const appended sent =
-        core.append("empty", transient_of("joined"), {.messages = 9}, now);
+    const appended sent = core.append("empty", transient_of("joined"),
+                                      limits{.messages = 9}, now);
 
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id.sequence, 0);

@@ -3,6 +3,7 @@
 
 #include "broker_scene.hpp"
 
+#include <array>
 #include <functional>
 
 namespace broker_tests {
@@ -22,7 +23,7 @@ inline std::vector<operation> operations()
 {
     static const std::string long_text(700, 'l');
     static const std::string long_name(400, 'n');
-    static const limits two{.messages = 2, .milliseconds = 50};
+    static constexpr limits two{.messages = 2, .milliseconds = 50};
 
     return {
         {"append by handle",
@@ -114,6 +115,15 @@ inline std::vector<operation> operations()
          }},
         {"set limits",
          [](scene &s) { s.core.set_limits(s.room_v, two, s.now); }},
+        {"ask for a history",
+         [](scene &s) {
+             static constexpr std::array<history_rules::rule, 2> wanted{
+                 {{1, two}, {2, {.messages = 4}}}};
+             static const history_rules rules(wanted);
+
+             s.core.ask_history(s.room_v, {{}, &rules, 1, 1}, s.now);
+             s.core.ask_history(s.room_v, {{}, &rules, 2, 2}, s.now);
+         }},
         {"join", [](scene &s) { static_cast<void>(s.core.join(s.room_v, 0)); }},
         {"leave", [](scene &s) { s.core.leave(s.room_v); }},
         {"read",

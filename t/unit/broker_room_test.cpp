@@ -271,7 +271,7 @@ TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
 TEST_F(broker_room, of_logs_that_were_only_asked_about_is_given_back)
 {
     core.append("aged", message_of("x", now),
-                {.messages = 1, .milliseconds = 1000}, now);
+                limits{.messages = 1, .milliseconds = 1000}, now);
     EXPECT_EQ(core.describe("aged", now).messages, 1);
     now += 1001;
     EXPECT_EQ(core.describe("aged", now).messages, 0); // before any sweep
@@ -310,7 +310,7 @@ TEST_F(broker_room, is_swept_in_steps_of_the_size_that_is_asked_for)
 {
     for (int i = 0; i < 500; i++) {
         core.append("room", message_of("x", now),
-                    {.messages = 1000, .milliseconds = 10}, now);
+                    limits{.messages = 1000, .milliseconds = 10}, now);
     }
     now += 11;
 

@@ -127,7 +127,7 @@ private:
 
         core.append("unused for long", message_of("x"), {}, now);
         core.append("aged", message_of("x", now),
-                    {.messages = 9, .milliseconds = 1000}, now);
+                    limits{.messages = 9, .milliseconds = 1000}, now);
         now += unused_log_age;
         core.append("unused", message_of("x"), {}, now);
         core.append("unused, too", message_of("x"), {}, now);

@@ -82,9 +82,9 @@ TEST_F(broker_survey, tells_what_describe_tells)
         send(room, "x");
     }
     core.append("unused", message_of("x"), {}, now);
-    core.append("kept", message_of("x"), {.messages = 9}, now);
-    core.append(bytes, message_of("x"), {.messages = 9}, now);
-    core.append(longest, message_of("x"), {.messages = 9}, now);
+    core.append("kept", message_of("x"), limits{.messages = 9}, now);
+    core.append(bytes, message_of("x"), limits{.messages = 9}, now);
+    core.append(longest, message_of("x"), limits{.messages = 9}, now);
     whole(64, 100);
 
     EXPECT_EQ(seen.size(), 5);

@@ -1,0 +1,40 @@
+// The larger of several limits.
+#include "broker/history_rules.hpp"
+
+#include <algorithm>
+
+namespace websocket::broker {
+
+// An age of 0 is of any age, if anything is kept at all.
+limits larger(const limits &one, const limits &other) noexcept
+{
+    if (one.messages == 0 || other.messages == 0) {
+        return one.messages != 0 ? one : other;
+    }
+
+    const bool bounded = one.milliseconds != 0 && other.milliseconds != 0;
+
+    return {std::max(one.messages, other.messages),
+            bounded ? std::max(one.milliseconds, other.milliseconds) : 0};
+}
+
+limits history_rules::of(history_source source) const noexcept
+{
+    limits found;
+
+    if (source == any_source) {
+        for (const rule &each : rules_) {
+            found = larger(found, each.wanted);
+        }
+        return found;
+    }
+
+    const auto place = std::lower_bound(
+        rules_.begin(), rules_.end(), source,
+        [](const rule &each, history_source at) { return each.source < at; });
+
+    return place != rules_.end() && place->source == source ? place->wanted
+                                                            : found;
+}
+
+} // namespace websocket::broker

@@ -1,0 +1,188 @@
+// What a log keeps where several locations ask for different histories.
+#include "broker_fixture.hpp"
+
+#include <array>
+
+using namespace broker_tests;
+
+namespace {
+
+constexpr history_source ten = 1, hundred = 2, none = 3, day = 4;
+
+constexpr std::array<history_rules::rule, 4> first_rules{
+    {{ten, {10, 1000}}, {hundred, {100, 50}}, {none, {}}, {day, {1, 0}}}};
+constexpr std::array<history_rules::rule, 3> later_rules{
+    {{ten, {5, 1000}}, {hundred, {20, 50}}, {none, {}}}};
+
+class history_rules_test : public broker_test {
+protected:
+    history_rules_test()
+    {
+        make();
+        slot = claim(1);
+    }
+
+    history_request from(history_source source) const
+    {
+        return {{}, &first, 1, source};
+    }
+
+    history_request later_from(history_source source) const
+    {
+        return {{}, &later, 2, source};
+    }
+
+    limits kept() { return core.describe("room", now).history; }
+
+    subscribed come(const history_request &asked)
+    {
+        return core.subscribe(slot, "room", nullptr, asked, now);
+    }
+
+    void publish(const history_request &asked)
+    {
+        core.append("room", message_of("x", now), asked, now);
+    }
+
+    const history_rules first{first_rules};
+    const history_rules later{later_rules};
+    unsigned slot = 0;
+};
+
+void expect(const limits &found, const limits &wanted)
+{
+    EXPECT_EQ(found.messages, wanted.messages);
+    EXPECT_EQ(found.milliseconds, wanted.milliseconds);
+}
+
+} // namespace
+
+TEST(HistoryLimits, LargerOfBoth)
+{
+    expect(larger({}, {}), {});
+    expect(larger({}, {5, 7}), {5, 7});
+    expect(larger({5, 7}, {}), {5, 7});
+    expect(larger({0, 9}, {5, 7}), {5, 7});
+    expect(larger({5, 7}, {3, 9}), {5, 9});
+    expect(larger({5, 0}, {9, 7}), {9, 0});
+    expect(larger({9, 7}, {5, 0}), {9, 0});
+}
+
+TEST_F(history_rules_test, know_each_source_and_all)
+{
+    expect(first.of(ten), {10, 1000});
+    expect(first.of(hundred), {100, 50});
+    expect(first.of(none), {});
+    expect(first.of(99), {});
+    expect(first.of(no_source), {});
+    expect(first.of(any_source), {100, 0});
+    expect(history_rules(std::span<history_rules::rule>{}).of(any_source), {});
+}
+
+TEST_F(history_rules_test, no_visitor_shrinks_a_history)
+{
+    expect(come(from(hundred)).history, {100, 50});
+    expect(come(from(none)).history, {100, 50});
+    expect(come(from(ten)).history, {100, 1000});
+    expect(kept(), {100, 1000});
+}
+
+TEST_F(history_rules_test, largest_that_has_come_is_kept)
+{
+    const subscription guest = come(from(none)).handle;
+
+    expect(kept(), {});
+    expect(core.ask_history(guest, from(ten), now), {10, 1000});
+    expect(core.ask_history(guest, from(none), now), {10, 1000});
+    expect(core.ask_history(guest, from(hundred), now), {100, 1000});
+}
+
+TEST_F(history_rules_test, outlast_their_visitors)
+{
+    const subscription first_one = come(from(hundred)).handle;
+
+    send(first_one, "1");
+    core.unsubscribe(first_one, now);
+    expect(come(from(none)).history, {100, 50});
+    EXPECT_EQ(core.describe("room", now).messages, 1);
+}
+
+TEST_F(history_rules_test, later_configuration_lowers_for_all_who_came)
+{
+    come(from(ten));
+    come(from(hundred));
+    expect(come(later_from(none)).history, {20, 1000});
+    expect(kept(), {20, 1000});
+}
+
+TEST_F(history_rules_test, later_configuration_forgets_what_it_has_not)
+{
+    come(from(day));
+    expect(come(later_from(ten)).history, {5, 1000});
+}
+
+TEST_F(history_rules_test, earlier_configuration_has_no_say_any_more)
+{
+    const subscription old = come(from(ten)).handle;
+
+    come(later_from(ten));
+    expect(core.ask_history(old, from(hundred), now), {5, 1000});
+    expect(come(from(day)).history, {5, 1000});
+    publish(from(any_source));
+    expect(kept(), {5, 1000});
+
+    // It has been noted who came
+    expect(come(later_from(ten)).history, {20, 1000});
+}
+
+TEST_F(history_rules_test, publisher_fills_a_new_log_for_all)
+{
+    publish(from(any_source));
+    expect(kept(), {100, 0});
+    expect(come(from(ten)).history, {100, 0});
+}
+
+TEST_F(history_rules_test, publisher_changes_nothing_that_is_there)
+{
+    come(from(ten));
+    publish(from(any_source));
+    publish({{1000, 0}, &first, 1, hundred});
+    expect(kept(), {10, 1000});
+    publish(later_from(any_source));
+    expect(kept(), {5, 1000});
+    expect(come(later_from(none)).history, {5, 1000});
+}
+
+TEST_F(history_rules_test, what_a_resource_asks_for_counts_too)
+{
+    expect(come({{50, 0}, &first, 1, ten}).history, {50, 0});
+    expect(come(from(ten)).history, {50, 0});
+    expect(come(later_from(ten)).history, {5, 1000});
+}
+
+TEST_F(history_rules_test, resource_may_set_its_limits_itself)
+{
+    const subscription one = come(from(hundred)).handle;
+
+    core.set_limits(one, {3, 0}, now);
+    expect(kept(), {3, 0});
+    expect(come(limits{2, 0}).history, {2, 0});
+}
+
+TEST_F(history_rules_test, more_sources_than_are_remembered_stand_for_all)
+{
+    std::array<history_rules::rule, 8> many{};
+
+    for (std::uint32_t i = 0; i != many.size(); i++) {
+        many[i] = {i + 1, {i + 1, 0}};
+    }
+
+    const history_rules rules(many);
+
+    for (const history_source each : {1, 2, 3, 4}) {
+        expect(come({{}, &rules, 1, each}).history, {each, 0});
+    }
+
+    expect(come({{}, &rules, 1, 5}).history, {8, 0});
+    expect(come({{}, &rules, 2, 6}).history, {8, 0});
+}
