@@ -135,7 +135,8 @@ void resource::pass(std::uint64_t position) noexcept
     }
 
     while (!ngx_queue_empty(&arriving_)) {
-        session *first = session::from_link(ngx_queue_head(&arriving_));
+        session *first =
+            session::from_resource_link(ngx_queue_head(&arriving_));
 
         if (first->join_position() > delivered_) {
             return;

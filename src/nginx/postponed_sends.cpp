@@ -70,17 +70,21 @@ postponed_send::of_end(std::span<const std::byte> control_frame) noexcept
 
 postponed_send *postponed_list::first() noexcept
 {
-    return ngx_queue_empty(&sends_) ? nullptr
-                                    : ngx_queue_data(ngx_queue_head(&sends_),
-                                                     postponed_send, in_list_);
+    return empty() ? nullptr
+                   : ngx_queue_data(ngx_queue_head(&sends_->queue),
+                                    postponed_send, in_list_);
 }
 
 void postponed_list::remove(postponed_send *sent) noexcept
 {
     ngx_queue_remove(&sent->in_list_);
     ngx_queue_remove(&sent->in_queue_);
-    cost_ -= sent->cost();
+    sends_->cost -= sent->cost();
     delete sent;
+
+    if (ngx_queue_empty(&sends_->queue)) {
+        sends_.reset();
+    }
 }
 
 void postponed_list::clear() noexcept
@@ -90,9 +94,18 @@ void postponed_list::clear() noexcept
     }
 }
 
-void postponed_queue::add(postponed_send *what, session &to,
+bool postponed_queue::add(postponed_send *what, session &to,
                           postponed_list &list, std::uint64_t position) noexcept
 {
+    if (!list.sends_) {
+        list.sends_.reset(new (std::nothrow) postponed_list::send_list);
+    }
+
+    if (!list.sends_) {
+        delete what;
+        return false;
+    }
+
     what->to_ = &to;
     what->position_ = position;
 
@@ -104,8 +117,9 @@ void postponed_queue::add(postponed_send *what, session &to,
     }
 
     ngx_queue_insert_tail(&sends_, &what->in_queue_);
-    ngx_queue_insert_tail(&list.sends_, &what->in_list_);
-    list.cost_ += what->cost();
+    ngx_queue_insert_tail(&list.sends_->queue, &what->in_list_);
+    list.sends_->cost += what->cost();
+    return true;
 }
 
 session *postponed_queue::first_due(std::uint64_t reached) const noexcept

@@ -63,16 +63,17 @@ private:
     bool is_end_ = false;
 };
 
-// Those of one session, first to last.
+// Those of one session, first to last. Most sessions have none at any time, and
+// the list is a pointer to them.
 class postponed_list {
 public:
-    postponed_list() noexcept { ngx_queue_init(&sends_); }
+    postponed_list() = default;
     postponed_list(const postponed_list &) = delete;
     postponed_list &operator=(const postponed_list &) = delete;
     ~postponed_list() { clear(); }
 
-    bool empty() const noexcept { return cost_ == 0; }
-    std::size_t cost() const noexcept { return cost_; }
+    bool empty() const noexcept { return !sends_; }
+    std::size_t cost() const noexcept { return sends_ ? sends_->cost : 0; }
 
     // The first one; null: there is none.
     postponed_send *first() noexcept;
@@ -84,8 +85,14 @@ public:
 private:
     friend class postponed_queue;
 
-    ngx_queue_t sends_;
-    std::size_t cost_ = 0;
+    struct send_list {
+        send_list() noexcept { ngx_queue_init(&queue); }
+
+        ngx_queue_t queue;
+        std::size_t cost = 0;
+    };
+
+    std::unique_ptr<send_list> sends_; // with one at least
 };
 
 // Those of all clients of a resource on this worker.
@@ -94,9 +101,10 @@ public:
     postponed_queue() noexcept { ngx_queue_init(&sends_); }
 
     // Takes it over. It is due after `position`, and not before those that
-    // are here.
-    void add(postponed_send *what, session &to, postponed_list &list,
-             std::uint64_t position) noexcept;
+    // are here. False: there was no memory, and it is gone.
+    [[nodiscard]] bool add(postponed_send *what, session &to,
+                           postponed_list &list,
+                           std::uint64_t position) noexcept;
 
     bool empty() const noexcept { return ngx_queue_empty(&sends_); }
 

@@ -205,8 +205,9 @@ session *resource::next_client(session *after) const noexcept
                             ? ngx_queue_head(&clients_)
                             : ngx_queue_next(after->resource_link());
 
-    return next == ngx_queue_sentinel(&clients_) ? nullptr
-                                                 : session::from_link(next);
+    return next == ngx_queue_sentinel(&clients_)
+               ? nullptr
+               : session::from_resource_link(next);
 }
 
 void resource::let_go() noexcept

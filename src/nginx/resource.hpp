@@ -158,11 +158,11 @@ public:
     };
     bool delivering() const noexcept { return delivering_; }
 
-    // Takes over what a client is to be sent after that.
-    void postpone(postponed_send *what, session &to,
+    // Takes over what a client is to be sent after that. False: no memory.
+    bool postpone(postponed_send *what, session &to,
                   postponed_list &list) noexcept
     {
-        postponed_.add(what, to, list, published_);
+        return what != nullptr && postponed_.add(what, to, list, published_);
     }
 
     // Whether its clients publish faster than this worker delivers.

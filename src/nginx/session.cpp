@@ -21,7 +21,12 @@ session::session(ngx_http_request_t *r, request_part &part, resource &joined,
       output_{r->connection, this_worker().batch}, resource_{&joined},
       key_{key}, terms_{terms}, request_part_{&part}
 {
-    ngx_queue_init(&link_.queue);
+    const auto *begin = reinterpret_cast<const std::byte *>(this);
+
+    link_offset = reinterpret_cast<const std::byte *>(&link_) - begin;
+    resource_link_offset =
+        reinterpret_cast<const std::byte *>(&resource_link_) - begin;
+    ngx_queue_init(&link_);
     endpoint_.accept_compressed(terms.deflate);
     joined.hold();
 }
@@ -254,7 +259,7 @@ void session::take_connection() noexcept
     request_->read_event_handler = on_request_event;
     request_->write_event_handler = on_request_event;
 
-    ngx_queue_insert_tail(&this_worker().sessions, &link_.queue);
+    ngx_queue_insert_tail(&this_worker().sessions, &link_);
 }
 
 // With limit_rate, or a client that does not read, the 101 may wait in the

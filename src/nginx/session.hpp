@@ -20,6 +20,7 @@
 #include "protocol/message_rate.hpp"
 #include "protocol/permessage_deflate.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -167,13 +168,18 @@ public:
     void fetch_connection() const noexcept;
 
     // In the list of its resource's clients.
-    ngx_queue_t *resource_link() noexcept { return &resource_link_.queue; }
+    ngx_queue_t *resource_link() noexcept { return &resource_link_; }
 
-    // The session of a link in the worker's or a resource's list.
+    // The session of a link in the worker's list, or in a resource's.
     static session *from_link(ngx_queue_t *queue) noexcept
     {
-        auto *link = ngx_queue_data(queue, list_link, queue);
-        return link->owner;
+        return reinterpret_cast<session *>(
+            reinterpret_cast<std::byte *>(queue) - link_offset);
+    }
+    static session *from_resource_link(ngx_queue_t *queue) noexcept
+    {
+        return reinterpret_cast<session *>(
+            reinterpret_cast<std::byte *>(queue) - resource_link_offset);
     }
 
 private:
@@ -188,10 +194,9 @@ private:
         ended,
     };
 
-    struct list_link {
-        ngx_queue_t queue;
-        session *owner;
-    };
+    // The same in all sessions: known once there is one.
+    static inline std::ptrdiff_t link_offset;
+    static inline std::ptrdiff_t resource_link_offset;
 
     // In the request's memory: of use as long as there is one.
     struct request_part {
@@ -316,8 +321,8 @@ private:
     protocol::endpoint endpoint_;
     output output_;
     session_figures figures_;
-    list_link link_{{}, this};
-    list_link resource_link_{{}, this};
+    ngx_queue_t link_{};
+    ngx_queue_t resource_link_{};
     postponed_list postponed_;
     resource *resource_;     // until it is left
     void *client_ = nullptr; // the handler's own object

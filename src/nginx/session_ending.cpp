@@ -291,8 +291,8 @@ void session::detach() noexcept
 
     this_worker().flushes.remove(flush_place_);
     this_worker().sessions_of.drop(c, *this);
-    ngx_queue_remove(&link_.queue);
-    ngx_queue_init(&link_.queue);
+    ngx_queue_remove(&link_);
+    ngx_queue_init(&link_);
     phase_ = phase::ended;
     leave();
 }

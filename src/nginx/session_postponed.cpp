@@ -30,13 +30,12 @@ int session::postpone_frame(
 // As where the queue has no memory for a frame, the connection ends.
 int session::postpone(postponed_send *what) noexcept
 {
-    if (what == nullptr) {
+    if (!resource_->postpone(what, *this, postponed_)) {
         connection_broke();
         flush_later();
         return WEBSOCKET_CLOSED;
     }
 
-    resource_->postpone(what, *this, postponed_);
     backed_up_ = backed_up_ || waiting() >= queue_to_wait_for();
     return backed_up_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
@@ -62,13 +61,12 @@ void session::begin_end(const protocol::control_frame &frame,
     }
 
     // Also after what was postponed before, where it has not to wait itself
-    if (phase_ == phase::open && (has_to_wait() || !postponed_.empty())) {
-        if (postponed_send *end = postponed_send::of_end(frame.bytes())) {
-            resource_->postpone(end, *this, postponed_);
-            phase_after_end_ = next;
-            enter(phase::ending);
-            return;
-        }
+    if (phase_ == phase::open && (has_to_wait() || !postponed_.empty()) &&
+        resource_->postpone(postponed_send::of_end(frame.bytes()), *this,
+                            postponed_)) {
+        phase_after_end_ = next;
+        enter(phase::ending);
+        return;
     }
 
     write_control(frame);
