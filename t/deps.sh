@@ -17,7 +17,7 @@ packages_of() {
                 python3-pytest-xdist \
                 python3-prometheus-client \
                 python3-selenium python3-websocket chromium chromium-driver \
-                strace valgrind libc6-dbg redis-server
+                strace valgrind libc6-dbg redis-server node-ws
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
         bench)

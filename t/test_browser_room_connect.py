@@ -162,7 +162,135 @@ def test_final_codes_end_the_room(play, code, ends):
             [1, "closed"] if ends else [2, "connecting"])
 
 
+# Whether the connection lives
+
+def test_silent_connection_is_asked_and_given_up(play):
+    assert play("""
+        const room = make({ ping_after: 1000, pong_within: 300 });
+        let told;
+        room.addEventListener("state", ({ detail }) => { told = detail; });
+        const first = server().welcome("5-7").message("5-8");
+        at(999);
+        const before = first.sent.length;
+        at(1);
+        const asked = [...first.sent];
+        at(299);
+        const waits = room.state;
+        at(1);
+        const { code, reason, was_open } = told;
+        next();
+        return [before, asked, waits, first.closed, code, reason, was_open,
+                server().since, news().slice(4)];""") == [
+            0, [{"ping": 1}], "open", True, 1006, "no answer to a ping", True,
+            "5-8", ["waiting", "connecting"]]
+
+
+@pytest.mark.parametrize("answer", [
+    'say("pong")', 'message("5-1")', 'say("gap")', 'frame("?")'])
+def test_whatever_comes_is_an_answer(play, answer):
+    assert play(f"""
+        const room = make({{ ping_after: 1000, pong_within: 300 }});
+        const pings = [];
+        server().welcome("5-0");
+        for (let i = 0; i < 5; i++) {{
+            at(1299);
+            server().{answer};
+            pings.push(server().sent.length);
+        }}
+        return [pings, sockets.length, room.state];""") == [
+            [1, 2, 3, 4, 5], 1, "open"]
+
+
+def test_lively_connection_is_not_asked(play):
+    assert play("""
+        make({ ping_after: 1000, pong_within: 300 });
+        server().welcome("5-0");
+        for (let i = 1; i < 20; i++) {
+            at(900);
+            server().message(`5-${i}`);
+        }
+        return [server().sent, timers.size];""") == [[], 1]
+
+
+def test_pong_is_nothing_that_is_told(play):
+    assert play("""
+        make({ ping_after: 1000, pong_within: 300 });
+        server().welcome("5-0");
+        at(1000);
+        server().say("pong").say("pong", { ref: 1 });
+        return news().slice(3);""") == []
+
+
+@pytest.mark.parametrize("late, state", [(0, "waiting"), (301, "open")])
+def test_page_that_was_frozen_asks_again(play, late, state):
+    """Its timer is late, and the answer may wait behind it."""
+    assert play(f"""
+        const room = make({{ ping_after: 1000, pong_within: 300,
+                             first_delay: 1e6, longest_delay: 1e6 }});
+        server().welcome("5-0");
+        at(1000);
+        const [[id, {{ call, time }}]] = timers;
+        timers.delete(id);
+        at(300 + {late});
+        call();
+        const after = room.state;
+        at(300);
+        return [after, room.state, server().sent.length];""") == [
+            state, "waiting", 1 if late == 0 else 2]
+
+
+def test_page_that_comes_back_asks_at_once(play):
+    assert play("""
+        const room = make({ ping_after: 1000, pong_within: 300 });
+        dispatchEvent(new Event("online"));
+        server().welcome("5-0");
+        at(500);
+        dispatchEvent(new Event("online"));
+        document.dispatchEvent(new Event("visibilitychange"));
+        const asked = server().sent.length;
+        at(300);
+        return [asked, room.state];""") == [1, "waiting"]
+
+
+def test_connection_is_not_asked_where_that_is_off(play):
+    assert play("""
+        make({ ping_after: Infinity });
+        server().welcome("5-0");
+        at(1e9);
+        return [server().sent, timers.size];""") == [[], 0]
+
+
 # Leaving
+
+@pytest.mark.parametrize("end, state", [("close", "closed"),
+                                        ("suspend", "suspended")])
+@pytest.mark.parametrize("welcomed", [False, True])
+def test_socket_that_tells_of_its_close_at_once(play, end, state, welcomed):
+    """As that of Node 24 does: the room is not opened again."""
+    assert play(f"""
+        const room = make();
+        const first = server();
+        first.close = () => first.lose(1006);
+        if ({str(welcomed).lower()}) {{
+            first.welcome("5-0");
+        }}
+        news();
+        room.{end}();
+        at(1e6);
+        return [sockets.length, timers.size, room.state, news()];""") == [
+            1, 0, state, [state]]
+
+
+def test_attempt_that_is_given_up_tells_of_its_close_at_once(play):
+    assert play("""
+        make({ welcome_within: 1000 });
+        const first = server();
+        first.close = () => first.lose(1006);
+        at(1000);
+        const given_up = [news(), timers.size];
+        next();
+        return [...given_up, sockets.length];""") == [["waiting"], 1, 2]
+
 
 def test_suspended_room_waits_to_be_resumed(play):
     assert play("""

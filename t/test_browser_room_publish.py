@@ -214,6 +214,73 @@ def test_suspended_room_keeps_what_was_sent_until_it_knows(play):
             "5-1", "5-2", [{"data": "y", "ref": 2}]]
 
 
+# No answer comes
+
+NO_ANSWER = "perhaps: no answer came in time"
+
+
+def test_promise_does_not_wait_for_ever_on_a_connection(play):
+    assert play("""
+        const room = make({ answer_within: 1000, ping_after: Infinity });
+        server().welcome("5-0");
+        const first = settled(room.publish("x"));
+        at(500);
+        const second = settled(room.publish("y"));
+        at(500);
+        server().say("published", { ref: 2, id: "5-2" });
+        server().say("published", { ref: 1, id: "5-1" });
+        server().message("5-1", "x", 1);
+        return [await first, await second, timers.size, news().slice(3)];
+        """) == [NO_ANSWER, "as 5-2", 0, ["own 5-1"]]
+
+
+def test_time_for_an_answer_begins_anew_with_a_connection(play):
+    """Without one there is nothing to wait for an answer on."""
+    assert play("""
+        const room = make({ answer_within: 1000, ping_after: Infinity,
+                            first_delay: 50_000, longest_delay: 50_000 });
+        server().welcome("5-0", { client: 3 });
+        const answers = ["x", "y"].map((text) =>
+            settled(room.publish(text)));
+        at(900);
+        server().lose();
+        at(25_000);
+        server().welcome("5-2", { client: 4 });
+        at(900);
+        server().message("5-1", "x", 3);
+        at(100);
+        return [...await Promise.all(answers), timers.size];""") == [
+            "as 5-1", NO_ANSWER, 0]
+
+
+@pytest.mark.parametrize("leave", ["suspend", "close"])
+def test_room_that_is_left_waits_for_no_answer(play, leave):
+    assert play(f"""
+        const room = make({{ answer_within: 1000 }});
+        server().welcome("5-0");
+        settled(room.publish("x"));
+        room.{leave}();
+        const other = make({{ answer_within: 1000 }});
+        other.addEventListener("welcome", () => other.{leave}());
+        other.publish("y").catch(() => {{}});
+        server().welcome("5-0");
+        return timers.size;""") == 0
+
+
+def test_dead_connection_leaves_what_was_sent_in_doubt(play):
+    assert play("""
+        const room = make({ ping_after: 1000, pong_within: 300 });
+        server().welcome("5-0", { client: 3 });
+        const answers = ["x", "y"].map((text) =>
+            settled(room.publish(text)));
+        at(1300);
+        answers.push(settled(room.publish("z")));
+        next();
+        server().welcome("5-1", { client: 4 }).message("5-1", "x", 3);
+        server().say("published", { ref: 3, id: "5-2" });
+        return Promise.all(answers);""") == ["as 5-1", UNANSWERED, "as 5-2"]
+
+
 # Rooms that do not send a client its own messages
 
 def test_own_ids_that_do_not_come_are_no_gap(play):

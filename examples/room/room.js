@@ -43,8 +43,13 @@
 // while there is no connection waits for one. What was sent, and not answered
 // when the connection broke, is never sent again, as it may have arrived: if it
 // is among the messages that the resume brings, the promise resolves as ever,
-// else it is rejected with `uncertain`: the room may have it all the same. Any
-// other RoomError says that the room has not, in the server's words.
+// else it is rejected with `uncertain`: the room may have it all the same. So it
+// is too when a connection has lasted for `answer_within` without an answer.
+// Any other RoomError says that the room has not, in the server's words.
+//
+// Browsers do not tell that a connection is dead. When nothing has come for
+// `ping_after` the server is asked; if then nothing comes within `pong_within`
+// the connection is given up, and the room connects again.
 //
 // suspend() ends the connection and resume() brings it back, with all that was
 // missed. retry() ends the delay before the next attempt, close() all.
@@ -55,6 +60,15 @@
 
 const subprotocol = "room.v1.json";
 const unanswered = "the connection was lost before the answer";
+const no_answer = "no answer came in time";
+
+// Node 18 has none.
+const detailed_event = globalThis.CustomEvent ?? class extends Event {
+    constructor(name, { detail }) {
+        super(name);
+        this.detail = detail;
+    }
+};
 
 const defaults = {
     history: 0, // how many of the latest messages to get on joining; Infinity
@@ -65,6 +79,9 @@ const defaults = {
     longest_delay: 30_000,
     settled_after: 5000, // ms: after a connection that long it is as the first
     welcome_within: 20_000, // ms: an attempt that takes longer has failed
+    ping_after: 25_000, // ms without anything received; Infinity: never
+    pong_within: 10_000, // ms: else the connection is dead
+    answer_within: 30_000, // ms: see publish(), above; Infinity: however late
     most_waiting: 100, // messages that may wait for a connection
     final_codes: [1000], // of a Close of the server after which all ends
 };
@@ -132,7 +149,10 @@ export class Room extends EventTarget {
     #state = "suspended";
     #socket;
     #opened_at; // when this connection was welcomed
-    #timer; // of the next attempt, or of the welcome
+    #timer; // of the next attempt, of the welcome, or of the next look whether
+    // the connection lives
+    #heard_at; // when something came last
+    #pings = 0; // since then
     #failures = 0; // attempts in a row after which it did not hold
     #left = false; // suspended because the page was left
     #listening = new AbortController();
@@ -191,6 +211,7 @@ export class Room extends EventTarget {
             this.#pending.set(ref, entry);
             this.#waiting++;
             this.#send(ref, entry);
+            this.#await_answer(ref, entry);
         });
     }
 
@@ -228,10 +249,16 @@ export class Room extends EventTarget {
         const on = (target, name, call) =>
             target?.addEventListener?.(name, call, { signal });
         const page = globalThis.document;
-        on(globalThis, "online", () => this.retry());
+        const wake = () => {
+            this.retry(); // timers of hidden pages are late
+            if (this.#state === "open" && this.#pings === 0) {
+                this.#ask();
+            }
+        };
+        on(globalThis, "online", wake);
         on(page, "visibilitychange", () => {
             if (page.visibilityState === "visible") {
-                this.retry(); // timers of hidden pages are late
+                wake();
             }
         });
         on(globalThis, "pagehide", () => {
@@ -254,7 +281,7 @@ export class Room extends EventTarget {
     // One who was told of something may have ended the connection.
     #tell(name, detail) {
         if (name === "state" || this.#socket) {
-            this.dispatchEvent(new CustomEvent(name, { detail }));
+            this.dispatchEvent(new detailed_event(name, { detail }));
         }
     }
 
@@ -274,17 +301,26 @@ export class Room extends EventTarget {
         this.#socket = socket;
         listen("message", ({ data }) => this.#received(data));
         listen("close", ({ code, reason }) => this.#lost(code, reason));
+        // The close follows, save in Node 20. npm's ws throws an error that
+        // nobody listens to, also of a socket that is given up.
+        socket.addEventListener("error", () => setTimeout(() =>
+            socket === this.#socket && this.#lost(1006, "")));
         this.#timer = setTimeout(() => {
             this.#lost(1006, "no welcome came in time");
         }, this.#options.welcome_within);
         this.#enter("connecting");
     }
 
+    // A socket may tell of its close before close() returns: by then it is
+    // none of this room's.
     #disconnect() {
+        const socket = this.#socket;
         clearTimeout(this.#timer);
+        this.#pings = 0;
+        this.#pending.forEach(({ timer }) => clearTimeout(timer));
         this.#goal = undefined;
-        this.#socket?.close(1000);
         this.#socket = undefined;
+        socket?.close(1000);
     }
 
     #lost(code, reason) {
@@ -316,6 +352,45 @@ export class Room extends EventTarget {
         this.#enter("waiting", { ...why, delay, at: Date.now() + delay });
     }
 
+    // -- whether the connection lives --
+
+    #heard() {
+        this.#heard_at = performance.now();
+        if (this.#pings > 0) {
+            this.#pings = 0;
+            this.#look_at(this.#heard_at + this.#options.ping_after);
+        }
+    }
+
+    #look_at(due) {
+        clearTimeout(this.#timer);
+        if (due !== Infinity) {
+            this.#timer = setTimeout(() => this.#look(due),
+                                     Math.max(0, due - performance.now()));
+        }
+    }
+
+    // A page that was frozen may find the answer only after its timer: then
+    // the server is asked once more.
+    #look(due) {
+        const { ping_after, pong_within } = this.#options;
+        const now = performance.now();
+        if (this.#pings === 0 && now - this.#heard_at < ping_after) {
+            this.#look_at(this.#heard_at + ping_after);
+        } else if (this.#pings === 0
+            || (this.#pings === 1 && now - due > pong_within)) {
+            this.#ask();
+        } else {
+            this.#lost(1006, "no answer to a ping");
+        }
+    }
+
+    #ask() {
+        this.#pings++;
+        this.#socket.send(JSON.stringify({ ping: 1 }));
+        this.#look_at(performance.now() + this.#options.pong_within);
+    }
+
     #end(why) {
         this.#listening.abort();
         this.#reject(() => true, "the room was closed");
@@ -325,6 +400,7 @@ export class Room extends EventTarget {
     // -- what the server says --
 
     #received(frame) {
+        this.#heard();
         const said = parsed(frame);
         const takes = {
             welcome: this.#welcomed, message: this.#message, gap: this.#gap,
@@ -346,8 +422,8 @@ export class Room extends EventTarget {
         if (!end || this.#state !== "connecting") {
             return false;
         }
-        clearTimeout(this.#timer);
         this.#opened_at = performance.now();
+        this.#look_at(this.#opened_at + this.#options.ping_after);
         this.#client = client;
         this.#clients = clients;
         const resumed = this.#seen !== undefined;
@@ -363,7 +439,10 @@ export class Room extends EventTarget {
             this.#reject(({ client: by }) => by !== undefined, unanswered);
             this.#tell("gap", { cause: "resume", after });
         }
-        this.#pending.forEach((entry, ref) => this.#send(ref, entry));
+        this.#pending.forEach((entry, ref) => {
+            this.#send(ref, entry);
+            this.#await_answer(ref, entry);
+        });
         this.#look_whether_caught_up();
         return true;
     }
@@ -474,9 +553,21 @@ export class Room extends EventTarget {
         }
     }
 
+    // What was sent is answered, or brought by the resume, in time.
+    #await_answer(ref, entry) {
+        const { answer_within } = this.#options;
+        if (entry.client !== undefined && this.#state === "open"
+            && answer_within !== Infinity) {
+            entry.timer = setTimeout(
+                () => this.#reject((each) => each === entry, no_answer),
+                answer_within);
+        }
+    }
+
     #take(ref) {
         const taken = this.#pending.get(ref);
         this.#pending.delete(ref);
+        clearTimeout(taken?.timer);
         return taken;
     }
 
@@ -516,7 +607,7 @@ export class Room extends EventTarget {
     #reject(which, words) {
         for (const [ref, each] of this.#pending) {
             if (which(each)) {
-                this.#pending.delete(ref);
+                this.#take(ref);
                 each.reject(new RoomError(words, each.client !== undefined));
             }
         }
