@@ -18,7 +18,8 @@ RUNS = os.path.join(ROOT, "build", "t")
 # Their tests run a second time with `websocket_request release`.
 RELEASED_TOO = {
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
-    "test_pipelining", "test_room", "test_shutdown", "test_variables",
+    "test_other_modules", "test_pipelining", "test_room", "test_shutdown",
+    "test_variables",
 }
 
 

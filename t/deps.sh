@@ -17,7 +17,8 @@ packages_of() {
                 python3-pytest-xdist \
                 python3-prometheus-client \
                 python3-selenium python3-websocket chromium chromium-driver \
-                strace valgrind libc6-dbg redis-server node-ws
+                strace valgrind libc6-dbg redis-server node-ws \
+                libnginx-mod-http-perl libnginx-mod-http-uploadprogress
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
         bench)

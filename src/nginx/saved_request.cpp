@@ -3,8 +3,8 @@
 // value, where its text is: numbers of 7 bits a byte, the low ones first.
 //
 //     field       size + 1, or 0 if there is none; offset
-//     variable    its index less the one before; size + 1, or 0 if it is left
-//                 to the end; offset
+//     variable    its index less the one before; size + 2, or 0 if it is left
+//                 to the end, 1 if it is absent; offset
 #include "nginx/saved_request.hpp"
 
 #include "nginx/saved_variables.hpp"
@@ -136,6 +136,24 @@ field_texts fields_of(ngx_http_request_t *r, std::string_view key,
             captures};
 }
 
+// What the index says of a variable's value.
+constexpr std::size_t is_left_to_end = 0;
+constexpr std::size_t is_absent = 1;
+constexpr std::size_t empty_value = 2;
+
+std::size_t number_of(const saved_variable &variable) noexcept
+{
+    switch (variable.is) {
+    case saved_variable::kind::absent:
+        return is_absent;
+    case saved_variable::kind::at_end:
+        return is_left_to_end;
+    case saved_variable::kind::value:
+        break;
+    }
+    return empty_value + variable.value.size();
+}
+
 // The index and the text of all there is.
 std::string pack(const field_texts &fields,
                  const std::vector<saved_variable> &variables,
@@ -163,7 +181,7 @@ std::string pack(const field_texts &fields,
         const saved_variable &variable = variables[i];
 
         add_number(packed, variable.index - before);
-        add_number(packed, variable.at_end ? 0 : variable.value.size() + 1);
+        add_number(packed, number_of(variable));
         add_number(packed, offsets[fields.size() + i]);
         before = variable.index;
     }
@@ -343,7 +361,8 @@ void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
 #endif
 }
 
-// One that is not in the index was not found, unless it is left to the end.
+// One that is not in the index was not found or is not used, unless it is left
+// to the end.
 void saved_request::restore_variables(ngx_http_request_t *r) const noexcept
 {
     const auto moments = variable_moments(r);
@@ -363,17 +382,19 @@ void saved_request::restore_variables(ngx_http_request_t *r) const noexcept
 
     while (at != end) {
         index += read_number(at);
-        const std::size_t size = read_number(at);
+        const std::size_t number = read_number(at);
         const std::size_t offset = read_number(at);
         ngx_http_variable_value_t &value = r->variables[index];
 
-        value.not_found = 0;
-        value.valid = size != 0;
+        value.not_found = number == is_absent;
+        value.valid = number >= empty_value;
 
-        if (size != 0) {
-            value.len = static_cast<unsigned>(size - 1);
-            value.data = bytes_of(
-                {reinterpret_cast<const char *>(end) + offset, size - 1});
+        if (value.valid) {
+            const std::size_t size = number - empty_value;
+
+            value.len = static_cast<unsigned>(size);
+            value.data =
+                bytes_of({reinterpret_cast<const char *>(end) + offset, size});
         }
     }
 }

@@ -2,9 +2,12 @@
 #include "nginx/saved_variables.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/log_variables.hpp"
 
 #include <algorithm>
 #include <new>
+
+#include <dlfcn.h>
 
 namespace websocket::nginx {
 
@@ -77,11 +80,28 @@ bool is_assigned(const ngx_http_variable_t &variable,
            (variable.flags & NGX_HTTP_VAR_CHANGEABLE) != 0;
 }
 
+// The file that a function or an object lies in; null: not known.
+const void *file_of(const void *address) noexcept
+{
+    Dl_info found;
+
+    return dladdr(address, &found) != 0 ? found.dli_fbase : nullptr;
+}
+
+// A module from a library of its own may expect of a request what only its own
+// locations give it.
+bool is_foreign(const ngx_http_variable_t &variable) noexcept
+{
+    return file_of(reinterpret_cast<const void *>(variable.get_handler)) !=
+           file_of(&ngx_http_core_module);
+}
+
 variable_moment moment_of(const ngx_http_variable_t &variable,
                           std::size_t index) noexcept
 {
     return is_assigned(variable, index)           ? variable_moment::assigned
            : left_to_the_end(view(variable.name)) ? variable_moment::end
+           : is_foreign(variable)                 ? variable_moment::wanted
                                                   : variable_moment::release;
 }
 
@@ -103,26 +123,20 @@ void forget(ngx_http_variable_value_t &value) noexcept
     value.not_found = 0;
 }
 
-// Asks for each variable once. Which ones a value is made of is seen by those
-// of the end: none of them is known before, one of them is afterwards.
+// Asks once for each variable that the log uses. Which ones a value is made of
+// is seen by what is known afterwards, and was not before. The log uses those
+// too, and if one of them is of the end, so is the value.
 class evaluation {
 public:
     evaluation(ngx_http_request_t *r,
                std::span<ngx_http_variable_value_t> values);
 
-    void run()
-    {
-        for (std::size_t i = 0; i != states_.size(); i++) {
-            if (states_[i] == state::open) {
-                ask(i);
-            }
-        }
-    }
+    void run() noexcept;
 
     std::vector<saved_variable> result() const;
 
 private:
-    enum class state : std::uint8_t { open, at_end, settled, unset };
+    enum class state : std::uint8_t { idle, open, at_end, settled, unset };
 
     static state state_for(variable_moment moment) noexcept
     {
@@ -131,25 +145,36 @@ private:
             return state::at_end;
         case variable_moment::assigned:
             return state::unset;
+        case variable_moment::wanted:
         case variable_moment::release:
             break;
         }
-        return state::open;
+        return state::idle;
     }
 
-    void ask(std::size_t index);
+    void use(std::size_t index) noexcept
+    {
+        if (states_[index] == state::idle) {
+            states_[index] = state::open;
+        }
+    }
+
+    void use_all_of_nginx() noexcept;
+    bool use_known() noexcept;
+    void forget_unsettled() noexcept;
+    void ask(std::size_t index) noexcept;
 
     ngx_http_request_t *request_;
     std::span<ngx_http_variable_value_t> values_;
     std::span<const variable_moment> moments_;
     std::vector<state> states_;
-    std::vector<std::size_t> at_end_;
+    std::vector<std::size_t> used_; // by formats and conditions
 };
 
 evaluation::evaluation(ngx_http_request_t *r,
                        std::span<ngx_http_variable_value_t> values)
     : request_{r}, values_{values}, moments_{variable_moments(r)},
-      states_(values.size(), state::settled)
+      states_(values.size(), state::settled), used_{variables_of_log(r)}
 {
     for (std::size_t i = 0; i != values_.size(); i++) {
         ngx_http_variable_value_t &value = values_[i];
@@ -165,32 +190,81 @@ evaluation::evaluation(ngx_http_request_t *r,
             value = {}; // what nginx takes it for
             value.valid = 1;
         }
+    }
+}
 
-        if (states_[i] == state::at_end) {
-            at_end_.push_back(i);
+void evaluation::run() noexcept
+{
+    evaluate_log_paths(request_);
+    (void)use_known();
+    forget_unsettled();
+    std::for_each(used_.begin(), used_.end(), [this](auto i) { use(i); });
+
+    if (has_other_loggers(request_)) {
+        use_all_of_nginx();
+    }
+
+    for (bool asked = true; asked;) {
+        asked = false;
+
+        for (std::size_t i = 0; i != states_.size(); i++) {
+            if (states_[i] == state::open) {
+                ask(i);
+                asked = true;
+            }
         }
     }
 }
 
-void evaluation::ask(std::size_t index)
+// Nobody knows which ones will be asked for.
+void evaluation::use_all_of_nginx() noexcept
+{
+    for (std::size_t i = 0; i != states_.size(); i++) {
+        if (moments_[i] == variable_moment::release) {
+            use(i);
+        }
+    }
+}
+
+// Has all that were evaluated on the way asked for too. True if one of the end
+// is among them.
+bool evaluation::use_known() noexcept
+{
+    bool of_end = false;
+
+    for (std::size_t i = 0; i != states_.size(); i++) {
+        if (is_known(values_[i])) {
+            use(i);
+            of_end = of_end || states_[i] == state::at_end;
+        }
+    }
+
+    return of_end;
+}
+
+void evaluation::forget_unsettled() noexcept
+{
+    for (std::size_t i = 0; i != states_.size(); i++) {
+        if (states_[i] != state::settled && states_[i] != state::unset) {
+            forget(values_[i]);
+        }
+    }
+}
+
+void evaluation::ask(std::size_t index) noexcept
 {
     (void)ngx_http_get_indexed_variable(request_, index);
 
-    if (std::none_of(at_end_.begin(), at_end_.end(),
-                     [this](auto i) { return is_known(values_[i]); })) {
+    if (!use_known()) {
         states_[index] = state::settled;
         return;
     }
 
+    // Its value at the end may be made of others than now. And what was
+    // evaluated on the way may depend on the same.
     states_[index] = state::at_end;
-    at_end_.push_back(index);
-
-    // What was evaluated on the way may depend on the same
-    for (std::size_t i = 0; i != states_.size(); i++) {
-        if (states_[i] == state::open || states_[i] == state::at_end) {
-            forget(values_[i]);
-        }
-    }
+    use_all_of_nginx();
+    forget_unsettled();
 }
 
 std::vector<saved_variable> evaluation::result() const
@@ -199,14 +273,18 @@ std::vector<saved_variable> evaluation::result() const
 
     for (std::size_t i = 0; i != states_.size(); i++) {
         const ngx_http_variable_value_t &value = values_[i];
-
         if (states_[i] == state::settled && value.valid && !value.not_found) {
-            saved.push_back(
-                {i, {reinterpret_cast<char *>(value.data), value.len}, false});
+            saved.push_back({i,
+                             {reinterpret_cast<char *>(value.data), value.len},
+                             saved_variable::kind::value});
+
+        } else if (states_[i] == state::settled &&
+                   moments_[i] == variable_moment::wanted) {
+            saved.push_back({i, {}, saved_variable::kind::absent});
 
         } else if (states_[i] == state::at_end &&
                    moments_[i] == variable_moment::release) {
-            saved.push_back({i, {}, true});
+            saved.push_back({i, {}, saved_variable::kind::at_end});
         }
     }
 
@@ -216,7 +294,7 @@ std::vector<saved_variable> evaluation::result() const
 // Evaluates with values of its own, and with captures of its own once a regular
 // expression matches.
 void run_aside(ngx_http_request_t *r, ngx_http_variable_value_t *values,
-               evaluation &all)
+               evaluation &all) noexcept
 {
 #if (NGX_PCRE)
     int *captures = r->captures;

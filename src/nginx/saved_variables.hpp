@@ -15,6 +15,7 @@ namespace websocket::nginx {
 // When the value of a variable is asked for.
 enum class variable_moment : std::uint8_t {
     release,  // what it is made of goes with the request
+    wanted,   // the same, if the log uses it; else at the end, if at all
     end,      // it changes until then, or is made of what is left
     assigned, // at no time: it has a value where something has set it
 };
@@ -30,13 +31,19 @@ variable_moments(ngx_http_request_t *r) noexcept;
 struct saved_variable {
     std::size_t index;
     std::string_view value; // in the request's memory
-    bool at_end;            // it turned out to depend on one that changes
+    enum class kind : std::uint8_t {
+        value,
+        absent, // it has none, and need not be asked for again
+        at_end, // it turned out to depend on one that changes
+    } is;
 };
 
-// Evaluates the variables of the moment `release`, as the access log would at
-// the end, and returns all that have a value, in the order of their indices.
-// Those the request had before keep it. The request does not change but for
-// what the evaluation of a variable does. Throws std::bad_alloc.
+// Evaluates the variables that the access log of the request's location uses,
+// as it would at the end, but for those that are left to it. Returns all that
+// have a value, and those that are not what restoring takes an unsaved one for,
+// in the order of their indices. Those the request had before keep it. The
+// request does not change but for what the evaluation of a variable does.
+// Throws std::bad_alloc, with nothing done.
 std::vector<saved_variable> evaluate_variables(ngx_http_request_t *r);
 
 } // namespace websocket::nginx
