@@ -1,6 +1,7 @@
 // The module as nginx knows it.
 #include "nginx/configuration.hpp"
 #include "nginx/cors.hpp"
+#include "nginx/module_file.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/saved_variables.hpp"
@@ -19,6 +20,12 @@ ngx_int_t complete(ngx_conf_t *cf)
                    ours::add_cors(cf) == NGX_OK
                ? ours::add_shared_zone(cf)
                : NGX_ERROR;
+}
+
+ngx_int_t init_module(ngx_cycle_t *cycle)
+{
+    ours::check_module_file(*cycle);
+    return ours::sort_variables(cycle);
 }
 
 ngx_http_module_t module_context = {
@@ -52,11 +59,11 @@ ngx_module_t ngx_http_websocket_module = {
     &module_context,
     ours::commands,
     NGX_HTTP_MODULE,
-    nullptr,              // init master
-    ours::sort_variables, // init module
-    ours::start_worker,   // init process
-    nullptr,              // init thread
-    nullptr,              // exit thread
+    nullptr, // init master
+    init_module,
+    ours::start_worker, // init process
+    nullptr,            // init thread
+    nullptr,            // exit thread
     ours::exit_worker,
     nullptr, // exit master
     NGX_MODULE_V1_PADDING,

@@ -1,0 +1,66 @@
+// Notices that a reload goes on with a module whose file has been replaced.
+#include "nginx/module_file.hpp"
+
+#include "nginx/log_line.hpp"
+
+#include <optional>
+#include <string_view>
+
+#include <dlfcn.h>
+#include <sys/stat.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+struct file_identity {
+    dev_t device;
+    ino_t number;
+
+    bool operator==(const file_identity &) const noexcept = default;
+};
+
+// As long as the library is loaded.
+std::optional<file_identity> loaded_file;
+
+std::optional<file_identity> identity_of(const char *path) noexcept
+{
+    struct stat found;
+
+    if (stat(path, &found) != 0) {
+        return {};
+    }
+
+    return file_identity{found.st_dev, found.st_ino};
+}
+
+} // namespace
+
+void check_module_file(const ngx_cycle_t &cycle) noexcept
+{
+    Dl_info module;
+    Dl_info program;
+
+    if (dladdr(&ngx_http_websocket_module, &module) == 0 ||
+        dladdr(&ngx_http_core_module, &program) == 0 ||
+        module.dli_fbase == program.dli_fbase) {
+        return; // it is a part of nginx
+    }
+
+    const std::optional<file_identity> now = identity_of(module.dli_fname);
+
+    if (!loaded_file) {
+        loaded_file = now;
+        return;
+    }
+
+    if (now && *now != *loaded_file) {
+        write_log(NGX_LOG_WARN, cycle.log,
+                  "websocket: \"%V\" has been replaced: a reload goes on "
+                  "with the module that is loaded; restart nginx or "
+                  "upgrade it (USR2)",
+                  std::string_view(module.dli_fname));
+    }
+}
+
+} // namespace websocket::nginx
