@@ -17,7 +17,7 @@ static const websocket_handler_t first = HANDLER(%(first)s);
 static const websocket_handler_t second = HANDLER(%(second)s);
 static const websocket_handler_t *const handlers[] = {&first, &second};
 static const websocket_plugin_t plugin = {
-    sizeof(websocket_plugin_t), %(version)s, handlers, %(count)s};
+    %(size)s, %(version)s, handlers, %(count)s};
 const websocket_plugin_t *websocket_plugin(const websocket_server_t *given);
 const websocket_plugin_t *websocket_plugin(const websocket_server_t *given)
 {
@@ -32,7 +32,8 @@ ECHO = "location / { websocket echo; }"
 def source(answer="answer", **parts):
     """A plug-in with one handler `first`, but for what is named."""
     text = {"first": '"first"', "second": '"second"', "result": "&plugin",
-            "version": "WEBSOCKET_PLUGIN_VERSION", "count": "1"}
+            "version": "WEBSOCKET_PLUGIN_VERSION", "count": "1",
+            "size": "sizeof(websocket_plugin_t)"}
     text.update(parts)
     return f'#define ANSWER "{answer}"\n' + ENTRY % text
 
@@ -156,6 +157,44 @@ def test_entry_that_returns_null(nginx):
 def test_wrong_version_names_both(nginx, version):
     assert_refused(nginx, library(version=f"{version}u"),
                    rf"version {version}\b.*this module has version 1")
+
+
+def test_handler_of_another_version(nginx):
+    assert_refused(nginx, library(first='"first", .version = 2'),
+                   r"version 2\b.*this module has version 1")
+
+
+def test_handler_with_more_callbacks_than_known(nginx):
+    """What is not there cannot be called: it is not left out in silence."""
+    assert_refused(
+        nginx, library(first='"first", .size = '
+                       'sizeof(websocket_handler_t) + sizeof(void *)'),
+        r"newer plug-in interface: its websocket_handler_t has (\d+) bytes, "
+        r"this module knows \d+")
+
+
+@pytest.mark.parametrize("size, told", [
+    ("sizeof(websocket_plugin_t) + 8", "its websocket_plugin_t has 40 bytes, "
+     "this module knows 32"),
+    ("16", "its websocket_plugin_t has 16 bytes, too few"),
+])
+def test_list_of_handlers_of_another_size(nginx, size, told):
+    assert_refused(nginx, library(size=size), told)
+
+
+def test_message_is_read_as_far_as_its_size(nginx):
+    """Each lies before a page that cannot be read."""
+    server = nginx("location /m { websocket sized; }", **loading(
+        plugin_builder.build_file("sized_messages.c")))
+    client = server.connect("/m")
+    for asked, result in [("0 0", 0), ("-8 0", 0), ("-16 0", 4), ("-64 0", 4),
+                          ("8 0", 0), ("8 1", 4), ("64 1", 4), ("64 0", 0)]:
+        client.text(asked)
+        if result == 0:
+            client.expect_text(f"published {asked}")
+            client.expect_text("")
+        client.expect_text(f"publish {result}, publish_then {result}")
+    client.leave()
 
 
 def test_empty_list_of_handlers(nginx):

@@ -15,6 +15,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -136,6 +137,26 @@ bool is_handler_name(std::string_view name) noexcept
     return !name.empty() && name.find_first_not_of(allowed) == name.npos;
 }
 
+// Empty if one of a library's structures is no larger than what is known here,
+// and of the same version, else why not.
+std::string check_structure(const char *type, std::size_t size,
+                            std::size_t known, std::uint32_t version)
+{
+    if (version != WEBSOCKET_PLUGIN_VERSION) {
+        return "it is built for version " + std::to_string(version) +
+               " of the plug-in interface, this module has version " +
+               std::to_string(WEBSOCKET_PLUGIN_VERSION);
+    }
+
+    if (size > known) {
+        return std::string("it is built for a newer plug-in interface: its ") +
+               type + " has " + std::to_string(size) +
+               " bytes, this module knows " + std::to_string(known);
+    }
+
+    return "";
+}
+
 // A handler has to be as long as what it cannot do without.
 bool usable(const websocket_handler_t &handler) noexcept
 {
@@ -152,13 +173,28 @@ std::string check_plugin(const websocket_plugin_t *plugin)
         return "it says that it cannot be used here";
     }
 
-    if (plugin->version != WEBSOCKET_PLUGIN_VERSION) {
-        return "it is built for version " + std::to_string(plugin->version) +
-               " of the plug-in interface, this module has version " +
-               std::to_string(WEBSOCKET_PLUGIN_VERSION);
+    if (std::string why =
+            check_structure("websocket_plugin_t", plugin->size,
+                            sizeof(websocket_plugin_t), plugin->version);
+        !why.empty()) {
+        return why;
+    }
+
+    if (plugin->size < sizeof(websocket_plugin_t)) {
+        return "its websocket_plugin_t has " + std::to_string(plugin->size) +
+               " bytes, too few to name its handlers";
     }
 
     for (std::size_t i = 0; i != plugin->handler_count; i++) {
+        const websocket_handler_t &handler = *plugin->handlers[i];
+
+        if (std::string why =
+                check_structure("websocket_handler_t", handler.size,
+                                sizeof(websocket_handler_t), handler.version);
+            !why.empty()) {
+            return why;
+        }
+
         if (!usable(*plugin->handlers[i])) {
             return "a handler has no name of letters, digits, \"_\", \"-\", no "
                    "resource_created or no client_created";

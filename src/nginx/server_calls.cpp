@@ -11,9 +11,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace websocket::nginx {
@@ -129,6 +132,32 @@ int broadcast(websocket_resource_t *of, int kind, const void *data,
         id);
 }
 
+// What an older header does not have is 0. What a newer one has must be: it
+// asks for something that nobody here knows.
+std::optional<websocket_message_t>
+known_part(const websocket_message_t &given) noexcept
+{
+    constexpr std::size_t required = offsetof(websocket_message_t, transient);
+    websocket_message_t known{};
+
+    if (given.size < required || given.version != WEBSOCKET_PLUGIN_VERSION) {
+        return {};
+    }
+
+    const std::span all(reinterpret_cast<const std::byte *>(&given),
+                        given.size);
+    const std::span unknown =
+        all.subspan(std::min(given.size, sizeof(websocket_message_t)));
+
+    if (std::any_of(unknown.begin(), unknown.end(),
+                    [](std::byte each) { return each != std::byte{}; })) {
+        return {};
+    }
+
+    std::memcpy(&known, &given, std::min(given.size, sizeof known));
+    return known;
+}
+
 broker::publication publication_of(const websocket_message_t &message) noexcept
 {
     return {.payload = bytes_of(message.data, message.length),
@@ -141,8 +170,14 @@ broker::publication publication_of(const websocket_message_t &message) noexcept
 int publish(websocket_resource_t *of, const websocket_message_t *message,
             websocket_message_id_t *id) noexcept
 {
+    const std::optional<websocket_message_t> known = known_part(*message);
+
+    if (!known) {
+        return WEBSOCKET_INVALID;
+    }
+
     broker::message_id made;
-    const int result = resource_of(of).publish(publication_of(*message), made);
+    const int result = resource_of(of).publish(publication_of(*known), made);
 
     if (id != nullptr) {
         *id = {made.epoch, made.sequence};
@@ -154,7 +189,14 @@ int publish(websocket_resource_t *of, const websocket_message_t *message,
 void publish_then(websocket_resource_t *of, const websocket_message_t *message,
                   resource::published done, void *data) noexcept
 {
-    resource_of(of).publish(publication_of(*message), done, data);
+    const std::optional<websocket_message_t> known = known_part(*message);
+
+    if (!known) {
+        done(data, WEBSOCKET_INVALID, {});
+        return;
+    }
+
+    resource_of(of).publish(publication_of(*known), done, data);
 }
 
 void keep_history(websocket_resource_t *of, std::uint64_t messages,

@@ -10,8 +10,9 @@
  *
  * Each structure begins with its size and the version of this interface.
  * Fields are only ever appended, so that a library built against an older
- * header goes on working. Pointers to functions that a handler does not need
- * are NULL.
+ * header goes on working; where a server is older, nginx -t refuses a library
+ * whose structures are larger than it knows. Pointers to functions that a
+ * handler does not need are NULL.
  */
 #ifndef WEBSOCKET_PLUGIN_H
 #define WEBSOCKET_PLUGIN_H
@@ -84,7 +85,10 @@ typedef struct {
 } websocket_message_id_t;
 
 /* A message that a resource publishes, or has published. Who makes one sets
- * size and version and leaves at 0 what it does not need. */
+ * size and version and leaves at 0 what it does not need. A size that ends
+ * before `transient`, another version, or anything but 0 behind the fields that
+ * the server knows is WEBSOCKET_INVALID. Who is given one reads no further than
+ * its size. */
 typedef struct {
     size_t size;
     uint32_t version;
