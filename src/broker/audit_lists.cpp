@@ -2,60 +2,130 @@
 // which have been found right before.
 #include "broker/auditor.hpp"
 #include "broker/blocks.hpp"
+#include "broker/entries.hpp"
+#include "broker/logs.hpp"
 
 namespace websocket::broker::detail {
 
 std::string_view auditor::check_lists(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
-    std::uint32_t messages = 0;
-    index last = 0;
 
-    for (index at = log.first; at != 0; at = z_.entry(at).next_in_log) {
-        if (!known(at) || z_.entry(at).log != log_at ||
-            z_.entry(at).previous_in_log != last ||
-            (last != 0 && z_.entry(at).position <= z_.entry(last).position)) {
-            return "a log's list of entries is wrong";
-        }
-        messages += z_.entry(at).transient ? 0 : 1;
-        found_.listed++;
-        last = at;
-    }
-
-    if (log.last != last || log.message_count != messages) {
-        return "a log's end or count is wrong";
-    }
-
-    if (last != 0 && (z_.entry(last).position > log.last_position ||
-                      z_.entry(last).sequence > log.last_sequence)) {
-        return "a log's last position or sequence is wrong";
-    }
-
-    if ((log.unused != 0) != (log.subscriptions == 0 && log.first == 0)) {
+    if ((log.unused != 0) != (log.subscriptions == 0 && is_empty(log))) {
         return "a log is in the list of unused ones, or not, wrongly";
     }
 
     found_.unused += log.unused;
-    return check_transients(log);
-}
 
-std::string_view auditor::check_transients(const log_record &log) noexcept
-{
-    index next = log.first_transient;
-    index last = 0;
+    words fault = check_messages(log_at);
 
-    for (index at = log.first; at != 0; at = z_.entry(at).next_in_log) {
-        if (z_.entry(at).transient) {
-            if (at != next) {
-                return "a log's list of transient entries is wrong";
-            }
-            last = at;
-            next = z_.entry(at).next_transient;
-        }
+    if (fault.empty()) {
+        fault = check_transients(log_at);
     }
 
-    if (next != 0 || log.last_transient != last) {
+    return fault.empty() ? check_order(log) : fault;
+}
+
+std::string_view auditor::check_messages(index log_at) noexcept
+{
+    const log_record &log = z_.log(log_at);
+    std::uint32_t count = 0;
+    std::uint64_t run = 0; // from this sequence on none is missing
+    index last = 0;
+
+    for (index at = log.first_message; at != 0; at = z_.entry(at).next_in_log) {
+        const entry_record &entry = z_.entry(at);
+
+        if (!known(at) || entry.log != log_at || entry.transient ||
+            entry.previous_message != last ||
+            (last != 0 && z_.entry(last).position >= entry.position)) {
+            return "a log's list of messages is wrong";
+        }
+
+        if (last == 0 || z_.entry(last).sequence + 1 != entry.sequence) {
+            run = entry.sequence;
+        }
+
+        if (!leads_back(entry, run)) {
+            return "a message leads back to the wrong one";
+        }
+
+        count++;
+        last = at;
+    }
+
+    if (log.last_message != last || log.message_count != count) {
+        return "a log's last message or count is wrong";
+    }
+
+    found_.listed += count;
+    return {};
+}
+
+// What is removed is not followed, and may be anything.
+bool auditor::leads_back(const entry_record &message,
+                         std::uint64_t run) const noexcept
+{
+    const index at = message.earlier_message;
+    const std::uint64_t earlier = earlier_sequence(message.sequence);
+
+    if (earlier < z_.entry(z_.log(message.log).first_message).sequence) {
+        return true;
+    }
+
+    if (earlier < run) {
+        return at == 0;
+    }
+
+    return known(at) && z_.entry(at).log == message.log &&
+           !z_.entry(at).transient && z_.entry(at).sequence == earlier;
+}
+
+std::string_view auditor::check_transients(index log_at) noexcept
+{
+    const log_record &log = z_.log(log_at);
+    index last = 0;
+
+    for (index at = log.first_transient; at != 0;
+         at = z_.entry(at).next_in_log) {
+        if (!known(at) || z_.entry(at).log != log_at ||
+            !z_.entry(at).transient ||
+            (last != 0 && z_.entry(last).position >= z_.entry(at).position)) {
+            return "a log's list of transient entries is wrong";
+        }
+
+        found_.listed++;
+        last = at;
+    }
+
+    if (log.last_transient != last) {
         return "a log's list of transient entries ends wrongly";
+    }
+
+    return {};
+}
+
+std::string_view auditor::check_order(const log_record &log) noexcept
+{
+    entries_in_order all(z_, log.first_message, log.first_transient);
+    std::uint64_t position = 0;
+    std::uint64_t sequence = 0;
+
+    for (index at = all.first(); at != 0; at = all.first()) {
+        const entry_record &entry = z_.entry(at);
+
+        if (entry.position <= position ||
+            entry.sequence < sequence + (entry.transient ? 0 : 1)) {
+            return "an entry does not follow on the one before it";
+        }
+
+        position = entry.position;
+        sequence = entry.sequence;
+        all.pass_first();
+    }
+
+    if (position > log.last_position || sequence > log.last_sequence) {
+        return "a log's last position or sequence is wrong";
     }
 
     return {};
@@ -74,19 +144,29 @@ std::string_view auditor::check_readers(index log_at) noexcept
     return {};
 }
 
+// The first entry of a list after the position.
+index auditor::first_after(index entry, std::uint64_t cursor) const noexcept
+{
+    while (entry != 0 && z_.entry(entry).position <= cursor) {
+        entry = z_.entry(entry).next_in_log;
+    }
+
+    return entry;
+}
+
 // Goes on at the first entry behind its cursor; from there on none is missing
 // where no hole was made.
 std::string_view
 auditor::check_reader(const subscription_record &reader) noexcept
 {
     const log_record &log = z_.log(reader.log);
-    index at = log.first;
+    const index message = first_after(log.first_message, reader.cursor);
+    const index transient = first_after(log.first_transient, reader.cursor);
+    entries_in_order unread(z_, message, transient);
+    index at = unread.first();
 
-    while (at != 0 && z_.entry(at).position <= reader.cursor) {
-        at = z_.entry(at).next_in_log;
-    }
-
-    if (reader.unread != at) {
+    if (reader.unread_message != message ||
+        reader.unread_transient != transient) {
         return "a subscription goes on reading at the wrong entry";
     }
 
@@ -96,13 +176,14 @@ auditor::check_reader(const subscription_record &reader) noexcept
 
     std::uint64_t position = z_.entry(at).position;
 
-    for (; at != 0; at = z_.entry(at).next_in_log) {
+    for (; at != 0; at = unread.first()) {
         const entry_record &entry = z_.entry(at);
 
         if (entry.position != position && !entry.behind_hole) {
             return "an entry is missing among the unread ones";
         }
         position = entry.position + 1;
+        unread.pass_first();
     }
 
     if (position != log.last_position + 1 &&

@@ -36,7 +36,12 @@ private:
     words check_entries() noexcept;
     words check_entry(index at, index older) noexcept;
     words check_lists(index log_at) noexcept;
-    words check_transients(const log_record &log) noexcept;
+    words check_messages(index log_at) noexcept;
+    bool leads_back(const entry_record &message,
+                    std::uint64_t run) const noexcept;
+    words check_transients(index log_at) noexcept;
+    words check_order(const log_record &log) noexcept;
+    index first_after(index entry, std::uint64_t cursor) const noexcept;
     words check_readers(index log_at) noexcept;
     words check_reader(const subscription_record &reader) noexcept;
     words check_news() noexcept;

@@ -71,6 +71,15 @@ void give_back(zone &z, index first) noexcept
     z.head->free_count += count;
 }
 
+index skip_blocks(const zone &z, index from, std::size_t count) noexcept
+{
+    for (; count > 0; count--) {
+        from = z.next[from];
+    }
+
+    return from;
+}
+
 void write_bytes(zone &z, index first, std::size_t offset,
                  std::span<const std::byte> from) noexcept
 {

@@ -18,6 +18,9 @@ index take_blocks(zone &z, std::size_t count) noexcept;
 // Frees a whole chain, which nothing reaches any more.
 void give_back(zone &z, index first) noexcept;
 
+// The block that comes so many after the one in its chain.
+index skip_blocks(const zone &z, index from, std::size_t count) noexcept;
+
 // The bytes of a chain from `offset` on, which lies in its first block.
 void write_bytes(zone &z, index first, std::size_t offset,
                  std::span<const std::byte> from) noexcept;

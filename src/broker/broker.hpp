@@ -137,8 +137,9 @@ public:
     // read in part only comes up again.
     news next_news(unsigned slot) noexcept;
 
-    // Copies out as many whole entries as fit, in order, and moves the cursor
-    // behind them.
+    // Copies out whole entries in order, as many as fit and as one hold of the
+    // mutex is to copy, and moves the cursor after them. One that is larger
+    // than that is copied alone, in several holds.
     read_result read(subscription handle, const place &to,
                      std::uint64_t now) noexcept;
 
@@ -146,7 +147,8 @@ public:
     // behind the sequence `after` that the subscription has passed itself, so
     // that whatever it reads afterwards goes on from there. More: to be
     // called again with `after` the last one read. Lost: messages behind
-    // `after` are not there any more. Moves nothing.
+    // `after` are not there any more. Moves nothing. Copies as much as read()
+    // does; where the history is long the first message is found in few steps.
     read_result read_history(subscription handle, std::uint64_t after,
                              const place &to, std::uint64_t now) noexcept;
 
@@ -243,6 +245,13 @@ public:
     bool expire(std::uint64_t now, std::size_t budget) noexcept;
 
     figures measure() noexcept;
+
+    // For tests: what one hold of the mutex does at most, entries and blocks;
+    // at least 1 of each. Of this object alone.
+    void limit_holds(std::size_t entries, std::size_t blocks) noexcept
+    {
+        zone_.hold = {entries, blocks};
+    }
 
     // For tests: goes through everything and says in words what is wrong;
     // empty if nothing is.

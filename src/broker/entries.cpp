@@ -1,38 +1,62 @@
 // All entries are in one list, oldest first, which is the truth; each log's
-// own list, and that of its transient ones, are derived from it.
+// lists, of its messages and of its transient entries, are derived from it.
 #include "broker/entries.hpp"
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/logs.hpp"
 #include "broker/subscriptions.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace websocket::broker::detail {
 
 namespace {
 
-// Takes the entry out of its log's lists. A transient one is the first of
-// the log's transient ones: they go in order.
+// Takes the entry out of its log's list, whose first one it is: messages, and
+// transient entries, are removed in order.
 void unlist_entry(zone &z, const entry_record &entry) noexcept
 {
     log_record &log = z.log(entry.log);
+    const index next = entry.next_in_log;
 
-    (entry.previous_in_log != 0 ? z.entry(entry.previous_in_log).next_in_log
-                                : log.first) = entry.next_in_log;
-    (entry.next_in_log != 0 ? z.entry(entry.next_in_log).previous_in_log
-                            : log.last) = entry.previous_in_log;
-
-    if (!entry.transient) {
-        log.message_count--;
+    if (entry.transient) {
+        log.first_transient = next;
+        log.last_transient = next != 0 ? log.last_transient : 0;
         return;
     }
 
-    log.first_transient = entry.next_transient;
+    log.message_count--;
+    log.first_message = next;
+    (next != 0 ? z.entry(next).previous_message : log.last_message) = 0;
+}
 
-    if (log.first_transient == 0) {
-        log.last_transient = 0;
+// Where the way from the entry, which is about to be listed, leads back to.
+index find_earlier(const zone &z, const entry_record &entry) noexcept
+{
+    const log_record &log = z.log(entry.log);
+    const index last = log.last_message;
+
+    if (last == 0 || z.entry(last).sequence + 1 != entry.sequence) {
+        return 0;
     }
+
+    const std::uint64_t earlier = earlier_sequence(entry.sequence);
+
+    if (earlier + 1 == entry.sequence) {
+        return last;
+    }
+
+    // It is removed, unless messages are missing in the log: then the way
+    // from the last one does not reach over that.
+    if (earlier + log.message_count < entry.sequence) {
+        return 0;
+    }
+
+    const index between = z.entry(last).earlier_message;
+
+    return between != 0 ? z.entry(between).earlier_message : 0;
 }
 
 void remove_entry(zone &z, index at) noexcept
@@ -73,7 +97,7 @@ void drop_oldest(zone &z, std::uint64_t now) noexcept
 
     if (skip_entry(z, oldest)) {
         z.head->dropped_unread++;
-    } else if (history_wants_first(z, log, now)) {
+    } else if (!z.entry(oldest).transient && history_wants_first(z, log, now)) {
         z.head->dropped_history++;
     }
 
@@ -109,21 +133,48 @@ void list_entry(zone &z, index at) noexcept
     z.head->newest = at;
     z.head->entries++;
 
-    entry.previous_in_log = log.last;
     entry.next_in_log = 0;
-    (log.last != 0 ? z.entry(log.last).next_in_log : log.first) = at;
-    WEBSOCKET_FAULT_POINT("entry.listed");
-    log.last = at;
 
-    if (!entry.transient) {
-        log.message_count++;
+    if (entry.transient) {
+        (log.last_transient != 0 ? z.entry(log.last_transient).next_in_log
+                                 : log.first_transient) = at;
+        WEBSOCKET_FAULT_POINT("entry.listed");
+        log.last_transient = at;
         return;
     }
 
-    entry.next_transient = 0;
-    (log.last_transient != 0 ? z.entry(log.last_transient).next_transient
-                             : log.first_transient) = at;
-    log.last_transient = at;
+    entry.earlier_message = find_earlier(z, entry);
+    entry.previous_message = log.last_message;
+    (log.last_message != 0 ? z.entry(log.last_message).next_in_log
+                           : log.first_message) = at;
+    WEBSOCKET_FAULT_POINT("entry.listed");
+    log.last_message = at;
+    log.message_count++;
+}
+
+std::uint64_t earlier_sequence(std::uint64_t sequence) noexcept
+{
+    std::uint64_t rest = sequence;
+
+    // Takes the largest 2^k - 1 off until it is all
+    for (;;) {
+        const std::uint64_t part = std::bit_floor(rest + 1) - 1;
+
+        if (part == rest) {
+            return sequence - part;
+        }
+
+        rest -= part;
+    }
+}
+
+index earlier_of(const zone &z, index a, index b) noexcept
+{
+    if (a == 0 || b == 0) {
+        return a != 0 ? a : b;
+    }
+
+    return z.entry(a).position < z.entry(b).position ? a : b;
 }
 
 bool young_enough(const log_record &log, const entry_record &entry,
@@ -136,10 +187,8 @@ bool young_enough(const log_record &log, const entry_record &entry,
 bool history_wants_first(const zone &z, const log_record &log,
                          std::uint64_t now) noexcept
 {
-    const entry_record &first = z.entry(log.first);
-
-    return !first.transient && log.message_count <= log.history_messages &&
-           young_enough(log, first, now);
+    return log.message_count <= log.history_messages &&
+           young_enough(log, z.entry(log.first_message), now);
 }
 
 std::size_t trim(zone &z, index at, std::uint64_t now,
@@ -155,11 +204,11 @@ std::size_t trim(zone &z, index at, std::uint64_t now,
         remove_entry(z, log.first_transient);
     }
 
-    for (; removed < budget && log.first != 0 &&
-           z.entry(log.first).position <= passed &&
+    for (; removed < budget && log.first_message != 0 &&
+           z.entry(log.first_message).position <= passed &&
            !history_wants_first(z, log, now);
          removed++) {
-        remove_entry(z, log.first);
+        remove_entry(z, log.first_message);
     }
 
     return removed;
@@ -169,15 +218,16 @@ bool clear(zone &z, index at, std::size_t budget) noexcept
 {
     const log_record &log = z.log(at);
 
-    for (; budget > 0 && log.first != 0; budget--) {
-        const index first = log.first;
+    for (; budget > 0 && !is_empty(log); budget--) {
+        const index first =
+            earlier_of(z, log.first_message, log.first_transient);
 
         skip_entry(z, first);
         WEBSOCKET_FAULT_POINT("entry.cleared");
         remove_entry(z, first);
     }
 
-    return log.first == 0;
+    return is_empty(log);
 }
 
 void make_hole(log_record &log) noexcept

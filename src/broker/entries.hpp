@@ -16,8 +16,48 @@ void link_entry(zone &z, index at) noexcept;
 // The derived part of it, for repair().
 void list_entry(zone &z, index at) noexcept;
 
-// Whether the log's first entry is one of those its history is to keep.
-// Needs an entry.
+// A message knows the one before it, and an earlier one in its log, so that any
+// message is found from the last one in a few steps, about twice the logarithm
+// of their number. The earlier one's sequence is that of the message, less the
+// last of the parts 2^k - 1, the largest first, that the sequence is a sum of:
+// from 1,000,000 the way back is 999,993, 999,930, 999,419 and so on. A message
+// has no earlier one where it is removed, or messages are missing in between.
+std::uint64_t earlier_sequence(std::uint64_t sequence) noexcept;
+
+// The one of two entries that has the lower position; either may be 0.
+index earlier_of(const zone &z, index a, index b) noexcept;
+
+// Messages and transient entries of a log in the order of their positions, from
+// one of each on; either may be 0.
+class entries_in_order {
+public:
+    entries_in_order(const zone &z, index message, index transient) noexcept
+        : zone_{z}, message_{message}, transient_{transient}
+    {}
+
+    // 0: there are no more.
+    index first() const noexcept
+    {
+        return earlier_of(zone_, message_, transient_);
+    }
+    void pass_first() noexcept
+    {
+        const entry_record &passed = zone_.entry(first());
+
+        (passed.transient ? transient_ : message_) = passed.next_in_log;
+    }
+
+    index message() const noexcept { return message_; }
+    index transient() const noexcept { return transient_; }
+
+private:
+    const zone &zone_;
+    index message_;
+    index transient_;
+};
+
+// Whether the log's first message is one of those its history is to keep.
+// Needs a message.
 bool history_wants_first(const zone &z, const log_record &log,
                          std::uint64_t now) noexcept;
 

@@ -81,7 +81,7 @@ index find_or_make_log(zone &z, const log_name &name,
     ::new (z.block(at))
         log_record{.epoch = next_epoch(z, now),
                    .name_hash = name.hash,
-                   .name_size = static_cast<std::uint32_t>(name.bytes.size()),
+                   .name_size = static_cast<std::uint16_t>(name.bytes.size()),
                    .next_in_bucket = bucket};
     ::new (z.block(z.next[at])) log_rest{};
     write_bytes(z, z.next[at], sizeof(log_rest), name.bytes);
@@ -123,7 +123,7 @@ void settle(zone &z, index at, std::uint64_t now) noexcept
         leave_unused(z, at);
     }
 
-    if (log.subscriptions == 0 && log.first == 0 && at != z.pinned) {
+    if (log.subscriptions == 0 && is_empty(log) && at != z.pinned) {
         log.unused_since = now;
         WEBSOCKET_FAULT_POINT("log.unused");
         append_unused(z, at);
@@ -162,7 +162,10 @@ void remove_unused(zone &z) noexcept
 
 void limit_history(log_record &log, const limits &kept) noexcept
 {
-    put(log.history_messages, kept.messages);
+    const std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+
+    put(log.history_messages,
+        static_cast<std::uint32_t>(std::min(kept.messages, most)));
     WEBSOCKET_FAULT_POINT("log.limited");
     put(log.history_milliseconds, kept.milliseconds);
 }

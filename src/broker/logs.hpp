@@ -65,6 +65,12 @@ inline bool is_linked(const zone &z, const log_record &log) noexcept
 // What the history would have if nothing in it was too old.
 std::uint64_t history_count(const log_record &log) noexcept;
 
+// Whether the log has no entry.
+inline bool is_empty(const log_record &log) noexcept
+{
+    return log.first_message == 0 && log.first_transient == 0;
+}
+
 // Puts a log that nobody uses (any more, or again) at the end of the list of
 // unused ones; takes one that is used out of it.
 void settle(zone &z, index at, std::uint64_t now) noexcept;

@@ -46,7 +46,8 @@ void repair_subscription(zone &z, index at) noexcept
     subscription_record &found = z.subscription(at);
 
     mark_chain(z, at);
-    found.unread = 0;
+    found.unread_message = 0;
+    found.unread_transient = 0;
     found.queued = 0;
     z.head->subscriptions++;
 }
@@ -66,8 +67,8 @@ void repair_log(zone &z, index at) noexcept
     }
 
     put(log.clients, clients);
-    log.first = 0;
-    log.last = 0;
+    log.first_message = 0;
+    log.last_message = 0;
     log.first_transient = 0;
     log.last_transient = 0;
     log.message_count = 0;
@@ -87,9 +88,10 @@ void repair_entry(zone &z, index at) noexcept
     for (index i = log.subscriptions; i != 0;
          i = z.subscription(i).next_in_log) {
         subscription_record &reader = z.subscription(i);
+        index &unread = unread_of(z, reader, at);
 
-        if (reader.unread == 0 && reader.cursor < entry.position) {
-            reader.unread = at;
+        if (unread == 0 && reader.cursor < entry.position) {
+            unread = at;
         }
     }
 }
@@ -99,7 +101,7 @@ void relist_log(zone &z, index at) noexcept
 {
     const log_record &log = z.log(at);
 
-    if (log.subscriptions == 0 && log.first == 0) {
+    if (log.subscriptions == 0 && is_empty(log)) {
         append_unused(z, at);
     }
 

@@ -148,8 +148,10 @@ slot_set announce(zone &z, index log, index entry) noexcept
         subscription_record &told = z.subscription(at);
         slot_record &slot = z.slots[told.slot];
 
-        if (told.unread == 0) {
-            told.unread = entry;
+        if (entry != 0) {
+            index &unread = unread_of(z, told, entry);
+
+            unread = unread == 0 ? entry : unread;
         }
 
         queue_news(z, at);
@@ -171,10 +173,10 @@ bool skip_entry(zone &z, index entry) noexcept
     bool unread = false;
 
     for (; at != 0; at = z.subscription(at).next_in_log) {
-        subscription_record &waiting = z.subscription(at);
+        index &first = unread_of(z, z.subscription(at), entry);
 
-        if (waiting.unread == entry) {
-            waiting.unread = next;
+        if (first == entry) {
+            first = next;
             unread = true;
         }
     }

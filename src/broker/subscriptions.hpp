@@ -2,6 +2,7 @@
 // their slot when there is something to read.
 #pragma once
 
+#include "broker/entries.hpp"
 #include "broker/types.hpp"
 #include "broker/zone.hpp"
 
@@ -25,6 +26,19 @@ void count_clients(zone &z, subscription_record &of,
 // Whether there is something to read, if only that something was lost.
 bool has_news(const zone &z, const subscription_record &of) noexcept;
 
+// The first entry after its cursor; 0: there is none.
+inline index first_unread(const zone &z, const subscription_record &of) noexcept
+{
+    return earlier_of(z, of.unread_message, of.unread_transient);
+}
+
+// The first unread entry of the kind that `entry` is.
+inline index &unread_of(const zone &z, subscription_record &of,
+                        index entry) noexcept
+{
+    return z.entry(entry).transient ? of.unread_transient : of.unread_message;
+}
+
 // Puts it into its slot's list of news or takes it out; nothing happens if it
 // is there, or is not.
 void queue_news(zone &z, index at) noexcept;
@@ -34,8 +48,8 @@ void unqueue_news(zone &z, index at) noexcept;
 // entry, but that something was lost. Returns the slots that are to be woken.
 slot_set announce(zone &z, index log, index entry) noexcept;
 
-// Leads those who have yet to read the log's first entry to the one behind it.
-// True: there are some.
+// Leads those who have yet to read the log's first message, or its first
+// transient entry, to the next one of the kind. True: there are some.
 bool skip_entry(zone &z, index entry) noexcept;
 
 } // namespace websocket::broker::detail

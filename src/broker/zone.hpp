@@ -121,11 +121,13 @@ struct log_record {
     // The last position that was given to no entry, for all to see that
     // something is missing. May be one ahead of the last position.
     std::uint64_t last_hole = 0;
-    std::uint64_t history_messages = 0;
     std::uint64_t history_milliseconds = 0;
     std::uint64_t unused_since = 0; // if it is in the list of unused ones
+    std::uint32_t history_messages = 0;
     std::uint32_t name_hash = 0;
-    std::uint32_t name_size = 0;
+    std::uint16_t name_size = 0;
+
+    std::uint8_t unused = 0; // derived: it is in the list of unused logs
     index next_in_bucket = 0;
     index subscriptions = 0;
 
@@ -134,14 +136,14 @@ struct log_record {
     std::uint32_t term = 0;   // see broker::mark_term
     std::uint32_t remote_clients = 0;
 
-    // Derived.
-    index first = 0; // entry
-    index last = 0;
+    // Derived. Messages and transient entries have lists of their own, each
+    // by position.
+    index first_message = 0;
+    index last_message = 0;
     index first_transient = 0;
     index last_transient = 0;
-    std::uint32_t message_count = 0; // entries that are not transient
-    std::uint32_t clients = 0;       // of all subscriptions
-    std::uint32_t unused = 0;        // in the list of unused logs
+    std::uint32_t message_count = 0;
+    std::uint32_t clients = 0; // of all subscriptions
     index older_unused = 0;
     index newer_unused = 0;
 };
@@ -166,8 +168,9 @@ struct subscription_record {
     index log = 0;
     index next_in_log = 0;
 
-    // Derived.
-    index unread = 0; // the first entry behind the cursor
+    // Derived. The first entries after the cursor.
+    index unread_message = 0;
+    index unread_transient = 0;
     std::uint32_t queued = 0;
     index next_news = 0;
     index previous_news = 0;
@@ -186,11 +189,12 @@ struct entry_record {
     bool transient = false;
     bool behind_hole = false; // the position before it has no entry
 
-    // Derived.
+    // Derived. Those of a message's log lead to messages, those of a transient
+    // entry's to transient entries, which have no way back.
     index older = 0;
-    index previous_in_log = 0;
     index next_in_log = 0;
-    index next_transient = 0;
+    index previous_message = 0;
+    index earlier_message = 0; // see entries.hpp
 };
 
 static_assert(sizeof(log_record) <= block_size);
@@ -198,6 +202,16 @@ static_assert(sizeof(log_rest) <= block_size);
 static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
               "a message of 64 bytes is to fill one block");
+
+// What one hold of the lock does at most: whoever has more to do leaves the
+// lock to others in between. Each entry costs the lines of cache that it and
+// its neighbours in two lists lie in.
+struct hold_budget {
+    std::size_t entries = 64;
+    std::size_t blocks = 256;
+
+    std::size_t bytes() const noexcept { return blocks * block_size; }
+};
 
 // A process's view of the memory.
 struct zone {
@@ -210,6 +224,8 @@ struct zone {
 
     // The log that this process is about to use while it makes room.
     index pinned = 0;
+
+    hold_budget hold;
 
     std::byte *block(index at) const noexcept
     {

@@ -5,6 +5,7 @@
 #include "nginx/exchange.hpp"
 #include "nginx/reading_room.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -12,8 +13,10 @@ namespace websocket::nginx {
 
 namespace {
 
-// Each look for history begins with a search, so that more is taken at once.
-using history_room = reading_room<512>;
+// What a client takes at once is not known: pages begin small and grow.
+constexpr std::size_t largest_page = 64;
+constexpr std::size_t first_page = 8;
+using page_buffer = reading_room<largest_page>;
 
 } // namespace
 
@@ -61,7 +64,7 @@ bool resource::read_history(broker::message_id after,
                             void *data) noexcept
 {
     const auto own =
-        std::unique_ptr<history_room>(new (std::nothrow) history_room);
+        std::unique_ptr<page_buffer>(new (std::nothrow) page_buffer);
     std::unique_ptr<std::byte[]> larger;
 
     if (!own || !subscription_) {
@@ -70,7 +73,8 @@ bool resource::read_history(broker::message_id after,
 
     const bool same = after.epoch == last_message().epoch;
     std::uint64_t sequence = same ? after.sequence : 0;
-    broker::place place{own->bytes, own->messages};
+    std::size_t page = first_page;
+    broker::place place{own->bytes, std::span(own->messages).first(page)};
     bool complete = same || after.epoch == 0;
 
     for (;;) {
@@ -108,6 +112,9 @@ bool resource::read_history(broker::message_id after,
         if (!read.more) {
             return complete;
         }
+
+        page = std::min(2 * page, largest_page);
+        place.messages = std::span(own->messages).first(page);
     }
 }
 

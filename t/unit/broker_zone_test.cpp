@@ -194,17 +194,24 @@ TEST_F(broker_damage, of_the_list_of_entries_is_found)
 TEST_F(broker_damage, of_a_logs_lists_is_found)
 {
     detail::log_record &log = log_of("b");
-    detail::entry_record &first = zone.entry(log.first);
+    detail::entry_record &first = zone.entry(log.first_message);
+    detail::entry_record &last = zone.entry(log.last_message);
+    detail::entry_record &transient = zone.entry(log.first_transient);
 
-    EXPECT_NE(audit_with(log.first, first.next_in_log), "");
-    EXPECT_NE(audit_with(log.last, log.first), "");
-    EXPECT_NE(audit_with(first.next_in_log, log.last), "");
-    EXPECT_NE(audit_with(zone.entry(log.last).next_in_log, log.first), "");
-    EXPECT_NE(audit_with(zone.entry(log.last).previous_in_log, log.first), "");
+    EXPECT_NE(audit_with(log.first_message, first.next_in_log), "");
+    EXPECT_NE(audit_with(log.first_message, log.first_transient), "");
+    EXPECT_NE(audit_with(log.last_message, log.first_message), "");
+    EXPECT_NE(audit_with(first.next_in_log, log.last_message), "");
+    EXPECT_NE(audit_with(first.next_in_log, transient.next_in_log), "");
+    EXPECT_NE(audit_with(last.next_in_log, log.first_message), "");
+    EXPECT_NE(audit_with(last.previous_message, log.first_message), "");
+    EXPECT_NE(audit_with(last.earlier_message, log.first_message), "");
+    EXPECT_NE(audit_with(last.earlier_message, 0), "");
     EXPECT_NE(audit_with(log.first_transient, 0), "");
     EXPECT_NE(audit_with(log.last_transient, log.first_transient), "");
-    EXPECT_NE(audit_with(zone.entry(log.first_transient).next_transient, 0),
-              "");
+    EXPECT_NE(audit_with(transient.next_in_log, 0), "");
+    EXPECT_NE(audit_with(transient.next_in_log, log.first_message), "");
+    EXPECT_NE(audit_with(transient.position, 1), "");
     EXPECT_NE(audit_with(log.last_position, 2), "");
     EXPECT_NE(audit_with(log.last_sequence, 2), "");
     EXPECT_NE(audit_with(log.subscriptions, 0), "");
@@ -220,7 +227,8 @@ TEST_F(broker_damage, of_a_subscription_is_found)
 
     EXPECT_NE(audit_with(reader.cursor, 1), "");
     EXPECT_NE(audit_with(reader.cursor, 100), "");
-    EXPECT_NE(audit_with(reader.unread, log.last), "");
+    EXPECT_NE(audit_with(reader.unread_message, log.last_message), "");
+    EXPECT_NE(audit_with(reader.unread_transient, log.last_message), "");
     EXPECT_NE(audit_with(reader.queued, 0), "");
     EXPECT_NE(audit_with(reader.log, zone.head->oldest), "");
     EXPECT_NE(audit_with(reader.slot, 1), "");
@@ -236,7 +244,7 @@ TEST_F(broker_damage, of_a_subscription_is_found)
 TEST_F(broker_damage, of_an_entry_missing_among_the_unread_is_found)
 {
     detail::log_record &log = log_of("c");
-    const detail::index second = zone.entry(log.first).next_in_log;
+    const detail::index second = zone.entry(log.first_message).next_in_log;
 
     for (detail::index at = second; at != 0; at = zone.entry(at).next_in_log) {
         zone.entry(at).position++;
