@@ -14,7 +14,7 @@ import pytest
 from nginx_server import seconds, wait_until
 from worker_probe import state
 
-# What nginx calls on plain sockets; write() is for its logs.
+# What nginx calls on plain sockets; write() is for its logs, and OpenSSL's.
 RECEIVING = {"recvfrom", "recvmsg", "readv"}
 SENDING = {"sendto", "sendmsg", "writev", "sendfile"}
 WAITING = {"epoll_wait"}
@@ -46,14 +46,26 @@ class Trace:
                 for call in self.of(RECEIVING) if call.result > 0]
 
 
+    def sent_per_turn(self, names):
+        """For each turn of the event loop: bytes sent by descriptor."""
+        turns = [collections.Counter()]
+        for call in self.calls:
+            if call.name in WAITING:
+                turns.append(collections.Counter())
+            elif call.name in names and call.result > 0:
+                turns[-1][call.descriptor] += call.result
+        return turns
+
+
 @contextlib.contextmanager
-def traced(pid, folder):
-    """Records what the worker calls within the block; where strace cannot
-    watch it the test is skipped."""
+def traced(pid, folder, also=()):
+    """Records what the worker calls within the block, and the calls named in
+    `also`; where strace cannot watch it the test is skipped."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     path = os.path.join(folder, f"strace-{len(os.listdir(folder))}")
-    names = ",".join(sorted(RECEIVING | SENDING | WAITING | OTHERS))
+    names = ",".join(sorted(RECEIVING | SENDING | WAITING | OTHERS
+                            | set(also)))
     process = subprocess.Popen(
         ["strace", "-f", "-p", str(pid), "-o", path, "-s", "1",
          "-e", f"trace={names}"], stderr=subprocess.PIPE)

@@ -12,6 +12,8 @@ protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
 # Those that need no server
 handler_sources := src/handlers/room_json.cpp src/handlers/room_parameters.cpp
+# Those of src/nginx that know nothing of nginx
+container_sources := src/nginx/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
@@ -66,7 +68,7 @@ plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
 sanitizing_cxx := $(sanitize_cxx) $(sanitize_flags)
 fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
 unit_program := $(unit_sources) $(protocol_sources) $(broker_sources) \
-	$(handler_sources)
+	$(handler_sources) $(container_sources)
 bench_program := $(bench_sources) $(protocol_sources)
 broker_bench := t/bench/broker_bench.cpp $(broker_sources)
 raw_echo := t/bench/raw_echo.cpp

@@ -42,10 +42,11 @@ def open_tuned(server, port=None, **options):
     return client
 
 
-def connect_tuned(server, path="/echo", port=None, pipelined=b"", **options):
+def connect_tuned(server, path="/echo", port=None, pipelined=b"", headers=(),
+                  **options):
     """A TunedClient after its handshake."""
     client = open_tuned(server, port, **options)
-    client.send(wire.upgrade_request(path) + pipelined)
+    client.send(wire.upgrade_request(path, headers=headers) + pipelined)
     client.response = client.read_response()
     assert client.response.status == 101, repr(client.response)
     return client

@@ -296,7 +296,7 @@ bool output::queue_unsent(std::size_t sent) noexcept
     return true;
 }
 
-ngx_int_t output::flush() noexcept
+ngx_int_t output::flush(std::size_t budget) noexcept
 {
     if (gathering() && !flush_batch()) {
         broken_ = true;
@@ -306,7 +306,48 @@ ngx_int_t output::flush() noexcept
         return NGX_ERROR;
     }
 
-    return queue_.send(connection_);
+    return queue_.empty() ? NGX_OK : send_queued(budget);
+}
+
+inline ssize_t output::send_front(std::size_t budget) noexcept
+{
+    const std::span<const std::byte> only = queue_.only_piece();
+
+    return only.empty()
+               ? send_front_pieces(budget)
+               : transport::send(connection_,
+                                 only.first(std::min(only.size(), budget)));
+}
+
+ssize_t output::send_front_pieces(std::size_t budget) noexcept
+{
+    std::array<std::span<const std::byte>, transport::max_pieces> pieces;
+    const std::size_t count = queue_.front(pieces, budget);
+
+    return transport::send(connection_, std::span(pieces).first(count));
+}
+
+ngx_int_t output::send_queued(std::size_t budget) noexcept
+{
+    while (connection_->write->ready && budget != 0) {
+        const ssize_t sent = send_front(budget);
+
+        if (sent < 0) {
+            return NGX_ERROR;
+        }
+
+        const auto size = static_cast<std::size_t>(sent);
+
+        queue_.consume(size);
+        budget -= std::min(size, budget);
+
+        if (queue_.empty()) {
+            return NGX_OK;
+        }
+    }
+
+    queue_.compact();
+    return NGX_AGAIN;
 }
 
 } // namespace websocket::nginx

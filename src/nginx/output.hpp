@@ -153,14 +153,22 @@ public:
     // frames, or a rest of the HTTP response.
     [[nodiscard]] bool write_bytes(std::span<const std::byte> bytes) noexcept;
 
-    // Sends what the connection takes. NGX_OK: nothing waits, NGX_AGAIN:
-    // something does, NGX_ERROR: the connection is broken, or no memory.
-    ngx_int_t flush() noexcept;
+    // What one client may be sent before the others have their turn.
+    static constexpr std::size_t flush_budget = 256 * 1024;
 
-    // Bytes that wait for the client to read.
-    std::size_t waiting() const noexcept { return queue_.waiting(); }
+    // Sends what the connection takes, within the budget. NGX_OK: nothing
+    // waits, NGX_AGAIN: something does, NGX_ERROR: the connection is broken, or
+    // no memory.
+    ngx_int_t flush(std::size_t budget = flush_budget) noexcept;
 
-    std::uint64_t drop_unsent() noexcept { return queue_.drop_unsent(); }
+    // What waits for the client to read, as the limit of its queue counts it.
+    std::size_t waiting() const noexcept { return queue_.cost(); }
+    bool empty() const noexcept { return queue_.empty(); }
+
+    std::uint64_t drop_unsent() noexcept
+    {
+        return queue_.drop_unsent(transport::begun_at_most(connection_));
+    }
 
 private:
     bool gathering() const noexcept { return batch_.owner == this; }
@@ -179,6 +187,9 @@ private:
     bool flush_batch() noexcept;
     ssize_t send_pieces() noexcept;
     bool queue_unsent(std::size_t sent) noexcept;
+    ngx_int_t send_queued(std::size_t budget) noexcept;
+    ssize_t send_front(std::size_t budget) noexcept;
+    ssize_t send_front_pieces(std::size_t budget) noexcept;
 
     ngx_connection_t *connection_;
     write_batch &batch_;

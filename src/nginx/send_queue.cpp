@@ -1,20 +1,36 @@
-// The send queue.
+// The slices of a send queue, and the copies that keep it small.
 #include "nginx/send_queue.hpp"
 
-#include "nginx/transport.hpp"
-
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
 namespace {
 
-// Small frames that wait one behind another share blocks of this size.
-constexpr std::size_t block_size = 16 * 1024;
+// Small frames that stay share blocks of these sizes: the larger the more of
+// them there are.
+constexpr std::size_t min_block_size = 1024;
+constexpr std::size_t max_block_size = 16 * 1024;
 
-constexpr std::uint32_t fewest_slices = 8;
+// What a slice takes beside its block's bytes: the headers of the block and of
+// malloc, and its part of the array, of which a quarter may be in use.
+constexpr std::size_t overhead = 48 + 4 * 32;
+
+constexpr std::uint32_t min_capacity = 8;
+
+// So many slices may be there before it is known whether they stay.
+constexpr std::uint32_t max_unchecked = 16;
+
+// More is not copied in one go.
+constexpr std::size_t max_moved = 64 * 1024;
+
+std::size_t memory_of(const protocol::shared_buffer &block) noexcept
+{
+    return block.capacity() + overhead;
+}
 
 } // namespace
 
@@ -26,6 +42,11 @@ bool send_queue::slice::is_followed_by(
            bytes.data() + bytes.size() == next.data();
 }
 
+std::size_t send_queue::slice::free_capacity() const noexcept
+{
+    return appendable ? holder.capacity() - holder.size() : 0;
+}
+
 void send_queue::slice::grow(std::size_t size, content what) noexcept
 {
     bytes = {bytes.data(), bytes.size() + size};
@@ -33,28 +54,70 @@ void send_queue::slice::grow(std::size_t size, content what) noexcept
     ends_frame = what.ends_frame;
 }
 
-bool send_queue::add(const protocol::shared_buffer &holder,
-                     std::span<const std::byte> bytes, content what) noexcept
+std::size_t send_queue::slice::memory() const noexcept
+{
+    return memory_of(holder);
+}
+
+// Whether a slice may refer to a block for as long as it likes: where it fills
+// half of it, or where a copy of the only slice would take no less.
+bool send_queue::may_stay(const protocol::shared_buffer &holder,
+                          std::size_t size) const noexcept
+{
+    if (begin_ == end_) {
+        return 2 * size >= holder.capacity() ||
+               holder.capacity() < 2 * min_block_size;
+    }
+
+    return 2 * size >= holder.capacity() && last().free_capacity() < size;
+}
+
+std::size_t send_queue::next_block_size() const noexcept
+{
+    return begin_ != end_ && last().appendable
+               ? std::min(2 * last().holder.capacity(), max_block_size)
+               : min_block_size;
+}
+
+// An empty queue has its one slice free.
+bool send_queue::add_first(const protocol::shared_buffer &holder,
+                           std::span<const std::byte> bytes,
+                           content what) noexcept
+{
+    if (!bytes.empty()) {
+        one_ = {holder, bytes, what.messages, what.ends_frame, false};
+        end_ = 1;
+        size_ = bytes.size();
+    }
+
+    return true;
+}
+
+bool send_queue::add_next(const protocol::shared_buffer &holder,
+                          std::span<const std::byte> bytes,
+                          content what) noexcept
 {
     if (bytes.empty()) {
         return true;
     }
 
-    if (!empty() && last().is_followed_by(holder, bytes)) {
+    if (last().is_followed_by(holder, bytes)) {
         last().grow(bytes.size(), what);
-        waiting_ += bytes.size();
+        size_ += bytes.size();
         return true;
     }
 
-    slice *free = next_free();
+    if (end_ - begin_ == max_unchecked && !stays_) {
+        compact();
+    }
 
-    if (free == nullptr) {
+    if (!(stays_ && !may_stay(holder, bytes.size())
+              ? put_copy(bytes, {}, what)
+              : put(holder, bytes, what))) {
         return false;
     }
 
-    *free = {holder, bytes, what.messages, what.ends_frame, false};
-    end_++;
-    waiting_ += bytes.size();
+    size_ += bytes.size();
     return true;
 }
 
@@ -64,35 +127,62 @@ bool send_queue::add_copy(std::span<const std::byte> first,
 {
     const std::size_t size = first.size() + second.size();
 
-    if (size == 0) {
-        return true;
-    }
-
-    if (!empty() && last().ours && last().holder.unique() &&
-        last().holder.capacity() - last().holder.size() >= size) {
-        slice &tail = last();
-        tail.holder.append(first);
-        tail.holder.append(second);
-        tail.grow(size, what);
-        waiting_ += size;
-        return true;
-    }
-
-    auto holder = protocol::shared_buffer::allocate(std::max(size, block_size));
-
-    if (!holder) {
+    if (size != 0 && !put_copy(first, second, what)) {
         return false;
     }
 
-    holder.append(first);
-    holder.append(second);
+    size_ += size;
+    return true;
+}
 
-    if (!add(holder, holder.bytes(), what)) {
+bool send_queue::put(const protocol::shared_buffer &holder,
+                     std::span<const std::byte> bytes, content what) noexcept
+{
+    slice *free = next_free();
+
+    if (free == nullptr) {
         return false;
     }
 
-    last().ours = true;
-    holder.reset();
+    *free = {holder, bytes, what.messages, what.ends_frame, false};
+    end_++;
+
+    if (stays_) {
+        memory_ += free->memory();
+    }
+
+    return true;
+}
+
+// To the last block if that has the capacity, else to a new one.
+bool send_queue::put_copy(std::span<const std::byte> first,
+                          std::span<const std::byte> second,
+                          content what) noexcept
+{
+    const std::size_t size = first.size() + second.size();
+
+    if (begin_ != end_ && last().free_capacity() >= size) {
+        last().holder.append(first);
+        last().holder.append(second);
+        last().grow(size, what);
+        return true;
+    }
+
+    auto block =
+        protocol::shared_buffer::allocate(std::max(size, next_block_size()));
+
+    if (!block) {
+        return false;
+    }
+
+    block.append(first);
+    block.append(second);
+
+    if (!put(block, block.bytes(), what)) {
+        return false;
+    }
+
+    last().appendable = true;
     return true;
 }
 
@@ -100,108 +190,154 @@ send_queue::slice *send_queue::next_free() noexcept
 {
     slice *const all = slices();
 
-    if (end_ != room_) {
+    if (end_ != capacity_) {
         return &all[end_];
     }
+
+    const std::uint32_t consumed = begin_;
+    const std::uint32_t larger = std::max(capacity_ * 2, min_capacity);
 
     // The consumed front is reclaimed first
-    if (begin_ != 0 && begin_ >= room_ / 2) {
+    if (consumed != 0 && consumed >= capacity_ / 2) {
         std::move(&all[begin_], &all[end_], &all[0]);
-        end_ -= begin_;
-        begin_ = 0;
-        return &all[end_];
+
+    } else {
+        std::unique_ptr<slice[]> moved{new (std::nothrow) slice[larger]};
+
+        if (!moved) {
+            return nullptr;
+        }
+
+        if (begin_ != end_) {
+            std::move(&all[begin_], &all[end_], &moved[0]);
+        }
+
+        many_ = std::move(moved);
+        capacity_ = larger;
     }
 
-    const std::uint32_t larger = std::max(room_ * 2, fewest_slices);
-    std::unique_ptr<slice[]> moved{new (std::nothrow) slice[larger]};
-
-    if (!moved) {
-        return nullptr;
-    }
-
-    if (begin_ != end_) {
-        std::move(&all[begin_], &all[end_], &moved[0]);
-    }
-
-    many_ = std::move(moved);
-    room_ = larger;
-    end_ -= begin_;
     begin_ = 0;
-    return &many_[end_];
+    end_ -= consumed;
+    return &slices()[end_];
 }
 
-ngx_int_t send_queue::send(ngx_connection_t *c) noexcept
+std::size_t send_queue::front(std::span<std::span<const std::byte>> pieces,
+                              std::size_t max_size) const noexcept
 {
-    const std::size_t at_once =
-        transport::gathers(c) ? transport::max_pieces : 1;
+    const slice *next = slices() + begin_;
+    const std::size_t count =
+        std::min<std::size_t>(pieces.size(), end_ - begin_);
+    std::size_t used = 0;
 
-    while (!empty() && c->write->ready) {
-        const ssize_t sent =
-            send_slices(c, std::min<std::size_t>(at_once, end_ - begin_));
-
-        if (sent < 0) {
-            return NGX_ERROR;
-        }
-
-        consume(static_cast<std::size_t>(sent));
+    for (; used != count && max_size != 0; used++) {
+        pieces[used] =
+            next[used].bytes.first(std::min(next[used].bytes.size(), max_size));
+        max_size -= pieces[used].size();
     }
 
-    return empty() ? NGX_OK : NGX_AGAIN;
+    return used;
 }
 
-ssize_t send_queue::send_slices(ngx_connection_t *c, std::size_t count) noexcept
+void send_queue::consume_part(std::size_t sent) noexcept
 {
-    const slice *first = slices() + begin_;
+    size_ -= sent;
 
-    if (count == 1) {
-        return transport::send(c, first->bytes);
-    }
-
-    std::array<std::span<const std::byte>, transport::max_pieces> pieces;
-
-    for (std::size_t i = 0; i != count; i++) {
-        pieces[i] = first[i].bytes;
-    }
-
-    return transport::send(c, std::span(pieces).first(count));
-}
-
-void send_queue::consume(std::size_t sent) noexcept
-{
-    waiting_ -= sent;
-
-    while (sent != 0) {
+    for (;;) {
         slice &front = slices()[begin_];
-        const std::size_t part = std::min(sent, front.bytes.size());
 
-        front.bytes = front.bytes.subspan(part);
-        sent -= part;
-
-        if (front.bytes.empty()) {
-            front.holder.reset();
-            begin_++;
+        if (sent < front.bytes.size()) {
+            front.bytes = front.bytes.subspan(sent);
+            return;
         }
-    }
 
-    if (empty()) {
-        many_.reset();
-        room_ = 1;
-        begin_ = end_ = 0;
+        sent -= front.bytes.size();
+        memory_ -= stays_ ? front.memory() : 0;
+        front.holder.reset();
+        begin_++;
     }
 }
 
-std::uint64_t send_queue::drop_unsent() noexcept
+void send_queue::clear() noexcept
+{
+    one_.holder.reset();
+    many_.reset();
+    capacity_ = 1;
+    begin_ = end_ = 0;
+    stays_ = false;
+    size_ = memory_ = 0;
+}
+
+void send_queue::compact() noexcept
+{
+    if (empty()) {
+        return;
+    }
+
+    if (!std::exchange(stays_, true)) {
+        pack();
+    }
+
+    shrink_front();
+}
+
+// There is never more to write than was read.
+void send_queue::pack() noexcept
+{
+    const std::uint32_t end = std::exchange(end_, begin_);
+
+    for (std::uint32_t i = begin_; i != end; i++) {
+        slice next = std::exchange(slices()[i], slice{});
+        const content what{next.messages, next.ends_frame};
+
+        if (next.appendable || may_stay(next.holder, next.bytes.size()) ||
+            !put_copy(next.bytes, {}, what)) {
+            memory_ += next.memory();
+            slices()[end_++] = std::move(next);
+        }
+    }
+}
+
+// What is left of a large block that is nearly sent moves to a smaller one.
+void send_queue::shrink_front() noexcept
+{
+    slice &first = slices()[begin_];
+    const std::size_t size = first.bytes.size();
+
+    if (size > max_moved ||
+        first.holder.capacity() <
+            2 * std::bit_ceil(std::max(size, min_block_size))) {
+        return;
+    }
+
+    auto smaller = protocol::shared_buffer::allocate(size);
+
+    if (smaller) {
+        smaller.append(first.bytes);
+        memory_ -= first.memory();
+        first.holder = std::move(smaller);
+        memory_ += first.memory();
+        first.bytes = first.holder.bytes();
+        first.appendable = true;
+    }
+}
+
+std::uint64_t send_queue::drop_unsent(std::size_t begun) noexcept
 {
     std::uint32_t kept = begin_;
+    std::size_t kept_size = 0;
 
-    while (kept != end_ && !slices()[kept++].ends_frame) {}
+    while (kept != end_ && (kept_size < begun || kept == begin_ ||
+                            !slices()[kept - 1].ends_frame)) {
+        kept_size += slices()[kept++].bytes.size();
+    }
 
     std::uint64_t dropped = 0;
 
     while (end_ != kept) {
         slice &unsent = last();
         dropped += unsent.messages;
-        waiting_ -= unsent.bytes.size();
+        size_ -= unsent.bytes.size();
+        memory_ -= stays_ ? unsent.memory() : 0;
         unsent.holder.reset();
         end_--;
     }

@@ -10,6 +10,7 @@
 #include "protocol/close_code.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <new>
 #include <utility>
@@ -204,7 +205,11 @@ void session::last_words() noexcept
     send_all_postponed(); // the Close, if that was postponed
     flush();
 
-    if (output_.waiting() != 0) {
+    if (phase_ != phase::ended) {
+        (void)output_.flush(SIZE_MAX);
+    }
+
+    if (!output_.empty()) {
         connection_->error = 1; // behind a stuck record TLS cannot end either
     }
 

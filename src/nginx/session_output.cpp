@@ -57,6 +57,11 @@ void session::flush() noexcept
             ngx_add_timer(wev, conf_.send_timeout);
         }
 
+        if (wev->ready) {
+            // The others have their turn first
+            ngx_post_event(wev, &ngx_posted_next_events);
+        }
+
         // A client that reads on, however slowly, shall get its Close frame
         if (progressed && phase_ != phase::open && !worker_leaving_) {
             ngx_add_timer(connection_->read, conf_.close_timeout);
@@ -199,7 +204,7 @@ void session::check_idle() noexcept
         if (quiet >= conf_.ping_after) {
             last_ping_ = now;
 
-            if (output_.waiting() == 0) {
+            if (output_.empty()) {
                 write_ping({});
                 flush();
             }

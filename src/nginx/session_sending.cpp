@@ -34,8 +34,8 @@ constexpr std::size_t much_to_send = 64 * 1024;
 // A client that has read all may get more: any queue holds one message.
 inline int session::may_send() noexcept
 {
-    return phase_ == phase::open && output_.waiting() == 0 ? WEBSOCKET_QUEUED
-                                                           : ask_queue();
+    return phase_ == phase::open && output_.empty() ? WEBSOCKET_QUEUED
+                                                    : ask_queue();
 }
 
 inline int session::sent(bool written, std::size_t size) noexcept
@@ -52,8 +52,8 @@ inline int session::sent(bool written, std::size_t size) noexcept
     figures_.bytes_out += size;
     figures::message_out(size);
 
-    return output_.waiting() != 0 && has_backpressure() ? WEBSOCKET_BACKPRESSURE
-                                                        : WEBSOCKET_QUEUED;
+    return !output_.empty() && has_backpressure() ? WEBSOCKET_BACKPRESSURE
+                                                  : WEBSOCKET_QUEUED;
 }
 
 int session::send_message(protocol::opcode kind,
@@ -201,10 +201,10 @@ std::size_t session::queue_to_wait_for() const noexcept
 bool session::has_backpressure() noexcept
 {
     backed_up_ =
-        backed_up_ || (output_.waiting() != 0 &&
+        backed_up_ || (!output_.empty() &&
                        (in_turn_ || output_.waiting() >= queue_to_wait_for()));
 
-    return backed_up_ && output_.waiting() != 0;
+    return backed_up_ && !output_.empty();
 }
 
 int session::send_ping(std::span<const std::byte> payload) noexcept

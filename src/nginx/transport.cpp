@@ -1,7 +1,9 @@
 // Sockets and TLS, by way of nginx's connection.
 #include "nginx/transport.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 namespace websocket::nginx::transport {
 
@@ -14,6 +16,68 @@ bool uses_tls(const ngx_connection_t *c) noexcept
 #else
     return c == nullptr;
 #endif
+}
+
+// The plaintext of the largest TLS record (RFC 8446 5.1).
+constexpr std::size_t max_record = 16 * 1024;
+
+using piece_list = std::span<const std::span<const std::byte>>;
+
+// Copies what the next record carries, without the first `skipped` bytes.
+// Returns its size.
+std::size_t fill_record(std::span<std::byte> record, piece_list pieces,
+                        std::size_t skipped) noexcept
+{
+    std::size_t used = 0;
+
+    for (std::span<const std::byte> piece : pieces) {
+        piece = piece.subspan(std::exchange(skipped, 0));
+        piece = piece.first(std::min(piece.size(), record.size() - used));
+        ngx_memcpy(record.data() + used, piece.data(), piece.size());
+        used += piece.size();
+
+        if (used == record.size()) {
+            break;
+        }
+    }
+
+    return used;
+}
+
+// Small pieces share a record: each record costs a call of the kernel and
+// bytes of its own.
+ssize_t send_records(ngx_connection_t *c, piece_list pieces) noexcept
+{
+    std::array<std::byte, max_record> record;
+    std::size_t total = 0;
+    std::size_t skipped = 0; // bytes of the first piece
+
+    while (!pieces.empty() && c->write->ready) {
+        std::span<const std::byte> next = pieces.front().subspan(skipped);
+
+        if (next.size() >= max_record) {
+            next = next.first(next.size() - next.size() % max_record);
+        } else if (pieces.size() != 1) {
+            next =
+                std::span(record).first(fill_record(record, pieces, skipped));
+        }
+
+        const ssize_t sent = send(c, next);
+
+        if (sent < 0) {
+            return NGX_ERROR;
+        }
+
+        total += static_cast<std::size_t>(sent);
+        skipped += static_cast<std::size_t>(sent);
+
+        while (!pieces.empty() && skipped >= pieces.front().size()) {
+            skipped -= pieces.front().size();
+            pieces = pieces.subspan(1);
+        }
+    }
+
+    return static_cast<ssize_t>(total);
 }
 
 // nginx takes its words as char *, and does not change them.
@@ -113,6 +177,10 @@ ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
 ssize_t send(ngx_connection_t *c,
              std::span<const std::span<const std::byte>> pieces) noexcept
 {
+    if (uses_tls(c)) {
+        return send_records(c, pieces);
+    }
+
     std::array<ngx_buf_t, max_pieces> bufs;
     std::array<ngx_chain_t, max_pieces> links;
     ngx_chain_t *chain = nullptr;
@@ -139,6 +207,11 @@ ssize_t send(ngx_connection_t *c,
 bool gathers(const ngx_connection_t *c) noexcept
 {
     return !uses_tls(c);
+}
+
+std::size_t begun_at_most(const ngx_connection_t *c) noexcept
+{
+    return uses_tls(c) ? max_record : 0;
 }
 
 ngx_int_t half_close(ngx_connection_t *c,

@@ -25,14 +25,18 @@ ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept;
 // NGX_ERROR when the connection is broken.
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept;
 
-// The same for several pieces, which leave in one system call where the
-// connection can do that: see gathers(). At most max_pieces of them.
+// The same for several pieces, which leave together: in one system call, or
+// in full TLS records. At most max_pieces of them.
 inline constexpr std::size_t max_pieces = 64;
 ssize_t send(ngx_connection_t *c,
              std::span<const std::span<const std::byte>> pieces) noexcept;
 
 // True if pieces need no copying into one block to leave together.
 bool gathers(const ngx_connection_t *c) noexcept;
+
+// Of the bytes that send() has not taken, so many may be in a TLS record that
+// is begun: they have to be sent next.
+std::size_t begun_at_most(const ngx_connection_t *c) noexcept;
 
 // Ends our side of the connection; what the peer sends can still be received.
 // NGX_AGAIN: TLS has to wait, `again` will be called once it is done.
