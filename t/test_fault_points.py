@@ -21,7 +21,7 @@ ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
     "slot.emptied", "slot.written", "news.half_out", "leader.taken",
     "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
-    "entry.cleared",
+    "entry.cleared", "history.step", "read.piece",
 }
 
 # What a leader passes, for each resource that is new to it.

@@ -19,7 +19,7 @@ from worker_probe import cpu_seconds
 LOCATIONS = """
 location /room { websocket room room$arg_k history=1000; }
 location /publish { websocket_publish room room$arg_k; }
-location /echo { websocket echo $arg_k; }
+location /echo { websocket echo "echo$arg_k"; }
 """
 
 # connect_timeout and command_timeout are half a second each.

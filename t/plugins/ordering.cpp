@@ -44,6 +44,8 @@ public:
             alternate(who);
         } else if (text == "fill") {
             fill(who);
+        } else if (text == "taken") {
+            who.send_text_message("taken " + std::to_string(taken_));
         } else if (text == "timer") {
             timer_ = after(1, [this] {
                 broadcast("first");
@@ -102,10 +104,11 @@ private:
             taken++;
         }
 
-        broadcast("taken " + std::to_string(taken));
+        taken_ = taken;
     }
 
     websocket::timer timer_;
+    std::size_t taken_ = 0;
 };
 
 WEBSOCKET_HANDLER("ordering", ordering)
