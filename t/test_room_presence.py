@@ -80,9 +80,10 @@ def test_raw_clients_count_and_are_not_told(server):
     for client in clients:
         assert read_type(client, "message")["from"] == found["client"]
     late = join(server, "/room?k=raw")
-    leave(late)
     for client in clients:
         assert read(client) == news("joined", id_of(late), len(clients) + 2)
+    leave(late)
+    for client in clients:
         assert read(client) == news("left", id_of(late), len(clients) + 1)
     raw.expect_alive()
     leave(raw)
