@@ -32,6 +32,11 @@ SOURCES := $(sort $(foreach layer,protocol nginx handlers broker,\
 .PHONY: module
 module: $(MODULE)
 
+# Unique symbols, which only g++ knows, would keep glibc from ever unloading a
+# library.
+no_unique_symbols := $(shell echo | $(CXX) -fno-gnu-unique -x c++ -c \
+	-o /dev/null - 2> /dev/null && echo -fno-gnu-unique)
+
 include src/module.mk t/tests.mk
 
 .PHONY: deps
@@ -54,15 +59,13 @@ run:
 	trap "kill $$nginx 2> /dev/null; wait $$nginx; exit 0" HUP INT TERM; \
 	wait $$nginx
 
-# One plug-in from each .cpp and each .c in a folder of examples/.  Unique
-# symbols, which only g++ knows, would keep glibc from ever unloading it.
+# One plug-in from each .cpp and each .c in a folder of examples/.
 example_warnings := -O2 -g -Wall -Wextra -Werror
 example_flags := -fPIC -shared -fvisibility=hidden -MMD -MP -I src/sdk
 compile_c_example := $(CC) -std=c11 $(example_warnings) $(example_flags) \
 	$(CFLAGS)
 compile_cpp_example := $(CXX) -std=c++20 $(example_warnings) $(example_flags) \
-	$(shell echo | $(CXX) -fno-gnu-unique -x c++ -c -o /dev/null - \
-	    2> /dev/null && echo -fno-gnu-unique) $(CXXFLAGS)
+	$(no_unique_symbols) $(CXXFLAGS)
 example_sources := $(wildcard examples/*/*.c examples/*/*.cpp)
 example_plugins := $(patsubst %,$(EXAMPLES)/%.so,\
 	$(basename $(notdir $(example_sources))))

@@ -10,8 +10,6 @@ SOAK_HOSTS ?= 1
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
-# Those that need no server
-handler_sources := src/handlers/room_json.cpp src/handlers/room_parameters.cpp
 # Those of src/nginx that know nothing of nginx
 container_sources := src/nginx/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
@@ -22,10 +20,6 @@ deflate_bench_sources := t/bench/deflate_bench.cpp
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
-
-# A process may be killed at places in the middle of a change of shared memory.
-fault_flags := -DWEBSOCKET_FAULT_POINTS
-faulty_module := build/faults/ngx_http_websocket_module.so
 
 # Halting makes a finding fail the test during which it came up.  gcc's
 # runtime is shared, so that it can be preloaded into an nginx built without.
@@ -56,6 +50,19 @@ $(call remember,$1/flags,$2 $(cxx_flags))
 -include $(patsubst %.cpp,$1/%.d,$3)
 endef
 
+# $(call one_source,FOLDER,NAME,COMPILER AND FLAGS,SOURCES): FOLDER/NAME.o from
+# all SOURCES, so that the compiler reads the headers that they share only once.
+define one_source
+$1/$2.cpp: $1/$2.sources
+	@printf '#include "%s"\n' $4 > $$@
+
+$1/$2.o: $1/$2.cpp $1/flags
+	$$(info compiling $$<)@$3 $(cxx_flags) -I . -c -o $$@ $$<
+
+$(call remember,$1/$2.sources,$4)
+-include $1/$2.d
+endef
+
 # $(call program,FOLDER,NAME,COMPILER AND FLAGS,SOURCES,LIBRARIES)
 define program
 $1/$2: $(patsubst %.cpp,$1/%.o,$4) $1/$2.sources
@@ -65,32 +72,73 @@ $(call remember,$1/$2.sources,$4)
 endef
 
 plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
-sanitizing_cxx := $(sanitize_cxx) $(sanitize_flags)
 fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
-unit_program := $(unit_sources) $(protocol_sources) $(broker_sources) \
-	$(handler_sources) $(container_sources)
 bench_program := $(bench_sources) $(protocol_sources)
 broker_bench := t/bench/broker_bench.cpp $(broker_sources)
 raw_echo := t/bench/raw_echo.cpp
 deflate_bench_program := $(deflate_bench_sources) $(protocol_sources)
 
-$(eval $(call objects,build/unit,$(plain_cxx) $(fault_flags),$(unit_program)))
-$(eval $(call program,build/unit,unit_tests,$(plain_cxx),$(unit_program),\
-	-lgtest_main -lgtest))
+# A process may be killed at places in the middle of a change of shared memory.
+# Only the broker has such places: the rest of the faulty module is the
+# module's own.
+FAULTS ?= build/faults
+faulty_module := $(FAULTS)/ngx_http_websocket_module.so
+faulty_cxx := $(plain_cxx) -fPIC -fvisibility=hidden $(no_unique_symbols) \
+	-DWEBSOCKET_FAULT_POINTS
+module_objects := $(module_dir)/objs/addon/websocket
+$(eval $(call remember,$(FAULTS)/flags,$(faulty_cxx) $(cxx_flags)))
+$(eval $(call one_source,$(FAULTS),broker,$(faulty_cxx),$(broker_sources)))
 
-$(eval $(call objects,build/sanitize/unit,$(sanitizing_cxx) $(fault_flags),\
-	$(unit_program)))
-$(eval $(call program,build/sanitize/unit,unit_tests,$(sanitizing_cxx),\
-	$(unit_program),-lgtest_main -lgtest))
+.PHONY: faulty-module
+faulty-module: $(faulty_module)
+$(faulty_module): $(FAULTS)/broker.o $(MODULE)
+	@$(faulty_cxx) -shared -o $@.new $< $$(ls $(module_objects)/*.o | \
+	    grep -v /broker_) $(module_dir)/objs/*_module_modules.o \
+	    -Wl,--as-needed -lcrypto -lz && mv $@.new $@
+
+# The unit tests are linked to the very objects that the module is made of; the
+# broker's have fault points.  What tests is not optimized, what is tested is.
+UNIT ?= build/unit
+unit_group := 8
+unit_groups := $(shell seq $$((($(words $(unit_sources)) + $(unit_group) - 1) \
+	/ $(unit_group))))
+unit_objects := $(unit_groups:%=$(UNIT)/tests_%.o) $(UNIT)/counted_memory.o \
+	$(UNIT)/containers.o
+unit_cxx := $(plain_cxx) $(cxx_flags) -O0 -I . -I t/unit \
+	-DWEBSOCKET_FAULT_POINTS
+
+.PHONY: unit-program unit-groups
+unit-program: $(UNIT)/unit_tests
+$(UNIT)/unit_tests: $(FAULTS)/broker.o $(UNIT)/core.a $(unit_objects)
+	@$(plain_cxx) -o $@ -Wl,--whole-archive $(wordlist 1,2,$^) \
+	    -Wl,--no-whole-archive $(unit_objects) -lgtest_main -lgtest $(libraries)
+
+$(UNIT)/core.a: $(MODULE)
+	@mkdir -p $(@D) && rm -f $@.new
+	@ar rcsD $@.new $(module_objects)/protocol_*.o $(module_objects)/handlers_*.o
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+unit-groups:
+	@t/unit/group_tests.sh $(UNIT) $(unit_group) $(unit_sources)
+$(unit_groups:%=$(UNIT)/tests_%.cpp): unit-groups ;
+
+$(UNIT)/tests_%.o: $(UNIT)/tests_%.cpp $(UNIT)/flags
+	$(info compiling $<)@$(unit_cxx) -c -o $@ $<
+$(UNIT)/%.o: t/unit/%.cpp $(UNIT)/flags
+	$(info compiling $<)@$(unit_cxx) -c -o $@ $<
+$(eval $(call remember,$(UNIT)/flags,$(unit_cxx)))
+$(eval $(call one_source,$(UNIT),containers,$(plain_cxx),$(container_sources)))
+-include $(unit_objects:.o=.d)
 
 $(eval $(call objects,build/bench,$(plain_cxx),$(bench_program) \
-	$(broker_bench) $(load_sources) $(raw_echo) $(deflate_bench_sources)))
+	$(broker_bench) $(raw_echo) $(deflate_bench_sources)))
 $(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
 	$(bench_program),-lbenchmark))
 $(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
 	$(broker_bench),-lbenchmark))
-$(eval $(call program,build/bench,websocket_load,$(plain_cxx),\
-	$(load_sources),-lssl))
+$(eval $(call one_source,build/bench,load,$(plain_cxx),$(load_sources)))
+build/bench/websocket_load: build/bench/load.o
+	@$(plain_cxx) -o $@ $< -lssl $(libraries)
 $(eval $(call program,build/bench,raw_echo,$(plain_cxx),$(raw_echo),))
 $(eval $(call program,build/bench,deflate_bench,$(plain_cxx),\
 	$(deflate_bench_program),))
@@ -105,15 +153,14 @@ run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 .PHONY: test unit sanitize fuzz bench soak lint
 test:
 	@t/deps.sh build test package
-	@$(MAKE) $(parallel) module examples build/unit/unit_tests \
+	@$(MAKE) $(parallel) module examples unit-program faulty-module \
 	    build/bench/websocket_load
-	@$(MAKE) module MODULE=$(faulty_module) CXXFLAGS='$(fault_flags)'
 	@$(MAKE) deb > /dev/null
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
 unit:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) build/unit/unit_tests
+	@$(MAKE) $(parallel) unit-program
 	@build/unit/unit_tests
 
 # Where nginx has no C++ of its own, libasan would not know how to throw.
@@ -122,14 +169,12 @@ sanitized_module := build/sanitize/ngx_http_websocket_module.so
 sanitized_examples := build/sanitize/examples
 sanitize:
 	@t/deps.sh build test
-	@$(MAKE) $(parallel) examples build/sanitize/unit/unit_tests \
-	    build/bench/websocket_load
-	@$(MAKE) module MODULE=$(faulty_module) CXXFLAGS='$(fault_flags)'
-	@$(MAKE) module MODULE=$(sanitized_module) CC=gcc CXX=$(sanitize_cxx) \
-	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
-	@$(MAKE) examples EXAMPLES=$(sanitized_examples) CC=gcc \
-	    CXX=$(sanitize_cxx) CFLAGS='$(sanitize_flags)' \
-	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)'
+	@$(MAKE) $(parallel) examples faulty-module build/bench/websocket_load
+	@$(MAKE) $(parallel) unit-program examples MODULE=$(sanitized_module) \
+	    UNIT=build/sanitize/unit FAULTS=build/sanitize/faults \
+	    EXAMPLES=$(sanitized_examples) CC=gcc CXX=$(sanitize_cxx) \
+	    CXXFLAGS='$(sanitize_flags)' LDFLAGS='$(sanitize_flags)' \
+	    CFLAGS='$(sanitize_flags)'
 	@ASAN_OPTIONS=$(sanitize_options):detect_leaks=0 \
 	UBSAN_OPTIONS=$(sanitize_options) \
 	WEBSOCKET_PRELOAD="$(call runtime,libasan) $(call runtime,libstdc++)" \

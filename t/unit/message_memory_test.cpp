@@ -2,15 +2,14 @@
 // whole, once when it is cut, and no block of memory for each message.
 #include "protocol/message_reader.hpp"
 
+#include "counted_memory.hpp"
 #include "frames.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,48 +21,6 @@ using frames::fin;
 using frames::frame;
 using frames::header;
 using frames::received;
-
-namespace {
-
-std::size_t news = 0; // calls of operator new
-
-void *counted(std::size_t size)
-{
-    news++;
-
-    if (void *made = std::malloc(std::max<std::size_t>(size, 1))) {
-        return made;
-    }
-
-    throw std::bad_alloc{};
-}
-
-} // namespace
-
-void *operator new(std::size_t size)
-{
-    return counted(size);
-}
-void *operator new[](std::size_t size)
-{
-    return counted(size);
-}
-void operator delete(void *made) noexcept
-{
-    std::free(made);
-}
-void operator delete[](void *made) noexcept
-{
-    std::free(made);
-}
-void operator delete(void *made, std::size_t) noexcept
-{
-    std::free(made);
-}
-void operator delete[](void *made, std::size_t) noexcept
-{
-    std::free(made);
-}
 
 namespace {
 
@@ -80,9 +37,12 @@ protected:
     // Those of the reader, and of operator new for all else.
     std::size_t allocations() const
     {
-        return shared_buffer::allocations() + news - before_;
+        return shared_buffer::allocations() + calls_of_new - before_;
     }
-    void forget_allocations() { before_ = shared_buffer::allocations() + news; }
+    void forget_allocations()
+    {
+        before_ = shared_buffer::allocations() + calls_of_new;
+    }
 
     std::size_t blocks() const
     {
@@ -106,7 +66,7 @@ protected:
     message_reader reader_{limits_};
 
 private:
-    std::size_t before_ = shared_buffer::allocations() + news;
+    std::size_t before_ = shared_buffer::allocations() + calls_of_new;
     std::size_t blocks_before_ = shared_buffer::allocations();
 };
 

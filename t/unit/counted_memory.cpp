@@ -1,0 +1,48 @@
+// operator new and delete that count.
+#include "counted_memory.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+std::size_t calls_of_new = 0;
+
+namespace {
+
+void *counted(std::size_t size)
+{
+    calls_of_new++;
+
+    if (void *made = std::malloc(std::max<std::size_t>(size, 1))) {
+        return made;
+    }
+
+    throw std::bad_alloc{};
+}
+
+} // namespace
+
+void *operator new(std::size_t size)
+{
+    return counted(size);
+}
+void *operator new[](std::size_t size)
+{
+    return counted(size);
+}
+void operator delete(void *made) noexcept
+{
+    std::free(made);
+}
+void operator delete[](void *made) noexcept
+{
+    std::free(made);
+}
+void operator delete(void *made, std::size_t) noexcept
+{
+    std::free(made);
+}
+void operator delete[](void *made, std::size_t) noexcept
+{
+    std::free(made);
+}
