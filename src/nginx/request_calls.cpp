@@ -119,12 +119,13 @@ websocket_text_t request_parameter(const websocket_request_t *request,
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept
 {
-    ngx_http_request_t *r = request_of(request);
-
-    if (r == nullptr) {
-        return {nullptr, 0};
+    if (const session *of = session_behind(request); of != nullptr) {
+        const auto text = of->variable(text_of(name));
+        return text ? lent(*text) : websocket_text_t{nullptr, 0};
     }
 
+    // The handshake is short: the request's memory will do
+    ngx_http_request_t *r = request_of(request);
     auto *lowered = static_cast<u_char *>(ngx_pnalloc(r->pool, name.size));
 
     if (lowered == nullptr) {

@@ -3,9 +3,11 @@
 
 #include "nginx/configuration.hpp"
 #include "nginx/log_variables.hpp"
+#include "nginx/request_captures.hpp"
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include <dlfcn.h>
 
@@ -296,25 +298,11 @@ std::vector<saved_variable> evaluation::result() const
 void run_aside(ngx_http_request_t *r, ngx_http_variable_value_t *values,
                evaluation &all) noexcept
 {
-#if (NGX_PCRE)
-    int *captures = r->captures;
-    u_char *captures_data = r->captures_data;
-    const ngx_uint_t count = r->ncaptures;
+    const request_captures captures(r);
+    ngx_http_variable_value_t *own = std::exchange(r->variables, values);
 
-    r->realloc_captures = 1;
-#endif
-
-    ngx_http_variable_value_t *own = r->variables;
-
-    r->variables = values;
     all.run();
     r->variables = own;
-
-#if (NGX_PCRE)
-    r->captures = captures;
-    r->captures_data = captures_data;
-    r->ncaptures = count;
-#endif
 }
 
 } // namespace

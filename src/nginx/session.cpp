@@ -43,6 +43,10 @@ void session::destroy() noexcept
 {
     void *place = conf_.releases_requests() ? this : nullptr;
 
+    if (request_part_ != nullptr) {
+        delete request_part_->variables;
+    }
+
     this->~session();
     ngx_free(place);
 }

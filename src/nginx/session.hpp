@@ -15,6 +15,7 @@
 #include "nginx/resource.hpp"
 #include "nginx/saved_request.hpp"
 #include "nginx/shared_frame.hpp"
+#include "nginx/variable_reader.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
 #include "protocol/message_rate.hpp"
@@ -23,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -145,6 +147,10 @@ public:
     // What lasts of the request until the session ends.
     std::string_view uri() const noexcept;
     std::string_view args() const noexcept;
+    // Nothing once the request is released. See variable_reader for how long
+    // the text lasts.
+    std::optional<std::string_view>
+    variable(std::string_view name) const noexcept;
     std::string_view remote_address() const noexcept
     {
         return view(connection_->addr_text);
@@ -204,6 +210,7 @@ private:
         ngx_event_handler_pt read_handler;
         ngx_event_handler_pt write_handler;
         std::uint64_t join_position;
+        variable_reader *variables; // owned; null until one is asked for
     };
 
     session(ngx_http_request_t *r, request_part &part, resource &joined,

@@ -4,6 +4,8 @@
 
 #include "nginx/release.hpp"
 
+#include <new>
+
 namespace websocket::nginx {
 
 namespace {
@@ -33,6 +35,23 @@ std::string_view session::args() const noexcept
 {
     return request_ != nullptr ? view(request_->args)
                                : saved_->text(field::args);
+}
+
+std::optional<std::string_view>
+session::variable(std::string_view name) const noexcept
+{
+    if (request_ == nullptr) {
+        return std::nullopt;
+    }
+
+    variable_reader *&variables = request_part_->variables;
+
+    if (variables == nullptr) {
+        variables = new (std::nothrow) variable_reader;
+    }
+
+    return variables == nullptr ? std::nullopt
+                                : variables->read(request_, name);
 }
 
 // Lines of the error log end in the same words as with a request.
@@ -69,9 +88,12 @@ void session::release() noexcept
     const char *holder = holder_of(request_, own);
 
     if (holder == nullptr) {
+        const variable_reader *variables = request_part_->variables;
+
         saved_ = saved_request::take(request_, view(key_), terms_.subprotocol);
 
         if (saved_ && free_request(request_, own)) {
+            delete variables; // which the request referred to
             lose_request();
             return;
         }

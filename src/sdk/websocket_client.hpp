@@ -77,8 +77,10 @@ public:
     }
 
     // Any variable of nginx's, named without "$"; empty if it is not set or
-    // unknown. Only in client_connecting, select_subprotocol and the
-    // client's constructor.
+    // unknown. In client_connecting, select_subprotocol and the client's
+    // constructor; later too as long as nginx keeps the request
+    // (websocket_request keep). The text of a client's request lasts until the
+    // variable is asked for again, or 64 others.
     std::string_view variable(std::string_view name) const noexcept
     {
         return detail::view(

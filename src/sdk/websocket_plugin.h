@@ -167,8 +167,10 @@ typedef struct {
     /* The subprotocol agreed on: absent before it is. */
     websocket_text_t (*request_subprotocol)(const websocket_request_t *request);
 
-    /* Any variable of nginx's, without "$". Only in client_connecting and
-     * client_created. */
+    /* Any variable of nginx's, without "$". In client_connecting, where the
+     * text lasts until the callback returns; and, as long as nginx keeps the
+     * request (websocket_request keep), of a client's request. There the text
+     * lasts until the variable is asked for again, or 64 others. */
     websocket_text_t (*request_variable)(const websocket_request_t *request,
                                          websocket_text_t name);
 

@@ -174,6 +174,8 @@ static websocket_text_t answer(struct room *room, struct member *self,
         return server->request_remote_address(request);
     case 's':
         return server->request_subprotocol(request);
+    case 'v':
+        return server->request_variable(request, text(name));
     case 'p':
         return parameter(room, name);
     case 'l':
