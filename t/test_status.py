@@ -1,6 +1,7 @@
 """What websocket_status counts, and how its JSON says it."""
 
 import json
+import re
 
 import pytest
 
@@ -296,6 +297,15 @@ def test_any_bytes_of_a_key_give_valid_json(nginx, raw, shown):
     resources = wait_for_clients(server, 1)["resources"]
     assert [(each["handler"], each["key"]) for each in resources] == [
         ("room", shown)]
+
+
+def test_key_does_not_command_the_terminal_that_shows_it(nginx):
+    server = nginx(STATUS + ROOM)
+    server.connect("/room/a%1b%7f%c2%85%c2%9b%e2%80%a8%e2%80%aeb")
+    wait_for_clients(server, 1)
+    body = server.request(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n").body
+    assert b'"a\\u001b\\u007f\\u0085\\u009b\\u2028\\u202eb"' in body
+    assert re.fullmatch(rb"[ -~]+\n", body)
 
 
 # The request

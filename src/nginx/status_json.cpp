@@ -138,7 +138,8 @@ std::string status_as_json(status_report &report)
         made["redis"] = object_of(*report.redis);
     }
 
-    return made.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    // In ASCII, as clients choose keys, and a terminal may show them
+    return made.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
 }
 
 } // namespace websocket::nginx
