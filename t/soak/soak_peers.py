@@ -310,6 +310,7 @@ class Slow(Json):
         super().connect(4096)
 
     def welcomed(self):
+        super().welcomed()
         self.link.pause()
         self.soak.later(self.dice.uniform(0.5, 4), self.wake)
 
