@@ -19,7 +19,7 @@ protected:
     ~mutex() = default;
 };
 
-constexpr std::size_t most_slots = 256;
+constexpr std::size_t most_slots = 512;
 constexpr std::size_t longest_name = 4096; // bytes
 
 // How long a log without subscriptions and messages is remembered.

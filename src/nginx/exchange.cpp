@@ -6,7 +6,9 @@
 #include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/log_line.hpp"
+#include "nginx/polling.hpp"
 #include "nginx/said_lately.hpp"
+#include "nginx/wakers.hpp"
 
 extern "C" {
 #include <ngx_channel.h>
@@ -33,6 +35,9 @@ namespace {
 constexpr ngx_msec_t sweep_interval = 1000;
 constexpr std::size_t sweep_budget = 1000;
 
+// Without a slot, one is asked for so often.
+constexpr ngx_msec_t retry_interval = 1000;
+
 // What one turn may deliver before other events have theirs: so many messages
 // times clients, which take about a millisecond.
 constexpr std::size_t turn_budget = 16384;
@@ -47,6 +52,7 @@ struct place {
     broker::broker access;
     std::uint64_t dropped = 0;          // messages, when it was last looked at
     unsigned slot = broker::most_slots; // none
+    std::span<const int> wakers;        // by slot: those that it has inherited
 };
 
 std::optional<place> own;
@@ -55,6 +61,7 @@ bool more_to_read = false;
 ngx_queue_t again; // readers whose delivery is to be tried again
 ngx_event_t news_event;
 ngx_event_t sweep_event;
+ngx_event_t retry_event;
 ngx_connection_t no_connection; // whose number nginx's debug log shows
 
 class watch final : public broker::process_watch {
@@ -172,6 +179,7 @@ void sweep(ngx_event_t *event)
     wake(own->access.reclaim_dead(deaths, now()));
     own->access.expire(now(), sweep_budget);
     say_if_full();
+    polling::update();
 
     if (ngx_exiting) {
         figures::drains();
@@ -189,56 +197,112 @@ ngx_int_t listen(ngx_cycle_t *cycle, int waker) noexcept
     return ngx_add_channel_event(cycle, waker, NGX_READ_EVENT, woken);
 }
 
-} // namespace
+void set_timer_handler(ngx_event_t &event, ngx_event_handler_pt handler,
+                       ngx_cycle_t *cycle) noexcept
+{
+    no_connection.fd = -1;
+    event.data = &no_connection;
+    event.handler = handler;
+    event.log = cycle->log;
+    event.cancelable = 1; // it must not delay a graceful shutdown
+}
 
-ngx_int_t start(ngx_cycle_t *cycle) noexcept
+void start_again(ngx_event_t *event);
+
+// Null: it is logged why, or no location needs it.
+shared_zone *attach(ngx_cycle_t *cycle) noexcept
 {
     shared_zone *zone = zone_of(cycle);
 
     if (zone == nullptr || ngx_process == NGX_PROCESS_HELPER) {
-        return NGX_OK;
+        return nullptr;
     }
 
     own.emplace(*zone);
-    watch deaths;
+    own->wakers = files_of(*main_conf_of(*cycle).zone_wakers);
 
     if (!own->access.attach(zone->memory)) {
         write_log(NGX_LOG_ALERT, cycle->log,
                   "websocket: the shared memory is another module's");
         own.reset();
-        return NGX_OK;
+        return nullptr;
     }
 
+    return zone;
+}
+
+bool take_slot() noexcept
+{
+    watch deaths;
     const broker::claimed taken = own->access.claim(
         ngx_pid, static_cast<std::int32_t>(ngx_process_slot), deaths, now());
 
     wake(taken.wake);
 
     if (!taken.slot) {
-        write_log(NGX_LOG_ERR, cycle->log,
-                  "websocket: %uz workers are alive already: this one "
-                  "serves no WebSockets",
-                  zone->slots);
-        own.reset();
-        return NGX_OK;
+        return false;
     }
 
     own->slot = *taken.slot;
+    own->zone.known_wakers[own->slot].store(
+        static_cast<std::uint16_t>(own->wakers.size()));
+    return true;
+}
+
+// A slot is free again when one of the workers that shut down has ended.
+void try_later(ngx_cycle_t *cycle, std::size_t slots) noexcept
+{
+    if (retry_event.handler == nullptr) {
+        write_log(NGX_LOG_ERR, cycle->log,
+                  "websocket: no free worker slot of %uz: too many workers "
+                  "are alive; this one serves no WebSockets until another "
+                  "one has ended",
+                  slots);
+        set_timer_handler(retry_event, start_again, cycle);
+    }
+
+    ngx_add_timer(&retry_event, retry_interval);
+}
+
+void start_again(ngx_event_t *)
+{
+    auto *cycle = const_cast<ngx_cycle_t *>(ngx_cycle);
+
+    if (ngx_exiting || start(cycle) != NGX_OK || !own) {
+        return;
+    }
+
+    write_log(NGX_LOG_NOTICE, cycle->log,
+              "websocket: this worker has a slot now and serves WebSockets");
+}
+
+} // namespace
+
+ngx_int_t start(ngx_cycle_t *cycle) noexcept
+{
+    shared_zone *zone = attach(cycle);
+
+    if (zone == nullptr) {
+        return NGX_OK;
+    }
+
+    if (!take_slot()) {
+        own.reset();
+        try_later(cycle, zone->slots);
+        return NGX_OK;
+    }
+
     ngx_queue_init(&again);
     figures::start(zone->figures_of[own->slot]);
     news_event.handler = read_news;
     news_event.log = cycle->log;
-    no_connection.fd = -1;
-    sweep_event.data = &no_connection;
-    sweep_event.handler = sweep;
-    sweep_event.log = cycle->log;
-    sweep_event.cancelable = 1; // it does not keep a leaving worker
+    set_timer_handler(sweep_event, sweep, cycle);
     ngx_add_timer(&sweep_event, sweep_interval);
 
-    if (listen(cycle, zone->wakers[own->slot]) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    const bool listens = own->slot < own->wakers.size() &&
+                         listen(cycle, own->wakers[own->slot]) == NGX_OK;
 
+    polling::start(*cycle, *zone, own->slot, listens, read_news);
     backplane::start(cycle);
     return NGX_OK;
 }
@@ -246,6 +310,7 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
 void stop() noexcept
 {
     if (own) {
+        own->zone.known_wakers[own->slot].store(0);
         own->access.release(own->slot, now());
         own.reset();
     }
@@ -287,15 +352,19 @@ void wake(const broker::slot_set &slots) noexcept
         return;
     }
 
-    for (std::size_t i = 0; i != own->zone.slots; i++) {
+    std::size_t left = slots.count();
+
+    for (std::size_t i = 0; left != 0; i++) {
         if (!slots.test(i)) {
             continue;
         }
 
+        left--;
+
         if (i == own->slot) {
             post_reading();
-        } else {
-            (void)eventfd_write(own->zone.wakers[i], 1);
+        } else if (i < own->wakers.size()) {
+            (void)eventfd_write(own->wakers[i], 1);
         }
     }
 }

@@ -20,15 +20,39 @@ namespace {
 
 ngx_str_t zone_name = ngx_string("websocket");
 
-// During a reload and behind it workers of several generations live side by
-// side.
-std::size_t slots_for(const ngx_cycle_t &cycle) noexcept
+std::size_t workers_of(const ngx_cycle_t &cycle) noexcept
 {
     const auto *core = reinterpret_cast<ngx_core_conf_t *>(
         ngx_get_conf(cycle.conf_ctx, ngx_core_module));
-    const auto workers = static_cast<std::size_t>(core->worker_processes);
 
-    return std::clamp<std::size_t>(4 * workers, 64, broker::most_slots);
+    return static_cast<std::size_t>(core->worker_processes);
+}
+
+// During a reload and after it workers of several generations live side by
+// side.
+std::size_t wakers_for(const ngx_cycle_t &cycle) noexcept
+{
+    return std::clamp<std::size_t>(4 * workers_of(cycle), 64,
+                                   broker::most_slots);
+}
+
+// A later configuration may have more workers. A slot's counters take about a
+// kilobyte: they get a part of the memory.
+std::size_t slots_for(const ngx_cycle_t &cycle, std::size_t memory) noexcept
+{
+    constexpr std::size_t memory_of_a_slot = 64 * 1024;
+
+    return std::clamp<std::size_t>(memory / memory_of_a_slot, wakers_for(cycle),
+                                   broker::most_slots);
+}
+
+std::size_t count_workers(const shared_zone &zone) noexcept
+{
+    const std::span blocks(zone.figures_of, zone.slots);
+
+    return static_cast<std::size_t>(
+        std::count_if(blocks.begin(), blocks.end(),
+                      [](const auto &block) { return block.pid.load() != 0; }));
 }
 
 // All that nginx's slab allocator has left, as one piece.
@@ -118,7 +142,7 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
     }
 
     made->mutex = &pool->mutex;
-    made->slots = slots_for(cycle);
+    made->slots = slots_for(cycle, zone.shm.size);
     made->made = exchange::now();
     made->host.choose();
 
@@ -135,9 +159,7 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
         return too_small(zone, cycle);
     }
 
-    made->wakers.fill(-1);
-    wakers *fresh_wakers =
-        make_wakers(cycle, std::span{made->wakers}.first(made->slots));
+    wakers *fresh_wakers = make_wakers(cycle, wakers_for(cycle));
 
     if (fresh_wakers == nullptr) {
         return NGX_ERROR;
@@ -163,7 +185,14 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
         main_conf_of(cycle).number =
             ++static_cast<shared_zone *>(before)->configurations;
         main_conf_of(cycle).zone_wakers = kept;
-        return share_wakers(cycle, *kept) ? NGX_OK : NGX_ERROR;
+
+        const auto &shared = *static_cast<shared_zone *>(before);
+        const std::size_t wanted = std::min(
+            count_workers(shared) + 2 * workers_of(cycle), shared.slots);
+
+        return share_wakers(cycle, *kept) && add_wakers(cycle, *kept, wanted)
+                   ? NGX_OK
+                   : NGX_ERROR;
     }
 
     // A single process would have to give up memory that it works in

@@ -54,10 +54,36 @@ bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept
     return true;
 }
 
-wakers *make_wakers(ngx_cycle_t &cycle, std::span<int> files) noexcept
+bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count) noexcept
+try {
+    made.files.reserve(count);
+
+    while (made.files.size() < count) {
+        const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+        if (file == -1) {
+            write_log(NGX_LOG_EMERG, cycle.log, ngx_errno,
+                      "websocket: eventfd() failed");
+            return false;
+        }
+
+        made.files.push_back(file);
+    }
+
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+std::span<const int> files_of(const wakers &made) noexcept
+{
+    return made.files;
+}
+
+wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count) noexcept
 try {
     auto made = std::make_unique<wakers>();
-    made->files.reserve(files.size());
 
     if (!share_wakers(cycle, *made)) {
         return nullptr;
@@ -65,16 +91,8 @@ try {
 
     wakers &kept = *made.release(); // the cycle's, from here on
 
-    for (int &file : files) {
-        file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-        if (file == -1) {
-            write_log(NGX_LOG_EMERG, cycle.log, ngx_errno,
-                      "websocket: eventfd() failed");
-            return nullptr;
-        }
-
-        kept.files.push_back(file);
+    if (!add_wakers(cycle, kept, count)) {
+        return nullptr;
     }
 
     return &kept;

@@ -10,9 +10,15 @@ namespace websocket::nginx {
 
 struct wakers; // what the configurations of one shared memory have together
 
-// Makes as many as there is room for, for the configuration of a cycle. Null:
-// it has been said why.
-wakers *make_wakers(ngx_cycle_t &cycle, std::span<int> files) noexcept;
+// Creates so many for the configuration of a cycle. Null: it is logged why.
+wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count) noexcept;
+
+// Has at least so many from now on: for workers that are forked later, those
+// that run do not have the new ones. False: it is logged why.
+bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count) noexcept;
+
+// By slot. What a worker sees are those that it has inherited.
+std::span<const int> files_of(const wakers &made) noexcept;
 
 // Lets another configuration use them too. False when there is no memory.
 bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept;
