@@ -8,7 +8,7 @@ COUNTS = {"clients", "messages_in", "messages_out", "bytes_in", "bytes_out",
           "dropped", "slow_closes", "lost", "published"}
 MEMBERS = COUNTS | {"handshakes", "close_codes"}
 ZONE = {"size", "used", "logs", "subscriptions", "entries", "dropped_unread",
-        "dropped_history", "refused", "repairs"}
+        "dropped_history", "dropped_room_memory", "refused", "repairs"}
 
 
 def request(path="/status", method="GET", headers=""):

@@ -21,7 +21,7 @@ ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
     "slot.emptied", "slot.written", "news.half_out", "leader.taken",
     "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
-    "entry.cleared", "history.step", "read.piece",
+    "entry.cleared", "entry.over_limit", "history.step", "read.piece",
 }
 
 # What a leader passes, for each resource that is new to it.
@@ -53,7 +53,8 @@ def kill_workers_at(name, nginx, http=""):
     server = nginx(
         "location /room { websocket probe room$arg_k; }", workers=2,
         module=False,
-        http=probe.plugin() + "websocket_shared_memory 512k;" + http,
+        http=probe.plugin() + "websocket_shared_memory 512k;"
+                              "websocket_room_memory 512k;" + http,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
         **SPREAD)
     server.allow_errors("exited on signal 9|zone \"websocket\" was locked by")

@@ -149,14 +149,15 @@ def test_single_process(nginx):
 
 def test_message_that_the_memory_cannot_hold(nginx):
     server = nginx(LOCATIONS.partition("location /ledger")[0],
-                   http="websocket_shared_memory 512k;")
+                   http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
     server.allow_errors("no room for 600000 bytes")
     path = "/publish?room=1"
     answer_of(server.request(post(b"x" * 600000, path)))  # nobody wants it
     client = server.connect("/clients?room=1")
     for _ in range(3):
         response = refuse(server, post(b"x" * 600000, path), 507,
-                          "no room in websocket_shared_memory")
+                          "the message is larger than websocket_room_memory")
         assert b"507" in response.body
     told = [line for line in server.log().split("\n") if "[error]" in line]
     assert len(told) == 1 and 'echo "1"' in told[0]
@@ -167,7 +168,8 @@ def test_message_that_the_memory_cannot_hold(nginx):
 def test_new_resource_in_full_memory(nginx):
     """What has clients is not forgotten for the sake of another one."""
     server = nginx(LOCATIONS.partition("location /ledger")[0],
-                   http="websocket_shared_memory 512k;")
+                   http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
     server.allow_errors("no room for")
     rooms = ["k" * 3500 + str(number) for number in range(200)]
     refused = None

@@ -42,6 +42,7 @@ def tiny(nginx):
     """With as little shared memory as there can be."""
     return nginx(LOCATIONS, workers=2, **SPREAD,
                  http="websocket_shared_memory 512k;"
+                      "websocket_room_memory 512k;"
                       "websocket_max_message_size 4m;")
 
 

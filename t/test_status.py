@@ -264,7 +264,8 @@ def test_handlers_of_plug_ins_are_told_of(nginx):
 
 def test_full_memory_is_told_of(nginx):
     http = (f"websocket_plugin {plugin_builder.build_file('ledger.cpp')};"
-            "websocket_shared_memory 512k;")
+            "websocket_shared_memory 512k;"
+            "websocket_room_memory 512k;")
     server = nginx(STATUS + "location /publish { websocket_publish ledger key"
                    " history=1000; }", http=http)
     sender = publisher.Publisher(server)

@@ -24,6 +24,7 @@ TYPES = {
     "zone_used_bytes": "gauge", "zone_logs": "gauge",
     "zone_subscriptions": "gauge", "zone_entries": "gauge",
     "zone_dropped_unread": "counter", "zone_dropped_history": "counter",
+    "zone_dropped_room_memory": "counter",
     "zone_refused": "counter", "zone_repairs": "counter",
 }
 

@@ -206,7 +206,8 @@ def test_killed_worker_is_missed_by_nobody(start):
 
 
 def test_workers_killed_at_random_under_load(start):
-    server = start(workers=3, http="websocket_shared_memory 1m;")
+    server = start(workers=3, http="websocket_shared_memory 1m;"
+                                   "websocket_room_memory 1m;")
     server.allow_errors(
         r"exited on signal 9|zone \"websocket\" was locked by")
     seed = random.randrange(2**32)
@@ -251,7 +252,8 @@ def flood(client):
 # A worker that stands still
 
 def test_frozen_worker_does_not_stop_the_others(start):
-    server = start(http="websocket_shared_memory 512k;")
+    server = start(http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
     server.allow_errors("messages of probe .* were lost")
     talking, frozen = on_each_worker(server, "/room")
     with worker_probe.stopped(worker_of(frozen)):
@@ -281,7 +283,8 @@ def test_worker_that_stood_still_for_a_moment_has_lost_nothing(start):
 
 
 def test_client_that_does_not_read_holds_up_nobody(start):
-    server = start(http="websocket_shared_memory 1m;")
+    server = start(http="websocket_shared_memory 1m;"
+                        "websocket_room_memory 1m;")
     talking, slow = on_each_worker(server, "/drop")
     other = connect_to(server, worker_of(slow), "/drop")
     for number in range(1000):
@@ -294,7 +297,8 @@ def test_client_that_does_not_read_holds_up_nobody(start):
 # Memory
 
 def test_message_that_the_memory_has_no_room_for(start):
-    server = start(http="websocket_shared_memory 512k;")
+    server = start(http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
     server.allow_errors("no room for 400000 bytes")
     clients = on_each_worker(server, "/room")
     clients[0].text("all " + "x" * 400000)
@@ -307,7 +311,8 @@ def test_message_that_the_memory_has_no_room_for(start):
 
 
 def test_memory_is_given_back(start):
-    server = start(http="websocket_shared_memory 512k;")
+    server = start(http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
     for number in range(3000):
         client = server.connect(f"/room?k={number}")
         client.text("all " + "x" * 1000)
@@ -322,6 +327,13 @@ def test_memory_is_given_back(start):
                                       'least 512k, not "100k"'),
     ("websocket_shared_memory 0;", '"websocket_shared_memory" takes a size'),
     ("websocket_shared_memory 1m; websocket_shared_memory 2m;", "duplicate"),
+    ("websocket_room_memory 7k;", '"websocket_room_memory" takes at least 8k, '
+                                  'not "7k"'),
+    ("websocket_room_memory 0;", '"websocket_room_memory" takes a size'),
+    ("websocket_room_memory 8k; websocket_room_memory 8k;", "duplicate"),
+    ("websocket_shared_memory 1m; websocket_room_memory 2m;",
+     '"websocket_room_memory" of 2097152 bytes is larger than '
+     '"websocket_shared_memory" of 1048576 bytes'),
     ("websocket_max_clients 0;", '"websocket_max_clients" takes a number '
                                  'larger than 0, or "off", not "0"'),
     ("websocket_max_clients -1;", '"websocket_max_clients"'),
@@ -337,6 +349,7 @@ def test_directives_refuse(nginx, directive, told):
 
 @pytest.mark.parametrize("directive", [
     "websocket_shared_memory 512k;", "websocket_shared_memory 1024m;",
+    "websocket_room_memory 8k;", "websocket_room_memory 32m;",
     "websocket_max_clients off;", "websocket_max_clients 2147483647;",
 ])
 def test_directives_take(nginx, directive):

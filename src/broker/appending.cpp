@@ -11,19 +11,12 @@ namespace websocket::broker::detail {
 
 namespace {
 
-// Writes the entry; 0: there is no room for it.
+// There are as many free blocks as it needs.
 index make_entry(zone &z, index log_at, const publication &what,
-                 std::uint64_t now) noexcept
+                 std::size_t blocks) noexcept
 {
-    const std::size_t needed =
-        blocks_for(sizeof(entry_record), what.payload.size());
-
-    if (!make_room(z, needed, now)) {
-        return 0;
-    }
-
     const log_record &log = z.log(log_at);
-    const index at = take_blocks(z, needed);
+    const index at = take_blocks(z, blocks);
 
     ::new (z.block(at))
         entry_record{.position = log.last_position + 1,
@@ -42,31 +35,41 @@ index make_entry(zone &z, index log_at, const publication &what,
 
 } // namespace
 
-appended append_to(zone &z, index log_at, const publication &what,
-                   std::uint64_t now) noexcept
+bool append_to(zone &z, index log_at, const publication &what,
+               std::uint64_t now, appended &result) noexcept
 {
     const pin keep(z, log_at, now);
     log_record &log = z.log(log_at);
-    appended result{.result = outcome::done,
-                    .id = last_message(log),
-                    .position = log.last_position,
-                    .clients = all_clients(log),
-                    .wake = {}};
+    const std::size_t blocks =
+        blocks_for(sizeof(entry_record), what.payload.size());
+    std::size_t budget = z.hold.entries;
+
+    result = {.result = outcome::done,
+              .id = last_message(log),
+              .position = log.last_position,
+              .clients = all_clients(log),
+              .dropped = result.dropped,
+              .wake = {}};
 
     if (log.subscriptions == 0 &&
         (what.transient || log.history_messages == 0)) {
         result.id.sequence += what.transient ? 0 : 1;
         put(log.last_sequence, result.id.sequence);
-        return result;
+        return true;
     }
 
-    const index at = make_entry(z, log_at, what, now);
-
-    if (at == 0) {
+    switch (make_entry_room(z, log_at, blocks, now, budget, result.dropped)) {
+    case room::later:
+        return false;
+    case room::never:
         z.head->refused++;
         result.result = outcome::no_room;
-        return result;
+        return true;
+    case room::made:
+        break;
     }
+
+    const index at = make_entry(z, log_at, what, blocks);
 
     link_entry(z, at);
     result.id.sequence = z.entry(at).sequence;
@@ -74,7 +77,7 @@ appended append_to(zone &z, index log_at, const publication &what,
     result.wake = announce(z, log_at, at);
     WEBSOCKET_FAULT_POINT("append.announced");
     trim(z, log_at, now, few);
-    return result;
+    return true;
 }
 
 } // namespace websocket::broker::detail

@@ -16,11 +16,16 @@ std::string_view auditor::check_lists(index log_at) noexcept
     }
 
     found_.unused += log.unused;
+    blocks_listed_ = 0;
 
     words fault = check_messages(log_at);
 
     if (fault.empty()) {
         fault = check_transients(log_at);
+    }
+
+    if (fault.empty() && blocks_listed_ != log.entry_blocks) {
+        fault = "a log's count of blocks is wrong";
     }
 
     return fault.empty() ? check_order(log) : fault;
@@ -50,6 +55,7 @@ std::string_view auditor::check_messages(index log_at) noexcept
             return "a message leads back to the wrong one";
         }
 
+        blocks_listed_ += blocks_for(sizeof(entry_record), entry.size);
         count++;
         last = at;
     }
@@ -94,6 +100,7 @@ std::string_view auditor::check_transients(index log_at) noexcept
             return "a log's list of transient entries is wrong";
         }
 
+        blocks_listed_ += blocks_for(sizeof(entry_record), z_.entry(at).size);
         found_.listed++;
         last = at;
     }

@@ -54,6 +54,7 @@ private:
 
     zone &z_;
     totals found_;
+    std::size_t blocks_listed_ = 0; // of the entries of the log at hand
 };
 
 // Calls `check(index, bucket)` for each log until it finds something. The link

@@ -5,6 +5,8 @@
 #include "broker/entries.hpp"
 #include "broker/locked.hpp"
 
+#include <algorithm>
+
 namespace websocket::broker {
 
 using namespace detail;
@@ -38,7 +40,9 @@ std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
     std::size_t removed = 0;
 
     for (index at = first; at != 0; at = z.log(at).next_in_bucket) {
-        const std::size_t here = trim(z, at, now, budget - removed);
+        std::size_t here = trim(z, at, now, budget - removed);
+
+        here += drop_over_limit(z, at, now, budget - removed - here);
 
         if (here > 0) {
             removed += here;
@@ -73,6 +77,19 @@ bool broker::create(std::span<std::byte> memory, std::size_t slots,
 bool broker::attach(std::span<std::byte> memory) noexcept
 {
     return find_zone(zone_, memory);
+}
+
+void broker::limit_logs(std::size_t bytes) noexcept
+{
+    const std::size_t blocks = bytes / block_size;
+
+    put(zone_.head->log_blocks,
+        blocks < zone_.head->block_count ? static_cast<index>(blocks) : 0);
+}
+
+bool broker::fits(std::size_t size) const noexcept
+{
+    return blocks_for(sizeof(entry_record), size) <= largest_entry(zone_, true);
 }
 
 description broker::describe(std::string_view name, std::uint64_t now) noexcept
@@ -143,6 +160,7 @@ figures broker::measure() noexcept
             .entries = head.entries,
             .dropped_unread = head.dropped_unread,
             .dropped_history = head.dropped_history,
+            .dropped_over_limit = head.dropped_over_limit,
             .refused = head.refused,
             .repairs = head.repairs};
 }

@@ -56,6 +56,18 @@ public:
     [[nodiscard]] bool create(std::span<std::byte> memory, std::size_t slots,
                               std::uint64_t seed) noexcept;
 
+    // Limits the bytes of memory that the entries of one log take, for all
+    // processes until the next call of any. 0, as from the start, and as much
+    // as there is: no limit. A log loses its own oldest entries, whoever wants
+    // them, before an append that would exceed the limit, and in the sweep.
+    // Those who had not read them are told that they lost some. An entry that
+    // alone is larger is refused. Logs whose names begin with ':' have no
+    // limit. Without the lock.
+    void limit_logs(std::size_t bytes) noexcept;
+
+    // Whether a message of that size may be appended at all. Without the lock.
+    bool fits(std::size_t size) const noexcept;
+
     // Attaches to what create made in the same memory, by this process or by
     // another one. False, with nothing done: it is not there, or has another
     // layout or size. Without the lock.

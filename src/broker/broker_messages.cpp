@@ -12,11 +12,20 @@ using namespace detail;
 appended broker::append(subscription handle, const publication &what,
                         std::uint64_t now) noexcept
 {
-    locked hold(mutex_, zone_);
-    const subscription_record *found = find_subscription(zone_, handle);
+    appended result;
 
-    return found != nullptr ? append_to(zone_, found->log, what, now)
-                            : appended{};
+    for (bool done = false; !done;) {
+        locked hold(mutex_, zone_);
+        const subscription_record *found = find_subscription(zone_, handle);
+
+        if (found == nullptr) {
+            return {};
+        }
+
+        done = append_to(zone_, found->log, what, now, result);
+    }
+
+    return result;
 }
 
 appended broker::append(std::string_view name, const publication &what,
@@ -28,24 +37,30 @@ appended broker::append(std::string_view name, const publication &what,
     }
 
     const log_name wanted(zone_, name);
-    locked hold(mutex_, zone_);
-    index log = find_log(zone_, wanted);
+    appended result;
 
-    if (log == 0) {
-        log = find_or_make_log(zone_, wanted, now);
+    for (bool done = false; !done;) {
+        locked hold(mutex_, zone_);
+        index log = find_log(zone_, wanted);
 
         if (log == 0) {
-            zone_.head->refused++;
-            return {.result = outcome::no_room, .id = {}, .wake = {}};
+            log = find_or_make_log(zone_, wanted, now);
+
+            if (log == 0) {
+                zone_.head->refused++;
+                return {.result = outcome::no_room, .id = {}, .wake = {}};
+            }
+
+            detail::ask_history(zone_, log, history, false);
+
+        } else if (history.rules != nullptr) {
+            detail::ask_history(zone_, log, history, false);
         }
 
-        detail::ask_history(zone_, log, history, false);
-
-    } else if (history.rules != nullptr) {
-        detail::ask_history(zone_, log, history, false);
+        done = append_to(zone_, log, what, now, result);
     }
 
-    return append_to(zone_, log, what, now);
+    return result;
 }
 
 news broker::next_news(unsigned slot_number) noexcept

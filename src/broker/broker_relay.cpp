@@ -18,7 +18,7 @@ using namespace detail;
 namespace {
 
 // How many entries are removed at a time; others have the lock in between.
-constexpr std::size_t cleared_at_a_time = 256;
+constexpr std::size_t cleared_at_a_time = 64;
 
 appended standing(const log_record &log, outcome result) noexcept
 {
@@ -86,6 +86,35 @@ bool align_some(zone &z, index at, message_id last, bool lost, appended &result,
     return true;
 }
 
+// Goes as far as one hold of the lock is to reach. False: to be called again.
+bool relay_some(zone &z, index at, const publication &what, message_id id,
+                appended &result, std::uint64_t now) noexcept
+{
+    log_record &log = z.log(at);
+    const outcome place = what.transient ? outcome::done : place_of(log, id);
+
+    if (place != outcome::done) {
+        result = standing(log, place);
+        return true;
+    }
+
+    const std::uint64_t sequence = log.last_sequence + (what.transient ? 0 : 1);
+
+    if (!append_to(z, at, what, now, result)) {
+        return false;
+    }
+
+    if (result.result == outcome::no_room) {
+        make_hole(log);
+        put(log.last_sequence, sequence);
+        WEBSOCKET_FAULT_POINT("relay.left_out");
+        result.id = last_message(log);
+        result.wake = announce(z, at, 0);
+    }
+
+    return true;
+}
+
 // Does something to the log of that name, if there is one.
 template <class function>
 outcome change_log(mutex &shared, zone &z, std::string_view name,
@@ -146,29 +175,17 @@ appended broker::relay(std::string_view name, const publication &what,
     }
 
     const log_name wanted(zone_, name);
-    locked hold(mutex_, zone_);
-    const index at = find_log(zone_, wanted);
+    appended result;
 
-    if (at == 0) {
-        return {};
-    }
+    for (bool done = false; !done;) {
+        locked hold(mutex_, zone_);
+        const index at = find_log(zone_, wanted);
 
-    log_record &log = zone_.log(at);
-    const outcome place = what.transient ? outcome::done : place_of(log, id);
+        if (at == 0) {
+            return {};
+        }
 
-    if (place != outcome::done) {
-        return standing(log, place);
-    }
-
-    const std::uint64_t sequence = log.last_sequence + (what.transient ? 0 : 1);
-    appended result = append_to(zone_, at, what, now);
-
-    if (result.result == outcome::no_room) {
-        make_hole(log);
-        put(log.last_sequence, sequence);
-        WEBSOCKET_FAULT_POINT("relay.left_out");
-        result.id = last_message(log);
-        result.wake = announce(zone_, at, 0);
+        done = relay_some(zone_, at, what, id, result, now);
     }
 
     return result;

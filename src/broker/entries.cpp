@@ -14,12 +14,19 @@ namespace websocket::broker::detail {
 
 namespace {
 
+index blocks_of(const entry_record &entry) noexcept
+{
+    return static_cast<index>(blocks_for(sizeof(entry_record), entry.size));
+}
+
 // Takes the entry out of its log's list, whose first one it is: messages, and
 // transient entries, are removed in order.
 void unlist_entry(zone &z, const entry_record &entry) noexcept
 {
     log_record &log = z.log(entry.log);
     const index next = entry.next_in_log;
+
+    log.entry_blocks -= blocks_of(entry);
 
     if (entry.transient) {
         log.first_transient = next;
@@ -87,23 +94,76 @@ std::uint64_t passed_by_all(const zone &z, const log_record &log) noexcept
     return passed;
 }
 
-// The subscriptions that had not read the oldest entry of all will see by
-// their cursors that it is missing.
-void drop_oldest(zone &z, std::uint64_t now) noexcept
-{
-    const index oldest = z.head->oldest;
-    const index at = z.entry(oldest).log;
-    const log_record &log = z.log(at);
+enum class loss { none, history, unread };
 
-    if (skip_entry(z, oldest)) {
-        z.head->dropped_unread++;
-    } else if (!z.entry(oldest).transient && history_wants_first(z, log, now)) {
-        z.head->dropped_history++;
+// Removes the oldest entry of its log, whoever wants it: says who did. Those
+// who had not read it will see by their cursors that it is missing.
+loss drop_entry(zone &z, index at, std::uint64_t now) noexcept
+{
+    const entry_record &entry = z.entry(at);
+    loss lost = loss::none;
+
+    if (skip_entry(z, at)) {
+        lost = loss::unread;
+    } else if (!entry.transient &&
+               history_wants_first(z, z.log(entry.log), now)) {
+        lost = loss::history;
     }
 
     WEBSOCKET_FAULT_POINT("entry.skipped");
-    remove_entry(z, oldest);
-    settle(z, at, now);
+    remove_entry(z, at);
+    return lost;
+}
+
+void drop_oldest(zone &z, std::uint64_t now) noexcept
+{
+    const index log = z.entry(z.head->oldest).log;
+    const loss lost = drop_entry(z, z.head->oldest, now);
+
+    z.head->dropped_unread += lost == loss::unread ? 1 : 0;
+    z.head->dropped_history += lost == loss::history ? 1 : 0;
+    settle(z, log, now);
+}
+
+// True: somebody wanted it.
+bool drop_first(zone &z, const log_record &log, std::uint64_t now) noexcept
+{
+    const index first = earlier_of(z, log.first_message, log.first_transient);
+    const bool wanted = drop_entry(z, first, now) != loss::none;
+
+    z.head->dropped_over_limit += wanted ? 1 : 0;
+    WEBSOCKET_FAULT_POINT("entry.over_limit");
+    return wanted;
+}
+
+// Whether the log would have more than one may have with so many blocks more.
+bool over_limit(const zone &z, const log_record &log,
+                std::size_t blocks) noexcept
+{
+    const index limit = look_at(z.head->log_blocks);
+
+    return limit != 0 && !log.unlimited && !is_empty(log) &&
+           log.entry_blocks + blocks > limit;
+}
+
+room make_room(zone &z, std::size_t blocks, std::uint64_t now,
+               std::size_t &budget) noexcept
+{
+    for (; z.head->free_count < blocks; budget--) {
+        if (budget == 0) {
+            return room::later;
+        }
+
+        if (z.head->unused_first != 0) {
+            remove_unused(z);
+        } else if (z.head->oldest != 0) {
+            drop_oldest(z, now);
+        } else {
+            return room::never;
+        }
+    }
+
+    return room::made;
 }
 
 } // namespace
@@ -132,6 +192,7 @@ void list_entry(zone &z, index at) noexcept
     entry.older = z.head->newest;
     z.head->newest = at;
     z.head->entries++;
+    log.entry_blocks += blocks_of(entry);
 
     entry.next_in_log = 0;
 
@@ -240,21 +301,51 @@ void make_hole(log_record &log) noexcept
 
 bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept
 {
-    if (blocks > z.head->block_count / 2) {
-        return false;
+    std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+
+    return blocks <= z.head->block_count / 2 &&
+           make_room(z, blocks, now, unlimited) == room::made;
+}
+
+std::size_t largest_entry(const zone &z, bool limited) noexcept
+{
+    const index half = z.head->block_count / 2;
+    const index limit = look_at(z.head->log_blocks);
+
+    return limited && limit != 0 ? std::min(half, limit) : half;
+}
+
+room make_entry_room(zone &z, index at, std::size_t blocks, std::uint64_t now,
+                     std::size_t &budget, std::uint32_t &dropped) noexcept
+{
+    const log_record &log = z.log(at);
+
+    if (blocks > largest_entry(z, !log.unlimited)) {
+        return room::never;
     }
 
-    while (z.head->free_count < blocks) {
-        if (z.head->unused_first != 0) {
-            remove_unused(z);
-        } else if (z.head->oldest != 0) {
-            drop_oldest(z, now);
-        } else {
-            return false;
+    for (; over_limit(z, log, blocks); budget--) {
+        if (budget == 0) {
+            return room::later;
         }
+
+        dropped += drop_first(z, log, now) ? 1 : 0;
     }
 
-    return true;
+    return make_room(z, blocks, now, budget);
+}
+
+std::size_t drop_over_limit(zone &z, index at, std::uint64_t now,
+                            std::size_t budget) noexcept
+{
+    const log_record &log = z.log(at);
+    std::size_t removed = 0;
+
+    for (; removed < budget && over_limit(z, log, 0); removed++) {
+        drop_first(z, log, now);
+    }
+
+    return removed;
 }
 
 } // namespace websocket::broker::detail

@@ -80,7 +80,27 @@ bool clear(zone &z, index log, std::size_t budget) noexcept;
 void make_hole(log_record &log) noexcept;
 
 // Sees to it that so many blocks are free: removes unused logs, then the
-// oldest entries. False: they never will be.
+// oldest entries. False: they never will be. For records of few blocks.
 bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept;
+
+// The blocks that an entry may have at most, of a log that is limited or not.
+std::size_t largest_entry(const zone &z, bool limited) noexcept;
+
+enum class room {
+    made,
+    later, // the budget is used up: to be called again
+    never
+};
+
+// The same for an entry of the log, which first loses its own oldest entries
+// as far as it would have more than one log may have. Takes what it removes off
+// the budget, and counts in `dropped` what of the log's own was still wanted.
+room make_entry_room(zone &z, index log, std::size_t blocks, std::uint64_t now,
+                     std::size_t &budget, std::uint32_t &dropped) noexcept;
+
+// Removes the oldest entries of a log that has more than one may have,
+// `budget` of them at most; returns how many.
+std::size_t drop_over_limit(zone &z, index log, std::uint64_t now,
+                            std::size_t budget) noexcept;
 
 } // namespace websocket::broker::detail

@@ -41,6 +41,11 @@ void add_source(log_rest &rest, history_source added) noexcept
     put(rest.sources.back(), any_source);
 }
 
+bool is_unlimited(std::span<const std::byte> name) noexcept
+{
+    return !name.empty() && static_cast<char>(name[0]) == ':';
+}
+
 std::uint64_t next_epoch(zone &z, std::uint64_t now) noexcept
 {
     put(z.head->last_epoch, std::max(now, z.head->last_epoch + 1));
@@ -82,6 +87,7 @@ index find_or_make_log(zone &z, const log_name &name,
         log_record{.epoch = next_epoch(z, now),
                    .name_hash = name.hash,
                    .name_size = static_cast<std::uint16_t>(name.bytes.size()),
+                   .unlimited = is_unlimited(name.bytes),
                    .next_in_bucket = bucket};
     ::new (z.block(z.next[at])) log_rest{};
     write_bytes(z, z.next[at], sizeof(log_rest), name.bytes);

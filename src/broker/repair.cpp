@@ -72,6 +72,7 @@ void repair_log(zone &z, index at) noexcept
     log.first_transient = 0;
     log.last_transient = 0;
     log.message_count = 0;
+    log.entry_blocks = 0;
     log.unused = 0;
 }
 

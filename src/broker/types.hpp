@@ -29,7 +29,8 @@ using slot_set = std::bitset<most_slots>;
 
 enum class outcome {
     done,
-    no_room,       // nothing more to drop, or more than half the memory wanted
+    no_room,       // nothing more to drop, or more than half the memory or
+                   // than one log may have wanted
     name_too_long, // over longest_name
     full,          // as many clients as there may be
     gone,          // no such slot, subscription or log (any more)
@@ -135,6 +136,10 @@ struct appended {
     // Clients of the log in all processes of all hosts.
     std::uint32_t clients = 0;
 
+    // Entries that were still wanted and went for this one, because the log
+    // has more than broker::limit_logs allows.
+    std::uint32_t dropped = 0;
+
     // Slots that have news and whose process may be asleep: to be woken by
     // the caller, each once. May hold the caller's own slot, which has to
     // look for news as the others do. A slot is not named again before its
@@ -217,8 +222,9 @@ struct figures {
     // Since the memory was made.
     std::uint64_t dropped_unread = 0;  // for want of room, before all had read
     std::uint64_t dropped_history = 0; // for want of room, from the history
-    std::uint64_t refused = 0;         // had no room
-    std::uint64_t repairs = 0;         // after a process died in here
+    std::uint64_t dropped_over_limit = 0; // wanted, in logs over limit_logs
+    std::uint64_t refused = 0;            // had no room
+    std::uint64_t repairs = 0;            // after a process died in here
 };
 
 } // namespace websocket::broker

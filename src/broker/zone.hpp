@@ -76,8 +76,10 @@ struct header {
     // Any value is right.
     std::uint32_t sweep = 0; // the bucket where expire() goes on
     std::uint32_t link = 0;  // see broker::set_link
+    index log_blocks = 0;    // see broker::limit_logs; 0: no limit
     std::uint64_t dropped_unread = 0;
     std::uint64_t dropped_history = 0;
+    std::uint64_t dropped_over_limit = 0;
     std::uint64_t refused = 0;
     std::uint64_t repairs = 0;
 
@@ -128,6 +130,7 @@ struct log_record {
     std::uint16_t name_size = 0;
 
     std::uint8_t unused = 0; // derived: it is in the list of unused logs
+    bool unlimited = false;  // see broker::limit_logs
     index next_in_bucket = 0;
     index subscriptions = 0;
 
@@ -143,6 +146,7 @@ struct log_record {
     index first_transient = 0;
     index last_transient = 0;
     std::uint32_t message_count = 0;
+    index entry_blocks = 0;    // that its entries take
     std::uint32_t clients = 0; // of all subscriptions
     index older_unused = 0;
     index newer_unused = 0;

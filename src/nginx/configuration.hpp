@@ -28,6 +28,7 @@ enum class variable_moment : std::uint8_t;
 struct main_configuration {
     ngx_array_t handlers; // of const websocket_handler_t *
     size_t shared_memory;
+    size_t room_memory;
     bool zone_needed;     // some location has resources
     ngx_shm_zone_t *zone; // null: not asked for
     wakers *zone_wakers;

@@ -109,6 +109,23 @@ char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return outcome;
 }
 
+// For a message beside the longest name.
+constexpr size_t least_room_memory = 8 * 1024;
+
+char *set_room_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char *outcome = set_size(cf, cmd, conf);
+
+    if (outcome == NGX_CONF_OK &&
+        field<size_t>(conf, cmd->offset) < least_room_memory) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes at least 8k, not \"%V\"", &cmd->name,
+                      &arguments(cf)[1]);
+        return refuse();
+    }
+
+    return outcome;
+}
+
 // A code that a Close frame of a server may carry, 0 for what is none.
 std::uint16_t read_close_code(const ngx_str_t &value) noexcept
 {
@@ -350,6 +367,13 @@ ngx_command_t commands[] = {
       set_shared_memory,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(main_configuration, shared_memory),
+      nullptr },
+
+    { ngx_string("websocket_room_memory"),
+      NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+      set_room_memory,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(main_configuration, room_memory),
       nullptr },
 
     { ngx_string("websocket_drain"),

@@ -292,6 +292,7 @@ ngx_int_t start(ngx_cycle_t *cycle) noexcept
         return NGX_OK;
     }
 
+    own->access.limit_logs(main_conf_of(*cycle).room_memory);
     ngx_queue_init(&again);
     figures::start(zone->figures_of[own->slot]);
     news_event.handler = read_news;
@@ -343,6 +344,24 @@ void deliver_again(news_reader &reader) noexcept
     if (ngx_queue_empty(link)) {
         ngx_queue_insert_tail(&again, link);
         post_reading();
+    }
+}
+
+void report_dropped(std::string_view name,
+                    const broker::appended &done) noexcept
+{
+    static said_lately line;
+
+    if (done.dropped == 0) {
+        return;
+    }
+
+    if (line_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: \"%V\" reached websocket_room_memory (%uz "
+                  "bytes): %uD of its oldest messages were dropped%V",
+                  name, main_conf_of(*ngx_cycle).room_memory, done.dropped,
+                  permit.left_out());
     }
 }
 

@@ -7,6 +7,7 @@
 #include "nginx/shared_zone.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace websocket::nginx {
 
@@ -67,6 +68,11 @@ unsigned slot() noexcept;
 
 // Has deliver() called once more, in this turn of the event loop.
 void deliver_again(news_reader &reader) noexcept;
+
+// Logs, once in a while, that a resource lost messages because it reached
+// websocket_room_memory. `name`: what the broker knows it by.
+void report_dropped(std::string_view name,
+                    const broker::appended &done) noexcept;
 
 // Wakes the workers that append() and the like named.
 void wake(const broker::slot_set &slots) noexcept;

@@ -167,6 +167,7 @@ void followed_log::relay(const broker::backplane_message &message)
                        .kind = message.kind},
                       message.id, exchange::now());
 
+    exchange::report_dropped(name_, done);
     exchange::wake(done.wake);
 
     if (done.result == broker::outcome::done) {
@@ -188,6 +189,7 @@ void followed_log::relay_passing(std::uint8_t kind, std::uint64_t from,
                        .transient = true},
                       {}, exchange::now());
 
+    exchange::report_dropped(name_, done);
     exchange::wake(done.wake);
 }
 

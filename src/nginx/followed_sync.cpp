@@ -239,6 +239,7 @@ bool followed_log::take_entry(const redisReply &entry)
          .kind = message->kind},
         message->id, exchange::now());
 
+    exchange::report_dropped(name_, done);
     exchange::wake(done.wake);
     backplane_counts().recovered.add(done.result == broker::outcome::done);
     last_ = message->id;

@@ -240,6 +240,7 @@ void *create_main_configuration(ngx_conf_t *cf)
     }
 
     made->shared_memory = NGX_CONF_UNSET_SIZE;
+    made->room_memory = NGX_CONF_UNSET_SIZE;
     made->drain_time = NGX_CONF_UNSET_MSEC;
     return made;
 }

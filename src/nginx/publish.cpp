@@ -114,8 +114,13 @@ ngx_int_t publish_here(ngx_http_request_t *r, resource &to,
 {
     const broker::appended done = to.append(message);
 
-    return done.result == broker::outcome::done
-               ? send_published(r, done.id, done.clients)
+    if (done.result == broker::outcome::done) {
+        return send_published(r, done.id, done.clients);
+    }
+
+    return done.result == broker::outcome::no_room &&
+                   !exchange::shared().fits(message.payload.size())
+               ? never_fits(r)
                : not_appended(r, done.result);
 }
 
@@ -145,6 +150,11 @@ ngx_int_t publish_message(ngx_http_request_t *r,
     if (!binary && !protocol::is_valid_utf8(*body)) {
         return publish_refused(r, NGX_HTTP_BAD_REQUEST,
                                "the text is not UTF-8");
+    }
+
+    // Redis would number it, and every host would lose it
+    if (backplane::used() && !exchange::shared().fits(body->size())) {
+        return never_fits(r);
     }
 
     resource *to = resource::find_or_make(about, *conf.terms, false);

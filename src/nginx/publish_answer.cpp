@@ -41,6 +41,13 @@ ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
     return refused(r, "publish request", status, why);
 }
 
+ngx_int_t never_fits(ngx_http_request_t *r) noexcept
+{
+    return publish_refused(r, NGX_HTTP_INSUFFICIENT_STORAGE,
+                           "the message is larger than websocket_room_memory "
+                           "or half of websocket_shared_memory");
+}
+
 ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept
 {
     return why == broker::outcome::no_room

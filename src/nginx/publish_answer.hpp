@@ -15,6 +15,9 @@ namespace websocket::nginx {
 ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
                           std::string_view why) noexcept;
 
+// The message is larger than broker::fits() allows.
+ngx_int_t never_fits(ngx_http_request_t *r) noexcept;
+
 ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept;
 
 // The other hosts are out of reach.

@@ -62,10 +62,16 @@ void resource::say_no_room(std::size_t size) const noexcept
         return;
     }
 
+    const bool fits = exchange::running() && exchange::shared().fits(size);
+
     write_log(NGX_LOG_ERR, ngx_cycle->log,
               "websocket: no room for %uz bytes of %V \"%V\" in "
-              "websocket_shared_memory%V",
-              size, handler_.name, name_, permit.left_out());
+              "websocket_shared_memory%V%V",
+              size, handler_.name, name_,
+              sentence{fits ? ""
+                            : ": larger than websocket_room_memory, or half "
+                              "of it"},
+              permit.left_out());
 }
 
 int resource::publish(const broker::publication &what,
@@ -116,6 +122,12 @@ void resource::publish(const broker::publication &what, published told,
 int resource::publish_to_hosts(const broker::publication &what, published told,
                                void *data) noexcept
 {
+    // Redis would number it, and every host would lose it
+    if (exchange::running() && !exchange::shared().fits(what.payload.size())) {
+        say_no_room(what.payload.size());
+        return WEBSOCKET_DROPPED;
+    }
+
     auto call = std::unique_ptr<publish_call>(
         new (std::nothrow) publish_call{alive_ ? this : nullptr, told, data});
 
@@ -160,6 +172,7 @@ broker::appended resource::append(const broker::publication &what) noexcept
         return done;
     }
 
+    exchange::report_dropped(log_name_, done);
     publications++;
 
     if (subscription_) {

@@ -206,19 +206,42 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
     return make_zone(*zone, cycle);
 }
 
+// False: it has been said why.
+bool complete_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
+{
+    constexpr std::size_t usual = 32 * 1024 * 1024;
+
+    if (own.shared_memory == NGX_CONF_UNSET_SIZE) {
+        own.shared_memory = usual;
+    }
+
+    if (own.room_memory == NGX_CONF_UNSET_SIZE) {
+        own.room_memory = own.shared_memory / 8;
+    }
+
+    if (own.room_memory > own.shared_memory) {
+        WEBSOCKET_SAY(cf,
+                      "\"websocket_room_memory\" of %uz bytes is larger than "
+                      "\"websocket_shared_memory\" of %uz bytes",
+                      own.room_memory, own.shared_memory);
+        return false;
+    }
+
+    return true;
+}
+
 } // namespace
 
 ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
 {
     auto &own = *main_conf(cf);
-    constexpr std::size_t usual = 32 * 1024 * 1024;
+
+    if (!complete_sizes(cf, own)) {
+        return NGX_ERROR;
+    }
 
     if (!own.zone_needed && !exchange::running()) {
         return NGX_OK;
-    }
-
-    if (own.shared_memory == NGX_CONF_UNSET_SIZE) {
-        own.shared_memory = usual;
     }
 
     own.zone = ngx_shared_memory_add(cf, &zone_name, own.shared_memory,

@@ -83,6 +83,7 @@ json object_of(const broker::figures &zone)
             {"entries", zone.entries},
             {"dropped_unread", zone.dropped_unread},
             {"dropped_history", zone.dropped_history},
+            {"dropped_room_memory", zone.dropped_over_limit},
             {"refused", zone.refused},
             {"repairs", zone.repairs}};
 }

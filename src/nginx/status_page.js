@@ -121,6 +121,7 @@ function show_zone({ zone, total }) {
         short.format(100 * share)} %`);
     fill_facts(find("zone"), [
         ["Resources", zone.logs], ["Messages kept", zone.entries],
+        ["Dropped by room memory", zone.dropped_room_memory, "trouble"],
         ["Dropped unread", zone.dropped_unread, "trouble"],
         ["Dropped history", zone.dropped_history, "trouble"],
         ["Refused", zone.refused, "trouble"],

@@ -190,6 +190,9 @@ void add_zone(exposition &to, const broker::figures &zone)
     to.single("zone_dropped_history_total", "counter",
               "Messages of histories dropped for want of room.",
               zone.dropped_history);
+    to.single("zone_dropped_room_memory_total", "counter",
+              "Messages dropped as their resource held websocket_room_memory.",
+              zone.dropped_over_limit);
     to.single("zone_refused_total", "counter",
               "Messages refused for want of room.", zone.refused);
     to.single("zone_repairs_total", "counter",

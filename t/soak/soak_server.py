@@ -19,7 +19,7 @@ KEPT_SECONDS = 15  # longer than workers keep buffers that nobody needs
 SLACK = 2 * MEBIBYTE
 
 HTTP = """
-    websocket_shared_memory 1m;
+    websocket_shared_memory 1m; websocket_room_memory 1m;
     websocket_drain 1s 1012;
     websocket_close_timeout 1s;
     websocket_ping_interval 2s;

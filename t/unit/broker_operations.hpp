@@ -46,6 +46,12 @@ inline std::vector<operation> operations()
              s.core.append(s.own_v, message_of(std::string(17'000, 'm')),
                            s.now);
          }},
+        {"append to a log over its limit",
+         [](scene &s) {
+             s.core.limit_logs(1024);
+             s.core.append(s.room_v, message_of(long_text), s.now);
+             s.core.limit_logs(0);
+         }},
         {"relay",
          [](scene &s) {
              s.core.relay("room", message_of("x"), behind(s.room_last), s.now);

@@ -1,5 +1,6 @@
 // Full memory: what goes to make room, who is told, and what is refused.
 #include "broker_fixture.hpp"
+#include "fault_counter.hpp"
 
 #include <algorithm>
 
@@ -320,5 +321,111 @@ TEST_F(broker_room, is_swept_in_steps_of_the_size_that_is_asked_for)
         const std::uint64_t after = core.measure().entries;
         EXPECT_LE(before - after, 7);
         before = after;
+    }
+}
+
+// What one log may have of it.
+TEST_F(broker_room, of_a_log_over_its_limit_goes_from_its_own_oldest)
+{
+    const limits all{.messages = 100'000};
+    const subscription quiet = subscribe(slot, "quiet", all);
+    const subscription loud = subscribe(slot, "loud", all);
+    core.limit_logs(16 * kibibyte);
+    send(quiet, "kept");
+    read(quiet);
+
+    std::uint32_t dropped = 0;
+    for (int i = 1; i <= 100; i++) {
+        dropped += send(loud, std::string(1000, 'x')).dropped;
+        read(loud);
+    }
+    // 9 blocks of 128 bytes each
+    EXPECT_EQ(core.describe("loud", now).messages, 14);
+    EXPECT_EQ(dropped, 86);
+    EXPECT_EQ(core.measure().dropped_over_limit, 86);
+    EXPECT_EQ(all_dropped(), 0);
+    EXPECT_EQ(history(quiet, 0), texts{"kept"});
+    EXPECT_EQ(history(loud, 0).front(), gap);
+}
+
+TEST_F(broker_room, of_a_log_over_its_limit_is_taken_from_who_has_not_read)
+{
+    const subscription slow = subscribe(slot);
+    core.limit_logs(16 * kibibyte);
+
+    for (int i = 1; i <= 20; i++) {
+        send(slow, std::string(1000, 'x'));
+    }
+    const texts late = read(slow);
+    EXPECT_EQ(late.size(), 15);
+    EXPECT_EQ(late.front(), gap);
+    EXPECT_EQ(core.measure().dropped_over_limit, 6);
+    EXPECT_EQ(core.measure().entries, 0);
+    send(slow, "after");
+    EXPECT_EQ(read(slow), texts{"after"});
+}
+
+TEST_F(broker_room, is_refused_to_a_message_over_the_limit_of_a_log)
+{
+    const subscription a = subscribe(slot, "a", {.messages = 9});
+    core.limit_logs(16 * kibibyte);
+    send(a, "one");
+
+    EXPECT_TRUE(core.fits(16 * kibibyte - 64));
+    EXPECT_FALSE(core.fits(16 * kibibyte - 63));
+    EXPECT_EQ(
+        core.append(a, message_of(std::string(16 * kibibyte - 63, 'x')), now)
+            .result,
+        outcome::no_room);
+    EXPECT_EQ(core.measure().refused, 1);
+    EXPECT_EQ(core.describe("a", now).messages, 1);
+    EXPECT_EQ(
+        core.append(a, message_of(std::string(16 * kibibyte - 64, 'x')), now)
+            .result,
+        outcome::done);
+
+    // The host's own logs are not limited
+    const subscription own = subscribe(slot, ":own");
+    EXPECT_EQ(
+        core.append(own, message_of(std::string(50'000, 'x')), now).result,
+        outcome::done);
+}
+
+TEST_F(broker_room, of_logs_over_a_lower_limit_is_given_back_by_the_sweep)
+{
+    const subscription a = subscribe(slot, "a", {.messages = 1000});
+    for (int i = 1; i <= 100; i++) {
+        send(a, std::string(1000, 'x'));
+        read(a);
+    }
+    EXPECT_EQ(core.describe("a", now).messages, 100);
+    core.limit_logs(16 * kibibyte);
+    expire_all();
+    EXPECT_EQ(core.describe("a", now).messages, 14);
+    core.limit_logs(0);
+    for (int i = 1; i <= 100; i++) {
+        send(a, std::string(1000, 'x'));
+        read(a);
+    }
+    EXPECT_EQ(core.describe("a", now).messages, 114);
+}
+
+TEST_F(broker_room, is_made_in_holds_that_remove_few_entries)
+{
+    make(1024 * kibibyte);
+    slot = claim(1);
+    const subscription a = subscribe(slot, "a", {.messages = 100'000});
+    const subscription b = subscribe(slot, "b", {.messages = 100'000});
+
+    for (const std::size_t limit : {std::size_t{0}, 400 * kibibyte}) {
+        for (int i = 0; i < 9000; i++) {
+            send(a, "x");
+            read(a);
+        }
+        core.limit_logs(limit);
+        const fault_counter count;
+        send(limit == 0 ? b : a, std::string(400'000, 'x'));
+        EXPECT_GT(count.holds(), 30);
+        EXPECT_LE(count.most("entry.unlinked"), 64 + 16);
     }
 }

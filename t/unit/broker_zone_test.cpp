@@ -170,6 +170,7 @@ TEST_F(broker_damage, of_counts_is_found)
     EXPECT_NE(audit_with(head.entries, 3), "");
     EXPECT_NE(audit_with(log_of("a").clients, 2), "");
     EXPECT_NE(audit_with(log_of("a").message_count, 2), "");
+    EXPECT_NE(audit_with(log_of("a").entry_blocks, 2), "");
     EXPECT_NE(audit_with(log_of("a").epoch, head.last_epoch + 1), "");
 }
 
