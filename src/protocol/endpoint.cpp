@@ -27,6 +27,14 @@ std::string_view cut_text(std::string_view text, std::size_t limit) noexcept
     return text.substr(0, limit);
 }
 
+// A Close frame that breaks a rule has been received all the same.
+bool is_close_broken(error reason) noexcept
+{
+    return reason == error::close_payload_truncated ||
+           reason == error::close_code_invalid ||
+           reason == error::close_reason_not_utf8;
+}
+
 } // namespace
 
 control_frame::control_frame(opcode code,
@@ -72,26 +80,23 @@ control_frame make_close_frame(std::uint16_t code,
 
 event endpoint::next(std::span<std::byte> &input) noexcept
 {
-    while (!finished_reading_) {
-        const event found = reader_.next(input);
-
-        switch (found.type) {
-        case event_type::need_input:
-            return found;
-        case event_type::close:
-        case event_type::failed:
-            finished_reading_ = true;
-            input = {};
-            return found;
-        default:
-            if (!close_sent_) {
-                return found;
-            }
-        }
+    if (finished_reading_) {
+        input = {};
+        return {};
     }
 
-    input = {};
-    return {};
+    if (close_sent_ || failed_) {
+        finished_reading_ = reader_.find_close(input);
+        return {.type = finished_reading_ ? event_type::close
+                                          : event_type::need_input};
+    }
+
+    const event found = reader_.next(input);
+
+    failed_ = found.type == event_type::failed;
+    finished_reading_ = found.type == event_type::close ||
+                        (failed_ && is_close_broken(found.reason));
+    return found;
 }
 
 control_frame endpoint::answer(const event &received) noexcept

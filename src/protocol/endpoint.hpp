@@ -50,9 +50,10 @@ public:
         reader_.accept_compressed(agreement);
     }
 
-    // As message_reader::next(). After a Close was sent, messages and pings
-    // are not reported any more (5.5.1); after one was received, or after a
-    // failure, input is dropped unread (1.4).
+    // As message_reader::next(). After a Close was sent, or after a failure,
+    // only the peer's Close is reported, without its code (5.5.1, 7.1.7):
+    // frames are skipped until it is there. After it input is dropped unread
+    // (1.4).
     event next(std::span<std::byte> &input) noexcept;
 
     // As message_reader::next_whole(), where between_messages().
@@ -79,7 +80,7 @@ public:
 
     std::span<std::byte> direct_room() noexcept
     {
-        return reader_.direct_room();
+        return close_sent_ ? std::span<std::byte>{} : reader_.direct_room();
     }
     const shared_buffer &assembled() const noexcept
     {
@@ -88,13 +89,17 @@ public:
 
     bool needs_input() const noexcept { return reader_.needs_input(); }
     bool inside_message() const noexcept { return reader_.inside_message(); }
+    bool inside_frame() const noexcept { return reader_.inside_frame(); }
+    std::uint64_t frame_rest() const noexcept { return reader_.frame_rest(); }
     bool close_sent() const noexcept { return close_sent_; }
-    // Nothing that still comes from the client counts.
+    bool failed() const noexcept { return failed_; }
+    // The client's Close was received: nothing that still comes counts.
     bool finished_reading() const noexcept { return finished_reading_; }
 
 private:
     message_reader reader_;
     bool close_sent_ = false;
+    bool failed_ = false;
     bool finished_reading_ = false;
 };
 

@@ -159,6 +159,32 @@ header_result parse_header(std::span<const std::byte> bytes,
     return {size + sizeof(masking_key), error::none};
 }
 
+frame_extent find_extent(std::span<const std::byte> bytes) noexcept
+{
+    if (bytes.size() < 2) {
+        return {};
+    }
+
+    const auto first = std::to_integer<unsigned>(bytes[0]);
+    const auto second = std::to_integer<unsigned>(bytes[1]);
+    const unsigned length = second & 0x7F;
+    const std::size_t extended = length == length_64   ? 8
+                                 : length == length_16 ? 2
+                                                       : 0;
+    const std::size_t size =
+        2 + extended + ((second & mask_bit) != 0 ? sizeof(masking_key) : 0);
+
+    if (bytes.size() < size) {
+        return {};
+    }
+
+    return {size,
+            extended != 0
+                ? read_big_endian(bytes.subspan(2, extended), extended, {})
+                : length,
+            static_cast<opcode>(first & 0xF)};
+}
+
 std::size_t detail::write_long_header(std::byte *to,
                                       std::uint64_t payload_length) noexcept
 {

@@ -56,6 +56,16 @@ header_result parse_header(std::span<const std::byte> bytes,
                            std::uint8_t allowed_reserved_bits,
                            frame_header &header) noexcept;
 
+// Where a frame ends, whatever rules it breaks. `header_size` is 0 as long as
+// the header is incomplete.
+struct frame_extent {
+    std::size_t header_size;
+    std::uint64_t payload_length;
+    opcode code; // may be a reserved one
+};
+
+frame_extent find_extent(std::span<const std::byte> bytes) noexcept;
+
 // Bytes that the header of a server's frame takes: 2, 4 or 10.
 constexpr std::size_t server_header_size(std::uint64_t payload_length) noexcept
 {

@@ -44,10 +44,13 @@ void message_reader::accept_compressed(
 
 event message_reader::next(std::span<std::byte> &input) noexcept
 {
+    if (std::exchange(text_refused_, false)) {
+        return fail(error::invalid_utf8);
+    }
+
     if (failed_) {
         input = {};
-        return std::exchange(text_refused_, false) ? fail(error::invalid_utf8)
-                                                   : event{};
+        return {};
     }
 
     // What was handed out last is not needed any more
@@ -95,9 +98,11 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         const auto size = static_cast<std::size_t>(
             std::min<std::uint64_t>(length_ - taken_, input.size()));
         const std::span<std::byte> piece = input.first(size);
+        const std::uint64_t taken_then = taken_ + size;
         input = input.subspan(size);
 
         if (const error reason = take_payload(piece); reason != error::none) {
+            taken_ = taken_then; // find_close() goes on after it
             return fail(reason);
         }
 
@@ -153,13 +158,6 @@ inline error message_reader::read_header(std::span<std::byte> &input) noexcept
 
 inline error message_reader::begin_frame(const frame_header &header) noexcept
 {
-    if (!is_control(header.code)) {
-        if (const error reason = begin_data_frame(header);
-            reason != error::none) {
-            return reason;
-        }
-    }
-
     code_ = header.code;
     fin_ = header.fin;
     key_ = header.key;
@@ -167,7 +165,7 @@ inline error message_reader::begin_frame(const frame_header &header) noexcept
     taken_ = 0;
     in_frame_ = true;
 
-    return error::none;
+    return is_control(header.code) ? error::none : begin_data_frame(header);
 }
 
 inline error
@@ -345,12 +343,67 @@ event message_reader::end_control(std::span<std::byte> payload) noexcept
 
 event message_reader::fail(error reason) noexcept
 {
+    stop();
+    return {.type = event_type::failed, .reason = reason};
+}
+
+void message_reader::stop() noexcept
+{
     failed_ = true;
     message_.reset();
     control_.reset();
     inflater_.reset();
+}
 
-    return {.type = event_type::failed, .reason = reason};
+bool message_reader::find_close(std::span<std::byte> &input) noexcept
+{
+    if (!failed_) {
+        stop();
+    }
+
+    while (in_frame_ || skip_header(input)) {
+        const auto size = static_cast<std::size_t>(
+            std::min<std::uint64_t>(length_ - taken_, input.size()));
+
+        input = input.subspan(size);
+        taken_ += size;
+
+        if (taken_ != length_) {
+            return false;
+        }
+
+        in_frame_ = false;
+
+        if (code_ == opcode::close && length_ <= max_control_payload) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+// False while the header is incomplete. A header that broke a rule is parsed
+// again from what was kept of it.
+bool message_reader::skip_header(std::span<std::byte> &input) noexcept
+{
+    frame_extent found = find_extent(std::span(header_).first(header_size_));
+
+    while (found.header_size == 0) {
+        if (input.empty()) {
+            return false;
+        }
+
+        header_[header_size_++] = input.front();
+        input = input.subspan(1);
+        found = find_extent(std::span(header_).first(header_size_));
+    }
+
+    header_size_ = 0;
+    code_ = found.code;
+    length_ = found.payload_length;
+    taken_ = 0;
+    in_frame_ = true;
+    return true;
 }
 
 std::span<std::byte> message_reader::direct_room() noexcept

@@ -95,6 +95,24 @@ public:
                !control_ && !failed_;
     }
 
+    // Instead of next() once nothing but the peer's Close frame counts: our own
+    // was sent, or a rule was broken. Takes bytes from the front of `input` up
+    // to the end of that frame, and returns whether it was there. Other frames
+    // are skipped, whatever rules they break; nothing is unmasked, inflated or
+    // kept any more.
+    bool find_close(std::span<std::byte> &input) noexcept;
+
+    bool inside_frame() const noexcept
+    {
+        return in_frame_ || header_size_ != 0;
+    }
+
+    // Bytes that are still to come of the frame whose header was read last.
+    std::uint64_t frame_rest() const noexcept
+    {
+        return in_frame_ ? length_ - taken_ : 0;
+    }
+
     // Where the next bytes may be received so that they need not be copied:
     // room for the rest of the payload that is being read, or for a part of
     // it. Empty when the bytes should come as any input, which is so between
@@ -132,6 +150,8 @@ private:
     event end_message(std::span<std::byte> payload) noexcept;
     event end_control(std::span<std::byte> payload) noexcept;
     event fail(error reason) noexcept;
+    void stop() noexcept;
+    bool skip_header(std::span<std::byte> &input) noexcept;
 
     const message_limits *limits_;
     shared_buffer message_;          // the message's pieces so far

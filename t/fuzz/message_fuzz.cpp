@@ -66,7 +66,8 @@ std::vector<std::byte> copy_of(std::span<const std::byte> bytes)
     return {bytes.begin(), bytes.end()};
 }
 
-void check_event(const event &found, const message_limits &limits)
+void check_event(const event &found, const message_limits &limits,
+                 bool bare_close)
 {
     switch (found.type) {
     case event_type::need_input:
@@ -84,6 +85,10 @@ void check_event(const event &found, const message_limits &limits)
         require(found.payload.size() <= max_control_payload);
         break;
     case event_type::close:
+        if (bare_close) {
+            require(found.code == 0 && found.payload.empty());
+            break;
+        }
         require(found.code == close_code::none_received ||
                 close_code::may_travel(found.code));
         require(found.payload.size() <= max_control_payload - 2);
@@ -144,12 +149,10 @@ private:
                 return;
             }
 
-            check_event(found, limits_);
+            check_event(found, limits_, closed_);
             require(!ended_);
-            ended_ = found.type == event_type::close ||
-                     found.type == event_type::failed;
-            require(ended_ == endpoint_.finished_reading());
-            require(ended_ || !closed_);
+            ended_ = endpoint_.finished_reading();
+            require(found.type == event_type::close ? ended_ : !closed_);
             note(found);
         }
     }

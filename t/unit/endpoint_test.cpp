@@ -15,6 +15,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 using namespace websocket::protocol;
 using frames::close_frame;
@@ -78,6 +80,34 @@ std::string answer_of_new(std::string_view wire)
 {
     endpoint peer{limits};
     return answers(peer, wire);
+}
+
+// After a Close of ours, or a failure, a Close is reported without its code.
+const frames::seen bare_close = control(event_type::close);
+
+// One of each kind: frames whose headers break a rule, that are too big, and
+// whose payload does.
+std::vector<std::pair<std::string, error>> failures()
+{
+    using frames::length_form;
+
+    return {
+        {frame(0x83, "reserved"), error::reserved_opcode},
+        {frame(fin | 0x70 | frames::binary, "bits"), error::reserved_bits},
+        {frame(frames::ping, "cut"), error::control_fragmented},
+        {frame(ping, std::string(300, 'p')), error::control_too_long},
+        {header(text, 5, length_form::shortest, false) + "plain",
+         error::not_masked},
+        {header(text, 5, length_form::long_64) + "short",
+         error::length_not_minimal},
+        {frame(fin | frames::continuation, "alone"),
+         error::continuation_unexpected},
+        {frame(frames::text, "a") + frame(text, "b"),
+         error::continuation_expected},
+        {frame(text, std::string((1 << 20) + 1, 'x')), error::message_too_big},
+        {frame(text, "\xff and more of it"), error::invalid_utf8},
+        {frame(text, std::string(9000, 'x') + "\xe2\x82"), error::invalid_utf8},
+    };
 }
 
 std::string cut_reason(std::string_view reason)
@@ -233,25 +263,62 @@ TEST(endpoint, drops_what_follows_a_close)
               (events{text_message("one"), closed(1001)}));
 }
 
-TEST(endpoint, drops_what_follows_a_failure)
+TEST(endpoint, reports_only_the_close_that_follows_a_failure)
 {
-    EXPECT_EQ(read_all_ways<endpoint>(frame(text, "one") + frame(0x83) +
-                                      frame(text, "two") + close_frame(1000)),
-              (events{text_message("one"), failed(error::reserved_opcode)}));
+    for (const auto &[broken, reason] : failures()) {
+        EXPECT_EQ(read_all_ways<endpoint>(frame(text, "one") + broken +
+                                          frame(text, "two") + frame(0x83) +
+                                          frame(ping) + close_frame(1000) +
+                                          close_frame(1001) + "\xff\xff"),
+                  (events{text_message("one"), failed(reason), bare_close}))
+            << describe(reason);
+    }
 }
 
-TEST(endpoint, takes_all_input_with_the_event_that_ends_it)
+TEST(endpoint, finds_the_close_after_a_whole_text_that_is_none)
 {
-    for (const std::string &last : {close_frame(1000), frame(0x83)}) {
+    endpoint peer{limits};
+    frames::received wire{frame(text, "\xff") + close_frame(1007)};
+    std::span<std::byte> input = wire.input();
+
+    EXPECT_EQ(peer.next_whole(input).header_size, 0);
+    EXPECT_EQ(read(peer, input),
+              (events{failed(error::invalid_utf8), bare_close}));
+}
+
+TEST(endpoint, takes_a_broken_close_for_the_last_frame)
+{
+    for (const std::string &broken :
+         {frame(empty_close, "\x03"), close_frame(1005),
+          close_frame(1000, "\xff")}) {
         endpoint peer{limits};
-        frames::received wire{last + frame(text, "dropped")};
+
+        EXPECT_EQ(read(peer, broken + close_frame(1000)).size(), 1U);
+        EXPECT_TRUE(peer.failed());
+        EXPECT_TRUE(peer.finished_reading());
+    }
+}
+
+TEST(endpoint, leaves_what_follows_the_close_in_the_input)
+{
+    const std::string late = frame(text, "late");
+
+    for (const std::string &first : {std::string{}, frame(0x83)}) {
+        endpoint peer{limits};
+        frames::received wire{first + close_frame(1000) + late};
         std::span<std::byte> input = wire.input();
 
-        EXPECT_FALSE(peer.finished_reading());
-        EXPECT_NE(peer.next(input).type, event_type::need_input);
-        EXPECT_TRUE(input.empty());
+        for (event_type type{}; type != event_type::close;) {
+            EXPECT_FALSE(peer.finished_reading());
+            type = peer.next(input).type;
+            ASSERT_NE(type, event_type::need_input);
+        }
+
+        EXPECT_EQ(input.size(), late.size());
         EXPECT_TRUE(peer.finished_reading());
         EXPECT_FALSE(peer.close_sent());
+        EXPECT_EQ(peer.next(input).type, event_type::need_input);
+        EXPECT_TRUE(input.empty());
         EXPECT_TRUE(peer.direct_room().empty());
     }
 }
@@ -290,17 +357,20 @@ TEST(endpoint, reports_the_close_that_follows_its_own)
     endpoint peer{limits};
     peer.begin_close(1001, "bye");
 
-    EXPECT_EQ(read(peer, close_frame(3000, "mine")),
-              events{closed(3000, "mine")});
+    EXPECT_EQ(read(peer, close_frame(3000, "mine")), events{bare_close});
 }
 
-TEST(endpoint, does_not_answer_a_failure_after_its_close)
+TEST(endpoint, knows_no_failure_after_its_close)
 {
-    endpoint peer{limits};
-    peer.begin_close(1001, "bye");
+    for (const auto &[broken, reason] : failures()) {
+        endpoint peer{limits};
+        peer.begin_close(1001, "bye");
 
-    EXPECT_EQ(answers(peer, frame(0x83)), "");
-    EXPECT_TRUE(peer.finished_reading());
+        EXPECT_EQ(answers(peer, broken), "") << describe(reason);
+        EXPECT_FALSE(peer.failed());
+        EXPECT_FALSE(peer.finished_reading());
+        EXPECT_EQ(read(peer, close_frame(1001)), events{bare_close});
+    }
 }
 
 TEST(endpoint, swallows_messages_and_control_frames_after_its_close)
@@ -315,7 +385,21 @@ TEST(endpoint, swallows_messages_and_control_frames_after_its_close)
                              frame(ping).substr(0, 3)),
               events{});
     EXPECT_EQ(read(peer, frame(ping).substr(3) + close_frame(1001)),
-              events{closed(1001)});
+              events{bare_close});
+}
+
+TEST(endpoint, keeps_nothing_of_what_comes_after_its_close)
+{
+    const std::string wire = frame(text, std::string(100000, 'x'));
+    endpoint peer{limits};
+
+    EXPECT_EQ(read(peer, wire.substr(0, 10000)), events{});
+    EXPECT_TRUE(peer.assembled());
+    peer.begin_close(1001, "bye");
+
+    EXPECT_EQ(read(peer, wire.substr(10000) + wire + wire.substr(0, 10000)),
+              events{});
+    EXPECT_FALSE(peer.assembled());
 }
 
 TEST(endpoint, does_not_answer_a_ping_read_before_its_close)
@@ -339,15 +423,39 @@ TEST(endpoint, closes_inside_a_message_that_is_being_received)
 
     EXPECT_EQ(read(peer, wire.substr(0, 20)), events{});
     EXPECT_TRUE(peer.inside_message());
+    EXPECT_FALSE(peer.direct_room().empty());
     peer.begin_close(1001, "bye");
 
-    const std::span<std::byte> room = peer.direct_room();
-    ASSERT_EQ(room.size(), 8 + payload.size() - 20);
-    std::memcpy(room.data(), wire.data() + 20, room.size());
+    EXPECT_TRUE(peer.direct_room().empty());
+    EXPECT_EQ(read(peer, wire.substr(20)), events{bare_close});
+}
 
-    EXPECT_EQ(read(peer, room), events{});
-    EXPECT_FALSE(peer.inside_message());
-    EXPECT_EQ(read(peer, wire.substr(20 + room.size())), events{closed(1001)});
+TEST(endpoint, counts_what_is_to_come_of_a_frame)
+{
+    endpoint peer{limits};
+
+    EXPECT_EQ(read(peer, header(fin | frames::binary, 1000)), events{});
+    EXPECT_EQ(peer.frame_rest(), 1000U);
+    EXPECT_EQ(read(peer, "123"), events{});
+    EXPECT_EQ(peer.frame_rest(), 997U);
+    peer.begin_close(1001, "bye");
+    EXPECT_EQ(read(peer, std::string(990, 'x')), events{});
+    EXPECT_EQ(peer.frame_rest(), 7U);
+    EXPECT_EQ(read(peer, std::string(7, 'x')), events{});
+    EXPECT_EQ(peer.frame_rest(), 0U);
+    EXPECT_FALSE(peer.inside_frame());
+    EXPECT_EQ(read(peer, frame(text, "x").substr(0, 1)), events{});
+    EXPECT_EQ(peer.frame_rest(), 0U);
+    EXPECT_TRUE(peer.inside_frame());
+}
+
+TEST(endpoint, counts_what_is_to_come_of_a_frame_that_is_too_big)
+{
+    endpoint peer{limits};
+
+    EXPECT_EQ(read(peer, header(text, 1ULL << 40) + "12345"),
+              events{failed(error::message_too_big)});
+    EXPECT_EQ(peer.frame_rest(), (1ULL << 40) - 5);
 }
 
 TEST(endpoint, reads_as_its_reader_does)
