@@ -3,6 +3,7 @@ alarm of nginx's own that we would have caused."""
 
 import collections
 import re
+import signal
 import socket
 import ssl
 
@@ -18,6 +19,7 @@ LOCATIONS = """
 websocket_close_timeout 2s;
 location /echo { websocket echo; websocket_max_message_size 1k;
                  websocket_limit_messages rate=1/m burst=10; }
+location /free { websocket echo; }
 location /careless { websocket careless key throw=connecting; }
 """
 COUNT = 2000
@@ -128,10 +130,10 @@ def test_flood_of_resets_around_the_101(server):
 TLS_COUNT = 300
 
 
-def open_tls(server, context):
+def open_tls(server, context, path="/echo"):
     client = context.wrap_socket(connect(server.tls_port),
                                  suppress_ragged_eofs=False)
-    client.sendall(UPGRADE)
+    client.sendall(wire.upgrade_request(path))
     assert client.recv(4096).startswith(b"HTTP/1.1 101")
     return client
 
@@ -160,10 +162,27 @@ def talk_and_reset(client):
     reset_below(client)
 
 
+def send_below(client, noise):
+    below = socket.socket(fileno=client.detach())
+    below.settimeout(TIMEOUT)
+    below.sendall(noise)
+    read_to_end(below)
+    below.close()
+
+
+def break_record(client):
+    send_below(client, b"\x17\x03\x03\x00\x30" + bytes(48))
+
+
+def send_no_record(client):
+    send_below(client, b"\xff" * 100)
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2,
                                      ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("act", [talk_on, reset_below, end_without_notify,
-                                 talk_and_reset])
+                                 talk_and_reset, break_record,
+                                 send_no_record])
 def test_flood_over_tls_leaves_a_line_each(server, act, version):
     context = client_context(version)
     for _ in range(TLS_COUNT):
@@ -176,6 +195,27 @@ def test_flood_over_tls_leaves_a_line_each(server, act, version):
             read_to_end(client)
             client.close()
     judge_flood(server, TLS_COUNT, CLOSED)
+
+
+def test_tls_is_not_used_after_a_write_has_failed(server):
+    """The replies meet a client that has gone: the first one fails, and is
+    the last to be tried."""
+    (worker,) = server.worker_pids()
+    replies = [20000] * 3 + [6000, 100]
+    for _ in range(50):
+        client = open_tls(server, client_context(), "/free")
+        server.send_signal(signal.SIGSTOP, worker)
+        try:
+            client.sendall(b"".join(wire.binary(bytes(size))
+                                    for size in replies))
+            client.close()
+        finally:
+            server.send_signal(signal.SIGCONT, worker)
+    server.release_clients(timeout=20)
+    wait_until(lambda: server.log().count(CLOSED) >= 50, seconds(10), CLOSED)
+    lines = [line for line in server.log().splitlines() if "SSL_" in line]
+    assert all("[info]" in line for line in lines), lines
+    assert len(lines) <= 50, lines
 
 
 def test_tls_handshakes_that_fail_are_no_alarm(server):

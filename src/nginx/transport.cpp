@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
 
 namespace websocket::nginx::transport {
@@ -80,10 +81,73 @@ ssize_t send_records(ngx_connection_t *c, piece_list pieces) noexcept
     return static_cast<ssize_t>(total);
 }
 
+// While one exists, TLS failures of the connection are logged at info. Once a
+// client is connected, they come from the client or the network, but nginx
+// logs those whose reason it does not know as critical.
+class tls_log {
+public:
+    explicit tls_log(ngx_connection_t *c) noexcept
+        : connection_{uses_tls(c) ? c : nullptr}, log_{c->log}
+    {
+        if (connection_ != nullptr) {
+            lowering_.log_level = log_->log_level;
+            lowering_.writer = write;
+            lowering_.wdata = log_;
+            connection_->log = &lowering_;
+        }
+    }
+
+    ~tls_log()
+    {
+        if (connection_ != nullptr) {
+            connection_->log = log_;
+        }
+    }
+
+    tls_log(const tls_log &) = delete;
+    tls_log &operator=(const tls_log &) = delete;
+
+private:
+    static void write(ngx_log_t *log, ngx_uint_t level, u_char *line,
+                      std::size_t size);
+
+    static ngx_log_t lowering_;
+
+    ngx_connection_t *connection_;
+    ngx_log_t *log_;
+};
+
+ngx_log_t tls_log::lowering_;
+
+// The line is complete: "TIME [LEVEL] PID#TID: ", then the message.
+void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
+                    std::size_t size)
+{
+    const std::string_view whole(reinterpret_cast<const char *>(line), size);
+    const std::size_t prefix = whole.find(": ", whole.find("] "));
+    std::string_view message =
+        whole.substr(prefix == std::string_view::npos ? 0 : prefix + 2);
+
+    message.remove_suffix(message.ends_with('\n') ? 1 : 0);
+
+    const ngx_str_t text = borrowed(message);
+
+    ngx_log_error(std::max<ngx_uint_t>(level, NGX_LOG_INFO),
+                  static_cast<ngx_log_t *>(log->wdata), 0, "%V", &text);
+}
+
 // nginx takes its words as char *, and does not change them.
 void log_failure(ngx_connection_t *c, const char *what) noexcept
 {
     ngx_connection_error(c, ngx_socket_errno, const_cast<char *>(what));
+}
+
+// TLS must not be used after it has failed: OpenSSL refuses a retry that
+// differs, and each attempt is logged.
+ssize_t broken(ngx_connection_t *c) noexcept
+{
+    c->write->error = 1;
+    return NGX_ERROR;
 }
 
 ngx_int_t set_no_delay(ngx_http_request_t *r) noexcept
@@ -148,12 +212,18 @@ void drop_held_back(ngx_connection_t *c) noexcept
 
 ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept
 {
+    const tls_log log{c};
     return c->recv(c, reinterpret_cast<u_char *>(room.data()), room.size());
 }
 
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
 {
+    const tls_log log{c};
     std::size_t sent = 0;
+
+    if (c->write->error) {
+        return NGX_ERROR;
+    }
 
     while (sent != bytes.size() && c->write->ready) {
         auto *from = reinterpret_cast<u_char *>(
@@ -165,7 +235,7 @@ ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
         }
 
         if (n < 0) {
-            return NGX_ERROR;
+            return broken(c);
         }
 
         sent += static_cast<std::size_t>(n);
@@ -179,6 +249,10 @@ ssize_t send(ngx_connection_t *c,
 {
     if (uses_tls(c)) {
         return send_records(c, pieces);
+    }
+
+    if (c->write->error) {
+        return NGX_ERROR;
     }
 
     std::array<ngx_buf_t, max_pieces> bufs;
@@ -198,7 +272,7 @@ ssize_t send(ngx_connection_t *c,
     const off_t before = c->sent;
 
     if (c->send_chain(c, chain, 0) == NGX_CHAIN_ERROR) {
-        return NGX_ERROR;
+        return broken(c);
     }
 
     return static_cast<ssize_t>(c->sent - before);
@@ -217,6 +291,12 @@ std::size_t begun_at_most(const ngx_connection_t *c) noexcept
 ngx_int_t half_close(ngx_connection_t *c,
                      ngx_connection_handler_pt again) noexcept
 {
+    const tls_log log{c};
+
+    if (c->write->error) {
+        return NGX_ERROR;
+    }
+
 #if (NGX_SSL)
     if (c->ssl != nullptr) {
         c->ssl->shutdown_without_free = 1;

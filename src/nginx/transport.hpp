@@ -1,5 +1,6 @@
 // How bytes travel between a session and its client: the one place that knows
-// of sockets and TLS.
+// of sockets and TLS. After a failed send each further send or half-close fails
+// at once. TLS failures are logged at info.
 #pragma once
 
 #include "nginx/nginx_headers.hpp"
