@@ -213,7 +213,17 @@ void drop_held_back(ngx_connection_t *c) noexcept
 ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept
 {
     const tls_log log{c};
-    return c->recv(c, reinterpret_cast<u_char *>(room.data()), room.size());
+    const ssize_t received =
+        c->recv(c, reinterpret_cast<u_char *>(room.data()), room.size());
+
+#if (NGX_SSL)
+    // The peer has ended its side alone: nginx would not end ours in order
+    if (received == 0 && c->ssl != nullptr && !c->write->error) {
+        c->ssl->no_send_shutdown = 0;
+    }
+#endif
+
+    return received;
 }
 
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
