@@ -144,6 +144,7 @@ def talk_on(client):
     try:
         for _ in range(3):
             client.sendall(wire.binary(bytes(1000)) * 20)
+        client.sendall(wire.close(1002))
     except OSError:
         pass
 

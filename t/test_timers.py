@@ -253,7 +253,7 @@ def test_client_that_talks_on_after_our_close_is_ended(server):
 
 
 @pytest.mark.parametrize("first", [
-    wire.close(1000), wire.frame(3), wire.text(b"\xff"),
+    wire.close(1000) + wire.text("late"), wire.frame(3), wire.text(b"\xff"),
 ], ids=["close", "reserved", "bad-text"])
 def test_client_that_keeps_the_connection_is_ended(server, first):
     client = server.connect("/close")
@@ -268,7 +268,7 @@ def test_client_that_keeps_the_connection_is_ended(server, first):
 
 def test_flood_behind_a_close_is_ended(server):
     client = server.connect("/close")
-    client.send(wire.close(1000))
+    client.send(wire.close(1000) + wire.text("late"))
     client.expect_close(1000)
     watch = Stopwatch()
     with pytest.raises((BrokenPipeError, ConnectionResetError)):

@@ -188,13 +188,14 @@ def test_leaving_client_gets_close_notify(connect):
 
 @pytest.mark.parametrize("fault, code", [
     (wire.frame(3), 1002), (wire.text(b"\xff"), 1007),
-    (wire.header(wire.BINARY, 1 << 40), 1009),
+    (wire.binary(bytes(MEBIBYTE + 1)), 1009),
 ], ids=["reserved", "bad-text", "too-big"])
 def test_close_arrives_with_unread_input_waiting(connect, fault, code):
     for _ in range(5):
         client = connect()
-        client.send(fault + bytes(MEBIBYTE), duplex=False)
+        client.send(fault + wire.binary(bytes(MEBIBYTE)), duplex=False)
         client.expect_close(code)
+        client.close(code)
         client.expect_eof()
         client.disconnect()
 

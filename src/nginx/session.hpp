@@ -194,7 +194,7 @@ private:
         arriving, // for what was published before it: not read yet
         open,
         ending,    // its end was postponed: nothing more is delivered to it
-        closing,   // a Close was sent: the peer's is awaited
+        closing,   // a Close was sent: what comes is dropped up to the peer's
         flushing,  // nothing more is read; what waits is still sent
         lingering, // our side is shut; what comes is dropped until the end
         ended,
@@ -262,6 +262,9 @@ private:
     void judge(int outcome) noexcept;
     void peer_vanished(bool broken) noexcept;
     void discard_input() noexcept;
+    phase phase_after_close() const noexcept;
+    bool drop(std::size_t size) noexcept;
+    bool has_unread_input() noexcept;
 
     // session_sending.cpp
     int may_send() noexcept;
@@ -302,6 +305,10 @@ private:
     void record_end(std::uint16_t code, std::string_view reason,
                     ended_by who) noexcept;
     void enter(phase next) noexcept;
+    void fail(const protocol::event &failure) noexcept;
+    void end_within(ngx_msec_t timeout) noexcept;
+    ngx_msec_t left_for_close(ngx_msec_t left) const noexcept;
+    void close_timed_out() noexcept;
     void linger() noexcept;
     ngx_int_t half_close() noexcept;
     void worker_is_leaving() noexcept;
@@ -346,9 +353,10 @@ private:
     ngx_msec_t last_received_ = 0;
     ngx_msec_t last_sent_ = 0;
     ngx_msec_t last_ping_ = 0;
-    ngx_msec_t leave_at_ = 0; // where the worker is leaving
+    ngx_msec_t ends_at_ = 0; // when closing, or where the worker is leaving
 
     flush_list::place flush_place_ = flush_list::nowhere;
+    std::uint32_t dropped_input_ = 0; // bytes that came after a Close
     phase phase_ = phase::waiting;
     phase phase_after_end_ = phase::closing; // while it is ending
     ended_by closed_by_ = ended_by::nobody;
@@ -361,8 +369,10 @@ private:
     bool joined_ = false;        // the handler has been told of the client
     bool backed_up_ = false;     // something has waited for the client
     bool peer_finished_ = false; // it has ended its side of the connection
+    bool sends_after_close_ = false;
     bool worker_leaving_ = false;
-    bool publishes_ = false; // to other hosts
+    bool protocol_broken_ = false; // the client need not send a Close
+    bool publishes_ = false;       // to other hosts
 };
 
 } // namespace websocket::nginx

@@ -17,6 +17,15 @@
 
 namespace websocket::nginx {
 
+namespace {
+
+// How long a client from which no Close may come can be silent after ours: one
+// that broke the protocol (RFC 6455 7.1.7) may itself wait for our end, and one
+// that stops within a frame that was refused sends nothing more.
+constexpr ngx_msec_t max_silence = 1000;
+
+} // namespace
+
 std::string_view name_of(ended_by who) noexcept
 {
     switch (who) {
@@ -43,7 +52,66 @@ void session::close(std::uint16_t code, std::string_view reason,
     }
 
     record_end(code, protocol::close_reason(reason), who);
-    begin_end(endpoint_.begin_close(code, reason), phase::closing);
+    begin_end(endpoint_.begin_close(code, reason), phase_after_close());
+}
+
+// Fails the connection (RFC 6455 7.1.7). A client whose message is too big or
+// of a kind that is not accepted keeps the protocol all the same.
+void session::fail(const protocol::event &failure) noexcept
+{
+    const std::uint16_t code = protocol::close_code_for(failure.reason);
+
+    record_end(code, protocol::describe(failure.reason), ended_by::error);
+
+    protocol_broken_ = code == protocol::close_code::protocol_error ||
+                       code == protocol::close_code::invalid_payload;
+    begin_end(endpoint_.answer(failure), phase_after_close());
+}
+
+void session::end_within(ngx_msec_t timeout) noexcept
+{
+    ends_at_ = ngx_current_msec + timeout;
+    ngx_add_timer(connection_->read, left_for_close(timeout));
+}
+
+// How long the client's Close is still awaited, of the time that is left.
+ngx_msec_t session::left_for_close(ngx_msec_t left) const noexcept
+{
+    if ((phase_ != phase::closing && phase_ != phase::ending) ||
+        !endpoint_.failed() ||
+        !(protocol_broken_ || endpoint_.inside_frame())) {
+        return left;
+    }
+
+    // Since our Close, or since what was received after it
+    const ngx_msec_t silent =
+        std::min(ngx_current_msec - last_received_,
+                 conf_.close_timeout - std::min(left, conf_.close_timeout));
+    const ngx_msec_t most = std::min(max_silence, conf_.close_timeout / 2);
+
+    return std::min(left, most - std::min(silent, most));
+}
+
+void session::close_timed_out() noexcept
+{
+    // The difference, as the clock may wrap around
+    const auto left = static_cast<ngx_msec_int_t>(ends_at_ - ngx_current_msec);
+
+    if (left <= 0) {
+        connection_->timedout = 1;
+        phase_ = phase::ended;
+        return;
+    }
+
+    const auto remaining = static_cast<ngx_msec_t>(left);
+    const ngx_msec_t next = left_for_close(remaining);
+
+    ngx_add_timer(connection_->read, next != 0 ? next : remaining);
+
+    if (next == 0) {
+        begin_end({}, phase::flushing);
+        flush();
+    }
 }
 
 void session::send_timed_out() noexcept
@@ -93,11 +161,14 @@ void session::record_end(std::uint16_t code, std::string_view reason,
 // Goes on towards the end. The time that is left counts from the first step.
 void session::enter(phase next) noexcept
 {
-    if (phase_ == phase::open || phase_ == phase::arriving) {
-        ngx_add_timer(connection_->read, conf_.close_timeout);
-    }
+    const bool first = phase_ == phase::open || phase_ == phase::arriving;
 
     phase_ = next;
+
+    if (first) {
+        end_within(conf_.close_timeout);
+    }
+
     let_go_on(); // its Close is awaited
 
     if (!in_turn_) {
@@ -106,10 +177,12 @@ void session::enter(phase next) noexcept
 }
 
 // If the socket were closed while input is unread, the peer would be reset
-// before it has read our Close frame.
+// before it has read our Close frame. After a closing handshake it has nothing
+// more to send.
 void session::linger() noexcept
 {
-    if (peer_finished_) {
+    if (peer_finished_ ||
+        (endpoint_.finished_reading() && !has_unread_input())) {
         phase_ = phase::ended;
         return;
     }
@@ -134,7 +207,7 @@ void session::on_tls_shut(ngx_connection_t *c)
     session *self = &this_worker().sessions_of[c];
 
     self->listen();
-    ngx_add_timer(c->read, self->conf_.close_timeout);
+    self->end_within(self->conf_.close_timeout);
 
     if (c->timedout || c->error) {
         self->phase_ = phase::ended;
@@ -171,7 +244,7 @@ void session::worker_is_leaving() noexcept
         return;
     }
 
-    leave_at_ = drain::next_turn();
+    ends_at_ = drain::next_turn();
 
     if (phase_ == phase::arriving) {
         return; // its time is looked at when it has joined

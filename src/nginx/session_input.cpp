@@ -21,6 +21,10 @@ constexpr std::uint64_t large_message = 4096;
 
 constexpr std::size_t beginning_of_message = 16 * 1024;
 
+// What may come from a client after a Close, for example the rest of a message
+// that is too big. Reading more is not worth the Close frame after it.
+constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
+
 int kind_of(protocol::opcode code) noexcept
 {
     return code == protocol::opcode::text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
@@ -121,10 +125,15 @@ bool session::read_once(std::size_t &budget) noexcept
     }
 
     const auto size = static_cast<std::size_t>(received);
+    const bool dropping = phase_ == phase::closing || phase_ == phase::ending;
 
     last_received_ = ngx_current_msec;
     process(room.first(size));
     flush(); // before the buffer is used again
+
+    if (dropping && !drop(size)) {
+        return false;
+    }
 
     budget -= std::min(size, budget);
     return budget != 0;
@@ -156,8 +165,9 @@ void session::process(std::span<std::byte> input) noexcept
 
 inline void session::take_frames(std::span<std::byte> input) noexcept
 {
-    while (phase_ == phase::open || phase_ == phase::closing ||
-           phase_ == phase::ending) {
+    while ((phase_ == phase::open || phase_ == phase::closing ||
+            phase_ == phase::ending) &&
+           !endpoint_.finished_reading()) {
         if (!take_whole_messages(input)) {
             const protocol::event received = endpoint_.next(input);
 
@@ -172,6 +182,9 @@ inline void session::take_frames(std::span<std::byte> input) noexcept
             return;
         }
     }
+
+    // A client that sends on after its Close may have more under way
+    sends_after_close_ = sends_after_close_ || !input.empty();
 }
 
 // Most of what comes is whole messages, one behind the other: they go to the
@@ -236,9 +249,7 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::failed:
-        record_end(protocol::close_code_for(received.reason),
-                   protocol::describe(received.reason), ended_by::error);
-        begin_end(endpoint_.answer(received), phase::flushing);
+        fail(received);
         return;
 
     case event_type::pong:
@@ -377,13 +388,52 @@ void session::discard_input() noexcept
             return;
         }
 
-        if (static_cast<std::size_t>(received) >= budget) {
+        const auto size = static_cast<std::size_t>(received);
+
+        if (!drop(size)) {
+            return;
+        }
+
+        if (size >= budget) {
             ngx_post_event(rev, &ngx_posted_next_events);
             return;
         }
 
-        budget -= static_cast<std::size_t>(received);
+        budget -= size;
     }
+}
+
+// The client's Close is awaited where it can come within what is dropped.
+session::phase session::phase_after_close() const noexcept
+{
+    return endpoint_.finished_reading() ||
+                   endpoint_.frame_rest() > max_dropped_input
+               ? phase::flushing
+               : phase::closing;
+}
+
+// False when the client sends more than is dropped, which ends the session.
+bool session::drop(std::size_t size) noexcept
+{
+    if (size < max_dropped_input - dropped_input_) {
+        dropped_input_ += static_cast<std::uint32_t>(size);
+        return true;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                  "websocket: client sends on after the Close: more than %uD "
+                  "bytes were dropped",
+                  max_dropped_input);
+    phase_ = phase::ended;
+    return false;
+}
+
+// Overwrites the read buffer: nothing in it may be in use.
+bool session::has_unread_input() noexcept
+{
+    return sends_after_close_ ||
+           (connection_->read->ready &&
+            transport::receive(connection_, this_worker().read_buffer) > 0);
 }
 
 } // namespace websocket::nginx

@@ -64,7 +64,7 @@ void session::flush() noexcept
 
         // A client that reads on, however slowly, shall get its Close frame
         if (progressed && phase_ != phase::open && !worker_leaving_) {
-            ngx_add_timer(connection_->read, conf_.close_timeout);
+            end_within(conf_.close_timeout);
         }
         return;
     }
@@ -75,6 +75,11 @@ void session::flush() noexcept
 
     if (phase_ == phase::flushing) {
         linger();
+        return;
+    }
+
+    if (phase_ == phase::closing && endpoint_.failed()) {
+        leave(); // all was said: only its Close is awaited
         return;
     }
 
@@ -166,8 +171,7 @@ void session::timer_fired() noexcept
         return;
     }
 
-    connection_->timedout = 1;
-    phase_ = phase::ended;
+    close_timed_out();
 }
 
 // The timer is not moved with each message: when it fires, the time of the
@@ -181,7 +185,7 @@ void session::check_idle() noexcept
     }
 
     // The difference, as the clock may wrap around
-    if (worker_leaving_ && static_cast<ngx_msec_int_t>(now - leave_at_) >= 0) {
+    if (worker_leaving_ && static_cast<ngx_msec_int_t>(now - ends_at_) >= 0) {
         close_for_leaving();
         return;
     }
@@ -216,7 +220,7 @@ void session::check_idle() noexcept
     }
 
     if (worker_leaving_) {
-        next = std::min(next, leave_at_ - now);
+        next = std::min(next, ends_at_ - now);
     }
 
     if (phase_ == phase::open) {

@@ -85,7 +85,7 @@ void session::close_at_once(std::uint16_t code, std::string_view reason,
     postponed_.clear();
     record_end(code, protocol::close_reason(reason), who);
     write_control(endpoint_.begin_close(code, reason));
-    enter(phase::closing);
+    enter(phase_after_close());
 }
 
 } // namespace websocket::nginx
