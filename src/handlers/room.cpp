@@ -104,6 +104,7 @@ void room::client_connected(room_client &to)
 
     delivered_ = last_message();
     to.given = place.given;
+    to.changes_before = changes_.added();
 
     if (to.json) {
         welcome(to, place.complete);

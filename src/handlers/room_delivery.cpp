@@ -40,11 +40,16 @@ try {
 void room::message_published(const message &news)
 {
     if (news.transient) {
-        tell_of_clients(news.text(), news.from);
+        note_change(news.text() == "joined", news.from);
         return;
     }
 
     message_forms forms(news);
+
+    // A client comes before what it says
+    if (changes_.names(news.from)) {
+        try_to_tell_of_changes();
+    }
 
     delivered_ = news.id;
 
@@ -71,28 +76,6 @@ void room::fall_behind(room_client &to, message_id given) noexcept
     to.told = told_;
 }
 
-// Of one that came or left, to all but itself; `client` 0: of an unknown
-// number of them.
-void room::tell_of_clients(std::string_view type, std::uint64_t client)
-{
-    const std::uint64_t count = client_count();
-    const frame words(room_json::presence(type, client, count));
-
-    for (room_client &to : clients()) {
-        if (!to.gets_presence || to.number == client) {
-            continue;
-        }
-
-        if (to.live && to.send(words) == send_result::dropped) {
-            fall_behind(to, delivered_);
-        }
-
-        to.missed_news = !to.live;
-    }
-
-    told_ = count;
-}
-
 void room::messages_lost()
 {
     for (room_client &to : clients()) {
@@ -102,12 +85,13 @@ void room::messages_lost()
     }
 
     // Who came and left meanwhile is among what was lost
-    tell_of_clients(client_count() > told_ ? "joined" : "left", 0);
+    changes_.add_unnamed(true, true);
+    tell_of_changes();
 }
 
 void room::clients_lost()
 {
-    tell_of_clients("left", 0);
+    note_change(false, 0);
 }
 
 void room::client_drained(room_client &to)
@@ -201,6 +185,7 @@ void room::become_live(room_client &to)
     }
 
     to.missed_news = false;
+    to.changes_before = changes_.added();
 
     const std::uint64_t count = client_count();
     const auto words =

@@ -7,6 +7,7 @@
 // JSON clients are told of a gap, others are closed with 1013.
 #pragma once
 
+#include "handlers/presence_changes.hpp"
 #include "handlers/room_parameters.hpp"
 
 #define WEBSOCKET_BUILT_IN
@@ -18,6 +19,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::handlers {
 
@@ -32,6 +34,9 @@ struct room_client : client {
     const bool gets_own;        // and its own messages
     const bool gets_presence;   // and is told who comes and goes
     bool live = false;
+
+    // How many changes of presence came here before the client
+    std::uint64_t changes_before = 0;
 
     // While it is behind
     message_id given;         // the last message it was given
@@ -112,13 +117,23 @@ private:
                        send_result why);
     void announce(std::string_view what, const room_client &who);
 
+    // room_presence.cpp
+
+    // `client` 0: of an unknown number of them.
+    void note_change(bool came, std::uint64_t client);
+    void tell_of_changes();
+    void try_to_tell_of_changes() noexcept;
+    std::size_t presence_listeners();
+    void send_names(const std::vector<frame> &frames);
+    void send_number(std::uint64_t count);
+    bool send_event(room_client &to, const frame &words);
+
     // room_delivery.cpp
     static bool own(const room_client &to, const message &news) noexcept
     {
         return !to.gets_own && news.from == to.number;
     }
     void fall_behind(room_client &to, message_id given) noexcept;
-    void tell_of_clients(std::string_view type, std::uint64_t client);
     void catch_up(room_client &to);
     bool read_on(room_client &to);
     bool hand_over(room_client &to, const message &next);
@@ -127,8 +142,10 @@ private:
 
     std::string complaint_; // of the parameters
     std::string json_name_;
-    message_id delivered_;   // the last message that came here
-    std::uint64_t told_ = 0; // how many clients were told of last
+    message_id delivered_;     // the last message that came here
+    presence_changes changes_; // that clients have yet to be told of
+    timer presence_timer_;     // until they may be told again
+    std::uint64_t told_ = 0;   // how many clients were told of last
 };
 
 // The message behind one.

@@ -34,6 +34,7 @@ reading_room<64> delivery_buffer;
 // delivery to a client.
 constexpr std::size_t copied_bytes = 512;
 constexpr std::size_t compressed_bytes = 8;
+constexpr std::size_t clients_looked_at = 64;
 
 // The message before another one.
 broker::message_id id_before(const broker::message &message) noexcept
@@ -180,13 +181,26 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
         passed_ = id_before(message);
         pass(message.position - 1);
         passed_ = message.id;
-        cost += 1 + admitted_;
-        dispatch(message);
+        cost += dispatch_counted(message);
         pass(message.position);
     }
 
     dispatching_ = false;
     return cost + (this_worker().compressed - compressed) / compressed_bytes;
+}
+
+// A handler need not send what is of the moment to all: it costs what is sent,
+// and a look at the clients.
+std::size_t resource::dispatch_counted(const broker::message &message) noexcept
+{
+    const auto &sent = figures::own->done[figures::messages_out];
+    const std::uint64_t sent_before = sent.get();
+
+    dispatch(message);
+
+    return message.transient && message.kind <= WEBSOCKET_BINARY
+               ? 1 + admitted_ / clients_looked_at + (sent.get() - sent_before)
+               : 1 + admitted_;
 }
 
 void resource::dispatch(const broker::message &message) noexcept

@@ -235,6 +235,7 @@ private:
     int publish_to_hosts(const broker::publication &what, published told,
                          void *data) noexcept;
     std::size_t dispatch(std::span<const broker::message> messages) noexcept;
+    std::size_t dispatch_counted(const broker::message &message) noexcept;
     void dispatch(const broker::message &message) noexcept;
     void send_to_all(const broker::message &message) noexcept;
     void close_all(std::uint16_t code, std::string_view reason) noexcept;
