@@ -259,6 +259,7 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::need_input:
+    case event_type::unfinished:
         return;
     }
 }

@@ -88,6 +88,7 @@ public:
     }
 
     bool needs_input() const noexcept { return reader_.needs_input(); }
+    bool inflates() const noexcept { return reader_.inflates(); }
     bool inside_message() const noexcept { return reader_.inside_message(); }
     bool inside_frame() const noexcept { return reader_.inside_frame(); }
     std::uint64_t frame_rest() const noexcept { return reader_.frame_rest(); }

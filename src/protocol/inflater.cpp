@@ -88,16 +88,17 @@ Bytef *zlib_bytes(const std::byte *bytes) noexcept
     return reinterpret_cast<Bytef *>(const_cast<std::byte *>(bytes));
 }
 
-// The free part of the buffer within the limit; where there is none, as much
-// of `probe` as the message may still have, but one byte at least.
+// The free part of the buffer within the limit and a step; where there is none,
+// as much of `probe` as the message may still have, but one byte at least.
 std::span<std::byte> room_in(const shared_buffer &message, std::uint64_t limit,
+                             std::size_t step,
                              std::span<std::byte> probe) noexcept
 {
     const std::size_t size = message.size();
     const auto allowed =
         static_cast<std::size_t>(limit > size ? limit - size : 0);
     const std::size_t room =
-        std::min({message.capacity() - size, allowed, max_inflate_step});
+        std::min({message.capacity() - size, allowed, step, max_inflate_step});
 
     return room != 0
                ? std::span(message.data() + size, room)
@@ -133,7 +134,7 @@ error accept(std::span<const std::byte> made,
 
 } // namespace
 
-error inflater::inflate(std::span<const std::byte> piece, bool last,
+error inflater::inflate(std::span<const std::byte> &piece, bool last,
                         const inflation_target &to) noexcept
 {
     if (stream_ == nullptr && !begin()) {
@@ -141,7 +142,7 @@ error inflater::inflate(std::span<const std::byte> piece, bool last,
     }
 
     if (const error reason = run(piece, Z_SYNC_FLUSH, to);
-        reason != error::none || !last) {
+        reason != error::none || !last || !piece.empty()) {
         return reason;
     }
 
@@ -165,27 +166,33 @@ bool inflater::begin() noexcept
                                  static_cast<uInt>(history_.size())) == Z_OK);
 }
 
-error inflater::run(std::span<const std::byte> input, int flush,
+error inflater::run(std::span<const std::byte> &input, int flush,
                     const inflation_target &to) noexcept
 {
-    while (!input.empty()) {
+    std::size_t step = to.step;
+
+    while (!input.empty() && step != 0) {
         const std::size_t size = std::min(input.size(), max_inflate_step);
 
         stream_->zlib.next_in = zlib_bytes(input.data());
         stream_->zlib.avail_in = static_cast<uInt>(size);
-        input = input.subspan(size);
 
-        if (const error reason = drain(flush, to); reason != error::none) {
+        if (const error reason = drain(flush, step, to);
+            reason != error::none) {
             return reason;
         }
+
+        input = input.subspan(size - stream_->zlib.avail_in);
     }
 
     return error::none;
 }
 
-// Lets zlib take all its input. A full buffer grows only when more comes out:
-// where that goes first is on the stack.
-error inflater::drain(int flush, const inflation_target &to) noexcept
+// Lets zlib take all its input, unless a step has come out before: then there
+// is some left. A full buffer grows only when more comes out: where that goes
+// first is on the stack.
+error inflater::drain(int flush, std::size_t &step,
+                      const inflation_target &to) noexcept
 {
     z_stream &zlib = stream_->zlib;
     shared_buffer &message = to.message;
@@ -198,7 +205,8 @@ error inflater::drain(int flush, const inflation_target &to) noexcept
 
     for (;;) {
         std::array<std::byte, 64> probe;
-        const std::span<std::byte> room = room_in(message, to.limit, probe);
+        const std::span<std::byte> room =
+            room_in(message, to.limit, to.step, probe);
         zlib.next_out = reinterpret_cast<Bytef *>(room.data());
         zlib.avail_out = static_cast<uInt>(room.size());
 
@@ -223,7 +231,11 @@ error inflater::drain(int flush, const inflation_target &to) noexcept
             return error::invalid_compression;
         }
 
-        if (zlib.avail_in == 0 && (zlib.avail_out != 0 || stream_->ended)) {
+        step -= std::min(step, made);
+
+        // What zlib has taken in is finished in any case: that is little
+        if (zlib.avail_in == 0 ? zlib.avail_out != 0 || stream_->ended
+                               : step == 0) {
             return error::none;
         }
     }
@@ -234,8 +246,9 @@ error inflater::finish(const inflation_target &to) noexcept
     // Behind a final block there should be the first byte of an empty one.
     // Where a sender has left it out, there is nothing to put back.
     if (!stream_->ended) {
-        if (const error reason = run(tail, Z_BLOCK, to);
-            reason != error::none) {
+        std::span<const std::byte> end = tail;
+
+        if (const error reason = run(end, Z_BLOCK, to); reason != error::none) {
             return reason;
         }
 

@@ -33,6 +33,7 @@ struct inflation_target {
     shared_buffer &message; // made with the first byte that goes in
     utf8_checker *text;     // null for a binary message
     std::uint64_t limit;    // bytes that the message may have
+    std::size_t step;       // bytes after which inflate() pauses
 };
 
 class inflater {
@@ -61,15 +62,18 @@ public:
 
     // Takes the next piece of a message's payload, unmasked; the last one with
     // `last`, which may be empty. What comes out is put behind the message's
-    // bytes, never beyond the limit, and checked at once. However the payload
-    // is cut, the outcome is the same: the first of message_too_big,
-    // invalid_utf8 and invalid_compression that its bytes lead to, or
-    // out_of_memory. After an error only reset() may follow.
+    // bytes, never beyond the limit, and checked at once. When more than a step
+    // has come out, the rest of the piece is left in `piece`, to be passed to
+    // the next call with the same `last`; up to 16 KiB more may come out.
+    //
+    // However the payload is cut, the outcome is the same: the first of
+    // message_too_big, invalid_utf8 and invalid_compression that its bytes lead
+    // to, or out_of_memory. After an error only reset() may follow.
     //
     // A message that does not end where a block of DEFLATE ends, once the four
     // bytes that its sender has cut off are put back, is invalid. A text that
     // ends inside a character is left to the caller, who has the checker.
-    error inflate(std::span<const std::byte> piece, bool last,
+    error inflate(std::span<const std::byte> &piece, bool last,
                   const inflation_target &to) noexcept;
 
     // Gives the stream back and forgets the context.
@@ -80,9 +84,10 @@ public:
 
 private:
     bool begin() noexcept;
-    error run(std::span<const std::byte> input, int flush,
+    error run(std::span<const std::byte> &input, int flush,
               const inflation_target &to) noexcept;
-    error drain(int flush, const inflation_target &to) noexcept;
+    error drain(int flush, std::size_t &step,
+                const inflation_target &to) noexcept;
     error finish(const inflation_target &to) noexcept;
     bool remember(std::span<const std::byte> message) noexcept;
 

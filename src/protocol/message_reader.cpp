@@ -20,6 +20,15 @@ constexpr std::uint64_t worth_direct_receive = 4096;
 // unmasked.
 constexpr std::size_t checked_at_once = 16 * 1024;
 
+// Compressed bytes that are unmasked at once: what is not inflated of them is
+// masked again.
+constexpr std::size_t inflated_at_once = 4096;
+
+constexpr std::size_t min_inflation = 4096;
+
+// Fragments that are read in one go: they may be empty.
+constexpr unsigned fragments_at_once = 128;
+
 // What the largest message can become when it is compressed and does not
 // shrink, were it in small blocks of DEFLATE.
 constexpr std::uint64_t largest_compressed(std::uint64_t size) noexcept
@@ -75,7 +84,11 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         }
     }
 
-    for (;;) {
+    std::size_t inflated = 0;
+
+    for (unsigned fragments = 0;
+         fragments != fragments_at_once && inflated < inflation_step;
+         fragments++) {
         if (!in_frame_) {
             if (const error reason = read_header(input);
                 reason != error::none) {
@@ -95,15 +108,26 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             }
         }
 
-        const auto size = static_cast<std::size_t>(
-            std::min<std::uint64_t>(length_ - taken_, input.size()));
-        const std::span<std::byte> piece = input.first(size);
-        const std::uint64_t taken_then = taken_ + size;
-        input = input.subspan(size);
+        const std::span<std::byte> piece = next_piece(input);
 
-        if (const error reason = take_payload(piece); reason != error::none) {
-            taken_ = taken_then; // find_close() goes on after it
-            return fail(reason);
+        if (compressed_ && !is_control(code_)) {
+            if (const error reason = take_compressed(input, inflated);
+                reason != error::none) {
+                return fail(reason);
+            }
+
+            if (taken_ != length_ && !input.empty()) {
+                return {.type = event_type::unfinished};
+            }
+        } else {
+            const std::uint64_t taken_then = taken_ + piece.size();
+            input = input.subspan(piece.size());
+
+            if (const error reason = take_payload(piece);
+                reason != error::none) {
+                taken_ = taken_then; // find_close() goes on after it
+                return fail(reason);
+            }
         }
 
         if (taken_ != length_) {
@@ -115,6 +139,16 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             return done;
         }
     }
+
+    return {.type = event_type::unfinished};
+}
+
+// As much of the frame's payload as there is.
+inline std::span<std::byte>
+message_reader::next_piece(std::span<std::byte> input) const noexcept
+{
+    return input.first(static_cast<std::size_t>(
+        std::min<std::uint64_t>(length_ - taken_, input.size())));
 }
 
 inline error message_reader::read_header(std::span<std::byte> &input) noexcept
@@ -213,7 +247,7 @@ inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
 {
     const bool whole = piece.size() == length_;
 
-    if (!is_control(code_) && !compressed_ && kind_ == opcode::text) {
+    if (!is_control(code_) && kind_ == opcode::text) {
         if (!take_text(piece)) {
             return error::invalid_utf8;
         }
@@ -223,10 +257,6 @@ inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
 
     if (is_control(code_)) {
         return whole ? error::none : store(control_, length_, piece);
-    }
-
-    if (compressed_) {
-        return take_compressed(piece);
     }
 
     if (whole && fin_ && code_ != opcode::continuation && !message_) {
@@ -261,12 +291,39 @@ inline bool message_reader::take_text(std::span<std::byte> piece) noexcept
 }
 
 // What comes out is in the message's buffer, which is made even for nothing.
-error message_reader::take_compressed(std::span<const std::byte> piece) noexcept
+// Input is left over where a step is done, or the frame.
+error message_reader::take_compressed(std::span<std::byte> &input,
+                                      std::size_t &inflated) noexcept
 {
-    return inflater_.inflate(piece, fin_ && taken_ == length_,
-                             {.message = message_,
-                              .text = kind_ == opcode::text ? &text_ : nullptr,
-                              .limit = limits_->max_message_size});
+    const std::size_t before = (message_ ? message_.size() : 0) - inflated;
+
+    for (;;) {
+        const std::span<std::byte> all = next_piece(input);
+        const std::span<std::byte> piece =
+            all.first(std::min(all.size(), inflated_at_once));
+        std::span<const std::byte> rest = piece;
+
+        unmask_next(piece);
+
+        const error reason = inflater_.inflate(
+            rest, fin_ && taken_ == length_,
+            {.message = message_,
+             .text = kind_ == opcode::text ? &text_ : nullptr,
+             .limit = limits_->max_message_size,
+             .step = std::max(inflation_step - inflated, min_inflation)});
+
+        // It is taken again in its turn
+        taken_ -= rest.size();
+        unmask(piece.last(rest.size()), key_, static_cast<std::size_t>(taken_));
+        input = input.subspan(piece.size() - rest.size());
+
+        inflated = (message_ ? message_.size() : 0) - before;
+
+        if (reason != error::none || input.empty() || taken_ == length_ ||
+            inflated >= inflation_step) {
+            return reason;
+        }
+    }
 }
 
 // What the message will take. Where further fragments follow, there is more

@@ -37,6 +37,7 @@ struct message_limits {
 
 enum class event_type : std::uint8_t {
     need_input, // all input is taken; nothing to report
+    unfinished, // a part of the work is done: next() goes on with the rest
     frame,      // the header of a data frame of a message of `kind`
     message,    // a whole message of `kind`
     ping,
@@ -78,7 +79,13 @@ public:
 
     // Takes bytes from the front of `input` until there is something to
     // report, and leaves the rest in it. What it takes is unmasked in place.
+    //
+    // However much a client may make of few bytes, a call inflates about a
+    // step and reads some hundred fragments at most: then it is unfinished. The
+    // rest of the input may be copied meanwhile.
     event next(std::span<std::byte> &input) noexcept;
+
+    static constexpr std::size_t inflation_step = 64 * 1024;
 
     // The way that most messages take, for those who would rather not have an
     // event of each. Where between_messages(): takes the next message if it is
@@ -130,6 +137,9 @@ public:
         return !in_frame_ && !message_ && !control_ && !text_refused_;
     }
 
+    // True if the message that is being read, or was read last, is compressed.
+    bool inflates() const noexcept { return compressed_; }
+
     // True inside a frame, its header included, or a fragmented message.
     bool inside_message() const noexcept;
 
@@ -139,10 +149,12 @@ private:
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
     bool too_big(std::uint64_t size, std::uint64_t limit) const noexcept;
+    std::span<std::byte> next_piece(std::span<std::byte> input) const noexcept;
     error take_payload(std::span<std::byte> piece) noexcept;
     bool unmask_next(std::span<std::byte> piece) noexcept;
     bool take_text(std::span<std::byte> piece) noexcept;
-    error take_compressed(std::span<const std::byte> piece) noexcept;
+    error take_compressed(std::span<std::byte> &input,
+                          std::size_t &inflated) noexcept;
     error store(shared_buffer &buffer, std::uint64_t expected,
                 std::span<const std::byte> piece) noexcept;
     std::uint64_t expected_size() const noexcept;

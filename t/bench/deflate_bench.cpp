@@ -139,8 +139,10 @@ result measure(const messages &texts, bool takeover, const maker &make,
         for (std::size_t i = 0; i < frames.size(); i++) {
             shared_buffer message;
             utf8_checker text;
-            require(reader.inflate(payload_of(frames[i]), true,
-                                   {message, &text, 1U << 20}) == error::none);
+            std::span<const std::byte> payload = payload_of(frames[i]);
+            require(reader.inflate(payload, true,
+                                   {message, &text, 1U << 20, 1U << 20}) ==
+                    error::none);
             require(message.size() == size);
         }
     });

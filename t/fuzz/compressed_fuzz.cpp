@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 using namespace websocket::protocol;
@@ -35,7 +35,7 @@ struct choices {
     std::uint8_t key; // all four bytes of each masking key
 };
 
-constexpr std::array<std::uint64_t, 4> sizes{0, 100, 5000, 100000};
+constexpr std::array<std::uint64_t, 4> sizes{0, 100, 5000, 500000};
 
 struct outcome {
     event_type type;
@@ -60,22 +60,30 @@ public:
 
     void receive(std::span<const std::byte> bytes)
     {
-        const auto copy = std::make_unique<std::byte[]>(bytes.size());
-        std::copy(bytes.begin(), bytes.end(), copy.get());
-        std::span<std::byte> input{copy.get(), bytes.size()};
+        std::vector<std::byte> copy(bytes.begin(), bytes.end());
+        std::span<std::byte> input{copy};
 
         for (;;) {
+            const std::size_t before = inflated();
             const event found = reader_.next(input);
+
+            require(inflated() <= before + 2 * message_reader::inflation_step);
 
             require(!reader_.assembled() ||
                     reader_.assembled().size() <=
                         std::max<std::uint64_t>(limits_.max_message_size,
                                                 max_control_payload));
             require(!reader_.assembled() ||
-                    reader_.assembled().capacity() <= 131072);
+                    reader_.assembled().capacity() <= 524288);
             if (found.type == event_type::need_input) {
                 require(input.empty());
                 return;
+            }
+            if (found.type == event_type::unfinished) {
+                std::vector<std::byte> moved(input.begin(), input.end());
+                copy = std::move(moved);
+                input = copy;
+                continue;
             }
             note(found);
         }
@@ -84,6 +92,14 @@ public:
     std::vector<outcome> outcomes;
 
 private:
+    // Of the message that is being read.
+    std::size_t inflated() const
+    {
+        return reader_.assembled() && reader_.inside_message()
+                   ? reader_.assembled().size()
+                   : 0;
+    }
+
     void note(const event &found)
     {
         if (found.type == event_type::message) {

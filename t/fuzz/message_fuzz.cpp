@@ -71,6 +71,7 @@ void check_event(const event &found, const message_limits &limits,
 {
     switch (found.type) {
     case event_type::need_input:
+    case event_type::unfinished:
     case event_type::frame: // not asked for
         require(false);
         break;
@@ -147,6 +148,11 @@ private:
                 // Who touches what was given back is found
                 shared_buffer::drop_spares();
                 return;
+            }
+
+            if (found.type == event_type::unfinished) {
+                require(!ended_);
+                continue;
             }
 
             check_event(found, limits_, closed_);

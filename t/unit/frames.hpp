@@ -182,14 +182,22 @@ private:
     std::size_t size_;
 };
 
-// All events up to the next need_input.
+// All events up to the next need_input. What is left of the input where there
+// is more to do is moved elsewhere.
 template <class reader>
 events read(reader &from, std::span<std::byte> input)
 {
     events found;
+    std::unique_ptr<received> moved;
 
     for (;;) {
         const protocol::event event = from.next(input);
+
+        if (event.type == protocol::event_type::unfinished) {
+            moved = std::make_unique<received>(as_string(input));
+            input = moved->input();
+            continue;
+        }
 
         if (event.type == protocol::event_type::need_input) {
             EXPECT_TRUE(input.empty()) << "input left over";
