@@ -243,13 +243,20 @@ private:
     void lose_request() noexcept;
     void finish_released() noexcept;
 
-    // session_input.cpp
+    // session_reading.cpp
     void read_turn() noexcept;
     bool read_once(std::size_t &budget) noexcept;
     std::size_t read_size() const noexcept;
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
     bool has_to_hold_back() const noexcept;
+    void peer_vanished(bool broken) noexcept;
+    void discard_input() noexcept;
+    phase phase_after_close() const noexcept;
+    bool drop(std::size_t size) noexcept;
+    bool has_unread_input() noexcept;
+
+    // session_input.cpp
     void process(std::span<std::byte> input) noexcept;
     void take_frames(std::span<std::byte> input) noexcept;
     bool take_whole_messages(std::span<std::byte> &input) noexcept;
@@ -260,11 +267,6 @@ private:
     void check(const protocol::event &frame) noexcept;
     void pong(const protocol::event &received) noexcept;
     void judge(int outcome) noexcept;
-    void peer_vanished(bool broken) noexcept;
-    void discard_input() noexcept;
-    phase phase_after_close() const noexcept;
-    bool drop(std::size_t size) noexcept;
-    bool has_unread_input() noexcept;
 
     // session_sending.cpp
     int may_send() noexcept;

@@ -1,0 +1,214 @@
+// When a session receives, and how much: in turns, so that the others of its
+// worker have theirs. After a Close what comes is dropped.
+#include "nginx/session.hpp"
+
+#include "nginx/backplane.hpp"
+#include "nginx/transport.hpp"
+#include "nginx/worker.hpp"
+
+#include <algorithm>
+
+namespace websocket::nginx {
+
+namespace {
+
+// What one session may receive before the others have their turn.
+constexpr std::size_t turn_budget = 64 * 1024;
+
+constexpr std::uint64_t large_message = 4096;
+
+constexpr std::size_t beginning_of_message = 16 * 1024;
+
+// What may come from a client after a Close, for example the rest of a message
+// that is too big. Reading more is not worth the Close frame after it.
+constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
+
+} // namespace
+
+// While a client does not read what it has asked for, nothing more is read
+// from it: its own requests cannot fill its queue. Nor while what it publishes
+// would only wait.
+bool session::receiving() const noexcept
+{
+    if (waiting() >= (conf_.send_queue + 1) / 2) {
+        return false;
+    }
+
+    return phase_ == phase::open
+               ? !publishes_ || !has_to_hold_back()
+               : phase_ == phase::closing || phase_ == phase::ending;
+}
+
+bool session::has_to_hold_back() const noexcept
+{
+    return backplane::congested || resource_->congested();
+}
+
+void session::read_turn() noexcept
+{
+    if (phase_ == phase::lingering) {
+        discard_input();
+        return;
+    }
+
+    if (phase_ == phase::arriving) {
+        return; // what lies in the request's memory stays there
+    }
+
+    std::size_t budget = turn_budget;
+
+    in_turn_ = true;
+    output_.begin_turn();
+
+    if (first_turn_) {
+        first_turn_ = false;
+        take_pipelined();
+    }
+
+    while (receiving() && connection_->read->ready && read_once(budget)) {}
+
+    output_.end_turn();
+    in_turn_ = false;
+    flush();
+
+    if (connection_->read->ready && receiving()) {
+        // What it waited for has just left, or it has had its turn: an
+        // edge-triggered event would not come again
+        ngx_post_event(connection_->read, &ngx_posted_next_events);
+    }
+}
+
+// Of large messages more is read at once, as a call costs more than a message.
+// Their replies may have to wait, all of them. Those that the buffer cannot
+// hold are received where they are put together, but for what is read here:
+// that is copied, and had better be little.
+std::size_t session::read_size() const noexcept
+{
+    const std::size_t most = this_worker().read_buffer.size();
+    const std::uint64_t usual =
+        figures_.bytes_in / std::max<std::uint64_t>(figures_.messages_in, 1);
+
+    if (usual >= most) {
+        return beginning_of_message;
+    }
+
+    return usual < large_message
+               ? turn_budget
+               : std::clamp(conf_.send_queue / 4, turn_budget, most);
+}
+
+// False when the turn is over.
+bool session::read_once(std::size_t &budget) noexcept
+{
+    std::span<std::byte> room = endpoint_.direct_room();
+
+    if (room.empty()) {
+        room = std::span(this_worker().read_buffer).first(read_size());
+    }
+
+    const ssize_t received = transport::receive(connection_, room);
+
+    if (received == NGX_AGAIN) {
+        return false;
+    }
+
+    if (received <= 0) {
+        peer_vanished(received != 0);
+        return false;
+    }
+
+    const auto size = static_cast<std::size_t>(received);
+    const bool dropping = phase_ == phase::closing || phase_ == phase::ending;
+
+    last_received_ = ngx_current_msec;
+    process(room.first(size));
+    flush(); // before the buffer is used again
+
+    if (dropping && !drop(size)) {
+        return false;
+    }
+
+    budget -= std::min(size, budget);
+    return budget != 0;
+}
+
+// Frames that came in the same packet as the handshake.
+void session::take_pipelined() noexcept
+{
+    ngx_buf_t *header_in = request_->header_in;
+
+    if (header_in->pos != header_in->last) {
+        const auto input = bytes_between(header_in->pos, header_in->last);
+        header_in->pos = header_in->last;
+        process(input);
+        flush();
+    }
+}
+
+void session::discard_input() noexcept
+{
+    ngx_event_t *rev = connection_->read;
+    std::size_t budget = turn_budget;
+
+    while (rev->ready) {
+        const ssize_t received =
+            transport::receive(connection_, this_worker().read_buffer);
+
+        if (received == NGX_AGAIN) {
+            return;
+        }
+
+        if (received <= 0) {
+            phase_ = phase::ended;
+            return;
+        }
+
+        const auto size = static_cast<std::size_t>(received);
+
+        if (!drop(size)) {
+            return;
+        }
+
+        if (size >= budget) {
+            ngx_post_event(rev, &ngx_posted_next_events);
+            return;
+        }
+
+        budget -= size;
+    }
+}
+
+// The client's Close is awaited where it can come within what is dropped.
+session::phase session::phase_after_close() const noexcept
+{
+    return endpoint_.finished_reading() ||
+                   endpoint_.frame_rest() > max_dropped_input
+               ? phase::flushing
+               : phase::closing;
+}
+
+// False when the client sends more than is dropped, which ends the session.
+bool session::drop(std::size_t size) noexcept
+{
+    if (size < max_dropped_input - dropped_input_) {
+        dropped_input_ += static_cast<std::uint32_t>(size);
+        return true;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
+                  "websocket: client sends on after the Close: more than %uD "
+                  "bytes were dropped",
+                  max_dropped_input);
+    phase_ = phase::ended;
+    return false;
+}
+
+// Overwrites the read buffer: nothing in it may be in use.
+bool session::has_unread_input() noexcept
+{
+    return sends_after_close_ ||
+           (connection_->read->ready &&
+            transport::receive(connection_, this_worker().read_buffer) > 0);
+}
+
+} // namespace websocket::nginx
