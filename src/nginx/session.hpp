@@ -250,6 +250,12 @@ private:
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
     bool has_to_hold_back() const noexcept;
+    void process_rest() noexcept;
+    void copy_rest(std::span<std::byte> rest) noexcept;
+    bool has_input() const noexcept
+    {
+        return rest_ || connection_->read->ready;
+    }
     void peer_vanished(bool broken) noexcept;
     void discard_input() noexcept;
     phase phase_after_close() const noexcept;
@@ -257,8 +263,9 @@ private:
     bool has_unread_input() noexcept;
 
     // session_input.cpp
-    void process(std::span<std::byte> input) noexcept;
-    void take_frames(std::span<std::byte> input) noexcept;
+    std::span<std::byte> process(std::span<std::byte> input) noexcept;
+    bool takes_frames() const noexcept;
+    std::span<std::byte> take_frames(std::span<std::byte> input) noexcept;
     bool take_whole_messages(std::span<std::byte> &input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
     bool within_rate() noexcept;
@@ -350,6 +357,7 @@ private:
     request_part *request_part_; // null once the request is released
     std::unique_ptr<const saved_request> saved_; // from then on
 
+    protocol::shared_buffer rest_; // input that a turn has left over
     protocol::message_meter meter_;
     ngx_msec_t started_ = 0;
     ngx_msec_t last_received_ = 0;
@@ -357,6 +365,7 @@ private:
     ngx_msec_t last_ping_ = 0;
     ngx_msec_t ends_at_ = 0; // when closing, or where the worker is leaving
 
+    std::uint32_t rest_begin_ = 0; // what was taken of it
     flush_list::place flush_place_ = flush_list::nowhere;
     std::uint32_t dropped_input_ = 0; // bytes that came after a Close
     phase phase_ = phase::waiting;

@@ -6,6 +6,17 @@
 
 namespace websocket::nginx {
 
+namespace {
+
+// What a byte costs that is compressed, as a turn counts it: a client chooses
+// how long zlib looks for what it can refer to.
+std::size_t cost_of_level(int level) noexcept
+{
+    return level <= 3 ? 4 : level <= 6 ? 16 : 64;
+}
+
+} // namespace
+
 // Empty where the message is better sent as it is. With context takeover a
 // message that was compressed has to be sent so.
 protocol::shared_buffer
@@ -16,6 +27,7 @@ session::compress(protocol::opcode kind,
     const unsigned window = terms_.deflate.server_window;
 
     this_worker().compressed += payload.size();
+    this_worker().current_turn.spend(payload.size() * cost_of_level(level));
 
     if (!terms_.deflate.server_takeover) {
         return this_worker().deflaters.make_frame(

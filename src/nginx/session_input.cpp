@@ -3,6 +3,7 @@
 #include "nginx/session.hpp"
 
 #include "nginx/figures.hpp"
+#include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 
 namespace websocket::nginx {
@@ -16,64 +17,86 @@ int kind_of(protocol::opcode code) noexcept
 
 } // namespace
 
-// For all workers' eyes messages are counted once for all that a read brought.
-void session::process(std::span<std::byte> input) noexcept
+// Takes input until the turn is over, and returns the rest. Messages are
+// counted for all workers once for all that a read brought.
+std::span<std::byte> session::process(std::span<std::byte> input) noexcept
 {
     const std::uint64_t messages_before = figures_.messages_in;
     const std::uint64_t bytes_before = figures_.bytes_in;
+    const std::span<std::byte> rest = take_frames(input);
 
-    take_frames(input);
     figures::received(figures_.messages_in - messages_before,
                       figures_.bytes_in - bytes_before);
+    return rest;
 }
 
-inline void session::take_frames(std::span<std::byte> input) noexcept
+inline bool session::takes_frames() const noexcept
 {
-    while ((phase_ == phase::open || phase_ == phase::closing ||
+    return (phase_ == phase::open || phase_ == phase::closing ||
             phase_ == phase::ending) &&
-           !endpoint_.finished_reading()) {
+           !endpoint_.finished_reading();
+}
+
+inline std::span<std::byte>
+session::take_frames(std::span<std::byte> input) noexcept
+{
+    while (takes_frames()) {
         if (!take_whole_messages(input)) {
+            const std::size_t size_before = input.size();
             const protocol::event received = endpoint_.next(input);
 
             if (received.type == protocol::event_type::need_input) {
-                return;
+                return {};
             }
 
+            // What is inflated costs more than what comes of it
+            this_worker().current_turn.spend(
+                size_before - input.size() + turn::message_cost +
+                (endpoint_.inflates() ? turn::unit : 0));
             dispatch(received);
         }
 
         if (input.empty() && endpoint_.needs_input()) {
-            return;
+            return {};
+        }
+
+        if (takes_frames() && this_worker().current_turn.over()) {
+            return input;
         }
     }
 
     // A client that sends on after its Close may have more under way
     sends_after_close_ = sends_after_close_ || !input.empty();
+
+    return {};
 }
 
 // Most of what comes is whole messages, one behind the other: they go to the
 // handler without becoming events. False if there was none.
 inline bool session::take_whole_messages(std::span<std::byte> &input) noexcept
 {
-    bool taken = false;
+    // Where replies are compressed, each one may be the last of the turn
+    const std::size_t max_work = terms_.deflate.agreed ? 0 : turn::unit;
+    std::size_t work = 0;
 
     if (!endpoint_.between_messages()) {
         return false;
     }
 
-    while (phase_ == phase::open) {
+    while (phase_ == phase::open && work <= max_work) {
         const protocol::whole_frame message = endpoint_.next_whole(input);
 
         if (message.header_size == 0) {
             break;
         }
 
+        work += message.payload.size() + turn::message_cost;
         deliver(message.kind,
                 {.bytes = message.payload, .room_before = message.header_size});
-        taken = true;
     }
 
-    return taken;
+    this_worker().current_turn.spend(work);
+    return work != 0;
 }
 
 inline void session::dispatch(const protocol::event &received) noexcept

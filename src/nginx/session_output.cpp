@@ -152,14 +152,14 @@ void session::let_all_go_on() noexcept
 // An edge-triggered event would not come again for what it has sent meanwhile.
 void session::let_go_on() noexcept
 {
-    if (publishes_ && connection_->read->ready) {
+    if (publishes_ && has_input()) {
         ngx_post_event(connection_->read, &ngx_posted_next_events);
     }
 }
 
 void session::resume_reading() noexcept
 {
-    if (receiving() && connection_->read->ready) {
+    if (receiving() && has_input()) {
         read_turn();
     }
 }

@@ -19,6 +19,8 @@ constexpr std::uint64_t large_message = 4096;
 
 constexpr std::size_t beginning_of_message = 16 * 1024;
 
+constexpr std::size_t max_direct_receive = 1024 * 1024;
+
 // What may come from a client after a Close, for example the rest of a message
 // that is too big. Reading more is not worth the Close frame after it.
 constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
@@ -58,6 +60,7 @@ void session::read_turn() noexcept
     std::size_t budget = turn_budget;
 
     in_turn_ = true;
+    this_worker().current_turn.begin();
     output_.begin_turn();
 
     if (first_turn_) {
@@ -65,16 +68,54 @@ void session::read_turn() noexcept
         take_pipelined();
     }
 
-    while (receiving() && connection_->read->ready && read_once(budget)) {}
+    if (rest_) {
+        process_rest();
+    }
+
+    while (receiving() && connection_->read->ready && !rest_ &&
+           read_once(budget)) {}
 
     output_.end_turn();
     in_turn_ = false;
     flush();
 
-    if (connection_->read->ready && receiving()) {
+    if (has_input() && receiving()) {
         // What it waited for has just left, or it has had its turn: an
         // edge-triggered event would not come again
         ngx_post_event(connection_->read, &ngx_posted_next_events);
+    }
+}
+
+// What the turn before has left over.
+[[gnu::cold, gnu::noinline]] void session::process_rest() noexcept
+{
+    if (!receiving()) {
+        return;
+    }
+
+    const std::span<std::byte> rest =
+        process(rest_.bytes().subspan(rest_begin_));
+
+    flush(); // before the buffer is given back
+    rest_begin_ = static_cast<std::uint32_t>(rest_.size() - rest.size());
+
+    if (rest.empty()) {
+        rest_.reset();
+    }
+}
+
+// The turn is over: the rest moves to a buffer of the session's, and is taken
+// before anything else is read.
+[[gnu::cold, gnu::noinline]] void
+session::copy_rest(std::span<std::byte> rest) noexcept
+{
+    rest_ = protocol::shared_buffer::allocate(rest.size());
+    rest_begin_ = 0;
+
+    if (rest_) {
+        rest_.append(rest);
+    } else {
+        connection_broke();
     }
 }
 
@@ -88,8 +129,8 @@ std::size_t session::read_size() const noexcept
     const std::uint64_t usual =
         figures_.bytes_in / std::max<std::uint64_t>(figures_.messages_in, 1);
 
-    if (usual >= most) {
-        return beginning_of_message;
+    if (usual >= most || terms_.deflate.agreed) {
+        return beginning_of_message; // compressed bytes stand for more
     }
 
     return usual < large_message
@@ -104,6 +145,8 @@ bool session::read_once(std::size_t &budget) noexcept
 
     if (room.empty()) {
         room = std::span(this_worker().read_buffer).first(read_size());
+    } else {
+        room = room.first(std::min(room.size(), max_direct_receive));
     }
 
     const ssize_t received = transport::receive(connection_, room);
@@ -121,10 +164,16 @@ bool session::read_once(std::size_t &budget) noexcept
     const bool dropping = phase_ == phase::closing || phase_ == phase::ending;
 
     last_received_ = ngx_current_msec;
-    process(room.first(size));
+
+    const std::span<std::byte> rest = process(room.first(size));
+
+    if (!rest.empty()) {
+        copy_rest(rest);
+    }
+
     flush(); // before the buffer is used again
 
-    if (dropping && !drop(size)) {
+    if ((dropping && !drop(size)) || !rest.empty()) {
         return false;
     }
 
@@ -140,7 +189,13 @@ void session::take_pipelined() noexcept
     if (header_in->pos != header_in->last) {
         const auto input = bytes_between(header_in->pos, header_in->last);
         header_in->pos = header_in->last;
-        process(input);
+
+        const std::span<std::byte> rest = process(input);
+
+        if (!rest.empty()) {
+            copy_rest(rest);
+        }
+
         flush();
     }
 }

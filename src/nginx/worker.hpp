@@ -5,6 +5,7 @@
 #include "nginx/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "nginx/session_table.hpp"
+#include "nginx/turn.hpp"
 #include "protocol/deflater.hpp"
 
 #include <array>
@@ -23,6 +24,9 @@ struct worker {
 
     // Bytes that were compressed so far, for the budgets.
     std::uint64_t compressed = 0;
+
+    // Of the session that receives.
+    turn current_turn;
 
     flush_list flushes;
 

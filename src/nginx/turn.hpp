@@ -1,0 +1,67 @@
+// How long one session may work before the others have their turn, whatever
+// its client sends. Work is counted in bytes, roughly, as that costs next to
+// nothing; only where there is much of it the clock tells how long it took.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+
+namespace websocket::nginx {
+
+class turn {
+public:
+    // What is counted for a message or a control frame beside its bytes: a
+    // call of a handler costs more than they do.
+    static constexpr std::size_t message_cost = 2048;
+
+    // About as much work can be done before the clock is read first, and
+    // between two times.
+    static constexpr std::size_t unit = 64 * 1024;
+
+    void begin() noexcept
+    {
+        left_ = unit;
+        began_ = 0;
+    }
+
+    void spend(std::size_t work) noexcept
+    {
+        left_ -= static_cast<std::ptrdiff_t>(work);
+    }
+
+    // Whether the others are to have their turn.
+    bool over() noexcept { return left_ < 0 && is_late(); }
+
+private:
+    static constexpr std::int64_t max_nanoseconds = 500'000;
+
+    [[gnu::cold, gnu::noinline]] bool is_late() noexcept
+    {
+        timespec now{};
+
+        if (began_ < 0) {
+            return true;
+        }
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+
+        const std::int64_t time =
+            std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+
+        if (began_ == 0) {
+            began_ = time;
+        } else if (time - began_ >= max_nanoseconds) {
+            began_ = -1; // it stays over
+            return true;
+        }
+
+        left_ = unit;
+        return false;
+    }
+
+    std::ptrdiff_t left_ = unit;
+    std::int64_t began_ = 0; // 0: the clock was not read yet
+};
+
+} // namespace websocket::nginx

@@ -1,0 +1,120 @@
+"""What one client sends must not cost the others more than a turn: inflating,
+compressing and answering are part of it.
+
+What reaches the sockets of a stopped worker it finds there all at once when it
+goes on; strace then tells what it sent, in which order.
+"""
+
+import zlib
+
+import pytest
+
+import wire
+from call_trace import SENDING, traced
+from worker_probe import only_worker, stopped
+
+pytestmark = pytest.mark.alone
+
+MEBIBYTE = 1 << 20
+LOCATIONS = """
+websocket_deflate on;
+location /echo { websocket echo; }
+location /slow { websocket echo; websocket_deflate_comp_level 9; }
+"""
+DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+BOMBS = 40
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    """The kernel takes a whole flood in before the worker reads of it."""
+    return module_nginx(LOCATIONS, listen="rcvbuf=4m sndbuf=4m")
+
+
+def compressed(payload):
+    """The payload of a compressed message."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (packer.compress(payload)
+            + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def inflated(payload):
+    return zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
+
+
+def sent_before_others(trace, others):
+    """Bytes sent to the flooder, who is sent most, before the last of the
+    others has its answer."""
+    sent = [(call.descriptor, call.result) for call in trace.of(SENDING)
+            if call.result > 0]
+    totals = {descriptor: sum(size for found, size in sent
+                              if found == descriptor)
+              for descriptor, _ in sent}
+    flooder = max(totals, key=totals.get)
+    assert len(totals) == others + 1, totals
+    before, answered = 0, set()
+    for descriptor, size in sent:
+        if descriptor == flooder:
+            before += size
+        else:
+            answered.add(descriptor)
+        if len(answered) == others:
+            return before, totals[flooder]
+    raise AssertionError("not all were answered")
+
+
+@pytest.mark.parametrize("path", ["/echo", "/slow"])
+@pytest.mark.parametrize("kind, payload", [
+    (wire.BINARY, bytes(MEBIBYTE)),
+    (wire.TEXT, "é".encode() * (MEBIBYTE // 2)),
+], ids=["binary", "text"])
+def test_bombs_leave_the_others_their_turns(server, path, kind, payload):
+    flooder = server.connect(path, headers=DEFLATE)
+    others = [server.connect("/echo") for _ in range(5)]
+    bomb = wire.frame(kind, compressed(payload), rsv=4)
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        with stopped(pid):
+            flooder.send(bomb * BOMBS, duplex=False)
+            for other in others:
+                other.text("waits")
+        for other in others:
+            other.expect_text("waits")
+        for _ in range(BOMBS):
+            reply = flooder.read_frame()
+            assert reply.opcode == kind and reply.rsv == 4
+            assert inflated(reply.payload) == payload
+    before, total = sent_before_others(trace, len(others))
+    # The others are read in the turn of the loop in which the flood is
+    assert before <= 4 * total / BOMBS, (before, total)
+
+
+def test_what_a_turn_leaves_over_is_read_before_all_else(server):
+    """Bombs, small messages, fragments and Pings in one stream."""
+    client = server.connect(headers=DEFLATE)
+    payload = bytes(300000)
+    bomb = wire.frame(wire.BINARY, compressed(payload), rsv=4)
+    part = (bomb + wire.text("small") + wire.ping(b"p")
+            + wire.fragments(wire.TEXT, *["x"] * 500)
+            + wire.fragments(wire.TEXT, "end", "less"))
+    client.send(part * 30)
+    for _ in range(30):
+        assert inflated(client.read_frame().payload) == payload
+        client.expect_text("small")
+        client.expect_pong(b"p")
+        frame = client.read_frame()
+        got = inflated(frame.payload) if frame.rsv else frame.payload
+        assert got == b"x" * 500
+        client.expect_text("endless")
+    client.leave()
+
+
+def test_peer_that_has_sent_a_flood_and_ends_gets_all_replies(server):
+    client = server.connect(headers=DEFLATE)
+    payload = bytes(MEBIBYTE)
+    client.send(wire.frame(wire.BINARY, compressed(payload), rsv=4) * BOMBS,
+                duplex=False)
+    client.half_close()
+    for _ in range(BOMBS):
+        assert inflated(client.read_frame().payload) == payload
+    client.expect_eof()
