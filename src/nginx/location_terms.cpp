@@ -55,7 +55,7 @@ bool asks(const handler_location &location) noexcept
 }
 
 // The same in each configuration that has the key text.
-broker::history_source source_of(std::string_view key) noexcept
+broker::history_source history_source_of(std::string_view key) noexcept
 {
     const auto hash =
         static_cast<broker::history_source>(std::hash<std::string_view>{}(key));
@@ -140,7 +140,7 @@ const broker::history_rules *make_rules(ngx_conf_t *cf,
     std::map<broker::history_source, broker::limits> sorted;
 
     for (const auto &[key, locations] : group.keys) {
-        broker::limits &found = sorted[source_of(key)];
+        broker::limits &found = sorted[history_source_of(key)];
         found = broker::larger(found, locations.history);
     }
 
@@ -203,7 +203,7 @@ bool complete(ngx_conf_t *cf, const handler_location &location,
     *location.conf->terms = {
         .parameters = object_parameters(location, handler, group),
         .rules = handler.rules,
-        .source = group.asker != nullptr ? source_of(view(location.key))
+        .source = group.asker != nullptr ? history_source_of(view(location.key))
                                          : broker::any_source};
 
     return handler.clients != nullptr || asks(location) ||
