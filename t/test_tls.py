@@ -8,8 +8,8 @@ import pytest
 
 import wire
 from both_ways import both_ways
+from memory_tls import MemoryTls
 from nginx_server import seconds
-from raw_client import TIMEOUT
 from tuned_client import (TIGHT_BUFFER, TIGHT_LISTEN, client_context,
                           connect_tuned, framed, numbered, open_tuned,
                           send_until_refused)
@@ -218,51 +218,6 @@ def test_half_closed_peer_gets_all_replies(connect):
     for message in messages:
         client.expect_text(message)
     client.expect_eof()
-
-
-class MemoryTls:
-    """TLS apart from its socket: python's own reads ahead when it ends."""
-
-    def __init__(self, port, context):
-        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing)
-        self.run(self.tls.do_handshake)
-
-    def run(self, step, *arguments):
-        """One step, with all the reading and sending that it needs."""
-        while True:
-            try:
-                return step(*arguments)
-            except ssl.SSLWantReadError:
-                self.flush()
-                received = self.socket.recv(65536)
-                self.incoming.write(received)
-                if not received:
-                    self.incoming.write_eof()
-
-    def flush(self):
-        self.socket.sendall(self.outgoing.read())
-
-    def send(self, data):
-        while data:
-            data = data[self.tls.write(data):]
-        self.flush()
-
-    def send_close_notify(self):
-        """Ends our side; what the server sends can still be read."""
-        with pytest.raises(ssl.SSLWantReadError):
-            self.tls.unwrap()
-        self.flush()
-
-    def read_all(self):
-        """Up to the server's close_notify; without one this fails."""
-        data = bytearray()
-        try:
-            while True:
-                data += self.run(self.tls.read, 65536)
-        except ssl.SSLZeroReturnError:
-            return bytes(data)
 
 
 def test_peer_gets_all_replies_behind_its_close_notify(server, context):

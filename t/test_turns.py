@@ -5,12 +5,15 @@ What reaches the sockets of a stopped worker it finds there all at once when it
 goes on; strace then tells what it sent, in which order.
 """
 
+import collections
 import zlib
 
 import pytest
 
 import wire
 from call_trace import SENDING, traced
+from memory_tls import MemoryTls
+from tuned_client import client_context
 from worker_probe import only_worker, stopped
 
 pytestmark = pytest.mark.alone
@@ -21,6 +24,14 @@ websocket_deflate on;
 location /echo { websocket echo; }
 location /slow { websocket echo; websocket_deflate_comp_level 9; }
 """
+TLS_SERVER = """
+server {
+    listen 127.0.0.1:%%PORT1%% ssl rcvbuf=4m sndbuf=4m;
+    ssl_certificate %%PREFIX%%/localhost.crt;
+    ssl_certificate_key %%PREFIX%%/localhost.key;
+    location /echo { websocket echo; }
+}
+"""
 DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
 BOMBS = 40
 
@@ -28,7 +39,8 @@ BOMBS = 40
 @pytest.fixture(scope="module")
 def server(module_nginx):
     """The kernel takes a whole flood in before the worker reads of it."""
-    return module_nginx(LOCATIONS, listen="rcvbuf=4m sndbuf=4m")
+    return module_nginx(LOCATIONS, tls=True, listen="rcvbuf=4m sndbuf=4m",
+                        servers=TLS_SERVER, ports=1)
 
 
 def compressed(payload):
@@ -118,3 +130,39 @@ def test_peer_that_has_sent_a_flood_and_ends_gets_all_replies(server):
     for _ in range(BOMBS):
         assert inflated(client.read_frame().payload) == payload
     client.expect_eof()
+
+
+def test_tiny_records_leave_the_others_their_turns(server):
+    """However small TLS records are, each one has to be decrypted."""
+    flooder = MemoryTls(server.ports[0], client_context())
+    flooder.send(wire.upgrade_request("/echo"))
+    flooder.run(flooder.tls.read, 65536)
+    others = [server.connect("/echo") for _ in range(5)]
+    messages = wire.text("x" * 94) * 300
+    for byte in messages:
+        flooder.tls.write(bytes([byte]))
+    pid = only_worker(server)
+    with traced(pid, server.prefix, also={"read"}) as trace:
+        with stopped(pid):
+            flooder.flush()
+            for other in others:
+                other.text("waits")
+        for other in others:
+            other.expect_text("waits")
+        replies = 300 * len(wire.text("x" * 94, mask=None))
+        while replies > 0:
+            replies -= len(flooder.run(flooder.tls.read, 65536))
+    reads = collections.Counter()
+    before, answered = 0, set()
+    for call in trace.of(SENDING | {"read"}):
+        if call.name == "read":
+            reads[call.descriptor] += max(call.result, 0)
+        elif call.result > 0:
+            answered.add(call.descriptor)
+        if len(answered) == len(others) and not before:
+            before = max(reads.values())
+    flood = max(reads.values())
+    assert flood >= 20 * len(messages), "no flood"
+    # A turn is some 1,024 records: the clock is read after each. The others
+    # are read in the turn of the loop after that in which the flood begins
+    assert before <= flood / 2, (before, flood)

@@ -149,7 +149,8 @@ bool session::read_once(std::size_t &budget) noexcept
         room = room.first(std::min(room.size(), max_direct_receive));
     }
 
-    const ssize_t received = transport::receive(connection_, room);
+    const ssize_t received =
+        transport::receive(connection_, room, this_worker().current_turn);
 
     if (received == NGX_AGAIN) {
         return false;
@@ -178,7 +179,7 @@ bool session::read_once(std::size_t &budget) noexcept
     }
 
     budget -= std::min(size, budget);
-    return budget != 0;
+    return budget != 0 && !this_worker().current_turn.over();
 }
 
 // Frames that came in the same packet as the handshake.
@@ -205,9 +206,11 @@ void session::discard_input() noexcept
     ngx_event_t *rev = connection_->read;
     std::size_t budget = turn_budget;
 
+    this_worker().current_turn.begin();
+
     while (rev->ready) {
-        const ssize_t received =
-            transport::receive(connection_, this_worker().read_buffer);
+        const ssize_t received = transport::receive(
+            connection_, this_worker().read_buffer, this_worker().current_turn);
 
         if (received == NGX_AGAIN) {
             return;
@@ -224,7 +227,7 @@ void session::discard_input() noexcept
             return;
         }
 
-        if (size >= budget) {
+        if (size >= budget || this_worker().current_turn.over()) {
             ngx_post_event(rev, &ngx_posted_next_events);
             return;
         }
@@ -263,7 +266,8 @@ bool session::has_unread_input() noexcept
 {
     return sends_after_close_ ||
            (connection_->read->ready &&
-            transport::receive(connection_, this_worker().read_buffer) > 0);
+            transport::receive(connection_, this_worker().read_buffer,
+                               this_worker().current_turn) > 0);
 }
 
 } // namespace websocket::nginx

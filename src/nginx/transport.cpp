@@ -22,6 +22,9 @@ bool uses_tls(const ngx_connection_t *c) noexcept
 // The plaintext of the largest TLS record (RFC 8446 5.1).
 constexpr std::size_t max_record = 16 * 1024;
 
+// Records of one byte that are read before the clock is asked.
+constexpr std::size_t max_small_records = 1024;
+
 using piece_list = std::span<const std::span<const std::byte>>;
 
 // Copies what the next record carries, without the first `skipped` bytes.
@@ -136,6 +139,62 @@ void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
                   static_cast<ngx_log_t *>(log->wdata), 0, "%V", &text);
 }
 
+ssize_t receive_some(ngx_connection_t *c, std::span<std::byte> buffer) noexcept
+{
+    return c->recv(c, reinterpret_cast<u_char *>(buffer.data()), buffer.size());
+}
+
+#if (NGX_SSL)
+
+// nginx reads records until the buffer is full, and a record may carry one
+// byte. So it gets a small part of the buffer beside the rest of the record
+// that OpenSSL has read, until the turn is over.
+ssize_t receive_records(ngx_connection_t *c, std::span<std::byte> buffer,
+                        turn &current) noexcept
+{
+    std::size_t total = 0;
+
+    while (total != buffer.size()) {
+        const auto pending =
+            static_cast<std::size_t>(SSL_pending(c->ssl->connection));
+        const std::size_t size =
+            std::min(buffer.size() - total, pending + max_small_records);
+        const ssize_t received = receive_some(c, buffer.subspan(total, size));
+
+        if (received <= 0 && total != 0) {
+            if (received != NGX_AGAIN) {
+                c->read->ready = 1; // the next call returns it again
+            }
+            break;
+        }
+
+        if (received <= 0) {
+            // The peer may have ended its side alone: nginx would not end ours
+            // in order
+            if (received == 0 && !c->write->error) {
+                c->ssl->no_send_shutdown = 0;
+            }
+            return received;
+        }
+
+        total += static_cast<std::size_t>(received);
+
+        if (static_cast<std::size_t>(received) < size || !c->read->ready) {
+            break;
+        }
+
+        current.spend(turn::unit);
+
+        if (current.over()) {
+            break;
+        }
+    }
+
+    return static_cast<ssize_t>(total);
+}
+
+#endif
+
 // nginx takes its words as char *, and does not change them.
 void log_failure(ngx_connection_t *c, const char *what) noexcept
 {
@@ -210,20 +269,20 @@ void drop_held_back(ngx_connection_t *c) noexcept
     (void)c;
 }
 
-ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept
+ssize_t receive(ngx_connection_t *c, std::span<std::byte> buffer,
+                turn &current) noexcept
 {
     const tls_log log{c};
-    const ssize_t received =
-        c->recv(c, reinterpret_cast<u_char *>(room.data()), room.size());
 
 #if (NGX_SSL)
-    // The peer has ended its side alone: nginx would not end ours in order
-    if (received == 0 && c->ssl != nullptr && !c->write->error) {
-        c->ssl->no_send_shutdown = 0;
+    if (c->ssl != nullptr) {
+        return receive_records(c, buffer, current);
     }
+#else
+    (void)current;
 #endif
 
-    return received;
+    return receive_some(c, buffer);
 }
 
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept

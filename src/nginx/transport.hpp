@@ -4,6 +4,7 @@
 #pragma once
 
 #include "nginx/nginx_headers.hpp"
+#include "nginx/turn.hpp"
 
 #include <span>
 
@@ -19,8 +20,9 @@ std::span<const std::byte> held_back(const ngx_connection_t *c) noexcept;
 void drop_held_back(ngx_connection_t *c) noexcept;
 
 // Bytes received; 0 when the peer has ended its side, NGX_AGAIN when there are
-// none now, NGX_ERROR when the connection is broken.
-ssize_t receive(ngx_connection_t *c, std::span<std::byte> room) noexcept;
+// none now, NGX_ERROR when the connection is broken. The turn counts records.
+ssize_t receive(ngx_connection_t *c, std::span<std::byte> buffer,
+                turn &current) noexcept;
 
 // Sends as much as the connection takes now. Returns how much that was, or
 // NGX_ERROR when the connection is broken.

@@ -1,0 +1,53 @@
+"""A TLS client whose records pass through memory."""
+
+import socket
+import ssl
+
+import pytest
+
+from raw_client import TIMEOUT
+
+
+class MemoryTls:
+    """TLS apart from its socket: python's own reads ahead when it ends."""
+
+    def __init__(self, port, context):
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        self.run(self.tls.do_handshake)
+
+    def run(self, step, *arguments):
+        """One step, with all the reading and sending that it needs."""
+        while True:
+            try:
+                return step(*arguments)
+            except ssl.SSLWantReadError:
+                self.flush()
+                received = self.socket.recv(65536)
+                self.incoming.write(received)
+                if not received:
+                    self.incoming.write_eof()
+
+    def flush(self):
+        self.socket.sendall(self.outgoing.read())
+
+    def send(self, data):
+        while data:
+            data = data[self.tls.write(data):]
+        self.flush()
+
+    def send_close_notify(self):
+        """Ends our side; what the server sends can still be read."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        self.flush()
+
+    def read_all(self):
+        """Up to the server's close_notify; without one this fails."""
+        data = bytearray()
+        try:
+            while True:
+                data += self.run(self.tls.read, 65536)
+        except ssl.SSLZeroReturnError:
+            return bytes(data)
