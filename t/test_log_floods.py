@@ -225,7 +225,10 @@ def test_tls_handshakes_that_fail_are_no_alarm(server):
         for _ in range(100):
             client = connect(server.tls_port)
             client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
+            try:
+                client.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # it was ended as soon as the first bytes were read
             read_to_end(client)
             client.close()
     judge_flood(server, 400, None)
