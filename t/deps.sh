@@ -30,7 +30,7 @@ packages_of() {
             command -v node > /dev/null || echo nodejs
             command -v npm > /dev/null || echo npm
             ;;
-        fuzz) echo clang libclang-rt-14-dev ;;
+        fuzz) echo clang libclang-rt-dev ;;
         lint) echo clang-format clang-tidy ;;
         *) echo "deps: no set $1" >&2 && return 1 ;;
     esac
