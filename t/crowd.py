@@ -15,7 +15,7 @@ import time
 import pytest
 
 import wire
-from raw_client import BLOCKED, TIMEOUT
+from raw_client import BLOCKED, TIMEOUT, client_context
 
 
 def need_open_files(count):
@@ -29,9 +29,7 @@ def need_open_files(count):
 
 def resuming_context():
     """TLS whose later handshakes are short ones."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -12,8 +12,8 @@ import pytest
 
 import wire
 from nginx_server import ROOT, seconds
-from tuned_client import (client_context, connect_blocking, framed,
-                          numbered)
+from raw_client import client_context
+from tuned_client import connect_blocking, framed, numbered
 from worker_probe import memory, memory_tells, only_worker
 
 pytestmark = pytest.mark.alone

@@ -5,13 +5,12 @@ them log another client, who does the same, makes the other one log."""
 
 import json
 import re
-import ssl
 
 import pytest
 
 import wire
 from nginx_server import seconds, wait_until
-from raw_client import RawClient
+from raw_client import RawClient, client_context
 
 CORE = """
 args arg_room arg_empty arg_absent binary_remote_addr body_bytes_sent
@@ -184,12 +183,9 @@ def open_client(server, number, tls_name):
     """A connection; with a name for SNI if it is over TLS."""
     client = RawClient(("127.0.0.1", number))
     if tls_name:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
         client.socket.setblocking(True)
-        client.socket = context.wrap_socket(client.socket,
-                                            server_hostname=tls_name)
+        client.socket = client_context().wrap_socket(client.socket,
+                                                     server_hostname=tls_name)
         client.socket.setblocking(False)
     server.clients.append(client)
     return client

@@ -13,7 +13,7 @@ import pytest
 import wire
 from call_trace import SENDING, traced
 from memory_tls import MemoryTls
-from tuned_client import client_context
+from raw_client import client_context
 from worker_probe import only_worker, stopped
 
 pytestmark = pytest.mark.alone

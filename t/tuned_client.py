@@ -58,16 +58,6 @@ def connect_tight(server, path="/echo", port=None, **options):
                          kernel_buffer=TIGHT_BUFFER, **options)
 
 
-def client_context(version=None):
-    """TLS of one version alone; certificates are not checked."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
-    return context
-
-
 def connect_blocking(server, tls=None, path="/echo", **fields):
     """A bare socket after its handshake: select(), and with it RawClient,
     is not for more than 1,024 descriptors."""

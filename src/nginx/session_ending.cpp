@@ -224,8 +224,8 @@ ngx_int_t session::half_close() noexcept
 }
 
 // A graceful quit asks each session once: one that is open goes on until its
-// turn has come. When worker_shutdown_timeout is over, nginx marks the
-// connection as broken and asks again.
+// turn has come. When worker_shutdown_timeout is over, nginx asks again, with
+// a connection marked as broken, which it is not: TLS ends with close_notify.
 void session::worker_is_leaving() noexcept
 {
     ngx_connection_t *c = connection_;
@@ -236,6 +236,7 @@ void session::worker_is_leaving() noexcept
     figures::drains();
 
     if (c->error) {
+        c->error = 0;
         last_words();
         return;
     }

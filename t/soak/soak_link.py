@@ -169,14 +169,6 @@ class Link:
         self.owner.ended(self, broken)
 
 
-def any_context():
-    """TLS that trusts anybody."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def frames_of(received, deflate):
     """The frames that are whole, inflated; they leave the buffer."""
     while parsed := wire.parse_frame(received):

@@ -8,9 +8,9 @@ import signal
 import time
 
 from nginx_server import seconds
+from raw_client import client_context
 from soak_asking import tell
 from soak_ledger import Fault, Ledger
-from soak_link import any_context
 from soak_peers import Echo, Json, Raw, Slow
 from soak_strangers import BadFrames, BadHandshake, Publisher
 
@@ -32,7 +32,7 @@ class Town:
         self.servers = servers
         self.dice = random.Random(seed)
         self.selector = selectors.DefaultSelector()
-        self.context = any_context()
+        self.context = client_context()
         self.ledger = Ledger()
         self.counts = self.ledger.counts
         self.rooms = ROOMS
