@@ -138,6 +138,7 @@ help:
 	@echo 'make            build/ngx_http_websocket_module.so'
 	@echo 'make run        an nginx with the example pages on port 8080'
 	@echo 'make test       unit, integration and browser tests'
+	@echo 'make test-debian13   the same in a Debian 13 in build/, as root'
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
 	@echo 'make soak       a busy server at random: SOAK_SECONDS (180), SOAK_SEED'

@@ -21,6 +21,7 @@ packages_of() {
                 libnginx-mod-http-perl libnginx-mod-http-uploadprogress
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
+        debian13) echo debootstrap git ;;
         bench)
             echo libbenchmark-dev openssl strace valgrind libc6-dbg \
                 redis-server

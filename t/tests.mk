@@ -158,6 +158,11 @@ test:
 	@$(MAKE) deb > /dev/null
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
+# In a system of its own, whose packages are those of that release.
+.PHONY: test-debian13
+test-debian13:
+	@t/debian13.sh build/debian13
+
 unit:
 	@t/deps.sh build test
 	@$(MAKE) $(parallel) unit-program
