@@ -93,7 +93,7 @@ void check_pattern(std::string_view text, std::string_view origin)
     if (!pattern) {
         return;
     }
-    if (!text.starts_with("*.")) {
+    if (text.find('*') == text.npos) {
         require(pattern->matches(text));
     }
     const bool matched = pattern->matches(origin);
