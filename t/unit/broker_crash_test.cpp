@@ -71,13 +71,15 @@ TEST(broker_fault_point, is_where_the_environment_says)
 
 TEST_P(broker_crash, at_any_point_leaves_the_others_working)
 {
+    const scene before(GetParam());
+
     for (const operation &each : operations()) {
         int points = 0;
 
         for (bool died = true; died && !HasFailure(); points++) {
             SCOPED_TRACE(std::string(each.name) + ", point " +
                          std::to_string(points));
-            scene at(GetParam());
+            scene at(before);
             died = die_after(at, each, points);
             at.check_after_death();
         }
@@ -89,6 +91,7 @@ TEST_P(broker_crash, at_any_point_leaves_the_others_working)
 TEST_P(broker_crash, in_a_repair_is_repaired)
 {
     const operation look{"look", [](scene &s) { s.core.measure(); }};
+    const scene before(GetParam());
     int repairs = 0;
 
     for (const operation &each : operations()) {
@@ -98,7 +101,7 @@ TEST_P(broker_crash, in_a_repair_is_repaired)
         for (int points = 1; died && !HasFailure(); points += 5) {
             SCOPED_TRACE(std::string(each.name) + ", then point " +
                          std::to_string(points));
-            scene at(GetParam());
+            scene at(before);
             died = die_after(at, each, deep) && die_after(at, look, points) &&
                    die_after(at, look, points + 2);
             at.check_after_death();

@@ -46,7 +46,7 @@ public:
     }
     scene &operator=(const scene &) = delete;
 
-    std::span<const std::byte> bytes() const { return memory_.bytes(); }
+    std::span<std::byte> bytes() const { return memory_.bytes(); }
 
     // What the survivor finds when the victim has died, and does then.
     void check_after_death()
