@@ -4,10 +4,12 @@ A test file imports the fixtures `browser` and `server` from here.
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from selenium import webdriver
@@ -108,12 +110,13 @@ def server_fixture(module_nginx):
     return start_example(module_nginx)
 
 
-@pytest.fixture(name="browser", scope="module")
-def browser_fixture(run_folder):
-    """A Chromium of its own: new profile, nothing fetched or guessed."""
+@functools.cache
+def start_chromium(config):
+    """A Chromium of this test run: new profile, nothing fetched or guessed.
+    Each file's pages have an origin of their own, by their port."""
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    profile = os.path.join(run_folder, "chromium")
+    profile = tempfile.mkdtemp(prefix="chromium-")
     for flag in BROWSER_FLAGS + [f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     # A connection opened on a guess would look like a leaked one.
@@ -121,13 +124,30 @@ def browser_fixture(run_folder):
         "prefs", {"net": {"network_prediction_options": 2}})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     # Nor is anything written into the home of whoever runs the tests.
-    os.makedirs(profile)
     driver = Service("/usr/bin/chromedriver",
                      env=dict(os.environ, HOME=profile))
     chromium = webdriver.Chrome(service=driver, options=options)
+
+    def end():
+        chromium.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+    config.add_cleanup(end)
+    return chromium
+
+
+@pytest.fixture(name="browser", scope="module")
+def browser_fixture(request):
+    """The browser with one empty window, and an empty console."""
+    chromium = start_chromium(request.config)
     yield chromium
-    chromium.quit()
-    shutil.rmtree(profile, ignore_errors=True)
+    first, *others = chromium.window_handles
+    for handle in others:
+        chromium.switch_to.window(handle)
+        chromium.close()
+    chromium.switch_to.window(first)
+    chromium.get("about:blank")
+    chromium.get_log("browser")
 
 
 class Page:

@@ -1,26 +1,30 @@
 """Runs unit and pytest suites; the last line counts what passed and failed.
 
 usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]; UNIT_TESTS is the
-GoogleTest program, or "-" for none.  Without options all of t is run: most
-tests wait most of their time, so that two files are run at a time, and by
-themselves those that measure, marked as alone.  The counts come from the XML
-reports and are never better than the exit status: a suite that crashed,
-reported nothing or ran no test counts as one failure more.
+GoogleTest program, or "-" for none: it runs beside the first pytest suite.
+Without options all of t is run: most tests wait most of their time, so that
+one file more is run at a time than there are processors, and by themselves
+those that measure, marked as alone.  The counts come from the XML reports and
+are never better than the exit status: a suite that crashed, reported nothing
+or ran no test counts as one failure more.
 """
 
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 
 PYTEST_TESTS_FAILED = 1
 OPEN_FILES = 16384
 
+FILES_AT_A_TIME = (os.cpu_count() or 1) + 1
 PYTEST_SUITES = {
+    "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
+               "--dist", "loadfile", "t"],
     "pytest-alone": ["-q", "-m", "alone", "t"],
-    "pytest": ["-q", "-m", "not alone", "-n", "2", "--dist", "loadfile", "t"],
 }
 
 
@@ -52,44 +56,77 @@ def read_report(path):
     return Counter(outcome(case) for case in root.iter("testcase"))
 
 
-def run_suite(name, command, report, failure_statuses):
-    """Runs one suite; its exit status has the last word."""
-    if os.path.exists(report):
-        os.unlink(report)
-    print(f"== {name} tests", flush=True)
-    try:
-        status = subprocess.run(command, check=False).returncode
-    except OSError as error:
-        print(error, flush=True)
-        status = -1
-    counts = read_report(report)
-    told = status in failure_statuses and counts["failed"]
-    if status and not told:
-        print(f"{name} tests: exit status {status}", flush=True)
-        counts["failed"] += 1
-    elif not counts["passed"] + counts["failed"]:
-        print(f"{name} tests: none ran", flush=True)
-        counts["failed"] += 1
-    return counts
+class Suite:
+    """One suite, which runs from when it is made."""
+
+    def __init__(self, name, command, report, failure_statuses, log=None):
+        """`log`: where its output goes until it is judged."""
+        self.name = name
+        self.report = report
+        self.failure_statuses = failure_statuses
+        self.log = log
+        self.process = None
+        if os.path.exists(report):
+            os.unlink(report)
+        if log is None:
+            print(f"== {name} tests", flush=True)
+        try:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        except OSError as error:
+            print(error, flush=True)
+
+    def wait(self):
+        """Its exit status."""
+        status = self.process.wait() if self.process else -1
+        if self.log is not None:
+            print(f"== {self.name} tests", flush=True)
+            self.log.seek(0)
+            print(self.log.read().decode(errors="replace"), end="", flush=True)
+        return status
+
+    def judge(self):
+        """Its counts; the exit status has the last word."""
+        status = self.wait()
+        counts = read_report(self.report)
+        told = status in self.failure_statuses and counts["failed"]
+        if status and not told:
+            print(f"{self.name} tests: exit status {status}", flush=True)
+            counts["failed"] += 1
+        elif not counts["passed"] + counts["failed"]:
+            print(f"{self.name} tests: none ran", flush=True)
+            counts["failed"] += 1
+        return counts
+
+
+def start_unit_tests(program, output, log):
+    """The GoogleTest program."""
+    report = os.path.join(output, "unit.xml")
+    return Suite("unit", [program, "--gtest_brief=1",
+                          f"--gtest_output=xml:{report}"], report, {1}, log)
+
+
+def run_pytest(name, options, output):
+    """Counts of one pytest suite."""
+    report = os.path.join(output, f"{name}.xml")
+    return Suite(name, [sys.executable, "-m", "pytest", f"--junitxml={report}",
+                        f"--basetemp={output}/tmp-{name}", *options],
+                 report, {PYTEST_TESTS_FAILED}).judge()
 
 
 def main(output, unit_tests, *pytest_options):
     """Runs what was asked for; returns the exit status."""
     os.makedirs(output, exist_ok=True)
     allow_open_files()
-    counts = Counter()
-    if unit_tests != "-":
-        report = os.path.join(output, "unit.xml")
-        counts += run_suite(
-            "unit", [unit_tests, "--gtest_brief=1",
-                     f"--gtest_output=xml:{report}"], report, {1})
     suites = {"pytest": pytest_options} if pytest_options else PYTEST_SUITES
-    for name, options in suites.items():
-        report = os.path.join(output, f"{name}.xml")
-        counts += run_suite(
-            name, [sys.executable, "-m", "pytest", f"--junitxml={report}",
-                   f"--basetemp={output}/tmp-{name}", *options],
-            report, {PYTEST_TESTS_FAILED})
+    counts = Counter()
+    with tempfile.TemporaryFile() as log:
+        unit = (start_unit_tests(unit_tests, output, log)
+                if unit_tests != "-" else None)
+        for name, options in suites.items():
+            counts += run_pytest(name, options, output)
+            if unit:
+                counts += unit.judge()
+                unit = None
 
     line = f"{counts['passed']} passed, {counts['failed']} failed"
     if counts["skipped"]:
