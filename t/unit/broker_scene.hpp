@@ -48,6 +48,14 @@ public:
 
     std::span<std::byte> bytes() const { return memory_.bytes(); }
 
+    // Another process has none of what one keeps in memory of its own.
+    void forget_private_state()
+    {
+        std::destroy_at(&core);
+        std::construct_at(&core, lock);
+        EXPECT_TRUE(core.attach(memory_.bytes()));
+    }
+
     // What the survivor finds when the victim has died, and does then.
     void check_after_death()
     {

@@ -35,8 +35,7 @@ inline void begin_store(int, siginfo_t *info, void *context)
     const auto *at = static_cast<std::byte *>(info->si_addr);
 
     if (at < stopping_memory.data() ||
-        at >= stopping_memory.data() + stopping_memory.size())
-    {
+        at >= stopping_memory.data() + stopping_memory.size()) {
         std::signal(SIGSEGV, SIG_DFL);
         return;
     }
@@ -71,7 +70,8 @@ constexpr bool stores_can_stop = true;
 
 #else
 
-inline void stop_after_stores(std::span<std::byte>) {}
+inline void stop_after_stores(std::span<std::byte>)
+{}
 constexpr bool stores_can_stop = false;
 
 #endif
