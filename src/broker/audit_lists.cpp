@@ -258,11 +258,14 @@ std::string_view auditor::check_free() noexcept
 {
     index count = 0;
 
-    for (index at = z_.head->free; at != 0; at = z_.next[at]) {
-        if (!take(at)) {
-            return "a free block is in use, or free twice";
+    for (index chain = z_.head->free; chain != 0;
+         chain = z_.free_chain(chain).below) {
+        for (index at = chain; at != 0; at = z_.next[at]) {
+            if (!take(at)) {
+                return "a free block is in use, or free twice";
+            }
+            count++;
         }
-        count++;
     }
 
     if (count != z_.head->free_count) {

@@ -1,5 +1,6 @@
-// The chain of free blocks is taken from, and given back to, at its front, so
-// that chains keep the runs of neighbours which it began with.
+// Free blocks are chains that lie on each other. Blocks are taken from the top
+// one, and a chain is given back as it is: that takes no longer for a long one,
+// and keeps its runs of neighbours.
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
 
@@ -42,33 +43,36 @@ void each_run(const zone &z, index block, std::size_t offset, std::size_t size,
 index take_blocks(zone &z, std::size_t count) noexcept
 {
     const index first = z.head->free;
+    index below = z.free_chain(first).below;
     index last = first;
 
     for (std::size_t i = 1; i < count; i++) {
+        if (z.next[last] == 0) {
+            z.next[last] = below;
+            below = z.free_chain(below).below;
+        }
         last = z.next[last];
     }
 
-    z.head->free = z.next[last];
+    const index rest = z.next[last];
+
+    if (rest != 0) {
+        ::new (z.block(rest)) free_record{below};
+    }
+
+    z.head->free = rest != 0 ? rest : below;
     z.head->free_count -= static_cast<index>(count);
     WEBSOCKET_FAULT_POINT("blocks.taken");
     z.next[last] = 0;
     return first;
 }
 
-void give_back(zone &z, index first) noexcept
+void give_back(zone &z, index first, std::size_t count) noexcept
 {
-    index last = first;
-    index count = 1;
-
-    while (z.next[last] != 0) {
-        last = z.next[last];
-        count++;
-    }
-
-    z.next[last] = z.head->free;
+    ::new (z.block(first)) free_record{z.head->free};
     WEBSOCKET_FAULT_POINT("blocks.joined");
     z.head->free = first;
-    z.head->free_count += count;
+    z.head->free_count += static_cast<index>(count);
 }
 
 index skip_blocks(const zone &z, index from, std::size_t count) noexcept
@@ -144,6 +148,10 @@ void free_unmarked(zone &z) noexcept
 
     *last = 0;
     z.head->free_count = count;
+
+    if (count != 0) {
+        ::new (z.block(z.head->free)) free_record{};
+    }
 }
 
 } // namespace websocket::broker::detail

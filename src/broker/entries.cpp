@@ -78,7 +78,7 @@ void remove_entry(zone &z, index at) noexcept
     z.head->entries--;
     unlist_entry(z, entry);
     WEBSOCKET_FAULT_POINT("entry.unlisted");
-    give_back(z, at);
+    give_back(z, at, blocks_of(entry));
 }
 
 // The position that all subscriptions have passed.

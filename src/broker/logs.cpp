@@ -163,7 +163,7 @@ void remove_unused(zone &z) noexcept
     put(*link, log.next_in_bucket);
     WEBSOCKET_FAULT_POINT("log.removed");
     z.head->logs--;
-    give_back(z, at);
+    give_back(z, at, log_blocks(log.name_size));
 }
 
 void limit_history(log_record &log, const limits &kept) noexcept

@@ -82,7 +82,7 @@ void remove_subscription(zone &z, index at, std::uint64_t now) noexcept
     put(removed.check, 0);
     put(log.clients, log.clients - removed.clients);
     z.head->subscriptions--;
-    give_back(z, at);
+    give_back(z, at, 1);
 
     trim(z, log_at, now, some);
     settle(z, log_at, now);

@@ -85,7 +85,7 @@ struct header {
 
     // Derived.
     index newest = 0;
-    index free = 0; // chain of free blocks
+    index free = 0; // the chain of free blocks on top of the others
     index free_count = 0;
     index unused_first = 0; // the log that has been unused for longest
     index unused_last = 0;
@@ -207,6 +207,11 @@ static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
               "a message of 64 bytes is to fill one block");
 
+// What a chain of free blocks begins with.
+struct free_record {
+    index below = 0; // derived: the chain that is used up after this one
+};
+
 // What one hold of the lock does at most: whoever has more to do leaves the
 // lock to others in between. Each entry costs the lines of cache that it and
 // its neighbours in two lists lie in.
@@ -244,6 +249,10 @@ struct zone {
     log_rest &log_rest_of(index at) const noexcept
     {
         return get<log_rest>(next[at]);
+    }
+    free_record &free_chain(index at) const noexcept
+    {
+        return get<free_record>(at);
     }
     entry_record &entry(index at) const noexcept
     {

@@ -267,6 +267,10 @@ TEST_F(broker_damage, of_chains_is_found)
     EXPECT_NE(audit_with(zone.next[head.free], head.free), "");
     EXPECT_NE(audit_with(zone.next[head.oldest], head.free), "");
     EXPECT_NE(audit_with(zone.next[head.oldest], 0), "");
+
+    detail::index &below = zone.free_chain(head.free).below;
+    EXPECT_NE(audit_with(below, head.free), "");
+    EXPECT_NE(audit_with(below, head.oldest), "");
 }
 
 TEST_F(broker_damage, of_the_list_of_unused_logs_is_found)
