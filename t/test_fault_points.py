@@ -21,7 +21,8 @@ ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
     "slot.emptied", "slot.written", "news.half_out", "leader.taken",
     "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
-    "entry.cleared", "entry.over_limit", "history.step", "read.piece",
+    "blocks.unreserved", "entry.cleared", "entry.over_limit", "history.step",
+    "read.piece",
 }
 
 # What a leader passes, for each resource that is new to it.
@@ -74,9 +75,10 @@ def work_until_two_have_died(server):
         clients = []
         try:
             clients = [server.connect("/room") for _ in range(3)]
-            clients.append(server.connect(f"/room?k={next(rooms)}"))
+            number = next(rooms)
+            clients.append(server.connect(f"/room?k={number}"))
             for client in clients:
-                client.text("all " + "x" * 300)
+                client.text("all " + "x" * (300 if number % 2 else 5000))
                 client.read_frame()
         except (AssertionError, OSError):
             pass

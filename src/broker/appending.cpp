@@ -3,46 +3,70 @@
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/locked.hpp"
 #include "broker/logs.hpp"
 #include "broker/subscriptions.hpp"
+
+#include <algorithm>
 
 namespace websocket::broker::detail {
 
 namespace {
 
-// There are as many free blocks as it needs.
-index make_entry(zone &z, index log_at, const publication &what,
-                 std::size_t blocks) noexcept
-{
-    const log_record &log = z.log(log_at);
-    const index at = take_blocks(z, blocks);
+// 4 KB: what takes less is copied sooner than the lock is taken twice.
+constexpr std::size_t most_blocks_copied_locked = 32;
 
-    ::new (z.block(at))
-        entry_record{.position = log.last_position + 1,
-                     .sequence = log.last_sequence + (what.transient ? 0 : 1),
-                     .time = what.time,
-                     .from = what.from,
-                     .size = static_cast<std::uint32_t>(what.payload.size()),
-                     .log = log_at,
-                     .kind = what.kind,
-                     .transient = what.transient,
-                     .behind_hole = log.last_hole != 0 &&
-                                    log.last_hole == log.last_position};
-    write_bytes(z, at, sizeof(entry_record), what.payload);
-    return at;
+// The slot that this process has taken, if it still has it.
+slot_record *slot_of(const zone &z) noexcept
+{
+    if (z.slot >= z.head->slot_count) {
+        return nullptr;
+    }
+
+    slot_record &slot = z.slots[z.slot];
+
+    return slot.pid != 0 && slot.generation == z.slot_generation ? &slot
+                                                                 : nullptr;
 }
 
 } // namespace
 
-bool append_to(zone &z, index log_at, const publication &what,
-               std::uint64_t now, appended &result) noexcept
+void give_back_reserved(zone &z, slot_record &slot) noexcept
 {
-    const pin keep(z, log_at, now);
-    log_record &log = z.log(log_at);
-    const std::size_t blocks =
-        blocks_for(sizeof(entry_record), what.payload.size());
-    std::size_t budget = z.hold.entries;
+    const index first = slot.reserved;
+
+    if (first == 0) {
+        return;
+    }
+
+    put(slot.reserved, 0);
+    WEBSOCKET_FAULT_POINT("blocks.unreserved");
+    give_back(z, first, slot.reserved_count);
+}
+
+appending::appending(zone &z, const publication &what,
+                     std::uint64_t now) noexcept
+    : zone_{z}, what_{what}, now_{now}, blocks_{blocks_for(
+                                            sizeof(entry_record),
+                                            what.payload.size())},
+      slot_{slot_of(z)}
+{}
+
+bool appending::is_large() const noexcept
+{
+    return slot_ != nullptr && blocks_ > most_blocks_copied_locked;
+}
+
+bool appending::nobody_wants(const log_record &log) const noexcept
+{
+    return log.subscriptions == 0 &&
+           (what_.transient || log.history_messages == 0);
+}
+
+bool appending::step(index log_at) noexcept
+{
+    const pin keep(zone_, log_at, now_);
+    log_record &log = zone_.log(log_at);
+    std::size_t budget = zone_.hold.entries;
 
     result = {.result = outcome::done,
               .id = last_message(log),
@@ -51,33 +75,123 @@ bool append_to(zone &z, index log_at, const publication &what,
               .dropped = result.dropped,
               .wake = {}};
 
-    if (log.subscriptions == 0 &&
-        (what.transient || log.history_messages == 0)) {
-        result.id.sequence += what.transient ? 0 : 1;
+    if (nobody_wants(log)) {
+        result.id.sequence += what_.transient ? 0 : 1;
         put(log.last_sequence, result.id.sequence);
-        return true;
+        return end_without_entry(outcome::done);
     }
 
-    switch (make_entry_room(z, log_at, blocks, now, budget, result.dropped)) {
+    const std::size_t missing =
+        is_large() ? std::min(blocks_ - reserved_, zone_.hold.blocks) : blocks_;
+
+    switch (make_entry_room(zone_, log_at, {blocks_, missing}, now_, budget,
+                            result.dropped)) {
     case room::later:
         return false;
     case room::never:
-        z.head->refused++;
-        result.result = outcome::no_room;
-        return true;
+        zone_.head->refused++;
+        return end_without_entry(outcome::no_room);
     case room::made:
         break;
     }
 
-    const index at = make_entry(z, log_at, what, blocks);
+    if (is_large() && missing != 0) {
+        reserve(missing);
+        return false;
+    }
 
-    link_entry(z, at);
-    result.id.sequence = z.entry(at).sequence;
-    result.position = z.entry(at).position;
-    result.wake = announce(z, log_at, at);
-    WEBSOCKET_FAULT_POINT("append.announced");
-    trim(z, log_at, now, few);
+    end_with_entry(log_at);
     return true;
+}
+
+// There are so many free blocks.
+void appending::reserve(std::size_t blocks) noexcept
+{
+    const index first = take_blocks(zone_, blocks);
+
+    put(reserved_ == 0 ? slot_->reserved : zone_.next[last_reserved_], first);
+    WEBSOCKET_FAULT_POINT("blocks.reserved");
+    first_reserved_ = reserved_ == 0 ? first : first_reserved_;
+    last_reserved_ = skip_blocks(zone_, first, blocks - 1);
+    reserved_ += blocks;
+    slot_->reserved_count = static_cast<index>(reserved_);
+}
+
+void appending::copy() noexcept
+{
+    if (reserved_ == 0 || reserved_ != blocks_ || copied_) {
+        return;
+    }
+
+    write_bytes(zone_, first_reserved_, sizeof(entry_record), what_.payload);
+    copied_ = true;
+    WEBSOCKET_FAULT_POINT("append.copied");
+}
+
+void appending::cancel() noexcept
+{
+    if (reserved_ != 0) {
+        give_back_reserved(zone_, *slot_);
+        reserved_ = 0;
+    }
+}
+
+bool appending::end_without_entry(outcome why) noexcept
+{
+    result.result = why;
+    cancel();
+    return true;
+}
+
+// The blocks of the entry, with its payload.
+index appending::take_written() noexcept
+{
+    if (is_large()) {
+        return first_reserved_;
+    }
+
+    const index at = take_blocks(zone_, blocks_);
+
+    write_bytes(zone_, at, sizeof(entry_record), what_.payload);
+    return at;
+}
+
+void appending::write_record(index at, index log_at) noexcept
+{
+    const log_record &log = zone_.log(log_at);
+
+    ::new (zone_.block(at))
+        entry_record{.position = log.last_position + 1,
+                     .sequence = log.last_sequence + (what_.transient ? 0 : 1),
+                     .time = what_.time,
+                     .from = what_.from,
+                     .size = static_cast<std::uint32_t>(what_.payload.size()),
+                     .log = log_at,
+                     .kind = what_.kind,
+                     .transient = what_.transient,
+                     .behind_hole = log.last_hole != 0 &&
+                                    log.last_hole == log.last_position};
+}
+
+// Who dies between the link and the slot's store leaves both to repair().
+void appending::end_with_entry(index log_at) noexcept
+{
+    const index at = take_written();
+
+    write_record(at, log_at);
+    link_entry(zone_, at);
+
+    if (reserved_ != 0) {
+        put(slot_->reserved, 0);
+        WEBSOCKET_FAULT_POINT("append.linked");
+        reserved_ = 0;
+    }
+
+    result.id.sequence = zone_.entry(at).sequence;
+    result.position = zone_.entry(at).position;
+    result.wake = announce(zone_, log_at, at);
+    WEBSOCKET_FAULT_POINT("append.announced");
+    trim(zone_, log_at, now_, few);
 }
 
 } // namespace websocket::broker::detail

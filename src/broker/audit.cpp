@@ -193,7 +193,8 @@ std::string_view auditor::run() noexcept
     }
 
     for (const auto check : {&auditor::check_news, &auditor::check_unused,
-                             &auditor::check_free, &auditor::check_totals}) {
+                             &auditor::check_reserved, &auditor::check_free,
+                             &auditor::check_totals}) {
         if (fault.empty()) {
             fault = (this->*check)();
         }

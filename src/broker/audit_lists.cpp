@@ -254,6 +254,27 @@ std::string_view auditor::check_unused() noexcept
     return {};
 }
 
+std::string_view auditor::check_reserved() noexcept
+{
+    for (std::uint32_t i = 0; i < z_.head->slot_count; i++) {
+        const slot_record &slot = z_.slots[i];
+
+        if (slot.reserved == 0) {
+            continue;
+        }
+
+        if (slot.pid == 0) {
+            return "blocks are reserved for a free slot";
+        }
+
+        if (!take_chain(slot.reserved, slot.reserved_count)) {
+            return "a slot's chain of reserved blocks is wrong";
+        }
+    }
+
+    return {};
+}
+
 std::string_view auditor::check_free() noexcept
 {
     index count = 0;

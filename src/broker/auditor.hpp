@@ -46,6 +46,7 @@ private:
     words check_reader(const subscription_record &reader) noexcept;
     words check_news() noexcept;
     words check_unused() noexcept;
+    words check_reserved() noexcept;
     words check_free() noexcept;
     words check_totals() noexcept;
 

@@ -12,20 +12,19 @@ using namespace detail;
 appended broker::append(subscription handle, const publication &what,
                         std::uint64_t now) noexcept
 {
-    appended result;
+    appending work(zone_, what, now);
 
-    for (bool done = false; !done;) {
-        locked hold(mutex_, zone_);
+    return append_in_holds(mutex_, zone_, work, [&] {
         const subscription_record *found = find_subscription(zone_, handle);
 
         if (found == nullptr) {
-            return {};
+            work.cancel();
+            work.result = {};
+            return true;
         }
 
-        done = append_to(zone_, found->log, what, now, result);
-    }
-
-    return result;
+        return work.step(found->log);
+    });
 }
 
 appended broker::append(std::string_view name, const publication &what,
@@ -37,30 +36,26 @@ appended broker::append(std::string_view name, const publication &what,
     }
 
     const log_name wanted(zone_, name);
-    appended result;
+    appending work(zone_, what, now);
 
-    for (bool done = false; !done;) {
-        locked hold(mutex_, zone_);
-        index log = find_log(zone_, wanted);
+    return append_in_holds(mutex_, zone_, work, [&] {
+        const index found = find_log(zone_, wanted);
+        const index log =
+            found != 0 ? found : find_or_make_log(zone_, wanted, now);
 
         if (log == 0) {
-            log = find_or_make_log(zone_, wanted, now);
+            zone_.head->refused++;
+            work.cancel();
+            work.result = {.result = outcome::no_room, .id = {}, .wake = {}};
+            return true;
+        }
 
-            if (log == 0) {
-                zone_.head->refused++;
-                return {.result = outcome::no_room, .id = {}, .wake = {}};
-            }
-
-            detail::ask_history(zone_, log, history, false);
-
-        } else if (history.rules != nullptr) {
+        if (found == 0 || history.rules != nullptr) {
             detail::ask_history(zone_, log, history, false);
         }
 
-        done = append_to(zone_, log, what, now, result);
-    }
-
-    return result;
+        return work.step(log);
+    });
 }
 
 news broker::next_news(unsigned slot_number) noexcept

@@ -86,30 +86,31 @@ bool align_some(zone &z, index at, message_id last, bool lost, appended &result,
     return true;
 }
 
-// Goes as far as one hold of the lock is to reach. False: to be called again.
+// One hold of the lock. False: to be called again.
 bool relay_some(zone &z, index at, const publication &what, message_id id,
-                appended &result, std::uint64_t now) noexcept
+                appending &work) noexcept
 {
     log_record &log = z.log(at);
     const outcome place = what.transient ? outcome::done : place_of(log, id);
 
     if (place != outcome::done) {
-        result = standing(log, place);
+        work.cancel();
+        work.result = standing(log, place);
         return true;
     }
 
     const std::uint64_t sequence = log.last_sequence + (what.transient ? 0 : 1);
 
-    if (!append_to(z, at, what, now, result)) {
+    if (!work.step(at)) {
         return false;
     }
 
-    if (result.result == outcome::no_room) {
+    if (work.result.result == outcome::no_room) {
         make_hole(log);
         put(log.last_sequence, sequence);
         WEBSOCKET_FAULT_POINT("relay.left_out");
-        result.id = last_message(log);
-        result.wake = announce(z, at, 0);
+        work.result.id = last_message(log);
+        work.result.wake = announce(z, at, 0);
     }
 
     return true;
@@ -175,20 +176,19 @@ appended broker::relay(std::string_view name, const publication &what,
     }
 
     const log_name wanted(zone_, name);
-    appended result;
+    appending work(zone_, what, now);
 
-    for (bool done = false; !done;) {
-        locked hold(mutex_, zone_);
+    return append_in_holds(mutex_, zone_, work, [&] {
         const index at = find_log(zone_, wanted);
 
         if (at == 0) {
-            return {};
+            work.cancel();
+            work.result = {};
+            return true;
         }
 
-        done = relay_some(zone_, at, what, id, result, now);
-    }
-
-    return result;
+        return relay_some(zone_, at, what, id, work);
+    });
 }
 
 appended broker::align(std::string_view name, message_id last, bool lost,

@@ -1,4 +1,5 @@
 // Slots: taken by a process, given back by it, or by others when it has died.
+#include "broker/appending.hpp"
 #include "broker/broker.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/locked.hpp"
@@ -96,6 +97,8 @@ public:
         if (slot.pid == 0 || slot.generation != owner_.generation) {
             return true;
         }
+
+        give_back_reserved(zone_, slot);
 
         for (std::uint32_t i = 0; i < buckets_at_a_time; i++) {
             if (bucket_ == zone_.head->bucket_count) {
@@ -226,6 +229,11 @@ claimed broker::claim(std::int32_t pid, std::int32_t process_slot,
 
     locked hold(mutex_, zone_);
     const std::optional<unsigned> slot = take_slot(zone_, pid, process_slot);
+
+    if (slot) {
+        zone_.slot = *slot;
+        zone_.slot_generation = zone_.slots[*slot].generation;
+    }
 
     return {slot, wake_all(zone_)};
 }

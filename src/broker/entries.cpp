@@ -315,16 +315,17 @@ std::size_t largest_entry(const zone &z, bool limited) noexcept
     return limited && limit != 0 ? std::min(half, limit) : half;
 }
 
-room make_entry_room(zone &z, index at, std::size_t blocks, std::uint64_t now,
-                     std::size_t &budget, std::uint32_t &dropped) noexcept
+room make_entry_room(zone &z, index at, const entry_size &wanted,
+                     std::uint64_t now, std::size_t &budget,
+                     std::uint32_t &dropped) noexcept
 {
     const log_record &log = z.log(at);
 
-    if (blocks > largest_entry(z, !log.unlimited)) {
+    if (wanted.blocks > largest_entry(z, !log.unlimited)) {
         return room::never;
     }
 
-    for (; over_limit(z, log, blocks); budget--) {
+    for (; over_limit(z, log, wanted.blocks); budget--) {
         if (budget == 0) {
             return room::later;
         }
@@ -332,7 +333,7 @@ room make_entry_room(zone &z, index at, std::size_t blocks, std::uint64_t now,
         dropped += drop_first(z, log, now) ? 1 : 0;
     }
 
-    return make_room(z, blocks, now, budget);
+    return make_room(z, wanted.missing, now, budget);
 }
 
 std::size_t drop_over_limit(zone &z, index at, std::uint64_t now,

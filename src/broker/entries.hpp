@@ -92,11 +92,17 @@ enum class room {
     never
 };
 
+struct entry_size {
+    std::size_t blocks;
+    std::size_t missing; // of them, that are to be free
+};
+
 // The same for an entry of the log, which first loses its own oldest entries
 // as far as it would have more than one log may have. Takes what it removes off
 // the budget, and counts in `dropped` what of the log's own was still wanted.
-room make_entry_room(zone &z, index log, std::size_t blocks, std::uint64_t now,
-                     std::size_t &budget, std::uint32_t &dropped) noexcept;
+room make_entry_room(zone &z, index log, const entry_size &wanted,
+                     std::uint64_t now, std::size_t &budget,
+                     std::uint32_t &dropped) noexcept;
 
 // Removes the oldest entries of a log that has more than one may have,
 // `budget` of them at most; returns how many.

@@ -97,6 +97,22 @@ void repair_entry(zone &z, index at) noexcept
     }
 }
 
+// Needs all entries: who died when the blocks had become one has no more of
+// them.
+void repair_reserved(zone &z, slot_record &slot) noexcept
+{
+    if (slot.reserved != 0 && (slot.pid == 0 || marked(z, slot.reserved))) {
+        put(slot.reserved, 0);
+    }
+
+    slot.reserved_count = 0;
+
+    for (index at = slot.reserved; at != 0; at = z.next[at]) {
+        mark(z, at);
+        slot.reserved_count++;
+    }
+}
+
 // Needs the log's entries.
 void relist_log(zone &z, index at) noexcept
 {
@@ -129,6 +145,10 @@ void repair(zone &z) noexcept
     for (index at = z.head->oldest; at != 0; at = z.entry(at).newer) {
         repair_entry(z, at);
         WEBSOCKET_FAULT_POINT("repair.entry");
+    }
+
+    for (std::uint32_t i = 0; i < z.head->slot_count; i++) {
+        repair_reserved(z, z.slots[i]);
     }
 
     each_log(z, [&z](index at) { relist_log(z, at); });

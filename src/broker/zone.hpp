@@ -104,7 +104,13 @@ struct slot_record {
     // he does it, whoever reclaims his slot has it done: see claim().
     std::uint32_t notified = 0;
 
-    // Derived: subscriptions with something to read, longest waiting first.
+    // Blocks that the owner writes without the lock, until they are an entry;
+    // 0: none. Needs that the slot is taken.
+    index reserved = 0;
+
+    // Derived: how many; and subscriptions with something to read, longest
+    // waiting first.
+    index reserved_count = 0;
     index news_first = 0;
     index news_last = 0;
 };
@@ -230,6 +236,10 @@ struct zone {
     std::uint64_t *marks = nullptr; // a bit for each block
     index *next = nullptr;
     std::byte *blocks = nullptr;
+
+    // The slot that was claimed last, and its generation then.
+    std::uint32_t slot = UINT32_MAX;
+    std::uint32_t slot_generation = 0;
 
     // The log that this process is about to use while it makes room.
     index pinned = 0;
