@@ -2,10 +2,12 @@
 #include "protocol/deflater.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <zlib.h>
 
@@ -14,6 +16,7 @@ namespace websocket::protocol {
 // zlib's stream must stay where it was made.
 struct detail::deflate_stream {
     z_stream zlib;
+    int level;
 };
 
 namespace {
@@ -33,6 +36,16 @@ constexpr std::size_t max_deflate_step = std::numeric_limits<uInt>::max();
 constexpr std::size_t bound(std::size_t size) noexcept
 {
     return size + size / 4 + 64;
+}
+
+// Whether it is not worth going on with a message of which so much was taken
+// in, and so much came out.
+constexpr bool hardly_shrinks(std::size_t taken, std::size_t made) noexcept
+{
+    constexpr std::size_t enough = 256 * 1024;
+    constexpr std::size_t kept_back = 64 * 1024; // by zlib, at most
+
+    return made >= enough && made + kept_back >= taken - taken / 32;
 }
 
 // Gives zlib the next part of what it shall read and write, each in 32 bits.
@@ -71,6 +84,7 @@ deflater deflater::make(int level, unsigned window) noexcept
         return {};
     }
 
+    made->level = level;
     return deflater{made};
 }
 
@@ -86,6 +100,23 @@ void deflater::reset() noexcept
 {
     // It fails only for a stream that is none
     static_cast<void>(deflateReset(&stream_->zlib));
+}
+
+void deflater::use_level(int level) noexcept
+{
+    if (std::exchange(stream_->level, level) == level) {
+        return;
+    }
+
+    // Between two messages nothing waits in the stream: zlib has no use for
+    // the byte, but asks for one
+    std::array<Bytef, 1> unused{};
+    z_stream &zlib = stream_->zlib;
+
+    zlib.avail_in = 0;
+    zlib.next_out = unused.data();
+    zlib.avail_out = 1;
+    static_cast<void>(deflateParams(&zlib, level, Z_DEFAULT_STRATEGY));
 }
 
 shared_buffer deflater::make_frame(opcode kind,
@@ -129,6 +160,8 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
 
     z_stream &zlib = stream_->zlib;
     const std::size_t before = to.size();
+    const std::size_t all = message.size();
+    const bool limited = most < all;
     zlib.avail_in = 0;
 
     do {
@@ -149,8 +182,11 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
         to.extend(room - zlib.avail_out);
 
         // What may yet be cut off does not count
-        if (to.size() - before > tail_size &&
-            to.size() - before - tail_size > most) {
+        if (const std::size_t made = to.size() - before;
+            made > tail_size &&
+            (made - tail_size > most ||
+             (limited &&
+              hardly_shrinks(all - zlib.avail_in - message.size(), made)))) {
             return false;
         }
     } while (zlib.avail_out == 0 || zlib.avail_in != 0 || !message.empty());

@@ -49,13 +49,17 @@ public:
     // Forgets the messages before: the next one stands by itself.
     void reset() noexcept;
 
+    // The level of the messages that follow. They refer to those before.
+    void use_level(int level) noexcept;
+
     // A whole message as one final frame, header included, RSV1 set. It may
     // refer to all messages since make() or reset(): each of those has to
     // have been sent, in this order, and so has this one.
     //
     // An empty reference when there is no memory, or when the payload would
     // take more than `most` bytes; the deflater is then of no use before
-    // reset().
+    // reset(). Where `most` is less than the message, a large one is given up
+    // early if what was compressed of it has not become smaller.
     shared_buffer make_frame(
         opcode kind, std::span<const std::byte> message,
         std::size_t most = std::numeric_limits<std::size_t>::max()) noexcept;

@@ -164,6 +164,36 @@ TEST(deflater, refers_to_nothing_after_a_reset)
     EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of(text))), first);
 }
 
+TEST(deflater, refers_to_messages_of_other_levels)
+{
+    deflater made = deflater::make(1, 15);
+    const std::string text = table(3000);
+    std::string before;
+
+    for (const int level : {1, 9, 9, 6, 1, 3, 1}) {
+        made.use_level(level);
+
+        const std::string payload =
+            payload_of(made.make_frame(opcode::text, bytes_of(text)));
+
+        EXPECT_EQ(inflated(payload, before).text, text);
+        EXPECT_LT(payload.size(), before.empty() ? 3000U : 300U);
+        before += text;
+    }
+}
+
+TEST(deflater, compresses_better_at_a_higher_level)
+{
+    deflater first = deflater::make(1, 15);
+    deflater second = deflater::make(1, 15);
+    const std::string text = table(60000);
+
+    second.use_level(9);
+    EXPECT_LT(
+        payload_of(second.make_frame(opcode::text, bytes_of(text))).size(),
+        payload_of(first.make_frame(opcode::text, bytes_of(text))).size());
+}
+
 TEST(deflater, takes_what_cannot_be_compressed)
 {
     for (const unsigned window : {9U, 12U, 15U}) {
@@ -259,5 +289,25 @@ TEST(deflater_pool, makes_no_frame_of_what_does_not_shrink)
                                opcode::text, bytes_of(repeated), 6, 9)))
                       .text,
                   repeated);
+    }
+}
+
+TEST(deflater_pool, gives_up_a_large_message_that_hardly_shrinks)
+{
+    deflater_pool pool;
+    const std::string random = noise(700000);
+    const std::string text = table(600000);
+
+    // It would shrink, but only at its end
+    EXPECT_FALSE(pool.make_frame(
+        opcode::binary, bytes_of(random + std::string(500000, 'x')), 1, 15));
+
+    for (const std::string &message : {text + random, text + text}) {
+        const std::string payload = payload_of(
+            pool.make_frame(opcode::binary, bytes_of(message), 1, 15),
+            opcode::binary);
+
+        EXPECT_LT(payload.size(), message.size() * 3 / 4);
+        EXPECT_EQ(inflated(payload).text, message);
     }
 }
