@@ -12,6 +12,7 @@ import pytest
 
 import wire
 from call_trace import SENDING, traced
+from deflating_peer import DeflatingPeer
 from memory_tls import MemoryTls
 from raw_client import client_context
 from worker_probe import only_worker, stopped
@@ -23,6 +24,14 @@ LOCATIONS = """
 websocket_deflate on;
 location /echo { websocket echo; }
 location /slow { websocket echo; websocket_deflate_comp_level 9; }
+location /slow_alone {
+    websocket echo;
+    websocket_deflate_comp_level 9; websocket_deflate_context_takeover on;
+}
+location /room {
+    websocket room big; websocket_max_message_size 2m;
+    websocket_deflate_context_takeover on;
+}
 """
 TLS_SERVER = """
 server {
@@ -48,6 +57,11 @@ def compressed(payload):
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return (packer.compress(payload)
             + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def compressed_at(text, level):
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return packer.compress(text.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
 def inflated(payload):
@@ -166,3 +180,35 @@ def test_tiny_records_leave_the_others_their_turns(server):
     # A turn is some 1,024 records: the clock is read after each. The others
     # are read in the turn of the loop after that in which the flood begins
     assert before <= flood / 2, (before, flood)
+
+
+def test_large_broadcast_is_compressed_for_the_first_clients(server):
+    """With context takeover each client takes a compression of its own."""
+    peers = [DeflatingPeer(server, "/room") for _ in range(20)]
+    large = "".join(f'{{"id":{i}}},' for i in range(100000))[:MEBIBYTE]
+    for index in range(3):
+        peers[0].client.send(wire.text(large))
+        read = [peer.read() for peer in peers]
+        assert all(got[:2] == (wire.TEXT, large.encode()) for got in read)
+        assert 1 <= [got[2] for got in read].count(True) <= 3
+        # What is small is compressed for all, and refers to what was
+        small = f"message {index} to all of you " * 50
+        peers[0].client.text(small)
+        for peer in peers:
+            peer.expect(small)
+
+
+@pytest.mark.parametrize("path", ["/slow", "/slow_alone"])
+def test_level_falls_with_the_size_of_a_message(server, path):
+    """Level 9 takes ten times as long as level 1."""
+    peer = DeflatingPeer(server, path)
+    unit = "".join(f'{{"id":{i * i % 1009},"n":{i}}},' for i in range(50000))
+    for size in (60000, 200000, 700000, 60000):
+        peer.send(unit[:size])
+        frame = peer.client.read_frame()
+        assert peer.decompress(frame.payload) == unit[:size].encode()
+        level = 9 if size == 60000 else 6 if size == 200000 else 3
+        sizes = {tried: len(compressed_at(unit[:size], tried))
+                 for tried in (3, 6, 9)}
+        if path == "/slow":
+            assert len(frame.payload) == pytest.approx(sizes[level], rel=0.01)

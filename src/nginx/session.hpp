@@ -333,6 +333,7 @@ private:
     {
         return terms_.deflate.agreed && size >= conf_.deflate_min_length;
     }
+    bool may_compress(std::size_t size, int level) const noexcept;
     protocol::shared_buffer
     compress(protocol::opcode kind,
              std::span<const std::byte> payload) noexcept;

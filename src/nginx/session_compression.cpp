@@ -8,6 +8,9 @@ namespace websocket::nginx {
 
 namespace {
 
+// Messages that are smaller are compressed for however many clients.
+constexpr std::size_t small_message = 4 * 1024;
+
 // What a byte costs that is compressed, as a turn counts it: a client chooses
 // how long zlib looks for what it can refer to.
 std::size_t cost_of_level(int level) noexcept
@@ -15,7 +18,27 @@ std::size_t cost_of_level(int level) noexcept
     return level <= 3 ? 4 : level <= 6 ? 16 : 64;
 }
 
+// The level for a message: the highest one, up to the level that is configured,
+// at which it takes no longer than about 10 ms.
+int level_for(std::size_t size, int level) noexcept
+{
+    while (level > 1 &&
+           size > compression_budget::max_work / cost_of_level(level)) {
+        level = level > 6 ? 6 : level > 3 ? 3 : 1;
+    }
+
+    return level;
+}
+
 } // namespace
+
+// Outside of the client's own turn, which counts what is compressed, one event
+// may send a large message to each of many clients.
+bool session::may_compress(std::size_t size, int level) const noexcept
+{
+    return in_turn_ || size < small_message ||
+           this_worker().compression.spend(size * cost_of_level(level));
+}
 
 // Empty where the message is better sent as it is. With context takeover a
 // message that was compressed has to be sent so.
@@ -23,8 +46,13 @@ protocol::shared_buffer
 session::compress(protocol::opcode kind,
                   std::span<const std::byte> payload) noexcept
 {
-    const auto level = static_cast<int>(conf_.deflate_comp_level);
+    const int level =
+        level_for(payload.size(), static_cast<int>(conf_.deflate_comp_level));
     const unsigned window = terms_.deflate.server_window;
+
+    if (!may_compress(payload.size(), level)) {
+        return {};
+    }
 
     this_worker().compressed += payload.size();
     this_worker().current_turn.spend(payload.size() * cost_of_level(level));
@@ -39,10 +67,15 @@ session::compress(protocol::opcode kind,
         deflater_ = protocol::deflater::make(level, window);
     }
 
-    auto frame = deflater_ ? deflater_.make_frame(kind, payload)
-                           : protocol::shared_buffer{};
+    if (!deflater_) {
+        return {};
+    }
 
-    if (deflater_ && !frame) {
+    deflater_.use_level(level);
+
+    auto frame = deflater_.make_frame(kind, payload);
+
+    if (!frame) {
         deflater_.reset(); // what comes next refers to nothing before
     }
 
@@ -55,9 +88,11 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
         return compress(frame.kind(), frame.payload());
     }
 
+    const std::size_t size = frame.payload().size();
+
     return frame.compressed(
-        static_cast<int>(conf_.deflate_comp_level),
-        protocol::deflater_pool::window_for(frame.payload().size(),
+        level_for(size, static_cast<int>(conf_.deflate_comp_level)),
+        protocol::deflater_pool::window_for(size,
                                             terms_.deflate.server_window));
 }
 

@@ -8,10 +8,38 @@
 #include "nginx/turn.hpp"
 #include "protocol/deflater.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
 namespace websocket::nginx {
+
+// How much may be compressed while nginx's clock stands: that is one turn of
+// the event loop, or as many as there are in a millisecond.
+class compression_budget {
+public:
+    static constexpr std::size_t max_work = std::size_t{4} * 1024 * 1024;
+
+    // False when nothing is left of it; else the work may be more than that.
+    bool spend(std::size_t work) noexcept
+    {
+        if (began_ != ngx_current_msec) {
+            began_ = ngx_current_msec;
+            left_ = max_work;
+        }
+
+        if (left_ == 0) {
+            return false;
+        }
+
+        left_ -= std::min(left_, work);
+        return true;
+    }
+
+private:
+    ngx_msec_t began_ = 0;
+    std::size_t left_ = max_work;
+};
 
 struct worker {
     worker() noexcept { ngx_queue_init(&sessions); }
@@ -27,6 +55,9 @@ struct worker {
 
     // Of the session that receives.
     turn current_turn;
+
+    // For large messages that clients are sent outside of their turns.
+    compression_budget compression;
 
     flush_list flushes;
 
