@@ -76,10 +76,11 @@ void resource::deliver(std::size_t &budget) noexcept
             break;
         }
 
-        place.messages = std::span(delivery_buffer.messages)
-                             .first(std::clamp<std::size_t>(
-                                 budget / std::max<std::size_t>(admitted_, 1),
-                                 1, delivery_buffer.messages.size()));
+        place.messages =
+            std::span(delivery_buffer.messages)
+                .first(std::clamp<std::size_t>(
+                    budget / std::max<std::size_t>({admitted_, usual_cost_, 1}),
+                    1, delivery_buffer.messages.size()));
         read = exchange::shared().read(subscription_, place, exchange::now());
 
         if (read.needed != 0) {
@@ -99,7 +100,10 @@ void resource::deliver(std::size_t &budget) noexcept
             pass_loss(messages, read.position);
         }
 
-        budget -= std::min(budget, dispatch(messages));
+        const std::size_t cost = dispatch(messages);
+
+        budget -= std::min(budget, cost);
+        usual_cost_ = messages.empty() ? usual_cost_ : cost / messages.size();
         pass(read.position);
     }
 

@@ -267,6 +267,7 @@ private:
     std::uint64_t delivered_ = 0;
     std::uint64_t published_ = 0;
     postponed_queue postponed_;
+    std::size_t usual_cost_ = 0; // of a message's delivery, the last time
     std::size_t admitting_ = 0;  // admitted, and arrive() was not called yet
     ngx_queue_t arriving_;       // clients that wait for their position
     broker::message_id passed_;  // the last message before or at delivered_
