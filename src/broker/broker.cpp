@@ -53,6 +53,31 @@ std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
     return removed;
 }
 
+// Looks at so many buckets and entries, and goes on there the next time. True:
+// a round has come to its end.
+bool sweep_some(zone &z, std::uint64_t now, std::size_t budget) noexcept
+{
+    std::uint32_t &sweep = z.head->sweep;
+
+    while (budget > 0) {
+        const std::size_t removed =
+            trim_bucket(z, z.buckets[sweep], now, budget);
+
+        if (removed == budget) {
+            return false; // there may be more in this bucket
+        }
+
+        budget -= removed + 1;
+        sweep = (sweep + 1) & (z.head->bucket_count - 1);
+
+        if (sweep == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
 } // namespace
 
 std::size_t broker::smallest(std::size_t slots) noexcept
@@ -123,23 +148,14 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
 
 bool broker::expire(std::uint64_t now, std::size_t budget) noexcept
 {
-    locked hold(mutex_, zone_);
-    std::uint32_t &sweep = zone_.head->sweep;
-
-    budget = expire_unused(zone_, now, budget);
-
     while (budget > 0) {
-        const std::size_t removed =
-            trim_bucket(zone_, zone_.buckets[sweep], now, budget);
+        std::size_t piece = std::min(budget, zone_.hold.entries);
 
-        if (removed == budget) {
-            return false; // there may be more in this bucket
-        }
+        budget -= piece;
+        locked hold(mutex_, zone_);
+        piece = expire_unused(zone_, now, piece);
 
-        budget -= removed + 1;
-        sweep = (sweep + 1) & (zone_.head->bucket_count - 1);
-
-        if (sweep == 0) {
+        if (sweep_some(zone_, now, piece)) {
             return true;
         }
     }

@@ -253,7 +253,7 @@ public:
     // One step of the sweep that removes what is too old for its history, and
     // logs that nobody has used for unused_log_age. The budget bounds the
     // work: about so many logs and messages are looked at. True when a round
-    // over all logs has come to its end.
+    // over all logs has come to its end. Each hold of the lock does a part.
     bool expire(std::uint64_t now, std::size_t budget) noexcept;
 
     figures measure() noexcept;

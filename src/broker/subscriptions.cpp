@@ -12,7 +12,7 @@ namespace {
 
 // What the end of a slow subscription leaves to be removed can be much; the
 // rest goes with the log's later changes.
-constexpr std::size_t some = 256;
+constexpr std::size_t some = 64;
 
 } // namespace
 

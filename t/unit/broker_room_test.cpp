@@ -324,6 +324,33 @@ TEST_F(broker_room, is_swept_in_steps_of_the_size_that_is_asked_for)
     }
 }
 
+TEST_F(broker_room, is_swept_in_holds_that_remove_few_entries)
+{
+    for (int i = 0; i < 500; i++) {
+        core.append("room", message_of("x", now),
+                    limits{.messages = 1000, .milliseconds = 10}, now);
+    }
+    now += 11;
+    const fault_counter count;
+    expire_all();
+    EXPECT_EQ(core.measure().entries, 0);
+    EXPECT_GT(count.most("entry.unlinked"), 0);
+    EXPECT_LE(count.most("entry.unlinked"), 64);
+}
+
+TEST_F(broker_room, of_who_leaves_is_given_back_in_holds_of_few_entries)
+{
+    const subscription slow = subscribe(slot);
+    for (int i = 0; i < 500; i++) {
+        send(slow, "x");
+    }
+    const fault_counter count;
+    core.unsubscribe(slow, now);
+    EXPECT_LE(count.most("entry.unlinked"), 64);
+    expire_all();
+    EXPECT_EQ(core.measure().entries, 0);
+}
+
 // What one log may have of it.
 TEST_F(broker_room, of_a_log_over_its_limit_goes_from_its_own_oldest)
 {
