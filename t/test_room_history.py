@@ -29,7 +29,8 @@ location /small {
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD)
+    return module_nginx(LOCATIONS, workers=2, **SPREAD,
+                        http="websocket_room_memory 32m;")
 
 
 def resume(server, path, since, pid=None, **options):
