@@ -60,7 +60,7 @@ session::take_frames(std::span<std::byte> input) noexcept
             return {};
         }
 
-        if (takes_frames() && this_worker().current_turn.over()) {
+        if (this_worker().current_turn.over() && takes_frames()) {
             return input;
         }
     }

@@ -72,7 +72,7 @@ void session::read_turn() noexcept
         process_rest();
     }
 
-    while (receiving() && connection_->read->ready && !rest_ &&
+    while (connection_->read->ready && receiving() && !rest_ &&
            read_once(budget)) {}
 
     output_.end_turn();

@@ -272,10 +272,10 @@ void drop_held_back(ngx_connection_t *c) noexcept
 ssize_t receive(ngx_connection_t *c, std::span<std::byte> buffer,
                 turn &current) noexcept
 {
-    const tls_log log{c};
-
 #if (NGX_SSL)
     if (c->ssl != nullptr) {
+        const tls_log log{c};
+
         return receive_records(c, buffer, current);
     }
 #else
