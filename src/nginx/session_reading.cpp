@@ -3,6 +3,7 @@
 #include "nginx/session.hpp"
 
 #include "nginx/backplane.hpp"
+#include "nginx/log_line.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 
@@ -253,10 +254,10 @@ bool session::drop(std::size_t size) noexcept
         return true;
     }
 
-    ngx_log_error(NGX_LOG_INFO, connection_->log, 0,
-                  "websocket: client sends on after the Close: more than %uD "
-                  "bytes were dropped",
-                  max_dropped_input);
+    write_log(NGX_LOG_INFO, connection_->log,
+              "websocket: client sends on after the Close: more than %uD "
+              "bytes were dropped",
+              max_dropped_input);
     phase_ = phase::ended;
     return false;
 }

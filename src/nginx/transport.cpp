@@ -1,6 +1,8 @@
 // Sockets and TLS, by way of nginx's connection.
 #include "nginx/transport.hpp"
 
+#include "nginx/log_line.hpp"
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -133,10 +135,8 @@ void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
 
     message.remove_suffix(message.ends_with('\n') ? 1 : 0);
 
-    const ngx_str_t text = borrowed(message);
-
-    ngx_log_error(std::max<ngx_uint_t>(level, NGX_LOG_INFO),
-                  static_cast<ngx_log_t *>(log->wdata), 0, "%V", &text);
+    write_log(std::max<ngx_uint_t>(level, NGX_LOG_INFO),
+              static_cast<ngx_log_t *>(log->wdata), "%V", sentence{message});
 }
 
 ssize_t receive_some(ngx_connection_t *c, std::span<std::byte> buffer) noexcept
