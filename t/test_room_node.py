@@ -135,6 +135,11 @@ def test_room_that_is_left_when_it_is_open_stays_so(server, play):
     assert node.end() == ["open", "suspended", "connecting", "open", "closed"]
 
 
+# What a connection that was never open ends with: the WebSocket that comes with
+# Node 20 reports 1002.
+FAILED = (1006, 1002)
+
+
 def test_refused_connection_is_an_attempt_that_failed(play):
     [port] = free_ports(1)
     node = play(f"""
@@ -147,7 +152,10 @@ def test_refused_connection_is_an_attempt_that_failed(play):
         room.close();
         """)
     told = node.end()
-    assert told.count("waiting") == told.count([1006, False]) == 3
+    attempts = [one for one in told if isinstance(one, list)]
+    assert told.count("waiting") == len(attempts) == 3
+    for code, was_open in attempts:
+        assert code in FAILED and not was_open
     assert told[-1] == "closed"
 
 
@@ -158,7 +166,9 @@ def test_refused_handshake_is_an_attempt_that_failed(server, play):
         tell((await state("waiting")).code);
         room.close();
         """)
-    assert node.end() == ["waiting", 1006, "closed"]
+    waiting, code, closed = node.end()
+    assert (waiting, closed) == ("waiting", "closed")
+    assert code in FAILED
 
 
 @pytest.mark.parametrize("path", ["/room?k=alive", "/watch?k=alive"])
