@@ -213,7 +213,8 @@ void session::start() noexcept
 {
     take_connection();
 
-    started_ = last_received_ = last_sent_ = last_ping_ = ngx_current_msec;
+    started_ = ngx_current_msec;
+    last_received_ = last_sent_ = last_ping_ = moment(started_);
     phase_ = phase::arriving;
 
     if (transport::prepare(request_) != NGX_OK) {

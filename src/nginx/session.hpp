@@ -10,6 +10,7 @@
 #include "nginx/configuration.hpp"
 #include "nginx/flush_list.hpp"
 #include "nginx/nginx_headers.hpp"
+#include "nginx/moment.hpp"
 #include "nginx/output.hpp"
 #include "nginx/postponed_sends.hpp"
 #include "nginx/resource.hpp"
@@ -361,11 +362,11 @@ private:
     protocol::shared_buffer rest_; // input that a turn has left over
     protocol::message_meter meter_;
     ngx_msec_t started_ = 0;
-    ngx_msec_t last_received_ = 0;
-    ngx_msec_t last_sent_ = 0;
-    ngx_msec_t last_ping_ = 0;
     ngx_msec_t ends_at_ = 0; // when closing, or where the worker is leaving
 
+    moment last_received_;
+    moment last_sent_;
+    moment last_ping_;
     std::uint32_t rest_begin_ = 0; // what was taken of it
     flush_list::place flush_place_ = flush_list::nowhere;
     std::uint32_t dropped_input_ = 0; // bytes that came after a Close
@@ -375,16 +376,16 @@ private:
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
     std::uint8_t close_reason_size_ = 0;
-    bool first_turn_ = true;
-    bool in_turn_ = false;
-    bool arrived_ = false;       // its resource knows of it
-    bool joined_ = false;        // the handler has been told of the client
-    bool backed_up_ = false;     // something has waited for the client
-    bool peer_finished_ = false; // it has ended its side of the connection
-    bool sends_after_close_ = false;
-    bool worker_leaving_ = false;
-    bool protocol_broken_ = false; // the client need not send a Close
-    bool publishes_ = false;       // to other hosts
+    bool first_turn_ : 1 = true;
+    bool in_turn_ : 1 = false;
+    bool arrived_ : 1 = false;       // its resource knows of it
+    bool joined_ : 1 = false;        // the handler has been told of the client
+    bool backed_up_ : 1 = false;     // something has waited for the client
+    bool peer_finished_ : 1 = false; // it has ended its side of the connection
+    bool sends_after_close_ : 1 = false;
+    bool worker_leaving_ : 1 = false;
+    bool protocol_broken_ : 1 = false; // the client need not send a Close
+    bool publishes_ : 1 = false;       // to other hosts
 };
 
 } // namespace websocket::nginx

@@ -85,7 +85,7 @@ ngx_msec_t session::left_for_close(ngx_msec_t left) const noexcept
 
     // Since our Close, or since what was received after it
     const ngx_msec_t silent =
-        std::min(ngx_current_msec - last_received_,
+        std::min(last_received_.until(ngx_current_msec),
                  conf_.close_timeout - std::min(left, conf_.close_timeout));
     const ngx_msec_t most = std::min(max_silence, conf_.close_timeout / 2);
 

@@ -42,7 +42,7 @@ void session::flush() noexcept
     const bool progressed = connection_->sent != sent_before;
 
     if (progressed) {
-        last_sent_ = ngx_current_msec;
+        last_sent_ = moment(ngx_current_msec);
     }
 
     if (rc == NGX_ERROR) {
@@ -181,7 +181,8 @@ void session::check_idle() noexcept
     const ngx_msec_t now = ngx_current_msec;
 
     if (!receiving()) {
-        last_received_ = now; // we do not listen: the send timeout counts
+        last_received_ =
+            moment(now); // we do not listen: the send timeout counts
     }
 
     // The difference, as the clock may wrap around
@@ -190,7 +191,7 @@ void session::check_idle() noexcept
         return;
     }
 
-    const ngx_msec_t idle = now - last_received_;
+    const ngx_msec_t idle = last_received_.until(now);
 
     if (idle >= conf_.timeout) {
         close(protocol::close_code::going_away, "nothing received for too long",
@@ -202,11 +203,11 @@ void session::check_idle() noexcept
 
     if (conf_.ping_after != 0) {
         // Proxies cut connections that are silent in either direction
-        const ngx_msec_t quiet =
-            std::min(std::max(idle, now - last_sent_), now - last_ping_);
+        const ngx_msec_t quiet = std::min(std::max(idle, last_sent_.until(now)),
+                                          last_ping_.until(now));
 
         if (quiet >= conf_.ping_after) {
-            last_ping_ = now;
+            last_ping_ = moment(now);
 
             if (output_.empty()) {
                 write_ping({});

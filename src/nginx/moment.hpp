@@ -1,0 +1,27 @@
+// A point in time of nginx's clock in four bytes, as each client has several.
+#pragma once
+
+#include "nginx/nginx_headers.hpp"
+
+#include <cstdint>
+
+namespace websocket::nginx {
+
+class moment {
+public:
+    moment() = default;
+    explicit moment(ngx_msec_t at) noexcept
+        : at_{static_cast<std::uint32_t>(at)}
+    {}
+
+    // The milliseconds until `now`, up to 49 days: then they begin anew.
+    ngx_msec_t until(ngx_msec_t now) const noexcept
+    {
+        return static_cast<std::uint32_t>(now) - at_;
+    }
+
+private:
+    std::uint32_t at_ = 0;
+};
+
+} // namespace websocket::nginx
