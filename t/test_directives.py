@@ -40,6 +40,7 @@ ACCEPTED = [
     "websocket_max_message_size 1;",
     "websocket_max_message_size 64k;",
     "websocket_max_message_size 16M;",
+    "websocket_max_message_size 1g;",
     "websocket_max_frame_size 125;",
     "websocket_max_frame_size 2m;",
     "websocket_timeout 1ms;",
@@ -51,6 +52,7 @@ ACCEPTED = [
     "websocket_send_queue 1;",
     "websocket_send_queue 64k;",
     "websocket_send_queue 64k close;",
+    "websocket_send_queue 2G drop;",
     "websocket_send_queue 4m drop;",
     "websocket_send_timeout 10s;",
     "websocket_limit_messages off;",
@@ -100,7 +102,7 @@ def test_handler_is_accepted_with(nginx, line):
 NOT_A_TIME = ["0", "0s", "-1", "1x", "soon", "1.5s", "", "ms",
               "99999999999999999999s"]
 NOT_A_SIZE = ["0", "0k", "-1", "1x", "big", "1.5m", "", "k", "1ms",
-              "99999999999999999999"]
+              "99999999999999999999", "9999999999g"]
 
 
 @pytest.mark.parametrize("name, value", [

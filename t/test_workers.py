@@ -325,6 +325,10 @@ def test_memory_is_given_back(start):
 @pytest.mark.parametrize("directive, told", [
     ("websocket_shared_memory 100k;", '"websocket_shared_memory" takes at '
                                       'least 512k, not "100k"'),
+    ("websocket_shared_memory 9g;", '"websocket_shared_memory" takes at most '
+     '8g, not "9g"'),
+    ("websocket_shared_memory 9000m;", '"websocket_shared_memory" takes at '
+     'most 8g, not "9000m"'),
     ("websocket_shared_memory 0;", '"websocket_shared_memory" takes a size'),
     ("websocket_shared_memory 1m; websocket_shared_memory 2m;", "duplicate"),
     ("websocket_room_memory 7k;", '"websocket_room_memory" takes at least 8k, '

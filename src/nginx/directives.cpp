@@ -67,7 +67,7 @@ char *set_time_or_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 bool read_size(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
                size_t &size)
 {
-    const ssize_t parsed = ngx_parse_size(&value);
+    const ssize_t parsed = parse_size(value);
 
     if (parsed == NGX_ERROR || parsed == 0) {
         WEBSOCKET_SAY(
@@ -95,13 +95,18 @@ char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 // For workers to serve any rooms at all; the pages come on top.
 constexpr size_t least_shared_memory = 512 * 1024;
 
+// What the broker has numbers for.
+constexpr std::uint64_t most_shared_memory = std::uint64_t{8} << 30;
+
 char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char *outcome = set_size(cf, cmd, conf);
+    const size_t size = field<size_t>(conf, cmd->offset);
 
     if (outcome == NGX_CONF_OK &&
-        field<size_t>(conf, cmd->offset) < least_shared_memory) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes at least 512k, not \"%V\"", &cmd->name,
+        (size < least_shared_memory || size > most_shared_memory)) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes at %s, not \"%V\"", &cmd->name,
+                      size < least_shared_memory ? "least 512k" : "most 8g",
                       &arguments(cf)[1]);
         return refuse();
     }
@@ -306,7 +311,7 @@ char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return duplicate();
     }
 
-    const ssize_t parsed = ngx_parse_size(&value);
+    const ssize_t parsed = parse_size(value);
 
     if (parsed == NGX_ERROR) {
         WEBSOCKET_SAY(cf, "\"%V\" takes a size, such as \"64\", not \"%V\"",

@@ -113,7 +113,7 @@ bool read_queue(ngx_conf_t *cf, std::optional<std::string_view> word,
     }
 
     ngx_str_t text = borrowed(*word);
-    const ssize_t parsed = ngx_parse_size(&text);
+    const ssize_t parsed = parse_size(text);
 
     if (parsed == NGX_ERROR || parsed == 0) {
         WEBSOCKET_SAY(cf,

@@ -3,6 +3,7 @@
 
 #include "nginx/nginx_headers.hpp"
 
+#include <limits>
 #include <span>
 
 // Says at configuration time what is wrong; nginx adds file and line.
@@ -36,6 +37,17 @@ template <typename T>
 inline T &field(void *conf, ngx_uint_t offset) noexcept
 {
     return *reinterpret_cast<T *>(static_cast<char *>(conf) + offset);
+}
+
+// A size such as "64k" or "1g", which nginx's function for sizes does not take.
+// NGX_ERROR: it is none.
+inline ssize_t parse_size(ngx_str_t &text) noexcept
+{
+    const off_t size = ngx_parse_offset(&text);
+
+    return size > std::numeric_limits<ssize_t>::max()
+               ? NGX_ERROR
+               : static_cast<ssize_t>(size);
 }
 
 // The setters of websocket_origins and websocket_subprotocols.
