@@ -245,8 +245,6 @@ def check(nginx, *lines, **options):
 
 @pytest.mark.parametrize("lines, words", [
     (["websocket room $arg_k history=10;",
-      "websocket room $arg_k publish=off;"], ["10 messages", "0 messages"]),
-    (["websocket room $arg_k history=10;",
       "websocket room $arg_k history=20 history_time=1m;"],
      ["10 messages", "20 messages of 60000 ms"]),
     (["websocket room history=1;", "websocket room /l0 history=2;"],
@@ -264,7 +262,7 @@ def test_histories_that_differ_are_warned_of(nginx, lines, words):
 
 def test_each_location_that_differs_is_named(nginx):
     warnings = check(nginx, *(f"websocket room $arg_k history={number};"
-                              for number in (1, 1, 2, 3, 1)))
+                              for number in (0, 1, 1, 2, 0, 3, 1)))
     assert len(warnings) == 2
     assert "of 2 messages" in warnings[0]
     assert "of 3 messages" in warnings[1]
@@ -277,6 +275,9 @@ def test_each_location_that_differs_is_named(nginx):
     ["websocket room $arg_k history=10;", "websocket echo $arg_k;"],
     ["websocket room $arg_k history=10;", "websocket_publish room $arg_k;"],
     ["websocket room $arg_k;", "websocket room $arg_k publish=off;"],
+    ["websocket room $arg_k history=10;", "websocket room $arg_k publish=off;"],
+    ["websocket room $arg_k publish=off;", "websocket room $arg_k history=10;",
+     "websocket room $arg_k history=0;"],
     ["websocket room $arg_k history=10 history_time=60s;",
      "websocket room $arg_k history_time=1m history=10;"],
 ])

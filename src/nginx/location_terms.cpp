@@ -24,7 +24,8 @@ namespace {
 // The locations with one key text.
 struct location_group {
     const handler_location *clients = nullptr; // the first with `websocket`
-    const handler_location *asker = nullptr;   // the first that asks
+    const handler_location *keeper = nullptr;  // the first with a history
+    bool asks = false;                         // one of them does
     broker::limits history{};
 };
 
@@ -66,14 +67,14 @@ broker::history_source history_source_of(std::string_view key) noexcept
 bool same(const broker::limits &one, const broker::limits &other) noexcept
 {
     return one.messages == other.messages &&
-           (one.messages == 0 || one.milliseconds == other.milliseconds);
+           one.milliseconds == other.milliseconds;
 }
 
 std::string words_of(const broker::limits &history)
 {
     std::string words = std::to_string(history.messages) + " messages";
 
-    if (history.messages != 0 && history.milliseconds != 0) {
+    if (history.milliseconds != 0) {
         words += " of " + std::to_string(history.milliseconds) + " ms";
     }
 
@@ -105,13 +106,19 @@ void add_to_group(ngx_conf_t *cf, location_group &group,
         return;
     }
 
-    if (group.asker == nullptr) {
-        group.asker = &added;
-    } else if (!same(group.asker->history, added.history)) {
-        warn(cf, *group.asker, added);
+    group.asks = true;
+    group.history = broker::larger(group.history, added.history);
+
+    // One that keeps nothing of its own shares what the others keep
+    if (added.history.messages == 0) {
+        return;
     }
 
-    group.history = broker::larger(group.history, added.history);
+    if (group.keeper == nullptr) {
+        group.keeper = &added;
+    } else if (!same(group.keeper->history, added.history)) {
+        warn(cf, *group.keeper, added);
+    }
 }
 
 handler_groups group_locations(ngx_conf_t *cf)
@@ -203,8 +210,8 @@ bool complete(ngx_conf_t *cf, const handler_location &location,
     *location.conf->terms = {
         .parameters = object_parameters(location, handler, group),
         .rules = handler.rules,
-        .source = group.asker != nullptr ? history_source_of(view(location.key))
-                                         : broker::any_source};
+        .source = group.asks ? history_source_of(view(location.key))
+                             : broker::any_source};
 
     return handler.clients != nullptr || asks(location) ||
            can_do_without(cf, location);
