@@ -81,13 +81,18 @@ class Machine:
                 f'grep -qxF -e "{name} $*" {folder}/failing && exit 1\n'
                 'exit 0\n')
             path.chmod(0o755)
+        self.oldbin = folder / "nginx.pid.oldbin"
+        self.script = folder / "postinst"
+        with open(POSTINST, encoding="utf-8") as file:
+            self.script.write_text(
+                file.read().replace("/run/nginx.pid.oldbin", str(self.oldbin)))
 
     def run(self, *arguments, failing=()):
         """The calls of the script, and what it said."""
         (self.folder / "calls").write_text("")
         (self.folder / "failing").write_text("\n".join(failing) + "\n")
         done = subprocess.run(
-            ["/bin/sh", POSTINST, *arguments], text=True, check=True,
+            ["/bin/sh", self.script, *arguments], text=True, check=True,
             env={"PATH": f"{self.folder}:/usr/bin:/bin"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return (self.folder / "calls").read_text().splitlines(), done.stdout
@@ -111,6 +116,12 @@ def test_package_upgrades_an_nginx_that_runs(machine):
 def test_package_restarts_an_nginx_that_cannot_be_upgraded(machine):
     assert machine.run("configure", "0.1", failing=[UPGRADE]) == (
         [STATUS, TEST, UPGRADE, RESTART], "")
+
+
+def test_package_restarts_an_nginx_that_ignores_an_upgrade(machine):
+    """The one before the last upgrade still serves clients."""
+    machine.oldbin.write_text("1")
+    assert machine.run("configure", "0.1") == ([STATUS, TEST, RESTART], "")
 
 
 def test_package_says_what_is_left_to_do(machine):
