@@ -2,6 +2,7 @@
 the shared memory loses its own oldest messages, and nobody else's."""
 
 import re
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ location /status { websocket_status; }
 SMALL = "websocket_shared_memory 1m;"
 SHARE = "websocket_room_memory 64k;"
 REACHED = r'"room:room{}" reached websocket_room_memory \({} bytes\): \d+ of'
+FULL = r"websocket_shared_memory is full: {} messages were dropped"
 KILOBYTE = "x" * 1000
 # A message takes its 1000 bytes and 64 more, in blocks of 128 bytes
 IN_64K = 65536 // (9 * 128)
@@ -165,6 +167,21 @@ def test_reload_changes_the_share(nginx):
     server.reload()
     fill(server, "a", 100)
     assert kept(server, "a") == 32768 // 1152
+
+
+def test_worker_that_comes_does_not_tell_of_losses_before_it(nginx):
+    server = start(nginx, SMALL + "websocket_room_memory 1m;")
+    server.allow_errors(FULL.format(r"\d+"))
+    fill(server, "a", 30, "x" * 50_000)
+    lost = zone_of(server)["dropped_history"]
+    server.wait_for_log(FULL.format(lost), timeout=20)
+    time.sleep(11)  # there is one such line in ten seconds
+    mark = server.log_size()
+    server.wait_for_workers_gone(server.reload())
+    time.sleep(1.5)  # it looks once a second
+    assert "is full" not in server.log(mark)
+    fill(server, "a", 1, "x" * 50_000)
+    server.wait_for_log(FULL.format(lost + 1), since=mark)
 
 
 # With Redis

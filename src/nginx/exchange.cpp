@@ -50,7 +50,6 @@ struct place {
     shared_zone &zone;
     zone_mutex mutex;
     broker::broker access;
-    std::uint64_t dropped = 0;          // messages, when it was last looked at
     unsigned slot = broker::most_slots; // none
     std::span<const int> wakers;        // by slot: those that it has inherited
 };
@@ -161,15 +160,14 @@ void say_if_full() noexcept
     const broker::figures seen = own->access.measure();
     const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
 
-    if (dropped > own->dropped && own->zone.full.allows()) {
+    if (dropped > own->zone.dropped_told.load() && own->zone.full.allows()) {
+        own->zone.dropped_told.store(dropped);
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: websocket_shared_memory is full: %uL "
                   "messages were dropped, %uL before all workers had "
                   "read them",
                   dropped, seen.dropped_unread);
     }
-
-    own->dropped = dropped;
 }
 
 void sweep(ngx_event_t *event)

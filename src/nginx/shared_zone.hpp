@@ -44,6 +44,7 @@ struct shared_zone {
     std::array<std::atomic<std::uint16_t>, broker::most_slots> known_wakers;
 
     said_lately full;
+    std::atomic<std::uint64_t> dropped_told; // messages, in the last such line
 
     // That have used the zone, one after the other: written by the master.
     std::uint32_t configurations;
