@@ -2,7 +2,8 @@
 
 usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]; UNIT_TESTS is the
 GoogleTest program, or "-" for none: it runs beside the first pytest suite.
-Without options all of t is run: most tests wait most of their time, so that
+The option --check runs a third of t, the files
+that take least time for each test.  Without options all of t is run: most tests wait most of their time, so that
 one file more is run at a time than there are processors, and by themselves
 those that measure, marked as alone.  The counts come from the XML reports and
 are never better than the exit status: a suite that crashed, reported nothing
@@ -25,6 +26,16 @@ PYTEST_SUITES = {
     "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
                "--dist", "loadfile", "t"],
     "pytest-alone": ["-q", "-m", "alone", "t"],
+}
+QUICK_FILES = [
+    "directives", "frames", "handshake", "keys", "layers", "log_text",
+    "messages", "origin", "publish_directive", "room", "room_parameters",
+    "utf8", "variables",
+]
+CHECK_SUITES = {
+    "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
+               "--dist", "loadfile",
+               *(f"t/test_{name}.py" for name in QUICK_FILES)],
 }
 
 
@@ -118,6 +129,8 @@ def main(output, unit_tests, *pytest_options):
     os.makedirs(output, exist_ok=True)
     allow_open_files()
     suites = {"pytest": pytest_options} if pytest_options else PYTEST_SUITES
+    if pytest_options == ("--check",):
+        suites = CHECK_SUITES
     counts = Counter()
     with tempfile.TemporaryFile() as log:
         unit = (start_unit_tests(unit_tests, output, log)

@@ -11,7 +11,11 @@ from nginx_config import WEBSOCKET_FIELDS
 from nginx_server import wait_until
 
 LOCATIONS = r"""
-location /echo { websocket echo; websocket_max_message_size 1k; }
+location /echo {
+    websocket echo;
+    websocket_max_message_size 1k;
+    websocket_close_timeout 500ms;
+}
 location /rooms/ { websocket echo rooms/$arg_room; }
 location /by-uri/ { websocket echo $uri; }
 location /itself { websocket echo <$websocket_client$websocket_resource>; }

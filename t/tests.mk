@@ -150,7 +150,7 @@ $(foreach source,$(fuzz_sources),$(eval $(call program,build/fuzz,$(basename \
 
 run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 
-.PHONY: test unit sanitize fuzz bench soak lint
+.PHONY: test check unit sanitize fuzz bench soak lint
 test:
 	@t/deps.sh build test package
 	@$(MAKE) $(parallel) module examples unit-program faulty-module \
@@ -162,6 +162,14 @@ test:
 .PHONY: test-debian13
 test-debian13:
 	@t/debian13.sh build/debian13
+
+# For who changes a line: the quick part of lint, and the quickest third of the
+# tests.
+check:
+	@t/deps.sh build test lint
+	@clang-format --dry-run -Werror $(formatted)
+	@$(MAKE) $(parallel) module examples unit-program
+	@$(run_tests) build/t build/unit/unit_tests --check
 
 unit:
 	@t/deps.sh build test
