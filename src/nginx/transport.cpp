@@ -1,6 +1,7 @@
 // Sockets and TLS, by way of nginx's connection.
 #include "nginx/transport.hpp"
 
+#include "nginx/handshake_limit.hpp"
 #include "nginx/log_line.hpp"
 
 #include <algorithm>
@@ -239,6 +240,7 @@ ngx_int_t prepare(ngx_http_request_t *r) noexcept
         SSL_set_mode(c->ssl->connection,
                      SSL_MODE_ENABLE_PARTIAL_WRITE |
                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        limit_handshake_messages(c->ssl->connection);
     }
 #endif
 

@@ -1,0 +1,60 @@
+// OpenSSL answers handshake messages within SSL_read(), one after the other, as
+// long as there are any: a flood of them would keep a worker there for ever.
+#include "nginx/handshake_limit.hpp"
+
+#include "nginx/log_line.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace websocket::nginx {
+
+#if (NGX_SSL)
+
+namespace {
+
+// TLS libraries change their keys every few million records. Each change takes
+// some 10 us.
+constexpr std::uintptr_t at_once = 32;
+constexpr std::uintptr_t interval = 1000; // ms: one more
+
+// The argument of the callback is not a pointer, but the time up to which the
+// messages so far are allowed for: nothing has to outlive the connection.
+void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
+                void *allowed_for)
+{
+    if (sent != 0 || kind != SSL3_RT_HANDSHAKE) {
+        return;
+    }
+
+    const std::uintptr_t now = ngx_current_msec;
+    const std::uintptr_t next =
+        std::max(reinterpret_cast<std::uintptr_t>(allowed_for), now) + interval;
+
+    SSL_set_msg_callback_arg(tls, reinterpret_cast<void *>(next));
+
+    if (next - now <= at_once * interval ||
+        (SSL_get_shutdown(tls) & SSL_RECEIVED_SHUTDOWN) != 0) {
+        return;
+    }
+
+    // The next record is taken for the peer's end
+    SSL_set_shutdown(tls, SSL_get_shutdown(tls) | SSL_RECEIVED_SHUTDOWN);
+
+    const auto *c =
+        static_cast<const ngx_connection_t *>(ngx_ssl_get_connection(tls));
+
+    write_log(NGX_LOG_INFO, c->log,
+              "websocket: client sends too many TLS handshake messages");
+}
+
+} // namespace
+
+void limit_handshake_messages(SSL *tls) noexcept
+{
+    SSL_set_msg_callback(tls, on_message);
+}
+
+#endif
+
+} // namespace websocket::nginx
