@@ -198,6 +198,23 @@ def test_large_broadcast_is_compressed_for_the_first_clients(server):
             peer.expect(small)
 
 
+def test_large_broadcast_is_compressed_for_the_first_windows(server):
+    """Without context takeover each window takes a compression of its own."""
+    peers = [DeflatingPeer(server, "/room", "permessage-deflate; "
+                           "server_no_context_takeover; "
+                           f"server_max_window_bits={bits}")
+             for bits in range(9, 16)]
+    large = "".join(f'{{"id":{i}}},' for i in range(100000))[:MEBIBYTE]
+    for _ in range(3):
+        peers[0].client.send(wire.text(large))
+        read = [peer.read() for peer in peers]
+        assert all(got[:2] == (wire.TEXT, large.encode()) for got in read)
+        assert 1 <= [got[2] for got in read].count(True) <= 3
+        peers[0].client.text("small " * 50)
+        for peer in peers:
+            peer.expect("small " * 50)
+
+
 @pytest.mark.parametrize("path", ["/slow", "/slow_alone"])
 def test_level_falls_with_the_size_of_a_message(server, path):
     """Level 9 takes ten times as long as level 1."""

@@ -89,11 +89,21 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
     }
 
     const std::size_t size = frame.payload().size();
+    const int level =
+        level_for(size, static_cast<int>(conf_.deflate_comp_level));
+    const unsigned window =
+        protocol::deflater_pool::window_for(size, terms_.deflate.server_window);
 
-    return frame.compressed(
-        level_for(size, static_cast<int>(conf_.deflate_comp_level)),
-        protocol::deflater_pool::window_for(size,
-                                            terms_.deflate.server_window));
+    if (const auto *known = frame.compressed(level, window); known != nullptr) {
+        return *known;
+    }
+
+    // Clients choose their windows: many of them cost as much as many clients
+    if (!may_compress(size, level) && frame.has_compressed()) {
+        return {};
+    }
+
+    return frame.compress(level, window);
 }
 
 } // namespace websocket::nginx

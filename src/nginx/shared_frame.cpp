@@ -89,17 +89,23 @@ shared_frame *shared_frame::make(protocol::opcode kind,
     return made;
 }
 
-protocol::shared_buffer shared_frame::compressed(int level,
-                                                 unsigned window) const noexcept
+const protocol::shared_buffer *
+shared_frame::compressed(int level, unsigned window) const noexcept
 {
     for (std::size_t i = 0; i != variant_count_; i++) {
         const variant &known = variants_[i];
 
         if (known.level == level && known.window == window) {
-            return known.frame;
+            return &known.frame;
         }
     }
 
+    return nullptr;
+}
+
+protocol::shared_buffer shared_frame::compress(int level,
+                                               unsigned window) const noexcept
+{
     this_worker().compressed += payload_size_;
 
     auto made =

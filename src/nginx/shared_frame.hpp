@@ -50,9 +50,15 @@ public:
     const protocol::shared_slice &whole() const noexcept { return frame_; }
 
     // The frame compressed for a client without context takeover: the same
-    // for all with this level and window. Empty where that is of no use.
-    protocol::shared_buffer compressed(int level,
-                                       unsigned window) const noexcept;
+    // for all with this level and window. Null where it was not compressed so
+    // yet. Empty where that is of no use.
+    const protocol::shared_buffer *compressed(int level,
+                                              unsigned window) const noexcept;
+
+    // Whether it was compressed in any way.
+    bool has_compressed() const noexcept { return variant_count_ != 0; }
+
+    protocol::shared_buffer compress(int level, unsigned window) const noexcept;
 
 private:
     struct variant {
