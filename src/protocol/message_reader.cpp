@@ -20,8 +20,8 @@ constexpr std::uint64_t worth_direct_receive = 4096;
 // unmasked.
 constexpr std::size_t checked_at_once = 16 * 1024;
 
-// Compressed bytes that are unmasked at once: what is not inflated of them is
-// masked again.
+// Compressed bytes that are taken by a call, as they may cost much and stand
+// for nothing. They are unmasked at once: what is not inflated is masked again.
 constexpr std::size_t inflated_at_once = 4096;
 
 constexpr std::size_t min_inflation = 4096;
@@ -84,10 +84,12 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         }
     }
 
+    const std::size_t all = input.size();
     std::size_t inflated = 0;
 
     for (unsigned fragments = 0;
-         fragments != fragments_at_once && inflated < inflation_step;
+         fragments != fragments_at_once && inflated < inflation_step &&
+         !(compressed_ && all - input.size() >= inflated_at_once);
          fragments++) {
         if (!in_frame_) {
             if (const error reason = read_header(input);
@@ -297,33 +299,27 @@ error message_reader::take_compressed(std::span<std::byte> &input,
 {
     const std::size_t before = (message_ ? message_.size() : 0) - inflated;
 
-    for (;;) {
-        const std::span<std::byte> all = next_piece(input);
-        const std::span<std::byte> piece =
-            all.first(std::min(all.size(), inflated_at_once));
-        std::span<const std::byte> rest = piece;
+    const std::span<std::byte> all = next_piece(input);
+    const std::span<std::byte> piece =
+        all.first(std::min(all.size(), inflated_at_once));
+    std::span<const std::byte> rest = piece;
 
-        unmask_next(piece);
+    unmask_next(piece);
 
-        const error reason = inflater_.inflate(
-            rest, fin_ && taken_ == length_,
-            {.message = message_,
-             .text = kind_ == opcode::text ? &text_ : nullptr,
-             .limit = limits_->max_message_size,
-             .step = std::max(inflation_step - inflated, min_inflation)});
+    const error reason = inflater_.inflate(
+        rest, fin_ && taken_ == length_,
+        {.message = message_,
+         .text = kind_ == opcode::text ? &text_ : nullptr,
+         .limit = limits_->max_message_size,
+         .step = std::max(inflation_step - inflated, min_inflation)});
 
-        // It is taken again in its turn
-        taken_ -= rest.size();
-        unmask(piece.last(rest.size()), key_, static_cast<std::size_t>(taken_));
-        input = input.subspan(piece.size() - rest.size());
+    // It is taken again in its turn
+    taken_ -= rest.size();
+    unmask(piece.last(rest.size()), key_, static_cast<std::size_t>(taken_));
+    input = input.subspan(piece.size() - rest.size());
 
-        inflated = (message_ ? message_.size() : 0) - before;
-
-        if (reason != error::none || input.empty() || taken_ == length_ ||
-            inflated >= inflation_step) {
-            return reason;
-        }
-    }
+    inflated = (message_ ? message_.size() : 0) - before;
+    return reason;
 }
 
 // What the message will take. Where further fragments follow, there is more
