@@ -5,23 +5,12 @@
 #include "broker/broker.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/shared_zone.hpp"
+#include "nginx/zone_mutex.hpp"
 
 #include <cstdint>
 #include <string_view>
 
 namespace websocket::nginx {
-
-// The broker's lock is that of nginx's zone.
-class zone_mutex final : public broker::mutex {
-public:
-    explicit zone_mutex(const shared_zone &zone) noexcept : own_{*zone.mutex} {}
-
-    void lock() noexcept override { ngx_shmtx_lock(&own_); }
-    void unlock() noexcept override { ngx_shmtx_unlock(&own_); }
-
-private:
-    ngx_shmtx_t &own_;
-};
 
 // Kinds of entries in the broker's logs beside those of messages, which are
 // WEBSOCKET_TEXT and WEBSOCKET_BINARY.
