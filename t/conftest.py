@@ -32,6 +32,20 @@ def pytest_generate_tests(metafunc):
                              indirect=True, scope="module")
 
 
+def pytest_collection_modifyitems(items):
+    """Spreads the files that need a browser among the others: browsers keep
+    the processors busy while most other tests wait."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    browsers = [path for path in files if path.name.startswith("test_browser")]
+    others = [path for path in files if path not in browsers]
+    space = len(others) // (len(browsers) + 2) or 1
+    for number, path in enumerate(browsers):
+        others.insert(number * (space + 1), path)
+    items[:] = [item for path in others for item in files[path]]
+
+
 @pytest.fixture(scope="module")
 def request_policy(request):
     """What becomes of requests where a configuration does not say it."""

@@ -1,8 +1,12 @@
 """Starts, watches and stops a real nginx, and judges what it logged."""
 
+import contextlib
 import ctypes
+import functools
+import itertools
 import json
 import os
+import random
 import re
 import secrets
 import shlex
@@ -55,14 +59,39 @@ def wait_until(condition, timeout, what):
         time.sleep(POLL_SECONDS)
 
 
+@functools.cache
+def own_ports():
+    """Loopback ports that no other test run has, one after the other again and
+    again. A server that a test has stopped must not be found replaced by
+    another run's. The kernel gives ports above these to who asks for any."""
+    blocks = list(range(100, 300))
+    random.shuffle(blocks)
+    for block in blocks:
+        holder = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            holder.bind(f"\0nginx-websocket-tests-{block}")
+            first = 100 * block
+            return holder, itertools.cycle(range(first, first + 100))
+        holder.close()
+    raise AssertionError("too many test runs at a time")
+
+
+def is_free(port):
+    """Whether it can be listened on."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_ports(count):
     """Loopback ports that were free a moment ago."""
-    listeners = [socket.create_server(("127.0.0.1", 0))
-                 for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    _, ports = own_ports()
+    free = (port for port in itertools.islice(ports, 100) if is_free(port))
+    found = list(itertools.islice(free, count))
+    assert len(found) == count, "all ports of this test run are in use"
+    return found
 
 
 def die_with_parent():

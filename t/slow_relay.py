@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 
+from nginx_server import free_ports
 from raw_client import TIMEOUT
 
 READ_SIZE = 65536
@@ -43,8 +44,8 @@ class SlowRelay:
 
     def __init__(self, upstream):
         self.upstream = upstream
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        [self.port] = free_ports(1)
+        self.listener = socket.create_server(("127.0.0.1", self.port))
         self.pairs = set()
         self.delay = 0
         self.held = set()
