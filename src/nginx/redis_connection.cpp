@@ -179,7 +179,7 @@ void redis_connection::try_addresses() noexcept
         next_address_++;
     }
 
-    lost(std::move(why_));
+    lost();
 }
 
 bool redis_connection::try_address() noexcept
@@ -287,7 +287,7 @@ void redis_connection::link_ended(std::string_view why) noexcept
     }
 
     if (state_ == state::ready) {
-        lost(std::move(why_));
+        lost();
         return;
     }
 
@@ -295,8 +295,9 @@ void redis_connection::link_ended(std::string_view why) noexcept
     try_addresses();
 }
 
-void redis_connection::lost(std::string why) noexcept
+void redis_connection::lost() noexcept
 {
+    const std::string why = std::move(why_); // the owner may begin anew
     const bool was_ready = state_ == state::ready;
 
     // One that breaks again and again has not recovered

@@ -107,7 +107,7 @@ private:
     bool try_address() noexcept;
     bool greet() noexcept;
     void became_ready() noexcept;
-    void lost(std::string why) noexcept;
+    void lost() noexcept;
     void check_answers() noexcept;
     void arm(ngx_msec_t time) noexcept;
     void disarm() noexcept;
