@@ -4,6 +4,7 @@
 and each answer names the worker that gave it.
 """
 
+import wire
 from nginx_server import seconds, wait_until
 
 SPREAD = {"listen": "reuseport", "server": "add_header X-Worker $pid always;"}
@@ -14,13 +15,22 @@ def worker_of(client):
     return int(client.response.header("X-Worker"))
 
 
+def leave(client):
+    """Ends when the server has ended the connection: it counts no more."""
+    client.close(1000)
+    while client.read_frame().opcode != wire.CLOSE:
+        pass
+    client.expect_eof()
+    client.disconnect()
+
+
 def connect_to(server, pid, path, **options):
     """A client of one worker; those that others got are gone again."""
     for _ in range(1000):
         client = server.connect(path, **options)
         if worker_of(client) == pid:
             return client
-        client.disconnect()
+        leave(client)
     raise AssertionError(f"worker {pid} gets no connection")
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import plugin_builder
 import probe
+from nginx_server import seconds, wait_until
 from publisher import Publisher, answer_of, post, refuse
 from test_directives import refuse as refuse_config
 
@@ -208,8 +209,9 @@ def test_object_without_clients_goes_with_the_request(nginx):
     publisher = Publisher(server)
     publisher.post("x")
     publisher.post("x")
-    assert probe.history(server, "key") == 2 * [
-        "resource created", "resource destroyed"]
+    # A request ends behind its answer
+    wait_until(lambda: probe.history(server, "key") == 2 * [
+        "resource created", "resource destroyed"], seconds(5), "both ends")
     publisher.tell()
     publisher.close_clients()
     assert len(probe.history(server, "key")) == 4

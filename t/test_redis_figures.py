@@ -212,7 +212,7 @@ def test_prometheus_has_the_same_figures(pair):
     client = pair[0].join("/room")
     for number in range(3):
         publish(client, f"{number}")
-    told = wait_for(pair[0], "figures", state="up", resources=1)
+    told = wait_for(pair[0], "figures", state="up", resources=1, published=3)
     families = families_of(text_of(pair[0].server,
                                    "/status?format=prometheus"))
     found = {name.removeprefix("redis_"): family
