@@ -203,6 +203,8 @@ def test_full_queue_is_counted(nginx, path, closes):
         client.send(wire.upgrade_request(path) + framed(PIPELINED),
                     duplex=False)
     assert client.read_response().status == 101
+    wait_for_report(server, lambda told: told["total"]["dropped"] > 0,
+                    "dropped messages")
     client.disconnect()
     entry = server.wait_for_access_log(uri=path)
     total = wait_for_clients(server, 0)["total"]
