@@ -241,7 +241,9 @@ inline void session::deliver(protocol::opcode kind,
                                 payload.bytes.data(), payload.bytes.size()));
     output_.end_message();
 
-    publishes_ = publishes_ || resource::publications != published;
+    if (resource::publications != published) {
+        publishes_ = true;
+    }
 }
 
 // What is queued still goes to a peer that has only ended its own side.
