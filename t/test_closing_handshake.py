@@ -144,6 +144,22 @@ def test_broken_close_of_the_client_is_its_last_frame(server, data, cut):
     expect_end(server, client, 1002)
 
 
+@pytest.mark.parametrize("data", BROKEN_CLOSES.values(),
+                         ids=BROKEN_CLOSES.keys())
+@over_both
+def test_answer_after_a_broken_close_of_the_client_meets_no_reset(
+        server, data, tls):
+    client = server.connect(tls=tls)
+    client.send(data)
+    client.expect_close(1002)
+    client.expect_eof()
+    for _ in range(3):
+        client.close(1002)
+        client.wait_until_read()
+    client.disconnect()
+    server.wait_for_access_log(websocket_close_code=1002)
+
+
 @failures
 @over_both
 def test_failure_ends_soon_without_a_close_of_the_client(

@@ -21,7 +21,8 @@ namespace {
 
 // How long a client from which no Close may come can be silent after ours: one
 // that broke the protocol (RFC 6455 7.1.7) may itself wait for our end, and one
-// that stops within a frame that was refused sends nothing more.
+// that stops within a frame that was refused sends nothing more. So long one
+// may also answer after a Close of its own that was broken.
 constexpr ngx_msec_t max_silence = 1000;
 
 } // namespace
@@ -178,11 +179,11 @@ void session::enter(phase next) noexcept
 
 // If the socket were closed while input is unread, the peer would be reset
 // before it has read our Close frame. After a closing handshake it has nothing
-// more to send.
+// more to send; one whose Close was broken may answer ours.
 void session::linger() noexcept
 {
-    if (peer_finished_ ||
-        (endpoint_.finished_reading() && !has_unread_input())) {
+    if (peer_finished_ || (endpoint_.finished_reading() &&
+                           !endpoint_.failed() && !has_unread_input())) {
         phase_ = phase::ended;
         return;
     }
@@ -190,6 +191,10 @@ void session::linger() noexcept
     leave(); // all was said: the handler need not wait for the socket's end
     phase_ = phase::lingering;
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
+
+    if (endpoint_.finished_reading() && endpoint_.failed()) {
+        end_within(std::min(max_silence, conf_.close_timeout / 2));
+    }
 
     switch (half_close()) {
     case NGX_OK:
