@@ -61,7 +61,13 @@ void session::read_turn() noexcept
     std::size_t budget = turn_budget;
 
     in_turn_ = true;
-    this_worker().current_turn.begin();
+
+    if (terms_.deflate.agreed) {
+        this_worker().current_turn.begin_with_clock();
+    } else {
+        this_worker().current_turn.begin();
+    }
+
     output_.begin_turn();
 
     if (first_turn_) {
