@@ -145,6 +145,7 @@ public:
 
 private:
     bool takes(opcode kind, std::size_t size) const noexcept;
+    event next_in_parts(std::span<std::byte> &input) noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
