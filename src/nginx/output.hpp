@@ -110,9 +110,15 @@ public:
     ~output();
 
     // Between these two what is written is gathered in the worker's block.
-    // end_turn() is followed by a flush() before anything else happens.
+    // end_turn() is followed by a flush() before anything else happens, unless
+    // all_sent() was true before it.
     void begin_turn() noexcept;
     void end_turn() noexcept;
+
+    bool all_sent() const noexcept
+    {
+        return (!gathering() || batch_.empty()) && queue_.empty() && !broken_;
+    }
 
     // Between these two a handler has a message, which the frames that it
     // writes may refer to instead of copying it.

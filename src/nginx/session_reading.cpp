@@ -82,9 +82,16 @@ void session::read_turn() noexcept
     while (connection_->read->ready && receiving() && !rest_ &&
            read_once(budget)) {}
 
+    // Mostly all has left since it was read
+    const bool done =
+        output_.all_sent() && phase_ == phase::open && !backed_up_;
+
     output_.end_turn();
     in_turn_ = false;
-    flush();
+
+    if (!done) {
+        flush();
+    }
 
     if (has_input() && receiving()) {
         // What it waited for has just left, or it has had its turn: an
