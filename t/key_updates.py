@@ -1,4 +1,5 @@
-"""A TLS 1.3 client that sends KeyUpdates, which python's own cannot."""
+"""A TLS 1.3 client that sends KeyUpdates and padded records, which python's
+own cannot."""
 
 import ctypes
 import ctypes.util
@@ -43,6 +44,10 @@ class KeyUpdates:
         for _ in range(count):
             assert SSL.SSL_key_update(self.tls, KEY_UPDATE_NOT_REQUESTED) == 1
             assert SSL.SSL_do_handshake(self.tls) == 1
+
+    def pad(self, size):
+        """Each record that is sent from now on has so many bytes."""
+        assert SSL.SSL_set_block_padding(self.tls, ctypes.c_size_t(size)) == 1
 
     def send(self, data):
         assert SSL.SSL_write(self.tls, data, len(data)) == len(data)

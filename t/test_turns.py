@@ -13,6 +13,7 @@ import pytest
 import wire
 from call_trace import SENDING, traced
 from deflating_peer import DeflatingPeer
+from key_updates import KeyUpdates
 from memory_tls import MemoryTls
 from raw_client import client_context
 from worker_probe import only_worker, stopped
@@ -38,6 +39,7 @@ server {
     listen 127.0.0.1:%%PORT1%% ssl rcvbuf=4m sndbuf=4m;
     ssl_certificate %%PREFIX%%/localhost.crt;
     ssl_certificate_key %%PREFIX%%/localhost.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
     location /echo { websocket echo; }
 }
 """
@@ -146,6 +148,21 @@ def test_peer_that_has_sent_a_flood_and_ends_gets_all_replies(server):
     client.expect_eof()
 
 
+def read_before_others(trace, others):
+    """Bytes read from the flooder, of whom most is read, before the last of
+    the others has its answer, and all of them."""
+    reads = collections.Counter()
+    before, answered = 0, set()
+    for call in trace.of(SENDING | {"read"}):
+        if call.name == "read":
+            reads[call.descriptor] += max(call.result, 0)
+        elif call.result > 0:
+            answered.add(call.descriptor)
+        if len(answered) == others and not before:
+            before = max(reads.values())
+    return before, max(reads.values())
+
+
 def test_tiny_records_leave_the_others_their_turns(server):
     """However small TLS records are, each one has to be decrypted."""
     flooder = MemoryTls(server.ports[0], client_context())
@@ -166,19 +183,35 @@ def test_tiny_records_leave_the_others_their_turns(server):
         replies = 300 * len(wire.text("x" * 94, mask=None))
         while replies > 0:
             replies -= len(flooder.run(flooder.tls.read, 65536))
-    reads = collections.Counter()
-    before, answered = 0, set()
-    for call in trace.of(SENDING | {"read"}):
-        if call.name == "read":
-            reads[call.descriptor] += max(call.result, 0)
-        elif call.result > 0:
-            answered.add(call.descriptor)
-        if len(answered) == len(others) and not before:
-            before = max(reads.values())
-    flood = max(reads.values())
+    before, flood = read_before_others(trace, len(others))
     assert flood >= 20 * len(messages), "no flood"
     # A turn is some 1,024 records: the clock is read after each. The others
     # are read in the turn of the loop after that in which the flood begins
+    assert before <= flood / 2, (before, flood)
+
+
+def test_padded_records_leave_the_others_their_turns(server):
+    """Records of one byte each may have 16 KB, which have to be decrypted."""
+    flooder = KeyUpdates(server.ports[0], "/echo")
+    others = [server.connect("/echo") for _ in range(5)]
+    message = wire.text("x" * 44)
+    pid = only_worker(server)
+    flooder.pad(16384)
+    with traced(pid, server.prefix, also={"read"}) as trace:
+        with stopped(pid):
+            for byte in message * 3:
+                flooder.send(bytes([byte]))
+            for other in others:
+                other.text("waits")
+        for other in others:
+            other.expect_text("waits")
+        replies = b""
+        while len(replies) < 3 * len(wire.text("x" * 44, mask=None)):
+            replies += flooder.read()
+    flooder.end()
+    assert replies == wire.text("x" * 44, mask=None) * 3
+    before, flood = read_before_others(trace, len(others))
+    assert flood >= 16384 * len(message) * 3, "no flood"
     assert before <= flood / 2, (before, flood)
 
 

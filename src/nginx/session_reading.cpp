@@ -226,23 +226,22 @@ void session::discard_input() noexcept
         const ssize_t received = transport::receive(
             connection_, this_worker().read_buffer, this_worker().current_turn);
 
-        if (received == NGX_AGAIN) {
-            return;
-        }
-
-        if (received <= 0) {
+        if (received <= 0 && received != NGX_AGAIN) {
             phase_ = phase::ended;
             return;
         }
 
-        const auto size = static_cast<std::size_t>(received);
+        const auto size =
+            static_cast<std::size_t>(received == NGX_AGAIN ? 0 : received);
 
         if (!drop(size)) {
             return;
         }
 
         if (size >= budget || this_worker().current_turn.over()) {
-            ngx_post_event(rev, &ngx_posted_next_events);
+            if (rev->ready) {
+                ngx_post_event(rev, &ngx_posted_next_events);
+            }
             return;
         }
 

@@ -3,6 +3,7 @@
 
 #include "nginx/handshake_limit.hpp"
 #include "nginx/log_line.hpp"
+#include "nginx/tls_reading.hpp"
 
 #include <algorithm>
 #include <array>
@@ -24,9 +25,6 @@ bool uses_tls(const ngx_connection_t *c) noexcept
 
 // The plaintext of the largest TLS record (RFC 8446 5.1).
 constexpr std::size_t max_record = 16 * 1024;
-
-// Records of one byte that are read before the clock is asked.
-constexpr std::size_t max_small_records = 1024;
 
 using piece_list = std::span<const std::span<const std::byte>>;
 
@@ -140,62 +138,6 @@ void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
               static_cast<ngx_log_t *>(log->wdata), "%V", sentence{message});
 }
 
-ssize_t receive_some(ngx_connection_t *c, std::span<std::byte> buffer) noexcept
-{
-    return c->recv(c, reinterpret_cast<u_char *>(buffer.data()), buffer.size());
-}
-
-#if (NGX_SSL)
-
-// nginx reads records until the buffer is full, and a record may carry one
-// byte. So it gets a small part of the buffer beside the rest of the record
-// that OpenSSL has read, until the turn is over.
-ssize_t receive_records(ngx_connection_t *c, std::span<std::byte> buffer,
-                        turn &current) noexcept
-{
-    std::size_t total = 0;
-
-    while (total != buffer.size()) {
-        const auto pending =
-            static_cast<std::size_t>(SSL_pending(c->ssl->connection));
-        const std::size_t size =
-            std::min(buffer.size() - total, pending + max_small_records);
-        const ssize_t received = receive_some(c, buffer.subspan(total, size));
-
-        if (received <= 0 && total != 0) {
-            if (received != NGX_AGAIN) {
-                c->read->ready = 1; // the next call returns it again
-            }
-            break;
-        }
-
-        if (received <= 0) {
-            // The peer may have ended its side alone: nginx would not end ours
-            // in order
-            if (received == 0 && !c->write->error) {
-                c->ssl->no_send_shutdown = 0;
-            }
-            return received;
-        }
-
-        total += static_cast<std::size_t>(received);
-
-        if (static_cast<std::size_t>(received) < size || !c->read->ready) {
-            break;
-        }
-
-        current.spend(turn::unit);
-
-        if (current.over()) {
-            break;
-        }
-    }
-
-    return static_cast<ssize_t>(total);
-}
-
-#endif
-
 // nginx takes its words as char *, and does not change them.
 void log_failure(ngx_connection_t *c, const char *what) noexcept
 {
@@ -241,6 +183,7 @@ ngx_int_t prepare(ngx_http_request_t *r) noexcept
                      SSL_MODE_ENABLE_PARTIAL_WRITE |
                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         limit_handshake_messages(c->ssl->connection);
+        limit_reads(c->ssl->connection);
     }
 #endif
 
@@ -284,7 +227,7 @@ ssize_t receive(ngx_connection_t *c, std::span<std::byte> buffer,
     (void)current;
 #endif
 
-    return receive_some(c, buffer);
+    return c->recv(c, reinterpret_cast<u_char *>(buffer.data()), buffer.size());
 }
 
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
