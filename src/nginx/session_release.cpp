@@ -10,7 +10,7 @@ namespace websocket::nginx {
 
 namespace {
 
-using field = saved_request::field;
+using saved_field = saved_request::field;
 
 // Adds to a line of the error log, unless there is no such text.
 void add_words(u_char *&at, const u_char *end, const char *before,
@@ -28,13 +28,14 @@ void add_words(u_char *&at, const u_char *end, const char *before,
 
 std::string_view session::uri() const noexcept
 {
-    return request_ != nullptr ? view(request_->uri) : saved_->text(field::uri);
+    return request_ != nullptr ? view(request_->uri)
+                               : saved_->text(saved_field::uri);
 }
 
 std::string_view session::args() const noexcept
 {
     return request_ != nullptr ? view(request_->args)
-                               : saved_->text(field::args);
+                               : saved_->text(saved_field::args);
 }
 
 std::optional<std::string_view>
@@ -69,9 +70,9 @@ u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 
     at = ngx_slprintf(at, end, ", client: %V, server: %V", &c->addr_text,
                       &saved.server_name());
-    add_words(at, end, "request", saved.text(field::request_line));
-    add_words(at, end, "host", saved.text(field::host));
-    add_words(at, end, "referrer", saved.text(field::referer));
+    add_words(at, end, "request", saved.text(saved_field::request_line));
+    add_words(at, end, "host", saved.text(saved_field::host));
+    add_words(at, end, "referrer", saved.text(saved_field::referer));
     return at;
 }
 
@@ -111,8 +112,8 @@ void session::lose_request() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    key_ = borrowed(saved_->text(field::key));
-    terms_.subprotocol = saved_->text(field::subprotocol);
+    key_ = borrowed(saved_->text(saved_field::key));
+    terms_.subprotocol = saved_->text(saved_field::subprotocol);
     request_ = nullptr;
     request_part_ = nullptr;
 
@@ -140,7 +141,7 @@ void session::finish_released() noexcept
         write_log(NGX_LOG_ERR, c->log,
                   "websocket: no memory for the access log's line of "
                   "\"%V\", client %uL",
-                  saved_->text(field::request_line), id());
+                  saved_->text(saved_field::request_line), id());
     }
 
     destroy();

@@ -50,6 +50,45 @@ inline ssize_t parse_size(ngx_str_t &text) noexcept
                : static_cast<ssize_t>(size);
 }
 
+// The setters of directives that take a time, or a time or "off".
+char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_time_or_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// The setters of directives that take a size above 0, or any size.
+char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// The setters of the directives of their names.
+char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_room_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_max_clients(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+// The setter of directives that take a number of a range.
+template <ngx_int_t least, ngx_int_t most>
+char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &number = field<ngx_int_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (number != NGX_CONF_UNSET) {
+        return duplicate();
+    }
+
+    number = ngx_atoi(value.data, value.len);
+
+    if (number < least || number > most) {
+        WEBSOCKET_SAY(cf, "\"%V\" takes a number from %i to %i, not \"%V\"",
+                      &cmd->name, least, most, &value);
+        return refuse();
+    }
+
+    return NGX_CONF_OK;
+}
+
 // The setters of websocket_origins and websocket_subprotocols.
 char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
