@@ -279,6 +279,39 @@ def test_second_handler_is_refused(nginx):
            locations="location /echo { websocket echo; websocket echo key; }")
 
 
+OURS = ["websocket echo", "websocket_publish echo key", "websocket_status"]
+OTHERS = ["proxy_pass http://127.0.0.1:1", "stub_status", "empty_gif"]
+
+
+@pytest.mark.parametrize("ours", OURS)
+@pytest.mark.parametrize("other", OTHERS)
+def test_content_handler_beside_that_of_nginx_is_warned_of(nginx, ours, other):
+    """nginx has the last one answer and does not mention the first."""
+    name = ours.split()[0]
+    passed, output = nginx.check(f"location /a {{ {ours}; {other}; }}")
+    assert passed, output
+    assert re.search(rf'\[warn\] .*"{name}" in \S+nginx\.conf:\d+ is replaced '
+                     r'by another directive of location "/a".*such as '
+                     rf'"proxy_pass": "{name}" answers none', output), output
+    passed, output = nginx.check(f"location /a {{ {other}; {ours}; }}")
+    assert passed, output
+    assert re.search(rf'\[warn\] .*"{name}" replaces another directive of '
+                     r'location "/a".*such as "proxy_pass".* in '
+                     r'\S+nginx\.conf:\d+$', output, re.MULTILINE), output
+
+
+@pytest.mark.parametrize("ours", OURS)
+def test_content_handlers_of_blocks_are_not_warned_of(nginx, ours):
+    passed, output = nginx.check(f"""location /a {{
+        {ours};
+        if ($arg_other) {{ proxy_pass http://127.0.0.1:1; }}
+        limit_except GET {{ proxy_pass http://127.0.0.1:1; }}
+        location /a/inner {{ proxy_pass http://127.0.0.1:1; }}
+    }}
+    location /b {{ return 404; }}""")
+    assert passed and "[warn]" not in output, output
+
+
 @pytest.mark.parametrize("options", [
     {"http": "websocket echo;"}, {"server": "websocket echo;"},
     {"main": "websocket echo;"}, {"main": "websocket_timeout 1s;"},

@@ -38,8 +38,9 @@ struct main_configuration {
 
     redis_settings *redis; // null: not asked for
 
-    ngx_array_t *locations; // of handler_location; null: none
-    std::uint32_t number;   // in the zone, of a later one is larger; from 1
+    ngx_array_t *locations;         // of handler_location; null: none
+    ngx_array_t *content_locations; // of content_location; null: none
+    std::uint32_t number; // in the zone, of a later one is larger; from 1
 
     // Of each variable by its index when it can be told; null: not known yet
     const variable_moment *variable_moments;

@@ -1,6 +1,7 @@
 // The directives `websocket` and `websocket_publish`: a location's handler, key
 // and parameters.
 #include "nginx/configuration.hpp"
+#include "nginx/content_handlers.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/publish.hpp"
@@ -157,8 +158,8 @@ char *serve(ngx_conf_t *cf, location_configuration &own,
               .file = cf->conf_file->file.name,
               .line = cf->conf_file->line};
     all.zone_needed = true;
-    clcf->handler = content_handler_of(own);
-    return NGX_CONF_OK;
+    return set_content_handler(cf, content_handler_of(own)) ? NGX_CONF_OK
+                                                            : refuse();
 }
 
 } // namespace

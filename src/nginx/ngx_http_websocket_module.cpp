@@ -1,5 +1,6 @@
 // The module as nginx knows it.
 #include "nginx/configuration.hpp"
+#include "nginx/content_handlers.hpp"
 #include "nginx/cors.hpp"
 #include "nginx/module_file.hpp"
 #include "nginx/nginx_headers.hpp"
@@ -16,6 +17,7 @@ namespace ours = websocket::nginx;
 
 ngx_int_t complete(ngx_conf_t *cf)
 {
+    ours::warn_of_replaced_handlers(cf);
     return ours::complete_locations(cf) == NGX_OK &&
                    ours::add_cors(cf) == NGX_OK
                ? ours::add_shared_zone(cf)

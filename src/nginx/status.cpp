@@ -2,6 +2,7 @@
 #include "nginx/status.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/content_handlers.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/setters.hpp"
@@ -225,8 +226,6 @@ char *refuse_beside_status(ngx_conf_t *cf)
 char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     auto &own = *static_cast<location_configuration *>(conf);
-    auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
-        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     const auto args = arguments(cf);
 
     (void)cmd;
@@ -251,8 +250,7 @@ char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     own.status = static_cast<ngx_uint_t>(*form);
     main_conf(cf)->zone_needed = true;
-    clcf->handler = answer_status;
-    return NGX_CONF_OK;
+    return set_content_handler(cf, answer_status) ? NGX_CONF_OK : refuse();
 }
 
 } // namespace websocket::nginx
