@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 
 import pytest
@@ -86,6 +87,40 @@ def test_reload_to_more_workers_leaves_none_without_a_slot(nginx):
     for client in clients:
         client.expect_text("from a new worker")
     assert "no free worker slot" not in server.log()
+
+
+def test_reload_to_more_workers_leaves_nginx_the_files_it_needs(nginx):
+    """Eventfds for all of them would take those for nginx's own sockets."""
+    server = nginx(LOCATIONS, http=LONG, connections=128)
+    client = server.connect("/room")
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (230, 230))
+    reload_to(server, 64)
+    assert "eventfd() failed after 64 of 129: workers without an eventfd " \
+        "look for messages each 20 ms" in server.log()
+    client.expect_close(1001)
+    client.disconnect()
+    clients = [server.connect("/room") for _ in range(100)]
+    clients[0].text("from one worker to all")
+    for each in clients:
+        each.expect_text("from one worker to all")
+
+
+def test_start_without_files_for_eventfds_serves(nginx):
+    """The limit is inherited by the nginx that is started."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))
+    try:
+        server = nginx(LOCATIONS, connections=40, workers=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "eventfd() failed after 0 of 64" in server.log() + \
+        server.read("stderr")
+    # An upgrade of the limit: workers that have none of the new eventfds
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1024, hard))
+    clients = [server.connect("/room") for _ in range(8)]
+    clients[0].text("x")
+    for each in clients:
+        each.expect_text("x")
 
 
 def test_worker_without_a_slot_tries_again(nginx):

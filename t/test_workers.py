@@ -3,6 +3,7 @@ them when a worker dies, stands still, or is replaced."""
 
 import os
 import random
+import re
 import signal
 import threading
 
@@ -358,6 +359,21 @@ def test_directives_refuse(nginx, directive, told):
 ])
 def test_directives_take(nginx, directive):
     passed, output = nginx.check(http=directive)
+    assert passed, output
+
+
+@pytest.mark.parametrize("workers", [200, 512])
+def test_memory_too_small_for_the_workers_is_refused_with_what_it_takes(
+        nginx, workers):
+    passed, output = nginx.check(http="websocket_shared_memory 512k;",
+                                 workers=workers)
+    assert not passed and "[crit]" not in output, output
+    told = re.search(r'\[emerg\] .*"websocket_shared_memory" of 512k is too '
+                     r'small for 512 worker slots: with these '
+                     r'"worker_processes" it takes at least (\d+)k', output)
+    assert told, output
+    passed, output = nginx.check(
+        http=f"websocket_shared_memory {told.group(1)}k;", workers=workers)
     assert passed, output
 
 

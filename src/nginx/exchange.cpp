@@ -243,7 +243,7 @@ bool take_slot() noexcept
 
     own->slot = *taken.slot;
     own->zone.known_wakers[own->slot].store(
-        static_cast<std::uint16_t>(own->wakers.size()));
+        static_cast<std::uint16_t>(own->wakers.size() + 1));
     return true;
 }
 

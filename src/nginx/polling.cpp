@@ -35,7 +35,7 @@ bool all_can_wake() noexcept
     for (unsigned slot = 0; slot != shared->slots; slot++) {
         const unsigned known = shared->known_wakers[slot].load();
 
-        if (known != 0 && known <= own_slot && alive(slot)) {
+        if (known != 0 && known <= own_slot + 1 && alive(slot)) {
             return false;
         }
     }

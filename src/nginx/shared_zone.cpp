@@ -36,6 +36,13 @@ std::size_t wakers_for(const ngx_cycle_t &cycle) noexcept
                                    broker::most_slots);
 }
 
+// That nginx's master opens for its workers, two for each, and for those of a
+// reload; and for listening, logs and configurations.
+std::size_t files_for(const ngx_cycle_t &cycle) noexcept
+{
+    return 4 * workers_of(cycle) + 64;
+}
+
 // A later configuration may have more workers. A slot's counters take about a
 // kilobyte: they get a part of the memory.
 std::size_t slots_for(const ngx_cycle_t &cycle, std::size_t memory) noexcept
@@ -58,8 +65,6 @@ std::size_t count_workers(const shared_zone &zone) noexcept
 // All that nginx's slab allocator has left, as one piece.
 std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
 {
-    pool->log_nomem = 0;
-
     for (std::size_t pages = pool->pfree; pages != 0; pages--) {
         const std::size_t size = pages * ngx_pagesize;
 
@@ -71,12 +76,16 @@ std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
     return {};
 }
 
+std::size_t figures_size(std::size_t slots) noexcept
+{
+    return slots * sizeof(figures::slot_block);
+}
+
 // More than a page: nginx's slab allocator gives whole ones, so that no two
 // slots share a line of cache.
 bool make_figures(shared_zone &made, ngx_slab_pool_t *pool) noexcept
 {
-    void *place =
-        ngx_slab_alloc(pool, made.slots * sizeof(figures::slot_block));
+    void *place = ngx_slab_alloc(pool, figures_size(made.slots));
 
     if (place == nullptr) {
         return false;
@@ -122,18 +131,34 @@ void host_identity::choose_number() noexcept
 
 namespace {
 
-ngx_int_t too_small(const ngx_shm_zone_t &zone,
-                    const ngx_cycle_t &cycle) noexcept
+// Our own parts, with as many pages as nginx's slab allocator may take for
+// itself and for what is smaller than a page.
+std::size_t least_memory(std::size_t slots) noexcept
+{
+    constexpr std::size_t kilobyte = 1024;
+    constexpr std::size_t step = 64 * kilobyte;
+    const std::size_t own = figures_size(slots) +
+                            broker::broker::smallest(slots) +
+                            sizeof(shared_zone);
+
+    return (own + own / 64 + step) / step * step / kilobyte;
+}
+
+ngx_int_t too_small(const ngx_shm_zone_t &zone, const ngx_cycle_t &cycle,
+                    std::size_t slots) noexcept
 {
     write_log(NGX_LOG_EMERG, cycle.log,
-              "\"websocket_shared_memory\" of %uz bytes is too small",
-              zone.shm.size);
+              "\"websocket_shared_memory\" of %uzk is too small for %uz worker "
+              "slots: with these \"worker_processes\" it takes at least %uzk",
+              zone.shm.size / 1024, slots, least_memory(slots));
     return NGX_ERROR;
 }
 
 ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 {
     auto *pool = reinterpret_cast<ngx_slab_pool_t *>(zone.shm.addr);
+
+    pool->log_nomem = 0; // a memory that is too small is reported below
     auto *made =
         static_cast<shared_zone *>(ngx_slab_calloc(pool, sizeof(shared_zone)));
 
@@ -147,7 +172,7 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
     made->host.choose();
 
     if (!make_figures(*made, pool)) {
-        return too_small(zone, cycle);
+        return too_small(zone, cycle, made->slots);
     }
 
     made->memory = take_the_rest(pool);
@@ -156,10 +181,11 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
     broker::broker fresh(mutex);
 
     if (!fresh.create(made->memory, made->slots, random_number())) {
-        return too_small(zone, cycle);
+        return too_small(zone, cycle, made->slots);
     }
 
-    wakers *fresh_wakers = make_wakers(cycle, wakers_for(cycle));
+    wakers *fresh_wakers =
+        make_wakers(cycle, wakers_for(cycle), files_for(cycle));
 
     if (fresh_wakers == nullptr) {
         return NGX_ERROR;
@@ -190,7 +216,8 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
         const std::size_t wanted = std::min(
             count_workers(shared) + 2 * workers_of(cycle), shared.slots);
 
-        return share_wakers(cycle, *kept) && add_wakers(cycle, *kept, wanted)
+        return share_wakers(cycle, *kept) &&
+                       add_wakers(cycle, *kept, wanted, files_for(cycle))
                    ? NGX_OK
                    : NGX_ERROR;
     }

@@ -39,8 +39,9 @@ struct shared_zone {
     figures::slot_block *figures_of; // for each slot
     std::uint64_t made;              // in milliseconds since 1970
 
-    // How many eventfds the worker of a slot has inherited: it wakes no slots
-    // behind them, so that their workers look for themselves. 0: no worker.
+    // One more than the eventfds that the worker of a slot has inherited: it
+    // wakes no slots behind them, so that their workers look for themselves.
+    // 0: no worker.
     std::array<std::atomic<std::uint16_t>, broker::most_slots> known_wakers;
 
     said_lately full;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace websocket::nginx {
@@ -21,6 +22,23 @@ struct wakers {
 };
 
 namespace {
+
+// -1 and EMFILE, also where fewer would be left than nginx needs: without a
+// pair of sockets it starts no worker.
+int open_waker(std::size_t files_left) noexcept
+{
+    const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    rlimit limit{};
+
+    if (file == -1 || getrlimit(RLIMIT_NOFILE, &limit) == -1 ||
+        static_cast<std::size_t>(file) + files_left < limit.rlim_cur) {
+        return file;
+    }
+
+    ::close(file);
+    ngx_set_errno(EMFILE);
+    return -1;
+}
 
 // An old worker has its own copies since it was forked.
 void give_up(void *data)
@@ -54,17 +72,21 @@ bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept
     return true;
 }
 
-bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count) noexcept
+bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count,
+                std::size_t files_left) noexcept
 try {
     made.files.reserve(count);
 
     while (made.files.size() < count) {
-        const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        const int file = open_waker(files_left);
 
         if (file == -1) {
-            write_log(NGX_LOG_EMERG, cycle.log, ngx_errno,
-                      "websocket: eventfd() failed");
-            return false;
+            write_log(NGX_LOG_WARN, cycle.log, ngx_errno,
+                      "websocket: eventfd() failed after %uz of %uz: workers "
+                      "without an eventfd look for messages each 20 ms; raise "
+                      "the limit of open files",
+                      made.files.size(), count);
+            return true;
         }
 
         made.files.push_back(file);
@@ -81,7 +103,8 @@ std::span<const int> files_of(const wakers &made) noexcept
     return made.files;
 }
 
-wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count) noexcept
+wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count,
+                    std::size_t files_left) noexcept
 try {
     auto made = std::make_unique<wakers>();
 
@@ -91,7 +114,7 @@ try {
 
     wakers &kept = *made.release(); // the cycle's, from here on
 
-    if (!add_wakers(cycle, kept, count)) {
+    if (!add_wakers(cycle, kept, count, files_left)) {
         return nullptr;
     }
 

@@ -10,12 +10,17 @@ namespace websocket::nginx {
 
 struct wakers; // what the configurations of one shared memory have together
 
-// Creates so many for the configuration of a cycle. Null: it is logged why.
-wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count) noexcept;
+// Creates so many for the configuration of a cycle, or fewer where the process
+// could not open `files_left` files more: workers can do without, which is
+// logged. Null: there is no memory.
+wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count,
+                    std::size_t files_left) noexcept;
 
-// Has at least so many from now on: for workers that are forked later, those
-// that run do not have the new ones. False: it is logged why.
-bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count) noexcept;
+// Has at least so many from now on, or fewer in the same case. For workers that
+// are forked later, those that run do not have the new ones. False: there is no
+// memory.
+bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count,
+                std::size_t files_left) noexcept;
 
 // By slot. What a worker sees are those that it has inherited.
 std::span<const int> files_of(const wakers &made) noexcept;
