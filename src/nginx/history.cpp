@@ -4,10 +4,13 @@
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/reading_room.hpp"
+#include "nginx/worker.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -17,6 +20,35 @@ namespace {
 constexpr std::size_t largest_page = 64;
 constexpr std::size_t first_page = 8;
 using page_buffer = reading_room<largest_page>;
+
+// Counts what is read and compressed: on the wire it may be next to nothing.
+class reading_meter {
+public:
+    reading_meter() noexcept
+        : before_{std::exchange(this_worker().much_history_read, false)},
+          compressed_{this_worker().compressed}
+    {}
+    ~reading_meter() { this_worker().much_history_read = before_; }
+
+    reading_meter(const reading_meter &) = delete;
+    reading_meter &operator=(const reading_meter &) = delete;
+
+    // To be called before the message is handed out.
+    void count(const broker::message &next) noexcept
+    {
+        read_ += message_cost + next.payload.size();
+        this_worker().much_history_read =
+            read_ + (this_worker().compressed - compressed_) > much;
+    }
+
+private:
+    static constexpr std::uint64_t message_cost = 128;
+    static constexpr std::uint64_t much = 64 * 1024;
+
+    bool before_;
+    std::uint64_t compressed_;
+    std::uint64_t read_ = 0;
+};
 
 } // namespace
 
@@ -76,6 +108,7 @@ bool resource::read_history(broker::message_id after,
     std::size_t page = first_page;
     broker::place place{own->bytes, std::span(own->messages).first(page)};
     bool complete = same || after.epoch == 0;
+    reading_meter meter;
 
     for (;;) {
         const broker::read_result read = exchange::shared().read_history(
@@ -103,6 +136,7 @@ bool resource::read_history(broker::message_id after,
             }
 
             sequence = message.id.sequence;
+            meter.count(message);
 
             if (each(data, &words) != 0) {
                 return complete;

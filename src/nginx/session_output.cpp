@@ -83,7 +83,9 @@ void session::flush() noexcept
         return;
     }
 
-    if (!backed_up_ || !postponed_.empty()) {
+    // What a handler has for the client is no part of the client's own turn,
+    // which is followed by another flush
+    if (!backed_up_ || in_turn_ || !postponed_.empty()) {
         return;
     }
 

@@ -5,6 +5,7 @@
 
 #include "nginx/figures.hpp"
 #include "nginx/said_lately.hpp"
+#include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
@@ -202,7 +203,8 @@ bool session::has_backpressure() noexcept
 {
     backed_up_ =
         backed_up_ || (!output_.empty() &&
-                       (in_turn_ || output_.waiting() >= queue_to_wait_for()));
+                       (in_turn_ || output_.waiting() >= queue_to_wait_for() ||
+                        this_worker().much_history_read));
 
     return backed_up_ && !output_.empty();
 }

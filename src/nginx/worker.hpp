@@ -59,6 +59,10 @@ struct worker {
     // For large messages that clients are sent outside of their turns.
     compression_budget compression;
 
+    // So much of a history was read at once that clients who are sent it had
+    // better be sent the rest in later turns.
+    bool much_history_read = false;
+
     flush_list flushes;
 
     // Gathers what the session at work sends.

@@ -255,7 +255,8 @@ typedef struct {
      * than 0. A message is valid during the call. An `after` of another epoch
      * stands for the start. Returns 1 if these are all that came behind
      * `after`, 0 if some are not there any more. Only while the resource has
-     * clients here. */
+     * clients here. When much was read, sends from within `each` return
+     * WEBSOCKET_BACKPRESSURE: the rest is for client_drained. */
     int (*read_history)(websocket_resource_t *resource,
                         websocket_message_id_t after,
                         int (*each)(void *data,

@@ -201,7 +201,9 @@ public:
     // on, for the kept messages behind `after`, oldest first, up to
     // last_message(). An `after` of another epoch stands for the start. True
     // if these are all that came behind `after`. Only while the resource has
-    // clients in this worker. Throws what `each` throws.
+    // clients in this worker. Throws what `each` throws. When much was read,
+    // what `each` sends returns `backpressure`: to go on in client_drained
+    // leaves the other clients their turns.
     template <class Each>
     bool read_history(message_id after, Each each)
     {

@@ -1,0 +1,79 @@
+"""A client that resumes with a long history costs the others no more than a
+turn, however little of it goes over the wire."""
+
+import zlib
+
+import pytest
+
+import wire
+from call_trace import SENDING, traced
+from worker_probe import only_worker
+
+pytestmark = pytest.mark.alone
+
+LOCATIONS = """
+websocket_send_queue 2m;
+location /tiny { websocket room tiny history=20000; }
+location /packed {
+    websocket room packed history=20000;
+    websocket_deflate on;
+}
+location /alone {
+    websocket room alone history=20000;
+    websocket_deflate on; websocket_deflate_context_takeover on;
+}
+"""
+DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+# Bytes of a message, how many there are, and how many a turn may send: some
+# parts of 512 messages or 64 KB, each in an event of its own
+HISTORIES = {
+    "/tiny": (1, 20000, 2000),
+    "/packed": (4000, 1500, 80),
+    "/alone": (4000, 1500, 80),
+}
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS, http="websocket_shared_memory 64m;"
+                                        "websocket_room_memory 32m;")
+
+
+def fill(server, path, payload, count):
+    """A client that stays, so that the room does."""
+    client = server.connect(path, headers=DEFLATE)
+    for at in range(0, count, 10):
+        client.send(wire.binary(payload) * 10)
+    client.ping("all there")
+    while client.read_frame().opcode != wire.PONG:
+        pass
+    return client
+
+
+def read_history(client, inflater, payload, count):
+    """Returns the size of the frames."""
+    total = 0
+    for _ in range(count):
+        frame = client.read_frame()
+        got = frame.payload
+        total += len(got) + (2 if len(got) < 126 else 4)
+        if frame.rsv:
+            got = inflater.decompress(got + b"\0\0\xff\xff")
+        assert got == payload
+    return total
+
+
+@pytest.mark.parametrize("path", HISTORIES)
+def test_long_history_is_sent_in_parts(server, path):
+    size, count, most = HISTORIES[path]
+    payload = bytes(size)
+    fill(server, path, payload, count)
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        client = server.connect(path + "?since=0", headers=DEFLATE)
+        total = read_history(client, zlib.decompressobj(-15), payload, count)
+    client.expect_alive()
+    turns = [max(sent.values(), default=0)
+             for sent in trace.sent_per_turn(SENDING)]
+    assert sum(turns) >= total
+    assert max(turns) <= most * total / count + 1000, max(turns)
