@@ -123,6 +123,18 @@ def test_start_without_files_for_eventfds_serves(nginx):
         each.expect_text("x")
 
 
+def test_worker_limit_below_the_eventfds_leaves_it_files(nginx):
+    """Workers inherit all that the master opens."""
+    server = nginx(LOCATIONS, connections=30, workers=2,
+                   main="worker_rlimit_nofile 50;")
+    assert "eventfd() failed after 0 of 64" in server.log() + \
+        server.read("stderr")
+    clients = [server.connect("/room") for _ in range(4)]
+    clients[0].text("x")
+    for each in clients:
+        each.expect_text("x")
+
+
 def test_worker_without_a_slot_tries_again(nginx):
     """A small memory has 64."""
     server = nginx(LOCATIONS,

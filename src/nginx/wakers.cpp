@@ -6,6 +6,7 @@
 #include "nginx/log_line.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <vector>
@@ -23,15 +24,30 @@ struct wakers {
 
 namespace {
 
-// -1 and EMFILE, also where fewer would be left than nginx needs: without a
-// pair of sockets it starts no worker.
-int open_waker(std::size_t files_left) noexcept
+// Of the master, and of workers, which inherit what it opens.
+std::size_t max_files(const ngx_cycle_t &cycle) noexcept
 {
-    const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const auto *core = reinterpret_cast<ngx_core_conf_t *>(
+        ngx_get_conf(cycle.conf_ctx, ngx_core_module));
     rlimit limit{};
 
-    if (file == -1 || getrlimit(RLIMIT_NOFILE, &limit) == -1 ||
-        static_cast<std::size_t>(file) + files_left < limit.rlim_cur) {
+    const std::size_t most = getrlimit(RLIMIT_NOFILE, &limit) == -1
+                                 ? std::numeric_limits<std::size_t>::max()
+                                 : limit.rlim_cur;
+
+    return core->rlimit_nofile == NGX_CONF_UNSET
+               ? most
+               : std::min(most, static_cast<std::size_t>(core->rlimit_nofile));
+}
+
+// -1 and EMFILE, also where fewer would be left than nginx needs: without a
+// pair of sockets it starts no worker.
+int open_waker(const ngx_cycle_t &cycle, std::size_t files_left) noexcept
+{
+    const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+    if (file == -1 ||
+        static_cast<std::size_t>(file) + files_left < max_files(cycle)) {
         return file;
     }
 
@@ -78,7 +94,7 @@ try {
     made.files.reserve(count);
 
     while (made.files.size() < count) {
-        const int file = open_waker(files_left);
+        const int file = open_waker(cycle, files_left);
 
         if (file == -1) {
             write_log(NGX_LOG_WARN, cycle.log, ngx_errno,
