@@ -2,10 +2,12 @@
 the shared memory loses its own oldest messages, and nobody else's."""
 
 import re
+import threading
 import time
 
 import pytest
 
+import wire
 import worker_probe
 from hosts import stream_of
 from nginx_server import seconds, wait_until
@@ -108,6 +110,32 @@ def test_share(nginx, memory, share):
     answer = sender.ask("POST", body="x" * (share - 63))
     assert answer.status == 507
     assert kept(server, "a") == 1
+
+
+@pytest.mark.parametrize("share, publishers, count, size", [
+    ("8k", 1, 1000, 500), ("8k", 8, 100, 500), ("64k", 1, 100, 10_000),
+    ("4m", 12, 5, 900_000),
+])
+def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
+                                                     count, size):
+    """Its publishers are read as fast as the worker delivers."""
+    server = start(nginx, f"""websocket_send_queue 200m;
+        websocket_room_memory {share};""")
+    reader = server.connect("/room")
+    crowd = [server.connect("/room") for _ in range(publishers)]
+    threads = [threading.Thread(target=each.send,
+                                args=(wire.text("x" * size) * count,))
+               for each in crowd]
+    for thread in threads:
+        thread.start()
+    for _ in range(publishers * count):
+        frame = reader.read_frame()
+        assert (frame.opcode, len(frame.payload)) == (wire.TEXT, size)
+    for thread in threads:
+        thread.join()
+    assert report_of(server)["total"]["lost"] == 0
+    for client in (reader, *crowd):
+        client.disconnect()
 
 
 def test_message_over_the_share_is_refused_to_each_publisher(nginx):

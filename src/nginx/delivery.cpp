@@ -105,6 +105,7 @@ void resource::deliver(std::size_t &budget) noexcept
         budget -= std::min(budget, cost);
         usual_cost_ = messages.empty() ? usual_cost_ : cost / messages.size();
         pass(read.position);
+        undelivered_size_ = has_undelivered_own() ? undelivered_size_ : 0;
     }
 
     if (was_congested && !congested()) {

@@ -3,6 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/backplane.hpp"
+#include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/said_lately.hpp"
 #include "protocol/utf8.hpp"
@@ -176,11 +177,34 @@ broker::appended resource::append(const broker::publication &what) noexcept
     publications++;
 
     if (subscription_) {
-        published_ = done.position;
+        count_own(what, done.position);
     }
 
     exchange::wake(done.wake);
     return done;
+}
+
+// Where the messages of one worker are as large as a quarter of what the room
+// may hold, those that follow could push out some that it has yet to deliver.
+void resource::count_own(const broker::publication &what,
+                         std::uint64_t position) noexcept
+{
+    constexpr std::size_t overhead = 192; // with what it is rounded up by
+
+    published_ = position;
+    undelivered_size_ += what.payload.size() + overhead;
+
+    if (undelivered_size_ > main_conf_of(*ngx_cycle).room_memory / 4) {
+        congested_until_ = position;
+        undelivered_size_ = 0;
+    }
+}
+
+void resource::forget_own() noexcept
+{
+    published_ = 0;
+    congested_until_ = 0;
+    undelivered_size_ = 0;
 }
 
 } // namespace websocket::nginx

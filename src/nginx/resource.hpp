@@ -168,7 +168,8 @@ public:
     // Whether its clients publish faster than this worker delivers.
     bool congested() const noexcept
     {
-        return published_ > delivered_ + max_undelivered_own;
+        return published_ > delivered_ + max_undelivered_own ||
+               congested_until_ > delivered_;
     }
 
     // How often the clients of this worker have published something.
@@ -208,13 +209,17 @@ public:
                            void *data) noexcept;
 
 private:
-    // Beyond so many the clients that publish are not read for a while.
+    // Beyond so many, or a part of websocket_room_memory, the clients that
+    // publish are not read for a while.
     static constexpr std::uint64_t max_undelivered_own = 64;
 
     struct timer;
 
     resource(identity known, const resource_terms &terms, bool permanent);
 
+    void count_own(const broker::publication &what,
+                   std::uint64_t position) noexcept;
+    void forget_own() noexcept;
     bool make_object() noexcept;
     void end_timers() noexcept;
     void orphan() noexcept;
@@ -266,6 +271,8 @@ private:
     // last message there.
     std::uint64_t delivered_ = 0;
     std::uint64_t published_ = 0;
+    std::uint64_t congested_until_ = 0; // too large a part of its memory
+    std::size_t undelivered_size_ = 0;  // of its own, since then
     postponed_queue postponed_;
     std::size_t usual_cost_ = 0; // of a message's delivery, the last time
     std::size_t admitting_ = 0;  // admitted, and arrive() was not called yet

@@ -27,7 +27,7 @@ broker::outcome resource::subscribe(const resource_terms &terms) noexcept
 
     subscription_ = made.handle;
     delivered_ = made.position;
-    published_ = 0;
+    forget_own();
     return made.result;
 }
 
@@ -93,7 +93,7 @@ void resource::unsubscribe_unused() noexcept
     if (admitted_ == 0 && waiting_ == 0 && subscription_) {
         exchange::shared().unsubscribe(subscription_, exchange::now());
         subscription_ = {};
-        published_ = 0;
+        forget_own();
         clients_changed();
     }
 }

@@ -251,6 +251,7 @@ private:
     void take_pipelined() noexcept;
     bool receiving() const noexcept;
     bool has_to_hold_back() const noexcept;
+    void note_publication() noexcept;
     void process_rest() noexcept;
     void copy_rest(std::span<std::byte> rest) noexcept;
     bool has_input() const noexcept

@@ -93,6 +93,10 @@ inline bool session::take_whole_messages(std::span<std::byte> &input) noexcept
         work += message.payload.size() + turn::message_cost;
         deliver(message.kind,
                 {.bytes = message.payload, .room_before = message.header_size});
+
+        if (publishes_) {
+            break; // it may have ended the turn
+        }
     }
 
     this_worker().current_turn.spend(work);
@@ -242,7 +246,17 @@ inline void session::deliver(protocol::opcode kind,
     output_.end_message();
 
     if (resource::publications != published) {
-        publishes_ = true;
+        note_publication();
+    }
+}
+
+// What is published beyond that would push out what others have published.
+[[gnu::noinline]] void session::note_publication() noexcept
+{
+    publishes_ = true;
+
+    if (phase_ == phase::open && has_to_hold_back()) {
+        this_worker().current_turn.end();
     }
 }
 

@@ -154,7 +154,7 @@ void session::let_all_go_on() noexcept
 // An edge-triggered event would not come again for what it has sent meanwhile.
 void session::let_go_on() noexcept
 {
-    if (publishes_ && has_input()) {
+    if (has_input()) {
         ngx_post_event(connection_->read, &ngx_posted_next_events);
     }
 }

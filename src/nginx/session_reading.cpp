@@ -30,7 +30,7 @@ constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
 
 // While a client does not read what it has asked for, nothing more is read
 // from it: its own requests cannot fill its queue. Nor while what it publishes
-// would only wait.
+// would only wait: of a crowd that begins to publish nobody has done so yet.
 bool session::receiving() const noexcept
 {
     if (waiting() >= (conf_.send_queue + 1) / 2) {
@@ -38,13 +38,13 @@ bool session::receiving() const noexcept
     }
 
     return phase_ == phase::open
-               ? !publishes_ || !has_to_hold_back()
+               ? !has_to_hold_back()
                : phase_ == phase::closing || phase_ == phase::ending;
 }
 
 bool session::has_to_hold_back() const noexcept
 {
-    return backplane::congested || resource_->congested();
+    return resource_->congested() || (publishes_ && backplane::congested);
 }
 
 void session::read_turn() noexcept

@@ -37,6 +37,13 @@ public:
         left_ -= static_cast<std::ptrdiff_t>(work);
     }
 
+    // The others have their turn now, whatever is left.
+    [[gnu::cold]] void end() noexcept
+    {
+        left_ = -1;
+        began_ = -1;
+    }
+
     // Whether the others are to have their turn.
     bool over() noexcept { return left_ < 0 && is_late(); }
 
