@@ -151,11 +151,11 @@ class Link:
                 if len(self.received) > MUCH and not self._more_in_tls():
                     break
             else:
-                broken = False
+                broken = ""
         except BLOCKED:
             pass
-        except OSError:
-            broken = True
+        except OSError as fault:
+            broken = repr(fault)
         if self.received:
             self.owner.received(self)
         if broken is not None and self.open:

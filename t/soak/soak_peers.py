@@ -102,7 +102,7 @@ class Peer:
         if not (self.told or self.ended_by_us
                 or self.soak.was_killed(self.worker, link.opened)):
             raise Fault(f"{self.kind} of worker {self.worker}: ended without "
-                        f"a Close{', broken' if broken else ''}, unread: "
+                        f"a Close, {broken or 'in order'}, unread: "
                         f"{bytes(link.received[:100])!r}")
         if not self.told:
             self.soak.counts["lost with a worker"] += not self.ended_by_us
