@@ -15,7 +15,8 @@ import time
 import pytest
 
 import wire
-from raw_client import BLOCKED, TIMEOUT, client_context
+from raw_client import BLOCKED, TIMEOUT
+from tls_client import client_context
 
 
 def need_open_files(count):

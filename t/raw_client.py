@@ -13,6 +13,7 @@ import time
 
 import wire
 from socket_queue import PeerQueue
+from tls_client import client_tls
 
 READ_SIZE = 262144
 SEND_SIZE = 262144
@@ -311,24 +312,6 @@ class RawClient:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                b"\1\0\0\0\0\0\0\0")
         self.disconnect()
-
-
-def client_context(version=None):
-    """TLS, of one version alone if one is given; certificates are not
-    checked. An end without close_notify is an error with every Python: before
-    3.13 it is none by default."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
-    return context
-
-
-def client_tls(raw):
-    """The socket under TLS."""
-    return client_context().wrap_socket(raw, server_hostname="localhost")
 
 
 def cut_places(length, cut):

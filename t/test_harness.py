@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import threading
 
 import pytest
@@ -184,3 +185,21 @@ def test_ill_formed_server_frame_fails_expect(pair, options):
     peer.sendall(wire.text("x", **{"mask": None, **options}))
     with pytest.raises(AssertionError, match="ill-formed"):
         client.expect_text("x")
+
+
+def test_failure_of_a_tls_client_is_its_own(nginx):
+    server = nginx(PLAIN, module=False, tls=True)
+    failing, other = (server.open(tls=True) for _ in range(2))
+    other.socket.setblocking(False)
+    while True:
+        try:
+            other.socket.recv(1)  # what belongs to the handshake
+        except ssl.SSLWantReadError:
+            break
+    socket.socket.shutdown(failing.socket, socket.SHUT_WR)
+    with pytest.raises(OSError):
+        failing.socket.sendall(b"too late")
+    with pytest.raises(ssl.SSLWantReadError):
+        other.socket.recv(1)
+    for client in failing, other:
+        client.disconnect()

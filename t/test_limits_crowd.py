@@ -13,7 +13,8 @@ import pytest
 
 import wire
 from nginx_server import seconds, wait_until
-from raw_client import TIMEOUT, client_context
+from raw_client import TIMEOUT
+from tls_client import client_context
 from worker_probe import descriptors, memory, memory_tells, only_worker
 
 pytestmark = pytest.mark.alone

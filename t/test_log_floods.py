@@ -12,7 +12,8 @@ import pytest
 import wire
 from nginx_server import seconds, wait_until
 from plugin_builder import build_file
-from raw_client import TIMEOUT, client_context
+from raw_client import TIMEOUT
+from tls_client import client_context
 
 LOCATIONS = """
 websocket_close_timeout 2s;

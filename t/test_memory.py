@@ -12,7 +12,7 @@ import pytest
 
 import wire
 from nginx_server import ROOT, seconds
-from raw_client import client_context
+from tls_client import client_context
 from tuned_client import connect_blocking, framed, numbered
 from worker_probe import memory, memory_tells, only_worker
 

@@ -10,7 +10,8 @@ import pytest
 
 import wire
 from nginx_server import seconds, wait_until
-from raw_client import RawClient, client_context
+from raw_client import RawClient
+from tls_client import client_context
 
 CORE = """
 args arg_room arg_empty arg_absent binary_remote_addr body_bytes_sent

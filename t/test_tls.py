@@ -10,7 +10,7 @@ import wire
 from both_ways import both_ways
 from memory_tls import MemoryTls
 from nginx_server import seconds
-from raw_client import client_context
+from tls_client import client_context
 from tuned_client import (TIGHT_BUFFER, TIGHT_LISTEN, connect_tuned, framed,
                           numbered, open_tuned, send_until_refused)
 

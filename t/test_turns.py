@@ -15,7 +15,7 @@ from call_trace import SENDING, traced
 from deflating_peer import DeflatingPeer
 from key_updates import KeyUpdates
 from memory_tls import MemoryTls
-from raw_client import client_context
+from tls_client import client_context
 from worker_probe import only_worker, stopped
 
 pytestmark = pytest.mark.alone

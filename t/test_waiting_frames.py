@@ -8,7 +8,7 @@ import pytest
 import wire
 from call_trace import SENDING, traced
 from nginx_server import seconds
-from raw_client import client_context
+from tls_client import client_context
 from tuned_client import (TIGHT_LISTEN, connect_tight, connect_tuned, framed,
                           numbered)
 from worker_probe import memory, memory_tells, only_worker, stopped

@@ -8,11 +8,11 @@ import signal
 import time
 
 from nginx_server import seconds
-from raw_client import client_context
 from soak_asking import tell
 from soak_ledger import Fault, Ledger
 from soak_peers import Echo, Json, Raw, Slow
 from soak_strangers import BadFrames, BadHandshake, Publisher
+from tls_client import client_context
 
 ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
 FLOOD = 200  # messages of 8 KB: more than the shared memory takes
