@@ -7,7 +7,11 @@ import ssl
 class TlsSocket(ssl.SSLSocket):
     """Keeps its failures to itself. OpenSSL 3.5 leaves the failure of a write
     on the queue of its thread, and Python takes it for one of the connection
-    that is used next."""
+    that is used next. Reading writes, too: alerts."""
+
+    def recv(self, buflen=1024, flags=0):
+        with failures_dropped():
+            return super().recv(buflen, flags)
 
     def send(self, data, flags=0):
         with failures_dropped():
