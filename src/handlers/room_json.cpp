@@ -1,4 +1,4 @@
-// Reads and writes the objects of room.v1.json.
+// Writes the objects of room.v1.json.
 #include "handlers/room_json.hpp"
 
 #include <nlohmann/json.hpp>
@@ -6,167 +6,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
-#include <utility>
 
 namespace websocket::handlers::room_json {
 
 namespace {
-
-// Lends text to the parser and says how far it has read.
-class observed_text {
-public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = char;
-    using difference_type = std::ptrdiff_t;
-    using pointer = const char *;
-    using reference = const char &;
-
-    observed_text(const char *at, const char *&reached) noexcept
-        : at_{at}, reached_{&reached}
-    {}
-
-    reference operator*() const noexcept { return *at_; }
-    observed_text &operator++() noexcept
-    {
-        *reached_ = ++at_;
-        return *this;
-    }
-    observed_text operator++(int) noexcept
-    {
-        observed_text before = *this;
-        ++*this;
-        return before;
-    }
-    bool operator==(const observed_text &other) const noexcept
-    {
-        return at_ == other.at_;
-    }
-
-private:
-    const char *at_;
-    const char **reached_;
-};
-
-// What stands between a member's name and the end of its value, and one
-// character more if the parser saw a number's end by it, cut to the value.
-std::string_view value_in(std::string_view text, bool number)
-{
-    text.remove_prefix(text.find(':') + 1);
-    text.remove_prefix(text.find_first_not_of(" \t\r\n"));
-
-    return number ? text.substr(0, text.find_last_of("0123456789") + 1) : text;
-}
-
-// Takes what the parser tells. No value is built but "data", so that depth
-// costs nothing; "ref" is a piece of the text itself.
-class request_reader {
-public:
-    explicit request_reader(const char *&reached) noexcept : reached_{reached}
-    {}
-
-    bool null() { return value(false); }
-    bool boolean(bool) { return value(false); }
-    bool number_integer(std::int64_t) { return value(true); }
-    bool number_unsigned(std::uint64_t) { return value(true); }
-    bool number_float(double, const std::string &) { return value(true); }
-    bool binary(nlohmann::json::binary_t &) { return value(false); }
-
-    bool string(std::string &text)
-    {
-        if (depth_ == 1 && member_ == member::data) {
-            made_.data = std::move(text);
-            data_ = kind::text;
-            return true;
-        }
-
-        return value(false);
-    }
-
-    bool start_object(std::size_t)
-    {
-        object_ = object_ || depth_ == 0;
-        depth_++;
-        return true;
-    }
-    bool end_object() { return end(); }
-    bool start_array(std::size_t)
-    {
-        depth_++;
-        return true;
-    }
-    bool end_array() { return end(); }
-
-    bool key(const std::string &name)
-    {
-        if (depth_ == 1) {
-            member_ = name == "data"  ? member::data
-                      : name == "ref" ? member::ref
-                                      : member::other;
-            made_.ping = made_.ping || name == "ping";
-            named_ = reached_;
-        }
-
-        return true;
-    }
-
-    bool parse_error(std::size_t, const std::string &,
-                     const nlohmann::json::exception &)
-    {
-        return false;
-    }
-
-    request result(bool parsed)
-    {
-        if (!parsed) {
-            return {.error = "not JSON"};
-        }
-
-        // A request with data is not a ping
-        made_.ping = made_.ping && data_ == kind::none;
-        made_.error = !object_               ? "not an object"
-                      : made_.ping           ? ""
-                      : data_ == kind::none  ? "no data"
-                      : data_ == kind::other ? "data is not a string"
-                                             : "";
-        return std::move(made_);
-    }
-
-private:
-    enum class member { data, ref, other };
-    enum class kind { none, text, other };
-
-    bool end()
-    {
-        depth_--;
-        return value(false);
-    }
-
-    // One has ended.
-    bool value(bool number)
-    {
-        if (depth_ != 1) {
-            return true;
-        }
-
-        if (member_ == member::data) {
-            data_ = kind::other;
-
-        } else if (member_ == member::ref) {
-            made_.ref = value_in({named_, reached_}, number);
-        }
-
-        return true;
-    }
-
-    const char *&reached_;
-    const char *named_ = nullptr; // the end of the member's name
-    request made_;
-    std::size_t depth_ = 0;
-    member member_ = member::other;
-    kind data_ = kind::none;
-    bool object_ = false;
-};
 
 constexpr char hex[] = "0123456789abcdef";
 
@@ -257,18 +100,6 @@ void append_ref(std::string &to, std::string_view ref)
 }
 
 } // namespace
-
-request parse(std::string_view text)
-{
-    const char *begin = text.data();
-    const char *reached = begin;
-    request_reader reader(reached);
-    const bool parsed = nlohmann::json::sax_parse(
-        observed_text(begin, reached),
-        observed_text(begin + text.size(), reached), &reader);
-
-    return reader.result(parsed);
-}
 
 std::string quoted(std::string_view text)
 {

@@ -1,0 +1,69 @@
+// Tokens of JSON (RFC 8259), without values: what a client sends may be large.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace websocket::handlers {
+
+// Lends the text. Where a function returns false a rule is broken, and the
+// place is somewhere within the token.
+class json_scanner {
+public:
+    explicit json_scanner(std::string_view text) noexcept : text_{text} {}
+
+    std::size_t place() const noexcept { return at_; }
+    bool ended() const noexcept { return at_ == text_.size(); }
+
+    // A zero at the end.
+    char next() const noexcept { return ended() ? '\0' : text_[at_]; }
+
+    std::string_view since(std::size_t place) const noexcept
+    {
+        return text_.substr(place, at_ - place);
+    }
+
+    // Whether that was there: then it is passed.
+    bool take(char wanted) noexcept
+    {
+        const bool there = !ended() && text_[at_] == wanted;
+
+        at_ += there ? 1 : 0;
+        return there;
+    }
+
+    bool take(std::string_view wanted) noexcept
+    {
+        const bool there = text_.substr(at_).starts_with(wanted);
+
+        at_ += there ? wanted.size() : 0;
+        return there;
+    }
+
+    void skip_space() noexcept
+    {
+        at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
+    }
+
+    // One that a double can hold, as parsers of JavaScript and others have it.
+    bool number();
+
+    // With its quotes. `to`, unless it is null, is set to what the string
+    // stands for. May throw std::bad_alloc.
+    bool string(std::string *to);
+
+private:
+    std::string_view digits() noexcept;
+    bool exponent(long &value) noexcept;
+    bool plain_text() noexcept;
+    bool escaped(std::string *to);
+    bool escaped_code(std::string *to);
+    bool four_digits(unsigned &code) noexcept;
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+};
+
+} // namespace websocket::handlers
