@@ -27,6 +27,7 @@ ngx_int_t complete(ngx_conf_t *cf)
 ngx_int_t init_module(ngx_cycle_t *cycle)
 {
     ours::check_module_file(*cycle);
+    ours::commit_zone(*cycle);
     return ours::sort_variables(cycle);
 }
 

@@ -5,12 +5,14 @@
 #include "nginx/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/log_line.hpp"
+#include "nginx/redis_settings.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/wakers.hpp"
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 #include <sys/random.h>
 
@@ -225,8 +227,8 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
     // A single process would have to give up memory that it works in
     if (exchange::running()) {
         write_log(NGX_LOG_EMERG, cycle.log,
-                  "\"websocket_shared_memory\" cannot change while nginx "
-                  "runs without a master");
+                  "\"websocket_shared_memory\" and \"websocket_redis\" cannot "
+                  "change while nginx runs without a master");
         return NGX_ERROR;
     }
 
@@ -257,10 +259,41 @@ bool complete_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
     return true;
 }
 
+bool same_log(const redis_settings *one, const redis_settings *other)
+{
+    if (one == nullptr || other == nullptr) {
+        return one == other;
+    }
+
+    return one->prefix == other->prefix &&
+           one->target.name() == other->target.name() &&
+           one->target.database == other->target.database;
+}
+
+// Null: there is none, or without a block `http`.
+const main_configuration *conf_before(const ngx_cycle_t &cycle) noexcept
+{
+    const ngx_cycle_t *before = cycle.old_cycle;
+
+    return before == nullptr || before->conf_ctx == nullptr ||
+                   before->conf_ctx[ngx_http_module.index] == nullptr
+               ? nullptr
+               : &main_conf_of(*before);
+}
+
+// Workers of two configurations cannot give the same rooms numbers of two
+// Redis servers: the new ones have memory of their own then.
+bool redis_changes(const ngx_cycle_t &cycle, const main_configuration &own)
+{
+    const main_configuration *before = conf_before(cycle);
+
+    return before != nullptr && !same_log(before->redis, own.redis);
+}
+
 } // namespace
 
 ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
-{
+try {
     auto &own = *main_conf(cf);
 
     if (!complete_sizes(cf, own)) {
@@ -280,7 +313,28 @@ ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
 
     own.zone->init = init_zone;
     own.zone->data = cf->cycle;
+    own.zone->noreuse = redis_changes(*cf->cycle, own);
     return NGX_OK;
+
+} catch (const std::bad_alloc &) {
+    return NGX_ERROR;
+}
+
+void commit_zone(ngx_cycle_t &cycle) noexcept
+{
+    const main_configuration *own =
+        zone_of(&cycle) == nullptr ? nullptr : &main_conf_of(cycle);
+
+    if (own == nullptr || !own->zone->noreuse) {
+        return;
+    }
+
+    own->zone->noreuse = 0;
+
+    if (const auto *before = conf_before(cycle);
+        before != nullptr && before->zone != nullptr) {
+        before->zone->noreuse = 1;
+    }
 }
 
 shared_zone *zone_of(ngx_cycle_t *cycle) noexcept

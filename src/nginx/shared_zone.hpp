@@ -60,6 +60,10 @@ struct shared_zone {
 // been said why.
 ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept;
 
+// When the configuration is in use. nginx frees the memory of a zone that is
+// not to be used again: this is not the new one any more, but the one before.
+void commit_zone(ngx_cycle_t &cycle) noexcept;
+
 // The zone of a configuration, or null if no location needs it.
 shared_zone *zone_of(ngx_cycle_t *cycle) noexcept;
 
