@@ -177,6 +177,10 @@ def test_new_resource_in_full_memory(nginx):
         client = server.open()
         client.send(wire.upgrade_request(f"/clients?room={rooms.pop()}"))
         refused = client if client.read_response().status == 503 else None
+    line = server.wait_for_log("no room for")
+    assert re.search(r'no room for one more resource, \S+ "k+\.\.\.", in '
+                     "websocket_shared_memory: its clients are refused with "
+                     "503", line), line
     # More than what was too little for a client's
     path = f"/publish?room={'k' * 500}{rooms.pop()}"
     refuse(server, post("x", path), 507, "no room in websocket_shared_memory")

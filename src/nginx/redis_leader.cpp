@@ -7,6 +7,7 @@
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/log_line.hpp"
+#include "nginx/said_lately.hpp"
 
 #include <algorithm>
 #include <new>
@@ -85,9 +86,15 @@ void redis_leader::lead() noexcept
     exchange::shared().set_link(0);
 
     if (!control_.listen(leader_log)) {
-        write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: no room in websocket_shared_memory to lead "
-                  "this host");
+        static said_lately line;
+
+        if (line_permit permit = line.allows(); permit) {
+            write_log(NGX_LOG_ERR, ngx_cycle->log,
+                      "websocket: no room in websocket_shared_memory to lead "
+                      "this host%V",
+                      permit.left_out());
+        }
+
         leading_ = false; // it is tried again
         exchange::shared().resign(exchange::slot());
         return;

@@ -235,6 +235,7 @@ private:
     void pass_loss(std::span<const broker::message> messages,
                    std::uint64_t position) noexcept;
     void say_no_room(std::size_t size) const noexcept;
+    void say_no_room_for_clients() const noexcept;
     void unsubscribe_unused() noexcept;
     void clients_changed() const noexcept;
     int publish_to_hosts(const broker::publication &what, published told,

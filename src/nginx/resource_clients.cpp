@@ -4,6 +4,8 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
+#include "nginx/log_line.hpp"
+#include "nginx/said_lately.hpp"
 #include "nginx/session.hpp"
 
 namespace websocket::nginx {
@@ -31,6 +33,18 @@ broker::outcome resource::subscribe(const resource_terms &terms) noexcept
     return made.result;
 }
 
+void resource::say_no_room_for_clients() const noexcept
+{
+    static said_lately line;
+
+    if (line_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: no room for one more resource, %V \"%V\", in "
+                  "websocket_shared_memory: its clients are refused with 503%V",
+                  handler_.name, name_, permit.left_out());
+    }
+}
+
 broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
                                 std::uint64_t &position) noexcept
 {
@@ -40,7 +54,7 @@ broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
 
     if (const auto result = subscribe(terms); result != broker::outcome::done) {
         if (result == broker::outcome::no_room) {
-            say_no_room(0);
+            say_no_room_for_clients();
         }
         return result;
     }
@@ -68,7 +82,7 @@ broker::outcome resource::begin_waiting(const resource_terms &terms) noexcept
         waiting_++;
         hold();
     } else if (result == broker::outcome::no_room) {
-        say_no_room(0);
+        say_no_room_for_clients();
     }
 
     return result;
