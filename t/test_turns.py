@@ -6,6 +6,7 @@ goes on; strace then tells what it sent, in which order.
 """
 
 import collections
+import random
 import zlib
 
 import pytest
@@ -248,17 +249,42 @@ def test_large_broadcast_is_compressed_for_the_first_windows(server):
             peer.expect("small " * 50)
 
 
+def cpu_time(pid):
+    """Nanoseconds that the worker has run."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0])
+
+
+@pytest.mark.parametrize("size", [8000, 26000, 60000, 200000])
+def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
+    """Random text of two letters: the search at level 9 takes a hundred times
+    as long as at level 1."""
+    digits = random.Random(1)
+    hard = "".join(digits.choice("ab") for _ in range(size))
+    pid = only_worker(server)
+    costs = []
+    for path, count in (("/echo", 320000 // size), ("/slow", 2)):
+        peer = DeflatingPeer(server, path)
+        began = cpu_time(pid)
+        for _ in range(count):
+            peer.send(hard)
+            peer.expect(hard)
+        costs.append((cpu_time(pid) - began) / count)
+    # One message, at any level, little longer than 1 MB at level 1
+    assert costs[1] / costs[0] < 3 * MEBIBYTE / size, costs
+
+
 @pytest.mark.parametrize("path", ["/slow", "/slow_alone"])
 def test_level_falls_with_the_size_of_a_message(server, path):
-    """Level 9 takes ten times as long as level 1."""
+    """Level 9 may take a hundred times as long as level 1."""
     peer = DeflatingPeer(server, path)
     unit = "".join(f'{{"id":{i * i % 1009},"n":{i}}},' for i in range(50000))
-    for size in (60000, 200000, 700000, 60000):
+    for size, level in ((8000, 9), (20000, 8), (60000, 7), (200000, 6),
+                        (700000, 3), (8000, 9)):
         peer.send(unit[:size])
         frame = peer.client.read_frame()
         assert peer.decompress(frame.payload) == unit[:size].encode()
-        level = 9 if size == 60000 else 6 if size == 200000 else 3
         sizes = {tried: len(compressed_at(unit[:size], tried))
-                 for tried in (3, 6, 9)}
+                 for tried in (3, 6, 7, 8, 9)}
         if path == "/slow":
             assert len(frame.payload) == pytest.approx(sizes[level], rel=0.01)
