@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from nginx_server import module_file
 from publisher import Publisher
 from room_peer import join, read_data, say
 
@@ -94,3 +95,17 @@ def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
     server.wait_for_workers_gone(server.reload())
     assert memories(server) == 1
     assert Publisher(server, "/publish").tell()[1] == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "a:"], ids=["alone", "with Redis"])
+def test_reload_loads_the_module(redis, nginx, prefix):
+    server = nginx("location /plain { return 200; }", module=False)
+    server.rewrite_config("daemon off;",
+                          f"load_module {module_file()};\ndaemon off;")
+    rewrite(server, redis, "", prefix)
+    server.rewrite_config("location /plain { return 200; }", LOCATIONS)
+    server.wait_for_workers_gone(server.reload())
+    client = join(server, "/room")
+    publish(server, "first")
+    assert read_data(client) == ["first"]
+    client.disconnect()

@@ -270,12 +270,23 @@ bool same_log(const redis_settings *one, const redis_settings *other)
            one->target.database == other->target.database;
 }
 
-// Null: there is none, or without a block `http`.
+// A module that is loaded at a reload gets a place in the new configuration
+// alone.
+bool has_module(const ngx_cycle_t &cycle) noexcept
+{
+    const std::span modules(cycle.modules, cycle.modules_n);
+
+    return std::find(modules.begin(), modules.end(),
+                     &ngx_http_websocket_module) != modules.end();
+}
+
+// Null: there is none, or without this module, or without a block `http`.
 const main_configuration *conf_before(const ngx_cycle_t &cycle) noexcept
 {
     const ngx_cycle_t *before = cycle.old_cycle;
 
     return before == nullptr || before->conf_ctx == nullptr ||
+                   !has_module(*before) ||
                    before->conf_ctx[ngx_http_module.index] == nullptr
                ? nullptr
                : &main_conf_of(*before);
