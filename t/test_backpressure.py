@@ -1,11 +1,14 @@
 """Clients that do not read: bounded memory, no lost reply, the policies of
 websocket_send_queue (DESIGN 3, NOTES 4)."""
 
+import json
+
 import pytest
 
 import wire
+from deflating_peer import RSV1, DeflatingPeer
 from nginx_server import seconds
-from room_peer import join, read_data, read_type, say
+from room_peer import JSON, join, read_data, read_type, say
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           open_tuned, send_until_refused)
 from worker_probe import assert_no_growth, memory, only_worker, stopped
@@ -203,6 +206,23 @@ def test_who_has_asked_meanwhile_is_answered(nginx):
     assert read_data(filler) == [large]
     read_type(filler, "published")
     assert read_data(filler) == ["asked meanwhile"]
+
+
+def test_who_waits_for_replies_that_are_compressed_is_read_on(nginx):
+    """The replies wait behind what is published, as large as half of the
+    queue, and leave as some bytes."""
+    server = nginx("location /room { websocket room room; websocket_deflate "
+                   "on; websocket_ping_interval off; }")
+    peer = DeflatingPeer(server, "/room", subprotocols=[JSON])
+    assert json.loads(peer.read()[1])["type"] == "welcome"
+    asked = ["a" * 700000] * 2 + ["b"]
+    peer.client.send(b"".join(
+        wire.frame(wire.TEXT, peer.compress(
+            json.dumps({"data": "x", "ref": ref}).encode()), rsv=RSV1)
+        for ref in asked))
+    for ref in asked:
+        assert json.loads(peer.read()[1])["data"] == "x"
+        assert json.loads(peer.read()[1])["ref"] == ref
 
 
 # The policies for a full queue. Replies to what came with the handshake wait

@@ -118,6 +118,7 @@ void session::send_postponed() noexcept
     }
 
     postponed_.remove(next);
+    let_go_on(); // compressed, it may leave too little for a flush to see
 }
 
 int session::postpone_message(protocol::opcode kind,
@@ -181,10 +182,13 @@ int session::ask_queue() noexcept
     const std::size_t limit = queue_limit();
 
     // Much may have been published at once: the socket was not tried yet
-    if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready &&
-        output_.flush() == NGX_ERROR) {
-        flush_later();
-        return WEBSOCKET_CLOSED; // and the next flush() ends it
+    if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready) {
+        if (output_.flush() == NGX_ERROR) {
+            flush_later();
+            return WEBSOCKET_CLOSED; // and the next flush() ends it
+        }
+
+        let_go_on(); // it may not have been read meanwhile
     }
 
     return output_.waiting() >= limit ? refuse_for_full_queue()
