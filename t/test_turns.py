@@ -34,6 +34,8 @@ location /room {
     websocket room big; websocket_max_message_size 2m;
     websocket_deflate_context_takeover on;
 }
+location /fast_room { websocket room fast; }
+location /slow_room { websocket room slow; websocket_deflate_comp_level 9; }
 """
 TLS_SERVER = """
 server {
@@ -272,6 +274,24 @@ def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
         costs.append((cpu_time(pid) - began) / count)
     # One message, at any level, little longer than 1 MB at level 1
     assert costs[1] / costs[0] < 3 * MEBIBYTE / size, costs
+
+
+@pytest.mark.parametrize("size", [4000, 6000])
+def test_hard_broadcasts_cost_little_more_at_level_9(server, size):
+    """What is compressed for all is a part of what one turn may take."""
+    digits = random.Random(1)
+    hard = ["".join(digits.choices("ab", k=size)) for _ in range(64)]
+    pid = only_worker(server)
+    costs = []
+    for path in ("/fast_room", "/slow_room"):
+        speaker, peer = server.connect(path), DeflatingPeer(server, path)
+        began = cpu_time(pid)
+        with stopped(pid):
+            speaker.send(b"".join(wire.text(text) for text in hard))
+        for text in hard:
+            peer.expect(text)
+        costs.append(cpu_time(pid) - began)
+    assert costs[1] < 7 * costs[0], costs
 
 
 @pytest.mark.parametrize("path", ["/slow", "/slow_alone"])

@@ -99,8 +99,7 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
     }
 
     const std::size_t size = frame.payload().size();
-    const int level =
-        level_for(size, static_cast<int>(conf_.deflate_comp_level));
+    int level = level_for(size, static_cast<int>(conf_.deflate_comp_level));
     const unsigned window =
         protocol::deflater_pool::window_for(size, terms_.deflate.server_window);
 
@@ -108,12 +107,22 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
         return *known;
     }
 
-    // Clients choose their windows: many of them cost as much as many clients
-    if (size >= small_message && !may_compress(size, level) &&
-        frame.has_compressed()) {
-        return {};
+    if (!may_compress(size, level)) {
+        // Clients choose their windows: many of them cost as much as many
+        // clients
+        if (size >= small_message && frame.has_compressed()) {
+            return {};
+        }
+
+        level = 1;
+
+        if (const auto *known = frame.compressed(level, window);
+            known != nullptr) {
+            return *known;
+        }
     }
 
+    this_worker().current_turn.spend(size * cost_of_level(level));
     return frame.compress(level, window);
 }
 
