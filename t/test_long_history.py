@@ -7,7 +7,7 @@ import pytest
 
 import wire
 from call_trace import SENDING, traced
-from worker_probe import only_worker
+from worker_probe import only_worker, stopped
 
 pytestmark = pytest.mark.alone
 
@@ -77,3 +77,25 @@ def test_long_history_is_sent_in_parts(server, path):
              for sent in trace.sent_per_turn(SENDING)]
     assert sum(turns) >= total
     assert max(turns) <= most * total / count + 1000, max(turns)
+
+
+def test_many_who_resume_at_once_do_not_send_at_once(server):
+    """What is compressed for them counts for the turn in which they are."""
+    size, count, most = HISTORIES["/packed"]
+    payload = bytes(size)
+    fill(server, "/packed", payload, count)
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        with stopped(pid):
+            clients = [server.open() for _ in range(40)]
+            for client in clients:
+                client.send(wire.upgrade_request("/packed?since=0",
+                                                 headers=DEFLATE))
+        total = 0
+        for client in clients:
+            assert client.read_response().status == 101
+            total += read_history(client, zlib.decompressobj(-15), payload,
+                                  count)
+    turns = [sum(sent.values()) for sent in trace.sent_per_turn(SENDING)]
+    each = total / len(clients) / count
+    assert max(turns) <= 2 * most * each, max(turns) / each

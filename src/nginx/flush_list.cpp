@@ -2,6 +2,7 @@
 #include "nginx/flush_list.hpp"
 
 #include "nginx/session.hpp"
+#include "nginx/worker.hpp"
 
 #include <algorithm>
 #include <new>
@@ -23,6 +24,9 @@ constexpr std::size_t max_kept_capacity = 65536;
 // 5 ms of system calls.
 constexpr std::size_t pass_budget = 4 * 1024 * 1024;
 constexpr std::size_t cost_of_session = 8 * 1024;
+
+// Of a byte that a handler sends compressed when its client is drained.
+constexpr std::size_t cost_of_compressed = 16;
 
 } // namespace
 
@@ -76,7 +80,11 @@ void flush_list::flush_some() noexcept
         fetch_ahead(next_);
 
         if (session *next = std::exchange(waiting_[next_], nullptr)) {
-            const std::size_t cost = cost_of_session + next->flush_posted();
+            const std::uint64_t before = this_worker().compressed;
+            const std::size_t sent = next->flush_posted();
+            const std::size_t cost =
+                cost_of_session + sent +
+                cost_of_compressed * (this_worker().compressed - before);
 
             budget -= std::min(budget, cost);
         }
