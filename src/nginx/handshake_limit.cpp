@@ -5,6 +5,7 @@
 #include "nginx/log_line.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 namespace websocket::nginx {
@@ -29,9 +30,9 @@ void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
 
     const std::uintptr_t now = ngx_current_msec;
     const std::uintptr_t next =
-        std::max(reinterpret_cast<std::uintptr_t>(allowed_for), now) + interval;
+        std::max(std::bit_cast<std::uintptr_t>(allowed_for), now) + interval;
 
-    SSL_set_msg_callback_arg(tls, reinterpret_cast<void *>(next));
+    SSL_set_msg_callback_arg(tls, std::bit_cast<void *>(next));
 
     if (next - now <= at_once * interval ||
         (SSL_get_shutdown(tls) & SSL_RECEIVED_SHUTDOWN) != 0) {
