@@ -89,9 +89,20 @@ void postponed_list::remove(postponed_send *sent) noexcept
 
 void postponed_list::clear() noexcept
 {
-    while (postponed_send *next = first()) {
-        remove(next);
+    if (empty()) {
+        return;
     }
+
+    for (ngx_queue_t *at = ngx_queue_head(&sends_->queue);
+         at != ngx_queue_sentinel(&sends_->queue);) {
+        auto *sent = ngx_queue_data(at, postponed_send, in_list_);
+
+        at = ngx_queue_next(at);
+        ngx_queue_remove(&sent->in_queue_);
+        delete sent;
+    }
+
+    sends_.reset();
 }
 
 bool postponed_queue::add(postponed_send *what, session &to,
