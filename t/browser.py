@@ -13,6 +13,7 @@ import tempfile
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import ElementNotInteractableException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -175,6 +176,16 @@ class Page:
     def click(self, name):
         """Clicks the element with this id."""
         self.find(name).click()
+
+    def click_when_shown(self, name):
+        """Clicks the element with this id, which is hidden now and then."""
+        def clicked():
+            try:
+                self.find(name).click()
+            except ElementNotInteractableException:
+                return False
+            return True
+        self.wait(clicked, f"{name}, shown")
 
     def enter(self, element, text):
         """Types into a field and presses Enter. Not all versions of the

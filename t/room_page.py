@@ -98,7 +98,7 @@ class RoomPage(Page):
 
     def connect(self):
         """Brings it back; returns what the page says of what was missed."""
-        self.look().click("retry")
+        self.look().click_when_shown("retry")
         self.wait_open()
         return self.wait(lambda: self.text("result"), "the result")
 

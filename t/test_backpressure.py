@@ -20,8 +20,9 @@ location /64k { websocket echo; websocket_send_queue 64k; }
 CRAMMED = """
 limit_rate 100;
 websocket_max_message_size 1k;
-websocket_close_timeout 500ms;
 location /close { websocket echo; websocket_send_queue 8k close; }
+location /late { websocket echo; websocket_send_queue 8k close;
+                 websocket_close_timeout 500ms; }
 location /drop { websocket echo; websocket_send_queue 8k drop; }
 """
 MEBIBYTE = 1 << 20
@@ -284,7 +285,7 @@ def test_full_queue_closes_with_1013(crammed_server):
 
 
 def test_full_queue_closes_a_client_that_never_answers(crammed_server):
-    client = connect_with_full_queue(crammed_server, "/close")
+    client = connect_with_full_queue(crammed_server, "/late")
     expect_messages(client)
     entry = crammed_server.wait_for_access_log(timeout=3)
     assert entry["websocket_close_code"] == "1013"

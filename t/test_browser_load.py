@@ -227,7 +227,7 @@ def test_page_tries_on_while_the_server_is_away(browser, nginx):
     page.screenshot("offline")
     page.wait(page.console_errors, "an attempt that fails")
     page.wait_state("offline")
-    page.click("retry")
+    page.click_when_shown("retry")
     page.wait(page.console_errors, "one more that fails")
     assert page.text("announcer") == "The feed is offline."
     browser.get("about:blank")

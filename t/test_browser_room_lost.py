@@ -62,7 +62,7 @@ def test_cut_connection_under_load_misses_nothing(open_room, server):
     for number in range(5):
         ann.cut()
         publish(server, "load", *(f"{number}:{i}" for i in range(15)))
-        ann.look().click("retry")
+        ann.look().click_when_shown("retry")
         publish(server, "load", *(f"{number}:{i}" for i in range(15, 30)))
         ann.wait_open().wait_text(f"{number}:29")
     expected = [f"{number}:{i}" for number in range(5) for i in range(30)]
@@ -193,5 +193,5 @@ def test_room_that_is_closed_by_its_owner_stays_so(open_room, server):
     assert told == {"clients": 1}
     ann.wait_note("^The room was closed: good night$")
     assert ann.text("state") == "closed"
-    ann.click("retry")
+    ann.click_when_shown("retry")
     ann.wait_open().wait_count(1)

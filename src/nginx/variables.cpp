@@ -11,6 +11,7 @@
 #include "sdk/websocket_text.hpp"
 
 #include <array>
+#include <bit>
 #include <new>
 #include <string>
 
@@ -99,7 +100,7 @@ constexpr std::string_view argument_prefix = "websocket_arg_";
 ngx_int_t get_argument(ngx_http_request_t *r, ngx_variable_value_t *v,
                        uintptr_t data)
 try {
-    const std::string_view name = view(*reinterpret_cast<ngx_str_t *>(data))
+    const std::string_view name = view(*std::bit_cast<const ngx_str_t *>(data))
                                       .substr(argument_prefix.size());
     ngx_str_t encoded;
 
