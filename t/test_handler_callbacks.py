@@ -7,6 +7,7 @@ import pytest
 
 import probe
 import wire
+from deflating_peer import RSV1, DeflatingPeer
 
 LOCATIONS = """
 location /room { websocket probe room$arg_k; }
@@ -28,6 +29,9 @@ location /tight {
 }
 location /checked { websocket probe checked largest=10; }
 location /silly { websocket probe silly largest=10 code=1005; }
+location /slow_check {
+    websocket probe slow_check slow=1; websocket_deflate on;
+}
 location /chosen {
     websocket probe chosen subprotocol=two; websocket_subprotocols one;
 }
@@ -312,6 +316,15 @@ def test_control_frames_are_not_checked(server):
     client.expect_pong("x" * 100)
     client.leave()
     assert not probe.told(server, "check.*")
+
+
+def test_empty_fragment_that_ends_the_turn_ends_its_message(server):
+    """A check takes longer than a turn, and nothing comes after it."""
+    peer = DeflatingPeer(server, "/slow_check")
+    peer.client.send(
+        wire.frame(wire.TEXT, peer.compress(b"self x"), fin=False, rsv=RSV1)
+        + wire.frame(wire.CONTINUATION))
+    peer.client.expect_text("x")
 
 
 def test_code_of_a_check_that_may_not_travel(server):

@@ -19,6 +19,7 @@ from status_reader import report_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=1000; }
+location /alone { websocket room alone$arg_k self=off; }
 location /publish { websocket_publish room room$arg_k history=1000; }
 location /status { websocket_status; }
 """
@@ -136,6 +137,19 @@ def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
     assert report_of(server)["total"]["lost"] == 0
     for client in (reader, *crowd):
         client.disconnect()
+
+
+def test_publishers_that_are_held_back_keep_no_memory(nginx):
+    """A message that has ended a turn is given back before the next one."""
+    server = start(nginx, "websocket_room_memory 2m;")
+    pid = worker_probe.only_worker(server)
+    before = worker_probe.memory(pid, "Pss")
+    for number in range(100):
+        client = server.connect(f"/alone?k={number}")
+        client.text("x" * 900_000)
+        client.wait_until_read()
+    grown = worker_probe.memory(pid, "Pss") - before
+    assert grown < 40 << 20 or not worker_probe.memory_tells(), grown
 
 
 def test_message_over_the_share_is_refused_to_each_publisher(nginx):

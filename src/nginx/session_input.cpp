@@ -56,11 +56,14 @@ session::take_frames(std::span<std::byte> input) noexcept
             dispatch(received);
         }
 
-        if (input.empty() && endpoint_.needs_input()) {
-            return {};
-        }
+        if (input.empty()) {
+            if (endpoint_.needs_input()) {
+                return {};
+            }
+            // Else there is something to do without input, and none may come:
+            // an empty frame ends, text is refused, a message is given back
 
-        if (this_worker().current_turn.over() && takes_frames()) {
+        } else if (this_worker().current_turn.over() && takes_frames()) {
             return input;
         }
     }

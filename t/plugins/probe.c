@@ -6,6 +6,8 @@
 #define _GNU_SOURCE
 #include "probe_script.h"
 
+#include <unistd.h>
+
 static void *resource_created(websocket_resource_t *handle)
 {
     struct room *room = calloc(1, sizeof *room);
@@ -159,6 +161,9 @@ static uint16_t check_message(void *resource, void *client, int kind,
     websocket_text_t code = parameter(resource, "code");
 
     (void)client;
+    if (parameter(resource, "slow").data != NULL) {
+        usleep(1000);
+    }
     if (largest.data == NULL) {
         return 0;
     }
