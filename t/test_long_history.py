@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 
+import plugin_builder
 import wire
 from call_trace import SENDING, traced
 from worker_probe import only_worker, stopped
@@ -18,6 +19,7 @@ location /packed {
     websocket room packed history=20000;
     websocket_deflate on;
 }
+location /reader { websocket reader all; }
 location /alone {
     websocket room alone history=20000;
     websocket_deflate on; websocket_deflate_context_takeover on;
@@ -35,8 +37,9 @@ HISTORIES = {
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, http="websocket_shared_memory 64m;"
-                                        "websocket_room_memory 32m;")
+    plugin = plugin_builder.build_file("reader.cpp")
+    return module_nginx(LOCATIONS, http=f"""websocket_shared_memory 64m;
+        websocket_room_memory 32m; websocket_plugin {plugin};""")
 
 
 def fill(server, path, payload, count):
@@ -99,3 +102,14 @@ def test_many_who_resume_at_once_do_not_send_at_once(server):
     turns = [sum(sent.values()) for sent in trace.sent_per_turn(SENDING)]
     each = total / len(clients) / count
     assert max(turns) <= 2 * most * each, max(turns) / each
+
+
+def test_history_that_a_client_asks_for_is_handed_over_in_parts(server):
+    """In its own turn too, where the socket takes all of it."""
+    fill(server, "/reader", b"x", 2000)
+    client = server.connect("/reader")
+    client.text("history")
+    for _ in range(2000):
+        client.expect_binary(b"x")
+    client.text("largest part")
+    assert int(client.read_frame().payload) < 600

@@ -25,10 +25,10 @@ using page_buffer = reading_room<largest_page>;
 class reading_meter {
 public:
     reading_meter() noexcept
-        : before_{std::exchange(this_worker().much_history_read, false)},
+        : before_{std::exchange(worker::much_history_read, false)},
           compressed_{this_worker().compressed}
     {}
-    ~reading_meter() { this_worker().much_history_read = before_; }
+    ~reading_meter() { worker::much_history_read = before_; }
 
     reading_meter(const reading_meter &) = delete;
     reading_meter &operator=(const reading_meter &) = delete;
@@ -37,7 +37,7 @@ public:
     void count(const broker::message &next) noexcept
     {
         read_ += message_cost + next.payload.size();
-        this_worker().much_history_read =
+        worker::much_history_read =
             read_ + (this_worker().compressed - compressed_) > much;
     }
 

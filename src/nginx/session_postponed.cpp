@@ -2,6 +2,8 @@
 // resource has published something that this worker has yet to deliver.
 #include "nginx/session.hpp"
 
+#include "nginx/worker.hpp"
+
 #include <memory>
 
 namespace websocket::nginx {
@@ -36,7 +38,8 @@ int session::postpone(postponed_send *what) noexcept
         return WEBSOCKET_CLOSED;
     }
 
-    backed_up_ = backed_up_ || waiting() >= queue_to_wait_for();
+    backed_up_ = backed_up_ || worker::much_history_read ||
+                 waiting() >= queue_to_wait_for();
     return backed_up_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 

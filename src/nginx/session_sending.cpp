@@ -53,8 +53,9 @@ inline int session::sent(bool written, std::size_t size) noexcept
     figures_.bytes_out += size;
     figures::message_out(size);
 
-    return !output_.empty() && has_backpressure() ? WEBSOCKET_BACKPRESSURE
-                                                  : WEBSOCKET_QUEUED;
+    return (!output_.empty() || worker::much_history_read) && has_backpressure()
+               ? WEBSOCKET_BACKPRESSURE
+               : WEBSOCKET_QUEUED;
 }
 
 int session::send_message(protocol::opcode kind,
@@ -202,15 +203,17 @@ std::size_t session::queue_to_wait_for() const noexcept
 
 // Whether a handler should wait: then it is told when the client is drained.
 // What is sent outside of the client's own turn waits for the end of the event
-// in any case; only much of it is a reason to wait.
+// in any case; only much of it is a reason to wait. So is a history of which
+// much was read, though in its own turn a client may have been sent all.
 bool session::has_backpressure() noexcept
 {
-    backed_up_ =
-        backed_up_ || (!output_.empty() &&
-                       (in_turn_ || output_.waiting() >= queue_to_wait_for() ||
-                        this_worker().much_history_read));
+    const bool much_read = worker::much_history_read;
 
-    return backed_up_ && !output_.empty();
+    backed_up_ = backed_up_ || much_read ||
+                 (!output_.empty() &&
+                  (in_turn_ || output_.waiting() >= queue_to_wait_for()));
+
+    return backed_up_ && (much_read || !output_.empty());
 }
 
 int session::send_ping(std::span<const std::byte> payload) noexcept

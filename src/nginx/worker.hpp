@@ -61,7 +61,7 @@ struct worker {
 
     // So much of a history was read at once that clients who are sent it had
     // better be sent the rest in later turns.
-    bool much_history_read = false;
+    static inline bool much_history_read = false;
 
     flush_list flushes;
 
