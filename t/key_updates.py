@@ -25,13 +25,20 @@ CRYPTO = library("crypto", BIO_s_mem=0, BIO_new=1)
 
 
 class KeyUpdates:
-    """A client of one path; what it sends is made first, then sent at once."""
+    """A client of one path; what it sends is made first, then sent at once.
 
-    def __init__(self, port, path):
+    record_size: bytes that each of its records is padded to. OpenSSL 3.5 asks
+    for it before the handshake.
+    """
+
+    def __init__(self, port, path, record_size=None):
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         self.socket.settimeout(None)
         self.context = SSL.SSL_CTX_new(SSL.TLS_client_method())
         self.tls = ctypes.c_void_p(SSL.SSL_new(self.context))
+        if record_size is not None:
+            assert SSL.SSL_set_block_padding(
+                self.tls, ctypes.c_size_t(record_size)) == 1
         assert SSL.SSL_set_fd(self.tls, self.socket.fileno()) == 1
         assert SSL.SSL_connect(self.tls) == 1
         self.out = ctypes.c_void_p(CRYPTO.BIO_new(CRYPTO.BIO_s_mem()))
@@ -44,10 +51,6 @@ class KeyUpdates:
         for _ in range(count):
             assert SSL.SSL_key_update(self.tls, KEY_UPDATE_NOT_REQUESTED) == 1
             assert SSL.SSL_do_handshake(self.tls) == 1
-
-    def pad(self, size):
-        """Each record that is sent from now on has so many bytes."""
-        assert SSL.SSL_set_block_padding(self.tls, ctypes.c_size_t(size)) == 1
 
     def send(self, data):
         assert SSL.SSL_write(self.tls, data, len(data)) == len(data)

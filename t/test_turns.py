@@ -195,11 +195,10 @@ def test_tiny_records_leave_the_others_their_turns(server):
 
 def test_padded_records_leave_the_others_their_turns(server):
     """Records of one byte each may have 16 KB, which have to be decrypted."""
-    flooder = KeyUpdates(server.ports[0], "/echo")
+    flooder = KeyUpdates(server.ports[0], "/echo", record_size=16384)
     others = [server.connect("/echo") for _ in range(5)]
     message = wire.text("x" * 44)
     pid = only_worker(server)
-    flooder.pad(16384)
     with traced(pid, server.prefix, also={"read"}) as trace:
         with stopped(pid):
             for byte in message * 3:
