@@ -102,20 +102,21 @@ def test_slow_json_client_is_told_of_a_gap(server, path):
     ids = publish_all(speaker, texts)
     known = dict(zip(ids, texts))
     heard, gaps = [], []
-    while len(heard) + len(gaps) < COUNT:
+    kept = 50 if "short" in path else 0
+    # It may fall behind once more while the worker still delivers
+    while not gaps or (kept and heard[-1]["id"] != ids[-1]):
         found = read(slow)
         if found["type"] == "gap":
             gaps.append(len(heard))
-            break
-        heard.append(found)
-    kept = 50 if "short" in path else 0
-    heard += [read_type(slow, "message") for _ in range(kept)]
+        else:
+            heard.append(found)
     publish(speaker, "live")
-    assert gaps, "it was not slow"
     numbers = [sequence(each["id"]) for each in heard]
     missing = gaps[0]
     assert numbers[:missing] == list(range(1, missing + 1))
-    assert numbers[missing:] == list(range(COUNT - kept + 1, COUNT + 1))
+    assert numbers == sorted(set(numbers)) and len(numbers) < COUNT
+    assert not kept or numbers[-kept:] == list(
+        range(COUNT - kept + 1, COUNT + 1))
     assert all(known[each["id"]] == each["data"] for each in heard)
     assert read_data(slow) == ["live"]
 

@@ -187,12 +187,13 @@ def test_what_nginx_itself_refuses_is_none_of_ours(nginx):
 CRAMMED = """
 location /status { websocket_status; limit_rate 0; }
 limit_rate 100;
-websocket_max_message_size 1k;
+websocket_max_message_size 8k;
 websocket_close_timeout 500ms;
 location /close { websocket echo; websocket_send_queue 8k close; }
 location /drop { websocket echo; websocket_send_queue 8k drop; }
 """
-PIPELINED = numbered(2000, 20)
+# The first part of a turn, which no clock ends, has too many of them
+PIPELINED = numbered(8, 5000)
 
 
 @pytest.mark.parametrize("path, closes", [("/drop", 0), ("/close", 1)])
