@@ -1,8 +1,9 @@
 // What the directives say of one location.
 #pragma once
 
+#include "broker/types.hpp"
 #include "nginx/nginx_headers.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/parameters.hpp"
 #include "protocol/message_rate.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"
@@ -15,6 +16,7 @@
 namespace websocket::nginx {
 
 struct redis_settings;
+struct resource_terms;
 struct wakers;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };

@@ -177,18 +177,6 @@ websocket_text_t resource::parameter(std::string_view name) const noexcept
     return parameter_of(terms_.parameters, name);
 }
 
-websocket_text_t parameter_of(parameter_list among,
-                              std::string_view name) noexcept
-{
-    for (const named_value &known : among) {
-        if (known.name == name) {
-            return {known.value.data(), known.value.size()};
-        }
-    }
-
-    return {nullptr, 0};
-}
-
 websocket_text_t resource::parameter_name(std::size_t place) const noexcept
 {
     if (place >= terms_.parameters.size()) {

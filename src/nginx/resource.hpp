@@ -5,6 +5,7 @@
 #include "broker/broker.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/nginx_headers.hpp"
+#include "nginx/parameters.hpp"
 #include "nginx/postponed_sends.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"
@@ -20,17 +21,6 @@
 namespace websocket::nginx {
 
 class session;
-
-// One name=value of a directive `websocket`, in the configuration's memory.
-struct named_value {
-    std::string_view name;
-    std::string_view value;
-};
-using parameter_list = std::span<const named_value>;
-
-// The first value of a name; absent if there is none.
-websocket_text_t parameter_of(parameter_list among,
-                              std::string_view name) noexcept;
 
 // What the configuration says of the resources of one location; its spans and
 // rules live in the configuration's memory.
