@@ -108,8 +108,6 @@ struct handler_location {
 inline constexpr ngx_uint_t accepts_text = 1;
 inline constexpr ngx_uint_t accepts_binary = 2;
 
-extern ngx_command_t commands[];
-
 inline parameter_list parameters_of(const location_configuration &conf) noexcept
 {
     return {static_cast<named_value *>(conf.parameters->elts),
@@ -132,13 +130,5 @@ main_conf_of(const volatile ngx_cycle_t &cycle) noexcept
     return *static_cast<main_configuration *>(
         http->main_conf[ngx_http_websocket_module.ctx_index]);
 }
-
-// The content handler of a location that has a handler.
-ngx_http_handler_pt
-content_handler_of(const location_configuration &conf) noexcept;
-
-void *create_location_configuration(ngx_conf_t *cf);
-char *init_main_configuration(ngx_conf_t *cf, void *conf);
-char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);
 
 } // namespace websocket::nginx

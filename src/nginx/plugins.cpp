@@ -5,9 +5,9 @@
 #include "handlers/echo.hpp"
 #include "handlers/room.hpp"
 #include "nginx/configuration.hpp"
+#include "nginx/directive_args.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/server_calls.hpp"
-#include "nginx/setters.hpp"
 
 extern "C" {
 #include <ngx_thread_pool.h>

@@ -3,10 +3,10 @@
 #include "nginx/shared_zone.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/directive_args.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/redis_settings.hpp"
-#include "nginx/setters.hpp"
 #include "nginx/wakers.hpp"
 
 #include <algorithm>

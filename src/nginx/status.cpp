@@ -2,10 +2,8 @@
 #include "nginx/status.hpp"
 
 #include "nginx/configuration.hpp"
-#include "nginx/content_handlers.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/refusal.hpp"
-#include "nginx/setters.hpp"
 #include "nginx/status_page.hpp"
 #include "nginx/status_report.hpp"
 
@@ -16,15 +14,15 @@
 
 namespace websocket::nginx {
 
-namespace {
-
-std::optional<status_form> form_named(std::string_view name) noexcept
+std::optional<status_form> status_form_named(std::string_view name) noexcept
 {
     return name == "json"         ? std::optional(status_form::json)
            : name == "prometheus" ? std::optional(status_form::prometheus)
            : name == "html"       ? std::optional(status_form::html)
                                   : std::nullopt;
 }
+
+namespace {
 
 ngx_int_t status_refused(ngx_http_request_t *r, ngx_uint_t status,
                          std::string_view why) noexcept
@@ -40,7 +38,7 @@ std::optional<status_form> form_asked_for(ngx_http_request_t *r) noexcept
     ngx_str_t value;
 
     return ngx_http_arg(r, argument, sizeof argument - 1, &value) == NGX_OK
-               ? form_named(view(value))
+               ? status_form_named(view(value))
                : static_cast<status_form>(conf.status);
 }
 
@@ -214,43 +212,6 @@ try {
 
 } catch (const std::bad_alloc &) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-char *refuse_beside_status(ngx_conf_t *cf)
-{
-    WEBSOCKET_SAY(cf, "\"websocket_status\" cannot be in the same location "
-                      "as \"websocket\" or \"websocket_publish\"");
-    return refuse();
-}
-
-char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    auto &own = *static_cast<location_configuration *>(conf);
-    const auto args = arguments(cf);
-
-    (void)cmd;
-
-    if (own.status != 0) {
-        return duplicate();
-    }
-
-    if (own.handler != nullptr) {
-        return refuse_beside_status(cf);
-    }
-
-    const auto form =
-        args.size() == 1 ? status_form::json : form_named(view(args[1]));
-
-    if (!form) {
-        WEBSOCKET_SAY(
-            cf, "\"%V\" takes \"json\", \"prometheus\" or \"html\", not \"%V\"",
-            &args[0], &args[1]);
-        return refuse();
-    }
-
-    own.status = static_cast<ngx_uint_t>(*form);
-    main_conf(cf)->zone_needed = true;
-    return set_content_handler(cf, answer_status) ? NGX_CONF_OK : refuse();
 }
 
 } // namespace websocket::nginx
