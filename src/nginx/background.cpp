@@ -1,7 +1,7 @@
 // Work that would block the event loop: done by nginx's thread pool.
 #include "nginx/background.hpp"
 
-#include "nginx/drain.hpp"
+#include "nginx/drain_time.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/resource.hpp"
 
@@ -113,8 +113,7 @@ bool waited_enough() noexcept
 void watch(ngx_event_t *event)
 {
     if (ngx_exiting && own.deadline == 0) {
-        own.deadline =
-            std::max<ngx_msec_t>(ngx_current_msec + drain::duration(), 1);
+        own.deadline = std::max<ngx_msec_t>(ngx_current_msec + drain_time(), 1);
     }
 
     if (!waited_enough()) {

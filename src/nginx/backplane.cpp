@@ -6,7 +6,6 @@
 #include "nginx/exchange.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/redis_leader.hpp"
-#include "nginx/session.hpp"
 
 #include <array>
 #include <memory>
@@ -38,8 +37,8 @@ void congestion_changed(bool begins) noexcept
 {
     congested = begins;
 
-    if (!begins) {
-        session::let_all_go_on();
+    if (!begins && on_congestion_end != nullptr) {
+        on_congestion_end();
     }
 }
 

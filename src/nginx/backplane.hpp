@@ -27,9 +27,10 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept;
 // False: not taken, as too much waits already. Else the order is told.
 bool publish(const publish_order &order) noexcept;
 
-// Whether those who publish had better wait: session::let_all_go_on() is called
-// when they need no more.
+// Whether those who publish had better wait, and what is called when they need
+// no more. Null: nobody.
 inline bool congested = false;
+inline void (*on_congestion_end)() noexcept = nullptr;
 
 // The resource has more clients on this host, or less; `lost`: they did not
 // leave, their worker died.

@@ -6,14 +6,14 @@
 // postponed to that point is sent, and clients that arrived there are added.
 #include "nginx/resource.hpp"
 
+#include "nginx/deflaters.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/log_line.hpp"
+#include "nginx/membership.hpp"
 #include "nginx/reading_room.hpp"
 #include "nginx/said_lately.hpp"
-#include "nginx/session.hpp"
 #include "nginx/shared_frame.hpp"
-#include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
@@ -125,9 +125,9 @@ void resource::deliver_again() noexcept
 // They may have sent something meanwhile.
 void resource::resume_reads() noexcept
 {
-    for (session *client = next_client(nullptr); client != nullptr;
+    for (membership *client = next_client(nullptr); client != nullptr;
          client = next_client(client)) {
-        client->let_go_on();
+        client->resume_reading();
     }
 }
 
@@ -136,19 +136,18 @@ void resource::pass(std::uint64_t position) noexcept
 {
     delivered_ = std::max(delivered_, position);
 
-    while (session *client = postponed_.first_due(delivered_)) {
+    while (membership *client = postponed_.first_due(delivered_)) {
         client->send_postponed();
     }
 
     while (!ngx_queue_empty(&arriving_)) {
-        session *first =
-            session::from_resource_link(ngx_queue_head(&arriving_));
+        membership *first = membership::from_link(ngx_queue_head(&arriving_));
 
         if (first->join_position() > delivered_) {
             return;
         }
 
-        ngx_queue_remove(first->resource_link());
+        ngx_queue_remove(first->link());
         first->join_in_turn();
     }
 }
@@ -177,7 +176,7 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
     }
 
     const frame_run one_run(expected);
-    const std::uint64_t compressed = this_worker().compressed;
+    const std::uint64_t compressed = compression::compressed;
     std::size_t cost = expected / copied_bytes;
 
     dispatching_ = true;
@@ -191,7 +190,7 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
     }
 
     dispatching_ = false;
-    return cost + (this_worker().compressed - compressed) / compressed_bytes;
+    return cost + (compression::compressed - compressed) / compressed_bytes;
 }
 
 // A handler need not send what is of the moment to all: it costs what is sent,
@@ -248,17 +247,17 @@ void resource::send_to_all(const broker::message &message) noexcept
         return;
     }
 
-    for (session *client = next_client(nullptr); client != nullptr;
+    for (membership *client = next_client(nullptr); client != nullptr;
          client = next_client(client)) {
-        client->send_shared(frame);
+        client->send(frame);
     }
 }
 
 void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
 {
-    for (session *client = next_client(nullptr); client != nullptr;
+    for (membership *client = next_client(nullptr); client != nullptr;
          client = next_client(client)) {
-        client->close(code, reason, ended_by::server);
+        client->close_by_server(code, reason);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "nginx/drain.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/drain_time.hpp"
 #include "nginx/session.hpp"
 #include "nginx/worker.hpp"
 
@@ -36,23 +37,11 @@ std::uint64_t count_open() noexcept
 
 } // namespace
 
-// At the end of worker_shutdown_timeout nginx ends all that is left. By then
-// the last clients shall have been told, and had time to answer.
-ngx_msec_t duration() noexcept
-{
-    const auto *core = reinterpret_cast<ngx_core_conf_t *>(
-        ngx_get_conf(ngx_cycle->conf_ctx, ngx_core_module));
-    const ngx_msec_t wanted = main_conf_of(*ngx_cycle).drain_time;
-    const ngx_msec_t limit = core->shutdown_timeout;
-
-    return limit == 0 ? wanted : std::min(wanted, limit / 4 * 3);
-}
-
 ngx_msec_t next_turn() noexcept
 {
     if (own.clients == 0) {
         own.began = ngx_current_msec;
-        own.time = duration();
+        own.time = drain_time();
         own.clients = std::max<std::uint64_t>(count_open(), 1);
     }
 

@@ -13,9 +13,6 @@ namespace websocket::nginx::drain {
 // is closed at once, the others follow evenly.
 ngx_msec_t next_turn() noexcept;
 
-// Over how long the clients are spread, in milliseconds.
-ngx_msec_t duration() noexcept;
-
 // What clients are told when their worker leaves, however that comes.
 std::uint16_t code() noexcept;
 

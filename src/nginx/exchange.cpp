@@ -2,13 +2,10 @@
 // broker, written only when its worker may be asleep.
 #include "nginx/exchange.hpp"
 
-#include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
 #include "nginx/figures.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/polling.hpp"
 #include "nginx/said_lately.hpp"
-#include "nginx/wakers.hpp"
 
 extern "C" {
 #include <ngx_channel.h>
@@ -43,18 +40,25 @@ constexpr ngx_msec_t retry_interval = 1000;
 constexpr std::size_t turn_budget = 16384;
 
 struct place {
-    explicit place(shared_zone &of) noexcept
-        : zone{of}, mutex{of}, access{mutex}
+    place(shared_zone &of, const settings &from) noexcept
+        : zone{of}, given{from}, mutex{of}, access{mutex}
     {}
 
     shared_zone &zone;
+    const settings given;
     zone_mutex mutex;
     broker::broker access;
     unsigned slot = broker::most_slots; // none
-    std::span<const int> wakers;        // by slot: those that it has inherited
+};
+
+// What a worker without a slot tries again with.
+struct attempt {
+    shared_zone &zone;
+    settings given;
 };
 
 std::optional<place> own;
+std::optional<attempt> awaited;
 bool reading = false; // news are being read: what comes up is among them
 bool more_to_read = false;
 ngx_queue_t again; // readers whose delivery is to be tried again
@@ -90,8 +94,8 @@ public:
                                                          {}, now());
         wake(told.wake);
 
-        if (main_conf_of(*ngx_cycle).redis != nullptr) {
-            backplane::clients_changed(name, true);
+        if (on_clients_lost != nullptr) {
+            on_clients_lost(name);
         }
     }
 };
@@ -207,26 +211,20 @@ void set_timer_handler(ngx_event_t &event, ngx_event_handler_pt handler,
 
 void start_again(ngx_event_t *event);
 
-// Null: it is logged why, or no location needs it.
-shared_zone *attach(ngx_cycle_t *cycle) noexcept
+// False: it is logged why.
+bool attach(ngx_cycle_t *cycle, shared_zone &zone,
+            const settings &given) noexcept
 {
-    shared_zone *zone = zone_of(cycle);
+    own.emplace(zone, given);
 
-    if (zone == nullptr || ngx_process == NGX_PROCESS_HELPER) {
-        return nullptr;
-    }
-
-    own.emplace(*zone);
-    own->wakers = files_of(*main_conf_of(*cycle).zone_wakers);
-
-    if (!own->access.attach(zone->memory)) {
+    if (!own->access.attach(zone.memory)) {
         write_log(NGX_LOG_ALERT, cycle->log,
                   "websocket: the shared memory is another module's");
         own.reset();
-        return nullptr;
+        return false;
     }
 
-    return zone;
+    return true;
 }
 
 bool take_slot() noexcept
@@ -243,19 +241,22 @@ bool take_slot() noexcept
 
     own->slot = *taken.slot;
     own->zone.known_wakers[own->slot].store(
-        static_cast<std::uint16_t>(own->wakers.size() + 1));
+        static_cast<std::uint16_t>(own->given.wakers.size() + 1));
     return true;
 }
 
 // A slot is free again when one of the workers that shut down has ended.
-void try_later(ngx_cycle_t *cycle, std::size_t slots) noexcept
+void try_later(ngx_cycle_t *cycle, shared_zone &zone,
+               const settings &given) noexcept
 {
+    awaited.emplace(attempt{zone, given});
+
     if (retry_event.handler == nullptr) {
         write_log(NGX_LOG_ERR, cycle->log,
                   "websocket: no free worker slot of %uz: too many workers "
                   "are alive; this one serves no WebSockets until another "
                   "one has ended",
-                  slots);
+                  zone.slots);
         set_timer_handler(retry_event, start_again, cycle);
     }
 
@@ -266,7 +267,8 @@ void start_again(ngx_event_t *)
 {
     auto *cycle = const_cast<ngx_cycle_t *>(ngx_cycle);
 
-    if (ngx_exiting || start(cycle) != NGX_OK || !own) {
+    if (ngx_exiting || start(cycle, awaited->zone, awaited->given) != NGX_OK ||
+        !own) {
         return;
     }
 
@@ -276,33 +278,36 @@ void start_again(ngx_event_t *)
 
 } // namespace
 
-ngx_int_t start(ngx_cycle_t *cycle) noexcept
+ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
+                const settings &given) noexcept
 {
-    shared_zone *zone = attach(cycle);
-
-    if (zone == nullptr) {
+    if (!attach(cycle, zone, given)) {
         return NGX_OK;
     }
 
     if (!take_slot()) {
         own.reset();
-        try_later(cycle, zone->slots);
+        try_later(cycle, zone, given);
         return NGX_OK;
     }
 
-    own->access.limit_logs(main_conf_of(*cycle).room_memory);
+    own->access.limit_logs(given.room_memory);
     ngx_queue_init(&again);
-    figures::start(zone->figures_of[own->slot]);
+    figures::start(zone.figures_of[own->slot]);
     news_event.handler = read_news;
     news_event.log = cycle->log;
     set_timer_handler(sweep_event, sweep, cycle);
     ngx_add_timer(&sweep_event, sweep_interval);
 
-    const bool listens = own->slot < own->wakers.size() &&
-                         listen(cycle, own->wakers[own->slot]) == NGX_OK;
+    const bool listens = own->slot < own->given.wakers.size() &&
+                         listen(cycle, own->given.wakers[own->slot]) == NGX_OK;
 
-    polling::start(*cycle, *zone, own->slot, listens, read_news);
-    backplane::start(cycle);
+    polling::start(*cycle, zone, own->slot, listens, read_news);
+
+    if (on_start != nullptr) {
+        on_start(cycle);
+    }
+
     return NGX_OK;
 }
 
@@ -358,7 +363,7 @@ void report_dropped(std::string_view name,
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: \"%V\" reached websocket_room_memory (%uz "
                   "bytes): %uD of its oldest messages were dropped%V",
-                  name, main_conf_of(*ngx_cycle).room_memory, done.dropped,
+                  name, own->given.room_memory, done.dropped,
                   permit.left_out());
     }
 }
@@ -380,8 +385,8 @@ void wake(const broker::slot_set &slots) noexcept
 
         if (i == own->slot) {
             post_reading();
-        } else if (i < own->wakers.size()) {
-            (void)eventfd_write(own->wakers[i], 1);
+        } else if (i < own->given.wakers.size()) {
+            (void)eventfd_write(own->given.wakers[i], 1);
         }
     }
 }

@@ -7,7 +7,9 @@
 #include "nginx/shared_zone.hpp"
 #include "nginx/zone_mutex.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace websocket::nginx {
@@ -40,9 +42,22 @@ protected:
 
 namespace exchange {
 
-// Called when a process begins: takes a slot. Without one, as without shared
-// memory, there are no resources.
-ngx_int_t start(ngx_cycle_t *cycle) noexcept;
+struct settings {
+    std::span<const int> wakers; // by slot; they live as long as the cycle
+    std::size_t room_memory;     // bytes of a log at most
+};
+
+// Called when a process begins: takes a slot. Without one there are no
+// resources, and it is tried again.
+ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
+                const settings &given) noexcept;
+
+// Called where the process has its slot. Null: nobody.
+inline void (*on_start)(ngx_cycle_t *cycle) noexcept = nullptr;
+
+// Called where clients of a resource were lost with their worker, also before
+// on_start. Null: nobody.
+inline void (*on_clients_lost)(std::string_view log_name) noexcept = nullptr;
 
 // Called when the process ends, after its resources.
 void stop() noexcept;

@@ -1,6 +1,7 @@
 // One pass over all sessions that have something to send.
 #include "nginx/flush_list.hpp"
 
+#include "nginx/deflaters.hpp"
 #include "nginx/session.hpp"
 #include "nginx/worker.hpp"
 
@@ -80,11 +81,11 @@ void flush_list::flush_some() noexcept
         fetch_ahead(next_);
 
         if (session *next = std::exchange(waiting_[next_], nullptr)) {
-            const std::uint64_t before = this_worker().compressed;
+            const std::uint64_t before = compression::compressed;
             const std::size_t sent = next->flush_posted();
             const std::size_t cost =
                 cost_of_session + sent +
-                cost_of_compressed * (this_worker().compressed - before);
+                cost_of_compressed * (compression::compressed - before);
 
             budget -= std::min(budget, cost);
         }

@@ -2,9 +2,9 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/configuration.hpp"
+#include "nginx/deflaters.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/reading_room.hpp"
-#include "nginx/worker.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -25,10 +25,10 @@ using page_buffer = reading_room<largest_page>;
 class reading_meter {
 public:
     reading_meter() noexcept
-        : before_{std::exchange(worker::much_history_read, false)},
-          compressed_{this_worker().compressed}
+        : before_{std::exchange(resource::much_history_read, false)},
+          compressed_{compression::compressed}
     {}
-    ~reading_meter() { worker::much_history_read = before_; }
+    ~reading_meter() { resource::much_history_read = before_; }
 
     reading_meter(const reading_meter &) = delete;
     reading_meter &operator=(const reading_meter &) = delete;
@@ -37,8 +37,8 @@ public:
     void count(const broker::message &next) noexcept
     {
         read_ += message_cost + next.payload.size();
-        worker::much_history_read =
-            read_ + (this_worker().compressed - compressed_) > much;
+        resource::much_history_read =
+            read_ + (compression::compressed - compressed_) > much;
     }
 
 private:

@@ -5,11 +5,11 @@
 #include "nginx/module_file.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
+#include "nginx/process.hpp"
 #include "nginx/saved_variables.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/shared_zone.hpp"
 #include "nginx/variables.hpp"
-#include "nginx/worker.hpp"
 
 namespace {
 

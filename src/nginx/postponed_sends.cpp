@@ -105,7 +105,7 @@ void postponed_list::clear() noexcept
     sends_.reset();
 }
 
-bool postponed_queue::add(postponed_send *what, session &to,
+bool postponed_queue::add(postponed_send *what, membership &to,
                           postponed_list &list, std::uint64_t position) noexcept
 {
     if (!list.sends_) {
@@ -133,7 +133,7 @@ bool postponed_queue::add(postponed_send *what, session &to,
     return true;
 }
 
-session *postponed_queue::first_due(std::uint64_t reached) const noexcept
+membership *postponed_queue::first_due(std::uint64_t reached) const noexcept
 {
     if (empty()) {
         return nullptr;

@@ -17,7 +17,7 @@
 
 namespace websocket::nginx {
 
-class session;
+class membership;
 
 class postponed_send {
 public:
@@ -54,7 +54,7 @@ private:
 
     ngx_queue_t in_queue_; // of its resource
     ngx_queue_t in_list_;  // of its session
-    session *to_ = nullptr;
+    membership *to_ = nullptr;
     std::uint64_t position_ = 0;
     std::shared_ptr<const shared_frame> frame_;
     std::unique_ptr<std::byte[]> bytes_;
@@ -102,7 +102,7 @@ public:
 
     // Takes it over. It is due after `position`, and not before those that
     // are here. False: there was no memory, and it is gone.
-    [[nodiscard]] bool add(postponed_send *what, session &to,
+    [[nodiscard]] bool add(postponed_send *what, membership &to,
                            postponed_list &list,
                            std::uint64_t position) noexcept;
 
@@ -110,7 +110,7 @@ public:
 
     // The session of the first one if that is due after `reached` at the
     // latest, else null.
-    session *first_due(std::uint64_t reached) const noexcept;
+    membership *first_due(std::uint64_t reached) const noexcept;
 
 private:
     ngx_queue_t sends_;

@@ -4,7 +4,7 @@
 
 #include "nginx/background.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/session.hpp"
+#include "nginx/membership.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -187,15 +187,13 @@ websocket_text_t resource::parameter_name(std::size_t place) const noexcept
     return {name.data(), name.size()};
 }
 
-session *resource::next_client(session *after) const noexcept
+membership *resource::next_client(membership *after) const noexcept
 {
-    ngx_queue_t *next = after == nullptr
-                            ? ngx_queue_head(&clients_)
-                            : ngx_queue_next(after->resource_link());
+    ngx_queue_t *next = after == nullptr ? ngx_queue_head(&clients_)
+                                         : ngx_queue_next(after->link());
 
-    return next == ngx_queue_sentinel(&clients_)
-               ? nullptr
-               : session::from_resource_link(next);
+    return next == ngx_queue_sentinel(&clients_) ? nullptr
+                                                 : membership::from_link(next);
 }
 
 void resource::let_go() noexcept

@@ -20,7 +20,7 @@
 
 namespace websocket::nginx {
 
-class session;
+class membership;
 
 // What the configuration says of the resources of one location; its spans and
 // rules live in the configuration's memory.
@@ -73,7 +73,7 @@ public:
     // Of all workers.
     std::uint64_t client_count() const noexcept;
     // The client behind `after`, or the first; null behind the last.
-    session *next_client(session *after) const noexcept;
+    membership *next_client(membership *after) const noexcept;
 
     // delivery.cpp: the resource's messages, which all workers share.
 
@@ -87,14 +87,14 @@ public:
     void give_up() noexcept;
 
     // The handshake was answered. True if all up to its position is delivered:
-    // the client may be added now. Else session::join_in_turn() is called at
+    // the client may be added now. Else membership::join_in_turn() is called at
     // that point of the delivery, unless withdraw() is before.
-    bool arrive(session &client) noexcept;
-    void withdraw(session &client) noexcept;
+    bool arrive(membership &client) noexcept;
+    void withdraw(membership &client) noexcept;
 
     // It gets what is delivered from now on, until remove().
-    void add(session &client) noexcept;
-    void remove(session &client) noexcept;
+    void add(membership &client) noexcept;
+    void remove(membership &client) noexcept;
 
     // Puts a message, or something of the module's own, where all workers
     // find it. Returns a result of websocket_plugin.h, and the message's id.
@@ -149,7 +149,7 @@ public:
     bool delivering() const noexcept { return delivering_; }
 
     // Takes over what a client is to be sent after that. False: no memory.
-    bool postpone(postponed_send *what, session &to,
+    bool postpone(postponed_send *what, membership &to,
                   postponed_list &list) noexcept
     {
         return what != nullptr && postponed_.add(what, to, list, published_);
@@ -175,6 +175,10 @@ public:
     bool read_history(broker::message_id after,
                       int (*each)(void *, const websocket_message_t *),
                       void *data) noexcept;
+
+    // So much of a history was read at once that clients who are sent it had
+    // better be sent the rest in later turns.
+    static inline bool much_history_read = false;
 
     const broker::limits &history() const noexcept { return history_; }
 

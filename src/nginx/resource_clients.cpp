@@ -6,7 +6,7 @@
 #include "nginx/exchange.hpp"
 #include "nginx/log_line.hpp"
 #include "nginx/said_lately.hpp"
-#include "nginx/session.hpp"
+#include "nginx/membership.hpp"
 
 namespace websocket::nginx {
 
@@ -131,7 +131,7 @@ void resource::give_up() noexcept
 
 // What the client may have seen elsewhere is in the log up to its position,
 // and so in the history when it joins there.
-bool resource::arrive(session &client) noexcept
+bool resource::arrive(membership &client) noexcept
 {
     if (--admitting_ == 0) {
         deliver_again();
@@ -141,24 +141,24 @@ bool resource::arrive(session &client) noexcept
         return true;
     }
 
-    ngx_queue_insert_tail(&arriving_, client.resource_link());
+    ngx_queue_insert_tail(&arriving_, client.link());
     return false;
 }
 
-void resource::withdraw(session &client) noexcept
+void resource::withdraw(membership &client) noexcept
 {
-    ngx_queue_remove(client.resource_link());
+    ngx_queue_remove(client.link());
     dismiss();
 }
 
-void resource::add(session &client) noexcept
+void resource::add(membership &client) noexcept
 {
-    ngx_queue_insert_tail(&clients_, client.resource_link());
+    ngx_queue_insert_tail(&clients_, client.link());
 }
 
-void resource::remove(session &client) noexcept
+void resource::remove(membership &client) noexcept
 {
-    ngx_queue_remove(client.resource_link());
+    ngx_queue_remove(client.link());
     dismiss();
 }
 

@@ -24,8 +24,6 @@ session::session(ngx_http_request_t *r, request_part &part, resource &joined,
     const auto *begin = reinterpret_cast<const std::byte *>(this);
 
     link_offset = reinterpret_cast<const std::byte *>(&link_) - begin;
-    resource_link_offset =
-        reinterpret_cast<const std::byte *>(&resource_link_) - begin;
     ngx_queue_init(&link_);
     endpoint_.accept_compressed(terms.deflate);
     joined.hold();

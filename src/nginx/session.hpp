@@ -9,6 +9,7 @@
 
 #include "nginx/configuration.hpp"
 #include "nginx/flush_list.hpp"
+#include "nginx/membership.hpp"
 #include "nginx/nginx_headers.hpp"
 #include "nginx/moment.hpp"
 #include "nginx/output.hpp"
@@ -50,7 +51,7 @@ struct agreed_terms {
     protocol::deflate_agreement deflate;
 };
 
-class session {
+class session : public membership {
 public:
     // Makes the session of a request that is being upgraded, for a resource
     // that has admitted the client at `position`. It ends with
@@ -174,19 +175,11 @@ public:
     void fetch() const noexcept;
     void fetch_connection() const noexcept;
 
-    // In the list of its resource's clients.
-    ngx_queue_t *resource_link() noexcept { return &resource_link_; }
-
-    // The session of a link in the worker's list, or in a resource's.
+    // The session of a link in the worker's list.
     static session *from_link(ngx_queue_t *queue) noexcept
     {
         return reinterpret_cast<session *>(
             reinterpret_cast<std::byte *>(queue) - link_offset);
-    }
-    static session *from_resource_link(ngx_queue_t *queue) noexcept
-    {
-        return reinterpret_cast<session *>(
-            reinterpret_cast<std::byte *>(queue) - resource_link_offset);
     }
 
 private:
@@ -203,7 +196,6 @@ private:
 
     // The same in all sessions: known once there is one.
     static inline std::ptrdiff_t link_offset;
-    static inline std::ptrdiff_t resource_link_offset;
 
     // In the request's memory: of use as long as there is one.
     struct request_part {
@@ -348,7 +340,6 @@ private:
     output output_;
     session_figures figures_;
     ngx_queue_t link_{};
-    ngx_queue_t resource_link_{};
     postponed_list postponed_;
     resource *resource_;     // until it is left
     void *client_ = nullptr; // the handler's own object

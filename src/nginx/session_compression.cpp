@@ -2,6 +2,7 @@
 // before, else with the streams of the worker.
 #include "nginx/session.hpp"
 
+#include "nginx/deflaters.hpp"
 #include "nginx/worker.hpp"
 
 #include <array>
@@ -64,11 +65,11 @@ session::compress(protocol::opcode kind,
         level = 1;
     }
 
-    this_worker().compressed += payload.size();
+    compression::compressed += payload.size();
     this_worker().current_turn.spend(payload.size() * cost_of_level(level));
 
     if (!terms_.deflate.server_takeover) {
-        return this_worker().deflaters.make_frame(
+        return compression::deflaters.make_frame(
             kind, payload, level,
             protocol::deflater_pool::window_for(payload.size(), window));
     }

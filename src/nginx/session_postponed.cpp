@@ -2,8 +2,6 @@
 // resource has published something that this worker has yet to deliver.
 #include "nginx/session.hpp"
 
-#include "nginx/worker.hpp"
-
 #include <memory>
 
 namespace websocket::nginx {
@@ -38,7 +36,7 @@ int session::postpone(postponed_send *what) noexcept
         return WEBSOCKET_CLOSED;
     }
 
-    backed_up_ = backed_up_ || worker::much_history_read ||
+    backed_up_ = backed_up_ || resource::much_history_read ||
                  waiting() >= queue_to_wait_for();
     return backed_up_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }

@@ -53,7 +53,8 @@ inline int session::sent(bool written, std::size_t size) noexcept
     figures_.bytes_out += size;
     figures::message_out(size);
 
-    return (!output_.empty() || worker::much_history_read) && has_backpressure()
+    return (!output_.empty() || resource::much_history_read) &&
+                   has_backpressure()
                ? WEBSOCKET_BACKPRESSURE
                : WEBSOCKET_QUEUED;
 }
@@ -207,7 +208,7 @@ std::size_t session::queue_to_wait_for() const noexcept
 // much was read, though in its own turn a client may have been sent all.
 bool session::has_backpressure() noexcept
 {
-    const bool much_read = worker::much_history_read;
+    const bool much_read = resource::much_history_read;
 
     backed_up_ = backed_up_ || much_read ||
                  (!output_.empty() &&

@@ -1,7 +1,7 @@
 // Encodes a message for many clients, compressed ones too: each form once.
 #include "nginx/shared_frame.hpp"
 
-#include "nginx/worker.hpp"
+#include "nginx/deflaters.hpp"
 #include "protocol/utf8.hpp"
 
 #include <algorithm>
@@ -106,10 +106,10 @@ shared_frame::compressed(int level, unsigned window) const noexcept
 protocol::shared_buffer shared_frame::compress(int level,
                                                unsigned window) const noexcept
 {
-    this_worker().compressed += payload_size_;
+    compression::compressed += payload_size_;
 
     auto made =
-        this_worker().deflaters.make_frame(kind_, payload(), level, window);
+        compression::deflaters.make_frame(kind_, payload(), level, window);
 
     if (variant_count_ != variants_.size()) {
         variants_[variant_count_++] = {level, window, made};

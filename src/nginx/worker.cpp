@@ -1,83 +1,17 @@
-// What a worker has of its own: sessions, flush list, deflaters.
+// What a worker has of its own: sessions, flush list, buffers.
 #include "nginx/worker.hpp"
-
-#include "nginx/background.hpp"
-#include "nginx/backplane.hpp"
-#include "nginx/exchange.hpp"
-#include "nginx/figures.hpp"
-#include "nginx/resource.hpp"
-#include "nginx/session.hpp"
-#include "protocol/inflater.hpp"
-#include "protocol/shared_buffer.hpp"
 
 namespace websocket::nginx {
 
 namespace {
 
-// How long what many clients have needed at a time is kept for the next ones.
-constexpr ngx_msec_t surplus_interval = 5000;
-
 worker current;
-ngx_connection_t no_connection; // what a timer's log looks at
-ngx_event_t surplus_event;
-
-void drop_surplus(ngx_event_t *event)
-{
-    if (protocol::shared_buffer::drop_surplus()) {
-        ngx_add_timer(event, surplus_interval);
-    }
-}
-
-void watch_surplus() noexcept
-{
-    if (!surplus_event.timer_set) {
-        ngx_add_timer(&surplus_event, surplus_interval);
-    }
-}
 
 } // namespace
 
 worker &this_worker() noexcept
 {
     return current;
-}
-
-ngx_int_t start_worker(ngx_cycle_t *cycle)
-{
-    no_connection.fd = -1;
-    surplus_event.data = &no_connection;
-    surplus_event.handler = drop_surplus;
-    surplus_event.log = cycle->log;
-    surplus_event.cancelable = 1; // it does not keep a leaving worker
-    protocol::shared_buffer::keep_surplus(watch_surplus);
-
-    background::start(cycle);
-    return exchange::start(cycle);
-}
-
-void end_worker(ngx_cycle_t *cycle)
-{
-    ngx_queue_t &sessions = current.sessions;
-
-    background::end(cycle);
-
-    while (!ngx_queue_empty(&sessions)) {
-        session::from_link(ngx_queue_head(&sessions))->stop_now();
-    }
-
-    figures::stop();
-    backplane::stop();
-    resource::drop_all();
-    exchange::stop();
-    current.deflaters.clear();
-    protocol::inflater::drop_spares();
-    protocol::shared_buffer::keep_surplus(nullptr);
-    protocol::shared_buffer::drop_spares();
-}
-
-void exit_worker(ngx_cycle_t *cycle)
-{
-    background::restore_pools(cycle);
 }
 
 } // namespace websocket::nginx

@@ -6,7 +6,6 @@
 #include "nginx/output.hpp"
 #include "nginx/session_table.hpp"
 #include "nginx/turn.hpp"
-#include "protocol/deflater.hpp"
 
 #include <algorithm>
 #include <array>
@@ -47,21 +46,11 @@ struct worker {
     ngx_queue_t sessions;
     session_table sessions_of;
 
-    // For clients without context takeover.
-    protocol::deflater_pool deflaters;
-
-    // Bytes that were compressed so far, for the budgets.
-    std::uint64_t compressed = 0;
-
     // Of the session that receives.
     turn current_turn;
 
     // For large messages that clients are sent outside of their turns.
     compression_budget compression;
-
-    // So much of a history was read at once that clients who are sent it had
-    // better be sent the rest in later turns.
-    static inline bool much_history_read = false;
 
     flush_list flushes;
 
@@ -74,15 +63,5 @@ struct worker {
 };
 
 worker &this_worker() noexcept;
-
-// Called when the process begins.
-ngx_int_t start_worker(ngx_cycle_t *cycle);
-
-// Called when the process ends, however that comes, before all other modules
-// are: tells all clients.
-void end_worker(ngx_cycle_t *cycle);
-
-// Called in its turn among the modules, when nginx has ended its thread pools.
-void exit_worker(ngx_cycle_t *cycle);
 
 } // namespace websocket::nginx

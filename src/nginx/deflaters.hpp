@@ -1,0 +1,16 @@
+// What compresses in this worker.
+#pragma once
+
+#include "protocol/deflater.hpp"
+
+#include <cstdint>
+
+namespace websocket::nginx::compression {
+
+// For clients without context takeover.
+inline protocol::deflater_pool deflaters;
+
+// Bytes that were compressed so far, for budgets.
+inline std::uint64_t compressed = 0;
+
+} // namespace websocket::nginx::compression

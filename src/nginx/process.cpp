@@ -1,0 +1,102 @@
+// What a process does when it begins and ends.
+#include "nginx/process.hpp"
+
+#include "nginx/background.hpp"
+#include "nginx/backplane.hpp"
+#include "nginx/configuration.hpp"
+#include "nginx/deflaters.hpp"
+#include "nginx/exchange.hpp"
+#include "nginx/figures.hpp"
+#include "nginx/resource.hpp"
+#include "nginx/session.hpp"
+#include "nginx/shared_zone.hpp"
+#include "nginx/wakers.hpp"
+#include "nginx/worker.hpp"
+#include "protocol/inflater.hpp"
+#include "protocol/shared_buffer.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+// How long what many clients have needed at a time is kept for the next ones.
+constexpr ngx_msec_t surplus_interval = 5000;
+
+ngx_connection_t no_connection; // what a timer's log looks at
+ngx_event_t surplus_event;
+
+void drop_surplus(ngx_event_t *event)
+{
+    if (protocol::shared_buffer::drop_surplus()) {
+        ngx_add_timer(event, surplus_interval);
+    }
+}
+
+void watch_surplus() noexcept
+{
+    if (!surplus_event.timer_set) {
+        ngx_add_timer(&surplus_event, surplus_interval);
+    }
+}
+
+void clients_lost(std::string_view log_name) noexcept
+{
+    backplane::clients_changed(log_name, true);
+}
+
+} // namespace
+
+ngx_int_t start_worker(ngx_cycle_t *cycle)
+{
+    no_connection.fd = -1;
+    surplus_event.data = &no_connection;
+    surplus_event.handler = drop_surplus;
+    surplus_event.log = cycle->log;
+    surplus_event.cancelable = 1; // it must not delay a graceful shutdown
+    protocol::shared_buffer::keep_surplus(watch_surplus);
+
+    background::start(cycle);
+
+    shared_zone *zone = zone_of(cycle);
+
+    if (zone == nullptr || ngx_process == NGX_PROCESS_HELPER) {
+        return NGX_OK;
+    }
+
+    const main_configuration &conf = main_conf_of(*cycle);
+
+    exchange::on_start = backplane::start;
+    exchange::on_clients_lost = conf.redis != nullptr ? clients_lost : nullptr;
+    backplane::on_congestion_end = session::let_all_go_on;
+
+    return exchange::start(cycle, *zone,
+                           {.wakers = files_of(*conf.zone_wakers),
+                            .room_memory = conf.room_memory});
+}
+
+void end_worker(ngx_cycle_t *cycle)
+{
+    ngx_queue_t &sessions = this_worker().sessions;
+
+    background::end(cycle);
+
+    while (!ngx_queue_empty(&sessions)) {
+        session::from_link(ngx_queue_head(&sessions))->stop_now();
+    }
+
+    figures::stop();
+    backplane::stop();
+    resource::drop_all();
+    exchange::stop();
+    compression::deflaters.clear();
+    protocol::inflater::drop_spares();
+    protocol::shared_buffer::keep_surplus(nullptr);
+    protocol::shared_buffer::drop_spares();
+}
+
+void exit_worker(ngx_cycle_t *cycle)
+{
+    background::restore_pools(cycle);
+}
+
+} // namespace websocket::nginx

@@ -1,0 +1,47 @@
+// What a resource does with its clients.
+#include "nginx/membership.hpp"
+#include "nginx/session.hpp"
+
+namespace websocket::nginx {
+
+namespace {
+
+session &session_of(membership &client) noexcept
+{
+    return static_cast<session &>(client);
+}
+
+} // namespace
+
+std::uint64_t membership::join_position() const noexcept
+{
+    return static_cast<const session &>(*this).join_position();
+}
+
+void membership::join_in_turn() noexcept
+{
+    session_of(*this).join_in_turn();
+}
+
+void membership::send(const shared_frame &frame) noexcept
+{
+    (void)session_of(*this).send_shared(frame);
+}
+
+void membership::send_postponed() noexcept
+{
+    session_of(*this).send_postponed();
+}
+
+void membership::resume_reading() noexcept
+{
+    session_of(*this).let_go_on();
+}
+
+void membership::close_by_server(std::uint16_t code,
+                                 std::string_view reason) noexcept
+{
+    session_of(*this).close(code, reason, ended_by::server);
+}
+
+} // namespace websocket::nginx
