@@ -27,7 +27,7 @@ MAKEFLAGS += --no-print-directory
 
 MODULE = build/ngx_http_websocket_module.so
 SOURCES := $(sort $(foreach layer,protocol nginx handlers broker,\
-	$(wildcard src/$(layer)/*.cpp)))
+	$(wildcard src/$(layer)/*.cpp src/$(layer)/*/*.cpp)))
 
 .PHONY: module
 module: $(MODULE)
@@ -114,7 +114,7 @@ endef
 
 # The packages are built anew when anything that is in them has changed.
 version := $(shell sed -n 's/.* module_version = "\(.*\)";/\1/p' \
-	src/nginx/*.hpp)
+	$(wildcard src/nginx/*.hpp src/nginx/core/*.hpp))
 .PHONY: deb
 deb:
 	@t/deps.sh build package
