@@ -114,7 +114,7 @@ endef
 
 # The packages are built anew when anything that is in them has changed.
 version := $(shell sed -n 's/.* module_version = "\(.*\)";/\1/p' \
-	$(wildcard src/nginx/*.hpp src/nginx/core/*.hpp))
+	src/nginx/core/version.hpp)
 .PHONY: deb
 deb:
 	@t/deps.sh build package

@@ -90,7 +90,7 @@ def field(path, name):
 
 def version():
     """The version that the sources have."""
-    with open(os.path.join(ROOT, "src/nginx/version.hpp"),
+    with open(os.path.join(ROOT, "src/nginx/core/version.hpp"),
               encoding="ascii") as file:
         return re.search(r'module_version = "(.*)"', file.read()).group(1)
 

@@ -1,8 +1,8 @@
 // Work that would block the event loop: done by nginx's thread pool.
 #include "nginx/background.hpp"
 
-#include "nginx/drain_time.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/drain_time.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/resource.hpp"
 
 extern "C" {

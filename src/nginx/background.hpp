@@ -2,7 +2,7 @@
 // when the process ends: nobody waits for it in vain.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

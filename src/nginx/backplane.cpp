@@ -1,10 +1,10 @@
 // This worker's part in it: its connection, its queue, and whether it leads.
 #include "nginx/backplane.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/control_log.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 
 #include <array>

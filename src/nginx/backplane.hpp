@@ -5,7 +5,7 @@
 // live on this host alone, and nothing here has to do with them.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_publisher.hpp"
 
 #include <cstdint>

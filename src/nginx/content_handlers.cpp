@@ -2,8 +2,8 @@
 // the same location gives one too: nginx keeps the last one in silence.
 #include "nginx/content_handlers.hpp"
 
-#include "nginx/configuration.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/setters.hpp"
 
 #include <span>

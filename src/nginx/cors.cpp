@@ -2,7 +2,7 @@
 // https://fetch.spec.whatwg.org/#http-cors-protocol).
 #include "nginx/cors.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/publish_answer.hpp"
 #include "nginx/refusal.hpp"

@@ -2,7 +2,7 @@
 // answers get the fields by which a browser gives them to the page.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

@@ -1,5 +1,5 @@
 // The table of directives.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/setters.hpp"
 

@@ -1,8 +1,8 @@
 // When a leaving worker closes which client.
 #include "nginx/drain.hpp"
 
-#include "nginx/configuration.hpp"
-#include "nginx/drain_time.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/drain_time.hpp"
 #include "nginx/session.hpp"
 #include "nginx/worker.hpp"
 

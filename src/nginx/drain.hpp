@@ -2,7 +2,7 @@
 // in order: each session gets a time of its own, at which its timer closes it.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstdint>
 

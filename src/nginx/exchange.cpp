@@ -3,9 +3,9 @@
 #include "nginx/exchange.hpp"
 
 #include "nginx/figures.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/polling.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 extern "C" {
 #include <ngx_channel.h>

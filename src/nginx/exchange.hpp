@@ -3,7 +3,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/shared_zone.hpp"
 #include "nginx/zone_mutex.hpp"
 

@@ -8,7 +8,7 @@
 // added to them since it came.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <array>
 #include <atomic>

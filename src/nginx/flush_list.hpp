@@ -4,7 +4,7 @@
 // turn of the event loop may take waits for the next one.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -3,9 +3,9 @@
 
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/redis_publisher.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <array>
 #include <optional>

@@ -1,8 +1,8 @@
 // The directives `websocket` and `websocket_publish`: a location's handler, key
 // and parameters.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/content_handlers.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/publish.hpp"
 #include "nginx/resource.hpp"

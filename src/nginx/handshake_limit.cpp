@@ -2,7 +2,7 @@
 // long as there are any: a flood of them would keep a worker there for ever.
 #include "nginx/handshake_limit.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -2,7 +2,7 @@
 // connected: its KeyUpdates, and its wishes to negotiate anew.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

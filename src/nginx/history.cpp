@@ -1,7 +1,7 @@
 // What a resource keeps of its messages for clients that come later.
 #include "nginx/resource.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/deflaters.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/reading_room.hpp"

@@ -1,5 +1,5 @@
 // The directives that take lists: origins and subprotocols.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/setters.hpp"
 #include "protocol/tokens.hpp"
 

@@ -3,8 +3,8 @@
 // Locations with the same handler and key text share a history, the largest
 // that one of them asks for; the resource's object has the parameters of the
 // first of them.
-#include "nginx/configuration.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/publish.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/setters.hpp"

@@ -2,7 +2,7 @@
 // of its conditions and of the names of its files.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <vector>

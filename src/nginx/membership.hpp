@@ -2,7 +2,7 @@
 // declared here: a resource knows no sessions.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstdint>
 #include <string_view>

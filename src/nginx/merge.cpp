@@ -1,5 +1,5 @@
 // Location configurations: made, and merged from the outside in.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 
 #include "nginx/setters.hpp"
 #include "nginx/status.hpp"

@@ -1,7 +1,7 @@
 // Notices that a reload goes on with a module whose file has been replaced.
 #include "nginx/module_file.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 #include <optional>
 #include <string_view>

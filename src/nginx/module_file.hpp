@@ -1,7 +1,7 @@
 // The file that this module was loaded from, which may be replaced meanwhile.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

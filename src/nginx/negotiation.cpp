@@ -1,8 +1,8 @@
 // The subprotocol, the extension, and the 101's fields.
 #include "nginx/negotiation.hpp"
 
-#include "nginx/configuration.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/refusal.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // says it.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
 #include "protocol/handshake.hpp"

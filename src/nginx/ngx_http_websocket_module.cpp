@@ -1,9 +1,9 @@
 // The module as nginx knows it.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/content_handlers.hpp"
 #include "nginx/cors.hpp"
 #include "nginx/module_file.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/process.hpp"
 #include "nginx/saved_variables.hpp"

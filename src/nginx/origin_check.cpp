@@ -1,7 +1,7 @@
 // Compares the origin that a browser tells with what the location allows.
 #include "nginx/origin_check.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "protocol/origin.hpp"
 #include "protocol/tokens.hpp"
 

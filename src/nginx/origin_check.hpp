@@ -1,8 +1,8 @@
 // Which web pages may come to a location: the directive websocket_origins.
 #pragma once
 
-#include "nginx/configuration.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <array>
 #include <cstddef>

@@ -4,8 +4,8 @@
 
 #include "handlers/echo.hpp"
 #include "handlers/room.hpp"
-#include "nginx/configuration.hpp"
-#include "nginx/directive_args.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/directive_args.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/server_calls.hpp"
 

@@ -1,7 +1,7 @@
 // The handlers that locations may name: built in, or from plug-in libraries.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <string>

@@ -6,7 +6,7 @@
 // resource keeps them in that order, which is also the order of the calls.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/shared_frame.hpp"
 #include "protocol/frame.hpp"
 

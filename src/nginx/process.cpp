@@ -3,7 +3,7 @@
 
 #include "nginx/background.hpp"
 #include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/deflaters.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/figures.hpp"

@@ -1,7 +1,7 @@
 // The process: its beginning and its end.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

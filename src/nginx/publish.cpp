@@ -2,7 +2,7 @@
 #include "nginx/publish.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/publish_answer.hpp"

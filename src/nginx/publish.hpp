@@ -1,7 +1,7 @@
 // Publishing over HTTP: the directive `websocket_publish`.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

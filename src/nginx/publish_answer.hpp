@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/types.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstdint>
 #include <string_view>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "broker/types.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource.hpp"
 
 #include <string_view>

@@ -1,11 +1,11 @@
 // What a resource publishes: appended to its log, or sent to all hosts.
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/resource.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "protocol/utf8.hpp"
 
 #include <memory>

@@ -1,5 +1,5 @@
 // The directive that takes a rate: websocket_limit_messages.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/setters.hpp"
 #include "protocol/message_rate.hpp"
 

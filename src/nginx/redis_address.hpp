@@ -2,8 +2,8 @@
 // and of nginx's resolver later.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
-#include "nginx/redis_settings.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/redis_settings.hpp"
 
 #include <string>
 #include <string_view>

@@ -2,7 +2,7 @@
 // and calls them by their digests.
 #include "nginx/redis_commands.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 #include <algorithm>
 #include <new>

@@ -3,7 +3,7 @@
 
 #include "broker/redis_scripts.hpp"
 #include "nginx/redis_connection.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <array>
 #include <cstddef>

@@ -9,7 +9,7 @@
 
 #include "nginx/redis_address.hpp"
 #include "nginx/redis_link.hpp"
-#include "nginx/redis_settings.hpp"
+#include "nginx/core/redis_settings.hpp"
 
 #include <cstdint>
 #include <span>

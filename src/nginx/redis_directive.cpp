@@ -1,9 +1,9 @@
 // The directive websocket_redis.
-#include "nginx/configuration.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/redis_address.hpp"
 #include "nginx/redis_library.hpp"
-#include "nginx/redis_settings.hpp"
+#include "nginx/core/redis_settings.hpp"
 #include "nginx/setters.hpp"
 
 #include <memory>

@@ -6,8 +6,8 @@
 
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <algorithm>
 #include <new>

@@ -8,7 +8,7 @@
 
 #include "nginx/control_log.hpp"
 #include "nginx/followed_log.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_commands.hpp"
 #include "nginx/redis_connection.hpp"
 

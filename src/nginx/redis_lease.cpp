@@ -1,10 +1,10 @@
 // The host among the others: its lease in Redis, which ends when nobody renews
 // it; and what a host leaves behind whose lease has ended.
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 
 #include "nginx/exchange.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <algorithm>
 #include <new>

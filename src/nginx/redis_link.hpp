@@ -6,7 +6,7 @@
 // through with it.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_library.hpp"
 
 #include <cstdint>

@@ -1,10 +1,10 @@
 // What the log is told of a Redis server that is gone.
 #pragma once
 
-#include "nginx/log_line.hpp"
-#include "nginx/nginx_headers.hpp"
-#include "nginx/redis_settings.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/redis_settings.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <string_view>
 #include <utility>

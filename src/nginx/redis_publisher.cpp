@@ -4,7 +4,7 @@
 #include "broker/backplane_message.hpp"
 #include "nginx/backplane_figures.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <algorithm>
 #include <new>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "broker/types.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_commands.hpp"
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 #include "nginx/refusal.hpp"
 
 #include "nginx/figures.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // How requests that are no opening handshake, or are not let in, are answered.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "protocol/handshake.hpp"
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // Freeing the HTTP request of a connection that lives on without it.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

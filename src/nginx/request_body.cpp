@@ -1,7 +1,7 @@
 // Puts the pieces of a request's body together.
 #include "nginx/request_body.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 namespace websocket::nginx {
 

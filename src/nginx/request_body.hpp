@@ -1,7 +1,7 @@
 // The body of a request that nginx has read.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <optional>
 #include <span>

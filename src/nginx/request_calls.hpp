@@ -3,7 +3,7 @@
 // answers with what the session has kept of it.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // What the last regular expression of a request has captured: $1 and so on.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

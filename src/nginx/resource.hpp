@@ -4,8 +4,8 @@
 
 #include "broker/broker.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/nginx_headers.hpp"
-#include "nginx/parameters.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/parameters.hpp"
 #include "nginx/postponed_sends.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"

@@ -4,8 +4,8 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/membership.hpp"
 
 namespace websocket::nginx {

@@ -6,7 +6,7 @@
 // of what is asked for are pieces of the request line.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <cstdint>

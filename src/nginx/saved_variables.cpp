@@ -1,7 +1,7 @@
 // The variables of a request that is released.
 #include "nginx/saved_variables.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/log_variables.hpp"
 #include "nginx/request_captures.hpp"
 

@@ -2,7 +2,7 @@
 // are made of is about to go.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -2,7 +2,7 @@
 #include "nginx/server_calls.hpp"
 
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/request_calls.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"

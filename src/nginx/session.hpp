@@ -7,11 +7,11 @@
 // own callback returns.
 #pragma once
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/flush_list.hpp"
 #include "nginx/membership.hpp"
-#include "nginx/nginx_headers.hpp"
-#include "nginx/moment.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/moment.hpp"
 #include "nginx/output.hpp"
 #include "nginx/postponed_sends.hpp"
 #include "nginx/resource.hpp"

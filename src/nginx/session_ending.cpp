@@ -1,6 +1,6 @@
 // How a session ends: the closing handshake, lingering, and what is left when
 // nginx or the worker ends it.
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/drain.hpp"

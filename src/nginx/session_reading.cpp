@@ -3,7 +3,7 @@
 #include "nginx/session.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 

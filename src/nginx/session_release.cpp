@@ -1,5 +1,5 @@
 // A session without its HTTP request: `websocket_request release`.
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/release.hpp"

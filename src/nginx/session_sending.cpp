@@ -1,10 +1,10 @@
 // What handlers send to a client: checked, compressed, counted, and refused
 // where its queue is full.
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/session.hpp"
 
 #include "nginx/figures.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"

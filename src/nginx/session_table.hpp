@@ -3,7 +3,7 @@
 // touch the request and its contexts too, which have been cold for long.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,7 +1,7 @@
 // The setters of directives, and what follows when all are read.
 #pragma once
 
-#include "nginx/directive_args.hpp"
+#include "nginx/core/directive_args.hpp"
 
 namespace websocket::nginx {
 

@@ -2,11 +2,11 @@
 // configuration before.
 #include "nginx/shared_zone.hpp"
 
-#include "nginx/configuration.hpp"
-#include "nginx/directive_args.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/directive_args.hpp"
 #include "nginx/exchange.hpp"
-#include "nginx/log_line.hpp"
-#include "nginx/redis_settings.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/redis_settings.hpp"
 #include "nginx/wakers.hpp"
 
 #include <algorithm>

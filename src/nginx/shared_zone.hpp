@@ -5,8 +5,8 @@
 #include "broker/broker.hpp"
 #include "nginx/backplane_figures.hpp"
 #include "nginx/figures.hpp"
-#include "nginx/nginx_headers.hpp"
-#include "nginx/said_lately.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/log_throttle.hpp"
 
 #include <array>
 #include <atomic>

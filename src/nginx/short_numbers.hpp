@@ -2,7 +2,7 @@
 // without the top bit.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <string>

@@ -1,7 +1,7 @@
 // Answers with the figures of all workers.
 #include "nginx/status.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/exchange.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/status_page.hpp"

@@ -1,7 +1,7 @@
 // The directive `websocket_status`: figures of all workers.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <optional>
 #include <string_view>

@@ -1,5 +1,5 @@
 // The directive `websocket_status`.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/content_handlers.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/status.hpp"

@@ -1,6 +1,6 @@
 // The figures as one JSON object.
 #include "nginx/status_report.hpp"
-#include "nginx/version.hpp"
+#include "nginx/core/version.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -4,7 +4,7 @@
 // reloads, so that none ever goes down. Resources are not told of one by one:
 // clients may choose their names, and each would be a series for good.
 #include "nginx/status_report.hpp"
-#include "nginx/version.hpp"
+#include "nginx/core/version.hpp"
 
 #include <initializer_list>
 #include <utility>

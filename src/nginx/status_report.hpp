@@ -3,9 +3,9 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/figures.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <array>
 #include <cstdint>

@@ -2,8 +2,8 @@
 // they may carry one byte, or be padded to 16 KiB: both are limited.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
-#include "nginx/turn.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/turn.hpp"
 
 #include <cstddef>
 #include <span>

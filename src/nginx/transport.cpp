@@ -2,7 +2,7 @@
 #include "nginx/transport.hpp"
 
 #include "nginx/handshake_limit.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/tls_reading.hpp"
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 // at once. TLS failures are logged at info.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
-#include "nginx/turn.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/turn.hpp"
 
 #include <span>
 

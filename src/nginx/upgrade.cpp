@@ -2,9 +2,9 @@
 #include "nginx/upgrade.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/figures.hpp"
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/negotiation.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/refusal.hpp"

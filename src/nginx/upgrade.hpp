@@ -1,7 +1,7 @@
 // The step from an HTTP request to a WebSocket: the opening handshake.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 

@@ -1,5 +1,5 @@
 // The setters of directives that take sizes, times, numbers and words.
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/setters.hpp"
 #include "protocol/close_code.hpp"
 

@@ -3,7 +3,7 @@
 // client: there each call would take some more.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstddef>
 #include <memory>

@@ -4,7 +4,7 @@
 // to.
 #include "nginx/variables.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/publish.hpp"
 #include "nginx/session.hpp"
 #include "protocol/utf8.hpp"

@@ -2,7 +2,7 @@
 // messages: a client may come from another host, and has seen them there.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource.hpp"
 
 namespace websocket::nginx {

@@ -3,7 +3,7 @@
 // new one.
 #include "nginx/wakers.hpp"
 
-#include "nginx/log_line.hpp"
+#include "nginx/core/log_line.hpp"
 
 #include <algorithm>
 #include <limits>

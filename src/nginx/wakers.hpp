@@ -2,7 +2,7 @@
 // by its workers, and closed in it when no configuration uses them any more.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <span>
 

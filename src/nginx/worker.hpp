@@ -2,10 +2,10 @@
 #pragma once
 
 #include "nginx/flush_list.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "nginx/output.hpp"
 #include "nginx/session_table.hpp"
-#include "nginx/turn.hpp"
+#include "nginx/core/turn.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // When the turn of a session is over.
-#include "nginx/turn.hpp"
+#include "nginx/core/turn.hpp"
 
 #include <gtest/gtest.h>
 

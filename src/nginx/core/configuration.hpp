@@ -2,8 +2,8 @@
 #pragma once
 
 #include "broker/types.hpp"
-#include "nginx/nginx_headers.hpp"
-#include "nginx/parameters.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/parameters.hpp"
 #include "protocol/message_rate.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"

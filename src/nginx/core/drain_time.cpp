@@ -1,7 +1,7 @@
 // Over how long a worker that shuts down closes its clients.
-#include "nginx/drain_time.hpp"
+#include "nginx/core/drain_time.hpp"
 
-#include "nginx/configuration.hpp"
+#include "nginx/core/configuration.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/redis_url.hpp"
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 // Keeps a line from flooding the error log.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <array>
 #include <atomic>

@@ -1,7 +1,7 @@
 // What the functions that read directives share.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <limits>
 #include <span>

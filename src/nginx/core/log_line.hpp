@@ -3,7 +3,7 @@
 // terminal on which the log is read.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 #include "protocol/printable.hpp"
 
 #include <array>

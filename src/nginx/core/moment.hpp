@@ -1,7 +1,7 @@
 // A point in time of nginx's clock in four bytes, as each client has several.
 #pragma once
 
-#include "nginx/nginx_headers.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstdint>
 
