@@ -10,7 +10,7 @@
 
 #include "broker/backplane_message.hpp"
 #include "broker/broker.hpp"
-#include "nginx/redis_commands.hpp"
+#include "nginx/hiredis/script_runner.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstdint>

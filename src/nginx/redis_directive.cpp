@@ -1,8 +1,8 @@
 // The directive websocket_redis.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/redis_address.hpp"
-#include "nginx/redis_library.hpp"
+#include "nginx/hiredis/resolver.hpp"
+#include "nginx/hiredis/library.hpp"
 #include "nginx/core/redis_settings.hpp"
 #include "nginx/setters.hpp"
 

@@ -9,8 +9,8 @@
 #include "nginx/control_log.hpp"
 #include "nginx/followed_log.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/redis_commands.hpp"
-#include "nginx/redis_connection.hpp"
+#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/hiredis/connection.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -10,7 +10,7 @@
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/redis_commands.hpp"
+#include "nginx/hiredis/script_runner.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -1,6 +1,6 @@
 // Loads hiredis by the name that the module was built for: what its contexts
 // and replies look like changes with it.
-#include "nginx/redis_library.hpp"
+#include "nginx/hiredis/library.hpp"
 
 #include <dlfcn.h>
 

@@ -1,6 +1,6 @@
 // A connection to Redis: commands and their answers, channels and what comes
 // through them, and its end.
-#include "nginx/redis_link.hpp"
+#include "nginx/hiredis/context.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,6 @@
 // Loads the scripts on each connection, as a restart of Redis forgets them,
 // and calls them by their digests.
-#include "nginx/redis_commands.hpp"
+#include "nginx/hiredis/script_runner.hpp"
 
 #include "nginx/core/log_line.hpp"
 

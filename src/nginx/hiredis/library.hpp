@@ -11,7 +11,7 @@
 #include <hiredis/hiredis.h>
 #else
 #define WEBSOCKET_HIREDIS 0
-#include "nginx/redis_stand_in.hpp"
+#include "nginx/hiredis/stubs.hpp"
 #endif
 
 namespace websocket::nginx::redis_library {

@@ -1,7 +1,7 @@
 // Keeps a connection to Redis up.
-#include "nginx/redis_connection.hpp"
+#include "nginx/hiredis/connection.hpp"
 
-#include "nginx/redis_outage.hpp"
+#include "nginx/hiredis/outage_log.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/redis_scripts.hpp"
-#include "nginx/redis_connection.hpp"
+#include "nginx/hiredis/connection.hpp"
 #include "nginx/core/log_throttle.hpp"
 
 #include <array>

@@ -5,7 +5,7 @@
 // have to be a read that finds nothing. Writing needs no event as a rule: what
 // was asked in one turn is written at its end, and only what the socket does
 // not take waits for one.
-#include "nginx/redis_link.hpp"
+#include "nginx/hiredis/context.hpp"
 
 #include <new>
 #include <utility>

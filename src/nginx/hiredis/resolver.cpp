@@ -1,5 +1,5 @@
 // Asks where a Redis server's name leads.
-#include "nginx/redis_address.hpp"
+#include "nginx/hiredis/resolver.hpp"
 
 #include <algorithm>
 #include <array>

@@ -7,8 +7,8 @@
 // it does.
 #pragma once
 
-#include "nginx/redis_address.hpp"
-#include "nginx/redis_link.hpp"
+#include "nginx/hiredis/resolver.hpp"
+#include "nginx/hiredis/context.hpp"
 #include "nginx/core/redis_settings.hpp"
 
 #include <cstdint>
