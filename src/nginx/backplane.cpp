@@ -2,8 +2,8 @@
 #include "nginx/backplane.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/control_log.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 

@@ -1,9 +1,9 @@
 // How a log keeps up with Redis.
 #include "nginx/followed_log.hpp"
 
-#include "nginx/backplane_figures.hpp"
-#include "nginx/control_log.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/redis_publisher.hpp"
 
 #include <algorithm>

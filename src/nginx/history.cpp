@@ -3,8 +3,8 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/deflaters.hpp"
-#include "nginx/exchange.hpp"
-#include "nginx/reading_room.hpp"
+#include "nginx/workers/worker_bus.hpp"
+#include "nginx/workers/read_buffer.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -8,7 +8,7 @@
 #include "nginx/process.hpp"
 #include "nginx/saved_variables.hpp"
 #include "nginx/setters.hpp"
-#include "nginx/shared_zone.hpp"
+#include "nginx/workers/shared_zone.hpp"
 #include "nginx/variables.hpp"
 
 namespace {

@@ -3,7 +3,7 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/origin_check.hpp"
 #include "nginx/publish_answer.hpp"
 #include "nginx/publish_on_hosts.hpp"

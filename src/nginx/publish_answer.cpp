@@ -1,7 +1,7 @@
 // Answers as JSON, and refusals.
 #include "nginx/publish_answer.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/refusal.hpp"
 
 #include <array>

@@ -2,7 +2,7 @@
 #include "nginx/publish_on_hosts.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/publish_answer.hpp"
 
 #include <memory>

@@ -4,7 +4,7 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "protocol/utf8.hpp"
 

@@ -1,8 +1,8 @@
 // Which logs are followed, and what comes of them.
 #include "nginx/redis_leader.hpp"
 
-#include "nginx/backplane_figures.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <array>

@@ -4,8 +4,8 @@
 // for commands, and sends its heartbeat over the one for news.
 #include "nginx/redis_leader.hpp"
 
-#include "nginx/backplane_figures.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 

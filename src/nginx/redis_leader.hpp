@@ -6,7 +6,7 @@
 // takes over at once, and reads from the streams what came between.
 #pragma once
 
-#include "nginx/control_log.hpp"
+#include "nginx/workers/control_channel.hpp"
 #include "nginx/followed_log.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/hiredis/script_runner.hpp"

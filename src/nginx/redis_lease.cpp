@@ -3,7 +3,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/redis_leader.hpp"
 
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"
 
 #include <algorithm>

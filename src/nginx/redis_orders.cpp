@@ -2,7 +2,7 @@
 #include "nginx/redis_publisher.hpp"
 
 #include "broker/backplane_message.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,8 +2,8 @@
 #include "nginx/redis_publisher.hpp"
 
 #include "broker/backplane_message.hpp"
-#include "nginx/backplane_figures.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // the log.
 #include "nginx/refusal.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/background.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/membership.hpp"
 
 #include <algorithm>

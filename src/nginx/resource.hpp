@@ -3,7 +3,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
 #include "nginx/postponed_sends.hpp"

@@ -3,7 +3,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/membership.hpp"

@@ -1,7 +1,7 @@
 // The functions behind the table that handlers are given.
 #include "nginx/server_calls.hpp"
 
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/request_calls.hpp"
 #include "nginx/resource.hpp"

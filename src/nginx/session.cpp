@@ -4,9 +4,9 @@
 #include "nginx/session.hpp"
 
 #include "nginx/backplane.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 

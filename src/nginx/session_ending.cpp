@@ -4,7 +4,7 @@
 #include "nginx/session.hpp"
 
 #include "nginx/drain.hpp"
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"

@@ -2,7 +2,7 @@
 // resource handler.
 #include "nginx/session.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 

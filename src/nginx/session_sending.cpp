@@ -3,7 +3,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/session.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"

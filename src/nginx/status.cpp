@@ -2,7 +2,7 @@
 #include "nginx/status.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/refusal.hpp"
 #include "nginx/status_page.hpp"
 #include "nginx/status_report.hpp"

@@ -2,8 +2,8 @@
 // with the most clients.
 #include "nginx/status_report.hpp"
 
-#include "nginx/control_log.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <span>

@@ -4,7 +4,7 @@
 
 #include "broker/broker.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/nginx_headers.hpp"
 
 #include <array>

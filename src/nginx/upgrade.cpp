@@ -3,7 +3,7 @@
 
 #include "nginx/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/negotiation.hpp"
 #include "nginx/origin_check.hpp"

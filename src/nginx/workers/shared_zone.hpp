@@ -3,8 +3,8 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/backplane_figures.hpp"
-#include "nginx/figures.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/log_throttle.hpp"
 

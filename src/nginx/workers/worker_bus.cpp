@@ -1,10 +1,10 @@
 // Wakes workers that have news, and is woken: an eventfd for each slot of the
 // broker, written only when its worker may be asleep.
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/polling.hpp"
+#include "nginx/workers/polling.hpp"
 #include "nginx/core/log_throttle.hpp"
 
 extern "C" {

@@ -1,5 +1,5 @@
 // Counts what this worker does.
-#include "nginx/figures.hpp"
+#include "nginx/workers/counters.hpp"
 
 #include <algorithm>
 #include <span>

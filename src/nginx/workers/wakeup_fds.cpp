@@ -1,7 +1,7 @@
 // Counts the configurations that use a set of eventfds. A reload makes the new
 // configuration before it gives up the one before; one that fails gives up the
 // new one.
-#include "nginx/wakers.hpp"
+#include "nginx/workers/wakeup_fds.hpp"
 
 #include "nginx/core/log_line.hpp"
 

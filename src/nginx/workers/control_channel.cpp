@@ -1,7 +1,7 @@
 // Says and reads what workers tell each other.
-#include "nginx/control_log.hpp"
+#include "nginx/workers/control_channel.hpp"
 
-#include "nginx/reading_room.hpp"
+#include "nginx/workers/read_buffer.hpp"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Waits for the lock of the shared memory.
-#include "nginx/zone_mutex.hpp"
+#include "nginx/workers/zone_mutex.hpp"
 
 #include <csignal>
 #include <ctime>

@@ -1,7 +1,7 @@
 // Compares how many eventfds each worker has inherited with this worker's slot.
-#include "nginx/polling.hpp"
+#include "nginx/workers/polling.hpp"
 
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <signal.h>
 

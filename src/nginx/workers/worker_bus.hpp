@@ -4,8 +4,8 @@
 
 #include "broker/broker.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/shared_zone.hpp"
-#include "nginx/zone_mutex.hpp"
+#include "nginx/workers/shared_zone.hpp"
+#include "nginx/workers/zone_mutex.hpp"
 
 #include <cstddef>
 #include <cstdint>

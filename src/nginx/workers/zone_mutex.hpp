@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/shared_zone.hpp"
+#include "nginx/workers/shared_zone.hpp"
 
 namespace websocket::nginx {
 

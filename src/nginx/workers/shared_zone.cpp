@@ -1,13 +1,13 @@
 // Makes the shared memory in the master, or takes it over from the
 // configuration before.
-#include "nginx/shared_zone.hpp"
+#include "nginx/workers/shared_zone.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
-#include "nginx/exchange.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/wakers.hpp"
+#include "nginx/workers/wakeup_fds.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -2,7 +2,7 @@
 // that were forked before its slot had an eventfd have not inherited it.
 #pragma once
 
-#include "nginx/shared_zone.hpp"
+#include "nginx/workers/shared_zone.hpp"
 
 namespace websocket::nginx::polling {
 
