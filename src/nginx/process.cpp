@@ -2,7 +2,7 @@
 #include "nginx/process.hpp"
 
 #include "nginx/background.hpp"
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/deflaters.hpp"
 #include "nginx/workers/worker_bus.hpp"

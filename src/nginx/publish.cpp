@@ -1,7 +1,7 @@
 // Publishes the bodies of requests, tells of a resource and closes its clients.
 #include "nginx/publish.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/origin_check.hpp"

@@ -1,7 +1,7 @@
 // Requests that wait for Redis.
 #include "nginx/publish_on_hosts.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/publish_answer.hpp"
 

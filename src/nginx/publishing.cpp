@@ -2,7 +2,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/resource.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"

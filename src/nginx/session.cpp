@@ -3,7 +3,7 @@
 // takes it for one when a subrequest in the background (a mirror's) ends.
 #include "nginx/session.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include "nginx/workers/counters.hpp"

@@ -2,7 +2,7 @@
 // worker have theirs. After a Close what comes is dropped.
 #include "nginx/session.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/transport.hpp"
 #include "nginx/worker.hpp"

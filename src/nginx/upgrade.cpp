@@ -1,7 +1,7 @@
 // Judges the opening handshake, answers it, and posts the upgrade.
 #include "nginx/upgrade.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"

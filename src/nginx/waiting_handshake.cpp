@@ -2,7 +2,7 @@
 // for the client to go away.
 #include "nginx/waiting_handshake.hpp"
 
-#include "nginx/backplane.hpp"
+#include "nginx/backplane/backplane.hpp"
 
 #include <new>
 

@@ -1,5 +1,5 @@
 // The queue of what is to be published.
-#include "nginx/redis_publisher.hpp"
+#include "nginx/backplane/publisher.hpp"
 
 #include "broker/backplane_message.hpp"
 #include "nginx/workers/redis_counters.hpp"

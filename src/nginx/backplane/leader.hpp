@@ -7,7 +7,7 @@
 #pragma once
 
 #include "nginx/workers/control_channel.hpp"
-#include "nginx/followed_log.hpp"
+#include "nginx/backplane/replica.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/hiredis/script_runner.hpp"
 #include "nginx/hiredis/connection.hpp"

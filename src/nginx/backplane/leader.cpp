@@ -2,7 +2,7 @@
 //
 // The host is in touch when Redis has taken down its lease over the connection
 // for commands, and sends its heartbeat over the one for news.
-#include "nginx/redis_leader.hpp"
+#include "nginx/backplane/leader.hpp"
 
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"

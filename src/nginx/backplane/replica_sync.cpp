@@ -1,10 +1,10 @@
 // How a log that is followed gets what it has missed, page by page.
-#include "nginx/followed_log.hpp"
+#include "nginx/backplane/replica.hpp"
 
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/redis_publisher.hpp"
+#include "nginx/backplane/publisher.hpp"
 #include "nginx/core/log_throttle.hpp"
 
 #include <array>

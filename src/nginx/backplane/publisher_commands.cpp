@@ -1,5 +1,5 @@
 // What an order asks of Redis, and what is read in the answer.
-#include "nginx/redis_publisher.hpp"
+#include "nginx/backplane/publisher.hpp"
 
 #include "broker/backplane_message.hpp"
 #include "nginx/workers/worker_bus.hpp"

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/redis_publisher.hpp"
+#include "nginx/backplane/publisher.hpp"
 
 #include <cstdint>
 #include <string_view>

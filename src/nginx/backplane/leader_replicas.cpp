@@ -1,5 +1,5 @@
 // Which logs are followed, and what comes of them.
-#include "nginx/redis_leader.hpp"
+#include "nginx/backplane/leader.hpp"
 
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
