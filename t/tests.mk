@@ -11,7 +11,7 @@ SOAK_HOSTS ?= 1
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
 # Those of src/nginx that know nothing of nginx
-container_sources := src/nginx/send_queue.cpp
+container_sources := src/nginx/output/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp

@@ -1,7 +1,7 @@
 // One pass over all sessions that have something to send.
 #include "nginx/flush_list.hpp"
 
-#include "nginx/deflaters.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "nginx/session.hpp"
 #include "nginx/worker.hpp"
 

@@ -2,7 +2,7 @@
 #include "nginx/resource.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/deflaters.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/read_buffer.hpp"
 

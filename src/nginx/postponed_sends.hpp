@@ -7,7 +7,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/shared_frame.hpp"
+#include "nginx/output/shared_frame.hpp"
 #include "protocol/frame.hpp"
 
 #include <cstddef>

@@ -4,7 +4,7 @@
 #include "nginx/background.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/deflaters.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/resource.hpp"

@@ -6,7 +6,7 @@
 #include "nginx/request_calls.hpp"
 #include "nginx/resource.hpp"
 #include "nginx/session.hpp"
-#include "nginx/shared_frame.hpp"
+#include "nginx/output/shared_frame.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 #include "nginx/workers/worker_bus.hpp"
 
 #include "nginx/workers/counters.hpp"
-#include "nginx/transport.hpp"
+#include "nginx/output/transport.hpp"
 #include "nginx/worker.hpp"
 
 #include <new>

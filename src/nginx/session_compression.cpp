@@ -2,7 +2,7 @@
 // before, else with the streams of the worker.
 #include "nginx/session.hpp"
 
-#include "nginx/deflaters.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "nginx/worker.hpp"
 
 #include <array>

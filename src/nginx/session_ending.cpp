@@ -5,7 +5,7 @@
 
 #include "nginx/drain.hpp"
 #include "nginx/workers/counters.hpp"
-#include "nginx/transport.hpp"
+#include "nginx/output/transport.hpp"
 #include "nginx/worker.hpp"
 #include "protocol/close_code.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/transport.hpp"
+#include "nginx/output/transport.hpp"
 #include "nginx/worker.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 
 #include "nginx/flush_list.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/output.hpp"
+#include "nginx/output/frame_writer.hpp"
 #include "nginx/session_table.hpp"
 #include "nginx/core/turn.hpp"
 

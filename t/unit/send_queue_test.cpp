@@ -1,5 +1,5 @@
 // What waits for one client: the order of its bytes, and the memory it takes.
-#include "nginx/send_queue.hpp"
+#include "nginx/output/send_queue.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // OpenSSL answers handshake messages within SSL_read(), one after the other, as
 // long as there are any: a flood of them would keep a worker there for ever.
-#include "nginx/handshake_limit.hpp"
+#include "nginx/output/handshake_limit.hpp"
 
 #include "nginx/core/log_line.hpp"
 

@@ -1,7 +1,7 @@
 // Encodes a message for many clients, compressed ones too: each form once.
-#include "nginx/shared_frame.hpp"
+#include "nginx/output/shared_frame.hpp"
 
-#include "nginx/deflaters.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "protocol/utf8.hpp"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // OpenSSL reads records within SSL_read(), which nginx calls until the buffer
 // is full: the socket's BIO is the one place to stop it.
-#include "nginx/tls_reading.hpp"
+#include "nginx/output/tls_reading.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -3,8 +3,8 @@
 // what the connection does not take then waits in the send queue.
 #pragma once
 
-#include "nginx/send_queue.hpp"
-#include "nginx/transport.hpp"
+#include "nginx/output/send_queue.hpp"
+#include "nginx/output/transport.hpp"
 #include "protocol/frame.hpp"
 
 #include <array>

@@ -1,7 +1,7 @@
 // Gathering frames and sending them.
-#include "nginx/output.hpp"
+#include "nginx/output/frame_writer.hpp"
 
-#include "nginx/transport.hpp"
+#include "nginx/output/transport.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,9 +1,9 @@
 // Sockets and TLS, by way of nginx's connection.
-#include "nginx/transport.hpp"
+#include "nginx/output/transport.hpp"
 
-#include "nginx/handshake_limit.hpp"
+#include "nginx/output/handshake_limit.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/tls_reading.hpp"
+#include "nginx/output/tls_reading.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // The slices of a send queue, and the copies that keep it small.
-#include "nginx/send_queue.hpp"
+#include "nginx/output/send_queue.hpp"
 
 #include <algorithm>
 #include <bit>
