@@ -3,9 +3,9 @@
 #include "nginx/cors.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/origin_check.hpp"
+#include "nginx/request/origin_check.hpp"
 #include "nginx/publish_answer.hpp"
-#include "nginx/refusal.hpp"
+#include "nginx/request/refusal.hpp"
 #include "protocol/tokens.hpp"
 
 #include <optional>

@@ -3,7 +3,7 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/refusal.hpp"
+#include "nginx/request/refusal.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,7 +6,7 @@
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/process.hpp"
-#include "nginx/saved_variables.hpp"
+#include "nginx/request/saved_variables.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/workers/shared_zone.hpp"
 #include "nginx/variables.hpp"

@@ -2,7 +2,7 @@
 #include "nginx/publish_answer.hpp"
 
 #include "nginx/workers/counters.hpp"
-#include "nginx/refusal.hpp"
+#include "nginx/request/refusal.hpp"
 
 #include <array>
 

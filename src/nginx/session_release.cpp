@@ -2,7 +2,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/session.hpp"
 
-#include "nginx/release.hpp"
+#include "nginx/request/release.hpp"
 
 #include <new>
 

@@ -3,7 +3,7 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/refusal.hpp"
+#include "nginx/request/refusal.hpp"
 #include "nginx/status_page.hpp"
 #include "nginx/status_report.hpp"
 

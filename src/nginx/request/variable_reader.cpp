@@ -1,7 +1,7 @@
 // Evaluating variables into memory that is not the request's.
-#include "nginx/variable_reader.hpp"
+#include "nginx/request/variable_reader.hpp"
 
-#include "nginx/request_captures.hpp"
+#include "nginx/request/captures.hpp"
 
 #include <algorithm>
 #include <new>

@@ -1,5 +1,5 @@
 // Puts the pieces of a request's body together.
-#include "nginx/request_body.hpp"
+#include "nginx/request/body.hpp"
 
 #include "nginx/core/log_line.hpp"
 

@@ -1,9 +1,9 @@
 // The variables of a request that is released.
-#include "nginx/saved_variables.hpp"
+#include "nginx/request/saved_variables.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/log_variables.hpp"
-#include "nginx/request_captures.hpp"
+#include "nginx/request/log_variables.hpp"
+#include "nginx/request/captures.hpp"
 
 #include <algorithm>
 #include <new>

@@ -1,6 +1,6 @@
 // Refuses handshakes, each with its status, its header fields and its line in
 // the log.
-#include "nginx/refusal.hpp"
+#include "nginx/request/refusal.hpp"
 
 #include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"

@@ -1,5 +1,5 @@
 // Reads the configuration of nginx's own access log.
-#include "nginx/log_variables.hpp"
+#include "nginx/request/log_variables.hpp"
 
 #include <span>
 

@@ -1,5 +1,5 @@
 // Compares the origin that a browser tells with what the location allows.
-#include "nginx/origin_check.hpp"
+#include "nginx/request/origin_check.hpp"
 
 #include "nginx/core/log_line.hpp"
 #include "protocol/origin.hpp"

@@ -5,10 +5,10 @@
 //     field       size + 1, or 0 if there is none; offset
 //     variable    its index less the one before; size + 2, or 0 if it is left
 //                 to the end, 1 if it is absent; offset
-#include "nginx/saved_request.hpp"
+#include "nginx/request/saved_request.hpp"
 
-#include "nginx/saved_variables.hpp"
-#include "nginx/short_numbers.hpp"
+#include "nginx/request/saved_variables.hpp"
+#include "nginx/request/varint.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // Freeing the HTTP request of a connection that lives on without it.
-#include "nginx/release.hpp"
+#include "nginx/request/release.hpp"
 
 // The nginx that loads this may have been built without either.
 extern "C" {
