@@ -5,7 +5,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/plugins.hpp"
 #include "nginx/publish.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/upgrade.hpp"
 

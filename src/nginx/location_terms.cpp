@@ -6,7 +6,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/publish.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"
 
 #include <functional>

@@ -6,7 +6,7 @@
 #include "handlers/room.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "nginx/server_calls.hpp"
 
 extern "C" {

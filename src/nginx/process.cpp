@@ -1,13 +1,13 @@
 // What a process does when it begins and ends.
 #include "nginx/process.hpp"
 
-#include "nginx/background.hpp"
+#include "nginx/resource/background.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/deflaters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/counters.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "nginx/session.hpp"
 #include "nginx/workers/shared_zone.hpp"
 #include "nginx/workers/wakeup_fds.hpp"

@@ -9,7 +9,7 @@
 #include "nginx/publish_on_hosts.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/request/body.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/tokens.hpp"
 #include "protocol/utf8.hpp"

@@ -4,7 +4,7 @@
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 #include <string_view>
 

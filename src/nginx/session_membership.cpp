@@ -1,5 +1,5 @@
 // What a resource does with its clients.
-#include "nginx/membership.hpp"
+#include "nginx/resource/membership.hpp"
 #include "nginx/session.hpp"
 
 namespace websocket::nginx {

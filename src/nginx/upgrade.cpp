@@ -8,7 +8,7 @@
 #include "nginx/negotiation.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 #include "nginx/session.hpp"
 #include "nginx/waiting_handshake.hpp"
 #include "protocol/handshake.hpp"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 namespace websocket::nginx {
 

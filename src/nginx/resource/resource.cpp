@@ -1,10 +1,10 @@
 // Resources: found by handler and key, made for the first client, dropped
 // after the last.
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
-#include "nginx/background.hpp"
+#include "nginx/resource/background.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/membership.hpp"
+#include "nginx/resource/membership.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // What a resource publishes: appended to its log, or sent to all hosts.
 #include "nginx/core/log_line.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"

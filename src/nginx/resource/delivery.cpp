@@ -4,13 +4,13 @@
 // Delivery runs in the event loop alone, never inside a call of a handler's.
 // Each entry of the log has a position. Between two entries, what was
 // postponed to that point is sent, and clients that arrived there are added.
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 #include "nginx/output/deflaters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/membership.hpp"
+#include "nginx/resource/membership.hpp"
 #include "nginx/workers/read_buffer.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/output/shared_frame.hpp"

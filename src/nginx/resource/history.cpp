@@ -1,5 +1,5 @@
 // What a resource keeps of its messages for clients that come later.
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/deflaters.hpp"

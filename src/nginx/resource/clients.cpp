@@ -1,12 +1,12 @@
 // Who is connected to a resource, or about to be: counted by the broker, over
 // all workers, and subscribed to what is published.
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
-#include "nginx/membership.hpp"
+#include "nginx/resource/membership.hpp"
 
 namespace websocket::nginx {
 

@@ -1,9 +1,9 @@
 // Work that would block the event loop: done by nginx's thread pool.
-#include "nginx/background.hpp"
+#include "nginx/resource/background.hpp"
 
 #include "nginx/core/drain_time.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/resource.hpp"
+#include "nginx/resource/resource.hpp"
 
 extern "C" {
 #include <ngx_thread_pool.h>

@@ -6,7 +6,7 @@
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
-#include "nginx/postponed_sends.hpp"
+#include "nginx/resource/postponed_sends.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"
 #include "sdk/websocket_plugin.h"

@@ -1,5 +1,5 @@
 // The two lists in which a postponed send stands.
-#include "nginx/postponed_sends.hpp"
+#include "nginx/resource/postponed_sends.hpp"
 
 #include <algorithm>
 #include <cstring>
