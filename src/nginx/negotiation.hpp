@@ -4,7 +4,7 @@
 
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "protocol/handshake.hpp"
 
 #include <optional>

@@ -8,10 +8,10 @@
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "nginx/workers/shared_zone.hpp"
 #include "nginx/workers/wakeup_fds.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 #include "protocol/inflater.hpp"
 #include "protocol/shared_buffer.hpp"
 

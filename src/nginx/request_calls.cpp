@@ -4,7 +4,7 @@
 #include "nginx/request_calls.hpp"
 
 #include "nginx/negotiation.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "protocol/tokens.hpp"
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/request_calls.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "protocol/close_code.hpp"
 

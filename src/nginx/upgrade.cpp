@@ -9,7 +9,7 @@
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "nginx/waiting_handshake.hpp"
 #include "protocol/handshake.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 #include "protocol/utf8.hpp"
 #include "sdk/websocket_text.hpp"
 

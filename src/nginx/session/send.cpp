@@ -1,11 +1,11 @@
 // What handlers send to a client: checked, compressed, counted, and refused
 // where its queue is full.
 #include "nginx/core/log_line.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/workers/counters.hpp"
 #include "nginx/core/log_throttle.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 

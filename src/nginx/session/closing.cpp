@@ -1,12 +1,12 @@
 // How a session ends: the closing handshake, lingering, and what is left when
 // nginx or the worker ends it.
 #include "nginx/core/log_line.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
-#include "nginx/drain.hpp"
+#include "nginx/session/drain.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/output/transport.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // What a session compresses: by itself where messages may refer to those
 // before, else with the streams of the worker.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/output/deflaters.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 
 #include <array>
 #include <cstdint>

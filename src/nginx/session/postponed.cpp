@@ -1,6 +1,6 @@
 // What a handler sends to a client, or the end of its connection, where its
 // resource has published something that this worker has yet to deliver.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include <memory>
 

@@ -1,6 +1,6 @@
 // What a resource does with its clients.
 #include "nginx/resource/membership.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 namespace websocket::nginx {
 

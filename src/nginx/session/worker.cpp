@@ -1,5 +1,5 @@
 // What a worker has of its own: sessions, flush list, buffers.
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 
 namespace websocket::nginx {
 

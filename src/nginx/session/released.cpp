@@ -1,6 +1,6 @@
 // A session without its HTTP request: `websocket_request release`.
 #include "nginx/core/log_line.hpp"
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/request/release.hpp"
 

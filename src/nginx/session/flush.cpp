@@ -1,8 +1,8 @@
 // Flushing what a session sends, reading on after a pause, and the timer that
 // looks for silence.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

@@ -1,11 +1,11 @@
 // When a session receives, and how much: in turns, so that the others of its
 // worker have theirs. After a Close what comes is dropped.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/output/transport.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 
 #include <algorithm>
 

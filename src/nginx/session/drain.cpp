@@ -1,10 +1,10 @@
 // When a leaving worker closes which client.
-#include "nginx/drain.hpp"
+#include "nginx/session/drain.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/drain_time.hpp"
-#include "nginx/session.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/session.hpp"
+#include "nginx/session/worker.hpp"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
 // One pass over all sessions that have something to send.
-#include "nginx/flush_list.hpp"
+#include "nginx/session/flush_list.hpp"
 
 #include "nginx/output/deflaters.hpp"
-#include "nginx/session.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/session.hpp"
+#include "nginx/session/worker.hpp"
 
 #include <algorithm>
 #include <new>

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/flush_list.hpp"
+#include "nginx/session/flush_list.hpp"
 #include "nginx/resource/membership.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/moment.hpp"

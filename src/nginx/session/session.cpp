@@ -1,14 +1,14 @@
 // The life of a session: made, started, woken by events. The
 // connection's data stays the request as long as there is one, since nginx
 // takes it for one when a subrequest in the background (a mirror's) ends.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include "nginx/workers/counters.hpp"
 #include "nginx/output/transport.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 
 #include <new>
 

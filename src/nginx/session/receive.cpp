@@ -1,9 +1,9 @@
 // What a session receives: bytes into events, events into calls of the
 // resource handler.
-#include "nginx/session.hpp"
+#include "nginx/session/session.hpp"
 
 #include "nginx/workers/counters.hpp"
-#include "nginx/worker.hpp"
+#include "nginx/session/worker.hpp"
 #include "protocol/close_code.hpp"
 
 namespace websocket::nginx {
