@@ -34,11 +34,11 @@ fi
 # The page of websocket_status: its files as the texts of a header.
 ngx_websocket_page=$NGX_OBJS/websocket_status_page.hpp
 ngx_websocket_page_parts=
-for ngx_websocket_part in status_page.html status_page.css \
-    status_drawing.js status_page.js
+for ngx_websocket_part in page.html page.css \
+    charts.js page.js
 do
     ngx_websocket_page_parts="$ngx_websocket_page_parts \
-$ngx_addon_dir/nginx/$ngx_websocket_part"
+$ngx_addon_dir/nginx/status/$ngx_websocket_part"
 done
 
 # "override" holds against CC and CFLAGS given on make's command line.

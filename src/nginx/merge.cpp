@@ -2,7 +2,7 @@
 #include "nginx/core/configuration.hpp"
 
 #include "nginx/setters.hpp"
-#include "nginx/status.hpp"
+#include "nginx/status/status.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 // Counters are those of a slot, whose label "worker" stays the same over
 // reloads, so that none ever goes down. Resources are not told of one by one:
 // clients may choose their names, and each would be a series for good.
-#include "nginx/status_report.hpp"
+#include "nginx/status/report.hpp"
 #include "nginx/core/version.hpp"
 
 #include <initializer_list>

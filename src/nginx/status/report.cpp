@@ -1,6 +1,6 @@
 // Collects the figures of all workers, of the broker, and of the resources
 // with the most clients.
-#include "nginx/status_report.hpp"
+#include "nginx/status/report.hpp"
 
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"

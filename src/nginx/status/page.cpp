@@ -1,6 +1,6 @@
-// Puts the page together from status_page.html and the files it names, which
+// Puts the page together from page.html and the files it names, which
 // the build makes a header of: see src/config.make.
-#include "nginx/status_page.hpp"
+#include "nginx/status/page.hpp"
 
 #include <array>
 #include <new>
@@ -24,18 +24,18 @@ struct part {
 };
 
 constexpr std::array parts{
-    part{R"(<link rel="stylesheet" href="status_page.css">)", "<style>",
-         status_page_css, "</style>"},
-    part{R"(<script src="status_drawing.js"></script>)", "<script>",
-         status_drawing_js, "</script>"},
-    part{R"(<script src="status_page.js"></script>)", "<script>",
-         status_page_js, "</script>"},
+    part{R"(<link rel="stylesheet" href="page.css">)", "<style>", page_css,
+         "</style>"},
+    part{R"(<script src="charts.js"></script>)", "<script>", charts_js,
+         "</script>"},
+    part{R"(<script src="page.js"></script>)", "<script>", page_js,
+         "</script>"},
 };
 
 constexpr bool are_named() noexcept
 {
     for (const part &each : parts) {
-        if (status_page_html.find(each.link) == status_page_html.npos ||
+        if (page_html.find(each.link) == page_html.npos ||
             each.text.find(each.end) != each.text.npos) {
             return false;
         }
@@ -48,7 +48,7 @@ static_assert(are_named());
 
 std::string made_page()
 {
-    std::string page{status_page_html};
+    std::string page{page_html};
 
     for (const part &each : parts) {
         page.replace(
@@ -93,8 +93,8 @@ std::string_view status_page_policy()
 {
     static const std::string policy =
         "default-src 'none'; connect-src 'self'; img-src data:; style-src" +
-        source_of(status_page_css) + "; script-src" +
-        source_of(status_drawing_js) + source_of(status_page_js) +
+        source_of(page_css) + "; script-src" + source_of(charts_js) +
+        source_of(page_js) +
         "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     return policy;

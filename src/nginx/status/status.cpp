@@ -1,11 +1,11 @@
 // Answers with the figures of all workers.
-#include "nginx/status.hpp"
+#include "nginx/status/status.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/request/refusal.hpp"
-#include "nginx/status_page.hpp"
-#include "nginx/status_report.hpp"
+#include "nginx/status/page.hpp"
+#include "nginx/status/report.hpp"
 
 #include <new>
 #include <optional>

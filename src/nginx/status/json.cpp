@@ -1,5 +1,5 @@
 // The figures as one JSON object.
-#include "nginx/status_report.hpp"
+#include "nginx/status/report.hpp"
 #include "nginx/core/version.hpp"
 
 #include <nlohmann/json.hpp>
