@@ -4,7 +4,7 @@
 #include "nginx/content_handlers.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/plugins.hpp"
-#include "nginx/publish.hpp"
+#include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"
 #include "nginx/upgrade.hpp"

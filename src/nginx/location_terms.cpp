@@ -5,7 +5,7 @@
 // first of them.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/publish.hpp"
+#include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"
 

@@ -1,7 +1,7 @@
 // The module as nginx knows it.
 #include "nginx/core/configuration.hpp"
 #include "nginx/content_handlers.hpp"
-#include "nginx/cors.hpp"
+#include "nginx/publish/cors.hpp"
 #include "nginx/module_file.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/plugins.hpp"

@@ -5,7 +5,7 @@
 #include "nginx/variables.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/publish.hpp"
+#include "nginx/publish/publish.hpp"
 #include "nginx/session/session.hpp"
 #include "protocol/utf8.hpp"
 #include "sdk/websocket_text.hpp"

@@ -1,12 +1,12 @@
 // Publishes the bodies of requests, tells of a resource and closes its clients.
-#include "nginx/publish.hpp"
+#include "nginx/publish/publish.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/request/origin_check.hpp"
-#include "nginx/publish_answer.hpp"
-#include "nginx/publish_on_hosts.hpp"
+#include "nginx/publish/response.hpp"
+#include "nginx/publish/via_redis.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/request/body.hpp"
 #include "nginx/resource/resource.hpp"

@@ -1,10 +1,10 @@
 // Preflights and the fields of answers (CORS,
 // https://fetch.spec.whatwg.org/#http-cors-protocol).
-#include "nginx/cors.hpp"
+#include "nginx/publish/cors.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/request/origin_check.hpp"
-#include "nginx/publish_answer.hpp"
+#include "nginx/publish/response.hpp"
 #include "nginx/request/refusal.hpp"
 #include "protocol/tokens.hpp"
 

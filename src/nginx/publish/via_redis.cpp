@@ -1,9 +1,9 @@
 // Requests that wait for Redis.
-#include "nginx/publish_on_hosts.hpp"
+#include "nginx/publish/via_redis.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/publish_answer.hpp"
+#include "nginx/publish/response.hpp"
 
 #include <memory>
 #include <new>

@@ -1,5 +1,5 @@
 // Answers as JSON, and refusals.
-#include "nginx/publish_answer.hpp"
+#include "nginx/publish/response.hpp"
 
 #include "nginx/workers/counters.hpp"
 #include "nginx/request/refusal.hpp"
