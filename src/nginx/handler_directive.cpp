@@ -7,7 +7,7 @@
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"
-#include "nginx/upgrade.hpp"
+#include "nginx/upgrade/upgrade.hpp"
 
 #include <new>
 #include <string>

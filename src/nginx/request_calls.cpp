@@ -3,7 +3,7 @@
 // odd address. Before there is a session it is lent nginx's.
 #include "nginx/request_calls.hpp"
 
-#include "nginx/negotiation.hpp"
+#include "nginx/upgrade/negotiation.hpp"
 #include "nginx/session/session.hpp"
 #include "protocol/tokens.hpp"
 

@@ -1,6 +1,6 @@
 // The wait of a handshake: for the leader's word, for the time to be up, or
 // for the client to go away.
-#include "nginx/waiting_handshake.hpp"
+#include "nginx/upgrade/sync_wait.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 

@@ -1,5 +1,5 @@
 // The subprotocol, the extension, and the 101's fields.
-#include "nginx/negotiation.hpp"
+#include "nginx/upgrade/negotiation.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
