@@ -1,6 +1,6 @@
 // The table of directives.
 #include "nginx/core/configuration.hpp"
-#include "nginx/plugins.hpp"
+#include "nginx/plugin/loader.hpp"
 #include "nginx/setters.hpp"
 
 namespace websocket::nginx {

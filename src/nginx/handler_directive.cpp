@@ -3,7 +3,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/content_handlers.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/plugins.hpp"
+#include "nginx/plugin/loader.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/setters.hpp"

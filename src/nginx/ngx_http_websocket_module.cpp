@@ -4,7 +4,7 @@
 #include "nginx/publish/cors.hpp"
 #include "nginx/module_file.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/plugins.hpp"
+#include "nginx/plugin/loader.hpp"
 #include "nginx/process.hpp"
 #include "nginx/request/saved_variables.hpp"
 #include "nginx/setters.hpp"

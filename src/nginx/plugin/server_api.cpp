@@ -1,9 +1,9 @@
 // The functions behind the table that handlers are given.
-#include "nginx/server_calls.hpp"
+#include "nginx/plugin/server_api.hpp"
 
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/request_calls.hpp"
+#include "nginx/plugin/request_api.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/output/shared_frame.hpp"

@@ -1,13 +1,13 @@
 // Loads handlers: each configuration loads its libraries anew and drops them
 // with its memory, so that a reload runs what lies in the file by then.
-#include "nginx/plugins.hpp"
+#include "nginx/plugin/loader.hpp"
 
 #include "handlers/echo.hpp"
 #include "handlers/room.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/server_calls.hpp"
+#include "nginx/plugin/server_api.hpp"
 
 extern "C" {
 #include <ngx_thread_pool.h>

@@ -1,7 +1,7 @@
 // A handler holds its client's request for as long as the client, which may
 // be longer than nginx holds it: what it holds is the session, marked by an
 // odd address. Before there is a session it is lent nginx's.
-#include "nginx/request_calls.hpp"
+#include "nginx/plugin/request_api.hpp"
 
 #include "nginx/upgrade/negotiation.hpp"
 #include "nginx/session/session.hpp"
