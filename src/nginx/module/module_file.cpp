@@ -1,5 +1,5 @@
 // Notices that a reload goes on with a module whose file has been replaced.
-#include "nginx/module_file.hpp"
+#include "nginx/module/module_file.hpp"
 
 #include "nginx/core/log_line.hpp"
 

@@ -1,7 +1,7 @@
 // Location configurations: made, and merged from the outside in.
 #include "nginx/core/configuration.hpp"
 
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 #include "nginx/status/status.hpp"
 #include "protocol/close_code.hpp"
 

@@ -1,6 +1,6 @@
 // The directives that take lists: origins and subprotocols.
 #include "nginx/core/configuration.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 #include "protocol/tokens.hpp"
 
 #include <new>

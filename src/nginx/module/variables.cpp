@@ -2,7 +2,7 @@
 // access log tells of a session. The latter are empty where the request became
 // no WebSocket, but the handler's name, and the resource where it is published
 // to.
-#include "nginx/variables.hpp"
+#include "nginx/module/variables.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish/publish.hpp"

@@ -1,7 +1,7 @@
 // The table of directives.
 #include "nginx/core/configuration.hpp"
 #include "nginx/plugin/loader.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 
 namespace websocket::nginx {
 

@@ -7,7 +7,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 
 #include <functional>
 #include <map>

@@ -4,7 +4,7 @@
 #include "nginx/hiredis/resolver.hpp"
 #include "nginx/hiredis/library.hpp"
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 
 #include <memory>
 #include <new>

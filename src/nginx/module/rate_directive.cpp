@@ -1,6 +1,6 @@
 // The directive that takes a rate: websocket_limit_messages.
 #include "nginx/core/configuration.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 #include "protocol/message_rate.hpp"
 
 #include <new>

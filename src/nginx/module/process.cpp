@@ -1,5 +1,5 @@
 // What a process does when it begins and ends.
-#include "nginx/process.hpp"
+#include "nginx/module/process.hpp"
 
 #include "nginx/resource/background.hpp"
 #include "nginx/backplane/backplane.hpp"

@@ -1,7 +1,7 @@
 // The directive `websocket_status`.
 #include "nginx/core/configuration.hpp"
-#include "nginx/content_handlers.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/content_handlers.hpp"
+#include "nginx/module/setters.hpp"
 #include "nginx/status/status.hpp"
 
 namespace websocket::nginx {

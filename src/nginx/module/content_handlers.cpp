@@ -1,10 +1,10 @@
 // Gives locations their content handler, and warns where another directive of
 // the same location gives one too: nginx keeps the last one in silence.
-#include "nginx/content_handlers.hpp"
+#include "nginx/module/content_handlers.hpp"
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 
 #include <span>
 

@@ -1,6 +1,6 @@
 // The setters of directives that take sizes, times, numbers and words.
 #include "nginx/core/configuration.hpp"
-#include "nginx/setters.hpp"
+#include "nginx/module/setters.hpp"
 #include "protocol/close_code.hpp"
 
 #include <cstdint>
