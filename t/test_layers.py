@@ -31,7 +31,8 @@ MAY_INCLUDE = {
     "sdk": {"sdk"},
     "handlers": {"handlers", "sdk"},
     "broker": {"broker", "nginx", "protocol"},
-    "nginx": {"nginx", "protocol", "broker", "sdk", "handlers"},
+    "redis": {"redis", "broker"},
+    "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
 }
 KNOWS_NGINX = {"nginx", "broker"}
 PACKAGING = "debian"

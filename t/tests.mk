@@ -115,7 +115,8 @@ $(UNIT)/unit_tests: $(FAULTS)/broker.o $(UNIT)/core.a $(unit_objects)
 
 $(UNIT)/core.a: $(MODULE)
 	@mkdir -p $(@D) && rm -f $@.new
-	@ar rcsD $@.new $(module_objects)/protocol_*.o $(module_objects)/handlers_*.o
+	@ar rcsD $@.new $(addprefix $(module_objects)/,protocol_*.o handlers_*.o \
+	    redis_*.o)
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 unit-groups:

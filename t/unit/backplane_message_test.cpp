@@ -1,5 +1,5 @@
 // What hosts tell each other through a channel: read, refused, written.
-#include "broker/backplane_message.hpp"
+#include "redis/message.hpp"
 
 #include <gtest/gtest.h>
 

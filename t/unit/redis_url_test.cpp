@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "broker/redis_url.hpp"
+#include "redis/url.hpp"
 
 using namespace websocket::broker;
 

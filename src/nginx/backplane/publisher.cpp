@@ -1,7 +1,7 @@
 // The queue of what is to be published.
 #include "nginx/backplane/publisher.hpp"
 
-#include "broker/backplane_message.hpp"
+#include "redis/message.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"

@@ -1,7 +1,7 @@
 // What an order asks of Redis, and what is read in the answer.
 #include "nginx/backplane/publisher.hpp"
 
-#include "broker/backplane_message.hpp"
+#include "redis/message.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>

@@ -8,7 +8,7 @@
 // sync is tried again by the leader.
 #pragma once
 
-#include "broker/backplane_message.hpp"
+#include "redis/message.hpp"
 #include "broker/broker.hpp"
 #include "nginx/hiredis/script_runner.hpp"
 #include "sdk/websocket_plugin.h"

@@ -1,7 +1,7 @@
 // What the directive websocket_redis says.
 #pragma once
 
-#include "broker/redis_url.hpp"
+#include "redis/url.hpp"
 #include "nginx/core/nginx_headers.hpp"
 
 #include <string>

@@ -1,7 +1,7 @@
 // This worker's connection to Redis for commands, with our scripts loaded.
 #pragma once
 
-#include "broker/redis_scripts.hpp"
+#include "redis/scripts.hpp"
 #include "nginx/hiredis/connection.hpp"
 #include "nginx/core/log_throttle.hpp"
 

@@ -2,7 +2,7 @@
 //
 // A fault never repeats what was given: what is wrong in an address may well
 // be a part of its password.
-#include "broker/redis_url.hpp"
+#include "redis/url.hpp"
 
 #include <charconv>
 #include <optional>

@@ -1,5 +1,5 @@
 // What the scripts do.
-#include "broker/redis_scripts.hpp"
+#include "redis/scripts.hpp"
 
 namespace websocket::broker {
 

@@ -1,5 +1,5 @@
 // Reads and writes what goes through a channel.
-#include "broker/backplane_message.hpp"
+#include "redis/message.hpp"
 
 #include <charconv>
 #include <limits>
