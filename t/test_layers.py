@@ -34,6 +34,14 @@ MAY_INCLUDE = {
     "redis": {"redis", "broker"},
     "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
 }
+# The folders of src/nginx: each may include those before it.
+NGINX_FOLDERS = [
+    "core", "workers", "hiredis", "output", "request", "backplane", "resource",
+    "status", "session", "publish", "upgrade", "plugin", "module",
+]
+NGINX_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]nginx/([^/">]+)/[^">]+[">]',
+                           re.MULTILINE)
+MAX_FILES = 20  # in a folder
 KNOWS_NGINX = {"nginx", "broker"}
 PACKAGING = "debian"
 
@@ -79,6 +87,12 @@ def faults_of(layer, text):
     return faults
 
 
+def upward_includes(folder, text):
+    """The folders of src/nginx that a source includes against their order."""
+    known = NGINX_FOLDERS[:NGINX_FOLDERS.index(folder) + 1]
+    return [name for name in NGINX_INCLUDE.findall(text) if name not in known]
+
+
 def twins(paths, key):
     """Groups of paths that share a key."""
     groups = collections.defaultdict(list)
@@ -113,6 +127,36 @@ def test_every_source_folder_is_a_known_layer():
     folders = {path.split("/")[1] for path in tree_files()
                if path.startswith("src/") and path.count("/") > 1}
     assert folders <= set(MAY_INCLUDE) | {PACKAGING}
+
+
+def nginx_files():
+    return [path for path in tree_files() if path.startswith("src/nginx/")]
+
+
+def test_folders_of_nginx_include_those_before_them():
+    faults = {}
+    for path in nginx_files():
+        folder = path.split("/")[2]
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            found = upward_includes(folder, file.read())
+        if found:
+            faults[path] = found
+    assert not faults
+
+
+def test_folders_of_nginx_are_known_and_small():
+    files = collections.Counter(
+        path.rpartition("/")[0].removeprefix("src/nginx/")
+        for path in nginx_files())
+    assert set(files) == set(NGINX_FOLDERS)
+    assert max(files.values()) <= MAX_FILES, files
+
+
+def test_include_against_the_order_is_found():
+    text = ('#include "nginx/core/version.hpp"\n'
+            '# include "nginx/session/session.hpp"\n')
+    assert upward_includes("resource", text) == ["session"]
+    assert not upward_includes("session", text)
 
 
 def test_packaging_holds_no_code():
