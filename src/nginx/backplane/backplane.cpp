@@ -1,11 +1,11 @@
 // This worker's part in it: its connection, its queue, and whether it leads.
 #include "nginx/backplane/backplane.hpp"
 
+#include "nginx/backplane/leader.hpp"
 #include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/core/log_line.hpp"
-#include "nginx/backplane/leader.hpp"
 
 #include <array>
 #include <memory>

@@ -5,8 +5,8 @@
 // live on this host alone, and nothing here has to do with them.
 #pragma once
 
-#include "nginx/core/nginx_headers.hpp"
 #include "nginx/backplane/publisher.hpp"
+#include "nginx/core/nginx_headers.hpp"
 
 #include <cstdint>
 #include <string_view>

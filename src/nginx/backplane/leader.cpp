@@ -4,10 +4,10 @@
 // for commands, and sends its heartbeat over the one for news.
 #include "nginx/backplane/leader.hpp"
 
-#include "nginx/workers/redis_counters.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <new>

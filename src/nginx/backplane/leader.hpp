@@ -6,11 +6,11 @@
 // takes over at once, and reads from the streams what came between.
 #pragma once
 
-#include "nginx/workers/control_channel.hpp"
 #include "nginx/backplane/replica.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/hiredis/script_runner.hpp"
 #include "nginx/hiredis/connection.hpp"
+#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/workers/control_channel.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -1,10 +1,10 @@
 // The host among the others: its lease in Redis, which ends when nobody renews
 // it; and what a host leaves behind whose lease has ended.
-#include "nginx/core/log_line.hpp"
 #include "nginx/backplane/leader.hpp"
+#include "nginx/core/log_line.hpp"
 
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <new>

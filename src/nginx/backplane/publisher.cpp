@@ -1,10 +1,10 @@
 // The queue of what is to be published.
 #include "nginx/backplane/publisher.hpp"
 
-#include "redis/message.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/core/log_throttle.hpp"
+#include "redis/message.hpp"
 
 #include <algorithm>
 #include <new>

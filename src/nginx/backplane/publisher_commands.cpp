@@ -1,8 +1,8 @@
 // What an order asks of Redis, and what is read in the answer.
 #include "nginx/backplane/publisher.hpp"
 
-#include "redis/message.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/message.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,10 +1,10 @@
 // How a log keeps up with Redis.
 #include "nginx/backplane/replica.hpp"
 
-#include "nginx/workers/redis_counters.hpp"
-#include "nginx/workers/control_channel.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/backplane/publisher.hpp"
+#include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/redis_counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <array>

@@ -8,9 +8,9 @@
 // sync is tried again by the leader.
 #pragma once
 
-#include "redis/message.hpp"
 #include "broker/broker.hpp"
 #include "nginx/hiredis/script_runner.hpp"
+#include "redis/message.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstdint>

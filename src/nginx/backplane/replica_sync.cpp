@@ -1,11 +1,11 @@
 // How a log that is followed gets what it has missed, page by page.
 #include "nginx/backplane/replica.hpp"
 
+#include "nginx/backplane/publisher.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "nginx/core/log_line.hpp"
-#include "nginx/backplane/publisher.hpp"
-#include "nginx/core/log_throttle.hpp"
 
 #include <array>
 #include <optional>

@@ -1,8 +1,8 @@
 // What the directive websocket_redis says.
 #pragma once
 
-#include "redis/url.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "redis/url.hpp"
 
 #include <string>
 #include <vector>

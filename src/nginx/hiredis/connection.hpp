@@ -7,9 +7,9 @@
 // it does.
 #pragma once
 
-#include "nginx/hiredis/resolver.hpp"
-#include "nginx/hiredis/context.hpp"
 #include "nginx/core/redis_settings.hpp"
+#include "nginx/hiredis/context.hpp"
+#include "nginx/hiredis/resolver.hpp"
 
 #include <cstdint>
 #include <span>

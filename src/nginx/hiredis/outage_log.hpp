@@ -2,9 +2,9 @@
 #pragma once
 
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/core/log_throttle.hpp"
 
 #include <string_view>
 #include <utility>

@@ -1,9 +1,9 @@
 // This worker's connection to Redis for commands, with our scripts loaded.
 #pragma once
 
-#include "redis/scripts.hpp"
-#include "nginx/hiredis/connection.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/hiredis/connection.hpp"
+#include "redis/scripts.hpp"
 
 #include <array>
 #include <cstddef>

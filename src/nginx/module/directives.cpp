@@ -1,7 +1,7 @@
 // The table of directives.
 #include "nginx/core/configuration.hpp"
-#include "nginx/plugin/loader.hpp"
 #include "nginx/module/setters.hpp"
+#include "nginx/plugin/loader.hpp"
 
 namespace websocket::nginx {
 

@@ -1,12 +1,12 @@
 // The directives `websocket` and `websocket_publish`: a location's handler, key
 // and parameters.
 #include "nginx/core/configuration.hpp"
-#include "nginx/module/content_handlers.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/module/content_handlers.hpp"
+#include "nginx/module/setters.hpp"
 #include "nginx/plugin/loader.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/module/setters.hpp"
 #include "nginx/upgrade/upgrade.hpp"
 
 #include <new>

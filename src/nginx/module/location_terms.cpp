@@ -5,9 +5,9 @@
 // first of them.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/module/setters.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/module/setters.hpp"
 
 #include <functional>
 #include <map>

@@ -1,15 +1,15 @@
 // The module as nginx knows it.
 #include "nginx/core/configuration.hpp"
-#include "nginx/module/content_handlers.hpp"
-#include "nginx/publish/cors.hpp"
-#include "nginx/module/module_file.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/plugin/loader.hpp"
+#include "nginx/module/content_handlers.hpp"
+#include "nginx/module/module_file.hpp"
 #include "nginx/module/process.hpp"
-#include "nginx/request/saved_variables.hpp"
 #include "nginx/module/setters.hpp"
-#include "nginx/workers/shared_zone.hpp"
 #include "nginx/module/variables.hpp"
+#include "nginx/plugin/loader.hpp"
+#include "nginx/publish/cors.hpp"
+#include "nginx/request/saved_variables.hpp"
+#include "nginx/workers/shared_zone.hpp"
 
 namespace {
 

@@ -1,17 +1,17 @@
 // What a process does when it begins and ends.
 #include "nginx/module/process.hpp"
 
-#include "nginx/resource/background.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/deflaters.hpp"
-#include "nginx/workers/worker_bus.hpp"
-#include "nginx/workers/counters.hpp"
+#include "nginx/resource/background.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
 #include "nginx/workers/shared_zone.hpp"
 #include "nginx/workers/wakeup_fds.hpp"
-#include "nginx/session/worker.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/inflater.hpp"
 #include "protocol/shared_buffer.hpp"
 

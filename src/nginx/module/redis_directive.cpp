@@ -1,9 +1,9 @@
 // The directive websocket_redis.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/hiredis/resolver.hpp"
-#include "nginx/hiredis/library.hpp"
 #include "nginx/core/redis_settings.hpp"
+#include "nginx/hiredis/library.hpp"
+#include "nginx/hiredis/resolver.hpp"
 #include "nginx/module/setters.hpp"
 
 #include <memory>

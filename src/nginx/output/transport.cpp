@@ -1,8 +1,8 @@
 // Sockets and TLS, by way of nginx's connection.
 #include "nginx/output/transport.hpp"
 
-#include "nginx/output/handshake_limit.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/output/handshake_limit.hpp"
 #include "nginx/output/tls_reading.hpp"
 
 #include <algorithm>

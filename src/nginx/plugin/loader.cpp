@@ -6,8 +6,8 @@
 #include "handlers/room.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
-#include "nginx/resource/resource.hpp"
 #include "nginx/plugin/server_api.hpp"
+#include "nginx/resource/resource.hpp"
 
 extern "C" {
 #include <ngx_thread_pool.h>

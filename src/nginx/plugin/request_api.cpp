@@ -3,8 +3,8 @@
 // odd address. Before there is a session it is lent nginx's.
 #include "nginx/plugin/request_api.hpp"
 
-#include "nginx/upgrade/negotiation.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/upgrade/negotiation.hpp"
 #include "protocol/tokens.hpp"
 
 #include <cstdint>

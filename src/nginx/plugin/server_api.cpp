@@ -1,12 +1,12 @@
 // The functions behind the table that handlers are given.
 #include "nginx/plugin/server_api.hpp"
 
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/output/shared_frame.hpp"
 #include "nginx/plugin/request_api.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
-#include "nginx/output/shared_frame.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 #include "nginx/publish/cors.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/request/origin_check.hpp"
 #include "nginx/publish/response.hpp"
+#include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "protocol/tokens.hpp"
 

@@ -1,8 +1,8 @@
 // Answers as JSON, and refusals.
 #include "nginx/publish/response.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/request/refusal.hpp"
+#include "nginx/workers/counters.hpp"
 
 #include <array>
 

@@ -2,8 +2,8 @@
 #include "nginx/publish/via_redis.hpp"
 
 #include "nginx/backplane/backplane.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/publish/response.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <memory>
 #include <new>

@@ -2,8 +2,8 @@
 // the log.
 #include "nginx/request/refusal.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/workers/counters.hpp"
 
 #include <algorithm>
 

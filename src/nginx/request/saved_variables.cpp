@@ -2,8 +2,8 @@
 #include "nginx/request/saved_variables.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/request/log_variables.hpp"
 #include "nginx/request/captures.hpp"
+#include "nginx/request/log_variables.hpp"
 
 #include <algorithm>
 #include <new>

@@ -3,10 +3,10 @@
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/backplane/backplane.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/resource/membership.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 namespace websocket::nginx {
 

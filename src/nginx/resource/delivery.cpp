@@ -6,14 +6,14 @@
 // postponed to that point is sent, and clients that arrived there are added.
 #include "nginx/resource/resource.hpp"
 
-#include "nginx/output/deflaters.hpp"
-#include "nginx/workers/worker_bus.hpp"
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/resource/membership.hpp"
-#include "nginx/workers/read_buffer.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/output/deflaters.hpp"
 #include "nginx/output/shared_frame.hpp"
+#include "nginx/resource/membership.hpp"
+#include "nginx/workers/counters.hpp"
+#include "nginx/workers/read_buffer.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 

@@ -3,8 +3,8 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/deflaters.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/workers/read_buffer.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <cstdint>

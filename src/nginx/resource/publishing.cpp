@@ -4,8 +4,8 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/utf8.hpp"
 
 #include <memory>

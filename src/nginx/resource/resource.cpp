@@ -3,8 +3,8 @@
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/resource/background.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/resource/membership.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <cstdint>

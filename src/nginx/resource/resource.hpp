@@ -3,10 +3,10 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
 #include "nginx/resource/postponed_sends.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/shared_buffer.hpp"
 #include "sdk/websocket_plugin.h"

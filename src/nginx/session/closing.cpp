@@ -3,10 +3,10 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
-#include "nginx/session/drain.hpp"
-#include "nginx/workers/counters.hpp"
 #include "nginx/output/transport.hpp"
+#include "nginx/session/drain.hpp"
 #include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
 #include "protocol/close_code.hpp"
 
 #include <algorithm>

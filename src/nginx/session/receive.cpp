@@ -2,8 +2,8 @@
 // resource handler.
 #include "nginx/session/session.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
 #include "protocol/close_code.hpp"
 
 namespace websocket::nginx {

@@ -3,9 +3,9 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 

@@ -6,9 +6,9 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
 
 #include <new>
 

@@ -1,11 +1,11 @@
 // What the sessions of one worker share.
 #pragma once
 
-#include "nginx/session/flush_list.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/output/frame_writer.hpp"
-#include "nginx/session/session_table.hpp"
 #include "nginx/core/turn.hpp"
+#include "nginx/output/frame_writer.hpp"
+#include "nginx/session/flush_list.hpp"
+#include "nginx/session/session_table.hpp"
 
 #include <algorithm>
 #include <array>

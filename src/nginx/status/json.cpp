@@ -1,6 +1,6 @@
 // The figures as one JSON object.
-#include "nginx/status/report.hpp"
 #include "nginx/core/version.hpp"
+#include "nginx/status/report.hpp"
 
 #include <nlohmann/json.hpp>
 

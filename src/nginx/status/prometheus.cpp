@@ -3,8 +3,8 @@
 // Counters are those of a slot, whose label "worker" stays the same over
 // reloads, so that none ever goes down. Resources are not told of one by one:
 // clients may choose their names, and each would be a series for good.
-#include "nginx/status/report.hpp"
 #include "nginx/core/version.hpp"
+#include "nginx/status/report.hpp"
 
 #include <initializer_list>
 #include <utility>

@@ -4,8 +4,8 @@
 
 #include "broker/broker.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/workers/counters.hpp"
 
 #include <array>
 #include <cstdint>

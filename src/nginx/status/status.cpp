@@ -2,10 +2,10 @@
 #include "nginx/status/status.hpp"
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/status/page.hpp"
 #include "nginx/status/report.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <new>
 #include <optional>

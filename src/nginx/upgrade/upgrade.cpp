@@ -3,14 +3,14 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/upgrade/negotiation.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/upgrade/negotiation.hpp"
 #include "nginx/upgrade/sync_wait.hpp"
+#include "nginx/workers/counters.hpp"
 #include "protocol/handshake.hpp"
 
 #include <optional>

@@ -4,10 +4,10 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/redis_settings.hpp"
 #include "nginx/workers/wakeup_fds.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/workers/redis_counters.hpp"
-#include "nginx/workers/counters.hpp"
-#include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/workers/counters.hpp"
+#include "nginx/workers/redis_counters.hpp"
 
 #include <array>
 #include <atomic>

@@ -2,10 +2,10 @@
 // broker, written only when its worker may be asleep.
 #include "nginx/workers/worker_bus.hpp"
 
-#include "nginx/workers/counters.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/workers/polling.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/workers/counters.hpp"
+#include "nginx/workers/polling.hpp"
 
 extern "C" {
 #include <ngx_channel.h>
