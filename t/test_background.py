@@ -14,7 +14,7 @@ from nginx_server import seconds, wait_until
 def server(nginx):
     plugin = plugin_builder.build_file("background.cpp")
     return nginx(
-        "location ~ ^/work/(?<room>.+)$ {"
+        "location ~ ^/job/(?<room>.+)$ {"
         "  websocket worker $room gate=%%PREFIX%%/gate; }",
         http=f"websocket_plugin {plugin};")
 
@@ -25,34 +25,34 @@ def open_gate(server):
 
 
 def test_work_is_done_in_a_thread_and_answered_on_the_loop(server):
-    client = server.connect("/work/a")
+    client = server.connect("/job/a")
     client.text("one")
     client.expect_text("aside one")
 
 
 def test_work_that_blocks_keeps_nobody_waiting(server):
-    client = server.connect("/work/a")
+    client = server.connect("/job/a")
     client.text("slow")
     client.expect_alive()
-    server.connect("/work/a").expect_alive()
+    server.connect("/job/a").expect_alive()
     open_gate(server)
     client.expect_text("aside slow")
 
 
 def test_resource_outlives_its_last_client_until_the_work_is_done(server):
-    client = server.connect("/work/a")
+    client = server.connect("/job/a")
     client.text("slow")
     client.expect_alive()
     client.disconnect()
     server.wait_for_access_log()
     open_gate(server)
     server.wait_for_log('websocket: worker "a": done slow')
-    server.connect("/work/a").expect_alive()
+    server.connect("/job/a").expect_alive()
 
 
 def test_exception_in_the_work_is_logged_and_harms_nobody(server):
     server.allow_errors("no such work")
-    client = server.connect("/work/a")
+    client = server.connect("/job/a")
     client.text("throw")
     server.wait_for_log("no such work")
     client.text("two")
@@ -60,7 +60,7 @@ def test_exception_in_the_work_is_logged_and_harms_nobody(server):
 
 
 def test_work_of_a_constructor(server):
-    client = server.connect("/work/begins")
+    client = server.connect("/job/begins")
     open_gate(server)
     server.wait_for_log('websocket: worker "begins": begun')
     client.expect_alive()
@@ -70,26 +70,26 @@ def test_work_of_a_constructor_that_fails(server):
     """Its end has nobody to tell; who comes meanwhile has no part in it."""
     server.allow_errors("no such worker")
     for _ in range(3):
-        request = wire.upgrade_request("/work/fails")
+        request = wire.upgrade_request("/job/fails")
         assert server.request(request).status == 500
     open_gate(server)
     over = os.path.join(server.prefix, "gate.over")
     wait_until(lambda: os.path.exists(over) and os.path.getsize(over) == 3,
                seconds(5), "the end of three jobs")
-    server.connect("/work/a").expect_alive()
+    server.connect("/job/a").expect_alive()
     assert "begun" not in server.log()
     assert server.request(request).status == 500
 
 
 def test_work_of_a_destructor_is_not_taken(server):
-    server.connect("/work/ends").disconnect()
+    server.connect("/job/ends").disconnect()
     server.wait_for_log('websocket: worker "ends": ended without work')
-    server.connect("/work/a").expect_alive()
+    server.connect("/job/a").expect_alive()
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
 def test_worker_that_ends_waits_for_the_work_alone(server, number):
-    client = server.connect("/work/a")
+    client = server.connect("/job/a")
     client.text("slow")
     client.expect_alive()
     open_gate(server)
