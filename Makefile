@@ -147,7 +147,7 @@ help:
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
 	@echo 'make bench      speed and memory beside other servers: short'
 	@echo 'make bench-full      the same at length: half an hour'
-	@echo 'make bench-charts    the figures in README, from the last run'
+	@echo 'make bench-charts    puts the last results into t/bench/README.md'
 	@echo 'make bench-instructions   instructions per message, callgrind'
 	@echo 'make bench-instructions-record   the figures to hold them against'
 	@echo 'make bench-core, bench-rooms, bench-deflate   the parts alone'

@@ -238,9 +238,9 @@ bench: bench-programs
 bench-full: bench-programs
 	@$(bench_script)/bench.py $(BENCH_OPTIONS)
 
-# What README shows, from the figures of the last run
+# The results of t/bench/README.md, from the last run
 bench-charts:
-	@$(bench_script)/readme_figures.py
+	@$(bench_script)/readme_results.py
 
 .PHONY: bench-instructions bench-instructions-record
 bench-instructions: bench-programs

@@ -1,5 +1,5 @@
-"""Puts the figures of build/bench.json into README, between its markers, and
-the charts into t/bench/charts/."""
+"""Puts the results of build/bench.json between the markers of
+t/bench/README.md, and the charts into t/bench/charts/."""
 
 import json
 import os
@@ -16,19 +16,19 @@ import charts  # noqa: E402
 from tables import markdown_table  # noqa: E402
 
 RESULT = os.path.join(ROOT, "build/bench.json")
-README = os.path.join(ROOT, "README.md")
-CHARTS = "t/bench/charts"
+README = os.path.join(ROOT, "t/bench/README.md")
+CHARTS = "charts"  # beside it
 RECORD = os.path.join(ROOT, "t/bench/instructions.json")
-BEGIN, END = "<!-- figures: {} -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- results: {} -->", "<!-- end of results -->"
 
 
 def loads(state):
-    """A load average in words."""
+    """A load average as text."""
     return ", ".join(f"{load:.1f}" for load in state["load_average"])
 
 
 def describe(found):
-    """What was measured with, on what, and when."""
+    """The date, the machine, the versions and the load average."""
     machine, options = found["machine"], found["options"]
     kernel = machine["kernel"].partition("-")[0]
     words = (f"{machine['before']['time'][:10]}, {machine['cores']} cores of "
@@ -39,7 +39,7 @@ def describe(found):
               f"{options['seconds']:g} s; load average before: "
               f"{loads(machine['before'])}, after: "
               f"{loads(machine['after'])}.")
-    # One of the servers and the generator take two themselves
+    # A server and the generator account for two
     if machine["after"]["load_average"][2] > 3:
         words += (" The machine had other work too: ratios hold, latencies "
                   "do not.")
@@ -47,8 +47,8 @@ def describe(found):
 
 
 def section_text(found, name):
-    """Charts first, then the tables of figures per second of CPU; those
-    per second of time are printed by the benchmark alone."""
+    """The charts, then the tables per second of CPU; those per second of time
+    are printed by the benchmark alone."""
     names = {"echo": ["echo", "echo-tls"]}.get(name, [name])
     parts = [f"![{each}]({CHARTS}/{each}.svg)" for each in names]
     for table in bench_tables.tables_of(found, name):
@@ -58,7 +58,7 @@ def section_text(found, name):
 
 
 def instructions_text():
-    """The record that later changes are held against."""
+    """The instructions that later changes are compared with."""
     with open(RECORD, encoding="utf-8") as file:
         record = json.load(file)
     where = record["surroundings"]
@@ -70,20 +70,20 @@ def instructions_text():
 
 
 def replace(page, name, text):
-    """The page with other text between a pair of markers."""
+    """The page with another text between a pair of markers."""
     begin = BEGIN.format(name)
     before, found, rest = page.partition(begin)
     if not found or END not in rest:
-        sys.exit(f"README.md has no place for the figures of {name}")
+        sys.exit(f"t/bench/README.md has no markers for {name}")
     return f"{before}{begin}\n\n{text}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main():
     if not os.path.exists(RESULT):
-        sys.exit("there are no figures: make bench-full first")
+        sys.exit("build/bench.json is missing: run make bench-full first")
     with open(RESULT, encoding="utf-8") as file:
         found = json.load(file)
-    charts.draw_all(found, os.path.join(ROOT, CHARTS))
+    charts.draw_all(found, os.path.join(os.path.dirname(README), CHARTS))
     with open(README, encoding="utf-8") as file:
         page = file.read()
     page = replace(page, "machine", describe(found))
