@@ -53,8 +53,8 @@ public:
 
     void start()
     {
-        if (!workers_.listen(workers_log) ||
-            !own_.listen(worker_log(exchange::slot()))) {
+        if (!workers_.subscribe(workers_log) ||
+            !own_.subscribe(worker_log(worker_bus::slot()))) {
             throw std::bad_alloc();
         }
 
@@ -65,7 +65,7 @@ public:
 
     bool wait_for_sync(sync_waiter &waiter)
     {
-        waiter.token = ++tokens_ * broker::most_slots + exchange::slot();
+        waiter.token = ++tokens_ * broker::most_slots + worker_bus::slot();
         waiting_.emplace(waiter.token, &waiter);
         ask_for(waiter);
         return true;
@@ -81,25 +81,26 @@ public:
 private:
     void ask_for(const sync_waiter &waiter) noexcept
     {
-        say(leader_log, control::sync_wanted, waiter.token, waiter.waits_for);
+        send_control(leader_log, control_event::sync_wanted, waiter.token,
+                     waiter.waits_for);
     }
 
-    void heard(control what, std::uint64_t from,
-               std::string_view) noexcept override
+    void on_event(control_event what, std::uint64_t from,
+                  std::string_view) noexcept override
     {
         switch (what) {
-        case control::synced:
+        case control_event::synced:
             release(from);
             return;
-        case control::leader_gone:
+        case control_event::leader_down:
             if (!ngx_exiting) {
                 leader.consider();
             }
             return;
-        case control::leader_came:
-            missed();
+        case control_event::leader_up:
+            on_overrun();
             return;
-        case control::redis_came:
+        case control_event::redis_up:
             redis.hurry();
             leader.hurry();
             return;
@@ -111,13 +112,13 @@ private:
     // Who waits to try again need not
     void commands_ready() noexcept override
     {
-        say(workers_log, control::redis_came, 0, {});
+        send_control(workers_log, control_event::redis_up, 0, {});
     }
 
     void commands_lost() noexcept override {}
 
     // What the leader does not know of, or has answered unheard
-    void missed() noexcept override
+    void on_overrun() noexcept override
     {
         for (const auto &[token, waiter] : waiting_) {
             ask_for(*waiter);
@@ -187,7 +188,7 @@ bool used() noexcept
 
 std::uint64_t id_of_client(std::uint64_t number) noexcept
 {
-    const std::uint64_t host = exchange::zone().host.number.load();
+    const std::uint64_t host = worker_bus::zone().host.id_prefix.load();
 
     return host << number_bits |
            (number & ((std::uint64_t{1} << number_bits) - 1));
@@ -205,8 +206,10 @@ try {
         return;
     }
 
-    say(leader_log, lost ? control::clients_lost : control::clients_changed, 0,
-        name);
+    send_control(leader_log,
+                 lost ? control_event::clients_lost
+                      : control_event::clients_changed,
+                 0, name);
 } catch (const std::bad_alloc &) {
     // They will see that there are less
 }

@@ -35,8 +35,8 @@ void prepare(ngx_event_t &timer, void *data,
 
 bool another_worker_stays() noexcept
 {
-    const shared_zone &zone = exchange::zone();
-    const std::span blocks(zone.figures_of, zone.slots);
+    const shared_zone &zone = worker_bus::zone();
+    const std::span blocks(zone.slot_counters, zone.slots);
 
     return std::any_of(blocks.begin(), blocks.end(), [](const auto &block) {
         const std::int32_t pid = block.pid.load();
@@ -74,7 +74,7 @@ redis_leader::~redis_leader()
 
 void redis_leader::consider() noexcept
 {
-    if (!leading_ && exchange::shared().lead(exchange::slot())) {
+    if (!leading_ && worker_bus::broker().lead(worker_bus::slot())) {
         lead();
     }
 }
@@ -83,24 +83,24 @@ void redis_leader::lead() noexcept
 {
     leading_ = true;
     vacant_seconds_ = 0;
-    exchange::shared().set_link(0);
+    worker_bus::broker().set_link(0);
 
-    if (!control_.listen(leader_log)) {
-        static said_lately line;
+    if (!control_.subscribe(leader_log)) {
+        static log_throttle line;
 
-        if (line_permit permit = line.allows(); permit) {
+        if (log_permit permit = line.allows(); permit) {
             write_log(NGX_LOG_ERR, ngx_cycle->log,
                       "websocket: no room in websocket_shared_memory to lead "
                       "this host%V",
-                      permit.left_out());
+                      permit.suppressed());
         }
 
         leading_ = false; // it is tried again
-        exchange::shared().resign(exchange::slot());
+        worker_bus::broker().resign(worker_bus::slot());
         return;
     }
 
-    say(workers_log, control::leader_came, 0, {});
+    send_control(workers_log, control_event::leader_up, 0, {});
     news_.open();
 
     if (redis_.ready()) {
@@ -116,9 +116,9 @@ void redis_leader::resign() noexcept
     news_.close();
     control_.stop();
     logs_.clear();
-    backplane_counts().resources.store(0);
-    exchange::shared().resign(exchange::slot());
-    say(workers_log, control::leader_gone, 0, {});
+    host_redis_counters().resources.store(0);
+    worker_bus::broker().resign(worker_bus::slot());
+    send_control(workers_log, control_event::leader_down, 0, {});
 }
 
 void redis_leader::commands_ready() noexcept
@@ -142,8 +142,8 @@ void redis_leader::commands_lost() noexcept
 void redis_leader::redis_ready() noexcept
 {
     safely([this] {
-        const std::string channel =
-            settings_.prefix + "b:" + std::string(exchange::zone().host.uid());
+        const std::string channel = settings_.prefix + "b:" +
+                                    std::string(worker_bus::zone().host.uid());
         const std::array<std::string_view, 2> words{"SUBSCRIBE", channel};
 
         if (!news_.command(words, news, this)) {
@@ -160,7 +160,7 @@ void redis_leader::redis_lost(std::string_view) noexcept
 
 void redis_leader::lose_touch() noexcept
 {
-    exchange::shared().set_link(0);
+    worker_bus::broker().set_link(0);
     to_subscribe_.clear();
     subscribing_ = 0;
     listening_ = false;
@@ -173,13 +173,13 @@ void redis_leader::lose_touch() noexcept
 void redis_leader::get_in_touch() noexcept
 {
     if (!leading_ || !registered_ || !listening_ ||
-        exchange::shared().link() != 0) {
+        worker_bus::broker().link() != 0) {
         return;
     }
 
-    context_.link = ++exchange::zone().links;
-    exchange::shared().set_link(context_.link);
-    backplane_counts().links.add(1);
+    context_.link = ++worker_bus::zone().link_generation;
+    worker_bus::broker().set_link(context_.link);
+    host_redis_counters().connects.add(1);
     safely([this] {
         follow_all();
         look_for_lost();

@@ -56,9 +56,9 @@ private:
     void redis_lost(std::string_view why) noexcept override;
 
     // The workers of this host.
-    void heard(control what, std::uint64_t from,
-               std::string_view name) noexcept override;
-    void missed() noexcept override;
+    void on_event(control_event what, std::uint64_t from,
+                  std::string_view name) noexcept override;
+    void on_overrun() noexcept override;
 
     // redis_leader.cpp: leading
     void lead() noexcept;

@@ -44,11 +44,11 @@ bool redis_leader::lease_is_due() noexcept
 
 void redis_leader::renew()
 {
-    const host_identity &host = exchange::zone().host;
+    const host_identity &host = worker_bus::zone().host;
     const std::string uid(host.uid());
     const std::string time = std::to_string(lease);
     const std::array<std::string, 4> keys{
-        "hosts", "i:" + std::to_string(host.number.load()), "b:" + uid,
+        "hosts", "i:" + std::to_string(host.id_prefix.load()), "b:" + uid,
         "r:" + uid};
     const std::array<std::string_view, 2> arguments{uid, time};
 
@@ -76,7 +76,7 @@ void redis_leader::renewed(const redisReply &reply)
     }
 
     if (parts.size() != 3) {
-        static said_lately line;
+        static log_throttle line;
 
         say_refused(line, "take this host in", wrong);
         return; // it is asked for again
@@ -85,16 +85,16 @@ void redis_leader::renewed(const redisReply &reply)
     const bool known = text_in(parts[0]) == "1";
     const bool number_is_ours = text_in(parts[1]) == "1";
     const std::string_view ended = text_in(parts[2]);
-    shared_zone &zone = exchange::zone();
+    shared_zone &zone = worker_bus::zone();
 
-    if (!number_is_ours && zone.links == 0) {
-        zone.host.choose_number(); // no client has one with it yet
+    if (!number_is_ours && zone.link_generation == 0) {
+        zone.host.choose_id_prefix(); // no client has one with it yet
         renew();
         return;
     }
 
     if (!number_is_ours) {
-        static said_lately line;
+        static log_throttle line;
 
         if (line.allows()) {
             write_log(NGX_LOG_WARN, ngx_cycle->log,
@@ -127,7 +127,7 @@ void redis_leader::renewed(const redisReply &reply)
 void redis_leader::look_for_lost()
 {
     const std::string key =
-        settings_.prefix + "r:" + std::string(exchange::zone().host.uid());
+        settings_.prefix + "r:" + std::string(worker_bus::zone().host.uid());
     const std::array<std::string_view, 2> words{"SMEMBERS", key};
 
     (void)redis_.command(words, lost_answered, this);
@@ -144,7 +144,7 @@ void redis_leader::lost_answered(void *data, const redisReply *reply) noexcept
 
 void redis_leader::tell_lost(const redisReply &names)
 {
-    const std::string uid(exchange::zone().host.uid());
+    const std::string uid(worker_bus::zone().host.uid());
 
     for (const redisReply *each : list_in(&names)) {
         const std::string name(text_in(each));
@@ -166,10 +166,10 @@ void redis_leader::tell_lost(const redisReply &names)
 // Clients of it that are left are taken out by the others, when its lease ends.
 void redis_leader::leave_if_last() noexcept
 {
-    shared_zone &zone = exchange::zone();
-    const std::span blocks(zone.figures_of, zone.slots);
+    shared_zone &zone = worker_bus::zone();
+    const std::span blocks(zone.slot_counters, zone.slots);
     const auto another = std::find_if(
-        blocks.begin(), blocks.end(), [](const figures::slot_block &block) {
+        blocks.begin(), blocks.end(), [](const counters::slot_counters &block) {
             const std::int32_t pid = block.pid.load();
 
             return pid != 0 && pid != ngx_pid &&
@@ -184,7 +184,7 @@ void redis_leader::leave_if_last() noexcept
         const std::string uid(zone.host.uid());
         const std::array<std::string, 3> keys{
             "hosts", "r:" + uid,
-            "i:" + std::to_string(zone.host.number.load())};
+            "i:" + std::to_string(zone.host.id_prefix.load())};
         const std::array<std::string_view, 2> arguments{uid, settings_.prefix};
 
         if (redis_.run({broker::redis_script::leave, keys, arguments}, nullptr,

@@ -57,12 +57,12 @@ followed_log &redis_leader::follow(std::string_view name)
     auto made = std::make_unique<followed_log>(context_, name);
     followed_log &log = *made;
 
-    if (exchange::shared().link() != 0) {
+    if (worker_bus::broker().link() != 0) {
         to_subscribe_.emplace_back(name); // else all are, with the link
     }
 
     logs_.emplace(std::string(name), std::move(made));
-    backplane_counts().resources.store(
+    host_redis_counters().resources.store(
         static_cast<std::uint32_t>(logs_.size()));
     subscribe_more();
     return log;
@@ -80,7 +80,7 @@ void redis_leader::follow_all()
     }
 
     while (found.more) {
-        found = exchange::shared().survey(
+        found = worker_bus::broker().survey(
             cursor, {keep_alive_buffers.names, keep_alive_buffers.logs}, 256);
 
         for (const broker::surveyed_log &log :
@@ -96,7 +96,7 @@ void redis_leader::follow_all()
 
 void redis_leader::subscribe_more()
 {
-    while (exchange::shared().link() != 0 && !to_subscribe_.empty() &&
+    while (worker_bus::broker().link() != 0 && !to_subscribe_.empty() &&
            subscribing_ < most_subscribing) {
         if (find(to_subscribe_.front()) == nullptr) {
             to_subscribe_.pop_front(); // left meanwhile
@@ -237,17 +237,17 @@ void redis_leader::tell_soon(std::string_view name)
     }
 }
 
-void redis_leader::heard(control what, std::uint64_t from,
-                         std::string_view name) noexcept
+void redis_leader::on_event(control_event what, std::uint64_t from,
+                            std::string_view name) noexcept
 {
     safely([&] {
         switch (what) {
-        case control::sync_wanted:
+        case control_event::sync_wanted:
             follow(name).wait_for_sync(from);
             return;
-        case control::clients_changed:
-        case control::clients_lost:
-            clients_changed(name, what == control::clients_lost);
+        case control_event::clients_changed:
+        case control_event::clients_lost:
+            clients_changed(name, what == control_event::clients_lost);
             return;
         default:
             return;
@@ -256,12 +256,12 @@ void redis_leader::heard(control what, std::uint64_t from,
 }
 
 // Who wanted a sync says so again when a leader comes.
-void redis_leader::missed() noexcept
+void redis_leader::on_overrun() noexcept
 {
-    say(workers_log, control::leader_came, 0, {});
+    send_control(workers_log, control_event::leader_up, 0, {});
 
     safely([this] {
-        if (exchange::shared().link() != 0) {
+        if (worker_bus::broker().link() != 0) {
             follow_all();
         }
         for (const auto &[name, log] : logs_) {
@@ -275,7 +275,9 @@ void redis_leader::missed() noexcept
 void redis_leader::clients_changed(std::string_view name, bool lost)
 {
     if (find(name) == nullptr) {
-        if (!exchange::shared().describe(name, exchange::now()).subscribed) {
+        if (!worker_bus::broker()
+                 .describe(name, worker_bus::now())
+                 .subscribed) {
             return;
         }
         follow(name);
@@ -316,7 +318,7 @@ void redis_leader::leave_unused()
         const auto at = logs_.find(name);
 
         if (at == logs_.end() ||
-            exchange::shared().describe(name, exchange::now()).subscribed) {
+            worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
             if (at != logs_.end()) {
                 at->second->unused_since = 0;
             }
@@ -339,11 +341,11 @@ void redis_leader::leave_unused()
 // it out of sync. Who came just before that keeps it.
 void redis_leader::leave(log_map::iterator at)
 {
-    broker::broker &local = exchange::shared();
+    broker::broker &local = worker_bus::broker();
 
     (void)local.mark_linked(at->first, 0);
 
-    if (local.describe(at->first, exchange::now()).subscribed) {
+    if (local.describe(at->first, worker_bus::now()).subscribed) {
         at->second->unused_since = 0;
         at->second->stay();
         return;
@@ -356,7 +358,7 @@ void redis_leader::leave(log_map::iterator at)
 
     (void)news_.command(words, nullptr, nullptr);
     logs_.erase(at);
-    backplane_counts().resources.store(
+    host_redis_counters().resources.store(
         static_cast<std::uint32_t>(logs_.size()));
 }
 

@@ -26,9 +26,9 @@ constexpr std::size_t one_read = 512 * 1024;
 } // namespace
 
 redis_publisher::redis_publisher(redis_commands &commands)
-    : redis_{commands}, worker_{std::string(exchange::zone().host.uid()) + "." +
-                                std::to_string(ngx_pid) + "." +
-                                std::to_string(exchange::now())}
+    : redis_{commands}, worker_{std::string(worker_bus::zone().host.uid()) +
+                                "." + std::to_string(ngx_pid) + "." +
+                                std::to_string(worker_bus::now())}
 {
     redis_.tell(*this);
     timer_.data = this;
@@ -127,8 +127,8 @@ void redis_publisher::answered(void *data, const redisReply *reply) noexcept
 // Those of the message at hand: what Redis has of them may be a moment old.
 std::uint32_t redis_publisher::clients_here() const noexcept
 {
-    return exchange::shared()
-        .describe(sent_.front().name, exchange::now())
+    return worker_bus::broker()
+        .describe(sent_.front().name, worker_bus::now())
         .local_clients;
 }
 
@@ -147,7 +147,7 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
         outcome = outcome_of(reply);
         outcome.clients += sent_.front().counts_clients ? clients_here() : 0;
     } else {
-        static said_lately line;
+        static log_throttle line;
 
         say_refused(line, "publish", wrong);
     }
@@ -158,8 +158,8 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
     sent_bytes_ -= first.size();
 
     if (outcome.done && first.wanted == publish_kind::stored) {
-        backplane_counts().published.add(1);
-        backplane_counts().retried.add(first.again ? 1 : 0);
+        host_redis_counters().published.add(1);
+        host_redis_counters().retried.add(first.again ? 1 : 0);
     }
 
     tell(first, outcome);
@@ -175,7 +175,7 @@ void redis_publisher::tell(entry &of, const publish_outcome &outcome) noexcept
     of.answered = true;
 
     if (!outcome.done && of.wanted != publish_kind::question) {
-        backplane_counts().failed.add(1);
+        host_redis_counters().failed.add(1);
     }
 
     of.told(of.data, outcome);
@@ -263,9 +263,9 @@ void redis_publisher::look_after() noexcept
     }
 
     look_at_congestion();
-    figures::own->queued.set(
+    counters::current->queued.set(
         static_cast<std::uint32_t>(sent_.size() + waiting_.size()));
-    figures::own->queued_bytes.set(sent_bytes_ + waiting_bytes_);
+    counters::current->queued_bytes.set(sent_bytes_ + waiting_bytes_);
 }
 
 // Where Redis is away publishers are told so instead.

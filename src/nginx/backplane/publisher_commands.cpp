@@ -88,7 +88,7 @@ try {
 bool redis_publisher::send_stored(const entry &next)
 {
     const broker::description known =
-        exchange::shared().describe(next.name, exchange::now());
+        worker_bus::broker().describe(next.name, worker_bus::now());
     const broker::message_id last =
         known.aligned ? known.last : broker::message_id{};
     const broker::limits limits =
@@ -114,7 +114,7 @@ bool redis_publisher::send_stored(const entry &next)
         expiry,
         next.counts_clients ? "1" : "0",
         number,
-        exchange::zone().host.uid(),
+        worker_bus::zone().host.uid(),
         epoch,
         sequence,
         known_in,
@@ -128,9 +128,9 @@ bool redis_publisher::send_stored(const entry &next)
 // of one that came or left find it counted.
 bool redis_publisher::send_passing(const entry &next)
 {
-    const shared_zone &zone = exchange::zone();
+    const shared_zone &zone = worker_bus::zone();
     const broker::description known =
-        exchange::shared().describe(next.name, exchange::now());
+        worker_bus::broker().describe(next.name, worker_bus::now());
     const std::array<std::string, 3> keys{
         "c:" + next.name, "r:" + std::string(zone.host.uid()), "hosts"};
     const std::string channel = redis_.settings().prefix + "n:" + next.name;
@@ -153,7 +153,7 @@ bool redis_publisher::send_question(const entry &next)
     const std::string age = std::to_string(next.history.milliseconds);
     const std::string most = std::to_string(next.history.messages);
     const std::array<std::string_view, 3> arguments{
-        age, most, exchange::zone().host.uid()};
+        age, most, worker_bus::zone().host.uid()};
 
     return redis_.run({broker::redis_script::describe, keys, arguments},
                       answered, this);

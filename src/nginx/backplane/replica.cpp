@@ -20,7 +20,7 @@ constexpr std::size_t most_waiting = 4 * 1024 * 1024;
 
 broker::broker &local() noexcept
 {
-    return exchange::shared();
+    return worker_bus::broker();
 }
 
 // The rest of what other hosts say that is for the log.
@@ -29,7 +29,7 @@ bool may_pass(const broker::backplane_message &message) noexcept
     constexpr std::size_t code = 2; // of a Close, which an order begins with
 
     return is_message(message.kind) ||
-           (message.kind == close_order && message.payload.size() >= code);
+           (message.kind == kind_close_all && message.payload.size() >= code);
 }
 
 } // namespace
@@ -110,8 +110,9 @@ void followed_log::settle()
 void followed_log::serve()
 {
     for (const wish &each : std::exchange(serving_, {})) {
-        say(worker_log(static_cast<unsigned>(each.token % broker::most_slots)),
-            control::synced, each.token, {});
+        send_control(
+            worker_log(static_cast<unsigned>(each.token % broker::most_slots)),
+            control_event::synced, each.token, {});
     }
 }
 
@@ -165,13 +166,13 @@ void followed_log::relay(const broker::backplane_message &message)
                        .from = message.from,
                        .time = message.time,
                        .kind = message.kind},
-                      message.id, exchange::now());
+                      message.id, worker_bus::now());
 
-    exchange::report_dropped(name_, done);
-    exchange::wake(done.wake);
+    worker_bus::log_dropped(name_, done);
+    worker_bus::wake(done.wake);
 
     if (done.result == broker::outcome::done) {
-        backplane_counts().received.add(1);
+        host_redis_counters().received.add(1);
     } else if (done.result == broker::outcome::out_of_order) {
         sync(); // the stream has this one too
     }
@@ -184,19 +185,19 @@ void followed_log::relay_passing(std::uint8_t kind, std::uint64_t from,
         local().relay(name_,
                       {.payload = std::as_bytes(std::span(payload)),
                        .from = from,
-                       .time = exchange::now(),
+                       .time = worker_bus::now(),
                        .kind = kind,
                        .transient = true},
-                      {}, exchange::now());
+                      {}, worker_bus::now());
 
-    exchange::report_dropped(name_, done);
-    exchange::wake(done.wake);
+    worker_bus::log_dropped(name_, done);
+    worker_bus::wake(done.wake);
 }
 
 void followed_log::count(std::string_view host, std::uint32_t clients,
                          bool lost)
 {
-    if (host == exchange::zone().host.uid()) {
+    if (host == worker_bus::zone().host.uid()) {
         // Another worker may have told an older number, or another host taken
         // us for dead
         told_ = lost ? unknown : clients;
@@ -217,7 +218,7 @@ void followed_log::count(std::string_view host, std::uint32_t clients,
     set_remote();
 
     if (lost) {
-        relay_passing(lost_clients, 0, {});
+        relay_passing(kind_clients_lost, 0, {});
     }
 }
 
@@ -232,7 +233,8 @@ void followed_log::set_remote() noexcept
 
 void followed_log::tell_clients(bool lost)
 {
-    const broker::description known = local().describe(name_, exchange::now());
+    const broker::description known =
+        local().describe(name_, worker_bus::now());
 
     lost_ = lost_ || lost;
 
@@ -248,7 +250,7 @@ void followed_log::tell_clients(bool lost)
 
 bool followed_log::tell(std::string_view clients, bool lost)
 {
-    const std::string uid(exchange::zone().host.uid());
+    const std::string uid(worker_bus::zone().host.uid());
     const std::array<std::string, 3> keys{"c:" + name_, "r:" + uid, "hosts"};
     const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
     const std::array<std::string_view, 6> arguments{
@@ -274,7 +276,8 @@ void followed_log::stay()
 
 void followed_log::keep_alive()
 {
-    const broker::description known = local().describe(name_, exchange::now());
+    const broker::description known =
+        local().describe(name_, worker_bus::now());
     const std::string age =
         std::to_string(stream_limits_of(known.history).milliseconds);
 

@@ -19,21 +19,21 @@ constexpr std::string_view page_size = "1048576";
 // Those who lost something are told by the log itself.
 void say_gap(const std::string &name) noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
-    backplane_counts().gaps.add(1);
+    host_redis_counters().gaps.add(1);
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: Redis does not have all messages of \"%V\" "
                   "that this host has missed%V",
-                  name, permit.left_out());
+                  name, permit.suppressed());
     }
 }
 
 void say_failed(std::string_view why) noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
     say_refused(line, "tell what was missed", why);
 }
@@ -78,7 +78,7 @@ entry_in(const redisReply &entry) noexcept
 void followed_log::sync()
 {
     const broker::description known =
-        exchange::shared().describe(name_, exchange::now());
+        worker_bus::broker().describe(name_, worker_bus::now());
 
     if (!known.exists) {
         state_ = state::failed; // it is gone, and about to be left
@@ -96,7 +96,7 @@ void followed_log::sync()
     const broker::limits kept = stream_limits_of(known.history);
     const std::uint64_t wanted =
         known.aligned ? kept.messages : known.history.messages;
-    const std::string uid(exchange::zone().host.uid());
+    const std::string uid(worker_bus::zone().host.uid());
     const std::array<std::string, 5> keys{"m:" + name_, "s:" + name_,
                                           "c:" + name_, "r:" + uid, "hosts"};
     const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
@@ -157,8 +157,8 @@ void followed_log::take_page(const redisReply &reply)
     }
 
     stand_at({*epoch, *before},
-             exchange::shared().describe(name_, exchange::now()));
-    (void)exchange::shared().mark_term(name_, shared_.redis.term());
+             worker_bus::broker().describe(name_, worker_bus::now()));
+    (void)worker_bus::broker().mark_term(name_, shared_.redis.term());
 
     const broker::message_id begin = last_;
 
@@ -173,7 +173,7 @@ void followed_log::take_page(const redisReply &reply)
     others_.clear();
 
     for (std::size_t i = 0; i + 1 < counts.size(); i += 2) {
-        if (text_in(counts[i]) != exchange::zone().host.uid()) {
+        if (text_in(counts[i]) != worker_bus::zone().host.uid()) {
             others_.emplace(
                 text_in(counts[i]),
                 broker::whole_number(text_in(counts[i + 1])).value_or(0));
@@ -205,16 +205,18 @@ void followed_log::stand_at(broker::message_id before,
         return;
     }
 
-    exchange::wake(
-        exchange::shared().align(name_, before, false, exchange::now()).wake);
+    worker_bus::wake(worker_bus::broker()
+                         .align(name_, before, false, worker_bus::now())
+                         .wake);
     last_ = before;
 }
 
 // All up to `before` is lost to those who have not got it.
 void followed_log::miss(broker::message_id before)
 {
-    exchange::wake(
-        exchange::shared().align(name_, before, true, exchange::now()).wake);
+    worker_bus::wake(worker_bus::broker()
+                         .align(name_, before, true, worker_bus::now())
+                         .wake);
     last_ = before;
     say_gap(name_);
 }
@@ -231,17 +233,17 @@ bool followed_log::take_entry(const redisReply &entry)
         miss({last_.epoch, message->id.sequence - 1});
     }
 
-    const broker::appended done = exchange::shared().relay(
+    const broker::appended done = worker_bus::broker().relay(
         name_,
         {.payload = std::as_bytes(std::span(message->payload)),
          .from = message->from,
          .time = message->time,
          .kind = message->kind},
-        message->id, exchange::now());
+        message->id, worker_bus::now());
 
-    exchange::report_dropped(name_, done);
-    exchange::wake(done.wake);
-    backplane_counts().recovered.add(done.result == broker::outcome::done);
+    worker_bus::log_dropped(name_, done);
+    worker_bus::wake(done.wake);
+    host_redis_counters().recovered.add(done.result == broker::outcome::done);
     last_ = message->id;
     return true;
 }

@@ -17,7 +17,7 @@ namespace websocket::nginx {
 
 struct redis_settings;
 struct resource_terms;
-struct wakers;
+struct wakeup_fd_set;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
 
@@ -33,7 +33,7 @@ struct main_configuration {
     size_t room_memory;
     bool zone_needed;     // some location has resources
     ngx_shm_zone_t *zone; // null: not asked for
-    wakers *zone_wakers;
+    wakeup_fd_set *wakeup_fds;
 
     ngx_msec_t drain_time;
     ngx_uint_t drain_code;

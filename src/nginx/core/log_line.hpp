@@ -15,7 +15,7 @@ namespace websocket::nginx {
 // An argument that is not in quotes: a sentence of ours, of a plug-in's or of
 // Redis's, in which a client's words may be. All other text is taken for a
 // name in quotes.
-struct sentence {
+struct unquoted {
     std::string_view text;
 };
 
@@ -44,8 +44,8 @@ struct clean_name : clean_text<512> {
     {}
 };
 
-struct clean_sentence : clean_text<NGX_MAX_ERROR_STR> {
-    explicit clean_sentence(std::string_view text) noexcept
+struct clean_unquoted : clean_text<NGX_MAX_ERROR_STR> {
+    explicit clean_unquoted(std::string_view text) noexcept
         : clean_text{text, protocol::quotes::kept}
     {}
 };
@@ -71,8 +71,8 @@ auto cleaned(const Argument &argument) noexcept
 {
     if constexpr (std::is_integral_v<Argument>) {
         return argument;
-    } else if constexpr (std::is_same_v<Argument, sentence>) {
-        return clean_sentence(argument.text);
+    } else if constexpr (std::is_same_v<Argument, unquoted>) {
+        return clean_unquoted(argument.text);
     } else if constexpr (std::is_same_v<Argument, ngx_str_t>) {
         return clean_name(view(argument));
     } else {

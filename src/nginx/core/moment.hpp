@@ -7,15 +7,15 @@
 
 namespace websocket::nginx {
 
-class moment {
+class timestamp {
 public:
-    moment() = default;
-    explicit moment(ngx_msec_t at) noexcept
+    timestamp() = default;
+    explicit timestamp(ngx_msec_t at) noexcept
         : at_{static_cast<std::uint32_t>(at)}
     {}
 
     // The milliseconds until `now`, up to 49 days: then they begin anew.
-    ngx_msec_t until(ngx_msec_t now) const noexcept
+    ngx_msec_t elapsed(ngx_msec_t now) const noexcept
     {
         return static_cast<std::uint32_t>(now) - at_;
     }

@@ -16,8 +16,8 @@ struct named_value {
 using parameter_list = std::span<const named_value>;
 
 // The first value of a name; absent if there is none.
-inline websocket_text_t parameter_of(parameter_list among,
-                                     std::string_view name) noexcept
+inline websocket_text_t find_parameter(parameter_list among,
+                                       std::string_view name) noexcept
 {
     for (const named_value &known : among) {
         if (known.name == name) {

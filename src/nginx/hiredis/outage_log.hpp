@@ -20,11 +20,11 @@ public:
     void goes_on(const redis_settings &settings, bool was_ready,
                  std::string_view why, ngx_uint_t level) noexcept
     {
-        if (line_permit permit = line_.allows(); permit) {
+        if (log_permit permit = line_.allows(); permit) {
             said_ = true;
             write_log(level, ngx_cycle->log, "websocket: %V Redis at %V: %V%V",
                       was_ready ? "lost" : "cannot use", settings.name,
-                      sentence{why}, permit.left_out());
+                      unquoted{why}, permit.suppressed());
         }
     }
 
@@ -42,7 +42,7 @@ public:
     void forgotten() noexcept { missed_by_--; }
 
 private:
-    said_lately line_;
+    log_throttle line_;
     unsigned missed_by_ = 0; // connections
     bool said_ = false;
 };

@@ -71,7 +71,7 @@ void redis_commands::told_of_itself(void *data,
     }
 
     if (const std::string_view wrong = error_in(reply); !wrong.empty()) {
-        static said_lately line;
+        static log_throttle line;
 
         say_refused(line, "say whether it has forgotten something", wrong);
         return;
@@ -169,13 +169,13 @@ bool redis_commands::command(std::span<const std::string_view> words,
     return ready() && connection_.command(words, answer, data);
 }
 
-void say_refused(said_lately &line, const char *what,
+void say_refused(log_throttle &line, const char *what,
                  std::string_view why) noexcept
 {
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: Redis does not %V: %V%V", what, sentence{why},
-                  permit.left_out());
+                  "websocket: Redis does not %V: %V%V", what, unquoted{why},
+                  permit.suppressed());
     }
 }
 

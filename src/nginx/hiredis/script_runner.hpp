@@ -93,7 +93,7 @@ private:
 
 // Says in the log, once in a while, what Redis does not do, and in its own
 // words why.
-void say_refused(said_lately &line, const char *what,
+void say_refused(log_throttle &line, const char *what,
                  std::string_view why) noexcept;
 
 // What Redis says of an error, or nothing if the answer is none.

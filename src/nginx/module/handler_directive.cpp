@@ -116,7 +116,7 @@ char *refuse_second(ngx_conf_t *cf, const location_configuration &own,
                     bool publishes)
 {
     if (own.status != 0) {
-        return refuse_beside_status(cf);
+        return conflicts_with_status(cf);
     }
 
     if (own.publishes == publishes) {

@@ -195,7 +195,7 @@ bool can_do_without(ngx_conf_t *cf, const handler_location &publisher)
     if (!wrong.empty()) {
         write_log(NGX_LOG_EMERG, cf->log,
                   "\"websocket_publish %V\": %V in %V:%ui", own.handler->name,
-                  sentence{wrong}, publisher.file, publisher.line);
+                  unquoted{wrong}, publisher.file, publisher.line);
     }
 
     return wrong.empty();

@@ -88,7 +88,7 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
 
     if (outer.status != 0) {
         own.status = outer.status;
-        clcf->handler = answer_status;
+        clcf->handler = status_handler;
 
     } else if (outer.handler != nullptr) {
         own.handler = outer.handler;
@@ -111,7 +111,7 @@ char *init_main_configuration(ngx_conf_t *cf, void *conf)
         own.drain_code = protocol::close_code::going_away;
     }
 
-    return complete_redis(cf, own);
+    return resolve_redis(cf, own);
 }
 
 void *create_location_configuration(ngx_conf_t *cf)

@@ -65,13 +65,14 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
 
     const main_configuration &conf = main_conf_of(*cycle);
 
-    exchange::on_start = backplane::start;
-    exchange::on_clients_lost = conf.redis != nullptr ? clients_lost : nullptr;
+    worker_bus::on_start = backplane::start;
+    worker_bus::on_clients_lost =
+        conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::let_all_go_on;
 
-    return exchange::start(cycle, *zone,
-                           {.wakers = files_of(*conf.zone_wakers),
-                            .room_memory = conf.room_memory});
+    return worker_bus::start(cycle, *zone,
+                             {.wakeup_fds = fds_of(*conf.wakeup_fds),
+                              .room_memory = conf.room_memory});
 }
 
 void end_worker(ngx_cycle_t *cycle)
@@ -84,10 +85,10 @@ void end_worker(ngx_cycle_t *cycle)
         session::from_link(ngx_queue_head(&sessions))->stop_now();
     }
 
-    figures::stop();
+    counters::stop();
     backplane::stop();
     resource::drop_all();
-    exchange::stop();
+    worker_bus::stop();
     compression::deflaters.clear();
     protocol::inflater::drop_spares();
     protocol::shared_buffer::keep_surplus(nullptr);

@@ -208,7 +208,7 @@ try {
 
 // Workers never wait for a name: it is asked here, and of nginx's resolver
 // later.
-char *complete_redis(ngx_conf_t *cf, main_configuration &own)
+char *resolve_redis(ngx_conf_t *cf, main_configuration &own)
 try {
     redis_settings *settings = own.redis;
     std::string why;
@@ -229,7 +229,7 @@ try {
     const ngx_uint_t level = asked_again ? NGX_LOG_WARN : NGX_LOG_EMERG;
 
     write_log(level, cf->log, "\"websocket_redis\": \"%V\": %V%V in %V:%ui",
-              settings->target.host, sentence{why},
+              settings->target.host, unquoted{why},
               asked_again ? ", workers will ask the resolver" : "",
               settings->file, settings->line);
     return asked_again ? NGX_CONF_OK : refuse();

@@ -64,10 +64,10 @@ char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 // The setter of websocket_redis; and what can only be done when the whole block
 // `http` has been read.
 char *set_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *complete_redis(ngx_conf_t *cf, main_configuration &own);
+char *resolve_redis(ngx_conf_t *cf, main_configuration &own);
 
 // Says that nothing else of ours can be where it is.
-char *refuse_beside_status(ngx_conf_t *cf);
+char *conflicts_with_status(ngx_conf_t *cf);
 
 extern ngx_command_t commands[];
 

@@ -6,7 +6,7 @@
 
 namespace websocket::nginx {
 
-char *refuse_beside_status(ngx_conf_t *cf)
+char *conflicts_with_status(ngx_conf_t *cf)
 {
     WEBSOCKET_SAY(cf, "\"websocket_status\" cannot be in the same location "
                       "as \"websocket\" or \"websocket_publish\"");
@@ -25,7 +25,7 @@ char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (own.handler != nullptr) {
-        return refuse_beside_status(cf);
+        return conflicts_with_status(cf);
     }
 
     const auto form =
@@ -40,7 +40,7 @@ char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     own.status = static_cast<ngx_uint_t>(*form);
     main_conf(cf)->zone_needed = true;
-    return set_content_handler(cf, answer_status) ? NGX_CONF_OK : refuse();
+    return set_content_handler(cf, status_handler) ? NGX_CONF_OK : refuse();
 }
 
 } // namespace websocket::nginx

@@ -135,7 +135,7 @@ void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
     message.remove_suffix(message.ends_with('\n') ? 1 : 0);
 
     write_log(std::max<ngx_uint_t>(level, NGX_LOG_INFO),
-              static_cast<ngx_log_t *>(log->wdata), "%V", sentence{message});
+              static_cast<ngx_log_t *>(log->wdata), "%V", unquoted{message});
 }
 
 // nginx takes its words as char *, and does not change them.

@@ -113,7 +113,7 @@ websocket_text_t request_parameter(const websocket_request_t *request,
             ? of->configuration()
             : *location_conf<location_configuration>(request_of(request));
 
-    return parameter_of(parameters_of(conf), text_of(name));
+    return find_parameter(parameters_of(conf), text_of(name));
 }
 
 websocket_text_t request_variable(const websocket_request_t *request,

@@ -127,7 +127,7 @@ int broadcast(websocket_resource_t *of, int kind, const void *data,
 
     return resource_of(of).publish(
         {.payload = bytes_of(data, size),
-         .time = exchange::now(),
+         .time = worker_bus::now(),
          .kind = static_cast<std::uint8_t>(opcode_of(kind))},
         id);
 }
@@ -162,7 +162,7 @@ broker::publication publication_of(const websocket_message_t &message) noexcept
 {
     return {.payload = bytes_of(message.data, message.length),
             .from = message.from,
-            .time = exchange::now(),
+            .time = worker_bus::now(),
             .kind = static_cast<std::uint8_t>(opcode_of(message.kind)),
             .transient = message.transient != 0};
 }
@@ -274,7 +274,7 @@ void log(const websocket_resource_t *of, int level,
                   std::clamp<int>(level, NGX_LOG_ERR, NGX_LOG_DEBUG)),
               ngx_cycle->log, "websocket: %V \"%V\": %V",
               resource_of(of).handler().name, resource_of(of).name(),
-              sentence{text_of(text)});
+              unquoted{text_of(text)});
 }
 
 } // namespace

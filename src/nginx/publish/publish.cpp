@@ -54,7 +54,7 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
                                origin_refusal(r, origin));
     }
 
-    if (!exchange::running()) {
+    if (!worker_bus::running()) {
         return not_appended(r, broker::outcome::gone);
     }
 
@@ -119,7 +119,7 @@ ngx_int_t publish_here(ngx_http_request_t *r, resource &to,
     }
 
     return done.result == broker::outcome::no_room &&
-                   !exchange::shared().fits(message.payload.size())
+                   !worker_bus::broker().fits(message.payload.size())
                ? never_fits(r)
                : not_appended(r, done.result);
 }
@@ -153,7 +153,7 @@ ngx_int_t publish_message(ngx_http_request_t *r,
     }
 
     // Redis would number it, and every host would lose it
-    if (backplane::used() && !exchange::shared().fits(body->size())) {
+    if (backplane::used() && !worker_bus::broker().fits(body->size())) {
         return never_fits(r);
     }
 
@@ -165,7 +165,7 @@ ngx_int_t publish_message(ngx_http_request_t *r,
 
     const broker::publication message{
         .payload = *body,
-        .time = exchange::now(),
+        .time = worker_bus::now(),
         .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
                        : std::uint8_t{WEBSOCKET_TEXT}};
 
@@ -256,8 +256,8 @@ std::string last_of(const broker::description &known)
 ngx_int_t tell(ngx_http_request_t *r, const resource::identity &about)
 {
     if (!backplane::used()) {
-        const broker::description known = exchange::shared().describe(
-            resource::log_name(about), exchange::now());
+        const broker::description known = worker_bus::broker().describe(
+            resource::log_name(about), worker_bus::now());
 
         return send_description(r, known.clients, known.messages,
                                 last_of(known));
@@ -331,23 +331,23 @@ ngx_int_t close_clients(ngx_http_request_t *r, const resource::identity &about)
     }
 
     // No log is made for it: that would begin without the handler's limits
-    if (exchange::shared().describe(name, exchange::now()).clients == 0) {
+    if (worker_bus::broker().describe(name, worker_bus::now()).clients == 0) {
         return send_clients(r, 0);
     }
 
     const broker::appended done =
-        exchange::shared().append(name,
-                                  {.payload = std::as_bytes(std::span(order)),
-                                   .time = exchange::now(),
-                                   .kind = close_order,
-                                   .transient = true},
-                                  {}, exchange::now());
+        worker_bus::broker().append(name,
+                                    {.payload = std::as_bytes(std::span(order)),
+                                     .time = worker_bus::now(),
+                                     .kind = kind_close_all,
+                                     .transient = true},
+                                    {}, worker_bus::now());
 
     if (done.result != broker::outcome::done) {
         return not_appended(r, done.result);
     }
 
-    exchange::wake(done.wake);
+    worker_bus::wake(done.wake);
     return send_clients(r, done.clients);
 }
 

@@ -68,7 +68,7 @@ ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
 {
     answer_text text;
 
-    figures::add(figures::published);
+    counters::add(counters::published);
     return send_json(r, text,
                      ngx_snprintf(text.data(), text.size(),
                                   "{\"id\":\"%uL-%uL\",\"clients\":%uD}",

@@ -64,11 +64,11 @@ bool add_header(ngx_http_request_t *r, std::string_view name,
 ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
                   std::string_view why) noexcept
 {
-    figures::refused(status);
+    counters::handshake_refused(status);
 
     write_log(NGX_LOG_INFO, r->connection->log,
               "websocket: handshake refused with %ui: %V", status,
-              sentence{why});
+              unquoted{why});
 
     if (status == upgrade_required && !has_error_page(r, status)) {
         return send_upgrade_required(r);
@@ -104,7 +104,7 @@ ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
 {
     write_log(NGX_LOG_INFO, r->connection->log,
               "websocket: %V refused with %ui: %V", kind, status,
-              sentence{why});
+              unquoted{why});
     return static_cast<ngx_int_t>(status);
 }
 

@@ -18,9 +18,9 @@ broker::outcome resource::subscribe(const resource_terms &terms) noexcept
         return broker::outcome::done;
     }
 
-    const broker::subscribed made = exchange::shared().subscribe(
-        exchange::slot(), log_name_, static_cast<news_reader *>(this),
-        history_request(terms), exchange::now());
+    const broker::subscribed made = worker_bus::broker().subscribe(
+        worker_bus::slot(), log_name_, static_cast<subscriber *>(this),
+        history_request(terms), worker_bus::now());
 
     if (made.result == broker::outcome::done) {
         history_ = made.history;
@@ -35,20 +35,20 @@ broker::outcome resource::subscribe(const resource_terms &terms) noexcept
 
 void resource::say_no_room_for_clients() const noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
                   "websocket: no room for one more resource, %V \"%V\", in "
                   "websocket_shared_memory: its clients are refused with 503%V",
-                  handler_.name, name_, permit.left_out());
+                  handler_.name, name_, permit.suppressed());
     }
 }
 
 broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
                                 std::uint64_t &position) noexcept
 {
-    if (!exchange::running()) {
+    if (!worker_bus::running()) {
         return broker::outcome::gone;
     }
 
@@ -60,7 +60,7 @@ broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
     }
 
     const broker::outcome result =
-        exchange::shared().join(subscription_, max, &position);
+        worker_bus::broker().join(subscription_, max, &position);
 
     if (result == broker::outcome::done) {
         admitted_++;
@@ -76,7 +76,7 @@ broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
 broker::outcome resource::begin_waiting(const resource_terms &terms) noexcept
 {
     const broker::outcome result =
-        exchange::running() ? subscribe(terms) : broker::outcome::gone;
+        worker_bus::running() ? subscribe(terms) : broker::outcome::gone;
 
     if (result == broker::outcome::done) {
         waiting_++;
@@ -99,13 +99,13 @@ void resource::end_waiting() noexcept
 // matters where it can ask for what follows on that.
 bool resource::in_sync() const noexcept
 {
-    return history_.messages == 0 && exchange::shared().linked(subscription_);
+    return history_.messages == 0 && worker_bus::broker().linked(subscription_);
 }
 
 void resource::unsubscribe_unused() noexcept
 {
     if (admitted_ == 0 && waiting_ == 0 && subscription_) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
+        worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
         subscription_ = {};
         forget_own();
         clients_changed();
@@ -164,7 +164,7 @@ void resource::remove(membership &client) noexcept
 
 void resource::dismiss() noexcept
 {
-    exchange::shared().leave(subscription_);
+    worker_bus::broker().leave(subscription_);
     admitted_--;
     clients_changed();
     unsubscribe_unused();
@@ -173,11 +173,13 @@ void resource::dismiss() noexcept
 std::uint64_t resource::client_count() const noexcept
 {
     if (subscription_) {
-        return exchange::shared().clients(subscription_);
+        return worker_bus::broker().clients(subscription_);
     }
 
-    return exchange::running() && !checked_only_
-               ? exchange::shared().describe(log_name_, exchange::now()).clients
+    return worker_bus::running() && !checked_only_
+               ? worker_bus::broker()
+                     .describe(log_name_, worker_bus::now())
+                     .clients
                : 0;
 }
 

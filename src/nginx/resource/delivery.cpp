@@ -28,7 +28,7 @@ namespace websocket::nginx {
 
 namespace {
 
-reading_room<64> delivery_buffer;
+read_buffer<64> delivery_buffer;
 
 // So many bytes that are copied or compressed cost about as much as one
 // delivery to a client.
@@ -81,10 +81,11 @@ void resource::deliver(std::size_t &budget) noexcept
                 .first(std::clamp<std::size_t>(
                     budget / std::max<std::size_t>({admitted_, usual_cost_, 1}),
                     1, delivery_buffer.messages.size()));
-        read = exchange::shared().read(subscription_, place, exchange::now());
+        read =
+            worker_bus::broker().read(subscription_, place, worker_bus::now());
 
         if (read.needed != 0) {
-            larger = larger_room(read.needed);
+            larger = large_buffer(read.needed);
             if (!larger) {
                 budget = 0; // it stays there: the next turn tries again
                 break;
@@ -118,7 +119,7 @@ void resource::deliver(std::size_t &budget) noexcept
 void resource::deliver_again() noexcept
 {
     if (std::exchange(deliver_later_, false)) {
-        exchange::deliver_again(*this);
+        worker_bus::deliver_again(*this);
     }
 }
 
@@ -197,7 +198,7 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
 // and a look at the clients.
 std::size_t resource::dispatch_counted(const broker::message &message) noexcept
 {
-    const auto &sent = figures::own->done[figures::messages_out];
+    const auto &sent = counters::current->totals[counters::messages_out];
     const std::uint64_t sent_before = sent.get();
 
     dispatch(message);
@@ -211,7 +212,7 @@ void resource::dispatch(const broker::message &message) noexcept
 {
     const delivery_scope scope(*this);
 
-    if (message.kind == close_order) {
+    if (message.kind == kind_close_all) {
         const auto high = std::to_integer<unsigned>(message.payload[0]);
         const auto low = std::to_integer<unsigned>(message.payload[1]);
         const auto reason = message.payload.subspan(2);
@@ -220,7 +221,7 @@ void resource::dispatch(const broker::message &message) noexcept
             static_cast<std::uint16_t>(high << 8 | low),
             {reinterpret_cast<const char *>(reason.data()), reason.size()});
 
-    } else if (message.kind == lost_clients) {
+    } else if (message.kind == kind_clients_lost) {
         if (handler_.clients_lost != nullptr) {
             handler_.clients_lost(object_);
         }
@@ -265,20 +266,20 @@ void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
 // to believe that they have heard all.
 void resource::tell_of_loss() noexcept
 {
-    static said_lately line;
+    static log_throttle line;
     const delivery_scope scope(*this);
 
     if (ngx_queue_empty(&clients_)) {
         return; // it waits for its first
     }
 
-    figures::add(figures::lost);
+    counters::add(counters::lost);
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: messages of %V \"%V\" were lost to its "
                   "clients on this worker%V",
-                  handler_.name, name_, permit.left_out());
+                  handler_.name, name_, permit.suppressed());
     }
 
     if (handler_.messages_lost != nullptr) {

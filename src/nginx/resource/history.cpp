@@ -19,7 +19,7 @@ namespace {
 // What a client takes at once is not known: pages begin small and grow.
 constexpr std::size_t largest_page = 64;
 constexpr std::size_t first_page = 8;
-using page_buffer = reading_room<largest_page>;
+using page_buffer = read_buffer<largest_page>;
 
 // Counts what is read and compressed: on the wire it may be next to nothing.
 class reading_meter {
@@ -70,8 +70,8 @@ void resource::ask_history(const resource_terms &terms) noexcept
     }
 
     last_source_ = terms.source;
-    history_ = exchange::shared().ask_history(
-        subscription_, history_request(terms), exchange::now());
+    history_ = worker_bus::broker().ask_history(
+        subscription_, history_request(terms), worker_bus::now());
 }
 
 void resource::keep_history(const broker::limits &kept) noexcept
@@ -87,7 +87,7 @@ void resource::keep_history(const broker::limits &kept) noexcept
     history_is_own_ = true;
 
     if (subscription_) {
-        exchange::shared().set_limits(subscription_, kept, exchange::now());
+        worker_bus::broker().set_limits(subscription_, kept, worker_bus::now());
     }
 }
 
@@ -111,11 +111,11 @@ bool resource::read_history(broker::message_id after,
     reading_meter meter;
 
     for (;;) {
-        const broker::read_result read = exchange::shared().read_history(
-            subscription_, sequence, place, exchange::now());
+        const broker::read_result read = worker_bus::broker().read_history(
+            subscription_, sequence, place, worker_bus::now());
 
         if (read.needed != 0) {
-            larger = larger_room(read.needed);
+            larger = large_buffer(read.needed);
             if (!larger) {
                 return false;
             }
@@ -158,7 +158,7 @@ broker::message_id resource::last_message() const noexcept
         return passed_;
     }
 
-    return subscription_ ? exchange::shared().passed_id(subscription_)
+    return subscription_ ? worker_bus::broker().passed_id(subscription_)
                          : broker::message_id{};
 }
 

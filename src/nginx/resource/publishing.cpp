@@ -18,12 +18,12 @@ namespace {
 // A client may bring a handler to it as often as it likes.
 void say_not_utf8() noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_INFO, ngx_cycle->log,
                   "websocket: not published: text that is not UTF-8%V",
-                  permit.left_out());
+                  permit.suppressed());
     }
 }
 
@@ -55,24 +55,24 @@ void tell_nobody(void *, int, websocket_message_id_t) noexcept
 // The broker cannot take any more: it is said once in a while.
 void resource::say_no_room(std::size_t size) const noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
-    line_permit permit = line.allows();
+    log_permit permit = line.allows();
 
     if (!permit) {
         return;
     }
 
-    const bool fits = exchange::running() && exchange::shared().fits(size);
+    const bool fits = worker_bus::running() && worker_bus::broker().fits(size);
 
     write_log(NGX_LOG_ERR, ngx_cycle->log,
               "websocket: no room for %uz bytes of %V \"%V\" in "
               "websocket_shared_memory%V%V",
               size, handler_.name, name_,
-              sentence{fits ? ""
+              unquoted{fits ? ""
                             : ": larger than websocket_room_memory, or half "
                               "of it"},
-              permit.left_out());
+              permit.suppressed());
 }
 
 int resource::publish(const broker::publication &what,
@@ -124,7 +124,8 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
                                void *data) noexcept
 {
     // Redis would number it, and every host would lose it
-    if (exchange::running() && !exchange::shared().fits(what.payload.size())) {
+    if (worker_bus::running() &&
+        !worker_bus::broker().fits(what.payload.size())) {
         say_no_room(what.payload.size());
         return WEBSOCKET_DROPPED;
     }
@@ -158,29 +159,30 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
 
 broker::appended resource::append(const broker::publication &what) noexcept
 {
-    if (checked_only_ || !exchange::running()) {
+    if (checked_only_ || !worker_bus::running()) {
         return {};
     }
 
     const broker::appended done =
-        subscription_
-            ? exchange::shared().append(subscription_, what, exchange::now())
-            : exchange::shared().append(
-                  log_name_, what, history_request(terms_), exchange::now());
+        subscription_ ? worker_bus::broker().append(subscription_, what,
+                                                    worker_bus::now())
+                      : worker_bus::broker().append(log_name_, what,
+                                                    history_request(terms_),
+                                                    worker_bus::now());
 
     if (done.result != broker::outcome::done) {
         say_no_room(what.payload.size());
         return done;
     }
 
-    exchange::report_dropped(log_name_, done);
+    worker_bus::log_dropped(log_name_, done);
     publications++;
 
     if (subscription_) {
         count_own(what, done.position);
     }
 
-    exchange::wake(done.wake);
+    worker_bus::wake(done.wake);
     return done;
 }
 

@@ -71,7 +71,7 @@ resource::~resource()
     end_timers();
 
     if (subscription_) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
+        worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
     }
 }
 
@@ -174,7 +174,7 @@ void resource::drop_all_of(const websocket_handler_t *handler) noexcept
 
 websocket_text_t resource::parameter(std::string_view name) const noexcept
 {
-    return parameter_of(terms_.parameters, name);
+    return find_parameter(terms_.parameters, name);
 }
 
 websocket_text_t resource::parameter_name(std::size_t place) const noexcept

@@ -30,7 +30,7 @@ struct resource_terms {
     broker::history_source source = broker::no_source;
 };
 
-class resource final : news_reader {
+class resource final : subscriber {
 public:
     // What a resource is known by.
     struct identity {

@@ -86,7 +86,7 @@ ngx_msec_t session::left_for_close(ngx_msec_t left) const noexcept
 
     // Since our Close, or since what was received after it
     const ngx_msec_t silent =
-        std::min(last_received_.until(ngx_current_msec),
+        std::min(last_received_.elapsed(ngx_current_msec),
                  conf_.close_timeout - std::min(left, conf_.close_timeout));
     const ngx_msec_t most = std::min(max_silence, conf_.close_timeout / 2);
 
@@ -118,7 +118,7 @@ void session::close_timed_out() noexcept
 void session::send_timed_out() noexcept
 {
     connection_->timedout = 1;
-    figures::add(figures::slow_closes);
+    counters::add(counters::slow_closes);
     record_end(protocol::close_code::abnormal,
                "client does not read what is sent", ended_by::timeout);
     phase_ = phase::ended;
@@ -141,7 +141,7 @@ void session::record_end(std::uint16_t code, std::string_view reason,
 
     closed_by_ = who;
     close_code_ = code;
-    figures::closed(code, who == ended_by::client);
+    counters::session_closed(code, who == ended_by::client);
 
     if (reason.empty()) {
         return;
@@ -238,7 +238,7 @@ void session::worker_is_leaving() noexcept
     c->close = 0;
     c->idle = 0;
     worker_leaving_ = true;
-    figures::drains();
+    counters::set_draining();
 
     if (c->error) {
         c->error = 0;
@@ -337,7 +337,7 @@ void session::leave() noexcept
     } else if (!joined_) {
         left->withdraw(*this);
     } else {
-        figures::client_left();
+        counters::client_disconnected();
         left->remove(*this);
 
         if (handler().client_disconnected != nullptr) {

@@ -42,7 +42,7 @@ void session::flush() noexcept
     const bool progressed = connection_->sent != sent_before;
 
     if (progressed) {
-        last_sent_ = moment(ngx_current_msec);
+        last_sent_ = timestamp(ngx_current_msec);
     }
 
     if (rc == NGX_ERROR) {
@@ -184,7 +184,7 @@ void session::check_idle() noexcept
 
     if (!receiving()) {
         last_received_ =
-            moment(now); // we do not listen: the send timeout counts
+            timestamp(now); // we do not listen: the send timeout counts
     }
 
     // The difference, as the clock may wrap around
@@ -193,7 +193,7 @@ void session::check_idle() noexcept
         return;
     }
 
-    const ngx_msec_t idle = last_received_.until(now);
+    const ngx_msec_t idle = last_received_.elapsed(now);
 
     if (idle >= conf_.timeout) {
         close(protocol::close_code::going_away, "nothing received for too long",
@@ -205,11 +205,11 @@ void session::check_idle() noexcept
 
     if (conf_.ping_after != 0) {
         // Proxies cut connections that are silent in either direction
-        const ngx_msec_t quiet = std::min(std::max(idle, last_sent_.until(now)),
-                                          last_ping_.until(now));
+        const ngx_msec_t quiet = std::min(
+            std::max(idle, last_sent_.elapsed(now)), last_ping_.elapsed(now));
 
         if (quiet >= conf_.ping_after) {
-            last_ping_ = moment(now);
+            last_ping_ = timestamp(now);
 
             if (output_.empty()) {
                 write_ping({});

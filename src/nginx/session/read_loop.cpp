@@ -178,7 +178,7 @@ bool session::read_once(std::size_t &budget) noexcept
     const auto size = static_cast<std::size_t>(received);
     const bool dropping = phase_ == phase::closing || phase_ == phase::ending;
 
-    last_received_ = moment(ngx_current_msec);
+    last_received_ = timestamp(ngx_current_msec);
 
     const std::span<std::byte> rest = process(room.first(size));
 

@@ -25,8 +25,8 @@ std::span<std::byte> session::process(std::span<std::byte> input) noexcept
     const std::uint64_t bytes_before = figures_.bytes_in;
     const std::span<std::byte> rest = take_frames(input);
 
-    figures::received(figures_.messages_in - messages_before,
-                      figures_.bytes_in - bytes_before);
+    counters::received(figures_.messages_in - messages_before,
+                       figures_.bytes_in - bytes_before);
     return rest;
 }
 

@@ -17,7 +17,7 @@ void add_words(u_char *&at, const u_char *end, const char *before,
                std::string_view text) noexcept
 {
     if (text.data() != nullptr) {
-        clean_sentence words(text);
+        clean_unquoted words(text);
 
         at = ngx_slprintf(at, const_cast<u_char *>(end), ", %s: \"%V\"", before,
                           words.get());

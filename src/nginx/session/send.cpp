@@ -21,12 +21,12 @@ constexpr std::size_t much_to_send = 64 * 1024;
 // A client may bring a handler to it as often as it likes.
 [[gnu::cold, gnu::noinline]] void say_not_utf8(ngx_log_t *log) noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_INFO, log,
                   "websocket: not sent: text that is not UTF-8%V",
-                  permit.left_out());
+                  permit.suppressed());
     }
 }
 
@@ -51,7 +51,7 @@ inline int session::sent(bool written, std::size_t size) noexcept
 
     figures_.messages_out++;
     figures_.bytes_out += size;
-    figures::message_out(size);
+    counters::message_out(size);
 
     return (!output_.empty() || resource::much_history_read) &&
                    has_backpressure()
@@ -238,7 +238,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
 int session::refuse_for_full_queue() noexcept
 {
     figures_.dropped++;
-    figures::add(figures::dropped);
+    counters::add(counters::dropped);
 
     if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
         backed_up_ = true; // the handler is told when there is room again
@@ -254,8 +254,8 @@ int session::refuse_for_full_queue() noexcept
     const std::uint64_t forgotten = output_.drop_unsent();
 
     figures_.dropped += forgotten;
-    figures::add(figures::dropped, forgotten);
-    figures::add(figures::slow_closes);
+    counters::add(counters::dropped, forgotten);
+    counters::add(counters::slow_closes);
     close_at_once(protocol::close_code::try_again_later, "send queue is full",
                   ended_by::server);
     return WEBSOCKET_CLOSED;

@@ -89,7 +89,7 @@ session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
 
 std::uint64_t session::id() const noexcept
 {
-    return backplane::used() && exchange::running()
+    return backplane::used() && worker_bus::running()
                ? backplane::id_of_client(connection_->number)
                : connection_->number;
 }
@@ -106,7 +106,7 @@ void session::join() noexcept
     resource_->add(*this);
     phase_ = phase::open;
     joined_ = true;
-    figures::client_came();
+    counters::client_connected();
 
     if (handler().client_connected != nullptr) {
         const resource::delivery_scope scope(*resource_);
@@ -212,7 +212,7 @@ void session::start() noexcept
     take_connection();
 
     started_ = ngx_current_msec;
-    last_received_ = last_sent_ = last_ping_ = moment(started_);
+    last_received_ = last_sent_ = last_ping_ = timestamp(started_);
     phase_ = phase::arriving;
 
     if (transport::prepare(request_) != NGX_OK) {

@@ -356,9 +356,9 @@ private:
     ngx_msec_t started_ = 0;
     ngx_msec_t ends_at_ = 0; // when closing, or where the worker is leaving
 
-    moment last_received_;
-    moment last_sent_;
-    moment last_ping_;
+    timestamp last_received_;
+    timestamp last_sent_;
+    timestamp last_ping_;
     std::uint32_t rest_begin_ = 0; // what was taken of it
     flush_list::place flush_place_ = flush_list::nowhere;
     std::uint32_t dropped_input_ = 0; // bytes that came after a Close

@@ -31,16 +31,16 @@ json object_of(const tally::by_code &counts)
 json object_of(const tally &counts)
 {
     return {{"clients", counts.clients},
-            {"messages_in", counts.counted[figures::messages_in]},
-            {"messages_out", counts.counted[figures::messages_out]},
-            {"bytes_in", counts.counted[figures::bytes_in]},
-            {"bytes_out", counts.counted[figures::bytes_out]},
-            {"dropped", counts.counted[figures::dropped]},
-            {"slow_closes", counts.counted[figures::slow_closes]},
-            {"lost", counts.counted[figures::lost]},
-            {"published", counts.counted[figures::published]},
+            {"messages_in", counts.counted[counters::messages_in]},
+            {"messages_out", counts.counted[counters::messages_out]},
+            {"bytes_in", counts.counted[counters::bytes_in]},
+            {"bytes_out", counts.counted[counters::bytes_out]},
+            {"dropped", counts.counted[counters::dropped]},
+            {"slow_closes", counts.counted[counters::slow_closes]},
+            {"lost", counts.counted[counters::lost]},
+            {"published", counts.counted[counters::published]},
             {"handshakes",
-             {{"accepted", counts.counted[figures::accepted]},
+             {{"accepted", counts.counted[counters::accepted]},
               {"refused", object_of(counts.refused)}}},
             {"close_codes", object_of(counts.closed)}};
 }

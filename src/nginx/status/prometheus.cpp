@@ -80,7 +80,7 @@ private:
 // One sample for each slot.
 void add_counter(exposition &to, const status_report &report,
                  std::string_view name, std::string_view help,
-                 figures::kind what)
+                 counters::counter_id what)
 {
     to.family(name, "counter", help);
 
@@ -92,7 +92,7 @@ void add_counter(exposition &to, const status_report &report,
 
 void add_both_ways(exposition &to, const status_report &report,
                    std::string_view name, std::string_view help,
-                   figures::kind in, figures::kind out)
+                   counters::counter_id in, counters::counter_id out)
 {
     to.family(name, "counter", help);
 
@@ -157,7 +157,7 @@ void add_handshakes(exposition &to, const status_report &report)
         const std::string worker = std::to_string(each.slot);
 
         to.sample({{"worker", worker}, {"status", "101"}},
-                  each.all.counted[figures::accepted]);
+                  each.all.counted[counters::accepted]);
         add_codes(to, "status", worker, each.all.refused);
     }
 }
@@ -248,21 +248,21 @@ std::string status_as_prometheus(status_report &report)
     add_clients(to, report);
     add_both_ways(to, report, "messages_total",
                   "Messages received, and accepted for sending.",
-                  figures::messages_in, figures::messages_out);
+                  counters::messages_in, counters::messages_out);
     add_both_ways(to, report, "payload_bytes_total",
-                  "Bytes of payload in these messages.", figures::bytes_in,
-                  figures::bytes_out);
+                  "Bytes of payload in these messages.", counters::bytes_in,
+                  counters::bytes_out);
     add_counter(to, report, "dropped_messages_total",
                 "Messages that full send queues did not take, or forgot.",
-                figures::dropped);
+                counters::dropped);
     add_counter(to, report, "slow_closes_total",
                 "Connections ended because the client reads too slowly.",
-                figures::slow_closes);
+                counters::slow_closes);
     add_counter(to, report, "losses_total",
                 "Times that clients of a resource missed messages.",
-                figures::lost);
+                counters::lost);
     add_counter(to, report, "published_total", "Messages published over HTTP.",
-                figures::published);
+                counters::published);
     add_handshakes(to, report);
     add_closes(to, report);
     add_zone(to, report.zone);

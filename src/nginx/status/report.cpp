@@ -27,7 +27,7 @@ struct status_survey {
 
 status_survey status_buffers;
 
-using counts = std::array<std::uint64_t, figures::counts>;
+using counts = std::array<std::uint64_t, counters::counter_count>;
 
 struct reading {
     ngx_pid_t pid = 0;
@@ -37,11 +37,12 @@ struct reading {
     counts before;
 };
 
-void read_counts(const std::array<figures::counter, figures::counts> &from,
-                 counts &to) noexcept
+void read_counts(
+    const std::array<counters::counter, counters::counter_count> &from,
+    counts &to) noexcept
 {
     std::transform(from.begin(), from.end(), to.begin(),
-                   [](const figures::counter &each) { return each.get(); });
+                   [](const counters::counter &each) { return each.get(); });
 }
 
 bool alive(ngx_pid_t pid) noexcept
@@ -50,15 +51,15 @@ bool alive(ngx_pid_t pid) noexcept
 }
 
 // Where a worker comes or goes meanwhile, its own figures are not known.
-reading read_block(const figures::slot_block &block) noexcept
+reading read_block(const counters::slot_counters &block) noexcept
 {
     reading made;
     const ngx_pid_t pid = block.pid.load();
 
     made.draining = block.draining.get() != 0;
     made.clients = block.clients.get();
-    read_counts(block.done_before, made.before);
-    read_counts(block.done, made.all);
+    read_counts(block.baseline, made.before);
+    read_counts(block.totals, made.all);
     std::atomic_thread_fence(std::memory_order_acquire);
 
     made.pid = alive(pid) && block.pid.load() == pid ? pid : 0;
@@ -73,39 +74,39 @@ void put(tally::by_code &into, std::uint16_t code, std::uint64_t count)
 }
 
 // Names what lies one behind the other in a slot.
-tally tally_of(const counts &from, const figures::slot_block &block)
+tally tally_of(const counts &from, const counters::slot_counters &block)
 {
     tally made;
 
     std::copy_n(from.begin(), made.counted.size(), made.counted.begin());
 
-    for (std::size_t i = 0; i != figures::usual_statuses.size(); i++) {
-        put(made.refused, figures::usual_statuses[i],
-            from[figures::refused_at + i]);
+    for (std::size_t i = 0; i != counters::known_statuses.size(); i++) {
+        put(made.refused, counters::known_statuses[i],
+            from[counters::refused_index + i]);
     }
 
-    for (std::size_t i = 0; i != figures::other_statuses; i++) {
+    for (std::size_t i = 0; i != counters::extra_statuses; i++) {
         put(made.refused, block.statuses[i].get(),
-            from[figures::other_refused_at + i]);
+            from[counters::extra_refused_index + i]);
     }
 
-    for (std::size_t i = 0; i != figures::usual_close_codes; i++) {
+    for (std::size_t i = 0; i != counters::known_close_codes; i++) {
         put(made.closed,
-            static_cast<std::uint16_t>(figures::first_close_code + i),
-            from[figures::closed_at + i]);
+            static_cast<std::uint16_t>(counters::first_close_code + i),
+            from[counters::closed_index + i]);
     }
 
-    for (std::size_t i = 0; i != figures::other_close_codes; i++) {
+    for (std::size_t i = 0; i != counters::extra_close_codes; i++) {
         put(made.closed, block.close_codes[i].get(),
-            from[figures::other_closed_at + i]);
+            from[counters::extra_closed_index + i]);
     }
 
-    put(made.refused, 0, from[figures::rest_refused_at]);
-    put(made.closed, 0, from[figures::rest_closed_at]);
+    put(made.refused, 0, from[counters::other_refused_index]);
+    put(made.closed, 0, from[counters::other_closed_index]);
     return made;
 }
 
-slot_tally tally_of_slot(unsigned slot, const figures::slot_block &block)
+slot_tally tally_of_slot(unsigned slot, const counters::slot_counters &block)
 {
     const reading read = read_block(block);
     slot_tally made{.slot = slot,
@@ -149,10 +150,10 @@ std::vector<handler_tally> handlers_of(const main_configuration &conf)
 
 redis_tally redis_of(const shared_zone &shared) noexcept
 {
-    const backplane_figures &counted = shared.backplane;
-    const std::uint64_t links = counted.links.get();
-    redis_tally made{.up = exchange::shared().link() != 0,
-                     .leader = exchange::shared().leader(),
+    const redis_counters &counted = shared.redis;
+    const std::uint64_t links = counted.connects.get();
+    redis_tally made{.up = worker_bus::broker().link() != 0,
+                     .leader = worker_bus::broker().leader(),
                      .resources = counted.resources.load(),
                      .reconnects = links == 0 ? 0 : links - 1,
                      .published = counted.published.get(),
@@ -162,8 +163,8 @@ redis_tally redis_of(const shared_zone &shared) noexcept
                      .recovered = counted.recovered.get(),
                      .gaps = counted.gaps.get()};
 
-    for (const figures::slot_block &block :
-         std::span(shared.figures_of, shared.slots)) {
+    for (const counters::slot_counters &block :
+         std::span(shared.slot_counters, shared.slots)) {
         if (alive(block.pid.load())) {
             made.queued += block.queued.get();
             made.queued_bytes += block.queued_bytes.get();
@@ -204,19 +205,19 @@ std::string_view resource_tally::key() const noexcept
 }
 
 status_report::status_report(const main_configuration &conf)
-    : time{exchange::now()}, started{exchange::zone().made},
-      handlers{handlers_of(conf)}, zone{exchange::shared().measure()}
+    : time{worker_bus::now()}, started{worker_bus::zone().created_at},
+      handlers{handlers_of(conf)}, zone{worker_bus::broker().measure()}
 {
-    const shared_zone &shared = exchange::zone();
+    const shared_zone &shared = worker_bus::zone();
 
     if (conf.redis != nullptr) {
         redis = redis_of(shared);
     }
 
     for (unsigned i = 0; i != shared.slots; i++) {
-        const figures::slot_block &block = shared.figures_of[i];
+        const counters::slot_counters &block = shared.slot_counters[i];
 
-        if (block.came.get() != 0) {
+        if (block.generations.get() != 0) {
             slots.push_back(tally_of_slot(i, block));
             total += slots.back().all;
         }
@@ -234,7 +235,7 @@ bool status_report::survey()
     bool more = true;
 
     for (std::size_t i = 0; i != locks_of_a_step && more; i++) {
-        const broker::survey_result told = exchange::shared().survey(
+        const broker::survey_result told = worker_bus::broker().survey(
             cursor_, {status_buffers.names, status_buffers.logs},
             2 * logs_of_a_lock);
 

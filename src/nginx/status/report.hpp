@@ -23,7 +23,7 @@ struct tally {
     using by_code = std::map<std::uint16_t, std::uint64_t>;
 
     std::uint64_t clients = 0;
-    std::array<std::uint64_t, figures::kinds> counted{};
+    std::array<std::uint64_t, counters::id_count> counted{};
     by_code refused;
     by_code closed;
 
@@ -74,7 +74,7 @@ class status_report {
 public:
     static constexpr std::size_t most_resources = 100;
 
-    // Takes down the figures of the workers; needs exchange::running().
+    // Takes down the figures of the workers; needs worker_bus::running().
     // Throws std::bad_alloc, as the functions below do.
     explicit status_report(const main_configuration &conf);
 

@@ -186,7 +186,7 @@ ngx_int_t status_method_refused(ngx_http_request_t *r) noexcept
 
 } // namespace
 
-ngx_int_t answer_status(ngx_http_request_t *r)
+ngx_int_t status_handler(ngx_http_request_t *r)
 try {
     if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) {
         return status_method_refused(r);
@@ -203,7 +203,7 @@ try {
         return send_page(r);
     }
 
-    if (!exchange::running()) {
+    if (!worker_bus::running()) {
         return status_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                               "this worker has no place among the workers");
     }

@@ -15,6 +15,6 @@ enum class status_form : ngx_uint_t { none, json, prometheus, html };
 std::optional<status_form> status_form_named(std::string_view name) noexcept;
 
 // The content handler of a location that tells figures.
-ngx_int_t answer_status(ngx_http_request_t *r);
+ngx_int_t status_handler(ngx_http_request_t *r);
 
 } // namespace websocket::nginx

@@ -116,7 +116,7 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
         return rc;
     }
 
-    figures::add(figures::accepted);
+    counters::add(counters::accepted);
     r->main->count++;
     made.post_start();
     return NGX_DONE;

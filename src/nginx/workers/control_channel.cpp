@@ -10,7 +10,7 @@ namespace websocket::nginx {
 namespace {
 
 // Larger than any name.
-reading_room<8> control_buffer;
+read_buffer<8> control_buffer;
 
 } // namespace
 
@@ -19,26 +19,26 @@ std::string worker_log(unsigned slot)
     return ":worker:" + std::to_string(slot);
 }
 
-void say(std::string_view log, control what, std::uint64_t from,
-         std::string_view name) noexcept
+void send_control(std::string_view log, control_event what, std::uint64_t from,
+                  std::string_view name) noexcept
 {
     const broker::appended done =
-        exchange::shared().append(log,
-                                  {.payload = std::as_bytes(std::span(name)),
-                                   .from = from,
-                                   .time = exchange::now(),
-                                   .kind = static_cast<std::uint8_t>(what),
-                                   .transient = true},
-                                  {}, exchange::now());
+        worker_bus::broker().append(log,
+                                    {.payload = std::as_bytes(std::span(name)),
+                                     .from = from,
+                                     .time = worker_bus::now(),
+                                     .kind = static_cast<std::uint8_t>(what),
+                                     .transient = true},
+                                    {}, worker_bus::now());
 
-    exchange::wake(done.wake);
+    worker_bus::wake(done.wake);
 }
 
-bool control_reader::listen(std::string_view log) noexcept
+bool control_reader::subscribe(std::string_view log) noexcept
 {
-    const broker::subscribed made = exchange::shared().subscribe(
-        exchange::slot(), log, static_cast<news_reader *>(this), {},
-        exchange::now());
+    const broker::subscribed made = worker_bus::broker().subscribe(
+        worker_bus::slot(), log, static_cast<subscriber *>(this), {},
+        worker_bus::now());
 
     subscription_ = made.handle;
     return made.result == broker::outcome::done;
@@ -46,8 +46,8 @@ bool control_reader::listen(std::string_view log) noexcept
 
 void control_reader::stop() noexcept
 {
-    if (subscription_ && exchange::running()) {
-        exchange::shared().unsubscribe(subscription_, exchange::now());
+    if (subscription_ && worker_bus::running()) {
+        worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
     }
 
     subscription_ = {};
@@ -62,18 +62,19 @@ void control_reader::deliver(std::size_t &budget) noexcept
             std::span(control_buffer.messages)
                 .first(std::min(budget, control_buffer.messages.size()));
 
-        read = exchange::shared().read(
-            subscription_, {control_buffer.bytes, messages}, exchange::now());
+        read = worker_bus::broker().read(
+            subscription_, {control_buffer.bytes, messages}, worker_bus::now());
         budget -= read.count;
 
         if (read.lost) {
-            told_.missed();
+            listener_.on_overrun();
         }
 
         for (const broker::message &message : messages.first(read.count)) {
-            told_.heard(static_cast<control>(message.kind), message.from,
-                        {reinterpret_cast<const char *>(message.payload.data()),
-                         message.payload.size()});
+            listener_.on_event(
+                static_cast<control_event>(message.kind), message.from,
+                {reinterpret_cast<const char *>(message.payload.data()),
+                 message.payload.size()});
         }
     }
 }

@@ -12,14 +12,14 @@
 namespace websocket::nginx {
 
 // What is said in them. The names begin with ":", which no handler's does.
-enum class control : std::uint8_t {
+enum class control_event : std::uint8_t {
     clients_changed = 1, // to the leader: the resource's name
     clients_lost = 2,    // the same: they did not leave by themselves
     sync_wanted = 3,     // the same; from: the token of who waits
     synced = 4,          // to a worker: from: the token
-    leader_gone = 5,     // to all workers
-    leader_came = 6,     // the same: it has heard of nothing so far
-    redis_came = 7       // the same: a worker has a connection again
+    leader_down = 5,     // to all workers
+    leader_up = 6,       // the same: it has heard of nothing so far
+    redis_up = 7         // the same: a worker has a connection again
 };
 
 inline constexpr std::string_view leader_log = ":leader";
@@ -34,35 +34,36 @@ inline bool is_control_log(std::string_view name) noexcept
 }
 
 // Says it to whoever listens; nobody may.
-void say(std::string_view log, control what, std::uint64_t from,
-         std::string_view name) noexcept;
+void send_control(std::string_view log, control_event what, std::uint64_t from,
+                  std::string_view name) noexcept;
 
-class control_reader final : news_reader {
+class control_reader final : subscriber {
 public:
     struct listener {
-        virtual void heard(control what, std::uint64_t from,
-                           std::string_view name) noexcept = 0;
+        virtual void on_event(control_event what, std::uint64_t from,
+                              std::string_view name) noexcept = 0;
 
         // Something was said that cannot be read any more.
-        virtual void missed() noexcept = 0;
+        virtual void on_overrun() noexcept = 0;
 
     protected:
         ~listener() = default;
     };
 
-    explicit control_reader(listener &told) noexcept : told_{told} {}
+    explicit control_reader(listener &listening) noexcept : listener_{listening}
+    {}
     control_reader(const control_reader &) = delete;
     control_reader &operator=(const control_reader &) = delete;
     ~control_reader() { stop(); }
 
     // False: no room.
-    bool listen(std::string_view log) noexcept;
+    bool subscribe(std::string_view log) noexcept;
     void stop() noexcept;
 
 private:
     void deliver(std::size_t &budget) noexcept override;
 
-    listener &told_;
+    listener &listener_;
     broker::subscription subscription_;
 };
 

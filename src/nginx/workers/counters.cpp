@@ -4,41 +4,41 @@
 #include <algorithm>
 #include <span>
 
-namespace websocket::nginx::figures {
+namespace websocket::nginx::counters {
 
 namespace {
 
-slot_block unread;
+slot_counters unused_block;
 
-using code_places = std::span<shared_number<std::uint16_t>>;
+using code_table = std::span<single_writer<std::uint16_t>>;
 
-// The place of a code, taken if there is still a free one among the first
-// `most`; none: the number of places.
-std::size_t place_of(code_places places, std::uint16_t code,
-                     std::size_t most) noexcept
+// The index of a code, added if there is still a free one among the first
+// `max_used`; none: the size of the table.
+std::size_t find_or_add(code_table table, std::uint16_t code,
+                        std::size_t max_used) noexcept
 {
-    for (std::size_t i = 0; i != places.size(); i++) {
-        const std::uint16_t known = places[i].get();
+    for (std::size_t i = 0; i != table.size(); i++) {
+        const std::uint16_t known = table[i].get();
 
         if (known == code) {
             return i;
         }
 
-        if (known == 0 && i < most) {
-            places[i].set(code);
+        if (known == 0 && i < max_used) {
+            table[i].set(code);
             return i;
         }
     }
 
-    return places.size();
+    return table.size();
 }
 
 } // namespace
 
-slot_block *own = &unread;
+slot_counters *current = &unused_block;
 
 // Whoever reads meanwhile sees no worker, or one that has done nothing yet.
-void start(slot_block &block) noexcept
+void start(slot_counters &block) noexcept
 {
     block.pid.store(0);
     block.clients.set(0);
@@ -46,53 +46,55 @@ void start(slot_block &block) noexcept
     block.queued.set(0);
     block.queued_bytes.set(0);
 
-    for (std::size_t i = 0; i != counts; i++) {
-        block.done_before[i].set(block.done[i].get());
+    for (std::size_t i = 0; i != counter_count; i++) {
+        block.baseline[i].set(block.totals[i].get());
     }
 
-    block.came.set(static_cast<std::uint16_t>(
-        std::min<unsigned>(block.came.get() + 1U, UINT16_MAX)));
+    block.generations.set(static_cast<std::uint16_t>(
+        std::min<unsigned>(block.generations.get() + 1U, UINT16_MAX)));
     block.pid.store(ngx_pid);
-    own = &block;
+    current = &block;
 }
 
 void stop() noexcept
 {
-    own->clients.set(0);
-    own->pid.store(0);
-    own = &unread;
+    current->clients.set(0);
+    current->pid.store(0);
+    current = &unused_block;
 }
 
-void refused(ngx_uint_t status) noexcept
+void handshake_refused(ngx_uint_t status) noexcept
 {
     const auto code = static_cast<std::uint16_t>(status);
-    const auto usual =
-        std::find(usual_statuses.begin(), usual_statuses.end(), code);
+    const auto known =
+        std::find(known_statuses.begin(), known_statuses.end(), code);
     const std::size_t at =
-        usual != usual_statuses.end()
-            ? refused_at +
-                  static_cast<std::size_t>(usual - usual_statuses.begin())
-            : other_refused_at + place_of(own->statuses, code, other_statuses);
+        known != known_statuses.end()
+            ? refused_index +
+                  static_cast<std::size_t>(known - known_statuses.begin())
+            : extra_refused_index +
+                  find_or_add(current->statuses, code, extra_statuses);
 
-    own->done[at].add(1);
+    current->totals[at].add(1);
 }
 
-void closed(std::uint16_t code, bool by_client) noexcept
+void session_closed(std::uint16_t code, bool by_client) noexcept
 {
-    const bool usual =
-        code >= first_close_code && code < first_close_code + usual_close_codes;
-    const std::size_t most =
-        by_client ? other_close_codes / 2 : other_close_codes;
+    const bool known =
+        code >= first_close_code && code < first_close_code + known_close_codes;
+    const std::size_t max_used =
+        by_client ? extra_close_codes / 2 : extra_close_codes;
     const std::size_t at =
-        usual ? closed_at + code - first_close_code
-              : other_closed_at + place_of(own->close_codes, code, most);
+        known ? closed_index + code - first_close_code
+              : extra_closed_index +
+                    find_or_add(current->close_codes, code, max_used);
 
-    own->done[at].add(1);
+    current->totals[at].add(1);
 }
 
-void drains() noexcept
+void set_draining() noexcept
 {
-    own->draining.set(1);
+    current->draining.set(1);
 }
 
-} // namespace websocket::nginx::figures
+} // namespace websocket::nginx::counters

@@ -21,7 +21,7 @@ ngx_connection_t no_connection; // whose number nginx's debug log shows
 
 bool alive(unsigned slot) noexcept
 {
-    const std::int32_t pid = shared->figures_of[slot].pid.load();
+    const std::int32_t pid = shared->slot_counters[slot].pid.load();
 
     return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
 }
@@ -33,7 +33,7 @@ bool all_can_wake() noexcept
     }
 
     for (unsigned slot = 0; slot != shared->slots; slot++) {
-        const unsigned known = shared->known_wakers[slot].load();
+        const unsigned known = shared->inherited_fds[slot].load();
 
         if (known != 0 && known <= own_slot + 1 && alive(slot)) {
             return false;
@@ -45,7 +45,7 @@ bool all_can_wake() noexcept
 
 void on_timer(ngx_event_t *)
 {
-    if (needed && exchange::running()) {
+    if (needed && worker_bus::running()) {
         ngx_add_timer(&event, interval);
         look(&event);
     }

@@ -14,14 +14,14 @@ namespace websocket::nginx {
 
 // What one look into the shared memory may copy out of it.
 template <std::size_t most>
-struct reading_room {
+struct read_buffer {
     std::array<std::byte, most * 1024> bytes;
     std::array<broker::message, most> messages;
 };
 
 // A large message does not fit into the room. No more than the message itself
 // is read then.
-inline std::unique_ptr<std::byte[]> larger_room(std::size_t size) noexcept
+inline std::unique_ptr<std::byte[]> large_buffer(std::size_t size) noexcept
 {
     return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[size]);
 }

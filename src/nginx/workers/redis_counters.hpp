@@ -7,7 +7,7 @@
 
 namespace websocket::nginx {
 
-class common_counter {
+class shared_counter {
 public:
     void add(std::uint64_t more) noexcept
     {
@@ -22,18 +22,18 @@ private:
     std::atomic<std::uint64_t> value_{0};
 };
 
-struct backplane_figures {
-    common_counter published; // messages that Redis has taken
-    common_counter retried;   // of them, sent again after a break
-    common_counter failed;    // messages and news that it has not
-    common_counter received;  // messages, as they came
-    common_counter recovered; // messages, read from the stream later
-    common_counter gaps;      // times that messages were not there any more
-    common_counter links;     // times that the host got in touch
+struct redis_counters {
+    shared_counter published; // messages that Redis has taken
+    shared_counter retried;   // of them, sent again after a break
+    shared_counter failed;    // messages and news that it has not
+    shared_counter received;  // messages, as they came
+    shared_counter recovered; // messages, read from the stream later
+    shared_counter gaps;      // times that messages were not there any more
+    shared_counter connects;  // times that the host got in touch
     std::atomic<std::uint32_t> resources{0}; // that are followed now
 };
 
-// Those of this host: only where exchange::running() says so.
-backplane_figures &backplane_counts() noexcept;
+// Those of this host: only where worker_bus::running() says so.
+redis_counters &host_redis_counters() noexcept;
 
 } // namespace websocket::nginx

@@ -32,7 +32,7 @@ std::size_t workers_of(const ngx_cycle_t &cycle) noexcept
 
 // During a reload and after it workers of several generations live side by
 // side.
-std::size_t wakers_for(const ngx_cycle_t &cycle) noexcept
+std::size_t wakeup_fd_count(const ngx_cycle_t &cycle) noexcept
 {
     return std::clamp<std::size_t>(4 * workers_of(cycle), 64,
                                    broker::most_slots);
@@ -40,7 +40,7 @@ std::size_t wakers_for(const ngx_cycle_t &cycle) noexcept
 
 // That nginx's master opens for its workers, two for each, and for those of a
 // reload; and for listening, logs and configurations.
-std::size_t files_for(const ngx_cycle_t &cycle) noexcept
+std::size_t reserved_files(const ngx_cycle_t &cycle) noexcept
 {
     return 4 * workers_of(cycle) + 64;
 }
@@ -51,13 +51,13 @@ std::size_t slots_for(const ngx_cycle_t &cycle, std::size_t memory) noexcept
 {
     constexpr std::size_t memory_of_a_slot = 64 * 1024;
 
-    return std::clamp<std::size_t>(memory / memory_of_a_slot, wakers_for(cycle),
-                                   broker::most_slots);
+    return std::clamp<std::size_t>(memory / memory_of_a_slot,
+                                   wakeup_fd_count(cycle), broker::most_slots);
 }
 
 std::size_t count_workers(const shared_zone &zone) noexcept
 {
-    const std::span blocks(zone.figures_of, zone.slots);
+    const std::span blocks(zone.slot_counters, zone.slots);
 
     return static_cast<std::size_t>(
         std::count_if(blocks.begin(), blocks.end(),
@@ -65,7 +65,7 @@ std::size_t count_workers(const shared_zone &zone) noexcept
 }
 
 // All that nginx's slab allocator has left, as one piece.
-std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
+std::span<std::byte> allocate_remaining(ngx_slab_pool_t *pool) noexcept
 {
     for (std::size_t pages = pool->pfree; pages != 0; pages--) {
         const std::size_t size = pages * ngx_pagesize;
@@ -78,23 +78,23 @@ std::span<std::byte> take_the_rest(ngx_slab_pool_t *pool) noexcept
     return {};
 }
 
-std::size_t figures_size(std::size_t slots) noexcept
+std::size_t counters_size(std::size_t slots) noexcept
 {
-    return slots * sizeof(figures::slot_block);
+    return slots * sizeof(counters::slot_counters);
 }
 
 // More than a page: nginx's slab allocator gives whole ones, so that no two
 // slots share a line of cache.
-bool make_figures(shared_zone &made, ngx_slab_pool_t *pool) noexcept
+bool create_counters(shared_zone &made, ngx_slab_pool_t *pool) noexcept
 {
-    void *place = ngx_slab_alloc(pool, figures_size(made.slots));
+    void *place = ngx_slab_alloc(pool, counters_size(made.slots));
 
     if (place == nullptr) {
         return false;
     }
 
-    made.figures_of = static_cast<figures::slot_block *>(place);
-    std::uninitialized_value_construct_n(made.figures_of, made.slots);
+    made.slot_counters = static_cast<counters::slot_counters *>(place);
+    std::uninitialized_value_construct_n(made.slot_counters, made.slots);
     return true;
 }
 
@@ -116,30 +116,30 @@ void host_identity::choose() noexcept
     constexpr std::string_view digits = "0123456789abcdef";
     std::uint64_t number = random_number();
 
-    for (char &letter : letters) {
+    for (char &letter : uid_bytes) {
         letter = digits[number % digits.size()];
         number /= digits.size();
     }
 
-    choose_number();
+    choose_id_prefix();
 }
 
-void host_identity::choose_number() noexcept
+void host_identity::choose_id_prefix() noexcept
 {
     constexpr std::uint64_t most = 8191;
 
-    number.store(static_cast<std::uint32_t>(1 + random_number() % most));
+    id_prefix.store(static_cast<std::uint32_t>(1 + random_number() % most));
 }
 
 namespace {
 
 // Our own parts, with as many pages as nginx's slab allocator may take for
 // itself and for what is smaller than a page.
-std::size_t least_memory(std::size_t slots) noexcept
+std::size_t min_memory(std::size_t slots) noexcept
 {
     constexpr std::size_t kilobyte = 1024;
     constexpr std::size_t step = 64 * kilobyte;
-    const std::size_t own = figures_size(slots) +
+    const std::size_t own = counters_size(slots) +
                             broker::broker::smallest(slots) +
                             sizeof(shared_zone);
 
@@ -152,11 +152,11 @@ ngx_int_t too_small(const ngx_shm_zone_t &zone, const ngx_cycle_t &cycle,
     write_log(NGX_LOG_EMERG, cycle.log,
               "\"websocket_shared_memory\" of %uzk is too small for %uz worker "
               "slots: with these \"worker_processes\" it takes at least %uzk",
-              zone.shm.size / 1024, slots, least_memory(slots));
+              zone.shm.size / 1024, slots, min_memory(slots));
     return NGX_ERROR;
 }
 
-ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
+ngx_int_t create_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 {
     auto *pool = reinterpret_cast<ngx_slab_pool_t *>(zone.shm.addr);
 
@@ -170,14 +170,14 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 
     made->mutex = &pool->mutex;
     made->slots = slots_for(cycle, zone.shm.size);
-    made->made = exchange::now();
+    made->created_at = worker_bus::now();
     made->host.choose();
 
-    if (!make_figures(*made, pool)) {
+    if (!create_counters(*made, pool)) {
         return too_small(zone, cycle, made->slots);
     }
 
-    made->memory = take_the_rest(pool);
+    made->memory = allocate_remaining(pool);
 
     zone_mutex mutex(*made);
     broker::broker fresh(mutex);
@@ -186,14 +186,14 @@ ngx_int_t make_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
         return too_small(zone, cycle, made->slots);
     }
 
-    wakers *fresh_wakers =
-        make_wakers(cycle, wakers_for(cycle), files_for(cycle));
+    wakeup_fd_set *fds =
+        create_wakeup_fds(cycle, wakeup_fd_count(cycle), reserved_files(cycle));
 
-    if (fresh_wakers == nullptr) {
+    if (fds == nullptr) {
         return NGX_ERROR;
     }
 
-    main_conf_of(cycle).zone_wakers = fresh_wakers;
+    main_conf_of(cycle).wakeup_fds = fds;
 
     main_conf_of(cycle).number = made->configurations = 1;
     zone.data = made;
@@ -207,36 +207,36 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
     auto &cycle = *static_cast<ngx_cycle_t *>(zone->data);
 
     if (before != nullptr) {
-        wakers *kept = main_conf_of(*cycle.old_cycle).zone_wakers;
+        wakeup_fd_set *kept = main_conf_of(*cycle.old_cycle).wakeup_fds;
 
         zone->data = before;
         main_conf_of(cycle).number =
             ++static_cast<shared_zone *>(before)->configurations;
-        main_conf_of(cycle).zone_wakers = kept;
+        main_conf_of(cycle).wakeup_fds = kept;
 
         const auto &shared = *static_cast<shared_zone *>(before);
         const std::size_t wanted = std::min(
             count_workers(shared) + 2 * workers_of(cycle), shared.slots);
 
-        return share_wakers(cycle, *kept) &&
-                       add_wakers(cycle, *kept, wanted, files_for(cycle))
+        return retain_fds(cycle, *kept) && add_wakeup_fds(cycle, *kept, wanted,
+                                                          reserved_files(cycle))
                    ? NGX_OK
                    : NGX_ERROR;
     }
 
     // A single process would have to give up memory that it works in
-    if (exchange::running()) {
+    if (worker_bus::running()) {
         write_log(NGX_LOG_EMERG, cycle.log,
                   "\"websocket_shared_memory\" and \"websocket_redis\" cannot "
                   "change while nginx runs without a master");
         return NGX_ERROR;
     }
 
-    return make_zone(*zone, cycle);
+    return create_zone(*zone, cycle);
 }
 
 // False: it has been said why.
-bool complete_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
+bool resolve_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
 {
     constexpr std::size_t usual = 32 * 1024 * 1024;
 
@@ -281,7 +281,7 @@ bool has_module(const ngx_cycle_t &cycle) noexcept
 }
 
 // Null: there is none, or without this module, or without a block `http`.
-const main_configuration *conf_before(const ngx_cycle_t &cycle) noexcept
+const main_configuration *previous_conf(const ngx_cycle_t &cycle) noexcept
 {
     const ngx_cycle_t *before = cycle.old_cycle;
 
@@ -296,7 +296,7 @@ const main_configuration *conf_before(const ngx_cycle_t &cycle) noexcept
 // Redis servers: the new ones have memory of their own then.
 bool redis_changes(const ngx_cycle_t &cycle, const main_configuration &own)
 {
-    const main_configuration *before = conf_before(cycle);
+    const main_configuration *before = previous_conf(cycle);
 
     return before != nullptr && !same_log(before->redis, own.redis);
 }
@@ -307,11 +307,11 @@ ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
 try {
     auto &own = *main_conf(cf);
 
-    if (!complete_sizes(cf, own)) {
+    if (!resolve_sizes(cf, own)) {
         return NGX_ERROR;
     }
 
-    if (!own.zone_needed && !exchange::running()) {
+    if (!own.zone_needed && !worker_bus::running()) {
         return NGX_OK;
     }
 
@@ -342,7 +342,7 @@ void commit_zone(ngx_cycle_t &cycle) noexcept
 
     own->zone->noreuse = 0;
 
-    if (const auto *before = conf_before(cycle);
+    if (const auto *before = previous_conf(cycle);
         before != nullptr && before->zone != nullptr) {
         before->zone->noreuse = 1;
     }

@@ -19,15 +19,15 @@ namespace websocket::nginx {
 
 // What other hosts know this one by, as long as the memory lives.
 struct host_identity {
-    std::array<char, 16> letters;      // at random
-    std::atomic<std::uint32_t> number; // begins its clients' ids: 1 to 8191
+    std::array<char, 16> uid_bytes;       // at random
+    std::atomic<std::uint32_t> id_prefix; // begins its clients' ids: 1 to 8191
 
     std::string_view uid() const noexcept
     {
-        return {letters.data(), letters.size()};
+        return {uid_bytes.data(), uid_bytes.size()};
     }
     void choose() noexcept;
-    void choose_number() noexcept;
+    void choose_id_prefix() noexcept;
 };
 
 // Lies in the shared memory itself, at the same address in all processes of
@@ -36,24 +36,25 @@ struct shared_zone {
     ngx_shmtx_t *mutex; // nginx's master frees it when its owner dies
     std::span<std::byte> memory;
     std::size_t slots;
-    figures::slot_block *figures_of; // for each slot
-    std::uint64_t made;              // in milliseconds since 1970
+    counters::slot_counters *slot_counters; // for each slot
+    std::uint64_t created_at;               // in milliseconds since 1970
 
     // One more than the eventfds that the worker of a slot has inherited: it
     // wakes no slots behind them, so that their workers look for themselves.
     // 0: no worker.
-    std::array<std::atomic<std::uint16_t>, broker::most_slots> known_wakers;
+    std::array<std::atomic<std::uint16_t>, broker::most_slots> inherited_fds;
 
-    said_lately full;
-    std::atomic<std::uint64_t> dropped_told; // messages, in the last such line
+    log_throttle full_log;
+    std::atomic<std::uint64_t>
+        dropped_logged; // messages, in the last such line
 
     // That have used the zone, one after the other: written by the master.
     std::uint32_t configurations;
 
     // Of many hosts
     host_identity host;
-    std::atomic<std::uint32_t> links; // with Redis, so far
-    backplane_figures backplane;
+    std::atomic<std::uint32_t> link_generation; // with Redis, so far
+    redis_counters redis;
 };
 
 // Asks nginx for the zone, once the configuration is read. NGX_ERROR: it has

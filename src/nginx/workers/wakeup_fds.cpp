@@ -17,7 +17,7 @@
 
 namespace websocket::nginx {
 
-struct wakers {
+struct wakeup_fd_set {
     std::vector<int> files;
     std::size_t users = 0;
 };
@@ -42,7 +42,7 @@ std::size_t max_files(const ngx_cycle_t &cycle) noexcept
 
 // -1 and EMFILE, also where fewer would be left than nginx needs: without a
 // pair of sockets it starts no worker.
-int open_waker(const ngx_cycle_t &cycle, std::size_t files_left) noexcept
+int open_eventfd(const ngx_cycle_t &cycle, std::size_t files_left) noexcept
 {
     const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
@@ -57,24 +57,24 @@ int open_waker(const ngx_cycle_t &cycle, std::size_t files_left) noexcept
 }
 
 // An old worker has its own copies since it was forked.
-void give_up(void *data)
+void release_fds(void *data)
 {
-    auto *given_up = static_cast<wakers *>(data);
+    auto *set = static_cast<wakeup_fd_set *>(data);
 
-    if (--given_up->users != 0) {
+    if (--set->users != 0) {
         return;
     }
 
-    for (const int file : given_up->files) {
+    for (const int file : set->files) {
         ::close(file);
     }
 
-    delete given_up;
+    delete set;
 }
 
 } // namespace
 
-bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept
+bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &made) noexcept
 {
     ngx_pool_cleanup_t *at_end = ngx_pool_cleanup_add(cycle.pool, 0);
 
@@ -82,19 +82,19 @@ bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept
         return false;
     }
 
-    at_end->handler = give_up;
+    at_end->handler = release_fds;
     at_end->data = &made;
     made.users++;
     return true;
 }
 
-bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count,
-                std::size_t files_left) noexcept
+bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &made, std::size_t count,
+                    std::size_t files_left) noexcept
 try {
     made.files.reserve(count);
 
     while (made.files.size() < count) {
-        const int file = open_waker(cycle, files_left);
+        const int file = open_eventfd(cycle, files_left);
 
         if (file == -1) {
             write_log(NGX_LOG_WARN, cycle.log, ngx_errno,
@@ -114,23 +114,23 @@ try {
     return false;
 }
 
-std::span<const int> files_of(const wakers &made) noexcept
+std::span<const int> fds_of(const wakeup_fd_set &made) noexcept
 {
     return made.files;
 }
 
-wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count,
-                    std::size_t files_left) noexcept
+wakeup_fd_set *create_wakeup_fds(ngx_cycle_t &cycle, std::size_t count,
+                                 std::size_t files_left) noexcept
 try {
-    auto made = std::make_unique<wakers>();
+    auto made = std::make_unique<wakeup_fd_set>();
 
-    if (!share_wakers(cycle, *made)) {
+    if (!retain_fds(cycle, *made)) {
         return nullptr;
     }
 
-    wakers &kept = *made.release(); // the cycle's, from here on
+    wakeup_fd_set &kept = *made.release(); // the cycle's, from here on
 
-    if (!add_wakers(cycle, kept, count, files_left)) {
+    if (!add_wakeup_fds(cycle, kept, count, files_left)) {
         return nullptr;
     }
 

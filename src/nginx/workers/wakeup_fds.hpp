@@ -8,24 +8,25 @@
 
 namespace websocket::nginx {
 
-struct wakers; // what the configurations of one shared memory have together
+struct wakeup_fd_set; // what the configurations of one shared memory have
+                      // together
 
 // Creates so many for the configuration of a cycle, or fewer where the process
 // could not open `files_left` files more: workers can do without, which is
 // logged. Null: there is no memory.
-wakers *make_wakers(ngx_cycle_t &cycle, std::size_t count,
-                    std::size_t files_left) noexcept;
+wakeup_fd_set *create_wakeup_fds(ngx_cycle_t &cycle, std::size_t count,
+                                 std::size_t files_left) noexcept;
 
 // Has at least so many from now on, or fewer in the same case. For workers that
 // are forked later, those that run do not have the new ones. False: there is no
 // memory.
-bool add_wakers(ngx_cycle_t &cycle, wakers &made, std::size_t count,
-                std::size_t files_left) noexcept;
+bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &made, std::size_t count,
+                    std::size_t files_left) noexcept;
 
 // By slot. What a worker sees are those that it has inherited.
-std::span<const int> files_of(const wakers &made) noexcept;
+std::span<const int> fds_of(const wakeup_fd_set &made) noexcept;
 
 // Lets another configuration use them too. False when there is no memory.
-bool share_wakers(ngx_cycle_t &cycle, wakers &made) noexcept;
+bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &made) noexcept;
 
 } // namespace websocket::nginx

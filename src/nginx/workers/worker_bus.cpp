@@ -19,12 +19,12 @@ extern "C" {
 
 namespace websocket::nginx {
 
-backplane_figures &backplane_counts() noexcept
+redis_counters &host_redis_counters() noexcept
 {
-    return exchange::zone().backplane;
+    return worker_bus::zone().redis;
 }
 
-namespace exchange {
+namespace worker_bus {
 
 namespace {
 
@@ -41,11 +41,11 @@ constexpr std::size_t turn_budget = 16384;
 
 struct place {
     place(shared_zone &of, const settings &from) noexcept
-        : zone{of}, given{from}, mutex{of}, access{mutex}
+        : zone{of}, options{from}, mutex{of}, access{mutex}
     {}
 
     shared_zone &zone;
-    const settings given;
+    const settings options;
     zone_mutex mutex;
     broker::broker access;
     unsigned slot = broker::most_slots; // none
@@ -54,7 +54,7 @@ struct place {
 // What a worker without a slot tries again with.
 struct attempt {
     shared_zone &zone;
-    settings given;
+    settings options;
 };
 
 std::optional<place> own;
@@ -78,20 +78,21 @@ public:
     void clients_lost(std::string_view name,
                       std::uint32_t clients) noexcept override
     {
-        static said_lately line; // a worker may take many resources along
+        static log_throttle line; // a worker may take many resources along
 
-        if (line_permit permit = line.allows(); permit) {
+        if (log_permit permit = line.allows(); permit) {
             write_log(NGX_LOG_NOTICE, ngx_cycle->log,
                       "websocket: %uD clients of a resource were lost "
                       "with their worker%V",
-                      clients, permit.left_out());
+                      clients, permit.suppressed());
         }
-        const broker::appended told = own->access.append(name,
-                                                         {.payload = {},
-                                                          .time = now(),
-                                                          .kind = lost_clients,
-                                                          .transient = true},
-                                                         {}, now());
+        const broker::appended told =
+            own->access.append(name,
+                               {.payload = {},
+                                .time = now(),
+                                .kind = kind_clients_lost,
+                                .transient = true},
+                               {}, now());
         wake(told.wake);
 
         if (on_clients_lost != nullptr) {
@@ -108,7 +109,7 @@ bool read_next(std::size_t &budget) noexcept
 
         ngx_queue_remove(first);
         ngx_queue_init(first);
-        auto *link = ngx_queue_data(first, news_reader::again_link, queue);
+        auto *link = ngx_queue_data(first, subscriber::retry_link, queue);
 
         link->owner->deliver(budget);
         return true;
@@ -117,7 +118,7 @@ bool read_next(std::size_t &budget) noexcept
     const broker::news next = own->access.next_news(own->slot);
 
     if (next) {
-        static_cast<news_reader *>(next.owner)->deliver(budget);
+        static_cast<subscriber *>(next.owner)->deliver(budget);
     }
 
     return static_cast<bool>(next);
@@ -164,8 +165,9 @@ void say_if_full() noexcept
     const broker::figures seen = own->access.measure();
     const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
 
-    if (dropped > own->zone.dropped_told.load() && own->zone.full.allows()) {
-        own->zone.dropped_told.store(dropped);
+    if (dropped > own->zone.dropped_logged.load() &&
+        own->zone.full_log.allows()) {
+        own->zone.dropped_logged.store(dropped);
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: websocket_shared_memory is full: %uL "
                   "messages were dropped, %uL before all workers had "
@@ -184,7 +186,7 @@ void sweep(ngx_event_t *event)
     polling::update();
 
     if (ngx_exiting) {
-        figures::drains();
+        counters::set_draining();
     }
 
     ngx_add_timer(event, sweep_interval);
@@ -240,8 +242,8 @@ bool take_slot() noexcept
     }
 
     own->slot = *taken.slot;
-    own->zone.known_wakers[own->slot].store(
-        static_cast<std::uint16_t>(own->given.wakers.size() + 1));
+    own->zone.inherited_fds[own->slot].store(
+        static_cast<std::uint16_t>(own->options.wakeup_fds.size() + 1));
     return true;
 }
 
@@ -267,8 +269,8 @@ void start_again(ngx_event_t *)
 {
     auto *cycle = const_cast<ngx_cycle_t *>(ngx_cycle);
 
-    if (ngx_exiting || start(cycle, awaited->zone, awaited->given) != NGX_OK ||
-        !own) {
+    if (ngx_exiting ||
+        start(cycle, awaited->zone, awaited->options) != NGX_OK || !own) {
         return;
     }
 
@@ -293,14 +295,15 @@ ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
 
     own->access.limit_logs(given.room_memory);
     ngx_queue_init(&again);
-    figures::start(zone.figures_of[own->slot]);
+    counters::start(zone.slot_counters[own->slot]);
     news_event.handler = read_news;
     news_event.log = cycle->log;
     set_timer_handler(sweep_event, sweep, cycle);
     ngx_add_timer(&sweep_event, sweep_interval);
 
-    const bool listens = own->slot < own->given.wakers.size() &&
-                         listen(cycle, own->given.wakers[own->slot]) == NGX_OK;
+    const bool listens =
+        own->slot < own->options.wakeup_fds.size() &&
+        listen(cycle, own->options.wakeup_fds[own->slot]) == NGX_OK;
 
     polling::start(*cycle, zone, own->slot, listens, read_news);
 
@@ -314,7 +317,7 @@ ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
 void stop() noexcept
 {
     if (own) {
-        own->zone.known_wakers[own->slot].store(0);
+        own->zone.inherited_fds[own->slot].store(0);
         own->access.release(own->slot, now());
         own.reset();
     }
@@ -325,7 +328,7 @@ bool running() noexcept
     return own.has_value();
 }
 
-broker::broker &shared() noexcept
+broker::broker &broker() noexcept
 {
     return own->access;
 }
@@ -340,7 +343,7 @@ unsigned slot() noexcept
     return own->slot;
 }
 
-void deliver_again(news_reader &reader) noexcept
+void deliver_again(subscriber &reader) noexcept
 {
     ngx_queue_t *link = &reader.again_.queue;
 
@@ -350,21 +353,20 @@ void deliver_again(news_reader &reader) noexcept
     }
 }
 
-void report_dropped(std::string_view name,
-                    const broker::appended &done) noexcept
+void log_dropped(std::string_view name, const broker::appended &done) noexcept
 {
-    static said_lately line;
+    static log_throttle line;
 
     if (done.dropped == 0) {
         return;
     }
 
-    if (line_permit permit = line.allows(); permit) {
+    if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: \"%V\" reached websocket_room_memory (%uz "
                   "bytes): %uD of its oldest messages were dropped%V",
-                  name, own->given.room_memory, done.dropped,
-                  permit.left_out());
+                  name, own->options.room_memory, done.dropped,
+                  permit.suppressed());
     }
 }
 
@@ -385,8 +387,8 @@ void wake(const broker::slot_set &slots) noexcept
 
         if (i == own->slot) {
             post_reading();
-        } else if (i < own->given.wakers.size()) {
-            (void)eventfd_write(own->given.wakers[i], 1);
+        } else if (i < own->options.wakeup_fds.size()) {
+            (void)eventfd_write(own->options.wakeup_fds[i], 1);
         }
     }
 }
@@ -399,6 +401,6 @@ std::uint64_t now() noexcept
            static_cast<std::uint64_t>(time->msec);
 }
 
-} // namespace exchange
+} // namespace worker_bus
 
 } // namespace websocket::nginx

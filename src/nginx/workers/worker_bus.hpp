@@ -16,35 +16,36 @@ namespace websocket::nginx {
 
 // Kinds of entries in the broker's logs beside those of messages, which are
 // WEBSOCKET_TEXT and WEBSOCKET_BINARY.
-inline constexpr std::uint8_t close_order = 8; // code in network order, reason
-inline constexpr std::uint8_t lost_clients = 16; // a worker died with them
+inline constexpr std::uint8_t kind_close_all =
+    8; // code in network order, reason
+inline constexpr std::uint8_t kind_clients_lost = 16; // a worker died with them
 
 // Who has subscribed to a log of the broker's: the owner of the subscription.
-struct news_reader {
+struct subscriber {
     // There may be something to read. Takes what that costs off the budget,
     // and stops when there is nothing left of it.
     virtual void deliver(std::size_t &budget) noexcept = 0;
 
-    news_reader() noexcept { ngx_queue_init(&again_.queue); }
-    news_reader(const news_reader &) = delete;
-    news_reader &operator=(const news_reader &) = delete;
+    subscriber() noexcept { ngx_queue_init(&again_.queue); }
+    subscriber(const subscriber &) = delete;
+    subscriber &operator=(const subscriber &) = delete;
 
     // In the list of those that deliver_again() was called for.
-    struct again_link {
+    struct retry_link {
         ngx_queue_t queue;
-        news_reader *owner;
+        subscriber *owner;
     };
-    again_link again_{{}, this};
+    retry_link again_{{}, this};
 
 protected:
-    ~news_reader() { ngx_queue_remove(&again_.queue); }
+    ~subscriber() { ngx_queue_remove(&again_.queue); }
 };
 
-namespace exchange {
+namespace worker_bus {
 
 struct settings {
-    std::span<const int> wakers; // by slot; they live as long as the cycle
-    std::size_t room_memory;     // bytes of a log at most
+    std::span<const int> wakeup_fds; // by slot; they live as long as the cycle
+    std::size_t room_memory;         // bytes of a log at most
 };
 
 // Called when a process begins: takes a slot. Without one there are no
@@ -66,17 +67,16 @@ bool running() noexcept;
 
 // The broker, its zone and the slot of this worker: only where running() says
 // so.
-broker::broker &shared() noexcept;
+broker::broker &broker() noexcept;
 shared_zone &zone() noexcept;
 unsigned slot() noexcept;
 
 // Has deliver() called once more, in this turn of the event loop.
-void deliver_again(news_reader &reader) noexcept;
+void deliver_again(subscriber &reader) noexcept;
 
 // Logs, once in a while, that a resource lost messages because it reached
 // websocket_room_memory. `name`: what the broker knows it by.
-void report_dropped(std::string_view name,
-                    const broker::appended &done) noexcept;
+void log_dropped(std::string_view name, const broker::appended &done) noexcept;
 
 // Wakes the workers that append() and the like named.
 void wake(const broker::slot_set &slots) noexcept;
@@ -84,6 +84,6 @@ void wake(const broker::slot_set &slots) noexcept;
 // Milliseconds since 1970, at the start of the current event.
 std::uint64_t now() noexcept;
 
-} // namespace exchange
+} // namespace worker_bus
 
 } // namespace websocket::nginx
