@@ -3,7 +3,7 @@
 #include "broker/audit.hpp"
 #include "broker/auditor.hpp"
 #include "broker/blocks.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 #include "broker/types.hpp"
 

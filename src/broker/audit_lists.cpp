@@ -3,7 +3,7 @@
 #include "broker/auditor.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 
 namespace websocket::broker::detail {
 

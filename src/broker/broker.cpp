@@ -3,7 +3,7 @@
 #include "broker/audit.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 
 #include <algorithm>
 

@@ -4,8 +4,8 @@
 #include "broker/copying.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/locked.hpp"
-#include "broker/logs.hpp"
+#include "broker/lock_guard.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // Messages on their way from one process to the others.
-#include "broker/appending.hpp"
+#include "broker/append.hpp"
 #include "broker/broker.hpp"
-#include "broker/locked.hpp"
-#include "broker/logs.hpp"
+#include "broker/lock_guard.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 namespace websocket::broker {

@@ -3,7 +3,7 @@
 #include "broker/copying.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 #include "broker/subscriptions.hpp"
 
 namespace websocket::broker {

@@ -1,8 +1,8 @@
 // Slots: taken by a process, given back by it, or by others when it has died.
-#include "broker/appending.hpp"
+#include "broker/append.hpp"
 #include "broker/broker.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // Subscriptions and the clients that stand behind them.
 #include "broker/broker.hpp"
 #include "broker/entries.hpp"
-#include "broker/locked.hpp"
-#include "broker/logs.hpp"
+#include "broker/lock_guard.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 namespace websocket::broker {

@@ -2,7 +2,7 @@
 #include "broker/copying.hpp"
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 
 #include <algorithm>
 

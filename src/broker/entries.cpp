@@ -3,7 +3,7 @@
 #include "broker/entries.hpp"
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>

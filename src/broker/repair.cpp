@@ -4,7 +4,7 @@
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 
 namespace websocket::broker::detail {
 

@@ -1,7 +1,7 @@
 // zlib's side of a compressed message, and the text kept between messages.
 #include "protocol/inflater.hpp"
 
-#include "protocol/assembly.hpp"
+#include "protocol/message_buffer.hpp"
 
 #include <algorithm>
 #include <array>

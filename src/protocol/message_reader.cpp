@@ -1,7 +1,7 @@
 // Frames into messages (RFC 6455 5.4 to 5.6, 8.1).
 #include "protocol/message_reader.hpp"
 
-#include "protocol/assembly.hpp"
+#include "protocol/message_buffer.hpp"
 #include "protocol/close_payload.hpp"
 
 #include <algorithm>

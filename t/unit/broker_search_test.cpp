@@ -1,6 +1,6 @@
 // How messages are found in a long history, and large ones copied in pieces.
 #include "broker/entries.hpp"
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 #include "broker/subscriptions.hpp"
 #include "broker_fixture.hpp"
 #include "fault_counter.hpp"

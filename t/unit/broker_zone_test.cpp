@@ -1,6 +1,6 @@
 // The memory of the broker: made, found again, and looked through for damage.
 #include "broker/blocks.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/name_hash.hpp"
 #include "broker_fixture.hpp"
 

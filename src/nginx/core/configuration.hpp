@@ -4,7 +4,7 @@
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
-#include "protocol/message_rate.hpp"
+#include "protocol/rate_limit.hpp"
 #include "protocol/message_reader.hpp"
 #include "protocol/origin.hpp"
 #include "protocol/permessage_deflate.hpp"

@@ -1,7 +1,7 @@
 // The directive that takes a rate: websocket_limit_messages.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
-#include "protocol/message_rate.hpp"
+#include "protocol/rate_limit.hpp"
 
 #include <new>
 #include <optional>

@@ -20,7 +20,7 @@
 #include "nginx/session/flush_list.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
-#include "protocol/message_rate.hpp"
+#include "protocol/rate_limit.hpp"
 #include "protocol/permessage_deflate.hpp"
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // How many messages a client may send in which time.
-#include "protocol/message_rate.hpp"
+#include "protocol/rate_limit.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
 // An entry is written, linked, and made news for those who are subscribed.
-#include "broker/appending.hpp"
+#include "broker/append.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>

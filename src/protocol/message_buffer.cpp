@@ -1,5 +1,5 @@
 // Growing without copying often, and without trusting what is announced.
-#include "protocol/assembly.hpp"
+#include "protocol/message_buffer.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -4,7 +4,7 @@
 // before it: so the epochs of a bucket go down, and the last one that was told
 // of says where to go on, whatever has come and gone meanwhile.
 #include "broker/broker.hpp"
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 
 namespace websocket::broker {
 

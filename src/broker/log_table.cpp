@@ -1,7 +1,7 @@
 // A log is reached through the bucket of its name's hash. The list of unused
 // ones is only there to find them, the one that was used last behind the
 // others; repair() does not know that order and makes it by chance.
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"

@@ -1,7 +1,7 @@
 // A message's way into a log that has been found.
 #pragma once
 
-#include "broker/locked.hpp"
+#include "broker/lock_guard.hpp"
 #include "broker/types.hpp"
 #include "broker/zone.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/fault_point.hpp"
-#include "broker/logs.hpp"
+#include "broker/log_table.hpp"
 #include "broker/repair.hpp"
 #include "broker/types.hpp"
 

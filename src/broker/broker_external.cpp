@@ -3,12 +3,12 @@
 // A log stands where whoever numbers it says: in his epoch, at his last
 // sequence. Between two stores of a change it stands in no epoch of his, so
 // that nothing is relayed into it before it has been aligned again.
-#include "broker/appending.hpp"
+#include "broker/append.hpp"
 #include "broker/broker.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
-#include "broker/locked.hpp"
-#include "broker/logs.hpp"
+#include "broker/lock_guard.hpp"
+#include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
 
 namespace websocket::broker {

@@ -1,5 +1,5 @@
 // The arithmetic of the leaky bucket.
-#include "protocol/message_rate.hpp"
+#include "protocol/rate_limit.hpp"
 
 namespace websocket::protocol {
 
