@@ -24,7 +24,7 @@ enum class full_queue_policy : ngx_uint_t { close, drop };
 // What becomes of the HTTP request once it is upgraded.
 enum class request_policy : ngx_uint_t { keep, release };
 
-enum class variable_moment : std::uint8_t;
+enum class evaluation_time : std::uint8_t;
 
 // What they say of all locations together.
 struct main_configuration {
@@ -45,7 +45,7 @@ struct main_configuration {
     std::uint32_t number; // in the zone, of a later one is larger; from 1
 
     // Of each variable by its index when it can be told; null: not known yet
-    const variable_moment *variable_moments;
+    const evaluation_time *evaluation_times;
 };
 
 // Lives in the configuration's pool. Members without a comment hold the

@@ -167,7 +167,7 @@ char *serve(ngx_conf_t *cf, location_configuration &own,
 ngx_http_handler_pt
 content_handler_of(const location_configuration &conf) noexcept
 {
-    return conf.publishes ? answer_publisher : answer_handshake;
+    return conf.publishes ? answer_publisher : upgrade_handler;
 }
 
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

@@ -28,7 +28,7 @@ ngx_int_t init_module(ngx_cycle_t *cycle)
 {
     ours::check_module_file(*cycle);
     ours::commit_zone(*cycle);
-    return ours::sort_variables(cycle);
+    return ours::classify_variables(cycle);
 }
 
 ngx_http_module_t module_context = {

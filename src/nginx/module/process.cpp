@@ -68,7 +68,7 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
     worker_bus::on_start = backplane::start;
     worker_bus::on_clients_lost =
         conf.redis != nullptr ? clients_lost : nullptr;
-    backplane::on_congestion_end = session::let_all_go_on;
+    backplane::on_congestion_end = session::resume_all_reads;
 
     return worker_bus::start(cycle, *zone,
                              {.wakeup_fds = fds_of(*conf.wakeup_fds),
@@ -82,7 +82,7 @@ void end_worker(ngx_cycle_t *cycle)
     background::end(cycle);
 
     while (!ngx_queue_empty(&sessions)) {
-        session::from_link(ngx_queue_head(&sessions))->stop_now();
+        session::from_link(ngx_queue_head(&sessions))->terminate();
     }
 
     counters::stop();

@@ -151,7 +151,7 @@ ngx_int_t get_figure(ngx_http_request_t *r, ngx_variable_value_t *v,
                      uintptr_t data)
 {
     constexpr auto figure = [](const session &of) {
-        return of.figures().*member;
+        return of.counters().*member;
     };
     return get_number<figure>(r, v, data);
 }
@@ -168,12 +168,12 @@ ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
 {
     const session *of = session::of(r);
 
-    return of == nullptr || of->closed_by() == ended_by::nobody
+    return of == nullptr || of->closed_by() == close_initiator::nobody
                ? absent(v)
                : set_number(r, v, of->close_code());
 }
 
-using figures = session_figures;
+using figures = session_counters;
 
 // clang-format off
 ngx_http_variable_t variables[] = {

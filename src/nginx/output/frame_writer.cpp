@@ -9,7 +9,7 @@
 
 namespace websocket::nginx {
 
-bool stable_bytes::contain(std::span<const std::byte> part) const noexcept
+bool payload_ref::contain(std::span<const std::byte> part) const noexcept
 {
     const std::less_equal<const std::byte *> ordered;
 
@@ -17,7 +17,7 @@ bool stable_bytes::contain(std::span<const std::byte> part) const noexcept
            ordered(part.data() + part.size(), bytes.data() + bytes.size());
 }
 
-bool stable_bytes::contain_text(std::span<const std::byte> part) const noexcept
+bool payload_ref::contain_text(std::span<const std::byte> part) const noexcept
 {
     const auto inside_character = [](std::byte next) {
         return (next & std::byte{0xC0}) == std::byte{0x80};
@@ -27,21 +27,21 @@ bool stable_bytes::contain_text(std::span<const std::byte> part) const noexcept
         return part.empty();
     }
 
-    const std::byte *behind = part.data() + part.size();
+    const std::byte *after = part.data() + part.size();
 
     return !inside_character(part.front()) &&
-           (behind == bytes.data() + bytes.size() ||
-            !inside_character(*behind));
+           (after == bytes.data() + bytes.size() || !inside_character(*after));
 }
 
-bool write_batch::has_room(std::size_t size, std::size_t pieces) const noexcept
+bool write_batch::has_capacity(std::size_t size,
+                               std::size_t pieces) const noexcept
 {
     return block_size - used_ >= size &&
            pieces_.size() - piece_count_ >= pieces;
 }
 
-inline void write_batch::put(std::span<const std::byte> bytes,
-                             std::uint32_t messages) noexcept
+inline void write_batch::copy(std::span<const std::byte> bytes,
+                              std::uint32_t messages) noexcept
 {
     if (bytes.empty()) {
         return;
@@ -63,19 +63,19 @@ write_batch::piece &write_batch::open_piece() noexcept
     open_ = &pieces_[piece_count_++];
     open_->bytes = {block_.data() + used_, 0};
     open_->messages = 0;
-    open_->referred = false;
-    open_->whole = false;
+    open_->referenced = false;
+    open_->has_header = false;
     return *open_;
 }
 
-void write_batch::refer(std::span<const std::byte> bytes,
-                        const protocol::shared_buffer &holder) noexcept
+void write_batch::reference(std::span<const std::byte> bytes,
+                            const protocol::shared_buffer &holder) noexcept
 {
     pieces_[piece_count_++] = {bytes, holder, 0, true};
     open_ = nullptr;
 }
 
-void write_batch::refer_whole(std::span<const std::byte> frame) noexcept
+void write_batch::reference_frame(std::span<const std::byte> frame) noexcept
 {
     pieces_[piece_count_++] = {frame, {}, 1, true, true};
     open_ = nullptr;
@@ -103,7 +103,7 @@ void write_batch::clear() noexcept
     open_ = nullptr;
 }
 
-output::~output()
+frame_writer::~frame_writer()
 {
     if (gathering()) {
         batch_.clear();
@@ -111,12 +111,12 @@ output::~output()
     }
 }
 
-void output::begin_turn() noexcept
+void frame_writer::begin_turn() noexcept
 {
     batch_.owner = this;
 }
 
-void output::end_turn() noexcept
+void frame_writer::end_turn() noexcept
 {
     if (gathering()) {
         broken_ = !flush_batch() || broken_;
@@ -125,8 +125,8 @@ void output::end_turn() noexcept
 }
 
 // A message that write_message() could not put into the block at once.
-bool output::write_any(protocol::opcode kind,
-                       std::span<const std::byte> payload) noexcept
+bool frame_writer::write_frame(protocol::opcode kind,
+                               std::span<const std::byte> payload) noexcept
 {
     std::array<std::byte, protocol::max_server_header> space;
     const std::span header = std::span(space).first(
@@ -135,17 +135,17 @@ bool output::write_any(protocol::opcode kind,
     return write(header, payload, {.messages = 1});
 }
 
-bool output::write_bytes(std::span<const std::byte> bytes) noexcept
+bool frame_writer::write_bytes(std::span<const std::byte> bytes) noexcept
 {
     return write(bytes, {}, {});
 }
 
-bool output::write_shared(const protocol::shared_slice &frame) noexcept
+bool frame_writer::write_shared(const protocol::shared_slice &frame) noexcept
 {
     bool written = false;
 
     if (gathering() && queue_.empty() &&
-        frame.bytes.size() < write_batch::worth_referring) {
+        frame.bytes.size() < write_batch::min_reference_size) {
         written = gather(frame.bytes, {}, {.messages = 1});
     } else {
         // What is in the batch goes first
@@ -157,9 +157,9 @@ bool output::write_shared(const protocol::shared_slice &frame) noexcept
     return written;
 }
 
-inline bool output::write(std::span<const std::byte> header,
-                          std::span<const std::byte> payload,
-                          send_queue::content what) noexcept
+inline bool frame_writer::write(std::span<const std::byte> header,
+                                std::span<const std::byte> payload,
+                                send_queue::content what) noexcept
 {
     const bool written = gathering() && queue_.empty()
                              ? gather(header, payload, what)
@@ -169,14 +169,15 @@ inline bool output::write(std::span<const std::byte> header,
     return written;
 }
 
-inline bool output::gather(std::span<const std::byte> header,
-                           std::span<const std::byte> payload,
-                           send_queue::content what) noexcept
+inline bool frame_writer::gather(std::span<const std::byte> header,
+                                 std::span<const std::byte> payload,
+                                 send_queue::content what) noexcept
 {
-    const bool refer = payload.size() >= write_batch::worth_referring &&
-                       stable_.contain(payload) &&
-                       transport::gathers(connection_);
-    const std::size_t copied = header.size() + (refer ? 0 : payload.size());
+    const bool by_reference =
+        payload.size() >= write_batch::min_reference_size &&
+        received_.contain(payload) && transport::supports_writev(connection_);
+    const std::size_t copied =
+        header.size() + (by_reference ? 0 : payload.size());
 
     if (copied > write_batch::block_size) {
         // Too large for the block: it follows what is in there by itself
@@ -184,7 +185,7 @@ inline bool output::gather(std::span<const std::byte> header,
                flush() != NGX_ERROR;
     }
 
-    if (!make_batch_room(copied, 2)) {
+    if (!reserve_batch(copied, 2)) {
         return false;
     }
 
@@ -192,21 +193,21 @@ inline bool output::gather(std::span<const std::byte> header,
         return queue_.add_copy(header, payload, what);
     }
 
-    if (const auto frame = refer ? put_header_before(payload, header)
-                                 : std::span<const std::byte>{};
+    if (const auto frame = by_reference ? prepend_header(payload, header)
+                                        : std::span<const std::byte>{};
         !frame.empty()) {
-        batch_.refer_whole(frame);
+        batch_.reference_frame(frame);
         return true;
     }
 
-    batch_.put(header, what.messages);
+    batch_.copy(header, what.messages);
 
-    if (refer) {
-        batch_.refer(payload, stable_.holder != nullptr
-                                  ? *stable_.holder
-                                  : protocol::shared_buffer{});
+    if (by_reference) {
+        batch_.reference(payload, received_.holder != nullptr
+                                      ? *received_.holder
+                                      : protocol::shared_buffer{});
     } else {
-        batch_.put(payload, 0);
+        batch_.copy(payload, 0);
     }
 
     return true;
@@ -216,30 +217,30 @@ inline bool output::gather(std::span<const std::byte> header,
 // client's was, so that both leave as one piece: once, as the place is taken
 // then. Returns the frame, or nothing where that cannot be.
 inline std::span<const std::byte>
-output::put_header_before(std::span<const std::byte> payload,
-                          std::span<const std::byte> header) noexcept
+frame_writer::prepend_header(std::span<const std::byte> payload,
+                             std::span<const std::byte> header) noexcept
 {
-    if (payload.data() != stable_.bytes.data() ||
-        stable_.room_before < header.size()) {
+    if (payload.data() != received_.bytes.data() ||
+        received_.headroom < header.size()) {
         return {};
     }
 
-    std::byte *begin = stable_.bytes.data() - header.size();
+    std::byte *begin = received_.bytes.data() - header.size();
 
-    stable_.room_before = 0;
+    received_.headroom = 0;
     std::memcpy(begin, header.data(), header.size());
     return {begin, header.size() + payload.size()};
 }
 
-inline bool output::make_batch_room(std::size_t size,
-                                    std::size_t pieces) noexcept
+inline bool frame_writer::reserve_batch(std::size_t size,
+                                        std::size_t pieces) noexcept
 {
-    return batch_.has_room(size, pieces) || flush_batch();
+    return batch_.has_capacity(size, pieces) || flush_batch();
 }
 
 // Only while the queue is empty is there anything in the batch, so that the
 // order is kept.
-bool output::flush_batch() noexcept
+bool frame_writer::flush_batch() noexcept
 {
     if (batch_.empty()) {
         return true;
@@ -247,14 +248,14 @@ bool output::flush_batch() noexcept
 
     const ssize_t sent = send_pieces();
     const bool all = sent == static_cast<ssize_t>(batch_.size());
-    const bool sound =
+    const bool intact =
         all || (sent >= 0 && queue_unsent(static_cast<std::size_t>(sent)));
 
     batch_.clear();
-    return sound;
+    return intact;
 }
 
-ssize_t output::send_pieces() noexcept
+ssize_t frame_writer::send_pieces() noexcept
 {
     const std::size_t count = batch_.piece_count_;
 
@@ -271,7 +272,7 @@ ssize_t output::send_pieces() noexcept
     return transport::send(connection_, std::span(pieces).first(count));
 }
 
-bool output::queue_unsent(std::size_t sent) noexcept
+bool frame_writer::queue_unsent(std::size_t sent) noexcept
 {
     for (std::size_t i = 0; i != batch_.piece_count_; i++) {
         const write_batch::piece &piece = batch_.pieces_[i];
@@ -284,8 +285,8 @@ bool output::queue_unsent(std::size_t sent) noexcept
         // unless that has its own
         const send_queue::content what{
             .messages = piece.messages,
-            .ends_frame = piece.referred || i + 1 == batch_.piece_count_ ||
-                          batch_.pieces_[i + 1].whole};
+            .ends_frame = piece.referenced || i + 1 == batch_.piece_count_ ||
+                          batch_.pieces_[i + 1].has_header};
         const bool queued = piece.holder ? queue_.add(piece.holder, rest, what)
                                          : queue_.add_copy(rest, {}, what);
         if (!queued) {
@@ -296,7 +297,7 @@ bool output::queue_unsent(std::size_t sent) noexcept
     return true;
 }
 
-ngx_int_t output::flush(std::size_t budget) noexcept
+ngx_int_t frame_writer::flush(std::size_t budget) noexcept
 {
     if (gathering() && !flush_batch()) {
         broken_ = true;
@@ -309,17 +310,17 @@ ngx_int_t output::flush(std::size_t budget) noexcept
     return queue_.empty() ? NGX_OK : send_queued(budget);
 }
 
-inline ssize_t output::send_front(std::size_t budget) noexcept
+inline ssize_t frame_writer::send_first(std::size_t budget) noexcept
 {
     const std::span<const std::byte> only = queue_.only_piece();
 
     return only.empty()
-               ? send_front_pieces(budget)
+               ? send_first_pieces(budget)
                : transport::send(connection_,
                                  only.first(std::min(only.size(), budget)));
 }
 
-ssize_t output::send_front_pieces(std::size_t budget) noexcept
+ssize_t frame_writer::send_first_pieces(std::size_t budget) noexcept
 {
     std::array<std::span<const std::byte>, transport::max_pieces> pieces;
     const std::size_t count = queue_.front(pieces, budget);
@@ -327,10 +328,10 @@ ssize_t output::send_front_pieces(std::size_t budget) noexcept
     return transport::send(connection_, std::span(pieces).first(count));
 }
 
-ngx_int_t output::send_queued(std::size_t budget) noexcept
+ngx_int_t frame_writer::send_queued(std::size_t budget) noexcept
 {
     while (connection_->write->ready && budget != 0) {
-        const ssize_t sent = send_front(budget);
+        const ssize_t sent = send_first(budget);
 
         if (sent < 0) {
             return NGX_ERROR;

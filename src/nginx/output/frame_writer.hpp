@@ -15,7 +15,7 @@
 
 namespace websocket::nginx {
 
-class output;
+class frame_writer;
 
 // The worker's block for the frames of the session whose turn it is.
 class write_batch {
@@ -27,28 +27,29 @@ public:
 
     // Shorter payloads are copied next to their header: a copy of some hundred
     // bytes costs less than one more piece for the kernel to gather.
-    static constexpr std::size_t worth_referring = 2048;
+    static constexpr std::size_t min_reference_size = 2048;
 
-    output *owner = nullptr;
+    frame_writer *owner = nullptr;
 
 private:
-    friend class output;
+    friend class frame_writer;
 
     struct piece {
         std::span<const std::byte> bytes;
         protocol::shared_buffer holder; // empty: in the block, or borrowed
         std::uint32_t messages = 0;     // that begin in it
-        bool referred = false;          // not in the block: ends a frame
-        bool whole = false;             // referred with its header in front
+        bool referenced = false;        // not in the block: ends a frame
+        bool has_header = false;        // referred with its header in front
     };
 
-    bool has_room(std::size_t size, std::size_t pieces) const noexcept;
-    void put(std::span<const std::byte> bytes, std::uint32_t messages) noexcept;
-    bool put_small(protocol::opcode kind,
-                   std::span<const std::byte> payload) noexcept;
-    void refer(std::span<const std::byte> bytes,
-               const protocol::shared_buffer &holder) noexcept;
-    void refer_whole(std::span<const std::byte> frame) noexcept;
+    bool has_capacity(std::size_t size, std::size_t pieces) const noexcept;
+    void copy(std::span<const std::byte> bytes,
+              std::uint32_t messages) noexcept;
+    bool copy_small_frame(protocol::opcode kind,
+                          std::span<const std::byte> payload) noexcept;
+    void reference(std::span<const std::byte> bytes,
+                   const protocol::shared_buffer &holder) noexcept;
+    void reference_frame(std::span<const std::byte> frame) noexcept;
     std::size_t size() const noexcept;
     void clear() noexcept;
 
@@ -63,10 +64,11 @@ private:
 
 // A small frame, as most are. False where it cannot go to the block: then it
 // goes the long way.
-inline bool write_batch::put_small(protocol::opcode kind,
-                                   std::span<const std::byte> payload) noexcept
+inline bool
+write_batch::copy_small_frame(protocol::opcode kind,
+                              std::span<const std::byte> payload) noexcept
 {
-    if (payload.size() >= worth_referring ||
+    if (payload.size() >= min_reference_size ||
         block_size - used_ < protocol::max_server_header + payload.size() ||
         (open_ == nullptr && piece_count_ != 0)) {
         return false;
@@ -88,10 +90,10 @@ inline bool write_batch::put_small(protocol::opcode kind,
 
 // Bytes that stay where they are until the turn ends, so that frames may refer
 // to them. `holder`, if there is one, keeps them alive for longer.
-struct stable_bytes {
+struct payload_ref {
     std::span<std::byte> bytes{};
     const protocol::shared_buffer *holder = nullptr;
-    std::size_t room_before = 0; // bytes in front that may be overwritten
+    std::size_t headroom = 0; // bytes in front that may be overwritten
 
     bool contain(std::span<const std::byte> part) const noexcept;
 
@@ -100,14 +102,14 @@ struct stable_bytes {
     bool contain_text(std::span<const std::byte> part) const noexcept;
 };
 
-class output {
+class frame_writer {
 public:
-    output(ngx_connection_t *c, write_batch &batch) noexcept
+    frame_writer(ngx_connection_t *c, write_batch &batch) noexcept
         : connection_{c}, batch_{batch}
     {}
-    output(const output &) = delete;
-    output &operator=(const output &) = delete;
-    ~output();
+    frame_writer(const frame_writer &) = delete;
+    frame_writer &operator=(const frame_writer &) = delete;
+    ~frame_writer();
 
     // Between these two what is written is gathered in the worker's block.
     // end_turn() is followed by a flush() before anything else happens, unless
@@ -122,20 +124,20 @@ public:
 
     // Between these two a handler has a message, which the frames that it
     // writes may refer to instead of copying it.
-    void begin_message(const stable_bytes &payload,
+    void begin_message(const payload_ref &payload,
                        protocol::opcode kind) noexcept
     {
-        stable_ = payload;
-        stable_text_ = kind == protocol::opcode::text;
+        received_ = payload;
+        received_is_text_ = kind == protocol::opcode::text;
     }
-    void end_message() noexcept { stable_.bytes = {}; }
+    void end_message() noexcept { received_.bytes = {}; }
 
     // Whether a text is known to be UTF-8, for it was checked when it came.
-    bool received_text(std::span<const std::byte> text) const noexcept
+    bool is_received_text(std::span<const std::byte> text) const noexcept
     {
-        return stable_text_ && ((text.data() == stable_.bytes.data() &&
-                                 text.size() == stable_.bytes.size()) ||
-                                stable_.contain_text(text));
+        return received_is_text_ && ((text.data() == received_.bytes.data() &&
+                                      text.size() == received_.bytes.size()) ||
+                                     received_.contain_text(text));
     }
 
     // Writes one message as one frame. The bytes are not needed after the
@@ -146,8 +148,8 @@ public:
                   std::span<const std::byte> payload) noexcept
     {
         return (gathering() && queue_.empty() &&
-                batch_.put_small(kind, payload)) ||
-               write_any(kind, payload);
+                batch_.copy_small_frame(kind, payload)) ||
+               write_frame(kind, payload);
     }
 
     // Writes one message that is a whole frame, shared with other clients: it
@@ -168,18 +170,18 @@ public:
     ngx_int_t flush(std::size_t budget = flush_budget) noexcept;
 
     // What waits for the client to read, as the limit of its queue counts it.
-    std::size_t waiting() const noexcept { return queue_.cost(); }
+    std::size_t queue_cost() const noexcept { return queue_.cost(); }
     bool empty() const noexcept { return queue_.empty(); }
 
     std::uint64_t drop_unsent() noexcept
     {
-        return queue_.drop_unsent(transport::begun_at_most(connection_));
+        return queue_.drop_unsent(transport::max_partial_record(connection_));
     }
 
 private:
     bool gathering() const noexcept { return batch_.owner == this; }
-    bool write_any(protocol::opcode kind,
-                   std::span<const std::byte> payload) noexcept;
+    bool write_frame(protocol::opcode kind,
+                     std::span<const std::byte> payload) noexcept;
     bool write(std::span<const std::byte> header,
                std::span<const std::byte> payload,
                send_queue::content what) noexcept;
@@ -187,22 +189,22 @@ private:
                 std::span<const std::byte> payload,
                 send_queue::content what) noexcept;
     std::span<const std::byte>
-    put_header_before(std::span<const std::byte> payload,
-                      std::span<const std::byte> header) noexcept;
-    bool make_batch_room(std::size_t size, std::size_t pieces) noexcept;
+    prepend_header(std::span<const std::byte> payload,
+                   std::span<const std::byte> header) noexcept;
+    bool reserve_batch(std::size_t size, std::size_t pieces) noexcept;
     bool flush_batch() noexcept;
     ssize_t send_pieces() noexcept;
     bool queue_unsent(std::size_t sent) noexcept;
     ngx_int_t send_queued(std::size_t budget) noexcept;
-    ssize_t send_front(std::size_t budget) noexcept;
-    ssize_t send_front_pieces(std::size_t budget) noexcept;
+    ssize_t send_first(std::size_t budget) noexcept;
+    ssize_t send_first_pieces(std::size_t budget) noexcept;
 
     ngx_connection_t *connection_;
     write_batch &batch_;
-    stable_bytes stable_;
+    payload_ref received_;
     send_queue queue_;
     bool broken_ = false;
-    bool stable_text_ = false;
+    bool received_is_text_ = false;
 };
 
 } // namespace websocket::nginx

@@ -16,7 +16,7 @@ namespace {
 
 // TLS libraries change their keys every few million records. Each change takes
 // some 10 us.
-constexpr std::uintptr_t at_once = 32;
+constexpr std::uintptr_t max_burst = 32;
 constexpr std::uintptr_t interval = 1000; // ms: one more
 
 // The argument of the callback is not a pointer, but the time up to which the
@@ -34,7 +34,7 @@ void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
 
     SSL_set_msg_callback_arg(tls, std::bit_cast<void *>(next));
 
-    if (next - now <= at_once * interval ||
+    if (next - now <= max_burst * interval ||
         (SSL_get_shutdown(tls) & SSL_RECEIVED_SHUTDOWN) != 0) {
         return;
     }

@@ -22,10 +22,10 @@ constexpr std::size_t overhead = 48 + 4 * 32;
 constexpr std::uint32_t min_capacity = 8;
 
 // So many slices may be there before it is known whether they stay.
-constexpr std::uint32_t max_unchecked = 16;
+constexpr std::uint32_t max_unpacked = 16;
 
 // More is not copied in one go.
-constexpr std::size_t max_moved = 64 * 1024;
+constexpr std::size_t max_copied = 64 * 1024;
 
 std::size_t memory_of(const protocol::shared_buffer &block) noexcept
 {
@@ -61,8 +61,8 @@ std::size_t send_queue::slice::memory() const noexcept
 
 // Whether a slice may refer to a block for as long as it likes: where it fills
 // half of it, or where a copy of the only slice would take no less.
-bool send_queue::may_stay(const protocol::shared_buffer &holder,
-                          std::size_t size) const noexcept
+bool send_queue::may_reference(const protocol::shared_buffer &holder,
+                               std::size_t size) const noexcept
 {
     if (begin_ == end_) {
         return 2 * size >= holder.capacity() ||
@@ -85,7 +85,7 @@ bool send_queue::add_first(const protocol::shared_buffer &holder,
                            content what) noexcept
 {
     if (!bytes.empty()) {
-        one_ = {holder, bytes, what.messages, what.ends_frame, false};
+        inline_slice_ = {holder, bytes, what.messages, what.ends_frame, false};
         end_ = 1;
         size_ = bytes.size();
     }
@@ -107,13 +107,13 @@ bool send_queue::add_next(const protocol::shared_buffer &holder,
         return true;
     }
 
-    if (end_ - begin_ == max_unchecked && !stays_) {
+    if (end_ - begin_ == max_unpacked && !compacted_) {
         compact();
     }
 
-    if (!(stays_ && !may_stay(holder, bytes.size())
-              ? put_copy(bytes, {}, what)
-              : put(holder, bytes, what))) {
+    if (!(compacted_ && !may_reference(holder, bytes.size())
+              ? append_copy(bytes, {}, what)
+              : append_slice(holder, bytes, what))) {
         return false;
     }
 
@@ -127,7 +127,7 @@ bool send_queue::add_copy(std::span<const std::byte> first,
 {
     const std::size_t size = first.size() + second.size();
 
-    if (size != 0 && !put_copy(first, second, what)) {
+    if (size != 0 && !append_copy(first, second, what)) {
         return false;
     }
 
@@ -135,8 +135,9 @@ bool send_queue::add_copy(std::span<const std::byte> first,
     return true;
 }
 
-bool send_queue::put(const protocol::shared_buffer &holder,
-                     std::span<const std::byte> bytes, content what) noexcept
+bool send_queue::append_slice(const protocol::shared_buffer &holder,
+                              std::span<const std::byte> bytes,
+                              content what) noexcept
 {
     slice *free = next_free();
 
@@ -147,7 +148,7 @@ bool send_queue::put(const protocol::shared_buffer &holder,
     *free = {holder, bytes, what.messages, what.ends_frame, false};
     end_++;
 
-    if (stays_) {
+    if (compacted_) {
         memory_ += free->memory();
     }
 
@@ -155,9 +156,9 @@ bool send_queue::put(const protocol::shared_buffer &holder,
 }
 
 // To the last block if that has the capacity, else to a new one.
-bool send_queue::put_copy(std::span<const std::byte> first,
-                          std::span<const std::byte> second,
-                          content what) noexcept
+bool send_queue::append_copy(std::span<const std::byte> first,
+                             std::span<const std::byte> second,
+                             content what) noexcept
 {
     const std::size_t size = first.size() + second.size();
 
@@ -178,7 +179,7 @@ bool send_queue::put_copy(std::span<const std::byte> first,
     block.append(first);
     block.append(second);
 
-    if (!put(block, block.bytes(), what)) {
+    if (!append_slice(block, block.bytes(), what)) {
         return false;
     }
 
@@ -212,7 +213,7 @@ send_queue::slice *send_queue::next_free() noexcept
             std::move(&all[begin_], &all[end_], &moved[0]);
         }
 
-        many_ = std::move(moved);
+        heap_slices_ = std::move(moved);
         capacity_ = larger;
     }
 
@@ -251,7 +252,7 @@ void send_queue::consume_part(std::size_t sent) noexcept
         }
 
         sent -= front.bytes.size();
-        memory_ -= stays_ ? front.memory() : 0;
+        memory_ -= compacted_ ? front.memory() : 0;
         front.holder.reset();
         begin_++;
     }
@@ -259,11 +260,11 @@ void send_queue::consume_part(std::size_t sent) noexcept
 
 void send_queue::clear() noexcept
 {
-    one_.holder.reset();
-    many_.reset();
+    inline_slice_.holder.reset();
+    heap_slices_.reset();
     capacity_ = 1;
     begin_ = end_ = 0;
-    stays_ = false;
+    compacted_ = false;
     size_ = memory_ = 0;
 }
 
@@ -273,7 +274,7 @@ void send_queue::compact() noexcept
         return;
     }
 
-    if (!std::exchange(stays_, true)) {
+    if (!std::exchange(compacted_, true)) {
         pack();
     }
 
@@ -289,8 +290,8 @@ void send_queue::pack() noexcept
         slice next = std::exchange(slices()[i], slice{});
         const content what{next.messages, next.ends_frame};
 
-        if (next.appendable || may_stay(next.holder, next.bytes.size()) ||
-            !put_copy(next.bytes, {}, what)) {
+        if (next.appendable || may_reference(next.holder, next.bytes.size()) ||
+            !append_copy(next.bytes, {}, what)) {
             memory_ += next.memory();
             slices()[end_++] = std::move(next);
         }
@@ -303,7 +304,7 @@ void send_queue::shrink_front() noexcept
     slice &first = slices()[begin_];
     const std::size_t size = first.bytes.size();
 
-    if (size > max_moved ||
+    if (size > max_copied ||
         first.holder.capacity() <
             2 * std::bit_ceil(std::max(size, min_block_size))) {
         return;
@@ -337,7 +338,7 @@ std::uint64_t send_queue::drop_unsent(std::size_t begun) noexcept
         slice &unsent = last();
         dropped += unsent.messages;
         size_ -= unsent.bytes.size();
-        memory_ -= stays_ ? unsent.memory() : 0;
+        memory_ -= compacted_ ? unsent.memory() : 0;
         unsent.holder.reset();
         end_--;
     }

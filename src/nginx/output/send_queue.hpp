@@ -28,7 +28,7 @@ public:
     // half of the memory that they keep alive where that is more.
     std::size_t cost() const noexcept
     {
-        return stays_ && memory_ / 2 > size_ ? memory_ / 2 : size_;
+        return compacted_ && memory_ / 2 > size_ ? memory_ / 2 : size_;
     }
 
     // What is known of bytes that are added.
@@ -96,8 +96,14 @@ private:
 
     // One slice, which is what waits for most clients, needs no memory of its
     // own.
-    slice *slices() noexcept { return many_ ? many_.get() : &one_; }
-    const slice *slices() const noexcept { return many_ ? many_.get() : &one_; }
+    slice *slices() noexcept
+    {
+        return heap_slices_ ? heap_slices_.get() : &inline_slice_;
+    }
+    const slice *slices() const noexcept
+    {
+        return heap_slices_ ? heap_slices_.get() : &inline_slice_;
+    }
     slice &last() noexcept { return slices()[end_ - 1]; }
     const slice &last() const noexcept { return slices()[end_ - 1]; }
     slice *next_free() noexcept;
@@ -107,22 +113,22 @@ private:
                   std::span<const std::byte> bytes, content what) noexcept;
     void consume_part(std::size_t sent) noexcept;
     void clear() noexcept;
-    bool put(const protocol::shared_buffer &holder,
-             std::span<const std::byte> bytes, content what) noexcept;
-    bool put_copy(std::span<const std::byte> first,
-                  std::span<const std::byte> second, content what) noexcept;
-    bool may_stay(const protocol::shared_buffer &holder,
-                  std::size_t size) const noexcept;
+    bool append_slice(const protocol::shared_buffer &holder,
+                      std::span<const std::byte> bytes, content what) noexcept;
+    bool append_copy(std::span<const std::byte> first,
+                     std::span<const std::byte> second, content what) noexcept;
+    bool may_reference(const protocol::shared_buffer &holder,
+                       std::size_t size) const noexcept;
     std::size_t next_block_size() const noexcept;
     void pack() noexcept;
     void shrink_front() noexcept;
 
-    slice one_{};
-    std::unique_ptr<slice[]> many_;
+    slice inline_slice_{};
+    std::unique_ptr<slice[]> heap_slices_;
     std::uint32_t capacity_ = 1;
     std::uint32_t begin_ = 0;
     std::uint32_t end_ = 0;
-    bool stays_ = false; // compact() was called since it was empty
+    bool compacted_ = false; // compact() was called since it was empty
     std::size_t size_ = 0;
     std::size_t memory_ = 0; // that the slices keep, where it stays
 };

@@ -12,47 +12,47 @@ namespace websocket::nginx {
 namespace {
 
 // Larger frames have a block of their own.
-constexpr std::size_t largest_small_frame = 4096;
-constexpr std::size_t largest_block = 64 * 1024;
+constexpr std::size_t max_small_frame = 4096;
+constexpr std::size_t max_arena_block = 64 * 1024;
 
-struct current_run {
+struct arena_state {
     unsigned depth = 0;
     std::size_t expected = 0;
     protocol::shared_buffer block;
 };
 
-current_run run;
+arena_state arena;
 
 // Who is slow to read keeps whole blocks: they are not much larger than what
 // the run is expected to write, or has written already.
-protocol::shared_buffer room_for(std::size_t size) noexcept
+protocol::shared_buffer block_for(std::size_t size) noexcept
 {
-    if (run.depth == 0 || size > largest_small_frame) {
+    if (arena.depth == 0 || size > max_small_frame) {
         return protocol::shared_buffer::allocate(size);
     }
 
-    if (!run.block || run.block.capacity() - run.block.size() < size) {
-        run.block = protocol::shared_buffer::allocate(
-            std::clamp(run.expected, size, largest_block));
-        run.expected = run.block ? run.block.capacity() : 0;
+    if (!arena.block || arena.block.capacity() - arena.block.size() < size) {
+        arena.block = protocol::shared_buffer::allocate(
+            std::clamp(arena.expected, size, max_arena_block));
+        arena.expected = arena.block ? arena.block.capacity() : 0;
     }
 
-    return run.block;
+    return arena.block;
 }
 
 } // namespace
 
-frame_run::frame_run(std::size_t expected) noexcept
+frame_arena::frame_arena(std::size_t expected) noexcept
 {
-    if (run.depth++ == 0) {
-        run.expected = expected;
+    if (arena.depth++ == 0) {
+        arena.expected = expected;
     }
 }
 
-frame_run::~frame_run()
+frame_arena::~frame_arena()
 {
-    if (--run.depth == 0) {
-        run = {};
+    if (--arena.depth == 0) {
+        arena = {};
     }
 }
 
@@ -61,7 +61,7 @@ shared_frame::shared_frame(protocol::opcode kind,
     : payload_size_{payload.size()}, kind_{kind}
 {
     const std::size_t header = protocol::server_header_size(payload.size());
-    protocol::shared_buffer block = room_for(header + payload.size());
+    protocol::shared_buffer block = block_for(header + payload.size());
 
     if (block) {
         std::byte *begin = block.data() + block.size();
@@ -72,21 +72,22 @@ shared_frame::shared_frame(protocol::opcode kind,
     }
 }
 
-shared_frame *shared_frame::make(protocol::opcode kind,
-                                 std::span<const std::byte> payload) noexcept
+shared_frame *
+shared_frame::create_validated(protocol::opcode kind,
+                               std::span<const std::byte> payload) noexcept
 {
     if (kind == protocol::opcode::text && !protocol::is_valid_utf8(payload)) {
         return nullptr;
     }
 
-    auto *made = new (std::nothrow) shared_frame(kind, payload);
+    auto *frame = new (std::nothrow) shared_frame(kind, payload);
 
-    if (made != nullptr && !*made) {
-        delete made;
+    if (frame != nullptr && !*frame) {
+        delete frame;
         return nullptr;
     }
 
-    return made;
+    return frame;
 }
 
 const protocol::shared_buffer *
@@ -108,14 +109,14 @@ protocol::shared_buffer shared_frame::compress(int level,
 {
     compression::compressed += payload_size_;
 
-    auto made =
+    auto frame =
         compression::deflaters.make_frame(kind_, payload(), level, window);
 
     if (variant_count_ != variants_.size()) {
-        variants_[variant_count_++] = {level, window, made};
+        variants_[variant_count_++] = {level, window, frame};
     }
 
-    return made;
+    return frame;
 }
 
 } // namespace websocket::nginx

@@ -16,13 +16,13 @@ namespace websocket::nginx {
 
 // While there is one, small frames are put behind those that were made since
 // it began. Frames outlive it.
-class frame_run {
+class frame_arena {
 public:
     // `expected` bytes of frames are likely to be made.
-    explicit frame_run(std::size_t expected) noexcept;
-    frame_run(const frame_run &) = delete;
-    frame_run &operator=(const frame_run &) = delete;
-    ~frame_run();
+    explicit frame_arena(std::size_t expected) noexcept;
+    frame_arena(const frame_arena &) = delete;
+    frame_arena &operator=(const frame_arena &) = delete;
+    ~frame_arena();
 };
 
 class shared_frame {
@@ -32,8 +32,9 @@ public:
                  std::span<const std::byte> payload) noexcept;
 
     // Null: no memory, or text that is not UTF-8.
-    static shared_frame *make(protocol::opcode kind,
-                              std::span<const std::byte> payload) noexcept;
+    static shared_frame *
+    create_validated(protocol::opcode kind,
+                     std::span<const std::byte> payload) noexcept;
 
     explicit operator bool() const noexcept
     {

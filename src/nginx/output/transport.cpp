@@ -146,7 +146,7 @@ void log_failure(ngx_connection_t *c, const char *what) noexcept
 
 // TLS must not be used after it has failed: OpenSSL refuses a retry that
 // differs, and each attempt is logged.
-ssize_t broken(ngx_connection_t *c) noexcept
+ssize_t mark_broken(ngx_connection_t *c) noexcept
 {
     c->write->error = 1;
     return NGX_ERROR;
@@ -162,7 +162,7 @@ ngx_int_t set_no_delay(ngx_http_request_t *r) noexcept
 
 } // namespace
 
-ngx_int_t prepare(ngx_http_request_t *r) noexcept
+ngx_int_t configure(ngx_http_request_t *r) noexcept
 {
     ngx_connection_t *c = r->connection;
 
@@ -190,7 +190,7 @@ ngx_int_t prepare(ngx_http_request_t *r) noexcept
     return set_no_delay(r);
 }
 
-std::span<const std::byte> held_back(const ngx_connection_t *c) noexcept
+std::span<const std::byte> tls_buffered(const ngx_connection_t *c) noexcept
 {
 #if (NGX_SSL)
     if (c->ssl != nullptr && (c->buffered & NGX_SSL_BUFFERED) != 0) {
@@ -202,7 +202,7 @@ std::span<const std::byte> held_back(const ngx_connection_t *c) noexcept
     return {};
 }
 
-void drop_held_back(ngx_connection_t *c) noexcept
+void drop_tls_buffered(ngx_connection_t *c) noexcept
 {
 #if (NGX_SSL)
     if (c->ssl != nullptr) {
@@ -249,7 +249,7 @@ ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept
         }
 
         if (n < 0) {
-            return broken(c);
+            return mark_broken(c);
         }
 
         sent += static_cast<std::size_t>(n);
@@ -286,24 +286,24 @@ ssize_t send(ngx_connection_t *c,
     const off_t before = c->sent;
 
     if (c->send_chain(c, chain, 0) == NGX_CHAIN_ERROR) {
-        return broken(c);
+        return mark_broken(c);
     }
 
     return static_cast<ssize_t>(c->sent - before);
 }
 
-bool gathers(const ngx_connection_t *c) noexcept
+bool supports_writev(const ngx_connection_t *c) noexcept
 {
     return !uses_tls(c);
 }
 
-std::size_t begun_at_most(const ngx_connection_t *c) noexcept
+std::size_t max_partial_record(const ngx_connection_t *c) noexcept
 {
     return uses_tls(c) ? max_record : 0;
 }
 
 ngx_int_t half_close(ngx_connection_t *c,
-                     ngx_connection_handler_pt again) noexcept
+                     ngx_connection_handler_pt on_done) noexcept
 {
     const tls_log log{c};
 
@@ -318,7 +318,7 @@ ngx_int_t half_close(ngx_connection_t *c,
         const ngx_int_t rc = ngx_ssl_shutdown(c);
 
         if (rc == NGX_AGAIN) {
-            c->ssl->handler = again;
+            c->ssl->handler = on_done;
             return NGX_AGAIN;
         }
 

@@ -62,7 +62,7 @@ int send(websocket_client_t *client, int kind, const void *data,
 {
     session &to = session_of(client);
 
-    return to.has_to_wait()
+    return to.must_postpone()
                ? to.postpone_message(opcode_of(kind), bytes_of(data, size))
                : to.send_message(opcode_of(kind), bytes_of(data, size));
 }
@@ -79,12 +79,12 @@ void close(websocket_client_t *client, std::uint16_t code,
     session_of(client).close(protocol::close_code::may_travel(code)
                                  ? code
                                  : protocol::close_code::internal_error,
-                             text_of(reason), ended_by::server);
+                             text_of(reason), close_initiator::server);
 }
 
 std::size_t buffered_amount(const websocket_client_t *client) noexcept
 {
-    return session_of(client).waiting();
+    return session_of(client).queue_cost();
 }
 
 std::uint64_t client_id(const websocket_client_t *client) noexcept
@@ -225,7 +225,8 @@ websocket_message_id_t last_message(const websocket_resource_t *of) noexcept
 websocket_frame_t *make_frame(int kind, const void *data,
                               std::size_t size) noexcept
 try {
-    kept_frame made(shared_frame::make(opcode_of(kind), bytes_of(data, size)));
+    kept_frame made(
+        shared_frame::create_validated(opcode_of(kind), bytes_of(data, size)));
 
     return made ? reinterpret_cast<websocket_frame_t *>(
                       new kept_frame(std::move(made)))
@@ -246,7 +247,7 @@ int send_frame(websocket_client_t *client,
     session &to = session_of(client);
     const auto &kept = *reinterpret_cast<const kept_frame *>(frame);
 
-    return to.has_to_wait() ? to.postpone_frame(kept) : to.send_shared(*kept);
+    return to.must_postpone() ? to.postpone_frame(kept) : to.send_shared(*kept);
 }
 
 websocket_timer_t *start_timer(websocket_resource_t *of,

@@ -38,7 +38,7 @@ ngx_int_t send_json(ngx_http_request_t *r, const answer_text &text,
 ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
                           std::string_view why) noexcept
 {
-    return refused(r, "publish request", status, why);
+    return reject_request(r, "publish request", status, why);
 }
 
 ngx_int_t never_fits(ngx_http_request_t *r) noexcept

@@ -61,8 +61,8 @@ bool add_header(ngx_http_request_t *r, std::string_view name,
     return true;
 }
 
-ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
-                  std::string_view why) noexcept
+ngx_int_t reject_handshake(ngx_http_request_t *r, ngx_uint_t status,
+                           std::string_view why) noexcept
 {
     counters::handshake_refused(status);
 
@@ -77,8 +77,8 @@ ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
     return static_cast<ngx_int_t>(status);
 }
 
-ngx_int_t refused(ngx_http_request_t *r,
-                  protocol::handshake_error reason) noexcept
+ngx_int_t reject_handshake(ngx_http_request_t *r,
+                           protocol::handshake_error reason) noexcept
 {
     const ngx_uint_t status = protocol::http_status(reason);
     bool added = true;
@@ -95,12 +95,12 @@ ngx_int_t refused(ngx_http_request_t *r,
         added = added && add_header(r, "Sec-WebSocket-Version", "13");
     }
 
-    return added ? refused(r, status, protocol::describe(reason))
+    return added ? reject_handshake(r, status, protocol::describe(reason))
                  : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
-                  ngx_uint_t status, std::string_view why) noexcept
+ngx_int_t reject_request(ngx_http_request_t *r, std::string_view kind,
+                         ngx_uint_t status, std::string_view why) noexcept
 {
     write_log(NGX_LOG_INFO, r->connection->log,
               "websocket: %V refused with %ui: %V", kind, status,

@@ -17,15 +17,15 @@ bool add_header(ngx_http_request_t *r, std::string_view name,
 
 // Says at info why the handshake is refused. Returns what the content handler
 // returns.
-ngx_int_t refused(ngx_http_request_t *r, ngx_uint_t status,
-                  std::string_view why) noexcept;
+ngx_int_t reject_handshake(ngx_http_request_t *r, ngx_uint_t status,
+                           std::string_view why) noexcept;
 
 // The same for a broken rule, with the fields that belong to its status.
-ngx_int_t refused(ngx_http_request_t *r,
-                  protocol::handshake_error reason) noexcept;
+ngx_int_t reject_handshake(ngx_http_request_t *r,
+                           protocol::handshake_error reason) noexcept;
 
 // The same of a request that is no handshake: `kind` says what it is.
-ngx_int_t refused(ngx_http_request_t *r, std::string_view kind,
-                  ngx_uint_t status, std::string_view why) noexcept;
+ngx_int_t reject_request(ngx_http_request_t *r, std::string_view kind,
+                         ngx_uint_t status, std::string_view why) noexcept;
 
 } // namespace websocket::nginx

@@ -58,7 +58,7 @@ client_address lasting_address(ngx_http_request_t *r) noexcept
 }
 
 bool has_foreign_cleanup(ngx_http_request_t *r,
-                         const own_cleanups &session) noexcept
+                         const session_cleanups &session) noexcept
 {
     for (const auto *at = r->cleanup; at != nullptr; at = at->next) {
         if (at->handler != nullptr && at->handler != session.of_request) {
@@ -77,7 +77,8 @@ bool has_foreign_cleanup(ngx_http_request_t *r,
     return false;
 }
 
-void disarm(ngx_http_request_t *r, const own_cleanups &session) noexcept
+void remove_cleanups(ngx_http_request_t *r,
+                     const session_cleanups &session) noexcept
 {
     for (auto *at = r->cleanup; at != nullptr; at = at->next) {
         if (at->handler == session.of_request) {
@@ -121,8 +122,8 @@ void free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc) noexcept
 
 } // namespace
 
-const char *holder_of(ngx_http_request_t *r,
-                      const own_cleanups &session) noexcept
+const char *retention_reason(ngx_http_request_t *r,
+                             const session_cleanups &session) noexcept
 {
     const auto *core = static_cast<ngx_http_core_loc_conf_t *>(
         ngx_http_get_module_loc_conf(r, ngx_http_core_module));
@@ -144,7 +145,8 @@ const char *holder_of(ngx_http_request_t *r,
                                            : nullptr;
 }
 
-bool free_request(ngx_http_request_t *r, const own_cleanups &session) noexcept
+bool free_request(ngx_http_request_t *r,
+                  const session_cleanups &session) noexcept
 {
     ngx_connection_t *c = r->connection;
     ngx_http_connection_t *hc = r->http_connection;
@@ -154,7 +156,7 @@ bool free_request(ngx_http_request_t *r, const own_cleanups &session) noexcept
         return false;
     }
 
-    disarm(r, session);
+    remove_cleanups(r, session);
     r->logged = 1; // not before the end
     ngx_http_free_request(r, 0);
     free_buffers(c, hc);
@@ -166,7 +168,7 @@ bool free_request(ngx_http_request_t *r, const own_cleanups &session) noexcept
     return true;
 }
 
-void log_request(ngx_http_request_t *r) noexcept
+void log_and_free(ngx_http_request_t *r) noexcept
 {
 #if (NGX_STAT_STUB)
     if (&ngx_stat_requests != nullptr) {

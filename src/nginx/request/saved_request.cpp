@@ -29,11 +29,11 @@ constexpr auto field_count =
 using field_texts = std::array<std::string_view, field_count>;
 
 // Whole texts first, so that the pieces of them are found there.
-std::string join(const std::vector<std::string_view> &texts,
-                 std::vector<std::size_t> &offsets)
+std::string concatenate(const std::vector<std::string_view> &texts,
+                        std::vector<std::size_t> &offsets)
 {
     std::vector<std::size_t> order(texts.size());
-    std::string joined;
+    std::string text;
 
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(), [&](auto a, auto b) {
@@ -47,20 +47,19 @@ std::string join(const std::vector<std::string_view> &texts,
         }
 
         // Unlike find() it takes no time for each client to make it long
-        const void *found = memmem(joined.data(), joined.size(),
-                                   texts[i].data(), texts[i].size());
-        offsets[i] =
-            found == nullptr
-                ? joined.size()
-                : static_cast<std::size_t>(static_cast<const char *>(found) -
-                                           joined.data());
+        const void *found =
+            memmem(text.data(), text.size(), texts[i].data(), texts[i].size());
+        offsets[i] = found == nullptr
+                         ? text.size()
+                         : static_cast<std::size_t>(
+                               static_cast<const char *>(found) - text.data());
 
         if (found == nullptr) {
-            joined += texts[i];
+            text += texts[i];
         }
     }
 
-    return joined;
+    return text;
 }
 
 std::string_view header_value(const ngx_table_elt_t *header) noexcept
@@ -88,8 +87,8 @@ std::span<const int> captures_of(const ngx_http_request_t *r) noexcept
 std::string_view captured_by(const ngx_http_request_t *r) noexcept
 {
 #if (NGX_PCRE)
-    if (const auto places = captures_of(r); !places.empty()) {
-        const int end = *std::max_element(places.begin(), places.end());
+    if (const auto bounds = captures_of(r); !bounds.empty()) {
+        const int end = *std::max_element(bounds.begin(), bounds.end());
 
         return {reinterpret_cast<char *>(r->captures_data),
                 static_cast<std::size_t>(std::max(end, 0))};
@@ -106,7 +105,7 @@ std::string pack_captures(const ngx_http_request_t *r)
 
 #if (NGX_PCRE)
     for (const int at : captures_of(r)) {
-        add_number(packed, static_cast<std::size_t>(at) + 1); // -1: no match
+        write_varint(packed, static_cast<std::size_t>(at) + 1); // -1: no match
     }
 #endif
 
@@ -137,21 +136,21 @@ field_texts fields_of(ngx_http_request_t *r, std::string_view key,
 }
 
 // What the index says of a variable's value.
-constexpr std::size_t is_left_to_end = 0;
-constexpr std::size_t is_absent = 1;
-constexpr std::size_t empty_value = 2;
+constexpr std::size_t code_at_end = 0;
+constexpr std::size_t code_absent = 1;
+constexpr std::size_t code_empty_value = 2;
 
-std::size_t number_of(const saved_variable &variable) noexcept
+std::size_t size_code(const saved_variable &variable) noexcept
 {
     switch (variable.is) {
     case saved_variable::kind::absent:
-        return is_absent;
+        return code_absent;
     case saved_variable::kind::at_end:
-        return is_left_to_end;
+        return code_at_end;
     case saved_variable::kind::value:
         break;
     }
-    return empty_value + variable.value.size();
+    return code_empty_value + variable.value.size();
 }
 
 // The index and the text of all there is.
@@ -166,13 +165,13 @@ std::string pack(const field_texts &fields,
     }
 
     std::vector<std::size_t> offsets;
-    const std::string text = join(texts, offsets);
+    const std::string text = concatenate(texts, offsets);
     std::string packed;
 
     for (std::size_t i = 0; i != fields.size(); i++) {
-        add_number(packed,
-                   fields[i].data() == nullptr ? 0 : fields[i].size() + 1);
-        add_number(packed, offsets[i]);
+        write_varint(packed,
+                     fields[i].data() == nullptr ? 0 : fields[i].size() + 1);
+        write_varint(packed, offsets[i]);
     }
 
     std::size_t before = 0;
@@ -180,9 +179,9 @@ std::string pack(const field_texts &fields,
     for (std::size_t i = 0; i != variables.size(); i++) {
         const saved_variable &variable = variables[i];
 
-        add_number(packed, variable.index - before);
-        add_number(packed, number_of(variable));
-        add_number(packed, offsets[fields.size() + i]);
+        write_varint(packed, variable.index - before);
+        write_varint(packed, size_code(variable));
+        write_varint(packed, offsets[fields.size() + i]);
         before = variable.index;
     }
 
@@ -196,19 +195,19 @@ u_char *bytes_of(std::string_view text) noexcept
 }
 
 // A header field for those who look for its value alone. Null: none.
-ngx_table_elt_t *make_header(ngx_http_request_t *r,
-                             std::string_view value) noexcept
+ngx_table_elt_t *create_header(ngx_http_request_t *r,
+                               std::string_view value) noexcept
 {
-    auto *made = value.data() == nullptr
-                     ? nullptr
-                     : static_cast<ngx_table_elt_t *>(
-                           ngx_pcalloc(r->pool, sizeof(ngx_table_elt_t)));
+    auto *created = value.data() == nullptr
+                        ? nullptr
+                        : static_cast<ngx_table_elt_t *>(
+                              ngx_pcalloc(r->pool, sizeof(ngx_table_elt_t)));
 
-    if (made != nullptr) {
-        made->value = borrowed(value);
+    if (created != nullptr) {
+        created->value = borrowed(value);
     }
 
-    return made;
+    return created;
 }
 
 } // namespace
@@ -224,8 +223,8 @@ saved_request::saved_request(ngx_http_request_t *r) noexcept
 {}
 
 std::unique_ptr<const saved_request>
-saved_request::take(ngx_http_request_t *r, std::string_view key,
-                    std::string_view subprotocol) noexcept
+saved_request::create(ngx_http_request_t *r, std::string_view key,
+                      std::string_view subprotocol) noexcept
 try {
     std::size_t index_size = 0;
     const std::string captures = pack_captures(r);
@@ -237,11 +236,11 @@ try {
         return nullptr;
     }
 
-    auto *made = new (block) saved_request(r);
+    auto *created = new (block) saved_request(r);
 
-    made->index_size_ = static_cast<std::uint32_t>(index_size);
-    std::memcpy(static_cast<void *>(made + 1), packed.data(), packed.size());
-    return std::unique_ptr<const saved_request>(made);
+    created->index_size_ = static_cast<std::uint32_t>(index_size);
+    std::memcpy(static_cast<void *>(created + 1), packed.data(), packed.size());
+    return std::unique_ptr<const saved_request>(created);
 
 } catch (const std::bad_alloc &) {
     return nullptr;
@@ -252,12 +251,12 @@ std::string_view saved_request::text(field which) const noexcept
     const u_char *at = content();
 
     for (auto i = static_cast<std::size_t>(which); i != 0; i--) {
-        read_number(at);
-        read_number(at);
+        read_varint(at);
+        read_varint(at);
     }
 
-    const std::size_t size = read_number(at);
-    const std::size_t offset = read_number(at);
+    const std::size_t size = read_varint(at);
+    const std::size_t offset = read_varint(at);
 
     if (size == 0) {
         return {};
@@ -275,7 +274,7 @@ const ngx_str_t &saved_request::server_name() const noexcept
 }
 
 ngx_http_request_t *
-saved_request::make_request(ngx_connection_t *c) const noexcept
+saved_request::recreate_request(ngx_connection_t *c) const noexcept
 {
     c->data = http_;
 
@@ -326,8 +325,8 @@ void saved_request::restore_text(ngx_http_request_t *r) const noexcept
     r->method_name = borrowed(text(field::method_name));
     r->http_protocol = borrowed(text(field::http_protocol));
     r->headers_in.server = borrowed(text(field::server));
-    r->headers_in.host = make_header(r, text(field::host));
-    r->headers_in.referer = make_header(r, text(field::referer));
+    r->headers_in.host = create_header(r, text(field::host));
+    r->headers_in.referer = create_header(r, text(field::referer));
 }
 
 void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
@@ -354,7 +353,7 @@ void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
     r->captures_data = bytes_of(text(field::captured));
 
     for (r->ncaptures = whole_match; at != end; r->ncaptures++) {
-        r->captures[r->ncaptures] = static_cast<int>(read_number(at)) - 1;
+        r->captures[r->ncaptures] = static_cast<int>(read_varint(at)) - 1;
     }
 #else
     (void)r;
@@ -365,10 +364,10 @@ void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
 // to the end.
 void saved_request::restore_variables(ngx_http_request_t *r) const noexcept
 {
-    const auto moments = variable_moments(r);
+    const auto times = evaluation_times(r);
 
-    for (std::size_t i = 0; i != moments.size(); i++) {
-        r->variables[i].not_found = moments[i] == variable_moment::release;
+    for (std::size_t i = 0; i != times.size(); i++) {
+        r->variables[i].not_found = times[i] == evaluation_time::release;
     }
 
     const u_char *at = content();
@@ -376,21 +375,21 @@ void saved_request::restore_variables(ngx_http_request_t *r) const noexcept
     std::size_t index = 0;
 
     for (std::size_t i = 0; i != field_count; i++) {
-        read_number(at);
-        read_number(at);
+        read_varint(at);
+        read_varint(at);
     }
 
     while (at != end) {
-        index += read_number(at);
-        const std::size_t number = read_number(at);
-        const std::size_t offset = read_number(at);
+        index += read_varint(at);
+        const std::size_t number = read_varint(at);
+        const std::size_t offset = read_varint(at);
         ngx_http_variable_value_t &value = r->variables[index];
 
-        value.not_found = number == is_absent;
-        value.valid = number >= empty_value;
+        value.not_found = number == code_absent;
+        value.valid = number >= code_empty_value;
 
         if (value.valid) {
-            const std::size_t size = number - empty_value;
+            const std::size_t size = number - code_empty_value;
 
             value.len = static_cast<unsigned>(size);
             value.data =

@@ -40,8 +40,8 @@ public:
     // the configuration that is not to be left to the end. Null when there is
     // no memory; then the request is as it was.
     static std::unique_ptr<const saved_request>
-    take(ngx_http_request_t *r, std::string_view key,
-         std::string_view subprotocol) noexcept;
+    create(ngx_http_request_t *r, std::string_view key,
+           std::string_view subprotocol) noexcept;
 
     saved_request(const saved_request &) = delete;
     saved_request &operator=(const saved_request &) = delete;
@@ -53,7 +53,7 @@ public:
     // Makes a request of the connection again that can be logged, and whose
     // texts are this object's. Null when there is no memory. The connection's
     // data is the HTTP connection afterwards.
-    ngx_http_request_t *make_request(ngx_connection_t *c) const noexcept;
+    ngx_http_request_t *recreate_request(ngx_connection_t *c) const noexcept;
 
     ngx_http_connection_t *http_connection() const noexcept { return http_; }
 

@@ -64,7 +64,7 @@ constexpr std::string_view prefixes_at_end[] = {
     "arg_", "connections_", "proxy_protocol_", "ssl_", "tcpinfo_", "websocket_",
 };
 
-bool left_to_the_end(std::string_view name) noexcept
+bool is_left_to_end(std::string_view name) noexcept
 {
     return std::binary_search(std::begin(names_at_end), std::end(names_at_end),
                               name) ||
@@ -98,13 +98,13 @@ bool is_foreign(const ngx_http_variable_t &variable) noexcept
            file_of(&ngx_http_core_module);
 }
 
-variable_moment moment_of(const ngx_http_variable_t &variable,
-                          std::size_t index) noexcept
+evaluation_time time_of(const ngx_http_variable_t &variable,
+                        std::size_t index) noexcept
 {
-    return is_assigned(variable, index)           ? variable_moment::assigned
-           : left_to_the_end(view(variable.name)) ? variable_moment::end
-           : is_foreign(variable)                 ? variable_moment::wanted
-                                                  : variable_moment::release;
+    return is_assigned(variable, index)          ? evaluation_time::never
+           : is_left_to_end(view(variable.name)) ? evaluation_time::end
+           : is_foreign(variable)                ? evaluation_time::if_logged
+                                                 : evaluation_time::release;
 }
 
 std::span<const ngx_http_variable_t>
@@ -119,7 +119,7 @@ bool is_known(const ngx_http_variable_value_t &value) noexcept
     return value.valid || value.not_found;
 }
 
-void forget(ngx_http_variable_value_t &value) noexcept
+void reset(ngx_http_variable_value_t &value) noexcept
 {
     value.valid = 0;
     value.not_found = 0;
@@ -128,27 +128,27 @@ void forget(ngx_http_variable_value_t &value) noexcept
 // Asks once for each variable that the log uses. Which ones a value is made of
 // is seen by what is known afterwards, and was not before. The log uses those
 // too, and if one of them is of the end, so is the value.
-class evaluation {
+class evaluator {
 public:
-    evaluation(ngx_http_request_t *r,
-               std::span<ngx_http_variable_value_t> values);
+    evaluator(ngx_http_request_t *r,
+              std::span<ngx_http_variable_value_t> values);
 
     void run() noexcept;
 
     std::vector<saved_variable> result() const;
 
 private:
-    enum class state : std::uint8_t { idle, open, at_end, settled, unset };
+    enum class state : std::uint8_t { idle, pending, at_end, finished, unset };
 
-    static state state_for(variable_moment moment) noexcept
+    static state state_for(evaluation_time moment) noexcept
     {
         switch (moment) {
-        case variable_moment::end:
+        case evaluation_time::end:
             return state::at_end;
-        case variable_moment::assigned:
+        case evaluation_time::never:
             return state::unset;
-        case variable_moment::wanted:
-        case variable_moment::release:
+        case evaluation_time::if_logged:
+        case evaluation_time::release:
             break;
         }
         return state::idle;
@@ -157,26 +157,26 @@ private:
     void use(std::size_t index) noexcept
     {
         if (states_[index] == state::idle) {
-            states_[index] = state::open;
+            states_[index] = state::pending;
         }
     }
 
-    void use_all_of_nginx() noexcept;
+    void use_all_builtin() noexcept;
     bool use_known() noexcept;
-    void forget_unsettled() noexcept;
-    void ask(std::size_t index) noexcept;
+    void reset_unfinished() noexcept;
+    void evaluate(std::size_t index) noexcept;
 
     ngx_http_request_t *request_;
     std::span<ngx_http_variable_value_t> values_;
-    std::span<const variable_moment> moments_;
+    std::span<const evaluation_time> times_;
     std::vector<state> states_;
     std::vector<std::size_t> used_; // by formats and conditions
 };
 
-evaluation::evaluation(ngx_http_request_t *r,
-                       std::span<ngx_http_variable_value_t> values)
-    : request_{r}, values_{values}, moments_{variable_moments(r)},
-      states_(values.size(), state::settled), used_{variables_of_log(r)}
+evaluator::evaluator(ngx_http_request_t *r,
+                     std::span<ngx_http_variable_value_t> values)
+    : request_{r}, values_{values}, times_{evaluation_times(r)},
+      states_(values.size(), state::finished), used_{variables_of_log(r)}
 {
     for (std::size_t i = 0; i != values_.size(); i++) {
         ngx_http_variable_value_t &value = values_[i];
@@ -185,8 +185,8 @@ evaluation::evaluation(ngx_http_request_t *r,
             continue; // the access log would not ask again either
         }
 
-        states_[i] = state_for(moments_[i]);
-        forget(value);
+        states_[i] = state_for(times_[i]);
+        reset(value);
 
         if (states_[i] == state::unset) {
             value = {}; // what nginx takes it for
@@ -195,23 +195,23 @@ evaluation::evaluation(ngx_http_request_t *r,
     }
 }
 
-void evaluation::run() noexcept
+void evaluator::run() noexcept
 {
     evaluate_log_paths(request_);
     (void)use_known();
-    forget_unsettled();
+    reset_unfinished();
     std::for_each(used_.begin(), used_.end(), [this](auto i) { use(i); });
 
     if (has_other_loggers(request_)) {
-        use_all_of_nginx();
+        use_all_builtin();
     }
 
     for (bool asked = true; asked;) {
         asked = false;
 
         for (std::size_t i = 0; i != states_.size(); i++) {
-            if (states_[i] == state::open) {
-                ask(i);
+            if (states_[i] == state::pending) {
+                evaluate(i);
                 asked = true;
             }
         }
@@ -219,10 +219,10 @@ void evaluation::run() noexcept
 }
 
 // Nobody knows which ones will be asked for.
-void evaluation::use_all_of_nginx() noexcept
+void evaluator::use_all_builtin() noexcept
 {
     for (std::size_t i = 0; i != states_.size(); i++) {
-        if (moments_[i] == variable_moment::release) {
+        if (times_[i] == evaluation_time::release) {
             use(i);
         }
     }
@@ -230,7 +230,7 @@ void evaluation::use_all_of_nginx() noexcept
 
 // Has all that were evaluated on the way asked for too. True if one of the end
 // is among them.
-bool evaluation::use_known() noexcept
+bool evaluator::use_known() noexcept
 {
     bool of_end = false;
 
@@ -244,48 +244,48 @@ bool evaluation::use_known() noexcept
     return of_end;
 }
 
-void evaluation::forget_unsettled() noexcept
+void evaluator::reset_unfinished() noexcept
 {
     for (std::size_t i = 0; i != states_.size(); i++) {
-        if (states_[i] != state::settled && states_[i] != state::unset) {
-            forget(values_[i]);
+        if (states_[i] != state::finished && states_[i] != state::unset) {
+            reset(values_[i]);
         }
     }
 }
 
-void evaluation::ask(std::size_t index) noexcept
+void evaluator::evaluate(std::size_t index) noexcept
 {
     (void)ngx_http_get_indexed_variable(request_, index);
 
     if (!use_known()) {
-        states_[index] = state::settled;
+        states_[index] = state::finished;
         return;
     }
 
     // Its value at the end may be made of others than now. And what was
     // evaluated on the way may depend on the same.
     states_[index] = state::at_end;
-    use_all_of_nginx();
-    forget_unsettled();
+    use_all_builtin();
+    reset_unfinished();
 }
 
-std::vector<saved_variable> evaluation::result() const
+std::vector<saved_variable> evaluator::result() const
 {
     std::vector<saved_variable> saved;
 
     for (std::size_t i = 0; i != states_.size(); i++) {
         const ngx_http_variable_value_t &value = values_[i];
-        if (states_[i] == state::settled && value.valid && !value.not_found) {
+        if (states_[i] == state::finished && value.valid && !value.not_found) {
             saved.push_back({i,
                              {reinterpret_cast<char *>(value.data), value.len},
                              saved_variable::kind::value});
 
-        } else if (states_[i] == state::settled &&
-                   moments_[i] == variable_moment::wanted) {
+        } else if (states_[i] == state::finished &&
+                   times_[i] == evaluation_time::if_logged) {
             saved.push_back({i, {}, saved_variable::kind::absent});
 
         } else if (states_[i] == state::at_end &&
-                   moments_[i] == variable_moment::release) {
+                   times_[i] == evaluation_time::release) {
             saved.push_back({i, {}, saved_variable::kind::at_end});
         }
     }
@@ -295,59 +295,59 @@ std::vector<saved_variable> evaluation::result() const
 
 // Evaluates with values of its own, and with captures of its own once a regular
 // expression matches.
-void run_aside(ngx_http_request_t *r, ngx_http_variable_value_t *values,
-               evaluation &all) noexcept
+void evaluate_in_copy(ngx_http_request_t *r, ngx_http_variable_value_t *values,
+                      evaluator &all) noexcept
 {
     const request_captures captures(r);
-    ngx_http_variable_value_t *own = std::exchange(r->variables, values);
+    ngx_http_variable_value_t *original = std::exchange(r->variables, values);
 
     all.run();
-    r->variables = own;
+    r->variables = original;
 }
 
 } // namespace
 
-ngx_int_t sort_variables(ngx_cycle_t *cycle)
+ngx_int_t classify_variables(ngx_cycle_t *cycle)
 {
     const auto *core = static_cast<ngx_http_core_main_conf_t *>(
         ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module));
-    auto *own = static_cast<main_configuration *>(
+    auto *conf = static_cast<main_configuration *>(
         ngx_http_cycle_get_module_main_conf(cycle, ngx_http_websocket_module));
 
-    if (core == nullptr || own == nullptr) {
+    if (core == nullptr || conf == nullptr) {
         return NGX_OK; // no block `http`
     }
 
     const auto variables = variables_of(*core);
-    auto *moments = static_cast<variable_moment *>(
-        ngx_pnalloc(cycle->pool, variables.size() * sizeof(variable_moment)));
+    auto *times = static_cast<evaluation_time *>(
+        ngx_pnalloc(cycle->pool, variables.size() * sizeof(evaluation_time)));
 
-    if (moments == nullptr) {
+    if (times == nullptr) {
         return NGX_ERROR;
     }
 
     for (std::size_t i = 0; i != variables.size(); i++) {
-        moments[i] = moment_of(variables[i], i);
+        times[i] = time_of(variables[i], i);
     }
 
-    own->variable_moments = moments;
+    conf->evaluation_times = times;
     return NGX_OK;
 }
 
-std::span<const variable_moment>
-variable_moments(ngx_http_request_t *r) noexcept
+std::span<const evaluation_time>
+evaluation_times(ngx_http_request_t *r) noexcept
 {
     const auto *core = static_cast<ngx_http_core_main_conf_t *>(
         ngx_http_get_module_main_conf(r, ngx_http_core_module));
-    const auto *own = static_cast<main_configuration *>(
+    const auto *conf = static_cast<main_configuration *>(
         ngx_http_get_module_main_conf(r, ngx_http_websocket_module));
 
-    return {own->variable_moments, core->variables.nelts};
+    return {conf->evaluation_times, core->variables.nelts};
 }
 
 std::vector<saved_variable> evaluate_variables(ngx_http_request_t *r)
 {
-    const std::size_t count = variable_moments(r).size();
+    const std::size_t count = evaluation_times(r).size();
     auto *copy = static_cast<ngx_http_variable_value_t *>(
         ngx_palloc(r->pool, count * sizeof(ngx_http_variable_value_t)));
 
@@ -356,9 +356,9 @@ std::vector<saved_variable> evaluate_variables(ngx_http_request_t *r)
     }
 
     std::copy_n(r->variables, count, copy);
-    evaluation all(r, {copy, count});
+    evaluator all(r, {copy, count});
 
-    run_aside(r, copy, all);
+    evaluate_in_copy(r, copy, all);
     return all.result();
 }
 

@@ -13,20 +13,20 @@
 namespace websocket::nginx {
 
 // When the value of a variable is asked for.
-enum class variable_moment : std::uint8_t {
-    release,  // what it is made of goes with the request
-    wanted,   // the same, if the log uses it; else at the end, if at all
-    end,      // it changes until then, or is made of what is left
-    assigned, // at no time: it has a value where something has set it
+enum class evaluation_time : std::uint8_t {
+    release,   // what it is made of goes with the request
+    if_logged, // the same, if the log uses it; else at the end, if at all
+    end,       // it changes until then, or is made of what is left
+    never,     // at no time: it has a value where something has set it
 };
 
 // Called when a configuration is complete: finds the moment of each variable
 // that something in it refers to.
-ngx_int_t sort_variables(ngx_cycle_t *cycle);
+ngx_int_t classify_variables(ngx_cycle_t *cycle);
 
 // By the variables' indices.
-std::span<const variable_moment>
-variable_moments(ngx_http_request_t *r) noexcept;
+std::span<const evaluation_time>
+evaluation_times(ngx_http_request_t *r) noexcept;
 
 struct saved_variable {
     std::size_t index;

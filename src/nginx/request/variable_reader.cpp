@@ -27,10 +27,10 @@ bool is_evaluated(const ngx_http_variable_value_t &value) noexcept
 
 // Gives the request another pool as long as it exists, and says whether it
 // refers to that pool's memory afterwards.
-class other_memory {
+class scoped_pool {
 public:
     // Throws std::bad_alloc.
-    other_memory(ngx_http_request_t *r, ngx_pool_t *memory)
+    scoped_pool(ngx_http_request_t *r, ngx_pool_t *memory)
         : request_{r}, pool_{std::exchange(r->pool, memory)},
           cleanup_{r->cleanup}, captures_{r}
     {
@@ -43,13 +43,13 @@ public:
         }
     }
 
-    other_memory(const other_memory &) = delete;
-    other_memory &operator=(const other_memory &) = delete;
-    ~other_memory() { request_->pool = pool_; }
+    scoped_pool(const scoped_pool &) = delete;
+    scoped_pool &operator=(const scoped_pool &) = delete;
+    ~scoped_pool() { request_->pool = pool_; }
 
     // What nginx evaluates only once per request stays evaluated; any other
     // variable gets back the value that it had.
-    bool settle() noexcept
+    bool restore() noexcept
     {
         bool referred =
             request_->cleanup != cleanup_ ||
@@ -102,13 +102,13 @@ text_of(const ngx_http_variable_value_t *value) noexcept
 
 std::string lowered_name(std::string_view name)
 {
-    std::string made(name);
+    std::string result(name);
 
-    for (char &c : made) {
+    for (char &c : result) {
         c = static_cast<char>(ngx_tolower(c));
     }
 
-    return made;
+    return result;
 }
 
 } // namespace
@@ -148,11 +148,11 @@ try {
     kept_.reserve(kept_.size() + 1);
 
     ngx_str_t known = borrowed(slot.name);
-    other_memory aside(r, slot.memory.get());
+    scoped_pool scope(r, slot.memory.get());
     const auto text = text_of(
         ngx_http_get_variable(r, &known, ngx_hash_key(known.data, known.len)));
 
-    if (aside.settle()) {
+    if (scope.restore()) {
         kept_.push_back(std::move(slot.memory));
     }
 

@@ -10,7 +10,7 @@
 namespace websocket::nginx {
 
 // Throws std::bad_alloc.
-inline void add_number(std::string &to, std::size_t number)
+inline void write_varint(std::string &to, std::size_t number)
 {
     for (; number > 0x7f; number >>= 7) {
         to += static_cast<char>(0x80 | (number & 0x7f));
@@ -20,7 +20,7 @@ inline void add_number(std::string &to, std::size_t number)
 }
 
 // Moves `at` behind the number.
-inline std::size_t read_number(const u_char *&at) noexcept
+inline std::size_t read_varint(const u_char *&at) noexcept
 {
     std::size_t number = 0;
     unsigned shift = 0;

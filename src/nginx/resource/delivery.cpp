@@ -176,7 +176,7 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
         expected += protocol::max_server_header + message.payload.size();
     }
 
-    const frame_run one_run(expected);
+    const frame_arena one_run(expected);
     const std::uint64_t compressed = compression::compressed;
     std::size_t cost = expected / copied_bytes;
 

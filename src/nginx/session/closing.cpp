@@ -27,18 +27,18 @@ constexpr ngx_msec_t max_silence = 1000;
 
 } // namespace
 
-std::string_view name_of(ended_by who) noexcept
+std::string_view name_of(close_initiator initiator) noexcept
 {
-    switch (who) {
-    case ended_by::client:
+    switch (initiator) {
+    case close_initiator::client:
         return "client";
-    case ended_by::server:
+    case close_initiator::server:
         return "server";
-    case ended_by::timeout:
+    case close_initiator::timeout:
         return "timeout";
-    case ended_by::error:
+    case close_initiator::error:
         return "error";
-    case ended_by::nobody:
+    case close_initiator::nobody:
         break;
     }
 
@@ -46,13 +46,13 @@ std::string_view name_of(ended_by who) noexcept
 }
 
 void session::close(std::uint16_t code, std::string_view reason,
-                    ended_by who) noexcept
+                    close_initiator initiator) noexcept
 {
-    if (phase_ != phase::open && phase_ != phase::arriving) {
+    if (phase_ != phase::open && phase_ != phase::joining) {
         return;
     }
 
-    record_end(code, protocol::close_reason(reason), who);
+    record_end(code, protocol::close_reason(reason), initiator);
     begin_end(endpoint_.begin_close(code, reason), phase_after_close());
 }
 
@@ -62,7 +62,8 @@ void session::fail(const protocol::event &failure) noexcept
 {
     const std::uint16_t code = protocol::close_code_for(failure.reason);
 
-    record_end(code, protocol::describe(failure.reason), ended_by::error);
+    record_end(code, protocol::describe(failure.reason),
+               close_initiator::error);
 
     protocol_broken_ = code == protocol::close_code::protocol_error ||
                        code == protocol::close_code::invalid_payload;
@@ -71,14 +72,14 @@ void session::fail(const protocol::event &failure) noexcept
 
 void session::end_within(ngx_msec_t timeout) noexcept
 {
-    ends_at_ = ngx_current_msec + timeout;
-    ngx_add_timer(connection_->read, left_for_close(timeout));
+    end_at_ = ngx_current_msec + timeout;
+    ngx_add_timer(connection_->read, remaining_for_close(timeout));
 }
 
 // How long the client's Close is still awaited, of the time that is left.
-ngx_msec_t session::left_for_close(ngx_msec_t left) const noexcept
+ngx_msec_t session::remaining_for_close(ngx_msec_t left) const noexcept
 {
-    if ((phase_ != phase::closing && phase_ != phase::ending) ||
+    if ((phase_ != phase::closing && phase_ != phase::close_postponed) ||
         !endpoint_.failed() ||
         !(protocol_broken_ || endpoint_.inside_frame())) {
         return left;
@@ -88,15 +89,15 @@ ngx_msec_t session::left_for_close(ngx_msec_t left) const noexcept
     const ngx_msec_t silent =
         std::min(last_received_.elapsed(ngx_current_msec),
                  conf_.close_timeout - std::min(left, conf_.close_timeout));
-    const ngx_msec_t most = std::min(max_silence, conf_.close_timeout / 2);
+    const ngx_msec_t limit = std::min(max_silence, conf_.close_timeout / 2);
 
-    return std::min(left, most - std::min(silent, most));
+    return std::min(left, limit - std::min(silent, limit));
 }
 
-void session::close_timed_out() noexcept
+void session::on_close_timeout() noexcept
 {
     // The difference, as the clock may wrap around
-    const auto left = static_cast<ngx_msec_int_t>(ends_at_ - ngx_current_msec);
+    const auto left = static_cast<ngx_msec_int_t>(end_at_ - ngx_current_msec);
 
     if (left <= 0) {
         connection_->timedout = 1;
@@ -105,7 +106,7 @@ void session::close_timed_out() noexcept
     }
 
     const auto remaining = static_cast<ngx_msec_t>(left);
-    const ngx_msec_t next = left_for_close(remaining);
+    const ngx_msec_t next = remaining_for_close(remaining);
 
     ngx_add_timer(connection_->read, next != 0 ? next : remaining);
 
@@ -115,41 +116,41 @@ void session::close_timed_out() noexcept
     }
 }
 
-void session::send_timed_out() noexcept
+void session::on_send_timeout() noexcept
 {
     connection_->timedout = 1;
     counters::add(counters::slow_closes);
     record_end(protocol::close_code::abnormal,
-               "client does not read what is sent", ended_by::timeout);
+               "client does not read what is sent", close_initiator::timeout);
     phase_ = phase::ended;
 }
 
-void session::connection_broke() noexcept
+void session::on_connection_error() noexcept
 {
     connection_->error = 1;
-    record_end(protocol::close_code::abnormal, "", ended_by::error);
+    record_end(protocol::close_code::abnormal, "", close_initiator::error);
     phase_ = phase::ended;
 }
 
 // The first cause is the one that counts.
 void session::record_end(std::uint16_t code, std::string_view reason,
-                         ended_by who) noexcept
+                         close_initiator initiator) noexcept
 {
-    if (closed_by_ != ended_by::nobody) {
+    if (closed_by_ != close_initiator::nobody) {
         return;
     }
 
-    closed_by_ = who;
+    closed_by_ = initiator;
     close_code_ = code;
-    counters::session_closed(code, who == ended_by::client);
+    counters::session_closed(code, initiator == close_initiator::client);
 
     if (reason.empty()) {
         return;
     }
 
     // A Close frame has room for less, and so have our own words
-    constexpr std::size_t most = std::numeric_limits<std::uint8_t>::max();
-    const std::size_t size = std::min(reason.size(), most);
+    constexpr std::size_t max_size = std::numeric_limits<std::uint8_t>::max();
+    const std::size_t size = std::min(reason.size(), max_size);
 
     close_reason_.reset(new (std::nothrow) char[size]);
 
@@ -160,9 +161,9 @@ void session::record_end(std::uint16_t code, std::string_view reason,
 }
 
 // Goes on towards the end. The time that is left counts from the first step.
-void session::enter(phase next) noexcept
+void session::enter_phase(phase next) noexcept
 {
-    const bool first = phase_ == phase::open || phase_ == phase::arriving;
+    const bool first = phase_ == phase::open || phase_ == phase::joining;
 
     phase_ = next;
 
@@ -170,7 +171,7 @@ void session::enter(phase next) noexcept
         end_within(conf_.close_timeout);
     }
 
-    let_go_on(); // its Close is awaited
+    resume_read(); // its Close is awaited
 
     if (!in_turn_) {
         flush_later();
@@ -188,7 +189,8 @@ void session::linger() noexcept
         return;
     }
 
-    leave(); // all was said: the handler need not wait for the socket's end
+    leave_resource(); // all was said: the handler need not wait for the
+                      // socket's end
     phase_ = phase::lingering;
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
 
@@ -209,9 +211,9 @@ void session::linger() noexcept
 
 void session::on_tls_shut(ngx_connection_t *c)
 {
-    session *self = &this_worker().sessions_of[c];
+    session *self = &this_worker().sessions_by_fd[c];
 
-    self->listen();
+    self->install_handlers();
     self->end_within(self->conf_.close_timeout);
 
     if (c->timedout || c->error) {
@@ -220,7 +222,7 @@ void session::on_tls_shut(ngx_connection_t *c)
         self->linger();
     }
 
-    self->wait_for_events();
+    self->rearm_or_finish();
 }
 
 ngx_int_t session::half_close() noexcept
@@ -231,28 +233,28 @@ ngx_int_t session::half_close() noexcept
 // A graceful quit asks each session once: one that is open goes on until its
 // turn has come. When worker_shutdown_timeout is over, nginx asks again, with
 // a connection marked as broken, which it is not: TLS ends with close_notify.
-void session::worker_is_leaving() noexcept
+void session::on_shutdown() noexcept
 {
     ngx_connection_t *c = connection_;
 
     c->close = 0;
     c->idle = 0;
-    worker_leaving_ = true;
+    shutting_down_ = true;
     counters::set_draining();
 
     if (c->error) {
         c->error = 0;
-        last_words();
+        send_close_and_abort();
         return;
     }
 
-    if (phase_ != phase::open && phase_ != phase::arriving) {
+    if (phase_ != phase::open && phase_ != phase::joining) {
         return;
     }
 
-    ends_at_ = drain::next_turn();
+    end_at_ = drain::next_close_time();
 
-    if (phase_ == phase::arriving) {
+    if (phase_ == phase::joining) {
         return; // its time is looked at when it has joined
     }
 
@@ -263,32 +265,33 @@ void session::worker_is_leaving() noexcept
     check_idle();
 }
 
-void session::close_for_leaving() noexcept
+void session::close_for_shutdown() noexcept
 {
-    close(drain::code(), "server is shutting down", ended_by::server);
+    close(drain::close_code(), "server is shutting down",
+          close_initiator::server);
     flush();
 }
 
-void session::stop_now() noexcept
+void session::terminate() noexcept
 {
-    last_words();
-    wait_for_events();
+    send_close_and_abort();
+    rearm_or_finish();
 }
 
 // There is no more time: the Close frame goes out as far as the connection
 // takes it, and that is the end.
-void session::last_words() noexcept
+void session::send_close_and_abort() noexcept
 {
     send_all_postponed();
-    close_for_leaving();
+    close_for_shutdown();
     send_all_postponed(); // the Close, if that was postponed
     flush();
 
     if (phase_ != phase::ended) {
-        (void)output_.flush(SIZE_MAX);
+        (void)writer_.flush(SIZE_MAX);
     }
 
-    if (!output_.empty()) {
+    if (!writer_.empty()) {
         connection_->error = 1; // behind a stuck record TLS cannot end either
     }
 
@@ -306,10 +309,10 @@ void session::on_request_cleanup(void *data)
 {
     auto *self = static_cast<session *>(data);
 
-    if (self->phase_ != phase::waiting && self->phase_ != phase::ended) {
+    if (self->phase_ != phase::created && self->phase_ != phase::ended) {
         self->close(protocol::close_code::internal_error,
-                    "nginx ended the request", ended_by::server);
-        self->last_words();
+                    "nginx ended the request", close_initiator::server);
+        self->send_close_and_abort();
         self->log_end();
     }
 
@@ -322,7 +325,7 @@ void session::on_pool_cleanup(void *data)
 }
 
 // The client is told of as gone once, and the resource may be gone with it.
-void session::leave() noexcept
+void session::leave_resource() noexcept
 {
     resource *left = std::exchange(resource_, nullptr);
 
@@ -332,9 +335,9 @@ void session::leave() noexcept
 
     postponed_.clear();
 
-    if (!arrived_) {
+    if (!listed_) {
         left->give_up();
-    } else if (!joined_) {
+    } else if (!client_connected_) {
         left->withdraw(*this);
     } else {
         counters::client_disconnected();
@@ -343,8 +346,9 @@ void session::leave() noexcept
         if (handler().client_disconnected != nullptr) {
             handler().client_disconnected(
                 left->object(), client_,
-                closed_by_ == ended_by::nobody ? protocol::close_code::abnormal
-                                               : close_code_,
+                closed_by_ == close_initiator::nobody
+                    ? protocol::close_code::abnormal
+                    : close_code_,
                 {close_reason_.get(), close_reason_size_});
         }
     }
@@ -373,12 +377,12 @@ void session::detach() noexcept
         ngx_del_timer(c->write);
     }
 
-    this_worker().flushes.remove(flush_place_);
-    this_worker().sessions_of.drop(c, *this);
+    this_worker().pending_flushes.remove(flush_index_);
+    this_worker().sessions_by_fd.remove(c, *this);
     ngx_queue_remove(&link_);
     ngx_queue_init(&link_);
     phase_ = phase::ended;
-    leave();
+    leave_resource();
 }
 
 void session::finish() noexcept
@@ -392,7 +396,7 @@ void session::finish() noexcept
     c->idle = 0;
 
     if (r == nullptr) {
-        finish_released();
+        finish_without_request();
         return;
     }
 
@@ -415,8 +419,8 @@ void session::log_end() noexcept
               "messages of %uL bytes, out %uL of %uL, dropped %uL, "
               "after %M.%03Ms",
               name_of(closed_by_), static_cast<ngx_uint_t>(close_code_), reason,
-              figures_.messages_in, figures_.bytes_in, figures_.messages_out,
-              figures_.bytes_out, figures_.dropped, lasted / 1000,
+              counters_.messages_in, counters_.bytes_in, counters_.messages_out,
+              counters_.bytes_out, counters_.dropped, lasted / 1000,
               lasted % 1000);
 }
 

@@ -56,7 +56,7 @@ session::compress(protocol::opcode kind,
 {
     int level =
         level_for(payload.size(), static_cast<int>(conf_.deflate_comp_level));
-    const unsigned window = terms_.deflate.server_window;
+    const unsigned window = negotiated_.deflate.server_window;
 
     if (!may_compress(payload.size(), level)) {
         if (payload.size() >= small_message) {
@@ -68,7 +68,7 @@ session::compress(protocol::opcode kind,
     compression::compressed += payload.size();
     this_worker().current_turn.spend(payload.size() * cost_of_level(level));
 
-    if (!terms_.deflate.server_takeover) {
+    if (!negotiated_.deflate.server_takeover) {
         return compression::deflaters.make_frame(
             kind, payload, level,
             protocol::deflater_pool::window_for(payload.size(), window));
@@ -95,14 +95,14 @@ session::compress(protocol::opcode kind,
 
 protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
 {
-    if (terms_.deflate.server_takeover) {
+    if (negotiated_.deflate.server_takeover) {
         return compress(frame.kind(), frame.payload());
     }
 
     const std::size_t size = frame.payload().size();
     int level = level_for(size, static_cast<int>(conf_.deflate_comp_level));
-    const unsigned window =
-        protocol::deflater_pool::window_for(size, terms_.deflate.server_window);
+    const unsigned window = protocol::deflater_pool::window_for(
+        size, negotiated_.deflate.server_window);
 
     if (const auto *known = frame.compressed(level, window); known != nullptr) {
         return *known;

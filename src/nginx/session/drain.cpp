@@ -17,10 +17,10 @@ struct schedule {
     ngx_msec_t began = 0;
     ngx_msec_t time = 0;
     std::uint64_t clients = 0; // none: not begun
-    std::uint64_t given = 0;
+    std::uint64_t assigned = 0;
 };
 
-schedule own;
+schedule plan;
 
 std::uint64_t count_open() noexcept
 {
@@ -37,20 +37,21 @@ std::uint64_t count_open() noexcept
 
 } // namespace
 
-ngx_msec_t next_turn() noexcept
+ngx_msec_t next_close_time() noexcept
 {
-    if (own.clients == 0) {
-        own.began = ngx_current_msec;
-        own.time = drain_time();
-        own.clients = std::max<std::uint64_t>(count_open(), 1);
+    if (plan.clients == 0) {
+        plan.began = ngx_current_msec;
+        plan.time = drain_time();
+        plan.clients = std::max<std::uint64_t>(count_open(), 1);
     }
 
-    const std::uint64_t turn = std::min(own.given++, own.clients);
+    const std::uint64_t turn = std::min(plan.assigned++, plan.clients);
 
-    return own.began + static_cast<ngx_msec_t>(turn * own.time / own.clients);
+    return plan.began +
+           static_cast<ngx_msec_t>(turn * plan.time / plan.clients);
 }
 
-std::uint16_t code() noexcept
+std::uint16_t close_code() noexcept
 {
     return static_cast<std::uint16_t>(main_conf_of(*ngx_cycle).drain_code);
 }

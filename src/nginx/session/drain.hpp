@@ -11,9 +11,9 @@ namespace websocket::nginx::drain {
 // When the next session shall be closed, by ngx_current_msec. To be asked once
 // by each session that is open when nginx tells the worker to leave: the first
 // is closed at once, the others follow evenly.
-ngx_msec_t next_turn() noexcept;
+ngx_msec_t next_close_time() noexcept;
 
 // What clients are told when their worker leaves, however that comes.
-std::uint16_t code() noexcept;
+std::uint16_t close_code() noexcept;
 
 } // namespace websocket::nginx::drain

@@ -15,7 +15,7 @@ void session::write_control(const protocol::control_frame &frame) noexcept
 {
     if (!frame.empty()) {
         // If that fails, the next flush() ends the session
-        (void)output_.write_bytes(frame.bytes());
+        (void)writer_.write_bytes(frame.bytes());
     }
 }
 
@@ -38,7 +38,7 @@ void session::flush() noexcept
         return;
     }
 
-    const ngx_int_t rc = output_.flush();
+    const ngx_int_t rc = writer_.flush();
     const bool progressed = connection_->sent != sent_before;
 
     if (progressed) {
@@ -46,12 +46,12 @@ void session::flush() noexcept
     }
 
     if (rc == NGX_ERROR) {
-        connection_broke();
+        on_connection_error();
         return;
     }
 
     if (rc == NGX_AGAIN) {
-        backed_up_ = true;
+        backpressured_ = true;
 
         if (progressed || !wev->timer_set) {
             ngx_add_timer(wev, conf_.send_timeout);
@@ -63,7 +63,7 @@ void session::flush() noexcept
         }
 
         // A client that reads on, however slowly, shall get its Close frame
-        if (progressed && phase_ != phase::open && !worker_leaving_) {
+        if (progressed && phase_ != phase::open && !shutting_down_) {
             end_within(conf_.close_timeout);
         }
         return;
@@ -79,29 +79,29 @@ void session::flush() noexcept
     }
 
     if (phase_ == phase::closing && endpoint_.failed()) {
-        leave(); // all was said: only its Close is awaited
+        leave_resource(); // all was said: only its Close is awaited
         return;
     }
 
     // What a handler has for the client is no part of the client's own turn,
     // which is followed by another flush
-    if (!backed_up_ || in_turn_ || !postponed_.empty()) {
+    if (!backpressured_ || in_turn_ || !postponed_.empty()) {
         return;
     }
 
-    backed_up_ = false;
+    backpressured_ = false;
 
     if (phase_ == phase::open && handler().client_drained != nullptr) {
         const resource::delivery_scope scope(*resource_);
 
-        judge(handler().client_drained(resource_->object(), client_));
+        close_if_failed(handler().client_drained(resource_->object(), client_));
     }
 }
 
 // When the event at hand is over.
 void session::flush_later() noexcept
 {
-    if (!this_worker().flushes.add(*this, flush_place_)) {
+    if (!this_worker().pending_flushes.add(*this, flush_index_)) {
         ngx_post_event(connection_->write, &ngx_posted_events);
     }
 }
@@ -112,68 +112,68 @@ std::size_t session::flush_posted() noexcept
     const bool paused = !receiving();
     const off_t sent_before = connection_->sent;
 
-    flush_place_ = flush_list::nowhere;
+    flush_index_ = flush_list::npos;
     flush();
 
     const auto sent = static_cast<std::size_t>(connection_->sent - sent_before);
 
     if (paused) {
-        resume_reading();
+        read_if_possible();
     }
 
     if (paused || phase_ != phase::open || !connection_->write->ready) {
-        wait_for_events();
+        rearm_or_finish();
     }
 
     return sent;
 }
 
-void session::fetch() const noexcept
+void session::prefetch() const noexcept
 {
-    __builtin_prefetch(&output_);
+    __builtin_prefetch(&writer_);
     __builtin_prefetch(&phase_);
     __builtin_prefetch(&connection_);
 }
 
-void session::fetch_connection() const noexcept
+void session::prefetch_connection() const noexcept
 {
     __builtin_prefetch(connection_);
     __builtin_prefetch(connection_->write);
 }
 
-void session::let_all_go_on() noexcept
+void session::resume_all_reads() noexcept
 {
     ngx_queue_t *all = &this_worker().sessions;
 
     for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
          at = ngx_queue_next(at)) {
-        from_link(at)->let_go_on();
+        from_link(at)->resume_read();
     }
 }
 
 // An edge-triggered event would not come again for what it has sent meanwhile.
-void session::let_go_on() noexcept
+void session::resume_read() noexcept
 {
     if (has_input()) {
         ngx_post_event(connection_->read, &ngx_posted_next_events);
     }
 }
 
-void session::resume_reading() noexcept
+void session::read_if_possible() noexcept
 {
     if (receiving() && has_input()) {
         read_turn();
     }
 }
 
-void session::timer_fired() noexcept
+void session::on_timer() noexcept
 {
     if (phase_ == phase::open) {
         check_idle();
         return;
     }
 
-    close_timed_out();
+    on_close_timeout();
 }
 
 // The timer is not moved with each message: when it fires, the time of the
@@ -188,8 +188,8 @@ void session::check_idle() noexcept
     }
 
     // The difference, as the clock may wrap around
-    if (worker_leaving_ && static_cast<ngx_msec_int_t>(now - ends_at_) >= 0) {
-        close_for_leaving();
+    if (shutting_down_ && static_cast<ngx_msec_int_t>(now - end_at_) >= 0) {
+        close_for_shutdown();
         return;
     }
 
@@ -197,7 +197,7 @@ void session::check_idle() noexcept
 
     if (idle >= conf_.timeout) {
         close(protocol::close_code::going_away, "nothing received for too long",
-              ended_by::timeout);
+              close_initiator::timeout);
         return;
     }
 
@@ -211,7 +211,7 @@ void session::check_idle() noexcept
         if (quiet >= conf_.ping_after) {
             last_ping_ = timestamp(now);
 
-            if (output_.empty()) {
+            if (writer_.empty()) {
                 write_ping({});
                 flush();
             }
@@ -222,8 +222,8 @@ void session::check_idle() noexcept
         }
     }
 
-    if (worker_leaving_) {
-        next = std::min(next, ends_at_ - now);
+    if (shutting_down_) {
+        next = std::min(next, end_at_ - now);
     }
 
     if (phase_ == phase::open) {

@@ -14,8 +14,8 @@ namespace websocket::nginx {
 namespace {
 
 // So many sessions ahead the session is fetched, and then its connection.
-constexpr std::size_t far_ahead = 6;
-constexpr std::size_t near_ahead = 3;
+constexpr std::size_t session_distance = 6;
+constexpr std::size_t connection_distance = 3;
 
 // What one burst has needed is not kept for ever.
 constexpr std::size_t max_kept_capacity = 65536;
@@ -24,21 +24,21 @@ constexpr std::size_t max_kept_capacity = 65536;
 // session costs beside its bytes: 512 sessions with little to send take about
 // 5 ms of system calls.
 constexpr std::size_t pass_budget = 4 * 1024 * 1024;
-constexpr std::size_t cost_of_session = 8 * 1024;
+constexpr std::size_t session_cost = 8 * 1024;
 
 // Of a byte that a handler sends compressed when its client is drained.
-constexpr std::size_t cost_of_compressed = 16;
+constexpr std::size_t compressed_byte_cost = 16;
 
 } // namespace
 
-bool flush_list::add(session &waiting, place &at) noexcept
+bool flush_list::add(session &added, index &at) noexcept
 try {
-    if (at != nowhere) {
+    if (at != npos) {
         return true;
     }
 
-    waiting_.push_back(&waiting);
-    at = static_cast<place>(waiting_.size() - 1);
+    waiting_.push_back(&added);
+    at = static_cast<index>(waiting_.size() - 1);
 
     if (!event_.posted) {
         post(ngx_posted_events);
@@ -58,10 +58,10 @@ void flush_list::post(ngx_queue_t &events) noexcept
     ngx_post_event(&event_, &events);
 }
 
-void flush_list::remove(place &at) noexcept
+void flush_list::remove(index &at) noexcept
 {
-    if (at != nowhere) {
-        waiting_[std::exchange(at, nowhere)] = nullptr;
+    if (at != npos) {
+        waiting_[std::exchange(at, npos)] = nullptr;
     }
 }
 
@@ -78,20 +78,20 @@ void flush_list::flush_some() noexcept
     std::size_t budget = pass_budget;
 
     for (; next_ != end && budget != 0; next_++) {
-        fetch_ahead(next_);
+        prefetch_ahead(next_);
 
         if (session *next = std::exchange(waiting_[next_], nullptr)) {
             const std::uint64_t before = compression::compressed;
             const std::size_t sent = next->flush_posted();
             const std::size_t cost =
-                cost_of_session + sent +
-                cost_of_compressed * (compression::compressed - before);
+                session_cost + sent +
+                compressed_byte_cost * (compression::compressed - before);
 
             budget -= std::min(budget, cost);
         }
     }
 
-    forget_flushed();
+    remove_flushed();
 
     if (!waiting_.empty()) {
         if (event_.posted) {
@@ -102,7 +102,7 @@ void flush_list::flush_some() noexcept
 }
 
 // Moves the rest to the front only where that is less than what is left out.
-void flush_list::forget_flushed() noexcept
+void flush_list::remove_flushed() noexcept
 {
     const std::size_t rest = waiting_.size() - next_;
 
@@ -114,7 +114,7 @@ void flush_list::forget_flushed() noexcept
         waiting_[i] = waiting_[next_ + i];
 
         if (waiting_[i] != nullptr) {
-            waiting_[i]->moved_in_flush_list(static_cast<place>(i));
+            waiting_[i]->set_flush_index(static_cast<index>(i));
         }
     }
 
@@ -126,16 +126,16 @@ void flush_list::forget_flushed() noexcept
     }
 }
 
-void flush_list::fetch_ahead(std::size_t at) const noexcept
+void flush_list::prefetch_ahead(std::size_t at) const noexcept
 {
-    if (at + far_ahead < waiting_.size() &&
-        waiting_[at + far_ahead] != nullptr) {
-        waiting_[at + far_ahead]->fetch();
+    if (at + session_distance < waiting_.size() &&
+        waiting_[at + session_distance] != nullptr) {
+        waiting_[at + session_distance]->prefetch();
     }
 
-    if (at + near_ahead < waiting_.size() &&
-        waiting_[at + near_ahead] != nullptr) {
-        waiting_[at + near_ahead]->fetch_connection();
+    if (at + connection_distance < waiting_.size() &&
+        waiting_[at + connection_distance] != nullptr) {
+        waiting_[at + connection_distance]->prefetch_connection();
     }
 }
 

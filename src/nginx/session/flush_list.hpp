@@ -17,21 +17,21 @@ class session;
 class flush_list {
 public:
     // Where in the list a session is.
-    using place = std::uint32_t;
-    static constexpr place nowhere = UINT32_MAX;
+    using index = std::uint32_t;
+    static constexpr index npos = UINT32_MAX;
 
     // Posts the session's flush. False when there is no memory.
-    [[nodiscard]] bool add(session &waiting, place &at) noexcept;
+    [[nodiscard]] bool add(session &added, index &at) noexcept;
 
     // The session ends.
-    void remove(place &at) noexcept;
+    void remove(index &at) noexcept;
 
 private:
     static void run(ngx_event_t *event);
     void post(ngx_queue_t &events) noexcept;
     void flush_some() noexcept;
-    void forget_flushed() noexcept;
-    void fetch_ahead(std::size_t at) const noexcept;
+    void remove_flushed() noexcept;
+    void prefetch_ahead(std::size_t at) const noexcept;
 
     std::vector<session *> waiting_; // null: has ended
     std::size_t next_ = 0;           // those before it were flushed

@@ -35,13 +35,13 @@ void membership::send_postponed() noexcept
 
 void membership::resume_reading() noexcept
 {
-    session_of(*this).let_go_on();
+    session_of(*this).resume_read();
 }
 
 void membership::close_by_server(std::uint16_t code,
                                  std::string_view reason) noexcept
 {
-    session_of(*this).close(code, reason, ended_by::server);
+    session_of(*this).close(code, reason, close_initiator::server);
 }
 
 } // namespace websocket::nginx

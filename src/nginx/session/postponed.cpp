@@ -7,20 +7,20 @@
 namespace websocket::nginx {
 
 // What waits here is part of the send queue.
-int session::check_postponing() noexcept
+int session::check_can_postpone() noexcept
 {
     if (phase_ != phase::open) {
         return WEBSOCKET_CLOSED;
     }
 
-    return waiting() >= queue_limit() ? refuse_for_full_queue()
-                                      : WEBSOCKET_QUEUED;
+    return queue_cost() >= queue_limit() ? reject_for_full_queue()
+                                         : WEBSOCKET_QUEUED;
 }
 
 int session::postpone_frame(
     const std::shared_ptr<const shared_frame> &frame) noexcept
 {
-    if (const int refusal = check_postponing(); refusal != WEBSOCKET_QUEUED) {
+    if (const int refusal = check_can_postpone(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
@@ -31,14 +31,14 @@ int session::postpone_frame(
 int session::postpone(postponed_send *what) noexcept
 {
     if (!resource_->postpone(what, *this, postponed_)) {
-        connection_broke();
+        on_connection_error();
         flush_later();
         return WEBSOCKET_CLOSED;
     }
 
-    backed_up_ = backed_up_ || resource::much_history_read ||
-                 waiting() >= queue_to_wait_for();
-    return backed_up_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+    backpressured_ = backpressured_ || resource::much_history_read ||
+                     queue_cost() >= backpressure_threshold();
+    return backpressured_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 
 void session::send_all_postponed() noexcept
@@ -52,41 +52,41 @@ void session::send_all_postponed() noexcept
 void session::begin_end(const protocol::control_frame &frame,
                         phase next) noexcept
 {
-    if (phase_ == phase::ending) {
-        phase_after_end_ = next;
+    if (phase_ == phase::close_postponed) {
+        postponed_phase_ = next;
         return;
     }
 
-    if (phase_ == phase::arriving) {
-        leave();
+    if (phase_ == phase::joining) {
+        leave_resource();
     }
 
     // Also after what was postponed before, where it has not to wait itself
-    if (phase_ == phase::open && (has_to_wait() || !postponed_.empty()) &&
+    if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
         resource_->postpone(postponed_send::of_end(frame.bytes()), *this,
                             postponed_)) {
-        phase_after_end_ = next;
-        enter(phase::ending);
+        postponed_phase_ = next;
+        enter_phase(phase::close_postponed);
         return;
     }
 
     write_control(frame);
-    enter(next);
+    enter_phase(next);
 }
 
 // What was published before, and is not delivered yet, is not for this client
 // any more.
-void session::close_at_once(std::uint16_t code, std::string_view reason,
-                            ended_by who) noexcept
+void session::close_immediately(std::uint16_t code, std::string_view reason,
+                                close_initiator initiator) noexcept
 {
     if (phase_ != phase::open) {
         return;
     }
 
     postponed_.clear();
-    record_end(code, protocol::close_reason(reason), who);
+    record_end(code, protocol::close_reason(reason), initiator);
     write_control(endpoint_.begin_close(code, reason));
-    enter(phase_after_close());
+    enter_phase(phase_after_close());
 }
 
 } // namespace websocket::nginx

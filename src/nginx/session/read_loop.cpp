@@ -33,18 +33,18 @@ constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
 // would only wait: of a crowd that begins to publish nobody has done so yet.
 bool session::receiving() const noexcept
 {
-    if (waiting() >= (conf_.send_queue + 1) / 2) {
+    if (queue_cost() >= (conf_.send_queue + 1) / 2) {
         return false;
     }
 
     return phase_ == phase::open
-               ? !has_to_hold_back()
-               : phase_ == phase::closing || phase_ == phase::ending;
+               ? !publishing_congested()
+               : phase_ == phase::closing || phase_ == phase::close_postponed;
 }
 
-bool session::has_to_hold_back() const noexcept
+bool session::publishing_congested() const noexcept
 {
-    return resource_->congested() || (publishes_ && backplane::congested);
+    return resource_->congested() || (has_published_ && backplane::congested);
 }
 
 void session::read_turn() noexcept
@@ -54,7 +54,7 @@ void session::read_turn() noexcept
         return;
     }
 
-    if (phase_ == phase::arriving) {
+    if (phase_ == phase::joining) {
         return; // what lies in the request's memory stays there
     }
 
@@ -62,17 +62,17 @@ void session::read_turn() noexcept
 
     in_turn_ = true;
 
-    if (terms_.deflate.agreed) {
+    if (negotiated_.deflate.agreed) {
         this_worker().current_turn.begin_with_clock();
     } else {
         this_worker().current_turn.begin();
     }
 
-    output_.begin_turn();
+    writer_.begin_turn();
 
     if (first_turn_) {
         first_turn_ = false;
-        take_pipelined();
+        process_pipelined();
     }
 
     if (rest_) {
@@ -84,9 +84,9 @@ void session::read_turn() noexcept
 
     // Mostly all has left since it was read
     const bool done =
-        output_.all_sent() && phase_ == phase::open && !backed_up_;
+        writer_.all_sent() && phase_ == phase::open && !backpressured_;
 
-    output_.end_turn();
+    writer_.end_turn();
     in_turn_ = false;
 
     if (!done) {
@@ -129,7 +129,7 @@ session::copy_rest(std::span<std::byte> rest) noexcept
     if (rest_) {
         rest_.append(rest);
     } else {
-        connection_broke();
+        on_connection_error();
     }
 }
 
@@ -139,48 +139,49 @@ session::copy_rest(std::span<std::byte> rest) noexcept
 // that is copied, and had better be little.
 std::size_t session::read_size() const noexcept
 {
-    const std::size_t most = this_worker().read_buffer.size();
-    const std::uint64_t usual =
-        figures_.bytes_in / std::max<std::uint64_t>(figures_.messages_in, 1);
+    const std::size_t max_size = this_worker().read_buffer.size();
+    const std::uint64_t average =
+        counters_.bytes_in / std::max<std::uint64_t>(counters_.messages_in, 1);
 
-    if (usual >= most || terms_.deflate.agreed) {
+    if (average >= max_size || negotiated_.deflate.agreed) {
         return beginning_of_message; // compressed bytes stand for more
     }
 
-    return usual < large_message
+    return average < large_message
                ? turn_budget
-               : std::clamp(conf_.send_queue / 4, turn_budget, most);
+               : std::clamp(conf_.send_queue / 4, turn_budget, max_size);
 }
 
 // False when the turn is over.
 bool session::read_once(std::size_t &budget) noexcept
 {
-    std::span<std::byte> room = endpoint_.direct_room();
+    std::span<std::byte> buffer = endpoint_.direct_room();
 
-    if (room.empty()) {
-        room = std::span(this_worker().read_buffer).first(read_size());
+    if (buffer.empty()) {
+        buffer = std::span(this_worker().read_buffer).first(read_size());
     } else {
-        room = room.first(std::min(room.size(), max_direct_receive));
+        buffer = buffer.first(std::min(buffer.size(), max_direct_receive));
     }
 
     const ssize_t received =
-        transport::receive(connection_, room, this_worker().current_turn);
+        transport::receive(connection_, buffer, this_worker().current_turn);
 
     if (received == NGX_AGAIN) {
         return false;
     }
 
     if (received <= 0) {
-        peer_vanished(received != 0);
+        on_eof(received != 0);
         return false;
     }
 
     const auto size = static_cast<std::size_t>(received);
-    const bool dropping = phase_ == phase::closing || phase_ == phase::ending;
+    const bool dropping =
+        phase_ == phase::closing || phase_ == phase::close_postponed;
 
     last_received_ = timestamp(ngx_current_msec);
 
-    const std::span<std::byte> rest = process(room.first(size));
+    const std::span<std::byte> rest = process(buffer.first(size));
 
     if (!rest.empty()) {
         copy_rest(rest);
@@ -188,7 +189,7 @@ bool session::read_once(std::size_t &budget) noexcept
 
     flush(); // before the buffer is used again
 
-    if ((dropping && !drop(size)) || !rest.empty()) {
+    if ((dropping && !count_dropped(size)) || !rest.empty()) {
         return false;
     }
 
@@ -197,7 +198,7 @@ bool session::read_once(std::size_t &budget) noexcept
 }
 
 // Frames that came in the same packet as the handshake.
-void session::take_pipelined() noexcept
+void session::process_pipelined() noexcept
 {
     ngx_buf_t *header_in = request_->header_in;
 
@@ -234,7 +235,7 @@ void session::discard_input() noexcept
         const auto size =
             static_cast<std::size_t>(received == NGX_AGAIN ? 0 : received);
 
-        if (!drop(size)) {
+        if (!count_dropped(size)) {
             return;
         }
 
@@ -259,7 +260,7 @@ session::phase session::phase_after_close() const noexcept
 }
 
 // False when the client sends more than is dropped, which ends the session.
-bool session::drop(std::size_t size) noexcept
+bool session::count_dropped(std::size_t size) noexcept
 {
     if (size < max_dropped_input - dropped_input_) {
         dropped_input_ += static_cast<std::uint32_t>(size);

@@ -21,27 +21,27 @@ int kind_of(protocol::opcode code) noexcept
 // counted for all workers once for all that a read brought.
 std::span<std::byte> session::process(std::span<std::byte> input) noexcept
 {
-    const std::uint64_t messages_before = figures_.messages_in;
-    const std::uint64_t bytes_before = figures_.bytes_in;
-    const std::span<std::byte> rest = take_frames(input);
+    const std::uint64_t messages_before = counters_.messages_in;
+    const std::uint64_t bytes_before = counters_.bytes_in;
+    const std::span<std::byte> rest = process_frames(input);
 
-    counters::received(figures_.messages_in - messages_before,
-                       figures_.bytes_in - bytes_before);
+    counters::received(counters_.messages_in - messages_before,
+                       counters_.bytes_in - bytes_before);
     return rest;
 }
 
-inline bool session::takes_frames() const noexcept
+inline bool session::accepts_frames() const noexcept
 {
     return (phase_ == phase::open || phase_ == phase::closing ||
-            phase_ == phase::ending) &&
+            phase_ == phase::close_postponed) &&
            !endpoint_.finished_reading();
 }
 
 inline std::span<std::byte>
-session::take_frames(std::span<std::byte> input) noexcept
+session::process_frames(std::span<std::byte> input) noexcept
 {
-    while (takes_frames()) {
-        if (!take_whole_messages(input)) {
+    while (accepts_frames()) {
+        if (!process_whole_messages(input)) {
             const std::size_t size_before = input.size();
             const protocol::event received = endpoint_.next(input);
 
@@ -63,7 +63,7 @@ session::take_frames(std::span<std::byte> input) noexcept
             // Else there is something to do without input, and none may come:
             // an empty frame ends, text is refused, a message is given back
 
-        } else if (this_worker().current_turn.over() && takes_frames()) {
+        } else if (this_worker().current_turn.over() && accepts_frames()) {
             return input;
         }
     }
@@ -76,10 +76,11 @@ session::take_frames(std::span<std::byte> input) noexcept
 
 // Most of what comes is whole messages, one behind the other: they go to the
 // handler without becoming events. False if there was none.
-inline bool session::take_whole_messages(std::span<std::byte> &input) noexcept
+inline bool
+session::process_whole_messages(std::span<std::byte> &input) noexcept
 {
     // Where replies are compressed, each one may be the last of the turn
-    const std::size_t max_work = terms_.deflate.agreed ? 0 : turn::unit;
+    const std::size_t max_work = negotiated_.deflate.agreed ? 0 : turn::unit;
     std::size_t work = 0;
 
     if (!endpoint_.between_messages()) {
@@ -94,10 +95,10 @@ inline bool session::take_whole_messages(std::span<std::byte> &input) noexcept
         }
 
         work += message.payload.size() + turn::message_cost;
-        deliver(message.kind,
-                {.bytes = message.payload, .room_before = message.header_size});
+        dispatch_message(message.kind, {.bytes = message.payload,
+                                        .headroom = message.header_size});
 
-        if (publishes_) {
+        if (has_published_) {
             break; // it may have ended the turn
         }
     }
@@ -110,34 +111,35 @@ inline void session::dispatch(const protocol::event &received) noexcept
 {
     using protocol::event_type;
 
-    const bool ours_came_first = endpoint_.close_sent();
+    const bool close_was_sent = endpoint_.close_sent();
 
     switch (received.type) {
     case event_type::frame:
-        if (!received.first || within_rate()) {
-            check(received);
+        if (!received.first || check_rate_limit()) {
+            check_message(received);
         }
         return;
 
     case event_type::message: {
         const protocol::shared_buffer &assembled = endpoint_.assembled();
 
-        deliver(received.kind, {.bytes = received.payload,
-                                .holder = assembled ? &assembled : nullptr,
-                                .room_before = received.room_before});
+        dispatch_message(received.kind,
+                         {.bytes = received.payload,
+                          .holder = assembled ? &assembled : nullptr,
+                          .headroom = received.room_before});
         return;
     }
 
     case event_type::ping:
-        if (within_rate()) {
+        if (check_rate_limit()) {
             write_control(endpoint_.answer(received));
         }
         return;
 
     case event_type::close:
-        if (!ours_came_first) {
+        if (!close_was_sent) {
             record_end(received.code, as_text(received.payload),
-                       ended_by::client);
+                       close_initiator::client);
         }
         begin_end(endpoint_.answer(received), phase::flushing);
         return;
@@ -147,8 +149,8 @@ inline void session::dispatch(const protocol::event &received) noexcept
         return;
 
     case event_type::pong:
-        if (answers_ping() || within_rate()) {
-            pong(received);
+        if (is_solicited_pong() || check_rate_limit()) {
+            dispatch_pong(received);
         }
         return;
 
@@ -161,10 +163,10 @@ inline void session::dispatch(const protocol::event &received) noexcept
 // Counts a message when its first frame's header is known: what is too much
 // is neither unmasked nor inflated. Fragments cost their sender as much as us;
 // a Ping costs an answer, and a Pong that nobody asked for a call.
-inline bool session::within_rate() noexcept
+inline bool session::check_rate_limit() noexcept
 {
     if (conf_.limit_messages == nullptr ||
-        meter_.take(*conf_.limit_messages, ngx_current_msec)) {
+        rate_limiter_.take(*conf_.limit_messages, ngx_current_msec)) {
         return true;
     }
 
@@ -172,14 +174,14 @@ inline bool session::within_rate() noexcept
     constexpr std::string_view reason =
         "more messages than websocket_limit_messages allows";
 
-    record_end(code, reason, ended_by::server);
+    record_end(code, reason, close_initiator::server);
     // A flood is not read for the Close in it
     begin_end(endpoint_.begin_close(code, reason), phase::flushing);
     return false;
 }
 
 // Each Ping of ours makes room for one Pong.
-inline bool session::answers_ping() noexcept
+inline bool session::is_solicited_pong() noexcept
 {
     if (unanswered_pings_ == 0) {
         return false;
@@ -191,16 +193,16 @@ inline bool session::answers_ping() noexcept
 
 // What a handler's callback returns, where it can fail: the handler has said
 // in the log why.
-void session::judge(int outcome) noexcept
+void session::close_if_failed(int outcome) noexcept
 {
     if (outcome != 0) {
         close(protocol::close_code::internal_error, "handler failed",
-              ended_by::error);
+              close_initiator::error);
     }
 }
 
 // Reported where the handler checks messages, or they are counted.
-void session::check(const protocol::event &frame) noexcept
+void session::check_message(const protocol::event &frame) noexcept
 {
     if (handler().check_message == nullptr) {
         return;
@@ -214,39 +216,40 @@ void session::check(const protocol::event &frame) noexcept
         close(protocol::close_code::may_travel(code)
                   ? code
                   : protocol::close_code::internal_error,
-              "message refused", ended_by::server);
+              "message refused", close_initiator::server);
     }
 }
 
-void session::pong(const protocol::event &received) noexcept
+void session::dispatch_pong(const protocol::event &received) noexcept
 {
     if (handler().pong_received != nullptr) {
-        judge(handler().pong_received(resource_->object(), client_,
-                                      received.payload.data(),
-                                      received.payload.size()));
+        close_if_failed(handler().pong_received(resource_->object(), client_,
+                                                received.payload.data(),
+                                                received.payload.size()));
     }
 }
 
-inline void session::deliver(protocol::opcode kind,
-                             const stable_bytes &payload) noexcept
+inline void session::dispatch_message(protocol::opcode kind,
+                                      const payload_ref &payload) noexcept
 {
-    const websocket_handler_t &told = handler();
+    const websocket_handler_t &callbacks = handler();
     const std::uint64_t published = resource::publications;
 
-    figures_.messages_in++;
-    figures_.bytes_in += payload.bytes.size();
+    counters_.messages_in++;
+    counters_.bytes_in += payload.bytes.size();
 
-    if (told.message_received == nullptr) {
+    if (callbacks.message_received == nullptr) {
         close(protocol::close_code::unsupported_data,
-              "no messages are taken here", ended_by::server);
+              "no messages are taken here", close_initiator::server);
         return;
     }
 
     // The handler may send this very payload back
-    output_.begin_message(payload, kind);
-    judge(told.message_received(resource_->object(), client_, kind_of(kind),
-                                payload.bytes.data(), payload.bytes.size()));
-    output_.end_message();
+    writer_.begin_message(payload, kind);
+    close_if_failed(
+        callbacks.message_received(resource_->object(), client_, kind_of(kind),
+                                   payload.bytes.data(), payload.bytes.size()));
+    writer_.end_message();
 
     if (resource::publications != published) {
         note_publication();
@@ -256,24 +259,24 @@ inline void session::deliver(protocol::opcode kind,
 // What is published beyond that would push out what others have published.
 [[gnu::noinline]] void session::note_publication() noexcept
 {
-    publishes_ = true;
+    has_published_ = true;
 
-    if (phase_ == phase::open && has_to_hold_back()) {
+    if (phase_ == phase::open && publishing_congested()) {
         this_worker().current_turn.end();
     }
 }
 
 // What is queued still goes to a peer that has only ended its own side.
-void session::peer_vanished(bool broken) noexcept
+void session::on_eof(bool broken) noexcept
 {
     peer_finished_ = true;
 
     if (broken) {
-        connection_broke();
+        on_connection_error();
         return;
     }
 
-    record_end(protocol::close_code::abnormal, "", ended_by::client);
+    record_end(protocol::close_code::abnormal, "", close_initiator::client);
     begin_end({}, phase::flushing);
 }
 

@@ -13,14 +13,14 @@ namespace {
 using saved_field = saved_request::field;
 
 // Adds to a line of the error log, unless there is no such text.
-void add_words(u_char *&at, const u_char *end, const char *before,
+void add_field(u_char *&at, const u_char *end, const char *label,
                std::string_view text) noexcept
 {
     if (text.data() != nullptr) {
-        clean_unquoted words(text);
+        clean_unquoted cleaned(text);
 
-        at = ngx_slprintf(at, const_cast<u_char *>(end), ", %s: \"%V\"", before,
-                          words.get());
+        at = ngx_slprintf(at, const_cast<u_char *>(end), ", %s: \"%V\"", label,
+                          cleaned.get());
     }
 }
 
@@ -55,7 +55,7 @@ session::variable(std::string_view name) const noexcept
                                 : variables->read(request_, name);
 }
 
-// Lines of the error log end in the same words as with a request.
+// Lines of the error log end in the same cleaned as with a request.
 u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 {
     const auto *context = static_cast<ngx_http_log_ctx_t *>(log->data);
@@ -70,72 +70,73 @@ u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 
     at = ngx_slprintf(at, end, ", client: %V, server: %V", &c->addr_text,
                       &saved.server_name());
-    add_words(at, end, "request", saved.text(saved_field::request_line));
-    add_words(at, end, "host", saved.text(saved_field::host));
-    add_words(at, end, "referrer", saved.text(saved_field::referer));
+    add_field(at, end, "request", saved.text(saved_field::request_line));
+    add_field(at, end, "host", saved.text(saved_field::host));
+    add_field(at, end, "referrer", saved.text(saved_field::referer));
     return at;
 }
 
 // To be called when the handler has had its say on the whole request, and
 // nothing that the client has sent lies in its memory.
-void session::release() noexcept
+void session::release_request() noexcept
 {
-    constexpr own_cleanups own{on_request_cleanup, on_pool_cleanup};
+    constexpr session_cleanups cleanups{on_request_cleanup, on_pool_cleanup};
 
     if (phase_ != phase::open || !conf_.releases_requests()) {
         return;
     }
 
-    const char *holder = holder_of(request_, own);
+    const char *reason = retention_reason(request_, cleanups);
 
-    if (holder == nullptr) {
+    if (reason == nullptr) {
         const variable_reader *variables = request_part_->variables;
 
-        saved_ = saved_request::take(request_, view(key_), terms_.subprotocol);
+        saved_ = saved_request::create(request_, view(key_),
+                                       negotiated_.subprotocol);
 
-        if (saved_ && free_request(request_, own)) {
+        if (saved_ && free_request(request_, cleanups)) {
             delete variables; // which the request referred to
-            lose_request();
+            detach_request();
             return;
         }
 
         saved_.reset();
-        holder = "there is no memory to save it in";
+        reason = "there is no memory to save it in";
     }
 
     // An nginx without debugging leaves this line out
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, connection_->log, 0,
-                   "websocket: the request is kept: %s", holder);
+                   "websocket: the request is kept: %s", reason);
 }
 
-void session::lose_request() noexcept
+void session::detach_request() noexcept
 {
     ngx_connection_t *c = connection_;
 
     key_ = borrowed(saved_->text(saved_field::key));
-    terms_.subprotocol = saved_->text(saved_field::subprotocol);
+    negotiated_.subprotocol = saved_->text(saved_field::subprotocol);
     request_ = nullptr;
     request_part_ = nullptr;
 
     c->data = this;
     c->log->handler = on_log;
     c->log->action = const_cast<char *>("serving WebSocket");
-    listen();
+    install_handlers();
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "websocket: the request is released");
 }
 
 // The request is made again for its line of the access log.
-void session::finish_released() noexcept
+void session::finish_without_request() noexcept
 {
     ngx_connection_t *c = connection_;
 
     c->log->handler = saved_->log_handler();
 
-    if (ngx_http_request_t *r = saved_->make_request(c); r != nullptr) {
+    if (ngx_http_request_t *r = saved_->recreate_request(c); r != nullptr) {
         ngx_http_set_ctx(r, this, ngx_http_websocket_module);
-        log_request(r);
+        log_and_free(r);
 
     } else {
         write_log(NGX_LOG_ERR, c->log,

@@ -16,10 +16,10 @@ namespace websocket::nginx {
 namespace {
 
 // A handler that has more for a client had better wait with it.
-constexpr std::size_t much_to_send = 64 * 1024;
+constexpr std::size_t max_backpressure_threshold = 64 * 1024;
 
 // A client may bring a handler to it as often as it likes.
-[[gnu::cold, gnu::noinline]] void say_not_utf8(ngx_log_t *log) noexcept
+[[gnu::cold, gnu::noinline]] void log_not_utf8(ngx_log_t *log) noexcept
 {
     static log_throttle line;
 
@@ -33,13 +33,13 @@ constexpr std::size_t much_to_send = 64 * 1024;
 } // namespace
 
 // A client that has read all may get more: any queue holds one message.
-inline int session::may_send() noexcept
+inline int session::check_can_send() noexcept
 {
-    return phase_ == phase::open && output_.empty() ? WEBSOCKET_QUEUED
-                                                    : ask_queue();
+    return phase_ == phase::open && writer_.empty() ? WEBSOCKET_QUEUED
+                                                    : check_send_queue();
 }
 
-inline int session::sent(bool written, std::size_t size) noexcept
+inline int session::finish_send(bool written, std::size_t size) noexcept
 {
     if (!in_turn_) {
         flush_later();
@@ -49,11 +49,11 @@ inline int session::sent(bool written, std::size_t size) noexcept
         return WEBSOCKET_CLOSED; // and the next flush() ends it
     }
 
-    figures_.messages_out++;
-    figures_.bytes_out += size;
+    counters_.messages_out++;
+    counters_.bytes_out += size;
     counters::message_out(size);
 
-    return (!output_.empty() || resource::much_history_read) &&
+    return (!writer_.empty() || resource::much_history_read) &&
                    has_backpressure()
                ? WEBSOCKET_BACKPRESSURE
                : WEBSOCKET_QUEUED;
@@ -62,12 +62,12 @@ inline int session::sent(bool written, std::size_t size) noexcept
 int session::send_message(protocol::opcode kind,
                           std::span<const std::byte> payload) noexcept
 {
-    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+    if (const int refusal = check_can_send(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
-    if (kind == protocol::opcode::text && !can_be_text(payload)) {
-        say_not_utf8(connection_->log);
+    if (kind == protocol::opcode::text && !is_valid_text(payload)) {
+        log_not_utf8(connection_->log);
         return WEBSOCKET_INVALID;
     }
 
@@ -77,9 +77,10 @@ int session::send_message(protocol::opcode kind,
 inline int session::send_now(protocol::opcode kind,
                              std::span<const std::byte> payload) noexcept
 {
-    return worth_compressing(payload.size())
+    return should_compress(payload.size())
                ? send_compressed(kind, payload)
-               : sent(output_.write_message(kind, payload), payload.size());
+               : finish_send(writer_.write_message(kind, payload),
+                             payload.size());
 }
 
 // By itself, as what it needs would be prepared for all messages.
@@ -89,16 +90,17 @@ session::send_compressed(protocol::opcode kind,
 {
     const auto frame = compress(kind, payload);
 
-    return sent(frame ? output_.write_shared({frame, frame.bytes()})
-                      : output_.write_message(kind, payload),
-                payload.size());
+    return finish_send(frame ? writer_.write_shared({frame, frame.bytes()})
+                             : writer_.write_message(kind, payload),
+                       payload.size());
 }
 
 // What is sent back of a text message was checked when it came.
 inline bool
-session::can_be_text(std::span<const std::byte> payload) const noexcept
+session::is_valid_text(std::span<const std::byte> payload) const noexcept
 {
-    return output_.received_text(payload) || protocol::is_valid_utf8(payload);
+    return writer_.is_received_text(payload) ||
+           protocol::is_valid_utf8(payload);
 }
 
 void session::send_postponed() noexcept
@@ -106,12 +108,12 @@ void session::send_postponed() noexcept
     postponed_send *next = postponed_.first();
 
     if (next->is_end()) {
-        if (phase_ == phase::ending) {
-            (void)output_.write_bytes(next->bytes());
-            enter(phase_after_end_);
+        if (phase_ == phase::close_postponed) {
+            (void)writer_.write_bytes(next->bytes());
+            enter_phase(postponed_phase_);
         }
 
-    } else if (phase_ == phase::open || phase_ == phase::ending) {
+    } else if (phase_ == phase::open || phase_ == phase::close_postponed) {
         if (next->frame() != nullptr) {
             (void)send_now(*next->frame());
         } else {
@@ -120,18 +122,18 @@ void session::send_postponed() noexcept
     }
 
     postponed_.remove(next);
-    let_go_on(); // compressed, it may leave too little for a flush to see
+    resume_read(); // compressed, it may leave too little for a flush to see
 }
 
 int session::postpone_message(protocol::opcode kind,
                               std::span<const std::byte> payload) noexcept
 {
-    if (const int refusal = check_postponing(); refusal != WEBSOCKET_QUEUED) {
+    if (const int refusal = check_can_postpone(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
     if (kind == protocol::opcode::text && !protocol::is_valid_utf8(payload)) {
-        say_not_utf8(connection_->log);
+        log_not_utf8(connection_->log);
         return WEBSOCKET_INVALID;
     }
 
@@ -140,7 +142,7 @@ int session::postpone_message(protocol::opcode kind,
 
 int session::send_shared(const shared_frame &frame) noexcept
 {
-    if (const int refusal = may_send(); refusal != WEBSOCKET_QUEUED) {
+    if (const int refusal = check_can_send(); refusal != WEBSOCKET_QUEUED) {
         return refusal;
     }
 
@@ -151,21 +153,21 @@ inline int session::send_now(const shared_frame &frame) noexcept
 {
     const std::size_t size = frame.payload().size();
 
-    if (worth_compressing(size)) {
+    if (should_compress(size)) {
         if (const auto compressed = compress(frame); compressed) {
-            return sent(output_.write_shared({compressed, compressed.bytes()}),
-                        size);
+            return finish_send(
+                writer_.write_shared({compressed, compressed.bytes()}), size);
         }
     }
 
-    return sent(output_.write_shared(frame.whole()), size);
+    return finish_send(writer_.write_shared(frame.whole()), size);
 }
 
 // A client whose end was postponed still gets what is delivered before that.
-bool session::takes_deliveries() const noexcept
+bool session::accepts_deliveries() const noexcept
 {
     return phase_ == phase::open ||
-           (phase_ == phase::ending && resource_->delivering());
+           (phase_ == phase::close_postponed && resource_->delivering());
 }
 
 // A client's own requests are let in below half of its queue, and the largest
@@ -175,31 +177,32 @@ std::size_t session::queue_limit() const noexcept
     return conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
 }
 
-int session::ask_queue() noexcept
+int session::check_send_queue() noexcept
 {
-    if (!takes_deliveries()) {
+    if (!accepts_deliveries()) {
         return WEBSOCKET_CLOSED;
     }
 
     const std::size_t limit = queue_limit();
 
     // Much may have been published at once: the socket was not tried yet
-    if (output_.waiting() >= limit && !in_turn_ && connection_->write->ready) {
-        if (output_.flush() == NGX_ERROR) {
+    if (writer_.queue_cost() >= limit && !in_turn_ &&
+        connection_->write->ready) {
+        if (writer_.flush() == NGX_ERROR) {
             flush_later();
             return WEBSOCKET_CLOSED; // and the next flush() ends it
         }
 
-        let_go_on(); // it may not have been read meanwhile
+        resume_read(); // it may not have been read meanwhile
     }
 
-    return output_.waiting() >= limit ? refuse_for_full_queue()
-                                      : WEBSOCKET_QUEUED;
+    return writer_.queue_cost() >= limit ? reject_for_full_queue()
+                                         : WEBSOCKET_QUEUED;
 }
 
-std::size_t session::queue_to_wait_for() const noexcept
+std::size_t session::backpressure_threshold() const noexcept
 {
-    return std::min(conf_.send_queue / 2, much_to_send);
+    return std::min(conf_.send_queue / 2, max_backpressure_threshold);
 }
 
 // Whether a handler should wait: then it is told when the client is drained.
@@ -210,11 +213,12 @@ bool session::has_backpressure() noexcept
 {
     const bool much_read = resource::much_history_read;
 
-    backed_up_ = backed_up_ || much_read ||
-                 (!output_.empty() &&
-                  (in_turn_ || output_.waiting() >= queue_to_wait_for()));
+    backpressured_ =
+        backpressured_ || much_read ||
+        (!writer_.empty() &&
+         (in_turn_ || writer_.queue_cost() >= backpressure_threshold()));
 
-    return backed_up_ && (much_read || !output_.empty());
+    return backpressured_ && (much_read || !writer_.empty());
 }
 
 int session::send_ping(std::span<const std::byte> payload) noexcept
@@ -223,7 +227,7 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
         return WEBSOCKET_CLOSED;
     }
 
-    if (output_.waiting() >= conf_.send_queue) {
+    if (writer_.queue_cost() >= conf_.send_queue) {
         return WEBSOCKET_DROPPED;
     }
 
@@ -235,15 +239,15 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
     return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 
-int session::refuse_for_full_queue() noexcept
+int session::reject_for_full_queue() noexcept
 {
-    figures_.dropped++;
+    counters_.dropped++;
     counters::add(counters::dropped);
 
     if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
-        backed_up_ = true; // the handler is told when there is room again
+        backpressured_ = true; // the handler is told when there is room again
 
-        if (figures_.dropped == 1) {
+        if (counters_.dropped == 1) {
             write_log(NGX_LOG_INFO, connection_->log,
                       "websocket: send queue is full, dropping messages");
         }
@@ -251,13 +255,13 @@ int session::refuse_for_full_queue() noexcept
     }
 
     // What the client has not begun to read would only delay the Close
-    const std::uint64_t forgotten = output_.drop_unsent();
+    const std::uint64_t discarded = writer_.drop_unsent();
 
-    figures_.dropped += forgotten;
-    counters::add(counters::dropped, forgotten);
+    counters_.dropped += discarded;
+    counters::add(counters::dropped, discarded);
     counters::add(counters::slow_closes);
-    close_at_once(protocol::close_code::try_again_later, "send queue is full",
-                  ended_by::server);
+    close_immediately(protocol::close_code::try_again_later,
+                      "send queue is full", close_initiator::server);
     return WEBSOCKET_CLOSED;
 }
 

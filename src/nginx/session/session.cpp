@@ -1,4 +1,4 @@
-// The life of a session: made, started, woken by events. The
+// The life of a session: self, started, woken by events. The
 // connection's data stays the request as long as there is one, since nginx
 // takes it for one when a subrequest in the background (a mirror's) ends.
 #include "nginx/session/session.hpp"
@@ -14,19 +14,19 @@
 
 namespace websocket::nginx {
 
-session::session(ngx_http_request_t *r, request_part &part, resource &joined,
-                 ngx_str_t key, const agreed_terms &terms) noexcept
+session::session(ngx_http_request_t *r, request_part &part, resource &target,
+                 ngx_str_t key, const negotiated_options &negotiated) noexcept
     : connection_{r->connection}, request_{r},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
-      output_{r->connection, this_worker().batch}, resource_{&joined},
-      key_{key}, terms_{terms}, request_part_{&part}
+      writer_{r->connection, this_worker().batch}, resource_{&target},
+      key_{key}, negotiated_{negotiated}, request_part_{&part}
 {
     const auto *begin = reinterpret_cast<const std::byte *>(this);
 
     link_offset = reinterpret_cast<const std::byte *>(&link_) - begin;
     ngx_queue_init(&link_);
-    endpoint_.accept_compressed(terms.deflate);
-    joined.hold();
+    endpoint_.accept_compressed(negotiated.deflate);
+    target.hold();
 }
 
 // A request that is kept has room for its session.
@@ -39,52 +39,53 @@ void *session::allocate(ngx_http_request_t *r) noexcept
 
 void session::destroy() noexcept
 {
-    void *place = conf_.releases_requests() ? this : nullptr;
+    void *memory = conf_.releases_requests() ? this : nullptr;
 
     if (request_part_ != nullptr) {
         delete request_part_->variables;
     }
 
     this->~session();
-    ngx_free(place);
+    ngx_free(memory);
 }
 
-session *session::create(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                         const agreed_terms &terms,
+session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
+                         const negotiated_options &negotiated,
                          std::uint64_t position) noexcept
 {
-    ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
-    ngx_pool_cleanup_t *at_last = ngx_pool_cleanup_add(r->pool, 0);
+    ngx_http_cleanup_t *request_cleanup = ngx_http_cleanup_add(r, 0);
+    ngx_pool_cleanup_t *pool_cleanup = ngx_pool_cleanup_add(r->pool, 0);
 
     auto *part =
         static_cast<request_part *>(ngx_pcalloc(r->pool, sizeof(request_part)));
-    void *place = at_end == nullptr || at_last == nullptr || part == nullptr
-                      ? nullptr
-                      : allocate(r);
+    void *memory =
+        request_cleanup == nullptr || pool_cleanup == nullptr || part == nullptr
+            ? nullptr
+            : allocate(r);
 
-    if (place == nullptr) {
-        joined.give_up();
+    if (memory == nullptr) {
+        target.give_up();
         return nullptr;
     }
 
     part->join_position = position;
-    auto *made = new (place) session(r, *part, joined, key, terms);
+    auto *self = new (memory) session(r, *part, target, key, negotiated);
 
     // The access log is written between these two
-    at_end->handler = on_request_cleanup;
-    at_end->data = made;
-    at_last->handler = on_pool_cleanup;
-    at_last->data = made;
+    request_cleanup->handler = on_request_cleanup;
+    request_cleanup->data = self;
+    pool_cleanup->handler = on_pool_cleanup;
+    pool_cleanup->data = self;
 
-    ngx_http_set_ctx(r, made, ngx_http_websocket_module);
+    ngx_http_set_ctx(r, self, ngx_http_websocket_module);
 
-    if (!this_worker().sessions_of.put(r->connection, *made) ||
-        !made->make_client()) {
-        made->leave(); // the refusal may take its time
+    if (!this_worker().sessions_by_fd.set(r->connection, *self) ||
+        !self->create_client()) {
+        self->leave_resource(); // the refusal may take its time
         return nullptr;
     }
 
-    return made;
+    return self;
 }
 
 std::uint64_t session::id() const noexcept
@@ -94,31 +95,32 @@ std::uint64_t session::id() const noexcept
                : connection_->number;
 }
 
-bool session::make_client() noexcept
+bool session::create_client() noexcept
 {
     client_ = handler().client_created(
         resource_->object(), reinterpret_cast<websocket_client_t *>(this));
     return client_ != nullptr;
 }
 
-void session::join() noexcept
+void session::connect_client() noexcept
 {
     resource_->add(*this);
     phase_ = phase::open;
-    joined_ = true;
+    client_connected_ = true;
     counters::client_connected();
 
     if (handler().client_connected != nullptr) {
         const resource::delivery_scope scope(*resource_);
 
-        judge(handler().client_connected(resource_->object(), client_));
+        close_if_failed(
+            handler().client_connected(resource_->object(), client_));
     }
 }
 
 void session::join_in_turn() noexcept
 {
-    join();
-    request_part_->start_event.handler = on_joined;
+    connect_client();
+    request_part_->start_event.handler = on_connected;
     ngx_post_event(&request_part_->start_event, &ngx_posted_events);
 }
 
@@ -158,37 +160,37 @@ void session::on_start(ngx_event_t *event)
 void session::on_read(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = &this_worker().sessions_of[c];
+    session *self = &this_worker().sessions_by_fd[c];
 
     if (c->close) {
-        self->worker_is_leaving();
+        self->on_shutdown();
 
     } else if (event->timedout) {
         event->timedout = 0;
-        self->timer_fired();
+        self->on_timer();
 
     } else {
         self->read_turn();
     }
 
-    self->wait_for_events();
+    self->rearm_or_finish();
 }
 
 void session::on_write(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    session *self = &this_worker().sessions_of[c];
+    session *self = &this_worker().sessions_by_fd[c];
 
     if (event->timedout) {
         event->timedout = 0;
-        self->send_timed_out();
+        self->on_send_timeout();
 
     } else {
         self->flush();
-        self->resume_reading();
+        self->read_if_possible();
     }
 
-    self->wait_for_events();
+    self->rearm_or_finish();
 }
 
 // When a mirror's request fails, nginx takes the connection's events back.
@@ -196,12 +198,12 @@ void session::on_request_event(ngx_http_request_t *r)
 {
     ngx_connection_t *c = r->connection;
 
-    of(r)->listen();
+    of(r)->install_handlers();
     ngx_post_event(c->read, &ngx_posted_events);
     ngx_post_event(c->write, &ngx_posted_events);
 }
 
-void session::listen() noexcept
+void session::install_handlers() noexcept
 {
     connection_->read->handler = on_read;
     connection_->write->handler = on_write;
@@ -209,34 +211,34 @@ void session::listen() noexcept
 
 void session::start() noexcept
 {
-    take_connection();
+    take_over_connection();
 
     started_ = ngx_current_msec;
     last_received_ = last_sent_ = last_ping_ = timestamp(started_);
-    phase_ = phase::arriving;
+    phase_ = phase::joining;
 
-    if (transport::prepare(request_) != NGX_OK) {
-        connection_broke();
+    if (transport::configure(request_) != NGX_OK) {
+        on_connection_error();
 
     } else {
         adopt_unsent_header();
-        arrived_ = true;
+        listed_ = true;
 
         if (resource_->arrive(*this)) {
-            join();
+            connect_client();
             begin_reading();
         }
     }
 
-    wait_for_events();
+    rearm_or_finish();
 }
 
-void session::on_joined(ngx_event_t *event)
+void session::on_connected(ngx_event_t *event)
 {
     auto *self = static_cast<session *>(event->data);
 
     self->begin_reading();
-    self->wait_for_events();
+    self->rearm_or_finish();
 }
 
 void session::begin_reading() noexcept
@@ -245,17 +247,17 @@ void session::begin_reading() noexcept
 
     if (phase_ == phase::open) {
         check_idle();
-        release();
+        release_request();
     }
 }
 
-void session::take_connection() noexcept
+void session::take_over_connection() noexcept
 {
     ngx_connection_t *c = connection_;
 
     request_part_->read_handler = c->read->handler;
     request_part_->write_handler = c->write->handler;
-    listen();
+    install_handlers();
 
     c->log->action = const_cast<char *>("serving WebSocket");
     c->idle = 1; // a graceful quit calls our read handler
@@ -271,11 +273,11 @@ void session::adopt_unsent_header() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    (void)output_.write_bytes(transport::held_back(c));
-    transport::drop_held_back(c);
+    (void)writer_.write_bytes(transport::tls_buffered(c));
+    transport::drop_tls_buffered(c);
 
     for (ngx_chain_t *cl = request_->out; cl != nullptr; cl = cl->next) {
-        (void)output_.write_bytes(bytes_between(cl->buf->pos, cl->buf->last));
+        (void)writer_.write_bytes(bytes_between(cl->buf->pos, cl->buf->last));
     }
 
     request_->out = nullptr;
@@ -292,14 +294,14 @@ void session::adopt_unsent_header() noexcept
 
 // The last thing in each event handler: sees to it that something will wake
 // the session again, or ends it. The session may be gone after it.
-void session::wait_for_events() noexcept
+void session::rearm_or_finish() noexcept
 {
     ngx_connection_t *c = connection_;
 
     if (phase_ != phase::ended &&
         (ngx_handle_read_event(c->read, 0) != NGX_OK ||
          ngx_handle_write_event(c->write, 0) != NGX_OK)) {
-        connection_broke();
+        on_connection_error();
     }
 
     if (phase_ == phase::ended) {

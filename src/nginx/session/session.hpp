@@ -33,11 +33,17 @@
 namespace websocket::nginx {
 
 // Who began the end of a connection, for the log.
-enum class ended_by : std::uint8_t { nobody, client, server, timeout, error };
+enum class close_initiator : std::uint8_t {
+    nobody,
+    client,
+    server,
+    timeout,
+    error
+};
 
-std::string_view name_of(ended_by who) noexcept;
+std::string_view name_of(close_initiator initiator) noexcept;
 
-struct session_figures {
+struct session_counters {
     std::uint64_t messages_in = 0;
     std::uint64_t messages_out = 0;
     std::uint64_t bytes_in = 0; // payload of messages
@@ -46,7 +52,7 @@ struct session_figures {
 };
 
 // What client and server have agreed on in the opening handshake.
-struct agreed_terms {
+struct negotiated_options {
     std::string_view subprotocol; // in the request's memory
     protocol::deflate_agreement deflate;
 };
@@ -58,12 +64,12 @@ public:
     // the request, or with the connection if the request is released first.
     // `key` lives as long as the request. Null when there is no memory, or the
     // handler could not make its client.
-    static session *create(ngx_http_request_t *r, resource &joined,
-                           ngx_str_t key, const agreed_terms &terms,
+    static session *create(ngx_http_request_t *r, resource &target,
+                           ngx_str_t key, const negotiated_options &negotiated,
                            std::uint64_t position) noexcept;
 
     // It will not start: its handshake is refused after all.
-    void give_up() noexcept { leave(); }
+    void cancel() noexcept { leave_resource(); }
 
     // The session of a request, or null.
     static session *of(ngx_http_request_t *r) noexcept;
@@ -84,7 +90,7 @@ public:
     // Whether its resource has published something that has to be delivered
     // before anything else is sent. Then these two take the place of the ones
     // above: the same results, of the queue with what waits in it.
-    bool has_to_wait() const noexcept
+    bool must_postpone() const noexcept
     {
         return resource_ != nullptr && resource_->has_undelivered_own();
     }
@@ -110,24 +116,27 @@ public:
     // Begins the closing handshake, unless it has begun; after what its
     // resource has published by now.
     void close(std::uint16_t code, std::string_view reason,
-               ended_by who) noexcept;
+               close_initiator initiator) noexcept;
 
     // The worker leaves at once: tells the client and ends the session.
-    void stop_now() noexcept;
+    void terminate() noexcept;
 
     // False once it is ending, or before its start.
     bool open() const noexcept { return phase_ == phase::open; }
 
-    const session_figures &figures() const noexcept { return figures_; }
+    const session_counters &counters() const noexcept { return counters_; }
     const ngx_str_t &key() const noexcept { return key_; }
-    std::string_view subprotocol() const noexcept { return terms_.subprotocol; }
+    std::string_view subprotocol() const noexcept
+    {
+        return negotiated_.subprotocol;
+    }
     const location_configuration &configuration() const noexcept
     {
         return conf_;
     }
     const protocol::deflate_agreement &deflate() const noexcept
     {
-        return terms_.deflate;
+        return negotiated_.deflate;
     }
     const websocket_handler_t &handler() const noexcept
     {
@@ -136,12 +145,12 @@ public:
     // Unique over the workers, and over all hosts that share Redis.
     std::uint64_t id() const noexcept;
     std::uint16_t close_code() const noexcept { return close_code_; }
-    ended_by closed_by() const noexcept { return closed_by_; }
+    close_initiator closed_by() const noexcept { return closed_by_; }
 
     // What its clients publish has to wait no more: those that were held back
     // for it are read again; or this one, if it was.
-    static void let_all_go_on() noexcept;
-    void let_go_on() noexcept;
+    static void resume_all_reads() noexcept;
+    void resume_read() noexcept;
 
     // Null once it is released.
     ngx_http_request_t *request() const noexcept { return request_; }
@@ -158,22 +167,19 @@ public:
         return view(connection_->addr_text);
     }
 
-    std::size_t waiting() const noexcept
+    std::size_t queue_cost() const noexcept
     {
-        return output_.waiting() + postponed_.cost();
+        return writer_.queue_cost() + postponed_.cost();
     }
 
     // Called by the worker's list of those that have something to send.
     // Returns the bytes that were sent.
     std::size_t flush_posted() noexcept;
-    void moved_in_flush_list(flush_list::place to) noexcept
-    {
-        flush_place_ = to;
-    }
+    void set_flush_index(flush_list::index to) noexcept { flush_index_ = to; }
 
     // Has the processor fetch what a flush will need.
-    void fetch() const noexcept;
-    void fetch_connection() const noexcept;
+    void prefetch() const noexcept;
+    void prefetch_connection() const noexcept;
 
     // The session of a link in the worker's list.
     static session *from_link(ngx_queue_t *queue) noexcept
@@ -184,10 +190,11 @@ public:
 
 private:
     enum class phase : std::uint8_t {
-        waiting,  // for start()
-        arriving, // for what was published before it: not read yet
+        created, // for start()
+        joining, // for what was published before it: not read yet
         open,
-        ending,    // its end was postponed: nothing more is delivered to it
+        close_postponed, // its end was postponed: nothing more is delivered to
+                         // it
         closing,   // a Close was sent: what comes is dropped up to the peer's
         flushing,  // nothing more is read; what waits is still sent
         lingering, // our side is shut; what comes is dropped until the end
@@ -206,8 +213,8 @@ private:
         variable_reader *variables; // owned; null until one is asked for
     };
 
-    session(ngx_http_request_t *r, request_part &part, resource &joined,
-            ngx_str_t key, const agreed_terms &terms) noexcept;
+    session(ngx_http_request_t *r, request_part &part, resource &target,
+            ngx_str_t key, const negotiated_options &negotiated) noexcept;
     ~session() = default;
     static void *allocate(ngx_http_request_t *r) noexcept;
     void destroy() noexcept;
@@ -216,33 +223,33 @@ private:
     static void on_write(ngx_event_t *event);
     static void on_tls_shut(ngx_connection_t *c);
     static void on_start(ngx_event_t *event);
-    static void on_joined(ngx_event_t *event);
+    static void on_connected(ngx_event_t *event);
     static void on_request_event(ngx_http_request_t *r);
     static void on_request_cleanup(void *data);
     static void on_pool_cleanup(void *data);
     static u_char *on_log(ngx_log_t *log, u_char *buffer, std::size_t size);
 
-    void listen() noexcept;
+    void install_handlers() noexcept;
     void start() noexcept;
-    void take_connection() noexcept;
+    void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
-    void wait_for_events() noexcept;
-    bool make_client() noexcept;
-    void join() noexcept;
+    void rearm_or_finish() noexcept;
+    bool create_client() noexcept;
+    void connect_client() noexcept;
     void begin_reading() noexcept;
 
     // session_release.cpp
-    void release() noexcept;
-    void lose_request() noexcept;
-    void finish_released() noexcept;
+    void release_request() noexcept;
+    void detach_request() noexcept;
+    void finish_without_request() noexcept;
 
     // session_reading.cpp
     void read_turn() noexcept;
     bool read_once(std::size_t &budget) noexcept;
     std::size_t read_size() const noexcept;
-    void take_pipelined() noexcept;
+    void process_pipelined() noexcept;
     bool receiving() const noexcept;
-    bool has_to_hold_back() const noexcept;
+    bool publishing_congested() const noexcept;
     void note_publication() noexcept;
     void process_rest() noexcept;
     void copy_rest(std::span<std::byte> rest) noexcept;
@@ -250,47 +257,48 @@ private:
     {
         return rest_ || connection_->read->ready;
     }
-    void peer_vanished(bool broken) noexcept;
+    void on_eof(bool broken) noexcept;
     void discard_input() noexcept;
     phase phase_after_close() const noexcept;
-    bool drop(std::size_t size) noexcept;
+    bool count_dropped(std::size_t size) noexcept;
     bool has_unread_input() noexcept;
 
     // session_input.cpp
     std::span<std::byte> process(std::span<std::byte> input) noexcept;
-    bool takes_frames() const noexcept;
-    std::span<std::byte> take_frames(std::span<std::byte> input) noexcept;
-    bool take_whole_messages(std::span<std::byte> &input) noexcept;
+    bool accepts_frames() const noexcept;
+    std::span<std::byte> process_frames(std::span<std::byte> input) noexcept;
+    bool process_whole_messages(std::span<std::byte> &input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
-    bool within_rate() noexcept;
-    bool answers_ping() noexcept;
-    void deliver(protocol::opcode kind, const stable_bytes &payload) noexcept;
-    void check(const protocol::event &frame) noexcept;
-    void pong(const protocol::event &received) noexcept;
-    void judge(int outcome) noexcept;
+    bool check_rate_limit() noexcept;
+    bool is_solicited_pong() noexcept;
+    void dispatch_message(protocol::opcode kind,
+                          const payload_ref &payload) noexcept;
+    void check_message(const protocol::event &frame) noexcept;
+    void dispatch_pong(const protocol::event &received) noexcept;
+    void close_if_failed(int outcome) noexcept;
 
     // session_sending.cpp
-    int may_send() noexcept;
-    bool takes_deliveries() const noexcept;
+    int check_can_send() noexcept;
+    bool accepts_deliveries() const noexcept;
     std::size_t queue_limit() const noexcept;
     int send_now(protocol::opcode kind,
                  std::span<const std::byte> payload) noexcept;
     int send_now(const shared_frame &frame) noexcept;
-    bool can_be_text(std::span<const std::byte> payload) const noexcept;
-    int ask_queue() noexcept;
+    bool is_valid_text(std::span<const std::byte> payload) const noexcept;
+    int check_send_queue() noexcept;
     int send_compressed(protocol::opcode kind,
                         std::span<const std::byte> payload) noexcept;
-    int sent(bool written, std::size_t size) noexcept;
-    std::size_t queue_to_wait_for() const noexcept;
+    int finish_send(bool written, std::size_t size) noexcept;
+    std::size_t backpressure_threshold() const noexcept;
     bool has_backpressure() noexcept;
-    int refuse_for_full_queue() noexcept;
+    int reject_for_full_queue() noexcept;
 
     // session_postponed.cpp
-    int check_postponing() noexcept;
+    int check_can_postpone() noexcept;
     int postpone(postponed_send *what) noexcept;
     void send_all_postponed() noexcept;
-    void close_at_once(std::uint16_t code, std::string_view reason,
-                       ended_by who) noexcept;
+    void close_immediately(std::uint16_t code, std::string_view reason,
+                           close_initiator initiator) noexcept;
     void begin_end(const protocol::control_frame &frame, phase next) noexcept;
 
     // session_output.cpp
@@ -298,34 +306,34 @@ private:
     void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
     void flush_later() noexcept;
-    void resume_reading() noexcept;
-    void timer_fired() noexcept;
+    void read_if_possible() noexcept;
+    void on_timer() noexcept;
     void check_idle() noexcept;
 
     // session_ending.cpp
-    void send_timed_out() noexcept;
-    void connection_broke() noexcept;
+    void on_send_timeout() noexcept;
+    void on_connection_error() noexcept;
     void record_end(std::uint16_t code, std::string_view reason,
-                    ended_by who) noexcept;
-    void enter(phase next) noexcept;
+                    close_initiator initiator) noexcept;
+    void enter_phase(phase next) noexcept;
     void fail(const protocol::event &failure) noexcept;
     void end_within(ngx_msec_t timeout) noexcept;
-    ngx_msec_t left_for_close(ngx_msec_t left) const noexcept;
-    void close_timed_out() noexcept;
+    ngx_msec_t remaining_for_close(ngx_msec_t left) const noexcept;
+    void on_close_timeout() noexcept;
     void linger() noexcept;
     ngx_int_t half_close() noexcept;
-    void worker_is_leaving() noexcept;
-    void close_for_leaving() noexcept;
-    void last_words() noexcept;
-    void leave() noexcept;
+    void on_shutdown() noexcept;
+    void close_for_shutdown() noexcept;
+    void send_close_and_abort() noexcept;
+    void leave_resource() noexcept;
     void detach() noexcept;
     void finish() noexcept;
     void log_end() noexcept;
 
     // session_compression.cpp
-    bool worth_compressing(std::size_t size) const noexcept
+    bool should_compress(std::size_t size) const noexcept
     {
-        return terms_.deflate.agreed && size >= conf_.deflate_min_length;
+        return negotiated_.deflate.agreed && size >= conf_.deflate_min_length;
     }
     bool may_compress(std::size_t size, int level) const noexcept;
     protocol::shared_buffer
@@ -337,47 +345,48 @@ private:
     ngx_http_request_t *request_;
     const location_configuration &conf_;
     protocol::endpoint endpoint_;
-    output output_;
-    session_figures figures_;
+    frame_writer writer_;
+    session_counters counters_;
     ngx_queue_t link_{};
     postponed_list postponed_;
     resource *resource_;     // until it is left
     void *client_ = nullptr; // the handler's own object
 
     ngx_str_t key_;
-    agreed_terms terms_;
+    negotiated_options negotiated_;
     protocol::deflater deflater_; // with context takeover, once it is needed
     std::unique_ptr<char[]> close_reason_;
     request_part *request_part_; // null once the request is released
     std::unique_ptr<const saved_request> saved_; // from then on
 
     protocol::shared_buffer rest_; // input that a turn has left over
-    protocol::message_meter meter_;
+    protocol::message_meter rate_limiter_;
     ngx_msec_t started_ = 0;
-    ngx_msec_t ends_at_ = 0; // when closing, or where the worker is leaving
+    ngx_msec_t end_at_ = 0; // when closing, or where the worker is leaving
 
     timestamp last_received_;
     timestamp last_sent_;
     timestamp last_ping_;
     std::uint32_t rest_begin_ = 0; // what was taken of it
-    flush_list::place flush_place_ = flush_list::nowhere;
+    flush_list::index flush_index_ = flush_list::npos;
     std::uint32_t dropped_input_ = 0; // bytes that came after a Close
-    phase phase_ = phase::waiting;
-    phase phase_after_end_ = phase::closing; // while it is ending
-    ended_by closed_by_ = ended_by::nobody;
+    phase phase_ = phase::created;
+    phase postponed_phase_ = phase::closing; // while it is ending
+    close_initiator closed_by_ = close_initiator::nobody;
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
     std::uint8_t close_reason_size_ = 0;
     bool first_turn_ : 1 = true;
     bool in_turn_ : 1 = false;
-    bool arrived_ : 1 = false;       // its resource knows of it
-    bool joined_ : 1 = false;        // the handler has been told of the client
-    bool backed_up_ : 1 = false;     // something has waited for the client
+    bool listed_ : 1 = false; // its resource knows of it
+    bool client_connected_ : 1 =
+        false;                       // the handler has been told of the client
+    bool backpressured_ : 1 = false; // something has waited for the client
     bool peer_finished_ : 1 = false; // it has ended its side of the connection
     bool sends_after_close_ : 1 = false;
-    bool worker_leaving_ : 1 = false;
+    bool shutting_down_ : 1 = false;
     bool protocol_broken_ : 1 = false; // the client need not send a Close
-    bool publishes_ : 1 = false;       // to other hosts
+    bool has_published_ : 1 = false;   // to other hosts
 };
 
 } // namespace websocket::nginx

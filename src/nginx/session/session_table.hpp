@@ -17,27 +17,27 @@ class session;
 class session_table {
 public:
     // False when there is no memory.
-    [[nodiscard]] bool put(const ngx_connection_t *c, session &of) noexcept
+    [[nodiscard]] bool set(const ngx_connection_t *c, session &added) noexcept
     try {
-        const auto place = static_cast<std::size_t>(c->fd);
+        const auto index = static_cast<std::size_t>(c->fd);
 
-        if (place >= sessions_.size()) {
-            sessions_.resize(std::max(place + 1, 2 * sessions_.size()));
+        if (index >= sessions_.size()) {
+            sessions_.resize(std::max(index + 1, 2 * sessions_.size()));
         }
 
-        sessions_[place] = &of;
+        sessions_[index] = &added;
         return true;
 
     } catch (const std::bad_alloc &) {
         return false;
     }
 
-    void drop(const ngx_connection_t *c, const session &of) noexcept
+    void remove(const ngx_connection_t *c, const session &ended) noexcept
     {
-        const auto place = static_cast<std::size_t>(c->fd);
+        const auto index = static_cast<std::size_t>(c->fd);
 
-        if (place < sessions_.size() && sessions_[place] == &of) {
-            sessions_[place] = nullptr;
+        if (index < sessions_.size() && sessions_[index] == &ended) {
+            sessions_[index] = nullptr;
         }
     }
 

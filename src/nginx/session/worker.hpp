@@ -44,7 +44,7 @@ struct worker {
     worker() noexcept { ngx_queue_init(&sessions); }
 
     ngx_queue_t sessions;
-    session_table sessions_of;
+    session_table sessions_by_fd;
 
     // Of the session that receives.
     turn current_turn;
@@ -52,7 +52,7 @@ struct worker {
     // For large messages that clients are sent outside of their turns.
     compression_budget compression;
 
-    flush_list flushes;
+    flush_list pending_flushes;
 
     // Gathers what the session at work sends.
     write_batch batch;

@@ -27,7 +27,7 @@ namespace {
 ngx_int_t status_refused(ngx_http_request_t *r, ngx_uint_t status,
                          std::string_view why) noexcept
 {
-    return refused(r, "status request", status, why);
+    return reject_request(r, "status request", status, why);
 }
 
 // The argument has the last word.

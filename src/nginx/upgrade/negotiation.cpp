@@ -64,10 +64,10 @@ std::string_view preferred_subprotocol(ngx_http_request_t *r) noexcept
 }
 
 std::optional<std::string_view>
-choose_subprotocol(ngx_http_request_t *r, const resource &joined,
+choose_subprotocol(ngx_http_request_t *r, const resource &target,
                    const protocol::opening_handshake &handshake) noexcept
 {
-    const auto choose = joined.handler().select_subprotocol;
+    const auto choose = target.handler().select_subprotocol;
 
     if (choose == nullptr) {
         return preferred_subprotocol(r, handshake);
@@ -84,7 +84,7 @@ choose_subprotocol(ngx_http_request_t *r, const resource &joined,
 
     websocket_text_t chosen{nullptr, 0};
 
-    if (choose(joined.object(), reinterpret_cast<websocket_request_t *>(r),
+    if (choose(target.object(), reinterpret_cast<websocket_request_t *>(r),
                offered.data(), count, &chosen) != 0) {
         return std::nullopt;
     }
@@ -95,7 +95,7 @@ choose_subprotocol(ngx_http_request_t *r, const resource &joined,
     return found == names.data() + count ? std::string_view{} : *found;
 }
 
-protocol::deflate_agreement agree_on_deflate(ngx_http_request_t *r) noexcept
+protocol::deflate_agreement negotiate_deflate(ngx_http_request_t *r) noexcept
 {
     protocol::deflate_negotiation offers(
         location_conf<location_configuration>(r)->deflate_settings);
@@ -105,7 +105,7 @@ protocol::deflate_agreement agree_on_deflate(ngx_http_request_t *r) noexcept
 }
 
 bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
-                         const agreed_terms &terms) noexcept
+                         const negotiated_options &options) noexcept
 {
     std::array<char, 28> accept;
 
@@ -119,9 +119,9 @@ bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
 
     return copy && add_header(r, "Upgrade", "websocket") &&
            add_header(r, "Sec-WebSocket-Accept", *copy) &&
-           (terms.subprotocol.empty() ||
-            add_header(r, "Sec-WebSocket-Protocol", terms.subprotocol)) &&
-           add_extensions(r, terms.deflate);
+           (options.subprotocol.empty() ||
+            add_header(r, "Sec-WebSocket-Protocol", options.subprotocol)) &&
+           add_extensions(r, options.deflate);
 }
 
 } // namespace websocket::nginx

@@ -28,13 +28,13 @@ std::string_view preferred_subprotocol(ngx_http_request_t *r) noexcept;
 // The handler's choice, if it makes one; only what was offered counts. Nothing
 // if it fails.
 std::optional<std::string_view>
-choose_subprotocol(ngx_http_request_t *r, const resource &joined,
+choose_subprotocol(ngx_http_request_t *r, const resource &target,
                    const protocol::opening_handshake &handshake) noexcept;
 
-protocol::deflate_agreement agree_on_deflate(ngx_http_request_t *r) noexcept;
+protocol::deflate_agreement negotiate_deflate(ngx_http_request_t *r) noexcept;
 
 // The fields of a 101. False: no memory, or no digest.
 bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
-                         const agreed_terms &terms) noexcept;
+                         const negotiated_options &options) noexcept;
 
 } // namespace websocket::nginx

@@ -13,26 +13,26 @@ namespace {
 // In the request's memory.
 class handshake_wait final : backplane::sync_waiter {
 public:
-    handshake_wait(ngx_http_request_t *r, resource &joined,
-                   handshake_end end) noexcept
-        : request_{r}, joined_{joined}, end_{end}
+    handshake_wait(ngx_http_request_t *r, resource &target,
+                   sync_callback callback) noexcept
+        : request_{r}, target_{target}, callback_{callback}
     {
-        waits_for = joined.log_name();
+        waits_for = target.log_name();
         timer_.data = this;
-        timer_.handler = time_is_up;
+        timer_.handler = on_timeout;
         timer_.log = r->connection->log;
     }
 
     bool start(ngx_msec_t time) noexcept
     {
-        at_end_ = ngx_http_cleanup_add(request_, 0);
+        cleanup_ = ngx_http_cleanup_add(request_, 0);
 
-        if (at_end_ == nullptr || !backplane::wait_for_sync(*this)) {
+        if (cleanup_ == nullptr || !backplane::wait_for_sync(*this)) {
             return false;
         }
 
-        at_end_->handler = request_ends;
-        at_end_->data = this;
+        cleanup_->handler = on_request_cleanup;
+        cleanup_->data = this;
         ngx_add_timer(&timer_, time);
         return true;
     }
@@ -40,22 +40,22 @@ public:
 private:
     void synced() noexcept override { finish(true); }
 
-    static void time_is_up(ngx_event_t *event)
+    static void on_timeout(ngx_event_t *event)
     {
         static_cast<handshake_wait *>(event->data)->finish(false);
     }
 
-    static void request_ends(void *data)
+    static void on_request_cleanup(void *data)
     {
-        auto &own = *static_cast<handshake_wait *>(data);
+        auto &self = *static_cast<handshake_wait *>(data);
 
-        own.stop();
-        own.joined_.end_waiting();
+        self.stop();
+        self.target_.end_waiting();
     }
 
     void stop() noexcept
     {
-        at_end_->handler = nullptr;
+        cleanup_->handler = nullptr;
         backplane::forget(*this);
 
         if (timer_.timer_set) {
@@ -66,32 +66,33 @@ private:
     // The request may be gone afterwards, and this with it.
     void finish(bool in_sync) noexcept
     {
-        resource &joined = joined_;
+        resource &target = target_;
         ngx_connection_t *c = request_->connection;
 
         stop();
-        end_(request_, joined, in_sync);
-        joined.end_waiting();
+        callback_(request_, target, in_sync);
+        target.end_waiting();
         ngx_http_run_posted_requests(c);
     }
 
     ngx_http_request_t *request_;
-    resource &joined_;
-    handshake_end end_;
+    resource &target_;
+    sync_callback callback_;
     ngx_event_t timer_{};
-    ngx_http_cleanup_t *at_end_ = nullptr;
+    ngx_http_cleanup_t *cleanup_ = nullptr;
 };
 
 } // namespace
 
-ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &joined,
-                         handshake_end end) noexcept
+ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
+                         sync_callback callback) noexcept
 {
-    void *place = ngx_palloc(r->pool, sizeof(handshake_wait));
+    void *memory = ngx_palloc(r->pool, sizeof(handshake_wait));
 
-    if (place == nullptr || !(::new (place) handshake_wait(r, joined, end))
-                                 ->start(backplane::handshake_time())) {
-        joined.end_waiting();
+    if (memory == nullptr ||
+        !(::new (memory) handshake_wait(r, target, callback))
+             ->start(backplane::handshake_time())) {
+        target.end_waiting();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

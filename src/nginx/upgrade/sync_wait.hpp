@@ -8,12 +8,12 @@
 namespace websocket::nginx {
 
 // Ends the request; `in_sync`: the client can be admitted now.
-using handshake_end = void (*)(ngx_http_request_t *r, resource &joined,
+using sync_callback = void (*)(ngx_http_request_t *r, resource &target,
                                bool in_sync);
 
 // Takes over from begin_waiting() of the resource. Calls `end` once, unless
 // the client leaves before. Returns what the content handler returns.
-ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &joined,
-                         handshake_end end) noexcept;
+ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
+                         sync_callback callback) noexcept;
 
 } // namespace websocket::nginx

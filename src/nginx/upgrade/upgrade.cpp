@@ -37,8 +37,9 @@ ngx_int_t resource_key(ngx_http_request_t *r,
     }
 
     // All who leave it out would meet in one resource
-    return key.len == 0 ? refused(r, NGX_HTTP_BAD_REQUEST, "the key is empty")
-                        : NGX_OK;
+    return key.len == 0
+               ? reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is empty")
+               : NGX_OK;
 }
 
 // A key without variables comes again: its resource stays.
@@ -51,16 +52,17 @@ resource *find_resource(const location_configuration &conf,
 }
 
 // The handler's word on the client: 101, or the status that refuses it.
-ngx_uint_t ask_handler(ngx_http_request_t *r, const resource &joined) noexcept
+ngx_uint_t handler_status(ngx_http_request_t *r,
+                          const resource &target) noexcept
 {
-    const auto ask = joined.handler().client_connecting;
+    const auto ask = target.handler().client_connecting;
 
     if (ask == nullptr) {
         return NGX_HTTP_SWITCHING_PROTOCOLS;
     }
 
     const unsigned status =
-        ask(joined.object(), reinterpret_cast<websocket_request_t *>(r));
+        ask(target.object(), reinterpret_cast<websocket_request_t *>(r));
 
     return status == NGX_HTTP_SWITCHING_PROTOCOLS ||
                    (status >= 400 && status <= 599)
@@ -68,39 +70,40 @@ ngx_uint_t ask_handler(ngx_http_request_t *r, const resource &joined) noexcept
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-ngx_int_t not_admitted(ngx_http_request_t *r, broker::outcome why) noexcept
+ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
 {
     switch (why) {
     case broker::outcome::full:
-        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                       "there are websocket_max_clients already");
+        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "there are websocket_max_clients already");
     case broker::outcome::no_room:
-        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                       "no room in websocket_shared_memory");
+        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "no room in websocket_shared_memory");
     case broker::outcome::name_too_long:
-        return refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
+        return reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     default:
-        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                       "this worker has no place among the workers");
+        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "this worker has no place among the workers");
     }
 }
 
 // Counts the client over all workers. NGX_OK, or what a content handler
 // returns of the refusal.
-ngx_int_t admit(ngx_http_request_t *r, resource &joined,
-                std::uint64_t &position) noexcept
+ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
+                         std::uint64_t &position) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
-    const broker::outcome result = joined.admit(
+    const broker::outcome result = target.admit(
         *conf.terms, static_cast<std::uint32_t>(conf.max_clients), position);
 
-    return result == broker::outcome::done ? NGX_OK : not_admitted(r, result);
+    return result == broker::outcome::done ? NGX_OK
+                                           : reject_admission(r, result);
 }
 
 // Answers 101 and leaves the request to the session, which starts when this
 // event of nginx's is over: the request must not be touched inside a handler
 // of it.
-ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
+ngx_int_t send_switching(ngx_http_request_t *r, session &client) noexcept
 {
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
@@ -112,81 +115,85 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &made) noexcept
     if (rc == NGX_ERROR || rc > NGX_OK) {
         write_log(NGX_LOG_INFO, r->connection->log,
                   "websocket: the handshake could not be answered");
-        made.give_up();
+        client.cancel();
         return rc;
     }
 
     counters::add(counters::accepted);
     r->main->count++;
-    made.post_start();
+    client.post_start();
     return NGX_DONE;
 }
 
-ngx_int_t accept_into(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                      const protocol::opening_handshake &handshake) noexcept
+ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
+                 const protocol::opening_handshake &handshake) noexcept
 {
-    if (const ngx_uint_t status = ask_handler(r, joined);
+    if (const ngx_uint_t status = handler_status(r, target);
         status != NGX_HTTP_SWITCHING_PROTOCOLS) {
-        return refused(r, status, "the handler does not accept the client");
+        return reject_handshake(r, status,
+                                "the handler does not accept the client");
     }
 
-    const auto subprotocol = choose_subprotocol(r, joined, handshake);
+    const auto subprotocol = choose_subprotocol(r, target, handshake);
 
     if (!subprotocol) {
-        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                       "the handler could not choose a subprotocol");
+        return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                "the handler could not choose a subprotocol");
     }
 
     std::uint64_t position = 0;
 
-    if (const ngx_int_t rc = admit(r, joined, position); rc != NGX_OK) {
+    if (const ngx_int_t rc = reserve_client(r, target, position);
+        rc != NGX_OK) {
         return rc;
     }
 
-    const agreed_terms terms{*subprotocol, agree_on_deflate(r)};
-    session *made = session::create(r, joined, key, terms, position);
+    const negotiated_options options{*subprotocol, negotiate_deflate(r)};
+    session *client = session::create(r, target, key, options, position);
 
-    if (made == nullptr) {
-        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                       "the handler could not make the client");
+    if (client == nullptr) {
+        return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                "the handler could not make the client");
     }
 
-    if (!add_upgrade_headers(r, handshake.key(), terms)) {
-        made->give_up();
+    if (!add_upgrade_headers(r, handshake.key(), options)) {
+        client->cancel();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return send_switching(r, *made);
+    return send_switching(r, *client);
 }
 
-void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync);
+void on_sync(ngx_http_request_t *r, resource &target, bool in_sync);
 
 // Where other hosts have clients of the resource too, a client is admitted
 // when this one has all that it may have seen there.
-ngx_int_t enter(ngx_http_request_t *r, resource &joined, ngx_str_t key,
-                const protocol::opening_handshake &handshake) noexcept
+ngx_int_t
+accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
+                   const protocol::opening_handshake &handshake) noexcept
 {
     if (!backplane::used()) {
-        return accept_into(r, joined, key, handshake);
+        return accept(r, target, key, handshake);
     }
 
     const auto &conf = *location_conf<location_configuration>(r);
 
-    if (const broker::outcome result = joined.begin_waiting(*conf.terms);
+    if (const broker::outcome result = target.begin_waiting(*conf.terms);
         result != broker::outcome::done) {
-        return not_admitted(r, result);
+        return reject_admission(r, result);
     }
 
-    if (!joined.in_sync()) {
-        return wait_for_hosts(r, joined, hosts_are_in_sync);
+    if (!target.in_sync()) {
+        return wait_for_hosts(r, target, on_sync);
     }
 
-    const ngx_int_t rc = accept_into(r, joined, key, handshake);
-    joined.end_waiting();
+    const ngx_int_t rc = accept(r, target, key, handshake);
+    target.end_waiting();
     return rc;
 }
 
-ngx_int_t accept(ngx_http_request_t *r,
+ngx_int_t
+accept_handshake(ngx_http_request_t *r,
                  const protocol::opening_handshake &handshake) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
@@ -196,48 +203,51 @@ ngx_int_t accept(ngx_http_request_t *r,
         return rc;
     }
 
-    resource *joined = find_resource(conf, key);
+    resource *target = find_resource(conf, key);
 
-    if (joined == nullptr) {
-        return refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                       "the handler could not make the resource");
+    if (target == nullptr) {
+        return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                "the handler could not make the resource");
     }
 
-    joined->hold();
-    const ngx_int_t rc = enter(r, *joined, key, handshake);
-    joined->let_go();
+    target->hold();
+    const ngx_int_t rc = accept_when_synced(r, *target, key, handshake);
+    target->let_go();
     return rc;
 }
 
 // Nothing if the request is an opening handshake that may be accepted, else
 // what a content handler returns of the refusal.
-std::optional<ngx_int_t> judge(ngx_http_request_t *r,
-                               protocol::opening_handshake &handshake) noexcept
+std::optional<ngx_int_t>
+validate_handshake(ngx_http_request_t *r,
+                   protocol::opening_handshake &handshake) noexcept
 {
     read_headers(r, handshake);
 
     if (const protocol::handshake_error reason =
             handshake.check(view(r->method_name), r->http_version);
         reason != protocol::handshake_error::none) {
-        return refused(r, reason);
+        return reject_handshake(r, reason);
     }
 
     // nginx would put the status of the error into the answer
     if (r->err_status != 0) {
-        return refused(r, upgrade_required,
-                       "an error page that keeps its status has no upgrade");
+        return reject_handshake(
+            r, upgrade_required,
+            "an error page that keeps its status has no upgrade");
     }
 
     const request_origin origin{handshake.origin(), handshake.has_origin(),
                                 handshake.origin_repeated()};
 
     if (!origin_allowed(r, *location_conf<location_configuration>(r), origin)) {
-        return refused(r, NGX_HTTP_FORBIDDEN, origin_refusal(r, origin));
+        return reject_handshake(r, NGX_HTTP_FORBIDDEN,
+                                origin_refusal(r, origin));
     }
 
     if (ngx_exiting || ngx_terminate) {
-        return refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                       "this worker is shutting down");
+        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "this worker is shutting down");
     }
 
     return std::nullopt;
@@ -245,36 +255,37 @@ std::optional<ngx_int_t> judge(ngx_http_request_t *r,
 
 // What was right before the wait may have changed, and the text of the
 // handshake was read where it is now.
-ngx_int_t after_wait(ngx_http_request_t *r, resource &joined) noexcept
+ngx_int_t resume_after_sync(ngx_http_request_t *r, resource &target) noexcept
 {
     protocol::opening_handshake handshake;
     ngx_str_t key;
 
-    if (const auto refusal = judge(r, handshake); refusal) {
+    if (const auto refusal = validate_handshake(r, handshake); refusal) {
         return *refusal;
     }
 
     const ngx_int_t rc =
         resource_key(r, *location_conf<location_configuration>(r), key);
 
-    return rc == NGX_OK ? accept_into(r, joined, key, handshake) : rc;
+    return rc == NGX_OK ? accept(r, target, key, handshake) : rc;
 }
 
-void hosts_are_in_sync(ngx_http_request_t *r, resource &joined, bool in_sync)
+void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
 {
     ngx_http_finalize_request(
-        r, in_sync ? after_wait(r, joined)
-                   : refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                             "the other hosts are out of reach"));
+        r, in_sync ? resume_after_sync(r, target)
+                   : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                      "the other hosts are out of reach"));
 }
 
 // The body has taken its time: what was right before it may have changed.
 void handshake_body_read(ngx_http_request_t *r)
 {
     protocol::opening_handshake handshake;
-    const std::optional<ngx_int_t> refusal = judge(r, handshake);
+    const std::optional<ngx_int_t> refusal = validate_handshake(r, handshake);
 
-    ngx_http_finalize_request(r, refusal ? *refusal : accept(r, handshake));
+    ngx_http_finalize_request(r, refusal ? *refusal
+                                         : accept_handshake(r, handshake));
 }
 
 bool has_body(const ngx_http_request_t *r) noexcept
@@ -284,26 +295,27 @@ bool has_body(const ngx_http_request_t *r) noexcept
 
 } // namespace
 
-ngx_int_t answer_handshake(ngx_http_request_t *r)
+ngx_int_t upgrade_handler(ngx_http_request_t *r)
 {
     if (r != r->main) {
-        return refused(r, NGX_HTTP_BAD_REQUEST,
-                       "a subrequest cannot be upgraded");
+        return reject_handshake(r, NGX_HTTP_BAD_REQUEST,
+                                "a subrequest cannot be upgraded");
     }
 
     // RFC 9113 8.6: HTTP/2 has no Upgrade, and nginx no extended CONNECT
     if (r->http_version >= NGX_HTTP_VERSION_20) {
-        return refused(r, upgrade_required, "HTTP/2 and later have no upgrade");
+        return reject_handshake(r, upgrade_required,
+                                "HTTP/2 and later have no upgrade");
     }
 
     protocol::opening_handshake handshake;
 
-    if (const auto refusal = judge(r, handshake); refusal) {
+    if (const auto refusal = validate_handshake(r, handshake); refusal) {
         return *refusal;
     }
 
     if (!has_body(r)) {
-        return accept(r, handshake);
+        return accept_handshake(r, handshake);
     }
 
     // Else the body would be taken for frames
