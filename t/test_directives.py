@@ -6,19 +6,9 @@ import re
 import pytest
 
 import wire
+from config_errors import expect_error
 
 LEVELS = ["http", "server", "location"]
-
-
-def refuse(nginx, *patterns, **options):
-    """nginx -t fails with one message, which gives the file and the line,
-    and in which each pattern is found."""
-    passed, output = nginx.check(**options)
-    assert not passed, output
-    complaints = re.findall(r"\[emerg\] \d+#\d+: (.*)", output)
-    assert len(complaints) == 1, output
-    for pattern in (*patterns, r" in \S+nginx\.conf:\d+$"):
-        assert re.search(pattern, complaints[0]), complaints[0]
 
 
 # Accepted
@@ -111,15 +101,16 @@ NOT_A_SIZE = ["0", "0k", "-1", "1x", "big", "1.5m", "", "k", "1ms",
     ("send_timeout", "0"), ("send_timeout", "1x"),
 ])
 def test_time_directive_refuses(nginx, name, value):
-    refuse(nginx, f'"websocket_{name}"', 'time .*such as "30s"',
-           f'not "{re.escape(value)}"', http=f"websocket_{name} '{value}';")
+    expect_error(nginx, f'"websocket_{name}"', 'time .*such as "30s"',
+                 f'not "{re.escape(value)}"',
+                 http=f"websocket_{name} '{value}';")
 
 
 @pytest.mark.parametrize("value", NOT_A_TIME + ["on"])
 def test_ping_interval_refuses(nginx, value):
-    refuse(nginx, '"websocket_ping_interval"', 'time .*such as "30s"',
-           'or "off"', f'not "{re.escape(value)}"',
-           http=f"websocket_ping_interval '{value}';")
+    expect_error(nginx, '"websocket_ping_interval"', 'time .*such as "30s"',
+                 'or "off"', f'not "{re.escape(value)}"',
+                 http=f"websocket_ping_interval '{value}';")
 
 
 @pytest.mark.parametrize("name, value", [
@@ -128,14 +119,15 @@ def test_ping_interval_refuses(nginx, value):
     ("send_queue", "0"), ("send_queue", "1x"), ("send_queue", "off"),
 ])
 def test_size_directive_refuses(nginx, name, value):
-    refuse(nginx, f'"websocket_{name}"', 'size .*such as "64k"',
-           f'not "{re.escape(value)}"', http=f"websocket_{name} '{value}';")
+    expect_error(nginx, f'"websocket_{name}"', 'size .*such as "64k"',
+                 f'not "{re.escape(value)}"',
+                 http=f"websocket_{name} '{value}';")
 
 
 @pytest.mark.parametrize("value", ["keep", "DROP", "dropp", "''", "1m"])
 def test_send_queue_refuses_policy(nginx, value):
-    refuse(nginx, '"websocket_send_queue"', '"close" or "drop"',
-           http=f"websocket_send_queue 1m {value};")
+    expect_error(nginx, '"websocket_send_queue"', '"close" or "drop"',
+                 http=f"websocket_send_queue 1m {value};")
 
 
 @pytest.mark.parametrize("value", [
@@ -147,9 +139,9 @@ def test_send_queue_refuses_policy(nginx, value):
     "rate=1/s burst=1000001", "rate=1/s 5", "rate=1/s nodelay",
 ])
 def test_limit_messages_refuses(nginx, value):
-    refuse(nginx, '"websocket_limit_messages" takes "rate=10/s"',
-           '"burst=20"', '"off"', "up to 1000000", 'not "',
-           http=f"websocket_limit_messages {value};")
+    expect_error(nginx, '"websocket_limit_messages" takes "rate=10/s"',
+                 '"burst=20"', '"off"', "up to 1000000", 'not "',
+                 http=f"websocket_limit_messages {value};")
 
 
 @pytest.mark.parametrize("value, told", [
@@ -159,8 +151,8 @@ def test_limit_messages_refuses(nginx, value):
     ("text json", 'not "json"'),
 ])
 def test_accept_refuses(nginx, value, told):
-    refuse(nginx, '"websocket_accept"', '"text" or "binary"', told,
-           http=f"websocket_accept {value};")
+    expect_error(nginx, '"websocket_accept"', '"text" or "binary"', told,
+                 http=f"websocket_accept {value};")
 
 
 @pytest.mark.parametrize("value, told", [
@@ -199,8 +191,8 @@ def test_accept_refuses(nginx, value, told):
     ("any any", "beside"),
 ])
 def test_origins_refuses(nginx, value, told):
-    refuse(nginx, '"websocket_origins', told,
-           http=f"websocket_origins {value};")
+    expect_error(nginx, '"websocket_origins', told,
+                 http=f"websocket_origins {value};")
 
 
 @pytest.mark.parametrize("value, told", [
@@ -214,8 +206,8 @@ def test_origins_refuses(nginx, value, told):
     ("a b c a", '"a" twice'),
 ])
 def test_subprotocols_refuses(nginx, value, told):
-    refuse(nginx, '"websocket_subprotocols"', told,
-           http=f"websocket_subprotocols {value};")
+    expect_error(nginx, '"websocket_subprotocols"', told,
+                 http=f"websocket_subprotocols {value};")
 
 
 @pytest.mark.parametrize("line, told", [
@@ -230,8 +222,8 @@ def test_subprotocols_refuses(nginx, value, told):
     ("websocket echo key =1;", 'name=value.*not "=1"'),
 ])
 def test_websocket_refuses(nginx, line, told):
-    refuse(nginx, '"websocket', told,
-           locations=f"location /echo {{ {line} }}")
+    expect_error(nginx, '"websocket', told,
+                 locations=f"location /echo {{ {line} }}")
 
 
 def test_key_with_an_unknown_variable_is_refused(nginx):
@@ -244,8 +236,8 @@ def test_key_with_an_unknown_variable_is_refused(nginx):
 @pytest.mark.parametrize("line", ONE_OF_EACH + ["websocket echo;"])
 def test_directive_without_argument_is_refused(nginx, line):
     name = line.split()[0]
-    refuse(nginx, f'number of arguments in "{name}"',
-           locations=f"location /echo {{ {name}; }}")
+    expect_error(nginx, f'number of arguments in "{name}"',
+                 locations=f"location /echo {{ {name}; }}")
 
 
 @pytest.mark.parametrize("line", [
@@ -256,7 +248,8 @@ def test_directive_without_argument_is_refused(nginx, line):
     "websocket_limit_messages rate=1/s burst=1 burst=1;",
 ])
 def test_directive_with_too_many_arguments_is_refused(nginx, line):
-    refuse(nginx, f'number of arguments in "{line.split()[0]}"', http=line)
+    expect_error(nginx, f'number of arguments in "{line.split()[0]}"',
+                 http=line)
 
 
 @pytest.mark.parametrize("line", ONE_OF_EACH + [
@@ -264,19 +257,21 @@ def test_directive_with_too_many_arguments_is_refused(nginx, line):
     "websocket_origins https://a.example;", "websocket_limit_messages off;",
 ])
 def test_duplicate_is_refused(nginx, line):
-    refuse(nginx, f'"{line.split()[0]}" directive is duplicate',
-           locations=f"location /echo {{ websocket echo; {line} {line} }}")
+    expect_error(nginx, f'"{line.split()[0]}" directive is duplicate',
+                 locations=f"location /echo {{ websocket echo;"
+                           f" {line} {line} }}")
 
 
 @pytest.mark.parametrize("level", ["http", "server"])
 def test_duplicate_is_refused_at(nginx, level):
-    refuse(nginx, '"websocket_timeout" directive is duplicate',
-           **{level: "websocket_timeout 1s; websocket_timeout 1s;"})
+    expect_error(nginx, '"websocket_timeout" directive is duplicate',
+                 **{level: "websocket_timeout 1s; websocket_timeout 1s;"})
 
 
 def test_second_handler_is_refused(nginx):
-    refuse(nginx, '"websocket" directive is duplicate',
-           locations="location /echo { websocket echo; websocket echo key; }")
+    expect_error(nginx, '"websocket" directive is duplicate',
+                 locations="location /echo {"
+                           " websocket echo; websocket echo key; }")
 
 
 OURS = ["websocket echo", "websocket_publish echo key", "websocket_status"]
@@ -323,8 +318,8 @@ def test_content_handlers_of_blocks_are_not_warned_of(nginx, ours):
     {"locations": "location /a { if ($host) { websocket_timeout 1s; } }"},
 ], ids=lambda options: " ".join(options.values()))
 def test_directive_outside_its_contexts_is_refused(nginx, options):
-    refuse(nginx, '"websocket(_timeout)?" directive is not allowed here',
-           **options)
+    expect_error(nginx, '"websocket(_timeout)?" directive is not allowed here',
+                 **options)
 
 
 # Values pass inwards, and an inner level overrides the outer

@@ -3,11 +3,11 @@ rest, and which parameters the resources get that it makes."""
 
 import pytest
 
+from config_errors import expect_error
 import plugin_builder
 import probe
 from nginx_server import seconds, wait_until
 from publisher import Publisher, answer_of, post, refuse
-from test_directives import refuse as refuse_config
 
 
 def ledger():
@@ -51,32 +51,32 @@ def test_directive_is_accepted_with(nginx, line):
     ("limit_except GET { websocket_publish echo key; }", "not allowed here"),
 ])
 def test_directive_is_refused_with(nginx, line, pattern):
-    refuse_config(nginx, pattern, locations=f"location /publish {{ {line} }}")
+    expect_error(nginx, pattern, locations=f"location /publish {{ {line} }}")
 
 
 @pytest.mark.parametrize("options", [
     {"http": "websocket_publish echo key;"},
     {"server": "websocket_publish echo key;"}])
 def test_directive_is_refused_outside_of_locations(nginx, options):
-    refuse_config(nginx, '"websocket_publish" directive is not allowed here',
-                  **options)
+    expect_error(nginx, '"websocket_publish" directive is not allowed here',
+                 **options)
 
 
 def test_handler_says_what_is_wrong(nginx):
-    refuse_config(
+    expect_error(
         nginx, '"websocket_publish probe": too bad', http=probe.plugin(),
         locations="location /publish {"
-                  " websocket_publish probe key 'wrong=too bad'; }")
+                 " websocket_publish probe key 'wrong=too bad'; }")
 
 
 @pytest.mark.parametrize("others", [
     "", "location /other { websocket echo; }",
     "location /other { websocket_publish ledger other history=1; }"])
 def test_handler_that_needs_parameters_says_so(nginx, others):
-    refuse_config(
+    expect_error(
         nginx, '"websocket_publish ledger": it needs a history', http=ledger(),
         locations=f"{others} location /publish {{\n"
-                  f"websocket_publish ledger key;\n}}")
+                 f"websocket_publish ledger key;\n}}")
 
 
 def test_location_is_the_only_one_of_ours(nginx):
@@ -116,8 +116,8 @@ def server(module_nginx):
 
 
 def test_ledger_cannot_do_without_a_history(nginx):
-    refuse_config(nginx, '"websocket ledger": it needs a history',
-                  http=ledger(), locations="location / { websocket ledger; }")
+    expect_error(nginx, '"websocket ledger": it needs a history',
+                 http=ledger(), locations="location / { websocket ledger; }")
 
 
 @pytest.mark.parametrize("path, kept", [

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
+from http2_client import Http2Client
 from nginx_config import WEBSOCKET_FIELDS
 from publisher import (BINARY, Publisher, answer_of, post, refuse, refusals,
                        request)
-from test_http2 import Http2Client
 
 HTTP = """
 limit_req_zone $uri zone=posts:1m rate=1r/m;

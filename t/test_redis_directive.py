@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from config_errors import expect_error
 from nginx_server import ROOT, seconds, wait_until
-from test_directives import refuse
 
 # Never resolved: RFC 6761.
 UNKNOWN = "nowhere.invalid"
@@ -18,7 +18,7 @@ RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
 def refuse_redis(nginx, words, pattern):
     """nginx -t fails with these words, and tells no password."""
     http = f"websocket_redis {words};"
-    refuse(nginx, pattern, http=http)
+    expect_error(nginx, pattern, http=http)
     _, output = nginx.check(http=http)
     assert "secret" not in output
 
@@ -98,15 +98,16 @@ def test_directive_is_refused_with(nginx, words, pattern):
 
 
 def test_second_directive_is_refused(nginx):
-    refuse(nginx, '"websocket_redis" directive is duplicate',
-           http="websocket_redis redis://127.0.0.1;\n" * 2)
+    expect_error(nginx, '"websocket_redis" directive is duplicate',
+                 http="websocket_redis redis://127.0.0.1;\n" * 2)
 
 
 @pytest.mark.parametrize("options", [
     {"server": "websocket_redis redis://127.0.0.1;"},
     {"locations": "location / { websocket_redis redis://127.0.0.1; }"}])
 def test_directive_is_refused_outside_of_http(nginx, options):
-    refuse(nginx, '"websocket_redis" directive is not allowed here', **options)
+    expect_error(nginx, '"websocket_redis" directive is not allowed here',
+                 **options)
 
 
 # Names

@@ -9,6 +9,7 @@ import pytest
 import wire
 from hosts import HASTY, Host
 from nginx_server import seconds
+from prometheus_text import families_of, samples_of, text_of
 from redis_troubles import (Heard, start_for_trouble, trouble_with,
                             try_to_post, wait_until_joined,
                             wait_until_published)
@@ -16,7 +17,6 @@ from room_peer import publish, read, say
 from several_workers import wait_for_other_worker
 from slow_relay import DOWN
 from status_reader import is_count, report_of, request, wait_for_report
-from test_status_prometheus import families_of, samples_of, text_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=1000; }

@@ -8,10 +8,10 @@ import shlex
 import pytest
 
 import wire
+from nginx_server import ROOT
 from publisher import Publisher
 from redis_client import RedisError
 from room_peer import publish, read_type
-from test_layers import ROOT
 
 LOCATIONS = """
 location /room { websocket room room history=10 history_time=1h presence=on; }

@@ -3,8 +3,8 @@ rest."""
 
 import pytest
 
+from config_errors import expect_error
 from status_reader import report_of, wait_for_report
-from test_directives import refuse
 
 
 @pytest.mark.parametrize("line", [
@@ -34,14 +34,14 @@ def test_directive_is_accepted_with(nginx, line):
     ("limit_except GET { websocket_status; }", "not allowed here"),
 ])
 def test_directive_is_refused_with(nginx, line, pattern):
-    refuse(nginx, pattern, locations=f"location /status {{ {line} }}")
+    expect_error(nginx, pattern, locations=f"location /status {{ {line} }}")
 
 
 @pytest.mark.parametrize("options", [{"http": "websocket_status;"},
                                      {"server": "websocket_status;"}])
 def test_directive_is_refused_outside_of_locations(nginx, options):
-    refuse(nginx, '"websocket_status" directive is not allowed here',
-           **options)
+    expect_error(nginx, '"websocket_status" directive is not allowed here',
+                 **options)
 
 
 def test_location_is_the_only_one_of_ours(nginx):

@@ -4,9 +4,9 @@ import os
 import signal
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import wire
+from prometheus_text import families_of, samples_of, text_of
 from several_workers import SPREAD, on_each_worker, wait_for_other_worker
 from status_reader import report_of, request, wait_for_report
 
@@ -27,37 +27,6 @@ TYPES = {
     "zone_dropped_room_memory": "counter",
     "zone_refused": "counter", "zone_repairs": "counter",
 }
-
-
-def text_of(server, path="/status"):
-    """The text that some worker answers with."""
-    response = server.request(request(path))
-    assert response.status == 200
-    assert response.header("Content-Type") == "text/plain; version=0.0.4"
-    assert response.body.endswith(b"\n")
-    return response.body.decode()
-
-
-def families_of(text):
-    """The parser's families by their names without the prefix."""
-    families = list(text_string_to_metric_families(text))
-    names = [family.name for family in families]
-    assert len(names) == len(set(names))
-    assert all(name.startswith("nginx_websocket_") for name in names), names
-    return {family.name.removeprefix("nginx_websocket_"): family
-            for family in families}
-
-
-def samples_of(families):
-    """{(name, labels): value}, each once."""
-    found = {}
-    for family in families.values():
-        for sample in family.samples:
-            key = (sample.name.removeprefix("nginx_websocket_"),
-                   frozenset(sample.labels.items()))
-            assert key not in found, key
-            found[key] = sample.value
-    return found
 
 
 def samples(server):
