@@ -167,4 +167,4 @@ help:
 	@echo 'CXXFLAGS        added when our C++ is compiled; LDFLAGS: linked'
 	@echo 'CFLAGS          added when examples in C are compiled'
 	@echo 'FILES_PER_OBJECT  sources that are compiled as one (28)'
-	@echo 'PYTEST_OPTIONS  instead of all of t, e.g. "-q t/test_room.py"'
+	@echo 'PYTEST_OPTIONS  instead of all of t, e.g. "-q t/rooms/test_room.py"'

@@ -28,14 +28,18 @@ PYTEST_SUITES = {
     "pytest-alone": ["-q", "-m", "alone", "t"],
 }
 QUICK_FILES = [
-    "directives", "frames", "handshake", "keys", "layers", "log_text",
-    "messages", "origin", "publish_directive", "room", "room_parameters",
-    "utf8", "variables",
+    "handlers/test_keys.py", "nginx/test_directives.py",
+    "nginx/test_log_text.py", "nginx/test_variables.py",
+    "project/test_layers.py", "protocol/test_frames.py",
+    "protocol/test_handshake.py", "protocol/test_messages.py",
+    "protocol/test_origin.py", "protocol/test_utf8.py",
+    "publish/test_publish_directive.py", "rooms/test_room.py",
+    "rooms/test_room_parameters.py",
 ]
 CHECK_SUITES = {
     "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
                "--dist", "loadfile",
-               *(f"t/test_{name}.py" for name in QUICK_FILES)],
+               *(f"t/{name}" for name in QUICK_FILES)],
 }
 
 

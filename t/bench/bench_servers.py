@@ -8,8 +8,8 @@ import resource
 import subprocess
 
 from nginx_config import NginxConfig
-from nginx_server import (NGINX, ROOT, NginxServer, check_config,
-                          module_file, remove_prefix)
+from nginx_server import (NGINX, ROOT, NginxServer, check_config, module_file,
+                          remove_prefix)
 
 FOLDER = os.path.join(ROOT, "build/bench")
 NCHAN = "ngx_nchan_module.so"

@@ -8,7 +8,7 @@ and words behind it.
 import os
 from xml.sax.saxutils import escape
 
-from bench_tables import (base_of, cells_of, figure, servers_of)
+from bench_tables import base_of, cells_of, figure, servers_of
 from tables import kilobytes, ratio, size_name, thousands
 
 WIDTH, LEFT, BAR, STEP = 760, 130, 440, 18

@@ -16,7 +16,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
-# pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position,unused-import
+import helper_path  # noqa: E402,F401
 from nginx_server import NGINX, ROOT, NginxServer  # noqa: E402
 from nginx_config import NginxConfig  # noqa: E402
 from bench_servers import FOLDER, OWN_LOCATIONS, fresh_prefix  # noqa: E402

@@ -8,8 +8,8 @@ import socket
 import subprocess
 
 from bench_servers import FOLDER
-from nginx_server import (ROOT, die_with_parent, free_ports,
-                          make_certificate, wait_until)
+from nginx_server import (ROOT, die_with_parent, free_ports, make_certificate,
+                          wait_until)
 
 RAW_ECHO = os.path.join(FOLDER, "raw_echo")
 PACKAGE = os.path.join(ROOT, "t/bench/package.json")

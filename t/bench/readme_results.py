@@ -9,7 +9,8 @@ import textwrap
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
-# pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position,unused-import
+import helper_path  # noqa: E402,F401
 from nginx_server import ROOT  # noqa: E402
 import bench_tables  # noqa: E402
 import charts  # noqa: E402

@@ -15,7 +15,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
-# pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position,unused-import
+import helper_path  # noqa: E402,F401
 from nginx_server import ROOT  # noqa: E402
 import bench_servers  # noqa: E402
 from run_tests import allow_open_files  # noqa: E402

@@ -12,6 +12,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+import helper_path  # noqa: E402,F401
 from nginx_server import ROOT, remove_prefix  # noqa: E402
 from soak_hosts import HostsSoak  # noqa: E402
 from soak_server import Soak  # noqa: E402

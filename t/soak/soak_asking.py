@@ -2,7 +2,7 @@
 
 import json
 
-from publisher import Publisher
+from publish_client import Publisher
 
 
 def ask(server, method, path, **options):

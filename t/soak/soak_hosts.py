@@ -6,12 +6,12 @@ import json
 from hosts import COMPLAINT
 from nginx_server import seconds, wait_until
 from redis_server import RedisServer
-from slow_relay import SlowRelay
+from soak_asking import ask, tell
 from soak_ledger import Fault
 from soak_peers import LOST, Echo
-from soak_asking import ask, tell
 from soak_server import EXPECTED, WORKERS, Soak
 from soak_town import PEACE, ROOMS, WAR, Town
+from tcp_proxy import SlowRelay
 
 OPTIONS = "connect_timeout=1s command_timeout=1s queue=256k"
 LONGEST = 1.5  # seconds of trouble

@@ -5,7 +5,7 @@ import base64
 import json
 
 import wire
-from room_peer import JSON
+from room_client import JSON
 from soak_ledger import Fault, Follower, digest
 from soak_link import Deflate, Link, frames_of
 

@@ -1,0 +1,148 @@
+"""Clients of a room that come back whenever they are closed, and resume."""
+
+import json
+import selectors
+import socket
+import time
+
+import wire
+from many_clients import resuming_context
+from nginx_server import seconds
+from raw_client import BLOCKED, TIMEOUT
+from room_client import JSON, sequence
+
+
+class Goer:
+    """One client of room.v1.json, by whatever connections it takes.
+
+    sequences: the messages it got, by number; codes: those of the Close
+    frames; broken: how many connections ended without one.
+    """
+
+    def __init__(self, crowd, start="0"):
+        self.crowd = crowd
+        self.last = start
+        self.sequences = []
+        self.codes = []
+        self.broken = self.gaps = 0
+        self.epochs = []
+        self.buffer = bytearray()
+        self.socket = None
+        self.told = False  # that this connection ends
+
+    def connect(self):
+        """Comes, or comes back: a worker may leave between connection and
+        handshake, and then says 503."""
+        for _ in range(100):
+            if self.try_to_connect():
+                return
+        raise AssertionError("only workers that leave")
+
+    def try_to_connect(self):
+        link = socket.create_connection(self.crowd.address(), TIMEOUT)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.crowd.context:
+            link = self.crowd.context.wrap_socket(link)
+        link.sendall(wire.upgrade_request(
+            f"{self.crowd.path}&since={self.last}", protocol=JSON))
+        self.buffer = bytearray()
+        while b"\r\n\r\n" not in self.buffer:
+            data = link.recv(65536)
+            assert data, bytes(self.buffer)
+            self.buffer += data
+        head, _, rest = self.buffer.partition(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 503"):
+            link.close()
+            return False
+        assert head.startswith(b"HTTP/1.1 101"), bytes(head)
+        self.buffer = bytearray(rest)
+        link.setblocking(False)
+        self.socket = link
+        self.told = False
+        self.crowd.selector.register(link, selectors.EVENT_READ, self)
+        self.take_frames()
+        return True
+
+    def read(self):
+        """Takes in what has come; comes back where that is the end."""
+        alive = True
+        try:
+            while data := self.socket.recv(65536):
+                self.buffer += data
+            alive = False
+        except BLOCKED:
+            pass
+        except OSError:
+            alive = False
+        self.take_frames()
+        if self.told or not alive:
+            self.broken += not self.told
+            self.end()
+            self.connect()
+
+    def end(self):
+        if self.socket is not None:
+            self.crowd.selector.unregister(self.socket)
+            self.socket.close()
+            self.socket = None
+
+    def take_frames(self):
+        while parsed := wire.parse_frame(self.buffer):
+            frame, size = parsed
+            del self.buffer[:size]
+            if frame.opcode == wire.CLOSE:
+                self.codes.append(frame.close_code)
+                self.told = True
+                self.socket.setblocking(True)
+                try:
+                    self.socket.sendall(wire.close(frame.close_code))
+                except OSError:
+                    pass
+                return
+            if frame.opcode == wire.TEXT:
+                self.take(json.loads(frame.payload))
+
+    def take(self, told):
+        if told["type"] == "message":
+            self.last = told["id"]
+            self.sequences.append(sequence(told["id"]))
+        elif told["type"] == "gap":
+            self.gaps += 1
+        elif told["type"] == "welcome":
+            self.gaps += not told["recovered"]
+            self.epochs.append(told["last"].partition("-")[0])
+
+
+class RoomGoers:
+    """So many of them."""
+
+    def __init__(self, server, count, path, tls=False):
+        self.server = server
+        self.path = path
+        self.tls = tls
+        self.context = resuming_context() if tls else None
+        self.selector = selectors.DefaultSelector()
+        self.goers = [Goer(self) for _ in range(count)]
+        for goer in self.goers:
+            goer.connect()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for goer in self.goers:
+            goer.end()
+        self.selector.close()
+
+    def address(self):
+        return ("127.0.0.1",
+                self.server.tls_port if self.tls else self.server.port)
+
+    def watch(self, done, timeout, what, meanwhile=lambda: None):
+        """Serves all of them until something holds."""
+        deadline = time.monotonic() + seconds(timeout)
+        while not done():
+            assert time.monotonic() < deadline, f"{what()}: not in {timeout} s"
+            meanwhile()
+            for key, _ in self.selector.select(0.005):
+                key.data.read()

@@ -1,0 +1,98 @@
+"""Publishes numbers over HTTP, one after the other, while a test goes on."""
+
+import json
+import threading
+import time
+
+from nginx_server import seconds, wait_until
+from publish_client import post
+from raw_client import ConnectionWasReset, EndOfStream, RawClient
+
+
+class NumberedStream:
+    """A thread that publishes 1, 2, 3 ... to a host within a `with`; first:
+    or the numbers from there on.
+
+    ids: number -> (epoch, sequence), of those that were accepted; refused:
+    number -> status; unknown: numbers whose connection was lost before the
+    answer, so that they may have been published or not. rest: the seconds
+    between one answer and the next number.
+    """
+
+    def __init__(self, host, path, rest=0.001, first=1):
+        self.address = ("127.0.0.1", host.server.port)
+        self.path = path
+        self.rest = rest
+        self.ids = {}
+        self.refused = {}
+        self.unknown = set()
+        self.first = first
+        self.last = first - 1
+        self.fault = None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends it after the number that is on its way; returns the last."""
+        self.over.set()
+        if self.thread.ident is not None:
+            self.thread.join(seconds(30))
+        assert not self.thread.is_alive(), "it does not end"
+        assert self.fault is None, self.fault
+        return self.last
+
+    def accepted(self):
+        """The numbers that were, in their order."""
+        return sorted(self.ids)
+
+    def wait_for(self, count):
+        """Until so many more than now were accepted."""
+        wanted = len(self.ids) + count
+        wait_until(lambda: len(self.ids) >= wanted or self.fault,
+                   seconds(20), f"{wanted} numbers")
+
+    def _run(self):
+        client = None
+        try:
+            while not self.over.is_set():
+                client = client or RawClient(self.address)
+                self.last += 1
+                if not self._publish(client):
+                    client.disconnect()
+                    client = None
+                time.sleep(self.rest)
+        except BaseException as fault:  # the test is told of it by `stop`
+            self.fault = fault
+        finally:
+            if client:
+                client.disconnect()
+
+    def _publish(self, client):
+        """False: the connection cannot be used any more."""
+        try:
+            client.send(post(f"{self.last}", self.path))
+            answer = client.read_response(seconds(10))
+        except (ConnectionWasReset, EndOfStream, OSError):
+            self.unknown.add(self.last)
+            return False
+        if answer.status == 200:
+            told = json.loads(answer.body)["id"]
+            self.ids[self.last] = tuple(map(int, told.split("-")))
+        else:
+            self.refused[self.last] = answer.status
+        return answer.header("Connection") != "close"
+
+
+def heard_until(read, last):
+    """The numbers that `read` returns, up to this one."""
+    heard = []
+    while not heard or heard[-1] != last:
+        heard.append(int(read()))
+    return heard

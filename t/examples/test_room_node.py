@@ -1,0 +1,259 @@
+"""examples/room/room.js outside of browsers: in Node, with its own WebSocket
+and with npm's ws, against a real nginx."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from nginx_server import ROOT, free_ports, seconds
+from raw_client import deadline_scale
+from room_client import join, read_type, say
+
+ROOM = os.path.join(ROOT, "examples", "room", "room.js")
+SCENE = os.path.join(os.path.dirname(__file__), "room_js_node.mjs")
+WS = ["/usr/share/nodejs/ws/wrapper.mjs",
+      os.path.join(ROOT, "build/bench/ws/node_modules/ws/wrapper.mjs")]
+
+LOCATIONS = """
+location /nowhere { return 404; }
+location /room { websocket room room$arg_k history=100; }
+location /watch { websocket room room$arg_k history=100 publish=off; }
+"""
+
+
+@functools.cache
+def native():
+    """What Node needs to be given for a WebSocket of its own; None: it has
+    none."""
+    for flags in [], ["--experimental-websocket"]:
+        told = subprocess.run(
+            ["node", *flags, "-p", "typeof WebSocket"], text=True,
+            capture_output=True, check=False)
+        if told.stdout.strip() == "function":
+            return flags
+    return None
+
+
+class Node:
+    """A process that runs one scene."""
+
+    def __init__(self, folder, websocket, scene):
+        # Older ones take a .js of no package for no module
+        room = os.path.join(folder, "room.mjs")
+        shutil.copy(ROOM, room)
+        flags, module = websocket
+        self.process = subprocess.Popen(
+            ["node", "--no-warnings", *flags, SCENE, room, module, scene],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        self.deadline = threading.Timer(seconds(60), self.process.kill)
+        self.deadline.start()
+
+    def tell(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def read(self):
+        """The next thing that the scene tells."""
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        return json.loads(line)
+
+    def end(self):
+        """All that it tells until nothing keeps it alive any more."""
+        output, errors = self.process.communicate()
+        assert self.process.returncode == 0, errors
+        assert errors == ""
+        return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture(name="play", params=["ws", "native"])
+def play_fixture(request, tmp_path):
+    """Starts a scene in Node."""
+    if request.param == "ws":
+        found = [path for path in WS if os.path.exists(path)]
+        assert found, "npm's ws is not installed"
+        websocket = [], found[0]
+    else:
+        flags = native()
+        if flags is None:
+            pytest.skip("this Node has no WebSocket")
+        websocket = flags, "native"
+    started = []
+
+    def play(scene):
+        started.append(Node(tmp_path, websocket, scene))
+        return started[-1]
+
+    yield play
+    for node in started:
+        node.deadline.cancel()
+        node.process.kill()
+        node.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS)
+
+
+def url(server, path):
+    return f"ws://127.0.0.1:{server.port}{path}"
+
+
+@pytest.mark.parametrize("end, state", [("close", "closed"),
+                                        ("suspend", "suspended")])
+def test_room_that_is_left_while_it_connects_stays_so(server, play, end,
+                                                      state):
+    """Node ends when nothing is left to come."""
+    path = f"/room?k={end}"
+    node = play(f"""
+        const room = new Room("{url(server, path)}");
+        watched(room);
+        room.{end}();
+        """)
+    assert node.end() == [state]
+    assert join(server, path).welcome["clients"] == 1
+
+
+def test_room_that_is_left_when_it_is_open_stays_so(server, play):
+    node = play(f"""
+        const room = new Room("{url(server, '/room?k=open')}");
+        const state = watched(room);
+        await state("open");
+        room.suspend();
+        room.resume();
+        await state("open");
+        room.close();
+        """)
+    assert node.end() == ["open", "suspended", "connecting", "open", "closed"]
+
+
+# What a connection that was never open ends with: the WebSocket that comes with
+# Node 20 reports 1002.
+FAILED = (1006, 1002)
+
+
+def test_refused_connection_is_an_attempt_that_failed(play):
+    [port] = free_ports(1)
+    node = play(f"""
+        const room = new Room("ws://127.0.0.1:{port}/", {{ first_delay: 1 }});
+        const state = watched(room);
+        for (let i = 0; i < 3; i++) {{
+            const {{ code, was_open }} = await state("waiting");
+            tell([code, was_open]);
+        }}
+        room.close();
+        """)
+    told = node.end()
+    attempts = [one for one in told if isinstance(one, list)]
+    assert told.count("waiting") == len(attempts) == 3
+    for code, was_open in attempts:
+        assert code in FAILED and not was_open
+    assert told[-1] == "closed"
+
+
+def test_refused_handshake_is_an_attempt_that_failed(server, play):
+    node = play(f"""
+        const room = new Room("{url(server, '/nowhere')}");
+        const state = watched(room);
+        tell((await state("waiting")).code);
+        room.close();
+        """)
+    waiting, code, closed = node.end()
+    assert (waiting, closed) == ("waiting", "closed")
+    assert code in FAILED
+
+
+@pytest.mark.parametrize("path", ["/room?k=alive", "/watch?k=alive"])
+def test_server_answers_pings(server, play, path):
+    node = play(f"""
+        let pongs = 0;
+        const room = new Room("{url(server, path)}", {{ ping_after: 1 }});
+        watched(room);
+        room.addEventListener("fault", ({{ detail }}) => tell(detail));
+        const answered = new Promise((resolve) => {{
+            const parse = JSON.parse;
+            JSON.parse = (text) => {{
+                const said = parse(text);
+                if (said.type === "pong" && ++pongs === 5) {{
+                    resolve();
+                }}
+                return said;
+            }};
+        }});
+        await answered;
+        room.close();
+        """)
+    assert node.end() == ["open", "closed"]
+
+
+def test_dead_connection_is_found_and_what_was_sent_settles(nginx, play):
+    """The worker is stopped: nothing tells that the connection is dead."""
+    server = nginx(LOCATIONS)
+    [worker] = server.worker_pids()
+    within = round(300 * deadline_scale())
+    node = play(f"""
+        const room = new Room("{url(server, '/room?k=dead')}", {{
+            ping_after: 50, pong_within: {within}, welcome_within: {within},
+            first_delay: 1, longest_delay: 50 }});
+        const state = watched(room);
+        const messages = new Map();
+        room.addEventListener("message", ({{ detail }}) =>
+            messages.set(detail.id, detail.data));
+        await state("open");
+        tell("stop");
+        await heard();
+        const answer = settled(room.publish("sent"));
+        tell((await state("waiting")).reason);
+        const later = room.publish("later");
+        tell("go on");
+        await state("open");
+        await later;
+        const settlement = await answer;
+        await room.publish("last");
+        tell([settlement, ...messages]);
+        room.close();
+        """)
+    assert [node.read(), node.read()] == ["open", "stop"]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        node.tell("stopped")
+        assert [node.read(), node.read(), node.read()] == [
+            "waiting", "no answer to a ping", "go on"]
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    told = node.end()
+    assert told[-1] == "closed"
+    settlement, *messages = told[-2]
+    texts = [text for _, text in messages]
+    assert texts.count("later") == 1 and texts.count("sent") <= 1
+    if "sent" in texts:
+        assert settlement == "as " + messages[texts.index("sent")][0]
+    else:
+        assert settlement == \
+            "perhaps: the connection was lost before the answer"
+
+
+def test_messages_are_exchanged_with_other_clients(server, play):
+    other = join(server, "/room?k=both")
+    node = play(f"""
+        const room = new Room("{url(server, '/room?k=both')}");
+        room.addEventListener("message", ({{ detail }}) => {{
+            tell(detail.data);
+            if (!detail.own) {{
+                room.close();
+            }}
+        }});
+        room.publish("from Node");
+        """)
+    assert read_type(other, "message", seconds(60))["data"] == "from Node"
+    assert node.read() == "from Node"
+    say(other, "to Node")
+    assert node.end() == ["to Node"]

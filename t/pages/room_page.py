@@ -1,0 +1,143 @@
+"""The room page in a window of a real browser, and what publishes into its room
+from outside."""
+
+import json
+import re
+from urllib.parse import urlencode
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from browser import Page
+from publish_client import post
+
+
+class RoomPage(Page):
+    """One window with the room page: each call looks at that window."""
+
+    name = "room"
+
+    def __init__(self, browser, handle):
+        super().__init__(browser)
+        self.handle = handle
+
+    def look(self):
+        """Makes this the window that the browser is asked about."""
+        self.browser.switch_to.window(self.handle)
+        return self
+
+    def wait_open(self):
+        self.look().wait(lambda: self.text("state") == "open", "connection")
+        return self
+
+    def messages(self):
+        """(own, other or http, text), oldest first."""
+        return [tuple(row) for row in self.look().browser.execute_script("""
+            return Array.from(document.querySelectorAll(".message"),
+                (row) => [row.dataset.kind,
+                          row.querySelector(".text").textContent]);""")]
+
+    def texts(self):
+        return [text for _, text in self.messages()]
+
+    def ids(self):
+        return self.look().browser.execute_script("""
+            return Array.from(document.querySelectorAll(".message"),
+                ({ dataset }) => dataset.id);""")
+
+    def notes(self):
+        """What the page itself says in the log."""
+        return self.look().browser.execute_script("""
+            return Array.from(document.querySelectorAll(".note"),
+                (row) => row.textContent);""")
+
+    def wait_text(self, *texts):
+        """Waits until these are the last messages, and there once."""
+        self.wait(lambda: self.texts()[-len(texts):] == list(texts),
+                  f"{texts} at the end")
+        for text in texts:
+            assert self.texts().count(text) == 1, text
+        return self
+
+    def wait_note(self, pattern, count=1):
+        """Waits for a note; returns the last such one."""
+        def found():
+            told = [note for note in self.notes() if re.search(pattern, note)]
+            return len(told) >= count and told
+        return self.wait(found, f"a note like {pattern}")[-1]
+
+    def wait_count(self, clients):
+        """Waits until so many are here."""
+        words = ("you alone" if clients == 1
+                 else f"{clients} here, you included")
+        self.look().wait(lambda: self.text("count") == words, words)
+        return self
+
+    def here(self):
+        return [row.text for row in self.look().browser.find_elements(
+            By.CSS_SELECTOR, "#here li")]
+
+    def client(self):
+        """The id of this window's connection."""
+        return int(re.fullmatch(r"You, (\d+)", self.here()[0]).group(1))
+
+    def say(self, *texts):
+        """Types and publishes."""
+        for text in texts:
+            self.enter(self.look().find("text"), text)
+        return self
+
+    def cut(self, length=600):
+        """Cuts the connection until it is brought back."""
+        box = self.look().find("seconds")
+        box.clear()
+        box.send_keys(str(length))
+        self.click("cut")
+        self.wait_note(f"You cut the connection for {length} second")
+        return self
+
+    def connect(self):
+        """Brings it back; returns what the page says of what was missed."""
+        self.look().click_when_shown("retry")
+        self.wait_open()
+        return self.wait(lambda: self.text("result"), "the result")
+
+
+@pytest.fixture(name="open_room")
+def open_room_fixture(browser, server):
+    """Opens room pages, the first in the window that is there. All leave in
+    the end, with clean consoles."""
+    yield from room_opener(browser, server)
+
+
+def room_opener(browser, server):
+    first = browser.current_window_handle
+    pages = []
+
+    def open_room(room):
+        if pages:
+            browser.switch_to.new_window("window")
+        browser.get(f"http://127.0.0.1:{server.port}/room/?"
+                    + urlencode({"room": room}))
+        pages.append(RoomPage(browser, browser.current_window_handle))
+        return pages[-1].wait_open()
+
+    browser.get_log("browser")
+    yield open_room
+    errors = []
+    for handle in browser.window_handles:
+        browser.switch_to.window(handle)
+        errors += Page(browser).console_errors()
+        browser.get("about:blank")
+        if handle != first:
+            browser.close()
+    browser.switch_to.window(first)
+    assert not errors
+
+
+def publish(server, room, *texts, **options):
+    """Publishes over HTTP; returns the ids."""
+    answers = [server.request(post(text, f"/publish?room={room}", **options))
+               for text in texts]
+    assert [answer.status for answer in answers] == [200] * len(texts)
+    return [json.loads(answer.body)["id"] for answer in answers]

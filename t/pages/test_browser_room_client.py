@@ -1,0 +1,290 @@
+"""examples/room/room.js by itself: what it makes of what the server says. See
+room_js_harness.js for what a scene may use."""
+
+import pytest
+
+# The fixtures are found because they are imported.
+from browser import browser_fixture, server_fixture
+from room_js_harness import play_fixture
+
+
+# Joining and going on
+
+def test_join_without_history_asks_for_none(play):
+    assert play("""
+        const room = make();
+        const asked = [server().url, server().protocol];
+        server().welcome("5-7", { client: 9, clients: 3 });
+        server().message("5-8");
+        return [...asked, news(), room.client, room.clients, room.last];
+        """) == [
+            "wss://example.org/room/r", "room.v1.json",
+            ["open", "welcome", "caught up 0 true", "message 5-8"],
+            9, 3, "5-8"]
+
+
+@pytest.mark.parametrize("history, kept", [
+    ("2", ["5-6", "5-7"]), ("7", ["5-4", "5-5", "5-6", "5-7"]),
+    ("Infinity", ["5-4", "5-5", "5-6", "5-7"])])
+def test_join_with_history_gets_the_latest(play, history, kept):
+    told = play(f"""
+        make({{ history: {history} }});
+        const since = server().since;
+        server().welcome("5-7", {{ recovered: false }});
+        for (const id of [4, 5, 6, 7, 8]) {{
+            server().message(`5-${{id}}`);
+        }}
+        return [since, news()];""")
+    assert told == ["0", [
+        "open", "welcome", *[f"message {id} missed" for id in kept],
+        f"caught up {len(kept)} true", "message 5-8"]]
+
+
+def test_join_that_broke_before_its_history_came(play):
+    assert play("""
+        make({ history: 2 });
+        server().welcome("5-7", { recovered: false }).lose();
+        next();
+        const since = server().since;
+        server().welcome("5-9", { recovered: false });
+        [6, 7, 8, 9].forEach((id) => server().message(`5-${id}`));
+        const whole = news();
+        server().lose();
+        next();
+        make({ history: 2 });
+        server().welcome("5-7", { recovered: false }).lose();
+        next();
+        server().welcome("5-99", { recovered: false });
+        news();
+        server().message("5-90");
+        return [since, whole, news()];""") == [
+            "5-5",
+            ["open", "welcome", "waiting", "connecting", "open", "welcome",
+             *[f"message 5-{id} missed" for id in (6, 7, 8, 9)],
+             "caught up 4 true"],
+            ["gap missing after 5-5", "message 5-90 missed"]]
+
+
+def test_since_option_goes_on_behind_an_id(play):
+    assert play("""
+        make({ since: "5-3", history: 50 });
+        const { since } = server();
+        server().welcome("5-4").message("5-4");
+        return [since, news()];""") == ["5-3", [
+            "open", "welcome", "message 5-4 missed", "caught up 1 true"]]
+
+
+@pytest.mark.parametrize("since", ['"0"', '"5"', '"5-x"', "7", '""'])
+def test_wrong_since_is_refused(play, since):
+    assert play(f"""
+        try {{
+            make({{ since: {since} }});
+        }} catch (error) {{
+            return [error.name, sockets.length];
+        }}""") == ["TypeError", 0]
+
+
+def test_resume_brings_what_was_missed_once(play):
+    assert play("""
+        const room = make();
+        server().welcome("5-7").message("5-8").lose();
+        next();
+        const { since } = server();
+        server().welcome("5-10", { client: 2 });
+        for (const id of [7, 8, 9, 9, 10, 10, 11]) {
+            server().message(`5-${id}`);
+        }
+        return [since, news().slice(5), room.last];""") == [
+            "5-8", ["connecting", "open", "welcome", "message 5-9 missed",
+                    "message 5-10 missed", "caught up 2 true",
+                    "message 5-11"], "5-11"]
+
+
+def test_resume_without_news_is_caught_up_at_once(play):
+    assert play("""
+        make();
+        server().welcome("5-0").lose();
+        next();
+        server().welcome("5-0");
+        return [server().since, news().slice(-3)];""") == [
+            "5-0", ["open", "welcome", "caught up 0 true"]]
+
+
+def test_news_of_a_connection_that_was_given_up_are_not_heard(play):
+    assert play("""
+        const room = make();
+        const first = server().welcome("5-0");
+        room.suspend();
+        room.resume();
+        news();
+        first.message("5-1").lose();
+        server().welcome("5-1").message("5-1");
+        return news();""") == ["open", "welcome", "message 5-1 missed",
+                               "caught up 1 true"]
+
+
+# Gaps
+
+def test_resume_that_could_not_bring_all_is_a_gap(play):
+    assert play("""
+        make();
+        server().welcome("5-7").message("5-8").lose();
+        next();
+        news();
+        server().welcome("5-60", { recovered: false });
+        for (const id of [58, 59, 60, 61]) {
+            server().message(`5-${id}`);
+        }
+        return news();""") == [
+            "open", "welcome", "gap resume after 5-8", "message 5-58 missed",
+            "message 5-59 missed", "message 5-60 missed", "caught up 3 false",
+            "message 5-61"]
+
+
+def test_gap_without_anything_kept_is_told_once(play):
+    assert play("""
+        make();
+        server().welcome("5-7").lose();
+        next();
+        server().welcome("5-60", { recovered: false }).lose();
+        next();
+        news();
+        server().welcome("5-60", { recovered: false });
+        server().message("5-61");
+        return [server().since, news()];""") == [
+            "5-7", ["open", "welcome", "caught up 0 true", "message 5-61"]]
+
+
+def test_new_epoch_is_a_gap_and_its_ids_begin_anew(play):
+    assert play("""
+        const room = make();
+        server().welcome("5-7").message("5-8").lose();
+        next();
+        news();
+        server().welcome("6-2", { recovered: false });
+        for (const id of [1, 2, 3]) {
+            server().message(`6-${id}`);
+        }
+        return [news(), room.last];""") == [
+            ["open", "welcome", "gap resume after 5-8", "message 6-1 missed",
+             "message 6-2 missed", "caught up 2 false", "message 6-3"],
+            "6-3"]
+
+
+def test_ids_of_a_new_server_are_not_taken_for_own(play):
+    assert play("""
+        make();
+        server().welcome("5-0", { client: 3 }).message("5-1", "x", 3).lose();
+        next();
+        news();
+        server().welcome("6-0", { client: 4, recovered: false });
+        server().message("6-1", "y", 3).message("6-2", "z", 4);
+        return news().slice(-2);""") == ["message 6-1", "own 6-2"]
+
+
+def test_gap_that_the_server_tells_explains_the_next_ids(play):
+    assert play("""
+        make();
+        server().welcome("5-7").message("5-8").say("gap");
+        server().message("5-20").message("5-21").message("5-25");
+        return news().slice(4);""") == [
+            "gap slow after 5-8", "message 5-20", "message 5-21",
+            "gap missing after 5-21", "message 5-25"]
+
+
+def test_epoch_that_changes_without_a_welcome_is_a_gap(play):
+    assert play("""
+        make({ since: "5-7" });
+        server().welcome("5-90", { recovered: false }).message("5-90");
+        news();
+        for (const id of [1, 2, 5]) {
+            server().message(`6-${id}`);
+        }
+        return news();""") == [
+            "gap missing after 5-90", "message 6-1", "message 6-2",
+            "gap missing after 6-2", "message 6-5"]
+
+
+def test_presence_ends_a_catching_up_of_unknown_length(play):
+    assert play("""
+        const room = make();
+        server().welcome("5-7").lose();
+        next();
+        news();
+        server().welcome("5-9", { recovered: false });
+        server().say("joined", { client: 8, clients: 2 });
+        return [news(), room.clients];""") == [
+            ["open", "welcome", "gap resume after 5-7", "caught up 0 false",
+             "presence"], 2]
+
+
+# What is not as it should be
+
+@pytest.mark.parametrize("frame", [
+    '"no json"', '"{"', '"[1]"', '"null"', '"7"', '"{}"',
+    """'{"type":7}'""", "new Blob(['x'])", """'{"type":"message"}'""",
+    """'{"type":"message","id":"5-1"}'""",
+    """'{"type":"message","id":"5-1","base64":"?"}'""",
+    """'{"type":"message","id":7,"data":""}'""",
+    """'{"type":"welcome","last":"5-0"}'""",
+    """'{"type":"published","ref":1}'"""])
+def test_frame_that_is_no_object_of_the_protocol(play, frame):
+    assert play(f"""
+        make();
+        server().welcome("5-0").frame({frame}).message("5-1");
+        return news().slice(3);""") == ["fault", "message 5-1"]
+
+
+@pytest.mark.parametrize("kind", ["later", "toString", "__proto__"])
+def test_types_of_later_versions_are_passed_over(play, kind):
+    assert play(f"""
+        make();
+        server().welcome("5-0").say("{kind}").message("5-1");
+        return news().slice(3);""") == ["message 5-1"]
+
+
+def test_nothing_is_taken_before_the_welcome(play):
+    assert play("""
+        make();
+        server().message("5-1").say("gap").say("joined", { clients: 2 });
+        server().frame("?").welcome("5-1");
+        return news();""") == ["fault", "open", "welcome", "caught up 0 true"]
+
+
+def test_error_that_answers_nothing_is_told(play):
+    assert play("""
+        make().addEventListener("fault", ({ detail }) => {
+            room_said = detail.message;
+        });
+        let room_said;
+        server().welcome("5-0").say("error", { message: "no memory" });
+        return room_said;""") == "no memory"
+
+
+def test_binary_messages_are_bytes(play):
+    assert play("""
+        let bytes;
+        make().addEventListener("message", ({ detail }) => {
+            bytes = [detail.data instanceof Uint8Array, ...detail.data];
+        });
+        server().welcome("5-0").say("message", { id: "5-1", time: 1,
+            from: null, base64: "AP+A" });
+        return bytes;""") == [True, 0, 255, 128]
+
+
+# Addresses
+
+@pytest.mark.parametrize("url, wanted", [
+    ("/room/r", "ws://HOST/room/r"), ("room/r", "ws://HOST/room/r"),
+    ("https://h/r#top", "wss://h/r"), ("http://h/r", "ws://h/r"),
+    ("wss://h/r?token=1", "wss://h/r?token=1")])
+def test_address_may_be_relative_or_of_http(play, url, wanted):
+    assert play(f"""
+        make({{}}, "{url}");
+        return server().url.replace(location.host, "HOST");""") == wanted
+
+
+def test_arguments_of_the_address_are_kept(play):
+    assert play("""
+        make({ since: "5-3" }, "wss://h/r?token=1");
+        return server().url;""") == "wss://h/r?token=1&since=5-3"

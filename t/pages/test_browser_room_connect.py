@@ -1,0 +1,412 @@
+"""examples/room/room.js by itself: when it connects again, and when it leaves.
+See room_js_harness.js for what a scene may use."""
+
+import pytest
+
+# The fixtures are found because they are imported.
+from browser import browser_fixture, server_fixture
+from room_js_harness import play_fixture
+
+
+# Connecting again
+
+def test_delays_double_up_to_their_bound(play):
+    assert play("""
+        const delays = [];
+        make({ first_delay: 100, longest_delay: 1000 }).addEventListener(
+            "state", ({ detail }) => detail.state === "waiting"
+                && delays.push(detail.delay));
+        for (let i = 0; i < 6; i++) {
+            server().lose();
+            next();
+        }
+        return delays;""") == [50, 100, 200, 400, 500, 500]
+
+
+def test_delay_is_any_part_of_its_bound(play):
+    assert play("""
+        const delays = [];
+        for (const dice of [0, 0.25, 0.999]) {
+            replace(Math, "random", () => dice);
+            make({ first_delay: 1000 }).addEventListener("state",
+                ({ detail }) => detail.state === "waiting"
+                    && delays.push(detail.delay));
+            server().lose();
+        }
+        return delays;""") == [0, 250, 999]
+
+
+def test_waiting_tells_when_and_why(play):
+    assert play("""
+        let told;
+        make({ first_delay: 1000 }).addEventListener("state",
+            ({ detail }) => { told = detail; });
+        const before = Date.now();
+        server().lose(1006, "");
+        const { at: due, ...failed } = told;
+        const soon = due - before >= 500 && due - Date.now() <= 500;
+        next();
+        server().welcome("5-0").lose(1013, "slow");
+        return [soon, failed, told.was_open, told.code, told.reason];""") == [
+            True, {"state": "waiting", "delay": 500, "code": 1006,
+                   "reason": "", "was_open": False}, True, 1013, "slow"]
+
+
+def test_server_that_goes_away_is_tried_at_once_but_not_for_ever(play):
+    assert play("""
+        const delays = [];
+        make({ first_delay: 1000 }).addEventListener("state", ({ detail }) =>
+            detail.state === "waiting" && delays.push(detail.delay));
+        for (let i = 0; i < 3; i++) {
+            server().welcome("5-0").lose(1001);
+            next();
+        }
+        server().welcome("5-0");
+        at(5000);
+        server().lose(1001);
+        at(0);
+        server().lose(1006);
+        return delays;""") == [0, 1000, 2000, 0, 1000]
+
+
+def test_connection_that_held_begins_the_delays_anew(play):
+    assert play("""
+        const delays = [];
+        make({ first_delay: 1000, settled_after: 3000 }).addEventListener(
+            "state", ({ detail }) => detail.state === "waiting"
+                && delays.push(detail.delay));
+        for (const held of [0, 2999, 3000]) {
+            server().welcome("5-0");
+            at(held);
+            server().lose();
+            next();
+        }
+        return delays;""") == [500, 1000, 500]
+
+
+def test_offline_browser_waits_for_its_network(play):
+    assert play("""
+        replace(navigator, "onLine", false);
+        const room = make();
+        server().lose();
+        at(1e6);
+        const before = [news(), sockets.length, timers.size];
+        replace(navigator, "onLine", true);
+        dispatchEvent(new Event("online"));
+        return [...before, news(), sockets.length];""") == [
+            ["waiting"], 1, 0, ["connecting"], 2]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:80",
+                                  "a.localhost"])
+def test_own_machine_needs_no_network(play, host):
+    assert play(f"""
+        replace(navigator, "onLine", false);
+        make({{}}, "ws://{host}/room/r");
+        server().lose();
+        next();
+        return sockets.length;""") == 2
+
+
+def test_network_or_page_that_comes_back_ends_the_delay(play):
+    assert play("""
+        make();
+        server().lose();
+        dispatchEvent(new Event("online"));
+        server().lose();
+        document.dispatchEvent(new Event("visibilitychange"));
+        server().lose();
+        replace(document, "visibilityState", "hidden");
+        document.dispatchEvent(new Event("visibilitychange"));
+        const before = sockets.length;
+        server().lose();
+        return [before, timers.size];""") == [3, 1]
+
+
+def test_retry_ends_the_delay_and_nothing_else(play):
+    assert play("""
+        const room = make();
+        room.retry();
+        server().lose();
+        room.retry();
+        server().welcome("5-0");
+        room.retry();
+        return [sockets.length, news()];""") == [
+            2, ["waiting", "connecting", "open", "welcome",
+                "caught up 0 true"]]
+
+
+def test_attempt_without_a_welcome_is_given_up(play):
+    assert play("""
+        make({ welcome_within: 1000 });
+        at(999);
+        const before = news();
+        at(1);
+        const [first] = sockets;
+        const given_up = news();
+        next();
+        first.welcome("5-0");
+        return [before, given_up, first.closed, sockets.length, news()];
+        """) == [[], ["waiting"], True, 2, ["connecting"]]
+
+
+@pytest.mark.parametrize("code, ends", [(1000, True), (1001, False),
+                                        (1008, False), (4000, False)])
+def test_final_codes_end_the_room(play, code, ends):
+    assert play(f"""
+        const room = make();
+        server().welcome("5-0").lose({code}, "bye");
+        at(1000);
+        room.retry();
+        return [sockets.length, room.state];""") == (
+            [1, "closed"] if ends else [2, "connecting"])
+
+
+# Whether the connection lives
+
+def test_silent_connection_is_asked_and_given_up(play):
+    assert play("""
+        const room = make({ ping_after: 1000, pong_within: 300 });
+        let told;
+        room.addEventListener("state", ({ detail }) => { told = detail; });
+        const first = server().welcome("5-7").message("5-8");
+        at(999);
+        const before = first.sent.length;
+        at(1);
+        const asked = [...first.sent];
+        at(299);
+        const waits = room.state;
+        at(1);
+        const { code, reason, was_open } = told;
+        next();
+        return [before, asked, waits, first.closed, code, reason, was_open,
+                server().since, news().slice(4)];""") == [
+            0, [{"ping": 1}], "open", True, 1006, "no answer to a ping", True,
+            "5-8", ["waiting", "connecting"]]
+
+
+@pytest.mark.parametrize("answer", [
+    'say("pong")', 'message("5-1")', 'say("gap")', 'frame("?")'])
+def test_whatever_comes_is_an_answer(play, answer):
+    assert play(f"""
+        const room = make({{ ping_after: 1000, pong_within: 300 }});
+        const pings = [];
+        server().welcome("5-0");
+        for (let i = 0; i < 5; i++) {{
+            at(1299);
+            server().{answer};
+            pings.push(server().sent.length);
+        }}
+        return [pings, sockets.length, room.state];""") == [
+            [1, 2, 3, 4, 5], 1, "open"]
+
+
+def test_lively_connection_is_not_asked(play):
+    assert play("""
+        make({ ping_after: 1000, pong_within: 300 });
+        server().welcome("5-0");
+        for (let i = 1; i < 20; i++) {
+            at(900);
+            server().message(`5-${i}`);
+        }
+        return [server().sent, timers.size];""") == [[], 1]
+
+
+def test_pong_is_nothing_that_is_told(play):
+    assert play("""
+        make({ ping_after: 1000, pong_within: 300 });
+        server().welcome("5-0");
+        at(1000);
+        server().say("pong").say("pong", { ref: 1 });
+        return news().slice(3);""") == []
+
+
+@pytest.mark.parametrize("late, state", [(0, "waiting"), (301, "open")])
+def test_page_that_was_frozen_asks_again(play, late, state):
+    """Its timer is late, and the answer may wait behind it."""
+    assert play(f"""
+        const room = make({{ ping_after: 1000, pong_within: 300,
+                             first_delay: 1e6, longest_delay: 1e6 }});
+        server().welcome("5-0");
+        at(1000);
+        const [[id, {{ call, time }}]] = timers;
+        timers.delete(id);
+        at(300 + {late});
+        call();
+        const after = room.state;
+        at(300);
+        return [after, room.state, server().sent.length];""") == [
+            state, "waiting", 1 if late == 0 else 2]
+
+
+def test_page_that_comes_back_asks_at_once(play):
+    assert play("""
+        const room = make({ ping_after: 1000, pong_within: 300 });
+        dispatchEvent(new Event("online"));
+        server().welcome("5-0");
+        at(500);
+        dispatchEvent(new Event("online"));
+        document.dispatchEvent(new Event("visibilitychange"));
+        const asked = server().sent.length;
+        at(300);
+        return [asked, room.state];""") == [1, "waiting"]
+
+
+def test_connection_is_not_asked_where_that_is_off(play):
+    assert play("""
+        make({ ping_after: Infinity });
+        server().welcome("5-0");
+        at(1e9);
+        return [server().sent, timers.size];""") == [[], 0]
+
+
+# Leaving
+
+@pytest.mark.parametrize("end, state", [("close", "closed"),
+                                        ("suspend", "suspended")])
+@pytest.mark.parametrize("welcomed", [False, True])
+def test_socket_that_tells_of_its_close_at_once(play, end, state, welcomed):
+    """As that of Node 24 does: the room is not opened again."""
+    assert play(f"""
+        const room = make();
+        const first = server();
+        first.close = () => first.lose(1006);
+        if ({str(welcomed).lower()}) {{
+            first.welcome("5-0");
+        }}
+        news();
+        room.{end}();
+        at(1e6);
+        return [sockets.length, timers.size, room.state, news()];""") == [
+            1, 0, state, [state]]
+
+
+def test_attempt_that_is_given_up_tells_of_its_close_at_once(play):
+    assert play("""
+        make({ welcome_within: 1000 });
+        const first = server();
+        first.close = () => first.lose(1006);
+        at(1000);
+        const given_up = [news(), timers.size];
+        next();
+        return [...given_up, sockets.length];""") == [["waiting"], 1, 2]
+
+
+def test_suspended_room_waits_to_be_resumed(play):
+    assert play("""
+        const room = make();
+        server().welcome("5-3");
+        room.suspend();
+        room.suspend();
+        dispatchEvent(new Event("online"));
+        room.retry();
+        at(1e6);
+        const { closed } = server();
+        room.resume();
+        room.resume();
+        return [closed, sockets.length, server().since, news().slice(3)];
+        """) == [True, 2, "5-3", ["suspended", "connecting"]]
+
+
+def test_resumed_room_begins_its_delays_anew(play):
+    assert play("""
+        let delay;
+        const room = make({ first_delay: 1000 });
+        room.addEventListener("state", ({ detail }) => ({ delay } = detail));
+        server().lose();
+        next();
+        server().lose();
+        const grown = delay;
+        room.suspend();
+        room.resume();
+        server().lose();
+        return [grown, delay];""") == [1000, 500]
+
+
+def test_page_that_is_left_suspends_and_comes_back(play):
+    assert play("""
+        make();
+        server().welcome("5-3");
+        dispatchEvent(new Event("pagehide"));
+        at(1e6);
+        const away = [sockets.length, server().closed];
+        dispatchEvent(new Event("pageshow"));
+        return [...away, server().since, news().slice(3)];""") == [
+            1, True, "5-3", ["suspended", "connecting"]]
+
+
+def test_page_that_comes_back_does_not_resume_what_was_not_its_own(play):
+    assert play("""
+        const suspended = make();
+        suspended.suspend();
+        const closed = make();
+        closed.close();
+        const offline = make();
+        server().lose();
+        dispatchEvent(new Event("pagehide"));
+        dispatchEvent(new Event("pageshow"));
+        return [suspended, closed, offline].map(({ state }) => state);
+        """) == ["suspended", "closed", "connecting"]
+
+
+def test_room_closed_while_connecting(play):
+    assert play("""
+        const room = make();
+        const answer = settled(room.publish("x"));
+        room.close();
+        room.close();
+        const [first] = sockets;
+        first.welcome("5-0").message("5-1").lose(1006);
+        room.resume();
+        room.retry();
+        dispatchEvent(new Event("online"));
+        dispatchEvent(new Event("pagehide"));
+        dispatchEvent(new Event("pageshow"));
+        at(1e6);
+        return [first.closed, sockets.length, timers.size, news(),
+                await answer, await settled(room.publish("y"))];""") == [
+            True, 1, 0, ["closed"], "not: the room was closed",
+            "not: the room is closed"]
+
+
+def test_closed_room_listens_to_nothing_any_more(play):
+    assert play("""
+        const signals = [];
+        const listen = EventTarget.prototype.addEventListener;
+        for (const target of [globalThis, document]) {
+            replace(target, "addEventListener", (name, call, options) => {
+                signals.push(options.signal);
+                listen.call(target, name, call, options);
+            });
+        }
+        const room = make();
+        const before = signals.map(({ aborted }) => aborted);
+        room.close();
+        return [before, signals.map(({ aborted }) => aborted)];
+        """) == [[False] * 4, [True] * 4]
+
+
+def test_room_closed_while_waiting(play):
+    assert play("""
+        const room = make();
+        server().lose();
+        room.close();
+        at(1e6);
+        return [sockets.length, room.state];""") == [1, "closed"]
+
+
+@pytest.mark.parametrize("kind, last", [
+    ("state", "open"), ("welcome", "welcome"), ("gap", "gap resume after 5-7"),
+    ("message", "message 5-8 missed"), ("caught_up", "caught up 2 false"),
+    ("presence", "presence"), ("fault", "fault")])
+def test_listener_may_end_the_room(play, kind, last):
+    told = play(f"""
+        const room = make({{ since: "5-7" }});
+        room.addEventListener("{kind}", () => room.close());
+        server().welcome("5-9", {{ recovered: false }});
+        server().message("5-8").message("5-9");
+        server().say("joined", {{ client: 8, clients: 2 }}).frame("?");
+        at(1e6);
+        return [news(), sockets.length, timers.size];""")
+    assert told[0][-2:] == [last, "closed"]
+    assert told[1:] == [1, 0]

@@ -1,0 +1,197 @@
+"""The room page when its connection is lost: cut, by a server that goes away,
+by one that is killed."""
+
+import json
+import os
+import re
+import signal
+
+from selenium.webdriver.common.by import By
+
+# The fixtures are found because they are imported.
+from browser import (ExampleConfig, browser_fixture, server_fixture,
+                     start_example)
+from nginx_server import NginxServer, seconds
+from publish_client import request
+from room_client import join, say
+from room_page import open_room_fixture, publish, room_opener
+
+
+def test_cut_connection_catches_up_without_loss_or_repetition(
+        open_room, server):
+    ann = open_room("cut")
+    bob = open_room("cut")
+    before = ann.client()
+    bob.say("before")
+    ann.wait_text("before").cut()
+    bob.wait_count(1).say("one", "two")
+    publish(server, "cut", "three")
+    peer = join(server, "/room/cut")
+    say(peer, "four")
+    bob.say("five").wait_text("one", "two", "three", "four", "five")
+    assert ann.texts() == ["before"]
+    ann.screenshot("cut")
+    assert ann.connect() == "5 messages recovered, none lost."
+    assert ann.texts() == ["before", "one", "two", "three", "four", "five"]
+    assert ann.client() != before
+    note = ann.wait_note(r"5 messages recovered")
+    assert re.fullmatch(r"Back after \d+\.\d s, as client "
+                        rf"{ann.client()}: 5 messages recovered, none lost",
+                        note)
+    recovered = ann.browser.find_elements(
+        By.CSS_SELECTOR, "[data-recovered=true]")
+    assert len(recovered) == 5
+    say(peer, "after")
+    ann.wait_text("five", "after")
+    bob.wait_text("five", "after")
+    assert ann.ids() == bob.ids()
+    assert not any("Gap" in note for note in ann.notes())
+    bob.look().screenshot("whole")
+
+
+def test_cut_ends_by_itself(open_room):
+    ann = open_room("brief").cut(1)
+    assert ann.wait(lambda: ann.text("result"), "the end of the cut") == (
+        "0 messages recovered, none lost.")
+    assert not ann.find("strip").is_displayed()
+
+
+def test_cut_connection_under_load_misses_nothing(open_room, server):
+    ann = open_room("load")
+    bob = open_room("load")
+    for number in range(5):
+        ann.cut()
+        publish(server, "load", *(f"{number}:{i}" for i in range(15)))
+        ann.look().click_when_shown("retry")
+        publish(server, "load", *(f"{number}:{i}" for i in range(15, 30)))
+        ann.wait_open().wait_text(f"{number}:29")
+    expected = [f"{number}:{i}" for number in range(5) for i in range(30)]
+    assert ann.texts() == expected
+    assert bob.texts() == expected
+    assert ann.ids() == bob.ids()
+
+
+def test_history_that_is_too_short_is_shown_as_a_gap(open_room, server):
+    ann = open_room("gap")
+    ann.say("before").wait_text("before").cut()
+    publish(server, "gap", *map(str, range(104)))
+    assert ann.connect() == "100 messages recovered, some may be lost."
+    assert ann.texts() == ["before", *map(str, range(4, 104))]
+    assert ann.wait_note("^Gap, messages may be missing: the room")
+    order = ann.browser.execute_script("""
+        const rows = Array.from(document.querySelectorAll("#rows li"));
+        return rows.slice(-102).map(({ dataset }) => dataset.tone);""")
+    assert order[:2] == ["bad", "bad"], "the gap is not before the messages"
+    ann.browser.execute_script("""
+        document.querySelectorAll("#rows li").forEach((row) =>
+            row.textContent.startsWith("Gap") && row.scrollIntoView({
+                block: "center" }));""")
+    ann.screenshot("gap")
+
+
+def test_text_that_is_published_meanwhile_is_sent_once(open_room):
+    ann = open_room("held")
+    bob = open_room("held")
+    ann.cut().say("kept", "and kept")
+    assert ann.text("waiting") == "2 messages to send"
+    assert ann.texts() == []
+    ann.connect()
+    bob.wait_text("kept", "and kept")
+    ann.wait_text("kept", "and kept")
+    ann.wait(lambda: ann.text("waiting") == "", "nothing to send")
+    ann.cut()
+    ann.connect()
+    assert ann.say("last").wait_text("last").messages() == [
+        ("own", "kept"), ("own", "and kept"), ("own", "last")]
+
+
+def test_reload_of_nginx_costs_nothing(open_room, server):
+    ann = open_room("reload")
+    bob = open_room("reload")
+    bob.say("before")
+    ann.wait_text("before")
+    server.reload()
+    for page in (ann, bob):
+        page.look().wait_note("^Connection closed: 1001 Going Away$")
+        page.wait_note(r"^Back after .* recovered, none lost$")
+    ann.wait_open().wait_count(2)
+    publish(server, "reload", "over HTTP")
+    bob.wait_open().say("after")
+    ann.wait_text("before", "over HTTP", "after")
+    assert ann.ids() == bob.ids()
+    assert not any("Gap" in note for note in ann.notes() + bob.notes())
+
+
+class SamePort(ExampleConfig):
+    """The same server again, where the browser looks for it."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def text(self, prefix, module_file, token, ports, certificate):
+        return ExampleConfig.text(prefix, module_file, token,
+                                  [ports[0], self.port, ports[2]], certificate)
+
+
+def start_again(pool, server):
+    """Kills it, master first so that no worker follows; starts it anew."""
+    for pid in [server.pid, *server.worker_pids()]:
+        os.kill(pid, signal.SIGKILL)
+    server.process.wait(seconds(10))
+    server.stopped = True
+    again = NginxServer(pool.prefix(), SamePort(server.port))
+    again.port = server.port
+    pool.servers.append(again)
+    again.begin_test()
+    return again
+
+
+def test_killed_server_is_found_again_with_a_gap(browser, nginx):
+    server = start_example(nginx)
+    opener = room_opener(browser, server)
+    ann = next(opener)("killed")
+    ann.say("before").wait_text("before")
+    before = ann.ids()
+    server = start_again(nginx, server)
+    ann.wait_note("^Connection closed: 1006 Abnormal Closure$")
+    ann.wait_open()
+    ann.wait_note("^Gap, messages may be missing: the room")
+    ann.say("after").wait_text("before", "after")
+    publish(server, "killed", "over HTTP")
+    ann.wait_text("before", "after", "over HTTP")
+    epochs = [name.partition("-")[0] for name in ann.ids()]
+    assert epochs[0] != epochs[1] == epochs[2]
+    assert ann.ids()[0] == before[0]
+    browser.get_log("browser")  # refused attempts are told there
+    for _ in opener:
+        pass
+
+
+def test_stopped_server_is_waited_for(browser, nginx):
+    server = start_example(nginx)
+    opener = room_opener(browser, server)
+    ann = next(opener)("stopped")
+    server.send_signal(signal.SIGQUIT)
+    ann.wait_note("^Connection closed: 1001 Going Away$")
+    server.wait_for_exit()
+    ann.wait(lambda: "1006" in ann.text("strip"), "a refusal")
+    ann.wait(lambda: re.search(r"Connecting (in \d+ s\.|…)",
+                               ann.text("strip")), "a countdown")
+    ann.screenshot("offline")
+    ann.say("kept")
+    ann.wait(lambda: ann.text("waiting") == "1 message to send", "waiting")
+    browser.get("about:blank")
+    browser.get_log("browser")
+    for _ in opener:
+        pass
+
+
+def test_room_that_is_closed_by_its_owner_stays_so(open_room, server):
+    ann = open_room("closed")
+    told = json.loads(server.request(request(
+        "DELETE", "/publish?room=closed&reason=good+night")).body)
+    assert told == {"clients": 1}
+    ann.wait_note("^The room was closed: good night$")
+    assert ann.text("state") == "closed"
+    ann.click_when_shown("retry")
+    ann.wait_open().wait_count(1)

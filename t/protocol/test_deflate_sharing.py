@@ -1,0 +1,140 @@
+"""What compression costs: one compression for many clients, and no memory for
+idle ones."""
+
+import os
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+import wire
+from deflating_peer import DeflatingPeer
+from nginx_server import ROOT
+from worker_probe import memory, memory_tells, only_worker
+
+SOURCE = os.path.join(ROOT, "t", "preload", "deflate_counter.c")
+PLAIN = "permessage-deflate"
+LOCATIONS = """
+location /plain { websocket echo; }
+location ~ ^/room/(?<name>.*) { websocket room $name; websocket_deflate on; }
+location ~ ^/kept/(?<name>.*) {
+    websocket room $name;
+    websocket_deflate on; websocket_deflate_context_takeover on;
+}
+location /deflated { websocket echo; websocket_deflate on; }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx, run_folder):
+    """An nginx whose calls of zlib are counted: server.compressed()."""
+    if not memory_tells():
+        pytest.skip("nothing else can be preloaded")
+    folder = os.path.join(run_folder, "deflate-counter")
+    os.makedirs(folder)
+    library, file = (os.path.join(folder, name)
+                     for name in ("deflate_counter.so", "count"))
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared",
+                    "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
+    with open(file, "wb") as mapped:
+        mapped.write(bytes(8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEBSOCKET_PRELOAD", library)
+        patch.setenv("DEFLATE_COUNTER_FILE", file)
+        running = module_nginx(LOCATIONS)
+
+    def compressed():
+        with open(file, "rb") as counted:
+            return struct.unpack("=Q", counted.read(8))[0]
+    running.compressed = compressed
+    yield running
+    shutil.rmtree(folder)
+
+
+def publish(server, peers, text):
+    """Sends one message through a room; how often it was compressed."""
+    before = server.compressed()
+    peers[0].client.text(text)
+    for peer in peers:
+        assert peer.expect(text, compressed=peer.agreed) == wire.TEXT
+    return (server.compressed() - before) / len(text)
+
+
+@pytest.mark.parametrize("offers, size, times", [
+    ([PLAIN] * 50, 200, 1),
+    ([PLAIN] * 20 + [""] * 20, 200, 1),
+    ([PLAIN, PLAIN + "; server_max_window_bits=9"] * 10, 100, 1),
+    ([PLAIN, PLAIN + "; server_max_window_bits=9"] * 10, 20000, 2),
+    ([f"{PLAIN}; server_max_window_bits={bits}" for bits in range(9, 16)] * 3,
+     40000, 7),
+    ([""] * 5, 200, 0),
+], ids=["alike", "some-without", "small-windows", "two-windows", "all-windows",
+        "none"])
+def test_broadcast_is_compressed_once_for_each_window(
+        server, request, offers, size, times):
+    path = "/room/" + request.node.callspec.id
+    peers = [DeflatingPeer(server, path, offer) for offer in offers]
+    for index in range(3):
+        text = (f"message {index} to all of you " * size)[:size]
+        assert publish(server, peers, text) == times
+
+
+def test_clients_with_context_takeover_get_their_own(server):
+    peers = [DeflatingPeer(server, "/kept/own") for _ in range(5)]
+    assert all(peer.agreed and not peer.terms for peer in peers)
+    for index in range(3):
+        assert publish(server, peers, f"message {index} to you " * 10) == 5
+
+
+def test_mixed_clients_each_get_what_they_can_read(server):
+    peers = ([DeflatingPeer(server, "/kept/mixed") for _ in range(2)]
+             + [DeflatingPeer(server, "/kept/mixed",
+                              PLAIN + "; server_no_context_takeover")
+                for _ in range(4)]
+             + [DeflatingPeer(server, "/kept/mixed", "") for _ in range(2)])
+    for index in range(5):
+        assert publish(server, peers, f"message {index} to all " * 10) == 3
+
+
+def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
+    if not memory_tells():
+        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+    count = 400
+
+    def per_client(path):
+        server = nginx(LOCATIONS)
+        pid = only_worker(server)
+        words = "some words that are worth compressing " * 3
+
+        def talk_by(number):
+            for _ in range(number):
+                peer = DeflatingPeer(server, path)
+                peer.client.text(words)
+                peer.expect(words, compressed=path != "/plain")
+        talk_by(50)
+        before = memory(pid, "Pss")
+        talk_by(count)
+        return (memory(pid, "Pss") - before) / count
+    plain, deflated = per_client("/plain"), per_client("/deflated")
+    with capsys.disabled():
+        print(f"\nmemory per idle client: {plain:.0f} bytes, with "
+              f"websocket_deflate {deflated:.0f}")
+    assert deflated < plain + 300
+
+
+def test_messages_inflated_one_after_the_other_keep_no_memory(nginx):
+    if not memory_tells():
+        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+    server = nginx(LOCATIONS)
+    pid = only_worker(server)
+    sizes = []
+    for _ in range(4):
+        for _ in range(50):
+            peer = DeflatingPeer(server, "/deflated")
+            peer.send("x" * 100000)
+            peer.expect("x" * 100000)
+            peer.client.disconnect()
+            server.clients.remove(peer.client)
+        sizes.append(memory(pid))
+    assert sizes[-1] - sizes[1] < 300 * 1024, sizes

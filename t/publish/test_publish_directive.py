@@ -1,0 +1,227 @@
+"""The directive websocket_publish: what it takes, what nginx -t says of the
+rest, and which parameters the resources get that it makes."""
+
+import pytest
+
+import handler_log
+import plugin_builder
+from config_errors import expect_error
+from nginx_server import seconds, wait_until
+from publish_client import Publisher, answer_of, post, refuse
+
+
+def ledger():
+    """The directive that loads it."""
+    return f"websocket_plugin {plugin_builder.build_file('ledger.cpp')};\n"
+
+
+# The configuration
+
+@pytest.mark.parametrize("line", [
+    "websocket_publish echo key;", "websocket_publish echo $arg_room;",
+    "websocket_publish echo 'rooms/$host/$arg_room';",
+    "websocket_publish echo Key=1;",
+    "websocket_publish ledger key history=1;",
+    "websocket_publish ledger $arg_room 'history=10';",
+])
+def test_directive_is_accepted_with(nginx, line):
+    passed, output = nginx.check(f"location /publish {{ {line} }}",
+                                 http=ledger())
+    assert passed and "[warn]" not in output, output
+
+
+@pytest.mark.parametrize("line, pattern", [
+    ("websocket_publish;", "number of arguments"),
+    ("websocket_publish echo;", "number of arguments"),
+    ("websocket_publish nosuch key;",
+     '"websocket_publish" knows no handler "nosuch", only: echo'),
+    ("websocket_publish echo '';", 'takes a handler, a key.*not ""'),
+    ("websocket_publish echo a=b;", 'takes a handler, a key.*not "a=b"'),
+    ("websocket_publish echo a=b key;", 'takes a handler, a key.*not "a=b"'),
+    ("websocket_publish echo key other;", 'name=value.*not "other"'),
+    ("websocket_publish echo key a=1;", '"websocket_publish echo": .*"?a'),
+    ("websocket_publish echo key$;", "variable"),
+    ("websocket_publish echo key; websocket_publish echo key;",
+     '"websocket_publish" directive is duplicate'),
+    ("websocket_publish echo key; websocket echo;",
+     '"websocket" and "websocket_publish" cannot be in the same location'),
+    ("websocket echo; websocket_publish echo key;",
+     '"websocket" and "websocket_publish" cannot be in the same location'),
+    ("if ($host) { websocket_publish echo key; }", "not allowed here"),
+    ("limit_except GET { websocket_publish echo key; }", "not allowed here"),
+])
+def test_directive_is_refused_with(nginx, line, pattern):
+    expect_error(nginx, pattern, locations=f"location /publish {{ {line} }}")
+
+
+@pytest.mark.parametrize("options", [
+    {"http": "websocket_publish echo key;"},
+    {"server": "websocket_publish echo key;"}])
+def test_directive_is_refused_outside_of_locations(nginx, options):
+    expect_error(nginx, '"websocket_publish" directive is not allowed here',
+                 **options)
+
+
+def test_handler_says_what_is_wrong(nginx):
+    expect_error(
+        nginx, '"websocket_publish probe": too bad', http=handler_log.plugin(),
+        locations="location /publish {"
+                 " websocket_publish probe key 'wrong=too bad'; }")
+
+
+@pytest.mark.parametrize("others", [
+    "", "location /other { websocket echo; }",
+    "location /other { websocket_publish ledger other history=1; }"])
+def test_handler_that_needs_parameters_says_so(nginx, others):
+    expect_error(
+        nginx, '"websocket_publish ledger": it needs a history', http=ledger(),
+        locations=f"{others} location /publish {{\n"
+                 f"websocket_publish ledger key;\n}}")
+
+
+def test_location_is_the_only_one_of_ours(nginx):
+    """The shared memory is made for it alone."""
+    server = nginx("location /publish { websocket_publish echo key; }")
+    Publisher(server).post("x", clients=0)
+
+
+# Parameters
+
+PARAMETERS = """
+location /first { websocket ledger first-$arg_k history=1; }
+location /second { websocket ledger second-$arg_k history=2; }
+location /second-too { websocket ledger second-$arg_k history=3; }
+location /named { websocket ledger history=4; }
+location /constant { websocket ledger constant history=5; }
+location /ninth { websocket ledger ninth history=9; }
+location /publish/second { websocket_publish ledger second-$arg_k; }
+location /publish/named { websocket_publish ledger /named; }
+location /publish/constant { websocket_publish ledger constant; }
+location /publish/constant-own {
+    websocket_publish ledger constant history=7;
+}
+location /publish/other { websocket_publish ledger other-$arg_k; }
+location /publish/first { websocket_publish ledger first-$arg_k; }
+location /publish/own { websocket_publish ledger own-$arg_k history=6; }
+location /publish/if {
+    websocket_publish ledger second-$arg_k;
+    if ($arg_if) { add_header X-If yes; }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(PARAMETERS, http=ledger())
+
+
+def test_ledger_cannot_do_without_a_history(nginx):
+    expect_error(nginx, '"websocket ledger": it needs a history',
+                 http=ledger(), locations="location / { websocket ledger; }")
+
+
+@pytest.mark.parametrize("path, kept", [
+    ("/publish/first?k=1", 1), ("/publish/second?k=1", 3),
+    ("/publish/named", 4), ("/publish/own?k=1", 6),
+    ("/publish/if?k=2&if=1", 3), ("/publish/if?k=3", 3),
+    ("/publish/other?k=1", 9), # as much as any location asks for
+])
+def test_history_of_a_resource_that_nobody_has_visited(server, path, kept):
+    publisher = Publisher(server, path)
+    for number in range(1, 12):
+        publisher.post("x")
+        assert publisher.tell()[1] == min(number, kept)
+
+
+def test_publisher_declared_before_the_clients_location(nginx):
+    server = nginx("""
+        location /publish { websocket_publish ledger key; }
+        location /clients { websocket ledger key history=3; }
+        """, http=ledger())
+    publisher = Publisher(server)
+    for _ in range(5):
+        publisher.post("x")
+    assert publisher.tell()[1] == 3
+    client = server.connect("/clients")
+    for sequence in (3, 4, 5):
+        text = client.read_frame().payload.decode()
+        assert text.startswith("kept text ") and f"-{sequence} from 0" in text
+
+
+def test_publishers_history_counts_as_a_locations_does(server):
+    """The first client does not shrink it; the object has the parameters of
+    the clients' location."""
+    publisher = Publisher(server, "/publish/constant-own")
+    for _ in range(9):
+        publisher.post("x")
+    assert publisher.tell()[1] == 7
+    client = server.connect("/constant")
+    texts = [client.read_frame().payload.decode() for _ in range(8)]
+    assert [text.partition(" ")[0] for text in texts] == 7 * ["kept"] + [
+        "history"]
+    assert texts[-1] == "history 5"
+    for _ in range(9):
+        publisher.post("x", clients=1)
+        client.read_frame()
+    assert publisher.tell()[1] == 7
+
+
+def test_handler_is_told_of_what_is_published(server):
+    client = server.connect("/first?k=told")
+    client.expect_text("history 1")
+    epoch, sequence = Publisher(server, "/publish/first?k=told").post("häuser")
+    client.expect_text(f"text {epoch}-{sequence} from 0 häuser")
+    told = answer_of(server.request(post(
+        b"bytes", "/publish/first?k=told", kind="application/octet-stream")))
+    client.expect_text(f"binary {told['id']} from 0 bytes")
+
+
+def test_delete_closes_the_clients_of_a_handler_with_its_own_delivery(server):
+    client = server.connect("/first?k=delete")
+    client.expect_text("history 1")
+    publisher = Publisher(server, "/publish/first?k=delete")
+    publisher.post("x")
+    assert publisher.close_clients("&code=4000&reason=over") == 1
+    assert client.read_frame().payload.endswith(b" x")
+    client.expect_failure(4000, "^over$")
+
+
+def test_delete_keeps_the_history(server):
+    publisher = Publisher(server, "/publish/own?k=history")
+    client = server.connect("/second?k=history")
+    publisher.post("x")
+    publisher.close_clients()
+    assert publisher.tell()[1] == 1
+    client.disconnect()
+
+
+# The object
+
+PROBES = """
+location /clients { websocket probe key$arg_k; }
+location /publish { websocket_publish probe key$arg_k; }
+location /null { websocket_publish probe key$arg_k resource=null; }
+"""
+
+
+def test_object_without_clients_goes_with_the_request(nginx):
+    server = nginx(PROBES, http=handler_log.plugin())
+    publisher = Publisher(server)
+    publisher.post("x")
+    publisher.post("x")
+    # A request ends behind its answer
+    wait_until(lambda: handler_log.history(server, "key") == 2 * [
+        "resource created", "resource destroyed"], seconds(5), "both ends")
+    publisher.tell()
+    publisher.close_clients()
+    assert len(handler_log.history(server, "key")) == 4
+
+
+def test_object_with_clients_is_the_one_that_publishes(nginx):
+    server = nginx(PROBES, http=handler_log.plugin())
+    client = server.connect("/clients")
+    publisher = Publisher(server, "/null")
+    publisher.post("x", clients=1)
+    client.expect_text("x")
+    assert handler_log.told(server, "resource.*", "key") == ["resource created"]
+    refuse(server, post("x", "/null?k=1"), 500, "could not make the resource")

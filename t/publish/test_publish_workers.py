@@ -1,0 +1,215 @@
+"""Publishing over HTTP to clients on several workers, and where there is no
+room, no worker's place, or no master."""
+
+import re
+
+import pytest
+
+import plugin_builder
+import wire
+from nginx_server import seconds, wait_until
+from publish_client import (BINARY, Publisher, answer_of, post, refuse,
+                            refusals, request)
+from worker_picking import SPREAD, on_each_worker
+
+LOCATIONS = """
+location /clients { websocket echo $arg_room; }
+location /publish { websocket_publish echo $arg_room; }
+location /ledger { websocket ledger $arg_room history=100; }
+location /publish-ledger { websocket_publish ledger $arg_room; }
+"""
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one-worker", "two"])
+def server(request, module_nginx):
+    plugin = plugin_builder.build_file("ledger.cpp")
+    return module_nginx(
+        LOCATIONS, http=f"websocket_plugin {plugin}; "
+                        "keepalive_requests 100000;",
+        workers=request.param, **SPREAD)
+
+
+def publishers(server, path="/publish?room=1"):
+    """A connection to each worker, in the order of their pids."""
+    found = {}
+    pids = server.worker_pids()
+    for _ in range(1000):
+        publisher = Publisher(server, path)
+        pid = int(publisher.ask("GET").header("X-Worker"))
+        if pid in found:
+            publisher.client.disconnect()
+        else:
+            found[pid] = publisher
+        if len(found) == len(pids):
+            return [found[pid] for pid in sorted(found)]
+    raise AssertionError(f"of {pids} only {list(found)} answer")
+
+
+def test_any_worker_publishes_to_the_clients_of_all(server):
+    clients = [*on_each_worker(server, "/clients?room=1"),
+               *on_each_worker(server, "/clients?room=1")]
+    count = len(clients)
+    for index, publisher in enumerate(publishers(server)):
+        publisher.post(f"text {index}", clients=count)
+        publisher.post(b"\xff%d" % index, clients=count, kind=BINARY)
+        for client in clients:
+            client.expect_text(f"text {index}")
+            client.expect_binary(b"\xff%d" % index)
+
+
+def test_all_clients_see_one_order(server):
+    clients = on_each_worker(server, "/clients?room=order")
+    senders = publishers(server, "/publish?room=order")
+    for number in range(200):
+        for index, sender in enumerate(senders):
+            sender.client.send(post(f"{index} {number}", sender.path))
+    ids = {}
+    for index, sender in enumerate(senders):
+        for number in range(200):
+            told = answer_of(sender.client.read_response())
+            ids[int(told["id"].partition("-")[2])] = f"{index} {number}"
+    assert sorted(ids) == list(range(1, 200 * len(senders) + 1))
+    for client in clients:
+        for sequence in sorted(ids):
+            client.expect_text(ids[sequence])
+
+
+def test_any_worker_tells_of_all(server):
+    clients = on_each_worker(server, "/clients?room=tell")
+    for publisher in publishers(server, "/publish?room=tell"):
+        epoch, sequence = publisher.post("x")
+        for other in publishers(server, "/publish?room=tell"):
+            assert other.tell() == (len(clients), 0, f"{epoch}-{sequence}")
+
+
+def test_worker_without_clients_publishes_and_tells(server):
+    *_, client = on_each_worker(server, "/clients?room=2")
+    first, *_ = on_each_worker(server, "/clients?room=far")
+    for publisher in publishers(server, "/publish?room=far"):
+        publisher.post("x", clients=len(server.worker_pids()))
+        first.expect_text("x")
+    client.expect_alive()
+
+
+def test_any_worker_closes_the_clients_of_all(server):
+    for index, publisher in enumerate(
+            publishers(server, "/publish?room=close")):
+        clients = [*on_each_worker(server, "/clients?room=close"),
+                   *on_each_worker(server, "/clients?room=close")]
+        elsewhere = on_each_worker(server, "/clients?room=open")
+        code = 4000 + index
+        publisher.post("before")
+        told = publisher.close_clients(f"&code={code}&reason=over%20{index}")
+        assert told == len(clients)
+        for client in clients:
+            client.expect_text("before")
+            client.expect_failure(code, f"^over {index}$")
+            client.disconnect()
+        for client in elsewhere:
+            client.expect_alive()
+        wait_until(lambda: publisher.tell()[0] == 0, seconds(5), "no clients")
+
+
+def test_clients_that_come_later_have_the_history_on_any_worker(server):
+    path = "/publish-ledger?room=history"
+    sent = []
+    for index, publisher in enumerate(publishers(server, path)):
+        sent.append((publisher.post(f"text {index}"), f"text {index}"))
+    assert publisher.tell()[:2] == (0, len(sent))
+    for client in on_each_worker(server, "/ledger?room=history"):
+        for (epoch, sequence), text in sent:
+            client.expect_text(
+                f"kept text {epoch}-{sequence} from 0 {text}")
+        client.expect_text("history 100")
+
+
+def test_ids_go_on_over_a_reload(nginx):
+    server = nginx(LOCATIONS.partition("location /ledger")[0], **SPREAD)
+    epoch, first = Publisher(server).post("x")
+    old_client = server.connect("/clients?room=1")
+    kept_alive = Publisher(server)
+    kept_alive.post("y")
+    old = server.reload()
+    assert Publisher(server).post("z") == (epoch, first + 2)
+    old_client.expect_text("y")
+    old_client.disconnect()
+    server.wait_for_workers_gone(old)
+
+
+def test_single_process(nginx):
+    server = nginx(LOCATIONS.partition("location /ledger")[0], master=False)
+    client, publisher = server.connect("/clients?room=1"), Publisher(server)
+    publisher.post("x", clients=1)
+    client.expect_text("x")
+    assert publisher.close_clients("&code=4000") == 1
+    client.expect_failure(4000)
+
+
+# No room
+
+def test_message_that_the_memory_cannot_hold(nginx):
+    server = nginx(LOCATIONS.partition("location /ledger")[0],
+                   http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
+    server.allow_errors("no room for 600000 bytes")
+    path = "/publish?room=1"
+    answer_of(server.request(post(b"x" * 600000, path)))  # nobody wants it
+    client = server.connect("/clients?room=1")
+    for _ in range(3):
+        response = refuse(server, post(b"x" * 600000, path), 507,
+                          "the message is larger than websocket_room_memory")
+        assert b"507" in response.body
+    told = [line for line in server.log().split("\n") if "[error]" in line]
+    assert len(told) == 1 and 'echo "1"' in told[0]
+    Publisher(server).post("small", clients=1)
+    client.expect_text("small")
+
+
+def test_new_resource_in_full_memory(nginx):
+    """What has clients is not forgotten for the sake of another one."""
+    server = nginx(LOCATIONS.partition("location /ledger")[0],
+                   http="websocket_shared_memory 512k;"
+                        "websocket_room_memory 512k;")
+    server.allow_errors("no room for")
+    rooms = ["k" * 3500 + str(number) for number in range(200)]
+    refused = None
+    while refused is None:
+        client = server.open()
+        client.send(wire.upgrade_request(f"/clients?room={rooms.pop()}"))
+        refused = client if client.read_response().status == 503 else None
+    line = server.wait_for_log("no room for")
+    assert re.search(r'no room for one more resource, \S+ "k+\.\.\.", in '
+                     "websocket_shared_memory: its clients are refused with "
+                     "503", line), line
+    # More than what was too little for a client's
+    path = f"/publish?room={'k' * 500}{rooms.pop()}"
+    refuse(server, post("x", path), 507, "no room in websocket_shared_memory")
+    assert Publisher(server, path).tell() == (0, 0, "0")
+    server.release_clients()
+    Publisher(server, path).post("x", clients=0)
+
+
+# No place: a small zone of one worker has places for 64
+
+def test_worker_without_a_place(nginx):
+    server = nginx(LOCATIONS.partition("location /ledger")[0],
+                   http="websocket_shared_memory 1m;", **SPREAD)
+    server.allow_errors("no free worker slot of 64")
+    config = f"{server.prefix}/nginx.conf"
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(re.sub("worker_processes 1;", "worker_processes 72;", text))
+    server.reload()
+    server.wait_for_log("no free worker slot of 64")
+    found = {}
+    for _ in range(2000):
+        method = ("GET", "POST", "DELETE")[len(found) % 3]
+        response = server.request(request(method, body="x"))
+        found.setdefault((method, response.status), response)
+        if len([1 for _, status in found if status == 503]) == 3:
+            break
+        server.clients.pop().disconnect()
+    assert {status for _, status in found} == {200, 503}, found
+    assert {words for _, words in refusals(server)} == {
+        "this worker has no place among the workers"}

@@ -1,0 +1,341 @@
+"""How many clients there are on all hosts, and who comes and goes."""
+
+import os
+import signal
+
+import pytest
+
+from hosts import HASTY, PREFIX, Host
+from nginx_server import seconds, wait_until
+from publish_client import Publisher
+from redis_faults import start_for_trouble, try_to_connect
+from room_client import publish, read, read_data, read_type
+from worker_picking import wait_for_other_worker, worker_of
+
+LOCATIONS = """
+location /room { websocket room room$arg_k presence=on history=10; }
+location /plain { websocket room plain$arg_k; }
+location /few { websocket room few$arg_k; websocket_max_clients 4; }
+location /publish-room { websocket_publish room room$arg_k; }
+location /publish-plain { websocket_publish room plain$arg_k; }
+location /publish-few { websocket_publish room few$arg_k; }
+"""
+
+# A host that has died is counted until its lease ends.
+LEASE = 10
+
+
+@pytest.fixture(scope="module")
+def pair(module_hosts):
+    """Two hosts with two workers each."""
+    return module_hosts(LOCATIONS)
+
+
+def news(kind, client, clients):
+    return {"type": kind, "client": client, "clients": clients}
+
+
+def id_of(client):
+    return client.welcome["client"]
+
+
+def leave(client):
+    client.leave()
+    client.disconnect()
+
+
+def kill_host(host):
+    """Nobody of it has a chance to say anything."""
+    host.server.stopped = True
+    for pid in [host.server.pid, *host.pids()]:
+        os.kill(pid, signal.SIGKILL)
+    host.server.process.wait(seconds(5))
+
+
+def signal_host(host, number):
+    for pid in [host.server.pid, *host.pids()]:
+        os.kill(pid, number)
+
+
+# Counts
+
+def test_each_host_counts_the_clients_of_all(pair):
+    path = "/publish-plain?k=count"
+    clients = []
+    for host in (pair[0], pair[1], pair[0], pair[1], pair[1]):
+        clients.append(host.connect("/plain?k=count"))
+        pair.wait_for_clients(path, len(clients))
+    while clients:
+        leave(clients.pop(0))
+        pair.wait_for_clients(path, len(clients))
+
+
+def test_crowd_is_counted_and_gone(pair):
+    path = "/publish-plain?k=crowd"
+    clients = [host.connect("/plain?k=crowd") for host in pair
+               for _ in range(100)]
+    pair.wait_for_clients(path, 200)
+    for client in clients[50:]:
+        client.abort()
+    pair.wait_for_clients(path, 50)
+    for client in clients[:50]:
+        client.disconnect()
+    pair.wait_for_clients(path, 0)
+
+
+def test_welcome_counts_all(pair):
+    for count in range(4):
+        client = pair[count % 2].join("/plain?k=welcome")
+        assert client.welcome["clients"] == count + 1
+        pair.wait_for_clients("/publish-plain?k=welcome", count + 1)
+
+
+def test_counts_of_rooms_are_their_own(pair):
+    clients = [pair[0].connect(f"/plain?k=own{number}")
+               for number in range(10)]
+    for number in range(10):
+        pair[1].wait_for_clients(f"/publish-plain?k=own{number}", 1)
+    for client in clients[::2]:
+        leave(client)
+    for number in range(10):
+        pair[1].wait_for_clients(f"/publish-plain?k=own{number}", number % 2)
+
+
+def test_room_without_clients_is_not_counted_any_more(pair):
+    client = pair[0].connect("/plain?k=none")
+    name = "room:plainnone"
+    wait_until(lambda: pair.redis.keys(f"ws:c:{name}"), seconds(5), "a count")
+    leave(client)
+    wait_until(lambda: not pair.redis.keys(f"ws:c:{name}"), seconds(5),
+               "the end of the count")
+
+
+def test_limit_is_for_all_hosts_together(pair):
+    path = "/publish-few?k=limit"
+    clients = [host.connect("/few?k=limit") for host in pair for _ in (1, 2)]
+    pair.wait_for_clients(path, 4)
+    for host in pair:
+        status, refused = try_to_connect(host, "/few?k=limit")
+        assert status == 503
+        refused.disconnect()
+    pair.wait_for_clients(path, 4)
+    leave(clients.pop())
+    pair.wait_for_clients(path, 3)
+    clients.append(pair[0].connect("/few?k=limit"))
+    pair.wait_for_clients(path, 4)
+    assert try_to_connect(pair[1], "/few?k=limit")[0] == 503
+    assert try_to_connect(pair[1], "/few?k=other")[0] == 101
+
+
+# Who comes and goes
+
+def gather(group, path, count=4):
+    """So many JSON clients, in turn on each host; each is told of those
+    that came after it, wherever they are."""
+    clients = []
+    for index in range(count):
+        new = group[index % len(group)].join(path)
+        clients.append(new)
+        for client in clients[:-1]:
+            assert read(client) == news("joined", id_of(new), index + 1)
+        assert new.welcome["clients"] == index + 1
+        group.wait_for_clients(path.replace("/", "/publish-", 1), index + 1)
+    return clients
+
+
+def test_clients_of_all_hosts_are_told_who_comes_and_goes(pair):
+    clients = gather(pair, "/room?k=all")
+    for client in clients:
+        client.expect_alive()
+    while len(clients) > 1:
+        gone = clients.pop(0)
+        leave(gone)
+        for client in clients:
+            assert read(client) == news("left", id_of(gone), len(clients))
+    clients[0].expect_alive()
+
+
+def test_connection_that_is_lost_has_left_everywhere(pair):
+    clients = gather(pair, "/room?k=lost")
+    gone = clients.pop()
+    gone.abort()
+    for client in clients:
+        assert read(client) == news("left", id_of(gone), len(clients))
+
+
+def test_raw_clients_are_told_of_everywhere(pair):
+    clients = gather(pair, "/room?k=raw", 2)
+    raw = pair[1].connect("/room?k=raw")
+    told = [read_type(client, "joined") for client in clients]
+    assert told[0] == told[1] and told[0]["clients"] == 3
+    raw.text("words")
+    for client in clients:
+        assert read_type(client, "message")["from"] == told[0]["client"]
+    raw.expect_text("words")
+    raw.expect_alive()
+    leave(raw)
+    for client in clients:
+        assert read(client) == news("left", told[0]["client"], 2)
+
+
+def test_presence_takes_no_ids_and_is_not_kept(pair):
+    path = "/room?k=ids"
+    first, other = gather(pair, path, 2)
+    one = publish(first, "one")
+    assert read(other) == one
+    late = pair[1].join(path)
+    assert late.welcome["last"] == one["id"]
+    for client in (first, other):
+        assert read(client) == news("joined", id_of(late), 3)
+    leave(late)
+    for client in (first, other):
+        assert read(client) == news("left", id_of(late), 2)
+    two = publish(first, "two")
+    epoch, number = one["id"].split("-")
+    assert two["id"] == f"{epoch}-{int(number) + 1}"
+    back = pair[1].join(f"{path}&since=0")
+    assert back.welcome["recovered"] is True
+    assert read_data(back, 2) == ["one", "two"]
+
+
+def test_presence_is_off_by_default(pair):
+    first = pair[0].join("/plain?k=off")
+    leave(pair[1].join("/plain?k=off"))
+    pair.wait_for_clients("/publish-plain?k=off", 1)
+    first.expect_alive()
+
+
+# Workers and hosts that go
+
+def test_clients_of_a_killed_worker_are_not_counted(hosts):
+    group = hosts(LOCATIONS)
+    group[0].server.allow_errors("exited on signal 9|was locked by")
+    clients = [group[0].join("/room", worker) for worker in (0, 1, 0, 1)]
+    far = group[1].join("/room")
+    group.wait_for_clients("/publish-room", 5)
+    dead = worker_of(clients[0])
+    os.kill(dead, signal.SIGKILL)
+    wait_for_other_worker(group[0].server, dead, 2)
+    group.wait_for_clients("/publish-room", 3)
+    assert read(far) == news("left", None, 3)
+
+
+def test_clients_that_move_at_a_reload_are_counted_once(hosts):
+    group = hosts(LOCATIONS)
+    near = [group[0].join("/room", worker) for worker in (0, 1)]
+    group[1].join("/room")
+    group.wait_for_clients("/publish-room", 3)
+    old = group[0].server.reload()
+    new = [group[0].join("/room") for _ in near]
+    for client in near:
+        while client.read_frame().close_code != 1001:
+            pass
+        client.close(1001)
+        client.disconnect()
+    group[0].server.wait_for_workers_gone(old)
+    group.wait_for_clients("/publish-room", 3)
+    new[0].disconnect()
+    group.wait_for_clients("/publish-room", 2)
+
+
+def test_what_a_host_is_counted_in_does_not_expire(pair):
+    """Who comes stays for longer than a day: the others must know where the
+    host was counted, when it is gone."""
+    clients = [host.connect("/plain?k=days") for host in pair]
+    pair.wait_for_clients("/publish-plain?k=days", 2)
+    keys = pair.redis.keys(f"{PREFIX}r:*")
+    assert len(keys) == 2
+    for key in keys:
+        assert pair.redis.command("PEXPIRE", key, 60000) == 1
+    wait_until(lambda: all(pair.redis.command("PTTL", key) > 60000
+                           for key in keys), seconds(10), "another day")
+    for client in clients:
+        client.disconnect()
+
+
+def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
+    group = hosts(LOCATIONS, 3, workers=1)
+    clients = [host.join("/room") for host in group for _ in (1, 2)]
+    group.wait_for_clients("/publish-room", 6)
+    kill_host(group[2])
+    rest = group.hosts[:2]
+    for host in rest:
+        assert host.tell("/publish-room")[0] == 6
+    for host in rest:
+        host.wait_for_clients("/publish-room", 4, LEASE + 5)
+    for client in clients[:4]:
+        while (told := read(client))["type"] == "joined":
+            pass
+        assert told == news("left", None, 4)
+        client.expect_alive()
+    assert len(group.redis.command("ZRANGE", "ws:hosts", 0, -1)) == 2
+
+
+def test_host_that_stood_still_is_counted_again(hosts):
+    """Its lease ends, and begins anew when it moves again."""
+    group = hosts(LOCATIONS, 2, workers=1)
+    group.allow_complaints()
+    client, other = (host.join("/plain") for host in group)
+    group.wait_for_clients("/publish-plain", 2)
+    signal_host(group[1], signal.SIGSTOP)
+    try:
+        group[0].wait_for_clients("/publish-plain", 1, LEASE + 5)
+    finally:
+        signal_host(group[1], signal.SIGCONT)
+    group.wait_for_clients("/publish-plain", 2, LEASE)
+    message = publish(client, "x")
+    assert read(other) == message
+
+
+def test_hosts_that_quit_are_not_counted(hosts):
+    group = hosts(LOCATIONS, 3)
+    clients = group.on_each_worker(Host.join, "/room")
+    group.wait_for_clients("/publish-room", len(clients))
+    for host in group.hosts[:2]:
+        host.server.stop()
+    group[2].wait_for_clients("/publish-room", 2)
+    group[2].server.stop()
+    assert not group.redis.keys("ws:c:*")
+    for key in group.redis.keys():
+        assert group.redis.command("TTL", key) > 0, key
+
+
+# Redis forgets
+
+@pytest.mark.parametrize("way", ["flushall", "restart"])
+def test_counts_heal_where_redis_has_lost_them(hosts, way):
+    group = hosts(LOCATIONS)
+    group.allow_complaints()
+    clients = group.on_each_worker(Host.connect, "/plain")
+    group.wait_for_clients("/publish-plain", 4)
+    getattr(group.redis, way)()
+    leave(clients.pop())
+    wait_until(lambda: stored(group) == 3, seconds(LEASE + 5),
+               "the counts in Redis")
+    group.wait_for_clients("/publish-plain", 3, LEASE + 5)
+    group.add()
+    group.allow_complaints()
+    clients.append(group[2].connect("/plain"))
+    group.wait_for_clients("/publish-plain", 4, LEASE + 5)
+
+
+def stored(group):
+    """The clients of all hosts, as Redis has them."""
+    values = group.redis.command("HVALS", "ws:c:room:plain")
+    return sum(map(int, values))
+
+
+def test_changes_in_an_outage_are_counted_after_it(hosts, start_redis):
+    group = start_for_trouble(hosts, start_redis, LOCATIONS, HASTY)
+    near = [group[0].connect("/plain") for _ in range(5)]
+    far = group[1].connect("/plain")
+    group.wait_for_clients("/publish-plain", 6)
+    group[0].relay.cut()
+    for client in near[2:]:
+        client.disconnect()
+    group[0].relay.heal()
+    group.wait_for_clients("/publish-plain", 3, LEASE)
+    publisher = Publisher(group[1].server, "/publish-plain")
+    publisher.post("x", clients=3)
+    for client in [*near[:2], far]:
+        client.expect_text("x")

@@ -1,0 +1,185 @@
+"""The directive websocket_redis: what it takes, what nginx -t says of the
+rest, and that nothing loads hiredis without it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from config_errors import expect_error
+from nginx_server import ROOT, seconds, wait_until
+
+# Never resolved: RFC 6761.
+UNKNOWN = "nowhere.invalid"
+RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
+
+
+def refuse_redis(nginx, words, pattern):
+    """nginx -t fails with these words, and tells no password."""
+    http = f"websocket_redis {words};"
+    expect_error(nginx, pattern, http=http)
+    _, output = nginx.check(http=http)
+    assert "secret" not in output
+
+
+def maps_hiredis(pid):
+    """Whether the process has the library in its memory."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        return "libhiredis" in file.read()
+
+
+def numbers(cases):
+    """Names for cases that tell no password: nginx shows its folder's."""
+    return [str(number) for number in range(len(cases))]
+
+
+# Accepted
+
+ACCEPTED = [
+    "redis://127.0.0.1", "redis://localhost:6380/2", "redis://[::1]:6379",
+    "redis://chat:se%40cret@127.0.0.1/0", "redis://:secret@127.0.0.1",
+    "unix:/run/redis/redis.sock",
+    "'unix:/run/redis/redis.sock?user=a&password=secret&db=1'",
+    "redis://127.0.0.1 prefix=chat: connect_timeout=500ms"
+    " command_timeout=1m queue=64k",
+    "redis://127.0.0.1 prefix=", "redis://127.0.0.1 prefix=a=b",
+]
+
+
+@pytest.mark.parametrize("words", ACCEPTED, ids=numbers(ACCEPTED))
+def test_directive_is_accepted_with(nginx, words):
+    passed, output = nginx.check(http=f"websocket_redis {words};")
+    assert passed and "[warn]" not in output, output
+    assert "secret" not in output
+
+
+def test_directive_is_accepted_without_any_location_of_ours(nginx):
+    passed, output = nginx.check(locations="",
+                                 http="websocket_redis redis://127.0.0.1;")
+    assert passed, output
+
+
+# Refused
+
+REFUSED = [
+    ("", "invalid number of arguments"),
+    ("localhost", r'"websocket_redis": its address is "redis://\[\[user\]'),
+    ("rediss://:secret@localhost", "TLS is not supported: use a local tunnel"),
+    ("redis://", "it has no host"),
+    ("redis://user@localhost", 'before "@" stands "user:password"'),
+    ("redis://user:se/secret@localhost", '"/".* written .*"%2F"'),
+    ("redis://:secret@localhost:x", "its port is a number from 1 to 65535"),
+    ("redis://:secret@localhost/x", 'its database is a number, such as "/2"'),
+    ("redis://::1", r'an IPv6 address is written "\[::1\]"'),
+    ("redis://[1:2]", "invalid IPv6 address"),
+    ("unix:redis.sock", 'the path of its socket begins with "/"'),
+    ("'unix:/a?pass=secret'", 'behind "\\?" stand "user="'),
+    ("redis://localhost prefix", "its parameter 2 is none of them"),
+    ("redis://localhost prefix=a Prefix=secret", "parameter 3 is none"),
+    ("redis://:a secret@localhost", "it has no host"),
+    ("prefix=a redis://:secret@localhost", "its address is"),
+    ("redis://127.0.0.1 redis://:secret@localhost", "parameter 2 is none"),
+    ("redis://localhost prefix=a prefix=a", '"prefix=" twice'),
+    ("redis://localhost queue=1m queue=2m", '"queue=" twice'),
+    ("redis://localhost connect_timeout=0",
+     '"connect_timeout=" of "websocket_redis" takes a time .* not "0"'),
+    ("redis://localhost command_timeout=soon",
+     '"command_timeout=" .* takes a time .* not "soon"'),
+    ("redis://localhost command_timeout=", 'takes a time .* not ""'),
+    ("redis://localhost queue=0", '"queue=" .* takes a size .* not "0"'),
+    ("redis://localhost queue=big", 'takes a size .* not "big"'),
+]
+
+
+@pytest.mark.parametrize("words, pattern", REFUSED, ids=numbers(REFUSED))
+def test_directive_is_refused_with(nginx, words, pattern):
+    refuse_redis(nginx, words, pattern)
+
+
+def test_second_directive_is_refused(nginx):
+    expect_error(nginx, '"websocket_redis" directive is duplicate',
+                 http="websocket_redis redis://127.0.0.1;\n" * 2)
+
+
+@pytest.mark.parametrize("options", [
+    {"server": "websocket_redis redis://127.0.0.1;"},
+    {"locations": "location / { websocket_redis redis://127.0.0.1; }"}])
+def test_directive_is_refused_outside_of_http(nginx, options):
+    expect_error(nginx, '"websocket_redis" directive is not allowed here',
+                 **options)
+
+
+# Names
+
+def test_name_that_does_not_resolve_is_refused(nginx):
+    refuse_redis(nginx, f"redis://:secret@{UNKNOWN}",
+                 rf'"websocket_redis": "{UNKNOWN}": host not found')
+
+
+@pytest.mark.parametrize("lines", [
+    f"{RESOLVER}\nwebsocket_redis redis://{UNKNOWN};",
+    f"websocket_redis redis://{UNKNOWN};\n{RESOLVER}"])
+def test_name_that_does_not_resolve_is_left_to_the_resolver(nginx, lines):
+    passed, output = nginx.check(http=lines)
+    assert passed, output
+    assert re.search(rf'\[warn\].*"{UNKNOWN}": host not found.*, workers will '
+                     r"ask the resolver in \S+nginx\.conf:\d+\n", output)
+
+
+def test_address_is_no_question_for_the_resolver(nginx):
+    passed, output = nginx.check(
+        http=f"{RESOLVER} websocket_redis redis://[0:0::1];")
+    assert passed and "[warn]" not in output, output
+
+
+# The library
+
+@pytest.fixture
+def swapper(run_folder, monkeypatch):
+    """Gives nginx another library, by name, when it asks for hiredis."""
+    if os.environ.get("WEBSOCKET_PRELOAD"):
+        pytest.skip("sanitizers want to be preloaded alone")
+    library = os.path.join(run_folder, "library_swapper.so")
+    source = os.path.join(ROOT, "t", "preload", "hiredis_swapper.c")
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared",
+                    "-fPIC", "-o", library, source], check=True)
+
+    def give(name):
+        monkeypatch.setenv("LIBRARY_SWAPPER_GIVES", name)
+
+    monkeypatch.setenv("WEBSOCKET_PRELOAD", library)
+    yield give
+    os.unlink(library)
+
+
+def test_missing_library_is_refused_with_its_package(nginx, swapper):
+    swapper("libnosuch.so.0")
+    refuse_redis(nginx, "redis://:secret@127.0.0.1",
+                 r'"websocket_redis": it needs the library hiredis, Debian\'s '
+                 r"package libhiredis[\d.]+: libnosuch.so.0: cannot open")
+
+
+def test_library_without_a_function_is_refused_with_its_name(nginx, swapper):
+    swapper("libz.so.1")
+    refuse_redis(nginx, "redis://:secret@127.0.0.1",
+                 r"libhiredis\.so\.[\d.]+ is not .* no function redisAsync")
+
+
+def test_missing_library_is_not_missed_without_the_directive(nginx, swapper):
+    swapper("libnosuch.so.0")
+    passed, output = nginx.check()
+    assert passed, output
+
+
+def test_library_is_loaded_with_the_directive_alone(nginx):
+    server = nginx()
+    for pid in [server.pid, *server.worker_pids()]:
+        assert not maps_hiredis(pid)
+    server.rewrite_config("default_type text/plain;", "default_type text/plain;"
+                          " websocket_redis unix:/nowhere.sock;")
+    server.reload()
+    assert maps_hiredis(server.pid)
+    server.allow_errors("cannot use Redis at unix:/nowhere.sock")
+    wait_until(lambda: "cannot use Redis" in server.log(), seconds(5),
+               "a try to connect")

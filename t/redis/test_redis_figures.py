@@ -1,0 +1,239 @@
+"""What `websocket_status` tells of Redis: as JSON and for Prometheus."""
+
+import json
+import os
+import signal
+
+import pytest
+
+import wire
+from hosts import HASTY, Host
+from nginx_server import seconds
+from prometheus_text import families_of, samples_of, text_of
+from redis_faults import (Heard, start_for_trouble, trouble_with, try_to_post,
+                          wait_until_joined, wait_until_published)
+from room_client import publish, read, say
+from status_reader import is_count, report_of, request, wait_for_report
+from tcp_proxy import DOWN
+from worker_picking import wait_for_other_worker
+
+LOCATIONS = """
+location /room { websocket room room$arg_k history=1000; }
+location /five { websocket room five history=5; }
+location /publish { websocket_publish room room$arg_k; }
+location /publish-five { websocket_publish room five; }
+location /status { websocket_status; }
+"""
+
+COUNTS = {"resources", "reconnects", "published", "failed", "retried",
+          "received", "recovered", "gaps", "queued_bytes", "queued"}
+# Those that say how things are now; the others only grow.
+GAUGES = {"up", "resources", "queued_bytes", "queued"}
+PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
+
+
+@pytest.fixture
+def pair(hosts, start_redis):
+    return start_for_trouble(hosts, start_redis, LOCATIONS)
+
+
+@pytest.fixture
+def patient(hosts, start_redis):
+    """Nothing that waits for Redis fails."""
+    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
+                             workers=1)
+
+
+def figures(host):
+    """The object `redis` of a report, which has all members."""
+    told = report_of(host.server)["redis"]
+    assert set(told) == COUNTS | {"state", "leader"}, told
+    assert told["state"] in ("up", "down")
+    assert told["leader"] is None or is_count(told["leader"])
+    for name in COUNTS:
+        assert is_count(told[name]), (name, told)
+    return told
+
+
+def wait_for(host, what, **values):
+    """The figures, once these of them have come to that."""
+    report = wait_for_report(
+        host.server, lambda report: all(
+            report["redis"][name] == value
+            for name, value in values.items()), what)
+    return report["redis"]
+
+
+def at_least(host, **values):
+    """Waits until these counts are reached."""
+    wait_for_report(host.server, lambda report: all(
+        report["redis"][name] >= value for name, value in values.items()),
+        f"{values} in the figures")
+
+
+# All is well
+
+def test_without_redis_there_are_no_figures_of_it(nginx):
+    server = nginx("location /status { websocket_status; }")
+    assert "redis" not in report_of(server)
+    assert "redis" not in text_of(server, "/status?format=prometheus")
+
+
+def test_messages_and_resources_are_counted(pair):
+    clients = [pair[0].join(f"/room?k={number}", number % 2)
+               for number in range(3)]
+    far = pair[1].join("/room?k=0")
+    told = wait_for(pair[0], "resources", resources=3, state="up")
+    assert {name: told[name] for name in ("failed", "retried", "gaps")} == {
+        "failed": 0, "retried": 0, "gaps": 0}
+    before = [figures(host) for host in pair]
+    for number in range(10):
+        assert publish(clients[0], f"{number}") == read(far)
+    publish(clients[1], "alone")
+    for index, published, received in ((0, 11, 11), (1, 0, 10)):
+        at_least(pair[index], published=before[index]["published"]
+                 + published, received=before[index]["received"] + received)
+        told = figures(pair[index])
+        assert told["published"] - before[index]["published"] == published
+        assert told["queued"] == told["queued_bytes"] == 0
+    for client in clients:
+        client.disconnect()
+    wait_for(pair[0], "no resources", resources=0)
+
+
+def test_any_worker_tells_of_all(pair):
+    for worker in (0, 1):
+        publish(pair[0].join("/room", worker), "x")
+    wait_for(pair[0], "both messages", published=2, state="up")
+    asked = set()
+    while len(asked) < 2:
+        response = pair[0].server.request(request())
+        asked.add(response.header("X-Worker"))
+        assert json.loads(response.body)["redis"]["published"] == 2
+
+
+def test_leader_is_the_slot_of_the_worker_that_listens(pair):
+    pair[0].server.allow_errors("exited on signal 9|was locked by")
+    clients = [pair[0].join("/room", worker) for worker in (0, 1)]
+    for _ in range(2):
+        report = wait_for_report(
+            pair[0].server, lambda one: one["redis"]["leader"] is not None
+            and one["redis"]["state"] == "up"
+            and one["redis"]["resources"] >= 1, "a leader")
+        [pid] = [worker["pid"] for worker in report["workers"]
+                 if worker["slot"] == report["redis"]["leader"]]
+        assert pid in pair[0].pids()
+        os.kill(pid, signal.SIGKILL)
+        wait_for_other_worker(pair[0].server, pid, 2)
+        clients.append(wait_until_joined(pair[0], "/room"))
+
+
+# Trouble
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "locked"])
+def test_state_and_failures(pair, name):
+    clients = pair.on_each_worker(Host.join, "/room")
+    wait_for(pair[0], "Redis", state="up")
+    before = figures(pair[0])
+    with trouble_with(pair, name):
+        for client in clients[:2]:
+            say(client, "x", ref=1)
+            assert read(client, seconds(3))["type"] == "error"
+        assert try_to_post(pair[0], "/publish", "x") == 503
+        told = wait_for(pair[0], "an outage", state="down", queued=0,
+                        queued_bytes=0)
+        assert told["failed"] == before["failed"] + 3
+    text = wait_until_published(pair[0], "/publish", "after")
+    told = wait_for(pair[0], "the end of the outage", state="up")
+    assert told["reconnects"] > before["reconnects"]
+    for client in clients:
+        Heard(client, text)
+
+
+def test_what_waits_is_counted(patient):
+    client = patient[0].join("/room")
+    other = patient[0].connect("/room")
+    with trouble_with(patient, "cut"):
+        for number in range(5):
+            other.text("x" * 100)
+        other.expect_alive()
+        told = wait_for(patient[0], "messages that wait", queued=5)
+        assert 500 <= told["queued_bytes"] <= 5000
+    for _ in range(5):
+        read(client, seconds(10))
+    told = wait_for(patient[0], "an empty queue", queued=0, queued_bytes=0)
+    assert told["published"] == 5 and told["failed"] == 0
+
+
+def test_what_was_sent_twice_is_counted(patient):
+    near, far = patient[0].connect("/room"), patient[1].join("/room")
+    patient[0].relay.hold(DOWN)
+    near.send([wire.text(f"{number}") for number in range(5)])
+    read(far)
+    patient[0].relay.reset()
+    patient[0].relay.release()
+    Heard(far, "4")
+    at_least(patient[0], retried=1, reconnects=1)
+    assert figures(patient[1])["retried"] == 0
+    assert wait_for(patient[0], "all answers", queued=0)["published"] == 5
+
+
+def test_what_was_missed_is_counted(pair):
+    near, far = pair[0].join("/room"), pair[1].join("/room")
+    before = figures(pair[0])
+    pair[0].relay.cut()
+    for number in range(10):
+        pair[1].post("/publish", f"{number}")
+    pair[0].relay.heal()
+    Heard(near, "9")
+    told = figures(pair[0])
+    assert told["recovered"] == before["recovered"] + 10
+    assert told["gaps"] == before["gaps"]
+    assert figures(pair[1])["recovered"] == 0
+    Heard(far, "9")
+
+
+def test_gaps_are_counted(pair):
+    near = pair[0].join("/five")
+    publish(near, "0")
+    before = figures(pair[0])["gaps"]
+    pair[0].relay.cut()
+    for number in range(1, 400):
+        pair[1].post("/publish-five", f"{number}")
+    pair[0].relay.heal()
+    assert Heard(near, "399").gaps == [0]
+    assert figures(pair[0])["gaps"] == before + 1
+
+
+# Prometheus
+
+def test_prometheus_has_the_same_figures(pair):
+    client = pair[0].join("/room")
+    for number in range(3):
+        publish(client, f"{number}")
+    told = wait_for(pair[0], "figures", state="up", resources=1, published=3)
+    families = families_of(text_of(pair[0].server,
+                                   "/status?format=prometheus"))
+    found = {name.removeprefix("redis_"): family
+             for name, family in families.items()
+             if name.startswith("redis_")}
+    assert GAUGES <= set(found), set(found)
+    for name, family in found.items():
+        assert family.documentation, name
+        assert family.type == ("gauge" if name in GAUGES else "counter"), name
+    samples = samples_of(found)
+    assert samples["redis_up", frozenset()] == 1
+    for name in ("published", "received", "failed", "reconnects", "gaps"):
+        assert samples[f"redis_{name}_total", frozenset()] == told[name], name
+
+
+def test_prometheus_says_when_redis_is_away(hosts, start_redis):
+    redis = start_redis()
+    redis.kill()
+    group = hosts(LOCATIONS, 1, redis=redis, options=HASTY)
+    group.allow_complaints()
+    assert try_to_post(group[0], "/publish", "x") == 503
+    samples = samples_of(families_of(text_of(
+        group[0].server, "/status?format=prometheus")))
+    assert samples["redis_up", frozenset()] == 0
+    assert figures(group[0])["state"] == "down"

@@ -1,0 +1,117 @@
+"""More than Redis takes at a time: who publishes is slowed down, not closed,
+and what was sent twice is there once, however much of it there was."""
+
+import contextlib
+import threading
+
+import pytest
+
+import wire
+from nginx_server import seconds
+from redis_faults import Heard, hear_raw, start_for_trouble
+from room_client import read_data, read_type, say
+from tcp_proxy import DOWN, UP
+
+LOCATIONS = """
+location /room { websocket room room history=5; }
+location /flood { websocket room flood self=off; }
+location /publish { websocket_publish room room; }
+"""
+
+PATIENT = "connect_timeout=20s command_timeout=20s queue=64k"
+
+
+@pytest.fixture
+def patient(hosts, start_redis):
+    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
+                             workers=1)
+
+
+def frames(count, size):
+    return [wire.text(f"{number}".rjust(size, "-")) for number in range(count)]
+
+
+def test_client_that_publishes_too_much_is_slowed_down(patient):
+    """24 MB, of which 4 may be on their way, and sockets take some."""
+    count, size = 6000, 4096
+    flood, quiet = patient[0].connect("/flood"), patient[1].connect("/flood")
+    patient[0].relay.hold(UP)
+    sending = threading.Thread(target=flood.send, args=(frames(count, size),),
+                               kwargs={"duplex": False}, daemon=True)
+    sending.start()
+    quiet.expect_alive()
+    sending.join(1)  # it cannot end, and is not waited for
+    assert sending.is_alive(), "the server has read it all"
+    patient[0].relay.release()
+    for number in range(count):
+        frame = quiet.read_frame(seconds(20))
+        assert frame.opcode == wire.TEXT
+        assert frame.payload.lstrip(b"-") == str(number).encode()
+    sending.join(seconds(20))
+    assert not sending.is_alive()
+    flood.expect_alive()
+
+
+def test_echo_goes_on_while_publishers_are_held_back(hosts, start_redis):
+    group = start_for_trouble(
+        hosts, start_redis,
+        LOCATIONS + "location /echo { websocket echo; }", PATIENT, workers=1)
+    flood, echo = group[0].connect("/flood"), group[0].connect("/echo")
+    group[0].relay.hold(UP)
+
+    def send():
+        with contextlib.suppress(OSError, AssertionError):
+            flood.send(frames(6000, 4096), duplex=False)
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    for number in range(100):
+        echo.text(f"{number}")
+        echo.expect_text(f"{number}")
+    assert sending.is_alive()
+    flood.disconnect()
+    group[0].relay.release()
+
+
+def test_more_than_the_stream_keeps_was_sent_twice(patient):
+    """Their answers were lost, and Redis has forgotten most of them."""
+    near, far = patient[0].connect("/room"), patient[1].join("/room")
+    near.text("first")
+    assert read_data(far) == ["first"]
+    near.expect_text("first")
+    patient[0].relay.hold(DOWN)
+    near.send([wire.text(f"{number}") for number in range(500)])
+    heard = Heard(far, "499", 20)
+    heard.check()
+    assert heard.data == [f"{number}" for number in range(500)]
+    patient[0].relay.reset()
+    patient[0].relay.release()
+    # It has lost touch with more than there is: that is no message twice
+    assert hear_raw(near, "499", 20)[-1] in (None, "499")
+    say(far, "next")
+    assert read_type(far, "message", seconds(20))["data"] == "next"
+
+
+def ask_often(host, path, count):
+    """Asks what is known of a resource, so many times."""
+    for begin in range(0, count, 500):  # nginx ends a connection after 1,000
+        publisher = host.publisher(path)
+        for _ in range(begin, min(begin + 500, count)):
+            publisher.tell()
+        publisher.client.disconnect()
+
+
+def test_redis_remembers_the_last_messages_alone(hosts):
+    """However many questions a worker asks between them, which it numbers as
+    well and of which there is nothing to be remembered."""
+    group = hosts(LOCATIONS, count=1, workers=1)
+    client = group[0].connect("/room")
+    for numbers, questions in ((range(3000), 6000), (range(3000, 6000), 0)):
+        client.send([wire.text(f"{number}") for number in numbers])
+        for number in numbers:
+            client.expect_text(f"{number}")
+        ask_often(group[0], "/publish", questions)
+    key, = group.redis.keys("ws:w:*")
+    remembered = [int(each.split()[1])
+                  for each in group.redis.command("ZRANGE", key, 0, -1)]
+    assert remembered == list(range(9001, 12001))

@@ -1,0 +1,58 @@
+"""Handlers of one's own on several hosts: what they publish at moments when a
+resource is hardly there."""
+
+import pytest
+
+from nginx_server import seconds
+from plugin_builder import build_file
+from redis_faults import (start_for_trouble, trouble_with, try_to_connect,
+                          wait_until_connected)
+
+LOCATIONS = "location /herald { websocket herald $arg_k; }"
+
+
+@pytest.fixture
+def pair(hosts, start_redis):
+    return start_for_trouble(
+        hosts, start_redis, LOCATIONS, workers=1,
+        http=f"websocket_plugin {build_file('herald.cpp')};\n")
+
+
+def words(what):
+    return [what, f"{what} and asks", f"{what} for all"]
+
+
+def expect_words(client, what):
+    for text in words(what):
+        assert client.read_frame(seconds(5)).payload.decode() == text
+
+
+def test_resource_publishes_when_it_begins_and_ends(pair):
+    """Its first client comes when it has begun."""
+    listener = pair[0].connect("/herald?k=a")
+    listener.expect_text("welcome")
+    for _ in range(3):
+        passing = pair[1].connect("/herald?k=a")
+        passing.expect_text("welcome")
+        expect_words(listener, "begins")
+        passing.disconnect()
+        expect_words(listener, "ends")
+
+
+@pytest.mark.parametrize("name", ["killed", "frozen"])
+def test_resource_that_ends_in_an_outage(pair, name):
+    """Nobody hears of it, and nothing worse comes of it."""
+    clients = [pair[number % 2].connect(f"/herald?k={number}")
+               for number in range(4)]
+    for client in clients:
+        client.expect_text("welcome")
+    with trouble_with(pair, name):
+        for client in clients[:2]:
+            client.disconnect()
+        status, client = try_to_connect(pair[0], "/herald?k=new")
+        assert status == 503
+        client.disconnect()
+        pair[1].server.reload()
+    for host in pair:
+        wait_until_connected(host, "/herald?k=again").disconnect()
+    test_resource_publishes_when_it_begins_and_ends(pair)

@@ -1,0 +1,333 @@
+"""One worker of a host listens to Redis for all, for the rooms that have
+clients; another takes its place without a message being lost."""
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+import wire
+from hosts import Host, channel_of
+from nginx_server import seconds, wait_until
+from redis_server import connections_of
+from resuming_room_clients import RoomGoers
+from room_client import publish, read, say
+from sequence_publisher import NumberedStream, heard_until
+from worker_picking import wait_for_other_worker, worker_of
+from worker_probe import stopped
+
+LOCATIONS = """
+location /room { websocket room room$arg_k history=100000; }
+location /publish { websocket_publish room room$arg_k; }
+"""
+HTTP = "keepalive_requests 1000000;"
+
+
+@pytest.fixture(scope="module")
+def pair(module_hosts):
+    """Two hosts with two workers each, which may lose connections."""
+    group = module_hosts(LOCATIONS, http=HTTP)
+    group.allow_complaints()
+    return group
+
+
+@pytest.fixture
+def two(hosts):
+    """Such hosts for one test, whose workers may be killed."""
+    group = hosts(LOCATIONS, http=HTTP)
+    group[0].server.allow_errors("exited on signal 9|was locked by")
+    group.allow_complaints()
+    return group
+
+
+def listeners(group, name):
+    """How many connections have subscribed to a room."""
+    channel = channel_of(f"room:room{name}")
+    return group.redis.subscriptions(channel).get(channel, 0)
+
+
+def wait_for_listeners(group, name, count):
+    wait_until(lambda: listeners(group, name) == count, seconds(10),
+               f"{count} subscriptions")
+
+
+def numbers(client, last):
+    """What a JSON client hears, up to this number; anything else than
+    messages fails."""
+    def data():
+        found = read(client)
+        assert found["type"] == "message", found
+        return found["data"]
+    return heard_until(data, last)
+
+
+def survivors(pid, clients):
+    """Those that another worker than this one serves."""
+    return [one for one in clients if worker_of(one) != pid]
+
+
+# Who listens, to what
+
+def test_a_host_listens_once_and_only_while_it_has_clients(pair):
+    assert listeners(pair, "1") == 0
+    near = [pair[0].join("/room?k=1", worker) for worker in (0, 1)]
+    assert listeners(pair, "1") == 1, "before the 101, and one worker only"
+    far = [pair[1].join("/room?k=1", worker) for worker in (0, 1)]
+    assert listeners(pair, "1") == 2
+    for client in [near[0], *far]:
+        client.leave()
+    wait_for_listeners(pair, "1", 1)
+    near[1].abort()
+    wait_for_listeners(pair, "1", 0)
+
+
+def test_nobody_listens_for_a_room_without_clients(pair):
+    pair[0].post("/publish?k=empty", "x")
+    assert pair[1].tell("/publish?k=empty")[0] == 0
+    assert listeners(pair, "empty") == 0
+
+
+def test_many_rooms(pair):
+    clients = [pair[0].connect(f"/room?k=many{number}")
+               for number in range(100)]
+    pattern = channel_of("room:roommany*")
+    assert list(pair.redis.subscriptions(pattern).values()) == [1] * 100
+    for client in clients:
+        client.disconnect()
+    wait_until(lambda: not pair.redis.subscriptions(pattern), seconds(10),
+               "the end of subscriptions")
+
+
+def test_room_that_empties_and_fills_at_once_is_heard(pair):
+    """Leaving and coming cross each other on the way to Redis."""
+    other = pair[1].join("/room?k=cross")
+    for number in range(50):
+        client = pair[0].join("/room?k=cross")
+        message = publish(other, f"{number}")
+        assert read(client) == message
+        client.disconnect()
+
+
+def test_each_host_has_one_leader_and_a_connection_per_worker(pair):
+    for host in pair:
+        host.join("/room?k=leader")
+    leaders = [host.wait_for_leader() for host in pair]
+    assert leaders[0] in pair[0].pids() and leaders[1] in pair[1].pids()
+    assert len(pair.redis.subscribers()) == 2
+    for host in pair:
+        host.join("/room?k=leader", 0)
+        host.join("/room?k=leader", 1)
+        for pid in host.pids():
+            assert 1 <= len(connections_of(pid, pair.redis.port)) <= 3
+
+
+def test_single_process(hosts):
+    group = hosts(LOCATIONS, master=False, workers=1)
+    near, far = group[0].join("/room"), group[1].join("/room")
+    assert publish(near, "x") == read(far)
+    assert group[0].leader() == group[0].server.pid
+
+
+# Its end
+
+@pytest.mark.parametrize("which", ["leader", "other"])
+def test_clients_of_surviving_workers_miss_nothing(two, which):
+    clients = [two[0].join("/room?k=1", worker) for worker in (0, 1) * 2]
+    raw = [two[0].connect("/room?k=1", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=1")
+    leader = two[0].wait_for_leader()
+    dead = leader if which == "leader" else next(
+        pid for pid in two[0].pids() if pid != leader)
+    with NumberedStream(two[1], "/publish?k=1") as stream:
+        stream.wait_for(100)
+        os.kill(dead, signal.SIGKILL)
+        wait_for_other_worker(two[0].server, dead, 2)
+        stream.wait_for(200)
+        last = stream.stop()
+    expected = list(range(1, last + 1))
+    assert numbers(far, last) == expected
+    for client in survivors(dead, clients):
+        assert numbers(client, last) == expected
+    for client in survivors(dead, raw):
+        assert heard_until(client_text(client), last) == expected
+    assert not stream.refused and not stream.unknown
+    new = two[0].wait_for_leader()
+    assert new != dead
+    assert which == "leader" or new == leader
+    wait_for_listeners(two, "1", 2)
+
+
+def client_text(client):
+    return lambda: client.read_frame().payload.decode()
+
+
+def test_leader_after_leader_is_killed(hosts):
+    """Those that stay for long have been led by several."""
+    group = hosts(LOCATIONS, workers=4, http=HTTP)
+    host = group[0]
+    host.server.allow_errors("exited on signal 9|was locked by")
+    clients = [host.join("/room", worker) for worker in range(4)]
+    with NumberedStream(group[1], "/publish") as stream:
+        for _ in range(3):
+            dead = host.wait_for_leader()
+            stream.wait_for(20)
+            os.kill(dead, signal.SIGKILL)
+            clients = survivors(dead, clients)
+            wait_for_other_worker(host.server, dead, 4)
+            stream.wait_for(20)
+        last = stream.stop()
+    assert len(clients) > 0
+    for client in clients:
+        assert numbers(client, last) == list(range(1, last + 1))
+
+
+def test_publishers_of_a_host_whose_leader_is_killed(two):
+    """What a surviving worker publishes is heard everywhere, once."""
+    near = [two[0].join("/room?k=own", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=own")
+    leader = two[0].wait_for_leader()
+    [speaker] = survivors(leader, near)
+    for number in range(1, 101):
+        say(speaker, f"{number}")
+        if number == 50:
+            os.kill(leader, signal.SIGKILL)
+    expected = list(range(1, 101))
+    assert numbers(far, 100) == expected
+    assert numbers(speaker, 100) == expected
+    wait_for_other_worker(two[0].server, leader, 2)
+
+
+def test_leader_that_stands_still_holds_up_and_loses_nothing(pair):
+    clients = [pair[0].join("/room?k=still", worker) for worker in (0, 1)]
+    leader = pair[0].wait_for_leader()
+    far = pair[1].join("/room?k=still")
+    with stopped(leader):
+        for number in range(1, 501):
+            say(far, f"{number}")
+        assert numbers(far, 500) == list(range(1, 501))
+    for client in clients:
+        assert numbers(client, 500) == list(range(1, 501))
+
+
+def test_leader_that_reads_too_slowly_for_redis(two):
+    """Redis ends its connection; the stream has what it missed."""
+    clients = [two[0].join("/room?k=slow", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=slow")
+    two.redis.config_set("client-output-buffer-limit",
+                         "pubsub 100000 100000 1")
+    last = 0
+    with stopped(two[0].wait_for_leader()):
+        while len(two.redis.subscribers()) == 2:
+            last += 1
+            assert last < 400, "the socket takes 20 MB"
+            say(far, f"{last}".ljust(50000))
+            assert read(far)["data"].strip() == f"{last}"
+    for client in clients:
+        assert numbers(client, last) == list(range(1, last + 1))
+
+
+# Reload and quit
+
+def test_clients_that_move_at_a_reload_miss_nothing(hosts):
+    group = hosts(LOCATIONS, http=HTTP + "websocket_drain 500ms 1012;")
+    server = group[0].server
+    far = group[1].join("/room")
+    with NumberedStream(group[1], "/publish") as stream, \
+            RoomGoers(server, 10, "/room?x=1") as crowd:
+        crowd.watch(lambda: all(goer.sequences for goer in crowd.goers), 10,
+                    lambda: "the first message")
+        for _ in range(3):
+            old = server.worker_pids()
+            reload = threading.Thread(target=server.reload)
+            reload.start()
+            crowd.watch(lambda old=old: not set(old)
+                        & set(server.worker_pids()), 15,
+                        lambda: "the end of the old workers")
+            reload.join()
+        assert group[0].wait_for_leader() in server.worker_pids()
+        last = stream.stop()
+        crowd.watch(lambda: all(goer.sequences[-1] >= last
+                                for goer in crowd.goers), 10,
+                    lambda: [goer.sequences[-1] for goer in crowd.goers])
+        for goer in crowd.goers:
+            assert goer.sequences == list(range(1, last + 1))
+            assert goer.gaps == goer.broken == 0
+            assert set(goer.codes) == {1012} and len(goer.codes) >= 3
+    assert numbers(far, last) == list(range(1, last + 1))
+    assert not stream.refused and not stream.unknown
+
+
+def test_clients_that_stay_over_a_reload_hear_on(hosts):
+    """The old workers still serve them, and one of the new ones leads."""
+    group = hosts(LOCATIONS, http=HTTP + "websocket_drain 3s;")
+    server = group[0].server
+    staying = [group[0].join("/room", worker) for worker in (0, 1) * 3]
+    old = server.reload()
+    wait_until(lambda: group[0].leader() not in [None, *old], seconds(5),
+               "a new leader")
+    new = group[0].join("/room")
+    far = group[1].join("/room")
+    message = publish(far, "x")
+    assert read(new) == message
+    told = [next_or_close(client) for client in staying]
+    assert message in told
+    assert all(each in (message, 1001) for each in told)
+    for client in staying:
+        client.disconnect()
+    server.wait_for_workers_gone(old)
+    assert publish(new, "y") == read(far)
+
+
+def next_or_close(client):
+    """The next object, or the code of a Close frame."""
+    frame = client.read_frame()
+    return (frame.close_code if frame.opcode == wire.CLOSE
+            else json.loads(frame.payload))
+
+
+def test_quit_host_leaves_nothing_behind(two):
+    near = [two[0].join("/room?k=quit", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=quit")
+    two.wait_for_clients("/publish?k=quit", 3)
+    two[0].server.send_signal(signal.SIGQUIT)
+    for client in near:
+        client.expect_failure(1001)
+        client.disconnect()
+    two[0].server.wait_for_exit()
+    wait_for_listeners(two, "quit", 1)
+    two[1].wait_for_clients("/publish?k=quit", 1)
+    publish(far, "alone")
+    assert len(two.redis.subscribers()) == 1
+
+
+# Connections that Redis ends
+
+def test_subscription_that_is_lost_misses_nothing(pair):
+    clients = pair.on_each_worker(Host.join, "/room?k=lost")
+    with NumberedStream(pair[1], "/publish?k=lost") as stream:
+        for _ in range(5):
+            stream.wait_for(20)
+            wait_until(lambda: listeners(pair, "lost") == 2, seconds(5),
+                       "subscriptions")
+            for connection in pair.redis.subscribers():
+                pair.redis.client_kill(connection)
+        stream.wait_for(20)
+        last = stream.stop()
+    for client in clients:
+        assert numbers(client, last) == list(range(1, last + 1))
+    assert not stream.refused and not stream.unknown
+
+
+def test_publishing_connection_that_is_lost_loses_and_doubles_nothing(pair):
+    clients = pair.on_each_worker(Host.join, "/room?k=cut")
+    with NumberedStream(pair[0], "/publish?k=cut") as stream:
+        for _ in range(5):
+            stream.wait_for(20)
+            pair.redis.client_kill()
+        stream.wait_for(20)
+        last = stream.stop()
+    for client in clients:
+        assert numbers(client, last) == list(range(1, last + 1))
+    assert not stream.refused and not stream.unknown

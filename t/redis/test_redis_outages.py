@@ -1,0 +1,257 @@
+"""Redis is away, or of no use, for a while: clients stay, publishers are told,
+and all is well again afterwards."""
+
+import re
+import time
+
+import pytest
+
+from hosts import HASTY, Host
+from nginx_server import seconds
+from publish_client import post
+from redis_faults import (HEALING, TROUBLES, Heard, hear_raw,
+                          start_for_trouble, trouble_with, try_to_connect,
+                          try_to_post, wait_until_connected, wait_until_joined,
+                          wait_until_published)
+from room_client import publish, read, read_data, say
+from worker_probe import cpu_seconds
+
+LOCATIONS = """
+location /room { websocket room room$arg_k history=1000; }
+location /publish { websocket_publish room room$arg_k; }
+location /echo { websocket echo "echo$arg_k"; }
+"""
+
+# connect_timeout and command_timeout are half a second each.
+PROMPTLY = 2.5
+
+
+@pytest.fixture
+def pair(hosts, start_redis):
+    """Two hosts with two workers each, and a relay each."""
+    return start_for_trouble(hosts, start_redis, LOCATIONS)
+
+
+def complaints(host):
+    """Lines of the log that an administrator sees."""
+    return re.findall(r"(?m)^.*\[(?:warn|error)\].*$", host.server.log())
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_clients_stay_publishers_are_told_and_all_heals(pair, name):
+    listeners = pair.on_each_worker(Host.join, "/room")
+    raw = pair.on_each_worker(Host.connect, "/room")
+    speakers = [host.join("/room") for host in pair]
+    echo = pair[0].connect("/echo")
+    say(speakers[0], "before")
+    for client in listeners + speakers:
+        assert read_data(client) == ["before"]
+    for client in raw:
+        client.expect_text("before")
+
+    with trouble_with(pair, name) as trouble:
+        began = time.monotonic()
+        for index, speaker in enumerate(speakers):
+            say(speaker, f"lost {index}", ref=[7])
+        posts = [host.publisher("/publish").client for host in pair]
+        for index, client in enumerate(posts):
+            client.send(post(f"lost too {index}", "/publish"))
+        for speaker in speakers:
+            told = read(speaker, seconds(PROMPTLY))
+            assert told["type"] == "error" and told["ref"] == [7], told
+            assert told["message"]
+        for client in posts:
+            assert client.read_response(seconds(PROMPTLY)).status == 503
+        assert time.monotonic() - began < seconds(PROMPTLY)
+        began = time.monotonic()
+        for host in pair:
+            status, client = try_to_connect(host, "/room")
+            assert status == 503 or not trouble.refuses
+            client.disconnect()
+        assert time.monotonic() - began < seconds(PROMPTLY)
+        for client in listeners + raw + speakers:
+            client.expect_alive()
+        echo.text("still here")
+        echo.expect_text("still here")
+
+    accepted = [wait_until_published(host, "/publish", f"after {index}")
+                for index, host in enumerate([*pair, pair[0]])]
+    told = [Heard(client, accepted[-1]) for client in listeners]
+    if trouble.keeps:
+        for heard in told:
+            check_all(heard, accepted)
+        for client in raw:
+            assert hear_raw(client, accepted[-1]) == told[0].data
+    for host in pair:
+        wait_until_connected(host, "/room").disconnect()
+        wait_until_joined(host, "/room").disconnect()
+    for number, client in enumerate(listeners):
+        say(client, f"from {number}")
+        for other in listeners:
+            Heard(other, f"from {number}")
+    for host in pair:
+        assert len(complaints(host)) <= 8, complaints(host)
+
+
+def check_all(heard, accepted):
+    """All that was accepted is there, in order, and beside it at most what
+    was refused."""
+    heard.check()
+    assert not heard.gaps and not heard.others
+    assert [one for one in heard.data if one in accepted] == accepted
+    assert all(one in accepted or one.startswith(("lost ", "after "))
+               for one in heard.data)
+
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "deaf", "locked"])
+def test_workers_have_nothing_to_do_in_an_outage(pair, name):
+    clients = pair.on_each_worker(Host.join, "/room")
+    with trouble_with(pair, name):
+        for client in clients:
+            say(client, "x", ref=1)
+            assert read(client, seconds(PROMPTLY))["type"] == "error"
+        pids = pair[0].pids() + pair[1].pids()
+        before = [cpu_seconds(pid) for pid in pids]
+        time.sleep(1)
+        spent = [cpu_seconds(pid) - one for pid, one in zip(pids, before)]
+        assert max(spent) < seconds(0.1), spent
+
+
+def test_reconnects_become_rare(pair):
+    """The relay takes connections for a server that is not there."""
+    for host in pair:
+        host.join("/room")
+    pair.redis.kill()
+    before = pair[0].relay.accepted
+    time.sleep(3)
+    tried = pair[0].relay.accepted - before
+    assert 2 <= tried <= 60, tried
+    pair.redis.start()
+    wait_until_joined(pair[0], "/room")
+
+
+def test_log_of_an_outage_is_short(pair):
+    clients = [pair[0].join("/room", number % 2) for number in range(20)]
+    with trouble_with(pair, "cut"):
+        for _ in range(3):
+            for client in clients:
+                say(client, "x", ref=1)
+            for client in clients:
+                assert read(client, seconds(PROMPTLY))["type"] == "error"
+    last = wait_until_published(pair[0], "/publish", "last")
+    for client in clients:
+        Heard(client, last)
+    lines = complaints(pair[0])
+    assert 1 <= len(lines) <= 6, lines
+    assert all("edis" in line for line in lines), lines
+
+
+# What is there from the beginning
+
+def test_hosts_start_without_redis(hosts, start_redis):
+    redis = start_redis()
+    redis.kill()
+    group = hosts(LOCATIONS, redis=redis, options=HASTY)
+    group.allow_complaints()
+    for host in group:
+        status, client = try_to_connect(host, "/room")
+        assert status == 503
+        client.disconnect()
+        assert try_to_post(host, "/publish", "x") == 503
+    redis.start()
+    clients = [wait_until_joined(host, "/room") for host in group]
+    message = publish(clients[0], "x")
+    assert read(clients[1]) == message
+
+
+def test_wrong_password_is_told(hosts, start_redis):
+    redis = start_redis(requirepass="right")
+    group = hosts(LOCATIONS, redis=redis, options=HASTY,
+                  url=redis.url().replace("right", "wrong"))
+    group.allow_complaints()
+    for host in group:
+        assert try_to_connect(host, "/room")[0] == 503
+        line = host.server.wait_for_log("WRONGPASS|password|authenticat")
+        assert "edis" in line
+        assert "wrong@" not in host.server.log()
+    redis.config_set("requirepass", "wrong")
+    for host in group:
+        wait_until_connected(host, "/room")
+
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "deaf"])
+def test_reload_and_quit_in_an_outage(pair, name):
+    """New workers come and serve as soon as they can."""
+    clients = pair.on_each_worker(Host.join, "/room")
+    with trouble_with(pair, name):
+        old = pair[0].server.reload()
+        for client in clients[:2]:
+            client.expect_failure(1001)
+            client.disconnect()
+        pair[0].server.wait_for_workers_gone(old)
+        assert try_to_connect(pair[0], "/room")[0] == 503
+    new = wait_until_joined(pair[0], "/room")
+    publish(new, "x")
+    for client in clients[2:]:
+        assert read_data(client, 1, seconds(HEALING)) == ["x"]
+    with trouble_with(pair, name):
+        for host in pair:
+            host.server.stop()
+
+
+# Slow, and short of its scripts
+
+def test_slow_redis_serves_all(hosts, start_redis):
+    """200 ms there and back: commands do not wait for one another."""
+    group = start_for_trouble(hosts, start_redis, LOCATIONS,
+                              "connect_timeout=3s command_timeout=3s")
+    for host in group:
+        host.relay.slow_down(0.1)
+    near, far = (wait_until_joined(host, "/room") for host in group)
+    began = time.monotonic()
+    for number in range(50):
+        say(near, f"{number}", ref=number)
+    heard = Heard(far, "49")
+    assert time.monotonic() - began < seconds(2)
+    assert heard.data == [f"{number}" for number in range(50)]
+    answers = [read(near) for _ in range(100)]
+    assert [one["ref"] for one in answers if one["type"] == "published"] == \
+        list(range(50))
+    assert not complaints(group[0]) and not complaints(group[1])
+
+
+def test_scripts_that_redis_forgets_are_told_again(pair):
+    clients = pair.on_each_worker(Host.join, "/room")
+    for number in range(3):
+        pair.redis.command("SCRIPT", "FLUSH")
+        for index, client in enumerate(clients):
+            say(client, f"{number} {index}", ref=1)
+            for other in clients:
+                heard = Heard(other, f"{number} {index}")
+                assert not heard.gaps and len(heard.messages) == 1
+                assert "error" not in [one["type"] for one in heard.others]
+    for host in pair:
+        assert len(complaints(host)) <= 4, complaints(host)
+
+
+def test_scripts_that_are_forgotten_where_nobody_publishes(pair):
+    listeners = pair.on_each_worker(Host.join, "/room")
+    pair.redis.command("SCRIPT", "FLUSH")
+    newcomers = [wait_until_joined(host, "/room?since=0") for host in pair]
+    say(newcomers[0], "all is well")
+    for client in listeners + newcomers:
+        assert not Heard(client, "all is well").gaps
+
+
+def test_redis_that_comes_and_goes(pair):
+    """Again and again, for shorter than anybody needs to notice."""
+    listeners = pair.on_each_worker(Host.join, "/room")
+    for number in range(5):
+        with trouble_with(pair, ["frozen", "cut", "killed"][number % 3]):
+            pass
+        wait_until_published(pair[number % 2], "/publish", f"{number}")
+    last = wait_until_published(pair[0], "/publish", "last")
+    for client in listeners:
+        heard = Heard(client, last)
+        heard.check()
+        assert not heard.gaps

@@ -1,0 +1,111 @@
+"""Reloads that name another Redis, or none: old and new workers have rooms of
+their own, and do not disturb each other's."""
+
+import signal
+import socket
+
+import pytest
+
+from nginx_server import module_file
+from publish_client import Publisher
+from room_client import join, read_data, say
+
+LOCATIONS = """
+location /room { websocket room all history=10; }
+location /publish { websocket_publish room all; }
+"""
+MARK = "default_type text/plain;"
+
+
+def directive(redis, prefix):
+    return f"websocket_redis {redis.url()} prefix={prefix};" if prefix else ""
+
+
+def rewrite(server, redis, old, new):
+    server.rewrite_config(MARK + directive(redis, old),
+                          MARK + directive(redis, new))
+
+
+def publish(server, text):
+    publisher = Publisher(server, "/publish")
+    publisher.post(text)
+    publisher.client.disconnect()
+
+
+def memories(server):
+    """How many shared memories of this size the master has."""
+    with open(f"/proc/{server.pid}/maps", encoding="ascii") as file:
+        spans = [line.split()[0].split("-") for line in file
+                 if "/dev/zero" in line]
+    return sum(int(end, 16) - int(begin, 16) == 3 << 20
+               for begin, end in spans)
+
+
+@pytest.mark.parametrize("before, after", [
+    ("", "a:"), ("a:", "b:"), ("a:", "")], ids=["added", "other", "removed"])
+def test_reload_to_another_redis_loses_nobody_a_message(redis, nginx, before,
+                                                        after):
+    server = nginx(LOCATIONS, http="websocket_shared_memory 3m;"
+                                   "websocket_drain 1h;")
+    rewrite(server, redis, "", before)
+    server.wait_for_workers_gone(server.reload())
+    leaving, staying = join(server, "/room"), join(server, "/room")
+    rewrite(server, redis, before, after)
+    server.reload()
+    leaving.expect_close(1001)
+    leaving.disconnect()
+    new = [join(server, "/room") for _ in range(2)]
+    for number in range(5):
+        say(staying, f"old {number}")
+        assert read_data(staying) == [f"old {number}"]
+        publish(server, f"new {number}")
+        for client in new:
+            assert read_data(client) == [f"new {number}"]
+    for client in (staying, *new):
+        client.disconnect()
+
+
+def test_reloads_to_another_redis_leave_one_memory(redis, nginx):
+    server = nginx(LOCATIONS, http="websocket_shared_memory 3m;")
+    assert memories(server) == 1
+    before = ""
+    for after in ("a:", "a:", "b:", "", ""):
+        rewrite(server, redis, before, after)
+        server.wait_for_workers_gone(server.reload())
+        assert memories(server) == 1
+        before = after
+    publish(server, "kept")
+    server.wait_for_workers_gone(server.reload())
+    assert Publisher(server, "/publish").tell()[1] == 1
+
+
+def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
+    """It fails late, when there is a new one."""
+    server = nginx(LOCATIONS, http="websocket_shared_memory 3m;")
+    server.allow_errors("bind.* failed|still could not bind")
+    publish(server, "kept")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        failing = (f"server {{ listen 127.0.0.1:{taken.getsockname()[1]}; }}"
+                   f"{MARK}{directive(redis, 'a:')}")
+        server.rewrite_config(MARK, failing)
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_log("still could not bind")
+    assert memories(server) == 1
+    server.rewrite_config(failing, MARK)
+    server.wait_for_workers_gone(server.reload())
+    assert memories(server) == 1
+    assert Publisher(server, "/publish").tell()[1] == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "a:"], ids=["alone", "with Redis"])
+def test_reload_loads_the_module(redis, nginx, prefix):
+    server = nginx("location /plain { return 200; }", module=False)
+    server.rewrite_config("daemon off;",
+                          f"load_module {module_file()};\ndaemon off;")
+    rewrite(server, redis, "", prefix)
+    server.rewrite_config("location /plain { return 200; }", LOCATIONS)
+    server.wait_for_workers_gone(server.reload())
+    client = join(server, "/room")
+    publish(server, "first")
+    assert read_data(client) == ["first"]
+    client.disconnect()

@@ -1,0 +1,139 @@
+"""A Redis whose name the resolver knows, or not yet."""
+
+import contextlib
+
+import pytest
+
+from hosts import HASTY
+from name_server import NameServer
+from nginx_server import seconds, wait_until
+from redis_faults import (HEALING, Heard, try_to_connect, wait_until_joined,
+                          wait_until_published)
+from room_client import publish, read, say
+
+NAME = "redis.invalid"  # nobody else knows it
+LOCATIONS = """
+location /room { websocket room room history=10; }
+location /publish { websocket_publish room room; }
+"""
+NOBODY = "127.0.0.9"  # listens there
+
+
+@pytest.fixture
+def start(hosts, start_redis):
+    """Starts two hosts with a name server that has these addresses; returns
+    both."""
+    with contextlib.ExitStack() as stack:
+        def begin(*addresses):
+            names = NameServer(*addresses)
+            stack.callback(names.close)
+            redis = start_redis()
+            group = hosts(
+                LOCATIONS, redis=redis, options=HASTY, workers=1,
+                url=f"redis://{NAME}:{redis.port}",
+                http=f"resolver 127.0.0.1:{names.port} ipv6=off valid=1s;")
+            group.allow_complaints()
+            return group, names
+        yield begin
+
+
+def check_that_all_is_well(group):
+    near, far = (wait_until_joined(host, "/room") for host in group)
+    message = publish(near, "text")
+    assert read(far) == message
+
+
+def test_resolver_is_asked_for_the_name(start):
+    group, names = start("127.0.0.1")
+    check_that_all_is_well(group)
+    assert names.questions >= 2
+    for host in group:
+        assert "[error]" not in host.server.log()
+
+
+def test_all_addresses_are_tried(start):
+    group, _ = start(NOBODY, "127.0.0.1")
+    check_that_all_is_well(group)
+
+
+@pytest.mark.parametrize("before, reason", [
+    ((), "its name could not be resolved: Host not found"),
+    ((NOBODY,), f"{NOBODY}: Connection refused")])
+def test_name_that_leads_nowhere_at_first(start, before, reason):
+    group, names = start(*before)
+    for host in group:
+        status, client = try_to_connect(host, "/room")
+        assert status == 503
+        client.disconnect()
+        host.server.wait_for_log(reason)
+    names.addresses = ("127.0.0.1",)
+    check_that_all_is_well(group)
+
+
+def replica_of(other, start_redis):
+    """At another address, and in step."""
+    made = start_redis(address="127.0.0.8", port=other.port,
+                       replicaof=f"{other.address} {other.port}")
+    wait_for_replica(made)
+    return made
+
+
+def wait_for_replica(redis):
+    wait_until(lambda: redis.info("replication").get("master_link_status")
+               == "up", seconds(10), "a replica")
+
+
+def test_name_that_leads_elsewhere_later(start, start_redis):
+    """As when a replica has taken over: who was connected to the old one
+    goes to the new one when that is gone."""
+    group, names = start("127.0.0.1")
+    old = group.redis
+    clients = [wait_until_joined(host, "/room") for host in group]
+    publish(clients[0], "old")
+    for client in clients[1:]:
+        Heard(client, "old")
+    other = replica_of(old, start_redis)
+    names.addresses = (other.address,)
+    old.stop()
+    other.command("REPLICAOF", "NO", "ONE")
+    last = wait_until_published(group[0], "/publish", "new")
+    for client in clients:
+        heard = Heard(client, last)
+        heard.check()
+        assert not heard.gaps
+    say(clients[1], "all is well")
+    for client in clients:
+        assert not Heard(client, "all is well").gaps
+
+
+def test_master_that_becomes_a_replica(start, start_redis):
+    """It goes on sending news, and does nothing that it is asked for: who
+    only listens must not hear less and less, and take no newcomers."""
+    group, names = start("127.0.0.1")
+    old = group.redis
+    clients = [wait_until_joined(host, "/room") for host in group]
+    first = publish(clients[0], "old")["id"]
+    for client in clients[1:]:
+        Heard(client, "old")
+    other = replica_of(old, start_redis)
+    names.addresses = (other.address,)
+    other.command("REPLICAOF", "NO", "ONE")
+    old.command("REPLICAOF", other.address, other.port)
+    wait_for_replica(old)
+    newcomers = [wait_until_joined(host, f"/room?since={first}")
+                 for host in group]
+    say(newcomers[0], "new")
+    for client in clients + newcomers:
+        heard = Heard(client, "new")
+        assert heard.data == ["new"] and not heard.gaps
+
+
+def test_replica_at_first(start, start_redis):
+    """A master that has come back as a replica, where nobody publishes."""
+    group, names = start()
+    other = replica_of(group.redis, start_redis)
+    names.addresses = (other.address,)
+    wait_until(lambda: "errorstat_READONLY" in other.info("errorstats"),
+               seconds(HEALING), "a host that finds a replica")
+    names.addresses = ("127.0.0.1",)
+    check_that_all_is_well(group)

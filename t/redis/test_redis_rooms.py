@@ -1,0 +1,371 @@
+"""Rooms over several hosts that share a Redis: one order, one set of ids."""
+
+import json
+
+import pytest
+
+import wire
+from hosts import Host, ids_of, one_by_one, read_message, stream_of
+from nginx_server import seconds, wait_until
+from plugin_builder import build_file, example
+from publish_client import BINARY, Publisher
+from room_client import publish, read, read_data, read_type, say, sequence
+
+LOCATIONS = """
+location /room { websocket room room$arg_k history=100; }
+location /bare { websocket room bare$arg_k; }
+location /quiet { websocket room quiet$arg_k self=off; }
+location /big {
+    websocket room big$arg_k;
+    websocket_max_message_size 2m;
+    websocket_send_queue 4m;
+}
+location /chat { websocket chat $arg_k; }
+location /ledger { websocket ledger $arg_k history=100; }
+location /echo { websocket echo $arg_k; }
+location /publish { websocket_publish room room$arg_k; }
+location /publish-big {
+    client_max_body_size 2m;
+    websocket_publish room big$arg_k;
+    websocket_max_message_size 2m;
+}
+location /publish-ledger { websocket_publish ledger $arg_k history=100; }
+location /publish-echo { websocket_publish echo $arg_k; }
+"""
+
+PAYLOADS = {
+    "text": "hello", "empty": "", "utf-8": "grüße, 日本語, \U0001f600",
+    "lines": "*2\r\n$3\r\nGET\r\n", "nul": "a\0b\0", "quotes": '"\\\'{}%s',
+    "number": "-0", "binary": bytes(range(256)), "no bytes": b"",
+    "not utf-8": b"\xff\xfe", "1 MB": "x" * 1048576,
+    "1 MB binary": bytes(range(256)) * 4096,
+}
+
+
+def plugins():
+    return (f"websocket_plugin {example('chat')};"
+            f"websocket_plugin {build_file('ledger.cpp')};")
+
+
+@pytest.fixture(scope="module")
+def pair(module_hosts):
+    """Two hosts with two workers each."""
+    return module_hosts(LOCATIONS, http=plugins())
+
+
+def expect(client, payload):
+    """A raw client gets this as its kind."""
+    if isinstance(payload, str):
+        client.expect_text(payload)
+    else:
+        client.expect_binary(payload)
+
+
+# Order and ids
+
+@pytest.mark.parametrize("path", ["/room?k=order", "/bare?k=order"])
+def test_all_clients_of_all_workers_hear_one_order(pair, path):
+    speakers = pair.on_each_worker(Host.join, path)
+    listeners = pair.on_each_worker(Host.connect, path)
+    for number in range(50):
+        for index, speaker in enumerate(speakers):
+            say(speaker, f"{index} {number}")
+    count = 50 * len(speakers)
+    heard = [read_message(speakers[0]) for _ in range(count)]
+    for speaker in speakers[1:]:
+        assert [read_message(speaker) for _ in range(count)] == heard
+    for listener in listeners:
+        for message in heard:
+            listener.expect_text(message["data"])
+    assert one_by_one([tuple(map(int, message["id"].split("-")))
+                       for message in heard])
+    for index in range(len(speakers)):
+        own = [message["data"] for message in heard
+               if message["data"].startswith(f"{index} ")]
+        assert own == [f"{index} {number}" for number in range(50)]
+    for client in speakers + listeners:
+        client.expect_alive()
+
+
+def test_order_of_what_comes_at_once_over_http_and_from_clients(pair):
+    path = "/room?k=mixed"
+    speakers = [host.join(path) for host in pair]
+    publishers = [host.publisher("/publish?k=mixed") for host in pair]
+    ids = {}
+    for number in range(50):
+        for speaker in speakers:
+            say(speaker, f"{number}")
+        for publisher in publishers:
+            ids[publisher.post("over HTTP")] = "over HTTP"
+    count = 200
+    first = [read_message(speakers[0]) for _ in range(count)]
+    assert [read_message(speakers[1]) for _ in range(count)] == first
+    assert [sequence(message["id"]) for message in first] == list(
+        range(1, count + 1))
+    assert {tuple(map(int, message["id"].split("-"))): message["data"]
+            for message in first if message["from"] is None} == ids
+
+
+def test_id_that_a_publisher_is_told_is_the_one_that_all_get(pair):
+    path = "/room?k=told"
+    speakers = pair.on_each_worker(Host.join, path)
+    for number, speaker in enumerate(speakers):
+        say(speaker, f"{number}", ref=number)
+        told = [read(speaker), read(speaker)]
+        answer, message = sorted(told, key=lambda one: one["type"],
+                                 reverse=True)
+        assert answer == {"type": "published", "ref": number,
+                          "id": message["id"]}
+        assert sequence(message["id"]) == number + 1
+        for other in speakers:
+            if other is not speaker:
+                assert read(other) == message
+    assert message["from"] == speakers[-1].welcome["client"]
+
+
+def test_clients_of_all_hosts_have_ids_of_their_own(pair):
+    clients = pair.on_each_worker(Host.join, "/room?k=names")
+    clients += pair.on_each_worker(Host.join, "/room?k=names")
+    assert len({client.welcome["client"] for client in clients}) == 8
+
+
+def test_flood_from_one_host_is_heard_whole_on_another(pair):
+    path = "/bare?k=flood"
+    speaker, listener = pair[0].connect(path), pair[1].connect(path)
+    texts = [f"{number:05}".ljust(100, ".") for number in range(3000)]
+    speaker.send([wire.text(text) for text in texts])
+    for text in texts:
+        listener.expect_text(text)
+        speaker.expect_text(text)
+
+
+def test_three_hosts(hosts):
+    three = hosts(LOCATIONS, http=plugins(), count=3, workers=1)
+    clients = [host.join("/room?k=1") for host in three]
+    for number in range(20):
+        for client in clients:
+            say(client, f"{number}")
+    heard = [[read_message(client) for _ in range(60)] for client in clients]
+    assert heard[0] == heard[1] == heard[2]
+    assert sequence(heard[0][-1]["id"]) == 60
+
+
+# Payloads
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_payload_comes_as_it_was_sent(pair, name):
+    payload = PAYLOADS[name]
+    path = f"/big?k={name.replace(' ', '')}"
+    sender = pair[0].connect(path)
+    raw = pair.on_each_worker(Host.connect, path)
+    member = pair[1].join(path)
+    kind = wire.TEXT if isinstance(payload, str) else wire.BINARY
+    sender.send(wire.frame(kind, payload))
+    for client in [sender, *raw]:
+        expect(client, payload)
+    message = read_type(member, "message")
+    if isinstance(payload, str):
+        assert message["data"] == payload
+    else:
+        assert "data" not in message and "base64" in message
+    path = path.replace("/", "/publish-")
+    pair[1].post(path, payload,
+                 **({} if kind == wire.TEXT else {"kind": BINARY}))
+    for client in [sender, *raw]:
+        expect(client, payload)
+
+
+@pytest.mark.parametrize("key", ["a:b", "*?[x]", "{tag}", "%00%20%ff", "ä",
+                                 "'\"", "$(x)", "s:room"])
+def test_any_key_names_a_room_of_its_own(pair, key):
+    key = key.encode().decode("latin-1")
+    near, far = pair[0].join(f"/room?k={key}"), pair[1].join(f"/room?k={key}")
+    other = pair[1].join(f"/room?k={key}x")
+    message = publish(near, "x")
+    assert read(far) == message
+    other.expect_alive()
+
+
+def test_sender_with_self_off_is_the_only_one_who_hears_nothing(pair):
+    path = "/quiet?k=1"
+    clients = pair.on_each_worker(Host.join, path)
+    raw = pair.on_each_worker(Host.connect, path)
+    for sender in clients:
+        say(sender, "x", ref=1)
+        assert read(sender)["type"] == "published"
+        for client in clients:
+            if client is not sender:
+                assert read_data(client) == ["x"]
+        for client in raw:
+            client.expect_text("x")
+        sender.expect_alive()
+    raw[0].text("y")
+    for client in raw[1:]:
+        client.expect_text("y")
+    raw[0].expect_alive()
+
+
+# Publishing over HTTP
+
+def test_host_without_clients_publishes_to_those_of_others(pair):
+    path = "/publish?k=far"
+    clients = [pair[0].join("/room?k=far", worker) for worker in (0, 1)]
+    pair.wait_for_clients(path, 2)
+    epoch, number = pair[1].post(path, "one", clients=2)
+    for client in clients:
+        assert read_type(client, "message")["id"] == f"{epoch}-{number}"
+    assert pair[0].post(path, "two", clients=2) == (epoch, number + 1)
+    for client in clients:
+        assert read_data(client) == ["two"]
+
+
+def test_publishers_everywhere_are_told_of_all_clients(pair):
+    path = "/publish?k=count"
+    clients = pair.on_each_worker(Host.connect, "/room?k=count")
+    pair.wait_for_clients(path, len(clients))
+    for host in pair:
+        for _ in range(5):
+            publisher = Publisher(host.server, path)
+            publisher.post("x", clients=len(clients))
+            for client in clients:
+                client.expect_text("x")
+
+
+def test_message_for_nobody_is_in_the_history(pair):
+    ids = [host.post("/publish?k=nobody", "x", clients=0)
+           for host in (pair[0], pair[1], pair[0])]
+    assert one_by_one(ids)
+    late = pair[1].join("/room?k=nobody&since=0")
+    assert late.welcome["recovered"] is True
+    assert ids_of(late, 3) == ids
+
+
+def test_each_host_tells_the_same_of_a_room(pair):
+    path = "/publish?k=tell"
+    client = pair[0].join("/room?k=tell")
+    for number in range(3):
+        last = publish(client, f"{number}")["id"]
+    for host in pair:
+        wait_until(lambda host=host: host.tell(path) == (1, 3, last),
+                   seconds(5), "what the room has")
+    client.leave()
+    for host in pair:
+        wait_until(lambda host=host: host.tell(path) == (0, 3, last),
+                   seconds(5), "what the room has")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_any_host_closes_the_clients_of_all(pair, index):
+    path = f"/publish?k=close{index}"
+    clients = pair.on_each_worker(Host.connect, f"/room?k=close{index}")
+    other = pair[1 - index].connect("/room?k=open")
+    pair.wait_for_clients(path, len(clients))
+    pair[index].post(path, "before")
+    publisher = pair[index].publisher(path)
+    assert publisher.close_clients("&code=4001&reason=over") == len(clients)
+    for client in clients:
+        client.expect_text("before")
+        client.expect_failure(4001, "^over$")
+        client.disconnect()
+    pair.wait_for_clients(path, 0)
+    other.expect_alive()
+
+
+# Other handlers
+
+def test_broadcast_of_a_handler_reaches_all_hosts(pair):
+    first = pair[0].connect("/chat?k=1&name=ann")
+    first.expect_text("ann has joined 1")
+    second = pair[1].connect("/chat?k=1&name=bob")
+    for client in (first, second):
+        client.expect_text("bob has joined 1")
+    second.text("hi")
+    first.text("ho")
+    told = [first.read_frame().payload, first.read_frame().payload]
+    assert sorted(told) == [b"ann says ho", b"bob says hi"]
+    for text in told:
+        second.expect_text(text.decode())
+    second.leave()
+    second.disconnect()
+    first.expect_text("bob has left")
+
+
+def test_handler_that_keeps_history_has_that_of_all_hosts(pair):
+    first = pair[0].connect("/ledger?k=1")
+    first.expect_text("history 100")
+    name = "%d-%d" % pair[0].post("/publish-ledger?k=1", "one")
+    told = f"text {name} from 0 one"
+    first.expect_text(told)
+    second = pair[1].connect("/ledger?k=1")
+    second.expect_text(f"kept {told}")
+    second.expect_text("history 100")
+    name = "%d-%d" % pair[1].post("/publish-ledger?k=1", "two", kind=BINARY)
+    for client in (first, second):
+        client.expect_text(f"binary {name} from 0 two")
+
+
+def test_echo_does_without_redis_and_hears_what_is_published(pair):
+    clients = pair.on_each_worker(Host.connect, "/echo?k=1")
+    for number, client in enumerate(clients):
+        client.text(f"{number}")
+        client.expect_text(f"{number}")
+    redis = pair.redis
+    assert not redis.keys(stream_of("echo:1"))
+    pair.wait_for_clients("/publish-echo?k=1", len(clients))
+    for host in pair:
+        host.post("/publish-echo?k=1", "to all", clients=len(clients))
+        for client in clients:
+            client.expect_text("to all")
+
+
+# How Redis is named
+
+def works(group):
+    near, far = group[0].join("/room"), group[1].join("/room")
+    message = publish(near, "x")
+    assert read(far) == message
+
+
+def test_by_a_unix_socket(start_redis, hosts):
+    works(hosts(LOCATIONS, http=plugins(), redis=start_redis(unix=True)))
+
+
+@pytest.mark.parametrize("kind", ["password", "user", "database"])
+def test_by_a_url(redis, hosts, kind):
+    if kind == "password":
+        redis.config_set("requirepass", "s3cret")
+        url = redis.url()
+    elif kind == "user":
+        redis.command("ACL", "SETUSER", "web", "on", ">pass", "~ws:*",
+                      "&ws:*", "+@all")
+        url = redis.url().replace("//", "//web:pass@")
+    else:
+        url = redis.url() + "/3"
+    works(hosts(LOCATIONS, http=plugins(), url=url))
+    if kind == "database":
+        assert redis.keys() == []
+
+
+@pytest.mark.parametrize("prefixes, ends", [(("a:", "b:"), ("", "")),
+                                            (("ws:", "ws:"), ("", "/1"))])
+def test_services_with_another_prefix_or_database_share_nothing(
+        redis, hosts, prefixes, ends):
+    one, two = (hosts(LOCATIONS, 1, http=plugins(), prefix=prefix, workers=1,
+                      url=redis.url() + end)
+                for prefix, end in zip(prefixes, ends))
+    first, second = one[0].join("/room"), two[0].join("/room")
+    publish(first, "x")
+    second.expect_alive()
+    assert sequence(publish(second, "y")["id"]) == 1
+    first.expect_alive()
+    for group in (one, two):
+        group.wait_for_clients("/publish", 1)
+
+
+def test_json_of_all_hosts_is_the_same(pair):
+    path = "/room?k=json"
+    clients = [host.join(path) for host in pair]
+    clients[0].binary(b"\1\2")
+    frames = [client.read_frame().payload for client in clients]
+    assert frames[0] == frames[1]
+    assert json.loads(frames[0])["base64"] == "AQI="

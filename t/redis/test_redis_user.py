@@ -1,0 +1,69 @@
+"""The user that README gives to nginx in Redis is allowed all it needs, and
+no more than its own keys."""
+
+import os
+import re
+import shlex
+
+import pytest
+
+import wire
+from nginx_server import ROOT
+from publish_client import Publisher
+from redis_client import RedisError
+from room_client import publish, read_type
+
+LOCATIONS = """
+location /room { websocket room room history=10 history_time=1h presence=on; }
+location /publish { websocket_publish room room; }
+"""
+
+
+def acl_command():
+    """The words of README's command, its lines joined."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        found = re.search(r"^    (ACL SETUSER .*(?:\n        .*)*)",
+                          file.read(), re.MULTILINE)
+    return shlex.split(found.group(1), comments=False)
+
+
+def start(hosts, start_redis):
+    redis = start_redis()
+    assert redis.command(*acl_command()) == "OK"
+    url = redis.url().replace("redis://", "redis://websocket:secret@")
+    return hosts(LOCATIONS, redis=redis, url=url, workers=1)
+
+
+def test_user_of_the_readme_suffices(hosts, start_redis):
+    group = start(hosts, start_redis)
+    near = group[0].join("/room")
+    far = group[1].join("/room")
+    read_type(near, "joined")
+    last = publish(near, "text")["id"]
+    assert read_type(far, "message")["id"] == last
+    assert Publisher(group[0].server, "/publish").post("posted")
+    assert read_type(far, "message")["data"] == "posted"
+    assert group[1].tell("/publish")[:2] == (2, 2)
+    back = group[1].join(f"/room?since={last}")
+    assert back.welcome["recovered"] is True
+    assert read_type(back, "message")["data"] == "posted"
+    group.wait_for_clients("/publish", 3)
+    assert Publisher(group[0].server, "/publish").close_clients() == 3
+    for client in (near, far, back):
+        while (frame := client.read_frame()).opcode != wire.CLOSE:
+            assert frame.opcode == wire.TEXT
+        assert frame.close_code == 1000
+    denied = [entry for entry in group.redis.command("ACL", "LOG")
+              if "websocket" in str(entry)]
+    assert not denied, denied
+
+
+def test_user_of_the_readme_has_no_other_keys(start_redis):
+    redis = start_redis()
+    assert redis.command(*acl_command()) == "OK"
+    with redis.client() as client:
+        assert client.ask("AUTH", "websocket", "secret") == "OK"
+        for words in (["SET", "other", "x"], ["PUBLISH", "other", "x"],
+                      ["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"]):
+            with pytest.raises(RedisError, match="NOPERM"):
+                client.ask(*words)

@@ -1,0 +1,293 @@
+"""Messages and handshakes that wait for Redis: for how long, how many, and
+that each is published once."""
+
+import threading
+import time
+
+import pytest
+
+import wire
+from hosts import HASTY, stream_of
+from nginx_server import seconds, wait_until
+from publish_client import answer_of, post
+from redis_faults import (Heard, hear_raw, start_for_trouble, trouble_with,
+                          try_to_post, wait_until_joined, wait_until_published)
+from room_client import read, read_data, read_type, say, sequence
+from sequence_publisher import NumberedStream
+from tcp_proxy import DOWN
+
+LOCATIONS = """
+location /room { websocket room room$arg_k history=1000; }
+location /publish { websocket_publish room room$arg_k; }
+"""
+
+PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
+KILOBYTE = "x" * 1000
+
+
+@pytest.fixture
+def patient(hosts, start_redis):
+    """Hosts that wait for longer than any test takes."""
+    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
+                             workers=1)
+
+
+@pytest.fixture
+def hasty(hosts, start_redis):
+    return start_for_trouble(hosts, start_redis, LOCATIONS, HASTY, workers=1)
+
+
+def in_stream(group):
+    """How many messages Redis has of the room."""
+    return group.redis.command("XLEN", stream_of("room:room"))
+
+
+def wait_until_reached(host, before):
+    """Until bytes have gone up through the host's relay since then."""
+    wait_until(lambda: host.relay.passed["up"] > before, seconds(5),
+               "a command")
+
+
+# What waits is published when Redis is back
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late"])
+def test_what_was_said_in_a_short_outage_is_published(patient, name):
+    raw, far = patient[0].connect("/room"), patient[1].join("/room")
+    member = patient[0].join("/room")
+    with trouble_with(patient, name):
+        for number in range(10):
+            raw.text(f"{number}")
+        raw.expect_alive()
+        say(member, "10", ref="mine")
+        member.expect_alive()
+    for client in (far, member):
+        heard = Heard(client, "10", 10)
+        heard.check()
+        assert heard.data == [f"{number}" for number in range(11)]
+        assert not heard.gaps
+        assert [one for one in heard.others if one["type"] == "error"] == []
+    assert hear_raw(raw, "10") == heard.data
+    if not heard.others:
+        assert read(member) == {"type": "published", "ref": "mine",
+                                "id": heard.messages[-1]["id"]}
+    assert in_stream(patient) == 11
+    raw.expect_alive()
+
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late"])
+def test_post_waits_over_a_short_outage(patient, name):
+    far = patient[1].join("/room")
+    publisher = patient[0].publisher("/publish")
+    with trouble_with(patient, name):
+        publisher.client.send(post("x" * 10, "/publish"))
+        publisher.client.wait_until_read()
+    told = answer_of(publisher.client.read_response(seconds(10)))
+    message = read_type(far, "message", seconds(10))
+    assert message["id"] == told["id"] and message["data"] == "x" * 10
+    assert in_stream(patient) == 1
+
+
+@pytest.mark.parametrize("way", ["post", "json", "raw"])
+def test_message_whose_answer_was_lost_is_published_once(patient, way):
+    """Redis has it, and the connection broke before it could say so."""
+    near, far = patient[0].join("/room"), patient[1].join("/room")
+    raw = patient[0].connect("/room")
+    publisher = patient[0].publisher("/publish")
+    patient[0].relay.hold(DOWN)
+    if way == "post":
+        publisher.client.send(post("once", "/publish"))
+    elif way == "json":
+        say(near, "once", ref=1)
+    else:
+        raw.text("once")
+    message = read_type(far, "message")
+    assert message["data"] == "once"
+    patient[0].relay.reset()
+    patient[0].relay.release()
+    if way == "post":
+        answer = publisher.client.read_response(seconds(10))
+        assert answer_of(answer)["id"] == message["id"]
+    heard = Heard(near, "once", 10)
+    assert heard.messages == [message]
+    if way == "json":
+        told = heard.others or [read(near)]
+        assert told == [{"type": "published", "ref": 1,
+                         "id": message["id"]}]
+    raw.expect_text("once", seconds(10))
+    assert in_stream(patient) == 1
+    say(far, "next")
+    for client in (near, far):
+        assert read_data(client) == ["next"]
+    raw.expect_text("next")
+
+
+def test_many_messages_whose_answers_were_lost(patient):
+    near, far = patient[0].connect("/room"), patient[1].join("/room")
+    near.text("first")
+    assert read_data(far) == ["first"]
+    near.expect_text("first")
+    patient[0].relay.hold(DOWN)
+    near.send([wire.text(f"{number}") for number in range(200)])
+    heard = [read_type(far, "message")]
+    patient[0].relay.reset()
+    patient[0].relay.release()
+    rest = Heard(far, "199", 10)
+    assert [one["data"] for one in heard] + rest.data == [
+        f"{number}" for number in range(200)]
+    rest.check()
+    assert hear_raw(near, "199", 10) == [f"{number}" for number in range(200)]
+    assert in_stream(patient) == 201
+
+
+def test_handshakes_wait_over_a_short_outage(patient):
+    with trouble_with(patient, "cut"):
+        clients = [host.server.open() for host in patient]
+        for client in clients:
+            client.send(wire.upgrade_request("/room"))
+            client.wait_until_read()
+            client.expect_nothing()
+    for client in clients:
+        assert client.read_response(seconds(10)).status == 101
+    clients[0].text("x")
+    for client in clients:
+        client.expect_text("x")
+
+
+def test_client_that_does_not_wait_for_its_handshake(patient):
+    """It is gone, and leaves nothing behind."""
+    with trouble_with(patient, "cut"):
+        clients = [patient[0].server.open() for _ in range(20)]
+        for client in clients:
+            client.send(wire.upgrade_request("/room?k=gone"))
+            client.wait_until_read()
+        for client in clients[:10]:
+            client.abort()
+        for client in clients[10:]:
+            client.half_close()
+            client.disconnect()
+    late = wait_until_joined(patient[0], "/room?k=gone")
+    patient[0].wait_for_clients("/publish?k=gone", 1)
+    late.expect_alive()
+
+
+# What has waited for too long
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late", "full",
+                                  "locked"])
+def test_raw_client_whose_message_has_waited_too_long_is_closed(hasty, name):
+    raw, quiet = hasty[0].connect("/room"), hasty[0].connect("/room")
+    with trouble_with(hasty, name):
+        began = time.monotonic()
+        raw.text("lost")
+        assert hear_raw(raw, "never", 3)[-1] is None
+        took = time.monotonic() - began
+        assert took < seconds(2.5)
+        assert took > 0.3 or name in ("full", "locked"), "it waits a while"
+        raw.close(1013)
+        raw.expect_eof()
+        quiet.expect_alive()
+    text = wait_until_published(hasty[0], "/publish", "last")
+    assert hear_raw(quiet, text)[-1] == text
+
+
+def test_messages_are_told_of_in_their_order(hasty):
+    member = hasty[0].join("/room")
+    with trouble_with(hasty, "cut"):
+        for number in range(20):
+            say(member, f"{number}", ref=number)
+        for number in range(20):
+            told = read(member, seconds(2.5))
+            assert (told["type"], told["ref"]) == ("error", number)
+        member.text("no JSON")
+        assert read(member)["type"] == "error"
+        member.expect_alive()
+
+
+# What is too much to wait
+
+def test_full_queue_refuses_at_once(patient):
+    """64 KB of messages wait; each of these is one of a thousand bytes."""
+    member, far = patient[0].join("/room"), patient[1].join("/room")
+    with trouble_with(patient, "cut"):
+        began = time.monotonic()
+        for number in range(200):
+            say(member, KILOBYTE, ref=number)
+        refused = [read(member)["ref"]]
+        while refused[-1] != 199:
+            told = read(member)
+            assert told["type"] == "error"
+            refused.append(told["ref"])
+        assert 100 <= len(refused) <= 190, len(refused)
+        assert refused == list(range(200 - len(refused), 200))
+        assert try_to_post(patient[0], "/publish", KILOBYTE) == 503
+        assert time.monotonic() - began < seconds(4)
+        member.expect_alive()
+    waited = 200 - len(refused)
+    ids = [sequence(read_type(far, "message", seconds(10))["id"])
+           for _ in range(waited)]
+    assert ids == list(range(1, waited + 1))
+    far.expect_alive()
+    told = [read(member) for _ in range(2 * waited)]
+    assert [one["ref"] for one in told if one["type"] == "published"] == \
+        list(range(waited))
+    assert in_stream(patient) == waited
+
+
+def test_full_queue_closes_a_raw_client(patient):
+    raw, quiet = patient[0].connect("/room"), patient[0].connect("/room")
+    far = patient[1].connect("/room")
+    texts = [f"{number:04}" + KILOBYTE for number in range(200)]
+    with trouble_with(patient, "cut"):
+        raw.send([wire.text(text) for text in texts])
+        raw.expect_failure(1013)
+        quiet.expect_alive()
+    last = wait_until_published(patient[0], "/publish", "last")
+    heard = hear_raw(far, last)
+    assert heard[:-1] == texts[:len(heard) - 1], "the first ones, in order"
+    assert 10 <= len(heard) <= 100
+    assert hear_raw(quiet, last) == heard
+
+
+def test_large_message_passes_a_small_queue(patient):
+    """The queue is for what waits: what can be sent is sent."""
+    near, far = patient[0].connect("/room"), patient[1].connect("/room")
+    for _ in range(3):
+        near.text("x" * 500000)
+        far.expect_text("x" * 500000, seconds(10))
+        near.expect_text("x" * 500000, seconds(10))
+
+
+def test_connections_that_redis_ends_for_having_nothing_to_do(patient):
+    patient.redis.config_set("timeout", "1")
+    listeners = [host.join("/room") for host in patient]
+    with NumberedStream(patient[0], "/publish", 0.9) as stream:
+        stream.wait_for(4)
+        last = stream.stop()
+    assert stream.accepted() == list(range(1, last + 1))
+    for client in listeners:
+        heard = Heard(client, f"{last}")
+        heard.check()
+        assert len(heard.messages) == last and not heard.gaps
+
+
+def test_flood_with_a_small_queue_is_published_or_told_of(patient):
+    near, far = patient[0].join("/room"), patient[1].join("/room")
+
+    def talk():
+        for number in range(2000):
+            say(near, f"{number:05}".ljust(300, "."), ref=number)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    told = {}
+    while len(told) < 2000:
+        found = read(near, seconds(10))
+        if found["type"] != "message":
+            told[found["ref"]] = found
+    thread.join()
+    accepted = {number for number, one in told.items()
+                if one["type"] == "published"}
+    heard = [read_type(far, "message") for _ in accepted]
+    assert {int(one["data"].rstrip(".")) for one in heard} == accepted
+    assert len(accepted) > 1000
+    far.expect_alive()

@@ -1,0 +1,115 @@
+"""A client that resumes with a long history costs the others no more than a
+turn, however little of it goes over the wire."""
+
+import zlib
+
+import pytest
+
+import plugin_builder
+import wire
+from strace import SENDING, traced
+from worker_probe import only_worker, stopped
+
+pytestmark = pytest.mark.alone
+
+LOCATIONS = """
+websocket_send_queue 2m;
+location /tiny { websocket room tiny history=20000; }
+location /packed {
+    websocket room packed history=20000;
+    websocket_deflate on;
+}
+location /reader { websocket reader all; }
+location /alone {
+    websocket room alone history=20000;
+    websocket_deflate on; websocket_deflate_context_takeover on;
+}
+"""
+DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+# Bytes of a message, how many there are, and how many a turn may send: some
+# parts of 512 messages or 64 KB, each in an event of its own
+HISTORIES = {
+    "/tiny": (1, 20000, 2000),
+    "/packed": (4000, 1500, 80),
+    "/alone": (4000, 1500, 80),
+}
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    plugin = plugin_builder.build_file("reader.cpp")
+    return module_nginx(LOCATIONS, http=f"""websocket_shared_memory 64m;
+        websocket_room_memory 32m; websocket_plugin {plugin};""")
+
+
+def fill(server, path, payload, count):
+    """A client that stays, so that the room does."""
+    client = server.connect(path, headers=DEFLATE)
+    for at in range(0, count, 10):
+        client.send(wire.binary(payload) * 10)
+    client.ping("all there")
+    while client.read_frame().opcode != wire.PONG:
+        pass
+    return client
+
+
+def read_history(client, inflater, payload, count):
+    """Returns the size of the frames."""
+    total = 0
+    for _ in range(count):
+        frame = client.read_frame()
+        got = frame.payload
+        total += len(got) + (2 if len(got) < 126 else 4)
+        if frame.rsv:
+            got = inflater.decompress(got + b"\0\0\xff\xff")
+        assert got == payload
+    return total
+
+
+@pytest.mark.parametrize("path", HISTORIES)
+def test_long_history_is_sent_in_parts(server, path):
+    size, count, most = HISTORIES[path]
+    payload = bytes(size)
+    fill(server, path, payload, count)
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        client = server.connect(path + "?since=0", headers=DEFLATE)
+        total = read_history(client, zlib.decompressobj(-15), payload, count)
+    client.expect_alive()
+    turns = [max(sent.values(), default=0)
+             for sent in trace.sent_per_turn(SENDING)]
+    assert sum(turns) >= total
+    assert max(turns) <= most * total / count + 1000, max(turns)
+
+
+def test_many_who_resume_at_once_do_not_send_at_once(server):
+    """What is compressed for them counts for the turn in which they are."""
+    size, count, most = HISTORIES["/packed"]
+    payload = bytes(size)
+    fill(server, "/packed", payload, count)
+    pid = only_worker(server)
+    with traced(pid, server.prefix) as trace:
+        with stopped(pid):
+            clients = [server.open() for _ in range(40)]
+            for client in clients:
+                client.send(wire.upgrade_request("/packed?since=0",
+                                                 headers=DEFLATE))
+        total = 0
+        for client in clients:
+            assert client.read_response().status == 101
+            total += read_history(client, zlib.decompressobj(-15), payload,
+                                  count)
+    turns = [sum(sent.values()) for sent in trace.sent_per_turn(SENDING)]
+    each = total / len(clients) / count
+    assert max(turns) <= 2 * most * each, max(turns) / each
+
+
+def test_history_that_a_client_asks_for_is_handed_over_in_parts(server):
+    """In its own turn too, where the socket takes all of it."""
+    fill(server, "/reader", b"x", 2000)
+    client = server.connect("/reader")
+    client.text("history")
+    for _ in range(2000):
+        client.expect_binary(b"x")
+    client.text("largest part")
+    assert int(client.read_frame().payload) < 600

@@ -1,0 +1,226 @@
+"""Presence when many come and go at once: few events, and each client's view
+of who is there stays exact."""
+
+import contextlib
+
+import pytest
+
+import wire
+import worker_probe
+from many_clients import need_open_files
+from room_client import JSON, join, publish, read, read_data, read_type, say
+from status_reader import report_of
+from worker_picking import SPREAD, worker_of
+
+LOCATIONS = """
+location /room { websocket room room$arg_k presence=on; }
+location /silent { websocket room silent; }
+location /status { websocket_status; }
+"""
+CROWD = 400
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS)
+
+
+def id_of(client):
+    return client.welcome["client"]
+
+
+@contextlib.contextmanager
+def arriving(server, path, count, pids=None):
+    """Clients whose handshakes wait in the sockets of workers that stand
+    still, until the block ends: then all come at once."""
+    clients = [server.open() for _ in range(count)]
+    # nginx accepts each before it stands still
+    for client in clients:
+        client.send(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.read_response()
+    with contextlib.ExitStack() as still:
+        for pid in pids or server.worker_pids():
+            still.enter_context(worker_probe.stopped(pid))
+        for client in clients:
+            client.send(wire.upgrade_request(path, protocol=JSON))
+        yield clients
+    for client in clients:
+        client.response = client.read_response()
+        assert client.response.status == 101
+
+
+def read_welcome(client):
+    client.welcome = read_type(client, "welcome")
+    return client.welcome
+
+
+def read_until(client, clients):
+    """Its presence events until there are so many clients."""
+    seen = []
+    while not seen or seen[-1]["clients"] != clients:
+        seen.append(read(client))
+        assert seen[-1]["type"] in ("joined", "left")
+    return seen
+
+
+def messages_out(server):
+    return report_of(server)["total"]["messages_out"]
+
+
+def test_crowd_that_comes_at_once_is_told_of_in_few_events(server):
+    need_open_files(2 * CROWD)
+    witness = join(server, "/room?k=crowd")
+    before = messages_out(server)
+    with arriving(server, "/room?k=crowd", CROWD) as crowd:
+        pass
+    assert read_until(witness, CROWD + 1)[-1]["type"] == "joined"
+    for client in crowd:
+        welcome = read_welcome(client)
+        if welcome["clients"] != CROWD + 1:
+            read_until(client, CROWD + 1)
+    # By name it were CROWD / 2 for each
+    assert messages_out(server) - before < CROWD * CROWD / 8
+    before = messages_out(server)
+    with worker_probe.stopped(worker_probe.only_worker(server)):
+        for client in crowd[1:]:
+            client.abort()
+    read_until(witness, 2)
+    read_until(crowd[0], 2)
+    assert messages_out(server) - before < CROWD * CROWD / 8
+    late = join(server, "/room?k=crowd")
+    assert late.welcome["clients"] == 3
+    for client in (witness, crowd[0]):
+        assert read(client) == {"type": "joined", "client": id_of(late),
+                                "clients": 3}
+
+
+def events_of(client):
+    """All that it was sent until now."""
+    client.text('{"ping":1}')
+    seen = [read(client)]
+    while seen[-1] != {"type": "pong"}:
+        seen.append(read(client))
+    return seen[:-1]
+
+
+def check_views(clients, witnesses):
+    """All come while the witnesses are there: each is told by name of those
+    that came after it, in one order, and perhaps of some that came with it."""
+    for client in clients:
+        read_welcome(client)
+    everybody = {id_of(client) for client in clients}
+    orders = []
+    for witness in witnesses:
+        seen = [read_type(witness, "joined") for _ in clients]
+        assert seen[-1]["clients"] == len(clients) + len(witnesses)
+        orders.append([each["client"] for each in seen])
+    order = orders[0]
+    assert set(order) == everybody and orders == [order] * len(orders)
+    for client in clients:
+        others = [each for each in order if each != id_of(client)]
+        seen = [each["client"] for each in events_of(client)]
+        assert others[len(others) - len(seen):] == seen
+        assert set(order[order.index(id_of(client)) + 1:]) <= set(seen)
+        assert client.welcome["clients"] + len(seen) >= 1 + len(order)
+    return order
+
+
+def test_few_that_come_at_once_are_named_to_those_before_them(server):
+    witness = join(server, "/room?k=few")
+    with arriving(server, "/room?k=few", 20) as clients:
+        pass
+    order = check_views(clients, [witness])
+    for client in clients:
+        client.expect_alive()
+    for client in clients[1:]:
+        client.disconnect()
+    seen = [read_type(clients[0], "left") for _ in clients[1:]]
+    assert {each["client"] for each in seen} == set(order) - {
+        id_of(clients[0])}
+    assert seen[-1]["clients"] == 2
+
+
+def test_few_that_come_at_once_to_two_workers(nginx):
+    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    witnesses = []
+    while len({worker_of(witness) for witness in witnesses}) < 2:
+        witnesses.append(join(server, "/room?k=two"))
+        for witness in witnesses[:-1]:
+            read_type(witness, "joined")
+    with arriving(server, "/room?k=two", 16) as clients:
+        pass
+    check_views(clients, witnesses)
+
+
+def test_few_that_come_at_once_to_two_hosts(hosts):
+    pair = hosts(LOCATIONS)
+    witnesses = [pair[0].join("/room?k=far"), pair[1].join("/room?k=far")]
+    read(witnesses[0])
+    far = [pair[1].connect("/room?k=far", subprotocols=[JSON])
+           for _ in range(10)]
+    everybody = {read_welcome(client)["client"] for client in far}
+    for witness in witnesses:
+        seen = []
+        while len(seen) < len(everybody):
+            seen.append(read(witness))
+        assert {each["client"] for each in seen} == everybody
+        assert seen[-1]["clients"] == 12
+    for client in far:
+        client.disconnect()
+    for witness in witnesses:
+        left = [read(witness) for _ in far]
+        assert {each["client"] for each in left} == everybody
+        assert {each["type"] for each in left} == {"left"}
+
+
+def test_client_that_comes_and_goes_at_once_did_both(server):
+    path = "/room?k=guest"
+    witness = join(server, path)
+    opener, guest = join(server, path), join(server, path)
+    guest.disconnect()
+    seen = [read(witness) for _ in range(3)]
+    assert [(each["type"], each["client"]) for each in seen] == [
+        ("joined", id_of(opener)), ("joined", id_of(guest)),
+        ("left", id_of(guest))]
+    assert seen[-1]["clients"] == 2
+    assert [read(opener)["type"] for _ in range(2)] == ["joined", "left"]
+    opener.expect_alive()
+
+
+def test_client_is_not_told_of_those_before_it(server):
+    """Whose coming is still to be sent to others when it comes."""
+    path = "/room?k=before"
+    witness = join(server, path)
+    guests = [join(server, path) for _ in range(8)]
+    last = join(server, path)
+    assert last.welcome["clients"] == 10
+    for guest in [*guests, last]:
+        assert read(witness)["client"] == id_of(guest)
+    last.expect_alive()
+    next_one = join(server, path)
+    assert read(last) == {"type": "joined", "client": id_of(next_one),
+                          "clients": 11}
+
+
+def test_client_has_come_before_what_it_says(server):
+    path = "/room?k=words"
+    witness = join(server, path)
+    guests = [join(server, path) for _ in range(4)]
+    say(guests[-1], "words")
+    seen = [read(witness) for _ in range(5)]
+    assert [each["client"] for each in seen[:4]] == list(map(id_of, guests))
+    assert seen[4]["data"] == "words" and seen[4]["from"] == id_of(guests[-1])
+    assert read_data(guests[-1]) == ["words"]
+    publish(witness, "answer")
+
+
+def test_message_between_two_changes_is_not_held_up(server):
+    path = "/room?k=between"
+    witness = join(server, path)
+    join(server, path)
+    assert read_type(witness, "joined")["clients"] == 2
+    late = join(server, path)
+    say(witness, "at once")
+    kinds = sorted(read(witness)["type"] for _ in range(2))
+    assert kinds == ["joined", "message"]
+    assert read_data(late) == ["at once"]

@@ -1,0 +1,295 @@
+"""Rooms at their limits: clients slower than the room, workers slower than
+the shared memory, no memory at all. Never silence (DESIGN 7)."""
+
+import pytest
+
+import wire
+import worker_probe
+from nginx_server import seconds
+from room_client import (JSON, join, publish, read, read_data, read_type, say,
+                         sequence)
+from tuned_client import TIGHT_BUFFER, TIGHT_LISTEN, open_tuned
+from worker_picking import SPREAD, connect_to, worker_of
+
+SMALL = "websocket_send_queue 16k drop;"
+LOCATIONS = f"""
+location /long {{ websocket room long$arg_k history=100000; {SMALL} }}
+location /short {{ websocket room short$arg_k history=50; {SMALL} }}
+location /none {{ websocket room none$arg_k; {SMALL} }}
+location /told {{
+    websocket room told$arg_k history=100000 presence=on; {SMALL}
+}}
+location /quiet {{
+    websocket room quiet$arg_k history=100000 self=off; {SMALL}
+}}
+location /close {{
+    websocket room close$arg_k history=100000;
+    websocket_send_queue 16k;
+}}
+location /burst {{ websocket room burst$arg_k; websocket_send_queue 64k; }}
+"""
+TIGHT = dict(SPREAD, listen=f"{SPREAD['listen']} {TIGHT_LISTEN}")
+COUNT, SIZE = 2000, 500
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    return module_nginx(LOCATIONS, workers=2, **TIGHT)
+
+
+@pytest.fixture
+def tiny(nginx):
+    """With as little shared memory as there can be."""
+    return nginx(LOCATIONS, workers=2, **SPREAD,
+                 http="websocket_shared_memory 512k;"
+                      "websocket_room_memory 512k;"
+                      "websocket_max_message_size 4m;")
+
+
+def slow_client(server, path, protocols=()):
+    """One for which the kernel keeps little."""
+    client = open_tuned(server, kernel_buffer=TIGHT_BUFFER)
+    fields = {"protocol": ", ".join(protocols)} if protocols else {}
+    client.send(wire.upgrade_request(path, **fields))
+    client.response = client.read_response()
+    assert client.response.status == 101
+    if protocols:
+        client.welcome = read_type(client, "welcome")
+    return client
+
+
+def numbered(count=COUNT):
+    return [f"{number:06}".ljust(SIZE, ".") for number in range(count)]
+
+
+def publish_all(client, texts):
+    """The ids of what this JSON client publishes."""
+    return [publish(client, text)["id"] for text in texts]
+
+
+# A client that is slower than the room
+
+@pytest.mark.parametrize("protocols", [[], [JSON]], ids=["raw", "json"])
+def test_slow_client_gets_all_from_the_history(server, protocols):
+    path = f"/long?k={len(protocols)}"
+    speaker = join(server, path)
+    slow = slow_client(server, path, protocols)
+    texts = numbered()
+    publish_all(speaker, texts)
+    for text in texts:
+        if protocols:
+            assert read_data(slow) == [text]
+        else:
+            slow.expect_text(text)
+    say(speaker, "live")
+    if protocols:
+        assert read_data(slow) == ["live"]
+    else:
+        slow.expect_text("live")
+    slow.leave()
+    slow.disconnect()
+    entry = server.wait_for_access_log(
+        websocket_client=str(slow.welcome["client"])) if protocols else (
+            server.wait_for_access_log())
+    assert int(entry["websocket_dropped"]) > 0, "it was not slow"
+
+
+@pytest.mark.parametrize("path", ["/short?k=gap", "/none?k=gap"])
+def test_slow_json_client_is_told_of_a_gap(server, path):
+    speaker = join(server, path)
+    slow = slow_client(server, path, [JSON])
+    texts = numbered()
+    ids = publish_all(speaker, texts)
+    known = dict(zip(ids, texts))
+    heard, gaps = [], []
+    kept = 50 if "short" in path else 0
+    # It may fall behind once more while the worker still delivers
+    while not gaps or (kept and heard[-1]["id"] != ids[-1]):
+        found = read(slow)
+        if found["type"] == "gap":
+            gaps.append(len(heard))
+        else:
+            heard.append(found)
+    publish(speaker, "live")
+    numbers = [sequence(each["id"]) for each in heard]
+    missing = gaps[0]
+    assert numbers[:missing] == list(range(1, missing + 1))
+    assert numbers == sorted(set(numbers)) and len(numbers) < COUNT
+    assert not kept or numbers[-kept:] == list(
+        range(COUNT - kept + 1, COUNT + 1))
+    assert all(known[each["id"]] == each["data"] for each in heard)
+    assert read_data(slow) == ["live"]
+
+
+@pytest.mark.parametrize("path", ["/short?k=raw", "/none?k=raw"])
+def test_slow_raw_client_is_closed_rather_than_left_with_a_gap(server, path):
+    speaker = join(server, path)
+    slow = slow_client(server, path)
+    texts = numbered()
+    publish_all(speaker, texts)
+    for text in texts:
+        frame = slow.read_frame()
+        if frame.opcode == wire.CLOSE:
+            break
+        assert frame.payload.decode() == text
+    assert frame.close_code == 1013
+    assert frame.close_reason == "messages were lost"
+    slow.close(1013)
+    slow.expect_eof()
+
+
+def test_slow_client_of_default_policy_is_closed(server):
+    speaker = join(server, "/close")
+    slow = slow_client(server, "/close")
+    publish_all(speaker, numbered())
+    frame = slow.read_frame()
+    while frame.opcode != wire.CLOSE:
+        frame = slow.read_frame()
+    assert frame.close_code == 1013
+
+
+def test_slow_client_does_not_slow_down_others(server):
+    path = "/none?k=others"
+    speaker = join(server, path)
+    slow = slow_client(server, path, [JSON])
+    other = connect_to(server, worker_of(slow), path)
+    for text in numbered():
+        publish(speaker, text)
+        other.expect_text(text)
+    slow.abort()
+
+
+def test_slow_client_hears_how_many_are_left(server):
+    """It was not told who left while it was behind."""
+    path = "/told?k=1"
+    speaker = join(server, path)
+    slow = slow_client(server, path, [JSON])
+    read_type(speaker, "joined")
+    texts = numbered()
+    for text in texts:
+        publish(speaker, text)
+    guests = [join(server, path) for _ in range(3)]
+    guests[0].disconnect()
+    kinds = [read(speaker)["type"] for _ in range(4)]
+    assert kinds == ["joined"] * 3 + ["left"]
+    assert read_data(slow, COUNT) == texts
+    assert read(slow) == {"type": "joined", "client": None, "clients": 4}
+    guests[1].disconnect()
+    assert read(slow) == {"type": "left", "clients": 3,
+                          "client": guests[1].welcome["client"]}
+
+
+def test_slow_client_is_spared_its_own_messages(server):
+    path = "/quiet?k=1"
+    speaker = join(server, path)
+    slow = slow_client(server, path, [JSON])
+    texts = numbered()
+    for index, text in enumerate(texts):
+        say(speaker, text, ref=index)
+        read_type(speaker, "published")
+    slow.binary("own")  # it is read once there is room for what comes of it
+    assert read_data(slow, COUNT) == texts
+    assert "base64" in read_type(speaker, "message")
+    slow.expect_alive()
+
+
+def test_much_at_once_is_no_slowness(server):
+    """A worker that stood still delivers all at once to clients that read."""
+    path = "/burst"
+    speaker = join(server, path)
+    pid = next(pid for pid in server.worker_pids()
+               if pid != worker_of(speaker))
+    reader = connect_to(server, pid, path)
+    reader.socket.setblocking(False)
+    texts = [f"{number:06}".ljust(1000, ".") for number in range(90)]
+    with worker_probe.stopped(pid):
+        publish_all(speaker, texts)
+    for text in texts:
+        reader.expect_text(text)
+    reader.expect_alive()
+
+
+# A worker that is slower than the shared memory
+
+def test_frozen_worker_tells_its_clients_of_the_gap(tiny):
+    tiny.allow_errors("messages of room .* were lost")
+    speaker = join(tiny, "/none?k=frozen")
+    pid = next(pid for pid in tiny.worker_pids()
+               if pid != worker_of(speaker))
+    late = join(tiny, "/none?k=frozen", pid)
+    raw = connect_to(tiny, pid, "/none?k=frozen")
+    with worker_probe.stopped(pid):
+        ids = publish_all(speaker, [f"{number:04}" * 100
+                                    for number in range(2000)])
+    assert read(late) == {"type": "gap"}
+    found = read_type(late, "message")
+    first = sequence(found["id"])
+    assert 1 < first <= 2000
+    for number in range(first + 1, 2001):
+        found = read_type(late, "message")
+        assert sequence(found["id"]) == number
+    assert found["id"] == ids[-1]
+    raw.expect_failure(1013, "messages were lost")
+    publish(speaker, "live")
+    assert read_data(late) == ["live"]
+
+
+def test_frozen_worker_tells_how_many_are_left(tiny):
+    tiny.allow_errors("messages of room .* were lost")
+    speaker = join(tiny, "/told?k=frozen")
+    pid = next(pid for pid in tiny.worker_pids()
+               if pid != worker_of(speaker))
+    late = join(tiny, "/told?k=frozen", pid)
+    while read(speaker) != {"type": "joined", "clients": 2,
+                            "client": late.welcome["client"]}:
+        pass
+    with worker_probe.stopped(pid):
+        for number in range(2000):
+            say(speaker, f"{number:04}" * 100)
+            read_type(speaker, "message")
+    # Those that came to the other worker may leave late
+    while (first := read(late)["type"]) in ("joined", "left"):
+        pass
+    assert first == "gap"
+    assert read(late)["type"] in ("joined", "left")
+
+
+def test_history_that_the_memory_does_not_hold(tiny):
+    speaker = join(tiny, "/long?k=lost")
+    ids = publish_all(speaker, [f"{number:04}" * 100
+                                for number in range(2000)])
+    back = join(tiny, f"/long?k=lost&since={ids[0]}")
+    assert back.welcome["recovered"] is False
+    assert back.welcome["last"] == ids[-1]
+    first = sequence(read_type(back, "message")["id"])
+    assert 2 < first < 2000
+    for number in range(first + 1, 2001):
+        assert sequence(read_type(back, "message")["id"]) == number
+    raw = tiny.connect(f"/long?k=lost&since={ids[0]}")
+    raw.expect_failure(1013, "gone")
+    raw = tiny.connect(f"/long?k=lost&since={ids[-2]}")
+    raw.expect_text("1999" * 100)
+    raw.expect_alive()
+
+
+def test_message_that_there_is_no_room_for(tiny):
+    tiny.allow_errors("no room for 900000 bytes")
+    client = join(tiny, "/none?k=room")
+    other = tiny.connect("/none?k=room")
+    told = "no room in the shared memory"
+    large = "x" * 900000
+    say(client, large)
+    assert read(client) == {"type": "error", "message": told}
+    say(client, large, ref=[5])
+    assert read(client) == {"type": "error", "ref": [5], "message": told}
+    client.binary(large)
+    assert read(client) == {"type": "error", "message": told}
+    publish(client, "goes on")
+    other.expect_text("goes on")
+    other.text(large)
+    other.expect_failure(1013, told)
+    raw = tiny.connect("/none?k=room")
+    raw.binary(large)
+    raw.expect_failure(1013, told)
+    publish(client, "still")
+    tiny.wait_for_log("no room for 900000 bytes of room", seconds(5))

@@ -1,0 +1,215 @@
+"""What may become of a Redis, and the end of it; and what clients hear over
+such times."""
+
+import contextlib
+import dataclasses
+import itertools
+
+import wire
+from hosts import HASTY
+from nginx_server import seconds, wait_until
+from publish_client import Publisher
+from redis_client import RedisError, encode
+from room_client import JSON, read
+
+HEALING = 10  # seconds within which all must be well again
+
+
+@dataclasses.dataclass
+class Trouble:
+    """begin and end are called with the hosts. refuses: whether handshakes
+    are refused meanwhile; keeps: whether what was published stays."""
+
+    begin: object
+    end: object
+    refuses: bool = True
+    keeps: bool = True
+
+
+def relays(call, *arguments):
+    """A call for the relay of each host."""
+    def order(group):
+        for host in group:
+            getattr(host.relay, call)(*arguments)
+    return order
+
+
+def on_redis(call, *arguments, **options):
+    return lambda group: getattr(group.redis, call)(*arguments, **options)
+
+
+def lock_out(group):
+    """Another password, and who is in must come anew."""
+    group.redis.config_set("requirepass", "changed")
+    group.redis.client_kill()
+
+
+def keep_busy(group):
+    """A script of somebody else does not end."""
+    group.redis.config_set("busy-reply-threshold", "1")
+    group.busy = group.redis.client()
+    group.busy.socket.sendall(encode(["EVAL", "while true do end", 0]))
+
+    def refuses():
+        try:
+            group.redis.command("GET", "x")
+            return False
+        except RedisError as error:
+            return str(error).startswith("BUSY")
+    wait_until(refuses, seconds(5), "a busy Redis")
+
+
+def let_rest(group):
+    group.redis.command("SCRIPT", "KILL")
+    group.busy.close()
+
+
+def silence_ends(group):
+    """The old connections are gone, and new ones are served."""
+    relays("reset")(group)
+    relays("heal")(group)
+
+
+TROUBLES = {
+    "killed": Trouble(on_redis("kill"), on_redis("start")),
+    "emptied": Trouble(on_redis("kill"), on_redis("start", empty=True),
+                       keeps=False),
+    "frozen": Trouble(on_redis("freeze"), on_redis("thaw")),
+    "cut": Trouble(relays("cut"), relays("heal")),
+    "silent": Trouble(relays("hold"), silence_ends),
+    "late": Trouble(relays("hold"), relays("heal")),
+    "deaf": Trouble(relays("deafen"), relays("heal")),
+    "full": Trouble(on_redis("config_set", "maxmemory", "1mb"),
+                    on_redis("config_set", "maxmemory", "0"), refuses=False),
+    "busy": Trouble(keep_busy, let_rest),
+    "locked": Trouble(lock_out, on_redis("config_set", "requirepass", "")),
+    "read-only": Trouble(
+        on_redis("command", "REPLICAOF", "127.0.0.1", "1"),
+        on_redis("command", "REPLICAOF", "NO", "ONE"), refuses=False),
+}
+
+
+@contextlib.contextmanager
+def trouble_with(group, name):
+    """The trouble lasts as long as the block."""
+    trouble = TROUBLES[name]
+    trouble.begin(group)
+    try:
+        yield trouble
+    finally:
+        trouble.end(group)
+
+
+def start_for_trouble(hosts, start_redis, locations, options=HASTY, **more):
+    """Hosts whose Redis may be disturbed; it keeps its data, and each host
+    has a relay to it."""
+    group = hosts(locations, redis=start_redis(keep=True), relays=True,
+                  options=options, **more)
+    group.allow_complaints()
+    return group
+
+
+def try_to_post(host, path, body):
+    """The status that a POST gets."""
+    publisher = Publisher(host.server, path)
+    try:
+        return publisher.ask("POST", body=body).status
+    finally:
+        publisher.client.disconnect()
+
+
+def wait_until_published(host, path, name, timeout=HEALING):
+    """Posts until it is accepted; returns the text that was. Each attempt
+    has another one, as one that is refused may still be published: Redis
+    may have been slow with its answer only."""
+    numbers = itertools.count(1)
+
+    def tried():
+        text = f"{name}, attempt {next(numbers)}"
+        status = try_to_post(host, path, text)
+        assert status in (200, 503), status
+        return text if status == 200 else None
+    return wait_until(tried, seconds(timeout), "a message that is accepted")
+
+
+def try_to_connect(host, path, protocol=None):
+    """The status that a handshake gets, and the client."""
+    client = host.server.open()
+    client.send(wire.upgrade_request(path, protocol=protocol))
+    return client.read_response(seconds(10)).status, client
+
+
+def wait_until_connected(host, path, protocol=None, timeout=HEALING):
+    """A client, once a handshake succeeds."""
+    def tried():
+        status, client = try_to_connect(host, path, protocol)
+        if status == 101:
+            return client
+        assert status == 503, status
+        client.disconnect()
+        return None
+    return wait_until(tried, seconds(timeout), f"a client of {path}")
+
+
+def wait_until_joined(host, path, timeout=HEALING):
+    """A JSON client, once that is possible."""
+    client = wait_until_connected(host, path, JSON, timeout)
+    client.welcome = read(client)
+    return client
+
+
+class Heard:
+    """What a JSON client hears until it gets a message with this text."""
+
+    def __init__(self, client, last, timeout=HEALING):
+        self.messages = []
+        self.gaps = []  # after how many messages there was one
+        self.others = []
+        while not self.messages or self.messages[-1]["data"] != last:
+            try:
+                found = read(client, seconds(timeout))
+            except AssertionError as fault:
+                raise AssertionError(
+                    f"{fault}; until then {self.data}, gaps at {self.gaps}, "
+                    f"{self.others}") from fault
+            if found["type"] == "message":
+                self.messages.append(found)
+            elif found["type"] == "gap":
+                self.gaps.append(len(self.messages))
+            else:
+                self.others.append(found)
+
+    @property
+    def data(self):
+        return [message["data"] for message in self.messages]
+
+    @property
+    def ids(self):
+        return [tuple(map(int, message["id"].split("-")))
+                for message in self.messages]
+
+    def check(self):
+        """Nothing twice, nothing in disorder, and each hole is told."""
+        assert len(set(self.ids)) == len(self.ids), self.ids
+        assert len(set(self.data)) == len(self.data), self.data
+        for index in range(1, len(self.ids)):
+            before, now = self.ids[index - 1:index + 1]
+            assert index in self.gaps or now == (before[0], before[1] + 1), (
+                f"{now} after {before} without a word")
+            assert now > before, (before, now)
+
+
+def hear_raw(client, last, timeout=HEALING):
+    """The texts that a raw client gets up to this one; those up to a Close
+    1013, and then None."""
+    heard = []
+    while not heard or heard[-1] not in (last, None):
+        frame = client.read_frame(seconds(timeout))
+        if frame.opcode == wire.CLOSE:
+            assert frame.close_code == 1013, frame
+            heard.append(None)
+        else:
+            assert frame.opcode == wire.TEXT, frame
+            heard.append(frame.payload.decode())
+    assert len(set(heard)) == len(heard), heard
+    return heard

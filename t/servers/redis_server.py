@@ -1,0 +1,237 @@
+"""Starts, watches, disturbs and ends a real redis-server on loopback."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from nginx_server import (START_ATTEMPTS, die_with_parent, free_ports, seconds,
+                          wait_until)
+from redis_client import RedisClient, RedisError
+from worker_probe import state
+
+REDIS = os.environ.get("WEBSOCKET_REDIS", "/usr/bin/redis-server")
+ADDRESS_IN_USE = "Address already in use"
+
+
+class RedisServer:
+    """One redis-server with a folder of its own. keep: its data outlive it.
+
+    unix: it has a socket in the file system beside its port, at `path`.
+    address, port: another one than 127.0.0.1, and any that is free.
+    settings: lines of redis.conf by name, with `_` for `-`.
+    """
+
+    def __init__(self, keep=False, unix=False, address="127.0.0.1", port=None,
+                 **settings):
+        self.folder = tempfile.mkdtemp(prefix="redis-")
+        self.keep = keep
+        self.path = os.path.join(self.folder, "socket") if unix else None
+        self.settings = {name.replace("_", "-"): value
+                         for name, value in settings.items()}
+        self.password = self.settings.get("requirepass")
+        self.process = None
+        self.address = address
+        self.port = port
+        for _ in range(START_ATTEMPTS):
+            self.port = port or free_ports(1)[0]
+            if self._start():
+                return
+        raise AssertionError("no free port in several attempts")
+
+    # Its life
+
+    def _start(self):
+        """False: another process took the port first."""
+        settings = {"port": self.port, "bind": self.address, "save": "",
+                    "appendonly": "yes" if self.keep else "no",
+                    "appendfsync": "no", "dir": self.folder,
+                    "logfile": os.path.join(self.folder, "log"),
+                    **self.settings}
+        if self.path:
+            settings["unixsocket"] = self.path
+        command = [REDIS]
+        for name, value in settings.items():
+            command += [f"--{name}", str(value)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        wait_until(lambda: self.process.poll() is not None or self.ready(),
+                   seconds(15), "redis start")
+        if self.process.poll() is None:
+            return True
+        told = self.log()
+        assert ADDRESS_IN_USE in told, f"Redis did not start:\n{told}"
+        os.unlink(os.path.join(self.folder, "log"))
+        return False
+
+    def ready(self):
+        """It is this process that answers, and its data are loaded."""
+        with contextlib.suppress(OSError, RedisError):
+            return f"process_id:{self.process.pid}\r" in self.command(
+                "INFO", "server") and self.command("PING") == "PONG"
+        return False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def running(self):
+        return self.process.poll() is None
+
+    def log(self):
+        """What it has logged, in all its lives."""
+        with contextlib.suppress(FileNotFoundError):
+            with open(os.path.join(self.folder, "log"),
+                      encoding="utf-8") as file:
+                return file.read()
+        return ""
+
+    def stop(self):
+        """Ends it in order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self):
+        """Ends it without a chance to say anything."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number):
+        if self.running:
+            self.process.send_signal(number)
+            if number != signal.SIGKILL:
+                self.thaw()
+        self.process.wait(seconds(10))
+
+    def start(self, empty=False):
+        """Starts it again at the same port. It has what it had if it was
+        made with `keep`, unless it is to begin empty."""
+        assert not self.running
+        if empty:
+            for name in os.listdir(self.folder):
+                if name.startswith("appendonly"):
+                    shutil.rmtree(os.path.join(self.folder, name))
+        assert self._start(), f"somebody has taken port {self.port}"
+
+    def restart(self, empty=False):
+        """Kills it and starts it again."""
+        self.kill()
+        self.start(empty)
+
+    def freeze(self):
+        """It takes connections and bytes, and does nothing with them."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: state(self.pid) in "Tt", seconds(5), "the stop")
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Stands still within the block."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def remove(self):
+        """Ends it and drops its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Asking
+
+    def client(self, **options):
+        """A connection that is kept."""
+        return RedisClient((self.address, self.port), self.password,
+                           **options)
+
+    def command(self, *arguments):
+        """The reply to one command, on a connection of its own."""
+        with self.client() as client:
+            return client.ask(*arguments)
+
+    def url(self, scheme="redis", port=None):
+        """What a configuration calls it; by a relay, if it names a port."""
+        if scheme == "unix":
+            return f"unix:{self.path}"
+        password = f":{self.password}@" if self.password else ""
+        return f"redis://{password}{self.address}:{port or self.port}"
+
+    def info(self, section="all"):
+        """The figures that it tells of itself, as a dict of strings."""
+        return dict(re.findall(r"(?m)^(\w+):(.*)\r$",
+                               self.command("INFO", section)))
+
+    def config_set(self, name, value):
+        """It counts after a restart too; a password, for the harness as
+        well."""
+        name = name.replace("_", "-")
+        self.command("CONFIG", "SET", name, value)
+        self.settings[name] = value
+        if name == "requirepass":
+            self.password = value or None
+
+    def flushall(self):
+        self.command("FLUSHALL")
+
+    def keys(self, pattern="*"):
+        return sorted(self.command("KEYS", pattern))
+
+    # Its connections
+
+    def connections(self):
+        """What CLIENT LIST tells, but for the one that asks: dicts of
+        strings."""
+        lines = self.command("CLIENT", "LIST").splitlines()
+        found = [dict(part.partition("=")[::2] for part in line.split())
+                 for line in lines]
+        return [each for each in found if each["cmd"] != "client|list"]
+
+    def subscribers(self):
+        """Those of its connections that have subscribed to something."""
+        return [each for each in self.connections()
+                if int(each["sub"]) + int(each["psub"])
+                + int(each.get("ssub", 0))]
+
+    def client_kill(self, connection=None):
+        """Ends one connection, or all but the one that asks for it."""
+        if connection is not None:
+            return self.command("CLIENT", "KILL", "ID", connection["id"])
+        with self.client() as client:
+            own = client.ask("CLIENT", "ID")
+            lines = client.ask("CLIENT", "LIST").splitlines()
+            ids = [re.search(r"\bid=(\d+)", line).group(1) for line in lines]
+            return sum(client.ask("CLIENT", "KILL", "ID", one)
+                       for one in ids if int(one) != own)
+
+    def subscriptions(self, pattern="*"):
+        """How many connections have subscribed to each channel."""
+        with self.client() as client:
+            channels = client.ask("PUBSUB", "CHANNELS", pattern)
+            told = client.ask("PUBSUB", "NUMSUB", *channels)
+        counts = dict(zip(told[::2], told[1::2]))
+        return {name: count for name, count in counts.items() if count}
+
+
+def connections_of(pid, port):
+    """The local ports from which a process has connected to a port on
+    loopback."""
+    inodes = set()
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            inodes.update(re.findall(
+                r"^socket:\[(\d+)\]$", os.readlink(f"{folder}/{name}")))
+    found = set()
+    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as file:
+        for line in file.readlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes and \
+                    fields[2].endswith(f":{port:04X}"):
+                found.add(int(fields[1].partition(":")[2], 16))
+    return found

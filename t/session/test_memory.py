@@ -1,0 +1,230 @@
+"""Memory: no allocation per message, little per idle client (DESIGN 8)."""
+
+import os
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+import wire
+from nginx_server import ROOT, seconds
+from tls_client import client_context
+from tuned_client import connect_blocking, framed, numbered
+from worker_probe import memory, memory_tells, only_worker
+
+pytestmark = pytest.mark.alone
+
+SOURCE = os.path.join(ROOT, "t", "preload", "malloc_counter.c")
+
+
+@pytest.fixture(scope="module")
+def counter(run_folder):
+    """The compiled counter and its file, as (library, file)."""
+    if not memory_tells():
+        pytest.skip("sanitizers and valgrind have a malloc of their own")
+    compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which(
+        "clang")
+    assert compiler, "no C compiler for t/preload/malloc_counter.c"
+    folder = os.path.join(run_folder, "malloc-counter")
+    os.makedirs(folder, exist_ok=True)
+    library, file = (os.path.join(folder, name)
+                     for name in ("malloc_counter.so", "count"))
+    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror",
+                    "-fno-builtin", "-shared", "-fPIC", "-o", library,
+                    SOURCE], check=True)
+    with open(file, "wb") as mapped:
+        mapped.write(bytes(8))
+    yield library, file
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def counted_server(counter, module_nginx):
+    """An nginx whose allocations are counted."""
+    library, file = counter
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEBSOCKET_PRELOAD", library)
+        patch.setenv("MALLOC_COUNTER_FILE", file)
+        return module_nginx()
+
+
+@pytest.fixture
+def allocations(counter):
+    """Tells how often malloc has been called so far."""
+    def count():
+        with open(counter[1], "rb") as file:
+            return struct.unpack("=Q", file.read(8))[0]
+    return count
+
+
+def test_counter_counts(counted_server, allocations):
+    before = allocations()
+    assert before > 0
+    counted_server.connect().expect_alive()
+    assert allocations() > before
+
+
+def assert_needs_no_more(allocations, work):
+    """Once in a while more may be needed at a time than ever before, as
+    what comes is cut as the machine pleases; but not again and again."""
+    counts = []
+    while 0 not in counts:
+        assert len(counts) < 5, counts
+        before = allocations()
+        work()
+        counts.append(allocations() - before)
+
+
+SHAPES = {
+    # name: (payload size, cuts, messages per send, messages)
+    "small": (20, None, 1, 2000),
+    "small-pipelined": (20, None, 200, 10000),
+    "medium": (1500, None, 10, 10000),
+    "16k": (16384, None, 1, 2000),
+    "16k-cut-by-reads": (16384, [1000, 9000, 16000], 1, 500),
+    "16k-in-flight": (16384, None, 4, 10000),
+    "60k-cut-by-reads": (60000, [30000, 59000], 1, 200),
+    "one-byte-at-a-time": (60, "each", 1, 100),
+}
+
+
+@pytest.mark.parametrize("size, cut, together, count", SHAPES.values(),
+                         ids=SHAPES.keys())
+def test_echoed_messages_allocate_nothing(counted_server, allocations, size,
+                                          cut, together, count):
+    client = counted_server.connect()
+    messages = numbered(together, size)
+    data = framed(messages)
+
+    def echo(turns):
+        for _ in range(turns):
+            client.send(data, cut)
+            for message in messages:
+                client.expect_text(message)
+
+    echo(max(2, count // together // 10))
+    assert_needs_no_more(allocations, lambda: echo(count // together))
+
+
+def test_fragments_and_control_frames_allocate_nothing(counted_server,
+                                                       allocations):
+    client = counted_server.connect()
+    data = (wire.fragments(wire.TEXT, "a" * 500, "b" * 3000, "c")
+            + wire.ping(b"p" * 125) + wire.pong())
+
+    def echo(turns):
+        for _ in range(turns):
+            client.send(data, [300, 2000, 3600])
+            client.expect_text("a" * 500 + "b" * 3000 + "c")
+            client.expect_pong(b"p" * 125)
+
+    echo(20)
+    assert_needs_no_more(allocations, lambda: echo(200))
+
+
+def test_large_messages_at_once_allocate_nothing_for_as_long_as_they_come(
+        counted_server, allocations):
+    clients = [counted_server.connect() for _ in range(6)]
+    message = "x" * (1 << 20)
+    data = wire.text(message)
+    half = len(data) // 2
+
+    def echo(times):
+        for _ in range(times):
+            for client in clients:
+                client.send(data[:half])
+            for client in clients:
+                client.send(data[half:], duplex=False)
+                client.expect_text(message)
+
+    echo(1)
+    assert_needs_no_more(allocations, lambda: echo(3))
+
+    before = allocations()
+    time.sleep(seconds(11))  # what is not needed is kept for up to 10
+    echo(1)
+    assert allocations() != before
+
+
+# What an idle client takes
+
+SERVER = """
+access_log %%PREFIX%%/access.log combined;
+location /echo { websocket_request keep; websocket echo; }
+location /released { websocket_request release; websocket echo; }
+"""
+# As a client in Python sends it
+HEADERS = [
+    ("User-Agent", "Python/3.11 websockets/10.4"),
+    ("Sec-WebSocket-Extensions",
+     "permessage-deflate; client_max_window_bits"),
+]
+RESET = struct.pack("ii", 1, 0)
+COUNTS = {"plain": 10000, "TLS": 1000}
+
+
+def close_at_once(client):
+    """Leaves no port waiting behind."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+def memory_per_client(server, path, count, tls):
+    """Bytes of its own that an idle client adds to the worker."""
+    pid = only_worker(server)
+    clients = []
+
+    def talk_by(number):
+        for _ in range(number):
+            clients.append(connect_blocking(server, tls, path=path,
+                                            headers=HEADERS))
+            clients[-1].sendall(wire.text("hello"))
+            assert clients[-1].recv(100) == wire.text("hello", mask=None)
+
+    try:
+        talk_by(50)
+        before = memory(pid, "Pss")
+        talk_by(count)
+        return (memory(pid, "Pss") - before) / count
+    finally:
+        for client in clients:
+            close_at_once(client)
+
+
+@pytest.fixture
+def many_files():
+    """Lets this process open a socket for each client."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(COUNTS.values()) + 500
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"only {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_idle_client_takes_little_memory(nginx, many_files, capsys):
+    if not memory_tells():
+        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+    found = {}
+    for path in ("/echo", "/released"):
+        for kind, count in COUNTS.items():
+            server = nginx(server=SERVER, locations="", tls=True,
+                           connections=count + 200,
+                           main=f"worker_rlimit_nofile {count + 500};")
+            tls = client_context() if kind == "TLS" else None
+            found[path, kind] = memory_per_client(server, path, count, tls)
+            server.stop()
+    with capsys.disabled():
+        print("\nmemory per idle client, bytes   plain     TLS")
+        for path, policy in ("/echo", "keep"), ("/released", "release"):
+            print(f"websocket_request {policy:8}    "
+                  + "".join(f"{found[path, kind]:8.0f}" for kind in COUNTS))
+    assert found["/echo", "plain"] < 10 * 1024
+    assert found["/released", "plain"] < 1300
+    assert found["/echo", "TLS"] < 40 * 1024
+    assert found["/released", "TLS"] < found["/echo", "TLS"] - 7 * 1024

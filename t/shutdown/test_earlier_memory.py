@@ -1,0 +1,41 @@
+"""Workers that are leaving, in the memory of an earlier configuration: nginx's
+master frees no lock there."""
+
+import os
+import signal
+
+from nginx_server import ROOT, seconds, wait_until
+from worker_picking import SPREAD, on_each_worker
+
+MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
+MEMORY = "websocket_shared_memory {};"
+
+
+def test_worker_killed_with_the_lock_stops_no_other(nginx):
+    server = nginx(
+        "location /room { websocket room all; }", workers=2, module=False,
+        http=MEMORY.format("1m") + "websocket_drain 1h;",
+        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:30;",
+        **SPREAD)
+    server.allow_errors("exited on signal 9")
+    # The first client of each worker leaves at once
+    pairs = [on_each_worker(server, "/room") for _ in range(3)]
+    old = set(server.worker_pids())
+    server.rewrite_config(MEMORY.format("1m"), MEMORY.format("2m"))
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(set(server.worker_pids()) - old) == 2,
+               seconds(20), "new workers")
+    for client in pairs[0]:
+        client.expect_close(1001)
+        client.disconnect()
+    (victim, writer), (_, reader) = pairs[1:]
+    for number in range(29):
+        victim.text(f"{number}")
+    for number in range(29):
+        reader.expect_text(f"{number}")
+    victim.text("the last word")
+    wait_until(lambda: "exited on signal 9" in server.log(), seconds(10),
+               "a death")
+    writer.text("after it")
+    for text in iter(lambda: reader.read_frame().payload.decode(), "after it"):
+        assert text == "the last word"

@@ -1,0 +1,112 @@
+"""Workers that are killed between two stores to the shared memory.
+
+The module is built with its fault points for this, by `make test`.
+"""
+
+import itertools
+import os
+import re
+import subprocess
+
+import pytest
+
+import handler_log
+from nginx_server import ROOT, seconds, wait_until
+from worker_picking import SPREAD, worker_of
+
+MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
+
+# What no worker passes here: the unit tests of the broker do.
+ELSEWHERE = {
+    "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
+    "slot.emptied", "slot.written", "news.half_out", "leader.taken",
+    "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
+    "blocks.unreserved", "entry.cleared", "entry.over_limit", "history.step",
+    "read.piece",
+}
+
+# What a leader passes, for each resource that is new to it.
+WITH_REDIS = ["align.left", "align.numbered", "align.entered", "align.done"]
+
+
+def names():
+    """All fault points but those inside a repair."""
+    found = subprocess.run(
+        ["grep", "-rhoP", r'FAULT_POINT\("\K[^"]+', "src/broker"], cwd=ROOT,
+        check=True, capture_output=True, text=True).stdout.split()
+    return sorted(name for name in set(found) - ELSEWHERE - set(WITH_REDIS)
+                  if not name.startswith("repair."))
+
+
+@pytest.mark.parametrize("name", names())
+def test_worker_killed_at(nginx, name):
+    kill_workers_at(name, nginx)
+
+
+# Redis is there before nginx, and longer
+@pytest.mark.parametrize("name", WITH_REDIS)
+def test_leader_killed_at(redis, nginx, name):
+    kill_workers_at(name, nginx, f"websocket_redis {redis.url()};")
+
+
+def kill_workers_at(name, nginx, http=""):
+    passes = 400 if name.startswith("lock.") else 40
+    server = nginx(
+        "location /room { websocket probe room$arg_k; }", workers=2,
+        module=False,
+        http=handler_log.plugin() + "websocket_shared_memory 512k;"
+                              "websocket_room_memory 512k;" + http,
+        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
+        **SPREAD)
+    server.allow_errors("exited on signal 9|zone \"websocket\" was locked by")
+    work_until_two_have_died(server)
+    check_that_all_is_well(server)
+
+
+def deaths(server):
+    return len(re.findall("exited on signal 9", server.log()))
+
+
+def work_until_two_have_died(server):
+    """Clients come, talk, and leave; who loses his worker comes again."""
+    rooms = itertools.count()
+
+    def worked():
+        clients = []
+        try:
+            clients = [server.connect("/room") for _ in range(3)]
+            number = next(rooms)
+            clients.append(server.connect(f"/room?k={number}"))
+            for client in clients:
+                client.text("all " + "x" * (300 if number % 2 else 5000))
+                client.read_frame()
+        except (AssertionError, OSError):
+            pass
+        for client in clients:
+            client.disconnect()
+        return deaths(server) >= 2
+    wait_until(worked, seconds(40), "two dead workers")
+
+
+def check_that_all_is_well(server):
+    """The next worker to pass the point has an end as well: so little is done,
+    and again if that was not little enough."""
+    def well():
+        clients = []
+        try:
+            while len({worker_of(client) for client in clients}) < 2:
+                clients.append(server.connect("/room?k=after"))
+            clients[0].text("all heard")
+            for client in clients:
+                client.expect_text("heard")
+            for client in clients:
+                client.text("ask count")
+                if client.read_frame().payload != str(len(clients)).encode():
+                    return False
+            return True
+        except (AssertionError, OSError):
+            return False
+        finally:
+            for client in clients:
+                client.disconnect()
+    wait_until(well, seconds(20), "workers that do their work")
