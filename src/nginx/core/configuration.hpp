@@ -16,7 +16,7 @@
 namespace websocket::nginx {
 
 struct redis_settings;
-struct resource_terms;
+struct resource_settings;
 struct wakeup_fd_set;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
@@ -54,7 +54,7 @@ struct location_configuration {
     const websocket_handler_t *handler; // null: not a location of ours
     ngx_http_complex_value_t *key;      // null: the location's name
     ngx_array_t *parameters;            // of named_value
-    resource_terms *terms;              // once all locations are known
+    resource_settings *terms;           // once all locations are known
     bool publishes;                     // websocket_publish, not websocket
     ngx_uint_t status;                  // a status_form
 

@@ -145,8 +145,8 @@ char *serve(ngx_conf_t *cf, location_configuration &own,
             ? nullptr
             : static_cast<handler_location *>(ngx_array_push(all.locations));
 
-    own.terms = static_cast<resource_terms *>(
-        ngx_pcalloc(cf->pool, sizeof(resource_terms)));
+    own.terms = static_cast<resource_settings *>(
+        ngx_pcalloc(cf->pool, sizeof(resource_settings)));
 
     if (place == nullptr || own.terms == nullptr) {
         return refuse();
@@ -167,7 +167,7 @@ char *serve(ngx_conf_t *cf, location_configuration &own,
 ngx_http_handler_pt
 content_handler_of(const location_configuration &conf) noexcept
 {
-    return conf.publishes ? answer_publisher : upgrade_handler;
+    return conf.publishes ? publish_handler : upgrade_handler;
 }
 
 char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

@@ -19,7 +19,7 @@ ngx_int_t complete(ngx_conf_t *cf)
 {
     ours::warn_of_replaced_handlers(cf);
     return ours::complete_locations(cf) == NGX_OK &&
-                   ours::add_cors(cf) == NGX_OK
+                   ours::install_cors(cf) == NGX_OK
                ? ours::add_shared_zone(cf)
                : NGX_ERROR;
 }

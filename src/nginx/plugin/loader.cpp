@@ -27,44 +27,44 @@ namespace {
 
 std::span<const websocket_handler_t *> handlers_of(ngx_conf_t *cf) noexcept
 {
-    const main_configuration &own = *main_conf(cf);
+    const main_configuration &conf = *main_conf(cf);
 
-    return {static_cast<const websocket_handler_t **>(own.handlers.elts),
-            own.handlers.nelts};
+    return {static_cast<const websocket_handler_t **>(conf.handlers.elts),
+            conf.handlers.nelts};
 }
 
 // What the handler was built without is NULL in the copy.
 const websocket_handler_t *copy_handler(ngx_pool_t *pool,
-                                        const websocket_handler_t &given)
+                                        const websocket_handler_t &source)
 {
     auto *copy = static_cast<websocket_handler_t *>(
         ngx_pcalloc(pool, sizeof(websocket_handler_t)));
 
     if (copy != nullptr) {
-        std::memcpy(static_cast<void *>(copy), &given,
-                    std::min(given.size, sizeof(websocket_handler_t)));
+        std::memcpy(static_cast<void *>(copy), &source,
+                    std::min(source.size, sizeof(websocket_handler_t)));
     }
 
     return copy;
 }
 
-bool add_handler(main_configuration &own, const websocket_handler_t *handler)
+bool add_handler(main_configuration &conf, const websocket_handler_t *handler)
 {
-    auto **place = static_cast<const websocket_handler_t **>(
-        ngx_array_push(&own.handlers));
+    auto **slot = static_cast<const websocket_handler_t **>(
+        ngx_array_push(&conf.handlers));
 
-    if (place == nullptr || handler == nullptr) {
+    if (slot == nullptr || handler == nullptr) {
         return false;
     }
 
-    *place = handler;
+    *slot = handler;
     return true;
 }
 
 // Each has one handler; null: no memory.
-bool add_built_in(main_configuration &own, const websocket_plugin_t *built_in)
+bool add_built_in(main_configuration &conf, const websocket_plugin_t *built_in)
 {
-    return built_in != nullptr && add_handler(own, built_in->handlers[0]);
+    return built_in != nullptr && add_handler(conf, built_in->handlers[0]);
 }
 
 // A library that one configuration has loaded.
@@ -82,25 +82,25 @@ void unload(void *data)
         library->handlers.nelts};
 
     for (const websocket_handler_t *handler : handlers) {
-        resource::drop_all_of(handler);
+        resource::drop_by_handler(handler);
     }
 
     dlclose(library->handle);
 }
 
-bool add_handlers(main_configuration &own, loaded_library &library,
+bool add_handlers(main_configuration &conf, loaded_library &library,
                   ngx_pool_t *pool, const websocket_plugin_t &plugin)
 {
     for (std::size_t i = 0; i != plugin.handler_count; i++) {
         const auto *copy = copy_handler(pool, *plugin.handlers[i]);
-        auto **place = static_cast<const websocket_handler_t **>(
+        auto **slot = static_cast<const websocket_handler_t **>(
             ngx_array_push(&library.handlers));
 
-        if (copy == nullptr || place == nullptr || !add_handler(own, copy)) {
+        if (copy == nullptr || slot == nullptr || !add_handler(conf, copy)) {
             return false;
         }
 
-        *place = copy;
+        *slot = copy;
     }
 
     return true;
@@ -108,7 +108,7 @@ bool add_handlers(main_configuration &own, loaded_library &library,
 
 // glibc gives a library that is loaded out again when its name is, even if the
 // file has been replaced: so each load has a name of its own.
-std::string fresh_name(std::string_view path)
+std::string unique_dlopen_path(std::string_view path)
 {
     static unsigned loads;
 
@@ -122,7 +122,7 @@ std::string fresh_name(std::string_view path)
     return name.append(path.substr(slash + 1));
 }
 
-char *complain(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
+char *reject_plugin(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
 {
     WEBSOCKET_SAY(cf, "\"websocket_plugin\" cannot use \"%V\": %s", &file, why);
     return refuse();
@@ -140,7 +140,7 @@ bool is_handler_name(std::string_view name) noexcept
 // Empty if one of a library's structures is no larger than what is known here,
 // and of the same version, else why not.
 std::string check_structure(const char *type, std::size_t size,
-                            std::size_t known, std::uint32_t version)
+                            std::size_t max_size, std::uint32_t version)
 {
     if (version != WEBSOCKET_PLUGIN_VERSION) {
         return "it is built for version " + std::to_string(version) +
@@ -148,17 +148,17 @@ std::string check_structure(const char *type, std::size_t size,
                std::to_string(WEBSOCKET_PLUGIN_VERSION);
     }
 
-    if (size > known) {
+    if (size > max_size) {
         return std::string("it is built for a newer plug-in interface: its ") +
                type + " has " + std::to_string(size) +
-               " bytes, this module knows " + std::to_string(known);
+               " bytes, this module knows " + std::to_string(max_size);
     }
 
     return "";
 }
 
 // A handler has to be as long as what it cannot do without.
-bool usable(const websocket_handler_t &handler) noexcept
+bool is_valid(const websocket_handler_t &handler) noexcept
 {
     return handler.size > offsetof(websocket_handler_t, client_created) &&
            handler.name != nullptr && is_handler_name(handler.name) &&
@@ -195,7 +195,7 @@ std::string check_plugin(const websocket_plugin_t *plugin)
             return why;
         }
 
-        if (!usable(*plugin->handlers[i])) {
+        if (!is_valid(*plugin->handlers[i])) {
             return "a handler has no name of letters, digits, \"_\", \"-\", no "
                    "resource_created or no client_created";
         }
@@ -205,7 +205,7 @@ std::string check_plugin(const websocket_plugin_t *plugin)
 }
 
 // A name stands for one handler.
-const char *taken_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
+const char *duplicate_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
 {
     for (std::size_t i = 0; i != plugin.handler_count; i++) {
         const char *name = plugin.handlers[i]->name;
@@ -228,26 +228,26 @@ const char *taken_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
 
 void *create_main_configuration(ngx_conf_t *cf)
 {
-    auto *made = static_cast<main_configuration *>(
+    auto *conf = static_cast<main_configuration *>(
         ngx_pcalloc(cf->pool, sizeof(main_configuration)));
 
-    if (made == nullptr ||
-        ngx_array_init(&made->handlers, cf->pool, 4,
+    if (conf == nullptr ||
+        ngx_array_init(&conf->handlers, cf->pool, 4,
                        sizeof(const websocket_handler_t *)) != NGX_OK ||
-        !add_built_in(*made, websocket_echo(&server_calls)) ||
-        !add_built_in(*made, websocket_room(&server_calls))) {
+        !add_built_in(*conf, websocket_echo(&server_api)) ||
+        !add_built_in(*conf, websocket_room(&server_api))) {
         return nullptr;
     }
 
-    made->shared_memory = NGX_CONF_UNSET_SIZE;
-    made->room_memory = NGX_CONF_UNSET_SIZE;
-    made->drain_time = NGX_CONF_UNSET_MSEC;
-    return made;
+    conf->shared_memory = NGX_CONF_UNSET_SIZE;
+    conf->room_memory = NGX_CONF_UNSET_SIZE;
+    conf->drain_time = NGX_CONF_UNSET_MSEC;
+    return conf;
 }
 
 char *load_plugin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 try {
-    auto &own = *static_cast<main_configuration *>(conf);
+    auto &main = *static_cast<main_configuration *>(conf);
     ngx_str_t file = arguments(cf)[1];
 
     (void)cmd;
@@ -270,10 +270,10 @@ try {
         return refuse();
     }
 
-    void *library = dlopen(fresh_name(view(file)).c_str(), RTLD_NOW);
+    void *library = dlopen(unique_dlopen_path(view(file)).c_str(), RTLD_NOW);
 
     if (library == nullptr) {
-        return complain(cf, file, dlerror());
+        return reject_plugin(cf, file, dlerror());
     }
 
     loaded->handle = library;
@@ -283,20 +283,20 @@ try {
         dlsym(library, WEBSOCKET_PLUGIN_ENTRY));
 
     if (entry == nullptr) {
-        return complain(cf, file,
-                        "it has no symbol \"" WEBSOCKET_PLUGIN_ENTRY "\"");
+        return reject_plugin(cf, file,
+                             "it has no symbol \"" WEBSOCKET_PLUGIN_ENTRY "\"");
     }
 
-    const websocket_plugin_t *plugin = entry(&server_calls);
+    const websocket_plugin_t *plugin = entry(&server_api);
 
     if (const std::string why = check_plugin(plugin); !why.empty()) {
-        return complain(cf, file, why.c_str());
+        return reject_plugin(cf, file, why.c_str());
     }
 
-    if (const char *name = taken_name(cf, *plugin); name != nullptr) {
+    if (const char *name = duplicate_name(cf, *plugin); name != nullptr) {
         const std::string why =
             "there is a handler \"" + std::string(name) + "\" already";
-        return complain(cf, file, why.c_str());
+        return reject_plugin(cf, file, why.c_str());
     }
 
 #if (NGX_THREADS)
@@ -306,8 +306,8 @@ try {
     }
 #endif
 
-    return add_handlers(own, *loaded, cf->pool, *plugin) ? NGX_CONF_OK
-                                                         : refuse();
+    return add_handlers(main, *loaded, cf->pool, *plugin) ? NGX_CONF_OK
+                                                          : refuse();
 
 } catch (const std::bad_alloc &) {
     return refuse();

@@ -13,45 +13,48 @@ namespace websocket::nginx {
 
 namespace {
 
-constexpr std::ptrdiff_t mark = 1;
+constexpr std::ptrdiff_t session_tag = 1;
 
 // Null if it is nginx's request.
-const session *session_behind(const websocket_request_t *request) noexcept
+const session *session_of(const websocket_request_t *request) noexcept
 {
-    return reinterpret_cast<std::uintptr_t>(request) % alignof(session) != mark
+    return reinterpret_cast<std::uintptr_t>(request) % alignof(session) !=
+                   session_tag
                ? nullptr
                : reinterpret_cast<const session *>(
-                     reinterpret_cast<const char *>(request) - mark);
+                     reinterpret_cast<const char *>(request) - session_tag);
 }
 
 // Null once it is released.
 ngx_http_request_t *request_of(const websocket_request_t *request) noexcept
 {
-    const session *of = session_behind(request);
+    const session *owner = session_of(request);
 
-    return of != nullptr ? of->request()
-                         : reinterpret_cast<ngx_http_request_t *>(
-                               const_cast<websocket_request_t *>(request));
+    return owner != nullptr ? owner->request()
+                            : reinterpret_cast<ngx_http_request_t *>(
+                                  const_cast<websocket_request_t *>(request));
 }
 
 } // namespace
 
-const websocket_request_t *handle_of(const session &of) noexcept
+const websocket_request_t *request_handle(const session &owner) noexcept
 {
     return reinterpret_cast<const websocket_request_t *>(
-        reinterpret_cast<const char *>(&of) + mark);
+        reinterpret_cast<const char *>(&owner) + session_tag);
 }
 
 websocket_text_t request_uri(const websocket_request_t *request) noexcept
 {
-    const session *of = session_behind(request);
-    return of != nullptr ? lent(of->uri()) : lent(request_of(request)->uri);
+    const session *owner = session_of(request);
+    return owner != nullptr ? as_c(owner->uri())
+                            : as_c(request_of(request)->uri);
 }
 
 websocket_text_t request_args(const websocket_request_t *request) noexcept
 {
-    const session *of = session_behind(request);
-    return of != nullptr ? lent(of->args()) : lent(request_of(request)->args);
+    const session *owner = session_of(request);
+    return owner != nullptr ? as_c(owner->args())
+                            : as_c(request_of(request)->args);
 }
 
 websocket_text_t request_header(const websocket_request_t *request,
@@ -71,7 +74,7 @@ websocket_text_t request_header(const websocket_request_t *request,
         for (const ngx_table_elt_t &header : headers) {
             if (protocol::equals_ignoring_case(view(header.key),
                                                text_of(name))) {
-                return lent(header.value);
+                return as_c(header.value);
             }
         }
     }
@@ -82,17 +85,17 @@ websocket_text_t request_header(const websocket_request_t *request,
 websocket_text_t
 request_remote_address(const websocket_request_t *request) noexcept
 {
-    const session *of = session_behind(request);
-    return of != nullptr ? lent(of->remote_address())
-                         : lent(request_of(request)->connection->addr_text);
+    const session *owner = session_of(request);
+    return owner != nullptr ? as_c(owner->remote_address())
+                            : as_c(request_of(request)->connection->addr_text);
 }
 
 websocket_text_t
 request_subprotocol(const websocket_request_t *request) noexcept
 {
-    const session *of = session_behind(request);
-    return of == nullptr ? websocket_text_t{nullptr, 0}
-                         : lent(of->subprotocol());
+    const session *owner = session_of(request);
+    return owner == nullptr ? websocket_text_t{nullptr, 0}
+                            : as_c(owner->subprotocol());
 }
 
 websocket_text_t
@@ -101,16 +104,16 @@ request_preferred_subprotocol(const websocket_request_t *request) noexcept
     ngx_http_request_t *r = request_of(request);
 
     return r == nullptr ? websocket_text_t{nullptr, 0}
-                        : lent(preferred_subprotocol(r));
+                        : as_c(preferred_subprotocol(r));
 }
 
 websocket_text_t request_parameter(const websocket_request_t *request,
                                    websocket_text_t name) noexcept
 {
-    const session *of = session_behind(request);
+    const session *owner = session_of(request);
     const location_configuration &conf =
-        of != nullptr
-            ? of->configuration()
+        owner != nullptr
+            ? owner->configuration()
             : *location_conf<location_configuration>(request_of(request));
 
     return find_parameter(parameters_of(conf), text_of(name));
@@ -119,9 +122,9 @@ websocket_text_t request_parameter(const websocket_request_t *request,
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept
 {
-    if (const session *of = session_behind(request); of != nullptr) {
-        const auto text = of->variable(text_of(name));
-        return text ? lent(*text) : websocket_text_t{nullptr, 0};
+    if (const session *owner = session_of(request); owner != nullptr) {
+        const auto text = owner->variable(text_of(name));
+        return text ? as_c(*text) : websocket_text_t{nullptr, 0};
     }
 
     // The handshake is short: the request's memory will do

@@ -13,7 +13,7 @@ namespace websocket::nginx {
 class session;
 
 // As long as the session.
-const websocket_request_t *handle_of(const session &of) noexcept;
+const websocket_request_t *request_handle(const session &owner) noexcept;
 
 websocket_text_t request_uri(const websocket_request_t *request) noexcept;
 websocket_text_t request_args(const websocket_request_t *request) noexcept;
@@ -36,14 +36,14 @@ inline std::string_view text_of(websocket_text_t text) noexcept
 }
 
 // Whose bytes stay where they are.
-inline websocket_text_t lent(std::string_view text) noexcept
+inline websocket_text_t as_c(std::string_view text) noexcept
 {
     return {text.data(), text.size()};
 }
 
-inline websocket_text_t lent(const ngx_str_t &text) noexcept
+inline websocket_text_t as_c(const ngx_str_t &text) noexcept
 {
-    return lent(view(text));
+    return as_c(view(text));
 }
 
 } // namespace websocket::nginx

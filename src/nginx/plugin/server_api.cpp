@@ -33,14 +33,14 @@ const session &session_of(const websocket_client_t *client) noexcept
     return *reinterpret_cast<const session *>(client);
 }
 
-resource &resource_of(websocket_resource_t *of) noexcept
+resource &resource_of(websocket_resource_t *handle) noexcept
 {
-    return *reinterpret_cast<resource *>(of);
+    return *reinterpret_cast<resource *>(handle);
 }
 
-const resource &resource_of(const websocket_resource_t *of) noexcept
+const resource &resource_of(const websocket_resource_t *handle) noexcept
 {
-    return *reinterpret_cast<const resource *>(of);
+    return *reinterpret_cast<const resource *>(handle);
 }
 
 protocol::opcode opcode_of(int kind) noexcept
@@ -55,16 +55,17 @@ std::span<const std::byte> bytes_of(const void *data, std::size_t size) noexcept
 }
 
 // A frame that a handler keeps.
-using kept_frame = std::shared_ptr<const shared_frame>;
+using frame_handle = std::shared_ptr<const shared_frame>;
 
 int send(websocket_client_t *client, int kind, const void *data,
          std::size_t size) noexcept
 {
-    session &to = session_of(client);
+    session &receiver = session_of(client);
 
-    return to.must_postpone()
-               ? to.postpone_message(opcode_of(kind), bytes_of(data, size))
-               : to.send_message(opcode_of(kind), bytes_of(data, size));
+    return receiver.must_postpone()
+               ? receiver.postpone_message(opcode_of(kind),
+                                           bytes_of(data, size))
+               : receiver.send_message(opcode_of(kind), bytes_of(data, size));
 }
 
 int send_ping(websocket_client_t *client, const void *data,
@@ -95,37 +96,37 @@ std::uint64_t client_id(const websocket_client_t *client) noexcept
 const websocket_request_t *
 client_request(const websocket_client_t *client) noexcept
 {
-    return handle_of(session_of(client));
+    return request_handle(session_of(client));
 }
 
-websocket_text_t resource_name(const websocket_resource_t *of) noexcept
+websocket_text_t resource_name(const websocket_resource_t *handle) noexcept
 {
-    return lent(resource_of(of).name());
+    return as_c(resource_of(handle).name());
 }
 
-websocket_text_t parameter(const websocket_resource_t *of,
+websocket_text_t parameter(const websocket_resource_t *handle,
                            websocket_text_t name) noexcept
 {
-    return resource_of(of).parameter(text_of(name));
+    return resource_of(handle).parameter(text_of(name));
 }
 
-websocket_text_t parameter_name(const websocket_resource_t *of,
-                                std::size_t place) noexcept
+websocket_text_t parameter_name(const websocket_resource_t *handle,
+                                std::size_t index) noexcept
 {
-    return resource_of(of).parameter_name(place);
+    return resource_of(handle).parameter_name(index);
 }
 
-std::uint64_t client_count(const websocket_resource_t *of) noexcept
+std::uint64_t client_count(const websocket_resource_t *handle) noexcept
 {
-    return resource_of(of).client_count();
+    return resource_of(handle).client_count();
 }
 
-int broadcast(websocket_resource_t *of, int kind, const void *data,
+int broadcast(websocket_resource_t *handle, int kind, const void *data,
               std::size_t size) noexcept
 {
     broker::message_id id;
 
-    return resource_of(of).publish(
+    return resource_of(handle).publish(
         {.payload = bytes_of(data, size),
          .time = worker_bus::now(),
          .kind = static_cast<std::uint8_t>(opcode_of(kind))},
@@ -135,7 +136,7 @@ int broadcast(websocket_resource_t *of, int kind, const void *data,
 // What an older header does not have is 0. What a newer one has must be: it
 // asks for something that nobody here knows.
 std::optional<websocket_message_t>
-known_part(const websocket_message_t &given) noexcept
+known_fields(const websocket_message_t &given) noexcept
 {
     constexpr std::size_t required = offsetof(websocket_message_t, transient);
     websocket_message_t known{};
@@ -167,57 +168,59 @@ broker::publication publication_of(const websocket_message_t &message) noexcept
             .transient = message.transient != 0};
 }
 
-int publish(websocket_resource_t *of, const websocket_message_t *message,
+int publish(websocket_resource_t *handle, const websocket_message_t *message,
             websocket_message_id_t *id) noexcept
 {
-    const std::optional<websocket_message_t> known = known_part(*message);
+    const std::optional<websocket_message_t> known = known_fields(*message);
 
     if (!known) {
         return WEBSOCKET_INVALID;
     }
 
-    broker::message_id made;
-    const int result = resource_of(of).publish(publication_of(*known), made);
+    broker::message_id assigned;
+    const int result =
+        resource_of(handle).publish(publication_of(*known), assigned);
 
     if (id != nullptr) {
-        *id = {made.epoch, made.sequence};
+        *id = {assigned.epoch, assigned.sequence};
     }
 
     return result;
 }
 
-void publish_then(websocket_resource_t *of, const websocket_message_t *message,
-                  resource::published done, void *data) noexcept
+void publish_then(websocket_resource_t *handle,
+                  const websocket_message_t *message,
+                  resource::publish_callback done, void *data) noexcept
 {
-    const std::optional<websocket_message_t> known = known_part(*message);
+    const std::optional<websocket_message_t> known = known_fields(*message);
 
     if (!known) {
         done(data, WEBSOCKET_INVALID, {});
         return;
     }
 
-    resource_of(of).publish(publication_of(*known), done, data);
+    resource_of(handle).publish(publication_of(*known), done, data);
 }
 
-void keep_history(websocket_resource_t *of, std::uint64_t messages,
+void keep_history(websocket_resource_t *handle, std::uint64_t messages,
                   std::uint64_t milliseconds) noexcept
 {
-    resource_of(of).keep_history({messages, milliseconds});
+    resource_of(handle).keep_history({messages, milliseconds});
 }
 
-int read_history(websocket_resource_t *of, websocket_message_id_t after,
+int read_history(websocket_resource_t *handle, websocket_message_id_t after,
                  int (*each)(void *, const websocket_message_t *),
                  void *data) noexcept
 {
-    return resource_of(of).read_history({after.epoch, after.sequence}, each,
-                                        data)
+    return resource_of(handle).read_history({after.epoch, after.sequence}, each,
+                                            data)
                ? 1
                : 0;
 }
 
-websocket_message_id_t last_message(const websocket_resource_t *of) noexcept
+websocket_message_id_t last_message(const websocket_resource_t *handle) noexcept
 {
-    const broker::message_id last = resource_of(of).last_message();
+    const broker::message_id last = resource_of(handle).last_message();
 
     return {last.epoch, last.sequence};
 }
@@ -225,12 +228,12 @@ websocket_message_id_t last_message(const websocket_resource_t *of) noexcept
 websocket_frame_t *make_frame(int kind, const void *data,
                               std::size_t size) noexcept
 try {
-    kept_frame made(
+    frame_handle frame(
         shared_frame::create_validated(opcode_of(kind), bytes_of(data, size)));
 
-    return made ? reinterpret_cast<websocket_frame_t *>(
-                      new kept_frame(std::move(made)))
-                : nullptr;
+    return frame ? reinterpret_cast<websocket_frame_t *>(
+                       new frame_handle(std::move(frame)))
+                 : nullptr;
 
 } catch (const std::bad_alloc &) {
     return nullptr;
@@ -238,23 +241,25 @@ try {
 
 void drop_frame(websocket_frame_t *frame) noexcept
 {
-    delete reinterpret_cast<kept_frame *>(frame);
+    delete reinterpret_cast<frame_handle *>(frame);
 }
 
 int send_frame(websocket_client_t *client,
                const websocket_frame_t *frame) noexcept
 {
-    session &to = session_of(client);
-    const auto &kept = *reinterpret_cast<const kept_frame *>(frame);
+    session &receiver = session_of(client);
+    const auto &kept = *reinterpret_cast<const frame_handle *>(frame);
 
-    return to.must_postpone() ? to.postpone_frame(kept) : to.send_shared(*kept);
+    return receiver.must_postpone() ? receiver.postpone_frame(kept)
+                                    : receiver.send_shared(*kept);
 }
 
-websocket_timer_t *start_timer(websocket_resource_t *of,
+websocket_timer_t *start_timer(websocket_resource_t *handle,
                                std::uint64_t milliseconds, int repeats,
-                               void (*fired)(void *), void *data) noexcept
+                               void (*callback)(void *), void *data) noexcept
 {
-    return resource_of(of).start_timer(milliseconds, repeats != 0, fired, data);
+    return resource_of(handle).start_timer(milliseconds, repeats != 0, callback,
+                                           data);
 }
 
 void stop_timer(websocket_timer_t *timer) noexcept
@@ -262,25 +267,25 @@ void stop_timer(websocket_timer_t *timer) noexcept
     resource::stop_timer(timer);
 }
 
-int run_in_background(websocket_resource_t *of, void (*work)(void *),
+int run_in_background(websocket_resource_t *handle, void (*work)(void *),
                       void (*done)(void *), void *data) noexcept
 {
-    return resource_of(of).run_in_background(work, done, data) ? 1 : 0;
+    return resource_of(handle).run_in_background(work, done, data) ? 1 : 0;
 }
 
-void log(const websocket_resource_t *of, int level,
+void log(const websocket_resource_t *handle, int level,
          websocket_text_t text) noexcept
 {
     write_log(static_cast<ngx_uint_t>(
                   std::clamp<int>(level, NGX_LOG_ERR, NGX_LOG_DEBUG)),
               ngx_cycle->log, "websocket: %V \"%V\": %V",
-              resource_of(of).handler().name, resource_of(of).name(),
+              resource_of(handle).handler().name, resource_of(handle).name(),
               unquoted{text_of(text)});
 }
 
 } // namespace
 
-const websocket_server_t server_calls = {
+const websocket_server_t server_api = {
     .size = sizeof(websocket_server_t),
     .version = WEBSOCKET_PLUGIN_VERSION,
     .send = send,

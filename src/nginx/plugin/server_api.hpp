@@ -5,6 +5,6 @@
 
 namespace websocket::nginx {
 
-extern const websocket_server_t server_calls;
+extern const websocket_server_t server_api;
 
 } // namespace websocket::nginx

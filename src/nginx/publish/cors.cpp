@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::string_view allow_origin = "Access-Control-Allow-Origin";
 constexpr std::string_view methods = "GET, POST, DELETE";
-constexpr std::string_view seconds_to_keep = "600";
+constexpr std::string_view max_age_seconds = "600";
 
-ngx_http_output_header_filter_pt next_filter;
+ngx_http_output_header_filter_pt next_header_filter;
 
 // Null: there is none.
 const ngx_table_elt_t *find_header(const ngx_list_t &headers,
@@ -115,17 +115,18 @@ bool allow_requested_headers(ngx_http_request_t *r) noexcept
                       view(requested->value));
 }
 
-bool answer_preflight(ngx_http_request_t *r) noexcept
+bool add_preflight_fields(ngx_http_request_t *r) noexcept
 {
     return add_header(r, "Access-Control-Allow-Methods", methods) &&
-           add_header(r, "Access-Control-Max-Age", seconds_to_keep) &&
+           add_header(r, "Access-Control-Max-Age", max_age_seconds) &&
            allow_requested_headers(r);
 }
 
 // With the visitor's cookies only pages that the configuration names may ask:
 // any site can send the origin "null", and under `any` all are allowed.
-bool allow_page(ngx_http_request_t *r, const location_configuration &conf,
-                std::string_view origin) noexcept
+bool allow_origin_of_page(ngx_http_request_t *r,
+                          const location_configuration &conf,
+                          std::string_view origin) noexcept
 {
     if (conf.any_origin) {
         return add_header(r, allow_origin, "*");
@@ -154,19 +155,20 @@ bool add_fields(ngx_http_request_t *r,
         return true;
     }
 
-    return allow_page(r, conf, origin.text) &&
-           (!is_preflight(r) || answer_preflight(r));
+    return allow_origin_of_page(r, conf, origin.text) &&
+           (!is_preflight(r) || add_preflight_fields(r));
 }
 
-ngx_int_t filter_header(ngx_http_request_t *r)
+ngx_int_t header_filter(ngx_http_request_t *r)
 {
     const location_configuration *conf =
         r == r->main ? publishing_location(r) : nullptr;
 
-    return conf == nullptr || add_fields(r, *conf) ? next_filter(r) : NGX_ERROR;
+    return conf == nullptr || add_fields(r, *conf) ? next_header_filter(r)
+                                                   : NGX_ERROR;
 }
 
-ngx_int_t before_access(ngx_http_request_t *r)
+ngx_int_t preaccess_handler(ngx_http_request_t *r)
 {
     const auto &conf = *location_conf<location_configuration>(r);
 
@@ -190,13 +192,13 @@ ngx_int_t before_access(ngx_http_request_t *r)
 
     return origin_allowed(r, conf, origin)
                ? NGX_HTTP_NO_CONTENT
-               : publish_refused(r, NGX_HTTP_FORBIDDEN,
-                                 origin_refusal(r, origin));
+               : reject_publish(r, NGX_HTTP_FORBIDDEN,
+                                origin_refusal(r, origin));
 }
 
 } // namespace
 
-ngx_int_t add_cors(ngx_conf_t *cf)
+ngx_int_t install_cors(ngx_conf_t *cf)
 {
     auto *core = static_cast<ngx_http_core_main_conf_t *>(
         ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
@@ -207,9 +209,9 @@ ngx_int_t add_cors(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *handler = before_access;
-    next_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = filter_header;
+    *handler = preaccess_handler;
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
     return NGX_OK;
 }
 

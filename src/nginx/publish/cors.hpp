@@ -14,6 +14,6 @@ namespace websocket::nginx {
 //   it: 204 for allowed origins, else 403.
 // - All answers to pages of allowed origins, nginx's own errors too, get
 //   Access-Control-Allow-Origin, unless the configuration adds one by itself.
-ngx_int_t add_cors(ngx_conf_t *cf);
+ngx_int_t install_cors(ngx_conf_t *cf);
 
 } // namespace websocket::nginx

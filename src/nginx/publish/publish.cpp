@@ -29,11 +29,11 @@ namespace {
 // RFC 6455 5.5: what a Close may carry beside its code
 constexpr std::size_t max_close_reason = 123;
 
-ngx_int_t too_large(ngx_http_request_t *r) noexcept
+ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
 {
-    return publish_refused(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                           "the body is larger than "
-                           "websocket_max_message_size");
+    return reject_publish(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                          "the body is larger than "
+                          "websocket_max_message_size");
 }
 
 /*
@@ -43,46 +43,46 @@ ngx_int_t too_large(ngx_http_request_t *r) noexcept
 // Nothing if the request may go on: `about` is set to what it is about, with
 // the key in the request's memory. Else what a content handler returns of the
 // refusal.
-std::optional<ngx_int_t> judge(ngx_http_request_t *r, resource::identity &about)
+std::optional<ngx_int_t> validate_request(ngx_http_request_t *r,
+                                          resource_id &id)
 {
     ngx_str_t key;
 
     // A page of another site could publish with the visitor's cookies
     if (const request_origin origin = find_origin(r);
         !origin_allowed(r, *location_conf<location_configuration>(r), origin)) {
-        return publish_refused(r, NGX_HTTP_FORBIDDEN,
-                               origin_refusal(r, origin));
+        return reject_publish(r, NGX_HTTP_FORBIDDEN, origin_refusal(r, origin));
     }
 
     if (!worker_bus::running()) {
-        return not_appended(r, broker::outcome::gone);
+        return reject_append(r, broker::outcome::gone);
     }
 
     if (published_key(r, key) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    about = {location_conf<location_configuration>(r)->handler, view(key)};
+    id = {location_conf<location_configuration>(r)->handler, view(key)};
 
     if (key.len == 0) {
-        return publish_refused(r, NGX_HTTP_BAD_REQUEST, "the key is empty");
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the key is empty");
     }
 
-    if (resource::log_name(about).size() > broker::longest_name) {
-        return publish_refused(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
+    if (resource::log_name(id).size() > broker::longest_name) {
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     }
 
     return std::nullopt;
 }
 
-ngx_int_t publish_method_refused(ngx_http_request_t *r) noexcept
+ngx_int_t reject_method(ngx_http_request_t *r) noexcept
 {
     if (!add_header(r, "Allow", "GET, HEAD, POST, DELETE")) { // RFC 9110 15.5.6
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return publish_refused(r, NGX_HTTP_NOT_ALLOWED,
-                           "the method is not GET, HEAD, POST or DELETE");
+    return reject_publish(r, NGX_HTTP_NOT_ALLOWED,
+                          "the method is not GET, HEAD, POST or DELETE");
 }
 
 /*
@@ -103,16 +103,16 @@ bool is_binary(const ngx_http_request_t *r) noexcept
         "application/octet-stream");
 }
 
-ngx_int_t no_resource(ngx_http_request_t *r) noexcept
+ngx_int_t reject_no_resource(ngx_http_request_t *r) noexcept
 {
-    return publish_refused(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                           "the handler could not make the resource");
+    return reject_publish(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                          "the handler could not make the resource");
 }
 
-ngx_int_t publish_here(ngx_http_request_t *r, resource &to,
-                       const broker::publication &message) noexcept
+ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
+                          const broker::publication &message) noexcept
 {
-    const broker::appended done = to.append(message);
+    const broker::appended done = target.append(message);
 
     if (done.result == broker::outcome::done) {
         return send_published(r, done.id, done.clients);
@@ -120,25 +120,24 @@ ngx_int_t publish_here(ngx_http_request_t *r, resource &to,
 
     return done.result == broker::outcome::no_room &&
                    !worker_bus::broker().fits(message.payload.size())
-               ? never_fits(r)
-               : not_appended(r, done.result);
+               ? reject_never_fits(r)
+               : reject_append(r, done.result);
 }
 
 // The object is let go after the call if no client holds it, though the key
 // may be without variables: these parameters are not to become the clients'.
-ngx_int_t publish_message(ngx_http_request_t *r,
-                          const resource::identity &about) noexcept
+ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
     const bool binary = is_binary(r);
 
     if (!body_is_whole(r)) {
-        return publish_refused(r, NGX_HTTP_BAD_REQUEST,
-                               "the body is not all there");
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST,
+                              "the body is not all there");
     }
 
     if (body_size(r) > static_cast<off_t>(conf.max_message_size)) {
-        return too_large(r);
+        return reject_too_large(r);
     }
 
     const auto body = whole_body(r);
@@ -148,19 +147,18 @@ ngx_int_t publish_message(ngx_http_request_t *r,
     }
 
     if (!binary && !protocol::is_valid_utf8(*body)) {
-        return publish_refused(r, NGX_HTTP_BAD_REQUEST,
-                               "the text is not UTF-8");
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the text is not UTF-8");
     }
 
     // Redis would number it, and every host would lose it
     if (backplane::used() && !worker_bus::broker().fits(body->size())) {
-        return never_fits(r);
+        return reject_never_fits(r);
     }
 
-    resource *to = resource::find_or_make(about, *conf.terms, false);
+    resource *target = resource::get_or_create(id, *conf.terms, false);
 
-    if (to == nullptr) {
-        return no_resource(r);
+    if (target == nullptr) {
+        return reject_no_resource(r);
     }
 
     const broker::publication message{
@@ -169,10 +167,11 @@ ngx_int_t publish_message(ngx_http_request_t *r,
         .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
                        : std::uint8_t{WEBSOCKET_TEXT}};
 
-    to->hold();
-    const ngx_int_t rc = backplane::used() ? publish_on_hosts(r, *to, message)
-                                           : publish_here(r, *to, message);
-    to->let_go();
+    target->retain();
+    const ngx_int_t rc = backplane::used()
+                             ? publish_via_redis(r, *target, message)
+                             : publish_locally(r, *target, message);
+    target->release();
     return rc;
 }
 
@@ -182,10 +181,10 @@ void publish_body_read(ngx_http_request_t *r)
     ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     try {
-        resource::identity about{};
-        const std::optional<ngx_int_t> refusal = judge(r, about);
+        resource_id id{};
+        const std::optional<ngx_int_t> refusal = validate_request(r, id);
 
-        rc = refusal ? *refusal : publish_message(r, about);
+        rc = refusal ? *refusal : publish_message(r, id);
     } catch (const std::bad_alloc &) {}
 
     ngx_http_finalize_request(r, rc);
@@ -212,14 +211,14 @@ bool is_encoded(const ngx_http_request_t *r) noexcept
     return encoded;
 }
 
-ngx_int_t encoding_refused(ngx_http_request_t *r) noexcept
+ngx_int_t reject_encoding(ngx_http_request_t *r) noexcept
 {
     if (!add_header(r, "Accept-Encoding", "identity")) { // RFC 9110 15.5.16
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return publish_refused(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                           "the body has a Content-Encoding");
+    return reject_publish(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                          "the body has a Content-Encoding");
 }
 
 ngx_int_t read_message(ngx_http_request_t *r) noexcept
@@ -227,12 +226,12 @@ ngx_int_t read_message(ngx_http_request_t *r) noexcept
     const auto &conf = *location_conf<location_configuration>(r);
 
     if (is_encoded(r)) {
-        return encoding_refused(r);
+        return reject_encoding(r);
     }
 
     if (r->headers_in.content_length_n >
         static_cast<off_t>(conf.max_message_size)) {
-        return too_large(r);
+        return reject_too_large(r);
     }
 
     const ngx_int_t rc =
@@ -246,33 +245,33 @@ ngx_int_t read_message(ngx_http_request_t *r) noexcept
  */
 
 // As the id that stands for the start, of which all is new
-std::string last_of(const broker::description &known)
+std::string last_id_text(const broker::description &log)
 {
-    return known.exists ? std::to_string(known.last.epoch) + "-" +
-                              std::to_string(known.last.sequence)
-                        : std::string();
+    return log.exists ? std::to_string(log.last.epoch) + "-" +
+                            std::to_string(log.last.sequence)
+                      : std::string();
 }
 
-ngx_int_t tell(ngx_http_request_t *r, const resource::identity &about)
+ngx_int_t describe_resource(ngx_http_request_t *r, const resource_id &id)
 {
     if (!backplane::used()) {
-        const broker::description known = worker_bus::broker().describe(
-            resource::log_name(about), worker_bus::now());
+        const broker::description log = worker_bus::broker().describe(
+            resource::log_name(id), worker_bus::now());
 
-        return send_description(r, known.clients, known.messages,
-                                last_of(known));
+        return send_description(r, log.clients, log.messages,
+                                last_id_text(log));
     }
 
-    resource *of = resource::find_or_make(
-        about, *location_conf<location_configuration>(r)->terms, false);
+    resource *target = resource::get_or_create(
+        id, *location_conf<location_configuration>(r)->terms, false);
 
-    if (of == nullptr) {
-        return no_resource(r);
+    if (target == nullptr) {
+        return reject_no_resource(r);
     }
 
-    of->hold();
-    const ngx_int_t rc = describe_on_hosts(r, *of);
-    of->let_go();
+    target->retain();
+    const ngx_int_t rc = describe_via_redis(r, *target);
+    target->release();
     return rc;
 }
 
@@ -287,7 +286,7 @@ std::string_view argument(ngx_http_request_t *r, std::string_view name,
 }
 
 // RFC 6455 7.4.1: 1010 is for clients to send.
-bool server_may_send(std::uint64_t code) noexcept
+bool is_server_close_code(std::uint64_t code) noexcept
 {
     return code <= UINT16_MAX && code != 1010 &&
            protocol::close_code::may_travel(static_cast<std::uint16_t>(code));
@@ -295,12 +294,13 @@ bool server_may_send(std::uint64_t code) noexcept
 
 // Sets `order` to the payload of a Close (RFC 6455 5.5.1), as the arguments
 // have it. Empty if they are right, else what is wrong.
-std::string_view read_order(ngx_http_request_t *r, std::string &order)
+std::string_view read_close_payload(ngx_http_request_t *r,
+                                    std::string &close_payload)
 {
     const auto code = detail::decimal(argument(r, "code", "1000"));
     const std::string reason = detail::form_decoded(argument(r, "reason", ""));
 
-    if (!code || !server_may_send(*code)) {
+    if (!code || !is_server_close_code(*code)) {
         return "the code is none that a server sends";
     }
 
@@ -312,58 +312,60 @@ std::string_view read_order(ngx_http_request_t *r, std::string &order)
         return "the reason is not UTF-8";
     }
 
-    order = {static_cast<char>(*code >> 8), static_cast<char>(*code & 0xFF)};
-    order += reason;
+    close_payload = {static_cast<char>(*code >> 8),
+                     static_cast<char>(*code & 0xFF)};
+    close_payload += reason;
     return {};
 }
 
-ngx_int_t close_clients(ngx_http_request_t *r, const resource::identity &about)
+ngx_int_t close_clients(ngx_http_request_t *r, const resource_id &id)
 {
-    const std::string name = resource::log_name(about);
-    std::string order;
+    const std::string name = resource::log_name(id);
+    std::string close_payload;
 
-    if (const std::string_view wrong = read_order(r, order); !wrong.empty()) {
-        return publish_refused(r, NGX_HTTP_BAD_REQUEST, wrong);
+    if (const std::string_view error = read_close_payload(r, close_payload);
+        !error.empty()) {
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST, error);
     }
 
     if (backplane::used()) {
-        return close_on_hosts(r, name, order);
+        return close_via_redis(r, name, close_payload);
     }
 
     // No log is made for it: that would begin without the handler's limits
     if (worker_bus::broker().describe(name, worker_bus::now()).clients == 0) {
-        return send_clients(r, 0);
+        return send_client_count(r, 0);
     }
 
-    const broker::appended done =
-        worker_bus::broker().append(name,
-                                    {.payload = std::as_bytes(std::span(order)),
-                                     .time = worker_bus::now(),
-                                     .kind = kind_close_all,
-                                     .transient = true},
-                                    {}, worker_bus::now());
+    const broker::appended done = worker_bus::broker().append(
+        name,
+        {.payload = std::as_bytes(std::span(close_payload)),
+         .time = worker_bus::now(),
+         .kind = kind_close_all,
+         .transient = true},
+        {}, worker_bus::now());
 
     if (done.result != broker::outcome::done) {
-        return not_appended(r, done.result);
+        return reject_append(r, done.result);
     }
 
     worker_bus::wake(done.wake);
-    return send_clients(r, done.clients);
+    return send_client_count(r, done.clients);
 }
 
 } // namespace
 
-ngx_int_t answer_publisher(ngx_http_request_t *r)
+ngx_int_t publish_handler(ngx_http_request_t *r)
 try {
-    constexpr ngx_uint_t known =
+    constexpr ngx_uint_t allowed_methods =
         NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_POST | NGX_HTTP_DELETE;
-    resource::identity about{};
+    resource_id id{};
 
-    if ((r->method & known) == 0) {
-        return publish_method_refused(r);
+    if ((r->method & allowed_methods) == 0) {
+        return reject_method(r);
     }
 
-    if (const auto refusal = judge(r, about); refusal) {
+    if (const auto refusal = validate_request(r, id); refusal) {
         return *refusal;
     }
 
@@ -371,9 +373,9 @@ try {
     case NGX_HTTP_POST:
         return read_message(r);
     case NGX_HTTP_DELETE:
-        return close_clients(r, about);
+        return close_clients(r, id);
     default:
-        return tell(r, about);
+        return describe_resource(r, id);
     }
 
 } catch (const std::bad_alloc &) {

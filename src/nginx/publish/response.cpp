@@ -11,9 +11,9 @@ namespace websocket::nginx {
 namespace {
 
 // Larger than any answer, whatever the numbers in it.
-using answer_text = std::array<u_char, 160>;
+using response_buffer = std::array<u_char, 160>;
 
-ngx_int_t send_json(ngx_http_request_t *r, const answer_text &text,
+ngx_int_t send_json(ngx_http_request_t *r, const response_buffer &text,
                     const u_char *end) noexcept
 {
     const auto size = static_cast<std::size_t>(end - text.data());
@@ -35,38 +35,38 @@ ngx_int_t send_json(ngx_http_request_t *r, const answer_text &text,
 } // namespace
 
 // Says why at info; returns what the content handler returns.
-ngx_int_t publish_refused(ngx_http_request_t *r, ngx_uint_t status,
-                          std::string_view why) noexcept
+ngx_int_t reject_publish(ngx_http_request_t *r, ngx_uint_t status,
+                         std::string_view why) noexcept
 {
     return reject_request(r, "publish request", status, why);
 }
 
-ngx_int_t never_fits(ngx_http_request_t *r) noexcept
+ngx_int_t reject_never_fits(ngx_http_request_t *r) noexcept
 {
-    return publish_refused(r, NGX_HTTP_INSUFFICIENT_STORAGE,
-                           "the message is larger than websocket_room_memory "
-                           "or half of websocket_shared_memory");
+    return reject_publish(r, NGX_HTTP_INSUFFICIENT_STORAGE,
+                          "the message is larger than websocket_room_memory "
+                          "or half of websocket_shared_memory");
 }
 
-ngx_int_t not_appended(ngx_http_request_t *r, broker::outcome why) noexcept
+ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept
 {
     return why == broker::outcome::no_room
-               ? publish_refused(r, NGX_HTTP_INSUFFICIENT_STORAGE,
-                                 "no room in websocket_shared_memory")
-               : publish_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                 "this worker has no place among the workers");
+               ? reject_publish(r, NGX_HTTP_INSUFFICIENT_STORAGE,
+                                "no room in websocket_shared_memory")
+               : reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                "this worker has no place among the workers");
 }
 
-ngx_int_t not_reached(ngx_http_request_t *r) noexcept
+ngx_int_t reject_unreachable(ngx_http_request_t *r) noexcept
 {
-    return publish_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           "the other hosts are out of reach");
+    return reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                          "the other hosts are out of reach");
 }
 
 ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
                          std::uint32_t clients) noexcept
 {
-    answer_text text;
+    response_buffer text;
 
     counters::add(counters::published);
     return send_json(r, text,
@@ -75,9 +75,10 @@ ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
                                   id.epoch, id.sequence, clients));
 }
 
-ngx_int_t send_clients(ngx_http_request_t *r, std::uint32_t clients) noexcept
+ngx_int_t send_client_count(ngx_http_request_t *r,
+                            std::uint32_t clients) noexcept
 {
-    answer_text text;
+    response_buffer text;
 
     return send_json(
         r, text,
@@ -88,7 +89,7 @@ ngx_int_t send_description(ngx_http_request_t *r, std::uint64_t clients,
                            std::uint64_t messages,
                            std::string_view last) noexcept
 {
-    answer_text text;
+    response_buffer text;
     const ngx_str_t id = borrowed(last.empty() ? "0" : last);
 
     return send_json(r, text,

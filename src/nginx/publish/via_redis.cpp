@@ -16,28 +16,28 @@ namespace {
 // A request that waits. It may end before the answer comes.
 struct waiting_request {
     ngx_http_request_t *r;
-    ngx_http_cleanup_t *at_end;
+    ngx_http_cleanup_t *cleanup;
 
-    static void ended(void *data)
+    static void on_request_end(void *data)
     {
         static_cast<waiting_request *>(data)->r = nullptr;
     }
 };
 
 // Null without memory.
-std::unique_ptr<waiting_request> make_waiting(ngx_http_request_t *r) noexcept
+std::unique_ptr<waiting_request> create_waiting(ngx_http_request_t *r) noexcept
 {
-    ngx_http_cleanup_t *at_end = ngx_http_cleanup_add(r, 0);
-    std::unique_ptr<waiting_request> made(
-        at_end == nullptr ? nullptr
-                          : new (std::nothrow) waiting_request{r, at_end});
+    ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+    std::unique_ptr<waiting_request> waiting(
+        cleanup == nullptr ? nullptr
+                           : new (std::nothrow) waiting_request{r, cleanup});
 
-    if (made) {
-        at_end->handler = waiting_request::ended;
-        at_end->data = made.get();
+    if (waiting) {
+        cleanup->handler = waiting_request::on_request_end;
+        cleanup->data = waiting.get();
     }
 
-    return made;
+    return waiting;
 }
 
 // From here on the answer owns it.
@@ -51,15 +51,15 @@ ngx_int_t wait(std::unique_ptr<waiting_request> waiting) noexcept
     return NGX_DONE;
 }
 
-ngx_int_t give_up(std::unique_ptr<waiting_request> waiting) noexcept
+ngx_int_t reject_unqueued(std::unique_ptr<waiting_request> waiting) noexcept
 {
-    waiting->at_end->handler = nullptr;
-    return not_reached(waiting->r);
+    waiting->cleanup->handler = nullptr;
+    return reject_unreachable(waiting->r);
 }
 
 // Calls `answer(r)` unless the request has ended.
 template <class Answer>
-void end_wait(void *data, Answer answer) noexcept
+void finish(void *data, Answer respond) noexcept
 {
     const std::unique_ptr<waiting_request> waiting(
         static_cast<waiting_request *>(data));
@@ -71,31 +71,32 @@ void end_wait(void *data, Answer answer) noexcept
 
     ngx_connection_t *c = r->connection;
 
-    waiting->at_end->handler = nullptr;
-    ngx_http_finalize_request(r, answer(r));
+    waiting->cleanup->handler = nullptr;
+    ngx_http_finalize_request(r, respond(r));
     ngx_http_run_posted_requests(c);
 }
 
-void published(void *data, const publish_outcome &outcome) noexcept
+void on_published(void *data, const publish_outcome &outcome) noexcept
 {
-    end_wait(data, [&outcome](ngx_http_request_t *r) {
+    finish(data, [&outcome](ngx_http_request_t *r) {
         return outcome.done ? send_published(r, outcome.id, outcome.clients)
-                            : not_reached(r);
+                            : reject_unreachable(r);
     });
 }
 
-void closed(void *data, const publish_outcome &outcome) noexcept
+void on_closed(void *data, const publish_outcome &outcome) noexcept
 {
-    end_wait(data, [&outcome](ngx_http_request_t *r) {
-        return outcome.done ? send_clients(r, outcome.clients) : not_reached(r);
+    finish(data, [&outcome](ngx_http_request_t *r) {
+        return outcome.done ? send_client_count(r, outcome.clients)
+                            : reject_unreachable(r);
     });
 }
 
-ngx_int_t send_known(ngx_http_request_t *r, const publish_outcome &what)
+ngx_int_t send_result(ngx_http_request_t *r, const publish_outcome &outcome)
 try {
-    const broker::message_id last = what.id;
+    const broker::message_id last = outcome.id;
 
-    return send_description(r, what.clients, what.messages,
+    return send_description(r, outcome.clients, outcome.messages,
                             last == broker::message_id{}
                                 ? std::string()
                                 : std::to_string(last.epoch) + "-" +
@@ -104,16 +105,16 @@ try {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-void described(void *data, const publish_outcome &outcome) noexcept
+void on_described(void *data, const publish_outcome &outcome) noexcept
 {
-    end_wait(data, [&outcome](ngx_http_request_t *r) {
-        return outcome.done ? send_known(r, outcome) : not_reached(r);
+    finish(data, [&outcome](ngx_http_request_t *r) {
+        return outcome.done ? send_result(r, outcome) : reject_unreachable(r);
     });
 }
 
 ngx_int_t publish(ngx_http_request_t *r, publish_order order) noexcept
 {
-    auto waiting = make_waiting(r);
+    auto waiting = create_waiting(r);
 
     if (!waiting) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -122,43 +123,45 @@ ngx_int_t publish(ngx_http_request_t *r, publish_order order) noexcept
     order.data = waiting.get();
     order.counts_clients = true;
     return backplane::publish(order) ? wait(std::move(waiting))
-                                     : give_up(std::move(waiting));
+                                     : reject_unqueued(std::move(waiting));
 }
 
 } // namespace
 
-ngx_int_t publish_on_hosts(ngx_http_request_t *r, const resource &to,
-                           const broker::publication &message) noexcept
+ngx_int_t publish_via_redis(ngx_http_request_t *r, const resource &target,
+                            const broker::publication &message) noexcept
 {
     return publish(r, {.kind = publish_kind::stored,
-                       .name = to.log_name(),
+                       .name = target.log_name(),
                        .what = message,
-                       .history = to.history(),
-                       .told = published,
+                       .history = target.history(),
+                       .told = on_published,
                        .data = nullptr});
 }
 
-ngx_int_t close_on_hosts(ngx_http_request_t *r, std::string_view name,
-                         std::string_view order) noexcept
+ngx_int_t close_via_redis(ngx_http_request_t *r, std::string_view name,
+                          std::string_view close_payload) noexcept
 {
-    return publish(r, {.kind = publish_kind::passing,
-                       .name = name,
-                       .what = {.payload = std::as_bytes(std::span(order)),
-                                .time = worker_bus::now(),
-                                .kind = kind_close_all,
-                                .transient = true},
-                       .history = {},
-                       .told = closed,
-                       .data = nullptr});
+    return publish(r,
+                   {.kind = publish_kind::passing,
+                    .name = name,
+                    .what = {.payload = std::as_bytes(std::span(close_payload)),
+                             .time = worker_bus::now(),
+                             .kind = kind_close_all,
+                             .transient = true},
+                    .history = {},
+                    .told = on_closed,
+                    .data = nullptr});
 }
 
-ngx_int_t describe_on_hosts(ngx_http_request_t *r, const resource &of) noexcept
+ngx_int_t describe_via_redis(ngx_http_request_t *r,
+                             const resource &target) noexcept
 {
     return publish(r, {.kind = publish_kind::question,
-                       .name = of.log_name(),
+                       .name = target.log_name(),
                        .what = {},
-                       .history = of.history(),
-                       .told = described,
+                       .history = target.history(),
+                       .told = on_described,
                        .data = nullptr});
 }
 

@@ -12,13 +12,14 @@ namespace websocket::nginx {
 
 // All return what a content handler returns.
 
-ngx_int_t publish_on_hosts(ngx_http_request_t *r, const resource &to,
-                           const broker::publication &message) noexcept;
+ngx_int_t publish_via_redis(ngx_http_request_t *r, const resource &target,
+                            const broker::publication &message) noexcept;
 
-// `order`: a Close frame's payload.
-ngx_int_t close_on_hosts(ngx_http_request_t *r, std::string_view name,
-                         std::string_view order) noexcept;
+// `close_payload`: a Close frame's payload.
+ngx_int_t close_via_redis(ngx_http_request_t *r, std::string_view name,
+                          std::string_view close_payload) noexcept;
 
-ngx_int_t describe_on_hosts(ngx_http_request_t *r, const resource &of) noexcept;
+ngx_int_t describe_via_redis(ngx_http_request_t *r,
+                             const resource &target) noexcept;
 
 } // namespace websocket::nginx

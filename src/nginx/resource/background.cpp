@@ -29,7 +29,7 @@ namespace websocket::nginx {
 namespace {
 
 // A graceful shutdown looks so often whether it has waited long enough.
-constexpr ngx_msec_t watch_interval = 100;
+constexpr ngx_msec_t shutdown_poll_interval = 100;
 
 struct job {
     ngx_thread_task_t task{};
@@ -38,20 +38,20 @@ struct job {
     void (*work)(void *);
     void (*done)(void *);
     void *data;
-    std::atomic<bool> at_work{false};
+    std::atomic<bool> running{false};
 };
 
-struct job_list {
+struct worker_state {
     ngx_queue_t jobs; // taken, and `done` has not been called
-    const ngx_cycle_t *threads_of = nullptr; // whose pools have threads
-    ngx_connection_t no_connection{};        // what a timer's log looks at
-    ngx_event_t watch{};
+    const ngx_cycle_t *pool_cycle = nullptr; // whose pools have threads
+    ngx_connection_t dummy_connection{};     // what a timer's log looks at
+    ngx_event_t shutdown_timer{};
     ngx_msec_t deadline = 0; // of a graceful shutdown, once it has begun
     void ***hidden_pools = nullptr;
-    std::atomic<bool> ended{false};
+    std::atomic<bool> ending{false};
 };
 
-job_list own;
+worker_state state;
 
 job *from_link(ngx_queue_t *queue) noexcept
 {
@@ -63,13 +63,13 @@ std::size_t count_jobs(Condition condition) noexcept
 {
     std::size_t count = 0;
 
-    if (own.threads_of == nullptr) {
+    if (state.pool_cycle == nullptr) {
         return 0;
     }
 
-    for (ngx_queue_t *at = ngx_queue_head(&own.jobs);
-         at != ngx_queue_sentinel(&own.jobs); at = ngx_queue_next(at)) {
-        count += condition(*from_link(at)) ? 1 : 0;
+    for (ngx_queue_t *it = ngx_queue_head(&state.jobs);
+         it != ngx_queue_sentinel(&state.jobs); it = ngx_queue_next(it)) {
+        count += condition(*from_link(it)) ? 1 : 0;
     }
 
     return count;
@@ -78,46 +78,47 @@ std::size_t count_jobs(Condition condition) noexcept
 // Either this sees that the process ends, or end() sees that it is at work.
 void work_in_thread(void *context, ngx_log_t *)
 {
-    auto *begun = static_cast<job *>(context);
+    auto *this_job = static_cast<job *>(context);
 
-    begun->at_work.store(true);
+    this_job->running.store(true);
 
-    if (!own.ended.load()) {
-        begun->work(begun->data);
+    if (!state.ending.load()) {
+        this_job->work(this_job->data);
     }
 
-    begun->at_work.store(false);
+    this_job->running.store(false);
 }
 
 void finish_on_loop(ngx_event_t *event)
 {
-    auto *finished = static_cast<job *>(event->data);
+    auto *this_job = static_cast<job *>(event->data);
 
-    ngx_queue_remove(&finished->link);
-    finished->done(finished->data);
-    finished->owner->let_go();
-    delete finished;
+    ngx_queue_remove(&this_job->link);
+    this_job->done(this_job->data);
+    this_job->owner->release();
+    delete this_job;
 
-    if (ngx_queue_empty(&own.jobs) && own.watch.timer_set) {
-        ngx_del_timer(&own.watch);
+    if (ngx_queue_empty(&state.jobs) && state.shutdown_timer.timer_set) {
+        ngx_del_timer(&state.shutdown_timer);
     }
 }
 
-bool waited_enough() noexcept
+bool deadline_passed() noexcept
 {
-    return own.deadline != 0 &&
-           static_cast<ngx_msec_int_t>(ngx_current_msec - own.deadline) >= 0;
+    return state.deadline != 0 &&
+           static_cast<ngx_msec_int_t>(ngx_current_msec - state.deadline) >= 0;
 }
 
 // As long as its timer is set a graceful shutdown goes on.
-void watch(ngx_event_t *event)
+void check_shutdown(ngx_event_t *event)
 {
-    if (ngx_exiting && own.deadline == 0) {
-        own.deadline = std::max<ngx_msec_t>(ngx_current_msec + drain_time(), 1);
+    if (ngx_exiting && state.deadline == 0) {
+        state.deadline =
+            std::max<ngx_msec_t>(ngx_current_msec + drain_time(), 1);
     }
 
-    if (!waited_enough()) {
-        ngx_add_timer(event, watch_interval);
+    if (!deadline_passed()) {
+        ngx_add_timer(event, shutdown_poll_interval);
     }
 }
 
@@ -147,7 +148,7 @@ bool keep_memory(ngx_cycle_t *cycle) noexcept
 // nginx ends those pools that it finds here.
 void hide_pools(ngx_cycle_t *cycle) noexcept
 {
-    own.hidden_pools = std::exchange(
+    state.hidden_pools = std::exchange(
         ngx_get_conf(cycle->conf_ctx, ngx_thread_pool_module), nullptr);
 }
 
@@ -164,47 +165,47 @@ namespace background {
 
 void start(ngx_cycle_t *cycle) noexcept
 {
-    ngx_queue_init(&own.jobs);
-    own.threads_of = cycle;
-    own.no_connection.fd = -1;
-    own.watch.data = &own.no_connection;
-    own.watch.handler = watch;
-    own.watch.log = cycle->log;
+    ngx_queue_init(&state.jobs);
+    state.pool_cycle = cycle;
+    state.dummy_connection.fd = -1;
+    state.shutdown_timer.data = &state.dummy_connection;
+    state.shutdown_timer.handler = check_shutdown;
+    state.shutdown_timer.log = cycle->log;
 }
 
 void end(ngx_cycle_t *cycle) noexcept
 {
-    own.ended.store(true);
+    state.ending.store(true);
 
-    const std::size_t at_work =
-        count_jobs([](const job &each) { return each.at_work.load(); });
+    const std::size_t running =
+        count_jobs([](const job &one) { return one.running.load(); });
 
-    if (at_work != 0) {
+    if (running != 0) {
         write_log(NGX_LOG_NOTICE, cycle->log,
                   "websocket: %uz background jobs are still running: they "
                   "end with the process",
-                  at_work);
+                  running);
     }
 
     // A single process gives threads to its first configuration alone, and
     // would wait for those of the others for ever
-    if (at_work != 0 ? keep_memory(cycle) : cycle != own.threads_of) {
+    if (running != 0 ? keep_memory(cycle) : cycle != state.pool_cycle) {
         hide_pools(cycle);
     }
 }
 
-bool at_work_for(const resource &owner) noexcept
+bool has_running_job(const resource &owner) noexcept
 {
-    return count_jobs([&owner](const job &each) {
-               return each.owner == &owner && each.at_work.load();
+    return count_jobs([&owner](const job &one) {
+               return one.owner == &owner && one.running.load();
            }) != 0;
 }
 
 void restore_pools(ngx_cycle_t *cycle) noexcept
 {
-    if (own.hidden_pools != nullptr) {
+    if (state.hidden_pools != nullptr) {
         ngx_get_conf(cycle->conf_ctx, ngx_thread_pool_module) =
-            std::exchange(own.hidden_pools, nullptr);
+            std::exchange(state.hidden_pools, nullptr);
     }
 }
 
@@ -213,37 +214,38 @@ void restore_pools(ngx_cycle_t *cycle) noexcept
 bool resource::run_in_background(void (*work)(void *), void (*done)(void *),
                                  void *data) noexcept
 {
-    ngx_thread_pool_t *pool =
-        checked_only_ || ending_ || own.ended || own.threads_of != ngx_cycle
-            ? nullptr
-            : default_pool();
+    ngx_thread_pool_t *pool = config_check_ || ending_ || state.ending ||
+                                      state.pool_cycle != ngx_cycle
+                                  ? nullptr
+                                  : default_pool();
 
     if (pool == nullptr) {
         return false;
     }
 
-    auto *made = new (std::nothrow) job{{}, {}, this, work, done, data, false};
+    auto *new_job =
+        new (std::nothrow) job{{}, {}, this, work, done, data, false};
 
-    if (made == nullptr) {
+    if (new_job == nullptr) {
         return false;
     }
 
-    made->task.handler = work_in_thread;
-    made->task.event.handler = finish_on_loop;
-    made->task.event.data = made;
-    made->task.event.log = ngx_cycle->log;
-    made->task.ctx = made;
+    new_job->task.handler = work_in_thread;
+    new_job->task.event.handler = finish_on_loop;
+    new_job->task.event.data = new_job;
+    new_job->task.event.log = ngx_cycle->log;
+    new_job->task.ctx = new_job;
 
-    if (ngx_thread_task_post(pool, &made->task) != NGX_OK) {
-        delete made;
+    if (ngx_thread_task_post(pool, &new_job->task) != NGX_OK) {
+        delete new_job;
         return false;
     }
 
-    ngx_queue_insert_tail(&own.jobs, &made->link);
-    hold();
+    ngx_queue_insert_tail(&state.jobs, &new_job->link);
+    retain();
 
-    if (!own.watch.timer_set && !waited_enough()) {
-        ngx_add_timer(&own.watch, watch_interval);
+    if (!state.shutdown_timer.timer_set && !deadline_passed()) {
+        ngx_add_timer(&state.shutdown_timer, shutdown_poll_interval);
     }
 
     return true;
@@ -259,7 +261,7 @@ void start(ngx_cycle_t *) noexcept
 void end(ngx_cycle_t *) noexcept
 {}
 
-bool at_work_for(const resource &) noexcept
+bool has_running_job(const resource &) noexcept
 {
     return false;
 }

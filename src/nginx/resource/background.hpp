@@ -20,7 +20,7 @@ void start(ngx_cycle_t *cycle) noexcept;
 void end(ngx_cycle_t *cycle) noexcept;
 
 // Whether a thread works for the resource: it must not be destroyed then.
-bool at_work_for(const resource &owner) noexcept;
+bool has_running_job(const resource &owner) noexcept;
 
 // Called when nginx has ended its thread pools.
 void restore_pools(ngx_cycle_t *cycle) noexcept;

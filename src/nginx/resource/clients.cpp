@@ -11,29 +11,29 @@
 namespace websocket::nginx {
 
 // Resources whose last client has gone are not woken by what others publish.
-broker::outcome resource::subscribe(const resource_terms &terms) noexcept
+broker::outcome resource::subscribe(const resource_settings &settings) noexcept
 {
     if (subscription_) {
-        ask_history(terms);
+        update_history_request(settings);
         return broker::outcome::done;
     }
 
-    const broker::subscribed made = worker_bus::broker().subscribe(
+    const broker::subscribed reply = worker_bus::broker().subscribe(
         worker_bus::slot(), log_name_, static_cast<subscriber *>(this),
-        history_request(terms), worker_bus::now());
+        history_request(settings), worker_bus::now());
 
-    if (made.result == broker::outcome::done) {
-        history_ = made.history;
-        last_source_ = terms.source;
+    if (reply.result == broker::outcome::done) {
+        history_ = reply.history;
+        last_source_ = settings.source;
     }
 
-    subscription_ = made.handle;
-    delivered_ = made.position;
-    forget_own();
-    return made.result;
+    subscription_ = reply.handle;
+    delivered_ = reply.position;
+    reset_own_publications();
+    return reply.result;
 }
 
-void resource::say_no_room_for_clients() const noexcept
+void resource::log_no_memory_for_clients() const noexcept
 {
     static log_throttle line;
 
@@ -45,16 +45,18 @@ void resource::say_no_room_for_clients() const noexcept
     }
 }
 
-broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
-                                std::uint64_t &position) noexcept
+broker::outcome resource::reserve_client(const resource_settings &settings,
+                                         std::uint32_t max,
+                                         std::uint64_t &position) noexcept
 {
     if (!worker_bus::running()) {
         return broker::outcome::gone;
     }
 
-    if (const auto result = subscribe(terms); result != broker::outcome::done) {
+    if (const auto result = subscribe(settings);
+        result != broker::outcome::done) {
         if (result == broker::outcome::no_room) {
-            say_no_room_for_clients();
+            log_no_memory_for_clients();
         }
         return result;
     }
@@ -63,8 +65,8 @@ broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
         worker_bus::broker().join(subscription_, max, &position);
 
     if (result == broker::outcome::done) {
-        admitted_++;
-        admitting_++;
+        counted_++;
+        reserved_++;
         clients_changed();
     } else {
         unsubscribe_unused();
@@ -73,16 +75,17 @@ broker::outcome resource::admit(const resource_terms &terms, std::uint32_t max,
     return result;
 }
 
-broker::outcome resource::begin_waiting(const resource_terms &terms) noexcept
+broker::outcome
+resource::begin_waiting(const resource_settings &settings) noexcept
 {
     const broker::outcome result =
-        worker_bus::running() ? subscribe(terms) : broker::outcome::gone;
+        worker_bus::running() ? subscribe(settings) : broker::outcome::gone;
 
     if (result == broker::outcome::done) {
-        waiting_++;
-        hold();
+        waiting_handshakes_++;
+        retain();
     } else if (result == broker::outcome::no_room) {
-        say_no_room_for_clients();
+        log_no_memory_for_clients();
     }
 
     return result;
@@ -90,9 +93,9 @@ broker::outcome resource::begin_waiting(const resource_terms &terms) noexcept
 
 void resource::end_waiting() noexcept
 {
-    waiting_--;
+    waiting_handshakes_--;
     unsubscribe_unused();
-    let_go();
+    release();
 }
 
 // What a client has seen on another host may be on its way to this one, which
@@ -104,10 +107,10 @@ bool resource::in_sync() const noexcept
 
 void resource::unsubscribe_unused() noexcept
 {
-    if (admitted_ == 0 && waiting_ == 0 && subscription_) {
+    if (counted_ == 0 && waiting_handshakes_ == 0 && subscription_) {
         worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
         subscription_ = {};
-        forget_own();
+        reset_own_publications();
         clients_changed();
     }
 }
@@ -120,20 +123,20 @@ void resource::clients_changed() const noexcept
     }
 }
 
-void resource::give_up() noexcept
+void resource::cancel_reservation() noexcept
 {
-    if (--admitting_ == 0) {
+    if (--reserved_ == 0) {
         deliver_again();
     }
 
-    dismiss();
+    release_reservation();
 }
 
 // What the client may have seen elsewhere is in the log up to its position,
 // and so in the history when it joins there.
-bool resource::arrive(membership &client) noexcept
+bool resource::confirm_reservation(membership &client) noexcept
 {
-    if (--admitting_ == 0) {
+    if (--reserved_ == 0) {
         deliver_again();
     }
 
@@ -141,31 +144,31 @@ bool resource::arrive(membership &client) noexcept
         return true;
     }
 
-    ngx_queue_insert_tail(&arriving_, client.link());
+    ngx_queue_insert_tail(&joining_, client.link());
     return false;
 }
 
-void resource::withdraw(membership &client) noexcept
+void resource::withdraw_client(membership &client) noexcept
 {
     ngx_queue_remove(client.link());
-    dismiss();
+    release_reservation();
 }
 
-void resource::add(membership &client) noexcept
+void resource::add_client(membership &client) noexcept
 {
     ngx_queue_insert_tail(&clients_, client.link());
 }
 
-void resource::remove(membership &client) noexcept
+void resource::remove_client(membership &client) noexcept
 {
     ngx_queue_remove(client.link());
-    dismiss();
+    release_reservation();
 }
 
-void resource::dismiss() noexcept
+void resource::release_reservation() noexcept
 {
     worker_bus::broker().leave(subscription_);
-    admitted_--;
+    counted_--;
     clients_changed();
     unsubscribe_unused();
 }
@@ -176,7 +179,7 @@ std::uint64_t resource::client_count() const noexcept
         return worker_bus::broker().clients(subscription_);
     }
 
-    return worker_bus::running() && !checked_only_
+    return worker_bus::running() && !config_check_
                ? worker_bus::broker()
                      .describe(log_name_, worker_bus::now())
                      .clients

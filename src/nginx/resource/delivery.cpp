@@ -32,9 +32,9 @@ read_buffer<64> delivery_buffer;
 
 // So many bytes that are copied or compressed cost about as much as one
 // delivery to a client.
-constexpr std::size_t copied_bytes = 512;
-constexpr std::size_t compressed_bytes = 8;
-constexpr std::size_t clients_looked_at = 64;
+constexpr std::size_t copied_bytes_per_unit = 512;
+constexpr std::size_t compressed_bytes_per_unit = 8;
+constexpr std::size_t clients_per_unit = 64;
 
 // The message before another one.
 broker::message_id id_before(const broker::message &message) noexcept
@@ -45,15 +45,15 @@ broker::message_id id_before(const broker::message &message) noexcept
 
 } // namespace
 
-resource::delivery_scope::delivery_scope(resource &of) noexcept
-    : of_{of}, published_before_{std::exchange(of.published_, 0)},
-      delivering_before_{std::exchange(of.delivering_, true)}
+resource::delivery_scope::delivery_scope(resource &target) noexcept
+    : target_{target}, published_before_{std::exchange(target.published_, 0)},
+      delivering_before_{std::exchange(target.delivering_, true)}
 {}
 
 resource::delivery_scope::~delivery_scope()
 {
-    of_.published_ = std::max(of_.published_, published_before_);
-    of_.delivering_ = delivering_before_;
+    target_.published_ = std::max(target_.published_, published_before_);
+    target_.delivering_ = delivering_before_;
 }
 
 // The batch is as large as the budget allows, one message at least.
@@ -68,18 +68,18 @@ void resource::deliver(std::size_t &budget) noexcept
     broker::read_result read{.more = true};
     const bool was_congested = congested();
 
-    hold();
+    retain();
 
     while (read.more && budget != 0 && subscription_) {
-        if (admitting_ != 0) {
-            deliver_later_ = true;
+        if (reserved_ != 0) {
+            delivery_deferred_ = true;
             break;
         }
 
         place.messages =
             std::span(delivery_buffer.messages)
                 .first(std::clamp<std::size_t>(
-                    budget / std::max<std::size_t>({admitted_, usual_cost_, 1}),
+                    budget / std::max<std::size_t>({counted_, last_cost_, 1}),
                     1, delivery_buffer.messages.size()));
         read =
             worker_bus::broker().read(subscription_, place, worker_bus::now());
@@ -98,14 +98,14 @@ void resource::deliver(std::size_t &budget) noexcept
         const auto messages = place.messages.first(read.count);
 
         if (read.lost) {
-            pass_loss(messages, read.position);
+            advance_past_loss(messages, read.position);
         }
 
         const std::size_t cost = dispatch(messages);
 
         budget -= std::min(budget, cost);
-        usual_cost_ = messages.empty() ? usual_cost_ : cost / messages.size();
-        pass(read.position);
+        last_cost_ = messages.empty() ? last_cost_ : cost / messages.size();
+        advance_to(read.position);
         undelivered_size_ = has_undelivered_own() ? undelivered_size_ : 0;
     }
 
@@ -113,12 +113,12 @@ void resource::deliver(std::size_t &budget) noexcept
         resume_reads();
     }
 
-    let_go();
+    release();
 }
 
 void resource::deliver_again() noexcept
 {
-    if (std::exchange(deliver_later_, false)) {
+    if (std::exchange(delivery_deferred_, false)) {
         worker_bus::deliver_again(*this);
     }
 }
@@ -133,7 +133,7 @@ void resource::resume_reads() noexcept
 }
 
 // Sends what was postponed up to that position, and adds who has waited for it.
-void resource::pass(std::uint64_t position) noexcept
+void resource::advance_to(std::uint64_t position) noexcept
 {
     delivered_ = std::max(delivered_, position);
 
@@ -141,29 +141,29 @@ void resource::pass(std::uint64_t position) noexcept
         client->send_postponed();
     }
 
-    while (!ngx_queue_empty(&arriving_)) {
-        membership *first = membership::from_link(ngx_queue_head(&arriving_));
+    while (!ngx_queue_empty(&joining_)) {
+        membership *first = membership::from_link(ngx_queue_head(&joining_));
 
         if (first->join_position() > delivered_) {
             return;
         }
 
         ngx_queue_remove(first->link());
-        first->join_in_turn();
+        first->on_join_position();
     }
 }
 
 // Clients that arrived within what was lost have lost something too.
-void resource::pass_loss(std::span<const broker::message> messages,
-                         std::uint64_t position) noexcept
+void resource::advance_past_loss(std::span<const broker::message> messages,
+                                 std::uint64_t position) noexcept
 {
     const bool all = messages.empty();
 
     dispatching_ = !all;
-    passed_ = all ? last_message() : id_before(messages.front());
-    pass((all ? position : messages.front().position - 1) - 1);
+    delivered_id_ = all ? last_message() : id_before(messages.front());
+    advance_to((all ? position : messages.front().position - 1) - 1);
     dispatching_ = false;
-    tell_of_loss();
+    report_loss();
 }
 
 // Returns the cost.
@@ -178,25 +178,26 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
 
     const frame_arena one_run(expected);
     const std::uint64_t compressed = compression::compressed;
-    std::size_t cost = expected / copied_bytes;
+    std::size_t cost = expected / copied_bytes_per_unit;
 
     dispatching_ = true;
 
     for (const broker::message &message : messages) {
-        passed_ = id_before(message);
-        pass(message.position - 1);
-        passed_ = message.id;
-        cost += dispatch_counted(message);
-        pass(message.position);
+        delivered_id_ = id_before(message);
+        advance_to(message.position - 1);
+        delivered_id_ = message.id;
+        cost += dispatch_metered(message);
+        advance_to(message.position);
     }
 
     dispatching_ = false;
-    return cost + (compression::compressed - compressed) / compressed_bytes;
+    return cost +
+           (compression::compressed - compressed) / compressed_bytes_per_unit;
 }
 
 // A handler need not send what is of the moment to all: it costs what is sent,
 // and a look at the clients.
-std::size_t resource::dispatch_counted(const broker::message &message) noexcept
+std::size_t resource::dispatch_metered(const broker::message &message) noexcept
 {
     const auto &sent = counters::current->totals[counters::messages_out];
     const std::uint64_t sent_before = sent.get();
@@ -204,8 +205,8 @@ std::size_t resource::dispatch_counted(const broker::message &message) noexcept
     dispatch(message);
 
     return message.transient && message.kind <= WEBSOCKET_BINARY
-               ? 1 + admitted_ / clients_looked_at + (sent.get() - sent_before)
-               : 1 + admitted_;
+               ? 1 + counted_ / clients_per_unit + (sent.get() - sent_before)
+               : 1 + counted_;
 }
 
 void resource::dispatch(const broker::message &message) noexcept
@@ -227,8 +228,8 @@ void resource::dispatch(const broker::message &message) noexcept
         }
 
     } else if (handler_.message_published != nullptr) {
-        const websocket_message_t words = lent(message);
-        handler_.message_published(object_, &words);
+        const websocket_message_t view = lent(message);
+        handler_.message_published(object_, &view);
 
     } else {
         send_to_all(message);
@@ -244,7 +245,7 @@ void resource::send_to_all(const broker::message &message) noexcept
                              message.payload);
 
     if (!frame) {
-        tell_of_loss();
+        report_loss();
         return;
     }
 
@@ -264,7 +265,7 @@ void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
 
 // This worker was too slow, and the memory too small: the clients are not left
 // to believe that they have heard all.
-void resource::tell_of_loss() noexcept
+void resource::report_loss() noexcept
 {
     static log_throttle line;
     const delivery_scope scope(*this);

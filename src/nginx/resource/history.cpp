@@ -17,33 +17,33 @@ namespace websocket::nginx {
 namespace {
 
 // What a client takes at once is not known: pages begin small and grow.
-constexpr std::size_t largest_page = 64;
+constexpr std::size_t max_page = 64;
 constexpr std::size_t first_page = 8;
-using page_buffer = read_buffer<largest_page>;
+using page_buffer = read_buffer<max_page>;
 
 // Counts what is read and compressed: on the wire it may be next to nothing.
-class reading_meter {
+class history_meter {
 public:
-    reading_meter() noexcept
-        : before_{std::exchange(resource::much_history_read, false)},
+    history_meter() noexcept
+        : before_{std::exchange(resource::history_budget_spent, false)},
           compressed_{compression::compressed}
     {}
-    ~reading_meter() { resource::much_history_read = before_; }
+    ~history_meter() { resource::history_budget_spent = before_; }
 
-    reading_meter(const reading_meter &) = delete;
-    reading_meter &operator=(const reading_meter &) = delete;
+    history_meter(const history_meter &) = delete;
+    history_meter &operator=(const history_meter &) = delete;
 
     // To be called before the message is handed out.
     void count(const broker::message &next) noexcept
     {
         read_ += message_cost + next.payload.size();
-        resource::much_history_read =
-            read_ + (compression::compressed - compressed_) > much;
+        resource::history_budget_spent =
+            read_ + (compression::compressed - compressed_) > budget;
     }
 
 private:
     static constexpr std::uint64_t message_cost = 128;
-    static constexpr std::uint64_t much = 64 * 1024;
+    static constexpr std::uint64_t budget = 64 * 1024;
 
     bool before_;
     std::uint64_t compressed_;
@@ -53,30 +53,32 @@ private:
 } // namespace
 
 broker::history_request
-resource::history_request(const resource_terms &terms) const noexcept
+resource::history_request(const resource_settings &settings) const noexcept
 {
-    if (history_is_own_) {
-        return asked_;
+    if (history_fixed_) {
+        return requested_history_;
     }
 
-    return {asked_, terms.rules, main_conf_of(*ngx_cycle).number, terms.source};
+    return {requested_history_, settings.rules, main_conf_of(*ngx_cycle).number,
+            settings.source};
 }
 
 // Only where another source asks than the one before.
-void resource::ask_history(const resource_terms &terms) noexcept
+void resource::update_history_request(
+    const resource_settings &settings) noexcept
 {
-    if (terms.source == last_source_ || history_is_own_) {
+    if (settings.source == last_source_ || history_fixed_) {
         return;
     }
 
-    last_source_ = terms.source;
+    last_source_ = settings.source;
     history_ = worker_bus::broker().ask_history(
-        subscription_, history_request(terms), worker_bus::now());
+        subscription_, history_request(settings), worker_bus::now());
 }
 
 void resource::keep_history(const broker::limits &kept) noexcept
 {
-    asked_ = kept;
+    requested_history_ = kept;
 
     if (object_ == nullptr) {
         history_ = broker::larger(history_, kept);
@@ -84,7 +86,7 @@ void resource::keep_history(const broker::limits &kept) noexcept
     }
 
     history_ = kept;
-    history_is_own_ = true;
+    history_fixed_ = true;
 
     if (subscription_) {
         worker_bus::broker().set_limits(subscription_, kept, worker_bus::now());
@@ -95,20 +97,20 @@ bool resource::read_history(broker::message_id after,
                             int (*each)(void *, const websocket_message_t *),
                             void *data) noexcept
 {
-    const auto own =
+    const auto buffer =
         std::unique_ptr<page_buffer>(new (std::nothrow) page_buffer);
     std::unique_ptr<std::byte[]> larger;
 
-    if (!own || !subscription_) {
+    if (!buffer || !subscription_) {
         return false;
     }
 
     const bool same = after.epoch == last_message().epoch;
     std::uint64_t sequence = same ? after.sequence : 0;
     std::size_t page = first_page;
-    broker::place place{own->bytes, std::span(own->messages).first(page)};
+    broker::place place{buffer->bytes, std::span(buffer->messages).first(page)};
     bool complete = same || after.epoch == 0;
-    reading_meter meter;
+    history_meter meter;
 
     for (;;) {
         const broker::read_result read = worker_bus::broker().read_history(
@@ -127,18 +129,18 @@ bool resource::read_history(broker::message_id after,
 
         for (const broker::message &message :
              place.messages.first(read.count)) {
-            const websocket_message_t words = lent(message);
+            const websocket_message_t view = lent(message);
 
             // The batch at hand has been read further than delivered
-            if (dispatching_ && message.id.epoch == passed_.epoch &&
-                message.id.sequence > passed_.sequence) {
+            if (dispatching_ && message.id.epoch == delivered_id_.epoch &&
+                message.id.sequence > delivered_id_.sequence) {
                 return complete;
             }
 
             sequence = message.id.sequence;
             meter.count(message);
 
-            if (each(data, &words) != 0) {
+            if (each(data, &view) != 0) {
                 return complete;
             }
         }
@@ -147,15 +149,15 @@ bool resource::read_history(broker::message_id after,
             return complete;
         }
 
-        page = std::min(2 * page, largest_page);
-        place.messages = std::span(own->messages).first(page);
+        page = std::min(2 * page, max_page);
+        place.messages = std::span(buffer->messages).first(page);
     }
 }
 
 broker::message_id resource::last_message() const noexcept
 {
     if (dispatching_) {
-        return passed_;
+        return delivered_id_;
     }
 
     return subscription_ ? worker_bus::broker().passed_id(subscription_)

@@ -27,7 +27,7 @@ public:
     std::uint64_t join_position() const noexcept;
 
     // That is delivered now: the client joins its resource.
-    void join_in_turn() noexcept;
+    void on_join_position() noexcept;
 
     // Sends a message that many clients share.
     void send(const shared_frame &frame) noexcept;

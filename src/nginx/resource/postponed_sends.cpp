@@ -8,79 +8,79 @@
 namespace websocket::nginx {
 
 postponed_send *
-postponed_send::with_copy(std::span<const std::byte> bytes) noexcept
+postponed_send::create_copy(std::span<const std::byte> bytes) noexcept
 {
-    std::unique_ptr<postponed_send> made(new (std::nothrow) postponed_send);
+    std::unique_ptr<postponed_send> result(new (std::nothrow) postponed_send);
 
-    if (!made) {
+    if (!result) {
         return nullptr;
     }
 
     if (!bytes.empty()) {
-        made->bytes_.reset(new (std::nothrow) std::byte[bytes.size()]);
+        result->bytes_.reset(new (std::nothrow) std::byte[bytes.size()]);
 
-        if (!made->bytes_) {
+        if (!result->bytes_) {
             return nullptr;
         }
 
-        std::memcpy(made->bytes_.get(), bytes.data(), bytes.size());
-        made->size_ = bytes.size();
+        std::memcpy(result->bytes_.get(), bytes.data(), bytes.size());
+        result->size_ = bytes.size();
     }
 
-    return made.release();
+    return result.release();
 }
 
 postponed_send *
-postponed_send::of_message(protocol::opcode kind,
-                           std::span<const std::byte> payload) noexcept
+postponed_send::create_message(protocol::opcode kind,
+                               std::span<const std::byte> payload) noexcept
 {
-    postponed_send *made = with_copy(payload);
+    postponed_send *result = create_copy(payload);
 
-    if (made != nullptr) {
-        made->kind_ = kind;
+    if (result != nullptr) {
+        result->kind_ = kind;
     }
 
-    return made;
+    return result;
 }
 
-postponed_send *postponed_send::of_frame(
+postponed_send *postponed_send::create_shared(
     const std::shared_ptr<const shared_frame> &frame) noexcept
 {
-    auto *made = new (std::nothrow) postponed_send;
+    auto *result = new (std::nothrow) postponed_send;
 
-    if (made != nullptr) {
-        made->frame_ = frame;
-        made->size_ = frame->payload().size();
+    if (result != nullptr) {
+        result->frame_ = frame;
+        result->size_ = frame->payload().size();
     }
 
-    return made;
+    return result;
 }
 
 postponed_send *
-postponed_send::of_end(std::span<const std::byte> control_frame) noexcept
+postponed_send::create_close(std::span<const std::byte> control_frame) noexcept
 {
-    postponed_send *made = with_copy(control_frame);
+    postponed_send *result = create_copy(control_frame);
 
-    if (made != nullptr) {
-        made->is_end_ = true;
+    if (result != nullptr) {
+        result->is_close_ = true;
     }
 
-    return made;
+    return result;
 }
 
 postponed_send *postponed_list::first() noexcept
 {
     return empty() ? nullptr
                    : ngx_queue_data(ngx_queue_head(&sends_->queue),
-                                    postponed_send, in_list_);
+                                    postponed_send, session_link_);
 }
 
-void postponed_list::remove(postponed_send *sent) noexcept
+void postponed_list::remove(postponed_send *send) noexcept
 {
-    ngx_queue_remove(&sent->in_list_);
-    ngx_queue_remove(&sent->in_queue_);
-    sends_->cost -= sent->cost();
-    delete sent;
+    ngx_queue_remove(&send->session_link_);
+    ngx_queue_remove(&send->resource_link_);
+    sends_->cost -= send->cost();
+    delete send;
 
     if (ngx_queue_empty(&sends_->queue)) {
         sends_.reset();
@@ -93,19 +93,19 @@ void postponed_list::clear() noexcept
         return;
     }
 
-    for (ngx_queue_t *at = ngx_queue_head(&sends_->queue);
-         at != ngx_queue_sentinel(&sends_->queue);) {
-        auto *sent = ngx_queue_data(at, postponed_send, in_list_);
+    for (ngx_queue_t *it = ngx_queue_head(&sends_->queue);
+         it != ngx_queue_sentinel(&sends_->queue);) {
+        auto *send = ngx_queue_data(it, postponed_send, session_link_);
 
-        at = ngx_queue_next(at);
-        ngx_queue_remove(&sent->in_queue_);
-        delete sent;
+        it = ngx_queue_next(it);
+        ngx_queue_remove(&send->resource_link_);
+        delete send;
     }
 
     sends_.reset();
 }
 
-bool postponed_queue::add(postponed_send *what, membership &to,
+bool postponed_queue::add(postponed_send *send, membership &client,
                           postponed_list &list, std::uint64_t position) noexcept
 {
     if (!list.sends_) {
@@ -113,36 +113,36 @@ bool postponed_queue::add(postponed_send *what, membership &to,
     }
 
     if (!list.sends_) {
-        delete what;
+        delete send;
         return false;
     }
 
-    what->to_ = &to;
-    what->position_ = position;
+    send->client_ = &client;
+    send->position_ = position;
 
     if (!empty()) {
-        const postponed_send *last =
-            ngx_queue_data(ngx_queue_last(&sends_), postponed_send, in_queue_);
+        const postponed_send *last = ngx_queue_data(
+            ngx_queue_last(&sends_), postponed_send, resource_link_);
 
-        what->position_ = std::max(position, last->position_);
+        send->position_ = std::max(position, last->position_);
     }
 
-    ngx_queue_insert_tail(&sends_, &what->in_queue_);
-    ngx_queue_insert_tail(&list.sends_->queue, &what->in_list_);
-    list.sends_->cost += what->cost();
+    ngx_queue_insert_tail(&sends_, &send->resource_link_);
+    ngx_queue_insert_tail(&list.sends_->queue, &send->session_link_);
+    list.sends_->cost += send->cost();
     return true;
 }
 
-membership *postponed_queue::first_due(std::uint64_t reached) const noexcept
+membership *postponed_queue::first_due(std::uint64_t delivered) const noexcept
 {
     if (empty()) {
         return nullptr;
     }
 
     const postponed_send *first =
-        ngx_queue_data(ngx_queue_head(&sends_), postponed_send, in_queue_);
+        ngx_queue_data(ngx_queue_head(&sends_), postponed_send, resource_link_);
 
-    return first->position_ <= reached ? first->to_ : nullptr;
+    return first->position_ <= delivered ? first->client_ : nullptr;
 }
 
 } // namespace websocket::nginx

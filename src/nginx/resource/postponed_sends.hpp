@@ -23,18 +23,18 @@ class postponed_send {
 public:
     // A copy of the payload. Null when there is no memory.
     static postponed_send *
-    of_message(protocol::opcode kind,
-               std::span<const std::byte> payload) noexcept;
+    create_message(protocol::opcode kind,
+                   std::span<const std::byte> payload) noexcept;
 
     // The frame is shared, not copied.
     static postponed_send *
-    of_frame(const std::shared_ptr<const shared_frame> &frame) noexcept;
+    create_shared(const std::shared_ptr<const shared_frame> &frame) noexcept;
 
     // The Close frame, or no bytes, with which the connection's end begins.
     static postponed_send *
-    of_end(std::span<const std::byte> control_frame) noexcept;
+    create_close(std::span<const std::byte> control_frame) noexcept;
 
-    bool is_end() const noexcept { return is_end_; }
+    bool is_close() const noexcept { return is_close_; }
     protocol::opcode kind() const noexcept { return kind_; }
     const shared_frame *frame() const noexcept { return frame_.get(); }
     std::span<const std::byte> bytes() const noexcept
@@ -50,17 +50,18 @@ private:
     friend class postponed_queue;
 
     postponed_send() = default;
-    static postponed_send *with_copy(std::span<const std::byte> bytes) noexcept;
+    static postponed_send *
+    create_copy(std::span<const std::byte> bytes) noexcept;
 
-    ngx_queue_t in_queue_; // of its resource
-    ngx_queue_t in_list_;  // of its session
-    membership *to_ = nullptr;
+    ngx_queue_t resource_link_; // of its resource
+    ngx_queue_t session_link_;  // of its session
+    membership *client_ = nullptr;
     std::uint64_t position_ = 0;
     std::shared_ptr<const shared_frame> frame_;
     std::unique_ptr<std::byte[]> bytes_;
     std::size_t size_ = 0;
     protocol::opcode kind_{};
-    bool is_end_ = false;
+    bool is_close_ = false;
 };
 
 // Those of one session, first to last. Most sessions have none at any time, and
@@ -79,7 +80,7 @@ public:
     postponed_send *first() noexcept;
 
     // Removes it from here and from its resource's queue.
-    void remove(postponed_send *sent) noexcept;
+    void remove(postponed_send *send) noexcept;
     void clear() noexcept;
 
 private:
@@ -102,7 +103,7 @@ public:
 
     // Takes it over. It is due after `position`, and not before those that
     // are here. False: there was no memory, and it is gone.
-    [[nodiscard]] bool add(postponed_send *what, membership &to,
+    [[nodiscard]] bool add(postponed_send *send, membership &client,
                            postponed_list &list,
                            std::uint64_t position) noexcept;
 
@@ -110,7 +111,7 @@ public:
 
     // The session of the first one if that is due after `reached` at the
     // latest, else null.
-    membership *first_due(std::uint64_t reached) const noexcept;
+    membership *first_due(std::uint64_t delivered) const noexcept;
 
 private:
     ngx_queue_t sends_;

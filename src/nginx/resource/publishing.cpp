@@ -16,7 +16,7 @@ namespace websocket::nginx {
 namespace {
 
 // A client may bring a handler to it as often as it likes.
-void say_not_utf8() noexcept
+void log_not_utf8() noexcept
 {
     static log_throttle line;
 
@@ -29,31 +29,31 @@ void say_not_utf8() noexcept
 
 // A message on its way to Redis, and who is told of it.
 struct publish_call {
-    resource *of; // null: it may be gone by then
-    resource::published told;
+    resource *publisher; // null: it may be gone by then
+    resource::publish_callback on_result;
     void *data;
 };
 
-void publish_told(void *data, const publish_outcome &outcome) noexcept
+void finish_publish_call(void *data, const publish_outcome &outcome) noexcept
 {
     const std::unique_ptr<publish_call> call(static_cast<publish_call *>(data));
 
-    call->told(call->data,
-               outcome.done ? WEBSOCKET_QUEUED : WEBSOCKET_UNREACHABLE,
-               {outcome.id.epoch, outcome.id.sequence});
+    call->on_result(call->data,
+                    outcome.done ? WEBSOCKET_QUEUED : WEBSOCKET_UNREACHABLE,
+                    {outcome.id.epoch, outcome.id.sequence});
 
-    if (call->of != nullptr) {
-        call->of->let_go();
+    if (call->publisher != nullptr) {
+        call->publisher->release();
     }
 }
 
-void tell_nobody(void *, int, websocket_message_id_t) noexcept
+void ignore_result(void *, int, websocket_message_id_t) noexcept
 {}
 
 } // namespace
 
 // The broker cannot take any more: it is said once in a while.
-void resource::say_no_room(std::size_t size) const noexcept
+void resource::log_no_memory(std::size_t size) const noexcept
 {
     static log_throttle line;
 
@@ -75,74 +75,76 @@ void resource::say_no_room(std::size_t size) const noexcept
               permit.suppressed());
 }
 
-int resource::publish(const broker::publication &what,
+int resource::publish(const broker::publication &message,
                       broker::message_id &id) noexcept
 {
-    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
-        say_not_utf8();
+    if (message.kind == WEBSOCKET_TEXT &&
+        !protocol::is_valid_utf8(message.payload)) {
+        log_not_utf8();
         return WEBSOCKET_INVALID;
     }
 
-    if (backplane::used() && !checked_only_) {
+    if (backplane::used() && !config_check_) {
         id = {};
-        return publish_to_hosts(what, tell_nobody, nullptr);
+        return publish_to_hosts(message, ignore_result, nullptr);
     }
 
-    const broker::appended done = append(what);
+    const broker::appended entry = append(message);
 
-    id = done.id;
-    return done.result == broker::outcome::done ? WEBSOCKET_QUEUED
-                                                : WEBSOCKET_DROPPED;
+    id = entry.id;
+    return entry.result == broker::outcome::done ? WEBSOCKET_QUEUED
+                                                 : WEBSOCKET_DROPPED;
 }
 
-void resource::publish(const broker::publication &what, published told,
-                       void *data) noexcept
+void resource::publish(const broker::publication &message,
+                       publish_callback on_result, void *data) noexcept
 {
     broker::message_id id;
 
     // Who is being made or about to be gone cannot be told later
-    if (!backplane::used() || checked_only_ || !alive_) {
-        const int result = publish(what, id);
-        told(data, result, {id.epoch, id.sequence});
+    if (!backplane::used() || config_check_ || !constructed_) {
+        const int result = publish(message, id);
+        on_result(data, result, {id.epoch, id.sequence});
         return;
     }
 
-    if (what.kind == WEBSOCKET_TEXT && !protocol::is_valid_utf8(what.payload)) {
-        say_not_utf8();
-        told(data, WEBSOCKET_INVALID, {});
+    if (message.kind == WEBSOCKET_TEXT &&
+        !protocol::is_valid_utf8(message.payload)) {
+        log_not_utf8();
+        on_result(data, WEBSOCKET_INVALID, {});
         return;
     }
 
-    if (const int result = publish_to_hosts(what, told, data);
+    if (const int result = publish_to_hosts(message, on_result, data);
         result != WEBSOCKET_QUEUED) {
-        told(data, result, {});
+        on_result(data, result, {});
     }
 }
 
 // Not queued: nobody is told.
-int resource::publish_to_hosts(const broker::publication &what, published told,
-                               void *data) noexcept
+int resource::publish_to_hosts(const broker::publication &message,
+                               publish_callback on_result, void *data) noexcept
 {
     // Redis would number it, and every host would lose it
     if (worker_bus::running() &&
-        !worker_bus::broker().fits(what.payload.size())) {
-        say_no_room(what.payload.size());
+        !worker_bus::broker().fits(message.payload.size())) {
+        log_no_memory(message.payload.size());
         return WEBSOCKET_DROPPED;
     }
 
-    auto call = std::unique_ptr<publish_call>(
-        new (std::nothrow) publish_call{alive_ ? this : nullptr, told, data});
+    auto call = std::unique_ptr<publish_call>(new (std::nothrow) publish_call{
+        constructed_ ? this : nullptr, on_result, data});
 
     if (!call) {
         return WEBSOCKET_DROPPED;
     }
 
-    if (!backplane::publish({.kind = what.transient ? publish_kind::passing
-                                                    : publish_kind::stored,
+    if (!backplane::publish({.kind = message.transient ? publish_kind::passing
+                                                       : publish_kind::stored,
                              .name = log_name_,
-                             .what = what,
+                             .what = message,
                              .history = history_,
-                             .told = publish_told,
+                             .told = finish_publish_call,
                              .data = call.get()})) {
         return WEBSOCKET_UNREACHABLE;
     }
@@ -150,51 +152,51 @@ int resource::publish_to_hosts(const broker::publication &what, published told,
     publications++;
 
     // Nobody is told before this returns
-    if (call.release()->of != nullptr) {
-        hold();
+    if (call.release()->publisher != nullptr) {
+        retain();
     }
 
     return WEBSOCKET_QUEUED;
 }
 
-broker::appended resource::append(const broker::publication &what) noexcept
+broker::appended resource::append(const broker::publication &message) noexcept
 {
-    if (checked_only_ || !worker_bus::running()) {
+    if (config_check_ || !worker_bus::running()) {
         return {};
     }
 
-    const broker::appended done =
-        subscription_ ? worker_bus::broker().append(subscription_, what,
+    const broker::appended entry =
+        subscription_ ? worker_bus::broker().append(subscription_, message,
                                                     worker_bus::now())
-                      : worker_bus::broker().append(log_name_, what,
-                                                    history_request(terms_),
+                      : worker_bus::broker().append(log_name_, message,
+                                                    history_request(settings_),
                                                     worker_bus::now());
 
-    if (done.result != broker::outcome::done) {
-        say_no_room(what.payload.size());
-        return done;
+    if (entry.result != broker::outcome::done) {
+        log_no_memory(message.payload.size());
+        return entry;
     }
 
-    worker_bus::log_dropped(log_name_, done);
+    worker_bus::log_dropped(log_name_, entry);
     publications++;
 
     if (subscription_) {
-        count_own(what, done.position);
+        count_own_publication(message, entry.position);
     }
 
-    worker_bus::wake(done.wake);
-    return done;
+    worker_bus::wake(entry.wake);
+    return entry;
 }
 
 // Where the messages of one worker are as large as a quarter of what the room
 // may hold, those that follow could push out some that it has yet to deliver.
-void resource::count_own(const broker::publication &what,
-                         std::uint64_t position) noexcept
+void resource::count_own_publication(const broker::publication &message,
+                                     std::uint64_t position) noexcept
 {
     constexpr std::size_t overhead = 192; // with what it is rounded up by
 
     published_ = position;
-    undelivered_size_ += what.payload.size() + overhead;
+    undelivered_size_ += message.payload.size() + overhead;
 
     if (undelivered_size_ > main_conf_of(*ngx_cycle).room_memory / 4) {
         congested_until_ = position;
@@ -202,7 +204,7 @@ void resource::count_own(const broker::publication &what,
     }
 }
 
-void resource::forget_own() noexcept
+void resource::reset_own_publications() noexcept
 {
     published_ = 0;
     congested_until_ = 0;

@@ -19,17 +19,17 @@ namespace websocket::nginx {
 namespace {
 
 // Longer than a worker lives; nginx's sum of it and the time must not overflow.
-constexpr ngx_msec_t longest_time = NGX_MAX_INT_T_VALUE / 4;
+constexpr ngx_msec_t max_timer_time = NGX_MAX_INT_T_VALUE / 4;
 
 // Keys of different handlers are different resources. Each load of a library
 // makes handlers of its own.
-std::string index_of(const resource::identity &known)
+std::string table_key(const resource_id &id)
 {
-    const auto handler = reinterpret_cast<std::uintptr_t>(known.handler);
-    std::string index(sizeof handler, '\0');
+    const auto handler = reinterpret_cast<std::uintptr_t>(id.handler);
+    std::string key(sizeof handler, '\0');
 
-    std::memcpy(index.data(), &handler, sizeof handler);
-    return index.append(known.key);
+    std::memcpy(key.data(), &handler, sizeof handler);
+    return key.append(id.key);
 }
 
 std::unordered_map<std::string, std::unique_ptr<resource>> resources;
@@ -40,28 +40,29 @@ struct resource::timer {
     resource &owner;
     ngx_msec_t period;
     bool repeats;
-    void (*fired)(void *);
+    void (*callback)(void *);
     void *data;
     ngx_event_t event{};
-    std::list<timer>::iterator place{};
+    std::list<timer>::iterator it{};
 };
 
-resource::resource(identity known, const resource_terms &terms, bool permanent)
-    : handler_{*known.handler}, index_{index_of(known)},
-      name_{std::string_view(index_).substr(sizeof(std::uintptr_t))},
-      log_name_{log_name(known)}, terms_{terms}, permanent_{permanent}
+resource::resource(resource_id id, const resource_settings &settings,
+                   bool permanent)
+    : handler_{*id.handler}, key_{table_key(id)},
+      name_{std::string_view(key_).substr(sizeof(std::uintptr_t))},
+      log_name_{log_name(id)}, settings_{settings}, permanent_{permanent}
 {
-    if (terms.rules != nullptr) {
-        history_ = terms.rules->of(terms.source);
+    if (settings.rules != nullptr) {
+        history_ = settings.rules->of(settings.source);
     }
 
     ngx_queue_init(&clients_);
-    ngx_queue_init(&arriving_);
+    ngx_queue_init(&joining_);
 }
 
 resource::~resource()
 {
-    alive_ = false;
+    constructed_ = false;
     ending_ = true;
 
     if (object_ != nullptr && handler_.resource_destroyed != nullptr) {
@@ -77,49 +78,50 @@ resource::~resource()
 
 void resource::end_timers() noexcept
 {
-    for (timer &left : timers_) {
-        if (left.event.timer_set) {
-            ngx_del_timer(&left.event);
+    for (timer &each : timers_) {
+        if (each.event.timer_set) {
+            ngx_del_timer(&each.event);
         }
     }
 
     timers_.clear();
 }
 
-bool resource::make_object() noexcept
+bool resource::create_object() noexcept
 {
     object_ = handler_.resource_created(
         reinterpret_cast<websocket_resource_t *>(this));
     return object_ != nullptr;
 }
 
-resource *resource::find_or_make(identity known, const resource_terms &terms,
-                                 bool permanent) noexcept
+resource *resource::get_or_create(resource_id id,
+                                  const resource_settings &settings,
+                                  bool permanent) noexcept
 try {
-    const auto [place, fresh] = resources.try_emplace(index_of(known));
+    const auto [it, created] = resources.try_emplace(table_key(id));
 
-    if (!fresh) {
-        return place->second.get();
+    if (!created) {
+        return it->second.get();
     }
 
     try {
-        place->second.reset(new resource(known, terms, permanent));
+        it->second.reset(new resource(id, settings, permanent));
     } catch (const std::bad_alloc &) {}
 
-    if (!place->second || !place->second->make_object()) {
-        std::unique_ptr<resource> failed = std::move(place->second);
+    if (!it->second || !it->second->create_object()) {
+        std::unique_ptr<resource> failed = std::move(it->second);
 
-        resources.erase(place);
+        resources.erase(it);
 
-        if (failed && failed->holders_ != 0) {
-            failed.release()->orphan();
+        if (failed && failed->refs_ != 0) {
+            failed.release()->detach_failed();
         }
 
         return nullptr;
     }
 
-    place->second->alive_ = true;
-    return place->second.get();
+    it->second->constructed_ = true;
+    return it->second.get();
 
 } catch (const std::bad_alloc &) {
     return nullptr;
@@ -129,61 +131,61 @@ std::string resource::check(const websocket_handler_t *handler,
                             parameter_list parameters,
                             broker::limits &history) noexcept
 try {
-    resource made({handler, {}}, {.parameters = parameters}, false);
-    made.checked_only_ = true;
+    resource checked({handler, {}}, {.parameters = parameters}, false);
+    checked.config_check_ = true;
 
-    if (!made.make_object()) {
+    if (!checked.create_object()) {
         return "the handler could not make a resource";
     }
 
-    history = made.history_;
+    history = checked.history_;
 
     if (handler->configured == nullptr) {
         return parameters.empty() ? "" : "the handler takes no parameters";
     }
 
-    const char *wrong = handler->configured(made.object_);
-    return wrong == nullptr ? "" : wrong;
+    const char *error = handler->configured(checked.object_);
+    return error == nullptr ? "" : error;
 
 } catch (const std::bad_alloc &) {
     return "out of memory";
 }
 
-std::string resource::log_name(identity known)
+std::string resource::log_name(resource_id id)
 {
-    return std::string(known.handler->name).append(":").append(known.key);
+    return std::string(id.handler->name).append(":").append(id.key);
 }
 
 void resource::drop_all() noexcept
 {
-    for (auto &known : resources) {
-        if (background::at_work_for(*known.second)) {
-            (void)known.second.release(); // it ends with the process
+    for (auto &entry : resources) {
+        if (background::has_running_job(*entry.second)) {
+            (void)entry.second.release(); // it ends with the process
         }
     }
 
     resources.clear();
 }
 
-void resource::drop_all_of(const websocket_handler_t *handler) noexcept
+void resource::drop_by_handler(const websocket_handler_t *handler) noexcept
 {
-    std::erase_if(resources, [handler](const auto &known) {
-        return &known.second->handler() == handler;
+    std::erase_if(resources, [handler](const auto &entry) {
+        return &entry.second->handler() == handler;
     });
 }
 
 websocket_text_t resource::parameter(std::string_view name) const noexcept
 {
-    return find_parameter(terms_.parameters, name);
+    return find_parameter(settings_.parameters, name);
 }
 
-websocket_text_t resource::parameter_name(std::size_t place) const noexcept
+websocket_text_t resource::parameter_name(std::size_t index) const noexcept
 {
-    if (place >= terms_.parameters.size()) {
+    if (index >= settings_.parameters.size()) {
         return {nullptr, 0};
     }
 
-    const std::string_view name = terms_.parameters[place].name;
+    const std::string_view name = settings_.parameters[index].name;
     return {name.data(), name.size()};
 }
 
@@ -196,49 +198,50 @@ membership *resource::next_client(membership *after) const noexcept
                                                  : membership::from_link(next);
 }
 
-void resource::let_go() noexcept
+void resource::release() noexcept
 {
-    if (--holders_ != 0) {
+    if (--refs_ != 0) {
         return;
     }
 
-    if (orphaned_) {
+    if (detached_) {
         delete this;
     } else if (!permanent_) {
-        resources.erase(resources.find(index_));
+        resources.erase(resources.find(key_));
     }
 }
 
 // Its object could not be made, and has begun something before it failed.
-void resource::orphan() noexcept
+void resource::detach_failed() noexcept
 {
-    orphaned_ = true;
+    detached_ = true;
     end_timers();
 }
 
 websocket_timer_t *resource::start_timer(ngx_msec_t after, bool repeats,
-                                         void (*fired)(void *),
+                                         void (*callback)(void *),
                                          void *data) noexcept
 try {
-    if (checked_only_) {
+    if (config_check_) {
         return nullptr;
     }
 
-    timers_.push_back({.owner = *this,
-                       .period = std::clamp<ngx_msec_t>(after, 1, longest_time),
-                       .repeats = repeats,
-                       .fired = fired,
-                       .data = data});
-    timer &made = timers_.back();
+    timers_.push_back(
+        {.owner = *this,
+         .period = std::clamp<ngx_msec_t>(after, 1, max_timer_time),
+         .repeats = repeats,
+         .callback = callback,
+         .data = data});
+    timer &created = timers_.back();
 
-    made.place = std::prev(timers_.end());
-    made.event.handler = timer_fired;
-    made.event.data = &made;
-    made.event.log = ngx_cycle->log;
-    made.event.cancelable = 1; // it does not keep a leaving worker
-    ngx_add_timer(&made.event, made.period);
+    created.it = std::prev(timers_.end());
+    created.event.handler = timer_fired;
+    created.event.data = &created;
+    created.event.log = ngx_cycle->log;
+    created.event.cancelable = 1; // it does not keep a leaving worker
+    ngx_add_timer(&created.event, created.period);
 
-    return reinterpret_cast<websocket_timer_t *>(&made);
+    return reinterpret_cast<websocket_timer_t *>(&created);
 
 } catch (const std::bad_alloc &) {
     return nullptr;
@@ -247,28 +250,28 @@ try {
 // The callback may stop its own timer.
 void resource::timer_fired(ngx_event_t *event)
 {
-    auto &own = *static_cast<timer *>(event->data);
-    const auto fired = own.fired;
-    void *data = own.data;
+    auto &self = *static_cast<timer *>(event->data);
+    const auto callback = self.callback;
+    void *data = self.data;
 
-    if (own.repeats) {
-        ngx_add_timer(event, own.period);
+    if (self.repeats) {
+        ngx_add_timer(event, self.period);
     } else {
-        own.owner.timers_.erase(own.place);
+        self.owner.timers_.erase(self.it);
     }
 
-    fired(data);
+    callback(data);
 }
 
 void resource::stop_timer(websocket_timer_t *timer) noexcept
 {
-    auto &own = *reinterpret_cast<struct timer *>(timer);
+    auto &self = *reinterpret_cast<struct timer *>(timer);
 
-    if (own.event.timer_set) {
-        ngx_del_timer(&own.event);
+    if (self.event.timer_set) {
+        ngx_del_timer(&self.event);
     }
 
-    own.owner.timers_.erase(own.place);
+    self.owner.timers_.erase(self.it);
 }
 
 } // namespace websocket::nginx

@@ -24,25 +24,26 @@ class membership;
 
 // What the configuration says of the resources of one location; its spans and
 // rules live in the configuration's memory.
-struct resource_terms {
+struct resource_settings {
     parameter_list parameters;
     const broker::history_rules *rules = nullptr; // null: there are none
     broker::history_source source = broker::no_source;
 };
 
+// Identifies a resource.
+struct resource_id {
+    const websocket_handler_t *handler;
+    std::string_view key;
+};
+
 class resource final : subscriber {
 public:
-    // What a resource is known by.
-    struct identity {
-        const websocket_handler_t *handler;
-        std::string_view key;
-    };
-
     // The worker's resource, made if need be, and to be held by the caller.
     // Kept for good if `permanent`, else as long as it is held. Null if the
     // handler refuses or there is no memory.
-    static resource *find_or_make(identity known, const resource_terms &terms,
-                                  bool permanent) noexcept;
+    static resource *get_or_create(resource_id id,
+                                   const resource_settings &settings,
+                                   bool permanent) noexcept;
 
     // Makes a resource, asks the handler whether the parameters are right,
     // and drops it. Empty if they are, else what is wrong. Sets `history` to
@@ -52,13 +53,13 @@ public:
                              broker::limits &history) noexcept;
 
     // What the broker knows a resource by. Throws std::bad_alloc.
-    static std::string log_name(identity known);
+    static std::string log_name(resource_id id);
 
     // Drops all resources of this worker: it ends.
     static void drop_all() noexcept;
 
     // Drops those of one handler: its library is about to be unloaded.
-    static void drop_all_of(const websocket_handler_t *handler) noexcept;
+    static void drop_by_handler(const websocket_handler_t *handler) noexcept;
 
     resource(const resource &) = delete;
     resource &operator=(const resource &) = delete;
@@ -68,7 +69,7 @@ public:
     void *object() const noexcept { return object_; }
     std::string_view name() const noexcept { return name_; }
     websocket_text_t parameter(std::string_view name) const noexcept;
-    websocket_text_t parameter_name(std::size_t place) const noexcept;
+    websocket_text_t parameter_name(std::size_t index) const noexcept;
 
     // Of all workers.
     std::uint64_t client_count() const noexcept;
@@ -82,36 +83,37 @@ public:
     // published after `position`. Nothing is delivered until arrive() or
     // give_up() is called, in the same turn of the event loop. The terms are
     // those of the location that the client came to.
-    broker::outcome admit(const resource_terms &terms, std::uint32_t max,
-                          std::uint64_t &position) noexcept;
-    void give_up() noexcept;
+    broker::outcome reserve_client(const resource_settings &settings,
+                                   std::uint32_t max,
+                                   std::uint64_t &position) noexcept;
+    void cancel_reservation() noexcept;
 
     // The handshake was answered. True if all up to its position is delivered:
     // the client may be added now. Else membership::join_in_turn() is called at
     // that point of the delivery, unless withdraw() is before.
-    bool arrive(membership &client) noexcept;
-    void withdraw(membership &client) noexcept;
+    bool confirm_reservation(membership &client) noexcept;
+    void withdraw_client(membership &client) noexcept;
 
     // It gets what is delivered from now on, until remove().
-    void add(membership &client) noexcept;
-    void remove(membership &client) noexcept;
+    void add_client(membership &client) noexcept;
+    void remove_client(membership &client) noexcept;
 
     // Puts a message, or something of the module's own, where all workers
     // find it. Returns a result of websocket_plugin.h, and the message's id.
-    int publish(const broker::publication &what,
+    int publish(const broker::publication &message,
                 broker::message_id &id) noexcept;
 
     // The same, and tells once what has become of it: at once, or later, where
     // it goes to other hosts too. The resource lives until that has returned;
     // while it is made or dropped that is at once.
-    using published = void (*)(void *data, int result,
-                               websocket_message_id_t id);
-    void publish(const broker::publication &what, published told,
+    using publish_callback = void (*)(void *data, int result,
+                                      websocket_message_id_t id);
+    void publish(const broker::publication &message, publish_callback on_result,
                  void *data) noexcept;
 
     // As the first one, where the text is known to be UTF-8, with all that the
     // broker tells. On this host alone.
-    broker::appended append(const broker::publication &what) noexcept;
+    broker::appended append(const broker::publication &message) noexcept;
 
     // Hands what is new to the clients, and takes what that costs, counted in
     // deliveries, off the budget.
@@ -119,7 +121,7 @@ public:
 
     // Where there are other hosts: has its messages come here from now on,
     // and keeps it until end_waiting(). A client is admitted in between.
-    broker::outcome begin_waiting(const resource_terms &terms) noexcept;
+    broker::outcome begin_waiting(const resource_settings &settings) noexcept;
     void end_waiting() noexcept;
 
     // Whether a client that comes now misses nothing, wherever it was before.
@@ -136,23 +138,24 @@ public:
     // delivered just now, and what it sends takes its place there.
     class delivery_scope {
     public:
-        explicit delivery_scope(resource &of) noexcept;
+        explicit delivery_scope(resource &target) noexcept;
         delivery_scope(const delivery_scope &) = delete;
         delivery_scope &operator=(const delivery_scope &) = delete;
         ~delivery_scope();
 
     private:
-        resource &of_;
+        resource &target_;
         std::uint64_t published_before_;
         bool delivering_before_;
     };
     bool delivering() const noexcept { return delivering_; }
 
     // Takes over what a client is to be sent after that. False: no memory.
-    bool postpone(postponed_send *what, membership &to,
+    bool postpone(postponed_send *send, membership &client,
                   postponed_list &list) noexcept
     {
-        return what != nullptr && postponed_.add(what, to, list, published_);
+        return send != nullptr &&
+               postponed_.add(send, client, list, published_);
     }
 
     // Whether its clients publish faster than this worker delivers.
@@ -178,7 +181,7 @@ public:
 
     // So much of a history was read at once that clients who are sent it had
     // better be sent the rest in later turns.
-    static inline bool much_history_read = false;
+    static inline bool history_budget_spent = false;
 
     const broker::limits &history() const noexcept { return history_; }
 
@@ -190,12 +193,13 @@ public:
 
     // Who holds a resource keeps it alive: each session does, from its making
     // to its end. The last let_go() ends one that is not permanent.
-    void hold() noexcept { holders_++; }
-    void let_go() noexcept;
+    void retain() noexcept { refs_++; }
+    void release() noexcept;
 
     // Null when there is no memory, or at configuration time.
     websocket_timer_t *start_timer(ngx_msec_t after, bool repeats,
-                                   void (*fired)(void *), void *data) noexcept;
+                                   void (*callback)(void *),
+                                   void *data) noexcept;
     static void stop_timer(websocket_timer_t *timer) noexcept;
 
     // False if no thread takes the job, or at configuration time.
@@ -209,58 +213,59 @@ private:
 
     struct timer;
 
-    resource(identity known, const resource_terms &terms, bool permanent);
+    resource(resource_id id, const resource_settings &settings, bool permanent);
 
-    void count_own(const broker::publication &what,
-                   std::uint64_t position) noexcept;
-    void forget_own() noexcept;
-    bool make_object() noexcept;
+    void count_own_publication(const broker::publication &message,
+                               std::uint64_t position) noexcept;
+    void reset_own_publications() noexcept;
+    bool create_object() noexcept;
     void end_timers() noexcept;
-    void orphan() noexcept;
+    void detach_failed() noexcept;
     static void timer_fired(ngx_event_t *event);
-    broker::outcome subscribe(const resource_terms &terms) noexcept;
+    broker::outcome subscribe(const resource_settings &settings) noexcept;
     broker::history_request
-    history_request(const resource_terms &terms) const noexcept;
-    void ask_history(const resource_terms &terms) noexcept;
-    void dismiss() noexcept;
+    history_request(const resource_settings &settings) const noexcept;
+    void update_history_request(const resource_settings &settings) noexcept;
+    void release_reservation() noexcept;
     void deliver_again() noexcept;
     void resume_reads() noexcept;
-    void pass(std::uint64_t position) noexcept;
-    void pass_loss(std::span<const broker::message> messages,
-                   std::uint64_t position) noexcept;
-    void say_no_room(std::size_t size) const noexcept;
-    void say_no_room_for_clients() const noexcept;
+    void advance_to(std::uint64_t position) noexcept;
+    void advance_past_loss(std::span<const broker::message> messages,
+                           std::uint64_t position) noexcept;
+    void log_no_memory(std::size_t size) const noexcept;
+    void log_no_memory_for_clients() const noexcept;
     void unsubscribe_unused() noexcept;
     void clients_changed() const noexcept;
-    int publish_to_hosts(const broker::publication &what, published told,
-                         void *data) noexcept;
+    int publish_to_hosts(const broker::publication &message,
+                         publish_callback on_result, void *data) noexcept;
     std::size_t dispatch(std::span<const broker::message> messages) noexcept;
-    std::size_t dispatch_counted(const broker::message &message) noexcept;
+    std::size_t dispatch_metered(const broker::message &message) noexcept;
     void dispatch(const broker::message &message) noexcept;
     void send_to_all(const broker::message &message) noexcept;
     void close_all(std::uint16_t code, std::string_view reason) noexcept;
-    void tell_of_loss() noexcept;
+    void report_loss() noexcept;
 
     const websocket_handler_t &handler_;
-    std::string index_; // handler and key, as the worker's table has it
+    std::string key_; // handler and key, as the worker's table has it
     std::string_view name_;
-    std::string log_name_; // the same for the broker
-    resource_terms terms_; // those that it was made with
+    std::string log_name_;       // the same for the broker
+    resource_settings settings_; // of its creation
     bool permanent_;
-    bool checked_only_ = false;
-    bool alive_ = false; // from the making of its object to its end
+    bool config_check_ = false;
+    bool constructed_ = false; // from the making of its object to its end
     bool ending_ = false;
-    bool orphaned_ = false; // it has no object, and nobody finds it
+    bool detached_ = false; // it has no object, and nobody finds it
     void *object_ = nullptr;
     ngx_queue_t clients_;
-    std::size_t admitted_ = 0; // clients of this worker that are counted
-    std::size_t holders_ = 0;
+    std::size_t counted_ = 0; // clients of this worker that are counted
+    std::size_t refs_ = 0;
     broker::subscription subscription_; // while there are clients
-    broker::limits asked_;              // for a history, by the object itself
+    broker::limits requested_history_;  // for a history, by the object itself
     broker::limits history_; // what is kept, as far as it is known here
     broker::history_source last_source_ = broker::no_source; // that has asked
-    bool history_is_own_ = false; // the object alone decides
-    std::size_t waiting_ = 0;     // handshakes, for other hosts' messages
+    bool history_fixed_ = false; // the object alone decides
+    std::size_t waiting_handshakes_ =
+        0; // handshakes, for other hosts' messages
 
     // Positions in the log: how far this worker has delivered it, and its own
     // last message there.
@@ -269,13 +274,14 @@ private:
     std::uint64_t congested_until_ = 0; // too large a part of its memory
     std::size_t undelivered_size_ = 0;  // of its own, since then
     postponed_queue postponed_;
-    std::size_t usual_cost_ = 0; // of a message's delivery, the last time
-    std::size_t admitting_ = 0;  // admitted, and arrive() was not called yet
-    ngx_queue_t arriving_;       // clients that wait for their position
-    broker::message_id passed_;  // the last message before or at delivered_
-    bool dispatching_ = false;   // a batch of messages that were read
-    bool delivering_ = false;    // see delivery_scope
-    bool deliver_later_ = false; // there may be news: see admit()
+    std::size_t last_cost_ = 0; // of a message's delivery, the last time
+    std::size_t reserved_ = 0;  // admitted, and arrive() was not called yet
+    ngx_queue_t joining_;       // clients that wait for their position
+    broker::message_id
+        delivered_id_;               // the last message before or at delivered_
+    bool dispatching_ = false;       // a batch of messages that were read
+    bool delivering_ = false;        // see delivery_scope
+    bool delivery_deferred_ = false; // there may be news: see admit()
     std::list<timer> timers_;
 };
 

@@ -336,12 +336,12 @@ void session::leave_resource() noexcept
     postponed_.clear();
 
     if (!listed_) {
-        left->give_up();
+        left->cancel_reservation();
     } else if (!client_connected_) {
-        left->withdraw(*this);
+        left->withdraw_client(*this);
     } else {
         counters::client_disconnected();
-        left->remove(*this);
+        left->remove_client(*this);
 
         if (handler().client_disconnected != nullptr) {
             handler().client_disconnected(
@@ -358,7 +358,7 @@ void session::leave_resource() noexcept
     }
 
     client_ = nullptr;
-    left->let_go();
+    left->release();
 }
 
 void session::detach() noexcept

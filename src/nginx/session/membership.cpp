@@ -18,9 +18,9 @@ std::uint64_t membership::join_position() const noexcept
     return static_cast<const session &>(*this).join_position();
 }
 
-void membership::join_in_turn() noexcept
+void membership::on_join_position() noexcept
 {
-    session_of(*this).join_in_turn();
+    session_of(*this).on_join_position();
 }
 
 void membership::send(const shared_frame &frame) noexcept

@@ -24,7 +24,7 @@ int session::postpone_frame(
         return refusal;
     }
 
-    return postpone(postponed_send::of_frame(frame));
+    return postpone(postponed_send::create_shared(frame));
 }
 
 // As where the queue has no memory for a frame, the connection ends.
@@ -36,7 +36,7 @@ int session::postpone(postponed_send *what) noexcept
         return WEBSOCKET_CLOSED;
     }
 
-    backpressured_ = backpressured_ || resource::much_history_read ||
+    backpressured_ = backpressured_ || resource::history_budget_spent ||
                      queue_cost() >= backpressure_threshold();
     return backpressured_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
@@ -63,7 +63,7 @@ void session::begin_end(const protocol::control_frame &frame,
 
     // Also after what was postponed before, where it has not to wait itself
     if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
-        resource_->postpone(postponed_send::of_end(frame.bytes()), *this,
+        resource_->postpone(postponed_send::create_close(frame.bytes()), *this,
                             postponed_)) {
         postponed_phase_ = next;
         enter_phase(phase::close_postponed);

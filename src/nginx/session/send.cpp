@@ -53,7 +53,7 @@ inline int session::finish_send(bool written, std::size_t size) noexcept
     counters_.bytes_out += size;
     counters::message_out(size);
 
-    return (!writer_.empty() || resource::much_history_read) &&
+    return (!writer_.empty() || resource::history_budget_spent) &&
                    has_backpressure()
                ? WEBSOCKET_BACKPRESSURE
                : WEBSOCKET_QUEUED;
@@ -107,7 +107,7 @@ void session::send_postponed() noexcept
 {
     postponed_send *next = postponed_.first();
 
-    if (next->is_end()) {
+    if (next->is_close()) {
         if (phase_ == phase::close_postponed) {
             (void)writer_.write_bytes(next->bytes());
             enter_phase(postponed_phase_);
@@ -137,7 +137,7 @@ int session::postpone_message(protocol::opcode kind,
         return WEBSOCKET_INVALID;
     }
 
-    return postpone(postponed_send::of_message(kind, payload));
+    return postpone(postponed_send::create_message(kind, payload));
 }
 
 int session::send_shared(const shared_frame &frame) noexcept
@@ -211,7 +211,7 @@ std::size_t session::backpressure_threshold() const noexcept
 // much was read, though in its own turn a client may have been sent all.
 bool session::has_backpressure() noexcept
 {
-    const bool much_read = resource::much_history_read;
+    const bool much_read = resource::history_budget_spent;
 
     backpressured_ =
         backpressured_ || much_read ||

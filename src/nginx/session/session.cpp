@@ -26,7 +26,7 @@ session::session(ngx_http_request_t *r, request_part &part, resource &target,
     link_offset = reinterpret_cast<const std::byte *>(&link_) - begin;
     ngx_queue_init(&link_);
     endpoint_.accept_compressed(negotiated.deflate);
-    target.hold();
+    target.retain();
 }
 
 // A request that is kept has room for its session.
@@ -64,7 +64,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
             : allocate(r);
 
     if (memory == nullptr) {
-        target.give_up();
+        target.cancel_reservation();
         return nullptr;
     }
 
@@ -104,7 +104,7 @@ bool session::create_client() noexcept
 
 void session::connect_client() noexcept
 {
-    resource_->add(*this);
+    resource_->add_client(*this);
     phase_ = phase::open;
     client_connected_ = true;
     counters::client_connected();
@@ -117,7 +117,7 @@ void session::connect_client() noexcept
     }
 }
 
-void session::join_in_turn() noexcept
+void session::on_join_position() noexcept
 {
     connect_client();
     request_part_->start_event.handler = on_connected;
@@ -224,7 +224,7 @@ void session::start() noexcept
         adopt_unsent_header();
         listed_ = true;
 
-        if (resource_->arrive(*this)) {
+        if (resource_->confirm_reservation(*this)) {
             connect_client();
             begin_reading();
         }

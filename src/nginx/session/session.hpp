@@ -109,7 +109,7 @@ public:
     }
 
     // That is delivered now: joins its resource. Its reading goes on later.
-    void join_in_turn() noexcept;
+    void on_join_position() noexcept;
 
     int send_ping(std::span<const std::byte> payload) noexcept;
 

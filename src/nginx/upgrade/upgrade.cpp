@@ -46,9 +46,9 @@ ngx_int_t resource_key(ngx_http_request_t *r,
 resource *find_resource(const location_configuration &conf,
                         const ngx_str_t &key) noexcept
 {
-    return resource::find_or_make({conf.handler, view(key)}, *conf.terms,
-                                  conf.key == nullptr ||
-                                      conf.key->lengths == nullptr);
+    return resource::get_or_create({conf.handler, view(key)}, *conf.terms,
+                                   conf.key == nullptr ||
+                                       conf.key->lengths == nullptr);
 }
 
 // The handler's word on the client: 101, or the status that refuses it.
@@ -93,7 +93,7 @@ ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
                          std::uint64_t &position) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
-    const broker::outcome result = target.admit(
+    const broker::outcome result = target.reserve_client(
         *conf.terms, static_cast<std::uint32_t>(conf.max_clients), position);
 
     return result == broker::outcome::done ? NGX_OK
@@ -210,9 +210,9 @@ accept_handshake(ngx_http_request_t *r,
                                 "the handler could not make the resource");
     }
 
-    target->hold();
+    target->retain();
     const ngx_int_t rc = accept_when_synced(r, *target, key, handshake);
-    target->let_go();
+    target->release();
     return rc;
 }
 
