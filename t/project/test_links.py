@@ -186,6 +186,44 @@ def test_log_texts_of_readme_are_those_of_the_source():
     assert not [words for words in quoted if words not in source]
 
 
+def configurations(text):
+    """{level: [lines]} of what a text would have in a configuration."""
+    found = {"http": [], "locations": []}
+    for block in re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE):
+        if re.match(r" +location\b", block):
+            found["locations"].append(block)
+        elif re.match(r" +log_format\b", block):
+            found["http"].append(block)
+        elif re.match(r" +(websocket|proxy_pass)\b", block):
+            found["locations"].append(
+                f"set $room x; location /it {{ {block} }}")
+    for line in text.split("\n"):
+        for words in re.findall(r"`(websocket\w* [^`]*;)`",
+                                re.sub(r"</a>`[^`]*`", "", line)):
+            found["http" if "_redis" in words else "locations"].append(
+                f"location /it {{ {words} }}" if words.startswith("websocket ")
+                else words)
+    return found
+
+
+def test_configurations_of_readme_are_valid(nginx):
+    found = configurations(read("README.md"))
+    upgrade = ('map $http_upgrade $connection_upgrade { default upgrade; '
+               '"" close; }')
+    assert len(found["locations"]) > 8 and len(found["http"]) > 1
+    for lines in found["locations"]:
+        passed, output = nginx.check(lines, http=upgrade)
+        assert passed, (lines, output)
+    for lines in found["http"]:
+        passed, output = nginx.check(http=lines)
+        assert passed, (lines, output)
+
+
+def test_faulty_configuration_is_found(nginx):
+    found = configurations("Set `websocket_accept words;` here.\n")
+    assert not nginx.check(found["locations"][0])[0]
+
+
 def status_of(server, form):
     response = server.request(request(f"/status?format={form}"))
     assert response.status == 200
