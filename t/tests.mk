@@ -12,7 +12,7 @@ protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
 # Those of src/nginx that know nothing of nginx
 container_sources := src/nginx/output/send_queue.cpp
-unit_sources := $(sort $(wildcard t/unit/*_test.cpp))
+unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
 load_sources := $(sort $(wildcard t/bench/load/*.cpp))
@@ -104,7 +104,8 @@ unit_groups := $(shell seq $$((($(words $(unit_sources)) + $(unit_group) - 1) \
 	/ $(unit_group))))
 unit_objects := $(unit_groups:%=$(UNIT)/tests_%.o) $(UNIT)/counted_memory.o \
 	$(UNIT)/containers.o
-unit_cxx := $(plain_cxx) $(cxx_flags) -O0 -I . -I t/unit \
+unit_cxx := $(plain_cxx) $(cxx_flags) -O0 -I . \
+	$(addprefix -I ,$(sort $(dir $(unit_sources)))) \
 	-DWEBSOCKET_FAULT_POINTS
 
 .PHONY: unit-program unit-groups
@@ -125,7 +126,7 @@ $(unit_groups:%=$(UNIT)/tests_%.cpp): unit-groups ;
 
 $(UNIT)/tests_%.o: $(UNIT)/tests_%.cpp $(UNIT)/flags
 	$(info compiling $<)@$(unit_cxx) -c -o $@ $<
-$(UNIT)/%.o: t/unit/%.cpp $(UNIT)/flags
+$(UNIT)/%.o: t/unit/messages/%.cpp $(UNIT)/flags
 	$(info compiling $<)@$(unit_cxx) -c -o $@ $<
 $(eval $(call remember,$(UNIT)/flags,$(unit_cxx)))
 $(eval $(call one_source,$(UNIT),containers,$(plain_cxx),$(container_sources)))

@@ -2,7 +2,7 @@
 // soon as its byte is there.
 #include "protocol/frame.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

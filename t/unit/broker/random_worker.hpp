@@ -2,7 +2,7 @@
 // whether what it reads is right.
 #pragma once
 
-#include "broker_leader.hpp"
+#include "random_leader.hpp"
 
 #include <chrono>
 #include <csignal>

@@ -2,9 +2,9 @@
 // fragments, with and without context takeover, the bytes cut in all ways.
 #include "protocol/message_reader.hpp"
 
-#include "compression.hpp"
+#include "deflate_builder.hpp"
 #include "deflate_vectors.hpp"
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

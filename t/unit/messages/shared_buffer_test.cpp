@@ -2,7 +2,7 @@
 // malloc.
 #include "protocol/shared_buffer.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

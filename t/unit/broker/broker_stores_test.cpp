@@ -1,7 +1,7 @@
 // A process is stopped after each store to the shared memory of every
 // operation, and the others must be able to go on from what is there: it could
 // have died at that very moment.
-#include "broker_operations.hpp"
+#include "crash_operations.hpp"
 #include "store_stops.hpp"
 
 #include <csignal>

@@ -2,8 +2,8 @@
 // stand for: then it is unfinished, and the rest comes in its turn.
 #include "protocol/endpoint.hpp"
 
-#include "compression.hpp"
-#include "frames.hpp"
+#include "deflate_builder.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
 
 #include "protocol/message_reader.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Each kind of operation that a process may die in.
 #pragma once
 
-#include "broker_scene.hpp"
+#include "crash_scenario.hpp"
 
 #include <array>
 #include <functional>

@@ -2,7 +2,7 @@
 // kinds of message, refused by their header alone (RFC 6455 7.4.1).
 #include "protocol/message_reader.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

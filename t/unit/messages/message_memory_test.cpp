@@ -3,7 +3,7 @@
 #include "protocol/message_reader.hpp"
 
 #include "counted_memory.hpp"
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

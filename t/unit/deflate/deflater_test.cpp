@@ -2,8 +2,8 @@
 // is not zlib's.
 #include "protocol/deflater.hpp"
 
-#include "compression.hpp"
-#include "frames.hpp"
+#include "deflate_builder.hpp"
+#include "frame_builder.hpp"
 #include "inflate_reference.hpp"
 
 #include <gtest/gtest.h>

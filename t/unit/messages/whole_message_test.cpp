@@ -2,7 +2,7 @@
 // all else is left to message_reader::next().
 #include "protocol/message_reader.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // A process dies at every fault point of every operation, and the others go
 // on without it.
 #include "broker/fault_point.hpp"
-#include "broker_operations.hpp"
+#include "crash_operations.hpp"
 
 #include <array>
 #include <csignal>

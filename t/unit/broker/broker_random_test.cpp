@@ -3,7 +3,7 @@
 //
 // BROKER_SEED and BROKER_SECONDS say what to do and for how long.
 #include "broker/fault_point.hpp"
-#include "broker_worker.hpp"
+#include "random_worker.hpp"
 
 #include <cstdlib>
 #include <iostream>

@@ -4,7 +4,7 @@
 
 #include "protocol/close_code.hpp"
 
-#include "frames.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 // grows with what a small payload could become (RFC 7692 8).
 #include "protocol/message_reader.hpp"
 
-#include "compression.hpp"
-#include "frames.hpp"
+#include "deflate_builder.hpp"
+#include "frame_builder.hpp"
 
 #include <gtest/gtest.h>
 
