@@ -12,8 +12,8 @@ from test_layers import ROOT, tree_files
 
 LONGEST_README = 500  # lines
 
-CODE = re.compile(r"^```.*?^```$|^(?: {4}|\t).*$|`[^`\n]*`",
-                  re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```[\s\S]*?^```$|^(?: {4}|\t).*$|`[^`\n]*`",
+                  re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]*)>?\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
@@ -132,11 +132,30 @@ def test_links_and_anchors_lead_somewhere(path):
     assert not broken_links(path, read(path))
 
 
-@pytest.mark.parametrize("link", ["no.md", "#no", "LICENSE/no",
+TEXT = """# Yes, `this` one
+
+[a](#yes-this-one) [b](https://example.com/#no) `[c](no.c)`
+
+    [d](no.d)
+
+```
+# No
+[e](no.e)
+```
+
+| cell | [f]({}) |
+"""
+
+
+@pytest.mark.parametrize("link", ["no.md", "#no", "#yes", "LICENSE/no",
                                   "src/README.md#no", "t/no/"])
 def test_broken_link_is_found(link):
-    assert broken_links("README.md", f"# Yes\n[it]({link}) [b](#yes) "
-                                      "[c](https://example.com/#no)") == [link]
+    assert broken_links("README.md", TEXT.format(link)) == [link]
+
+
+@pytest.mark.parametrize("link", ["README.md", "src/README.md#order", "t/"])
+def test_good_link_is_passed(link):
+    assert not broken_links("README.md", TEXT.format(link))
 
 
 def test_readme_is_short():
