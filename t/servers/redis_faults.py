@@ -8,7 +8,7 @@ import itertools
 import wire
 from hosts import HASTY
 from nginx_server import seconds, wait_until
-from publish_client import Publisher
+from publish_client import Publisher, answer_of
 from redis_client import RedisError, encode
 from room_client import JSON, read
 
@@ -109,27 +109,37 @@ def start_for_trouble(hosts, start_redis, locations, options=HASTY, **more):
     return group
 
 
-def try_to_post(host, path, body):
-    """The status that a POST gets."""
+def response_to_post(host, path, body):
+    """The response that a POST on a new connection gets."""
     publisher = Publisher(host.server, path)
     try:
-        return publisher.ask("POST", body=body).status
+        return publisher.ask("POST", body=body)
     finally:
         publisher.client.disconnect()
 
 
-def wait_until_published(host, path, name, timeout=HEALING):
-    """Posts until it is accepted; returns the text that was. Each attempt
-    has another one, as one that is refused may still be published: Redis
-    may have been slow with its answer only."""
+def try_to_post(host, path, body):
+    """The status that a POST gets."""
+    return response_to_post(host, path, body).status
+
+
+def publish_until_accepted(host, path, name, timeout=HEALING):
+    """Posts until a message is accepted; returns its text and its id. Each
+    attempt has a text of its own: Redis may have stored a message before its
+    answer came too late, so that a refused one may be published too."""
     numbers = itertools.count(1)
 
     def tried():
         text = f"{name}, attempt {next(numbers)}"
-        status = try_to_post(host, path, text)
-        assert status in (200, 503), status
-        return text if status == 200 else None
+        response = response_to_post(host, path, text)
+        assert response.status in (200, 503), repr(response)
+        return response.status == 200 and (text, answer_of(response)["id"])
     return wait_until(tried, seconds(timeout), "a message that is accepted")
+
+
+def wait_until_published(host, path, name, timeout=HEALING):
+    """Posts until a message is accepted; returns its text."""
+    return publish_until_accepted(host, path, name, timeout)[0]
 
 
 def try_to_connect(host, path, protocol=None):
