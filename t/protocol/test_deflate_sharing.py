@@ -113,9 +113,9 @@ def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
                 peer.client.text(words)
                 peer.expect(words, compressed=path != "/plain")
         talk_by(50)
-        before = memory(pid, "Pss")
+        before = memory(pid, "Anonymous")
         talk_by(count)
-        return (memory(pid, "Pss") - before) / count
+        return (memory(pid, "Anonymous") - before) / count
     plain, deflated = per_client("/plain"), per_client("/deflated")
     with capsys.disabled():
         print(f"\nmemory per idle client: {plain:.0f} bytes, with "

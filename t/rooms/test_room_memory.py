@@ -143,12 +143,12 @@ def test_publishers_that_are_held_back_keep_no_memory(nginx):
     """A message that has ended a turn is given back before the next one."""
     server = start(nginx, "websocket_room_memory 2m;")
     pid = worker_probe.only_worker(server)
-    before = worker_probe.memory(pid, "Pss")
+    before = worker_probe.memory(pid, "Anonymous")
     for number in range(100):
         client = server.connect(f"/alone?k={number}")
         client.text("x" * 900_000)
         client.wait_until_read()
-    grown = worker_probe.memory(pid, "Pss") - before
+    grown = worker_probe.memory(pid, "Anonymous") - before
     assert grown < 40 << 20 or not worker_probe.memory_tells(), grown
 
 

@@ -171,9 +171,9 @@ def test_client_that_takes_nothing_is_ended(server):
 def grown_by(server, act):
     """Bytes that the worker has taken on while `act` was done."""
     pid = only_worker(server)
-    before = memory(pid, "Pss")
+    before = memory(pid, "Anonymous")
     act()
-    return memory(pid, "Pss") - before if memory_tells() else 0
+    return memory(pid, "Anonymous") - before if memory_tells() else 0
 
 
 PARTS = {

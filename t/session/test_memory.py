@@ -187,9 +187,9 @@ def memory_per_client(server, path, count, tls):
 
     try:
         talk_by(50)
-        before = memory(pid, "Pss")
+        before = memory(pid, "Anonymous")
         talk_by(count)
-        return (memory(pid, "Pss") - before) / count
+        return (memory(pid, "Anonymous") - before) / count
     finally:
         for client in clients:
             close_at_once(client)
