@@ -118,7 +118,7 @@ def test_configuration_that_is_complained_of(nginx, parameter, told):
     passed, output = nginx.check(
         f"location /c {{ websocket careless k {parameter}; }}", http=plugin())
     assert not passed
-    assert any("[emerg]" in line and f'"websocket careless": {told}' in line
+    assert any("[emerg]" in line and f'"websocket" directive: {told}' in line
                for line in output.split("\n")), output
 
 

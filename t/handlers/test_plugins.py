@@ -228,7 +228,7 @@ def test_name_of_a_handler_of_the_module(nginx):
 
 def test_unknown_handler_lists_the_known_ones(nginx):
     assert_refused(nginx, library(count=2),
-                   'no handler "third", only: echo, .*first, second',
+                   'unknown handler "third".*available: echo, .*first, second',
                    locations="location / { websocket third; }")
 
 
@@ -307,7 +307,7 @@ def test_complaint_of_configured_fails_the_check(nginx):
         'location /p { websocket probe k "wrong=100%s is too much"; }',
         **probe())
     assert not passed
-    assert '"websocket probe": 100%s is too much' in output
+    assert '"probe" in "websocket" directive: 100%s is too much' in output
 
 
 def test_resource_for_the_check_is_not_used_for_clients(nginx):

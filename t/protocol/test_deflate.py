@@ -221,14 +221,15 @@ def test_inflated_text_has_to_be_utf_8(server):
 @pytest.mark.parametrize("directive, told", [
     ("websocket_deflate maybe;", '"on" or "off"'),
     ("websocket_deflate_comp_level 0;",
-     '"websocket_deflate_comp_level" takes a number from 1 to 9, not "0"'),
+     'invalid value "0" in "websocket_deflate_comp_level" directive; '
+     "expected a number from 1 to 9"),
     ("websocket_deflate_comp_level 10;", "from 1 to 9"),
     ("websocket_deflate_window 8;", "from 9 to 15"),
     ("websocket_deflate_window 16;", "from 9 to 15"),
     ("websocket_deflate_client_window 7;", "from 8 to 15"),
     ("websocket_deflate_client_window x;", "from 8 to 15"),
     ("websocket_deflate_min_length x;",
-     '"websocket_deflate_min_length" takes a size'),
+     'in "websocket_deflate_min_length" directive; expected a size'),
     ("websocket_deflate_window 9; websocket_deflate_window 9;", "duplicate"),
     ("websocket_deflate_context_takeover 1;", '"on" or "off"'),
 ])

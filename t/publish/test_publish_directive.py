@@ -34,19 +34,22 @@ def test_directive_is_accepted_with(nginx, line):
     ("websocket_publish;", "number of arguments"),
     ("websocket_publish echo;", "number of arguments"),
     ("websocket_publish nosuch key;",
-     '"websocket_publish" knows no handler "nosuch", only: echo'),
-    ("websocket_publish echo '';", 'takes a handler, a key.*not ""'),
-    ("websocket_publish echo a=b;", 'takes a handler, a key.*not "a=b"'),
-    ("websocket_publish echo a=b key;", 'takes a handler, a key.*not "a=b"'),
-    ("websocket_publish echo key other;", 'name=value.*not "other"'),
-    ("websocket_publish echo key a=1;", '"websocket_publish echo": .*"?a'),
+     'unknown handler "nosuch" in "websocket_publish" directive; '
+     "available: echo"),
+    ("websocket_publish echo '';", 'value "".*a key after the handler'),
+    ("websocket_publish echo a=b;", 'value "a=b".*a key after the handler'),
+    ("websocket_publish echo a=b key;", 'value "a=b".*a key after'),
+    ("websocket_publish echo key other;", 'value "other".*name=value'),
+    ("websocket_publish echo key a=1;",
+     'invalid parameters of handler "echo" in "websocket_publish" '
+     'directive: .*"?a'),
     ("websocket_publish echo key$;", "variable"),
     ("websocket_publish echo key; websocket_publish echo key;",
      '"websocket_publish" directive is duplicate'),
     ("websocket_publish echo key; websocket echo;",
-     '"websocket" and "websocket_publish" cannot be in the same location'),
+     '"websocket" directive conflicts with "websocket_publish" in the same'),
     ("websocket echo; websocket_publish echo key;",
-     '"websocket" and "websocket_publish" cannot be in the same location'),
+     '"websocket" directive conflicts with "websocket_publish" in the same'),
     ("if ($host) { websocket_publish echo key; }", "not allowed here"),
     ("limit_except GET { websocket_publish echo key; }", "not allowed here"),
 ])
@@ -64,7 +67,8 @@ def test_directive_is_refused_outside_of_locations(nginx, options):
 
 def test_handler_says_what_is_wrong(nginx):
     expect_error(
-        nginx, '"websocket_publish probe": too bad', http=handler_log.plugin(),
+        nginx, 'handler "probe" in "websocket_publish" directive: too bad',
+        http=handler_log.plugin(),
         locations="location /publish {"
                  " websocket_publish probe key 'wrong=too bad'; }")
 
@@ -74,7 +78,8 @@ def test_handler_says_what_is_wrong(nginx):
     "location /other { websocket_publish ledger other history=1; }"])
 def test_handler_that_needs_parameters_says_so(nginx, others):
     expect_error(
-        nginx, '"websocket_publish ledger": it needs a history', http=ledger(),
+        nginx, 'handler "ledger" in "websocket_publish" directive: it needs '
+        "a history", http=ledger(),
         locations=f"{others} location /publish {{\n"
                  f"websocket_publish ledger key;\n}}")
 
@@ -116,8 +121,9 @@ def server(module_nginx):
 
 
 def test_ledger_cannot_do_without_a_history(nginx):
-    expect_error(nginx, '"websocket ledger": it needs a history',
-                 http=ledger(), locations="location / { websocket ledger; }")
+    expect_error(
+        nginx, 'handler "ledger" in "websocket" directive: it needs a history',
+        http=ledger(), locations="location / { websocket ledger; }")
 
 
 @pytest.mark.parametrize("path, kept", [

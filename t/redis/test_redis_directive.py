@@ -64,7 +64,8 @@ def test_directive_is_accepted_without_any_location_of_ours(nginx):
 
 REFUSED = [
     ("", "invalid number of arguments"),
-    ("localhost", r'"websocket_redis": its address is "redis://\[\[user\]'),
+    ("localhost", r'invalid address in "websocket_redis" directive: its address is '
+     r'"redis://\[\[user\]'),
     ("rediss://:secret@localhost", "TLS is not supported: use a local tunnel"),
     ("redis://", "it has no host"),
     ("redis://user@localhost", 'before "@" stands "user:password"'),
@@ -75,20 +76,21 @@ REFUSED = [
     ("redis://[1:2]", "invalid IPv6 address"),
     ("unix:redis.sock", 'the path of its socket begins with "/"'),
     ("'unix:/a?pass=secret'", 'behind "\\?" stand "user="'),
-    ("redis://localhost prefix", "its parameter 2 is none of them"),
-    ("redis://localhost prefix=a Prefix=secret", "parameter 3 is none"),
+    ("redis://localhost prefix", "invalid argument 2"),
+    ("redis://localhost prefix=a Prefix=secret", "invalid argument 3"),
     ("redis://:a secret@localhost", "it has no host"),
     ("prefix=a redis://:secret@localhost", "its address is"),
-    ("redis://127.0.0.1 redis://:secret@localhost", "parameter 2 is none"),
-    ("redis://localhost prefix=a prefix=a", '"prefix=" twice'),
-    ("redis://localhost queue=1m queue=2m", '"queue=" twice'),
+    ("redis://127.0.0.1 redis://:secret@localhost", "invalid argument 2"),
+    ("redis://localhost prefix=a prefix=a", 'duplicate parameter "prefix="'),
+    ("redis://localhost queue=1m queue=2m", 'duplicate parameter "queue="'),
     ("redis://localhost connect_timeout=0",
-     '"connect_timeout=" of "websocket_redis" takes a time .* not "0"'),
+     'invalid value "0" of "connect_timeout=" in "websocket_redis" directive; '
+     "expected a time"),
     ("redis://localhost command_timeout=soon",
-     '"command_timeout=" .* takes a time .* not "soon"'),
-    ("redis://localhost command_timeout=", 'takes a time .* not ""'),
-    ("redis://localhost queue=0", '"queue=" .* takes a size .* not "0"'),
-    ("redis://localhost queue=big", 'takes a size .* not "big"'),
+     'value "soon" of "command_timeout=".* expected a time'),
+    ("redis://localhost command_timeout=", 'value "" of "command_timeout="'),
+    ("redis://localhost queue=0", 'value "0" of "queue=".* a size'),
+    ("redis://localhost queue=big", 'value "big" of "queue="'),
 ]
 
 
@@ -114,7 +116,8 @@ def test_directive_is_refused_outside_of_http(nginx, options):
 
 def test_name_that_does_not_resolve_is_refused(nginx):
     refuse_redis(nginx, f"redis://:secret@{UNKNOWN}",
-                 rf'"websocket_redis": "{UNKNOWN}": host not found')
+                 rf'cannot resolve host "{UNKNOWN}" of "websocket_redis" '
+                 "directive: host not found")
 
 
 @pytest.mark.parametrize("lines", [
@@ -123,7 +126,7 @@ def test_name_that_does_not_resolve_is_refused(nginx):
 def test_name_that_does_not_resolve_is_left_to_the_resolver(nginx, lines):
     passed, output = nginx.check(http=lines)
     assert passed, output
-    assert re.search(rf'\[warn\].*"{UNKNOWN}": host not found.*, workers will '
+    assert re.search(rf'\[warn\].*"{UNKNOWN}".*: host not found.*; workers will '
                      r"ask the resolver in \S+nginx\.conf:\d+\n", output)
 
 
@@ -156,8 +159,8 @@ def swapper(run_folder, monkeypatch):
 def test_missing_library_is_refused_with_its_package(nginx, swapper):
     swapper("libnosuch.so.0")
     refuse_redis(nginx, "redis://:secret@127.0.0.1",
-                 r'"websocket_redis": it needs the library hiredis, Debian\'s '
-                 r"package libhiredis[\d.]+: libnosuch.so.0: cannot open")
+                 r'"websocket_redis" directive: it needs the library hiredis, '
+                 r"Debian's package libhiredis[\d.]+: libnosuch.so.0: cannot open")
 
 
 def test_library_without_a_function_is_refused_with_its_name(nginx, swapper):

@@ -42,5 +42,5 @@ def test_parameters_are_refused(nginx, parameters, told):
     passed, output = nginx.check(
         f"location /room {{ websocket room {parameters}; }}")
     assert not passed
-    assert '"websocket room": ' in output
+    assert 'parameters of handler "room" in "websocket" directive: ' in output
     assert told in output

@@ -79,7 +79,8 @@ def connect_kept(server, reason, path, **fields):
 # The directive
 
 @pytest.mark.parametrize("text, told", [
-    ("websocket_request free;", 'takes "keep" or "release", not "free"'),
+    ("websocket_request free;", 'invalid value "free" in "websocket_request" '
+                                'directive; expected "keep" or "release"'),
     ("websocket_request keep; websocket_request release;", "is duplicate"),
     ("websocket_request;", "invalid number of arguments"),
     ("websocket_request keep release;", "invalid number of arguments"),

@@ -14,7 +14,7 @@ OLD = b"the method is not GET\0"
 NEW = b"the new module speaks\0"
 POSTINST = os.path.join(ROOT, "src", "debian",
                         "libnginx-mod-http-websocket.postinst")
-REPLACED = "has been replaced: a reload goes on with the module"
+REPLACED = "has been replaced, but a reload keeps the loaded module"
 
 
 @pytest.fixture

@@ -17,19 +17,20 @@ def test_directive_is_accepted_with(nginx, line):
 
 @pytest.mark.parametrize("line, pattern", [
     ("websocket_status xml;",
-     '"websocket_status" takes "json", "prometheus" or "html", not "xml"'),
-    ("websocket_status '';", 'takes "json", "prometheus" or "html", not ""'),
+     'invalid value "xml" in "websocket_status" directive; expected "json", '
+     '"prometheus" or "html"'),
+    ("websocket_status '';", 'invalid value "" in "websocket_status"'),
     ("websocket_status json html;", "number of arguments"),
     ("websocket_status; websocket_status html;",
      '"websocket_status" directive is duplicate'),
     ("websocket_status; websocket echo;",
-     '"websocket_status" cannot be in the same location as "websocket"'),
+     '"websocket_status" directive conflicts with "websocket" and '),
     ("websocket echo; websocket_status;",
-     '"websocket_status" cannot be in the same location as "websocket"'),
+     '"websocket_status" directive conflicts with "websocket" and '),
     ("websocket_publish echo key; websocket_status;",
-     'in the same location as "websocket" or "websocket_publish"'),
+     '"websocket_publish" in the same location; use separate locations'),
     ("websocket_status; websocket_publish echo key;",
-     'in the same location as "websocket" or "websocket_publish"'),
+     '"websocket_publish" in the same location; use separate locations'),
     ("if ($host) { websocket_status; }", "not allowed here"),
     ("limit_except GET { websocket_status; }", "not allowed here"),
 ])

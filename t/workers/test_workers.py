@@ -324,23 +324,23 @@ def test_memory_is_given_back(start):
 # Configurations
 
 @pytest.mark.parametrize("directive, told", [
-    ("websocket_shared_memory 100k;", '"websocket_shared_memory" takes at '
-                                      'least 512k, not "100k"'),
-    ("websocket_shared_memory 9g;", '"websocket_shared_memory" takes at most '
-     '8g, not "9g"'),
-    ("websocket_shared_memory 9000m;", '"websocket_shared_memory" takes at '
-     'most 8g, not "9000m"'),
-    ("websocket_shared_memory 0;", '"websocket_shared_memory" takes a size'),
+    ("websocket_shared_memory 100k;",
+     'invalid value "100k" in "websocket_shared_memory" directive; expected a '
+     "size from 512k to 8g"),
+    ("websocket_shared_memory 9g;", 'value "9g" in "websocket_shared_memory"'),
+    ("websocket_shared_memory 9000m;", "a size from 512k to 8g"),
+    ("websocket_shared_memory 0;", "a size larger than 0"),
     ("websocket_shared_memory 1m; websocket_shared_memory 2m;", "duplicate"),
-    ("websocket_room_memory 7k;", '"websocket_room_memory" takes at least 8k, '
-                                  'not "7k"'),
-    ("websocket_room_memory 0;", '"websocket_room_memory" takes a size'),
+    ("websocket_room_memory 7k;", 'invalid value "7k" in '
+     '"websocket_room_memory" directive; expected a size of at least 8k'),
+    ("websocket_room_memory 0;", "a size larger than 0"),
     ("websocket_room_memory 8k; websocket_room_memory 8k;", "duplicate"),
     ("websocket_shared_memory 1m; websocket_room_memory 2m;",
-     '"websocket_room_memory" of 2097152 bytes is larger than '
-     '"websocket_shared_memory" of 1048576 bytes'),
-    ("websocket_max_clients 0;", '"websocket_max_clients" takes a number '
-                                 'larger than 0, or "off", not "0"'),
+     'value 2097152 in "websocket_room_memory" directive; expected a size '
+     'of at most 1048576 bytes, as "websocket_shared_memory" has'),
+    ("websocket_max_clients 0;", 'invalid value "0" in '
+     '"websocket_max_clients" directive; expected a number from 1 to '
+     '2147483647, or "off"'),
     ("websocket_max_clients -1;", '"websocket_max_clients"'),
     ("websocket_max_clients 9999999999;", '"websocket_max_clients"'),
     ("websocket_max_clients many;", '"websocket_max_clients"'),
@@ -369,8 +369,8 @@ def test_memory_too_small_for_the_workers_is_refused_with_what_it_takes(
                                  workers=workers)
     assert not passed and "[crit]" not in output, output
     told = re.search(r'\[emerg\] .*"websocket_shared_memory" of 512k is too '
-                     r'small for 512 worker slots: with these '
-                     r'"worker_processes" it takes at least (\d+)k', output)
+                     r'small for 512 worker slots; expected at least (\d+)k '
+                     r'with these "worker_processes"', output)
     assert told, output
     passed, output = nginx.check(
         http=f"websocket_shared_memory {told.group(1)}k;", workers=workers)

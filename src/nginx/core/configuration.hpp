@@ -1,4 +1,4 @@
-// What the directives say of one location.
+// The configuration as structures: `http` block and locations.
 #pragma once
 
 #include "broker/types.hpp"
@@ -21,40 +21,41 @@ struct wakeup_fd_set;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
 
-// What becomes of the HTTP request once it is upgraded.
+// websocket_request: whether the session keeps the HTTP request.
 enum class request_policy : ngx_uint_t { keep, release };
 
 enum class evaluation_time : std::uint8_t;
 
-// What they say of all locations together.
+// The configuration of the block `http`.
 struct main_configuration {
     ngx_array_t handlers; // of const websocket_handler_t *
     size_t shared_memory;
     size_t room_memory;
-    bool zone_needed;     // some location has resources
-    ngx_shm_zone_t *zone; // null: not asked for
+    bool zone_needed;     // a location has resources, or shows the status
+    ngx_shm_zone_t *zone; // null: no zone
     wakeup_fd_set *wakeup_fds;
 
     ngx_msec_t drain_time;
     ngx_uint_t drain_code;
 
-    redis_settings *redis; // null: not asked for
+    redis_settings *redis; // null: no websocket_redis
 
     ngx_array_t *locations;         // of handler_location; null: none
     ngx_array_t *content_locations; // of content_location; null: none
-    std::uint32_t number; // in the zone, of a later one is larger; from 1
+    std::uint32_t number; // counts the configurations of the zone, from 1
 
-    // Of each variable by its index when it can be told; null: not known yet
+    // When each variable can be evaluated, by index; null: not known yet
     const evaluation_time *evaluation_times;
 };
 
-// Lives in the configuration's pool. Members without a comment hold the
-// directive of their name; sizes in bytes, times in milliseconds.
+// The configuration of a location, in the configuration's pool. A member
+// without a comment holds the directive of its name; sizes are bytes, times
+// milliseconds.
 struct location_configuration {
-    const websocket_handler_t *handler; // null: not a location of ours
+    const websocket_handler_t *handler; // null: none
     ngx_http_complex_value_t *key;      // null: the location's name
     ngx_array_t *parameters;            // of named_value
-    resource_settings *terms;           // once all locations are known
+    resource_settings *terms;           // set once all locations are read
     bool publishes;                     // websocket_publish, not websocket
     ngx_uint_t status;                  // a status_form
 
@@ -81,12 +82,12 @@ struct location_configuration {
     ngx_flag_t deflate;
     ngx_int_t deflate_comp_level;
     size_t deflate_min_length;
-    ngx_int_t deflate_window; // logarithm of bytes, as the next
-    ngx_int_t deflate_client_window;
+    ngx_int_t deflate_window;        // base-2 logarithm of bytes
+    ngx_int_t deflate_client_window; // the same
     ngx_flag_t deflate_context_takeover;
 
-    // From the above, once merged
-    ngx_msec_t ping_after; // of silence; 0: never
+    // Computed from the above when they are merged
+    ngx_msec_t ping_after; // idle time before a ping; 0: no pings
     protocol::message_limits limits;
     protocol::deflate_settings deflate_settings;
 
@@ -96,11 +97,11 @@ struct location_configuration {
     }
 };
 
-// A location with a handler, and where the configuration says so.
+// A location with a handler, and the position of its directive.
 struct handler_location {
     location_configuration *conf;
-    broker::limits history; // that it asks for
-    ngx_str_t key;          // its text, or the location's name
+    broker::limits history; // from its parameters
+    ngx_str_t key;          // as configured, or the location's name
     ngx_str_t file;
     ngx_uint_t line;
 };
@@ -120,7 +121,7 @@ inline main_configuration *main_conf(ngx_conf_t *cf) noexcept
         ngx_http_conf_get_module_main_conf(cf, ngx_http_websocket_module));
 }
 
-// That of a cycle that is known to have a block `http`.
+// The cycle must have a block `http`.
 inline main_configuration &
 main_conf_of(const volatile ngx_cycle_t &cycle) noexcept
 {

@@ -1,11 +1,11 @@
-// How long a shutdown takes.
+// The time in which a worker that shuts down closes its clients.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 
-// Over how long a worker that shuts down closes its clients, in milliseconds.
+// In milliseconds.
 ngx_msec_t drain_time() noexcept;
 
 } // namespace websocket::nginx

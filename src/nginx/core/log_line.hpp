@@ -1,6 +1,5 @@
-// Lines of the error log. All of ours are written here, so that text which a
-// client chose can neither add a line, nor forge a field, nor command the
-// terminal on which the log is read.
+// Writes lines of the error log, with all text printable: text that a client
+// chose can neither add a line, nor forge a field, nor control a terminal.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -12,9 +11,8 @@
 
 namespace websocket::nginx {
 
-// An argument that is not in quotes: a sentence of ours, of a plug-in's or of
-// Redis's, in which a client's words may be. All other text is taken for a
-// name in quotes.
+// Marks an argument that stands outside of quotes in the line, such as an error
+// message. All other text is taken for a name in quotes.
 struct unquoted {
     std::string_view text;
 };
@@ -37,7 +35,7 @@ private:
     ngx_str_t text_;
 };
 
-// A name that a client chose may be longer than a line.
+// Cut to 511 bytes, as a name may be longer than a line.
 struct clean_name : clean_text<512> {
     explicit clean_name(std::string_view text) noexcept
         : clean_text{text, protocol::quotes::escaped}
@@ -50,13 +48,13 @@ struct clean_unquoted : clean_text<NGX_MAX_ERROR_STR> {
     {}
 };
 
-// nginx's format, in which all text is "%V".
+// A format of ngx_log_error() in which all text is "%V".
 struct log_format {
     template <std::size_t Size>
     consteval log_format(const char (&format)[Size]) : text{format}
     {
         if (std::string_view(format).find("%s") != std::string_view::npos) {
-            throw "text is written by %V";
+            throw "use %V for text";
         }
     }
 
@@ -65,7 +63,7 @@ struct log_format {
 
 namespace log_arguments {
 
-// What a temporary object of which lasts until the line is written.
+// Returns a temporary object that lives until the line is written.
 template <class Argument>
 auto cleaned(const Argument &argument) noexcept
 {
@@ -92,8 +90,8 @@ auto passed(Cleaned &&argument) noexcept
 
 } // namespace log_arguments
 
-// Writes one line, as ngx_log_error() does. Arguments are numbers, of the
-// types that nginx's format asks for, and texts of any type.
+// Writes one line, as ngx_log_error() does. Arguments are numbers, of the types
+// that the format requires, and texts of any type.
 template <class... Arguments>
 void write_log(ngx_uint_t level, ngx_log_t *log, ngx_err_t error,
                log_format format, const Arguments &...arguments) noexcept

@@ -1,5 +1,5 @@
-// nginx's own headers, which are C, and the few bridges between its types and
-// the standard library's.
+// Includes nginx's headers, which are C, and converts between its types and the
+// standard library's.
 #pragma once
 
 extern "C" {
@@ -24,7 +24,7 @@ inline std::string_view view(const ngx_str_t &text) noexcept
     return {reinterpret_cast<const char *>(text.data), text.len};
 }
 
-// The bytes stay where they are: who makes the view keeps them alive.
+// The result refers to the same bytes; the caller keeps them alive.
 inline ngx_str_t borrowed(std::string_view text) noexcept
 {
     return {text.size(),
@@ -42,7 +42,7 @@ inline std::span<std::byte> bytes_between(u_char *first, u_char *last) noexcept
             static_cast<std::size_t>(last - first)};
 }
 
-// Calls `call(header)` for each header field.
+// Calls `call(header)` for each field of the list.
 template <class Call>
 void each_header(const ngx_list_t &fields, Call call)
 {
@@ -57,7 +57,7 @@ void each_header(const ngx_list_t &fields, Call call)
     }
 }
 
-// The same for those of a request.
+// Calls `call(header)` for each header field of the request.
 template <class Call>
 void each_header(const ngx_http_request_t *r, Call call)
 {

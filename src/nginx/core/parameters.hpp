@@ -1,4 +1,4 @@
-// The parameters of a directive `websocket` or `websocket_publish`.
+// The parameters of the directives `websocket` and `websocket_publish`.
 #pragma once
 
 #include "sdk/websocket_plugin.h"
@@ -15,13 +15,13 @@ struct named_value {
 };
 using parameter_list = std::span<const named_value>;
 
-// The first value of a name; absent if there is none.
-inline websocket_text_t find_parameter(parameter_list among,
+// The first value of the name; absent without one.
+inline websocket_text_t find_parameter(parameter_list list,
                                        std::string_view name) noexcept
 {
-    for (const named_value &known : among) {
-        if (known.name == name) {
-            return {known.value.data(), known.value.size()};
+    for (const named_value &each : list) {
+        if (each.name == name) {
+            return {each.value.data(), each.value.size()};
         }
     }
 

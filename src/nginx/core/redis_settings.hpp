@@ -1,4 +1,4 @@
-// What the directive websocket_redis says.
+// The settings of the directive websocket_redis.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -19,11 +19,11 @@ struct redis_settings {
     ngx_msec_t command_timeout = 2000;
     std::size_t queue = 1024 * 1024; // bytes
 
-    // IP addresses as the configuration found them; none for a unix socket.
+    // As resolved with the configuration; none for a unix socket.
     std::vector<std::string> addresses;
-    ngx_resolver_t *resolver = nullptr; // null: those are all there is
+    ngx_resolver_t *resolver = nullptr; // null: use `addresses`
 
-    std::string file; // where the directive is
+    std::string file; // position of the directive
     ngx_uint_t line = 0;
 };
 

@@ -1,6 +1,6 @@
-// How long one session may work before the others have their turn, whatever
-// its client sends. Work is counted in bytes, roughly, as that costs next to
-// nothing; only where there is much of it the clock tells how long it took.
+// Limits the work of one session before the others get their turn, whatever
+// its client sends. Work is estimated in bytes, which costs next to nothing;
+// the clock is read only after much of it.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@ namespace websocket::nginx {
 
 class turn {
 public:
-    // What is counted for a message or a control frame beside its bytes: a
-    // call of a handler costs more than they do.
+    // Counted for a message or a control frame beside its bytes, as a call of a
+    // handler costs more than they do.
     static constexpr std::size_t message_cost = 2048;
 
-    // About as much work can be done before the clock is read first, and
-    // between two times. It takes longer than its bytes tell where they are
-    // inflated or compressed: then the time counts from the beginning.
+    // Work before the clock is first read, and between two readings. Inflating
+    // and compressing take longer than their bytes suggest: such a turn begins
+    // with the clock.
     static constexpr std::size_t unit = 64 * 1024;
 
     void begin() noexcept
@@ -37,14 +37,14 @@ public:
         left_ -= static_cast<std::ptrdiff_t>(work);
     }
 
-    // The others have their turn now, whatever is left.
+    // Ends the turn, whatever is left of it.
     [[gnu::cold]] void end() noexcept
     {
         left_ = -1;
         began_ = -1;
     }
 
-    // Whether the others are to have their turn.
+    // Whether the other sessions must get their turn.
     bool over() noexcept { return left_ < 0 && is_late(); }
 
 private:
@@ -69,7 +69,7 @@ private:
         if (began_ == 0) {
             began_ = time;
         } else if (time - began_ >= max_nanoseconds) {
-            began_ = -1; // it stays over
+            began_ = -1; // stays over
             return true;
         }
 
@@ -78,7 +78,7 @@ private:
     }
 
     std::ptrdiff_t left_ = unit;
-    std::int64_t began_ = 0; // 0: the clock was not read yet
+    std::int64_t began_ = 0; // 0: clock not read yet; -1: over
 };
 
 } // namespace websocket::nginx

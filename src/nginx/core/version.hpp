@@ -1,4 +1,4 @@
-// The one place that has the version of the module and of its packages.
+// The version of the module and of its Debian packages.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
-// Gives locations their content handler, and warns where another directive of
-// the same location gives one too: nginx keeps the last one in silence.
+// Sets the content handlers of locations, and warns if another directive of
+// the same location sets one too: nginx silently uses the last one.
 #include "nginx/module/content_handlers.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -44,13 +44,12 @@ bool set_content_handler(ngx_conf_t *cf, ngx_http_handler_pt handler) noexcept
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     ngx_str_t &directive = arguments(cf)[0];
 
-    // Ours would have been refused
+    // It is another module's: a second one of this module is an error
     if (core->handler != nullptr) {
         ngx_conf_log_error(
             NGX_LOG_WARN, cf, 0,
-            "\"%V\" replaces another directive of location \"%V\" that answers "
-            "requests, such as \"proxy_pass\": that one answers none, move it "
-            "to another location",
+            "\"%V\" directive replaces another content handler of location "
+            "\"%V\", such as \"proxy_pass\"; use separate locations",
             &directive, &core->name);
     }
 
@@ -74,12 +73,10 @@ void warn_of_replaced_handlers(ngx_conf_t *cf) noexcept
     for (const content_location &each : content_locations_of(cf)) {
         if (each.core->handler != each.handler) {
             write_log(NGX_LOG_WARN, cf->log,
-                      "\"%V\" in %V:%ui is replaced by another directive of "
-                      "location \"%V\" that answers requests, such as "
-                      "\"proxy_pass\": \"%V\" answers none, move it to another "
-                      "location",
-                      each.directive, each.file, each.line, each.core->name,
-                      each.directive);
+                      "another content handler of location \"%V\", such as "
+                      "\"proxy_pass\", replaces \"%V\" directive; use separate "
+                      "locations in %V:%ui",
+                      each.core->name, each.directive, each.file, each.line);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 namespace websocket::nginx {
 
-// A location with one, and where the configuration says so.
+// A location with such a directive, and the position of the directive.
 struct content_location {
     const ngx_http_core_loc_conf_t *core;
     ngx_http_handler_pt handler;
@@ -15,11 +15,11 @@ struct content_location {
     ngx_uint_t line;
 };
 
-// Makes it the content handler of the location whose directive is being read.
-// False when there is no memory.
+// Sets the content handler of the location whose directive is being read.
+// False without memory.
 bool set_content_handler(ngx_conf_t *cf, ngx_http_handler_pt handler) noexcept;
 
-// When all locations are known: of those that have another one by then.
+// Once all locations are read: warns of those that have another handler now.
 void warn_of_replaced_handlers(ngx_conf_t *cf) noexcept;
 
 } // namespace websocket::nginx

@@ -17,233 +17,228 @@ namespace websocket::nginx {
 
 namespace {
 
-// A parameter is a word, "=", and a value; anything else may be a key.
+// A parameter is a name, "=", and a value; any other argument may be a key.
+// Returns 0 for those.
 size_t parameter_name_length(std::string_view argument) noexcept
 {
-    constexpr std::string_view word = "abcdefghijklmnopqrstuvwxyz_";
-    const size_t end = argument.find_first_not_of(word);
+    constexpr std::string_view name = "abcdefghijklmnopqrstuvwxyz_";
+    const size_t end = argument.find_first_not_of(name);
 
     return end != argument.npos && argument[end] == '=' ? end : 0;
 }
 
-bool compile_key(ngx_conf_t *cf, ngx_str_t *text, location_configuration &own)
+bool compile_key(ngx_conf_t *cf, ngx_str_t *text,
+                 location_configuration &location)
 {
-    own.key = static_cast<ngx_http_complex_value_t *>(
+    location.key = static_cast<ngx_http_complex_value_t *>(
         ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
 
-    if (own.key == nullptr) {
+    if (location.key == nullptr) {
         return false;
     }
 
     ngx_http_compile_complex_value_t compile{};
     compile.cf = cf;
     compile.value = text;
-    compile.complex_value = own.key;
+    compile.complex_value = location.key;
 
     return ngx_http_compile_complex_value(&compile) == NGX_OK;
 }
 
-void say_what_it_takes(ngx_conf_t *cf, ngx_str_t &instead)
-{
-    WEBSOCKET_SAY(cf,
-                  "\"%V\" takes a handler, a key and then parameters like "
-                  "\"name=value\", not \"%V\"",
-                  &arguments(cf)[0], &instead);
-}
-
 bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
-                     location_configuration &own)
+                     location_configuration &location)
 {
-    own.parameters =
+    location.parameters =
         ngx_array_create(cf->pool, texts.size() + 1, sizeof(named_value));
 
-    if (own.parameters == nullptr) {
+    if (location.parameters == nullptr) {
         return false;
     }
 
-    for (ngx_str_t &text : texts) {
-        const std::string_view whole = view(text);
-        const size_t length = parameter_name_length(whole);
+    for (ngx_str_t &each : texts) {
+        const std::string_view text = view(each);
+        const size_t length = parameter_name_length(text);
 
         if (length == 0) {
-            say_what_it_takes(cf, text);
+            invalid_value(cf, each, "parameters like \"name=value\"");
             return false;
         }
 
-        void *place = ngx_array_push(own.parameters);
+        void *slot = ngx_array_push(location.parameters);
 
-        if (place == nullptr) {
+        if (slot == nullptr) {
             return false;
         }
 
-        new (place)
-            named_value{whole.substr(0, length), whole.substr(length + 1)};
+        new (slot) named_value{text.substr(0, length), text.substr(length + 1)};
     }
 
     return true;
 }
 
-bool check_parameters(ngx_conf_t *cf, const location_configuration &own,
+bool check_parameters(ngx_conf_t *cf, const location_configuration &location,
                       broker::limits &history)
 {
-    const std::string wrong =
-        resource::check(own.handler, parameters_of(own), history);
+    const std::string error =
+        resource::check(location.handler, parameters_of(location), history);
 
-    if (!wrong.empty()) {
-        WEBSOCKET_SAY(cf, "\"%V %s\": %s", &arguments(cf)[0], own.handler->name,
-                      wrong.c_str());
+    if (!error.empty()) {
+        conf_error(cf,
+                   "invalid parameters of handler \"%s\" in \"%V\" "
+                   "directive: %s",
+                   location.handler->name, &arguments(cf)[0], error.c_str());
     }
 
-    return wrong.empty();
+    return error.empty();
 }
 
-bool set_handler(ngx_conf_t *cf, location_configuration &own)
+bool set_handler(ngx_conf_t *cf, location_configuration &location)
 {
     const auto args = arguments(cf);
 
-    own.handler = find_handler(cf, view(args[1]));
+    location.handler = find_handler(cf, view(args[1]));
 
-    if (own.handler == nullptr) {
-        WEBSOCKET_SAY(cf, "\"%V\" knows no handler \"%V\", only: %s", &args[0],
-                      &args[1], handler_names(cf).c_str());
+    if (location.handler == nullptr) {
+        conf_error(cf,
+                   "unknown handler \"%V\" in \"%V\" directive; available: %s",
+                   &args[1], &args[0], handler_names(cf).c_str());
     }
 
-    return own.handler != nullptr;
+    return location.handler != nullptr;
 }
 
-// The location has one of the three directives already.
-char *refuse_second(ngx_conf_t *cf, const location_configuration &own,
-                    bool publishes)
+// Only one of the three directives may be in a location.
+char *conflict(ngx_conf_t *cf, const location_configuration &location,
+               bool publishes)
 {
-    if (own.status != 0) {
+    if (location.status != 0) {
         return conflicts_with_status(cf);
     }
 
-    if (own.publishes == publishes) {
+    if (location.publishes == publishes) {
         return duplicate();
     }
 
-    WEBSOCKET_SAY(cf, "\"websocket\" and \"websocket_publish\" cannot be in "
-                      "the same location");
-    return refuse();
+    return conf_error(cf, "\"websocket\" directive conflicts with "
+                          "\"websocket_publish\" in the same location; use "
+                          "separate locations");
 }
 
-// What is left to do when all that the directive says is right.
-char *serve(ngx_conf_t *cf, location_configuration &own,
-            const broker::limits &history)
+// Adds the location to those of the configuration once its directive is read.
+char *add_location(ngx_conf_t *cf, location_configuration &location,
+                   const broker::limits &history)
 {
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
         ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    main_configuration &all = *main_conf(cf);
+    main_configuration &main = *main_conf(cf);
 
-    if (all.locations == nullptr) {
-        all.locations = ngx_array_create(cf->pool, 8, sizeof(handler_location));
+    if (main.locations == nullptr) {
+        main.locations =
+            ngx_array_create(cf->pool, 8, sizeof(handler_location));
     }
 
-    auto *place =
-        all.locations == nullptr
+    auto *slot =
+        main.locations == nullptr
             ? nullptr
-            : static_cast<handler_location *>(ngx_array_push(all.locations));
+            : static_cast<handler_location *>(ngx_array_push(main.locations));
 
-    own.terms = static_cast<resource_settings *>(
+    location.terms = static_cast<resource_settings *>(
         ngx_pcalloc(cf->pool, sizeof(resource_settings)));
 
-    if (place == nullptr || own.terms == nullptr) {
-        return refuse();
+    if (slot == nullptr || location.terms == nullptr) {
+        return conf_failed();
     }
 
-    *place = {.conf = &own,
-              .history = history,
-              .key = own.key == nullptr ? clcf->name : own.key->value,
-              .file = cf->conf_file->file.name,
-              .line = cf->conf_file->line};
-    all.zone_needed = true;
-    return set_content_handler(cf, content_handler_of(own)) ? NGX_CONF_OK
-                                                            : refuse();
+    *slot = {.conf = &location,
+             .history = history,
+             .key = location.key == nullptr ? clcf->name : location.key->value,
+             .file = cf->conf_file->file.name,
+             .line = cf->conf_file->line};
+    main.zone_needed = true;
+    return set_content_handler(cf, content_handler_of(location))
+               ? NGX_CONF_OK
+               : conf_failed();
 }
 
 } // namespace
 
 ngx_http_handler_pt
-content_handler_of(const location_configuration &conf) noexcept
+content_handler_of(const location_configuration &location) noexcept
 {
-    return conf.publishes ? publish_handler : upgrade_handler;
+    return location.publishes ? publish_handler : upgrade_handler;
 }
 
-char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_websocket(ngx_conf_t *cf, ngx_command_t *, void *conf)
 try {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
     auto rest = arguments(cf).subspan(2);
 
-    (void)cmd;
-
-    if (own.handler != nullptr || own.status != 0) {
-        return refuse_second(cf, own, false);
+    if (location.handler != nullptr || location.status != 0) {
+        return conflict(cf, location, false);
     }
 
-    if (!set_handler(cf, own)) {
-        return refuse();
+    if (!set_handler(cf, location)) {
+        return conf_failed();
     }
 
     if (!rest.empty() && parameter_name_length(view(rest.front())) == 0) {
-        if (!compile_key(cf, &rest.front(), own)) {
-            return refuse();
+        if (!compile_key(cf, &rest.front(), location)) {
+            return conf_failed();
         }
         rest = rest.subspan(1);
     }
 
     broker::limits history;
 
-    if (!read_parameters(cf, rest, own) ||
-        !check_parameters(cf, own, history)) {
-        return refuse();
+    if (!read_parameters(cf, rest, location) ||
+        !check_parameters(cf, location, history)) {
+        return conf_failed();
     }
 
-    return serve(cf, own, history);
+    return add_location(cf, location, history);
 
 } catch (const std::bad_alloc &) {
-    return refuse();
+    return conf_failed();
 }
 
-char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *, void *conf)
 try {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
     const auto args = arguments(cf);
     ngx_str_t &key = args[2];
 
-    (void)cmd;
-
-    if (own.handler != nullptr || own.status != 0) {
-        return refuse_second(cf, own, true);
+    if (location.handler != nullptr || location.status != 0) {
+        return conflict(cf, location, true);
     }
 
-    if (!set_handler(cf, own)) {
-        return refuse();
+    if (!set_handler(cf, location)) {
+        return conf_failed();
     }
 
     if (key.len == 0 || parameter_name_length(view(key)) != 0) {
-        say_what_it_takes(cf, key);
-        return refuse();
+        return invalid_value(cf, key, "a key after the handler");
     }
 
-    own.publishes = true;
+    location.publishes = true;
 
-    if (!compile_key(cf, &key, own) ||
-        !read_parameters(cf, args.subspan(3), own)) {
-        return refuse();
+    if (!compile_key(cf, &key, location) ||
+        !read_parameters(cf, args.subspan(3), location)) {
+        return conf_failed();
     }
 
     broker::limits history;
 
-    // Without any those of another location are taken, which may come later
-    if (own.parameters->nelts != 0 && !check_parameters(cf, own, history)) {
-        return refuse();
+    // Without parameters the location takes those of a `websocket` location
+    // with the same handler, which may come later: see location_terms.cpp.
+    if (location.parameters->nelts != 0 &&
+        !check_parameters(cf, location, history)) {
+        return conf_failed();
     }
 
-    return serve(cf, own, history);
+    return add_location(cf, location, history);
 
 } catch (const std::bad_alloc &) {
-    return refuse();
+    return conf_failed();
 }
 
 } // namespace websocket::nginx

@@ -1,4 +1,4 @@
-// The directives that take lists: origins and subprotocols.
+// The directives that take lists: websocket_origins, websocket_subprotocols.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
 #include "protocol/tokens.hpp"
@@ -9,116 +9,121 @@ namespace websocket::nginx {
 
 namespace {
 
-bool add_origin(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
-                location_configuration &own)
+char *add_origin(ngx_conf_t *cf, ngx_str_t &value,
+                 location_configuration &location)
 {
     std::string_view reason;
     const auto pattern = protocol::origin_pattern::parse(view(value), &reason);
 
     if (!pattern) {
-        WEBSOCKET_SAY(cf,
-                      "\"%V\" takes \"same\", \"any\", \"null\", "
-                      "\"https://host[:port]\", the same of another scheme, or "
-                      "\"*.host\", not \"%V\": %s",
-                      &cmd->name, &value, reason.data());
-        return false;
+        return conf_error(cf,
+                          "invalid origin \"%V\" in \"%V\" directive: %s; "
+                          "expected \"same\", \"any\", \"null\", "
+                          "\"scheme://host[:port]\" or \"*.host\"",
+                          &value, &arguments(cf)[0], reason.data());
     }
 
-    void *place = ngx_array_push(own.origins);
+    void *slot = ngx_array_push(location.origins);
 
-    if (place == nullptr) {
-        return false;
+    if (slot == nullptr) {
+        return conf_failed();
     }
 
-    new (place) protocol::origin_pattern(*pattern);
-    return true;
+    new (slot) protocol::origin_pattern(*pattern);
+    return NGX_CONF_OK;
 }
 
 } // namespace
 
-char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_origins(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
     const auto args = arguments(cf);
 
-    if (own.any_origin != NGX_CONF_UNSET_UINT) {
+    if (location.any_origin != NGX_CONF_UNSET_UINT) {
         return duplicate();
     }
 
-    own.any_origin = 0;
-    own.same_origin = 0;
-    own.origins = ngx_array_create(cf->pool, args.size(),
-                                   sizeof(protocol::origin_pattern));
+    location.any_origin = 0;
+    location.same_origin = 0;
+    location.origins = ngx_array_create(cf->pool, args.size(),
+                                        sizeof(protocol::origin_pattern));
 
-    if (own.origins == nullptr) {
-        return refuse();
+    if (location.origins == nullptr) {
+        return conf_failed();
     }
 
     for (ngx_str_t &value : args.subspan(1)) {
         if (view(value) == "same") {
-            own.same_origin = 1;
+            location.same_origin = 1;
 
         } else if (view(value) == "any") {
-            own.any_origin = 1;
+            location.any_origin = 1;
 
-        } else if (!add_origin(cf, cmd, value, own)) {
-            return refuse();
+        } else if (add_origin(cf, value, location) != NGX_CONF_OK) {
+            return conf_failed();
         }
     }
 
-    if (own.any_origin && args.size() > 2) {
-        WEBSOCKET_SAY(cf, "\"%V any\" takes nothing beside \"any\"",
-                      &cmd->name);
-        return refuse();
+    if (location.any_origin && args.size() > 2) {
+        return conf_error(
+            cf, "\"any\" must be the only argument of \"%V\" directive",
+            &args[0]);
     }
 
     return NGX_CONF_OK;
 }
 
-char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+namespace {
+
+char *add_subprotocol(ngx_conf_t *cf, ngx_str_t &value, ngx_array_t &names)
 {
-    auto &own = *static_cast<location_configuration *>(conf);
+    const std::span known{static_cast<std::string_view *>(names.elts),
+                          names.nelts};
+
+    if (!protocol::is_token(view(value))) {
+        return invalid_value(cf, value, "a name without spaces or separators");
+    }
+
+    for (const std::string_view name : known) {
+        if (name == view(value)) {
+            return conf_error(cf, "duplicate name \"%V\" in \"%V\" directive",
+                              &value, &arguments(cf)[0]);
+        }
+    }
+
+    void *slot = ngx_array_push(&names);
+
+    if (slot == nullptr) {
+        return conf_failed();
+    }
+
+    new (slot) std::string_view(view(value));
+    return NGX_CONF_OK;
+}
+
+} // namespace
+
+char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    auto &location = *static_cast<location_configuration *>(conf);
     const auto names = arguments(cf).subspan(1);
 
-    if (own.subprotocols != NGX_CONF_UNSET_PTR) {
+    if (location.subprotocols != NGX_CONF_UNSET_PTR) {
         return duplicate();
     }
 
-    own.subprotocols =
+    location.subprotocols =
         ngx_array_create(cf->pool, names.size(), sizeof(std::string_view));
 
-    if (own.subprotocols == nullptr) {
-        return refuse();
+    if (location.subprotocols == nullptr) {
+        return conf_failed();
     }
 
     for (ngx_str_t &value : names) {
-        const std::span known{
-            static_cast<std::string_view *>(own.subprotocols->elts),
-            own.subprotocols->nelts};
-
-        if (!protocol::is_token(view(value))) {
-            WEBSOCKET_SAY(
-                cf,
-                "\"%V\" takes names without spaces or separators, not \"%V\"",
-                &cmd->name, &value);
-            return refuse();
+        if (add_subprotocol(cf, value, *location.subprotocols) != NGX_CONF_OK) {
+            return conf_failed();
         }
-
-        for (const std::string_view name : known) {
-            if (name == view(value)) {
-                WEBSOCKET_SAY(cf, "\"%V\" has \"%V\" twice", &cmd->name,
-                              &value);
-                return refuse();
-            }
-        }
-
-        void *place = ngx_array_push(own.subprotocols);
-
-        if (place == nullptr) {
-            return refuse();
-        }
-
-        new (place) std::string_view(view(value));
     }
 
     return NGX_CONF_OK;

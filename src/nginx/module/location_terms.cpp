@@ -1,8 +1,8 @@
-// What the locations of a configuration say together of their resources.
+// Finds the parameters and the history of the resources of all locations.
 //
-// Locations with the same handler and key text share a history, the largest
-// that one of them asks for; the resource's object has the parameters of the
-// first of them.
+// Locations with the same handler and key text share a history: the largest
+// that one of them asks for. The handler's object of a resource has the
+// parameters of the first of these locations.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/module/setters.hpp"
@@ -25,11 +25,11 @@ namespace {
 struct location_group {
     const handler_location *clients = nullptr; // the first with `websocket`
     const handler_location *keeper = nullptr;  // the first with a history
-    bool asks = false;                         // one of them does
+    bool sets_history = false; // true if one location does, even to none
     broker::limits history{};
 };
 
-// Those of one handler.
+// The locations with one handler.
 struct handler_group {
     const handler_location *clients = nullptr;
     std::map<std::string_view, location_group> keys{};
@@ -49,13 +49,13 @@ std::span<const handler_location> locations_of(ngx_conf_t *cf) noexcept
     return {static_cast<const handler_location *>(all->elts), all->nelts};
 }
 
-// One that only publishes asks for a history if it has parameters.
-bool asks(const handler_location &location) noexcept
+// A location that only publishes sets the history if it has parameters.
+bool sets_history(const handler_location &location) noexcept
 {
     return !location.conf->publishes || location.conf->parameters->nelts != 0;
 }
 
-// The same in each configuration that has the key text.
+// Returns the same number in each configuration that has the key text.
 broker::history_source history_source_of(std::string_view key) noexcept
 {
     const auto hash =
@@ -70,29 +70,27 @@ bool same(const broker::limits &one, const broker::limits &other) noexcept
            one.milliseconds == other.milliseconds;
 }
 
-std::string words_of(const broker::limits &history)
+std::string describe(const broker::limits &history)
 {
-    std::string words = std::to_string(history.messages) + " messages";
+    std::string text = std::to_string(history.messages) + " messages";
 
     if (history.milliseconds != 0) {
-        words += " of " + std::to_string(history.milliseconds) + " ms";
+        text += " of " + std::to_string(history.milliseconds) + " ms";
     }
 
-    return words;
+    return text;
 }
 
-void warn(ngx_conf_t *cf, const handler_location &first,
-          const handler_location &other)
+void warn_of_histories(ngx_conf_t *cf, const handler_location &first,
+                       const handler_location &other)
 {
-    const std::string one = words_of(first.history);
-    const std::string two = words_of(other.history);
-
     write_log(NGX_LOG_WARN, cf->log,
-              "\"websocket %V %V\" asks for a history of %V in %V:%ui and of "
-              "%V in %V:%ui: clients of both locations share the larger one, "
-              "give both the same",
-              first.conf->handler->name, first.key, one, first.file, first.line,
-              two, other.file, other.line);
+              "different histories for handler \"%V\" and key \"%V\": %V in "
+              "%V:%ui, %V in %V:%ui; clients of both locations get the larger "
+              "one, configure both alike",
+              first.conf->handler->name, first.key,
+              unquoted{describe(first.history)}, first.file, first.line,
+              unquoted{describe(other.history)}, other.file, other.line);
 }
 
 void add_to_group(ngx_conf_t *cf, location_group &group,
@@ -102,14 +100,14 @@ void add_to_group(ngx_conf_t *cf, location_group &group,
         group.clients = &added;
     }
 
-    if (!asks(added)) {
+    if (!sets_history(added)) {
         return;
     }
 
-    group.asks = true;
+    group.sets_history = true;
     group.history = broker::larger(group.history, added.history);
 
-    // One that keeps nothing of its own shares what the others keep
+    // A location without a history may share that of the others
     if (added.history.messages == 0) {
         return;
     }
@@ -117,7 +115,7 @@ void add_to_group(ngx_conf_t *cf, location_group &group,
     if (group.keeper == nullptr) {
         group.keeper = &added;
     } else if (!same(group.keeper->history, added.history)) {
-        warn(cf, *group.keeper, added);
+        warn_of_histories(cf, *group.keeper, added);
     }
 }
 
@@ -138,9 +136,9 @@ handler_groups group_locations(ngx_conf_t *cf)
     return groups;
 }
 
-// In the configuration's memory. Null without memory.
-const broker::history_rules *make_rules(ngx_conf_t *cf,
-                                        const handler_group &group)
+// The rules are in the configuration's memory. Null without memory.
+const broker::history_rules *create_rules(ngx_conf_t *cf,
+                                          const handler_group &group)
 {
     using rule = broker::history_rules::rule;
 
@@ -153,9 +151,9 @@ const broker::history_rules *make_rules(ngx_conf_t *cf,
 
     auto *rules =
         static_cast<rule *>(ngx_palloc(cf->pool, sorted.size() * sizeof(rule)));
-    void *place = ngx_palloc(cf->pool, sizeof(broker::history_rules));
+    void *memory = ngx_palloc(cf->pool, sizeof(broker::history_rules));
 
-    if (rules == nullptr || place == nullptr) {
+    if (rules == nullptr || memory == nullptr) {
         return nullptr;
     }
 
@@ -165,43 +163,46 @@ const broker::history_rules *make_rules(ngx_conf_t *cf,
         ::new (next++) rule{source, history};
     }
 
-    return ::new (place) broker::history_rules({rules, next});
+    return ::new (memory) broker::history_rules({rules, next});
 }
 
-// One that publishes and has none has those of the clients whose resources it
-// names, by the look of it: of the same key text, else any of the handler.
-parameter_list object_parameters(const handler_location &of,
+// A location that publishes and has no parameters takes those of the clients'
+// location with the same key text, else of the handler's first one.
+parameter_list object_parameters(const handler_location &location,
                                  const handler_group &handler,
                                  const location_group &group) noexcept
 {
-    if (of.conf->publishes && of.conf->parameters->nelts != 0) {
-        return parameters_of(*of.conf);
+    if (location.conf->publishes && location.conf->parameters->nelts != 0) {
+        return parameters_of(*location.conf);
     }
 
     const handler_location *clients =
         group.clients != nullptr ? group.clients : handler.clients;
 
-    return parameters_of(clients != nullptr ? *clients->conf : *of.conf);
+    return parameters_of(clients != nullptr ? *clients->conf : *location.conf);
 }
 
-// A handler that cannot do without parameters says so.
-bool can_do_without(ngx_conf_t *cf, const handler_location &publisher)
+// False, and logged, if the handler requires parameters.
+bool check_without_parameters(ngx_conf_t *cf, const handler_location &publisher)
 {
-    const location_configuration &own = *publisher.conf;
+    const location_configuration &conf = *publisher.conf;
     broker::limits history;
-    const std::string wrong =
-        resource::check(own.handler, parameters_of(own), history);
+    const std::string error =
+        resource::check(conf.handler, parameters_of(conf), history);
 
-    if (!wrong.empty()) {
+    if (!error.empty()) {
         write_log(NGX_LOG_EMERG, cf->log,
-                  "\"websocket_publish %V\": %V in %V:%ui", own.handler->name,
-                  unquoted{wrong}, publisher.file, publisher.line);
+                  "invalid parameters of handler \"%V\" in "
+                  "\"websocket_publish\" directive: %V in %V:%ui",
+                  conf.handler->name, unquoted{error}, publisher.file,
+                  publisher.line);
     }
 
-    return wrong.empty();
+    return error.empty();
 }
 
-// What is published before the first client comes is kept for whichever does.
+// A location that sets no history uses any that the resource has: messages
+// published before the first client connects are kept for it.
 bool complete(ngx_conf_t *cf, const handler_location &location,
               const handler_group &handler)
 {
@@ -210,11 +211,11 @@ bool complete(ngx_conf_t *cf, const handler_location &location,
     *location.conf->terms = {
         .parameters = object_parameters(location, handler, group),
         .rules = handler.rules,
-        .source = group.asks ? history_source_of(view(location.key))
-                             : broker::any_source};
+        .source = group.sets_history ? history_source_of(view(location.key))
+                                     : broker::any_source};
 
-    return handler.clients != nullptr || asks(location) ||
-           can_do_without(cf, location);
+    return handler.clients != nullptr || sets_history(location) ||
+           check_without_parameters(cf, location);
 }
 
 } // namespace
@@ -224,7 +225,7 @@ try {
     handler_groups groups = group_locations(cf);
 
     for (auto &[handler, group] : groups) {
-        group.rules = make_rules(cf, group);
+        group.rules = create_rules(cf, group);
 
         if (group.rules == nullptr) {
             return NGX_ERROR;

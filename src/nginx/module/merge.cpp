@@ -1,4 +1,4 @@
-// Location configurations: made, and merged from the outside in.
+// Location configurations: created, and merged from the outer to the inner.
 #include "nginx/core/configuration.hpp"
 
 #include "nginx/module/setters.hpp"
@@ -7,76 +7,112 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace websocket::nginx {
 
 namespace {
 
-void *const unset = NGX_CONF_UNSET_PTR;
+using conf_type = location_configuration;
 
-void merge_origins(location_configuration &own,
-                   const location_configuration &outer)
+// nginx marks each value that is not set by -1.
+template <class T>
+T unset() noexcept
 {
-    if (own.any_origin != NGX_CONF_UNSET_UINT) {
-        return;
-    }
-
-    own.origins = outer.origins;
-    own.any_origin = outer.any_origin;
-    own.same_origin = outer.same_origin;
-
-    if (own.any_origin == NGX_CONF_UNSET_UINT) {
-        own.origins = nullptr;
-        own.any_origin = 0;
-        own.same_origin = 1;
+    if constexpr (std::is_pointer_v<T>) {
+        return static_cast<T>(NGX_CONF_UNSET_PTR);
+    } else {
+        return static_cast<T>(-1);
     }
 }
 
-void merge_limits(location_configuration &own)
+// Calls `visit(member, fallback)` for each directive that is inherited by
+// itself, with its default.
+template <class Visitor>
+void each_option(Visitor visit)
 {
-    own.limits = {
-        .max_message_size = own.max_message_size,
-        .max_frame_size = own.max_frame_size,
-        .text_accepted = (own.accepted_kinds & accepts_text) != 0,
-        .binary_accepted = (own.accepted_kinds & accepts_binary) != 0,
+    visit(&conf_type::subprotocols, nullptr);
+    visit(&conf_type::accepted_kinds, accepts_text | accepts_binary);
+    visit(&conf_type::max_message_size, 1024 * 1024);
+    visit(&conf_type::timeout, 300000);
+    visit(&conf_type::ping_interval, 25000);
+    visit(&conf_type::close_timeout, 5000);
+    visit(&conf_type::send_queue, 1024 * 1024);
+    visit(&conf_type::full_policy, full_queue_policy::close);
+    visit(&conf_type::send_timeout, 60000);
+    visit(&conf_type::max_clients, 0);
+    visit(&conf_type::limit_messages, nullptr);
+    visit(&conf_type::request, request_policy::keep);
+    visit(&conf_type::deflate, 0);
+    visit(&conf_type::deflate_comp_level, 1);
+    visit(&conf_type::deflate_min_length, 64);
+    visit(&conf_type::deflate_window, 15);
+    visit(&conf_type::deflate_client_window, 15);
+    visit(&conf_type::deflate_context_takeover, 0);
+}
+
+void merge_origins(location_configuration &conf,
+                   const location_configuration &outer)
+{
+    if (conf.any_origin != NGX_CONF_UNSET_UINT) {
+        return;
+    }
+
+    conf.origins = outer.origins;
+    conf.any_origin = outer.any_origin;
+    conf.same_origin = outer.same_origin;
+
+    if (conf.any_origin == NGX_CONF_UNSET_UINT) {
+        conf.origins = nullptr;
+        conf.any_origin = 0;
+        conf.same_origin = 1;
+    }
+}
+
+// The default of websocket_max_frame_size is the message size of the same
+// location, so the outer level's default is not inherited.
+void merge_limits(location_configuration &conf,
+                  const location_configuration &outer)
+{
+    if (conf.max_frame_size == NGX_CONF_UNSET_SIZE) {
+        conf.max_frame_size = outer.max_frame_size;
+    }
+
+    conf.limits = {
+        .max_message_size = conf.max_message_size,
+        .max_frame_size = conf.max_frame_size == NGX_CONF_UNSET_SIZE
+                              ? conf.max_message_size
+                              : conf.max_frame_size,
+        .text_accepted = (conf.accepted_kinds & accepts_text) != 0,
+        .binary_accepted = (conf.accepted_kinds & accepts_binary) != 0,
         .frames_announced =
-            own.limit_messages != nullptr ||
-            (own.handler != nullptr && own.handler->check_message != nullptr),
+            conf.limit_messages != nullptr ||
+            (conf.handler != nullptr && conf.handler->check_message != nullptr),
     };
 }
 
 // Pings leave time for two answers before the timeout, so that a client which
 // answers stays connected.
-ngx_msec_t ping_after(const location_configuration &own) noexcept
+ngx_msec_t ping_after(const location_configuration &conf) noexcept
 {
-    return own.ping_interval == 0
-               ? 0
-               : std::clamp<ngx_msec_t>(own.timeout / 3, 1, own.ping_interval);
+    return conf.ping_interval == 0 ? 0
+                                   : std::clamp<ngx_msec_t>(conf.timeout / 3, 1,
+                                                            conf.ping_interval);
 }
 
-void merge_deflate(location_configuration &own,
-                   const location_configuration &outer)
+protocol::deflate_settings
+deflate_settings_of(const location_configuration &conf) noexcept
 {
-    ngx_conf_merge_value(own.deflate, outer.deflate, 0);
-    ngx_conf_merge_value(own.deflate_comp_level, outer.deflate_comp_level, 1);
-    ngx_conf_merge_size_value(own.deflate_min_length, outer.deflate_min_length,
-                              64);
-    ngx_conf_merge_value(own.deflate_window, outer.deflate_window, 15);
-    ngx_conf_merge_value(own.deflate_client_window, outer.deflate_client_window,
-                         15);
-    ngx_conf_merge_value(own.deflate_context_takeover,
-                         outer.deflate_context_takeover, 0);
-
-    own.deflate_settings = {
-        .enabled = own.deflate != 0,
-        .window = static_cast<std::uint8_t>(own.deflate_window),
-        .client_window = static_cast<std::uint8_t>(own.deflate_client_window),
-        .context_takeover = own.deflate_context_takeover != 0,
+    return {
+        .enabled = conf.deflate != 0,
+        .window = static_cast<std::uint8_t>(conf.deflate_window),
+        .client_window = static_cast<std::uint8_t>(conf.deflate_client_window),
+        .context_takeover = conf.deflate_context_takeover != 0,
     };
 }
 
-// The blocks `if` and `limit_except` are no locations of their own.
-void merge_handler(ngx_conf_t *cf, location_configuration &own,
+// The blocks `if` and `limit_except` inherit the handler of their location.
+void merge_handler(ngx_conf_t *cf, location_configuration &conf,
                    const location_configuration &outer)
 {
     auto *clcf = static_cast<ngx_http_core_loc_conf_t *>(
@@ -87,16 +123,16 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
     }
 
     if (outer.status != 0) {
-        own.status = outer.status;
+        conf.status = outer.status;
         clcf->handler = status_handler;
 
     } else if (outer.handler != nullptr) {
-        own.handler = outer.handler;
-        own.key = outer.key;
-        own.parameters = outer.parameters;
-        own.terms = outer.terms;
-        own.publishes = outer.publishes;
-        clcf->handler = content_handler_of(own);
+        conf.handler = outer.handler;
+        conf.key = outer.key;
+        conf.parameters = outer.parameters;
+        conf.terms = outer.terms;
+        conf.publishes = outer.publishes;
+        clcf->handler = content_handler_of(conf);
     }
 }
 
@@ -104,95 +140,52 @@ void merge_handler(ngx_conf_t *cf, location_configuration &own,
 
 char *init_main_configuration(ngx_conf_t *cf, void *conf)
 {
-    auto &own = *static_cast<main_configuration *>(conf);
+    auto &main = *static_cast<main_configuration *>(conf);
 
-    if (own.drain_time == NGX_CONF_UNSET_MSEC) {
-        own.drain_time = 5000;
-        own.drain_code = protocol::close_code::going_away;
+    if (main.drain_time == NGX_CONF_UNSET_MSEC) {
+        main.drain_time = 5000;
+        main.drain_code = protocol::close_code::going_away;
     }
 
-    return resolve_redis(cf, own);
+    return resolve_redis(cf, main);
 }
 
 void *create_location_configuration(ngx_conf_t *cf)
 {
-    auto *made = static_cast<location_configuration *>(
+    auto *conf = static_cast<location_configuration *>(
         ngx_pcalloc(cf->pool, sizeof(location_configuration)));
 
-    if (made == nullptr) {
+    if (conf == nullptr) {
         return nullptr;
     }
 
-    made->origins = static_cast<ngx_array_t *>(unset);
-    made->any_origin = NGX_CONF_UNSET_UINT;
-    made->same_origin = NGX_CONF_UNSET_UINT;
-    made->subprotocols = static_cast<ngx_array_t *>(unset);
-    made->accepted_kinds = NGX_CONF_UNSET_UINT;
-    made->max_message_size = NGX_CONF_UNSET_SIZE;
-    made->max_frame_size = NGX_CONF_UNSET_SIZE;
-    made->timeout = NGX_CONF_UNSET_MSEC;
-    made->ping_interval = NGX_CONF_UNSET_MSEC;
-    made->close_timeout = NGX_CONF_UNSET_MSEC;
-    made->send_queue = NGX_CONF_UNSET_SIZE;
-    made->full_policy = NGX_CONF_UNSET_UINT;
-    made->send_timeout = NGX_CONF_UNSET_MSEC;
-    made->max_clients = NGX_CONF_UNSET_UINT;
-    made->limit_messages = static_cast<protocol::message_rate *>(unset);
-    made->request = NGX_CONF_UNSET_UINT;
-    made->deflate = NGX_CONF_UNSET;
-    made->deflate_comp_level = NGX_CONF_UNSET;
-    made->deflate_min_length = NGX_CONF_UNSET_SIZE;
-    made->deflate_window = NGX_CONF_UNSET;
-    made->deflate_client_window = NGX_CONF_UNSET;
-    made->deflate_context_takeover = NGX_CONF_UNSET;
-
-    return made;
+    each_option([conf]<class T>(T conf_type::*member, auto) {
+        conf->*member = unset<T>();
+    });
+    conf->origins = unset<ngx_array_t *>();
+    conf->any_origin = unset<ngx_uint_t>();
+    conf->same_origin = unset<ngx_uint_t>();
+    conf->max_frame_size = unset<size_t>();
+    return conf;
 }
 
 char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
 {
     const auto &outer = *static_cast<location_configuration *>(parent);
-    auto &own = *static_cast<location_configuration *>(child);
+    auto &conf = *static_cast<location_configuration *>(child);
 
-    merge_handler(cf, own, outer);
-    merge_origins(own, outer);
-
-    if (own.subprotocols == unset) {
-        own.subprotocols =
-            outer.subprotocols == unset ? nullptr : outer.subprotocols;
-    }
-
-    ngx_conf_merge_uint_value(own.accepted_kinds, outer.accepted_kinds,
-                              accepts_text | accepts_binary);
-    ngx_conf_merge_size_value(own.max_message_size, outer.max_message_size,
-                              1024 * 1024);
-    ngx_conf_merge_msec_value(own.timeout, outer.timeout, 300000);
-    ngx_conf_merge_msec_value(own.ping_interval, outer.ping_interval, 25000);
-    ngx_conf_merge_msec_value(own.close_timeout, outer.close_timeout, 5000);
-    ngx_conf_merge_msec_value(own.send_timeout, outer.send_timeout, 60000);
-    ngx_conf_merge_size_value(own.send_queue, outer.send_queue, 1024 * 1024);
-    ngx_conf_merge_uint_value(own.max_clients, outer.max_clients, 0);
-    ngx_conf_merge_ptr_value(own.limit_messages, outer.limit_messages, nullptr);
-    ngx_conf_merge_uint_value(own.request, outer.request,
-                              static_cast<ngx_uint_t>(request_policy::keep));
-    ngx_conf_merge_uint_value(
-        own.full_policy, outer.full_policy,
-        static_cast<ngx_uint_t>(full_queue_policy::close));
-
-    // Not inherited as a number when the outer level left it to its own
-    // message size
-    if (own.max_frame_size == NGX_CONF_UNSET_SIZE) {
-        own.max_frame_size = outer.max_frame_size;
-    }
-
-    own.ping_after = ping_after(own);
-    merge_deflate(own, outer);
-    merge_limits(own);
-
-    if (own.max_frame_size == NGX_CONF_UNSET_SIZE) {
-        own.limits.max_frame_size = own.max_message_size;
-    }
-
+    each_option([&]<class T>(T conf_type::*member, auto fallback) {
+        if (conf.*member == unset<T>()) {
+            conf.*member = outer.*member == unset<T>()
+                               ? static_cast<T>(fallback)
+                               : outer.*member;
+        }
+    });
+    merge_handler(cf, conf, outer);
+    merge_origins(conf, outer);
+    merge_limits(conf, outer);
+    conf.ping_after = ping_after(conf);
+    conf.deflate_settings = deflate_settings_of(conf);
     return NGX_CONF_OK;
 }
 

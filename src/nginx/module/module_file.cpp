@@ -1,4 +1,4 @@
-// Notices that a reload goes on with a module whose file has been replaced.
+// Compares the file of the module with the one that was loaded.
 #include "nginx/module/module_file.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -20,7 +20,7 @@ struct file_identity {
     bool operator==(const file_identity &) const noexcept = default;
 };
 
-// As long as the library is loaded.
+// The file that was loaded; empty until the first configuration is read.
 std::optional<file_identity> loaded_file;
 
 std::optional<file_identity> identity_of(const char *path) noexcept
@@ -44,7 +44,7 @@ void check_module_file(const ngx_cycle_t &cycle) noexcept
     if (dladdr(&ngx_http_websocket_module, &module) == 0 ||
         dladdr(&ngx_http_core_module, &program) == 0 ||
         module.dli_fbase == program.dli_fbase) {
-        return; // it is a part of nginx
+        return; // linked statically
     }
 
     const std::optional<file_identity> now = identity_of(module.dli_fname);
@@ -56,9 +56,9 @@ void check_module_file(const ngx_cycle_t &cycle) noexcept
 
     if (now && *now != *loaded_file) {
         write_log(NGX_LOG_WARN, cycle.log,
-                  "websocket: \"%V\" has been replaced: a reload goes on "
-                  "with the module that is loaded; restart nginx or "
-                  "upgrade it (USR2)",
+                  "websocket: module file \"%V\" has been replaced, but a "
+                  "reload keeps the loaded module; restart nginx or upgrade "
+                  "it (USR2)",
                   std::string_view(module.dli_fname));
     }
 }

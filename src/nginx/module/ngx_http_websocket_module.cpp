@@ -1,4 +1,4 @@
-// The module as nginx knows it.
+// The module table: the functions that nginx calls.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/module/content_handlers.hpp"
@@ -72,9 +72,9 @@ ngx_module_t ngx_http_websocket_module = {
     NGX_MODULE_V1_PADDING,
 };
 
-// nginx ends a process module by module, in their order. This one stands before
-// those that write out the buffers of the access log and end the thread pools:
-// see ngx_module_order in the file `config`.
+// nginx calls the exit functions of modules in their order. This module is
+// before those that flush the access log and end the thread pools: see
+// ngx_module_order in the file `config`.
 ngx_module_t ngx_websocket_end_module = {
     NGX_MODULE_V1,
     &end_context,

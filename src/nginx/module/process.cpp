@@ -1,8 +1,9 @@
-// What a process does when it begins and ends.
+// Starts and ends a worker: its parts in their order.
 #include "nginx/module/process.hpp"
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
+#include "nginx/core/timer.hpp"
 #include "nginx/output/deflaters.hpp"
 #include "nginx/resource/background.hpp"
 #include "nginx/resource/resource.hpp"
@@ -19,23 +20,22 @@ namespace websocket::nginx {
 
 namespace {
 
-// How long what many clients have needed at a time is kept for the next ones.
-constexpr ngx_msec_t surplus_interval = 5000;
+// Buffers that a burst of messages needed are kept for the next one so long.
+constexpr ngx_msec_t trim_interval = 5000;
 
-ngx_connection_t no_connection; // what a timer's log looks at
-ngx_event_t surplus_event;
+ngx_event_t trim_event;
 
-void drop_surplus(ngx_event_t *event)
+void trim_buffers(ngx_event_t *event)
 {
     if (protocol::shared_buffer::drop_surplus()) {
-        ngx_add_timer(event, surplus_interval);
+        ngx_add_timer(event, trim_interval);
     }
 }
 
-void watch_surplus() noexcept
+void schedule_trim() noexcept
 {
-    if (!surplus_event.timer_set) {
-        ngx_add_timer(&surplus_event, surplus_interval);
+    if (!trim_event.timer_set) {
+        ngx_add_timer(&trim_event, trim_interval);
     }
 }
 
@@ -48,12 +48,8 @@ void clients_lost(std::string_view log_name) noexcept
 
 ngx_int_t start_worker(ngx_cycle_t *cycle)
 {
-    no_connection.fd = -1;
-    surplus_event.data = &no_connection;
-    surplus_event.handler = drop_surplus;
-    surplus_event.log = cycle->log;
-    surplus_event.cancelable = 1; // it must not delay a graceful shutdown
-    protocol::shared_buffer::keep_surplus(watch_surplus);
+    init_timer(trim_event, trim_buffers, cycle->log);
+    protocol::shared_buffer::keep_surplus(schedule_trim);
 
     background::start(cycle);
 

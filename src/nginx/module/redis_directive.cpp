@@ -14,8 +14,8 @@ namespace websocket::nginx {
 
 namespace {
 
-// The words behind the address, as they were given.
-struct wanted_settings {
+// The texts of the parameters after the address.
+struct redis_arguments {
     std::optional<std::string_view> prefix;
     std::optional<std::string_view> connect_timeout;
     std::optional<std::string_view> command_timeout;
@@ -32,13 +32,13 @@ struct wanted_settings {
     }
 };
 
-void let_go(void *data)
+void destroy_settings(void *data)
 {
     std::destroy_at(static_cast<redis_settings *>(data));
 }
 
 // Null: no memory.
-redis_settings *make_settings(ngx_conf_t *cf)
+redis_settings *create_settings(ngx_conf_t *cf)
 {
     ngx_pool_cleanup_t *cleanup =
         ngx_pool_cleanup_add(cf->pool, sizeof(redis_settings));
@@ -47,106 +47,114 @@ redis_settings *make_settings(ngx_conf_t *cf)
         return nullptr;
     }
 
-    auto *made = new (cleanup->data) redis_settings;
-    cleanup->handler = let_go;
-    return made;
+    auto *settings = new (cleanup->data) redis_settings;
+    cleanup->handler = destroy_settings;
+    return settings;
 }
 
-// A word that is no parameter is not repeated: it may be a piece of a password
-// with a space in it.
-bool read_words(ngx_conf_t *cf, std::span<ngx_str_t> words,
-                wanted_settings &wanted)
+// An unknown parameter is not logged: it may be part of a password that has a
+// space in it.
+bool split_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
+                      redis_arguments &args)
 {
-    for (const ngx_str_t &word : words) {
-        const std::string_view text = view(word);
+    for (const ngx_str_t &each : texts) {
+        const std::string_view text = view(each);
         const std::size_t sign = text.find('=');
         ngx_str_t name = borrowed(text.substr(0, sign));
-        auto *place = sign == text.npos ? nullptr : wanted.find(view(name));
+        auto *value = sign == text.npos ? nullptr : args.find(view(name));
 
-        if (place == nullptr) {
-            WEBSOCKET_SAY(cf,
-                          "\"websocket_redis\" takes one address, \"prefix=\", "
-                          "\"connect_timeout=\", \"command_timeout=\" and "
-                          "\"queue=\", and its parameter %ui is none of them",
-                          static_cast<ngx_uint_t>(&word - words.data()) + 2);
+        if (value == nullptr) {
+            conf_error(cf,
+                       "invalid argument %ui in \"websocket_redis\" "
+                       "directive; expected one address, then \"prefix=\", "
+                       "\"connect_timeout=\", \"command_timeout=\" or "
+                       "\"queue=\"",
+                       static_cast<ngx_uint_t>(&each - texts.data()) + 2);
             return false;
         }
 
-        if (place->has_value()) {
-            WEBSOCKET_SAY(cf, "\"websocket_redis\" has \"%V=\" twice", &name);
+        if (value->has_value()) {
+            conf_error(cf,
+                       "duplicate parameter \"%V=\" in \"websocket_redis\" "
+                       "directive",
+                       &name);
             return false;
         }
 
-        *place = text.substr(sign + 1);
+        *value = text.substr(sign + 1);
     }
 
     return true;
 }
 
-bool read_time(ngx_conf_t *cf, const char *name,
-               std::optional<std::string_view> word, ngx_msec_t &time)
+bool invalid_parameter(ngx_conf_t *cf, const char *name, ngx_str_t value,
+                       const char *expected)
 {
-    if (!word) {
+    conf_error(cf,
+               "invalid value \"%V\" of \"%s=\" in \"websocket_redis\" "
+               "directive; expected %s",
+               &value, name, expected);
+    return false;
+}
+
+bool read_time(ngx_conf_t *cf, const char *name,
+               std::optional<std::string_view> value, ngx_msec_t &time)
+{
+    if (!value) {
         return true;
     }
 
-    ngx_str_t text = borrowed(*word);
+    ngx_str_t text = borrowed(*value);
     const ngx_int_t parsed = ngx_parse_time(&text, 0);
 
     if (parsed == NGX_ERROR || parsed == 0) {
-        WEBSOCKET_SAY(cf,
-                      "\"%s=\" of \"websocket_redis\" takes a time longer than "
-                      "0, such as \"2s\", not \"%V\"",
-                      name, &text);
-        return false;
+        return invalid_parameter(cf, name, text,
+                                 "a time longer than 0, such as \"2s\"");
     }
 
     time = static_cast<ngx_msec_t>(parsed);
     return true;
 }
 
-bool read_queue(ngx_conf_t *cf, std::optional<std::string_view> word,
+bool read_queue(ngx_conf_t *cf, std::optional<std::string_view> value,
                 std::size_t &size)
 {
-    if (!word) {
+    if (!value) {
         return true;
     }
 
-    ngx_str_t text = borrowed(*word);
+    ngx_str_t text = borrowed(*value);
     const ssize_t parsed = parse_size(text);
 
     if (parsed == NGX_ERROR || parsed == 0) {
-        WEBSOCKET_SAY(cf,
-                      "\"queue=\" of \"websocket_redis\" takes a size larger "
-                      "than 0, such as \"1m\", not \"%V\"",
-                      &text);
-        return false;
+        return invalid_parameter(cf, "queue", text,
+                                 "a size larger than 0, such as \"1m\"");
     }
 
     size = static_cast<std::size_t>(parsed);
     return true;
 }
 
-bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> words,
+bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                      redis_settings &settings)
 {
-    wanted_settings wanted;
+    redis_arguments args;
 
-    if (!read_words(cf, words, wanted) ||
-        !read_time(cf, "connect_timeout", wanted.connect_timeout,
+    if (!split_parameters(cf, texts, args) ||
+        !read_time(cf, "connect_timeout", args.connect_timeout,
                    settings.connect_timeout) ||
-        !read_time(cf, "command_timeout", wanted.command_timeout,
+        !read_time(cf, "command_timeout", args.command_timeout,
                    settings.command_timeout) ||
-        !read_queue(cf, wanted.queue, settings.queue)) {
+        !read_queue(cf, args.queue, settings.queue)) {
         return false;
     }
 
-    settings.prefix = wanted.prefix.value_or("ws:");
+    settings.prefix = args.prefix.value_or("ws:");
     return true;
 }
 
-// That of the block `http`; null if it has none: nginx then has one that knows
-// no server.
+// The resolver of the block `http`. Null if it has none: nginx then has a
+// resolver without servers.
 ngx_resolver_t *resolver_of(ngx_conf_t *cf) noexcept
 {
     const auto *core = static_cast<ngx_http_core_loc_conf_t *>(
@@ -169,48 +177,49 @@ bool is_address(ngx_conf_t *cf, std::string_view host) noexcept
 
 char *set_redis(ngx_conf_t *cf, ngx_command_t *, void *conf)
 try {
-    auto &own = *static_cast<main_configuration *>(conf);
-    const auto words = arguments(cf).subspan(1);
+    auto &main = *static_cast<main_configuration *>(conf);
+    const auto args = arguments(cf).subspan(1);
 
-    if (own.redis != nullptr) {
+    if (main.redis != nullptr) {
         return duplicate();
     }
 
-    const broker::parsed_redis_url url =
-        broker::parse_redis_url(view(words[0]));
+    const broker::parsed_redis_url url = broker::parse_redis_url(view(args[0]));
 
     if (!url) {
-        WEBSOCKET_SAY(cf, "\"websocket_redis\": %s", url.fault.c_str());
-        return refuse();
+        return conf_error(
+            cf, "invalid address in \"websocket_redis\" directive: %s",
+            url.fault.c_str());
     }
 
     if (const std::string why = redis_library::load(); !why.empty()) {
-        WEBSOCKET_SAY(cf, "\"websocket_redis\": %s", why.c_str());
-        return refuse();
+        return conf_error(cf, "cannot use \"websocket_redis\" directive: %s",
+                          why.c_str());
     }
 
-    redis_settings *made = make_settings(cf);
+    redis_settings *settings = create_settings(cf);
 
-    if (made == nullptr || !read_parameters(cf, words.subspan(1), *made)) {
-        return refuse();
+    if (settings == nullptr ||
+        !read_parameters(cf, args.subspan(1), *settings)) {
+        return conf_failed();
     }
 
-    made->target = url.target;
-    made->name = url.target.name();
-    made->file = view(cf->conf_file->file.name);
-    made->line = cf->conf_file->line;
-    own.redis = made;
+    settings->target = url.target;
+    settings->name = url.target.name();
+    settings->file = view(cf->conf_file->file.name);
+    settings->line = cf->conf_file->line;
+    main.redis = settings;
     return NGX_CONF_OK;
 
 } catch (const std::bad_alloc &) {
-    return refuse();
+    return conf_failed();
 }
 
-// Workers never wait for a name: it is asked here, and of nginx's resolver
-// later.
-char *resolve_redis(ngx_conf_t *cf, main_configuration &own)
+// The system's resolver may block, so it is used only here. Workers ask the
+// resolver of nginx, if there is one.
+char *resolve_redis(ngx_conf_t *cf, main_configuration &main)
 try {
-    redis_settings *settings = own.redis;
+    redis_settings *settings = main.redis;
     std::string why;
 
     if (settings == nullptr || settings->target.is_unix) {
@@ -225,17 +234,18 @@ try {
         return NGX_CONF_OK;
     }
 
-    const bool asked_again = settings->resolver != nullptr;
-    const ngx_uint_t level = asked_again ? NGX_LOG_WARN : NGX_LOG_EMERG;
+    const bool retried = settings->resolver != nullptr;
 
-    write_log(level, cf->log, "\"websocket_redis\": \"%V\": %V%V in %V:%ui",
+    write_log(retried ? NGX_LOG_WARN : NGX_LOG_EMERG, cf->log,
+              "cannot resolve host \"%V\" of \"websocket_redis\" directive: "
+              "%V%V in %V:%ui",
               settings->target.host, unquoted{why},
-              asked_again ? ", workers will ask the resolver" : "",
-              settings->file, settings->line);
-    return asked_again ? NGX_CONF_OK : refuse();
+              retried ? "; workers will ask the resolver" : "", settings->file,
+              settings->line);
+    return retried ? NGX_CONF_OK : conf_failed();
 
 } catch (const std::bad_alloc &) {
-    return refuse();
+    return conf_failed();
 }
 
 } // namespace websocket::nginx

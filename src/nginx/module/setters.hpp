@@ -1,4 +1,4 @@
-// The setters of directives, and what follows when all are read.
+// The setters of directives, and the steps after all directives are read.
 #pragma once
 
 #include "nginx/core/directive_args.hpp"
@@ -8,25 +8,17 @@ namespace websocket::nginx {
 struct location_configuration;
 struct main_configuration;
 
-// The setters of directives that take a time, or a time or "off".
-char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_time_or_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// A function that reads a directive, as ngx_command_t holds it.
+using setter = char *(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-// The setters of directives that take a size above 0, or any size.
-char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// For a time, and for a time or "off".
+setter set_time, set_time_or_off;
 
-// The setters of the directives of their names.
-char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_room_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_max_clients(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// For a size above 0, and for any size.
+setter set_size, set_length;
 
-// The setter of directives that take a number of a range.
-template <ngx_int_t least, ngx_int_t most>
+// For a number from `min` to `max`.
+template <ngx_int_t min, ngx_int_t max>
 char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     auto &number = field<ngx_int_t>(conf, cmd->offset);
@@ -38,49 +30,40 @@ char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     number = ngx_atoi(value.data, value.len);
 
-    if (number < least || number > most) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes a number from %i to %i, not \"%V\"",
-                      &cmd->name, least, most, &value);
-        return refuse();
+    if (number < min || number > max) {
+        return conf_error(cf,
+                          "invalid value \"%V\" in \"%V\" directive; expected "
+                          "a number from %i to %i",
+                          &value, &cmd->name, min, max);
     }
 
     return NGX_CONF_OK;
 }
 
-// The setters of websocket_origins and websocket_subprotocols.
-char *set_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_subprotocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// For the directives of their names.
+setter set_shared_memory, set_room_memory, set_drain, set_max_clients,
+    set_send_queue, set_request, set_accept, set_origins, set_subprotocols,
+    set_limit_messages, set_websocket, set_websocket_publish,
+    set_websocket_status, set_redis;
 
-// The setter of websocket_limit_messages.
-char *set_limit_messages(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+// Looks up the server of websocket_redis once the block `http` is read.
+char *resolve_redis(ngx_conf_t *cf, main_configuration &main);
 
-// The setters of the directives `websocket` and `websocket_publish`.
-char *set_websocket(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *set_websocket_publish(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-
-// The setter of websocket_status.
-char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-
-// The setter of websocket_redis; and what can only be done when the whole block
-// `http` has been read.
-char *set_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *resolve_redis(ngx_conf_t *cf, main_configuration &own);
-
-// Says that nothing else of ours can be where it is.
+// Reports that websocket_status must be alone in its location.
 char *conflicts_with_status(ngx_conf_t *cf);
 
 extern ngx_command_t commands[];
 
 // The content handler of a location that has a handler.
 ngx_http_handler_pt
-content_handler_of(const location_configuration &conf) noexcept;
+content_handler_of(const location_configuration &location) noexcept;
 
 void *create_location_configuration(ngx_conf_t *cf);
 char *init_main_configuration(ngx_conf_t *cf, void *conf);
 char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child);
 
-// When all locations are known: finds what they say of their resources
-// together, and warns where that differs.
+// Once all locations are known: finds the common parameters and history of
+// their resources, and warns of those that differ.
 ngx_int_t complete_locations(ngx_conf_t *cf);
 
 } // namespace websocket::nginx

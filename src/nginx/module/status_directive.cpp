@@ -8,23 +8,21 @@ namespace websocket::nginx {
 
 char *conflicts_with_status(ngx_conf_t *cf)
 {
-    WEBSOCKET_SAY(cf, "\"websocket_status\" cannot be in the same location "
-                      "as \"websocket\" or \"websocket_publish\"");
-    return refuse();
+    return conf_error(cf, "\"websocket_status\" directive conflicts with "
+                          "\"websocket\" and \"websocket_publish\" in the same "
+                          "location; use separate locations");
 }
 
-char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
     const auto args = arguments(cf);
 
-    (void)cmd;
-
-    if (own.status != 0) {
+    if (location.status != 0) {
         return duplicate();
     }
 
-    if (own.handler != nullptr) {
+    if (location.handler != nullptr) {
         return conflicts_with_status(cf);
     }
 
@@ -32,15 +30,14 @@ char *set_websocket_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         args.size() == 1 ? status_form::json : status_form_named(view(args[1]));
 
     if (!form) {
-        WEBSOCKET_SAY(
-            cf, "\"%V\" takes \"json\", \"prometheus\" or \"html\", not \"%V\"",
-            &args[0], &args[1]);
-        return refuse();
+        return invalid_value(cf, args[1],
+                             "\"json\", \"prometheus\" or \"html\"");
     }
 
-    own.status = static_cast<ngx_uint_t>(*form);
+    location.status = static_cast<ngx_uint_t>(*form);
     main_conf(cf)->zone_needed = true;
-    return set_content_handler(cf, status_handler) ? NGX_CONF_OK : refuse();
+    return set_content_handler(cf, status_handler) ? NGX_CONF_OK
+                                                   : conf_failed();
 }
 
 } // namespace websocket::nginx

@@ -1,4 +1,4 @@
-// The setters of directives that take sizes, times, numbers and words.
+// The setters of directives that take sizes, times, numbers and keywords.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
 #include "protocol/close_code.hpp"
@@ -8,76 +8,65 @@
 
 namespace websocket::nginx {
 
-char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+namespace {
+
+constexpr char expected_time[] = "a time longer than 0, such as \"30s\"";
+constexpr char expected_time_or_off[] =
+    "a time longer than 0, such as \"30s\", or \"off\"";
+
+char *read_time(ngx_conf_t *cf, ngx_msec_t &time, const char *expected) noexcept
 {
-    auto &time = field<ngx_msec_t>(conf, cmd->offset);
     ngx_str_t &value = arguments(cf)[1];
-
-    if (time != NGX_CONF_UNSET_MSEC) {
-        return duplicate();
-    }
-
     const ngx_int_t parsed = ngx_parse_time(&value, 0);
 
     if (parsed == NGX_ERROR || parsed == 0) {
-        WEBSOCKET_SAY(
-            cf,
-            "\"%V\" takes a time longer than 0, such as \"30s\", not \"%V\"",
-            &cmd->name, &value);
-        return refuse();
+        return invalid_value(cf, value, expected);
     }
 
     time = static_cast<ngx_msec_t>(parsed);
     return NGX_CONF_OK;
+}
+
+} // namespace
+
+char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &time = field<ngx_msec_t>(conf, cmd->offset);
+
+    return time != NGX_CONF_UNSET_MSEC ? duplicate()
+                                       : read_time(cf, time, expected_time);
 }
 
 char *set_time_or_off(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     auto &time = field<ngx_msec_t>(conf, cmd->offset);
-    ngx_str_t &value = arguments(cf)[1];
 
     if (time != NGX_CONF_UNSET_MSEC) {
         return duplicate();
     }
 
-    if (view(value) == "off") {
+    if (view(arguments(cf)[1]) == "off") {
         time = 0;
         return NGX_CONF_OK;
     }
 
-    const ngx_int_t parsed = ngx_parse_time(&value, 0);
-
-    if (parsed == NGX_ERROR || parsed == 0) {
-        WEBSOCKET_SAY(
-            cf,
-            "\"%V\" takes a time longer than 0, such as \"30s\", or \"off\", "
-            "not \"%V\"",
-            &cmd->name, &value);
-        return refuse();
-    }
-
-    time = static_cast<ngx_msec_t>(parsed);
-    return NGX_CONF_OK;
+    return read_time(cf, time, expected_time_or_off);
 }
 
 namespace {
 
-// False, and said so, if the value is no size above 0.
-bool read_size(ngx_conf_t *cf, ngx_command_t *cmd, ngx_str_t &value,
-               size_t &size)
+char *read_size(ngx_conf_t *cf, size_t &size) noexcept
 {
+    ngx_str_t &value = arguments(cf)[1];
     const ssize_t parsed = parse_size(value);
 
     if (parsed == NGX_ERROR || parsed == 0) {
-        WEBSOCKET_SAY(
-            cf,
-            "\"%V\" takes a size larger than 0, such as \"64k\", not \"%V\"",
-            &cmd->name, &value);
-        return false;
+        return invalid_value(cf, value,
+                             "a size larger than 0, such as \"64k\"");
     }
 
     size = static_cast<size_t>(parsed);
-    return true;
+    return NGX_CONF_OK;
 }
 
 } // namespace
@@ -86,63 +75,66 @@ char *set_size(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     auto &size = field<size_t>(conf, cmd->offset);
 
-    if (size != NGX_CONF_UNSET_SIZE) {
+    return size != NGX_CONF_UNSET_SIZE ? duplicate() : read_size(cf, size);
+}
+
+// 0 is allowed: websocket_deflate_min_length may be that of any message.
+char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    auto &length = field<size_t>(conf, cmd->offset);
+    ngx_str_t &value = arguments(cf)[1];
+
+    if (length != NGX_CONF_UNSET_SIZE) {
         return duplicate();
     }
 
-    return read_size(cf, cmd, arguments(cf)[1], size) ? NGX_CONF_OK : refuse();
+    const ssize_t parsed = parse_size(value);
+
+    if (parsed == NGX_ERROR) {
+        return invalid_value(cf, value, "a size, such as \"64\"");
+    }
+
+    length = static_cast<size_t>(parsed);
+    return NGX_CONF_OK;
 }
 
 namespace {
 
-// For workers to serve any rooms at all; the pages come on top.
-constexpr size_t least_shared_memory = 512 * 1024;
+// Enough for workers to serve some rooms; their slots come on top.
+constexpr size_t min_shared_memory = 512 * 1024;
 
-// What the broker has numbers for.
-constexpr std::uint64_t most_shared_memory = std::uint64_t{8} << 30;
+// The largest memory whose blocks the broker can number.
+constexpr std::uint64_t max_shared_memory = std::uint64_t{8} << 30;
+
+// Enough for a message and the longest name.
+constexpr size_t min_room_memory = 8 * 1024;
 
 } // namespace
 
 char *set_shared_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *outcome = set_size(cf, cmd, conf);
+    char *result = set_size(cf, cmd, conf);
     const size_t size = field<size_t>(conf, cmd->offset);
 
-    if (outcome == NGX_CONF_OK &&
-        (size < least_shared_memory || size > most_shared_memory)) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes at %s, not \"%V\"", &cmd->name,
-                      size < least_shared_memory ? "least 512k" : "most 8g",
-                      &arguments(cf)[1]);
-        return refuse();
-    }
-
-    return outcome;
+    return result == NGX_CONF_OK &&
+                   (size < min_shared_memory || size > max_shared_memory)
+               ? invalid_value(cf, arguments(cf)[1], "a size from 512k to 8g")
+               : result;
 }
-
-namespace {
-
-// For a message beside the longest name.
-constexpr size_t least_room_memory = 8 * 1024;
-
-} // namespace
 
 char *set_room_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char *outcome = set_size(cf, cmd, conf);
+    char *result = set_size(cf, cmd, conf);
 
-    if (outcome == NGX_CONF_OK &&
-        field<size_t>(conf, cmd->offset) < least_room_memory) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes at least 8k, not \"%V\"", &cmd->name,
-                      &arguments(cf)[1]);
-        return refuse();
-    }
-
-    return outcome;
+    return result == NGX_CONF_OK &&
+                   field<size_t>(conf, cmd->offset) < min_room_memory
+               ? invalid_value(cf, arguments(cf)[1], "a size of at least 8k")
+               : result;
 }
 
 namespace {
 
-// A code that a Close frame of a server may carry, 0 for what is none.
+// A status code that a server's Close frame may carry; 0 for any other text.
 std::uint16_t read_close_code(const ngx_str_t &value) noexcept
 {
     const ngx_int_t number = ngx_atoi(value.data, value.len);
@@ -157,33 +149,29 @@ std::uint16_t read_close_code(const ngx_str_t &value) noexcept
 
 } // namespace
 
-char *set_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_drain(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    auto &own = *static_cast<main_configuration *>(conf);
+    auto &main = *static_cast<main_configuration *>(conf);
     const auto args = arguments(cf);
 
-    if (own.drain_time != NGX_CONF_UNSET_MSEC) {
+    if (main.drain_time != NGX_CONF_UNSET_MSEC) {
         return duplicate();
     }
 
     const ngx_int_t time = ngx_parse_time(&args[1], 0);
 
     if (time == NGX_ERROR) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes a time, such as \"30s\", not \"%V\"",
-                      &cmd->name, &args[1]);
-        return refuse();
+        return invalid_value(cf, args[1], "a time, such as \"30s\"");
     }
 
-    own.drain_time = static_cast<ngx_msec_t>(time);
-    own.drain_code = args.size() == 3 ? read_close_code(args[2])
-                                      : protocol::close_code::going_away;
+    main.drain_time = static_cast<ngx_msec_t>(time);
+    main.drain_code = args.size() == 3 ? read_close_code(args[2])
+                                       : protocol::close_code::going_away;
 
-    if (own.drain_code == 0) {
-        WEBSOCKET_SAY(cf,
-                      "\"%V\" takes a status code that may be sent, such as "
-                      "1001, 1012 or 3000 to 4999, not \"%V\"",
-                      &cmd->name, &args[2]);
-        return refuse();
+    if (main.drain_code == 0) {
+        return invalid_value(cf, args[2],
+                             "a close code that a server may send: 1000-1003, "
+                             "1007-1014 or 3000-4999");
     }
 
     return NGX_CONF_OK;
@@ -191,42 +179,40 @@ char *set_drain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 char *set_max_clients(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    auto &most = field<ngx_uint_t>(conf, cmd->offset);
+    auto &limit = field<ngx_uint_t>(conf, cmd->offset);
     ngx_str_t &value = arguments(cf)[1];
 
-    if (most != NGX_CONF_UNSET_UINT) {
+    if (limit != NGX_CONF_UNSET_UINT) {
         return duplicate();
     }
 
     if (view(value) == "off") {
-        most = 0;
+        limit = 0;
         return NGX_CONF_OK;
     }
 
     const ngx_int_t number = ngx_atoi(value.data, value.len);
 
     if (number <= 0 || number > std::numeric_limits<std::int32_t>::max()) {
-        WEBSOCKET_SAY(
-            cf, "\"%V\" takes a number larger than 0, or \"off\", not \"%V\"",
-            &cmd->name, &value);
-        return refuse();
+        return invalid_value(cf, value,
+                             "a number from 1 to 2147483647, or \"off\"");
     }
 
-    most = static_cast<ngx_uint_t>(number);
+    limit = static_cast<ngx_uint_t>(number);
     return NGX_CONF_OK;
 }
 
-char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_send_queue(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
     const auto args = arguments(cf);
 
-    if (own.send_queue != NGX_CONF_UNSET_SIZE) {
+    if (location.send_queue != NGX_CONF_UNSET_SIZE) {
         return duplicate();
     }
 
-    if (!read_size(cf, cmd, args[1], own.send_queue)) {
-        return refuse();
+    if (read_size(cf, location.send_queue) != NGX_CONF_OK) {
+        return conf_failed();
     }
 
     full_queue_policy policy = full_queue_policy::close;
@@ -235,13 +221,11 @@ char *set_send_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         policy = full_queue_policy::drop;
 
     } else if (args.size() == 3 && view(args[2]) != "close") {
-        WEBSOCKET_SAY(
-            cf, "\"%V\" takes \"close\" or \"drop\" after the size, not \"%V\"",
-            &cmd->name, &args[2]);
-        return refuse();
+        return invalid_value(cf, args[2],
+                             "\"close\" or \"drop\" after the size");
     }
 
-    own.full_policy = static_cast<ngx_uint_t>(policy);
+    location.full_policy = static_cast<ngx_uint_t>(policy);
     return NGX_CONF_OK;
 }
 
@@ -255,9 +239,7 @@ char *set_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (view(value) != "keep" && view(value) != "release") {
-        WEBSOCKET_SAY(cf, "\"%V\" takes \"keep\" or \"release\", not \"%V\"",
-                      &cmd->name, &value);
-        return refuse();
+        return invalid_value(cf, value, "\"keep\" or \"release\"");
     }
 
     policy = static_cast<ngx_uint_t>(
@@ -265,11 +247,11 @@ char *set_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     return NGX_CONF_OK;
 }
 
-char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+char *set_accept(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    auto &own = *static_cast<location_configuration *>(conf);
+    auto &location = *static_cast<location_configuration *>(conf);
 
-    if (own.accepted_kinds != NGX_CONF_UNSET_UINT) {
+    if (location.accepted_kinds != NGX_CONF_UNSET_UINT) {
         return duplicate();
     }
 
@@ -280,38 +262,14 @@ char *set_accept(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                 : view(value) == "binary" ? accepts_binary
                                                           : 0;
         if (kind == 0 || (kinds & kind) != 0) {
-            WEBSOCKET_SAY(
-                cf, "\"%V\" takes \"text\" or \"binary\" or both, not \"%V\"%s",
-                &cmd->name, &value, kind == 0 ? "" : " twice");
-            return refuse();
+            return invalid_value(cf, value,
+                                 "\"text\", \"binary\", or each of them once");
         }
 
         kinds |= kind;
     }
 
-    own.accepted_kinds = kinds;
-    return NGX_CONF_OK;
-}
-
-// A message of any size may be worth it.
-char *set_length(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    auto &length = field<size_t>(conf, cmd->offset);
-    ngx_str_t &value = arguments(cf)[1];
-
-    if (length != NGX_CONF_UNSET_SIZE) {
-        return duplicate();
-    }
-
-    const ssize_t parsed = parse_size(value);
-
-    if (parsed == NGX_ERROR) {
-        WEBSOCKET_SAY(cf, "\"%V\" takes a size, such as \"64\", not \"%V\"",
-                      &cmd->name, &value);
-        return refuse();
-    }
-
-    length = static_cast<size_t>(parsed);
+    location.accepted_kinds = kinds;
     return NGX_CONF_OK;
 }
 

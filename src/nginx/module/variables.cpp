@@ -1,7 +1,8 @@
-// The variables $websocket_*: an argument of the request decoded, and what the
-// access log tells of a session. The latter are empty where the request became
-// no WebSocket, but the handler's name, and the resource where it is published
-// to.
+// The variables $websocket_*: decoded arguments of the request, and properties
+// of the session for the access log.
+//
+// Without a session, properties are empty, except for the handler's name and,
+// in a location with websocket_publish, the resource.
 #include "nginx/module/variables.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -86,7 +87,7 @@ ngx_int_t set_copy(ngx_http_request_t *r, ngx_variable_value_t *v,
     return set_text(v, {copy, text.size()});
 }
 
-// As a path may be: nginx takes none with a zero byte.
+// The rule that nginx has for paths: no zero byte.
 bool may_name_a_resource(std::string_view text) noexcept
 {
     return text.find('\0') == text.npos &&
@@ -95,8 +96,8 @@ bool may_name_a_resource(std::string_view text) noexcept
 
 constexpr std::string_view argument_prefix = "websocket_arg_";
 
-// The first argument of that name, like nginx's own $arg_, but decoded as
-// browsers encode it, and as handlers get it.
+// The first argument of that name, as $arg_ has it, but decoded in the way in
+// which browsers encode forms, as handlers get it.
 ngx_int_t get_argument(ngx_http_request_t *r, ngx_variable_value_t *v,
                        uintptr_t data)
 try {
@@ -125,7 +126,8 @@ ngx_int_t get_text(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
     return of == nullptr ? absent(v) : set_text(v, text_of(*of));
 }
 
-// The answer's text is made anew: the agreement is shorter.
+// Formats the text of the response again, as the session keeps only the
+// parameters: they are smaller.
 ngx_int_t get_extensions(ngx_http_request_t *r, ngx_variable_value_t *v,
                          uintptr_t)
 {
@@ -147,13 +149,13 @@ ngx_int_t get_number(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 }
 
 template <auto member>
-ngx_int_t get_figure(ngx_http_request_t *r, ngx_variable_value_t *v,
-                     uintptr_t data)
+ngx_int_t get_counter(ngx_http_request_t *r, ngx_variable_value_t *v,
+                      uintptr_t data)
 {
-    constexpr auto figure = [](const session &of) {
+    constexpr auto counter = [](const session &of) {
         return of.counters().*member;
     };
-    return get_number<figure>(r, v, data);
+    return get_number<counter>(r, v, data);
 }
 
 constexpr auto client = [](const session &of) { return of.id(); };
@@ -162,7 +164,7 @@ constexpr auto close_by = [](const session &of) {
     return name_of(of.closed_by());
 };
 
-// Unknown as long as nothing has closed it.
+// Empty until a side closes the connection.
 ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
                          uintptr_t)
 {
@@ -173,7 +175,7 @@ ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
                : set_number(r, v, of->close_code());
 }
 
-using figures = session_counters;
+using counts = session_counters;
 
 // clang-format off
 ngx_http_variable_t variables[] = {
@@ -197,19 +199,19 @@ ngx_http_variable_t variables[] = {
       get_extensions, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_messages_in"), nullptr,
-      get_figure<&figures::messages_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_counter<&counts::messages_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_messages_out"), nullptr,
-      get_figure<&figures::messages_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_counter<&counts::messages_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_bytes_in"), nullptr,
-      get_figure<&figures::bytes_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_counter<&counts::bytes_in>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_bytes_out"), nullptr,
-      get_figure<&figures::bytes_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_counter<&counts::bytes_out>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_dropped"), nullptr,
-      get_figure<&figures::dropped>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_counter<&counts::dropped>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_close_code"), nullptr,
       get_close_code, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

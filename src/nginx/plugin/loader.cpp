@@ -124,8 +124,8 @@ std::string unique_dlopen_path(std::string_view path)
 
 char *reject_plugin(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
 {
-    WEBSOCKET_SAY(cf, "\"websocket_plugin\" cannot use \"%V\": %s", &file, why);
-    return refuse();
+    return conf_error(cf, "\"websocket_plugin\" cannot use \"%V\": %s", &file,
+                      why);
 }
 
 bool is_handler_name(std::string_view name) noexcept
@@ -253,21 +253,21 @@ try {
     (void)cmd;
 
     if (ngx_conf_full_name(cf->cycle, &file, 0) != NGX_OK) {
-        return refuse();
+        return conf_failed();
     }
 
     ngx_pool_cleanup_t *cleanup =
         ngx_pool_cleanup_add(cf->cycle->pool, sizeof(loaded_library));
 
     if (cleanup == nullptr) {
-        return refuse();
+        return conf_failed();
     }
 
     auto *loaded = static_cast<loaded_library *>(cleanup->data);
 
     if (ngx_array_init(&loaded->handlers, cf->cycle->pool, 1,
                        sizeof(const websocket_handler_t *)) != NGX_OK) {
-        return refuse();
+        return conf_failed();
     }
 
     void *library = dlopen(unique_dlopen_path(view(file)).c_str(), RTLD_NOW);
@@ -302,15 +302,15 @@ try {
 #if (NGX_THREADS)
     // For run_in_background
     if (ngx_thread_pool_add(cf, nullptr) == nullptr) {
-        return refuse();
+        return conf_failed();
     }
 #endif
 
     return add_handlers(main, *loaded, cf->pool, *plugin) ? NGX_CONF_OK
-                                                          : refuse();
+                                                          : conf_failed();
 
 } catch (const std::bad_alloc &) {
-    return refuse();
+    return conf_failed();
 }
 
 const websocket_handler_t *find_handler(ngx_conf_t *cf,

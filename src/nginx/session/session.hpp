@@ -8,7 +8,7 @@
 #pragma once
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/core/moment.hpp"
+#include "nginx/core/timestamp.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/output/frame_writer.hpp"
 #include "nginx/output/shared_frame.hpp"

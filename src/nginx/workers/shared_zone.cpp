@@ -151,7 +151,7 @@ ngx_int_t too_small(const ngx_shm_zone_t &zone, const ngx_cycle_t &cycle,
 {
     write_log(NGX_LOG_EMERG, cycle.log,
               "\"websocket_shared_memory\" of %uzk is too small for %uz worker "
-              "slots: with these \"worker_processes\" it takes at least %uzk",
+              "slots; expected at least %uzk with these \"worker_processes\"",
               zone.shm.size / 1024, slots, min_memory(slots));
     return NGX_ERROR;
 }
@@ -249,10 +249,11 @@ bool resolve_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
     }
 
     if (own.room_memory > own.shared_memory) {
-        WEBSOCKET_SAY(cf,
-                      "\"websocket_room_memory\" of %uz bytes is larger than "
-                      "\"websocket_shared_memory\" of %uz bytes",
-                      own.room_memory, own.shared_memory);
+        conf_error(cf,
+                   "invalid value %uz in \"websocket_room_memory\" directive; "
+                   "expected a size of at most %uz bytes, as "
+                   "\"websocket_shared_memory\" has",
+                   own.room_memory, own.shared_memory);
         return false;
     }
 

@@ -1,4 +1,4 @@
-// A point in time of nginx's clock in four bytes, as each client has several.
+// A time of nginx's clock in four bytes, as each client has several.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -14,7 +14,7 @@ public:
         : at_{static_cast<std::uint32_t>(at)}
     {}
 
-    // The milliseconds until `now`, up to 49 days: then they begin anew.
+    // Milliseconds since then; wraps after 49 days.
     ngx_msec_t elapsed(ngx_msec_t now) const noexcept
     {
         return static_cast<std::uint32_t>(now) - at_;
