@@ -12,7 +12,7 @@ namespace websocket::nginx {
 namespace {
 
 // nginx declares these inside its module alone. They are the same from 1.7 to
-// 1.31: t/session/test_release_log.py fails with an nginx that has others.
+// 1.31: t/test_release_log.py fails with an nginx that has others.
 struct access_log_operation {
     std::size_t fixed_size; // 0: of a variable
     std::size_t (*size)(ngx_http_request_t *r, std::uintptr_t data);

@@ -1,193 +1,17 @@
-// Saving and restoring a request. Behind the object lie the index and then the
-// text. The index has for each field, and then for each variable that has a
-// value, where its text is: numbers of 7 bits a byte, the low ones first.
-//
-//     field       size + 1, or 0 if there is none; offset
-//     variable    its index less the one before; size + 2, or 0 if it is left
-//                 to the end, 1 if it is absent; offset
+// Saves a request in one block of memory, and restores it from there.
 #include "nginx/request/saved_request.hpp"
 
+#include "nginx/request/packed_request.hpp"
 #include "nginx/request/saved_variables.hpp"
 #include "nginx/request/varint.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 #include <new>
-#include <numeric>
-#include <span>
 #include <string>
-#include <vector>
 
 namespace websocket::nginx {
 
 namespace {
-
-constexpr auto field_count =
-    static_cast<std::size_t>(saved_request::field::count);
-
-using field_texts = std::array<std::string_view, field_count>;
-
-// Whole texts first, so that the pieces of them are found there.
-std::string concatenate(const std::vector<std::string_view> &texts,
-                        std::vector<std::size_t> &offsets)
-{
-    std::vector<std::size_t> order(texts.size());
-    std::string text;
-
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
-        return texts[a].size() > texts[b].size();
-    });
-    offsets.assign(texts.size(), 0);
-
-    for (const std::size_t i : order) {
-        if (texts[i].empty()) {
-            continue;
-        }
-
-        // Unlike find() it takes no time for each client to make it long
-        const void *found =
-            memmem(text.data(), text.size(), texts[i].data(), texts[i].size());
-        offsets[i] = found == nullptr
-                         ? text.size()
-                         : static_cast<std::size_t>(
-                               static_cast<const char *>(found) - text.data());
-
-        if (found == nullptr) {
-            text += texts[i];
-        }
-    }
-
-    return text;
-}
-
-std::string_view header_value(const ngx_table_elt_t *header) noexcept
-{
-    return header == nullptr ? std::string_view{} : view(header->value);
-}
-
-#if (NGX_PCRE)
-// Where $1 and so on begin and end. An expression without them leaves those of
-// another one there, and of its own whole match nothing.
-constexpr std::size_t whole_match = 2;
-
-std::span<const int> captures_of(const ngx_http_request_t *r) noexcept
-{
-    if (r->ncaptures <= whole_match) {
-        return {};
-    }
-
-    return std::span{r->captures, r->ncaptures}.subspan(whole_match);
-}
-#endif
-
-// For a regular expression that is a location's or a server's name, for
-// example: `alias` may refer to its parts.
-std::string_view captured_by(const ngx_http_request_t *r) noexcept
-{
-#if (NGX_PCRE)
-    if (const auto bounds = captures_of(r); !bounds.empty()) {
-        const int end = *std::max_element(bounds.begin(), bounds.end());
-
-        return {reinterpret_cast<char *>(r->captures_data),
-                static_cast<std::size_t>(std::max(end, 0))};
-    }
-#endif
-
-    (void)r;
-    return {};
-}
-
-std::string pack_captures(const ngx_http_request_t *r)
-{
-    std::string packed;
-
-#if (NGX_PCRE)
-    for (const int at : captures_of(r)) {
-        write_varint(packed, static_cast<std::size_t>(at) + 1); // -1: no match
-    }
-#endif
-
-    (void)r;
-    return packed;
-}
-
-field_texts fields_of(ngx_http_request_t *r, std::string_view key,
-                      std::string_view subprotocol,
-                      std::string_view captures) noexcept
-{
-    const auto &in = r->headers_in;
-
-    // In the order of saved_request::field
-    return {view(r->request_line),
-            view(r->unparsed_uri),
-            view(r->uri),
-            view(r->args),
-            view(r->method_name),
-            view(r->http_protocol),
-            view(in.server),
-            header_value(in.host),
-            header_value(in.referer),
-            key,
-            subprotocol,
-            captured_by(r),
-            captures};
-}
-
-// What the index says of a variable's value.
-constexpr std::size_t code_at_end = 0;
-constexpr std::size_t code_absent = 1;
-constexpr std::size_t code_empty_value = 2;
-
-std::size_t size_code(const saved_variable &variable) noexcept
-{
-    switch (variable.is) {
-    case saved_variable::kind::absent:
-        return code_absent;
-    case saved_variable::kind::at_end:
-        return code_at_end;
-    case saved_variable::kind::value:
-        break;
-    }
-    return code_empty_value + variable.value.size();
-}
-
-// The index and the text of all there is.
-std::string pack(const field_texts &fields,
-                 const std::vector<saved_variable> &variables,
-                 std::size_t &index_size)
-{
-    std::vector<std::string_view> texts(fields.begin(), fields.end());
-
-    for (const saved_variable &variable : variables) {
-        texts.push_back(variable.value);
-    }
-
-    std::vector<std::size_t> offsets;
-    const std::string text = concatenate(texts, offsets);
-    std::string packed;
-
-    for (std::size_t i = 0; i != fields.size(); i++) {
-        write_varint(packed,
-                     fields[i].data() == nullptr ? 0 : fields[i].size() + 1);
-        write_varint(packed, offsets[i]);
-    }
-
-    std::size_t before = 0;
-
-    for (std::size_t i = 0; i != variables.size(); i++) {
-        const saved_variable &variable = variables[i];
-
-        write_varint(packed, variable.index - before);
-        write_varint(packed, size_code(variable));
-        write_varint(packed, offsets[fields.size() + i]);
-        before = variable.index;
-    }
-
-    index_size = packed.size();
-    return packed += text;
-}
 
 u_char *bytes_of(std::string_view text) noexcept
 {
@@ -226,11 +50,10 @@ std::unique_ptr<const saved_request>
 saved_request::create(ngx_http_request_t *r, std::string_view key,
                       std::string_view subprotocol) noexcept
 try {
-    std::size_t index_size = 0;
-    const std::string captures = pack_captures(r);
-    const std::string packed = pack(fields_of(r, key, subprotocol, captures),
-                                    evaluate_variables(r), index_size);
-    void *block = std::malloc(sizeof(saved_request) + packed.size());
+    const packed_request packed =
+        pack_request(r, key, subprotocol, evaluate_variables(r));
+    const std::string &bytes = packed.content;
+    void *block = std::malloc(sizeof(saved_request) + bytes.size());
 
     if (block == nullptr) {
         return nullptr;
@@ -238,8 +61,8 @@ try {
 
     auto *created = new (block) saved_request(r);
 
-    created->index_size_ = static_cast<std::uint32_t>(index_size);
-    std::memcpy(static_cast<void *>(created + 1), packed.data(), packed.size());
+    created->index_size_ = static_cast<std::uint32_t>(packed.index_size);
+    std::memcpy(static_cast<void *>(created + 1), bytes.data(), bytes.size());
     return std::unique_ptr<const saved_request>(created);
 
 } catch (const std::bad_alloc &) {
