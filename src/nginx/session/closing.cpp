@@ -1,10 +1,7 @@
-// How a session ends: the closing handshake, lingering, and what is left when
-// nginx or the worker ends it.
-#include "nginx/core/log_line.hpp"
+// The closing handshake (RFC 6455 7) and the half-closed time after it.
 #include "nginx/session/session.hpp"
 
 #include "nginx/output/transport.hpp"
-#include "nginx/session/drain.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/close_code.hpp"
@@ -13,7 +10,6 @@
 #include <cstdint>
 #include <limits>
 #include <new>
-#include <utility>
 
 namespace websocket::nginx {
 
@@ -54,6 +50,47 @@ void session::close(std::uint16_t code, std::string_view reason,
 
     record_end(code, protocol::close_reason(reason), initiator);
     begin_end(endpoint_.begin_close(code, reason), phase_after_close());
+}
+
+// Goes on towards the end, with a Close frame that may be empty.
+void session::begin_end(const protocol::control_frame &frame,
+                        phase next) noexcept
+{
+    if (phase_ == phase::close_postponed) {
+        postponed_phase_ = next;
+        return;
+    }
+
+    if (phase_ == phase::joining) {
+        leave_resource();
+    }
+
+    // Also after what was postponed before, where it has not to wait itself
+    if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
+        resource_->postpone(postponed_send::create_close(frame.bytes()), *this,
+                            postponed_)) {
+        postponed_phase_ = next;
+        enter_phase(phase::close_postponed);
+        return;
+    }
+
+    write_control(frame);
+    enter_phase(next);
+}
+
+// What was published before, and is not delivered yet, is not for this client
+// any more.
+void session::close_immediately(std::uint16_t code, std::string_view reason,
+                                close_initiator initiator) noexcept
+{
+    if (phase_ != phase::open) {
+        return;
+    }
+
+    postponed_.clear();
+    record_end(code, protocol::close_reason(reason), initiator);
+    write_control(endpoint_.begin_close(code, reason));
+    enter_phase(phase_after_close());
 }
 
 // Fails the connection (RFC 6455 7.1.7). A client whose message is too big or
@@ -228,200 +265,6 @@ void session::on_tls_shut(ngx_connection_t *c)
 ngx_int_t session::half_close() noexcept
 {
     return transport::half_close(connection_, on_tls_shut);
-}
-
-// A graceful quit asks each session once: one that is open goes on until its
-// turn has come. When worker_shutdown_timeout is over, nginx asks again, with
-// a connection marked as broken, which it is not: TLS ends with close_notify.
-void session::on_shutdown() noexcept
-{
-    ngx_connection_t *c = connection_;
-
-    c->close = 0;
-    c->idle = 0;
-    shutting_down_ = true;
-    counters::set_draining();
-
-    if (c->error) {
-        c->error = 0;
-        send_close_and_abort();
-        return;
-    }
-
-    if (phase_ != phase::open && phase_ != phase::joining) {
-        return;
-    }
-
-    end_at_ = drain::next_close_time();
-
-    if (phase_ == phase::joining) {
-        return; // its time is looked at when it has joined
-    }
-
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read); // nginx would not move it by a little
-    }
-
-    check_idle();
-}
-
-void session::close_for_shutdown() noexcept
-{
-    close(drain::close_code(), "server is shutting down",
-          close_initiator::server);
-    flush();
-}
-
-void session::terminate() noexcept
-{
-    send_close_and_abort();
-    rearm_or_finish();
-}
-
-// There is no more time: the Close frame goes out as far as the connection
-// takes it, and that is the end.
-void session::send_close_and_abort() noexcept
-{
-    send_all_postponed();
-    close_for_shutdown();
-    send_all_postponed(); // the Close, if that was postponed
-    flush();
-
-    if (phase_ != phase::ended) {
-        (void)writer_.flush(SIZE_MAX);
-    }
-
-    if (!writer_.empty()) {
-        connection_->error = 1; // behind a stuck record TLS cannot end either
-    }
-
-    if (phase_ == phase::closing || phase_ == phase::flushing) {
-        // With input unread the socket's end would eat the Close frame
-        (void)half_close();
-        discard_input();
-    }
-
-    phase_ = phase::ended;
-}
-
-// Where nginx ends the request by itself, the client is told all the same.
-void session::on_request_cleanup(void *data)
-{
-    auto *self = static_cast<session *>(data);
-
-    if (self->phase_ != phase::created && self->phase_ != phase::ended) {
-        self->close(protocol::close_code::internal_error,
-                    "nginx ended the request", close_initiator::server);
-        self->send_close_and_abort();
-        self->log_end();
-    }
-
-    self->detach();
-}
-
-void session::on_pool_cleanup(void *data)
-{
-    static_cast<session *>(data)->destroy();
-}
-
-// The client is told of as gone once, and the resource may be gone with it.
-void session::leave_resource() noexcept
-{
-    resource *left = std::exchange(resource_, nullptr);
-
-    if (left == nullptr) {
-        return;
-    }
-
-    postponed_.clear();
-
-    if (!listed_) {
-        left->cancel_reservation();
-    } else if (!client_connected_) {
-        left->withdraw_client(*this);
-    } else {
-        counters::client_disconnected();
-        left->remove_client(*this);
-
-        if (handler().client_disconnected != nullptr) {
-            handler().client_disconnected(
-                left->object(), client_,
-                closed_by_ == close_initiator::nobody
-                    ? protocol::close_code::abnormal
-                    : close_code_,
-                {close_reason_.get(), close_reason_size_});
-        }
-    }
-
-    if (client_ != nullptr && handler().client_destroyed != nullptr) {
-        handler().client_destroyed(left->object(), client_);
-    }
-
-    client_ = nullptr;
-    left->release();
-}
-
-void session::detach() noexcept
-{
-    ngx_connection_t *c = connection_;
-
-    if (request_part_ != nullptr && request_part_->start_event.posted) {
-        ngx_delete_posted_event(&request_part_->start_event);
-    }
-
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
-
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    this_worker().pending_flushes.remove(flush_index_);
-    this_worker().sessions_by_fd.remove(c, *this);
-    ngx_queue_remove(&link_);
-    ngx_queue_init(&link_);
-    phase_ = phase::ended;
-    leave_resource();
-}
-
-void session::finish() noexcept
-{
-    ngx_connection_t *c = connection_;
-    ngx_http_request_t *r = request_;
-
-    log_end();
-    detach();
-
-    c->idle = 0;
-
-    if (r == nullptr) {
-        finish_without_request();
-        return;
-    }
-
-    c->read->handler = request_part_->read_handler;
-    c->write->handler = request_part_->write_handler;
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(c);
-}
-
-void session::log_end() noexcept
-{
-    const std::string_view reason{close_reason_.get(), close_reason_size_};
-    const ngx_msec_t lasted = ngx_current_msec - started_;
-
-    write_log(NGX_LOG_INFO, connection_->log,
-              "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
-              "messages of %uL bytes, out %uL of %uL, dropped %uL, "
-              "after %M.%03Ms",
-              name_of(closed_by_), static_cast<ngx_uint_t>(close_code_), reason,
-              counters_.messages_in, counters_.bytes_in, counters_.messages_out,
-              counters_.bytes_out, counters_.dropped, lasted / 1000,
-              lasted % 1000);
 }
 
 } // namespace websocket::nginx

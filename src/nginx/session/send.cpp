@@ -10,6 +10,7 @@
 #include "protocol/utf8.hpp"
 
 #include <algorithm>
+#include <memory>
 
 namespace websocket::nginx {
 
@@ -263,6 +264,48 @@ int session::reject_for_full_queue() noexcept
     close_immediately(protocol::close_code::try_again_later,
                       "send queue is full", close_initiator::server);
     return WEBSOCKET_CLOSED;
+}
+
+// What waits here is part of the send queue.
+int session::check_can_postpone() noexcept
+{
+    if (phase_ != phase::open) {
+        return WEBSOCKET_CLOSED;
+    }
+
+    return queue_cost() >= queue_limit() ? reject_for_full_queue()
+                                         : WEBSOCKET_QUEUED;
+}
+
+int session::postpone_frame(
+    const std::shared_ptr<const shared_frame> &frame) noexcept
+{
+    if (const int refusal = check_can_postpone(); refusal != WEBSOCKET_QUEUED) {
+        return refusal;
+    }
+
+    return postpone(postponed_send::create_shared(frame));
+}
+
+// As where the queue has no memory for a frame, the connection ends.
+int session::postpone(postponed_send *what) noexcept
+{
+    if (!resource_->postpone(what, *this, postponed_)) {
+        on_connection_error();
+        flush_later();
+        return WEBSOCKET_CLOSED;
+    }
+
+    backpressured_ = backpressured_ || resource::history_budget_spent ||
+                     queue_cost() >= backpressure_threshold();
+    return backpressured_ ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
+}
+
+void session::send_all_postponed() noexcept
+{
+    while (!postponed_.empty()) {
+        send_postponed();
+    }
 }
 
 } // namespace websocket::nginx

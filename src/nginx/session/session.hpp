@@ -238,12 +238,12 @@ private:
     void connect_client() noexcept;
     void begin_reading() noexcept;
 
-    // session_release.cpp
+    // released.cpp
     void release_request() noexcept;
     void detach_request() noexcept;
     void finish_without_request() noexcept;
 
-    // session_reading.cpp
+    // read_loop.cpp
     void read_turn() noexcept;
     bool read_once(std::size_t &budget) noexcept;
     std::size_t read_size() const noexcept;
@@ -263,7 +263,7 @@ private:
     bool count_dropped(std::size_t size) noexcept;
     bool has_unread_input() noexcept;
 
-    // session_input.cpp
+    // receive.cpp
     std::span<std::byte> process(std::span<std::byte> input) noexcept;
     bool accepts_frames() const noexcept;
     std::span<std::byte> process_frames(std::span<std::byte> input) noexcept;
@@ -277,7 +277,7 @@ private:
     void dispatch_pong(const protocol::event &received) noexcept;
     void close_if_failed(int outcome) noexcept;
 
-    // session_sending.cpp
+    // send.cpp
     int check_can_send() noexcept;
     bool accepts_deliveries() const noexcept;
     std::size_t queue_limit() const noexcept;
@@ -292,16 +292,11 @@ private:
     std::size_t backpressure_threshold() const noexcept;
     bool has_backpressure() noexcept;
     int reject_for_full_queue() noexcept;
-
-    // session_postponed.cpp
     int check_can_postpone() noexcept;
     int postpone(postponed_send *what) noexcept;
     void send_all_postponed() noexcept;
-    void close_immediately(std::uint16_t code, std::string_view reason,
-                           close_initiator initiator) noexcept;
-    void begin_end(const protocol::control_frame &frame, phase next) noexcept;
 
-    // session_output.cpp
+    // flush.cpp
     void write_control(const protocol::control_frame &frame) noexcept;
     void write_ping(std::span<const std::byte> payload) noexcept;
     void flush() noexcept;
@@ -310,27 +305,34 @@ private:
     void on_timer() noexcept;
     void check_idle() noexcept;
 
-    // session_ending.cpp
+    // closing.cpp
+    void begin_end(const protocol::control_frame &frame, phase next) noexcept;
+    void close_immediately(std::uint16_t code, std::string_view reason,
+                           close_initiator initiator) noexcept;
+    void fail(const protocol::event &failure) noexcept;
+    void end_within(ngx_msec_t timeout) noexcept;
+    ngx_msec_t remaining_for_close(ngx_msec_t left) const noexcept;
+    void on_close_timeout() noexcept;
     void on_send_timeout() noexcept;
     void on_connection_error() noexcept;
     void record_end(std::uint16_t code, std::string_view reason,
                     close_initiator initiator) noexcept;
     void enter_phase(phase next) noexcept;
-    void fail(const protocol::event &failure) noexcept;
-    void end_within(ngx_msec_t timeout) noexcept;
-    ngx_msec_t remaining_for_close(ngx_msec_t left) const noexcept;
-    void on_close_timeout() noexcept;
     void linger() noexcept;
     ngx_int_t half_close() noexcept;
+
+    // shutdown.cpp
     void on_shutdown() noexcept;
     void close_for_shutdown() noexcept;
     void send_close_and_abort() noexcept;
+
+    // teardown.cpp
     void leave_resource() noexcept;
     void detach() noexcept;
     void finish() noexcept;
     void log_end() noexcept;
 
-    // session_compression.cpp
+    // compression.cpp
     bool should_compress(std::size_t size) const noexcept
     {
         return negotiated_.deflate.agreed && size >= conf_.deflate_min_length;

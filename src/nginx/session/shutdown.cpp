@@ -1,0 +1,136 @@
+// How a session ends when its worker shuts down: spread over the configured
+// time after a reload or a graceful quit, else at once.
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/drain_time.hpp"
+#include "nginx/output/transport.hpp"
+#include "nginx/session/session.hpp"
+#include "nginx/session/worker.hpp"
+#include "nginx/workers/counters.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace websocket::nginx {
+
+namespace {
+
+// When a worker that shuts down closes which client. A worker does so once.
+struct drain_plan {
+    ngx_msec_t began = 0;
+    ngx_msec_t time = 0;
+    std::uint64_t clients = 0; // 0: not begun
+    std::uint64_t assigned = 0;
+};
+
+drain_plan plan;
+
+std::uint64_t count_open_sessions() noexcept
+{
+    ngx_queue_t *all = &this_worker().sessions;
+    std::uint64_t count = 0;
+
+    for (ngx_queue_t *at = ngx_queue_head(all); at != ngx_queue_sentinel(all);
+         at = ngx_queue_next(at)) {
+        count += session::from_link(at)->open() ? 1 : 0;
+    }
+
+    return count;
+}
+
+// When the next session is closed, by ngx_current_msec: the first one at once,
+// the others evenly over the drain time. Each open session asks once.
+ngx_msec_t next_close_time() noexcept
+{
+    if (plan.clients == 0) {
+        plan.began = ngx_current_msec;
+        plan.time = drain_time();
+        plan.clients = std::max<std::uint64_t>(count_open_sessions(), 1);
+    }
+
+    const std::uint64_t turn = std::min(plan.assigned++, plan.clients);
+
+    return plan.began +
+           static_cast<ngx_msec_t>(turn * plan.time / plan.clients);
+}
+
+std::uint16_t shutdown_code() noexcept
+{
+    return static_cast<std::uint16_t>(main_conf_of(*ngx_cycle).drain_code);
+}
+
+} // namespace
+
+// A graceful quit asks each session once: one that is open goes on until its
+// turn has come. When worker_shutdown_timeout is over, nginx asks again, with
+// a connection marked as broken, which it is not: TLS ends with close_notify.
+void session::on_shutdown() noexcept
+{
+    ngx_connection_t *c = connection_;
+
+    c->close = 0;
+    c->idle = 0;
+    shutting_down_ = true;
+    counters::set_draining();
+
+    if (c->error) {
+        c->error = 0;
+        send_close_and_abort();
+        return;
+    }
+
+    if (phase_ != phase::open && phase_ != phase::joining) {
+        return;
+    }
+
+    end_at_ = next_close_time();
+
+    if (phase_ == phase::joining) {
+        return; // its time is looked at when it has joined
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read); // nginx would not move it by a little
+    }
+
+    check_idle();
+}
+
+void session::close_for_shutdown() noexcept
+{
+    close(shutdown_code(), "server is shutting down", close_initiator::server);
+    flush();
+}
+
+void session::terminate() noexcept
+{
+    send_close_and_abort();
+    rearm_or_finish();
+}
+
+// There is no more time: the Close frame goes out as far as the connection
+// takes it, and that is the end.
+void session::send_close_and_abort() noexcept
+{
+    send_all_postponed();
+    close_for_shutdown();
+    send_all_postponed(); // the Close, if that was postponed
+    flush();
+
+    if (phase_ != phase::ended) {
+        (void)writer_.flush(SIZE_MAX);
+    }
+
+    if (!writer_.empty()) {
+        connection_->error = 1; // behind a stuck record TLS cannot end either
+    }
+
+    if (phase_ == phase::closing || phase_ == phase::flushing) {
+        // With input unread the socket's end would eat the Close frame
+        (void)half_close();
+        discard_input();
+    }
+
+    phase_ = phase::ended;
+}
+
+} // namespace websocket::nginx
