@@ -1,4 +1,4 @@
-// What compresses in this worker.
+// The compression streams of this worker.
 #pragma once
 
 #include "protocol/deflater.hpp"
@@ -10,7 +10,7 @@ namespace websocket::nginx::compression {
 // For clients without context takeover.
 inline protocol::deflater_pool deflaters;
 
-// Bytes that were compressed so far, for budgets.
+// Bytes compressed so far, for budgets.
 inline std::uint64_t compressed = 0;
 
 } // namespace websocket::nginx::compression

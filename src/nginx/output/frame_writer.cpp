@@ -1,4 +1,4 @@
-// Gathering frames and sending them.
+// Collects frames and sends them.
 #include "nginx/output/frame_writer.hpp"
 
 #include "nginx/output/transport.hpp"
@@ -57,7 +57,8 @@ inline void write_batch::copy(std::span<const std::byte> bytes,
     used_ += bytes.size();
 }
 
-// One more, of what the block gets next. Free pieces hold nothing.
+// Begins a piece of the bytes that are added to the block next. The holders of
+// unused pieces are empty.
 write_batch::piece &write_batch::open_piece() noexcept
 {
     open_ = &pieces_[piece_count_++];
@@ -124,7 +125,7 @@ void frame_writer::end_turn() noexcept
     }
 }
 
-// A message that write_message() could not put into the block at once.
+// Writes a message that did not fit in the block at once.
 bool frame_writer::write_frame(protocol::opcode kind,
                                std::span<const std::byte> payload) noexcept
 {
@@ -148,7 +149,7 @@ bool frame_writer::write_shared(const protocol::shared_slice &frame) noexcept
         frame.bytes.size() < write_batch::min_reference_size) {
         written = gather(frame.bytes, {}, {.messages = 1});
     } else {
-        // What is in the batch goes first
+        // The batch is sent first
         written = (!gathering() || flush_batch()) &&
                   queue_.add(frame.holder, frame.bytes, {.messages = 1});
     }
@@ -180,7 +181,7 @@ inline bool frame_writer::gather(std::span<const std::byte> header,
         header.size() + (by_reference ? 0 : payload.size());
 
     if (copied > write_batch::block_size) {
-        // Too large for the block: it follows what is in there by itself
+        // Too large for the block: it is sent by itself, after the batch
         return flush_batch() && queue_.add_copy(header, payload, what) &&
                flush() != NGX_ERROR;
     }
@@ -213,9 +214,10 @@ inline bool frame_writer::gather(std::span<const std::byte> header,
     return true;
 }
 
-// A message that goes back whole takes its header along in front, where the
-// client's was, so that both leave as one piece: once, as the place is taken
-// then. Returns the frame, or nothing where that cannot be.
+// If a whole message is sent back, its header is written in front of it, over
+// the client's header, so that both are one piece. This works once per message,
+// because the space is used then. Returns the frame, or nothing if it is not
+// possible.
 inline std::span<const std::byte>
 frame_writer::prepend_header(std::span<const std::byte> payload,
                              std::span<const std::byte> header) noexcept
@@ -238,8 +240,7 @@ inline bool frame_writer::reserve_batch(std::size_t size,
     return batch_.has_capacity(size, pieces) || flush_batch();
 }
 
-// Only while the queue is empty is there anything in the batch, so that the
-// order is kept.
+// The batch is only used while the queue is empty, which keeps the order.
 bool frame_writer::flush_batch() noexcept
 {
     if (batch_.empty()) {
@@ -281,8 +282,8 @@ bool frame_writer::queue_unsent(std::size_t sent) noexcept
 
         sent -= skipped;
 
-        // A block's piece before a referred one ends with that one's header,
-        // unless that has its own
+        // A piece of the block ends with the header of a referenced piece that
+        // follows, unless that piece includes its own
         const send_queue::content what{
             .messages = piece.messages,
             .ends_frame = piece.referenced || i + 1 == batch_.piece_count_ ||

@@ -1,6 +1,6 @@
-// What leaves for one client. Frames that a session produces while it works
-// on one read are gathered in a block of the worker's and leave in one write;
-// what the connection does not take then waits in the send queue.
+// Writes frames to one client. Frames produced while a session processes one
+// read are collected in a block of the worker and sent with one system call.
+// Bytes that the connection does not accept wait in the send queue.
 #pragma once
 
 #include "nginx/output/send_queue.hpp"
@@ -17,16 +17,17 @@ namespace websocket::nginx {
 
 class frame_writer;
 
-// The worker's block for the frames of the session whose turn it is.
+// The worker's block for the frames of the session whose turn it is. It is a
+// list of pieces, which are sent in order.
 class write_batch {
 public:
     bool empty() const noexcept { return piece_count_ == 0; }
 
-    // Room for a frame's header, or for a small frame as a whole.
+    // Holds the headers of frames, and small frames as a whole.
     static constexpr std::size_t block_size = 64 * 1024;
 
-    // Shorter payloads are copied next to their header: a copy of some hundred
-    // bytes costs less than one more piece for the kernel to gather.
+    // Shorter payloads are copied after their header: copying some hundred
+    // bytes costs less than one more piece for the kernel to collect.
     static constexpr std::size_t min_reference_size = 2048;
 
     frame_writer *owner = nullptr;
@@ -36,10 +37,11 @@ private:
 
     struct piece {
         std::span<const std::byte> bytes;
-        protocol::shared_buffer holder; // empty: in the block, or borrowed
-        std::uint32_t messages = 0;     // that begin in it
-        bool referenced = false;        // not in the block: ends a frame
-        bool has_header = false;        // referred with its header in front
+        // empty: bytes are in the block or borrowed
+        protocol::shared_buffer holder;
+        std::uint32_t messages = 0; // messages that begin here
+        bool referenced = false; // bytes are not in the block and end a frame
+        bool has_header = false; // referenced together with the header
     };
 
     bool has_capacity(std::size_t size, std::size_t pieces) const noexcept;
@@ -57,13 +59,13 @@ private:
 
     std::size_t used_ = 0;
     std::size_t piece_count_ = 0;
-    piece *open_ = nullptr; // the last, if what follows in the block is its
+    piece *open_ = nullptr; // the last piece, if it may grow in the block
     std::array<piece, transport::max_pieces> pieces_;
     std::array<std::byte, block_size> block_;
 };
 
-// A small frame, as most are. False where it cannot go to the block: then it
-// goes the long way.
+// Adds a small frame, as most are. False if it does not fit in the block; the
+// caller then uses write_frame().
 inline bool
 write_batch::copy_small_frame(protocol::opcode kind,
                               std::span<const std::byte> payload) noexcept
@@ -88,17 +90,17 @@ write_batch::copy_small_frame(protocol::opcode kind,
     return true;
 }
 
-// Bytes that stay where they are until the turn ends, so that frames may refer
-// to them. `holder`, if there is one, keeps them alive for longer.
+// A received payload, which stays in place until the turn ends, so that frames
+// may reference it. `holder`, if not null, keeps it alive for longer.
 struct payload_ref {
     std::span<std::byte> bytes{};
     const protocol::shared_buffer *holder = nullptr;
-    std::size_t headroom = 0; // bytes in front that may be overwritten
+    std::size_t headroom = 0; // writable bytes in front of the payload
 
     bool contain(std::span<const std::byte> part) const noexcept;
 
-    // Whether `part` is a piece of them that begins and ends between two
-    // characters, if they are in UTF-8.
+    // True if `part` is contained and begins and ends between characters,
+    // assuming valid UTF-8.
     bool contain_text(std::span<const std::byte> part) const noexcept;
 };
 
@@ -111,9 +113,9 @@ public:
     frame_writer &operator=(const frame_writer &) = delete;
     ~frame_writer();
 
-    // Between these two what is written is gathered in the worker's block.
-    // end_turn() is followed by a flush() before anything else happens, unless
-    // all_sent() was true before it.
+    // Frames written between these two calls are collected in the worker's
+    // block. After end_turn() the caller must call flush(), unless all_sent()
+    // was true before it.
     void begin_turn() noexcept;
     void end_turn() noexcept;
 
@@ -122,8 +124,8 @@ public:
         return (!gathering() || batch_.empty()) && queue_.empty() && !broken_;
     }
 
-    // Between these two a handler has a message, which the frames that it
-    // writes may refer to instead of copying it.
+    // Between these two calls a handler has a message, which the frames that it
+    // writes may reference instead of copying it.
     void begin_message(const payload_ref &payload,
                        protocol::opcode kind) noexcept
     {
@@ -132,7 +134,8 @@ public:
     }
     void end_message() noexcept { received_.bytes = {}; }
 
-    // Whether a text is known to be UTF-8, for it was checked when it came.
+    // True if the text is part of a received text message, which is valid
+    // UTF-8.
     bool is_received_text(std::span<const std::byte> text) const noexcept
     {
         return received_is_text_ && ((text.data() == received_.bytes.data() &&
@@ -140,9 +143,9 @@ public:
                                      received_.contain_text(text));
     }
 
-    // Writes one message as one frame. The bytes are not needed after the
-    // call, except those of begin_message(). False: there was no memory or
-    // the connection broke, and flush() will say so.
+    // Writes one message as one frame. The payload is not needed after the
+    // call, except that of begin_message(). False without memory, or if the
+    // connection failed; the next flush() then returns NGX_ERROR.
     [[nodiscard]] bool
     write_message(protocol::opcode kind,
                   std::span<const std::byte> payload) noexcept
@@ -152,24 +155,25 @@ public:
                write_frame(kind, payload);
     }
 
-    // Writes one message that is a whole frame, shared with other clients: it
-    // is referred to rather than copied where that pays.
+    // Writes one message encoded as a frame that other clients share. Large
+    // frames are referenced instead of copied.
     [[nodiscard]] bool
     write_shared(const protocol::shared_slice &frame) noexcept;
 
-    // Writes bytes that are whole frames already, or are none: the control
-    // frames, or a rest of the HTTP response.
+    // Writes bytes as they are: control frames, or the rest of the HTTP
+    // response.
     [[nodiscard]] bool write_bytes(std::span<const std::byte> bytes) noexcept;
 
-    // What one client may be sent before the others have their turn.
+    // Bytes that one client may be sent before the other sessions have their
+    // turn.
     static constexpr std::size_t flush_budget = 256 * 1024;
 
-    // Sends what the connection takes, within the budget. NGX_OK: nothing
-    // waits, NGX_AGAIN: something does, NGX_ERROR: the connection is broken, or
-    // no memory.
+    // Sends what the connection accepts, at most `budget` bytes. Returns NGX_OK
+    // if nothing is left, NGX_AGAIN if something is, or NGX_ERROR without
+    // memory or if the connection failed.
     ngx_int_t flush(std::size_t budget = flush_budget) noexcept;
 
-    // What waits for the client to read, as the limit of its queue counts it.
+    // The cost of the send queue, as its limit counts it.
     std::size_t queue_cost() const noexcept { return queue_.cost(); }
     bool empty() const noexcept { return queue_.empty(); }
 

@@ -1,5 +1,5 @@
-// OpenSSL answers handshake messages within SSL_read(), one after the other, as
-// long as there are any: a flood of them would keep a worker there for ever.
+// OpenSSL processes handshake messages within SSL_read(), in a loop while there
+// are any. Without a limit, a flood of them would keep a worker there forever.
 #include "nginx/output/handshake_limit.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -14,13 +14,14 @@ namespace websocket::nginx {
 
 namespace {
 
-// TLS libraries change their keys every few million records. Each change takes
-// some 10 us.
+// TLS libraries update their keys every few million records. Each update takes
+// about 10 us.
 constexpr std::uintptr_t max_burst = 32;
-constexpr std::uintptr_t interval = 1000; // ms: one more
+constexpr std::uintptr_t interval = 1000; // one more per interval, in ms
 
-// The argument of the callback is not a pointer, but the time up to which the
-// messages so far are allowed for: nothing has to outlive the connection.
+// The callback's argument is not a pointer, but the time up to which the
+// messages so far use the allowance. So no memory has to outlive the
+// connection.
 void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
                 void *allowed_for)
 {
@@ -39,7 +40,7 @@ void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
         return;
     }
 
-    // The next record is taken for the peer's end
+    // OpenSSL reports the end of the peer's side instead of the next record
     SSL_set_shutdown(tls, SSL_get_shutdown(tls) | SSL_RECEIVED_SHUTDOWN);
 
     const auto *c =

@@ -1,5 +1,5 @@
-// Limits the handshake messages of TLS that a client sends once it is
-// connected: its KeyUpdates, and its wishes to negotiate anew.
+// Limits the TLS handshake messages of a connected client: key updates and
+// renegotiation requests.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -8,8 +8,8 @@ namespace websocket::nginx {
 
 #if (NGX_SSL)
 
-// From now on a client that sends too many of them has ended its side: what
-// comes behind them is not received.
+// From now on, a client that sends too many is treated as having ended its
+// side: nothing after them is received.
 void limit_handshake_messages(SSL *tls) noexcept;
 
 #endif

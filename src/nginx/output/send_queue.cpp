@@ -1,4 +1,5 @@
-// The slices of a send queue, and the copies that keep it small.
+// Manages the slices of a send queue, and the copies that keep its memory
+// small.
 #include "nginx/output/send_queue.hpp"
 
 #include <algorithm>
@@ -10,21 +11,22 @@ namespace websocket::nginx {
 
 namespace {
 
-// Small frames that stay share blocks of these sizes: the larger the more of
-// them there are.
+// Small frames that stay share blocks of these sizes. Each block is twice as
+// large as the one before.
 constexpr std::size_t min_block_size = 1024;
 constexpr std::size_t max_block_size = 16 * 1024;
 
-// What a slice takes beside its block's bytes: the headers of the block and of
-// malloc, and its part of the array, of which a quarter may be in use.
+// The memory of a slice in addition to its block's bytes: the headers of the
+// block and of malloc, and its part of the array, of which a quarter may be in
+// use.
 constexpr std::size_t overhead = 48 + 4 * 32;
 
 constexpr std::uint32_t min_capacity = 8;
 
-// So many slices may be there before it is known whether they stay.
+// The number of slices after which an uncompacted queue is compacted.
 constexpr std::uint32_t max_unpacked = 16;
 
-// More is not copied in one go.
+// The largest rest of a block that is copied to a smaller one.
 constexpr std::size_t max_copied = 64 * 1024;
 
 std::size_t memory_of(const protocol::shared_buffer &block) noexcept
@@ -59,8 +61,8 @@ std::size_t send_queue::slice::memory() const noexcept
     return memory_of(holder);
 }
 
-// Whether a slice may refer to a block for as long as it likes: where it fills
-// half of it, or where a copy of the only slice would take no less.
+// True if a slice may keep a reference to its block: if it fills half of it, or
+// if a copy of the only slice would not use less memory.
 bool send_queue::may_reference(const protocol::shared_buffer &holder,
                                std::size_t size) const noexcept
 {
@@ -79,7 +81,7 @@ std::size_t send_queue::next_block_size() const noexcept
                : min_block_size;
 }
 
-// An empty queue has its one slice free.
+// The inline slice of an empty queue is free.
 bool send_queue::add_first(const protocol::shared_buffer &holder,
                            std::span<const std::byte> bytes,
                            content what) noexcept
@@ -155,7 +157,7 @@ bool send_queue::append_slice(const protocol::shared_buffer &holder,
     return true;
 }
 
-// To the last block if that has the capacity, else to a new one.
+// Copies to the last block if that has the capacity, otherwise to a new one.
 bool send_queue::append_copy(std::span<const std::byte> first,
                              std::span<const std::byte> second,
                              content what) noexcept
@@ -281,7 +283,7 @@ void send_queue::compact() noexcept
     shrink_front();
 }
 
-// There is never more to write than was read.
+// Copies slices in place: the write position never overtakes the read position.
 void send_queue::pack() noexcept
 {
     const std::uint32_t end = std::exchange(end_, begin_);
@@ -298,7 +300,7 @@ void send_queue::pack() noexcept
     }
 }
 
-// What is left of a large block that is nearly sent moves to a smaller one.
+// Copies the rest of a large block that is nearly sent to a smaller one.
 void send_queue::shrink_front() noexcept
 {
     slice &first = slices()[begin_];

@@ -1,11 +1,11 @@
-// The frames that wait for one client, in the order in which they are sent.
-// A client that keeps up has an empty queue, which holds no memory.
+// The frames that wait for one client, in the order in which they are sent. The
+// queue of a client that keeps up is empty and holds no memory.
 //
-// What is added refers to blocks that other clients may share. What stays,
-// because the client does not read it at once, refers to a block only where it
-// fills at least half of the memory that this takes; all else is copied into
-// blocks of the queue's own: small frames share them. So a queue takes about
-// as much memory as the bytes that wait, however small the frames are.
+// Added frames reference blocks that other clients may share. Frames that stay,
+// because the client does not read them at once, reference a block only if they
+// fill at least half of its memory. All others are copied into blocks of the
+// queue, which small frames share. So a queue uses about as much memory as it
+// has bytes, however small the frames are.
 #pragma once
 
 #include "protocol/shared_buffer.hpp"
@@ -21,24 +21,24 @@ class send_queue {
 public:
     bool empty() const noexcept { return size_ == 0; }
 
-    // Bytes that wait.
+    // Bytes in the queue.
     std::size_t size() const noexcept { return size_; }
 
-    // What the limit of the queue is compared with: the bytes that wait, or
-    // half of the memory that they keep alive where that is more.
+    // The cost that the limit of the queue is compared with: the bytes in it,
+    // or half of the memory that they use, if that is more.
     std::size_t cost() const noexcept
     {
         return compacted_ && memory_ / 2 > size_ ? memory_ / 2 : size_;
     }
 
-    // What is known of bytes that are added.
+    // Describes added bytes.
     struct content {
-        std::uint32_t messages = 0; // data messages that begin in them
-        bool ends_frame = true;     // their end is the end of a frame
+        std::uint32_t messages = 0; // data messages that begin in the bytes
+        bool ends_frame = true;     // the last byte ends a frame
     };
 
-    // Adds `bytes`, which lie in `holder`. False when there is no memory: then
-    // nothing is added.
+    // Adds `bytes`, which are in the block `holder`. False without memory;
+    // nothing is added then.
     [[nodiscard]] bool add(const protocol::shared_buffer &holder,
                            std::span<const std::byte> bytes,
                            content what) noexcept
@@ -47,36 +47,36 @@ public:
                        : add_next(holder, bytes, what);
     }
 
-    // Adds a copy of `first` and `second`, one after the other.
+    // Adds a copy of `first` followed by `second`.
     [[nodiscard]] bool add_copy(std::span<const std::byte> first,
                                 std::span<const std::byte> second,
                                 content what) noexcept;
 
-    // What waits most often is one piece: this, or nothing if there are more.
+    // Most queues have one piece: returns it, or nothing if there are more.
     std::span<const std::byte> only_piece() const noexcept
     {
         return end_ - begin_ == 1 ? slices()[begin_].bytes
                                   : std::span<const std::byte>{};
     }
 
-    // Fills `pieces` with the first bytes that wait, `max_size` at most, and
-    // returns how many of them are in use. Valid until the queue changes.
+    // Fills `pieces` with the first bytes, `max_size` at most, and returns the
+    // number of pieces used. Valid until the queue changes.
     std::size_t front(std::span<std::span<const std::byte>> pieces,
                       std::size_t max_size) const noexcept;
 
-    // The first bytes are sent.
+    // Removes the first `sent` bytes.
     void consume(std::size_t sent) noexcept
     {
         sent == size_ ? clear() : consume_part(sent);
     }
 
-    // To be called where something is left after sending: it may stay long.
-    // Without memory it stays as it is.
+    // Must be called if bytes remain after sending, because they may stay for
+    // long. Without memory it changes nothing.
     void compact() noexcept;
 
-    // Drops all that waits, but not the frames of which the client may have
-    // got the beginning: those that begin within the first `begun` bytes.
-    // Returns the number of messages dropped.
+    // Removes all frames except those that may be partially sent: those that
+    // begin within the first `begun` bytes. Returns the number of messages
+    // removed.
     std::uint64_t drop_unsent(std::size_t begun) noexcept;
 
 private:
@@ -85,7 +85,7 @@ private:
         std::span<const std::byte> bytes;
         std::uint32_t messages;
         bool ends_frame;
-        bool appendable; // the block is this queue's: more may be put there
+        bool appendable; // the block belongs to this queue: more may be added
 
         bool is_followed_by(const protocol::shared_buffer &other,
                             std::span<const std::byte> next) const noexcept;
@@ -94,8 +94,7 @@ private:
         void grow(std::size_t size, content what) noexcept;
     };
 
-    // One slice, which is what waits for most clients, needs no memory of its
-    // own.
+    // A single slice, as in most queues, needs no array on the heap.
     slice *slices() noexcept
     {
         return heap_slices_ ? heap_slices_.get() : &inline_slice_;
@@ -128,9 +127,9 @@ private:
     std::uint32_t capacity_ = 1;
     std::uint32_t begin_ = 0;
     std::uint32_t end_ = 0;
-    bool compacted_ = false; // compact() was called since it was empty
+    bool compacted_ = false; // compact() was called since the queue was empty
     std::size_t size_ = 0;
-    std::size_t memory_ = 0; // that the slices keep, where it stays
+    std::size_t memory_ = 0; // memory used by the slices, if compacted_
 };
 
 } // namespace websocket::nginx

@@ -1,4 +1,5 @@
-// Encodes a message for many clients, compressed ones too: each form once.
+// Encodes a message for many clients, uncompressed and once for each level and
+// window.
 #include "nginx/output/shared_frame.hpp"
 
 #include "nginx/output/deflaters.hpp"
@@ -11,7 +12,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// Larger frames have a block of their own.
+// Larger frames are allocated separately.
 constexpr std::size_t max_small_frame = 4096;
 constexpr std::size_t max_arena_block = 64 * 1024;
 
@@ -23,8 +24,8 @@ struct arena_state {
 
 arena_state arena;
 
-// Who is slow to read keeps whole blocks: they are not much larger than what
-// the run is expected to write, or has written already.
+// A slow client keeps whole blocks alive. So a block is not much larger than
+// the expected frames, or than those written already.
 protocol::shared_buffer block_for(std::size_t size) noexcept
 {
     if (arena.depth == 0 || size > max_small_frame) {

@@ -1,6 +1,6 @@
-// A message that is encoded once and sent to many clients. What is published in
-// one run lies in one block, one frame behind the other, so that it leaves for
-// each client as one piece.
+// A message that is encoded once and sent to many clients. Frames of one
+// dispatch are allocated one after the other in one block, so that each client
+// is sent them as one piece.
 #pragma once
 
 #include "protocol/deflater.hpp"
@@ -14,11 +14,11 @@
 
 namespace websocket::nginx {
 
-// While there is one, small frames are put behind those that were made since
-// it began. Frames outlive it.
+// While an arena exists, small frames are placed after those created before in
+// it. Frames outlive the arena.
 class frame_arena {
 public:
-    // `expected` bytes of frames are likely to be made.
+    // `expected`: the likely number of bytes of all frames.
     explicit frame_arena(std::size_t expected) noexcept;
     frame_arena(const frame_arena &) = delete;
     frame_arena &operator=(const frame_arena &) = delete;
@@ -27,11 +27,11 @@ public:
 
 class shared_frame {
 public:
-    // Without memory it is empty.
+    // The frame is empty without memory.
     shared_frame(protocol::opcode kind,
                  std::span<const std::byte> payload) noexcept;
 
-    // Null: no memory, or text that is not UTF-8.
+    // Returns null without memory, or if text is not valid UTF-8.
     static shared_frame *
     create_validated(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
@@ -50,13 +50,14 @@ public:
     // The whole frame.
     const protocol::shared_slice &whole() const noexcept { return frame_; }
 
-    // The frame compressed for a client without context takeover: the same
-    // for all with this level and window. Null where it was not compressed so
-    // yet. Empty where that is of no use.
+    // Returns the frame compressed for clients without context takeover, which
+    // is the same for all with this level and window. Null if it was not
+    // compressed with them before; an empty buffer if compression does not
+    // reduce the size.
     const protocol::shared_buffer *compressed(int level,
                                               unsigned window) const noexcept;
 
-    // Whether it was compressed in any way.
+    // True if the frame was compressed with any level and window.
     bool has_compressed() const noexcept { return variant_count_ != 0; }
 
     protocol::shared_buffer compress(int level, unsigned window) const noexcept;
@@ -72,7 +73,8 @@ private:
     std::size_t payload_size_;
     protocol::opcode kind_;
 
-    // One for each window; of several levels what does not fit is made anew.
+    // One per window size. With several levels, variants beyond these are
+    // compressed each time.
     mutable std::array<variant, 7> variants_{};
     mutable std::uint8_t variant_count_ = 0;
 };

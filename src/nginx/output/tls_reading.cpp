@@ -1,5 +1,5 @@
 // OpenSSL reads records within SSL_read(), which nginx calls until the buffer
-// is full: the socket's BIO is the one place to stop it.
+// is full. Only the BIO of the socket can stop it.
 #include "nginx/output/tls_reading.hpp"
 
 #include <algorithm>
@@ -11,11 +11,11 @@ namespace websocket::nginx {
 
 namespace {
 
-// Records of one byte that are read before the clock is asked.
+// One-byte records that are read before the clock is checked.
 constexpr std::size_t max_small_records = 1024;
 
-// What may be read from the socket before the clock is asked; OpenSSL reads up
-// to a record more.
+// Bytes that are read from the socket before the clock is checked. OpenSSL may
+// read up to one record more.
 constexpr std::size_t max_read = turn::unit;
 
 constexpr std::size_t unlimited = SIZE_MAX;
@@ -23,7 +23,7 @@ constexpr std::size_t unlimited = SIZE_MAX;
 std::size_t left_to_read = unlimited;
 bool read_refused = false;
 
-// A read that is refused looks like one from a socket without input.
+// A rejected read looks like one from a socket without input.
 long on_socket(BIO *socket, int operation, const char *, std::size_t, int, long,
                int result, std::size_t *processed)
 {
@@ -65,8 +65,8 @@ void limit_reads(SSL *tls) noexcept
     BIO_set_callback_ex(SSL_get_rbio(tls), on_socket);
 }
 
-// nginx gets a small part of the buffer beside the rest of the record that
-// OpenSSL has read, until the turn is over.
+// Receives until the turn is over. nginx is given only a small part of the
+// buffer in addition to the rest of the record that OpenSSL has already read.
 ssize_t receive_records(ngx_connection_t *c, std::span<std::byte> buffer,
                         turn &current) noexcept
 {
@@ -82,14 +82,14 @@ ssize_t receive_records(ngx_connection_t *c, std::span<std::byte> buffer,
 
         if (received <= 0 && !stopped && total != 0) {
             if (received != NGX_AGAIN) {
-                c->read->ready = 1; // the next call returns it again
+                c->read->ready = 1; // the next call returns the same result
             }
             break;
         }
 
         if (received <= 0 && !stopped) {
-            // The peer may have ended its side alone: nginx would not end ours
-            // in order
+            // The peer may have ended only its side; nginx would then not send
+            // our close_notify
             if (received == 0 && !c->write->error) {
                 c->ssl->no_send_shutdown = 0;
             }

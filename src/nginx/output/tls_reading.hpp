@@ -1,5 +1,6 @@
-// Receives what TLS records carry. Records cost what they are on the wire, and
-// they may carry one byte, or be padded to 16 KiB: both are limited.
+// Receives the contents of TLS records. A record may contain one byte, or be
+// padded to 16 KiB. So both their number and their size on the wire are
+// limited.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -12,7 +13,7 @@ namespace websocket::nginx {
 
 #if (NGX_SSL)
 
-// To be called once for a connection, before receive_records().
+// Must be called once per connection, before receive_records().
 void limit_reads(SSL *tls) noexcept;
 
 // As transport::receive().

@@ -1,4 +1,4 @@
-// Sockets and TLS, by way of nginx's connection.
+// Sends and receives through nginx's connection, with or without TLS.
 #include "nginx/output/transport.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -28,8 +28,8 @@ constexpr std::size_t max_record = 16 * 1024;
 
 using piece_list = std::span<const std::span<const std::byte>>;
 
-// Copies what the next record carries, without the first `skipped` bytes.
-// Returns its size.
+// Copies the contents of the next record, without the first `skipped` bytes.
+// Returns the size.
 std::size_t fill_record(std::span<std::byte> record, piece_list pieces,
                         std::size_t skipped) noexcept
 {
@@ -49,8 +49,8 @@ std::size_t fill_record(std::span<std::byte> record, piece_list pieces,
     return used;
 }
 
-// Small pieces share a record: each record costs a call of the kernel and
-// bytes of its own.
+// Small pieces share a record, because each record costs a system call and
+// overhead bytes.
 ssize_t send_records(ngx_connection_t *c, piece_list pieces) noexcept
 {
     std::array<std::byte, max_record> record;
@@ -85,9 +85,9 @@ ssize_t send_records(ngx_connection_t *c, piece_list pieces) noexcept
     return static_cast<ssize_t>(total);
 }
 
-// While one exists, TLS failures of the connection are logged at info. Once a
-// client is connected, they come from the client or the network, but nginx
-// logs those whose reason it does not know as critical.
+// While a tls_log exists, TLS failures of the connection are logged at info.
+// Once a client is connected, they are caused by the client or the network, but
+// nginx logs unknown reasons as critical.
 class tls_log {
 public:
     explicit tls_log(ngx_connection_t *c) noexcept
@@ -123,7 +123,7 @@ private:
 
 ngx_log_t tls_log::lowering_;
 
-// The line is complete: "TIME [LEVEL] PID#TID: ", then the message.
+// The line is complete: "TIME [LEVEL] PID#TID: " and the message.
 void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
                     std::size_t size)
 {
@@ -138,14 +138,14 @@ void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
               static_cast<ngx_log_t *>(log->wdata), "%V", unquoted{message});
 }
 
-// nginx takes its words as char *, and does not change them.
+// nginx takes the text as char *, but does not change it.
 void log_failure(ngx_connection_t *c, const char *what) noexcept
 {
     ngx_connection_error(c, ngx_socket_errno, const_cast<char *>(what));
 }
 
-// TLS must not be used after it has failed: OpenSSL refuses a retry that
-// differs, and each attempt is logged.
+// TLS must not be used after a failure: OpenSSL rejects a retry that differs,
+// and each attempt is logged.
 ssize_t mark_broken(ngx_connection_t *c) noexcept
 {
     c->write->error = 1;
@@ -166,7 +166,7 @@ ngx_int_t configure(ngx_http_request_t *r) noexcept
 {
     ngx_connection_t *c = r->connection;
 
-    // The header may have left a cork in the socket
+    // Sending the header may have set TCP_CORK
     if (c->tcp_nopush == NGX_TCP_NOPUSH_SET) {
         if (ngx_tcp_push(c->fd) == -1) {
             log_failure(c, ngx_tcp_push_n " failed");
@@ -177,8 +177,8 @@ ngx_int_t configure(ngx_http_request_t *r) noexcept
 
 #if (NGX_SSL)
     if (c->ssl != nullptr) {
-        // What a blocked write leaves over moves to the send queue, and
-        // OpenSSL wants the same address again unless told otherwise
+        // The rest of a blocked write moves to the send queue, while OpenSSL by
+        // default requires the same address again
         SSL_set_mode(c->ssl->connection,
                      SSL_MODE_ENABLE_PARTIAL_WRITE |
                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

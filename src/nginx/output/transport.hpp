@@ -1,5 +1,5 @@
-// How bytes travel between a session and its client: the one place that knows
-// of sockets and TLS. After a failed send each further send or half-close fails
+// Sends and receives bytes of a session. Only this file and those it uses know
+// sockets and TLS. After a failed send, each further send or half-close fails
 // at once. TLS failures are logged at info.
 #pragma once
 
@@ -10,39 +10,40 @@
 
 namespace websocket::nginx::transport {
 
-// Makes the connection fit for frames: no Nagle delay, TLS records that may
-// be retried from another place. NGX_ERROR if the socket refuses.
+// Prepares the connection for frames: disables Nagle's algorithm, and lets TLS
+// retry a write from another address. NGX_ERROR if the socket rejects it.
 ngx_int_t configure(ngx_http_request_t *r) noexcept;
 
-// What TLS holds back of the HTTP responses, which has to go out first. To be
-// copied, and then dropped with the memory it lies in.
+// The part of the HTTP response that is still in nginx's TLS buffer and must be
+// sent first. Copy it, then drop it, which frees the buffer.
 std::span<const std::byte> tls_buffered(const ngx_connection_t *c) noexcept;
 void drop_tls_buffered(ngx_connection_t *c) noexcept;
 
-// Bytes received; 0 when the peer has ended its side, NGX_AGAIN when there are
-// none now, NGX_ERROR when the connection is broken. The turn counts records.
+// Returns the bytes received, 0 if the peer has ended its side, NGX_AGAIN if
+// there are none now, or NGX_ERROR if the connection failed. `current` is
+// charged for TLS records.
 ssize_t receive(ngx_connection_t *c, std::span<std::byte> buffer,
                 turn &current) noexcept;
 
-// Sends as much as the connection takes now. Returns how much that was, or
-// NGX_ERROR when the connection is broken.
+// Sends as much as the connection accepts now. Returns the number of bytes, or
+// NGX_ERROR if the connection failed.
 ssize_t send(ngx_connection_t *c, std::span<const std::byte> bytes) noexcept;
 
-// The same for several pieces, which leave together: in one system call, or
-// in full TLS records. At most max_pieces of them.
+// The same for several pieces, at most max_pieces, sent in one system call or
+// in full TLS records.
 inline constexpr std::size_t max_pieces = 64;
 ssize_t send(ngx_connection_t *c,
              std::span<const std::span<const std::byte>> pieces) noexcept;
 
-// True if pieces need no copying into one block to leave together.
+// True if several pieces are sent with one system call without copying them.
 bool supports_writev(const ngx_connection_t *c) noexcept;
 
-// Of the bytes that send() has not taken, so many may be in a TLS record that
-// is begun: they have to be sent next.
+// The number of bytes, not accepted by send(), that may be part of an
+// incomplete TLS record. They must be sent next.
 std::size_t max_partial_record(const ngx_connection_t *c) noexcept;
 
-// Ends our side of the connection; what the peer sends can still be received.
-// NGX_AGAIN: TLS has to wait, `again` will be called once it is done.
+// Ends our side of the connection. Input can still be received. NGX_AGAIN: TLS
+// must wait, and `on_done` is called when it is done.
 ngx_int_t half_close(ngx_connection_t *c,
                      ngx_connection_handler_pt on_done) noexcept;
 

@@ -1,4 +1,4 @@
-// Puts the pieces of a request's body together.
+// Assembles the body of a request from its buffers and temporary file.
 #include "nginx/request/body.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -12,7 +12,7 @@ ngx_chain_t *pieces_of(const ngx_http_request_t *r) noexcept
     return r->request_body == nullptr ? nullptr : r->request_body->bufs;
 }
 
-// Reads what lies in the file, as far as it reaches. Null if it cannot.
+// Reads the part of the body that is in the file. Null on failure.
 u_char *append_file(u_char *end, const ngx_buf_t &piece) noexcept
 {
     off_t at = piece.file_pos;
@@ -49,7 +49,7 @@ bool body_is_whole(const ngx_http_request_t *r) noexcept
     const auto &in = r->headers_in;
 
     if (r != r->main && r->request_body == nullptr) {
-        return true; // mirror_request_body off: it is meant to have none
+        return true; // with mirror_request_body off it has no body
     }
 
     if (r->discard_body || r->reading_body ||
@@ -57,7 +57,8 @@ bool body_is_whole(const ngx_http_request_t *r) noexcept
         return false;
     }
 
-    // nginx counts down what it passes over, and counts chunks as they come
+    // nginx subtracts discarded bytes from content_length_n, and adds chunks as
+    // they arrive
     const off_t announced = in.content_length != nullptr && !in.chunked
                                 ? ngx_atoof(in.content_length->value.data,
                                             in.content_length->value.len)

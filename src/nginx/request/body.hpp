@@ -1,4 +1,4 @@
-// The body of a request that nginx has read.
+// Accesses the body of a request that nginx has read.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -8,16 +8,16 @@
 
 namespace websocket::nginx {
 
-// Whether all of it is there. It is not where another location or module has
-// passed it over, or sent it on while it came.
+// True if the body is complete. It is not if another location or module has
+// discarded it, or has forwarded it unbuffered.
 bool body_is_whole(const ngx_http_request_t *r) noexcept;
 
-// Bytes, wherever they lie.
+// The size in bytes, in memory and in files.
 off_t body_size(const ngx_http_request_t *r) noexcept;
 
-// The body in one piece, valid as long as the request: the memory that nginx
-// has read it into, or a copy if it lies in several places or in nginx's
-// temporary file. Nothing, and said so, if that cannot be had.
+// Returns the body in one piece, valid as long as the request: the buffer of
+// nginx, or a copy if the body is in several buffers or in a temporary file.
+// Returns nothing, and logs the cause, if that fails.
 std::optional<std::span<const std::byte>>
 whole_body(ngx_http_request_t *r) noexcept;
 

@@ -1,12 +1,12 @@
-// What the last regular expression of a request has captured: $1 and so on.
+// The captures of a request's last regular expression: $1 and so on.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 
-// Gives the request other captures as long as it exists: those of expressions
-// that match meanwhile.
+// While it exists, regular expressions that match do not overwrite the captures
+// of the request.
 class request_captures {
 public:
 #if (NGX_PCRE)

@@ -1,4 +1,4 @@
-// Reads the configuration of nginx's own access log.
+// Reads the configuration of nginx's access log module.
 #include "nginx/request/log_variables.hpp"
 
 #include <span>
@@ -11,10 +11,10 @@ namespace websocket::nginx {
 
 namespace {
 
-// nginx declares these inside its module alone. They are the same from 1.7 to
-// 1.31: t/test_release_log.py fails with an nginx that has others.
+// nginx declares these types only in its module. They are the same from 1.7 to
+// 1.31. t/session/test_release_log.py fails if they differ.
 struct access_log_operation {
-    std::size_t fixed_size; // 0: of a variable
+    std::size_t fixed_size; // 0: a variable
     std::size_t (*size)(ngx_http_request_t *r, std::uintptr_t data);
     void (*write)();
     std::uintptr_t data; // the variable's index
@@ -33,7 +33,7 @@ struct access_log_path {
 
 struct access_log_target {
     ngx_open_file_t *file;
-    access_log_path *path; // with variables, or null
+    access_log_path *path; // null without variables
     time_t disk_full_time;
     time_t error_log_time;
     void *syslog_peer;
@@ -118,7 +118,7 @@ void evaluate_log_paths(ngx_http_request_t *r) noexcept
     }
 }
 
-// The access log's own is always there.
+// One handler is that of the access log itself.
 bool has_other_loggers(const ngx_http_request_t *r) noexcept
 {
     const auto *core = static_cast<ngx_http_core_main_conf_t *>(

@@ -1,5 +1,5 @@
-// What a location's access log asks of a request: the variables of its formats,
-// of its conditions and of the names of its files.
+// The variables that the access log of a location uses: those of its formats,
+// conditions and file names.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -9,15 +9,15 @@
 
 namespace websocket::nginx {
 
-// The indices of those in formats and conditions, in any order and perhaps
-// twice. Throws std::bad_alloc.
+// The indices of the variables in formats and conditions, in any order and
+// possibly repeated. Throws std::bad_alloc.
 std::vector<std::size_t> variables_of_log(const ngx_http_request_t *r);
 
-// Evaluates those in the names of files, as nginx does before it opens one.
+// Evaluates the file names, as nginx does before it opens a file.
 void evaluate_log_paths(ngx_http_request_t *r) noexcept;
 
-// Whether other modules look at a request when it is logged: nobody knows
-// which variables they ask for.
+// True if other modules have handlers in the log phase. The variables that they
+// use are unknown.
 bool has_other_loggers(const ngx_http_request_t *r) noexcept;
 
 } // namespace websocket::nginx

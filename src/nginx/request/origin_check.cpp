@@ -1,4 +1,4 @@
-// Compares the origin that a browser tells with what the location allows.
+// Compares the Origin field with the origins that the location allows.
 #include "nginx/request/origin_check.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -59,7 +59,7 @@ bool origin_allowed(ngx_http_request_t *r, const location_configuration &conf,
                     const request_origin &origin) noexcept
 {
     if (!origin.given) {
-        return true; // no browser leaves it out where another site may ask
+        return true; // browsers always send it for pages of another site
     }
 
     return origin.repeated ? conf.any_origin != 0

@@ -1,4 +1,4 @@
-// Which web pages may come to a location: the directive websocket_origins.
+// Checks the origin of a web page against the directive websocket_origins.
 #pragma once
 
 #include "nginx/core/configuration.hpp"
@@ -10,22 +10,22 @@
 
 namespace websocket::nginx {
 
-// The field Origin of a request (RFC 6454 7).
+// The header field Origin of a request (RFC 6454 7).
 struct request_origin {
-    std::string_view text; // in the request's memory
+    std::string_view text; // in the request's pool
     bool given = false;
-    bool repeated = false; // no browser does that
+    bool repeated = false; // no browser repeats it
 };
 
 request_origin find_origin(const ngx_http_request_t *r) noexcept;
 
-// Whether a request with this origin may go on. One without the field does not
-// come from a page of another site; with several it is refused, unless any
-// origin is allowed.
+// True if a request with this origin is allowed. A request without the field
+// does not come from a page of another site. A repeated field is rejected,
+// unless any origin is allowed.
 bool origin_allowed(ngx_http_request_t *r, const location_configuration &conf,
                     const request_origin &origin) noexcept;
 
-// Why the origin is refused, for the log.
+// The reason for the log why an origin is rejected.
 class origin_refusal {
 public:
     origin_refusal(const ngx_http_request_t *r,

@@ -1,4 +1,4 @@
-// Packs the texts of a request, each of them once.
+// Packs the texts of a request, storing each text once.
 #include "nginx/request/packed_request.hpp"
 
 #include "nginx/request/varint.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 using field_texts = std::array<std::string_view, field_count>;
 
-// Whole texts first, so that the pieces of them are found there.
+// The longest texts are first, so that their parts are found in them.
 std::string concatenate(const std::vector<std::string_view> &texts,
                         std::vector<std::size_t> &offsets)
 {
@@ -34,7 +34,7 @@ std::string concatenate(const std::vector<std::string_view> &texts,
             continue;
         }
 
-        // Unlike find() it takes no time for each client to make it long
+        // Linear in time, unlike find(), which clients could make slow
         const void *found =
             memmem(text.data(), text.size(), texts[i].data(), texts[i].size());
         offsets[i] = found == nullptr
@@ -56,8 +56,8 @@ std::string_view header_value(const ngx_table_elt_t *header) noexcept
 }
 
 #if (NGX_PCRE)
-// Where $1 and so on begin and end. An expression without them leaves those of
-// another one there, and of its own whole match nothing.
+// The offsets of $1 and so on. An expression without captures sets no offsets
+// and leaves those of an earlier one.
 std::span<const int> captures_of(const ngx_http_request_t *r) noexcept
 {
     if (r->ncaptures <= whole_match) {
@@ -68,8 +68,9 @@ std::span<const int> captures_of(const ngx_http_request_t *r) noexcept
 }
 #endif
 
-// For a regular expression that is a location's or a server's name, for
-// example: `alias` may refer to its parts.
+// The subject of the last regular expression up to the end of its captures. It
+// may be that of a location or a server name, to whose captures `alias` may
+// refer.
 std::string_view captured_by(const ngx_http_request_t *r) noexcept
 {
 #if (NGX_PCRE)

@@ -1,11 +1,12 @@
-// The texts of a request in one block: an index, and behind it the text.
+// The layout of a saved request: an index, followed by the text.
 //
-// The index has for each field, and then for each variable that has a value,
-// where its text is. Its numbers are those of varint.hpp:
+// The index has an entry for each field and then for each saved variable, in
+// varints (see varint.hpp):
 //
-//     field       size + 1, or 0 if there is none; offset
-//     variable    its index less the one before; size + 2, or 0 if it is left
-//                 to the end, 1 if it is absent; offset
+//     field       size + 1, or 0 without the field; offset
+//     variable    difference to the index before; 0 if evaluated at the end, 1
+//     if
+//                 absent, otherwise size + 2; offset
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -22,12 +23,12 @@ namespace websocket::nginx {
 inline constexpr auto field_count =
     static_cast<std::size_t>(saved_request::field::count);
 
-// What the index has in place of a variable's size.
+// The codes of a variable in the index.
 inline constexpr std::size_t code_at_end = 0;
 inline constexpr std::size_t code_absent = 1;
-inline constexpr std::size_t code_empty_value = 2; // and its size
+inline constexpr std::size_t code_empty_value = 2; // plus the size
 
-// The numbers of nginx's captures that are those of the whole match.
+// The number of nginx's capture offsets that belong to the whole match.
 inline constexpr std::size_t whole_match = 2;
 
 struct packed_request {
@@ -35,7 +36,7 @@ struct packed_request {
     std::size_t index_size;
 };
 
-// Packs the fields of a request and these variables. Throws std::bad_alloc.
+// Packs the fields of a request and the given variables. Throws std::bad_alloc.
 packed_request pack_request(ngx_http_request_t *r, std::string_view key,
                             std::string_view subprotocol,
                             const std::vector<saved_variable> &variables);

@@ -1,5 +1,4 @@
-// Refuses handshakes, each with its status, its header fields and its line in
-// the log.
+// Rejects handshakes, each with a status, header fields and a log line.
 #include "nginx/request/refusal.hpp"
 
 #include "nginx/core/log_line.hpp"

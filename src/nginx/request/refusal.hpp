@@ -1,4 +1,4 @@
-// How requests that are no opening handshake, or are not let in, are answered.
+// Rejects requests that are not an opening handshake or are not allowed.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -10,21 +10,22 @@ namespace websocket::nginx {
 
 inline constexpr ngx_uint_t upgrade_required = 426;
 
-// Adds a field to the answer: both texts live as long as the request. False
-// when there is no memory.
+// Adds a header field to the response. Both texts must live as long as the
+// request. False without memory.
 bool add_header(ngx_http_request_t *r, std::string_view name,
                 std::string_view value) noexcept;
 
-// Says at info why the handshake is refused. Returns what the content handler
-// returns.
+// Logs at info why the handshake is rejected. Returns the value for the content
+// handler to return.
 ngx_int_t reject_handshake(ngx_http_request_t *r, ngx_uint_t status,
                            std::string_view why) noexcept;
 
-// The same for a broken rule, with the fields that belong to its status.
+// The same for an invalid handshake, with the header fields that its status
+// requires.
 ngx_int_t reject_handshake(ngx_http_request_t *r,
                            protocol::handshake_error reason) noexcept;
 
-// The same of a request that is no handshake: `kind` says what it is.
+// The same for a request of another `kind`, which the log line names.
 ngx_int_t reject_request(ngx_http_request_t *r, std::string_view kind,
                          ngx_uint_t status, std::string_view why) noexcept;
 

@@ -1,7 +1,7 @@
-// Freeing the HTTP request of a connection that lives on without it.
+// Frees the HTTP request of a connection that continues without it.
 #include "nginx/request/release.hpp"
 
-// The nginx that loads this may have been built without either.
+// The nginx that loads this module may have been built without them.
 extern "C" {
 extern ngx_module_t ngx_http_realip_module __attribute__((weak));
 }
@@ -19,7 +19,8 @@ struct client_address {
     ngx_str_t text;
 };
 
-// It takes the address back that it has given to the connection.
+// The cleanup of realip, which would restore the original address of the
+// connection.
 bool is_of_realip(ngx_http_request_t *r,
                   const ngx_pool_cleanup_t &cleanup) noexcept
 {
@@ -38,14 +39,14 @@ bool has_address_of_realip(ngx_http_request_t *r) noexcept
     return false;
 }
 
-// The client's address in the connection's memory. Without a socket's: there
-// is no memory.
+// Returns the client's address in memory of the connection's pool. `socket` is
+// null without memory.
 client_address lasting_address(ngx_http_request_t *r) noexcept
 {
     ngx_connection_t *c = r->connection;
     client_address shown{c->sockaddr, c->socklen, c->addr_text};
 
-    if (has_address_of_realip(r)) { // the text is in that memory already
+    if (has_address_of_realip(r)) { // the text is in that pool already
         shown.socket =
             static_cast<sockaddr *>(ngx_pcalloc(c->pool, shown.size));
 
@@ -109,7 +110,7 @@ void free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc) noexcept
     ngx_buf_t *b = c->buffer;
 
     if (b != nullptr) {
-        ngx_pfree(c->pool, b->start); // left alone if it is a part of the pool
+        ngx_pfree(c->pool, b->start); // does nothing if it is part of the pool
         b->start = b->pos = b->last = b->end = nullptr;
     }
 
@@ -157,7 +158,7 @@ bool free_request(ngx_http_request_t *r,
     }
 
     remove_cleanups(r, session);
-    r->logged = 1; // not before the end
+    r->logged = 1; // the line is written at the end
     ngx_http_free_request(r, 0);
     free_buffers(c, hc);
 
@@ -172,7 +173,8 @@ void log_and_free(ngx_http_request_t *r) noexcept
 {
 #if (NGX_STAT_STUB)
     if (&ngx_stat_requests != nullptr) {
-        (void)ngx_atomic_fetch_add(ngx_stat_requests, -1); // counted before
+        // it was counted before
+        (void)ngx_atomic_fetch_add(ngx_stat_requests, -1);
     }
 #endif
 

@@ -18,7 +18,8 @@ u_char *bytes_of(std::string_view text) noexcept
     return borrowed(text).data;
 }
 
-// A header field for those who look for its value alone. Null: none.
+// Creates a header field with a value only. Returns null without value or
+// memory.
 ngx_table_elt_t *create_header(ngx_http_request_t *r,
                                std::string_view value) noexcept
 {
@@ -108,7 +109,7 @@ saved_request::recreate_request(ngx_connection_t *c) const noexcept
     }
 
     c->data = r;
-    c->requests--; // it is the same one
+    c->requests--; // it was counted before
     restore(r);
 
     const auto *core = static_cast<ngx_http_core_loc_conf_t *>(
@@ -165,7 +166,8 @@ void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
         return;
     }
 
-    // nginx puts those of any other expression there too
+    // Allocated for all: nginx stores the captures of any other expression here
+    // too
     r->captures =
         static_cast<int *>(ngx_pcalloc(r->pool, core->ncaptures * sizeof(int)));
 
@@ -183,8 +185,8 @@ void saved_request::restore_captures(ngx_http_request_t *r) const noexcept
 #endif
 }
 
-// One that is not in the index was not found or is not used, unless it is left
-// to the end.
+// A variable that is not in the index has no value or is not used, unless it is
+// evaluated at the end.
 void saved_request::restore_variables(ngx_http_request_t *r) const noexcept
 {
     const auto times = evaluation_times(r);

@@ -1,9 +1,9 @@
-// What is kept of an HTTP request that is released before its connection ends:
-// enough for handlers, for the error log, and for an access log line that is
-// the same as if the request had been kept.
+// The part of an HTTP request that is kept if the request is released before
+// its connection ends. It suffices for handlers, for the error log, and for the
+// same access log line as if the request had been kept.
 //
-// All of it lies in one block of memory, in which no text is there twice: most
-// of what is asked for are pieces of the request line.
+// The object and all texts are in one block of memory. Each text is stored
+// once, and most of them are parts of the request line.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -18,7 +18,7 @@ namespace websocket::nginx {
 
 class saved_request {
 public:
-    // What a request is kept by beside its variables.
+    // The texts that are saved in addition to variables.
     enum class field : std::uint8_t {
         request_line,
         unparsed_uri,
@@ -26,19 +26,19 @@ public:
         args,
         method_name,
         http_protocol,
-        server, // the host, as $host has it
-        host,   // these two as the client sent them
+        server, // the value of $host
+        host,   // this and the next as the client sent them
         referer,
-        key, // of the resource
+        key, // the resource's key
         subprotocol,
-        captured, // what a regular expression has last matched,
-        captures, // and where in it its parts are: numbers as in the index
+        captured, // the subject of the last regular expression
+        captures, // the offsets of its captures, as varints
         count,
     };
 
-    // Of a request that has been answered with 101. Evaluates each variable of
-    // the configuration that is not to be left to the end. Null when there is
-    // no memory; then the request is as it was.
+    // Saves a request that was answered with 101. Evaluates the variables of
+    // the configuration that must be evaluated at release. Returns null without
+    // memory; the request is unchanged then.
     static std::unique_ptr<const saved_request>
     create(ngx_http_request_t *r, std::string_view key,
            std::string_view subprotocol) noexcept;
@@ -47,20 +47,21 @@ public:
     saved_request &operator=(const saved_request &) = delete;
     static void operator delete(void *block) noexcept { std::free(block); }
 
-    // As long as this object. Without data where the request had none.
+    // Returns a text, valid as long as this object. data() is null if the
+    // request had none.
     std::string_view text(field which) const noexcept;
 
-    // Makes a request of the connection again that can be logged, and whose
-    // texts are this object's. Null when there is no memory. The connection's
-    // data is the HTTP connection afterwards.
+    // Creates a request of the connection for the access log, with texts of
+    // this object. Returns null without memory. Sets the data of the connection
+    // to the request, or to the HTTP connection on failure.
     ngx_http_request_t *recreate_request(ngx_connection_t *c) const noexcept;
 
     ngx_http_connection_t *http_connection() const noexcept { return http_; }
 
-    // What nginx gives the words behind a line of the error log with.
+    // The handler by which nginx adds context to lines of the error log.
     ngx_log_handler_pt log_handler() const noexcept { return log_handler_; }
 
-    // The server by whose name the error log calls the request's.
+    // The server name that the error log shows for the request.
     const ngx_str_t &server_name() const noexcept;
 
 private:
@@ -84,7 +85,7 @@ private:
     time_t start_seconds_;
     off_t request_length_;
     std::uint32_t header_size_;
-    std::uint32_t index_size_ = 0; // of the content's first part
+    std::uint32_t index_size_ = 0; // the index is the first part of content()
     std::uint16_t start_milliseconds_;
     bool pipelined_ : 1;
     bool internal_ : 1;

@@ -1,4 +1,5 @@
-// The variables of a request that is released.
+// Finds out when each variable can be evaluated, and evaluates those that the
+// access log of a released request needs.
 #include "nginx/request/saved_variables.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -15,9 +16,9 @@ namespace websocket::nginx {
 
 namespace {
 
-// These change until the end, or are made of what outlives the request or is
-// kept of it in any case: the connection, the configuration, the request's
-// line. realpath_root would ask the file system, and log a failure.
+// These change until the end, or depend only on what outlives the request or is
+// saved anyway: the connection, the configuration, the request line.
+// realpath_root would access the file system, and log a failure.
 constexpr std::string_view names_at_end[] = {
     "args",
     "binary_remote_addr",
@@ -73,8 +74,8 @@ bool is_left_to_end(std::string_view name) noexcept
                [name](auto prefix) { return name.starts_with(prefix); });
 }
 
-// As `set` and `auth_request_set` make them. Asked for one that nothing has
-// set, nginx complains in the log.
+// True for variables of `set` and `auth_request_set`. nginx logs a warning if
+// one is evaluated that was not set.
 bool is_assigned(const ngx_http_variable_t &variable,
                  std::size_t index) noexcept
 {
@@ -82,7 +83,8 @@ bool is_assigned(const ngx_http_variable_t &variable,
            (variable.flags & NGX_HTTP_VAR_CHANGEABLE) != 0;
 }
 
-// The file that a function or an object lies in; null: not known.
+// Returns the base address of the library that contains a function or object;
+// null if unknown.
 const void *file_of(const void *address) noexcept
 {
     Dl_info found;
@@ -90,8 +92,8 @@ const void *file_of(const void *address) noexcept
     return dladdr(address, &found) != 0 ? found.dli_fbase : nullptr;
 }
 
-// A module from a library of its own may expect of a request what only its own
-// locations give it.
+// True for variables of dynamic modules, which may only work in locations of
+// their own.
 bool is_foreign(const ngx_http_variable_t &variable) noexcept
 {
     return file_of(reinterpret_cast<const void *>(variable.get_handler)) !=
@@ -125,9 +127,10 @@ void reset(ngx_http_variable_value_t &value) noexcept
     value.not_found = 0;
 }
 
-// Asks once for each variable that the log uses. Which ones a value is made of
-// is seen by what is known afterwards, and was not before. The log uses those
-// too, and if one of them is of the end, so is the value.
+// Evaluates each variable that the log uses once. The variables that a value
+// depends on are those that have a value afterwards and had none before. The
+// log needs those too. If one of them is evaluated at the end, so is the
+// dependent one.
 class evaluator {
 public:
     evaluator(ngx_http_request_t *r,
@@ -170,7 +173,7 @@ private:
     std::span<ngx_http_variable_value_t> values_;
     std::span<const evaluation_time> times_;
     std::vector<state> states_;
-    std::vector<std::size_t> used_; // by formats and conditions
+    std::vector<std::size_t> used_; // indices in formats and conditions
 };
 
 evaluator::evaluator(ngx_http_request_t *r,
@@ -182,14 +185,14 @@ evaluator::evaluator(ngx_http_request_t *r,
         ngx_http_variable_value_t &value = values_[i];
 
         if (is_known(value) && !value.no_cacheable) {
-            continue; // the access log would not ask again either
+            continue; // the access log would use this value too
         }
 
         states_[i] = state_for(times_[i]);
         reset(value);
 
         if (states_[i] == state::unset) {
-            value = {}; // what nginx takes it for
+            value = {}; // as nginx treats it
             value.valid = 1;
         }
     }
@@ -218,7 +221,7 @@ void evaluator::run() noexcept
     }
 }
 
-// Nobody knows which ones will be asked for.
+// The variables that other modules will use are unknown, so all are evaluated.
 void evaluator::use_all_builtin() noexcept
 {
     for (std::size_t i = 0; i != states_.size(); i++) {
@@ -228,8 +231,8 @@ void evaluator::use_all_builtin() noexcept
     }
 }
 
-// Has all that were evaluated on the way asked for too. True if one of the end
-// is among them.
+// Marks the variables that were evaluated on the way as used. True if one of
+// them is evaluated at the end.
 bool evaluator::use_known() noexcept
 {
     bool of_end = false;
@@ -262,8 +265,8 @@ void evaluator::evaluate(std::size_t index) noexcept
         return;
     }
 
-    // Its value at the end may be made of others than now. And what was
-    // evaluated on the way may depend on the same.
+    // At the end its value may depend on other variables than now, and
+    // variables evaluated on the way may depend on the same
     states_[index] = state::at_end;
     use_all_builtin();
     reset_unfinished();
@@ -293,7 +296,7 @@ std::vector<saved_variable> evaluator::result() const
     return saved;
 }
 
-// Evaluates with values of its own, and with captures of its own once a regular
+// Evaluates with a copy of the values, and with other captures if a regular
 // expression matches.
 void evaluate_in_copy(ngx_http_request_t *r, ngx_http_variable_value_t *values,
                       evaluator &all) noexcept
@@ -315,7 +318,7 @@ ngx_int_t classify_variables(ngx_cycle_t *cycle)
         ngx_http_cycle_get_module_main_conf(cycle, ngx_http_websocket_module));
 
     if (core == nullptr || conf == nullptr) {
-        return NGX_OK; // no block `http`
+        return NGX_OK; // no `http` block
     }
 
     const auto variables = variables_of(*core);

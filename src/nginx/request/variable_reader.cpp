@@ -1,4 +1,4 @@
-// Evaluating variables into memory that is not the request's.
+// Evaluates variables into pools other than the request's.
 #include "nginx/request/variable_reader.hpp"
 
 #include "nginx/request/captures.hpp"
@@ -11,7 +11,7 @@ namespace websocket::nginx {
 
 namespace {
 
-constexpr std::size_t pool_size = 256; // grows for a longer value
+constexpr std::size_t pool_size = 256; // bytes; grows for a longer value
 
 bool is_same(const ngx_http_variable_value_t &a,
              const ngx_http_variable_value_t &b) noexcept
@@ -25,8 +25,8 @@ bool is_evaluated(const ngx_http_variable_value_t &value) noexcept
     return value.valid || value.not_found;
 }
 
-// Gives the request another pool as long as it exists, and says whether it
-// refers to that pool's memory afterwards.
+// While it exists, the request uses another pool. restore() reports whether the
+// request references the pool's memory afterwards.
 class scoped_pool {
 public:
     // Throws std::bad_alloc.
@@ -47,8 +47,8 @@ public:
     scoped_pool &operator=(const scoped_pool &) = delete;
     ~scoped_pool() { request_->pool = pool_; }
 
-    // What nginx evaluates only once per request stays evaluated; any other
-    // variable gets back the value that it had.
+    // Keeps variables that nginx evaluates only once per request, and restores
+    // the old value of all others. True if the request references the pool.
     bool restore() noexcept
     {
         bool referred =

@@ -1,6 +1,6 @@
-// Variables that a handler asks for while its client is connected. nginx
-// evaluates them into the memory of the request, which lasts as long as the
-// client: there each call would take some more.
+// Reads variables for a handler while its client is connected. nginx evaluates
+// them into the request's pool, which lives as long as the client, so each call
+// would use more memory there.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -14,16 +14,16 @@
 
 namespace websocket::nginx {
 
-// Of one request; to be destroyed before or with it, but after its line of the
-// access log. Holds the values of the last `max_values` names that were asked
-// for, and at most as many pools more as the configuration has variables.
+// The reader of one request. It must be destroyed before or with the request,
+// but after the access log line. It holds the values of the last `max_values`
+// names, and at most one more pool per variable of the configuration.
 class variable_reader {
 public:
     static constexpr std::size_t max_values = 64;
 
-    // Named in any case. Nothing if the variable is unknown or not set, or
-    // there is no memory. The text lasts until the name is asked for again, or
-    // `max_values` others.
+    // `name` is case-insensitive. Returns nothing if the variable is unknown or
+    // not set, or without memory. The text is valid until the name is read
+    // again, or `max_values` other names.
     std::optional<std::string_view> read(ngx_http_request_t *r,
                                          std::string_view name) noexcept;
 
@@ -37,14 +37,14 @@ private:
     using pool = std::unique_ptr<ngx_pool_t, free_pool>;
 
     struct value {
-        std::string name; // in lower case
+        std::string name; // lower case
         pool memory;
     };
 
     value &slot_for(std::string name);
 
     std::vector<value> values_;
-    std::vector<pool> kept_; // the request refers to what is in them
+    std::vector<pool> kept_; // the request references their memory
     std::size_t oldest_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Numbers of few bytes: 7 bits a byte, the low ones first, the last byte
-// without the top bit.
+// Variable-length integers: 7 bits per byte, the low bits first. The top bit is
+// set in all bytes but the last.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -19,7 +19,7 @@ inline void write_varint(std::string &to, std::size_t number)
     to += static_cast<char>(number);
 }
 
-// Moves `at` behind the number.
+// Advances `at` past the number.
 inline std::size_t read_varint(const u_char *&at) noexcept
 {
     std::size_t number = 0;

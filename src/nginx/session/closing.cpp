@@ -15,10 +15,10 @@ namespace websocket::nginx {
 
 namespace {
 
-// How long a client from which no Close may come can be silent after ours: one
-// that broke the protocol (RFC 6455 7.1.7) may itself wait for our end, and one
-// that stops within a frame that was refused sends nothing more. So long one
-// may also answer after a Close of its own that was broken.
+// How many ms to wait after our Close for a client that may never send one. A
+// client that broke the protocol (RFC 6455 7.1.7) may itself wait for us, and
+// one that stopped within a rejected frame sends nothing more. A client that
+// sent a broken Close may answer ours within this time.
 constexpr ngx_msec_t max_silence = 1000;
 
 } // namespace
@@ -52,7 +52,7 @@ void session::close(std::uint16_t code, std::string_view reason,
     begin_end(endpoint_.begin_close(code, reason), phase_after_close());
 }
 
-// Goes on towards the end, with a Close frame that may be empty.
+// Continues to `next` with a Close frame, which may be empty.
 void session::begin_end(const protocol::control_frame &frame,
                         phase next) noexcept
 {
@@ -65,7 +65,7 @@ void session::begin_end(const protocol::control_frame &frame,
         leave_resource();
     }
 
-    // Also after what was postponed before, where it has not to wait itself
+    // The Close must follow postponed sends, even if it need not wait itself
     if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
         resource_->postpone(postponed_send::create_close(frame.bytes()), *this,
                             postponed_)) {
@@ -78,8 +78,7 @@ void session::begin_end(const protocol::control_frame &frame,
     enter_phase(next);
 }
 
-// What was published before, and is not delivered yet, is not for this client
-// any more.
+// Closes without waiting for messages that are published but not delivered.
 void session::close_immediately(std::uint16_t code, std::string_view reason,
                                 close_initiator initiator) noexcept
 {
@@ -93,8 +92,9 @@ void session::close_immediately(std::uint16_t code, std::string_view reason,
     enter_phase(phase_after_close());
 }
 
-// Fails the connection (RFC 6455 7.1.7). A client whose message is too big or
-// of a kind that is not accepted keeps the protocol all the same.
+// Fails the connection (RFC 6455 7.1.7). A message that is too big, or of a
+// kind that is not accepted, does not break the protocol: the client's Close is
+// still awaited.
 void session::fail(const protocol::event &failure) noexcept
 {
     const std::uint16_t code = protocol::close_code_for(failure.reason);
@@ -113,7 +113,7 @@ void session::end_within(ngx_msec_t timeout) noexcept
     ngx_add_timer(connection_->read, remaining_for_close(timeout));
 }
 
-// How long the client's Close is still awaited, of the time that is left.
+// How many ms of the remaining `left` the client's Close is still awaited.
 ngx_msec_t session::remaining_for_close(ngx_msec_t left) const noexcept
 {
     if ((phase_ != phase::closing && phase_ != phase::close_postponed) ||
@@ -122,7 +122,7 @@ ngx_msec_t session::remaining_for_close(ngx_msec_t left) const noexcept
         return left;
     }
 
-    // Since our Close, or since what was received after it
+    // Since our Close, or since the last input after it
     const ngx_msec_t silent =
         std::min(last_received_.elapsed(ngx_current_msec),
                  conf_.close_timeout - std::min(left, conf_.close_timeout));
@@ -133,7 +133,7 @@ ngx_msec_t session::remaining_for_close(ngx_msec_t left) const noexcept
 
 void session::on_close_timeout() noexcept
 {
-    // The difference, as the clock may wrap around
+    // Compared by difference, because the clock may wrap around
     const auto left = static_cast<ngx_msec_int_t>(end_at_ - ngx_current_msec);
 
     if (left <= 0) {
@@ -169,7 +169,7 @@ void session::on_connection_error() noexcept
     phase_ = phase::ended;
 }
 
-// The first cause is the one that counts.
+// Records why the session ends. Only the first cause counts.
 void session::record_end(std::uint16_t code, std::string_view reason,
                          close_initiator initiator) noexcept
 {
@@ -185,7 +185,7 @@ void session::record_end(std::uint16_t code, std::string_view reason,
         return;
     }
 
-    // A Close frame has room for less, and so have our own words
+    // The reason of a Close frame is shorter, and so are ours
     constexpr std::size_t max_size = std::numeric_limits<std::uint8_t>::max();
     const std::size_t size = std::min(reason.size(), max_size);
 
@@ -197,7 +197,7 @@ void session::record_end(std::uint16_t code, std::string_view reason,
     }
 }
 
-// Goes on towards the end. The time that is left counts from the first step.
+// Enters a phase of closing. The close timeout counts from the first one.
 void session::enter_phase(phase next) noexcept
 {
     const bool first = phase_ == phase::open || phase_ == phase::joining;
@@ -208,16 +208,17 @@ void session::enter_phase(phase next) noexcept
         end_within(conf_.close_timeout);
     }
 
-    resume_read(); // its Close is awaited
+    resume_read(); // the client's Close is awaited
 
     if (!in_turn_) {
         flush_later();
     }
 }
 
-// If the socket were closed while input is unread, the peer would be reset
-// before it has read our Close frame. After a closing handshake it has nothing
-// more to send; one whose Close was broken may answer ours.
+// Ends our side and discards input until the peer ends its side. Closing a
+// socket with unread input would reset the connection before the peer has read
+// our Close frame. After a complete closing handshake the peer sends nothing
+// more. A peer whose Close was broken may still answer ours.
 void session::linger() noexcept
 {
     if (peer_finished_ || (endpoint_.finished_reading() &&
@@ -226,10 +227,10 @@ void session::linger() noexcept
         return;
     }
 
-    leave_resource(); // all was said: the handler need not wait for the
-                      // socket's end
+    leave_resource(); // the handler need not wait for the end of the socket
     phase_ = phase::lingering;
-    connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET; // all was said
+    // a reset is expected from here on
+    connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET;
 
     if (endpoint_.finished_reading() && endpoint_.failed()) {
         end_within(std::min(max_silence, conf_.close_timeout / 2));

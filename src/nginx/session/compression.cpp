@@ -1,5 +1,5 @@
-// What a session compresses: by itself where messages may refer to those
-// before, else with the streams of the worker.
+// Compresses the messages of a session: with a deflater of its own if context
+// takeover was negotiated, otherwise with the deflaters of the worker.
 #include "nginx/session/session.hpp"
 
 #include "nginx/output/deflaters.hpp"
@@ -12,13 +12,14 @@ namespace websocket::nginx {
 
 namespace {
 
-// Messages that are smaller are compressed for however many clients, at level 1
-// where that is too much at theirs.
+// Smaller messages are always compressed, but at level 1 if the budget is used
+// up.
 constexpr std::size_t small_message = 4 * 1024;
 
-// What a byte costs at most that is compressed, as a turn counts it: a client
-// chooses how long zlib looks for what it can refer to. Random text of two
-// letters is the worst: 20 ns at level 1, 2 us at level 9.
+// The highest cost of a compressed byte per level, in units of turn. It depends
+// on how long zlib searches for matches, which the client's data decides.
+// Random text of two letters is the worst case: 20 ns at level 1, 2 us at level
+// 9.
 constexpr std::array<std::uint16_t, 9> costs{4, 4, 4, 6, 10, 20, 40, 160, 512};
 
 std::size_t cost_of_level(int level) noexcept
@@ -26,8 +27,8 @@ std::size_t cost_of_level(int level) noexcept
     return costs[static_cast<std::size_t>(level - 1)];
 }
 
-// The level for a message: the highest one, up to the level that is configured,
-// at which it takes no longer than about 10 ms.
+// The highest level, up to the configured one, at which compressing takes at
+// most about 10 ms.
 int level_for(std::size_t size, int level) noexcept
 {
     while (level > 1 &&
@@ -40,16 +41,16 @@ int level_for(std::size_t size, int level) noexcept
 
 } // namespace
 
-// Outside of the client's own turn, which counts what is compressed, one event
-// may send a large message to each of many clients.
+// A client's own turn already limits compression. Outside of it, one event may
+// send a large message to many clients.
 bool session::may_compress(std::size_t size, int level) const noexcept
 {
     return in_turn_ ||
            this_worker().compression.spend(size * cost_of_level(level));
 }
 
-// Empty where the message is better sent as it is. With context takeover a
-// message that was compressed has to be sent so.
+// Empty if the message should be sent uncompressed. With context takeover a
+// compressed message must be sent, as later ones refer to it.
 protocol::shared_buffer
 session::compress(protocol::opcode kind,
                   std::span<const std::byte> payload) noexcept
@@ -87,7 +88,7 @@ session::compress(protocol::opcode kind,
     auto frame = deflater_.make_frame(kind, payload);
 
     if (!frame) {
-        deflater_.reset(); // what comes next refers to nothing before
+        deflater_.reset(); // the next message refers to nothing before it
     }
 
     return frame;
@@ -109,8 +110,8 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
     }
 
     if (!may_compress(size, level)) {
-        // Clients choose their windows: many of them cost as much as many
-        // clients
+        // Clients choose their window sizes, and each one needs its own
+        // compression
         if (size >= small_message && frame.has_compressed()) {
             return {};
         }

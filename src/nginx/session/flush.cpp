@@ -1,5 +1,5 @@
-// Flushing what a session sends, reading on after a pause, and the timer that
-// looks for silence.
+// Flushes the send queue, resumes paused reading, and runs the timer that
+// detects silent clients.
 #include "nginx/session/session.hpp"
 
 #include "nginx/session/worker.hpp"
@@ -14,7 +14,7 @@ namespace websocket::nginx {
 void session::write_control(const protocol::control_frame &frame) noexcept
 {
     if (!frame.empty()) {
-        // If that fails, the next flush() ends the session
+        // If this fails, the next flush() ends the session
         (void)writer_.write_bytes(frame.bytes());
     }
 }
@@ -28,7 +28,8 @@ void session::write_ping(std::span<const std::byte> payload) noexcept
     }
 }
 
-// Sends what can be sent, and goes on to what follows when all is sent.
+// Sends what the connection accepts. If the queue becomes empty, continues with
+// the next step of closing, or calls client_drained().
 void session::flush() noexcept
 {
     ngx_event_t *wev = connection_->write;
@@ -58,11 +59,11 @@ void session::flush() noexcept
         }
 
         if (wev->ready) {
-            // The others have their turn first
+            // After the other sessions
             ngx_post_event(wev, &ngx_posted_next_events);
         }
 
-        // A client that reads on, however slowly, shall get its Close frame
+        // A client that reads, however slowly, must receive its Close frame
         if (progressed && phase_ != phase::open && !shutting_down_) {
             end_within(conf_.close_timeout);
         }
@@ -79,12 +80,12 @@ void session::flush() noexcept
     }
 
     if (phase_ == phase::closing && endpoint_.failed()) {
-        leave_resource(); // all was said: only its Close is awaited
+        leave_resource(); // only the client's Close is awaited
         return;
     }
 
-    // What a handler has for the client is no part of the client's own turn,
-    // which is followed by another flush
+    // client_drained() is not called within the client's own turn, after which
+    // another flush follows
     if (!backpressured_ || in_turn_ || !postponed_.empty()) {
         return;
     }
@@ -98,7 +99,7 @@ void session::flush() noexcept
     }
 }
 
-// When the event at hand is over.
+// Flushes after the current event.
 void session::flush_later() noexcept
 {
     if (!this_worker().pending_flushes.add(*this, flush_index_)) {
@@ -106,7 +107,8 @@ void session::flush_later() noexcept
     }
 }
 
-// As on_write(), but for what only a change of the socket's state calls for.
+// As on_write(), but without the steps that are only needed if the state of the
+// socket has changed.
 std::size_t session::flush_posted() noexcept
 {
     const bool paused = !receiving();
@@ -151,7 +153,7 @@ void session::resume_all_reads() noexcept
     }
 }
 
-// An edge-triggered event would not come again for what it has sent meanwhile.
+// Edge-triggered events are not repeated for input that arrived meanwhile.
 void session::resume_read() noexcept
 {
     if (has_input()) {
@@ -176,18 +178,18 @@ void session::on_timer() noexcept
     on_close_timeout();
 }
 
-// The timer is not moved with each message: when it fires, the time of the
-// last one tells how long is left.
+// The timer is not moved for each message. When it fires, the remaining time is
+// computed from the last message.
 void session::check_idle() noexcept
 {
     const ngx_msec_t now = ngx_current_msec;
 
     if (!receiving()) {
-        last_received_ =
-            timestamp(now); // we do not listen: the send timeout counts
+        // Reading is paused: the send timeout applies instead
+        last_received_ = timestamp(now);
     }
 
-    // The difference, as the clock may wrap around
+    // Compared by difference, because the clock may wrap around
     if (shutting_down_ && static_cast<ngx_msec_int_t>(now - end_at_) >= 0) {
         close_for_shutdown();
         return;
@@ -204,7 +206,7 @@ void session::check_idle() noexcept
     ngx_msec_t next = conf_.timeout - idle;
 
     if (conf_.ping_after != 0) {
-        // Proxies cut connections that are silent in either direction
+        // Proxies close connections that are silent in either direction
         const ngx_msec_t quiet = std::min(
             std::max(idle, last_sent_.elapsed(now)), last_ping_.elapsed(now));
 

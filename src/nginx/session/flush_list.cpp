@@ -1,4 +1,4 @@
-// One pass over all sessions that have something to send.
+// Flushes the sessions that have frames to send, in passes of limited cost.
 #include "nginx/session/flush_list.hpp"
 
 #include "nginx/output/deflaters.hpp"
@@ -13,20 +13,19 @@ namespace websocket::nginx {
 
 namespace {
 
-// So many sessions ahead the session is fetched, and then its connection.
+// How many sessions ahead the session is prefetched, and then its connection.
 constexpr std::size_t session_distance = 6;
 constexpr std::size_t connection_distance = 3;
 
-// What one burst has needed is not kept for ever.
+// Memory beyond this is freed after a burst.
 constexpr std::size_t max_kept_capacity = 65536;
 
-// What one pass may send before other events have their turn, and what a
-// session costs beside its bytes: 512 sessions with little to send take about
-// 5 ms of system calls.
+// The budget of a pass in bytes, and what a session costs in addition to its
+// bytes. 512 sessions with little to send take about 5 ms of system calls.
 constexpr std::size_t pass_budget = 4 * 1024 * 1024;
 constexpr std::size_t session_cost = 8 * 1024;
 
-// Of a byte that a handler sends compressed when its client is drained.
+// The cost of a byte that a handler sends compressed in client_drained().
 constexpr std::size_t compressed_byte_cost = 16;
 
 } // namespace
@@ -70,8 +69,8 @@ void flush_list::run(ngx_event_t *event)
     static_cast<flush_list *>(event->data)->flush_some();
 }
 
-// A session's flush may have others added, and itself: they have their turn
-// when all other events have had theirs.
+// A flush may add sessions, including its own. They are flushed after all other
+// events.
 void flush_list::flush_some() noexcept
 {
     const std::size_t end = waiting_.size();
@@ -101,7 +100,7 @@ void flush_list::flush_some() noexcept
     }
 }
 
-// Moves the rest to the front only where that is less than what is left out.
+// Moves the rest to the front only if it is not longer than the flushed part.
 void flush_list::remove_flushed() noexcept
 {
     const std::size_t rest = waiting_.size() - next_;

@@ -1,7 +1,7 @@
-// The sessions of a worker that have something to send at the end of the
-// event: a pass over them, which fetches what it needs of the next ones into
-// the cache while it sends, since each is cold by then. What is more than a
-// turn of the event loop may take waits for the next one.
+// The sessions of a worker that have frames to send at the end of the event.
+// One pass flushes them. It prefetches the next sessions while it sends,
+// because their memory is not in the cache. Work beyond the budget of a pass
+// waits for the next turn of the event loop.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -16,14 +16,14 @@ class session;
 
 class flush_list {
 public:
-    // Where in the list a session is.
+    // The position of a session in the list.
     using index = std::uint32_t;
     static constexpr index npos = UINT32_MAX;
 
-    // Posts the session's flush. False when there is no memory.
+    // Posts a flush of the session. False without memory.
     [[nodiscard]] bool add(session &added, index &at) noexcept;
 
-    // The session ends.
+    // Removes a session that ends.
     void remove(index &at) noexcept;
 
 private:
@@ -33,8 +33,8 @@ private:
     void remove_flushed() noexcept;
     void prefetch_ahead(std::size_t at) const noexcept;
 
-    std::vector<session *> waiting_; // null: has ended
-    std::size_t next_ = 0;           // those before it were flushed
+    std::vector<session *> waiting_; // null: the session has ended
+    std::size_t next_ = 0;           // sessions before it are flushed
     ngx_event_t event_{};
 };
 

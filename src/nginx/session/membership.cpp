@@ -1,4 +1,4 @@
-// What a resource does with its clients.
+// Implements the interface through which a resource uses its clients.
 #include "nginx/resource/membership.hpp"
 #include "nginx/session/session.hpp"
 

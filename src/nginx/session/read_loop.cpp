@@ -1,5 +1,6 @@
-// When a session receives, and how much: in turns, so that the others of its
-// worker have theirs. After a Close what comes is dropped.
+// Decides when a session reads and how much. Reading is divided into turns, so
+// that the other sessions of the worker are served too. After a Close, input is
+// discarded.
 #include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -13,7 +14,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// What one session may receive before the others have their turn.
+// Bytes that one session may receive per turn.
 constexpr std::size_t turn_budget = 64 * 1024;
 
 constexpr std::uint64_t large_message = 4096;
@@ -22,15 +23,16 @@ constexpr std::size_t beginning_of_message = 16 * 1024;
 
 constexpr std::size_t max_direct_receive = 1024 * 1024;
 
-// What may come from a client after a Close, for example the rest of a message
-// that is too big. Reading more is not worth the Close frame after it.
+// Bytes that are discarded after a Close, for example the rest of a message
+// that is too big. Beyond this, the session ends although the client may not
+// have read the Close frame.
 constexpr std::uint32_t max_dropped_input = 64 * 1024 * 1024;
 
 } // namespace
 
-// While a client does not read what it has asked for, nothing more is read
-// from it: its own requests cannot fill its queue. Nor while what it publishes
-// would only wait: of a crowd that begins to publish nobody has done so yet.
+// Reading pauses while the send queue is half full, so that a client's own
+// requests cannot fill it. It also pauses while the resource is congested, even
+// for clients that have not published yet: many of them could begin at once.
 bool session::receiving() const noexcept
 {
     if (queue_cost() >= (conf_.send_queue + 1) / 2) {
@@ -55,7 +57,7 @@ void session::read_turn() noexcept
     }
 
     if (phase_ == phase::joining) {
-        return; // what lies in the request's memory stays there
+        return; // input stays in the request's buffer
     }
 
     std::size_t budget = turn_budget;
@@ -82,7 +84,7 @@ void session::read_turn() noexcept
     while (connection_->read->ready && receiving() && !rest_ &&
            read_once(budget)) {}
 
-    // Mostly all has left since it was read
+    // Usually everything was sent during the loop
     const bool done =
         writer_.all_sent() && phase_ == phase::open && !backpressured_;
 
@@ -94,13 +96,13 @@ void session::read_turn() noexcept
     }
 
     if (has_input() && receiving()) {
-        // What it waited for has just left, or it has had its turn: an
-        // edge-triggered event would not come again
+        // Edge-triggered events are not repeated for input that is already
+        // there
         ngx_post_event(connection_->read, &ngx_posted_next_events);
     }
 }
 
-// What the turn before has left over.
+// Processes input that the last turn left over.
 [[gnu::cold, gnu::noinline]] void session::process_rest() noexcept
 {
     if (!receiving()) {
@@ -110,7 +112,7 @@ void session::read_turn() noexcept
     const std::span<std::byte> rest =
         process(rest_.bytes().subspan(rest_begin_));
 
-    flush(); // before the buffer is given back
+    flush(); // before the buffer is freed
     rest_begin_ = static_cast<std::uint32_t>(rest_.size() - rest.size());
 
     if (rest.empty()) {
@@ -118,8 +120,8 @@ void session::read_turn() noexcept
     }
 }
 
-// The turn is over: the rest moves to a buffer of the session's, and is taken
-// before anything else is read.
+// When a turn ends, the rest of the input moves to a buffer of the session. It
+// is processed before anything else is read.
 [[gnu::cold, gnu::noinline]] void
 session::copy_rest(std::span<std::byte> rest) noexcept
 {
@@ -133,10 +135,10 @@ session::copy_rest(std::span<std::byte> rest) noexcept
     }
 }
 
-// Of large messages more is read at once, as a call costs more than a message.
-// Their replies may have to wait, all of them. Those that the buffer cannot
-// hold are received where they are put together, but for what is read here:
-// that is copied, and had better be little.
+// If messages are large, more is read at once, because a system call costs more
+// than a message. The limit leaves space for the replies in the send queue. A
+// message larger than the buffer is received directly into its own memory,
+// except the part read here, which is copied and should be small.
 std::size_t session::read_size() const noexcept
 {
     const std::size_t max_size = this_worker().read_buffer.size();
@@ -144,7 +146,7 @@ std::size_t session::read_size() const noexcept
         counters_.bytes_in / std::max<std::uint64_t>(counters_.messages_in, 1);
 
     if (average >= max_size || negotiated_.deflate.agreed) {
-        return beginning_of_message; // compressed bytes stand for more
+        return beginning_of_message; // the inflated size is unknown
     }
 
     return average < large_message
@@ -152,7 +154,7 @@ std::size_t session::read_size() const noexcept
                : std::clamp(conf_.send_queue / 4, turn_budget, max_size);
 }
 
-// False when the turn is over.
+// False if the turn is over.
 bool session::read_once(std::size_t &budget) noexcept
 {
     std::span<std::byte> buffer = endpoint_.direct_room();
@@ -187,7 +189,7 @@ bool session::read_once(std::size_t &budget) noexcept
         copy_rest(rest);
     }
 
-    flush(); // before the buffer is used again
+    flush(); // before the buffer is reused
 
     if ((dropping && !count_dropped(size)) || !rest.empty()) {
         return false;
@@ -197,7 +199,7 @@ bool session::read_once(std::size_t &budget) noexcept
     return budget != 0 && !this_worker().current_turn.over();
 }
 
-// Frames that came in the same packet as the handshake.
+// Processes frames that arrived in the same packet as the handshake.
 void session::process_pipelined() noexcept
 {
     ngx_buf_t *header_in = request_->header_in;
@@ -250,7 +252,8 @@ void session::discard_input() noexcept
     }
 }
 
-// The client's Close is awaited where it can come within what is dropped.
+// The session waits for the client's Close only if that can arrive within
+// max_dropped_input.
 session::phase session::phase_after_close() const noexcept
 {
     return endpoint_.finished_reading() ||
@@ -259,7 +262,8 @@ session::phase session::phase_after_close() const noexcept
                : phase::closing;
 }
 
-// False when the client sends more than is dropped, which ends the session.
+// False if the client has sent more than max_dropped_input, which ends the
+// session.
 bool session::count_dropped(std::size_t size) noexcept
 {
     if (size < max_dropped_input - dropped_input_) {
@@ -275,7 +279,7 @@ bool session::count_dropped(std::size_t size) noexcept
     return false;
 }
 
-// Overwrites the read buffer: nothing in it may be in use.
+// Overwrites the read buffer, which must not be in use.
 bool session::has_unread_input() noexcept
 {
     return sends_after_close_ ||

@@ -1,4 +1,4 @@
-// What a session receives: bytes into events, events into calls of the
+// Turns received bytes into protocol events, and events into callbacks of the
 // resource handler.
 #include "nginx/session/session.hpp"
 
@@ -17,8 +17,8 @@ int kind_of(protocol::opcode code) noexcept
 
 } // namespace
 
-// Takes input until the turn is over, and returns the rest. Messages are
-// counted for all workers once for all that a read brought.
+// Processes input until the turn is over, and returns the rest. The counters
+// shared by all workers are updated once per read.
 std::span<std::byte> session::process(std::span<std::byte> input) noexcept
 {
     const std::uint64_t messages_before = counters_.messages_in;
@@ -49,7 +49,7 @@ session::process_frames(std::span<std::byte> input) noexcept
                 return {};
             }
 
-            // What is inflated costs more than what comes of it
+            // Inflating costs more than the resulting message
             this_worker().current_turn.spend(
                 size_before - input.size() + turn::message_cost +
                 (endpoint_.inflates() ? turn::unit : 0));
@@ -60,26 +60,26 @@ session::process_frames(std::span<std::byte> input) noexcept
             if (endpoint_.needs_input()) {
                 return {};
             }
-            // Else there is something to do without input, and none may come:
-            // an empty frame ends, text is refused, a message is given back
+            // Otherwise an event follows without input, which may never come:
+            // the end of an empty frame, invalid text, or a message
 
         } else if (this_worker().current_turn.over() && accepts_frames()) {
             return input;
         }
     }
 
-    // A client that sends on after its Close may have more under way
+    // A client that sends after its Close may have more data in flight
     sends_after_close_ = sends_after_close_ || !input.empty();
 
     return {};
 }
 
-// Most of what comes is whole messages, one behind the other: they go to the
-// handler without becoming events. False if there was none.
+// Dispatches unfragmented messages that are in the buffer as a whole, which
+// most are, without creating events. False if there was none.
 inline bool
 session::process_whole_messages(std::span<std::byte> &input) noexcept
 {
-    // Where replies are compressed, each one may be the last of the turn
+    // If replies are compressed, each may use up the turn
     const std::size_t max_work = negotiated_.deflate.agreed ? 0 : turn::unit;
     std::size_t work = 0;
 
@@ -99,7 +99,7 @@ session::process_whole_messages(std::span<std::byte> &input) noexcept
                                         .headroom = message.header_size});
 
         if (has_published_) {
-            break; // it may have ended the turn
+            break; // note_publication() may have ended the turn
         }
     }
 
@@ -160,9 +160,10 @@ inline void session::dispatch(const protocol::event &received) noexcept
     }
 }
 
-// Counts a message when its first frame's header is known: what is too much
-// is neither unmasked nor inflated. Fragments cost their sender as much as us;
-// a Ping costs an answer, and a Pong that nobody asked for a call.
+// Charges the rate limit at the first frame header, before unmasking or
+// inflating, so that excess messages cost nothing more. Further fragments are
+// not charged, as they cost the sender as much as the server. A Ping is charged
+// for its reply, and an unsolicited Pong for its callback.
 inline bool session::check_rate_limit() noexcept
 {
     if (conf_.limit_messages == nullptr ||
@@ -175,12 +176,12 @@ inline bool session::check_rate_limit() noexcept
         "more messages than websocket_limit_messages allows";
 
     record_end(code, reason, close_initiator::server);
-    // A flood is not read for the Close in it
+    // The client's Close is not awaited: it may be after a flood
     begin_end(endpoint_.begin_close(code, reason), phase::flushing);
     return false;
 }
 
-// Each Ping of ours makes room for one Pong.
+// Each Ping that the server sends allows one Pong.
 inline bool session::is_solicited_pong() noexcept
 {
     if (unanswered_pings_ == 0) {
@@ -191,8 +192,8 @@ inline bool session::is_solicited_pong() noexcept
     return true;
 }
 
-// What a handler's callback returns, where it can fail: the handler has said
-// in the log why.
+// Closes the session if a callback returned an error. The handler has logged
+// the cause.
 void session::close_if_failed(int outcome) noexcept
 {
     if (outcome != 0) {
@@ -201,7 +202,7 @@ void session::close_if_failed(int outcome) noexcept
     }
 }
 
-// Reported where the handler checks messages, or they are counted.
+// Called for each frame header of a message if the handler has check_message().
 void session::check_message(const protocol::event &frame) noexcept
 {
     if (handler().check_message == nullptr) {
@@ -244,7 +245,7 @@ inline void session::dispatch_message(protocol::opcode kind,
         return;
     }
 
-    // The handler may send this very payload back
+    // The handler may send this payload back
     writer_.begin_message(payload, kind);
     close_if_failed(
         callbacks.message_received(resource_->object(), client_, kind_of(kind),
@@ -256,7 +257,8 @@ inline void session::dispatch_message(protocol::opcode kind,
     }
 }
 
-// What is published beyond that would push out what others have published.
+// Ends the turn if publishing is congested: further messages would push those
+// of other clients out of the memory.
 [[gnu::noinline]] void session::note_publication() noexcept
 {
     has_published_ = true;
@@ -266,7 +268,8 @@ inline void session::dispatch_message(protocol::opcode kind,
     }
 }
 
-// What is queued still goes to a peer that has only ended its own side.
+// Frames in the queue are still sent to a peer that has only ended its own
+// side.
 void session::on_eof(bool broken) noexcept
 {
     peer_finished_ = true;

@@ -1,4 +1,4 @@
-// A session without its HTTP request: `websocket_request release`.
+// A session without its HTTP request: the directive websocket_request release.
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
@@ -12,7 +12,7 @@ namespace {
 
 using saved_field = saved_request::field;
 
-// Adds to a line of the error log, unless there is no such text.
+// Adds a field to a line of the error log, unless it has no text.
 void add_field(u_char *&at, const u_char *end, const char *label,
                std::string_view text) noexcept
 {
@@ -55,7 +55,7 @@ session::variable(std::string_view name) const noexcept
                                 : variables->read(request_, name);
 }
 
-// Lines of the error log end in the same cleaned as with a request.
+// Adds the same context to lines of the error log as nginx does with a request.
 u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
 {
     const auto *context = static_cast<ngx_http_log_ctx_t *>(log->data);
@@ -76,8 +76,8 @@ u_char *session::on_log(ngx_log_t *log, u_char *buffer, std::size_t size)
     return at;
 }
 
-// To be called when the handler has had its say on the whole request, and
-// nothing that the client has sent lies in its memory.
+// Releases the request, if configured and possible. Must be called after
+// client_connected(), when no input is left in the request's buffer.
 void session::release_request() noexcept
 {
     constexpr session_cleanups cleanups{on_request_cleanup, on_pool_cleanup};
@@ -95,7 +95,7 @@ void session::release_request() noexcept
                                        negotiated_.subprotocol);
 
         if (saved_ && free_request(request_, cleanups)) {
-            delete variables; // which the request referred to
+            delete variables; // the request referred to them
             detach_request();
             return;
         }
@@ -104,7 +104,7 @@ void session::release_request() noexcept
         reason = "there is no memory to save it in";
     }
 
-    // An nginx without debugging leaves this line out
+    // Without --with-debug this line is not compiled
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, connection_->log, 0,
                    "websocket: the request is kept: %s", reason);
 }
@@ -127,7 +127,7 @@ void session::detach_request() noexcept
                    "websocket: the request is released");
 }
 
-// The request is made again for its line of the access log.
+// Recreates the request, so that nginx can write its line of the access log.
 void session::finish_without_request() noexcept
 {
     ngx_connection_t *c = connection_;

@@ -1,5 +1,5 @@
-// What handlers send to a client: checked, compressed, counted, and refused
-// where its queue is full.
+// Sends messages of handlers to a client: validates, compresses and counts
+// them, and rejects them if the send queue is full.
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
@@ -16,10 +16,9 @@ namespace websocket::nginx {
 
 namespace {
 
-// A handler that has more for a client had better wait with it.
 constexpr std::size_t max_backpressure_threshold = 64 * 1024;
 
-// A client may bring a handler to it as often as it likes.
+// Throttled, because a client may cause this line as often as it sends.
 [[gnu::cold, gnu::noinline]] void log_not_utf8(ngx_log_t *log) noexcept
 {
     static log_throttle line;
@@ -33,7 +32,7 @@ constexpr std::size_t max_backpressure_threshold = 64 * 1024;
 
 } // namespace
 
-// A client that has read all may get more: any queue holds one message.
+// An empty queue accepts one message of any size.
 inline int session::check_can_send() noexcept
 {
     return phase_ == phase::open && writer_.empty() ? WEBSOCKET_QUEUED
@@ -47,7 +46,7 @@ inline int session::finish_send(bool written, std::size_t size) noexcept
     }
 
     if (!written) {
-        return WEBSOCKET_CLOSED; // and the next flush() ends it
+        return WEBSOCKET_CLOSED; // the next flush() ends the session
     }
 
     counters_.messages_out++;
@@ -84,7 +83,8 @@ inline int session::send_now(protocol::opcode kind,
                              payload.size());
 }
 
-// By itself, as what it needs would be prepared for all messages.
+// Kept out of line, so that uncompressed messages do not pay for its stack
+// frame.
 [[gnu::noinline]] int
 session::send_compressed(protocol::opcode kind,
                          std::span<const std::byte> payload) noexcept
@@ -96,7 +96,7 @@ session::send_compressed(protocol::opcode kind,
                        payload.size());
 }
 
-// What is sent back of a text message was checked when it came.
+// Text that is sent back was already validated when it was received.
 inline bool
 session::is_valid_text(std::span<const std::byte> payload) const noexcept
 {
@@ -123,7 +123,8 @@ void session::send_postponed() noexcept
     }
 
     postponed_.remove(next);
-    resume_read(); // compressed, it may leave too little for a flush to see
+    // A flush may not notice that compression left the queue short enough
+    resume_read();
 }
 
 int session::postpone_message(protocol::opcode kind,
@@ -164,15 +165,17 @@ inline int session::send_now(const shared_frame &frame) noexcept
     return finish_send(writer_.write_shared(frame.whole()), size);
 }
 
-// A client whose end was postponed still gets what is delivered before that.
+// A client whose Close was postponed still receives messages delivered before
+// it.
 bool session::accepts_deliveries() const noexcept
 {
     return phase_ == phase::open ||
            (phase_ == phase::close_postponed && resource_->delivering());
 }
 
-// A client's own requests are let in below half of its queue, and the largest
-// of them may bring others along: see receiving()
+// Input is processed while the queue is at most half full, see receiving(). The
+// largest message may be read together with others, and their replies must fit
+// in.
 std::size_t session::queue_limit() const noexcept
 {
     return conf_.send_queue + (in_turn_ ? conf_.max_message_size : 0);
@@ -186,15 +189,16 @@ int session::check_send_queue() noexcept
 
     const std::size_t limit = queue_limit();
 
-    // Much may have been published at once: the socket was not tried yet
+    // Many messages may have been published at once, before the socket was
+    // tried
     if (writer_.queue_cost() >= limit && !in_turn_ &&
         connection_->write->ready) {
         if (writer_.flush() == NGX_ERROR) {
             flush_later();
-            return WEBSOCKET_CLOSED; // and the next flush() ends it
+            return WEBSOCKET_CLOSED; // the next flush() ends the session
         }
 
-        resume_read(); // it may not have been read meanwhile
+        resume_read(); // reading may have been paused meanwhile
     }
 
     return writer_.queue_cost() >= limit ? reject_for_full_queue()
@@ -206,10 +210,10 @@ std::size_t session::backpressure_threshold() const noexcept
     return std::min(conf_.send_queue / 2, max_backpressure_threshold);
 }
 
-// Whether a handler should wait: then it is told when the client is drained.
-// What is sent outside of the client's own turn waits for the end of the event
-// in any case; only much of it is a reason to wait. So is a history of which
-// much was read, though in its own turn a client may have been sent all.
+// True if the handler should wait for client_drained(). Frames sent outside of
+// the client's own turn wait for the end of the event anyway, so only a long
+// queue counts there. Reading much of a history counts too, even if the client
+// was sent all of it.
 bool session::has_backpressure() noexcept
 {
     const bool much_read = resource::history_budget_spent;
@@ -246,7 +250,7 @@ int session::reject_for_full_queue() noexcept
     counters::add(counters::dropped);
 
     if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
-        backpressured_ = true; // the handler is told when there is room again
+        backpressured_ = true; // client_drained() follows
 
         if (counters_.dropped == 1) {
             write_log(NGX_LOG_INFO, connection_->log,
@@ -255,7 +259,7 @@ int session::reject_for_full_queue() noexcept
         return WEBSOCKET_DROPPED;
     }
 
-    // What the client has not begun to read would only delay the Close
+    // Frames that are not partially sent would only delay the Close
     const std::uint64_t discarded = writer_.drop_unsent();
 
     counters_.dropped += discarded;
@@ -266,7 +270,7 @@ int session::reject_for_full_queue() noexcept
     return WEBSOCKET_CLOSED;
 }
 
-// What waits here is part of the send queue.
+// Postponed sends count toward the limit of the send queue.
 int session::check_can_postpone() noexcept
 {
     if (phase_ != phase::open) {
@@ -287,7 +291,8 @@ int session::postpone_frame(
     return postpone(postponed_send::create_shared(frame));
 }
 
-// As where the queue has no memory for a frame, the connection ends.
+// Without memory the connection ends, as it does if the send queue has no
+// memory.
 int session::postpone(postponed_send *what) noexcept
 {
     if (!resource_->postpone(what, *this, postponed_)) {

@@ -1,6 +1,6 @@
-// The life of a session: self, started, woken by events. The
-// connection's data stays the request as long as there is one, since nginx
-// takes it for one when a subrequest in the background (a mirror's) ends.
+// Creates a session, starts it and handles its events. The connection's data
+// remains the request as long as there is one: nginx expects a request there
+// when a background subrequest, for example of a mirror, ends.
 #include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -29,7 +29,7 @@ session::session(ngx_http_request_t *r, request_part &part, resource &target,
     target.retain();
 }
 
-// A request that is kept has room for its session.
+// A session whose request is kept lives in the request's pool.
 void *session::allocate(ngx_http_request_t *r) noexcept
 {
     return location_conf<location_configuration>(r)->releases_requests()
@@ -71,7 +71,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
     part->join_position = position;
     auto *self = new (memory) session(r, *part, target, key, negotiated);
 
-    // The access log is written between these two
+    // nginx writes the access log between these two
     request_cleanup->handler = on_request_cleanup;
     request_cleanup->data = self;
     pool_cleanup->handler = on_pool_cleanup;
@@ -81,7 +81,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
     if (!this_worker().sessions_by_fd.set(r->connection, *self) ||
         !self->create_client()) {
-        self->leave_resource(); // the refusal may take its time
+        self->leave_resource(); // sending the rejection may take time
         return nullptr;
     }
 
@@ -132,7 +132,7 @@ session *session::of(ngx_http_request_t *r) noexcept
         return static_cast<session *>(found);
     }
 
-    // The redirect to a post_action, after the session, empties the contexts
+    // A post_action, which runs after the session, clears the contexts
     for (auto *at = r->main->pool->cleanup; at != nullptr; at = at->next) {
         if (at->handler == on_pool_cleanup) {
             return static_cast<session *>(at->data);
@@ -193,7 +193,8 @@ void session::on_write(ngx_event_t *event)
     self->rearm_or_finish();
 }
 
-// When a mirror's request fails, nginx takes the connection's events back.
+// When a mirror subrequest fails, nginx replaces the event handlers of the
+// connection.
 void session::on_request_event(ngx_http_request_t *r)
 {
     ngx_connection_t *c = r->connection;
@@ -260,15 +261,15 @@ void session::take_over_connection() noexcept
     install_handlers();
 
     c->log->action = const_cast<char *>("serving WebSocket");
-    c->idle = 1; // a graceful quit calls our read handler
+    c->idle = 1; // a graceful shutdown calls our read handler
     request_->read_event_handler = on_request_event;
     request_->write_event_handler = on_request_event;
 
     ngx_queue_insert_tail(&this_worker().sessions, &link_);
 }
 
-// With limit_rate, or a client that does not read, the 101 may wait in the
-// request or in TLS.
+// With limit_rate, or with a client that does not read, the 101 response may
+// still be in the request or in nginx's TLS buffer.
 void session::adopt_unsent_header() noexcept
 {
     ngx_connection_t *c = connection_;
@@ -292,8 +293,8 @@ void session::adopt_unsent_header() noexcept
     }
 }
 
-// The last thing in each event handler: sees to it that something will wake
-// the session again, or ends it. The session may be gone after it.
+// The last call of each event handler: rearms the events, or ends the session.
+// The session may be freed on return.
 void session::rearm_or_finish() noexcept
 {
     ngx_connection_t *c = connection_;

@@ -1,10 +1,10 @@
-// One client's connection from the upgrade to its end: reads frames, hands
-// messages to the resource handler, sends what is to be sent, keeps the
-// timers and the closing handshake.
+// A session: one client's connection from the upgrade to its end. It reads
+// frames, dispatches messages to the resource handler, sends, runs the timers
+// and the closing handshake.
 //
-// A session ends in its own event handlers only, never inside a call of a
-// handler's: whoever sends to it or closes it may go on using it until its
-// own callback returns.
+// A session is destroyed only in its own event handlers, never inside a call
+// that a handler makes. A handler that sends to a client, or closes it, may use
+// it until its own callback returns.
 #pragma once
 
 #include "nginx/core/configuration.hpp"
@@ -32,7 +32,8 @@
 
 namespace websocket::nginx {
 
-// Who began the end of a connection, for the log.
+// The side or cause that ended a connection, for the log and
+// $websocket_closed_by.
 enum class close_initiator : std::uint8_t {
     nobody,
     client,
@@ -46,50 +47,53 @@ std::string_view name_of(close_initiator initiator) noexcept;
 struct session_counters {
     std::uint64_t messages_in = 0;
     std::uint64_t messages_out = 0;
-    std::uint64_t bytes_in = 0; // payload of messages
+    std::uint64_t bytes_in = 0; // payload bytes of messages
     std::uint64_t bytes_out = 0;
-    std::uint64_t dropped = 0; // messages that a full queue did not take
+    std::uint64_t dropped = 0; // messages that a full send queue rejected
 };
 
-// What client and server have agreed on in the opening handshake.
+// The result of the opening handshake.
 struct negotiated_options {
-    std::string_view subprotocol; // in the request's memory
+    std::string_view subprotocol; // in the request's pool
     protocol::deflate_agreement deflate;
 };
 
 class session : public membership {
 public:
-    // Makes the session of a request that is being upgraded, for a resource
-    // that has admitted the client at `position`. It ends with
-    // the request, or with the connection if the request is released first.
-    // `key` lives as long as the request. Null when there is no memory, or the
-    // handler could not make its client.
+    // Creates the session of a request that is being upgraded, for a resource
+    // that has reserved the client at `position`. The session ends with the
+    // request, or with the connection if the request is released first. `key`
+    // must live as long as the request. Returns null without memory, or if the
+    // handler could not create its client object.
     static session *create(ngx_http_request_t *r, resource &target,
                            ngx_str_t key, const negotiated_options &negotiated,
                            std::uint64_t position) noexcept;
 
-    // It will not start: its handshake is refused after all.
+    // Ends a session that has not started, because its handshake is rejected
+    // after all.
     void cancel() noexcept { leave_resource(); }
 
-    // The session of a request, or null.
+    // Returns the session of a request, or null.
     static session *of(ngx_http_request_t *r) noexcept;
 
     session(const session &) = delete;
     session &operator=(const session &) = delete;
 
-    // Has start() called once the current event is over.
+    // Posts start(), which runs after the current event.
     void post_start() noexcept;
 
-    // Sends one message. Returns a result of websocket_plugin.h.
+    // Sends one message. Returns WEBSOCKET_QUEUED or another result of
+    // websocket_plugin.h.
     int send_message(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
 
-    // The same for one frame that many clients share.
+    // The same for a frame that many clients share.
     int send_shared(const shared_frame &frame) noexcept;
 
-    // Whether its resource has published something that has to be delivered
-    // before anything else is sent. Then these two take the place of the ones
-    // above: the same results, of the queue with what waits in it.
+    // True if the resource has published messages that this worker has not
+    // delivered yet. They come first, so sends must be postponed: the two
+    // functions below replace the two above. Their results also count the
+    // postponed sends.
     bool must_postpone() const noexcept
     {
         return resource_ != nullptr && resource_->has_undelivered_own();
@@ -99,29 +103,32 @@ public:
     int
     postpone_frame(const std::shared_ptr<const shared_frame> &frame) noexcept;
 
-    // Sends the first of what was postponed.
+    // Sends the first postponed message.
     void send_postponed() noexcept;
 
-    // What was delivered up to there is not for this client.
+    // The client receives only messages after this position of the resource's
+    // log.
     std::uint64_t join_position() const noexcept
     {
         return request_part_->join_position;
     }
 
-    // That is delivered now: joins its resource. Its reading goes on later.
+    // Connects the client once the resource has delivered its join position.
+    // Reading starts with a later event.
     void on_join_position() noexcept;
 
     int send_ping(std::span<const std::byte> payload) noexcept;
 
-    // Begins the closing handshake, unless it has begun; after what its
-    // resource has published by now.
+    // Begins the closing handshake, unless it has begun. The Close frame is
+    // sent after all that the resource has published so far.
     void close(std::uint16_t code, std::string_view reason,
                close_initiator initiator) noexcept;
 
-    // The worker leaves at once: tells the client and ends the session.
+    // Sends a Close frame, as far as the connection accepts it, and ends the
+    // session. For a fast shutdown.
     void terminate() noexcept;
 
-    // False once it is ending, or before its start.
+    // False before the start, and once the session is ending.
     bool open() const noexcept { return phase_ == phase::open; }
 
     const session_counters &counters() const noexcept { return counters_; }
@@ -142,24 +149,24 @@ public:
     {
         return *conf_.handler;
     }
-    // Unique over the workers, and over all hosts that share Redis.
+    // Unique among all workers, and among all hosts that share a Redis server.
     std::uint64_t id() const noexcept;
     std::uint16_t close_code() const noexcept { return close_code_; }
     close_initiator closed_by() const noexcept { return closed_by_; }
 
-    // What its clients publish has to wait no more: those that were held back
-    // for it are read again; or this one, if it was.
+    // Resume reading after publishing was congested: all sessions that were
+    // paused for it, or this one.
     static void resume_all_reads() noexcept;
     void resume_read() noexcept;
 
-    // Null once it is released.
+    // Null once the request is released.
     ngx_http_request_t *request() const noexcept { return request_; }
 
-    // What lasts of the request until the session ends.
+    // Both remain available after the request is released.
     std::string_view uri() const noexcept;
     std::string_view args() const noexcept;
-    // Nothing once the request is released. See variable_reader for how long
-    // the text lasts.
+    // Empty once the request is released. See variable_reader for the lifetime
+    // of the text.
     std::optional<std::string_view>
     variable(std::string_view name) const noexcept;
     std::string_view remote_address() const noexcept
@@ -172,16 +179,15 @@ public:
         return writer_.queue_cost() + postponed_.cost();
     }
 
-    // Called by the worker's list of those that have something to send.
-    // Returns the bytes that were sent.
+    // Called by the worker's flush list. Returns the number of bytes sent.
     std::size_t flush_posted() noexcept;
     void set_flush_index(flush_list::index to) noexcept { flush_index_ = to; }
 
-    // Has the processor fetch what a flush will need.
+    // Prefetch into the processor's cache what flush_posted() reads.
     void prefetch() const noexcept;
     void prefetch_connection() const noexcept;
 
-    // The session of a link in the worker's list.
+    // Returns the session of a link in the worker's list.
     static session *from_link(ngx_queue_t *queue) noexcept
     {
         return reinterpret_cast<session *>(
@@ -190,27 +196,27 @@ public:
 
 private:
     enum class phase : std::uint8_t {
-        created, // for start()
-        joining, // for what was published before it: not read yet
+        created, // start() has not run
+        joining, // earlier messages are still delivered; nothing is read
         open,
-        close_postponed, // its end was postponed: nothing more is delivered to
+        close_postponed, // the Close frame waits for messages published before
                          // it
-        closing,   // a Close was sent: what comes is dropped up to the peer's
-        flushing,  // nothing more is read; what waits is still sent
-        lingering, // our side is shut; what comes is dropped until the end
+        closing,   // a Close was sent; input is discarded up to the peer's
+        flushing,  // nothing more is read; the send queue is still sent
+        lingering, // our side is shut down; input is discarded until the end
         ended,
     };
 
-    // The same in all sessions: known once there is one.
+    // The offset of link_, the same in all sessions. Set by the first one.
     static inline std::ptrdiff_t link_offset;
 
-    // In the request's memory: of use as long as there is one.
+    // In the request's pool, valid until the request is released.
     struct request_part {
         ngx_event_t start_event;
         ngx_event_handler_pt read_handler;
         ngx_event_handler_pt write_handler;
         std::uint64_t join_position;
-        variable_reader *variables; // owned; null until one is asked for
+        variable_reader *variables; // owned; null until a handler reads one
     };
 
     session(ngx_http_request_t *r, request_part &part, resource &target,
@@ -351,44 +357,48 @@ private:
     session_counters counters_;
     ngx_queue_t link_{};
     postponed_list postponed_;
-    resource *resource_;     // until it is left
-    void *client_ = nullptr; // the handler's own object
+    resource *resource_;     // null after leave_resource()
+    void *client_ = nullptr; // the handler's client object
 
     ngx_str_t key_;
     negotiated_options negotiated_;
-    protocol::deflater deflater_; // with context takeover, once it is needed
+    // with context takeover; created on first use
+    protocol::deflater deflater_;
     std::unique_ptr<char[]> close_reason_;
     request_part *request_part_; // null once the request is released
-    std::unique_ptr<const saved_request> saved_; // from then on
+    std::unique_ptr<const saved_request> saved_; // set from then on
 
-    protocol::shared_buffer rest_; // input that a turn has left over
+    protocol::shared_buffer rest_; // input that the last turn did not process
     protocol::message_meter rate_limiter_;
     ngx_msec_t started_ = 0;
-    ngx_msec_t end_at_ = 0; // when closing, or where the worker is leaving
+    // The deadline of the closing handshake, or the close time of a shutdown
+    ngx_msec_t end_at_ = 0;
 
     timestamp last_received_;
     timestamp last_sent_;
     timestamp last_ping_;
-    std::uint32_t rest_begin_ = 0; // what was taken of it
+    std::uint32_t rest_begin_ = 0; // processed bytes of rest_
     flush_list::index flush_index_ = flush_list::npos;
-    std::uint32_t dropped_input_ = 0; // bytes that came after a Close
+    std::uint32_t dropped_input_ = 0; // bytes received after a Close
     phase phase_ = phase::created;
-    phase postponed_phase_ = phase::closing; // while it is ending
+    // The phase after close_postponed
+    phase postponed_phase_ = phase::closing;
     close_initiator closed_by_ = close_initiator::nobody;
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
     std::uint8_t close_reason_size_ = 0;
     bool first_turn_ : 1 = true;
     bool in_turn_ : 1 = false;
-    bool listed_ : 1 = false; // its resource knows of it
-    bool client_connected_ : 1 =
-        false;                       // the handler has been told of the client
-    bool backpressured_ : 1 = false; // something has waited for the client
-    bool peer_finished_ : 1 = false; // it has ended its side of the connection
+    bool listed_ : 1 = false;           // the resource has it in a list
+    bool client_connected_ : 1 = false; // client_connected() was called
+    // Data has waited for the client since the last client_drained()
+    bool backpressured_ : 1 = false;
+    // The client has ended its side of the connection
+    bool peer_finished_ : 1 = false;
     bool sends_after_close_ : 1 = false;
     bool shutting_down_ : 1 = false;
-    bool protocol_broken_ : 1 = false; // the client need not send a Close
-    bool has_published_ : 1 = false;   // to other hosts
+    bool protocol_broken_ : 1 = false; // no Close may come from the client
+    bool has_published_ : 1 = false;   // the client has published a message
 };
 
 } // namespace websocket::nginx

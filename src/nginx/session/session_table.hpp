@@ -1,6 +1,6 @@
-// The sessions of a worker by the descriptors of their connections: an event
-// finds its session in one step. By way of the connection's data it would
-// touch the request and its contexts too, which have been cold for long.
+// Maps connections to sessions, by descriptor. Event handlers use it instead of
+// the connection's data, which would load the request and its contexts into the
+// cache.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -16,7 +16,7 @@ class session;
 
 class session_table {
 public:
-    // False when there is no memory.
+    // False without memory.
     [[nodiscard]] bool set(const ngx_connection_t *c, session &added) noexcept
     try {
         const auto index = static_cast<std::size_t>(c->fd);
@@ -41,7 +41,7 @@ public:
         }
     }
 
-    // Of a connection that has one.
+    // The connection must have a session.
     session &operator[](const ngx_connection_t *c) const noexcept
     {
         return *sessions_[static_cast<std::size_t>(c->fd)];

@@ -1,5 +1,5 @@
-// How a session ends when its worker shuts down: spread over the configured
-// time after a reload or a graceful quit, else at once.
+// Ends sessions when their worker shuts down: spread over the configured time
+// after a reload or a graceful quit, otherwise at once.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/drain_time.hpp"
 #include "nginx/output/transport.hpp"
@@ -14,11 +14,12 @@ namespace websocket::nginx {
 
 namespace {
 
-// When a worker that shuts down closes which client. A worker does so once.
+// The schedule by which a worker that shuts down closes its clients. There is
+// one shutdown per worker.
 struct drain_plan {
     ngx_msec_t began = 0;
     ngx_msec_t time = 0;
-    std::uint64_t clients = 0; // 0: not begun
+    std::uint64_t clients = 0; // 0: not started
     std::uint64_t assigned = 0;
 };
 
@@ -37,8 +38,9 @@ std::uint64_t count_open_sessions() noexcept
     return count;
 }
 
-// When the next session is closed, by ngx_current_msec: the first one at once,
-// the others evenly over the drain time. Each open session asks once.
+// Returns the time, by ngx_current_msec, at which the next session is closed:
+// the first one at once, the others evenly over the drain time. Each open
+// session asks once.
 ngx_msec_t next_close_time() noexcept
 {
     if (plan.clients == 0) {
@@ -60,9 +62,10 @@ std::uint16_t shutdown_code() noexcept
 
 } // namespace
 
-// A graceful quit asks each session once: one that is open goes on until its
-// turn has come. When worker_shutdown_timeout is over, nginx asks again, with
-// a connection marked as broken, which it is not: TLS ends with close_notify.
+// nginx calls this once for each session at a graceful shutdown. An open
+// session continues until its scheduled time. After worker_shutdown_timeout
+// nginx calls it again, with the connection marked as failed. It has not
+// failed, so TLS still sends close_notify.
 void session::on_shutdown() noexcept
 {
     ngx_connection_t *c = connection_;
@@ -85,11 +88,12 @@ void session::on_shutdown() noexcept
     end_at_ = next_close_time();
 
     if (phase_ == phase::joining) {
-        return; // its time is looked at when it has joined
+        return; // begin_reading() checks the time
     }
 
     if (c->read->timer_set) {
-        ngx_del_timer(c->read); // nginx would not move it by a little
+        // nginx does not move a timer by less than 300 ms
+        ngx_del_timer(c->read);
     }
 
     check_idle();
@@ -107,13 +111,13 @@ void session::terminate() noexcept
     rearm_or_finish();
 }
 
-// There is no more time: the Close frame goes out as far as the connection
-// takes it, and that is the end.
+// Sends a Close frame as far as the connection accepts it now, and ends the
+// session.
 void session::send_close_and_abort() noexcept
 {
     send_all_postponed();
     close_for_shutdown();
-    send_all_postponed(); // the Close, if that was postponed
+    send_all_postponed(); // including a postponed Close
     flush();
 
     if (phase_ != phase::ended) {
@@ -121,11 +125,12 @@ void session::send_close_and_abort() noexcept
     }
 
     if (!writer_.empty()) {
-        connection_->error = 1; // behind a stuck record TLS cannot end either
+        // TLS cannot send close_notify after an incomplete record
+        connection_->error = 1;
     }
 
     if (phase_ == phase::closing || phase_ == phase::flushing) {
-        // With input unread the socket's end would eat the Close frame
+        // Closing a socket with unread input would discard the Close frame
         (void)half_close();
         discard_input();
     }

@@ -1,5 +1,5 @@
-// The end of a session: it leaves its resource, detaches from the connection
-// and finalizes the request.
+// Ends a session: detaches it from its resource, its connection and its
+// request.
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/session/worker.hpp"
@@ -12,7 +12,7 @@
 
 namespace websocket::nginx {
 
-// Where nginx ends the request by itself, the client is told all the same.
+// The client receives a Close frame even if nginx ends the request.
 void session::on_request_cleanup(void *data)
 {
     auto *self = static_cast<session *>(data);
@@ -32,7 +32,8 @@ void session::on_pool_cleanup(void *data)
     static_cast<session *>(data)->destroy();
 }
 
-// The client is told of as gone once, and the resource may be gone with it.
+// Calls client_disconnected() and client_destroyed(), once. The resource may be
+// destroyed on return.
 void session::leave_resource() noexcept
 {
     resource *left = std::exchange(resource_, nullptr);

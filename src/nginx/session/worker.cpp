@@ -1,4 +1,4 @@
-// What a worker has of its own: sessions, flush list, buffers.
+// The one worker object of this process.
 #include "nginx/session/worker.hpp"
 
 namespace websocket::nginx {

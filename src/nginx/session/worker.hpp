@@ -1,4 +1,4 @@
-// What the sessions of one worker share.
+// State shared by the sessions of one worker.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -13,13 +13,13 @@
 
 namespace websocket::nginx {
 
-// How much may be compressed while nginx's clock stands: that is one turn of
-// the event loop, or as many as there are in a millisecond.
+// Limits the compression work per value of nginx's cached clock, which is one
+// turn of the event loop, or all turns within one millisecond.
 class compression_budget {
 public:
     static constexpr std::size_t max_work = std::size_t{4} * 1024 * 1024;
 
-    // False when nothing is left of it; else the work may be more than that.
+    // False if the budget is used up. The last work accepted may exceed it.
     bool spend(std::size_t work) noexcept
     {
         if (began_ != ngx_current_msec) {
@@ -46,19 +46,19 @@ struct worker {
     ngx_queue_t sessions;
     session_table sessions_by_fd;
 
-    // Of the session that receives.
+    // The turn of the session that is receiving.
     turn current_turn;
 
-    // For large messages that clients are sent outside of their turns.
+    // For large messages sent to clients outside of their own turns.
     compression_budget compression;
 
     flush_list pending_flushes;
 
-    // Gathers what the session at work sends.
+    // Collects the frames that the current session sends.
     write_batch batch;
 
-    // Where the session at work receives. A session keeps nothing here over
-    // its turn, so that an idle client needs no buffer.
+    // Receives input for the current session. A session leaves nothing here
+    // after its turn, so that an idle client needs no buffer.
     alignas(64) std::array<std::byte, 256 * 1024> read_buffer;
 };
 

@@ -1,4 +1,5 @@
-// The subprotocol, the extension, and the 101's fields.
+// Negotiates the subprotocol and the extension, and adds the header fields of
+// the 101 response.
 #include "nginx/upgrade/negotiation.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -27,7 +28,7 @@ preferred_subprotocol(ngx_http_request_t *r,
          conf.subprotocols->nelts});
 }
 
-// In memory of the request's; nothing without memory.
+// Copies a text to the request's pool. Returns nothing without memory.
 std::optional<std::string_view> copy_text(ngx_http_request_t *r,
                                           std::string_view text) noexcept
 {

@@ -1,5 +1,5 @@
-// What server and client agree on in the opening handshake, and how the answer
-// says it.
+// Negotiates the subprotocol and extension in the opening handshake, and adds
+// the header fields of the response.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -12,7 +12,7 @@
 
 namespace websocket::nginx {
 
-// Hands each field to who has add_header(name, value).
+// Calls reader.add_header(name, value) for each header field.
 template <class Reader>
 void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
 {
@@ -21,19 +21,21 @@ void read_headers(ngx_http_request_t *r, Reader &reader) noexcept
     });
 }
 
-// The first name of websocket_subprotocols that the client offers; empty if
-// there is none.
+// Returns the first name of websocket_subprotocols that the client offers, or
+// an empty text.
 std::string_view preferred_subprotocol(ngx_http_request_t *r) noexcept;
 
-// The handler's choice, if it makes one; only what was offered counts. Nothing
-// if it fails.
+// Returns the subprotocol that the handler selects, or the preferred one if the
+// handler has no callback. A name that was not offered is ignored. Returns
+// nothing if the callback fails.
 std::optional<std::string_view>
 choose_subprotocol(ngx_http_request_t *r, const resource &target,
                    const protocol::opening_handshake &handshake) noexcept;
 
 protocol::deflate_agreement negotiate_deflate(ngx_http_request_t *r) noexcept;
 
-// The fields of a 101. False: no memory, or no digest.
+// Adds the header fields of a 101 response. False without memory, or if SHA-1
+// is not available.
 bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
                          const negotiated_options &options) noexcept;
 

@@ -1,5 +1,5 @@
-// The wait of a handshake: for the leader's word, for the time to be up, or
-// for the client to go away.
+// Ends the wait of a handshake when the leader reports that the log is in sync,
+// at a timeout, or if the client disconnects.
 #include "nginx/upgrade/sync_wait.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -10,7 +10,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// In the request's memory.
+// Allocated in the request's pool.
 class handshake_wait final : backplane::sync_waiter {
 public:
     handshake_wait(ngx_http_request_t *r, resource &target,
@@ -63,7 +63,7 @@ private:
         }
     }
 
-    // The request may be gone afterwards, and this with it.
+    // The request, and this object with it, may be freed on return.
     void finish(bool in_sync) noexcept
     {
         resource &target = target_;

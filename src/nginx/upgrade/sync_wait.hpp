@@ -1,5 +1,5 @@
-// An opening handshake that waits until this host has all of its resource's
-// messages: a client may come from another host, and has seen them there.
+// Delays an opening handshake until this host has all messages of its resource,
+// because the client may have received them on another host.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -7,12 +7,13 @@
 
 namespace websocket::nginx {
 
-// Ends the request; `in_sync`: the client can be admitted now.
+// Ends the request. `in_sync`: the client can be accepted now.
 using sync_callback = void (*)(ngx_http_request_t *r, resource &target,
                                bool in_sync);
 
-// Takes over from begin_waiting() of the resource. Calls `end` once, unless
-// the client leaves before. Returns what the content handler returns.
+// Takes over the reference of resource::begin_waiting(). Calls `callback` once,
+// unless the client disconnects before. Returns the value for the content
+// handler to return.
 ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
                          sync_callback callback) noexcept;
 

@@ -1,4 +1,4 @@
-// Judges the opening handshake, answers it, and posts the upgrade.
+// Validates the opening handshake, sends the response, and starts a session.
 #include "nginx/upgrade/upgrade.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -19,8 +19,8 @@ namespace websocket::nginx {
 
 namespace {
 
-// The key of the resource, in memory of the request's. NGX_OK, or what a
-// content handler returns of the refusal.
+// Finds the key of the resource, in the request's pool. Returns NGX_OK, or the
+// value for the content handler to return.
 ngx_int_t resource_key(ngx_http_request_t *r,
                        const location_configuration &conf,
                        ngx_str_t &key) noexcept
@@ -36,13 +36,14 @@ ngx_int_t resource_key(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    // All who leave it out would meet in one resource
+    // All clients without a key would share one resource
     return key.len == 0
                ? reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is empty")
                : NGX_OK;
 }
 
-// A key without variables comes again: its resource stays.
+// The resource of a key without variables is kept, as the key will be used
+// again.
 resource *find_resource(const location_configuration &conf,
                         const ngx_str_t &key) noexcept
 {
@@ -51,7 +52,8 @@ resource *find_resource(const location_configuration &conf,
                                        conf.key->lengths == nullptr);
 }
 
-// The handler's word on the client: 101, or the status that refuses it.
+// Asks the handler whether to accept the client. Returns 101, or the status
+// with which to reject it.
 ngx_uint_t handler_status(ngx_http_request_t *r,
                           const resource &target) noexcept
 {
@@ -87,8 +89,8 @@ ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
     }
 }
 
-// Counts the client over all workers. NGX_OK, or what a content handler
-// returns of the refusal.
+// Counts the client among those of all workers. Returns NGX_OK, or the value
+// for the content handler to return.
 ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
                          std::uint64_t &position) noexcept
 {
@@ -100,15 +102,15 @@ ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
                                            : reject_admission(r, result);
 }
 
-// Answers 101 and leaves the request to the session, which starts when this
-// event of nginx's is over: the request must not be touched inside a handler
-// of it.
+// Sends 101 and hands the request over to the session. The session starts after
+// the current event of nginx, because it must not use the request inside one of
+// the request's handlers.
 ngx_int_t send_switching(ngx_http_request_t *r, session &client) noexcept
 {
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
-    r->keepalive = 0;   // what follows is not HTTP
-    r->header_only = 1; // without it the header waits for a body
+    r->keepalive = 0;   // frames follow, not HTTP
+    r->header_only = 1; // otherwise nginx delays the header until the body
 
     const ngx_int_t rc = ngx_http_send_header(r);
 
@@ -166,8 +168,8 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
 void on_sync(ngx_http_request_t *r, resource &target, bool in_sync);
 
-// Where other hosts have clients of the resource too, a client is admitted
-// when this one has all that it may have seen there.
+// If Redis connects several hosts, the client is accepted once this host has
+// all messages that the client may have received on another one.
 ngx_int_t
 accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
                    const protocol::opening_handshake &handshake) noexcept
@@ -216,8 +218,8 @@ accept_handshake(ngx_http_request_t *r,
     return rc;
 }
 
-// Nothing if the request is an opening handshake that may be accepted, else
-// what a content handler returns of the refusal.
+// Returns nothing if the request is a valid opening handshake, otherwise the
+// value for the content handler to return.
 std::optional<ngx_int_t>
 validate_handshake(ngx_http_request_t *r,
                    protocol::opening_handshake &handshake) noexcept
@@ -230,7 +232,7 @@ validate_handshake(ngx_http_request_t *r,
         return reject_handshake(r, reason);
     }
 
-    // nginx would put the status of the error into the answer
+    // nginx would replace the status 101 by that of the error
     if (r->err_status != 0) {
         return reject_handshake(
             r, upgrade_required,
@@ -253,8 +255,8 @@ validate_handshake(ngx_http_request_t *r,
     return std::nullopt;
 }
 
-// What was right before the wait may have changed, and the text of the
-// handshake was read where it is now.
+// Validates again, because conditions may have changed during the wait, and
+// because `handshake` borrows texts of the request.
 ngx_int_t resume_after_sync(ngx_http_request_t *r, resource &target) noexcept
 {
     protocol::opening_handshake handshake;
@@ -278,7 +280,7 @@ void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
                                       "the other hosts are out of reach"));
 }
 
-// The body has taken its time: what was right before it may have changed.
+// Validates again, because conditions may have changed while the body was read.
 void handshake_body_read(ngx_http_request_t *r)
 {
     protocol::opening_handshake handshake;
@@ -318,7 +320,7 @@ ngx_int_t upgrade_handler(ngx_http_request_t *r)
         return accept_handshake(r, handshake);
     }
 
-    // Else the body would be taken for frames
+    // An unread body would be parsed as frames
     const ngx_int_t rc =
         ngx_http_read_client_request_body(r, handshake_body_read);
 
