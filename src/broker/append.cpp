@@ -13,7 +13,7 @@ namespace websocket::broker::detail {
 namespace {
 
 // 4 KB: what takes less is copied sooner than the lock is taken twice.
-constexpr std::size_t most_blocks_copied_locked = 32;
+constexpr std::size_t max_blocks_copied_locked = 32;
 
 // The slot that this process has taken, if it still has it.
 slot_record *slot_of(const zone &z) noexcept
@@ -30,7 +30,7 @@ slot_record *slot_of(const zone &z) noexcept
 
 } // namespace
 
-void give_back_reserved(zone &z, slot_record &slot) noexcept
+void free_reserved(zone &z, slot_record &slot) noexcept
 {
     const index first = slot.reserved;
 
@@ -38,31 +38,31 @@ void give_back_reserved(zone &z, slot_record &slot) noexcept
         return;
     }
 
-    put(slot.reserved, 0);
+    store_ordered(slot.reserved, 0);
     WEBSOCKET_FAULT_POINT("blocks.unreserved");
-    give_back(z, first, slot.reserved_count);
+    free_blocks(z, first, slot.reserved_count);
 }
 
-appending::appending(zone &z, const publication &what,
-                     std::uint64_t now) noexcept
+append_operation::append_operation(zone &z, const publication &what,
+                                   std::uint64_t now) noexcept
     : zone_{z}, what_{what}, now_{now}, blocks_{blocks_for(
                                             sizeof(entry_record),
                                             what.payload.size())},
       slot_{slot_of(z)}
 {}
 
-bool appending::is_large() const noexcept
+bool append_operation::is_large() const noexcept
 {
-    return slot_ != nullptr && blocks_ > most_blocks_copied_locked;
+    return slot_ != nullptr && blocks_ > max_blocks_copied_locked;
 }
 
-bool appending::nobody_wants(const log_record &log) const noexcept
+bool append_operation::is_unwanted(const log_record &log) const noexcept
 {
     return log.subscriptions == 0 &&
            (what_.transient || log.history_messages == 0);
 }
 
-bool appending::step(index log_at) noexcept
+bool append_operation::step(index log_at) noexcept
 {
     const pin keep(zone_, log_at, now_);
     log_record &log = zone_.log(log_at);
@@ -75,23 +75,23 @@ bool appending::step(index log_at) noexcept
               .dropped = result.dropped,
               .wake = {}};
 
-    if (nobody_wants(log)) {
+    if (is_unwanted(log)) {
         result.id.sequence += what_.transient ? 0 : 1;
-        put(log.last_sequence, result.id.sequence);
-        return end_without_entry(outcome::done);
+        store_ordered(log.last_sequence, result.id.sequence);
+        return finish_without_entry(outcome::done);
     }
 
     const std::size_t missing =
         is_large() ? std::min(blocks_ - reserved_, zone_.hold.blocks) : blocks_;
 
-    switch (make_entry_room(zone_, log_at, {blocks_, missing}, now_, budget,
-                            result.dropped)) {
-    case room::later:
+    switch (reclaim_for_entry(zone_, log_at, {blocks_, missing}, now_, budget,
+                              result.dropped)) {
+    case reclaim_result::again:
         return false;
-    case room::never:
+    case reclaim_result::impossible:
         zone_.head->refused++;
-        return end_without_entry(outcome::no_room);
-    case room::made:
+        return finish_without_entry(outcome::no_memory);
+    case reclaim_result::done:
         break;
     }
 
@@ -100,16 +100,17 @@ bool appending::step(index log_at) noexcept
         return false;
     }
 
-    end_with_entry(log_at);
+    finish_with_entry(log_at);
     return true;
 }
 
 // There are so many free blocks.
-void appending::reserve(std::size_t blocks) noexcept
+void append_operation::reserve(std::size_t blocks) noexcept
 {
     const index first = take_blocks(zone_, blocks);
 
-    put(reserved_ == 0 ? slot_->reserved : zone_.next[last_reserved_], first);
+    store_ordered(reserved_ == 0 ? slot_->reserved : zone_.next[last_reserved_],
+                  first);
     WEBSOCKET_FAULT_POINT("blocks.reserved");
     first_reserved_ = reserved_ == 0 ? first : first_reserved_;
     last_reserved_ = skip_blocks(zone_, first, blocks - 1);
@@ -117,7 +118,7 @@ void appending::reserve(std::size_t blocks) noexcept
     slot_->reserved_count = static_cast<index>(reserved_);
 }
 
-void appending::copy() noexcept
+void append_operation::copy() noexcept
 {
     if (reserved_ == 0 || reserved_ != blocks_ || copied_) {
         return;
@@ -128,15 +129,15 @@ void appending::copy() noexcept
     WEBSOCKET_FAULT_POINT("append.copied");
 }
 
-void appending::cancel() noexcept
+void append_operation::cancel() noexcept
 {
     if (reserved_ != 0) {
-        give_back_reserved(zone_, *slot_);
+        free_reserved(zone_, *slot_);
         reserved_ = 0;
     }
 }
 
-bool appending::end_without_entry(outcome why) noexcept
+bool append_operation::finish_without_entry(outcome why) noexcept
 {
     result.result = why;
     cancel();
@@ -144,7 +145,7 @@ bool appending::end_without_entry(outcome why) noexcept
 }
 
 // The blocks of the entry, with its payload.
-index appending::take_written() noexcept
+index append_operation::take_written() noexcept
 {
     if (is_large()) {
         return first_reserved_;
@@ -156,25 +157,24 @@ index appending::take_written() noexcept
     return at;
 }
 
-void appending::write_record(index at, index log_at) noexcept
+void append_operation::write_record(index at, index log_at) noexcept
 {
     const log_record &log = zone_.log(log_at);
 
-    ::new (zone_.block(at))
-        entry_record{.position = log.last_position + 1,
-                     .sequence = log.last_sequence + (what_.transient ? 0 : 1),
-                     .time = what_.time,
-                     .from = what_.from,
-                     .size = static_cast<std::uint32_t>(what_.payload.size()),
-                     .log = log_at,
-                     .kind = what_.kind,
-                     .transient = what_.transient,
-                     .behind_hole = log.last_hole != 0 &&
-                                    log.last_hole == log.last_position};
+    ::new (zone_.block(at)) entry_record{
+        .position = log.last_position + 1,
+        .sequence = log.last_sequence + (what_.transient ? 0 : 1),
+        .time = what_.time,
+        .from = what_.from,
+        .size = static_cast<std::uint32_t>(what_.payload.size()),
+        .log = log_at,
+        .kind = what_.kind,
+        .transient = what_.transient,
+        .after_gap = log.last_gap != 0 && log.last_gap == log.last_position};
 }
 
 // Who dies between the link and the slot's store leaves both to repair().
-void appending::end_with_entry(index log_at) noexcept
+void append_operation::finish_with_entry(index log_at) noexcept
 {
     const index at = take_written();
 
@@ -182,7 +182,7 @@ void appending::end_with_entry(index log_at) noexcept
     link_entry(zone_, at);
 
     if (reserved_ != 0) {
-        put(slot_->reserved, 0);
+        store_ordered(slot_->reserved, 0);
         WEBSOCKET_FAULT_POINT("append.linked");
         reserved_ = 0;
     }
@@ -191,7 +191,7 @@ void appending::end_with_entry(index log_at) noexcept
     result.position = zone_.entry(at).position;
     result.wake = announce(zone_, log_at, at);
     WEBSOCKET_FAULT_POINT("append.announced");
-    trim(zone_, log_at, now_, few);
+    trim(zone_, log_at, now_, max_extra_removals);
 }
 
 } // namespace websocket::broker::detail

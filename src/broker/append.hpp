@@ -15,12 +15,13 @@ namespace websocket::broker::detail {
 // is not copied under the lock: its blocks are reserved for this process's slot
 // first, written while others have the lock, and become an entry last. Who
 // reclaims the slot of a process that died meanwhile frees them.
-class appending {
+class append_operation {
 public:
     // The payload must stay until the last step.
-    appending(zone &z, const publication &what, std::uint64_t now) noexcept;
-    appending(const appending &) = delete;
-    appending &operator=(const appending &) = delete;
+    append_operation(zone &z, const publication &what,
+                     std::uint64_t now) noexcept;
+    append_operation(const append_operation &) = delete;
+    append_operation &operator=(const append_operation &) = delete;
 
     // With the lock, which was left since the step before. The log may be
     // another one each time. False: to be called again, after copy().
@@ -32,16 +33,16 @@ public:
     // With the lock: gives back what is reserved. There are no more steps.
     void cancel() noexcept;
 
-    appended result;
+    append_result result;
 
 private:
     bool is_large() const noexcept;
-    bool nobody_wants(const log_record &log) const noexcept;
+    bool is_unwanted(const log_record &log) const noexcept;
     void reserve(std::size_t blocks) noexcept;
     index take_written() noexcept;
     void write_record(index at, index log) noexcept;
-    bool end_without_entry(outcome why) noexcept;
-    void end_with_entry(index log) noexcept;
+    bool finish_without_entry(outcome why) noexcept;
+    void finish_with_entry(index log) noexcept;
 
     zone &zone_;
     const publication &what_;
@@ -55,17 +56,17 @@ private:
 };
 
 // Frees what is reserved for a slot.
-void give_back_reserved(zone &z, slot_record &slot) noexcept;
+void free_reserved(zone &z, slot_record &slot) noexcept;
 
 // Holds the lock for one call of `step()` after the other, until that returns
 // true.
 template <class function>
-appended append_in_holds(mutex &shared, zone &z, appending &work,
+append_result run_append(mutex &shared, zone &z, append_operation &work,
                          function step) noexcept
 {
     for (bool done = false; !done;) {
         {
-            locked hold(shared, z);
+            locked_zone hold(shared, z);
             done = step();
         }
 

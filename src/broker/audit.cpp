@@ -50,9 +50,9 @@ std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
     }
 
     const log_record &log = z_.log(at);
-    std::array<std::byte, longest_name> name;
+    std::array<std::byte, max_name_size> name;
 
-    if (log.name_size > longest_name ||
+    if (log.name_size > max_name_size ||
         !take_chain(at, log_blocks(log.name_size))) {
         return "a log's chain of blocks is wrong";
     }
@@ -74,7 +74,7 @@ std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
         return "a log's epoch was not given out";
     }
 
-    if (log.last_hole > log.last_position + 1) {
+    if (log.last_gap > log.last_position + 1) {
         return "a log has a hole behind its end";
     }
 

@@ -186,7 +186,7 @@ auditor::check_reader(const subscription_record &reader) noexcept
     for (; at != 0; at = unread.first()) {
         const entry_record &entry = z_.entry(at);
 
-        if (entry.position != position && !entry.behind_hole) {
+        if (entry.position != position && !entry.after_gap) {
             return "an entry is missing among the unread ones";
         }
         position = entry.position + 1;
@@ -194,7 +194,7 @@ auditor::check_reader(const subscription_record &reader) noexcept
     }
 
     if (position != log.last_position + 1 &&
-        log.last_hole != log.last_position) {
+        log.last_gap != log.last_position) {
         return "an entry is missing behind the unread ones";
     }
 
@@ -208,18 +208,18 @@ std::string_view auditor::check_news() noexcept
     for (std::uint32_t i = 0; i < z_.head->slot_count; i++) {
         index last = 0;
 
-        for (index at = z_.slots[i].news_first; at != 0;
-             at = z_.subscription(at).next_news) {
+        for (index at = z_.slots[i].queue_first; at != 0;
+             at = z_.subscription(at).next_queued) {
             const subscription_record &found = z_.subscription(at);
 
             if (!known(at) || queued++ == found_.queued || found.queued != 1 ||
-                found.slot != i || found.previous_news != last) {
+                found.slot != i || found.previous_queued != last) {
                 return "a slot's list of news is wrong";
             }
             last = at;
         }
 
-        if (z_.slots[i].news_last != last) {
+        if (z_.slots[i].queue_last != last) {
             return "a slot's list of news ends wrongly";
         }
     }

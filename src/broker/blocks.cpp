@@ -67,7 +67,7 @@ index take_blocks(zone &z, std::size_t count) noexcept
     return first;
 }
 
-void give_back(zone &z, index first, std::size_t count) noexcept
+void free_blocks(zone &z, index first, std::size_t count) noexcept
 {
     ::new (z.block(first)) free_record{z.head->free};
     WEBSOCKET_FAULT_POINT("blocks.joined");

@@ -16,7 +16,7 @@ constexpr std::size_t blocks_for(std::size_t record, std::size_t bytes) noexcept
 index take_blocks(zone &z, std::size_t count) noexcept;
 
 // Frees a whole chain of `count` blocks, which nothing reaches any more.
-void give_back(zone &z, index first, std::size_t count) noexcept;
+void free_blocks(zone &z, index first, std::size_t count) noexcept;
 
 // The block that comes so many after the one in its chain.
 index skip_blocks(const zone &z, index from, std::size_t count) noexcept;

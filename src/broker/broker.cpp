@@ -15,13 +15,13 @@ namespace {
 
 // The logs that have been unused for too long. Returns what is left of the
 // budget.
-std::size_t expire_unused(zone &z, std::uint64_t now,
-                          std::size_t budget) noexcept
+std::size_t expire_unused_logs(zone &z, std::uint64_t now,
+                               std::size_t budget) noexcept
 {
     while (budget > 0 && z.head->unused_first != 0) {
         const std::uint64_t since = z.log(z.head->unused_first).unused_since;
 
-        if (since > now || now - since < unused_log_age) {
+        if (since > now || now - since < unused_log_ttl) {
             break;
         }
 
@@ -42,11 +42,11 @@ std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
     for (index at = first; at != 0; at = z.log(at).next_in_bucket) {
         std::size_t here = trim(z, at, now, budget - removed);
 
-        here += drop_over_limit(z, at, now, budget - removed - here);
+        here += trim_to_limit(z, at, now, budget - removed - here);
 
         if (here > 0) {
             removed += here;
-            settle(z, at, now);
+            update_unused_list(z, at, now);
         }
     }
 
@@ -55,7 +55,7 @@ std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
 
 // Looks at so many buckets and entries, and goes on there the next time. True:
 // a round has come to its end.
-bool sweep_some(zone &z, std::uint64_t now, std::size_t budget) noexcept
+bool sweep_buckets(zone &z, std::uint64_t now, std::size_t budget) noexcept
 {
     std::uint32_t &sweep = z.head->sweep;
 
@@ -80,9 +80,9 @@ bool sweep_some(zone &z, std::uint64_t now, std::size_t budget) noexcept
 
 } // namespace
 
-std::size_t broker::smallest(std::size_t slots) noexcept
+std::size_t broker::min_size(std::size_t slots) noexcept
 {
-    return smallest_memory(slots);
+    return min_zone_size(slots);
 }
 
 bool broker::create(std::span<std::byte> memory, std::size_t slots,
@@ -90,8 +90,8 @@ bool broker::create(std::span<std::byte> memory, std::size_t slots,
 {
     const hash_key key{seed * 0x9e3779b97f4a7c15 + 1, seed};
 
-    if (slots == 0 || slots > most_slots ||
-        !make_zone(zone_, memory, slots, key)) {
+    if (slots == 0 || slots > max_slots ||
+        !create_zone(zone_, memory, slots, key)) {
         return false;
     }
 
@@ -101,15 +101,16 @@ bool broker::create(std::span<std::byte> memory, std::size_t slots,
 
 bool broker::attach(std::span<std::byte> memory) noexcept
 {
-    return find_zone(zone_, memory);
+    return attach_zone(zone_, memory);
 }
 
 void broker::limit_logs(std::size_t bytes) noexcept
 {
     const std::size_t blocks = bytes / block_size;
 
-    put(zone_.head->log_blocks,
-        blocks < zone_.head->block_count ? static_cast<index>(blocks) : 0);
+    store_ordered(zone_.head->max_log_blocks, blocks < zone_.head->block_count
+                                                  ? static_cast<index>(blocks)
+                                                  : 0);
 }
 
 bool broker::fits(std::size_t size) const noexcept
@@ -120,7 +121,7 @@ bool broker::fits(std::size_t size) const noexcept
 description broker::describe(std::string_view name, std::uint64_t now) noexcept
 {
     const log_name wanted(zone_, name);
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const index at = find_log(zone_, wanted);
 
     if (at == 0) {
@@ -129,20 +130,20 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
 
     const log_record &log = zone_.log(at);
 
-    if (trim(zone_, at, now, few) != 0) {
-        settle(zone_, at, now);
+    if (trim(zone_, at, now, max_extra_removals) != 0) {
+        update_unused_list(zone_, at, now);
     }
 
     return {.exists = true,
-            .aligned = log.outer_epoch != 0,
+            .external = log.external_epoch != 0,
             .clients = all_clients(log),
             .local_clients = log.clients,
             .remote_clients = log.remote_clients,
             .messages = history_count(log),
             .last = last_message(log),
             .subscribed = log.subscriptions != 0,
-            .linked = is_linked(zone_, log),
-            .term = log.term,
+            .synced = is_synced(zone_, log),
+            .run = log.run,
             .history = {log.history_messages, log.history_milliseconds}};
 }
 
@@ -152,10 +153,10 @@ bool broker::expire(std::uint64_t now, std::size_t budget) noexcept
         std::size_t piece = std::min(budget, zone_.hold.entries);
 
         budget -= piece;
-        locked hold(mutex_, zone_);
-        piece = expire_unused(zone_, now, piece);
+        locked_zone hold(mutex_, zone_);
+        piece = expire_unused_logs(zone_, now, piece);
 
-        if (sweep_some(zone_, now, piece)) {
+        if (sweep_buckets(zone_, now, piece)) {
             return true;
         }
     }
@@ -163,9 +164,9 @@ bool broker::expire(std::uint64_t now, std::size_t budget) noexcept
     return false;
 }
 
-figures broker::measure() noexcept
+usage broker::measure() noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const header &head = *zone_.head;
 
     return {.size = std::size_t{head.block_count} * block_size,
@@ -183,7 +184,7 @@ figures broker::measure() noexcept
 
 std::string_view broker::audit() noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     return detail::audit(zone_);
 }

@@ -46,7 +46,7 @@ public:
 
     // The bytes that create needs at least with so many slots, for any work
     // to be possible.
-    static std::size_t smallest(std::size_t slots) noexcept;
+    static std::size_t min_size(std::size_t slots) noexcept;
 
     // Makes a broker with 1 to most_slots slots in memory that no other
     // process looks at yet; attaches to it. `seed` is a number that clients
@@ -81,8 +81,8 @@ public:
     // processes is `process_slot`. Before that reclaims the slots of dead
     // processes, as reclaim_dead does, and whatever has the same
     // process_slot. The caller wakes the slots in `wake`.
-    claimed claim(std::int32_t pid, std::int32_t process_slot,
-                  process_watch &watch, std::uint64_t now) noexcept;
+    claim_result claim(std::int32_t pid, std::int32_t process_slot,
+                       process_monitor &watch, std::uint64_t now) noexcept;
 
     // Gives the slot back with all its subscriptions and clients.
     void release(unsigned slot, std::uint64_t now) noexcept;
@@ -90,7 +90,7 @@ public:
     // Gives back the slots of processes that are not alive. Returns the slots
     // that are to be woken because a dead process may not have done so. To be
     // called now and then, and when a process is known to have died.
-    slot_set reclaim_dead(process_watch &watch, std::uint64_t now) noexcept;
+    slot_set reclaim_dead(process_monitor &watch, std::uint64_t now) noexcept;
 
     /*
      * Subscriptions and clients.
@@ -134,25 +134,26 @@ public:
 
     // Puts an entry at the end of the log. What nobody is subscribed to and
     // no history wants is not stored, but takes its number.
-    appended append(subscription handle, const publication &what,
-                    std::uint64_t now) noexcept;
+    append_result append(subscription handle, const publication &what,
+                         std::uint64_t now) noexcept;
 
     // The same by name; makes the log, with this history, if there is none. In
     // a log that is there the source is not remembered: who only publishes
     // changes its limits no further than to those of a later configuration.
-    appended append(std::string_view name, const publication &what,
-                    const history_request &history, std::uint64_t now) noexcept;
+    append_result append(std::string_view name, const publication &what,
+                         const history_request &history,
+                         std::uint64_t now) noexcept;
 
     // A subscription of the slot that has something to read, each once, the
     // longest waiting first. None: nothing is left, and the next append for
     // this slot has it woken. A subscription that was taken here and has been
     // read in part only comes up again.
-    news next_news(unsigned slot) noexcept;
+    unread_subscription next_unread(unsigned slot) noexcept;
 
     // Copies out whole entries in order, as many as fit and as one hold of the
     // mutex is to copy, and moves the cursor after them. One that is larger
     // than that is copied alone, in several holds.
-    read_result read(subscription handle, const place &to,
+    read_result read(subscription handle, const read_buffers &to,
                      std::uint64_t now) noexcept;
 
     // Copies out messages of the log's history (no transient ones): those
@@ -162,7 +163,8 @@ public:
     // `after` are not there any more. Moves nothing. Copies as much as read()
     // does; where the history is long the first message is found in few steps.
     read_result read_history(subscription handle, std::uint64_t after,
-                             const place &to, std::uint64_t now) noexcept;
+                             const read_buffers &to,
+                             std::uint64_t now) noexcept;
 
     // The last message of the log.
     message_id last_id(subscription handle) noexcept;
@@ -178,8 +180,8 @@ public:
 
     // The number of the link to whoever numbers the messages, another one for
     // each; 0, as from the start: there is no link. Without the lock.
-    void set_link(std::uint32_t generation) noexcept;
-    std::uint32_t link() const noexcept;
+    void set_link_generation(std::uint32_t generation) noexcept;
+    std::uint32_t link_generation() const noexcept;
 
     // Puts a message that has got its id elsewhere at the end of the log,
     // which this does not make: gone. Known: the log has been aligned to that
@@ -192,8 +194,9 @@ public:
     // What there is no room for takes its number all the same, so that the
     // next one follows, and all who are subscribed are told that they lost
     // some: no_room then comes with slots to be woken.
-    appended relay(std::string_view name, const publication &what,
-                   message_id id, std::uint64_t now) noexcept;
+    append_result append_external(std::string_view name,
+                                  const publication &what, message_id id,
+                                  std::uint64_t now) noexcept;
 
     // Says what the log's last message is, so that the next one relayed is
     // the one behind it. If that is in another epoch (never 0: out of order)
@@ -204,21 +207,21 @@ public:
     // are subscribed are told that they lost some here, once, behind what
     // they have yet to read. The slots in `wake` are to be woken as with
     // append. Gone: there is no such log, this makes none.
-    appended align(std::string_view name, message_id last, bool lost,
-                   std::uint64_t now) noexcept;
+    append_result reset_position(std::string_view name, message_id last,
+                                 bool lost, std::uint64_t now) noexcept;
 
     // The log has all there is on that link. It stays linked until the zone's
     // link is another one. Gone: there is no such log.
-    outcome mark_linked(std::string_view name,
+    outcome mark_synced(std::string_view name,
                         std::uint32_t generation) noexcept;
 
     // In which of his lives whoever numbers the log's messages has found that
     // its last one is his too; 0, as from the start: not known. What he has
     // forgotten between two lives is found by it. Gone: there is no such log.
-    outcome mark_term(std::string_view name, std::uint32_t term) noexcept;
+    outcome mark_run(std::string_view name, std::uint32_t run) noexcept;
 
     // Whether the log is linked now. Without the lock.
-    bool linked(subscription handle) const noexcept;
+    bool synced(subscription handle) const noexcept;
 
     // How many clients the log has in other hosts, for all who ask for its
     // clients. Forgotten with the log. Gone: there is no such log.
@@ -247,8 +250,8 @@ public:
     // for, and looks at no more than `budget` (1 at least) of them and of the
     // places where they are found. Logs that are there from the first step to
     // the last are told of once; those made or removed meanwhile, perhaps.
-    survey_result survey(survey_cursor &at, const survey_place &to,
-                         std::size_t budget) noexcept;
+    scan_result scan(scan_cursor &at, const scan_buffers &to,
+                     std::size_t budget) noexcept;
 
     // One step of the sweep that removes what is too old for its history, and
     // logs that nobody has used for unused_log_age. The budget bounds the
@@ -256,7 +259,7 @@ public:
     // over all logs has come to its end. Each hold of the lock does a part.
     bool expire(std::uint64_t now, std::size_t budget) noexcept;
 
-    figures measure() noexcept;
+    usage measure() noexcept;
 
     // For tests: what one hold of the mutex does at most, entries and blocks;
     // at least 1 of each. Of this object alone.

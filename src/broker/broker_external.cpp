@@ -18,9 +18,9 @@ using namespace detail;
 namespace {
 
 // How many entries are removed at a time; others have the lock in between.
-constexpr std::size_t cleared_at_a_time = 64;
+constexpr std::size_t entries_cleared_per_hold = 64;
 
-appended standing(const log_record &log, outcome result) noexcept
+append_result state_of(const log_record &log, outcome result) noexcept
 {
     return {.result = result,
             .id = last_message(log),
@@ -30,14 +30,14 @@ appended standing(const log_record &log, outcome result) noexcept
 }
 
 // Whether the message is the next one of the log.
-outcome place_of(const log_record &log, message_id id) noexcept
+outcome order_of(const log_record &log, message_id id) noexcept
 {
-    if (id.epoch == 0 || id.epoch != log.outer_epoch) {
+    if (id.epoch == 0 || id.epoch != log.external_epoch) {
         return outcome::out_of_order;
     }
 
     if (id.sequence <= log.last_sequence) {
-        return outcome::known;
+        return outcome::duplicate;
     }
 
     return id.sequence == log.last_sequence + 1 ? outcome::done
@@ -47,55 +47,57 @@ outcome place_of(const log_record &log, message_id id) noexcept
 // Whether what the log has is numbered differently in a log that ends there.
 bool renumbers(const log_record &log, message_id last) noexcept
 {
-    return last.epoch != log.outer_epoch || last.sequence < log.last_sequence;
+    return last.epoch != log.external_epoch ||
+           last.sequence < log.last_sequence;
 }
 
 // The log has no entries.
 void renumber(log_record &log, message_id last) noexcept
 {
-    put(log.outer_epoch, 0);
+    store_ordered(log.external_epoch, 0);
     WEBSOCKET_FAULT_POINT("align.left");
-    put(log.last_sequence, last.sequence);
+    store_ordered(log.last_sequence, last.sequence);
     WEBSOCKET_FAULT_POINT("align.numbered");
-    put(log.outer_epoch, last.epoch);
+    store_ordered(log.external_epoch, last.epoch);
     WEBSOCKET_FAULT_POINT("align.entered");
 }
 
 // Goes as far as one hold of the lock is to reach. False: to be called again.
 // The hole comes before the numbers: who dies in between has told too much of
 // what is missing, not too little.
-bool align_some(zone &z, index at, message_id last, bool lost, appended &result,
-                std::uint64_t now) noexcept
+bool reset_position_step(zone &z, index at, message_id last, bool lost,
+                         append_result &result, std::uint64_t now) noexcept
 {
     const pin keep(z, at, now);
     log_record &log = z.log(at);
-    const bool anew = renumbers(log, last);
+    const bool renumbering = renumbers(log, last);
 
-    if (anew && !clear(z, at, cleared_at_a_time)) {
+    if (renumbering && !clear(z, at, entries_cleared_per_hold)) {
         return false;
     }
 
     if (lost) {
-        make_hole(log);
+        record_gap(log);
     }
 
-    anew ? renumber(log, last) : put(log.last_sequence, last.sequence);
+    renumbering ? renumber(log, last)
+                : store_ordered(log.last_sequence, last.sequence);
     WEBSOCKET_FAULT_POINT("align.done");
-    result = standing(log, outcome::done);
+    result = state_of(log, outcome::done);
     result.wake = lost ? announce(z, at, 0) : slot_set{};
     return true;
 }
 
 // One hold of the lock. False: to be called again.
-bool relay_some(zone &z, index at, const publication &what, message_id id,
-                appending &work) noexcept
+bool append_external_step(zone &z, index at, const publication &what,
+                          message_id id, append_operation &work) noexcept
 {
     log_record &log = z.log(at);
-    const outcome place = what.transient ? outcome::done : place_of(log, id);
+    const outcome order = what.transient ? outcome::done : order_of(log, id);
 
-    if (place != outcome::done) {
+    if (order != outcome::done) {
         work.cancel();
-        work.result = standing(log, place);
+        work.result = state_of(log, order);
         return true;
     }
 
@@ -105,9 +107,9 @@ bool relay_some(zone &z, index at, const publication &what, message_id id,
         return false;
     }
 
-    if (work.result.result == outcome::no_room) {
-        make_hole(log);
-        put(log.last_sequence, sequence);
+    if (work.result.result == outcome::no_memory) {
+        record_gap(log);
+        store_ordered(log.last_sequence, sequence);
         WEBSOCKET_FAULT_POINT("relay.left_out");
         work.result.id = last_message(log);
         work.result.wake = announce(z, at, 0);
@@ -118,15 +120,15 @@ bool relay_some(zone &z, index at, const publication &what, message_id id,
 
 // Does something to the log of that name, if there is one.
 template <class function>
-outcome change_log(mutex &shared, zone &z, std::string_view name,
+outcome update_log(mutex &shared, zone &z, std::string_view name,
                    function change) noexcept
 {
-    if (name.size() > longest_name) {
+    if (name.size() > max_name_size) {
         return outcome::gone;
     }
 
     const log_name wanted(z, name);
-    locked hold(shared, z);
+    locked_zone hold(shared, z);
     const index at = find_log(z, wanted);
 
     if (at == 0) {
@@ -158,27 +160,28 @@ std::optional<unsigned> leader_of(const zone &z) noexcept
 
 } // namespace
 
-void broker::set_link(std::uint32_t generation) noexcept
+void broker::set_link_generation(std::uint32_t generation) noexcept
 {
-    put(zone_.head->link, generation);
+    store_ordered(zone_.head->link_generation, generation);
 }
 
-std::uint32_t broker::link() const noexcept
+std::uint32_t broker::link_generation() const noexcept
 {
-    return look_at(zone_.head->link);
+    return load_relaxed(zone_.head->link_generation);
 }
 
-appended broker::relay(std::string_view name, const publication &what,
-                       message_id id, std::uint64_t now) noexcept
+append_result broker::append_external(std::string_view name,
+                                      const publication &what, message_id id,
+                                      std::uint64_t now) noexcept
 {
-    if (name.size() > longest_name) {
+    if (name.size() > max_name_size) {
         return {};
     }
 
     const log_name wanted(zone_, name);
-    appending work(zone_, what, now);
+    append_operation work(zone_, what, now);
 
-    return append_in_holds(mutex_, zone_, work, [&] {
+    return run_append(mutex_, zone_, work, [&] {
         const index at = find_log(zone_, wanted);
 
         if (at == 0) {
@@ -187,22 +190,22 @@ appended broker::relay(std::string_view name, const publication &what,
             return true;
         }
 
-        return relay_some(zone_, at, what, id, work);
+        return append_external_step(zone_, at, what, id, work);
     });
 }
 
-appended broker::align(std::string_view name, message_id last, bool lost,
-                       std::uint64_t now) noexcept
+append_result broker::reset_position(std::string_view name, message_id last,
+                                     bool lost, std::uint64_t now) noexcept
 {
-    if (name.size() > longest_name) {
+    if (name.size() > max_name_size) {
         return {};
     }
 
     const log_name wanted(zone_, name);
-    appended result;
+    append_result result;
 
     for (bool done = false; !done;) {
-        locked hold(mutex_, zone_);
+        locked_zone hold(mutex_, zone_);
         const index at = find_log(zone_, wanted);
 
         if (at == 0) {
@@ -210,42 +213,42 @@ appended broker::align(std::string_view name, message_id last, bool lost,
         }
 
         if (last.epoch == 0) {
-            return standing(zone_.log(at), outcome::out_of_order);
+            return state_of(zone_.log(at), outcome::out_of_order);
         }
 
-        done = align_some(zone_, at, last, lost, result, now);
+        done = reset_position_step(zone_, at, last, lost, result, now);
     }
 
     return result;
 }
 
-outcome broker::mark_linked(std::string_view name,
+outcome broker::mark_synced(std::string_view name,
                             std::uint32_t generation) noexcept
 {
-    return change_log(mutex_, zone_, name, [generation](log_record &log) {
-        put(log.linked, generation);
+    return update_log(mutex_, zone_, name, [generation](log_record &log) {
+        store_ordered(log.synced_link, generation);
     });
 }
 
-outcome broker::mark_term(std::string_view name, std::uint32_t term) noexcept
+outcome broker::mark_run(std::string_view name, std::uint32_t run) noexcept
 {
-    return change_log(mutex_, zone_, name,
-                      [term](log_record &log) { put(log.term, term); });
+    return update_log(mutex_, zone_, name,
+                      [run](log_record &log) { store_ordered(log.run, run); });
 }
 
 outcome broker::set_remote_clients(std::string_view name,
                                    std::uint32_t clients) noexcept
 {
-    return change_log(mutex_, zone_, name, [clients](log_record &log) {
-        put(log.remote_clients, clients);
+    return update_log(mutex_, zone_, name, [clients](log_record &log) {
+        store_ordered(log.remote_clients, clients);
     });
 }
 
-bool broker::linked(subscription handle) const noexcept
+bool broker::synced(subscription handle) const noexcept
 {
     const subscription_record *found = find_subscription(zone_, handle);
 
-    return found != nullptr && is_linked(zone_, zone_.log(found->log));
+    return found != nullptr && is_synced(zone_, zone_.log(found->log));
 }
 
 bool broker::lead(unsigned slot) noexcept
@@ -254,31 +257,31 @@ bool broker::lead(unsigned slot) noexcept
         return false;
     }
 
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const std::optional<unsigned> leading = leader_of(zone_);
 
     if (leading.has_value() || zone_.slots[slot].pid == 0) {
         return leading == slot;
     }
 
-    put(zone_.head->leader, owner_of(zone_, slot));
+    store_ordered(zone_.head->leader, owner_of(zone_, slot));
     WEBSOCKET_FAULT_POINT("leader.taken");
     return true;
 }
 
 void broker::resign(unsigned slot) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     if (leader_of(zone_) == slot) {
-        put(zone_.head->leader, 0);
+        store_ordered(zone_.head->leader, 0);
         WEBSOCKET_FAULT_POINT("leader.resigned");
     }
 }
 
 std::optional<unsigned> broker::leader() noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     return leader_of(zone_);
 }

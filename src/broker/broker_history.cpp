@@ -64,7 +64,7 @@ public:
     {
         const entry_record &entry = zone_.entry(at);
 
-        return entry.sequence >= lowest_ && young_enough(log_, entry, now_);
+        return entry.sequence >= lowest_ && is_within_age(log_, entry, now_);
     }
 
 private:
@@ -108,7 +108,8 @@ public:
     index first() const noexcept { return first_; }
 
     // Copies what fits, after the first message if that is copied already.
-    read_result copy(const place &to, bool first_is_copied) const noexcept
+    read_result copy(const read_buffers &to,
+                     bool first_is_copied) const noexcept
     {
         copier copied(zone_, to);
         read_result result;
@@ -121,7 +122,7 @@ public:
 
         // What is too old may stand between what is not: its clock was wrong
         for (; at != reader_.unread_message &&
-               young_enough(log_, zone_.entry(at), now_) && copied.add(at);
+               is_within_age(log_, zone_.entry(at), now_) && copied.add(at);
              at = zone_.entry(at).next_in_log) {}
 
         result.count = copied.count();
@@ -170,12 +171,13 @@ private:
 } // namespace
 
 read_result broker::read_history(subscription handle, std::uint64_t after,
-                                 const place &to, std::uint64_t now) noexcept
+                                 const read_buffers &to,
+                                 std::uint64_t now) noexcept
 {
     large_copy large;
 
     for (;;) {
-        const locked hold(mutex_, zone_);
+        const locked_zone hold(mutex_, zone_);
         const subscription_record *reader = find_subscription(zone_, handle);
 
         if (reader == nullptr || passed_sequence(zone_, *reader) <= after) {
@@ -200,7 +202,7 @@ read_result broker::read_history(subscription handle, std::uint64_t after,
 
 message_id broker::last_id(subscription handle) noexcept
 {
-    const locked hold(mutex_, zone_);
+    const locked_zone hold(mutex_, zone_);
     const subscription_record *found = find_subscription(zone_, handle);
 
     return found != nullptr ? last_message(zone_.log(found->log))
@@ -209,14 +211,15 @@ message_id broker::last_id(subscription handle) noexcept
 
 message_id broker::passed_id(subscription handle) noexcept
 {
-    const locked hold(mutex_, zone_);
+    const locked_zone hold(mutex_, zone_);
     const subscription_record *found = find_subscription(zone_, handle);
 
     if (found == nullptr) {
         return {};
     }
 
-    return {shown_epoch(zone_.log(found->log)), passed_sequence(zone_, *found)};
+    return {public_epoch(zone_.log(found->log)),
+            passed_sequence(zone_, *found)};
 }
 
 } // namespace websocket::broker

@@ -9,12 +9,12 @@ namespace websocket::broker {
 
 using namespace detail;
 
-appended broker::append(subscription handle, const publication &what,
-                        std::uint64_t now) noexcept
+append_result broker::append(subscription handle, const publication &what,
+                             std::uint64_t now) noexcept
 {
-    appending work(zone_, what, now);
+    append_operation work(zone_, what, now);
 
-    return append_in_holds(mutex_, zone_, work, [&] {
+    return run_append(mutex_, zone_, work, [&] {
         const subscription_record *found = find_subscription(zone_, handle);
 
         if (found == nullptr) {
@@ -27,26 +27,26 @@ appended broker::append(subscription handle, const publication &what,
     });
 }
 
-appended broker::append(std::string_view name, const publication &what,
-                        const history_request &history,
-                        std::uint64_t now) noexcept
+append_result broker::append(std::string_view name, const publication &what,
+                             const history_request &history,
+                             std::uint64_t now) noexcept
 {
-    if (name.size() > longest_name) {
+    if (name.size() > max_name_size) {
         return {.result = outcome::name_too_long, .id = {}, .wake = {}};
     }
 
     const log_name wanted(zone_, name);
-    appending work(zone_, what, now);
+    append_operation work(zone_, what, now);
 
-    return append_in_holds(mutex_, zone_, work, [&] {
+    return run_append(mutex_, zone_, work, [&] {
         const index found = find_log(zone_, wanted);
         const index log =
-            found != 0 ? found : find_or_make_log(zone_, wanted, now);
+            found != 0 ? found : get_or_create_log(zone_, wanted, now);
 
         if (log == 0) {
             zone_.head->refused++;
             work.cancel();
-            work.result = {.result = outcome::no_room, .id = {}, .wake = {}};
+            work.result = {.result = outcome::no_memory, .id = {}, .wake = {}};
             return true;
         }
 
@@ -58,27 +58,27 @@ appended broker::append(std::string_view name, const publication &what,
     });
 }
 
-news broker::next_news(unsigned slot_number) noexcept
+unread_subscription broker::next_unread(unsigned slot_number) noexcept
 {
     if (slot_number >= zone_.head->slot_count) {
         return {};
     }
 
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     slot_record &slot = zone_.slots[slot_number];
 
-    while (slot.news_first != 0) {
-        const index at = slot.news_first;
+    while (slot.queue_first != 0) {
+        const index at = slot.queue_first;
         const subscription_record &first = zone_.subscription(at);
 
-        unqueue_news(zone_, at);
+        dequeue_unread(zone_, at);
 
-        if (has_news(zone_, first)) {
+        if (has_unread(zone_, first)) {
             return {{at, first.check}, first.owner};
         }
     }
 
-    put(slot.notified, 0);
+    store_ordered(slot.notified, 0);
     return {};
 }
 

@@ -17,16 +17,17 @@ void move_cursor(zone &z, subscription_record &reader, std::uint64_t position,
                  const entries_in_order &unread, std::uint64_t now,
                  std::size_t passed) noexcept
 {
-    put(reader.cursor, position);
+    store_ordered(reader.cursor, position);
     WEBSOCKET_FAULT_POINT("read.moved");
     reader.unread_message = unread.message();
     reader.unread_transient = unread.transient();
-    trim(z, reader.log, now, passed + few);
+    trim(z, reader.log, now, passed + max_extra_removals);
 }
 
 // Copies what fits, after the first entry if that is copied already.
-read_result read_unread(zone &z, subscription_record &reader, const place &to,
-                        bool first_is_copied, std::uint64_t now) noexcept
+read_result copy_unread(zone &z, subscription_record &reader,
+                        const read_buffers &to, bool first_is_copied,
+                        std::uint64_t now) noexcept
 {
     entries_in_order unread(z, reader.unread_message, reader.unread_transient);
     copier copied(z, to);
@@ -62,16 +63,16 @@ read_result read_unread(zone &z, subscription_record &reader, const place &to,
 
 } // namespace
 
-read_result broker::read(subscription handle, const place &to,
+read_result broker::read(subscription handle, const read_buffers &to,
                          std::uint64_t now) noexcept
 {
     large_copy large;
 
     for (;;) {
-        const locked hold(mutex_, zone_);
+        const locked_zone hold(mutex_, zone_);
         subscription_record *reader = find_subscription(zone_, handle);
 
-        if (reader == nullptr || !has_news(zone_, *reader)) {
+        if (reader == nullptr || !has_unread(zone_, *reader)) {
             return {};
         }
 
@@ -82,12 +83,12 @@ read_result broker::read(subscription handle, const place &to,
             continue; // others have the lock in between
         }
 
-        read_result result = read_unread(zone_, *reader, to, is_large, now);
+        read_result result = copy_unread(zone_, *reader, to, is_large, now);
 
         result.position = reader->cursor;
-        result.more = has_news(zone_, *reader);
-        result.more ? queue_news(zone_, handle.index)
-                    : unqueue_news(zone_, handle.index);
+        result.more = has_unread(zone_, *reader);
+        result.more ? queue_unread(zone_, handle.index)
+                    : dequeue_unread(zone_, handle.index);
         return result;
     }
 }

@@ -13,9 +13,9 @@ using namespace detail;
 namespace {
 
 // Fills the place that was lent.
-class telling {
+class scan_writer {
 public:
-    telling(const zone &z, const survey_place &to) noexcept
+    scan_writer(const zone &z, const scan_buffers &to) noexcept
         : zone_{z}, names_{to.names}, logs_{to.logs}
     {}
 
@@ -47,17 +47,17 @@ public:
 private:
     const zone &zone_;
     std::span<std::byte> names_;
-    std::span<surveyed_log> logs_;
+    std::span<scanned_log> logs_;
     std::size_t count_ = 0;
 };
 
 } // namespace
 
-survey_result broker::survey(survey_cursor &at, const survey_place &to,
-                             std::size_t budget) noexcept
+scan_result broker::scan(scan_cursor &at, const scan_buffers &to,
+                         std::size_t budget) noexcept
 {
-    locked hold(mutex_, zone_);
-    telling told(zone_, to);
+    locked_zone hold(mutex_, zone_);
+    scan_writer writer(zone_, to);
 
     while (at.bucket < zone_.head->bucket_count) {
         for (index i = zone_.buckets[at.bucket]; i != 0;
@@ -68,8 +68,8 @@ survey_result broker::survey(survey_cursor &at, const survey_place &to,
                 continue;
             }
 
-            if (budget == 0 || !told.add(i)) {
-                return {told.count(), true};
+            if (budget == 0 || !writer.add(i)) {
+                return {writer.count(), true};
             }
 
             at.below = epoch;
@@ -80,13 +80,13 @@ survey_result broker::survey(survey_cursor &at, const survey_place &to,
         at.below = UINT64_MAX;
 
         if (budget == 0) {
-            return {told.count(), at.bucket < zone_.head->bucket_count};
+            return {writer.count(), at.bucket < zone_.head->bucket_count};
         }
 
         budget--;
     }
 
-    return {told.count(), false};
+    return {writer.count(), false};
 }
 
 } // namespace websocket::broker

@@ -14,7 +14,7 @@ using namespace detail;
 
 namespace {
 
-constexpr std::uint32_t buckets_at_a_time = 1024;
+constexpr std::uint32_t buckets_per_hold = 1024;
 
 // One owner of a slot. It is gone when the generation is another.
 struct owner {
@@ -25,7 +25,7 @@ struct owner {
 };
 
 struct owner_list {
-    std::array<owner, most_slots> owners;
+    std::array<owner, max_slots> owners;
     std::size_t count = 0;
 
     std::span<const owner> all() const noexcept
@@ -50,16 +50,16 @@ owner_list owners_of_slots(const zone &z) noexcept
     return list;
 }
 
-bool owns(const owner &whose, const subscription_record &what) noexcept
+bool owns(const owner &which, const subscription_record &what) noexcept
 {
-    return what.slot == whose.slot && what.generation == whose.generation;
+    return what.slot == which.slot && what.generation == which.generation;
 }
 
-index subscription_in(const zone &z, index log, const owner &whose) noexcept
+index subscription_in(const zone &z, index log, const owner &which) noexcept
 {
     index at = z.log(log).subscriptions;
 
-    while (at != 0 && !owns(whose, z.subscription(at))) {
+    while (at != 0 && !owns(which, z.subscription(at))) {
         at = z.subscription(at).next_in_log;
     }
 
@@ -67,13 +67,13 @@ index subscription_in(const zone &z, index log, const owner &whose) noexcept
 }
 
 index subscription_in_bucket(const zone &z, std::uint32_t bucket,
-                             const owner &whose) noexcept
+                             const owner &which) noexcept
 {
     index found = 0;
 
     for (index at = z.buckets[bucket]; at != 0 && found == 0;
          at = z.log(at).next_in_bucket) {
-        found = subscription_in(z, at, whose);
+        found = subscription_in(z, at, which);
     }
 
     return found;
@@ -81,10 +81,10 @@ index subscription_in_bucket(const zone &z, std::uint32_t bucket,
 
 // A way through all buckets that removes one owner's subscriptions. The lock
 // may be left between two steps: a dead owner makes no more of them.
-class removal {
+class slot_cleanup {
 public:
-    removal(zone &z, const owner &whose, std::uint64_t now) noexcept
-        : zone_{z}, owner_{whose}, now_{now}
+    slot_cleanup(zone &z, const owner &which, std::uint64_t now) noexcept
+        : zone_{z}, owner_{which}, now_{now}
     {}
 
     // Removes at most one. True: the slot is free, or another's.
@@ -98,12 +98,12 @@ public:
             return true;
         }
 
-        give_back_reserved(zone_, slot);
+        free_reserved(zone_, slot);
 
-        for (std::uint32_t i = 0; i < buckets_at_a_time; i++) {
+        for (std::uint32_t i = 0; i < buckets_per_hold; i++) {
             if (bucket_ == zone_.head->bucket_count) {
                 WEBSOCKET_FAULT_POINT("slot.emptied");
-                put(slot.pid, 0);
+                store_ordered(slot.pid, 0);
                 return true;
             }
 
@@ -143,7 +143,7 @@ private:
     std::uint32_t bucket_ = 0;
     std::uint32_t clients_ = 0;
     std::size_t name_size_ = 0;
-    std::array<std::byte, longest_name> name_;
+    std::array<std::byte, max_name_size> name_;
 };
 
 // All whose process may be asleep although there is news: its wake-up may have
@@ -155,8 +155,8 @@ slot_set wake_all(zone &z) noexcept
     for (unsigned i = 0; i < z.head->slot_count; i++) {
         slot_record &slot = z.slots[i];
 
-        if (slot.pid != 0 && (slot.notified != 0 || slot.news_first != 0)) {
-            put(slot.notified, 1);
+        if (slot.pid != 0 && (slot.notified != 0 || slot.queue_first != 0)) {
+            store_ordered(slot.notified, 1);
             wake.set(i);
         }
     }
@@ -171,12 +171,12 @@ std::optional<unsigned> take_slot(zone &z, std::int32_t pid,
         slot_record &slot = z.slots[i];
 
         if (slot.pid == 0) {
-            put(slot.generation, slot.generation + 1);
+            store_ordered(slot.generation, slot.generation + 1);
             WEBSOCKET_FAULT_POINT("slot.renewed");
-            put(slot.process_slot, process_slot);
-            put(slot.notified, 0);
+            store_ordered(slot.process_slot, process_slot);
+            store_ordered(slot.notified, 0);
             WEBSOCKET_FAULT_POINT("slot.written");
-            put(slot.pid, pid);
+            store_ordered(slot.pid, pid);
             return i;
         }
     }
@@ -185,14 +185,14 @@ std::optional<unsigned> take_slot(zone &z, std::int32_t pid,
 }
 
 // Goes all the way, and tells the watch, if there is one, of the clients.
-void empty_slot(mutex &shared, zone &z, const owner &whose,
-                process_watch *watch, std::uint64_t now) noexcept
+void empty_slot(mutex &shared, zone &z, const owner &which,
+                process_monitor *watch, std::uint64_t now) noexcept
 {
-    removal way(z, whose, now);
+    slot_cleanup way(z, which, now);
 
     for (bool done = false; !done;) {
         {
-            locked hold(shared, z);
+            locked_zone hold(shared, z);
             done = way.step();
         }
 
@@ -204,12 +204,12 @@ void empty_slot(mutex &shared, zone &z, const owner &whose,
 
 // Empties the slots of dead processes and those with that process slot.
 void reclaim(mutex &shared, zone &z, std::optional<std::int32_t> process_slot,
-             process_watch &watch, std::uint64_t now) noexcept
+             process_monitor &watch, std::uint64_t now) noexcept
 {
     owner_list owners;
 
     {
-        locked hold(shared, z);
+        locked_zone hold(shared, z);
         owners = owners_of_slots(z);
     }
 
@@ -222,12 +222,12 @@ void reclaim(mutex &shared, zone &z, std::optional<std::int32_t> process_slot,
 
 } // namespace
 
-claimed broker::claim(std::int32_t pid, std::int32_t process_slot,
-                      process_watch &watch, std::uint64_t now) noexcept
+claim_result broker::claim(std::int32_t pid, std::int32_t process_slot,
+                           process_monitor &watch, std::uint64_t now) noexcept
 {
     reclaim(mutex_, zone_, process_slot, watch, now);
 
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const std::optional<unsigned> slot = take_slot(zone_, pid, process_slot);
 
     if (slot) {
@@ -244,17 +244,19 @@ void broker::release(unsigned slot, std::uint64_t now) noexcept
         return;
     }
 
-    const slot_record &own = zone_.slots[slot];
+    const slot_record &taken = zone_.slots[slot];
 
-    empty_slot(mutex_, zone_, {slot, own.pid, own.process_slot, own.generation},
-               nullptr, now);
+    empty_slot(mutex_, zone_,
+               {slot, taken.pid, taken.process_slot, taken.generation}, nullptr,
+               now);
 }
 
-slot_set broker::reclaim_dead(process_watch &watch, std::uint64_t now) noexcept
+slot_set broker::reclaim_dead(process_monitor &watch,
+                              std::uint64_t now) noexcept
 {
     reclaim(mutex_, zone_, {}, watch, now);
 
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     return wake_all(zone_);
 }

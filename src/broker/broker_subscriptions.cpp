@@ -13,30 +13,30 @@ subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
                              const history_request &history,
                              std::uint64_t now) noexcept
 {
-    if (name.size() > longest_name) {
+    if (name.size() > max_name_size) {
         return {.result = outcome::name_too_long, .handle = {}};
     }
 
     const log_name wanted(zone_, name);
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     if (slot >= zone_.head->slot_count || zone_.slots[slot].pid == 0) {
         return {.result = outcome::gone, .handle = {}};
     }
 
-    const index log = find_or_make_log(zone_, wanted, now);
+    const index log = get_or_create_log(zone_, wanted, now);
 
     if (log == 0) {
         zone_.head->refused++;
-        return {.result = outcome::no_room, .handle = {}};
+        return {.result = outcome::no_memory, .handle = {}};
     }
 
     const pin keep(zone_, log, now);
-    const index at = make_subscription(zone_, slot, log, owner, now);
+    const index at = create_subscription(zone_, slot, log, owner, now);
 
     if (at == 0) {
         zone_.head->refused++;
-        return {.result = outcome::no_room, .handle = {}};
+        return {.result = outcome::no_memory, .handle = {}};
     }
 
     detail::ask_history(zone_, log, history, true);
@@ -48,7 +48,7 @@ subscribed broker::subscribe(unsigned slot, std::string_view name, void *owner,
 
 void broker::unsubscribe(subscription handle, std::uint64_t now) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
 
     if (find_subscription(zone_, handle) != nullptr) {
         remove_subscription(zone_, handle.index, now);
@@ -58,19 +58,19 @@ void broker::unsubscribe(subscription handle, std::uint64_t now) noexcept
 void broker::set_limits(subscription handle, const limits &history,
                         std::uint64_t now) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const subscription_record *found = find_subscription(zone_, handle);
 
     if (found != nullptr) {
         limit_history(zone_.log(found->log), history);
-        trim(zone_, found->log, now, few);
+        trim(zone_, found->log, now, max_extra_removals);
     }
 }
 
 limits broker::ask_history(subscription handle, const history_request &asked,
                            std::uint64_t now) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     const subscription_record *found = find_subscription(zone_, handle);
 
     if (found == nullptr) {
@@ -78,14 +78,14 @@ limits broker::ask_history(subscription handle, const history_request &asked,
     }
 
     detail::ask_history(zone_, found->log, asked, true);
-    trim(zone_, found->log, now, few);
+    trim(zone_, found->log, now, max_extra_removals);
     return limits_of(zone_.log(found->log));
 }
 
 outcome broker::join(subscription handle, std::uint32_t max,
                      std::uint64_t *position) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     subscription_record *found = find_subscription(zone_, handle);
 
     if (found == nullptr) {
@@ -107,7 +107,7 @@ outcome broker::join(subscription handle, std::uint32_t max,
 
 void broker::leave(subscription handle) noexcept
 {
-    locked hold(mutex_, zone_);
+    locked_zone hold(mutex_, zone_);
     subscription_record *found = find_subscription(zone_, handle);
 
     if (found != nullptr && found->clients > 0) {

@@ -28,7 +28,7 @@ void copier::add_copied(index at) noexcept
     const entry_record &entry = zone_.entry(at);
 
     messages_[count_++] = {
-        .id = {shown_epoch(zone_.log(entry.log)), entry.sequence},
+        .id = {public_epoch(zone_.log(entry.log)), entry.sequence},
         .position = entry.position,
         .time = entry.time,
         .from = entry.from,
@@ -39,7 +39,7 @@ void copier::add_copied(index at) noexcept
     copied_ += entry.size;
 }
 
-bool large_copy::suits(const zone &z, index at, const place &to) noexcept
+bool large_copy::suits(const zone &z, index at, const read_buffers &to) noexcept
 {
     return at != 0 && z.entry(at).size > z.hold.bytes() &&
            z.entry(at).size <= to.bytes.size() && !to.messages.empty();

@@ -13,7 +13,7 @@ namespace websocket::broker::detail {
 
 class copier {
 public:
-    copier(const zone &z, const place &to) noexcept
+    copier(const zone &z, const read_buffers &to) noexcept
         : zone_{z}, bytes_{to.bytes}, messages_{to.messages}
     {}
 
@@ -58,7 +58,7 @@ private:
 class large_copy {
 public:
     // Whether the entry is to be copied so. It fits into what was lent.
-    static bool suits(const zone &z, index at, const place &to) noexcept;
+    static bool suits(const zone &z, index at, const read_buffers &to) noexcept;
 
     // Copies a piece to the beginning of the bytes; the first one if the entry
     // is another than in the step before. True: the payload is all there.

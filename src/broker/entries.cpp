@@ -70,19 +70,20 @@ void remove_entry(zone &z, index at) noexcept
 {
     const entry_record &entry = z.entry(at);
 
-    put(entry.older != 0 ? z.entry(entry.older).newer : z.head->oldest,
-        entry.newer);
+    store_ordered(entry.older != 0 ? z.entry(entry.older).newer
+                                   : z.head->oldest,
+                  entry.newer);
     WEBSOCKET_FAULT_POINT("entry.unlinked");
     (entry.newer != 0 ? z.entry(entry.newer).older : z.head->newest) =
         entry.older;
     z.head->entries--;
     unlist_entry(z, entry);
     WEBSOCKET_FAULT_POINT("entry.unlisted");
-    give_back(z, at, blocks_of(entry));
+    free_blocks(z, at, blocks_of(entry));
 }
 
 // The position that all subscriptions have passed.
-std::uint64_t passed_by_all(const zone &z, const log_record &log) noexcept
+std::uint64_t min_cursor(const zone &z, const log_record &log) noexcept
 {
     std::uint64_t passed = std::numeric_limits<std::uint64_t>::max();
 
@@ -103,10 +104,10 @@ loss drop_entry(zone &z, index at, std::uint64_t now) noexcept
     const entry_record &entry = z.entry(at);
     loss lost = loss::none;
 
-    if (skip_entry(z, at)) {
+    if (advance_readers(z, at)) {
         lost = loss::unread;
     } else if (!entry.transient &&
-               history_wants_first(z, z.log(entry.log), now)) {
+               is_first_in_history(z, z.log(entry.log), now)) {
         lost = loss::history;
     }
 
@@ -122,7 +123,7 @@ void drop_oldest(zone &z, std::uint64_t now) noexcept
 
     z.head->dropped_unread += lost == loss::unread ? 1 : 0;
     z.head->dropped_history += lost == loss::history ? 1 : 0;
-    settle(z, log, now);
+    update_unused_list(z, log, now);
 }
 
 // True: somebody wanted it.
@@ -140,18 +141,18 @@ bool drop_first(zone &z, const log_record &log, std::uint64_t now) noexcept
 bool over_limit(const zone &z, const log_record &log,
                 std::size_t blocks) noexcept
 {
-    const index limit = look_at(z.head->log_blocks);
+    const index limit = load_relaxed(z.head->max_log_blocks);
 
     return limit != 0 && !log.unlimited && !is_empty(log) &&
            log.entry_blocks + blocks > limit;
 }
 
-room make_room(zone &z, std::size_t blocks, std::uint64_t now,
-               std::size_t &budget) noexcept
+reclaim_result reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now,
+                              std::size_t &budget) noexcept
 {
     for (; z.head->free_count < blocks; budget--) {
         if (budget == 0) {
-            return room::later;
+            return reclaim_result::again;
         }
 
         if (z.head->unused_first != 0) {
@@ -159,11 +160,11 @@ room make_room(zone &z, std::size_t blocks, std::uint64_t now,
         } else if (z.head->oldest != 0) {
             drop_oldest(z, now);
         } else {
-            return room::never;
+            return reclaim_result::impossible;
         }
     }
 
-    return room::made;
+    return reclaim_result::done;
 }
 
 } // namespace
@@ -174,12 +175,13 @@ void link_entry(zone &z, index at) noexcept
     log_record &log = z.log(entry.log);
 
     WEBSOCKET_FAULT_POINT("entry.written");
-    put(z.head->newest != 0 ? z.entry(z.head->newest).newer : z.head->oldest,
-        at);
+    store_ordered(z.head->newest != 0 ? z.entry(z.head->newest).newer
+                                      : z.head->oldest,
+                  at);
     WEBSOCKET_FAULT_POINT("entry.linked");
-    put(log.last_position, entry.position);
+    store_ordered(log.last_position, entry.position);
     WEBSOCKET_FAULT_POINT("entry.positioned");
-    put(log.last_sequence, entry.sequence);
+    store_ordered(log.last_sequence, entry.sequence);
     WEBSOCKET_FAULT_POINT("entry.numbered");
     list_entry(z, at);
 }
@@ -238,25 +240,25 @@ index earlier_of(const zone &z, index a, index b) noexcept
     return z.entry(a).position < z.entry(b).position ? a : b;
 }
 
-bool young_enough(const log_record &log, const entry_record &entry,
-                  std::uint64_t now) noexcept
+bool is_within_age(const log_record &log, const entry_record &entry,
+                   std::uint64_t now) noexcept
 {
     return log.history_milliseconds == 0 || entry.time >= now ||
            now - entry.time <= log.history_milliseconds;
 }
 
-bool history_wants_first(const zone &z, const log_record &log,
+bool is_first_in_history(const zone &z, const log_record &log,
                          std::uint64_t now) noexcept
 {
     return log.message_count <= log.history_messages &&
-           young_enough(log, z.entry(log.first_message), now);
+           is_within_age(log, z.entry(log.first_message), now);
 }
 
 std::size_t trim(zone &z, index at, std::uint64_t now,
                  std::size_t budget) noexcept
 {
     const log_record &log = z.log(at);
-    const std::uint64_t passed = passed_by_all(z, log);
+    const std::uint64_t passed = min_cursor(z, log);
     std::size_t removed = 0;
 
     for (; removed < budget && log.first_transient != 0 &&
@@ -267,7 +269,7 @@ std::size_t trim(zone &z, index at, std::uint64_t now,
 
     for (; removed < budget && log.first_message != 0 &&
            z.entry(log.first_message).position <= passed &&
-           !history_wants_first(z, log, now);
+           !is_first_in_history(z, log, now);
          removed++) {
         remove_entry(z, log.first_message);
     }
@@ -283,7 +285,7 @@ bool clear(zone &z, index at, std::size_t budget) noexcept
         const index first =
             earlier_of(z, log.first_message, log.first_transient);
 
-        skip_entry(z, first);
+        advance_readers(z, first);
         WEBSOCKET_FAULT_POINT("entry.cleared");
         remove_entry(z, first);
     }
@@ -291,53 +293,53 @@ bool clear(zone &z, index at, std::size_t budget) noexcept
     return is_empty(log);
 }
 
-void make_hole(log_record &log) noexcept
+void record_gap(log_record &log) noexcept
 {
-    put(log.last_hole, log.last_position + 1);
+    store_ordered(log.last_gap, log.last_position + 1);
     WEBSOCKET_FAULT_POINT("hole.noted");
-    put(log.last_position, log.last_hole);
+    store_ordered(log.last_position, log.last_gap);
     WEBSOCKET_FAULT_POINT("hole.made");
 }
 
-bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept
+bool reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now) noexcept
 {
     std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
     return blocks <= z.head->block_count / 2 &&
-           make_room(z, blocks, now, unlimited) == room::made;
+           reclaim_blocks(z, blocks, now, unlimited) == reclaim_result::done;
 }
 
 std::size_t largest_entry(const zone &z, bool limited) noexcept
 {
     const index half = z.head->block_count / 2;
-    const index limit = look_at(z.head->log_blocks);
+    const index limit = load_relaxed(z.head->max_log_blocks);
 
     return limited && limit != 0 ? std::min(half, limit) : half;
 }
 
-room make_entry_room(zone &z, index at, const entry_size &wanted,
-                     std::uint64_t now, std::size_t &budget,
-                     std::uint32_t &dropped) noexcept
+reclaim_result reclaim_for_entry(zone &z, index at, const entry_size &wanted,
+                                 std::uint64_t now, std::size_t &budget,
+                                 std::uint32_t &dropped) noexcept
 {
     const log_record &log = z.log(at);
 
     if (wanted.blocks > largest_entry(z, !log.unlimited)) {
-        return room::never;
+        return reclaim_result::impossible;
     }
 
     for (; over_limit(z, log, wanted.blocks); budget--) {
         if (budget == 0) {
-            return room::later;
+            return reclaim_result::again;
         }
 
         dropped += drop_first(z, log, now) ? 1 : 0;
     }
 
-    return make_room(z, wanted.missing, now, budget);
+    return reclaim_blocks(z, wanted.missing, now, budget);
 }
 
-std::size_t drop_over_limit(zone &z, index at, std::uint64_t now,
-                            std::size_t budget) noexcept
+std::size_t trim_to_limit(zone &z, index at, std::uint64_t now,
+                          std::size_t budget) noexcept
 {
     const log_record &log = z.log(at);
     std::size_t removed = 0;

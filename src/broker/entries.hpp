@@ -8,7 +8,7 @@ namespace websocket::broker::detail {
 
 // How many entries an operation removes at most beyond those it has to, so
 // that it does not hold the lock for long.
-constexpr std::size_t few = 16;
+constexpr std::size_t max_extra_removals = 16;
 
 // Puts an entry whose record and payload are written at the end of its log.
 void link_entry(zone &z, index at) noexcept;
@@ -58,12 +58,12 @@ private:
 
 // Whether the log's first message is one of those its history is to keep.
 // Needs a message.
-bool history_wants_first(const zone &z, const log_record &log,
+bool is_first_in_history(const zone &z, const log_record &log,
                          std::uint64_t now) noexcept;
 
 // Whether an entry is, by age, to be kept.
-bool young_enough(const log_record &log, const entry_record &entry,
-                  std::uint64_t now) noexcept;
+bool is_within_age(const log_record &log, const entry_record &entry,
+                   std::uint64_t now) noexcept;
 
 // Removes what all have passed and history does not want, `budget` entries at
 // most; returns how many.
@@ -77,19 +77,19 @@ bool clear(zone &z, index log, std::size_t budget) noexcept;
 
 // Has everybody who is subscribed to the log see that something is missing
 // behind what it has. To be announced.
-void make_hole(log_record &log) noexcept;
+void record_gap(log_record &log) noexcept;
 
 // Sees to it that so many blocks are free: removes unused logs, then the
 // oldest entries. False: they never will be. For records of few blocks.
-bool make_room(zone &z, std::size_t blocks, std::uint64_t now) noexcept;
+bool reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now) noexcept;
 
 // The blocks that an entry may have at most, of a log that is limited or not.
 std::size_t largest_entry(const zone &z, bool limited) noexcept;
 
-enum class room {
-    made,
-    later, // the budget is used up: to be called again
-    never
+enum class reclaim_result {
+    done,
+    again, // the budget is used up: to be called again
+    impossible
 };
 
 struct entry_size {
@@ -100,13 +100,13 @@ struct entry_size {
 // The same for an entry of the log, which first loses its own oldest entries
 // as far as it would have more than one log may have. Takes what it removes off
 // the budget, and counts in `dropped` what of the log's own was still wanted.
-room make_entry_room(zone &z, index log, const entry_size &wanted,
-                     std::uint64_t now, std::size_t &budget,
-                     std::uint32_t &dropped) noexcept;
+reclaim_result reclaim_for_entry(zone &z, index log, const entry_size &wanted,
+                                 std::uint64_t now, std::size_t &budget,
+                                 std::uint32_t &dropped) noexcept;
 
 // Removes the oldest entries of a log that has more than one may have,
 // `budget` of them at most; returns how many.
-std::size_t drop_over_limit(zone &z, index log, std::uint64_t now,
-                            std::size_t budget) noexcept;
+std::size_t trim_to_limit(zone &z, index log, std::uint64_t now,
+                          std::size_t budget) noexcept;
 
 } // namespace websocket::broker::detail

@@ -29,12 +29,11 @@ limits history_rules::of(history_source source) const noexcept
         return found;
     }
 
-    const auto place = std::lower_bound(
+    const auto it = std::lower_bound(
         rules_.begin(), rules_.end(), source,
         [](const rule &each, history_source at) { return each.source < at; });
 
-    return place != rules_.end() && place->source == source ? place->wanted
-                                                            : found;
+    return it != rules_.end() && it->source == source ? it->wanted : found;
 }
 
 } // namespace websocket::broker

@@ -9,9 +9,9 @@
 namespace websocket::broker::detail {
 
 // Whoever finds another one still at work takes the lock of a dead process.
-class locked {
+class locked_zone {
 public:
-    locked(mutex &shared, zone &z) noexcept : mutex_{shared}, zone_{z}
+    locked_zone(mutex &shared, zone &z) noexcept : mutex_{shared}, zone_{z}
     {
         mutex_.lock();
         WEBSOCKET_FAULT_POINT("lock.taken");
@@ -20,17 +20,17 @@ public:
             repair(zone_);
         }
 
-        put(zone_.head->at_work, 1);
+        store_ordered(zone_.head->at_work, 1);
     }
-    ~locked()
+    ~locked_zone()
     {
         WEBSOCKET_FAULT_POINT("lock.done");
-        put(zone_.head->at_work, 0);
+        store_ordered(zone_.head->at_work, 0);
         WEBSOCKET_FAULT_POINT("lock.left");
         mutex_.unlock();
     }
-    locked(const locked &) = delete;
-    locked &operator=(const locked &) = delete;
+    locked_zone(const locked_zone &) = delete;
+    locked_zone &operator=(const locked_zone &) = delete;
 
 private:
     mutex &mutex_;
@@ -45,12 +45,12 @@ public:
         : zone_{z}, log_{log}, now_{now}
     {
         zone_.pinned = log_;
-        settle(zone_, log_, now_);
+        update_unused_list(zone_, log_, now_);
     }
     ~pin()
     {
         zone_.pinned = 0;
-        settle(zone_, log_, now_);
+        update_unused_list(zone_, log_, now_);
     }
     pin(const pin &) = delete;
     pin &operator=(const pin &) = delete;

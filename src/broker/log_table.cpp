@@ -13,7 +13,7 @@ namespace websocket::broker::detail {
 
 namespace {
 
-void leave_unused(zone &z, index at) noexcept
+void unlist_unused(zone &z, index at) noexcept
 {
     log_record &log = z.log(at);
 
@@ -25,7 +25,7 @@ void leave_unused(zone &z, index at) noexcept
 }
 
 // Where there are more than it has room for, it stands for all.
-void add_source(log_rest &rest, history_source added) noexcept
+void add_source(log_extension &rest, history_source added) noexcept
 {
     for (std::uint32_t &each : rest.sources) {
         if (each == added || each == any_source) {
@@ -33,12 +33,12 @@ void add_source(log_rest &rest, history_source added) noexcept
         }
 
         if (each == no_source) {
-            put(each, added);
+            store_ordered(each, added);
             return;
         }
     }
 
-    put(rest.sources.back(), any_source);
+    store_ordered(rest.sources.back(), any_source);
 }
 
 bool is_unlimited(std::span<const std::byte> name) noexcept
@@ -48,7 +48,7 @@ bool is_unlimited(std::span<const std::byte> name) noexcept
 
 std::uint64_t next_epoch(zone &z, std::uint64_t now) noexcept
 {
-    put(z.head->last_epoch, std::max(now, z.head->last_epoch + 1));
+    store_ordered(z.head->last_epoch, std::max(now, z.head->last_epoch + 1));
     return z.head->last_epoch;
 }
 
@@ -62,7 +62,7 @@ index find_log(const zone &z, const log_name &name) noexcept
         const log_record &log = z.log(at);
 
         if (log.name_hash == name.hash && log.name_size == name.bytes.size() &&
-            same_bytes(z, z.next[at], sizeof(log_rest), name.bytes)) {
+            same_bytes(z, z.next[at], sizeof(log_extension), name.bytes)) {
             break;
         }
     }
@@ -70,13 +70,13 @@ index find_log(const zone &z, const log_name &name) noexcept
     return at;
 }
 
-index find_or_make_log(zone &z, const log_name &name,
-                       std::uint64_t now) noexcept
+index get_or_create_log(zone &z, const log_name &name,
+                        std::uint64_t now) noexcept
 {
     const index found = find_log(z, name);
     const std::size_t needed = log_blocks(name.bytes.size());
 
-    if (found != 0 || !make_room(z, needed, now)) {
+    if (found != 0 || !reclaim_blocks(z, needed, now)) {
         return found;
     }
 
@@ -89,11 +89,11 @@ index find_or_make_log(zone &z, const log_name &name,
                    .name_size = static_cast<std::uint16_t>(name.bytes.size()),
                    .unlimited = is_unlimited(name.bytes),
                    .next_in_bucket = bucket};
-    ::new (z.block(z.next[at])) log_rest{};
-    write_bytes(z, z.next[at], sizeof(log_rest), name.bytes);
+    ::new (z.block(z.next[at])) log_extension{};
+    write_bytes(z, z.next[at], sizeof(log_extension), name.bytes);
 
     WEBSOCKET_FAULT_POINT("log.written");
-    put(bucket, at);
+    store_ordered(bucket, at);
     WEBSOCKET_FAULT_POINT("log.linked");
     z.head->logs++;
     return at;
@@ -103,14 +103,14 @@ std::span<std::byte> copy_name(const zone &z, index at,
                                std::span<std::byte> to) noexcept
 {
     to = to.first(std::min<std::size_t>(to.size(), z.log(at).name_size));
-    read_bytes(z, z.next[at], sizeof(log_rest), to);
+    read_bytes(z, z.next[at], sizeof(log_extension), to);
     return to;
 }
 
 std::uint32_t all_clients(const log_record &log) noexcept
 {
-    const std::uint32_t here = look_at(log.clients);
-    const std::uint32_t others = look_at(log.remote_clients);
+    const std::uint32_t here = load_relaxed(log.clients);
+    const std::uint32_t others = load_relaxed(log.remote_clients);
     const auto most = std::numeric_limits<std::uint32_t>::max();
 
     return here < most - others ? here + others : most;
@@ -121,22 +121,22 @@ std::uint64_t history_count(const log_record &log) noexcept
     return std::min<std::uint64_t>(log.message_count, log.history_messages);
 }
 
-void settle(zone &z, index at, std::uint64_t now) noexcept
+void update_unused_list(zone &z, index at, std::uint64_t now) noexcept
 {
     log_record &log = z.log(at);
 
     if (log.unused != 0) {
-        leave_unused(z, at);
+        unlist_unused(z, at);
     }
 
     if (log.subscriptions == 0 && is_empty(log) && at != z.pinned) {
         log.unused_since = now;
         WEBSOCKET_FAULT_POINT("log.unused");
-        append_unused(z, at);
+        list_as_unused(z, at);
     }
 }
 
-void append_unused(zone &z, index at) noexcept
+void list_as_unused(zone &z, index at) noexcept
 {
     log_record &log = z.log(at);
 
@@ -158,29 +158,29 @@ void remove_unused(zone &z) noexcept
         link = &z.log(*link).next_in_bucket;
     }
 
-    leave_unused(z, at);
+    unlist_unused(z, at);
     WEBSOCKET_FAULT_POINT("log.left");
-    put(*link, log.next_in_bucket);
+    store_ordered(*link, log.next_in_bucket);
     WEBSOCKET_FAULT_POINT("log.removed");
     z.head->logs--;
-    give_back(z, at, log_blocks(log.name_size));
+    free_blocks(z, at, log_blocks(log.name_size));
 }
 
 void limit_history(log_record &log, const limits &kept) noexcept
 {
     const std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
 
-    put(log.history_messages,
-        static_cast<std::uint32_t>(std::min(kept.messages, most)));
+    store_ordered(log.history_messages,
+                  static_cast<std::uint32_t>(std::min(kept.messages, most)));
     WEBSOCKET_FAULT_POINT("log.limited");
-    put(log.history_milliseconds, kept.milliseconds);
+    store_ordered(log.history_milliseconds, kept.milliseconds);
 }
 
 void ask_history(zone &z, index at, const history_request &asked,
                  bool joins) noexcept
 {
     log_record &log = z.log(at);
-    log_rest &rest = z.log_rest_of(at);
+    log_extension &rest = z.extension_of(at);
 
     if (asked.rules == nullptr) {
         limit_history(log, asked.asked);
@@ -212,7 +212,7 @@ void ask_history(zone &z, index at, const history_request &asked,
 
     limit_history(log, wanted);
     WEBSOCKET_FAULT_POINT("log.asked");
-    put(rest.configuration, asked.configuration);
+    store_ordered(rest.configuration, asked.configuration);
 }
 
 } // namespace websocket::broker::detail

@@ -26,13 +26,13 @@ index find_log(const zone &z, const log_name &name) noexcept;
 
 // The same, but makes it if there is room. It is in no list of unused ones
 // until settle() puts it there.
-index find_or_make_log(zone &z, const log_name &name,
-                       std::uint64_t now) noexcept;
+index get_or_create_log(zone &z, const log_name &name,
+                        std::uint64_t now) noexcept;
 
 // How many blocks a log with a name of so many bytes has.
 constexpr std::size_t log_blocks(std::size_t name_size) noexcept
 {
-    return 1 + blocks_for(sizeof(log_rest), name_size);
+    return 1 + blocks_for(sizeof(log_extension), name_size);
 }
 
 // Copies the name's bytes to `to`, as many as there is room for.
@@ -40,26 +40,26 @@ std::span<std::byte> copy_name(const zone &z, index at,
                                std::span<std::byte> to) noexcept;
 
 // The epoch that the log's messages have for all outside of the zone.
-inline std::uint64_t shown_epoch(const log_record &log) noexcept
+inline std::uint64_t public_epoch(const log_record &log) noexcept
 {
-    return log.outer_epoch != 0 ? log.outer_epoch : log.epoch;
+    return log.external_epoch != 0 ? log.external_epoch : log.epoch;
 }
 
 // The id of the log's last message.
 inline message_id last_message(const log_record &log) noexcept
 {
-    return {shown_epoch(log), log.last_sequence};
+    return {public_epoch(log), log.last_sequence};
 }
 
 // The clients of the log in all hosts. Also without the lock.
 std::uint32_t all_clients(const log_record &log) noexcept;
 
 // Whether the log has all there is on the zone's link. Also without the lock.
-inline bool is_linked(const zone &z, const log_record &log) noexcept
+inline bool is_synced(const zone &z, const log_record &log) noexcept
 {
-    const std::uint32_t link = look_at(z.head->link);
+    const std::uint32_t link = load_relaxed(z.head->link_generation);
 
-    return link != 0 && look_at(log.linked) == link;
+    return link != 0 && load_relaxed(log.synced_link) == link;
 }
 
 // What the history would have if nothing in it was too old.
@@ -73,10 +73,10 @@ inline bool is_empty(const log_record &log) noexcept
 
 // Puts a log that nobody uses (any more, or again) at the end of the list of
 // unused ones; takes one that is used out of it.
-void settle(zone &z, index at, std::uint64_t now) noexcept;
+void update_unused_list(zone &z, index at, std::uint64_t now) noexcept;
 
 // Puts it there without a look at what uses it; for repair().
-void append_unused(zone &z, index at) noexcept;
+void list_as_unused(zone &z, index at) noexcept;
 
 // Removes the log that has been unused for longest; there must be one.
 void remove_unused(zone &z) noexcept;

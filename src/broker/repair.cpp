@@ -36,8 +36,8 @@ void empty_lists(zone &z) noexcept
     head.entries = 0;
 
     for (std::uint32_t i = 0; i < head.slot_count; i++) {
-        z.slots[i].news_first = 0;
-        z.slots[i].news_last = 0;
+        z.slots[i].queue_first = 0;
+        z.slots[i].queue_last = 0;
     }
 }
 
@@ -66,7 +66,7 @@ void repair_log(zone &z, index at) noexcept
         clients += z.subscription(i).clients;
     }
 
-    put(log.clients, clients);
+    store_ordered(log.clients, clients);
     log.first_message = 0;
     log.last_message = 0;
     log.first_transient = 0;
@@ -82,8 +82,10 @@ void repair_entry(zone &z, index at) noexcept
     log_record &log = z.log(entry.log);
 
     mark_chain(z, at);
-    put(log.last_position, std::max(log.last_position, entry.position));
-    put(log.last_sequence, std::max(log.last_sequence, entry.sequence));
+    store_ordered(log.last_position,
+                  std::max(log.last_position, entry.position));
+    store_ordered(log.last_sequence,
+                  std::max(log.last_sequence, entry.sequence));
     list_entry(z, at);
 
     for (index i = log.subscriptions; i != 0;
@@ -102,7 +104,7 @@ void repair_entry(zone &z, index at) noexcept
 void repair_reserved(zone &z, slot_record &slot) noexcept
 {
     if (slot.reserved != 0 && (slot.pid == 0 || marked(z, slot.reserved))) {
-        put(slot.reserved, 0);
+        store_ordered(slot.reserved, 0);
     }
 
     slot.reserved_count = 0;
@@ -119,13 +121,13 @@ void relist_log(zone &z, index at) noexcept
     const log_record &log = z.log(at);
 
     if (log.subscriptions == 0 && is_empty(log)) {
-        append_unused(z, at);
+        list_as_unused(z, at);
     }
 
     for (index i = log.subscriptions; i != 0;
          i = z.subscription(i).next_in_log) {
-        if (has_news(z, z.subscription(i))) {
-            queue_news(z, i);
+        if (has_unread(z, z.subscription(i))) {
+            queue_unread(z, i);
         }
     }
 }

@@ -12,7 +12,7 @@ namespace {
 
 // What the end of a slow subscription leaves to be removed can be much; the
 // rest goes with the log's later changes.
-constexpr std::size_t some = 64;
+constexpr std::size_t max_removed_with_subscription = 64;
 
 } // namespace
 
@@ -36,18 +36,18 @@ subscription_record *find_subscription(const zone &z,
                                                                 : nullptr;
 }
 
-index make_subscription(zone &z, std::uint32_t slot, index log_at, void *owner,
-                        std::uint64_t now) noexcept
+index create_subscription(zone &z, std::uint32_t slot, index log_at,
+                          void *owner, std::uint64_t now) noexcept
 {
-    if (!make_room(z, blocks_for(sizeof(subscription_record), 0), now)) {
+    if (!reclaim_blocks(z, blocks_for(sizeof(subscription_record), 0), now)) {
         return 0;
     }
 
     const index at = take_blocks(z, 1);
     log_record &log = z.log(log_at);
 
-    put(z.head->last_check,
-        z.head->last_check + (z.head->last_check + 1 == 0 ? 2 : 1));
+    store_ordered(z.head->last_check,
+                  z.head->last_check + (z.head->last_check + 1 == 0 ? 2 : 1));
     ::new (z.block(at))
         subscription_record{.cursor = log.last_position,
                             .owner = owner,
@@ -58,7 +58,7 @@ index make_subscription(zone &z, std::uint32_t slot, index log_at, void *owner,
                             .next_in_log = log.subscriptions};
 
     WEBSOCKET_FAULT_POINT("subscription.written");
-    put(log.subscriptions, at);
+    store_ordered(log.subscriptions, at);
     WEBSOCKET_FAULT_POINT("subscription.linked");
     z.head->subscriptions++;
     return at;
@@ -75,17 +75,17 @@ void remove_subscription(zone &z, index at, std::uint64_t now) noexcept
         link = &z.subscription(*link).next_in_log;
     }
 
-    unqueue_news(z, at);
+    dequeue_unread(z, at);
     WEBSOCKET_FAULT_POINT("subscription.unqueued");
-    put(*link, removed.next_in_log);
+    store_ordered(*link, removed.next_in_log);
     WEBSOCKET_FAULT_POINT("subscription.unlinked");
-    put(removed.check, 0);
-    put(log.clients, log.clients - removed.clients);
+    store_ordered(removed.check, 0);
+    store_ordered(log.clients, log.clients - removed.clients);
     z.head->subscriptions--;
-    give_back(z, at, 1);
+    free_blocks(z, at, 1);
 
-    trim(z, log_at, now, some);
-    settle(z, log_at, now);
+    trim(z, log_at, now, max_removed_with_subscription);
+    update_unused_list(z, log_at, now);
 }
 
 void count_clients(zone &z, subscription_record &of,
@@ -94,17 +94,17 @@ void count_clients(zone &z, subscription_record &of,
     log_record &log = z.log(of.log);
     const std::uint32_t all = log.clients - of.clients + clients;
 
-    put(of.clients, clients);
+    store_ordered(of.clients, clients);
     WEBSOCKET_FAULT_POINT("subscription.counted");
-    put(log.clients, all);
+    store_ordered(log.clients, all);
 }
 
-bool has_news(const zone &z, const subscription_record &of) noexcept
+bool has_unread(const zone &z, const subscription_record &of) noexcept
 {
     return of.cursor != z.log(of.log).last_position;
 }
 
-void queue_news(zone &z, index at) noexcept
+void queue_unread(zone &z, index at) noexcept
 {
     subscription_record &queued = z.subscription(at);
     slot_record &slot = z.slots[queued.slot];
@@ -114,15 +114,15 @@ void queue_news(zone &z, index at) noexcept
     }
 
     queued.queued = 1;
-    queued.previous_news = slot.news_last;
-    queued.next_news = 0;
+    queued.previous_queued = slot.queue_last;
+    queued.next_queued = 0;
     WEBSOCKET_FAULT_POINT("news.prepared");
-    (slot.news_last != 0 ? z.subscription(slot.news_last).next_news
-                         : slot.news_first) = at;
-    slot.news_last = at;
+    (slot.queue_last != 0 ? z.subscription(slot.queue_last).next_queued
+                          : slot.queue_first) = at;
+    slot.queue_last = at;
 }
 
-void unqueue_news(zone &z, index at) noexcept
+void dequeue_unread(zone &z, index at) noexcept
 {
     subscription_record &queued = z.subscription(at);
     slot_record &slot = z.slots[queued.slot];
@@ -131,11 +131,13 @@ void unqueue_news(zone &z, index at) noexcept
         return;
     }
 
-    (queued.previous_news != 0 ? z.subscription(queued.previous_news).next_news
-                               : slot.news_first) = queued.next_news;
+    (queued.previous_queued != 0
+         ? z.subscription(queued.previous_queued).next_queued
+         : slot.queue_first) = queued.next_queued;
     WEBSOCKET_FAULT_POINT("news.half_out");
-    (queued.next_news != 0 ? z.subscription(queued.next_news).previous_news
-                           : slot.news_last) = queued.previous_news;
+    (queued.next_queued != 0
+         ? z.subscription(queued.next_queued).previous_queued
+         : slot.queue_last) = queued.previous_queued;
     queued.queued = 0;
 }
 
@@ -145,28 +147,28 @@ slot_set announce(zone &z, index log, index entry) noexcept
     index at = z.log(log).subscriptions;
 
     for (; at != 0; at = z.subscription(at).next_in_log) {
-        subscription_record &told = z.subscription(at);
-        slot_record &slot = z.slots[told.slot];
+        subscription_record &reader = z.subscription(at);
+        slot_record &slot = z.slots[reader.slot];
 
         if (entry != 0) {
-            index &unread = unread_of(z, told, entry);
+            index &unread = unread_of(z, reader, entry);
 
             unread = unread == 0 ? entry : unread;
         }
 
-        queue_news(z, at);
+        queue_unread(z, at);
         WEBSOCKET_FAULT_POINT("news.queued");
 
         if (slot.notified == 0) {
-            put(slot.notified, 1);
-            wake.set(told.slot);
+            store_ordered(slot.notified, 1);
+            wake.set(reader.slot);
         }
     }
 
     return wake;
 }
 
-bool skip_entry(zone &z, index entry) noexcept
+bool advance_readers(zone &z, index entry) noexcept
 {
     const index next = z.entry(entry).next_in_log;
     index at = z.log(z.entry(entry).log).subscriptions;

@@ -14,8 +14,8 @@ subscription_record *find_subscription(const zone &z,
 
 // Subscribes the slot to what is appended to the log from now on. 0: there is
 // no room for it.
-index make_subscription(zone &z, std::uint32_t slot, index log, void *owner,
-                        std::uint64_t now) noexcept;
+index create_subscription(zone &z, std::uint32_t slot, index log, void *owner,
+                          std::uint64_t now) noexcept;
 
 // Removes it, its clients, and what only it had yet to read.
 void remove_subscription(zone &z, index at, std::uint64_t now) noexcept;
@@ -24,7 +24,7 @@ void count_clients(zone &z, subscription_record &of,
                    std::uint32_t clients) noexcept;
 
 // Whether there is something to read, if only that something was lost.
-bool has_news(const zone &z, const subscription_record &of) noexcept;
+bool has_unread(const zone &z, const subscription_record &of) noexcept;
 
 // The first entry after its cursor; 0: there is none.
 inline index first_unread(const zone &z, const subscription_record &of) noexcept
@@ -41,8 +41,8 @@ inline index &unread_of(const zone &z, subscription_record &of,
 
 // Puts it into its slot's list of news or takes it out; nothing happens if it
 // is there, or is not.
-void queue_news(zone &z, index at) noexcept;
-void unqueue_news(zone &z, index at) noexcept;
+void queue_unread(zone &z, index at) noexcept;
+void dequeue_unread(zone &z, index at) noexcept;
 
 // Makes the new entry of the log news for all who are subscribed to it; 0: no
 // entry, but that something was lost. Returns the slots that are to be woken.
@@ -50,6 +50,6 @@ slot_set announce(zone &z, index log, index entry) noexcept;
 
 // Leads those who have yet to read the log's first message, or its first
 // transient entry, to the next one of the kind. True: there are some.
-bool skip_entry(zone &z, index entry) noexcept;
+bool advance_readers(zone &z, index entry) noexcept;
 
 } // namespace websocket::broker::detail

@@ -19,22 +19,22 @@ protected:
     ~mutex() = default;
 };
 
-constexpr std::size_t most_slots = 512;
-constexpr std::size_t longest_name = 4096; // bytes
+constexpr std::size_t max_slots = 512;
+constexpr std::size_t max_name_size = 4096; // bytes
 
 // How long a log without subscriptions and messages is remembered.
-constexpr std::uint64_t unused_log_age = 300'000;
+constexpr std::uint64_t unused_log_ttl = 300'000;
 
-using slot_set = std::bitset<most_slots>;
+using slot_set = std::bitset<max_slots>;
 
 enum class outcome {
     done,
-    no_room,       // nothing more to drop, or more than half the memory or
+    no_memory,     // nothing more to drop, or more than half the memory or
                    // than one log may have wanted
     name_too_long, // over longest_name
     full,          // as many clients as there may be
     gone,          // no such slot, subscription or log (any more)
-    known,         // relayed: the log has that message already
+    duplicate,     // relayed: the log has that message already
     out_of_order   // relayed: not the message that follows in the log
 };
 
@@ -89,7 +89,7 @@ struct subscription {
 
 // What claim() and reclaim_dead() have to know, and tell. Called without the
 // lock; the functions of the broker may be called in clients_lost.
-struct process_watch {
+struct process_monitor {
     // Whether there still is a process of that id.
     virtual bool alive(std::int32_t pid) noexcept = 0;
 
@@ -99,17 +99,17 @@ struct process_watch {
                               std::uint32_t clients) noexcept = 0;
 
 protected:
-    ~process_watch() = default;
+    ~process_monitor() = default;
 };
 
 // Memory lent to a read: payloads go to `bytes` one behind the other, what
 // there is to say of them to `messages`.
-struct place {
+struct read_buffers {
     std::span<std::byte> bytes;
     std::span<message> messages;
 };
 
-struct claimed {
+struct claim_result {
     std::optional<unsigned> slot; // none: all slots are taken
     slot_set wake;                // see append
 };
@@ -124,7 +124,7 @@ struct subscribed {
     limits history{}; // what the log keeps
 };
 
-struct appended {
+struct append_result {
     outcome result = outcome::gone;
 
     // The message's own id; that of the message before it if transient.
@@ -148,7 +148,7 @@ struct appended {
 };
 
 // A subscription that has something to read.
-struct news {
+struct unread_subscription {
     subscription handle;
     void *owner = nullptr; // as given to subscribe
 
@@ -173,26 +173,26 @@ struct read_result {
 
 struct description {
     bool exists = false;
-    bool aligned = false;             // somebody else numbers its messages
+    bool external = false;            // somebody else numbers its messages
     std::uint32_t clients = 0;        // the local and the remote ones
     std::uint32_t local_clients = 0;  // in all processes of this host
     std::uint32_t remote_clients = 0; // in other hosts
     std::uint64_t messages = 0;       // in its history
     message_id last;         // of the last message; sequence 0: none yet
     bool subscribed = false; // some process has a subscription
-    bool linked = false;     // see mark_linked
-    std::uint32_t term = 0;  // see mark_term
+    bool synced = false;     // see mark_linked
+    std::uint32_t run = 0;   // see mark_term
     limits history;
 };
 
 // How far a survey has come.
-struct survey_cursor {
+struct scan_cursor {
     std::uint32_t bucket = 0;
     std::uint64_t below = UINT64_MAX; // the epochs in it that are left
 };
 
 // A log as a survey has found it. The name lies in the bytes that were lent.
-struct surveyed_log {
+struct scanned_log {
     std::string_view name;
     std::uint32_t clients = 0;        // the local and the remote ones
     std::uint32_t remote_clients = 0; // in other hosts
@@ -202,17 +202,17 @@ struct surveyed_log {
 };
 
 // Memory lent to a survey: at least longest_name bytes and one log.
-struct survey_place {
+struct scan_buffers {
     std::span<std::byte> names;
-    std::span<surveyed_log> logs;
+    std::span<scanned_log> logs;
 };
 
-struct survey_result {
+struct scan_result {
     std::size_t count = 0; // logs told of
     bool more = false;     // the survey is not over
 };
 
-struct figures {
+struct usage {
     std::size_t size = 0; // bytes there are for logs and messages
     std::size_t used = 0; // bytes of them that are in use
     std::uint64_t logs = 0;

@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint64_t zone_magic = 0x72656b6f72622e77;
 constexpr std::uint64_t zone_layout = 6; // another one for each change of it
 constexpr std::size_t line_size = 64;
-constexpr std::size_t fewest_blocks = 256;
-constexpr std::size_t most_blocks = std::size_t{1} << 26; // 8 GiB
-constexpr std::size_t blocks_of_a_bucket = 8;
+constexpr std::size_t min_blocks = 256;
+constexpr std::size_t max_blocks = std::size_t{1} << 26; // 8 GiB
+constexpr std::size_t blocks_per_bucket = 8;
 
 constexpr std::size_t in_lines(std::size_t size) noexcept
 {
@@ -23,7 +23,7 @@ constexpr std::size_t in_lines(std::size_t size) noexcept
 
 std::size_t buckets_for(std::size_t blocks) noexcept
 {
-    return std::bit_floor(blocks / blocks_of_a_bucket);
+    return std::bit_floor(blocks / blocks_per_bucket);
 }
 
 // Where the parts begin, in bytes from the header on.
@@ -70,29 +70,28 @@ void map_parts(zone &mapped, std::byte *begin, const parts &at) noexcept
 
 } // namespace
 
-std::size_t smallest_memory(std::size_t slots) noexcept
+std::size_t min_zone_size(std::size_t slots) noexcept
 {
-    return parts(slots, fewest_blocks).end + line_size - 1;
+    return parts(slots, min_blocks).end + line_size - 1;
 }
 
-bool make_zone(zone &made, std::span<std::byte> memory, std::size_t slots,
-               const hash_key &key) noexcept
+bool create_zone(zone &created, std::span<std::byte> memory, std::size_t slots,
+                 const hash_key &key) noexcept
 {
     memory = whole_lines(memory);
 
     std::size_t blocks = memory.size() / block_size;
 
-    if (blocks > most_blocks) {
+    if (blocks > max_blocks) {
         return false;
     }
 
-    while (blocks >= fewest_blocks &&
-           parts(slots, blocks).end > memory.size()) {
+    while (blocks >= min_blocks && parts(slots, blocks).end > memory.size()) {
         const std::size_t excess = parts(slots, blocks).end - memory.size();
         blocks -= (excess + 2 * block_size - 1) / (2 * block_size);
     }
 
-    if (blocks < fewest_blocks) {
+    if (blocks < min_blocks) {
         return false;
     }
 
@@ -108,12 +107,12 @@ bool make_zone(zone &made, std::span<std::byte> memory, std::size_t slots,
     head->key = key;
     head->last_check = static_cast<std::uint32_t>(key[0] >> 32);
 
-    map_parts(made, memory.data(), at);
-    put(head->magic, zone_magic);
+    map_parts(created, memory.data(), at);
+    store_ordered(head->magic, zone_magic);
     return true;
 }
 
-bool find_zone(zone &found, std::span<std::byte> memory) noexcept
+bool attach_zone(zone &attached, std::span<std::byte> memory) noexcept
 {
     memory = whole_lines(memory);
 
@@ -135,7 +134,7 @@ bool find_zone(zone &found, std::span<std::byte> memory) noexcept
         return false;
     }
 
-    map_parts(found, memory.data(), at);
+    map_parts(attached, memory.data(), at);
     return true;
 }
 

@@ -35,7 +35,7 @@ constexpr std::size_t block_size = 128;
 // before it is done before, what stands behind it after. The processor keeps
 // the order by itself for all that the process which dies can have done.
 template <class word>
-void put(word &to, std::type_identity_t<word> value) noexcept
+void store_ordered(word &to, std::type_identity_t<word> value) noexcept
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     std::atomic_ref<word>(to).store(value, std::memory_order_relaxed);
@@ -45,7 +45,7 @@ void put(word &to, std::type_identity_t<word> value) noexcept
 // A word that another process may be changing at the moment, for those who do
 // not have the lock. atomic_ref asks for one that may be changed by its user.
 template <class word>
-word look_at(const word &at) noexcept
+word load_relaxed(const word &at) noexcept
 {
     return std::atomic_ref<word>(const_cast<word &>(at))
         .load(std::memory_order_relaxed);
@@ -74,9 +74,9 @@ struct header {
     std::uint64_t leader = 0;
 
     // Any value is right.
-    std::uint32_t sweep = 0; // the bucket where expire() goes on
-    std::uint32_t link = 0;  // see broker::set_link
-    index log_blocks = 0;    // see broker::limit_logs; 0: no limit
+    std::uint32_t sweep = 0;           // the bucket where expire() goes on
+    std::uint32_t link_generation = 0; // see broker::set_link
+    index max_log_blocks = 0;          // see broker::limit_logs; 0: no limit
     std::uint64_t dropped_unread = 0;
     std::uint64_t dropped_history = 0;
     std::uint64_t dropped_over_limit = 0;
@@ -111,8 +111,8 @@ struct slot_record {
     // Derived: how many; and subscriptions with something to read, longest
     // waiting first.
     index reserved_count = 0;
-    index news_first = 0;
-    index news_last = 0;
+    index queue_first = 0;
+    index queue_last = 0;
 };
 
 struct log_record {
@@ -124,11 +124,11 @@ struct log_record {
     // The epoch of whoever numbers the messages; 0: it is the log's own. While
     // that or the last sequence is being changed it is 0, and there are no
     // entries: so none is ever seen with an id that is not its own.
-    std::uint64_t outer_epoch = 0;
+    std::uint64_t external_epoch = 0;
 
     // The last position that was given to no entry, for all to see that
     // something is missing. May be one ahead of the last position.
-    std::uint64_t last_hole = 0;
+    std::uint64_t last_gap = 0;
     std::uint64_t history_milliseconds = 0;
     std::uint64_t unused_since = 0; // if it is in the list of unused ones
     std::uint32_t history_messages = 0;
@@ -141,8 +141,8 @@ struct log_record {
     index subscriptions = 0;
 
     // Any value is right.
-    std::uint32_t linked = 0; // the link for which it has all there is
-    std::uint32_t term = 0;   // see broker::mark_term
+    std::uint32_t synced_link = 0; // the link for which it has all there is
+    std::uint32_t run = 0;         // see broker::mark_term
     std::uint32_t remote_clients = 0;
 
     // Derived. Messages and transient entries have lists of their own, each
@@ -159,7 +159,7 @@ struct log_record {
 };
 
 // What of a log's record its first block has no room for: it begins the second.
-struct log_rest {
+struct log_extension {
     // Primary. Who has asked for a history, in the order in which they came;
     // 0: nobody more. The last one may be any_source. And the configuration by
     // which the log's limits were found. The name lies behind it, in the chain.
@@ -182,8 +182,8 @@ struct subscription_record {
     index unread_message = 0;
     index unread_transient = 0;
     std::uint32_t queued = 0;
-    index next_news = 0;
-    index previous_news = 0;
+    index next_queued = 0;
+    index previous_queued = 0;
 };
 
 struct entry_record {
@@ -197,7 +197,7 @@ struct entry_record {
     index newer = 0; // in the list of all
     std::uint8_t kind = 0;
     bool transient = false;
-    bool behind_hole = false; // the position before it has no entry
+    bool after_gap = false; // the position before it has no entry
 
     // Derived. Those of a message's log lead to messages, those of a transient
     // entry's to transient entries, which have no way back.
@@ -208,7 +208,7 @@ struct entry_record {
 };
 
 static_assert(sizeof(log_record) <= block_size);
-static_assert(sizeof(log_rest) <= block_size);
+static_assert(sizeof(log_extension) <= block_size);
 static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
               "a message of 64 bytes is to fill one block");
@@ -256,9 +256,9 @@ struct zone {
         return *std::launder(reinterpret_cast<record *>(block(at)));
     }
     log_record &log(index at) const noexcept { return get<log_record>(at); }
-    log_rest &log_rest_of(index at) const noexcept
+    log_extension &extension_of(index at) const noexcept
     {
-        return get<log_rest>(next[at]);
+        return get<log_extension>(next[at]);
     }
     free_record &free_chain(index at) const noexcept
     {
@@ -279,13 +279,13 @@ struct zone {
 };
 
 // The bytes that are needed for so many slots and the fewest blocks.
-std::size_t smallest_memory(std::size_t slots) noexcept;
+std::size_t min_zone_size(std::size_t slots) noexcept;
 
 // Lays a zone without any record out in the memory. False: does not fit.
-bool make_zone(zone &made, std::span<std::byte> memory, std::size_t slots,
-               const hash_key &key) noexcept;
+bool create_zone(zone &created, std::span<std::byte> memory, std::size_t slots,
+                 const hash_key &key) noexcept;
 
 // Finds the zone that was made in the memory. False: there is none.
-bool find_zone(zone &found, std::span<std::byte> memory) noexcept;
+bool attach_zone(zone &attached, std::span<std::byte> memory) noexcept;
 
 } // namespace websocket::broker::detail

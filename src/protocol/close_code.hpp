@@ -21,7 +21,7 @@ inline constexpr std::uint16_t try_again_later = 1013;
 // True for a code that a Close frame may carry: those that are defined and
 // not reserved for local use (7.4.1, and 1012 to 1014 of the IANA registry),
 // those of libraries (3000 to 3999) and of applications (4000 to 4999).
-constexpr bool may_travel(std::uint16_t code) noexcept
+constexpr bool is_valid_on_wire(std::uint16_t code) noexcept
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);

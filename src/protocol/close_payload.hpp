@@ -32,7 +32,7 @@ inline close_payload read_close_payload(std::span<std::byte> payload) noexcept
                                    std::to_integer<unsigned>(payload[1]));
     const std::span<std::byte> reason = payload.subspan(2);
 
-    if (!close_code::may_travel(code)) {
+    if (!close_code::is_valid_on_wire(code)) {
         return {.broken = error::close_code_invalid};
     }
 

@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t tail_size = 4;
 
 // Room is taken for text as it is: a third or less is left of it.
-constexpr std::size_t usual_text_ratio = 3;
+constexpr std::size_t expected_text_ratio = 3;
 
 // zlib cannot refer to the last bytes of a window: those that it looks ahead.
 constexpr std::size_t look_ahead = 262;
@@ -40,17 +40,17 @@ constexpr std::size_t bound(std::size_t size) noexcept
 
 // Whether it is not worth going on with a message of which so much was taken
 // in, and so much came out.
-constexpr bool hardly_shrinks(std::size_t taken, std::size_t made) noexcept
+constexpr bool hardly_shrinks(std::size_t taken, std::size_t produced) noexcept
 {
     constexpr std::size_t enough = 256 * 1024;
     constexpr std::size_t kept_back = 64 * 1024; // by zlib, at most
 
-    return made >= enough && made + kept_back >= taken - taken / 32;
+    return produced >= enough && produced + kept_back >= taken - taken / 32;
 }
 
 // Gives zlib the next part of what it shall read and write, each in 32 bits.
-void lend(z_stream &zlib, std::span<const std::byte> &message,
-          const shared_buffer &to, std::size_t used) noexcept
+void set_zlib_buffers(z_stream &zlib, std::span<const std::byte> &message,
+                      const shared_buffer &to, std::size_t used) noexcept
 {
     if (zlib.avail_in == 0) {
         const std::size_t size = std::min(message.size(), max_deflate_step);
@@ -69,23 +69,24 @@ void lend(z_stream &zlib, std::span<const std::byte> &message,
 
 } // namespace
 
-deflater deflater::make(int level, unsigned window) noexcept
+deflater deflater::create(int level, unsigned window) noexcept
 {
-    auto *made = static_cast<detail::deflate_stream *>(
+    auto *created = static_cast<detail::deflate_stream *>(
         std::calloc(1, sizeof(detail::deflate_stream)));
 
-    if (made == nullptr) {
+    if (created == nullptr) {
         return {};
     }
 
-    if (deflateInit2(&made->zlib, level, Z_DEFLATED, -static_cast<int>(window),
-                     memory_level(window), Z_DEFAULT_STRATEGY) != Z_OK) {
-        std::free(made);
+    if (deflateInit2(&created->zlib, level, Z_DEFLATED,
+                     -static_cast<int>(window), memory_level(window),
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        std::free(created);
         return {};
     }
 
-    made->level = level;
-    return deflater{made};
+    created->level = level;
+    return deflater{created};
 }
 
 deflater::~deflater()
@@ -127,7 +128,7 @@ shared_buffer deflater::make_frame(opcode kind,
     // room for the longest that may be, and what is too much is cut off.
     const std::size_t room = server_header_size(bound(message.size()));
     auto frame = shared_buffer::allocate(
-        room + message.size() / usual_text_ratio + tail_size);
+        room + message.size() / expected_text_ratio + tail_size);
 
     if (!frame) {
         return {};
@@ -169,7 +170,7 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
             return false;
         }
 
-        lend(zlib, message, to, to.size());
+        set_zlib_buffers(zlib, message, to, to.size());
         const uInt room = zlib.avail_out;
 
         // A flush that fills the room to its last byte is made twice: that
@@ -182,11 +183,11 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
         to.extend(room - zlib.avail_out);
 
         // What may yet be cut off does not count
-        if (const std::size_t made = to.size() - before;
-            made > tail_size &&
-            (made - tail_size > most ||
-             (limited &&
-              hardly_shrinks(all - zlib.avail_in - message.size(), made)))) {
+        if (const std::size_t produced = to.size() - before;
+            produced > tail_size &&
+            (produced - tail_size > most ||
+             (limited && hardly_shrinks(all - zlib.avail_in - message.size(),
+                                        produced)))) {
             return false;
         }
     } while (zlib.avail_out == 0 || zlib.avail_in != 0 || !message.empty());
@@ -209,11 +210,11 @@ shared_buffer deflater_pool::make_frame(opcode kind,
                                         std::span<const std::byte> message,
                                         int level, unsigned window) noexcept
 {
-    deflater &used = made_[static_cast<std::size_t>(level - 1)]
-                          [window - smallest_deflate_window];
+    deflater &used = deflaters_[static_cast<std::size_t>(level - 1)]
+                               [window - smallest_deflate_window];
 
     if (!used) {
-        used = deflater::make(level, window);
+        used = deflater::create(level, window);
 
         if (!used) {
             return {};

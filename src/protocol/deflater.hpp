@@ -42,7 +42,7 @@ public:
 
     // `level` is 1 (fast) to 9 (small), `window` 9 to 15. Without a stream
     // when there is no memory.
-    static deflater make(int level, unsigned window) noexcept;
+    static deflater create(int level, unsigned window) noexcept;
 
     explicit operator bool() const noexcept { return stream_ != nullptr; }
 
@@ -72,7 +72,9 @@ public:
     }
 
 private:
-    explicit deflater(detail::deflate_stream *made) noexcept : stream_{made} {}
+    explicit deflater(detail::deflate_stream *created) noexcept
+        : stream_{created}
+    {}
 
     bool compress(std::span<const std::byte> message, std::size_t most,
                   shared_buffer &to) noexcept;
@@ -101,14 +103,14 @@ public:
     std::size_t compressions() const noexcept { return compressions_; }
 
     // Frees all deflaters.
-    void clear() noexcept { made_ = {}; }
+    void clear() noexcept { deflaters_ = {}; }
 
 private:
     static constexpr std::size_t levels = 9;
     static constexpr std::size_t windows =
         largest_window - smallest_deflate_window + 1;
 
-    std::array<std::array<deflater, windows>, levels> made_;
+    std::array<std::array<deflater, windows>, levels> deflaters_;
     std::size_t compressions_ = 0;
 };
 

@@ -62,7 +62,7 @@ std::string_view close_reason(std::string_view words) noexcept
 control_frame make_close_frame(std::uint16_t code,
                                std::string_view reason) noexcept
 {
-    if (!close_code::may_travel(code)) {
+    if (!close_code::is_valid_on_wire(code)) {
         return {opcode::close, {}};
     }
 

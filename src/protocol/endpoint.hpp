@@ -45,9 +45,9 @@ public:
     {}
 
     // As message_reader::accept_compressed().
-    void accept_compressed(const deflate_agreement &agreement) noexcept
+    void accept_compressed(const deflate_params &params) noexcept
     {
-        reader_.accept_compressed(agreement);
+        reader_.accept_compressed(params);
     }
 
     // As message_reader::next(). After a Close was sent, or after a failure,
@@ -78,9 +78,9 @@ public:
     control_frame begin_close(std::uint16_t code,
                               std::string_view reason) noexcept;
 
-    std::span<std::byte> direct_room() noexcept
+    std::span<std::byte> receive_buffer() noexcept
     {
-        return close_sent_ ? std::span<std::byte>{} : reader_.direct_room();
+        return close_sent_ ? std::span<std::byte>{} : reader_.receive_buffer();
     }
     const shared_buffer &assembled() const noexcept
     {

@@ -23,7 +23,7 @@ struct detail::inflate_stream {
 
 namespace {
 
-constexpr std::size_t most_spares = 8; // 320 KiB
+constexpr std::size_t max_spare_streams = 8; // 320 KiB
 
 // What a sender cuts off the end of a message (RFC 7692 7.2.1).
 constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0},
@@ -31,14 +31,14 @@ constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0},
 
 // Of zlib's data_type: behind a block, and how many bits are left over or
 // whether that block was a final one.
-constexpr int behind_block = 128;
+constexpr int after_block = 128;
 constexpr int position_bits = 255;
 
 // zlib counts in 32 bits.
 constexpr std::size_t max_inflate_step = std::numeric_limits<uInt>::max();
 
 // A message's first block of memory has room for this many times its input.
-constexpr std::uint64_t usual_inflation = 4;
+constexpr std::uint64_t expected_inflation_ratio = 4;
 
 detail::inflate_stream *spare_streams = nullptr;
 std::size_t spare_count = 0;
@@ -49,31 +49,31 @@ void destroy(detail::inflate_stream *unused) noexcept
     std::free(unused);
 }
 
-detail::inflate_stream *take_stream() noexcept
+detail::inflate_stream *acquire_stream() noexcept
 {
     if (spare_streams != nullptr) {
         spare_count--;
         return std::exchange(spare_streams, spare_streams->next_spare);
     }
 
-    auto *made = static_cast<detail::inflate_stream *>(
+    auto *created = static_cast<detail::inflate_stream *>(
         std::calloc(1, sizeof(detail::inflate_stream)));
 
-    if (made == nullptr) {
+    if (created == nullptr) {
         return nullptr;
     }
 
-    if (inflateInit2(&made->zlib, -MAX_WBITS) != Z_OK) {
-        std::free(made);
+    if (inflateInit2(&created->zlib, -MAX_WBITS) != Z_OK) {
+        std::free(created);
         return nullptr;
     }
 
-    return made;
+    return created;
 }
 
-void give_back(detail::inflate_stream *unused) noexcept
+void release_stream(detail::inflate_stream *unused) noexcept
 {
-    if (spare_count == most_spares) {
+    if (spare_count == max_spare_streams) {
         destroy(unused);
         return;
     }
@@ -90,9 +90,9 @@ Bytef *zlib_bytes(const std::byte *bytes) noexcept
 
 // The free part of the buffer within the limit and a step; where there is none,
 // as much of `probe` as the message may still have, but one byte at least.
-std::span<std::byte> room_in(const shared_buffer &message, std::uint64_t limit,
-                             std::size_t step,
-                             std::span<std::byte> probe) noexcept
+std::span<std::byte> output_buffer(const shared_buffer &message,
+                                   std::uint64_t limit, std::size_t step,
+                                   std::span<std::byte> probe) noexcept
 {
     const std::size_t size = message.size();
     const auto allowed =
@@ -106,12 +106,12 @@ std::span<std::byte> room_in(const shared_buffer &message, std::uint64_t limit,
 }
 
 // Puts what came out behind the message's bytes, where it may lie already.
-error accept(std::span<const std::byte> made,
+error accept(std::span<const std::byte> produced,
              const inflation_target &to) noexcept
 {
     shared_buffer &message = to.message;
 
-    if (made.empty()) {
+    if (produced.empty()) {
         return error::none;
     }
 
@@ -119,17 +119,17 @@ error accept(std::span<const std::byte> made,
         return error::message_too_big;
     }
 
-    if (made.data() == message.data() + message.size()) {
-        message.extend(made.size());
+    if (produced.data() == message.data() + message.size()) {
+        message.extend(produced.size());
     } else {
-        if (!make_room(message, 0, made.size(), to.limit)) {
+        if (!reserve_for(message, 0, produced.size(), to.limit)) {
             return error::out_of_memory;
         }
-        message.append(made);
+        message.append(produced);
     }
 
-    return to.text != nullptr && !to.text->feed(made) ? error::invalid_utf8
-                                                      : error::none;
+    return to.text != nullptr && !to.text->feed(produced) ? error::invalid_utf8
+                                                          : error::none;
 }
 
 } // namespace
@@ -151,7 +151,7 @@ error inflater::inflate(std::span<const std::byte> &piece, bool last,
 
 bool inflater::begin() noexcept
 {
-    stream_ = take_stream();
+    stream_ = acquire_stream();
 
     if (stream_ == nullptr) {
         return false;
@@ -198,22 +198,24 @@ error inflater::drain(int flush, std::size_t &step,
     shared_buffer &message = to.message;
 
     if (!message &&
-        !make_room(message, std::min(usual_inflation * zlib.avail_in, to.limit),
-                   1, to.limit)) {
+        !reserve_for(
+            message,
+            std::min(expected_inflation_ratio * zlib.avail_in, to.limit), 1,
+            to.limit)) {
         return error::out_of_memory;
     }
 
     for (;;) {
         std::array<std::byte, 64> probe;
         const std::span<std::byte> room =
-            room_in(message, to.limit, to.step, probe);
+            output_buffer(message, to.limit, to.step, probe);
         zlib.next_out = reinterpret_cast<Bytef *>(room.data());
         zlib.avail_out = static_cast<uInt>(room.size());
 
         const int result = ::inflate(&zlib, flush);
-        const std::size_t made = room.size() - zlib.avail_out;
+        const std::size_t produced = room.size() - zlib.avail_out;
 
-        if (const error reason = accept(room.first(made), to);
+        if (const error reason = accept(room.first(produced), to);
             reason != error::none) {
             return reason;
         }
@@ -231,7 +233,7 @@ error inflater::drain(int flush, std::size_t &step,
             return error::invalid_compression;
         }
 
-        step -= std::min(step, made);
+        step -= std::min(step, produced);
 
         // What zlib has taken in is finished in any case: that is little
         if (zlib.avail_in == 0 ? zlib.avail_out != 0 || stream_->ended
@@ -253,7 +255,7 @@ error inflater::finish(const inflation_target &to) noexcept
         }
 
         if (!stream_->ended &&
-            (stream_->zlib.data_type & position_bits) != behind_block) {
+            (stream_->zlib.data_type & position_bits) != after_block) {
             return error::invalid_compression;
         }
     }
@@ -262,7 +264,7 @@ error inflater::finish(const inflation_target &to) noexcept
         return error::out_of_memory;
     }
 
-    give_back(std::exchange(stream_, nullptr));
+    release_stream(std::exchange(stream_, nullptr));
     return error::none;
 }
 
@@ -270,7 +272,7 @@ bool inflater::remember(std::span<const std::byte> message) noexcept
 {
     message = message.last(std::min<std::size_t>(message.size(), kept_));
 
-    if (!make_room(history_, 0, 0, kept_)) {
+    if (!reserve_for(history_, 0, 0, kept_)) {
         return false;
     }
 
@@ -280,7 +282,7 @@ bool inflater::remember(std::span<const std::byte> message) noexcept
         history_.drop_front(all - kept_);
     }
 
-    if (!make_room(history_, 0, message.size(), kept_)) {
+    if (!reserve_for(history_, 0, message.size(), kept_)) {
         return false;
     }
 
@@ -293,11 +295,11 @@ void inflater::reset() noexcept
     history_.reset();
 
     if (stream_ != nullptr) {
-        give_back(std::exchange(stream_, nullptr));
+        release_stream(std::exchange(stream_, nullptr));
     }
 }
 
-void inflater::drop_spares() noexcept
+void inflater::clear_cache() noexcept
 {
     while (spare_streams != nullptr) {
         destroy(std::exchange(spare_streams, spare_streams->next_spare));

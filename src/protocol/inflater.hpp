@@ -80,7 +80,7 @@ public:
     void reset() noexcept;
 
     // Frees the spare streams.
-    static void drop_spares() noexcept;
+    static void clear_cache() noexcept;
 
 private:
     bool begin() noexcept;

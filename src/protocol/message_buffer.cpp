@@ -6,8 +6,8 @@
 
 namespace websocket::protocol {
 
-bool make_room(shared_buffer &buffer, std::uint64_t expected, std::size_t more,
-               std::uint64_t limit) noexcept
+bool reserve_for(shared_buffer &buffer, std::uint64_t expected,
+                 std::size_t more, std::uint64_t limit) noexcept
 {
     const std::size_t held = buffer ? buffer.capacity() : 0;
     const std::uint64_t needed = (buffer ? buffer.size() : 0) + more;
@@ -20,7 +20,7 @@ bool make_room(shared_buffer &buffer, std::uint64_t expected, std::size_t more,
     const std::uint64_t doubled =
         std::min<std::uint64_t>(2 * std::uint64_t{held}, limit);
     const auto wanted = static_cast<std::size_t>(
-        std::max({needed, std::min(expected, reserved_at_once), doubled}));
+        std::max({needed, std::min(expected, max_initial_capacity), doubled}));
 
     if (buffer) {
         return buffer.reserve(wanted);

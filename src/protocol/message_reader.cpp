@@ -14,20 +14,20 @@ namespace websocket::protocol {
 namespace {
 
 // Shorter rests are received together with what follows them.
-constexpr std::uint64_t worth_direct_receive = 4096;
+constexpr std::uint64_t min_direct_receive = 4096;
 
 // Text is checked in parts that are still in the nearest cache from being
 // unmasked.
-constexpr std::size_t checked_at_once = 16 * 1024;
+constexpr std::size_t utf8_check_size = 16 * 1024;
 
 // Compressed bytes that are taken by a call, as they may cost much and stand
 // for nothing. They are unmasked at once: what is not inflated is masked again.
-constexpr std::size_t inflated_at_once = 4096;
+constexpr std::size_t max_compressed_input = 4096;
 
 constexpr std::size_t min_inflation = 4096;
 
 // Fragments that are read in one go: they may be empty.
-constexpr unsigned fragments_at_once = 128;
+constexpr unsigned max_fragments_per_call = 128;
 
 // What the largest message can become when it is compressed and does not
 // shrink, were it in small blocks of DEFLATE.
@@ -41,19 +41,17 @@ constexpr std::uint64_t largest_compressed(std::uint64_t size) noexcept
 
 } // namespace
 
-void message_reader::accept_compressed(
-    const deflate_agreement &agreement) noexcept
+void message_reader::accept_compressed(const deflate_params &params) noexcept
 {
-    if (agreement.agreed) {
+    if (params.agreed) {
         allowed_reserved_bits_ = rsv1;
-        inflater_.keep_context(agreement.client_takeover,
-                               agreement.client_window);
+        inflater_.keep_context(params.client_takeover, params.client_window);
     }
 }
 
 event message_reader::next(std::span<std::byte> &input) noexcept
 {
-    if (std::exchange(text_refused_, false)) {
+    if (std::exchange(text_invalid_, false)) {
         return fail(error::invalid_utf8);
     }
 
@@ -75,11 +73,11 @@ event message_reader::next(std::span<std::byte> &input) noexcept
             found.header_size != 0) {
             return {.type = event_type::message,
                     .kind = found.kind,
-                    .room_before = found.header_size,
+                    .headroom = found.header_size,
                     .payload = found.payload};
         }
 
-        if (std::exchange(text_refused_, false)) {
+        if (std::exchange(text_invalid_, false)) {
             return fail(error::invalid_utf8);
         }
     }
@@ -94,8 +92,8 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
     std::size_t inflated = 0;
 
     for (unsigned fragments = 0;
-         fragments != fragments_at_once && inflated < inflation_step &&
-         !(compressed_ && all - input.size() >= inflated_at_once);
+         fragments != max_fragments_per_call && inflated < inflation_step &&
+         !(compressed_ && all - input.size() >= max_compressed_input);
          fragments++) {
         if (!in_frame_) {
             if (const error reason = read_header(input);
@@ -119,7 +117,7 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
         const std::span<std::byte> piece = next_piece(input);
 
         if (compressed_ && !is_control(code_)) {
-            if (const error reason = take_compressed(input, inflated);
+            if (const error reason = consume_compressed(input, inflated);
                 reason != error::none) {
                 return fail(reason);
             }
@@ -131,7 +129,7 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
             const std::uint64_t taken_then = taken_ + piece.size();
             input = input.subspan(piece.size());
 
-            if (const error reason = take_payload(piece);
+            if (const error reason = consume_payload(piece);
                 reason != error::none) {
                 taken_ = taken_then; // find_close() goes on after it
                 return fail(reason);
@@ -251,12 +249,13 @@ inline bool message_reader::too_big(std::uint64_t size,
     return size > limit && !(compressed_ && size <= largest_compressed(limit));
 }
 
-inline error message_reader::take_payload(std::span<std::byte> piece) noexcept
+inline error
+message_reader::consume_payload(std::span<std::byte> piece) noexcept
 {
     const bool whole = piece.size() == length_;
 
     if (!is_control(code_) && kind_ == opcode::text) {
-        if (!take_text(piece)) {
+        if (!consume_text(piece)) {
             return error::invalid_utf8;
         }
     } else {
@@ -282,11 +281,11 @@ inline bool message_reader::unmask_next(std::span<std::byte> piece) noexcept
     return ascii;
 }
 
-inline bool message_reader::take_text(std::span<std::byte> piece) noexcept
+inline bool message_reader::consume_text(std::span<std::byte> piece) noexcept
 {
     while (!piece.empty()) {
         const std::span<std::byte> part =
-            piece.first(std::min(piece.size(), checked_at_once));
+            piece.first(std::min(piece.size(), utf8_check_size));
         piece = piece.subspan(part.size());
 
         // After a cut character ASCII is wrong
@@ -300,14 +299,14 @@ inline bool message_reader::take_text(std::span<std::byte> piece) noexcept
 
 // What comes out is in the message's buffer, which is made even for nothing.
 // Input is left over where a step is done, or the frame.
-error message_reader::take_compressed(std::span<std::byte> &input,
-                                      std::size_t &inflated) noexcept
+error message_reader::consume_compressed(std::span<std::byte> &input,
+                                         std::size_t &inflated) noexcept
 {
     const std::size_t before = (message_ ? message_.size() : 0) - inflated;
 
     const std::span<std::byte> all = next_piece(input);
     const std::span<std::byte> piece =
-        all.first(std::min(all.size(), inflated_at_once));
+        all.first(std::min(all.size(), max_compressed_input));
     std::span<const std::byte> rest = piece;
 
     unmask_next(piece);
@@ -334,7 +333,7 @@ error message_reader::take_compressed(std::span<std::byte> &input,
 std::uint64_t message_reader::expected_size() const noexcept
 {
     return fin_ ? message_size_
-                : std::min(8 * std::min(message_size_, reserved_at_once),
+                : std::min(8 * std::min(message_size_, max_initial_capacity),
                            limits_->max_message_size);
 }
 
@@ -350,7 +349,8 @@ error message_reader::store(shared_buffer &buffer, std::uint64_t expected,
         return error::none;
     }
 
-    if (!make_room(buffer, expected, piece.size(), limits_->max_message_size)) {
+    if (!reserve_for(buffer, expected, piece.size(),
+                     limits_->max_message_size)) {
         return error::out_of_memory;
     }
 
@@ -406,14 +406,14 @@ event message_reader::fail(error reason) noexcept
     return {.type = event_type::failed, .reason = reason};
 }
 
-std::span<std::byte> message_reader::direct_room() noexcept
+std::span<std::byte> message_reader::receive_buffer() noexcept
 {
     const std::uint64_t rest = length_ - taken_;
 
     if (!in_frame_ || failed_ || is_control(code_) || compressed_ ||
-        rest < worth_direct_receive ||
-        !make_room(message_, expected_size(), worth_direct_receive,
-                   limits_->max_message_size)) {
+        rest < min_direct_receive ||
+        !reserve_for(message_, expected_size(), min_direct_receive,
+                     limits_->max_message_size)) {
         return {};
     }
 

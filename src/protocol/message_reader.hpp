@@ -52,7 +52,7 @@ struct event {
     error reason = error::none;
     // Of a message: bytes in front of its payload that may be overwritten, for
     // they held its header. Those of a header sent back are never more.
-    std::uint8_t room_before = 0;
+    std::uint8_t headroom = 0;
     // The close code received; close_code::none_received for an empty Close.
     std::uint16_t code = 0;
     // Of a frame: the length of its payload, and that of its message so far
@@ -75,7 +75,7 @@ public:
 
     // Takes compressed messages from now on, if they were agreed on. To be
     // called before the first byte is read, once at most.
-    void accept_compressed(const deflate_agreement &agreement) noexcept;
+    void accept_compressed(const deflate_params &params) noexcept;
 
     // Takes bytes from the front of `input` until there is something to
     // report, and leaves the rest in it. What it takes is unmasked in place.
@@ -124,7 +124,7 @@ public:
     // room for the rest of the payload that is being read, or for a part of
     // it. Empty when the bytes should come as any input, which is so between
     // frames. What was received there is passed to next().
-    std::span<std::byte> direct_room() noexcept;
+    std::span<std::byte> receive_buffer() noexcept;
 
     // The buffer that holds the payload of the message handed out last, if it
     // was assembled from pieces or inflated. Who takes a reference may keep the
@@ -134,7 +134,7 @@ public:
     // True if next() had nothing to do without input.
     bool needs_input() const noexcept
     {
-        return !in_frame_ && !message_ && !control_ && !text_refused_;
+        return !in_frame_ && !message_ && !control_ && !text_invalid_;
     }
 
     // True if the message that is being read, or was read last, is compressed.
@@ -144,18 +144,18 @@ public:
     bool inside_message() const noexcept;
 
 private:
-    bool takes(opcode kind, std::size_t size) const noexcept;
+    bool accepts(opcode kind, std::size_t size) const noexcept;
     event next_in_parts(std::span<std::byte> &input) noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
     error begin_frame(const frame_header &header) noexcept;
     error begin_data_frame(const frame_header &header) noexcept;
     bool too_big(std::uint64_t size, std::uint64_t limit) const noexcept;
     std::span<std::byte> next_piece(std::span<std::byte> input) const noexcept;
-    error take_payload(std::span<std::byte> piece) noexcept;
+    error consume_payload(std::span<std::byte> piece) noexcept;
     bool unmask_next(std::span<std::byte> piece) noexcept;
-    bool take_text(std::span<std::byte> piece) noexcept;
-    error take_compressed(std::span<std::byte> &input,
-                          std::size_t &inflated) noexcept;
+    bool consume_text(std::span<std::byte> piece) noexcept;
+    error consume_compressed(std::span<std::byte> &input,
+                             std::size_t &inflated) noexcept;
     error store(shared_buffer &buffer, std::uint64_t expected,
                 std::span<const std::byte> piece) noexcept;
     std::uint64_t expected_size() const noexcept;
@@ -182,14 +182,15 @@ private:
     bool in_frame_ = false;   // its header is read, not all its payload
     bool in_message_ = false; // until its last frame ends
     bool failed_ = false;
-    bool text_refused_ = false;              // by next_whole(): next() says so
+    bool text_invalid_ = false;              // by next_whole(): next() says so
     bool compressed_ = false;                // the current message is
     std::uint8_t allowed_reserved_bits_ = 0; // RSV1 if compression is agreed
     std::uint8_t header_size_ = 0;
     std::array<std::byte, max_client_header> header_{}; // when it is cut
 };
 
-inline bool message_reader::takes(opcode kind, std::size_t size) const noexcept
+inline bool message_reader::accepts(opcode kind,
+                                    std::size_t size) const noexcept
 {
     return (kind == opcode::text ? limits_->text_accepted
                                  : limits_->binary_accepted) &&
@@ -203,7 +204,7 @@ message_reader::next_whole(std::span<std::byte> &input) noexcept
 {
     const auto [payload, header_size, kind] = find_whole_frame(input);
 
-    if (header_size == 0 || !takes(kind, payload.size())) {
+    if (header_size == 0 || !accepts(kind, payload.size())) {
         return {};
     }
 
@@ -214,7 +215,7 @@ message_reader::next_whole(std::span<std::byte> &input) noexcept
     if (!unmask(payload, key) && kind == opcode::text &&
         !is_valid_utf8(payload)) {
         failed_ = true;
-        text_refused_ = true;
+        text_invalid_ = true;
         return {};
     }
 

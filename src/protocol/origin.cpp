@@ -118,7 +118,7 @@ bool parse_port(std::string_view text, std::uint16_t &port) noexcept
     return std::from_chars(text.data(), end, port).ec == std::errc();
 }
 
-fault judge_host(std::string_view host) noexcept
+fault check_host(std::string_view host) noexcept
 {
     if (is_name(host) || is_bracketed_address(host)) {
         return {};
@@ -144,7 +144,7 @@ fault parse_authority(std::string_view text, authority &result) noexcept
     const std::size_t colon = std::min(text.find(':', from), text.size());
 
     result.host = text.substr(0, colon);
-    if (const fault found = judge_host(result.host); !found.empty()) {
+    if (const fault found = check_host(result.host); !found.empty()) {
         return found;
     }
     if (colon < text.size() &&
@@ -245,15 +245,15 @@ fault origin_pattern::read(std::string_view text) noexcept
 std::optional<origin_pattern>
 origin_pattern::parse(std::string_view text, std::string_view *reason) noexcept
 {
-    origin_pattern made;
+    origin_pattern result;
 
-    if (const fault found = made.read(text); !found.empty()) {
+    if (const fault found = result.read(text); !found.empty()) {
         if (reason != nullptr) {
             *reason = found;
         }
         return std::nullopt;
     }
-    return made;
+    return result;
 }
 
 bool origin_pattern::matches(std::string_view origin) const noexcept

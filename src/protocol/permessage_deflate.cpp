@@ -36,31 +36,31 @@ std::uint8_t window_of(std::string_view value) noexcept
 
 } // namespace
 
-deflate_answer::deflate_answer(const deflate_agreement &agreement) noexcept
+deflate_response::deflate_response(const deflate_params &params) noexcept
 {
-    if (!agreement.agreed) {
+    if (!params.agreed) {
         return;
     }
 
     add(extension_name);
 
-    if (!agreement.server_takeover) {
+    if (!params.server_takeover) {
         add("; ");
         add(server_no_context_takeover);
     }
-    if (!agreement.client_takeover) {
+    if (!params.client_takeover) {
         add("; ");
         add(client_no_context_takeover);
     }
-    if (agreement.server_window_answered) {
-        add_window(server_max_window_bits, agreement.server_window);
+    if (params.server_window_answered) {
+        add_window(server_max_window_bits, params.server_window);
     }
-    if (agreement.client_window_answered) {
-        add_window(client_max_window_bits, agreement.client_window);
+    if (params.client_window_answered) {
+        add_window(client_max_window_bits, params.client_window);
     }
 }
 
-void deflate_answer::add(std::string_view words) noexcept
+void deflate_response::add(std::string_view words) noexcept
 {
     // All four with their punctuation, and the name
     static_assert(sizeof text_ >= extension_name.size() +
@@ -72,7 +72,8 @@ void deflate_answer::add(std::string_view words) noexcept
     size_ += words.copy(text_.data() + size_, text_.size() - size_);
 }
 
-void deflate_answer::add_window(std::string_view name, unsigned window) noexcept
+void deflate_response::add_window(std::string_view name,
+                                  unsigned window) noexcept
 {
     const std::array<char, 2> digits{static_cast<char>('0' + window / 10),
                                      static_cast<char>('0' + window % 10)};

@@ -27,7 +27,7 @@ struct deflate_settings {
 };
 
 // What both sides have agreed on. Without `agreed` the rest means nothing.
-struct deflate_agreement {
+struct deflate_params {
     bool agreed = false;
     // Whether messages may refer to the ones before: ours, the client's.
     bool server_takeover = false;
@@ -39,14 +39,14 @@ struct deflate_agreement {
     bool server_window_answered = false;
     bool client_window_answered = false;
 
-    bool operator==(const deflate_agreement &) const = default;
+    bool operator==(const deflate_params &) const = default;
 };
 
 // The value of our Sec-WebSocket-Extensions field, and of the variable that
 // shows it: text that can be made at any time from the agreement.
-class deflate_answer {
+class deflate_response {
 public:
-    explicit deflate_answer(const deflate_agreement &agreement) noexcept;
+    explicit deflate_response(const deflate_params &params) noexcept;
 
     // Empty where nothing was agreed on: then the field is left out.
     std::string_view text() const noexcept { return {text_.data(), size_}; }
@@ -93,9 +93,9 @@ public:
     void add_header(std::string_view name, std::string_view value) noexcept;
 
     // What was agreed on, once all fields are in.
-    deflate_agreement result() const noexcept
+    deflate_params result() const noexcept
     {
-        return malformed_ ? deflate_agreement{} : result_;
+        return malformed_ ? deflate_params{} : result_;
     }
 
 private:
@@ -115,7 +115,7 @@ private:
     void end_offer(const offer &ended) noexcept;
 
     const deflate_settings *settings_;
-    deflate_agreement result_;
+    deflate_params result_;
     bool malformed_ = false;
 };
 

@@ -3,7 +3,7 @@
 
 namespace websocket::protocol {
 
-bool message_meter::take(const message_rate &rate, std::uint64_t now) noexcept
+bool rate_limiter::take(const rate_limit &rate, std::uint64_t now) noexcept
 {
     const std::uint64_t passed = now > last_ ? now - last_ : 0;
 
@@ -11,11 +11,11 @@ bool message_meter::take(const message_rate &rate, std::uint64_t now) noexcept
     level_ = passed > level_ / rate.leak_ ? 0 : level_ - passed * rate.leak_;
     last_ = now;
 
-    if (level_ > rate.room_) {
+    if (level_ > rate.capacity_) {
         return false;
     }
 
-    level_ += message_rate::parts;
+    level_ += rate_limit::parts;
     return true;
 }
 

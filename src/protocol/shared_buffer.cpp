@@ -30,13 +30,13 @@ using block = detail::shared_block;
 
 namespace {
 
-constexpr std::size_t smallest_capacity = 1024;
-constexpr std::size_t largest_spare = std::size_t{1} << 20;
-constexpr std::size_t size_classes =
-    std::bit_width(largest_spare) - std::bit_width(smallest_capacity) + 1;
-constexpr std::size_t spares_of_a_size = std::size_t{1} << 18; // bytes
-constexpr std::size_t fewest_spares = 2; // 5.5 MiB in all at most
-constexpr std::size_t largest_surplus = std::size_t{32} << 20; // beyond these
+constexpr std::size_t min_block_capacity = 1024;
+constexpr std::size_t max_cached_capacity = std::size_t{1} << 20;
+constexpr std::size_t size_classes = std::bit_width(max_cached_capacity) -
+                                     std::bit_width(min_block_capacity) + 1;
+constexpr std::size_t cached_bytes_per_size = std::size_t{1} << 18; // bytes
+constexpr std::size_t min_cached_blocks = 2; // 5.5 MiB in all at most
+constexpr std::size_t max_surplus = std::size_t{32} << 20; // beyond these
 
 struct spare_list {
     block *first = nullptr;
@@ -46,24 +46,25 @@ struct spare_list {
 
 std::array<spare_list, size_classes> spares;
 std::size_t surplus = 0; // bytes of spares beyond the usual ones
-void (*surplus_begins)() noexcept = nullptr;
-std::size_t asked_of_malloc = 0;
+void (*on_surplus)() noexcept = nullptr;
+std::size_t malloc_calls = 0;
 
 spare_list &spares_for(std::size_t capacity) noexcept
 {
-    return spares[std::bit_width(capacity) - std::bit_width(smallest_capacity)];
+    return spares[std::bit_width(capacity) -
+                  std::bit_width(min_block_capacity)];
 }
 
-constexpr std::size_t usual_spares(std::size_t capacity) noexcept
+constexpr std::size_t default_cached_blocks(std::size_t capacity) noexcept
 {
-    return std::max(spares_of_a_size / capacity, fewest_spares);
+    return std::max(cached_bytes_per_size / capacity, min_cached_blocks);
 }
 
 block *pop(spare_list &list) noexcept
 {
     block *taken = std::exchange(list.first, list.first->next_spare);
 
-    if (list.count-- > usual_spares(taken->capacity)) {
+    if (list.count-- > default_cached_blocks(taken->capacity)) {
         surplus -= taken->capacity;
     }
 
@@ -78,14 +79,14 @@ void push(spare_list &list, block *unused) noexcept
 }
 
 // Whether one more may be kept than the usual ones.
-bool keep_surplus(std::size_t capacity) noexcept
+bool add_to_surplus(std::size_t capacity) noexcept
 {
-    if (surplus_begins == nullptr || surplus + capacity > largest_surplus) {
+    if (on_surplus == nullptr || surplus + capacity > max_surplus) {
         return false;
     }
 
     if (surplus == 0) {
-        surplus_begins();
+        on_surplus();
     }
 
     surplus += capacity;
@@ -94,8 +95,8 @@ bool keep_surplus(std::size_t capacity) noexcept
 
 block *take(std::size_t capacity) noexcept
 {
-    if (capacity <= largest_spare) {
-        capacity = std::bit_ceil(std::max(capacity, smallest_capacity));
+    if (capacity <= max_cached_capacity) {
+        capacity = std::bit_ceil(std::max(capacity, min_block_capacity));
         spare_list &list = spares_for(capacity);
 
         if (list.first != nullptr) {
@@ -107,23 +108,23 @@ block *take(std::size_t capacity) noexcept
         return nullptr;
     }
 
-    asked_of_malloc++;
-    auto *made = static_cast<block *>(std::malloc(sizeof(block) + capacity));
+    malloc_calls++;
+    auto *created = static_cast<block *>(std::malloc(sizeof(block) + capacity));
 
-    if (made != nullptr) {
-        made->capacity = capacity;
+    if (created != nullptr) {
+        created->capacity = capacity;
     }
 
-    return made;
+    return created;
 }
 
-void give_back(block *unused) noexcept
+void free_block(block *unused) noexcept
 {
-    if (unused->capacity <= largest_spare) {
+    if (unused->capacity <= max_cached_capacity) {
         spare_list &list = spares_for(unused->capacity);
 
-        if (list.count < usual_spares(unused->capacity) ||
-            keep_surplus(unused->capacity)) {
+        if (list.count < default_cached_blocks(unused->capacity) ||
+            add_to_surplus(unused->capacity)) {
             push(list, unused);
             return;
         }
@@ -140,7 +141,7 @@ bool grow_in_place(block *&held, std::size_t capacity) noexcept
         return false;
     }
 
-    asked_of_malloc++;
+    malloc_calls++;
     auto *grown =
         static_cast<block *>(std::realloc(held, sizeof(block) + capacity));
 
@@ -180,7 +181,7 @@ void shared_buffer::release() noexcept
     block *held = std::exchange(block_, nullptr);
 
     if (--held->references == 0) {
-        give_back(held);
+        free_block(held);
     }
 }
 
@@ -236,7 +237,7 @@ bool shared_buffer::reserve(std::size_t capacity) noexcept
         return true;
     }
 
-    if (unique() && block_->capacity >= largest_spare) {
+    if (unique() && block_->capacity >= max_cached_capacity) {
         return grow_in_place(block_, capacity);
     }
 
@@ -253,19 +254,19 @@ bool shared_buffer::reserve(std::size_t capacity) noexcept
 
 std::size_t shared_buffer::allocations() noexcept
 {
-    return asked_of_malloc;
+    return malloc_calls;
 }
 
-void shared_buffer::keep_surplus(void (*begins)() noexcept) noexcept
+void shared_buffer::enable_cache(void (*begins)() noexcept) noexcept
 {
-    surplus_begins = begins;
+    on_surplus = begins;
 }
 
-bool shared_buffer::drop_surplus() noexcept
+bool shared_buffer::trim_cache() noexcept
 {
     for (spare_list &list : spares) {
         while (list.unneeded != 0 &&
-               list.count > usual_spares(list.first->capacity)) {
+               list.count > default_cached_blocks(list.first->capacity)) {
             const std::size_t rest = list.unneeded - 1;
             std::free(pop(list));
             list.unneeded = rest;
@@ -277,7 +278,7 @@ bool shared_buffer::drop_surplus() noexcept
     return surplus != 0;
 }
 
-void shared_buffer::drop_spares() noexcept
+void shared_buffer::clear_cache() noexcept
 {
     for (spare_list &list : spares) {
         while (list.first != nullptr) {

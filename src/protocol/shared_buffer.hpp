@@ -84,14 +84,14 @@ public:
     // them and one is kept. Who gives it has drop_surplus() called from time to
     // time then, for as long as that says so. Null: no more than the usual ones
     // are kept.
-    static void keep_surplus(void (*begins)() noexcept) noexcept;
+    static void enable_cache(void (*begins)() noexcept) noexcept;
 
     // Frees those of them that nobody has needed since the last call. True
     // while there are others.
-    static bool drop_surplus() noexcept;
+    static bool trim_cache() noexcept;
 
     // Frees the spare blocks that are kept for reuse.
-    static void drop_spares() noexcept;
+    static void clear_cache() noexcept;
 
 private:
     explicit shared_buffer(detail::shared_block *taken) noexcept : block_{taken}

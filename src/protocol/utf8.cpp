@@ -146,26 +146,26 @@ bool short_ascii(std::span<const std::uint8_t> text) noexcept
     return ascii(bytes);
 }
 
-bool possible_utf8(std::span<const std::uint8_t> text,
+bool validate_utf8(std::span<const std::uint8_t> text,
                    simd_level level) noexcept
 {
 #if defined(__x86_64__)
     const std::size_t size = text.size();
-    if (level == simd_level::avx2 && size >= detail::least_for_avx2) {
-        return detail::possible_utf8_avx2(text);
+    if (level == simd_level::avx2 && size >= detail::min_avx2_size) {
+        return detail::validate_utf8_avx2(text);
     }
-    if (level != simd_level::portable && size >= detail::least_for_sse2) {
-        return detail::possible_utf8_sse2(text);
+    if (level != simd_level::portable && size >= detail::min_sse2_size) {
+        return detail::validate_utf8_sse2(text);
     }
 #else
     static_cast<void>(level);
 #endif
-    return detail::possible_utf8_portable(text);
+    return detail::validate_utf8_portable(text);
 }
 
 // The state behind a possible text, which its last character tells: failed if
 // that is a byte that begins no character.
-state state_behind(std::span<const std::uint8_t> text) noexcept
+state state_after(std::span<const std::uint8_t> text) noexcept
 {
     const auto reach = std::min<std::size_t>(text.size(), 3);
     for (std::size_t back = 1; back <= reach; ++back) {
@@ -185,7 +185,7 @@ state state_behind(std::span<const std::uint8_t> text) noexcept
 
 namespace detail {
 
-bool possible_utf8_portable(std::span<const std::uint8_t> text) noexcept
+bool validate_utf8_portable(std::span<const std::uint8_t> text) noexcept
 {
     state now = at_boundary;
     for (; text.size() >= 32; text = text.subspan(32)) {
@@ -210,7 +210,7 @@ bool utf8_checker::feed(std::span<const std::byte> piece,
         text = text.subspan(1);
     }
     if (now == at_boundary && !(text.size() <= 64 && short_ascii(text))) {
-        now = possible_utf8(text, level) ? state_behind(text) : failed;
+        now = validate_utf8(text, level) ? state_after(text) : failed;
     }
     state_ = static_cast<std::uint8_t>(now);
     return now != failed;

@@ -41,15 +41,15 @@ namespace detail {
 // The paths. `text` begins on a character boundary. False if it holds a byte
 // that is impossible where it stands; a lead byte at the very end is left to
 // the caller, who has to note what it begins. Nothing outside the span is read.
-bool possible_utf8_portable(std::span<const std::uint8_t> text) noexcept;
+bool validate_utf8_portable(std::span<const std::uint8_t> text) noexcept;
 
 #if defined(__x86_64__)
 // What a path needs to look three bytes back from its last register.
-inline constexpr std::size_t least_for_sse2 = 16 + 3;
-inline constexpr std::size_t least_for_avx2 = 32 + 3;
+inline constexpr std::size_t min_sse2_size = 16 + 3;
+inline constexpr std::size_t min_avx2_size = 32 + 3;
 
-bool possible_utf8_sse2(std::span<const std::uint8_t> text) noexcept;
-bool possible_utf8_avx2(std::span<const std::uint8_t> text) noexcept;
+bool validate_utf8_sse2(std::span<const std::uint8_t> text) noexcept;
+bool validate_utf8_avx2(std::span<const std::uint8_t> text) noexcept;
 #endif
 
 } // namespace detail

@@ -172,7 +172,7 @@ skip_ascii(const std::uint8_t *at, const std::uint8_t *end) noexcept
 } // namespace avx2
 
 WEBSOCKET_AVX2 bool
-possible_utf8_avx2(std::span<const std::uint8_t> text) noexcept
+validate_utf8_avx2(std::span<const std::uint8_t> text) noexcept
 {
     using namespace avx2;
 

@@ -117,7 +117,7 @@ const std::uint8_t *skip_ascii(const std::uint8_t *at,
 } // namespace
 } // namespace sse2
 
-bool possible_utf8_sse2(std::span<const std::uint8_t> text) noexcept
+bool validate_utf8_sse2(std::span<const std::uint8_t> text) noexcept
 {
     using namespace sse2;
 

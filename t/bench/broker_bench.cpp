@@ -48,7 +48,7 @@ void append_and_read(benchmark::State &state)
 
     for (auto _ : state) {
         for (std::size_t i = 0; i != messages; i++) {
-            const broker::appended done = shared.access().append(
+            const broker::append_result done = shared.access().append(
                 subscriptions.front(), {.payload = payload}, 0);
 
             benchmark::DoNotOptimize(done.id);
@@ -78,7 +78,7 @@ void append_alone(benchmark::State &state)
     subscribe(shared, own, "one more");
 
     for (auto _ : state) {
-        const broker::appended done =
+        const broker::append_result done =
             shared.access().append("room", {.payload = payload}, {}, 0);
 
         if (done.wake.any()) {
@@ -93,9 +93,9 @@ void survey_step(benchmark::State &state)
 {
     const auto logs = static_cast<std::size_t>(state.range(0));
     shared_broker shared(std::size_t{64} << 20);
-    std::array<broker::surveyed_log, 256> places;
-    std::vector<std::byte> names(4 * broker::longest_name);
-    broker::survey_cursor at;
+    std::array<broker::scanned_log, 256> places;
+    std::vector<std::byte> names(4 * broker::max_name_size);
+    broker::scan_cursor at;
     std::size_t seen = 0;
     std::size_t rounds = 0;
 
@@ -106,8 +106,8 @@ void survey_step(benchmark::State &state)
     }
 
     for (auto _ : state) {
-        const broker::survey_result told =
-            shared.access().survey(at, {names, places}, 512);
+        const broker::scan_result told =
+            shared.access().scan(at, {names, places}, 512);
 
         seen += told.count;
 
@@ -165,7 +165,7 @@ member join(shared_broker &shared, std::int32_t pid)
 // same turn.
 void say(const member &by, std::uint8_t kind)
 {
-    broker::appended done = by.shared.access().append(
+    broker::append_result done = by.shared.access().append(
         by.room, {.payload = payload, .from = by.slot, .kind = kind}, 0);
 
     done.wake.reset(by.slot);
@@ -178,7 +178,7 @@ std::uint8_t hear(const member &to, reading_place &place)
     broker::broker &access = to.shared.access();
     std::uint8_t heard = 0;
 
-    while (access.next_news(to.slot)) {
+    while (access.next_unread(to.slot)) {
         const broker::read_result read =
             access.read(to.room, {place.bytes, place.messages}, 0);
 

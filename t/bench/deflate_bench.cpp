@@ -181,7 +181,7 @@ void print_costs(std::size_t size, int level, unsigned window)
               [&](const std::string &text) {
                   return kept.make_frame(opcode::text, bytes_of(text));
               },
-              [&] { kept = deflater::make(level, window); }));
+              [&] { kept = deflater::create(level, window); }));
 }
 
 // zlib's own requests, counted.

@@ -134,7 +134,8 @@ void read_1_mib(benchmark::State &state, opcode code, bool direct)
         while (!rest.empty()) {
             std::span<std::byte> to = buffer;
 
-            if (const auto room = peer.direct_room(); direct && !room.empty()) {
+            if (const auto room = peer.receive_buffer();
+                direct && !room.empty()) {
                 to = room.first(std::min(room.size(), read_size));
             }
 

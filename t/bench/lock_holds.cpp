@@ -57,7 +57,7 @@ private:
     std::vector<std::uint32_t> holds_; // nanoseconds
 };
 
-struct nobody_watches final : broker::process_watch {
+struct nobody_watches final : broker::process_monitor {
     std::int32_t dead = 0;
 
     bool alive(std::int32_t pid) noexcept override { return pid != dead; }
@@ -215,12 +215,12 @@ void logs()
         with.core.append(name, {.payload = {}}, {}, with.now);
     }
 
-    broker::survey_cursor at;
-    std::vector<broker::surveyed_log> found(256);
-    std::vector<std::byte> names(4 * broker::longest_name);
+    broker::scan_cursor at;
+    std::vector<broker::scanned_log> found(256);
+    std::vector<std::byte> names(4 * broker::max_name_size);
 
     with.measure("survey 100,000 logs", [&] {
-        while (with.core.survey(at, {names, found}, 512).more) {}
+        while (with.core.scan(at, {names, found}, 512).more) {}
     });
     with.measure("expire 100,000 logs", [&] {
         while (!with.core.expire(with.now, 1000)) {}

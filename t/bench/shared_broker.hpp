@@ -46,7 +46,7 @@ private:
 };
 
 // Nobody dies here.
-struct no_watch final : broker::process_watch {
+struct no_watch final : broker::process_monitor {
     bool alive(std::int32_t) noexcept override { return true; }
     void clients_lost(std::string_view, std::uint32_t) noexcept override {}
 };
@@ -122,7 +122,8 @@ struct reading_place {
     {
         std::size_t count = 0;
 
-        while (const broker::news next = from.next_news(slot)) {
+        while (const broker::unread_subscription next =
+                   from.next_unread(slot)) {
             broker::read_result read{.more = true};
 
             while (read.more) {

@@ -78,13 +78,13 @@ bool check_parts(std::string_view field)
     }
 }
 
-void check_agreement(const deflate_agreement &made,
+void check_agreement(const deflate_params &made,
                      const deflate_settings &settings)
 {
-    const deflate_answer answer{made};
+    const deflate_response answer{made};
 
     if (!made.agreed) {
-        require(made == deflate_agreement{} && answer.text().empty());
+        require(made == deflate_params{} && answer.text().empty());
         return;
     }
 

@@ -91,7 +91,7 @@ void check_event(const event &found, const message_limits &limits,
             break;
         }
         require(found.code == close_code::none_received ||
-                close_code::may_travel(found.code));
+                close_code::is_valid_on_wire(found.code));
         require(found.payload.size() <= max_control_payload - 2);
         require(is_valid_utf8(found.payload));
         break;
@@ -121,7 +121,7 @@ public:
     // Takes as many as there is room for; 0 where there is none.
     std::size_t receive_directly(std::span<const std::byte> bytes)
     {
-        const std::span<std::byte> room = endpoint_.direct_room();
+        const std::span<std::byte> room = endpoint_.receive_buffer();
         const std::size_t size = std::min(room.size(), bytes.size());
 
         if (size != 0) {
@@ -146,7 +146,7 @@ private:
             if (found.type == event_type::need_input) {
                 require(input.empty());
                 // Who touches what was given back is found
-                shared_buffer::drop_spares();
+                shared_buffer::clear_cache();
                 return;
             }
 

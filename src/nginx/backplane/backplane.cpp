@@ -65,7 +65,7 @@ public:
 
     bool wait_for_sync(sync_waiter &waiter)
     {
-        waiter.token = ++tokens_ * broker::most_slots + worker_bus::slot();
+        waiter.token = ++tokens_ * broker::max_slots + worker_bus::slot();
         waiting_.emplace(waiter.token, &waiter);
         ask_for(waiter);
         return true;

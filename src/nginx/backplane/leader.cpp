@@ -83,7 +83,7 @@ void redis_leader::lead() noexcept
 {
     leading_ = true;
     vacant_seconds_ = 0;
-    worker_bus::broker().set_link(0);
+    worker_bus::broker().set_link_generation(0);
 
     if (!control_.subscribe(leader_log)) {
         static log_throttle line;
@@ -160,7 +160,7 @@ void redis_leader::redis_lost(std::string_view) noexcept
 
 void redis_leader::lose_touch() noexcept
 {
-    worker_bus::broker().set_link(0);
+    worker_bus::broker().set_link_generation(0);
     to_subscribe_.clear();
     subscribing_ = 0;
     listening_ = false;
@@ -173,12 +173,12 @@ void redis_leader::lose_touch() noexcept
 void redis_leader::get_in_touch() noexcept
 {
     if (!leading_ || !registered_ || !listening_ ||
-        worker_bus::broker().link() != 0) {
+        worker_bus::broker().link_generation() != 0) {
         return;
     }
 
     context_.link = ++worker_bus::zone().link_generation;
-    worker_bus::broker().set_link(context_.link);
+    worker_bus::broker().set_link_generation(context_.link);
     host_redis_counters().connects.add(1);
     safely([this] {
         follow_all();

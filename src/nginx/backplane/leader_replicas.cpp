@@ -33,8 +33,8 @@ struct log_call {
 };
 
 struct keep_alive_survey {
-    std::array<broker::surveyed_log, 256> logs;
-    std::array<std::byte, 4 * broker::longest_name> names;
+    std::array<broker::scanned_log, 256> logs;
+    std::array<std::byte, 4 * broker::max_name_size> names;
 };
 
 keep_alive_survey keep_alive_buffers;
@@ -57,7 +57,7 @@ followed_log &redis_leader::follow(std::string_view name)
     auto made = std::make_unique<followed_log>(context_, name);
     followed_log &log = *made;
 
-    if (worker_bus::broker().link() != 0) {
+    if (worker_bus::broker().link_generation() != 0) {
         to_subscribe_.emplace_back(name); // else all are, with the link
     }
 
@@ -72,18 +72,18 @@ followed_log &redis_leader::follow(std::string_view name)
 // when touch was lost.
 void redis_leader::follow_all()
 {
-    broker::survey_cursor cursor;
-    broker::survey_result found{.more = true};
+    broker::scan_cursor cursor;
+    broker::scan_result found{.more = true};
 
     for (const auto &[name, log] : logs_) {
         to_subscribe_.push_back(name);
     }
 
     while (found.more) {
-        found = worker_bus::broker().survey(
+        found = worker_bus::broker().scan(
             cursor, {keep_alive_buffers.names, keep_alive_buffers.logs}, 256);
 
-        for (const broker::surveyed_log &log :
+        for (const broker::scanned_log &log :
              std::span(keep_alive_buffers.logs).first(found.count)) {
             if (log.subscribed && !is_control_log(log.name)) {
                 follow(log.name);
@@ -96,8 +96,8 @@ void redis_leader::follow_all()
 
 void redis_leader::subscribe_more()
 {
-    while (worker_bus::broker().link() != 0 && !to_subscribe_.empty() &&
-           subscribing_ < most_subscribing) {
+    while (worker_bus::broker().link_generation() != 0 &&
+           !to_subscribe_.empty() && subscribing_ < most_subscribing) {
         if (find(to_subscribe_.front()) == nullptr) {
             to_subscribe_.pop_front(); // left meanwhile
             continue;
@@ -261,7 +261,7 @@ void redis_leader::on_overrun() noexcept
     send_control(workers_log, control_event::leader_up, 0, {});
 
     safely([this] {
-        if (worker_bus::broker().link() != 0) {
+        if (worker_bus::broker().link_generation() != 0) {
             follow_all();
         }
         for (const auto &[name, log] : logs_) {
@@ -343,7 +343,7 @@ void redis_leader::leave(log_map::iterator at)
 {
     broker::broker &local = worker_bus::broker();
 
-    (void)local.mark_linked(at->first, 0);
+    (void)local.mark_synced(at->first, 0);
 
     if (local.describe(at->first, worker_bus::now()).subscribed) {
         at->second->unused_since = 0;

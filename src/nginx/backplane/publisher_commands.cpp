@@ -15,7 +15,7 @@ namespace {
 // So many of the last messages are kept for hosts that lose touch for a
 // moment, whatever history a resource has; and what nobody uses for so long.
 constexpr std::uint64_t kept_for_hosts = 128;
-constexpr std::uint64_t kept_unused = broker::unused_log_age;
+constexpr std::uint64_t kept_unused = broker::unused_log_ttl;
 constexpr std::uint64_t kept_history = 86'400'000; // a day
 
 // Redis takes no larger numbers, or not as they are; nobody will see their end.
@@ -90,7 +90,7 @@ bool redis_publisher::send_stored(const entry &next)
     const broker::description known =
         worker_bus::broker().describe(next.name, worker_bus::now());
     const broker::message_id last =
-        known.aligned ? known.last : broker::message_id{};
+        known.external ? known.last : broker::message_id{};
     const broker::limits limits =
         stream_limits_of(known.exists ? known.history : next.history);
     const std::array<std::string, 4> keys{"m:" + next.name, "s:" + next.name,
@@ -103,7 +103,7 @@ bool redis_publisher::send_stored(const entry &next)
     const std::string expiry = std::to_string(limits.milliseconds);
     const std::string epoch = std::to_string(last.epoch);
     const std::string sequence = std::to_string(last.sequence);
-    const std::string known_in = std::to_string(known.term);
+    const std::string known_in = std::to_string(known.run);
     const std::string term = std::to_string(redis_.term());
     const std::array<std::string_view, 13> arguments{
         channel,

@@ -97,7 +97,7 @@ void followed_log::settle()
         return; // something is still missing: it goes on with another sync
     }
 
-    (void)local().mark_linked(name_, shared_.link);
+    (void)local().mark_synced(name_, shared_.link);
     tell_clients(false);
 
     serve();
@@ -111,7 +111,7 @@ void followed_log::serve()
 {
     for (const wish &each : std::exchange(serving_, {})) {
         send_control(
-            worker_log(static_cast<unsigned>(each.token % broker::most_slots)),
+            worker_log(static_cast<unsigned>(each.token % broker::max_slots)),
             control_event::synced, each.token, {});
     }
 }
@@ -142,7 +142,7 @@ void followed_log::handle(const broker::backplane_message &message)
     switch (message.what) {
     case broker::backplane_message::type::stored:
         if (is_message(message.kind)) {
-            relay(message);
+            append_external(message);
         }
         return;
 
@@ -158,15 +158,15 @@ void followed_log::handle(const broker::backplane_message &message)
     }
 }
 
-void followed_log::relay(const broker::backplane_message &message)
+void followed_log::append_external(const broker::backplane_message &message)
 {
-    const broker::appended done =
-        local().relay(name_,
-                      {.payload = std::as_bytes(std::span(message.payload)),
-                       .from = message.from,
-                       .time = message.time,
-                       .kind = message.kind},
-                      message.id, worker_bus::now());
+    const broker::append_result done = local().append_external(
+        name_,
+        {.payload = std::as_bytes(std::span(message.payload)),
+         .from = message.from,
+         .time = message.time,
+         .kind = message.kind},
+        message.id, worker_bus::now());
 
     worker_bus::log_dropped(name_, done);
     worker_bus::wake(done.wake);
@@ -181,14 +181,14 @@ void followed_log::relay(const broker::backplane_message &message)
 void followed_log::relay_passing(std::uint8_t kind, std::uint64_t from,
                                  std::string_view payload) noexcept
 {
-    const broker::appended done =
-        local().relay(name_,
-                      {.payload = std::as_bytes(std::span(payload)),
-                       .from = from,
-                       .time = worker_bus::now(),
-                       .kind = kind,
-                       .transient = true},
-                      {}, worker_bus::now());
+    const broker::append_result done =
+        local().append_external(name_,
+                                {.payload = std::as_bytes(std::span(payload)),
+                                 .from = from,
+                                 .time = worker_bus::now(),
+                                 .kind = kind,
+                                 .transient = true},
+                                {}, worker_bus::now());
 
     worker_bus::log_dropped(name_, done);
     worker_bus::wake(done.wake);

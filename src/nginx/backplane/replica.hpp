@@ -114,7 +114,7 @@ private:
     void serve();
     bool tell(std::string_view clients, bool lost);
     void handle(const broker::backplane_message &message);
-    void relay(const broker::backplane_message &message);
+    void append_external(const broker::backplane_message &message);
     void relay_passing(std::uint8_t kind, std::uint64_t from,
                        std::string_view payload) noexcept;
     void count(std::string_view host, std::uint32_t clients, bool lost);

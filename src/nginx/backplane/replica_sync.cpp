@@ -89,13 +89,13 @@ void followed_log::sync()
     forget_late(serving_);
     serving_.insert(serving_.end(), tokens_.begin(), tokens_.end());
     tokens_.clear();
-    last_ = known.aligned ? known.last : broker::message_id{};
+    last_ = known.external ? known.last : broker::message_id{};
 
     // A log that is new here needs what its history shows; one that has
     // clients who have lost touch, all that there is
     const broker::limits kept = stream_limits_of(known.history);
     const std::uint64_t wanted =
-        known.aligned ? kept.messages : known.history.messages;
+        known.external ? kept.messages : known.history.messages;
     const std::string uid(worker_bus::zone().host.uid());
     const std::array<std::string, 5> keys{"m:" + name_, "s:" + name_,
                                           "c:" + name_, "r:" + uid, "hosts"};
@@ -105,7 +105,7 @@ void followed_log::sync()
     const std::string sequence = std::to_string(last_.sequence);
     const std::string most = std::to_string(wanted);
     const std::string expiry = std::to_string(kept.milliseconds);
-    const std::string known_in = std::to_string(known.term);
+    const std::string known_in = std::to_string(known.run);
     const std::string term = std::to_string(shared_.redis.term());
     const std::array<std::string_view, 11> arguments{
         channel, uid,    clients,   name_,    epoch, sequence,
@@ -158,7 +158,7 @@ void followed_log::take_page(const redisReply &reply)
 
     stand_at({*epoch, *before},
              worker_bus::broker().describe(name_, worker_bus::now()));
-    (void)worker_bus::broker().mark_term(name_, shared_.redis.term());
+    (void)worker_bus::broker().mark_run(name_, shared_.redis.term());
 
     const broker::message_id begin = last_;
 
@@ -194,20 +194,21 @@ void followed_log::take_page(const redisReply &reply)
 void followed_log::stand_at(broker::message_id before,
                             const broker::description &known)
 {
-    if (known.aligned && known.last.epoch == before.epoch &&
+    if (known.external && known.last.epoch == before.epoch &&
         known.last.sequence >= before.sequence) {
         last_ = known.last;
         return;
     }
 
-    if (known.aligned) {
+    if (known.external) {
         miss(before);
         return;
     }
 
-    worker_bus::wake(worker_bus::broker()
-                         .align(name_, before, false, worker_bus::now())
-                         .wake);
+    worker_bus::wake(
+        worker_bus::broker()
+            .reset_position(name_, before, false, worker_bus::now())
+            .wake);
     last_ = before;
 }
 
@@ -215,7 +216,7 @@ void followed_log::stand_at(broker::message_id before,
 void followed_log::miss(broker::message_id before)
 {
     worker_bus::wake(worker_bus::broker()
-                         .align(name_, before, true, worker_bus::now())
+                         .reset_position(name_, before, true, worker_bus::now())
                          .wake);
     last_ = before;
     say_gap(name_);
@@ -233,7 +234,7 @@ bool followed_log::take_entry(const redisReply &entry)
         miss({last_.epoch, message->id.sequence - 1});
     }
 
-    const broker::appended done = worker_bus::broker().relay(
+    const broker::append_result done = worker_bus::broker().append_external(
         name_,
         {.payload = std::as_bytes(std::span(message->payload)),
          .from = message->from,

@@ -75,9 +75,9 @@ struct location_configuration {
     size_t send_queue;
     ngx_uint_t full_policy; // a full_queue_policy
     ngx_msec_t send_timeout;
-    ngx_uint_t max_clients;                       // 0: off
-    const protocol::message_rate *limit_messages; // null: off
-    ngx_uint_t request;                           // a request_policy
+    ngx_uint_t max_clients;                     // 0: off
+    const protocol::rate_limit *limit_messages; // null: off
+    ngx_uint_t request;                         // a request_policy
 
     ngx_flag_t deflate;
     ngx_int_t deflate_comp_level;

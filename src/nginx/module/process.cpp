@@ -27,7 +27,7 @@ ngx_event_t trim_event;
 
 void trim_buffers(ngx_event_t *event)
 {
-    if (protocol::shared_buffer::drop_surplus()) {
+    if (protocol::shared_buffer::trim_cache()) {
         ngx_add_timer(event, trim_interval);
     }
 }
@@ -49,7 +49,7 @@ void clients_lost(std::string_view log_name) noexcept
 ngx_int_t start_worker(ngx_cycle_t *cycle)
 {
     init_timer(trim_event, trim_buffers, cycle->log);
-    protocol::shared_buffer::keep_surplus(schedule_trim);
+    protocol::shared_buffer::enable_cache(schedule_trim);
 
     background::start(cycle);
 
@@ -86,9 +86,9 @@ void end_worker(ngx_cycle_t *cycle)
     resource::drop_all();
     worker_bus::stop();
     compression::deflaters.clear();
-    protocol::inflater::drop_spares();
-    protocol::shared_buffer::keep_surplus(nullptr);
-    protocol::shared_buffer::drop_spares();
+    protocol::inflater::clear_cache();
+    protocol::shared_buffer::enable_cache(nullptr);
+    protocol::shared_buffer::clear_cache();
 }
 
 void exit_worker(ngx_cycle_t *cycle)

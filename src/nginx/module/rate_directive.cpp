@@ -10,7 +10,7 @@ namespace websocket::nginx {
 
 namespace {
 
-using protocol::message_rate;
+using protocol::rate_limit;
 
 struct rate_arguments {
     std::optional<std::uint32_t> messages;
@@ -25,7 +25,7 @@ std::optional<std::uint32_t> read_number(std::string_view digits,
     const ngx_int_t number = ngx_atoi(text.data, text.len);
 
     if (number < static_cast<ngx_int_t>(min) ||
-        number > static_cast<ngx_int_t>(message_rate::most)) {
+        number > static_cast<ngx_int_t>(rate_limit::max)) {
         return std::nullopt;
     }
 
@@ -69,15 +69,15 @@ bool read_parameter(std::string_view text, rate_arguments &args) noexcept
 
 // The default burst is the messages of one second: messages do not arrive
 // evenly, and clients often send two in a row.
-message_rate rate_of(const rate_arguments &args) noexcept
+rate_limit rate_of(const rate_arguments &args) noexcept
 {
     const std::uint32_t messages = *args.messages;
 
     return args.per_minute
-               ? message_rate::per_minute(
+               ? rate_limit::per_minute(
                      messages, args.burst.value_or((messages + 59) / 60))
-               : message_rate::per_second(messages,
-                                          args.burst.value_or(messages));
+               : rate_limit::per_second(messages,
+                                        args.burst.value_or(messages));
 }
 
 char *invalid_parameter(ngx_conf_t *cf, ngx_str_t &text)
@@ -86,7 +86,7 @@ char *invalid_parameter(ngx_conf_t *cf, ngx_str_t &text)
                       "invalid value \"%V\" in \"%V\" directive; expected "
                       "\"rate=N/s\" or \"rate=N/m\" with an optional "
                       "\"burst=N\", with N up to %uD, or \"off\"",
-                      &text, &arguments(cf)[0], message_rate::most);
+                      &text, &arguments(cf)[0], rate_limit::max);
 }
 
 } // namespace
@@ -118,13 +118,13 @@ char *set_limit_messages(ngx_conf_t *cf, ngx_command_t *, void *conf)
         return invalid_parameter(cf, texts[0]);
     }
 
-    void *memory = ngx_palloc(cf->pool, sizeof(message_rate));
+    void *memory = ngx_palloc(cf->pool, sizeof(rate_limit));
 
     if (memory == nullptr) {
         return conf_failed();
     }
 
-    location.limit_messages = new (memory) message_rate(rate_of(args));
+    location.limit_messages = new (memory) rate_limit(rate_of(args));
     return NGX_CONF_OK;
 }
 

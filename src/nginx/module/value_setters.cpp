@@ -144,7 +144,7 @@ std::uint16_t read_close_code(const ngx_str_t &value) noexcept
     }
 
     const auto code = static_cast<std::uint16_t>(number);
-    return protocol::close_code::may_travel(code) ? code : 0;
+    return protocol::close_code::is_valid_on_wire(code) ? code : 0;
 }
 
 } // namespace

@@ -137,7 +137,7 @@ ngx_int_t get_extensions(ngx_http_request_t *r, ngx_variable_value_t *v,
         return absent(v);
     }
 
-    return set_copy(r, v, protocol::deflate_answer(of->deflate()).text());
+    return set_copy(r, v, protocol::deflate_response(of->deflate()).text());
 }
 
 template <auto number_of>

@@ -77,7 +77,7 @@ int send_ping(websocket_client_t *client, const void *data,
 void close(websocket_client_t *client, std::uint16_t code,
            websocket_text_t reason) noexcept
 {
-    session_of(client).close(protocol::close_code::may_travel(code)
+    session_of(client).close(protocol::close_code::is_valid_on_wire(code)
                                  ? code
                                  : protocol::close_code::internal_error,
                              text_of(reason), close_initiator::server);

@@ -68,7 +68,7 @@ std::optional<ngx_int_t> validate_request(ngx_http_request_t *r,
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the key is empty");
     }
 
-    if (resource::log_name(id).size() > broker::longest_name) {
+    if (resource::log_name(id).size() > broker::max_name_size) {
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     }
 
@@ -112,13 +112,13 @@ ngx_int_t reject_no_resource(ngx_http_request_t *r) noexcept
 ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
                           const broker::publication &message) noexcept
 {
-    const broker::appended done = target.append(message);
+    const broker::append_result done = target.append(message);
 
     if (done.result == broker::outcome::done) {
         return send_published(r, done.id, done.clients);
     }
 
-    return done.result == broker::outcome::no_room &&
+    return done.result == broker::outcome::no_memory &&
                    !worker_bus::broker().fits(message.payload.size())
                ? reject_never_fits(r)
                : reject_append(r, done.result);
@@ -289,7 +289,8 @@ std::string_view argument(ngx_http_request_t *r, std::string_view name,
 bool is_server_close_code(std::uint64_t code) noexcept
 {
     return code <= UINT16_MAX && code != 1010 &&
-           protocol::close_code::may_travel(static_cast<std::uint16_t>(code));
+           protocol::close_code::is_valid_on_wire(
+               static_cast<std::uint16_t>(code));
 }
 
 // Sets `order` to the payload of a Close (RFC 6455 5.5.1), as the arguments
@@ -337,7 +338,7 @@ ngx_int_t close_clients(ngx_http_request_t *r, const resource_id &id)
         return send_client_count(r, 0);
     }
 
-    const broker::appended done = worker_bus::broker().append(
+    const broker::append_result done = worker_bus::broker().append(
         name,
         {.payload = std::as_bytes(std::span(close_payload)),
          .time = worker_bus::now(),

@@ -50,7 +50,7 @@ ngx_int_t reject_never_fits(ngx_http_request_t *r) noexcept
 
 ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept
 {
-    return why == broker::outcome::no_room
+    return why == broker::outcome::no_memory
                ? reject_publish(r, NGX_HTTP_INSUFFICIENT_STORAGE,
                                 "no room in websocket_shared_memory")
                : reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,

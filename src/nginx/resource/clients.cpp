@@ -55,7 +55,7 @@ broker::outcome resource::reserve_client(const resource_settings &settings,
 
     if (const auto result = subscribe(settings);
         result != broker::outcome::done) {
-        if (result == broker::outcome::no_room) {
+        if (result == broker::outcome::no_memory) {
             log_no_memory_for_clients();
         }
         return result;
@@ -84,7 +84,7 @@ resource::begin_waiting(const resource_settings &settings) noexcept
     if (result == broker::outcome::done) {
         waiting_handshakes_++;
         retain();
-    } else if (result == broker::outcome::no_room) {
+    } else if (result == broker::outcome::no_memory) {
         log_no_memory_for_clients();
     }
 
@@ -102,7 +102,7 @@ void resource::end_waiting() noexcept
 // matters where it can ask for what follows on that.
 bool resource::in_sync() const noexcept
 {
-    return history_.messages == 0 && worker_bus::broker().linked(subscription_);
+    return history_.messages == 0 && worker_bus::broker().synced(subscription_);
 }
 
 void resource::unsubscribe_unused() noexcept

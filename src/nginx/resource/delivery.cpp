@@ -64,7 +64,8 @@ void resource::deliver(std::size_t &budget) noexcept
     }
 
     std::unique_ptr<std::byte[]> larger;
-    broker::place place{delivery_buffer.bytes, delivery_buffer.messages};
+    broker::read_buffers buffers{delivery_buffer.bytes,
+                                 delivery_buffer.messages};
     broker::read_result read{.more = true};
     const bool was_congested = congested();
 
@@ -76,13 +77,13 @@ void resource::deliver(std::size_t &budget) noexcept
             break;
         }
 
-        place.messages =
+        buffers.messages =
             std::span(delivery_buffer.messages)
                 .first(std::clamp<std::size_t>(
                     budget / std::max<std::size_t>({counted_, last_cost_, 1}),
                     1, delivery_buffer.messages.size()));
-        read =
-            worker_bus::broker().read(subscription_, place, worker_bus::now());
+        read = worker_bus::broker().read(subscription_, buffers,
+                                         worker_bus::now());
 
         if (read.needed != 0) {
             larger = large_buffer(read.needed);
@@ -90,12 +91,12 @@ void resource::deliver(std::size_t &budget) noexcept
                 budget = 0; // it stays there: the next turn tries again
                 break;
             }
-            place.bytes = {larger.get(), read.needed};
+            buffers.bytes = {larger.get(), read.needed};
             read.more = true;
             continue;
         }
 
-        const auto messages = place.messages.first(read.count);
+        const auto messages = buffers.messages.first(read.count);
 
         if (read.lost) {
             advance_past_loss(messages, read.position);

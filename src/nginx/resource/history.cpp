@@ -108,27 +108,28 @@ bool resource::read_history(broker::message_id after,
     const bool same = after.epoch == last_message().epoch;
     std::uint64_t sequence = same ? after.sequence : 0;
     std::size_t page = first_page;
-    broker::place place{buffer->bytes, std::span(buffer->messages).first(page)};
+    broker::read_buffers buffers{buffer->bytes,
+                                 std::span(buffer->messages).first(page)};
     bool complete = same || after.epoch == 0;
     history_meter meter;
 
     for (;;) {
         const broker::read_result read = worker_bus::broker().read_history(
-            subscription_, sequence, place, worker_bus::now());
+            subscription_, sequence, buffers, worker_bus::now());
 
         if (read.needed != 0) {
             larger = large_buffer(read.needed);
             if (!larger) {
                 return false;
             }
-            place.bytes = {larger.get(), read.needed};
+            buffers.bytes = {larger.get(), read.needed};
             continue;
         }
 
         complete = complete && !read.lost;
 
         for (const broker::message &message :
-             place.messages.first(read.count)) {
+             buffers.messages.first(read.count)) {
             const websocket_message_t view = lent(message);
 
             // The batch at hand has been read further than delivered
@@ -150,7 +151,7 @@ bool resource::read_history(broker::message_id after,
         }
 
         page = std::min(2 * page, max_page);
-        place.messages = std::span(buffer->messages).first(page);
+        buffers.messages = std::span(buffer->messages).first(page);
     }
 }
 

@@ -89,7 +89,7 @@ int resource::publish(const broker::publication &message,
         return publish_to_hosts(message, ignore_result, nullptr);
     }
 
-    const broker::appended entry = append(message);
+    const broker::append_result entry = append(message);
 
     id = entry.id;
     return entry.result == broker::outcome::done ? WEBSOCKET_QUEUED
@@ -159,13 +159,14 @@ int resource::publish_to_hosts(const broker::publication &message,
     return WEBSOCKET_QUEUED;
 }
 
-broker::appended resource::append(const broker::publication &message) noexcept
+broker::append_result
+resource::append(const broker::publication &message) noexcept
 {
     if (config_check_ || !worker_bus::running()) {
         return {};
     }
 
-    const broker::appended entry =
+    const broker::append_result entry =
         subscription_ ? worker_bus::broker().append(subscription_, message,
                                                     worker_bus::now())
                       : worker_bus::broker().append(log_name_, message,

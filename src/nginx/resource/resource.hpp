@@ -113,7 +113,7 @@ public:
 
     // As the first one, where the text is known to be UTF-8, with all that the
     // broker tells. On this host alone.
-    broker::appended append(const broker::publication &message) noexcept;
+    broker::append_result append(const broker::publication &message) noexcept;
 
     // Hands what is new to the clients, and takes what that costs, counted in
     // deliveries, off the budget.

@@ -76,7 +76,7 @@ session::compress(protocol::opcode kind,
     }
 
     if (!deflater_) {
-        deflater_ = protocol::deflater::make(level, window);
+        deflater_ = protocol::deflater::create(level, window);
     }
 
     if (!deflater_) {

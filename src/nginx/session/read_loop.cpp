@@ -157,7 +157,7 @@ std::size_t session::read_size() const noexcept
 // False if the turn is over.
 bool session::read_once(std::size_t &budget) noexcept
 {
-    std::span<std::byte> buffer = endpoint_.direct_room();
+    std::span<std::byte> buffer = endpoint_.receive_buffer();
 
     if (buffer.empty()) {
         buffer = std::span(this_worker().read_buffer).first(read_size());

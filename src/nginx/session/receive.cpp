@@ -126,7 +126,7 @@ inline void session::dispatch(const protocol::event &received) noexcept
         dispatch_message(received.kind,
                          {.bytes = received.payload,
                           .holder = assembled ? &assembled : nullptr,
-                          .headroom = received.room_before});
+                          .headroom = received.headroom});
         return;
     }
 
@@ -214,7 +214,7 @@ void session::check_message(const protocol::event &frame) noexcept
         frame.fragment_length, frame.total_length);
 
     if (code != 0) {
-        close(protocol::close_code::may_travel(code)
+        close(protocol::close_code::is_valid_on_wire(code)
                   ? code
                   : protocol::close_code::internal_error,
               "message refused", close_initiator::server);

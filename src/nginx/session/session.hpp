@@ -55,7 +55,7 @@ struct session_counters {
 // The result of the opening handshake.
 struct negotiated_options {
     std::string_view subprotocol; // in the request's pool
-    protocol::deflate_agreement deflate;
+    protocol::deflate_params deflate;
 };
 
 class session : public membership {
@@ -141,7 +141,7 @@ public:
     {
         return conf_;
     }
-    const protocol::deflate_agreement &deflate() const noexcept
+    const protocol::deflate_params &deflate() const noexcept
     {
         return negotiated_.deflate;
     }
@@ -369,7 +369,7 @@ private:
     std::unique_ptr<const saved_request> saved_; // set from then on
 
     protocol::shared_buffer rest_; // input that the last turn did not process
-    protocol::message_meter rate_limiter_;
+    protocol::rate_limiter rate_limiter_;
     ngx_msec_t started_ = 0;
     // The deadline of the closing handshake, or the close time of a shutdown
     ngx_msec_t end_at_ = 0;

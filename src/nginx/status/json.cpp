@@ -74,7 +74,7 @@ json handlers_of(const status_report &report)
     return made;
 }
 
-json object_of(const broker::figures &zone)
+json object_of(const broker::usage &zone)
 {
     return {{"size", zone.size},
             {"used", zone.used},

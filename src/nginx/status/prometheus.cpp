@@ -172,7 +172,7 @@ void add_closes(exposition &to, const status_report &report)
     }
 }
 
-void add_zone(exposition &to, const broker::figures &zone)
+void add_zone(exposition &to, const broker::usage &zone)
 {
     to.single("zone_size_bytes", "gauge",
               "Shared memory that there is for logs and messages.", zone.size);

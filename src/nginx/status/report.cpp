@@ -21,8 +21,8 @@ constexpr std::size_t logs_of_a_lock = 256;
 constexpr std::size_t locks_of_a_step = 8;
 
 struct status_survey {
-    std::array<broker::surveyed_log, logs_of_a_lock> logs;
-    std::array<std::byte, 4 * broker::longest_name> names;
+    std::array<broker::scanned_log, logs_of_a_lock> logs;
+    std::array<std::byte, 4 * broker::max_name_size> names;
 };
 
 status_survey status_buffers;
@@ -152,7 +152,7 @@ redis_tally redis_of(const shared_zone &shared) noexcept
 {
     const redis_counters &counted = shared.redis;
     const std::uint64_t links = counted.connects.get();
-    redis_tally made{.up = worker_bus::broker().link() != 0,
+    redis_tally made{.up = worker_bus::broker().link_generation() != 0,
                      .leader = worker_bus::broker().leader(),
                      .resources = counted.resources.load(),
                      .reconnects = links == 0 ? 0 : links - 1,
@@ -235,7 +235,7 @@ bool status_report::survey()
     bool more = true;
 
     for (std::size_t i = 0; i != locks_of_a_step && more; i++) {
-        const broker::survey_result told = worker_bus::broker().survey(
+        const broker::scan_result told = worker_bus::broker().scan(
             cursor_, {status_buffers.names, status_buffers.logs},
             2 * logs_of_a_lock);
 
@@ -249,7 +249,7 @@ bool status_report::survey()
     return more;
 }
 
-void status_report::add(const broker::surveyed_log &log)
+void status_report::add(const broker::scanned_log &log)
 {
     if (is_control_log(log.name)) {
         zone.logs--; // it is no resource

@@ -87,16 +87,16 @@ public:
     std::vector<slot_tally> slots;         // those that a worker has ever had
     tally total;
     std::vector<handler_tally> handlers;
-    broker::figures zone;
+    broker::usage zone;
     std::optional<redis_tally> redis; // with websocket_redis
 
     // By clients, most first. To be called when the survey is over.
     std::vector<resource_tally> take_resources();
 
 private:
-    void add(const broker::surveyed_log &log);
+    void add(const broker::scanned_log &log);
 
-    broker::survey_cursor cursor_;
+    broker::scan_cursor cursor_;
     std::vector<resource_tally> top_; // a heap, the least at its front
 };
 

@@ -43,13 +43,13 @@ std::optional<std::string_view> copy_text(ngx_http_request_t *r,
 }
 
 bool add_extensions(ngx_http_request_t *r,
-                    const protocol::deflate_agreement &agreement) noexcept
+                    const protocol::deflate_params &params) noexcept
 {
-    if (!agreement.agreed) {
+    if (!params.agreed) {
         return true;
     }
 
-    const auto text = copy_text(r, protocol::deflate_answer(agreement).text());
+    const auto text = copy_text(r, protocol::deflate_response(params).text());
 
     return text && add_header(r, "Sec-WebSocket-Extensions", *text);
 }
@@ -96,7 +96,7 @@ choose_subprotocol(ngx_http_request_t *r, const resource &target,
     return found == names.data() + count ? std::string_view{} : *found;
 }
 
-protocol::deflate_agreement negotiate_deflate(ngx_http_request_t *r) noexcept
+protocol::deflate_params negotiate_deflate(ngx_http_request_t *r) noexcept
 {
     protocol::deflate_negotiation offers(
         location_conf<location_configuration>(r)->deflate_settings);

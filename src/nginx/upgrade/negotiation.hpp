@@ -32,7 +32,7 @@ std::optional<std::string_view>
 choose_subprotocol(ngx_http_request_t *r, const resource &target,
                    const protocol::opening_handshake &handshake) noexcept;
 
-protocol::deflate_agreement negotiate_deflate(ngx_http_request_t *r) noexcept;
+protocol::deflate_params negotiate_deflate(ngx_http_request_t *r) noexcept;
 
 // Adds the header fields of a 101 response. False without memory, or if SHA-1
 // is not available.

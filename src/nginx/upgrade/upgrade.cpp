@@ -78,7 +78,7 @@ ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
     case broker::outcome::full:
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "there are websocket_max_clients already");
-    case broker::outcome::no_room:
+    case broker::outcome::no_memory:
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "no room in websocket_shared_memory");
     case broker::outcome::name_too_long:

@@ -22,7 +22,7 @@ std::string worker_log(unsigned slot)
 void send_control(std::string_view log, control_event what, std::uint64_t from,
                   std::string_view name) noexcept
 {
-    const broker::appended done =
+    const broker::append_result done =
         worker_bus::broker().append(log,
                                     {.payload = std::as_bytes(std::span(name)),
                                      .from = from,

@@ -35,7 +35,7 @@ std::size_t workers_of(const ngx_cycle_t &cycle) noexcept
 std::size_t wakeup_fd_count(const ngx_cycle_t &cycle) noexcept
 {
     return std::clamp<std::size_t>(4 * workers_of(cycle), 64,
-                                   broker::most_slots);
+                                   broker::max_slots);
 }
 
 // That nginx's master opens for its workers, two for each, and for those of a
@@ -52,7 +52,7 @@ std::size_t slots_for(const ngx_cycle_t &cycle, std::size_t memory) noexcept
     constexpr std::size_t memory_of_a_slot = 64 * 1024;
 
     return std::clamp<std::size_t>(memory / memory_of_a_slot,
-                                   wakeup_fd_count(cycle), broker::most_slots);
+                                   wakeup_fd_count(cycle), broker::max_slots);
 }
 
 std::size_t count_workers(const shared_zone &zone) noexcept
@@ -140,7 +140,7 @@ std::size_t min_memory(std::size_t slots) noexcept
     constexpr std::size_t kilobyte = 1024;
     constexpr std::size_t step = 64 * kilobyte;
     const std::size_t own = counters_size(slots) +
-                            broker::broker::smallest(slots) +
+                            broker::broker::min_size(slots) +
                             sizeof(shared_zone);
 
     return (own + own / 64 + step) / step * step / kilobyte;

@@ -42,7 +42,7 @@ struct shared_zone {
     // One more than the eventfds that the worker of a slot has inherited: it
     // wakes no slots behind them, so that their workers look for themselves.
     // 0: no worker.
-    std::array<std::atomic<std::uint16_t>, broker::most_slots> inherited_fds;
+    std::array<std::atomic<std::uint16_t>, broker::max_slots> inherited_fds;
 
     log_throttle full_log;
     std::atomic<std::uint64_t>

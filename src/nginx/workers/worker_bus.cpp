@@ -48,7 +48,7 @@ struct place {
     const settings options;
     zone_mutex mutex;
     broker::broker access;
-    unsigned slot = broker::most_slots; // none
+    unsigned slot = broker::max_slots; // none
 };
 
 // What a worker without a slot tries again with.
@@ -67,7 +67,7 @@ ngx_event_t sweep_event;
 ngx_event_t retry_event;
 ngx_connection_t no_connection; // whose number nginx's debug log shows
 
-class watch final : public broker::process_watch {
+class watch final : public broker::process_monitor {
 public:
     bool alive(std::int32_t pid) noexcept override
     {
@@ -86,7 +86,7 @@ public:
                       "with their worker%V",
                       clients, permit.suppressed());
         }
-        const broker::appended told =
+        const broker::append_result told =
             own->access.append(name,
                                {.payload = {},
                                 .time = now(),
@@ -115,7 +115,7 @@ bool read_next(std::size_t &budget) noexcept
         return true;
     }
 
-    const broker::news next = own->access.next_news(own->slot);
+    const broker::unread_subscription next = own->access.next_unread(own->slot);
 
     if (next) {
         static_cast<subscriber *>(next.owner)->deliver(budget);
@@ -162,7 +162,7 @@ void woken(ngx_event_t *event)
 // What is dropped was still wanted.
 void say_if_full() noexcept
 {
-    const broker::figures seen = own->access.measure();
+    const broker::usage seen = own->access.measure();
     const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
 
     if (dropped > own->zone.dropped_logged.load() &&
@@ -232,7 +232,7 @@ bool attach(ngx_cycle_t *cycle, shared_zone &zone,
 bool take_slot() noexcept
 {
     watch deaths;
-    const broker::claimed taken = own->access.claim(
+    const broker::claim_result taken = own->access.claim(
         ngx_pid, static_cast<std::int32_t>(ngx_process_slot), deaths, now());
 
     wake(taken.wake);
@@ -353,7 +353,8 @@ void deliver_again(subscriber &reader) noexcept
     }
 }
 
-void log_dropped(std::string_view name, const broker::appended &done) noexcept
+void log_dropped(std::string_view name,
+                 const broker::append_result &done) noexcept
 {
     static log_throttle line;
 

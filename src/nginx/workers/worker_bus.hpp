@@ -76,7 +76,8 @@ void deliver_again(subscriber &reader) noexcept;
 
 // Logs, once in a while, that a resource lost messages because it reached
 // websocket_room_memory. `name`: what the broker knows it by.
-void log_dropped(std::string_view name, const broker::appended &done) noexcept;
+void log_dropped(std::string_view name,
+                 const broker::append_result &done) noexcept;
 
 // Wakes the workers that append() and the like named.
 void wake(const broker::slot_set &slots) noexcept;

@@ -16,7 +16,7 @@ protected:
     {
         a = subscribe(slot_a, "room", {.messages = 100});
         b = subscribe(slot_b, "room", {.messages = 100});
-        align(outer, last);
+        reset_position(outer, last);
     }
 
     unsigned slot_a;
@@ -29,12 +29,12 @@ protected:
 
 TEST_F(broker_align, makes_no_log)
 {
-    EXPECT_EQ(align(outer, 0).result, outcome::gone);
-    EXPECT_EQ(align(0, 0).result, outcome::gone);
-    EXPECT_EQ(
-        core.align(std::string(longest_name + 1, 'n'), {outer, 1}, true, now)
-            .result,
-        outcome::gone);
+    EXPECT_EQ(reset_position(outer, 0).result, outcome::gone);
+    EXPECT_EQ(reset_position(0, 0).result, outcome::gone);
+    EXPECT_EQ(core.reset_position(std::string(max_name_size + 1, 'n'),
+                                  {outer, 1}, true, now)
+                  .result,
+              outcome::gone);
     EXPECT_EQ(core.measure().logs, 0);
 }
 
@@ -43,7 +43,7 @@ TEST_F(broker_align, says_where_the_log_stands_then)
     subscribe_both(0);
     EXPECT_EQ(core.join(a, 0), outcome::done);
 
-    const appended done = align(outer, 40, true);
+    const append_result done = reset_position(outer, 40, true);
     EXPECT_EQ(done.result, outcome::done);
     EXPECT_EQ(done.id, (message_id{outer, 40}));
     EXPECT_EQ(done.clients, 1);
@@ -54,8 +54,8 @@ TEST_F(broker_align, says_where_the_log_stands_then)
 TEST_F(broker_align, to_no_epoch_is_refused)
 {
     subscribe_both(4);
-    EXPECT_EQ(align(0, 9, true).result, outcome::out_of_order);
-    EXPECT_EQ(align(0, 9).id, (message_id{outer, 4}));
+    EXPECT_EQ(reset_position(0, 9, true).result, outcome::out_of_order);
+    EXPECT_EQ(reset_position(0, 9).id, (message_id{outer, 4}));
     EXPECT_EQ(drain(slot_a), texts{});
 }
 
@@ -64,8 +64,8 @@ TEST_F(broker_align, to_where_the_log_stands_changes_nothing)
     subscribe_both(4);
     relay_all(5, 6);
     read(a);
-    EXPECT_EQ(align(outer, 6).result, outcome::done);
-    EXPECT_TRUE(align(outer, 6).wake.none());
+    EXPECT_EQ(reset_position(outer, 6).result, outcome::done);
+    EXPECT_TRUE(reset_position(outer, 6).wake.none());
     EXPECT_EQ(read(a), texts{});
     EXPECT_EQ(read(b), (texts{"5", "6"}));
     EXPECT_EQ(history(a, 4), (texts{"5", "6"}));
@@ -78,7 +78,7 @@ TEST_F(broker_align, tells_of_what_is_lost_where_it_is_missing)
     drain(slot_a);
 
     // a sleeps, b has been told of news already.
-    EXPECT_EQ(align(outer, 5, true).wake, slot_set{1ULL << slot_a});
+    EXPECT_EQ(reset_position(outer, 5, true).wake, slot_set{1ULL << slot_a});
     EXPECT_EQ(drain(slot_a), texts{gap});
     relay_all(6, 7);
     EXPECT_EQ(drain(slot_a), (texts{"6", "7"}));
@@ -90,7 +90,7 @@ TEST_F(broker_align, tells_of_a_loss_at_the_end_of_what_is_unread)
 {
     subscribe_both(0);
     relay_all(1, 2);
-    align(outer, 2, true);
+    reset_position(outer, 2, true);
 
     reading_room room(64, 4096);
     read_result result = core.read(a, room.lent(), now);
@@ -107,16 +107,16 @@ TEST_F(broker_align, tells_of_a_loss_at_the_end_of_what_is_unread)
 TEST_F(broker_align, tells_of_each_loss_once)
 {
     subscribe_both(0);
-    align(outer, 3, true);
-    align(outer, 4, true);
+    reset_position(outer, 3, true);
+    reset_position(outer, 4, true);
     EXPECT_EQ(drain(slot_a), texts{gap});
-    align(outer, 5, true);
+    reset_position(outer, 5, true);
     EXPECT_EQ(drain(slot_a), texts{gap});
     relay_all(6, 6);
-    align(outer, 6, true);
-    align(outer, 8, true);
+    reset_position(outer, 6, true);
+    reset_position(outer, 8, true);
     relay_all(9, 9);
-    align(outer, 9, true);
+    reset_position(outer, 9, true);
     EXPECT_EQ(drain(slot_a), (texts{"6", gap, "9", gap}));
     EXPECT_EQ(drain(slot_b), (texts{gap, "6", gap, "9", gap}));
     EXPECT_EQ(core.audit(), "");
@@ -127,8 +127,8 @@ TEST_F(broker_align, asks_for_room_behind_a_hole_as_before_it)
     const std::string large(5000, 'x');
     subscribe_both(0);
     relay_all(1, 1);
-    align(outer, 1, true);
-    core.relay("room", message_of(large), {outer, 2}, now);
+    reset_position(outer, 1, true);
+    core.append_external("room", message_of(large), {outer, 2}, now);
 
     reading_room room;
     read_result result = core.read(a, room.lent(), now);
@@ -143,12 +143,12 @@ TEST_F(broker_align, loses_what_is_dropped_before_a_hole_with_it)
 {
     subscribe_both(0);
     relay_all(1, 3);
-    align(outer, 3, true);
+    reset_position(outer, 3, true);
     std::uint64_t last = 3;
 
     while (core.measure().dropped_unread < 3) {
-        core.relay("room", message_of(std::string(3000, 'x')), {outer, ++last},
-                   now);
+        core.append_external("room", message_of(std::string(3000, 'x')),
+                             {outer, ++last}, now);
     }
     const std::size_t left = core.measure().entries;
     const texts all = read(a);
@@ -162,7 +162,7 @@ TEST_F(broker_align, further_on_ends_the_history_at_the_hole)
     subscribe_both(0);
     relay_all(1, 3);
     read(a);
-    EXPECT_EQ(align(outer, 10).result, outcome::done);
+    EXPECT_EQ(reset_position(outer, 10).result, outcome::done);
 
     EXPECT_EQ(read(a), texts{});
     EXPECT_EQ(history(a, 10), texts{});
@@ -181,7 +181,7 @@ TEST_F(broker_align, further_on_leaves_unread_entries_and_their_history)
     relay_all(1, 4);
     reading_room room(2, 512);
     core.read(a, room.lent(), now);
-    align(outer, 10, true);
+    reset_position(outer, 10, true);
     relay_all(11, 11);
 
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 2}));
@@ -192,9 +192,9 @@ TEST_F(broker_align, further_on_leaves_unread_entries_and_their_history)
 TEST_F(broker_align, further_on_without_subscriptions_tells_nobody)
 {
     core.append("room", message_of("x"), limits{.messages = 9}, now);
-    align(outer, 0);
+    reset_position(outer, 0);
     relay_all(1, 2);
-    EXPECT_TRUE(align(outer, 6, true).wake.none());
+    EXPECT_TRUE(reset_position(outer, 6, true).wake.none());
     a = subscribe(slot_a, "room", {.messages = 9});
     EXPECT_EQ(read(a), texts{});
     relay_all(7, 7);
@@ -208,14 +208,15 @@ TEST_F(broker_align, to_another_epoch_tells_those_with_unread_entries)
     subscribe_both(0);
     relay_all(1, 3);
     read(a);
-    EXPECT_TRUE(align(outer + 1, 1).wake.none()); // b knows of its news
+    EXPECT_TRUE(
+        reset_position(outer + 1, 1).wake.none()); // b knows of its news
 
     EXPECT_EQ(core.measure().entries, 0);
     EXPECT_EQ(core.measure().dropped_unread, 0);
     EXPECT_EQ(read(a), texts{});
     EXPECT_EQ(history(a, 1), texts{});
     EXPECT_EQ(history(a, 0), texts{gap});
-    EXPECT_EQ(relay(4).result, outcome::out_of_order);
+    EXPECT_EQ(append_external(4).result, outcome::out_of_order);
     relay_all(2, 3, outer + 1);
     EXPECT_EQ(drain(slot_a), (texts{"2", "3"}));
     EXPECT_EQ(drain(slot_b), (texts{gap, "2", "3"}));
@@ -227,11 +228,12 @@ TEST_F(broker_align, to_another_epoch_with_a_loss_tells_all_once)
     subscribe_both(0);
     relay_all(1, 3);
     drain(slot_a);
-    EXPECT_EQ(align(outer + 1, 0, true).wake, slot_set{1ULL << slot_a});
+    EXPECT_EQ(reset_position(outer + 1, 0, true).wake,
+              slot_set{1ULL << slot_a});
     EXPECT_EQ(drain(slot_a), texts{gap});
     EXPECT_EQ(drain(slot_b), texts{gap});
 
-    EXPECT_EQ(align(outer + 2, 0, true).wake, slot_set{3});
+    EXPECT_EQ(reset_position(outer + 2, 0, true).wake, slot_set{3});
     relay_all(1, 1, outer + 2);
     EXPECT_EQ(drain(slot_a), (texts{gap, "1"}));
     EXPECT_EQ(drain(slot_b), (texts{gap, "1"}));
@@ -240,10 +242,10 @@ TEST_F(broker_align, to_another_epoch_with_a_loss_tells_all_once)
 TEST_F(broker_align, to_another_epoch_without_subscriptions_clears_the_log)
 {
     core.append("room", message_of("x"), limits{.messages = 9}, now);
-    align(outer, 0);
+    reset_position(outer, 0);
     relay_all(1, 5);
     ASSERT_EQ(core.measure().entries, 5);
-    EXPECT_EQ(align(outer + 1, 2).result, outcome::done);
+    EXPECT_EQ(reset_position(outer + 1, 2).result, outcome::done);
     EXPECT_EQ(core.measure().entries, 0);
     relay_all(3, 3, outer + 1);
     a = subscribe(slot_a, "room", {.messages = 9});
@@ -261,9 +263,9 @@ TEST_F(broker_align, back_in_the_same_epoch_removes_what_is_there)
     subscribe_both(0);
     relay_all(1, 5);
     read(a);
-    EXPECT_EQ(align(outer, 4).id, (message_id{outer, 4}));
+    EXPECT_EQ(reset_position(outer, 4).id, (message_id{outer, 4}));
     EXPECT_EQ(core.measure().entries, 0);
-    EXPECT_EQ(relay(4).result, outcome::known);
+    EXPECT_EQ(append_external(4).result, outcome::duplicate);
     relay_all(5, 5);
     EXPECT_EQ(read(a), texts{"5"});
     EXPECT_EQ(read(b), (texts{gap, "5"}));
@@ -274,14 +276,14 @@ TEST_F(broker_align, clears_a_log_of_any_length)
     make(4096 * kibibyte);
     a = subscribe(claim(1), "room", {.messages = 10'000});
     b = subscribe(claim(2), "other");
-    align(outer, 0);
+    reset_position(outer, 0);
 
     for (std::uint64_t i = 1; i <= 4000; i++) {
-        relay(i);
-        core.relay("room", transient_of("t"), {}, now);
+        append_external(i);
+        core.append_external("room", transient_of("t"), {}, now);
         send(b, "other");
     }
-    EXPECT_EQ(align(outer + 1, 7).id, (message_id{outer + 1, 7}));
+    EXPECT_EQ(reset_position(outer + 1, 7).id, (message_id{outer + 1, 7}));
     EXPECT_EQ(core.audit(), "");
     EXPECT_EQ(core.measure().entries, 4000);
     EXPECT_EQ(read(a), texts{gap});
@@ -293,7 +295,7 @@ TEST_F(broker_align, removes_the_log_s_own_messages_at_first)
     a = subscribe(slot_a, "room", {.messages = 9});
     send(a, "own");
     read(a);
-    align(outer, 1);
+    reset_position(outer, 1);
     EXPECT_EQ(history(a, 0), texts{gap});
     EXPECT_EQ(history(a, 1), texts{});
     relay_all(2, 2);

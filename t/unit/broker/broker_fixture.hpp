@@ -82,7 +82,7 @@ private:
 };
 
 // Processes that live as long as the test says so.
-struct process_table : process_watch {
+struct process_table : process_monitor {
     bool alive(std::int32_t pid) noexcept override
     {
         return !dead.contains(pid);
@@ -125,7 +125,7 @@ public:
         : bytes_(size), messages_(messages)
     {}
 
-    place lent() { return {bytes_, messages_}; }
+    read_buffers lent() { return {bytes_, messages_}; }
     void grow(std::size_t needed) { bytes_.resize(needed); }
     std::span<const message> first(std::size_t count) const
     {
@@ -161,7 +161,7 @@ protected:
 
     unsigned claim(std::int32_t pid)
     {
-        const claimed taken = core.claim(pid, pid, processes, now);
+        const claim_result taken = core.claim(pid, pid, processes, now);
         EXPECT_TRUE(taken.slot.has_value());
         return taken.slot.value_or(0);
     }
@@ -175,9 +175,9 @@ protected:
         return made.handle;
     }
 
-    appended send(subscription to, std::string_view text)
+    append_result send(subscription to, std::string_view text)
     {
-        const appended sent = core.append(to, message_of(text, now), now);
+        const append_result sent = core.append(to, message_of(text, now), now);
         EXPECT_EQ(sent.result, outcome::done);
         return sent;
     }
@@ -186,12 +186,12 @@ protected:
     std::vector<std::string> read(subscription from)
     {
         return gather(
-            [&](const place &to) { return core.read(from, to, now); });
+            [&](const read_buffers &to) { return core.read(from, to, now); });
     }
 
     std::vector<std::string> history(subscription from, std::uint64_t after)
     {
-        return gather([&](const place &to) {
+        return gather([&](const read_buffers &to) {
             const read_result result = core.read_history(from, after, to, now);
             if (result.count > 0) {
                 after = to.messages[result.count - 1].id.sequence;
@@ -205,7 +205,7 @@ protected:
     {
         std::vector<std::string> all;
 
-        while (const news next = core.next_news(slot)) {
+        while (const unread_subscription next = core.next_unread(slot)) {
             for (std::string &text : read(next.handle)) {
                 all.push_back(std::move(text));
             }
@@ -224,7 +224,7 @@ protected:
     void forget_all()
     {
         expire_all();
-        now += unused_log_age;
+        now += unused_log_ttl;
         expire_all();
     }
 
@@ -272,24 +272,26 @@ class outer_room_test : public broker_test {
 protected:
     outer_room_test() { make(); }
 
-    appended align(std::uint64_t epoch, std::uint64_t sequence,
-                   bool lost = false)
+    append_result reset_position(std::uint64_t epoch, std::uint64_t sequence,
+                                 bool lost = false)
     {
-        return core.align("room", {epoch, sequence}, lost, now);
+        return core.reset_position("room", {epoch, sequence}, lost, now);
     }
 
     // The text is the sequence.
-    appended relay(std::uint64_t sequence, std::uint64_t epoch = outer)
+    append_result append_external(std::uint64_t sequence,
+                                  std::uint64_t epoch = outer)
     {
-        return core.relay("room", message_of(std::to_string(sequence), now),
-                          {epoch, sequence}, now);
+        return core.append_external("room",
+                                    message_of(std::to_string(sequence), now),
+                                    {epoch, sequence}, now);
     }
 
     void relay_all(std::uint64_t first, std::uint64_t last,
                    std::uint64_t epoch = outer)
     {
         for (std::uint64_t i = first; i <= last; i++) {
-            EXPECT_EQ(relay(i, epoch).result, outcome::done) << i;
+            EXPECT_EQ(append_external(i, epoch).result, outcome::done) << i;
         }
     }
 };

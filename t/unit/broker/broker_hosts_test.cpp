@@ -31,9 +31,11 @@ TEST_F(broker_hosts, that_are_others_count_with_their_clients)
     EXPECT_EQ(core.clients(a), 7);
     EXPECT_EQ(send(a, "x").clients, 7);
     EXPECT_EQ(core.append("room", message_of("x"), {}, now).clients, 7);
-    EXPECT_EQ(core.align("room", {9, 4}, false, now).clients, 7);
-    EXPECT_EQ(core.relay("room", message_of("x"), {9, 5}, now).clients, 7);
-    EXPECT_EQ(core.relay("room", message_of("x"), {9, 5}, now).clients, 7);
+    EXPECT_EQ(core.reset_position("room", {9, 4}, false, now).clients, 7);
+    EXPECT_EQ(
+        core.append_external("room", message_of("x"), {9, 5}, now).clients, 7);
+    EXPECT_EQ(
+        core.append_external("room", message_of("x"), {9, 5}, now).clients, 7);
 
     const description room = core.describe("room", now);
     EXPECT_EQ(room.clients, 7);
@@ -73,7 +75,7 @@ TEST_F(broker_hosts, have_no_more_clients_than_can_be_counted)
 TEST_F(broker_hosts, are_counted_in_no_log_that_is_not_there)
 {
     EXPECT_EQ(core.set_remote_clients("room", 1), outcome::gone);
-    EXPECT_EQ(core.set_remote_clients(std::string(longest_name + 1, 'n'), 1),
+    EXPECT_EQ(core.set_remote_clients(std::string(max_name_size + 1, 'n'), 1),
               outcome::gone);
     EXPECT_FALSE(core.describe("room", now).exists);
 }
@@ -106,11 +108,11 @@ TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
     EXPECT_FALSE(core.describe("kept", now).subscribed);
     EXPECT_FALSE(core.describe("none", now).subscribed);
 
-    std::array<surveyed_log, 4> logs;
-    std::array<std::byte, longest_name> names;
-    survey_cursor at;
-    ASSERT_EQ(core.survey(at, {names, logs}, 1 << 20).count, 2);
-    for (const surveyed_log &log : std::span(logs).first(2)) {
+    std::array<scanned_log, 4> logs;
+    std::array<std::byte, max_name_size> names;
+    scan_cursor at;
+    ASSERT_EQ(core.scan(at, {names, logs}, 1 << 20).count, 2);
+    for (const scanned_log &log : std::span(logs).first(2)) {
         const bool is_room = log.name == "room";
         EXPECT_EQ(log.clients, is_room ? 7 : 1);
         EXPECT_EQ(log.remote_clients, is_room ? 5 : 1);
@@ -122,13 +124,13 @@ TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
 {
     core.append("room", message_of("x"), limits{.messages = 3}, now);
     core.append("room, too", message_of("x"), limits{.messages = 3}, now);
-    core.align("room", {9, 4}, false, now);
+    core.reset_position("room", {9, 4}, false, now);
 
-    std::array<surveyed_log, 1> log;
-    std::array<std::byte, longest_name> names;
-    survey_cursor at;
+    std::array<scanned_log, 1> log;
+    std::array<std::byte, max_name_size> names;
+    scan_cursor at;
     int seen = 0;
-    while (core.survey(at, {names, log}, 1 << 20).count == 1) {
+    while (core.scan(at, {names, log}, 1 << 20).count == 1) {
         EXPECT_EQ(log[0].last, core.describe(log[0].name, now).last);
         EXPECT_EQ(log[0].last.epoch == 9, log[0].name == "room");
         seen++;
@@ -138,55 +140,55 @@ TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
 
 TEST_F(broker_hosts, know_the_term_in_which_a_log_was_compared)
 {
-    EXPECT_EQ(core.mark_term("room", 7), outcome::gone);
+    EXPECT_EQ(core.mark_run("room", 7), outcome::gone);
 
     subscribe(claim(1));
-    EXPECT_EQ(core.describe("room", now).term, 0u);
-    EXPECT_EQ(core.mark_term("room", 7), outcome::done);
-    EXPECT_EQ(core.describe("room", now).term, 7u);
-    EXPECT_EQ(core.mark_term("other", 8), outcome::gone);
-    EXPECT_EQ(core.mark_term(std::string(longest_name + 1, 'x'), 8),
+    EXPECT_EQ(core.describe("room", now).run, 0u);
+    EXPECT_EQ(core.mark_run("room", 7), outcome::done);
+    EXPECT_EQ(core.describe("room", now).run, 7u);
+    EXPECT_EQ(core.mark_run("other", 8), outcome::gone);
+    EXPECT_EQ(core.mark_run(std::string(max_name_size + 1, 'x'), 8),
               outcome::gone);
-    EXPECT_EQ(core.describe("room", now).term, 7u);
+    EXPECT_EQ(core.describe("room", now).run, 7u);
 
     // It is about messages: their numbers may change, who compares them says so
-    core.align("room", {9, 4}, false, now);
-    EXPECT_EQ(core.describe("room", now).term, 7u);
+    core.reset_position("room", {9, 4}, false, now);
+    EXPECT_EQ(core.describe("room", now).run, 7u);
 }
 
 TEST_F(broker_hosts, are_linked_where_logs_are_marked_with_the_link)
 {
     const subscription a = subscribe(claim(1));
-    EXPECT_EQ(core.link(), 0);
-    EXPECT_EQ(core.mark_linked("room", 0), outcome::done);
-    EXPECT_FALSE(core.linked(a)); // 0 is no link
-    EXPECT_EQ(core.mark_linked("room", 1), outcome::done);
-    EXPECT_FALSE(core.linked(a));
-    core.set_link(1);
-    EXPECT_EQ(core.link(), 1);
-    EXPECT_TRUE(core.linked(a));
-    EXPECT_TRUE(core.describe("room", now).linked);
+    EXPECT_EQ(core.link_generation(), 0);
+    EXPECT_EQ(core.mark_synced("room", 0), outcome::done);
+    EXPECT_FALSE(core.synced(a)); // 0 is no link
+    EXPECT_EQ(core.mark_synced("room", 1), outcome::done);
+    EXPECT_FALSE(core.synced(a));
+    core.set_link_generation(1);
+    EXPECT_EQ(core.link_generation(), 1);
+    EXPECT_TRUE(core.synced(a));
+    EXPECT_TRUE(core.describe("room", now).synced);
 
-    core.set_link(2);
-    EXPECT_FALSE(core.linked(a));
-    EXPECT_FALSE(core.describe("room", now).linked);
-    core.mark_linked("room", 2);
-    EXPECT_TRUE(core.linked(a));
-    core.set_link(0);
-    EXPECT_FALSE(core.linked(a));
+    core.set_link_generation(2);
+    EXPECT_FALSE(core.synced(a));
+    EXPECT_FALSE(core.describe("room", now).synced);
+    core.mark_synced("room", 2);
+    EXPECT_TRUE(core.synced(a));
+    core.set_link_generation(0);
+    EXPECT_FALSE(core.synced(a));
 }
 
 TEST_F(broker_hosts, are_not_linked_without_a_log_or_subscription)
 {
-    EXPECT_EQ(core.mark_linked("room", 1), outcome::gone);
-    EXPECT_EQ(core.mark_linked(std::string(longest_name + 1, 'n'), 1),
+    EXPECT_EQ(core.mark_synced("room", 1), outcome::gone);
+    EXPECT_EQ(core.mark_synced(std::string(max_name_size + 1, 'n'), 1),
               outcome::gone);
-    core.set_link(1);
+    core.set_link_generation(1);
     const subscription a = subscribe(claim(1));
-    core.mark_linked("room", 1);
-    EXPECT_FALSE(core.linked({}));
+    core.mark_synced("room", 1);
+    EXPECT_FALSE(core.synced({}));
     core.unsubscribe(a, now);
-    EXPECT_FALSE(core.linked(a));
+    EXPECT_FALSE(core.synced(a));
 }
 
 TEST_F(broker_hosts, share_the_link_among_all_their_processes)
@@ -194,10 +196,10 @@ TEST_F(broker_hosts, share_the_link_among_all_their_processes)
     const subscription a = subscribe(claim(1));
     broker other(lock);
     ASSERT_TRUE(other.attach(memory()));
-    other.set_link(6);
-    other.mark_linked("room", 6);
-    EXPECT_EQ(core.link(), 6);
-    EXPECT_TRUE(core.linked(a));
+    other.set_link_generation(6);
+    other.mark_synced("room", 6);
+    EXPECT_EQ(core.link_generation(), 6);
+    EXPECT_TRUE(core.synced(a));
 }
 
 TEST_F(broker_hosts, have_one_leader)

@@ -66,7 +66,7 @@ TEST_F(broker_messages, appended_by_name_reach_those_who_subscribed)
 
 TEST_F(broker_messages, carry_what_they_were_published_with)
 {
-    const appended sent = core.append(
+    const append_result sent = core.append(
         a, {.payload = bytes_of("x"), .from = 77, .time = 5, .kind = 9}, now);
     reading_room room;
     const read_result result = core.read(b, room.lent(), now);
@@ -187,8 +187,8 @@ TEST_F(broker_messages, that_only_the_slow_one_wants_go_with_it)
 
 TEST_F(broker_messages, take_a_number_where_nobody_is_subscribed)
 {
-    const appended first = core.append("empty", message_of("x"), {}, now);
-    const appended second = core.append("empty", message_of("x"), {}, now);
+    const append_result first = core.append("empty", message_of("x"), {}, now);
+    const append_result second = core.append("empty", message_of("x"), {}, now);
 
     EXPECT_EQ(first.id.sequence, 1);
     EXPECT_EQ(second.id.sequence, 2);
@@ -201,7 +201,7 @@ TEST_F(broker_messages, take_a_number_where_nobody_is_subscribed)
 TEST_F(broker_messages, that_are_transient_take_no_number)
 {
     const message_id before = send(a, "one").id;
-    const appended sent = core.append(a, transient_of("joined"), now);
+    const append_result sent = core.append(a, transient_of("joined"), now);
     const message_id after = send(a, "two").id;
 
     EXPECT_EQ(sent.result, outcome::done);
@@ -217,8 +217,8 @@ TEST_F(broker_messages, that_are_transient_take_no_number)
 
 TEST_F(broker_messages, that_are_transient_leave_nothing_where_nobody_is)
 {
-    const appended sent = core.append("empty", transient_of("joined"),
-                                      limits{.messages = 9}, now);
+    const append_result sent = core.append("empty", transient_of("joined"),
+                                           limits{.messages = 9}, now);
 
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id.sequence, 0);
@@ -256,7 +256,7 @@ TEST_F(broker_messages, wake_each_slot_once_until_it_has_found_no_more)
     EXPECT_EQ(drain(slot_a), (texts{"one", "two"}));
     EXPECT_EQ(send(b, "three").wake, slot_set{0b01});
 
-    EXPECT_TRUE(core.next_news(slot_b));
+    EXPECT_TRUE(core.next_unread(slot_b));
     EXPECT_EQ(send(b, "four").wake, slot_set{});
     EXPECT_EQ(drain(slot_b), (texts{"one", "two", "three", "four"}));
     EXPECT_EQ(send(b, "five").wake, slot_set{0b10});
@@ -267,7 +267,7 @@ TEST_F(broker_messages, wake_nobody_who_is_not_subscribed)
     const subscription alone = subscribe(slot_b, "other");
 
     EXPECT_EQ(send(alone, "one").wake, slot_set{1ULL << slot_b});
-    EXPECT_FALSE(core.next_news(slot_a));
+    EXPECT_FALSE(core.next_unread(slot_a));
 }
 
 TEST_F(broker_messages, come_up_as_news_of_their_owner)
@@ -276,10 +276,10 @@ TEST_F(broker_messages, come_up_as_news_of_their_owner)
     const subscribed made = core.subscribe(slot_a, "owned", &owner, {}, now);
     send(made.handle, "x");
 
-    const news next = core.next_news(slot_a);
+    const unread_subscription next = core.next_unread(slot_a);
     EXPECT_EQ(next.handle, made.handle);
     EXPECT_EQ(next.owner, &owner);
-    EXPECT_FALSE(core.next_news(slot_a));
+    EXPECT_FALSE(core.next_unread(slot_a));
 }
 
 TEST_F(broker_messages, that_were_read_in_part_come_up_behind_other_news)
@@ -291,10 +291,10 @@ TEST_F(broker_messages, that_were_read_in_part_come_up_behind_other_news)
     send(other, "y");
 
     reading_room room;
-    EXPECT_EQ(core.next_news(slot_a).handle, a);
+    EXPECT_EQ(core.next_unread(slot_a).handle, a);
     EXPECT_TRUE(core.read(a, room.lent(), now).more);
-    EXPECT_EQ(core.next_news(slot_a).handle, other);
-    EXPECT_EQ(core.next_news(slot_a).handle, a);
+    EXPECT_EQ(core.next_unread(slot_a).handle, other);
+    EXPECT_EQ(core.next_unread(slot_a).handle, a);
 }
 
 TEST_F(broker_messages, that_were_read_unasked_are_no_news_any_more)
@@ -302,8 +302,8 @@ TEST_F(broker_messages, that_were_read_unasked_are_no_news_any_more)
     send(a, "x");
     read(a);
 
-    EXPECT_FALSE(core.next_news(slot_a));
-    EXPECT_TRUE(core.next_news(slot_b));
+    EXPECT_FALSE(core.next_unread(slot_a));
+    EXPECT_TRUE(core.next_unread(slot_b));
 }
 
 TEST_F(broker_messages, of_a_subscription_that_is_gone_are_refused)
@@ -365,7 +365,7 @@ TEST_F(broker_messages, in_logs_of_many_names_do_not_mix)
 
 TEST_F(broker_messages, under_a_name_that_is_too_long_are_refused)
 {
-    const std::string name(longest_name + 1, 'n');
+    const std::string name(max_name_size + 1, 'n');
 
     EXPECT_EQ(core.append(name, message_of("x"), {}, now).result,
               outcome::name_too_long);

@@ -96,7 +96,7 @@ public:
             core_.subscribe(slot, name, nullptr, {}, then);
             core_.release(slot, then);
         }
-        for (int i = 0; i < 3; i++, then += unused_log_age) {
+        for (int i = 0; i < 3; i++, then += unused_log_ttl) {
             while (!core_.expire(then, 1000)) {}
         }
         EXPECT_EQ(core_.audit(), "");
@@ -105,7 +105,7 @@ public:
 
     std::string fault() const { return report_->fault.data(); }
     std::uint64_t read() const { return report_->messages_read; }
-    std::uint64_t aligned() const { return report_->aligned; }
+    std::uint64_t external() const { return report_->external; }
     std::uint64_t gaps() const { return report_->gaps; }
     std::uint64_t repairs() { return core_.measure().repairs; }
     int deaths() const { return deaths_; }
@@ -204,8 +204,8 @@ TEST(broker_random, survivors_see_what_is_right_while_others_die)
     all.check_end();
     EXPECT_GT(all.deaths(), 0);
     EXPECT_GT(all.read(), 0);
-    EXPECT_GT(all.aligned(), 0);
+    EXPECT_GT(all.external(), 0);
     std::cout << "seed " << seed << ": " << all.read() << " messages read, "
-              << all.gaps() << " gaps, " << all.aligned() << " alignments, "
+              << all.gaps() << " gaps, " << all.external() << " alignments, "
               << all.deaths() << " deaths, " << all.repairs() << " repairs\n";
 }

@@ -14,9 +14,9 @@ TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
 {
     const subscription a = subscribe(claim(1));
     const subscription b = subscribe(claim(2));
-    ASSERT_EQ(align(outer, 500).result, outcome::done);
+    ASSERT_EQ(reset_position(outer, 500).result, outcome::done);
 
-    const appended sent = relay(501);
+    const append_result sent = append_external(501);
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id, (message_id{outer, 501}));
     EXPECT_EQ(sent.wake, slot_set{3});
@@ -35,10 +35,10 @@ TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
 TEST_F(broker_relay, carries_all_that_is_said_of_a_message)
 {
     const subscription a = subscribe(claim(1));
-    align(outer, 0);
-    core.relay("room",
-               {.payload = bytes_of("x"), .from = 5, .time = 6, .kind = 7},
-               {outer, 1}, now);
+    reset_position(outer, 0);
+    core.append_external(
+        "room", {.payload = bytes_of("x"), .from = 5, .time = 6, .kind = 7},
+        {outer, 1}, now);
 
     reading_room room;
     ASSERT_EQ(core.read(a, room.lent(), now).count, 1);
@@ -51,11 +51,11 @@ TEST_F(broker_relay, carries_all_that_is_said_of_a_message)
 
 TEST_F(broker_relay, makes_no_log)
 {
-    EXPECT_EQ(relay(1).result, outcome::gone);
-    EXPECT_EQ(core.relay("room", transient_of("t"), {}, now).result,
+    EXPECT_EQ(append_external(1).result, outcome::gone);
+    EXPECT_EQ(core.append_external("room", transient_of("t"), {}, now).result,
               outcome::gone);
-    EXPECT_EQ(core.relay(std::string(longest_name + 1, 'n'), message_of("x"),
-                         {outer, 1}, now)
+    EXPECT_EQ(core.append_external(std::string(max_name_size + 1, 'n'),
+                                   message_of("x"), {outer, 1}, now)
                   .result,
               outcome::gone);
     EXPECT_EQ(core.measure().logs, 0);
@@ -64,16 +64,16 @@ TEST_F(broker_relay, makes_no_log)
 TEST_F(broker_relay, takes_the_message_that_follows_alone)
 {
     const subscription a = subscribe(claim(1));
-    align(outer, 5);
+    reset_position(outer, 5);
 
-    EXPECT_EQ(relay(7).result, outcome::out_of_order);
-    EXPECT_EQ(relay(7).id, (message_id{outer, 5}));
-    EXPECT_EQ(relay(5).result, outcome::known);
-    EXPECT_EQ(relay(5).id, (message_id{outer, 5}));
-    EXPECT_EQ(relay(0).result, outcome::known);
-    EXPECT_TRUE(relay(7).wake.none());
-    EXPECT_EQ(relay(6).result, outcome::done);
-    EXPECT_EQ(relay(6).result, outcome::known);
+    EXPECT_EQ(append_external(7).result, outcome::out_of_order);
+    EXPECT_EQ(append_external(7).id, (message_id{outer, 5}));
+    EXPECT_EQ(append_external(5).result, outcome::duplicate);
+    EXPECT_EQ(append_external(5).id, (message_id{outer, 5}));
+    EXPECT_EQ(append_external(0).result, outcome::duplicate);
+    EXPECT_TRUE(append_external(7).wake.none());
+    EXPECT_EQ(append_external(6).result, outcome::done);
+    EXPECT_EQ(append_external(6).result, outcome::duplicate);
     EXPECT_EQ(read(a), texts{"6"});
 }
 
@@ -83,12 +83,15 @@ TEST_F(broker_relay, into_another_epoch_is_refused)
     const std::uint64_t own = core.last_id(a).epoch;
 
     for (const std::uint64_t epoch : {outer, own, std::uint64_t{0}}) {
-        EXPECT_EQ(relay(1, epoch).result, outcome::out_of_order) << epoch;
+        EXPECT_EQ(append_external(1, epoch).result, outcome::out_of_order)
+            << epoch;
     }
-    align(outer, 0);
+    reset_position(outer, 0);
     for (const std::uint64_t epoch : {outer + 1, own, std::uint64_t{0}}) {
-        EXPECT_EQ(relay(1, epoch).result, outcome::out_of_order) << epoch;
-        EXPECT_EQ(relay(0, epoch).result, outcome::out_of_order) << epoch;
+        EXPECT_EQ(append_external(1, epoch).result, outcome::out_of_order)
+            << epoch;
+        EXPECT_EQ(append_external(0, epoch).result, outcome::out_of_order)
+            << epoch;
     }
     EXPECT_EQ(core.last_id(a), (message_id{outer, 0}));
     EXPECT_EQ(read(a), texts{});
@@ -99,13 +102,13 @@ TEST_F(broker_relay, is_refused_in_the_log_s_own_epoch)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     const std::uint64_t own = core.last_id(a).epoch;
-    const appended sent = core.append("room", message_of("own"), {}, now);
+    const append_result sent = core.append("room", message_of("own"), {}, now);
     EXPECT_EQ(sent.id, (message_id{own, 1}));
 
-    EXPECT_EQ(relay(2, own).result, outcome::out_of_order);
-    align(own, 1);
+    EXPECT_EQ(append_external(2, own).result, outcome::out_of_order);
+    reset_position(own, 1);
     EXPECT_EQ(read(a), texts{gap});
-    EXPECT_EQ(relay(2, own).result, outcome::done);
+    EXPECT_EQ(append_external(2, own).result, outcome::done);
     EXPECT_EQ(read(a), texts{"2"});
     EXPECT_EQ(history(a, 0), (texts{gap, "2"}));
 }
@@ -113,14 +116,14 @@ TEST_F(broker_relay, is_refused_in_the_log_s_own_epoch)
 TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
-    EXPECT_EQ(core.relay("room", transient_of("t"), {}, now).result,
+    EXPECT_EQ(core.append_external("room", transient_of("t"), {}, now).result,
               outcome::done);
     EXPECT_EQ(read(a), texts{"t"});
 
-    align(outer, 5);
+    reset_position(outer, 5);
     relay_all(6, 6);
-    const appended sent =
-        core.relay("room", transient_of("t"), {outer + 1, 900}, now);
+    const append_result sent =
+        core.append_external("room", transient_of("t"), {outer + 1, 900}, now);
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id, (message_id{outer, 6}));
     relay_all(7, 7);
@@ -131,14 +134,14 @@ TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
 TEST_F(broker_relay, that_nobody_wants_takes_its_number_only)
 {
     core.append("room", message_of("x"), {}, now);
-    align(outer, 5);
-    const appended sent = relay(6);
+    reset_position(outer, 5);
+    const append_result sent = append_external(6);
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id, (message_id{outer, 6}));
     EXPECT_TRUE(sent.wake.none());
     EXPECT_EQ(core.measure().entries, 0);
-    EXPECT_EQ(relay(6).result, outcome::known);
-    EXPECT_EQ(relay(7).result, outcome::done);
+    EXPECT_EQ(append_external(6).result, outcome::duplicate);
+    EXPECT_EQ(append_external(7).result, outcome::done);
 }
 
 TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
@@ -146,13 +149,13 @@ TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     const subscription b = subscribe(claim(2), "room", {.messages = 9});
     const std::string too_large(200 * kibibyte, 'x');
-    align(outer, 0);
+    reset_position(outer, 0);
     relay_all(1, 2);
     drain(1);
 
-    const appended sent =
-        core.relay("room", message_of(too_large), {outer, 3}, now);
-    EXPECT_EQ(sent.result, outcome::no_room);
+    const append_result sent =
+        core.append_external("room", message_of(too_large), {outer, 3}, now);
+    EXPECT_EQ(sent.result, outcome::no_memory);
     EXPECT_EQ(sent.id, (message_id{outer, 3}));
     EXPECT_EQ(sent.wake, slot_set{2});
     EXPECT_EQ(core.measure().refused, 1);
@@ -167,15 +170,15 @@ TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
 TEST_F(broker_relay, without_room_is_told_when_nothing_follows)
 {
     const subscription a = subscribe(claim(1));
-    align(outer, 0);
+    reset_position(outer, 0);
     publication what = message_of(std::string(200 * kibibyte, 'x'));
-    core.relay("room", what, {outer, 1}, now);
+    core.append_external("room", what, {outer, 1}, now);
     EXPECT_EQ(drain(0), texts{gap});
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 1}));
 
     what.transient = true;
-    const appended sent = core.relay("room", what, {}, now);
-    EXPECT_EQ(sent.result, outcome::no_room);
+    const append_result sent = core.append_external("room", what, {}, now);
+    EXPECT_EQ(sent.result, outcome::no_memory);
     EXPECT_EQ(sent.id, (message_id{outer, 1}));
     EXPECT_EQ(drain(0), texts{gap});
     EXPECT_EQ(drain(0), texts{});
@@ -185,7 +188,7 @@ TEST_F(broker_relay, gives_a_history_to_resume_from)
 {
     const unsigned slot = claim(1);
     const subscription a = subscribe(slot, "room", {.messages = 5});
-    align(outer, 90);
+    reset_position(outer, 90);
     relay_all(91, 93);
     EXPECT_EQ(history(a, 90), texts{});
     read(a);
@@ -207,13 +210,14 @@ TEST_F(broker_relay, gives_a_history_to_resume_from)
 TEST_F(broker_relay, to_a_slow_reader_drops_the_oldest_as_append_does)
 {
     const subscription slow = subscribe(claim(1));
-    align(outer, 0);
+    reset_position(outer, 0);
     std::uint64_t last = 0;
 
     while (core.measure().dropped_unread == 0) {
         last++;
-        EXPECT_EQ(core.relay("room", message_of(std::string(3000, 'x')),
-                             {outer, last}, now)
+        EXPECT_EQ(core.append_external("room",
+                                       message_of(std::string(3000, 'x')),
+                                       {outer, last}, now)
                       .result,
                   outcome::done);
     }
@@ -226,34 +230,34 @@ TEST_F(broker_relay, to_a_slow_reader_drops_the_oldest_as_append_does)
 TEST_F(broker_relay, keeps_a_log_from_being_removed_as_unused)
 {
     core.append("room", message_of("x"), {}, now);
-    align(outer, 0);
-    now += unused_log_age - 1;
+    reset_position(outer, 0);
+    now += unused_log_ttl - 1;
     relay_all(1, 1);
-    now += unused_log_age - 1;
+    now += unused_log_ttl - 1;
     expire_all();
     EXPECT_TRUE(core.describe("room", now).exists);
     forget_all();
-    EXPECT_EQ(relay(2).result, outcome::gone);
+    EXPECT_EQ(append_external(2).result, outcome::gone);
 }
 
 TEST_F(broker_relay, into_a_log_made_anew_has_to_wait_for_its_alignment)
 {
     const unsigned slot = claim(1);
     const subscription before = subscribe(slot);
-    align(outer, 4);
-    core.mark_linked("room", 1);
-    core.set_link(1);
+    reset_position(outer, 4);
+    core.mark_synced("room", 1);
+    core.set_link_generation(1);
     core.set_remote_clients("room", 3);
-    EXPECT_TRUE(core.linked(before));
+    EXPECT_TRUE(core.synced(before));
     core.unsubscribe(before, now);
     forget_all();
 
     const subscription after = subscribe(slot);
     EXPECT_NE(core.last_id(after).epoch, outer);
-    EXPECT_FALSE(core.linked(after));
+    EXPECT_FALSE(core.synced(after));
     EXPECT_EQ(core.clients(after), 0);
-    EXPECT_EQ(relay(5).result, outcome::out_of_order);
-    EXPECT_EQ(align(outer, 5).result, outcome::done);
+    EXPECT_EQ(append_external(5).result, outcome::out_of_order);
+    EXPECT_EQ(reset_position(outer, 5).result, outcome::done);
     relay_all(6, 6);
     EXPECT_EQ(read(after), texts{"6"});
 }

@@ -31,7 +31,7 @@ protected:
 
     std::uint64_t all_dropped()
     {
-        const figures now_is = core.measure();
+        const usage now_is = core.measure();
         return now_is.dropped_unread + now_is.dropped_history;
     }
 
@@ -100,7 +100,7 @@ TEST_F(broker_room, loss_of_all_is_news)
     send(slow, "lost");
     fill(loud, 1);
 
-    EXPECT_EQ(core.next_news(slot).handle, slow);
+    EXPECT_EQ(core.next_unread(slot).handle, slow);
     reading_room room;
     const read_result result = core.read(slow, room.lent(), now);
     EXPECT_TRUE(result.lost);
@@ -165,8 +165,8 @@ TEST_F(broker_room, is_refused_to_more_than_half_of_all_and_nothing_goes)
     send(a, "one");
     const std::string more(half - 63, 'm');
 
-    const appended refused = core.append(a, message_of(more), now);
-    EXPECT_EQ(refused.result, outcome::no_room);
+    const append_result refused = core.append(a, message_of(more), now);
+    EXPECT_EQ(refused.result, outcome::no_memory);
     EXPECT_EQ(refused.id.sequence, 1);
     EXPECT_TRUE(refused.wake.none());
     EXPECT_EQ(core.measure().refused, 1);
@@ -182,7 +182,7 @@ TEST_F(broker_room, is_refused_when_subscriptions_fill_it)
         const subscribed made =
             core.subscribe(slot, std::to_string(all.size()), nullptr, {}, now);
         if (made.result != outcome::done) {
-            EXPECT_EQ(made.result, outcome::no_room);
+            EXPECT_EQ(made.result, outcome::no_memory);
             break;
         }
         all.push_back(made.handle);
@@ -192,10 +192,10 @@ TEST_F(broker_room, is_refused_when_subscriptions_fill_it)
     EXPECT_GT(core.measure().used + 3 * 128, core.measure().size);
     EXPECT_EQ(
         core.append(all[0], message_of(std::string(300, 'x')), now).result,
-        outcome::no_room);
+        outcome::no_memory);
     EXPECT_EQ(
         core.append(std::string(300, 'n'), message_of("x"), {}, now).result,
-        outcome::no_room);
+        outcome::no_memory);
     EXPECT_EQ(core.measure().refused, 3);
 
     for (const subscription each : all) {
@@ -242,10 +242,12 @@ TEST_F(broker_room, is_never_made_of_the_log_that_it_is_made_for)
     }
     EXPECT_TRUE(core.describe("small", now).exists);
     const std::string large(half - 64, 'l');
-    const appended sent = core.append("small", message_of(large), one, now);
+    const append_result sent =
+        core.append("small", message_of(large), one, now);
     EXPECT_EQ(sent.result, outcome::done);
     EXPECT_EQ(sent.id.sequence, 2);
-    const appended next = core.append("small", message_of(large), one, now);
+    const append_result next =
+        core.append("small", message_of(large), one, now);
     EXPECT_EQ(next.id.sequence, 3);
     EXPECT_EQ(next.id.epoch, sent.id.epoch);
 }
@@ -254,7 +256,7 @@ TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
 {
     core.append("first", message_of("x"), {}, now);
     core.append("second", message_of("x"), {}, now);
-    now += unused_log_age - 1;
+    now += unused_log_ttl - 1;
     core.append("second", message_of("x"), {}, now);
     expire_all();
     EXPECT_TRUE(core.describe("first", now).exists);
@@ -264,7 +266,7 @@ TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
     EXPECT_FALSE(core.describe("first", now).exists);
     EXPECT_TRUE(core.describe("second", now).exists);
     EXPECT_EQ(core.describe("second", now).last.sequence, 2);
-    now += unused_log_age;
+    now += unused_log_ttl;
     expire_all();
     EXPECT_EQ(core.measure().used, 0);
 }
@@ -277,7 +279,7 @@ TEST_F(broker_room, of_logs_that_were_only_asked_about_is_given_back)
     now += 1001;
     EXPECT_EQ(core.describe("aged", now).messages, 0); // before any sweep
     EXPECT_EQ(core.audit(), "");
-    now += unused_log_age;
+    now += unused_log_ttl;
     expire_all();
     EXPECT_EQ(core.measure().used, 0);
 }
@@ -299,7 +301,7 @@ TEST_F(broker_room, holds_ten_thousand_logs)
     EXPECT_EQ(core.audit(), "");
 
     for (int i = 0; i < 10'000; i++) {
-        EXPECT_EQ(core.next_news(slot).handle, all[i]);
+        EXPECT_EQ(core.next_unread(slot).handle, all[i]);
         EXPECT_EQ(read(all[i]), texts{std::to_string(i)});
     }
     core.release(slot, now);
@@ -403,7 +405,7 @@ TEST_F(broker_room, is_refused_to_a_message_over_the_limit_of_a_log)
     EXPECT_EQ(
         core.append(a, message_of(std::string(16 * kibibyte - 63, 'x')), now)
             .result,
-        outcome::no_room);
+        outcome::no_memory);
     EXPECT_EQ(core.measure().refused, 1);
     EXPECT_EQ(core.describe("a", now).messages, 1);
     EXPECT_EQ(

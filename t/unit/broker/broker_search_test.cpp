@@ -210,20 +210,21 @@ TEST_F(broker_search, works_where_somebody_else_numbers_the_messages)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 10'000});
     const std::uint64_t start = 123'456'789'012;
-    core.align("room", {outer, start}, false, now);
+    core.reset_position("room", {outer, start}, false, now);
 
     for (std::uint64_t i = start + 1; i <= start + 3000; i++) {
-        core.relay("room", message_of(std::to_string(i), now), {outer, i}, now);
+        core.append_external("room", message_of(std::to_string(i), now),
+                             {outer, i}, now);
         read_all(a);
     }
     for (int i = 0; i < 100; i++) {
         const std::uint64_t after = start + dice() % 3000;
         find(a, after, after + 1);
     }
-    core.align("room", {outer, start + 4000}, true, now);
+    core.reset_position("room", {outer, start + 4000}, true, now);
     EXPECT_TRUE(core.read_history(a, start, room.lent(), now).lost);
-    core.relay("room", message_of(std::to_string(start + 4001), now),
-               {outer, start + 4001}, now);
+    core.append_external("room", message_of(std::to_string(start + 4001), now),
+                         {outer, start + 4001}, now);
     read_all(a);
     find(a, start, start + 4001);
 }
@@ -236,8 +237,8 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
     const subscription a = subscribe(slot, "room", {.messages = 50});
     const subscription slow = subscribe(slot, "room", {.messages = 50});
     detail::zone zone;
-    ASSERT_TRUE(detail::find_zone(zone, memory()));
-    core.align("room", {outer, 5}, false, now);
+    ASSERT_TRUE(detail::attach_zone(zone, memory()));
+    core.reset_position("room", {outer, 5}, false, now);
     int found = 0;
 
     for (int i = 0; i < 5000; i++) {
@@ -249,7 +250,8 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             break;
         case 1:
             if (dice() % 30 == 0) {
-                core.align("room", {outer, last + dice() % 3}, true, now);
+                core.reset_position("room", {outer, last + dice() % 3}, true,
+                                    now);
             }
             break;
         case 2:
@@ -263,7 +265,7 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             break;
         case 5:
             if (dice() % 10 == 0) {
-                const detail::locked hold(lock, zone);
+                const detail::locked_zone hold(lock, zone);
                 detail::repair(zone);
             } else if (dice() % 10 == 0) {
                 core.expire(now, 1000);
@@ -275,7 +277,8 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             }
             break;
         default:
-            core.relay("room", message_of("x", now), {outer, last + 1}, now);
+            core.append_external("room", message_of("x", now),
+                                 {outer, last + 1}, now);
         }
 
         const subscription of = dice() % 2 == 0 ? a : slow;

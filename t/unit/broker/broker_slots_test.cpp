@@ -37,7 +37,7 @@ TEST_F(broker_slots, that_nobody_has_are_of_no_use)
     for (const unsigned slot : {0U, 3U, 4U, 1000U}) {
         EXPECT_EQ(core.subscribe(slot, "room", nullptr, {}, now).result,
                   outcome::gone);
-        EXPECT_FALSE(core.next_news(slot));
+        EXPECT_FALSE(core.next_unread(slot));
         core.release(slot, now);
     }
     EXPECT_EQ(core.measure().used, 0);
@@ -102,11 +102,11 @@ TEST_F(broker_slots, of_dead_processes_are_given_to_the_next_who_asks)
 
 TEST_F(broker_slots, of_the_same_place_among_processes_are_reclaimed)
 {
-    const claimed before = core.claim(10, 7, processes, now);
+    const claim_result before = core.claim(10, 7, processes, now);
     join(subscribe(*before.slot), 1);
 
     // The pid may be in use again by somebody else's process.
-    const claimed after = core.claim(11, 7, processes, now);
+    const claim_result after = core.claim(11, 7, processes, now);
     EXPECT_EQ(after.slot, before.slot);
     EXPECT_EQ(processes.lost["room"], 1);
     EXPECT_EQ(core.measure().subscriptions, 0);
@@ -140,7 +140,7 @@ TEST_F(broker_slots, that_a_dead_process_was_to_wake_are_woken)
     processes.dead = {10};
     EXPECT_EQ(core.reclaim_dead(processes, now), slot_set{1ULL << slot_b});
     EXPECT_EQ(read(b), texts{"x"});
-    EXPECT_FALSE(core.next_news(slot_b));
+    EXPECT_FALSE(core.next_unread(slot_b));
     EXPECT_TRUE(core.reclaim_dead(processes, now).none());
 
     send(b, "y");

@@ -24,11 +24,11 @@ protected:
     // One step with so much room; false when the survey is over.
     bool step(std::size_t logs, std::size_t budget)
     {
-        const survey_result told =
-            core.survey(cursor, {names, std::span(places).first(logs)}, budget);
+        const scan_result told =
+            core.scan(cursor, {names, std::span(places).first(logs)}, budget);
 
         EXPECT_LE(told.count, std::min(logs, budget));
-        for (const surveyed_log &log : std::span(places).first(told.count)) {
+        for (const scanned_log &log : std::span(places).first(told.count)) {
             seen.emplace(std::string(log.name),
                          seen_log{log.clients, log.messages, log.last});
         }
@@ -54,9 +54,9 @@ protected:
         return seen.count("log " + std::to_string(number));
     }
 
-    survey_cursor cursor;
-    std::array<surveyed_log, 64> places;
-    std::array<std::byte, 2 * longest_name> names;
+    scan_cursor cursor;
+    std::array<scanned_log, 64> places;
+    std::array<std::byte, 2 * max_name_size> names;
     seen_logs seen;
 };
 
@@ -75,7 +75,7 @@ TEST_F(broker_survey, tells_what_describe_tells)
     const unsigned slot = claim(10);
     const subscription room = subscribe(slot, "room", {.messages = 3});
     const std::string bytes("\0\xff:\n", 4);
-    const std::string longest(longest_name, 'n');
+    const std::string longest(max_name_size, 'n');
 
     for (int i = 0; i < 7; i++) {
         EXPECT_EQ(core.join(room, 0), outcome::done);
@@ -120,7 +120,7 @@ TEST_F(broker_survey, sees_those_that_stay_while_others_come_and_go)
 {
     make();
     make_logs(0, 200); // unused for long by then
-    now += unused_log_age + 1;
+    now += unused_log_ttl + 1;
     make_logs(200, 400);
 
     int next = 400;
@@ -150,7 +150,7 @@ TEST_F(broker_survey, does_not_mind_a_process_that_died_in_it)
 
     // As one leaves it who is killed with the lock.
     detail::zone zone;
-    ASSERT_TRUE(detail::find_zone(zone, memory()));
+    ASSERT_TRUE(detail::attach_zone(zone, memory()));
     zone.head->at_work = 1;
     while (step(1, 1)) {}
 

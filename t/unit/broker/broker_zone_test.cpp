@@ -35,7 +35,7 @@ protected:
         read(a);
         core.append("unused", message_of("x"), {}, now);
         core.append("unused too", message_of("x"), {}, now);
-        EXPECT_TRUE(detail::find_zone(zone, memory()));
+        EXPECT_TRUE(detail::attach_zone(zone, memory()));
     }
 
     // Changes a word for one audit.
@@ -73,8 +73,8 @@ TEST(broker_name_hash, is_that_of_the_paper)
 
 TEST_F(broker_zone, fits_the_smallest_memory_for_any_number_of_slots)
 {
-    for (std::size_t slots = 1; slots <= most_slots; slots++) {
-        const shared_memory memory(broker::smallest(slots));
+    for (std::size_t slots = 1; slots <= max_slots; slots++) {
+        const shared_memory memory(broker::min_size(slots));
 
         ASSERT_TRUE(core.create(memory.bytes(), slots, slots));
         const unsigned slot = claim(10);
@@ -101,11 +101,11 @@ TEST_F(broker_zone, is_not_made_of_too_little_memory_or_with_odd_slots)
     const shared_memory memory(64 * kibibyte);
     const auto bytes = memory.bytes();
 
-    EXPECT_FALSE(core.create(bytes.first(broker::smallest(4) - 512), 4, 1));
+    EXPECT_FALSE(core.create(bytes.first(broker::min_size(4) - 512), 4, 1));
     EXPECT_FALSE(core.create({}, 4, 1));
     EXPECT_FALSE(core.create(bytes.first(10), 4, 1));
     EXPECT_FALSE(core.create(bytes, 0, 1));
-    EXPECT_FALSE(core.create(bytes, most_slots + 1, 1));
+    EXPECT_FALSE(core.create(bytes, max_slots + 1, 1));
     EXPECT_FALSE(core.attach(bytes));
 }
 
@@ -236,10 +236,10 @@ TEST_F(broker_damage, of_a_subscription_is_found)
     EXPECT_NE(audit_with(reader.generation, 0), "");
     EXPECT_NE(audit_with(reader.check, 0), "");
     EXPECT_NE(audit_with(reader.next_in_log, log.subscriptions), "");
-    EXPECT_NE(audit_with(reader.previous_news, 0), "");
-    EXPECT_NE(audit_with(reader.next_news, log.subscriptions), "");
-    EXPECT_NE(audit_with(zone.slots[0].news_first, log.subscriptions), "");
-    EXPECT_NE(audit_with(zone.slots[0].news_last, 0), "");
+    EXPECT_NE(audit_with(reader.previous_queued, 0), "");
+    EXPECT_NE(audit_with(reader.next_queued, log.subscriptions), "");
+    EXPECT_NE(audit_with(zone.slots[0].queue_first, log.subscriptions), "");
+    EXPECT_NE(audit_with(zone.slots[0].queue_last, 0), "");
 }
 
 TEST_F(broker_damage, of_an_entry_missing_among_the_unread_is_found)

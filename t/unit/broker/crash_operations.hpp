@@ -54,44 +54,51 @@ inline std::vector<operation> operations()
          }},
         {"relay",
          [](scene &s) {
-             s.core.relay("room", message_of("x"), behind(s.room_last), s.now);
+             s.core.append_external("room", message_of("x"),
+                                    behind(s.room_last), s.now);
          }},
         {"relay a transient entry",
-         [](scene &s) { s.core.relay("room", transient_of("x"), {}, s.now); }},
+         [](scene &s) {
+             s.core.append_external("room", transient_of("x"), {}, s.now);
+         }},
         {"relay too much",
          [](scene &s) {
-             s.core.relay("room", message_of(std::string(17'000, 'm')),
-                          behind(s.room_last), s.now);
+             s.core.append_external("room",
+                                    message_of(std::string(17'000, 'm')),
+                                    behind(s.room_last), s.now);
          }},
         {"relay to nobody",
          [](scene &s) {
-             s.core.align("unused", {outer, 3}, true, s.now);
-             s.core.relay("unused", message_of("x"), {outer, 4}, s.now);
+             s.core.reset_position("unused", {outer, 3}, true, s.now);
+             s.core.append_external("unused", message_of("x"), {outer, 4},
+                                    s.now);
          }},
         {"align at first",
          [](scene &s) {
-             s.core.align("victim's", {outer, 2}, true, s.now);
+             s.core.reset_position("victim's", {outer, 2}, true, s.now);
          }},
         {"align further on",
          [](scene &s) {
-             s.core.align("room", {outer, s.room_last.sequence + 5}, true,
-                          s.now);
+             s.core.reset_position("room", {outer, s.room_last.sequence + 5},
+                                   true, s.now);
          }},
         {"align back",
          [](scene &s) {
-             s.core.align("room", {outer, 1}, false, s.now);
+             s.core.reset_position("room", {outer, 1}, false, s.now);
          }},
         {"align to another epoch",
          [](scene &s) {
-             s.core.align("room", {outer + 1, 2000}, false, s.now);
-             s.core.relay("room", message_of("anew"), {outer + 1, 2001}, s.now);
+             s.core.reset_position("room", {outer + 1, 2000}, false, s.now);
+             s.core.append_external("room", message_of("anew"),
+                                    {outer + 1, 2001}, s.now);
          }},
         {"align to another epoch with a loss",
          [](scene &s) {
-             s.core.align("room", {outer + 1, 2000}, true, s.now);
-             s.core.relay("room", message_of("anew"), {outer + 1, 2001}, s.now);
+             s.core.reset_position("room", {outer + 1, 2000}, true, s.now);
+             s.core.append_external("room", message_of("anew"),
+                                    {outer + 1, 2001}, s.now);
          }},
-        {"mark as linked", [](scene &s) { s.core.mark_linked("room", 1); }},
+        {"mark as linked", [](scene &s) { s.core.mark_synced("room", 1); }},
         {"count remote clients",
          [](scene &s) { s.core.set_remote_clients("victim's", 9); }},
         {"lead", [](scene &s) { static_cast<void>(s.core.lead(s.slot_v)); }},
@@ -145,7 +152,8 @@ inline std::vector<operation> operations()
         {"read news until none",
          [](scene &s) {
              reading_room room(3, 8192);
-             while (const news next = s.core.next_news(s.slot_v)) {
+             while (const unread_subscription next =
+                        s.core.next_unread(s.slot_v)) {
                  s.core.read(next.handle, room.lent(), s.now);
              }
          }},

@@ -118,7 +118,7 @@ private:
         own_s = core.subscribe(slot_s, "survivor's", &own_s, {}, now).handle;
         room_v = core.subscribe(slot_v, "room", &room_v, three, now).handle;
         own_v = core.subscribe(slot_v, "victim's", &own_v, three, now).handle;
-        core.align("room", {outer, 0}, false, now);
+        core.reset_position("room", {outer, 0}, false, now);
         join(room_s, 3);
         join(room_v, 2);
         join(own_v, 1);
@@ -136,7 +136,7 @@ private:
         core.append("unused for long", message_of("x"), {}, now);
         core.append("aged", message_of("x", now),
                     limits{.messages = 9, .milliseconds = 1000}, now);
-        now += unused_log_age;
+        now += unused_log_ttl;
         core.append("unused", message_of("x"), {}, now);
         core.append("unused, too", message_of("x"), {}, now);
 
@@ -149,7 +149,7 @@ private:
         core.append(room_v, message_of("last", now), now);
         core.append(own_s, message_of("to the survivor", now), now);
         // The survivor sleeps, with news; the victim is on its way.
-        core.next_news(slot_v);
+        core.next_unread(slot_v);
     }
 
     void fill()
@@ -204,7 +204,7 @@ private:
         std::size_t read = 0;
         reading_room place(5, 8192);
 
-        while (const news next = core.next_news(slot_s)) {
+        while (const unread_subscription next = core.next_unread(slot_s)) {
             const read_result result =
                 core.read(next.handle, place.lent(), now);
 
@@ -228,7 +228,7 @@ private:
     // All that a process does in its life, by the survivor and a new one.
     void work_on()
     {
-        const claimed next = core.claim(successor, victim, processes, now);
+        const claim_result next = core.claim(successor, victim, processes, now);
         ASSERT_TRUE(next.slot.has_value());
         const subscribed made =
             core.subscribe(*next.slot, "room", nullptr, three, now);
@@ -238,7 +238,7 @@ private:
 
         const std::uint64_t before = core.last_id(room_s).sequence;
         for (std::uint64_t i = 1; i <= 5; i++) {
-            const appended sent = core.append(
+            const append_result sent = core.append(
                 "room", message_of(std::to_string(i), now), {}, now);
             EXPECT_EQ(sent.id.sequence, before + i);
             EXPECT_EQ(sent.clients, 4);
@@ -266,8 +266,9 @@ private:
         epoch_ = outer + 2;
         passed_ = 10;
         EXPECT_EQ(relay_next(), outcome::out_of_order);
-        EXPECT_EQ(core.align("room", {epoch_, passed_}, true, now).result,
-                  outcome::done);
+        EXPECT_EQ(
+            core.reset_position("room", {epoch_, passed_}, true, now).result,
+            outcome::done);
         EXPECT_EQ(relay_next(), outcome::done);
         EXPECT_EQ(drain_survivor(), 2);
         EXPECT_EQ(relay_next(), outcome::done);
@@ -277,7 +278,8 @@ private:
     outcome relay_next()
     {
         return core
-            .relay("room", message_of("next", now), {epoch_, passed_ + 1}, now)
+            .append_external("room", message_of("next", now),
+                             {epoch_, passed_ + 1}, now)
             .result;
     }
 
@@ -287,11 +289,12 @@ private:
         core.release(slot_s, now);
 
         for (const char *name : {"room", "victim's", "gone", "aged", "new"}) {
-            const claimed last = core.claim(survivor, survivor, processes, now);
+            const claim_result last =
+                core.claim(survivor, survivor, processes, now);
             core.subscribe(last.slot.value_or(0), name, nullptr, {}, now);
             core.release(last.slot.value_or(0), now);
         }
-        for (int i = 0; i < 2; i++, now += unused_log_age) {
+        for (int i = 0; i < 2; i++, now += unused_log_ttl) {
             while (!core.expire(now, 100)) {}
         }
         while (!core.expire(now, 100)) {}
@@ -300,7 +303,7 @@ private:
         EXPECT_EQ(core.audit(), "");
     }
 
-    shared_memory memory_{broker::smallest(4)};
+    shared_memory memory_{broker::min_size(4)};
 
     // What the survivor has of the room.
     std::uint64_t epoch_ = outer;

@@ -48,7 +48,7 @@ constexpr std::int32_t sender_of(std::uint64_t epoch)
 struct report {
     std::atomic<bool> over;
     std::atomic<std::uint64_t> messages_read;
-    std::atomic<std::uint64_t> aligned;
+    std::atomic<std::uint64_t> external;
     std::atomic<std::uint64_t> gaps;
     std::array<numbering, outer_room_count> numbers;
     std::array<char, 200> fault;
@@ -110,9 +110,9 @@ public:
             relay_transient();
         } else if (what < 94) {
             by.begin_anew(static_cast<std::uint32_t>(dice_() % 1000));
-            align(by.last(), dice_() % 2 == 0);
+            reset_position(by.last(), dice_() % 2 == 0);
         } else if (what < 96) {
-            align(by.count(dice_() % 3), true);
+            reset_position(by.count(dice_() % 3), true);
         } else if (what < 98) {
             tell_of_others();
         } else {
@@ -130,53 +130,55 @@ private:
                            .number = static_cast<std::uint32_t>(next.sequence),
                            .size = static_cast<std::uint32_t>(
                                dice_() % (spread == 0 ? 60'000 : 200))};
-        outcome sent = relay(what, false, next);
+        outcome sent = append_external(what, false, next);
 
-        if (sent == outcome::known) {
+        if (sent == outcome::duplicate) {
             return "a new message is known";
         }
         if (sent == outcome::out_of_order) {
-            align(next, true);
+            reset_position(next, true);
         }
-        sent = relay(what, false, next);
-        return sent == outcome::done || sent == outcome::no_room
+        sent = append_external(what, false, next);
+        return sent == outcome::done || sent == outcome::no_memory
                    ? "a message was taken twice"
                    : "";
     }
 
     void relay_transient()
     {
-        relay({.sender = getpid(), .number = ++number_, .size = 20}, true, {});
+        append_external({.sender = getpid(), .number = ++number_, .size = 20},
+                        true, {});
     }
 
-    outcome relay(const content &what, bool transient, message_id id)
+    outcome append_external(const content &what, bool transient, message_id id)
     {
         const std::vector<std::byte> bytes = bytes_of(what);
-        const appended sent =
-            core_.relay(name_,
-                        {.payload = bytes,
-                         .from = static_cast<std::uint64_t>(what.sender),
-                         .time = now_,
-                         .transient = transient},
-                        id, now_);
+        const append_result sent = core_.append_external(
+            name_,
+            {.payload = bytes,
+             .from = static_cast<std::uint64_t>(what.sender),
+             .time = now_,
+             .transient = transient},
+            id, now_);
 
         wake_(sent.wake);
         return sent.result;
     }
 
-    void align(message_id last, bool lost)
+    void reset_position(message_id last, bool lost)
     {
-        const appended done = core_.align(name_, last, lost, now_);
+        const append_result done =
+            core_.reset_position(name_, last, lost, now_);
 
         wake_(done.wake);
-        report_.aligned += done.result == outcome::done ? 1 : 0;
+        report_.external += done.result == outcome::done ? 1 : 0;
     }
 
     void tell_of_others()
     {
         core_.set_remote_clients(name_, dice_() % (most_remote_clients + 1));
-        core_.set_link(static_cast<std::uint32_t>(dice_() % 2));
-        core_.mark_linked(name_, 1);
+        core_.set_link_generation(static_cast<std::uint32_t>(dice_() % 2));
+        core_.mark_synced(name_, 1);
     }
 
     broker &core_;

@@ -18,7 +18,7 @@ constexpr int longest_sleep = 3000; // milliseconds
 constexpr std::uint64_t forever = std::numeric_limits<std::uint64_t>::max();
 
 // Whether a process is there, for the processes themselves.
-struct real_processes : process_watch {
+struct real_processes : process_monitor {
     bool alive(std::int32_t pid) noexcept override { return kill(pid, 0) == 0; }
     void clients_lost(std::string_view, std::uint32_t) noexcept override {}
 };
@@ -33,7 +33,8 @@ public:
 
     void run(std::int32_t place)
     {
-        const claimed taken = core_.claim(getpid(), place, processes_, now());
+        const claim_result taken =
+            core_.claim(getpid(), place, processes_, now());
 
         if (!taken.slot.has_value()) {
             return fail("no slot was free");
@@ -95,7 +96,7 @@ private:
             wake(core_.reclaim_dead(processes_, now()));
         } else if (what < 99) {
             // As if unused logs were old already.
-            core_.expire(now() + (dice_() % 2) * unused_log_age, 20);
+            core_.expire(now() + (dice_() % 2) * unused_log_ttl, 20);
         } else if (const std::string_view damage = core_.audit();
                    !damage.empty()) {
             fail(std::string(damage));
@@ -134,7 +135,7 @@ private:
                                .time = now(),
                                .transient = dice_() % 4 == 0};
         const reader *own = any_reader();
-        const appended sent =
+        const append_result sent =
             own != nullptr && !own->outer && dice_() % 2 == 0
                 ? core_.append(own->handle, what, now())
                 : core_.append(any_room(), what, any_limits(), now());
@@ -184,7 +185,7 @@ private:
 
     void drain(std::uint64_t oldest)
     {
-        while (const news next = core_.next_news(slot_)) {
+        while (const unread_subscription next = core_.next_unread(slot_)) {
             auto *from = static_cast<reader *>(nullptr);
 
             for (reader &each : readers_) {

@@ -193,7 +193,7 @@ TEST(compressed_limits, stop_a_bomb_in_memory_of_the_limit)
 
 TEST(compressed_limits, stop_a_bomb_that_comes_at_once)
 {
-    shared_buffer::drop_spares();
+    shared_buffer::clear_cache();
     const std::size_t before = shared_buffer::allocations();
     const message_limits limits{.max_message_size = mebibyte};
     lone_reader reader{limits};
@@ -212,7 +212,7 @@ TEST(compressed_limits, follow_the_bytes_not_the_announcement)
 
     frames::read(reader, frames::header(binary | compression::rsv1, 900000) +
                              frames::masked(payload));
-    EXPECT_TRUE(reader.direct_room().empty());
+    EXPECT_TRUE(reader.receive_buffer().empty());
     EXPECT_LE(reader.assembled().capacity(), 1024U);
 }
 
@@ -231,7 +231,7 @@ TEST(compressed_limits, hold_the_text_that_is_kept_in_one_block)
         wire += packed(binary, peer.message(row));
     }
 
-    shared_buffer::drop_spares();
+    shared_buffer::clear_cache();
     const std::size_t before = shared_buffer::allocations();
     const message_limits limits;
     takeover_reader reader{limits};
@@ -252,5 +252,5 @@ TEST(compressed_limits, give_all_back_with_the_reader)
         takeover_reader other{std::move(reader)};
         frames::read(other, frame(fin | more, std::string(1, '\0')));
     }
-    inflater::drop_spares();
+    inflater::clear_cache();
 }

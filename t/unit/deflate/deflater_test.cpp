@@ -80,7 +80,7 @@ TEST(deflater, makes_a_frame_that_holds_the_message)
 {
     for (const int level : {1, 6, 9}) {
         for (unsigned window = 9; window <= 15; window++) {
-            deflater made = deflater::make(level, window);
+            deflater made = deflater::create(level, window);
             ASSERT_TRUE(made);
 
             for (const std::size_t size :
@@ -99,7 +99,7 @@ TEST(deflater, makes_a_frame_that_holds_the_message)
 
 TEST(deflater, makes_the_payload_of_the_rfc)
 {
-    deflater made = deflater::make(6, 15);
+    deflater made = deflater::create(6, 15);
 
     EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of("Hello"))),
               std::string("\xf2\x48\xcd\xc9\xc9\x07\x00", 7));
@@ -109,7 +109,7 @@ TEST(deflater, makes_the_payload_of_the_rfc)
 
 TEST(deflater, makes_an_empty_message_of_one_byte)
 {
-    deflater made = deflater::make(1, 15);
+    deflater made = deflater::create(1, 15);
 
     for (int i = 0; i < 3; i++) {
         EXPECT_EQ(
@@ -132,7 +132,7 @@ TEST(deflater, refers_to_messages_before_within_its_window)
 
         // zlib does not see the last 262 bytes of its window
         for (const std::size_t distance : {size - 300, size, size + 300}) {
-            deflater made = deflater::make(9, window);
+            deflater made = deflater::create(9, window);
             const std::string between(distance - row.size(), '-');
             std::string before;
             reference::inflated read;
@@ -153,7 +153,7 @@ TEST(deflater, refers_to_messages_before_within_its_window)
 
 TEST(deflater, refers_to_nothing_after_a_reset)
 {
-    deflater made = deflater::make(6, 12);
+    deflater made = deflater::create(6, 12);
     const std::string text = table(300);
     const std::string first =
         payload_of(made.make_frame(opcode::text, bytes_of(text)));
@@ -166,7 +166,7 @@ TEST(deflater, refers_to_nothing_after_a_reset)
 
 TEST(deflater, refers_to_messages_of_other_levels)
 {
-    deflater made = deflater::make(1, 15);
+    deflater made = deflater::create(1, 15);
     const std::string text = table(3000);
     std::string before;
 
@@ -184,8 +184,8 @@ TEST(deflater, refers_to_messages_of_other_levels)
 
 TEST(deflater, compresses_better_at_a_higher_level)
 {
-    deflater first = deflater::make(1, 15);
-    deflater second = deflater::make(1, 15);
+    deflater first = deflater::create(1, 15);
+    deflater second = deflater::create(1, 15);
     const std::string text = table(60000);
 
     second.use_level(9);
@@ -199,7 +199,7 @@ TEST(deflater, takes_what_cannot_be_compressed)
     for (const unsigned window : {9U, 12U, 15U}) {
         for (const std::size_t size :
              {1U, 100U, 110U, 118U, 126U, 1000U, 4096U, 65500U, 300000U}) {
-            deflater made = deflater::make(1, window);
+            deflater made = deflater::create(1, window);
             const std::string bytes = noise(size);
             const std::string payload =
                 payload_of(made.make_frame(opcode::binary, bytes_of(bytes)),
@@ -214,7 +214,7 @@ TEST(deflater, takes_what_cannot_be_compressed)
 TEST(deflater, makes_no_frame_over_the_size_given)
 {
     const std::string text = table(5000);
-    deflater made = deflater::make(6, 15);
+    deflater made = deflater::create(6, 15);
     const std::size_t size =
         payload_of(made.make_frame(opcode::text, bytes_of(text))).size();
 
@@ -231,13 +231,13 @@ TEST(deflater, makes_no_frame_over_the_size_given)
 
 TEST(deflater, can_be_moved)
 {
-    deflater first = deflater::make(6, 15);
+    deflater first = deflater::create(6, 15);
     first.make_frame(opcode::text, bytes_of("Hello"));
     deflater second = std::move(first);
 
     EXPECT_EQ(payload_of(second.make_frame(opcode::text, bytes_of("Hello"))),
               std::string("\xf2\x00\x11\x00\x00", 5));
-    second = deflater::make(6, 9);
+    second = deflater::create(6, 9);
     EXPECT_EQ(payload_of(second.make_frame(opcode::text, bytes_of("Hello"))),
               std::string("\xf2\x48\xcd\xc9\xc9\x07\x00", 7));
 }

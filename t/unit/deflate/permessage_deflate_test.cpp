@@ -17,8 +17,8 @@ constexpr deflate_settings keeping{.enabled = true, .context_takeover = true};
 constexpr std::string_view go_without =
     "; server_no_context_takeover; client_no_context_takeover";
 
-deflate_agreement agreement(std::initializer_list<std::string_view> fields,
-                            const deflate_settings &settings = keeping)
+deflate_params agreement(std::initializer_list<std::string_view> fields,
+                         const deflate_settings &settings = keeping)
 {
     deflate_negotiation negotiation{settings};
 
@@ -34,11 +34,11 @@ std::string answer(std::string_view parameters,
                    const deflate_settings &settings = keeping)
 {
     const std::string offer = "permessage-deflate" + std::string(parameters);
-    const deflate_agreement made = agreement({offer}, settings);
-    const deflate_answer written{made};
+    const deflate_params made = agreement({offer}, settings);
+    const deflate_response written{made};
 
     if (!made.agreed) {
-        EXPECT_EQ(made, deflate_agreement{});
+        EXPECT_EQ(made, deflate_params{});
         EXPECT_EQ(written.text(), "");
         return "no";
     }
@@ -52,9 +52,9 @@ TEST(permessage_deflate, is_agreed_on_as_offered)
 {
     EXPECT_EQ(answer(""), "");
     EXPECT_EQ(agreement({"permessage-deflate"}),
-              (deflate_agreement{.agreed = true,
-                                 .server_takeover = true,
-                                 .client_takeover = true}));
+              (deflate_params{.agreed = true,
+                              .server_takeover = true,
+                              .client_takeover = true}));
 }
 
 TEST(permessage_deflate, is_agreed_on_only_if_enabled_and_offered)
@@ -83,7 +83,7 @@ TEST(permessage_deflate, without_takeover_tells_both_sides_to_go_without)
     EXPECT_EQ(answer("; client_no_context_takeover", without), go_without);
     EXPECT_EQ(answer("; server_no_context_takeover", without), go_without);
 
-    const deflate_agreement made = agreement({"permessage-deflate"}, without);
+    const deflate_params made = agreement({"permessage-deflate"}, without);
     EXPECT_FALSE(made.server_takeover);
     EXPECT_FALSE(made.client_takeover);
 }
@@ -97,7 +97,7 @@ TEST(permessage_deflate, honours_each_offer_to_go_without_takeover)
     EXPECT_EQ(answer(client), client);
     EXPECT_EQ(answer(std::string(client).append(server)), go_without);
 
-    const deflate_agreement made =
+    const deflate_params made =
         agreement({"permessage-deflate; server_no_context_takeover"});
     EXPECT_FALSE(made.server_takeover);
     EXPECT_TRUE(made.client_takeover);

@@ -12,8 +12,9 @@ namespace {
 void expect_all(bool expected, std::uint16_t first, std::uint16_t last)
 {
     for (unsigned code = first; code <= last; code++) {
-        EXPECT_EQ(close_code::may_travel(static_cast<std::uint16_t>(code)),
-                  expected)
+        EXPECT_EQ(
+            close_code::is_valid_on_wire(static_cast<std::uint16_t>(code)),
+            expected)
             << code;
     }
 }

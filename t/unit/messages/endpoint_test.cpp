@@ -319,7 +319,7 @@ TEST(endpoint, leaves_what_follows_the_close_in_the_input)
         EXPECT_FALSE(peer.close_sent());
         EXPECT_EQ(peer.next(input).type, event_type::need_input);
         EXPECT_TRUE(input.empty());
-        EXPECT_TRUE(peer.direct_room().empty());
+        EXPECT_TRUE(peer.receive_buffer().empty());
     }
 }
 
@@ -423,10 +423,10 @@ TEST(endpoint, closes_inside_a_message_that_is_being_received)
 
     EXPECT_EQ(read(peer, wire.substr(0, 20)), events{});
     EXPECT_TRUE(peer.inside_message());
-    EXPECT_FALSE(peer.direct_room().empty());
+    EXPECT_FALSE(peer.receive_buffer().empty());
     peer.begin_close(1001, "bye");
 
-    EXPECT_TRUE(peer.direct_room().empty());
+    EXPECT_TRUE(peer.receive_buffer().empty());
     EXPECT_EQ(read(peer, wire.substr(20)), events{bare_close});
 }
 

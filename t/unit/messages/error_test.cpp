@@ -32,7 +32,7 @@ std::vector<error> all_errors()
 TEST(error, each_has_a_code_that_may_travel)
 {
     for (const error reason : all_errors()) {
-        EXPECT_TRUE(close_code::may_travel(close_code_for(reason)))
+        EXPECT_TRUE(close_code::is_valid_on_wire(close_code_for(reason)))
             << describe(reason);
     }
 }

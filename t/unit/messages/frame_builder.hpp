@@ -215,7 +215,7 @@ events read(reader &from, std::string_view bytes)
     return read(from, copy.input());
 }
 
-enum class receive_into { input, direct_room };
+enum class receive_into { input, receive_buffer };
 
 // The events of `wire` that comes in pieces of `sizes`, the last of which
 // repeats. With direct_room(), each piece goes there as far as there is room.
@@ -231,8 +231,8 @@ events read_in_pieces(reader &from, std::string_view wire,
             std::min(sizes[std::min(turn, sizes.size() - 1)], wire.size());
         std::span<std::byte> room;
 
-        if (where == receive_into::direct_room) {
-            room = from.direct_room();
+        if (where == receive_into::receive_buffer) {
+            room = from.receive_buffer();
         }
 
         events some;
@@ -311,7 +311,7 @@ events read_all_ways(const std::string &wire,
     const std::size_t step = 1 + size / 500;
     for (std::size_t cut = 1; cut < size; cut += cut < 40 ? 1 : step) {
         EXPECT_EQ(anew({cut, size}), whole) << "cut at " << cut;
-        EXPECT_EQ(anew({cut, size}, receive_into::direct_room), whole)
+        EXPECT_EQ(anew({cut, size}, receive_into::receive_buffer), whole)
             << "cut at " << cut << ", received directly";
     }
 
@@ -319,7 +319,7 @@ events read_all_ways(const std::string &wire,
     for (int round = 0; round < 20; round++) {
         const std::vector<std::size_t> sizes = random_sizes(random, size);
         EXPECT_EQ(anew(sizes), whole) << "FRAMES_SEED=" << seed();
-        EXPECT_EQ(anew(sizes, receive_into::direct_room), whole)
+        EXPECT_EQ(anew(sizes, receive_into::receive_buffer), whole)
             << "received directly, FRAMES_SEED=" << seed();
     }
 

@@ -32,7 +32,7 @@ constexpr unsigned last = fin | frames::continuation;
 
 class message_memory : public testing::Test {
 protected:
-    message_memory() { shared_buffer::drop_spares(); }
+    message_memory() { shared_buffer::clear_cache(); }
 
     // Those of the reader, and of operator new for all else.
     std::size_t allocations() const
@@ -184,14 +184,14 @@ TEST_F(message_memory, received_directly_is_not_copied)
     const std::string wire = frames::masked(payload);
     received head{header(binary, payload.size())};
 
-    EXPECT_TRUE(reader_.direct_room().empty());
+    EXPECT_TRUE(reader_.receive_buffer().empty());
     next(head.input());
-    const std::byte *place = reader_.direct_room().data();
+    const std::byte *place = reader_.receive_buffer().data();
     std::size_t at = 0;
     event found;
 
     while (at < wire.size()) {
-        const std::span<std::byte> room = reader_.direct_room();
+        const std::span<std::byte> room = reader_.receive_buffer();
         ASSERT_FALSE(room.empty()) << at;
         EXPECT_EQ(room.data(), place + at);
         ASSERT_LE(room.size(), wire.size() - at);
@@ -215,24 +215,24 @@ TEST_F(message_memory, offered_directly_may_be_left_unused)
     received tail{frames::masked(payload)};
 
     next(head.input());
-    EXPECT_EQ(reader_.direct_room().size(), payload.size());
-    EXPECT_EQ(reader_.direct_room().size(), payload.size());
+    EXPECT_EQ(reader_.receive_buffer().size(), payload.size());
+    EXPECT_EQ(reader_.receive_buffer().size(), payload.size());
     EXPECT_EQ(frames::as_string(next(tail.input()).payload), payload);
-    EXPECT_TRUE(reader_.direct_room().empty());
+    EXPECT_TRUE(reader_.receive_buffer().empty());
 }
 
 TEST_F(message_memory, is_not_offered_for_short_rests_and_control_frames)
 {
     received head{header(binary, 4095)};
     next(head.input());
-    EXPECT_TRUE(reader_.direct_room().empty());
+    EXPECT_TRUE(reader_.receive_buffer().empty());
 
     received rest{frames::masked(std::string(4095, 'x'))};
     EXPECT_EQ(next_type(rest.input()), event_type::message);
 
     received control{header(ping, 125)};
     next(control.input());
-    EXPECT_TRUE(reader_.direct_room().empty());
+    EXPECT_TRUE(reader_.receive_buffer().empty());
     EXPECT_EQ(blocks(), 0U);
 }
 
@@ -299,7 +299,7 @@ TEST_F(message_memory, of_a_large_announcement_is_one_mebibyte_at_most)
     received start{header(binary, 60 * mebibyte) + "little"};
 
     next(start.input());
-    reader_.direct_room();
+    reader_.receive_buffer();
 
     EXPECT_LE(reader_.assembled().capacity(), mebibyte);
     EXPECT_EQ(blocks(), 1U);
@@ -311,7 +311,7 @@ TEST_F(message_memory, of_a_large_announcement_follows_what_arrives)
     next(head.input());
 
     for (std::size_t at = 0; at < 40 * mebibyte;) {
-        const std::span<std::byte> room = reader_.direct_room();
+        const std::span<std::byte> room = reader_.receive_buffer();
 
         ASSERT_GE(room.size(), 4096U);
         ASSERT_LE(reader_.assembled().capacity(),

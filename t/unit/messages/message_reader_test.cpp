@@ -363,7 +363,7 @@ TEST(message_reader, drops_input_after_a_failure)
     EXPECT_EQ(frames::read(reader, frame(0x83)),
               events{failed(error::reserved_opcode)});
     EXPECT_EQ(frames::read(reader, frame(text, "Hello")), events{});
-    EXPECT_TRUE(reader.direct_room().empty());
+    EXPECT_TRUE(reader.receive_buffer().empty());
 }
 
 TEST(message_reader, knows_whether_it_is_inside_a_message)

@@ -6,15 +6,15 @@
 #include <cstdint>
 #include <limits>
 
-using websocket::protocol::message_meter;
-using websocket::protocol::message_rate;
+using websocket::protocol::rate_limit;
+using websocket::protocol::rate_limiter;
 
 namespace {
 
 constexpr std::uint64_t start = 1000000;
 
 // How many of many messages that come at one moment are taken.
-int taken_at_once(message_meter &meter, const message_rate &rate,
+int taken_at_once(rate_limiter &meter, const rate_limit &rate,
                   std::uint64_t now)
 {
     int taken = 0;
@@ -28,17 +28,17 @@ int taken_at_once(message_meter &meter, const message_rate &rate,
 
 } // namespace
 
-TEST(message_rate, burst_comes_at_once_beyond_the_first)
+TEST(rate_limit, burst_comes_at_once_beyond_the_first)
 {
-    message_meter meter;
+    rate_limiter meter;
 
-    EXPECT_EQ(taken_at_once(meter, message_rate::per_second(10, 5), start), 6);
+    EXPECT_EQ(taken_at_once(meter, rate_limit::per_second(10, 5), start), 6);
 }
 
-TEST(message_rate, without_burst_one_comes_at_a_time)
+TEST(rate_limit, without_burst_one_comes_at_a_time)
 {
-    const auto rate = message_rate::per_second(10, 0);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(10, 0);
+    rate_limiter meter;
 
     EXPECT_TRUE(meter.take(rate, start));
     EXPECT_FALSE(meter.take(rate, start));
@@ -46,10 +46,10 @@ TEST(message_rate, without_burst_one_comes_at_a_time)
     EXPECT_TRUE(meter.take(rate, start + 100));
 }
 
-TEST(message_rate, steady_sender_is_never_refused)
+TEST(rate_limit, steady_sender_is_never_refused)
 {
-    const auto rate = message_rate::per_second(3, 0);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(3, 0);
+    rate_limiter meter;
 
     for (std::uint64_t i = 0; i != 100000; i++) {
         // Every third of a second, as far as milliseconds can say
@@ -57,10 +57,10 @@ TEST(message_rate, steady_sender_is_never_refused)
     }
 }
 
-TEST(message_rate, rate_holds_to_the_message_over_a_long_time)
+TEST(rate_limit, rate_holds_to_the_message_over_a_long_time)
 {
-    const auto rate = message_rate::per_second(7, 3);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(7, 3);
+    rate_limiter meter;
     int taken = 0;
 
     for (std::uint64_t ms = 0; ms <= 600000; ms++) {
@@ -70,10 +70,10 @@ TEST(message_rate, rate_holds_to_the_message_over_a_long_time)
     EXPECT_EQ(taken, 600 * 7 + 3 + 1);
 }
 
-TEST(message_rate, rate_per_minute_loses_nothing_in_rounding)
+TEST(rate_limit, rate_per_minute_loses_nothing_in_rounding)
 {
-    const auto rate = message_rate::per_minute(7, 1);
-    message_meter meter;
+    const auto rate = rate_limit::per_minute(7, 1);
+    rate_limiter meter;
     int taken = 0;
 
     for (std::uint64_t ms = 0; ms <= 6000000; ms += 50) {
@@ -83,22 +83,22 @@ TEST(message_rate, rate_per_minute_loses_nothing_in_rounding)
     EXPECT_EQ(taken, 100 * 7 + 1 + 1);
 }
 
-TEST(message_rate, minute_is_sixty_seconds)
+TEST(rate_limit, minute_is_sixty_seconds)
 {
-    message_meter by_minute;
-    message_meter by_second;
+    rate_limiter by_minute;
+    rate_limiter by_second;
 
     for (std::uint64_t ms = 0; ms < 10000; ms += 7) {
-        EXPECT_EQ(by_minute.take(message_rate::per_minute(120, 4), start + ms),
-                  by_second.take(message_rate::per_second(2, 4), start + ms))
+        EXPECT_EQ(by_minute.take(rate_limit::per_minute(120, 4), start + ms),
+                  by_second.take(rate_limit::per_second(2, 4), start + ms))
             << ms;
     }
 }
 
-TEST(message_rate, refused_message_does_not_count)
+TEST(rate_limit, refused_message_does_not_count)
 {
-    const auto rate = message_rate::per_second(1, 0);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(1, 0);
+    rate_limiter meter;
 
     EXPECT_TRUE(meter.take(rate, start));
 
@@ -109,32 +109,31 @@ TEST(message_rate, refused_message_does_not_count)
     EXPECT_TRUE(meter.take(rate, start + 1000));
 }
 
-TEST(message_rate, silence_gives_no_more_than_the_burst)
+TEST(rate_limit, silence_gives_no_more_than_the_burst)
 {
-    const auto rate = message_rate::per_second(10, 5);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(10, 5);
+    rate_limiter meter;
 
     EXPECT_EQ(taken_at_once(meter, rate, start), 6);
     EXPECT_EQ(taken_at_once(meter, rate, start + 300), 3);
     EXPECT_EQ(taken_at_once(meter, rate, start + 100000000), 6);
 }
 
-TEST(message_rate, highest_rate_after_the_longest_time)
+TEST(rate_limit, highest_rate_after_the_longest_time)
 {
-    const auto rate =
-        message_rate::per_second(message_rate::most, message_rate::most);
+    const auto rate = rate_limit::per_second(rate_limit::max, rate_limit::max);
     constexpr auto end = std::numeric_limits<std::uint64_t>::max();
-    message_meter meter;
+    rate_limiter meter;
 
     EXPECT_EQ(taken_at_once(meter, rate, 0), 1000001);
     EXPECT_EQ(taken_at_once(meter, rate, 1), 1000);
     EXPECT_EQ(taken_at_once(meter, rate, end), 1000001);
 }
 
-TEST(message_rate, time_that_goes_back_gives_nothing)
+TEST(rate_limit, time_that_goes_back_gives_nothing)
 {
-    const auto rate = message_rate::per_second(1, 0);
-    message_meter meter;
+    const auto rate = rate_limit::per_second(1, 0);
+    rate_limiter meter;
 
     EXPECT_TRUE(meter.take(rate, start));
     EXPECT_FALSE(meter.take(rate, start - 500));

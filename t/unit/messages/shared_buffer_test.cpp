@@ -46,7 +46,7 @@ unsigned begun = 0;
 
 class shared_buffer_memory : public testing::Test {
 protected:
-    shared_buffer_memory() { shared_buffer::drop_spares(); }
+    shared_buffer_memory() { shared_buffer::clear_cache(); }
 
     std::size_t allocations() const
     {
@@ -62,13 +62,13 @@ protected:
     shared_buffer_surplus()
     {
         begun = 0;
-        shared_buffer::keep_surplus([]() noexcept { begun++; });
+        shared_buffer::enable_cache([]() noexcept { begun++; });
     }
 
     ~shared_buffer_surplus() override
     {
-        shared_buffer::drop_spares();
-        shared_buffer::keep_surplus(nullptr);
+        shared_buffer::clear_cache();
+        shared_buffer::enable_cache(nullptr);
     }
 };
 
@@ -272,7 +272,7 @@ TEST_F(shared_buffer_memory, beyond_the_largest_spare_is_not_kept)
 TEST_F(shared_buffer_memory, of_spares_is_freed_when_dropped)
 {
     shared_buffer::allocate(1);
-    shared_buffer::drop_spares();
+    shared_buffer::clear_cache();
     shared_buffer::allocate(1);
 
     EXPECT_EQ(allocations(), 2U);
@@ -295,7 +295,7 @@ TEST_F(shared_buffer_surplus, is_not_begun_by_the_usual_spares)
     use_at_once(2);
 
     EXPECT_EQ(begun, 0U);
-    EXPECT_FALSE(shared_buffer::drop_surplus());
+    EXPECT_FALSE(shared_buffer::trim_cache());
 }
 
 TEST_F(shared_buffer_surplus, has_a_limit)
@@ -309,11 +309,11 @@ TEST_F(shared_buffer_surplus, has_a_limit)
 TEST_F(shared_buffer_surplus, that_is_needed_stays)
 {
     use_at_once(10);
-    EXPECT_TRUE(shared_buffer::drop_surplus());
+    EXPECT_TRUE(shared_buffer::trim_cache());
 
     for (int i = 0; i < 5; i++) {
         use_at_once(10);
-        EXPECT_TRUE(shared_buffer::drop_surplus());
+        EXPECT_TRUE(shared_buffer::trim_cache());
     }
 
     EXPECT_EQ(allocations(), 10U);
@@ -322,17 +322,17 @@ TEST_F(shared_buffer_surplus, that_is_needed_stays)
 TEST_F(shared_buffer_surplus, that_nobody_needs_is_freed)
 {
     use_at_once(10);
-    EXPECT_TRUE(shared_buffer::drop_surplus());
+    EXPECT_TRUE(shared_buffer::trim_cache());
 
     use_at_once(6);
-    EXPECT_TRUE(shared_buffer::drop_surplus());
+    EXPECT_TRUE(shared_buffer::trim_cache());
     use_at_once(6);
     EXPECT_EQ(allocations(), 10U);
     use_at_once(7);
     EXPECT_EQ(allocations(), 11U);
 
-    EXPECT_TRUE(shared_buffer::drop_surplus());
-    EXPECT_FALSE(shared_buffer::drop_surplus());
+    EXPECT_TRUE(shared_buffer::trim_cache());
+    EXPECT_FALSE(shared_buffer::trim_cache());
 
     use_at_once(10);
     EXPECT_EQ(allocations(), 11U + 8U);

@@ -105,7 +105,7 @@ protected:
 
     static std::size_t memory()
     {
-        shared_buffer::drop_spares();
+        shared_buffer::clear_cache();
 
         const struct mallinfo2 heap = mallinfo2();
         return heap.uordblks + heap.hblkhd;
