@@ -52,7 +52,7 @@ static void resource_destroyed(void *resource)
 }
 
 /* `nginx -t` fails with what is returned. */
-static const char *configured(void *resource)
+static const char *check_parameters(void *resource)
 {
     const struct room *room = resource;
 
@@ -153,7 +153,7 @@ static const websocket_handler_t echo_c = {
     .name = "echo_c",
     .resource_created = resource_created,
     .resource_destroyed = resource_destroyed,
-    .configured = configured,
+    .check_parameters = check_parameters,
     .client_created = client_created,
     .client_destroyed = client_destroyed,
     .client_disconnected = client_disconnected,

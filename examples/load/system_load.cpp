@@ -58,7 +58,7 @@ struct result {
 
 class system_load : public websocket::resource<viewer> {
 public:
-    std::string configured() override;
+    std::string check_parameters() override;
     void client_connected(viewer &who) override;
     void text_message_received(viewer &from, std::string_view text) override;
 
@@ -105,7 +105,7 @@ private:
     history history_;
 };
 
-std::string system_load::configured()
+std::string system_load::check_parameters()
 {
     const std::string_view interval = parameter("interval", "1000");
 

@@ -1,5 +1,5 @@
-// Resource handlers of nginx-websocket in C++20, over the C interface in
-// websocket_plugin.h. Only the standard library is needed.
+// Writes resource handlers for nginx-websocket in C++20, over the C interface
+// in websocket_plugin.h. Needs only the standard library.
 //
 //     struct echo : websocket::resource<> {
 //         void text_message_received(websocket::client &from,
@@ -12,28 +12,28 @@
 //
 //     g++ -std=c++20 -O2 -fPIC -shared -fno-gnu-unique -o echo.so echo.cpp
 //
-// Everything runs on the event loop of an nginx worker. A callback returns
-// soon and never blocks: while it runs, no other client of the worker is
-// served. Nothing here may be called from another thread.
+// Callbacks run on the event loop of an nginx worker and must not block: while
+// one runs, the worker serves no other client. Functions of this interface must
+// not be called from another thread.
 //
-// An exception that leaves a callback is written into the error log with its
-// what(). It costs at most the one client that the callback was for.
+// An exception that leaves a callback is logged with its what(). It ends at
+// most the client that the callback is for.
 //
-// Borrowed text and bytes (std::string_view, std::span) need to live during
-// the call that they are passed to. Those that are returned say how long they
-// live; parameters of a callback live while it runs.
+// Borrowed text and bytes (std::string_view, std::span) must be valid during
+// the call that they are passed to. Returned ones state their lifetime; those
+// passed to a callback are valid while it runs.
 #pragma once
 
 #include "websocket_resource.hpp"
 
 #include "websocket_handler.hpp"
 
-// Makes a class derived from websocket::resource known by a name, which the
-// directive `websocket` uses: letters, digits, "_" and "-". To stand once per
-// handler at namespace scope; a library may have several.
+// Registers a class derived from websocket::resource under the name that the
+// directive `websocket` uses: letters, digits, "_" and "-". Write it once per
+// handler, at namespace scope; a library may have several handlers.
 #define WEBSOCKET_HANDLER(name, ...)                                           \
     static_assert(::websocket::detail::is_handler_name(name),                  \
-                  "letters, digits, _ and - make the name of a handler");      \
+                  "a handler name consists of letters, digits, _ and -");      \
     static ::websocket::detail::registration WEBSOCKET_HANDLER_NAME(           \
         __COUNTER__){::websocket::detail::describe<__VA_ARGS__>(name)};
 

@@ -1,5 +1,5 @@
-// What a handler knows of one client: its request, what it is sent, handles
-// that outlive it. Included by websocket.hpp, whose rules hold.
+// A client: its request, sending to it, and references that outlive it.
+// Included by websocket.hpp, whose rules apply.
 #pragma once
 
 #include "websocket_detail.hpp"
@@ -12,83 +12,82 @@
 
 namespace websocket {
 
-// The HTTP request that a client connects or has connected with. A light
-// handle; it and the text it returns are valid during client_connecting and
-// select_subprotocol, and from client::request() as long as that client.
+// The HTTP request of a client's opening handshake: a handle, cheap to copy. It
+// and the text that it returns are valid during client_connecting and
+// select_subprotocol; from client::request(), as long as the client.
 //
-// Where the configuration says `websocket_request release` nginx frees the
-// request when client_connected has returned: the handle stays valid, but text
-// it has returned before is not, and header() and variable() are empty from
-// then on. Copy what is needed later in the client's constructor or in
-// client_connected.
+// With `websocket_request release` nginx frees the request after
+// client_connected returns. The handle stays valid, text returned before does
+// not, and header() and variable() are empty from then on. Copy in the client's
+// constructor or in client_connected whatever you need later.
 class request {
 public:
     explicit request(const websocket_request_t *handle) noexcept
         : handle_{handle}
     {}
 
-    // The path without arguments, decoded and normalized, as nginx's $uri.
+    // The path without arguments, decoded and normalized (nginx's $uri).
     std::string_view uri() const noexcept
     {
         return detail::view(detail::server->request_uri(handle_));
     }
 
-    // What follows "?" as it was sent; empty if nothing does.
+    // The text after "?", not decoded; empty if absent.
     std::string_view args() const noexcept
     {
         return detail::view(detail::server->request_args(handle_));
     }
 
-    // The first argument of a name, with "+" made a space and "%XX" the byte,
-    // as forms and URLSearchParams write them (nginx's $arg_name is not
-    // decoded). Names are decoded too, and case counts. `fallback` if absent.
-    // The result is UTF-8: what is not becomes U+FFFD, as it does in browsers,
-    // so that it can be sent as text. Throws std::bad_alloc.
+    // The first argument with this name, or `fallback` if absent. Names and
+    // values are decoded as forms and URLSearchParams encode them: "+" is a
+    // space, "%XX" a byte (nginx's $arg_name is not decoded). Names are
+    // case-sensitive. The result is UTF-8, so it can be sent as text: invalid
+    // bytes become U+FFFD, as in browsers. Throws std::bad_alloc.
     std::string arg(std::string_view name,
                     std::string_view fallback = {}) const;
 
-    // The first header field of a name, compared ignoring case; empty if
-    // absent. The bytes need not be UTF-8.
+    // The value of the first header field with this name, in any case; empty
+    // if absent. The bytes need not be UTF-8.
     std::string_view header(std::string_view name) const noexcept
     {
         return detail::view(
             detail::server->request_header(handle_, detail::text(name)));
     }
 
-    // The client's address as text, without a port.
+    // The client's address as text, without the port.
     std::string_view remote_address() const noexcept
     {
         return detail::view(detail::server->request_remote_address(handle_));
     }
 
-    // The subprotocol agreed on (RFC 6455 1.9); empty if none, or not yet.
+    // The selected subprotocol (RFC 6455 1.9); empty if none, or not yet
+    // selected.
     std::string_view subprotocol() const noexcept
     {
         return detail::view(detail::server->request_subprotocol(handle_));
     }
 
-    // The first name of websocket_subprotocols that the client offers; empty if
-    // there is none. Only in client_connecting and select_subprotocol: for
-    // handlers that have subprotocols beside those of the directive.
+    // The first name in websocket_subprotocols that the client offers; empty if
+    // none. Only in client_connecting and select_subprotocol, for handlers that
+    // add subprotocols of their own.
     std::string_view preferred_subprotocol() const noexcept
     {
         return detail::view(
             detail::server->request_preferred_subprotocol(handle_));
     }
 
-    // Any variable of nginx's, named without "$"; empty if it is not set or
-    // unknown. In client_connecting, select_subprotocol and the client's
-    // constructor; later too as long as nginx keeps the request
-    // (websocket_request keep). The text of a client's request lasts until the
-    // variable is asked for again, or 64 others.
+    // An nginx variable, named without "$"; empty if unset or unknown. In
+    // client_connecting, select_subprotocol and the client's constructor; later
+    // only with `websocket_request keep`. For a client's request the text is
+    // valid until this variable, or 64 others, are read.
     std::string_view variable(std::string_view name) const noexcept
     {
         return detail::view(
             detail::server->request_variable(handle_, detail::text(name)));
     }
 
-    // A parameter of the directive `websocket` of the location that the client
-    // came to; `fallback` if it is not there. Valid as long as the client.
+    // A parameter of the directive `websocket` in the request's location, or
+    // `fallback` if absent. Valid as long as the client.
     std::string_view parameter(std::string_view name,
                                std::string_view fallback = {}) const noexcept
     {
@@ -101,24 +100,24 @@ private:
     const websocket_request_t *handle_;
 };
 
-// One connected peer. Handlers derive their own, with a constructor without
-// parameters, and keep in it what they know of that client. The server builds
-// it when the handshake is about to be accepted; an exception in the
-// constructor refuses it with 500. It ends after client_disconnected.
+// One connected peer. Handlers derive a class with a default constructor, to
+// store per-client state. The server constructs it before it accepts the
+// handshake, and destroys it after client_disconnected. An exception in the
+// constructor rejects the handshake with 500.
 //
-// All functions may be called in any callback and timer, for any client, also
-// one that is closing. In the constructor sends return `closed`.
+// All functions may be called in any callback and timer, for any client,
+// closing ones included. In the constructor, sends return `closed`.
 class client {
 public:
-    // Throws std::logic_error if it is not the server that builds it.
+    // Throws std::logic_error unless the server constructs the object.
     client()
-        : handle_{detail::take_built(detail::client_being_built,
-                                     "only the server builds clients")}
+        : handle_{detail::take_pending(detail::pending_client,
+                                       "only the server constructs clients")}
     {}
 
     client(const client &) = delete;
     client &operator=(const client &) = delete;
-    ~client() { lose_refs(); }
+    ~client() { invalidate_refs(); }
 
     // Valid as long as the client.
     websocket::request request() const noexcept
@@ -126,24 +125,24 @@ public:
         return websocket::request(detail::server->client_request(handle_));
     }
 
-    // A number that no other client of any worker has while nginx runs; below
-    // 2^53, which a JSON number holds.
+    // Unique among the clients of all workers while nginx runs. Below 2^53, so
+    // a JSON number holds it.
     std::uint64_t id() const noexcept
     {
         return detail::server->client_id(handle_);
     }
 
-    // A parameter of the directive `websocket` of the location through which
-    // this client came; `fallback` if it is not there. Several locations may
-    // share a resource: what is said of clients, as what they may do, is to be
-    // read here, and not from the resource. Valid as long as the client.
+    // A parameter of the directive `websocket` in this client's location, or
+    // `fallback` if absent. Read per-client parameters, such as permissions,
+    // here and not from the resource: several locations may share a resource.
+    // Valid as long as the client.
     std::string_view parameter(std::string_view name,
                                std::string_view fallback = {}) const noexcept
     {
         return request().parameter(name, fallback);
     }
 
-    // Sends one message. Text has to be UTF-8 (RFC 6455 5.6).
+    // Sends one message. Text must be UTF-8 (RFC 6455 5.6).
     send_result send_text_message(std::string_view text) noexcept
     {
         return static_cast<send_result>(detail::server->send(
@@ -156,32 +155,31 @@ public:
             handle_, WEBSOCKET_BINARY, data.data(), data.size()));
     }
 
-    // Sends a message that many clients get. `invalid`: there is none in it.
+    // Sends a shared message. `invalid` if the frame is empty.
     send_result send(const frame &shared) noexcept
     {
         return shared ? static_cast<send_result>(detail::server->send_frame(
-                            handle_, shared.made_.get()))
+                            handle_, shared.handle_.get()))
                       : send_result::invalid;
     }
 
-    // Sends a Ping (RFC 6455 5.5.2) with up to 125 bytes; more are cut.
+    // Sends a Ping (RFC 6455 5.5.2). Bytes beyond 125 are cut.
     send_result send_ping(std::string_view payload = {}) noexcept
     {
         return static_cast<send_result>(
             detail::server->send_ping(handle_, payload.data(), payload.size()));
     }
 
-    // Begins the closing handshake (RFC 6455 7.1.2), unless it has begun. The
-    // status is 1000 to 1003, 1007 to 1014 or 3000 to 4999, another one
-    // becomes 1011; the reason is UTF-8, else it is left out, and cut behind
-    // 123 bytes.
+    // Starts the closing handshake (RFC 6455 7.1.2), unless it has started. The
+    // status is 1000-1003, 1007-1014 or 3000-4999; any other becomes 1011. The
+    // reason is UTF-8, else it is omitted; it is cut after 123 bytes.
     void close_connection(std::uint16_t status = 1000,
                           std::string_view reason = {}) noexcept
     {
         detail::server->close(handle_, status, detail::text(reason));
     }
 
-    // Bytes that wait beyond what the client's socket took.
+    // Bytes that wait for the client in the server, beyond its socket.
     std::size_t buffered_amount() const noexcept
     {
         return detail::server->buffered_amount(handle_);
@@ -194,56 +192,55 @@ private:
     friend struct detail::callbacks;
     friend class detail::client_list;
 
-    void lose_refs() noexcept
+    void invalidate_refs() noexcept
     {
-        if (known_) {
-            *known_ = nullptr;
+        if (ref_target_) {
+            *ref_target_ = nullptr;
         }
     }
 
     websocket_client_t *handle_;
-    std::size_t place_ = detail::client_list::nowhere;
-    std::shared_ptr<client *> known_; // made for the first client_ref
+    std::size_t index_ = detail::client_list::npos;
+    std::shared_ptr<client *> ref_target_; // created by the first client_ref
 };
 
-// A handle on a client that may be kept: in timers, other clients' objects,
-// the resource. get() returns null once the client has ended. It may be copied
-// and dropped in another thread; get() is for the event loop alone.
+// A reference to a client that may outlive it: in timers, in other objects.
+// get() returns null after the client has ended. Other threads may copy and
+// destroy it; only the event loop may call get().
 template <class Client>
 class client_ref {
 public:
     client_ref() noexcept = default;
 
     // Throws std::bad_alloc.
-    client_ref(Client &to)
+    client_ref(Client &target)
     {
-        client &base = to;
+        client &base = target;
 
-        if (!base.known_) {
-            base.known_.reset(new client *(&base));
+        if (!base.ref_target_) {
+            base.ref_target_.reset(new client *(&base));
         }
 
-        known_ = base.known_;
+        target_ = base.ref_target_;
     }
 
-    // Valid until the callback that asks returns.
+    // Valid until the current callback returns.
     Client *get() const noexcept
     {
-        return known_ ? static_cast<Client *>(*known_) : nullptr;
+        return target_ ? static_cast<Client *>(*target_) : nullptr;
     }
 
 private:
-    std::shared_ptr<client *> known_;
+    std::shared_ptr<client *> target_;
 };
 
-// The first value of a name in what a form or URLSearchParams made.
 inline std::string request::arg(std::string_view name,
                                 std::string_view fallback) const
 {
-    std::string_view left = args();
+    std::string_view remaining = args();
 
-    while (!left.empty()) {
-        const std::string_view pair = left.substr(0, left.find('&'));
+    while (!remaining.empty()) {
+        const std::string_view pair = remaining.substr(0, remaining.find('&'));
         const std::size_t equals = std::min(pair.find('='), pair.size());
 
         if (detail::form_decoded(pair.substr(0, equals)) == name) {
@@ -251,7 +248,7 @@ inline std::string request::arg(std::string_view name,
                 pair.substr(std::min(equals + 1, pair.size()))));
         }
 
-        left.remove_prefix(std::min(pair.size() + 1, left.size()));
+        remaining.remove_prefix(std::min(pair.size() + 1, remaining.size()));
     }
 
     return detail::repaired_text(fallback);
@@ -261,47 +258,47 @@ namespace detail {
 
 inline void client_list::add(client &added)
 {
-    places_.push_back(&added);
-    added.place_ = places_.size() - 1;
+    slots_.push_back(&added);
+    added.index_ = slots_.size() - 1;
 }
 
-// A client may never have been added: there was no memory.
+// The client is absent if add() threw std::bad_alloc.
 inline void client_list::remove(client &removed) noexcept
 {
-    const std::size_t place = removed.place_;
+    const std::size_t index = removed.index_;
 
-    if (place == nowhere) {
+    if (index == npos) {
         return;
     }
 
-    removed.place_ = nowhere;
+    removed.index_ = npos;
 
-    if (readers_ != 0) {
-        places_[place] = nullptr;
-        gaps_ = true;
+    if (iterations_ != 0) {
+        slots_[index] = nullptr;
+        has_empty_slots_ = true;
         return;
     }
 
-    client *last = places_.back();
-    places_.pop_back();
+    client *last = slots_.back();
+    slots_.pop_back();
 
     if (last != &removed) {
-        places_[place] = last;
-        last->place_ = place;
+        slots_[index] = last;
+        last->index_ = index;
     }
 }
 
-inline void client_list::end_reading() noexcept
+inline void client_list::end_iteration() noexcept
 {
-    if (--readers_ != 0 || !gaps_) {
+    if (--iterations_ != 0 || !has_empty_slots_) {
         return;
     }
 
-    std::erase(places_, nullptr);
-    gaps_ = false;
+    std::erase(slots_, nullptr);
+    has_empty_slots_ = false;
 
-    for (std::size_t i = 0; i != places_.size(); i++) {
-        places_[i]->place_ = i;
+    for (std::size_t i = 0; i != slots_.size(); i++) {
+        slots_[i]->index_ = i;
     }
 }
 

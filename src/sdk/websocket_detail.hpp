@@ -1,8 +1,8 @@
-// What websocket.hpp stands on: the server's functions, the catching of
-// exceptions, the lists of clients and timers. Nothing here is for handlers.
+// Internals of websocket.hpp: the server's functions, exception handling,
+// lists of clients and timers. Handlers must not use them.
 //
-// State is hidden from the dynamic linker: each library has its own, and none
-// outlives its library.
+// Variables have hidden visibility: each library has its own, which ends with
+// the library.
 #pragma once
 
 #include "websocket_plugin.h"
@@ -34,11 +34,12 @@ struct callbacks;
 
 [[gnu::visibility("hidden")]] inline const websocket_server_t *server = nullptr;
 
-// For constructors of the bases, which have no parameters: what is being made.
-[[gnu::visibility("hidden")]] inline websocket_client_t *client_being_built =
+// The handle that the next constructor of a base class takes: constructors of
+// handlers have no parameters.
+[[gnu::visibility("hidden")]] inline websocket_client_t *pending_client =
     nullptr;
-[[gnu::visibility(
-    "hidden")]] inline websocket_resource_t *resource_being_built = nullptr;
+[[gnu::visibility("hidden")]] inline websocket_resource_t *pending_resource =
+    nullptr;
 
 inline std::string_view view(websocket_text_t text) noexcept
 {
@@ -50,45 +51,45 @@ inline websocket_text_t text(std::string_view view) noexcept
     return {view.data(), view.size()};
 }
 
-// Names what is being built, as long as it is.
+// Sets the pending handle while an object is constructed.
 template <class Handle>
-class building {
+class pending_scope {
 public:
-    building(Handle *&place, Handle *built) noexcept
-        : place_{place}, before_{std::exchange(place, built)}
+    pending_scope(Handle *&pending, Handle *handle) noexcept
+        : pending_{pending}, previous_{std::exchange(pending, handle)}
     {}
-    building(const building &) = delete;
-    building &operator=(const building &) = delete;
-    ~building() { place_ = before_; }
+    pending_scope(const pending_scope &) = delete;
+    pending_scope &operator=(const pending_scope &) = delete;
+    ~pending_scope() { pending_ = previous_; }
 
 private:
-    Handle *&place_;
-    Handle *before_;
+    Handle *&pending_;
+    Handle *previous_;
 };
 
 template <class Object, class Handle>
-Object *build(Handle *&place, Handle *handle)
+Object *construct(Handle *&pending, Handle *handle)
 {
-    const building<Handle> named(place, handle);
+    const pending_scope<Handle> scope(pending, handle);
     return new Object();
 }
 
-// What the server is about to get an object for: of one handle one object.
+// Takes the pending handle: each handle gets one object.
 template <class Handle>
-Handle *take_built(Handle *&place, const char *wrong)
+Handle *take_pending(Handle *&pending, const char *error)
 {
-    if (place == nullptr) {
-        throw std::logic_error(wrong);
+    if (pending == nullptr) {
+        throw std::logic_error(error);
     }
 
-    return std::exchange(place, nullptr);
+    return std::exchange(pending, nullptr);
 }
 
-// What a client may bring a handler to must not fill the error log: of a
-// library's exceptions so many are said in ten seconds, the others counted.
-class exception_quota {
+// Limits the exceptions that a library logs in 10 seconds and counts the
+// others: a client may be able to provoke them, and must not fill the log.
+class exception_log_limit {
 public:
-    static constexpr unsigned most = 20;
+    static constexpr unsigned max_lines = 20;
 
     bool allows() noexcept
     {
@@ -96,44 +97,44 @@ public:
 
         if (now >= next_) {
             next_ = now + std::chrono::seconds(10);
-            said_ = 0;
+            lines_ = 0;
         }
 
-        if (said_ == most) {
-            left_out_++;
+        if (lines_ == max_lines) {
+            omitted_++;
             return false;
         }
 
-        said_++;
+        lines_++;
         return true;
     }
 
-    unsigned long long take_left_out() noexcept
+    unsigned long long take_omitted() noexcept
     {
-        return std::exchange(left_out_, 0);
+        return std::exchange(omitted_, 0);
     }
 
 private:
     std::chrono::steady_clock::time_point next_{};
-    unsigned said_ = 0;
-    unsigned long long left_out_ = 0;
+    unsigned lines_ = 0;
+    unsigned long long omitted_ = 0;
 };
 
-[[gnu::visibility("hidden")]] inline exception_quota quota;
+[[gnu::visibility("hidden")]] inline exception_log_limit log_limit;
 
-// Without memory: there may be none.
+// Allocates nothing: the exception may be std::bad_alloc.
 inline void log_exception(const websocket_resource_t *resource,
                           const char *where, const char *what) noexcept
 {
     char line[512];
 
-    if (!quota.allows()) {
+    if (!log_limit.allows()) {
         return;
     }
 
-    if (const auto left_out = quota.take_left_out(); left_out != 0) {
+    if (const auto omitted = log_limit.take_omitted(); omitted != 0) {
         std::snprintf(line, sizeof(line), "%llu exceptions were left out",
-                      left_out);
+                      omitted);
         server->log(resource, WEBSOCKET_LOG_ERROR, text(line));
     }
 
@@ -141,10 +142,10 @@ inline void log_exception(const websocket_resource_t *resource,
     server->log(resource, WEBSOCKET_LOG_ERROR, text(line));
 }
 
-// Calls; false if that threw, after a line in the log.
+// Runs the call. Returns false, and logs the exception, if it threw.
 template <class Call>
-bool completed(const websocket_resource_t *resource, const char *where,
-               Call call) noexcept
+bool call_guarded(const websocket_resource_t *resource, const char *where,
+                  Call call) noexcept
 {
     try {
         call();
@@ -158,28 +159,28 @@ bool completed(const websocket_resource_t *resource, const char *where,
     return false;
 }
 
-// The connected clients of a resource. While somebody reads, a place that
-// becomes free stays empty, so that places keep their numbers.
+// The connected clients of a resource. During an iteration a removed client
+// leaves an empty slot, so that indices stay valid.
 class client_list {
 public:
-    enum : std::size_t { nowhere = SIZE_MAX };
+    enum : std::size_t { npos = SIZE_MAX };
 
     void add(client &added);
     void remove(client &removed) noexcept;
 
-    std::size_t size() const noexcept { return places_.size(); }
-    client *at(std::size_t place) const noexcept { return places_[place]; }
+    std::size_t size() const noexcept { return slots_.size(); }
+    client *at(std::size_t index) const noexcept { return slots_[index]; }
 
-    void begin_reading() noexcept { readers_++; }
-    void end_reading() noexcept;
+    void begin_iteration() noexcept { iterations_++; }
+    void end_iteration() noexcept;
 
 private:
-    std::vector<client *> places_;
-    std::size_t readers_ = 0;
-    bool gaps_ = false;
+    std::vector<client *> slots_;
+    std::size_t iterations_ = 0;
+    bool has_empty_slots_ = false;
 };
 
-// The clients in a list, to loop over: those that end meanwhile are not met.
+// A range over a list. It skips clients that end during the iteration.
 template <class Client>
 class client_range {
 public:
@@ -191,19 +192,19 @@ public:
         iterator() noexcept = default;
         explicit iterator(const client_list &list) noexcept : list_{&list}
         {
-            skip_gaps();
+            skip_empty_slots();
         }
 
         Client &operator*() const noexcept
         {
-            return static_cast<Client &>(*list_->at(place_));
+            return static_cast<Client &>(*list_->at(index_));
         }
         Client *operator->() const noexcept { return &**this; }
 
         iterator &operator++() noexcept
         {
-            place_++;
-            skip_gaps();
+            index_++;
+            skip_empty_slots();
             return *this;
         }
         iterator operator++(int) noexcept
@@ -216,28 +217,28 @@ public:
         bool operator==(const iterator &) const noexcept = default;
         bool operator==(std::default_sentinel_t) const noexcept
         {
-            return place_ >= list_->size();
+            return index_ >= list_->size();
         }
 
     private:
-        void skip_gaps() noexcept
+        void skip_empty_slots() noexcept
         {
-            while (place_ < list_->size() && list_->at(place_) == nullptr) {
-                place_++;
+            while (index_ < list_->size() && list_->at(index_) == nullptr) {
+                index_++;
             }
         }
 
         const client_list *list_ = nullptr;
-        std::size_t place_ = 0;
+        std::size_t index_ = 0;
     };
 
     explicit client_range(client_list &list) noexcept : list_{list}
     {
-        list_.begin_reading();
+        list_.begin_iteration();
     }
     client_range(const client_range &) = delete;
     client_range &operator=(const client_range &) = delete;
-    ~client_range() { list_.end_reading(); }
+    ~client_range() { list_.end_iteration(); }
 
     iterator begin() const noexcept { return iterator(list_); }
     std::default_sentinel_t end() const noexcept { return {}; }
@@ -246,15 +247,15 @@ private:
     client_list &list_;
 };
 
-// The timers of a resource; they end with it.
+// The timers of a resource, which end with it.
 class timer_list {
 public:
     struct entry {
         timer_list &owner;
         bool repeats;
-        std::function<void()> call;
+        std::function<void()> callback;
         websocket_timer_t *handle = nullptr; // null: ended
-        std::list<std::shared_ptr<entry>>::iterator place{};
+        std::list<std::shared_ptr<entry>>::iterator it{};
     };
 
     explicit timer_list(websocket_resource_t *resource) noexcept
@@ -270,74 +271,74 @@ public:
         }
     }
 
-    // Empty if the server has no timer to give.
+    // Empty if the server starts no timer.
     std::weak_ptr<entry> start(std::uint64_t milliseconds, bool repeats,
-                               std::function<void()> call)
+                               std::function<void()> callback)
     {
-        // std::make_shared would leave a symbol that keeps a library from
-        // being unloaded, unless -fno-gnu-unique is given.
-        const std::shared_ptr<entry> made(
-            new entry{*this, repeats, std::move(call)});
+        // Without -fno-gnu-unique, std::make_shared would emit a symbol that
+        // prevents the library from being unloaded.
+        const std::shared_ptr<entry> started(
+            new entry{*this, repeats, std::move(callback)});
 
-        made->place = entries_.insert(entries_.end(), made);
-        made->handle = server->start_timer(resource_, milliseconds, repeats,
-                                           fired, made.get());
+        started->it = entries_.insert(entries_.end(), started);
+        started->handle = server->start_timer(resource_, milliseconds, repeats,
+                                              on_timer, started.get());
 
-        if (made->handle == nullptr) {
-            entries_.erase(made->place);
+        if (started->handle == nullptr) {
+            entries_.erase(started->it);
             return {};
         }
 
-        return made;
+        return started;
     }
 
     static void stop(entry &stopped) noexcept
     {
         server->stop_timer(stopped.handle);
-        stopped.owner.forget(stopped);
+        stopped.owner.remove(stopped);
     }
 
 private:
-    void forget(entry &ended) noexcept
+    void remove(entry &ended) noexcept
     {
-        const std::shared_ptr<entry> last = std::move(*ended.place);
+        const std::shared_ptr<entry> retained = std::move(*ended.it);
 
         ended.handle = nullptr;
-        entries_.erase(ended.place);
+        entries_.erase(ended.it);
     }
 
-    // The call may end its own timer: what it runs in is kept till it is over.
-    static void fired(void *data) noexcept
+    // The callback may stop its own timer, so the entry is retained.
+    static void on_timer(void *data) noexcept
     {
-        const std::shared_ptr<entry> own = *static_cast<entry *>(data)->place;
-        const websocket_resource_t *resource = own->owner.resource_;
+        const std::shared_ptr<entry> fired = *static_cast<entry *>(data)->it;
+        const websocket_resource_t *resource = fired->owner.resource_;
 
-        if (!own->repeats) {
-            own->owner.forget(*own);
+        if (!fired->repeats) {
+            fired->owner.remove(*fired);
         }
 
-        completed(resource, "a timer", [&own] { own->call(); });
+        call_guarded(resource, "a timer", [&fired] { fired->callback(); });
     }
 
     websocket_resource_t *resource_;
     std::list<std::shared_ptr<entry>> entries_;
 };
 
-// What a resource shares with those who must know whether it is still there.
-struct presence {};
+// Expires with the resource that owns it.
+struct lifetime_token {};
 
-// A job for the thread pool: owned by itself from run() to finished(). `owner`
-// is gone by then where the resource's constructor has failed.
+// A job for the thread pool. It owns itself from run() to finished(). Its owner
+// has expired by then if the resource's constructor threw.
 class background_job {
 public:
     background_job(websocket_resource_t *resource,
-                   std::weak_ptr<const presence> owner,
+                   std::weak_ptr<const lifetime_token> owner,
                    std::function<void()> work, std::function<void()> done)
         : resource_{resource}, owner_{std::move(owner)}, work_{std::move(work)},
           done_{std::move(done)}
     {}
 
-    // False if no thread takes it.
+    // False if the server rejects the job.
     static bool run(std::unique_ptr<background_job> job) noexcept
     {
         if (server->run_in_background(job->resource_, work, finished,
@@ -350,36 +351,36 @@ public:
     }
 
 private:
-    // In a thread: nothing of the server's may be called, so that an exception
-    // waits for the event loop.
+    // Runs in a thread, which must not call the server: an exception is logged
+    // later, on the event loop.
     static void work(void *data) noexcept
     {
-        auto *own = static_cast<background_job *>(data);
+        auto *job = static_cast<background_job *>(data);
 
         try {
-            own->work_();
+            job->work_();
         } catch (...) {
-            own->thrown_ = std::current_exception();
+            job->thrown_ = std::current_exception();
         }
     }
 
     static void finished(void *data) noexcept
     {
-        const std::unique_ptr<background_job> own(
+        const std::unique_ptr<background_job> job(
             static_cast<background_job *>(data));
 
-        completed(own->resource_, "background work", [&own] {
-            if (own->thrown_) {
-                std::rethrow_exception(own->thrown_);
+        call_guarded(job->resource_, "background work", [&job] {
+            if (job->thrown_) {
+                std::rethrow_exception(job->thrown_);
             }
-            if (!own->owner_.expired()) {
-                own->done_();
+            if (!job->owner_.expired()) {
+                job->done_();
             }
         });
     }
 
     websocket_resource_t *resource_;
-    std::weak_ptr<const presence> owner_;
+    std::weak_ptr<const lifetime_token> owner_;
     std::function<void()> work_;
     std::function<void()> done_;
     std::exception_ptr thrown_;

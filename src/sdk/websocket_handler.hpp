@@ -1,13 +1,13 @@
-// How the virtual functions of websocket.hpp become a websocket_handler_t, and
-// the symbol that a library exports. Included by websocket.hpp.
+// Maps the virtual functions of websocket.hpp to a websocket_handler_t, and
+// defines the symbol that a library exports. Included by websocket.hpp.
 #pragma once
 
 namespace websocket {
 
 namespace detail {
 
-// Whether a class has another version of a resource's function. One that
-// cannot be named from here, as it is private or overloaded, is another.
+// True if a class overrides a function of resource. A function that cannot be
+// named here, being private or overloaded, counts as an override.
 #define WEBSOCKET_OVERRIDES(function)                                          \
     template <class Derived>                                                   \
     constexpr bool overrides_##function = !requires                            \
@@ -26,7 +26,7 @@ WEBSOCKET_OVERRIDES(messages_lost);
 WEBSOCKET_OVERRIDES(clients_lost);
 #undef WEBSOCKET_OVERRIDES
 
-// The functions of the C interface: `object` is a resource<Client>, `peer` a
+// The callbacks of the C interface. `object` is a resource<Client>, `peer` a
 // Client.
 template <class Client>
 struct [[gnu::visibility("hidden")]] callbacks
@@ -47,18 +47,19 @@ struct [[gnu::visibility("hidden")]] callbacks
     template <class Call>
     static int failed(void *object, const char *where, Call call) noexcept
     {
-        return completed(resource_of(object).handle_, where, call) ? 0 : 1;
+        return call_guarded(resource_of(object).handle_, where, call) ? 0 : 1;
     }
 
     template <class Derived>
     static void *resource_created(websocket_resource_t * handle) noexcept
     {
-        resource_type *made = nullptr;
+        resource_type *created = nullptr;
 
-        completed(handle, "the constructor of a resource",
-                  [&] { made = build<Derived>(resource_being_built, handle); });
+        call_guarded(handle, "the constructor of a resource", [&] {
+            created = construct<Derived>(pending_resource, handle);
+        });
 
-        return made;
+        return created;
     }
 
     static void resource_destroyed(void *object) noexcept
@@ -66,43 +67,44 @@ struct [[gnu::visibility("hidden")]] callbacks
         delete static_cast<resource_type *>(object);
     }
 
-    static const char *configured(void *object) noexcept
+    static const char *check_parameters(void *object) noexcept
     {
-        resource_type &own = resource_of(object);
+        resource_type &self = resource_of(object);
 
-        const int wrong = failed(object, "configured", [&] {
+        const int threw = failed(object, "check_parameters", [&] {
             try {
-                own.complaint_ = own.configured();
+                self.config_error_ = self.check_parameters();
             } catch (const std::exception &thrown) {
-                own.complaint_ = thrown.what();
+                self.config_error_ = thrown.what();
 
-                if (own.complaint_.empty()) {
+                if (self.config_error_.empty()) {
                     throw;
                 }
             }
         });
 
-        if (wrong != 0) {
-            return "configured() threw an exception";
+        if (threw != 0) {
+            return "check_parameters() threw an exception";
         }
 
-        return own.complaint_.empty() ? nullptr : own.complaint_.c_str();
+        return self.config_error_.empty() ? nullptr
+                                          : self.config_error_.c_str();
     }
 
-    static unsigned client_connecting(void *object,
-                                      const websocket_request_t *asked) noexcept
+    static unsigned client_connecting(
+        void *object, const websocket_request_t *incoming) noexcept
     {
         unsigned status = 500;
 
         failed(object, "client_connecting", [&] {
-            status = resource_of(object).client_connecting(request(asked));
+            status = resource_of(object).client_connecting(request(incoming));
         });
 
         return status;
     }
 
     static int select_subprotocol(
-        void *object, const websocket_request_t *asked,
+        void *object, const websocket_request_t *incoming,
         const websocket_text_t *offered, std::size_t count,
         websocket_text_t *chosen) noexcept
     {
@@ -110,9 +112,9 @@ struct [[gnu::visibility("hidden")]] callbacks
             std::vector<std::string_view> names(count);
             std::transform(offered, offered + count, names.begin(), view);
 
-            const auto found = std::find(
-                names.begin(), names.end(),
-                resource_of(object).select_subprotocol(request(asked), names));
+            const auto found = std::find(names.begin(), names.end(),
+                                         resource_of(object).select_subprotocol(
+                                             request(incoming), names));
 
             if (found != names.end()) {
                 *chosen = text(*found);
@@ -123,17 +125,17 @@ struct [[gnu::visibility("hidden")]] callbacks
     static void *client_created(void *object,
                                 websocket_client_t *handle) noexcept
     {
-        Client *made = nullptr;
+        Client *created = nullptr;
 
         failed(object, "the constructor of a client",
-               [&] { made = build<Client>(client_being_built, handle); });
+               [&] { created = construct<Client>(pending_client, handle); });
 
-        return made;
+        return created;
     }
 
     static void client_destroyed(void *, void *peer) noexcept
     {
-        client_of(peer).client::lose_refs();
+        client_of(peer).client::invalidate_refs();
         delete &client_of(peer);
     }
 
@@ -160,17 +162,17 @@ struct [[gnu::visibility("hidden")]] callbacks
     static int message_received(void *object, void *peer, int kind,
                                 const void *data, std::size_t size) noexcept
     {
-        resource_type &own = resource_of(object);
+        resource_type &self = resource_of(object);
 
         if (kind == WEBSOCKET_TEXT) {
             return failed(object, "text_message_received", [&] {
-                own.text_message_received(
+                self.text_message_received(
                     client_of(peer), {static_cast<const char *>(data), size});
             });
         }
 
         return failed(object, "binary_message_received", [&] {
-            own.binary_message_received(
+            self.binary_message_received(
                 client_of(peer), {static_cast<const std::byte *>(data), size});
         });
     }
@@ -206,10 +208,10 @@ struct [[gnu::visibility("hidden")]] callbacks
     }
 
     static void message_published(void *object,
-                                  const websocket_message_t *given) noexcept
+                                  const websocket_message_t *message) noexcept
     {
         failed(object, "message_published", [&] {
-            resource_of(object).message_published(published(*given));
+            resource_of(object).message_published(as_message(*message));
         });
     }
 
@@ -237,57 +239,57 @@ template <class Derived>
 constexpr websocket_handler_t describe(const char *name) noexcept
 {
     using client_type = typename Derived::client_type;
-    using calls = callbacks<client_type>;
+    using functions = callbacks<client_type>;
 
     static_assert(std::derived_from<client_type, client>);
     static_assert(std::derived_from<Derived, resource<client_type>>);
     static_assert(std::is_nothrow_destructible_v<client_type> &&
                   std::is_nothrow_destructible_v<Derived>);
 
-    websocket_handler_t made{};
+    websocket_handler_t handler{};
 
-    made.size = sizeof(made);
-    made.version = WEBSOCKET_PLUGIN_VERSION;
-    made.name = name;
-    made.resource_created = calls::template resource_created<Derived>;
-    made.resource_destroyed = calls::resource_destroyed;
-    made.configured = calls::configured;
-    made.client_created = calls::client_created;
-    made.client_destroyed = calls::client_destroyed;
-    made.client_connected = calls::client_connected;
-    made.client_disconnected = calls::client_disconnected;
-    made.message_received = calls::message_received;
+    handler.size = sizeof(handler);
+    handler.version = WEBSOCKET_PLUGIN_VERSION;
+    handler.name = name;
+    handler.resource_created = functions::template resource_created<Derived>;
+    handler.resource_destroyed = functions::resource_destroyed;
+    handler.check_parameters = functions::check_parameters;
+    handler.client_created = functions::client_created;
+    handler.client_destroyed = functions::client_destroyed;
+    handler.client_connected = functions::client_connected;
+    handler.client_disconnected = functions::client_disconnected;
+    handler.message_received = functions::message_received;
 
     if constexpr (overrides_client_connecting<Derived>) {
-        made.client_connecting = calls::client_connecting;
+        handler.client_connecting = functions::client_connecting;
     }
     if constexpr (overrides_select_subprotocol<Derived>) {
-        made.select_subprotocol = calls::select_subprotocol;
+        handler.select_subprotocol = functions::select_subprotocol;
     }
     if constexpr (overrides_check_message<Derived>) {
-        made.check_message = calls::check_message;
+        handler.check_message = functions::check_message;
     }
     if constexpr (overrides_pong_received<Derived>) {
-        made.pong_received = calls::pong_received;
+        handler.pong_received = functions::pong_received;
     }
     if constexpr (overrides_client_drained<Derived>) {
-        made.client_drained = calls::client_drained;
+        handler.client_drained = functions::client_drained;
     }
     if constexpr (overrides_message_published<Derived>) {
-        made.message_published = calls::message_published;
+        handler.message_published = functions::message_published;
     }
     if constexpr (overrides_messages_lost<Derived>) {
-        made.messages_lost = calls::messages_lost;
+        handler.messages_lost = functions::messages_lost;
     }
     if constexpr (overrides_clients_lost<Derived>) {
-        made.clients_lost = calls::clients_lost;
+        handler.clients_lost = functions::clients_lost;
     }
 
-    return made;
+    return handler;
 }
 
-// Links one handler into what the library has; no memory is taken, as this
-// runs while the library is loaded.
+// An entry in the list of the library's handlers. It runs while the library is
+// loaded, and allocates nothing.
 class registration;
 [[gnu::visibility("hidden")]] inline registration *first_registration = nullptr;
 
@@ -307,7 +309,7 @@ private:
     registration *next_;
 };
 
-// For a server of another version: it has the number that it can name.
+// For a server of another version, which reports the version number.
 [[gnu::visibility("hidden")]] inline const websocket_plugin_t bare_plugin = {
     sizeof(websocket_plugin_t), WEBSOCKET_PLUGIN_VERSION, nullptr, 0};
 
@@ -315,22 +317,23 @@ private:
     handlers;
 [[gnu::visibility("hidden")]] inline websocket_plugin_t plugin = bare_plugin;
 
-// The server may ask again: a reload finds an unchanged library loaded.
-inline const websocket_plugin_t *enter(const websocket_server_t *given) noexcept
+// The server may call it again: a reload finds an unchanged library loaded.
+inline const websocket_plugin_t *
+enter(const websocket_server_t *caller) noexcept
 try {
-    if (given->version != WEBSOCKET_PLUGIN_VERSION) {
+    if (caller->version != WEBSOCKET_PLUGIN_VERSION) {
         return &bare_plugin;
     }
-    if (given->size < sizeof(websocket_server_t)) {
-        return nullptr; // it has not all functions that are called here
+    if (caller->size < sizeof(websocket_server_t)) {
+        return nullptr; // an older server lacks functions that are used here
     }
 
-    server = given;
+    server = caller;
 
     if (handlers.empty()) {
-        for (const registration *known = first_registration; known != nullptr;
-             known = known->next()) {
-            handlers.push_back(&known->handler());
+        for (const registration *entry = first_registration; entry != nullptr;
+             entry = entry->next()) {
+            handlers.push_back(&entry->handler());
         }
     }
 
@@ -346,8 +349,8 @@ try {
 
 } // namespace websocket
 
-// The symbol that the server looks for: see WEBSOCKET_PLUGIN_ENTRY. The
-// server's own handlers are entered by another way.
+// The symbol that the server looks up: see WEBSOCKET_PLUGIN_ENTRY. Built-in
+// handlers have entry functions of their own.
 #ifndef WEBSOCKET_BUILT_IN
 extern "C" {
 

@@ -1,6 +1,5 @@
-// Messages: their kinds, what becomes of them, those that a resource publishes,
-// and those that are encoded once for many clients. Included by websocket.hpp,
-// whose rules hold.
+// Messages: kinds, results, ids, published messages and shared frames. Included
+// by websocket.hpp, whose rules apply.
 #pragma once
 
 #include "websocket_detail.hpp"
@@ -16,14 +15,14 @@
 
 namespace websocket {
 
-// What became of a message or Ping.
+// The result of sending or publishing.
 enum class send_result {
-    queued = WEBSOCKET_QUEUED,             // sent, or about to be
-    backpressure = WEBSOCKET_BACKPRESSURE, // waits: client_drained follows
+    queued = WEBSOCKET_QUEUED,             // accepted
+    backpressure = WEBSOCKET_BACKPRESSURE, // accepted; client_drained follows
     dropped = WEBSOCKET_DROPPED,           // not sent: the send queue is full
     closed = WEBSOCKET_CLOSED,             // not sent: not open, or closing
     invalid = WEBSOCKET_INVALID,           // not sent: text not in UTF-8
-    unreachable = WEBSOCKET_UNREACHABLE    // not published: the other hosts are
+    unreachable = WEBSOCKET_UNREACHABLE    // not published: no Redis
 };
 
 // The kind of a message (RFC 6455 5.2).
@@ -32,9 +31,9 @@ enum class opcode : std::uint8_t {
     binary = WEBSOCKET_BINARY
 };
 
-// Names a message of a resource, on all workers. The sequence grows by one
-// with each; the epoch is another, and greater, each time the resource has
-// been forgotten and begins anew, with sequence 1. Sequence 0: none.
+// Identifies a message of a resource, on all workers. The sequence grows by one
+// with each message. The epoch grows each time the resource's log is created
+// again; its first sequence is 1. Sequence 0: no message.
 struct message_id {
     std::uint64_t epoch = 0;
     std::uint64_t sequence = 0;
@@ -42,14 +41,14 @@ struct message_id {
     bool operator==(const message_id &) const noexcept = default;
 };
 
-// As "EPOCH-SEQUENCE", both decimal. Throws std::bad_alloc.
+// Formats an id as "EPOCH-SEQUENCE", both decimal. Throws std::bad_alloc.
 inline std::string to_string(message_id id)
 {
     return std::to_string(id.epoch) + "-" + std::to_string(id.sequence);
 }
 
-// What to_string made, or "0", which stands for the start. Nothing of
-// anything else.
+// Parses the format of to_string(), or "0", which stands for the start of the
+// log. Returns nothing for any other text.
 inline std::optional<message_id>
 parse_message_id(std::string_view text) noexcept
 {
@@ -72,15 +71,14 @@ parse_message_id(std::string_view text) noexcept
     return message_id{*epoch, *sequence};
 }
 
-// A message that a resource has published. What `data` refers to is valid
-// during the callback that it is passed to.
+// A published message. Its data is valid during the callback.
 struct message {
     opcode kind = opcode::text;
     message_id id; // of the message before it, if this one is transient
     std::uint64_t time = 0; // milliseconds since 1970
-    std::uint64_t from = 0; // the client's id that was given, or 0
+    std::uint64_t from = 0; // the publishing client's id, or 0
     std::span<const std::byte> data;
-    bool transient = false; // has no id of its own and is not kept
+    bool transient = false; // not kept, without an id of its own
 
     std::string_view text() const noexcept
     {
@@ -88,13 +86,13 @@ struct message {
     }
 };
 
-// What may be said of a message that is to be published.
+// Properties of a message to publish.
 struct publish_options {
-    std::uint64_t from = 0; // a client's id
-    bool transient = false; // it is not numbered and not kept
+    std::uint64_t from = 0; // the publishing client's id, or 0
+    bool transient = false; // not kept, without an id of its own
 };
 
-// Of a message that goes to other hosts too the id is not known at once.
+// With Redis the id is 0-0 in the result of publish() without a callback.
 struct publish_result {
     send_result result = send_result::dropped;
     message_id id; // if queued
@@ -102,7 +100,7 @@ struct publish_result {
 
 namespace detail {
 
-inline message published(const websocket_message_t &given) noexcept
+inline message as_message(const websocket_message_t &given) noexcept
 {
     return {.kind = static_cast<opcode>(given.kind),
             .id = {given.id.epoch, given.id.sequence},
@@ -112,37 +110,38 @@ inline message published(const websocket_message_t &given) noexcept
             .transient = given.transient != 0};
 }
 
-// Who waits to be told of a publication.
+// A publication whose result a callback waits for. It owns itself.
 struct publish_call {
     websocket_resource_t *resource;
-    std::function<void(const publish_result &)> told;
+    std::function<void(const publish_result &)> on_result;
 
     static void done(void *data, int result, websocket_message_id_t id) noexcept
     {
-        const std::unique_ptr<publish_call> own(
+        const std::unique_ptr<publish_call> call(
             static_cast<publish_call *>(data));
 
-        completed(own->resource, "a publication", [&] {
-            own->told(
+        call_guarded(call->resource, "a publication", [&] {
+            call->on_result(
                 {static_cast<send_result>(result), {id.epoch, id.sequence}});
         });
     }
 };
 
-// What read_history calls: it has C on the way back to itself.
+// A call of read_history. Its exception is kept, since it must not cross the C
+// frames in between.
 template <class Each>
 struct history_call {
     Each &each;
     std::exception_ptr thrown;
 
-    static int of(void *data, const websocket_message_t *given) noexcept
+    static int on_message(void *data, const websocket_message_t *given) noexcept
     {
-        auto &own = *static_cast<history_call *>(data);
+        auto &self = *static_cast<history_call *>(data);
 
         try {
-            return own.each(published(*given)) ? 0 : 1;
+            return self.each(as_message(*given)) ? 0 : 1;
         } catch (...) {
-            own.thrown = std::current_exception();
+            self.thrown = std::current_exception();
             return 1;
         }
     }
@@ -156,30 +155,30 @@ class frame {
 public:
     frame() noexcept = default;
 
-    // Without memory, or if text is not UTF-8, there is nothing in it.
-    // Throws std::bad_alloc.
+    // Empty (false) if text is not UTF-8, or the server has no memory. Throws
+    // std::bad_alloc.
     frame(opcode kind, std::span<const std::byte> data)
-        : made_{detail::server->make_frame(static_cast<int>(kind), data.data(),
-                                           data.size()),
-                drop}
+        : handle_{detail::server->make_frame(static_cast<int>(kind),
+                                             data.data(), data.size()),
+                  drop}
     {}
     explicit frame(std::string_view text)
         : frame(opcode::text, std::as_bytes(std::span(text)))
     {}
 
-    explicit operator bool() const noexcept { return made_ != nullptr; }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
 
 private:
     friend class client;
 
-    static void drop(websocket_frame_t *made) noexcept
+    static void drop(websocket_frame_t *handle) noexcept
     {
-        if (made != nullptr) {
-            detail::server->drop_frame(made);
+        if (handle != nullptr) {
+            detail::server->drop_frame(handle);
         }
     }
 
-    std::shared_ptr<websocket_frame_t> made_;
+    std::shared_ptr<websocket_frame_t> handle_;
 };
 
 } // namespace websocket

@@ -1,5 +1,5 @@
-// What clients connect to, and its timers: the class that handlers derive
-// from. Included by websocket.hpp, whose rules hold.
+// Resources and their timers: the class that handlers derive from. Included by
+// websocket.hpp, whose rules apply.
 #pragma once
 
 #include "websocket_client.hpp"
@@ -24,8 +24,8 @@ enum class log_level {
     debug = WEBSOCKET_LOG_DEBUG
 };
 
-// A timer that was started, or none. Dropping the handle does not stop it. It
-// may outlive the resource, and then does nothing.
+// A handle to a timer, or empty. Destroying the handle does not stop the timer.
+// It may outlive the resource; then it does nothing.
 class timer {
 public:
     timer() noexcept = default;
@@ -33,7 +33,7 @@ public:
         : entry_{std::move(started)}
     {}
 
-    // Stops the timer if it still runs; also in its own call.
+    // Stops the timer if it is active, even in its own callback.
     void cancel() noexcept
     {
         if (const auto started = entry_.lock(); started && started->handle) {
@@ -41,7 +41,7 @@ public:
         }
     }
 
-    // Whether it will fire, or fire again.
+    // True if the timer will fire, or fire again.
     bool active() const noexcept
     {
         const auto started = entry_.lock();
@@ -52,40 +52,40 @@ private:
     std::weak_ptr<detail::timer_list::entry> entry_;
 };
 
-// What clients connect to: one object per worker and key. Handlers derive
-// their own, with a constructor without parameters, in which all functions
-// work; an exception in it refuses the first client with 500. The object ends
-// after its last client, or with the worker if the key holds no variables.
-// What it stores is this worker's alone.
+// A resource, which clients connect to: one object per worker and key. Handlers
+// derive a class with a default constructor, in which all functions work. An
+// exception in it rejects the first client with 500. The object ends after its
+// last client, or with the worker if the key has no variables. Its state is
+// local to the worker.
 //
-// The virtual functions are called by the server. Those that are not
-// overridden cost nothing.
+// The server calls the virtual functions. Those that are not overridden cost
+// nothing.
 template <class Client = client>
 class resource {
 public:
     using client_type = Client;
 
-    // Throws std::logic_error if it is not the server that builds it.
+    // Throws std::logic_error unless the server constructs the object.
     resource()
-        : handle_{detail::take_built(detail::resource_being_built,
-                                     "only the server builds resources")}
+        : handle_{detail::take_pending(detail::pending_resource,
+                                       "only the server constructs resources")}
     {}
 
     resource(const resource &) = delete;
     resource &operator=(const resource &) = delete;
     virtual ~resource() = default;
 
-    // The key; empty on a resource made for configured(). Valid as long as
-    // the resource.
+    // The key, valid as long as the resource. Empty if the resource was
+    // constructed for check_parameters().
     std::string_view name() const noexcept
     {
         return detail::view(detail::server->resource_name(handle_));
     }
 
-    // The value of name=value in the directive `websocket`, else `fallback`: of
-    // the first location with this handler and the same text as key. What is
-    // said of a client is client.parameter(), as the resource may have clients
-    // of other locations too. Valid as long as the resource.
+    // The value of name=value in the directive `websocket`, or `fallback`: of
+    // the first location with this handler and key text. Read per-client
+    // parameters from client.parameter(), since clients may come from other
+    // locations. Valid as long as the resource.
     std::string_view parameter(std::string_view name,
                                std::string_view fallback = {}) const noexcept
     {
@@ -95,8 +95,8 @@ public:
         return value.data == nullptr ? fallback : detail::view(value);
     }
 
-    // The names of all that were given, in their order; one that was given
-    // twice is there twice, and has the first value. Throws std::bad_alloc.
+    // The names of all parameters, in the order of the directive. A repeated
+    // name appears each time; its value is the first. Throws std::bad_alloc.
     std::vector<std::string_view> parameter_names() const
     {
         std::vector<std::string_view> names;
@@ -110,26 +110,25 @@ public:
         return names;
     }
 
-    // This worker's clients, as a range of Client &, from client_connected on
-    // and without the one that client_disconnected is called for. In a loop
-    // over them any may be sent to and closed; one that has ended is not met
-    // any more. The range is for use in one callback.
+    // A range of Client & over this worker's clients: from client_connected on,
+    // until before client_disconnected. A loop may send to and close any of
+    // them; it skips clients that end. Do not keep the range after the
+    // callback.
     detail::client_range<Client> clients() noexcept
     {
         return detail::client_range<Client>(clients_);
     }
 
-    // Clients of the resource, on all workers of all hosts.
+    // The number of clients of the resource, over all workers and hosts.
     std::uint64_t client_count() const noexcept
     {
         return detail::server->client_count(handle_);
     }
 
-    // Sends one message to every client of the resource, on all workers, to
-    // all in the same order. Text has to be UTF-8. Returns `queued`, else
-    // nobody gets it: `invalid`, `dropped` where there is no memory, or
-    // `unreachable` where it cannot go to the other hosts. What becomes of it
-    // on its way is not told.
+    // Publishes a message to all clients of the resource, on all workers, in
+    // one order. Text must be UTF-8. Returns `queued`, or, if no client will
+    // get it, `invalid`, `dropped` (shared memory is full) or `unreachable`
+    // (no Redis). A later loss on the way to other hosts is not reported.
     send_result broadcast(std::string_view text) noexcept
     {
         return static_cast<send_result>(detail::server->broadcast(
@@ -142,7 +141,7 @@ public:
             handle_, WEBSOCKET_BINARY, data.data(), data.size()));
     }
 
-    // As broadcast, with what there is to say of the message; returns its id.
+    // As broadcast, with options. Also returns the id of the message.
     publish_result publish(std::string_view text,
                            const publish_options &options = {}) noexcept
     {
@@ -159,58 +158,57 @@ public:
         return {static_cast<send_result>(result), {id.epoch, id.sequence}};
     }
 
-    // The same, and calls `told` once with the result: before it returns; or
-    // later, when the message has got its id where other hosts get it too
-    // (`unreachable`: it has not). A client may have gone by then, so that it
-    // is captured as a client_ref; the resource lives until `told` has
-    // returned. In its constructor and destructor nobody can wait: there it is
-    // told at once, as publish() would return. An exception in it is logged.
-    // Throws std::bad_alloc.
+    // As publish(), and calls `on_result` exactly once: before it returns or,
+    // with Redis, when Redis has assigned the id (`unreachable`: it has not).
+    // A client may have ended by then: capture it as a client_ref. The resource
+    // is retained until `on_result` returns. In the constructor and destructor
+    // of the resource the call is immediate. An exception in `on_result` is
+    // logged. Throws std::bad_alloc.
     void publish(opcode kind, std::span<const std::byte> data,
                  const publish_options &options,
-                 std::function<void(const publish_result &)> told)
+                 std::function<void(const publish_result &)> on_result)
     {
         const websocket_message_t message = outgoing(kind, data, options);
 
-        // Owned by itself until it is done
-        auto *call = new detail::publish_call{handle_, std::move(told)};
+        auto *call = new detail::publish_call{handle_, std::move(on_result)};
 
         detail::server->publish_then(handle_, &message,
                                      detail::publish_call::done, call);
     }
 
     void publish(std::string_view text, const publish_options &options,
-                 std::function<void(const publish_result &)> told)
+                 std::function<void(const publish_result &)> on_result)
     {
         publish(opcode::text, std::as_bytes(std::span(text)), options,
-                std::move(told));
+                std::move(on_result));
     }
 
-    // Has the last so many messages kept, none older than so many
-    // milliseconds (0: of any age), for all workers. To be called in the
-    // constructor, which runs for the parameters of each location while the
-    // configuration is read: of locations with the same handler and the same
-    // text as key the largest history is kept. Called later it sets just that.
+    // Keeps the last `messages` messages, none older than `milliseconds` (0: of
+    // any age), on all workers. Call it in the constructor, which also runs for
+    // each location while nginx reads the configuration: the largest request of
+    // locations with the same handler and key text counts. A later call sets
+    // exactly these limits.
     void keep_history(std::uint64_t messages,
                       std::uint64_t milliseconds = 0) noexcept
     {
         detail::server->keep_history(handle_, messages, milliseconds);
     }
 
-    // Calls `each`, which takes a const message & and returns whether to go
-    // on, for the kept messages behind `after`, oldest first, up to
-    // last_message(). An `after` of another epoch stands for the start. True
-    // if these are all that came behind `after`. Only while the resource has
-    // clients in this worker. Throws what `each` throws. When much was read,
-    // what `each` sends returns `backpressure`: to go on in client_drained
-    // leaves the other clients their turns.
+    // Calls bool each(const message &) for the kept messages after `after`,
+    // oldest first, up to last_message(), until it returns false. An `after` of
+    // another epoch stands for the start. Returns false if messages after
+    // `after` are no longer kept. Needs a client of the resource on this
+    // worker. Throws what `each` throws. After many bytes, sends inside `each`
+    // return `backpressure`: continue in client_drained, so other clients get
+    // turns.
     template <class Each>
     bool read_history(message_id after, Each each)
     {
         detail::history_call<Each> call{each, nullptr};
-        const bool complete = detail::server->read_history(
-                                  handle_, {after.epoch, after.sequence},
-                                  detail::history_call<Each>::of, &call) != 0;
+        const bool complete =
+            detail::server->read_history(handle_, {after.epoch, after.sequence},
+                                         detail::history_call<Each>::on_message,
+                                         &call) != 0;
 
         if (call.thrown) {
             std::rethrow_exception(call.thrown);
@@ -219,102 +217,117 @@ public:
         return complete;
     }
 
-    // The last message that was delivered on this worker; in
-    // message_published the message at hand. In client_connected the client
-    // gets what comes after it. Only while there are clients.
+    // The last message delivered on this worker; in message_published, the
+    // current one. In client_connected, the client gets what follows it. Needs
+    // a client of the resource on this worker.
     message_id last_message() const noexcept
     {
         const websocket_message_id_t id = detail::server->last_message(handle_);
         return {id.epoch, id.sequence};
     }
 
-    // Calls once after so many milliseconds, at least 1. All timers end with
-    // the resource. None is started on a resource made for configured(), or
-    // if nginx has no memory. An exception in the call is logged; a timer
-    // that repeats goes on. Throws std::bad_alloc.
-    timer after(std::uint64_t milliseconds, std::function<void()> call)
+    // Calls back once after `milliseconds`, at least 1. All timers end with the
+    // resource. No timer starts on a resource constructed for
+    // check_parameters(), or if nginx has no memory. An exception in the
+    // callback is logged. Throws std::bad_alloc.
+    timer after(std::uint64_t milliseconds, std::function<void()> callback)
     {
-        return timer(timers_.start(milliseconds, false, std::move(call)));
+        return timer(timers_.start(milliseconds, false, std::move(callback)));
     }
 
-    // As after(), again and again.
-    timer every(std::uint64_t milliseconds, std::function<void()> call)
+    // As after(), periodically. An exception does not stop the timer.
+    timer every(std::uint64_t milliseconds, std::function<void()> callback)
     {
-        return timer(timers_.start(milliseconds, true, std::move(call)));
+        return timer(timers_.start(milliseconds, true, std::move(callback)));
     }
 
     // Calls `work` in a thread of nginx's pool "default", where it may block,
-    // and then `done` on the event loop. `work` must not touch the resource,
-    // its clients or anything else here; what both need is captured, a client
-    // as a client_ref. The resource lives until `done` has returned. An
-    // exception in either is logged, after one in `work` `done` is not called;
-    // nor is it when the worker ends before, or the constructor of the resource
-    // throws. False if no thread takes the job, and in the resource's
-    // destructor: then neither is called. Throws std::bad_alloc.
+    // then `done` on the event loop. `work` must not use the resource, its
+    // clients or this interface: capture data that both need, a client as a
+    // client_ref. The resource is retained until `done` returns. Exceptions are
+    // logged. `done` is not called if `work` or the resource's constructor
+    // throws, or the worker exits before. Returns false, and calls neither, if
+    // the job is rejected, as in the resource's destructor. Throws
+    // std::bad_alloc.
     bool run_in_background(std::function<void()> work,
                            std::function<void()> done)
     {
-        if (!presence_) {
-            presence_.reset(new detail::presence);
+        if (!lifetime_) {
+            lifetime_.reset(new detail::lifetime_token);
         }
 
         return detail::background_job::run(
             std::make_unique<detail::background_job>(
-                handle_, presence_, std::move(work), std::move(done)));
+                handle_, lifetime_, std::move(work), std::move(done)));
     }
 
-    // Writes one line into nginx's error log, with the handler and the key.
+    // Writes a line to nginx's error log, with the handler and the key.
     void log(log_level level, std::string_view text) const noexcept
     {
         detail::server->log(handle_, static_cast<int>(level),
                             detail::text(text));
     }
 
-    // Checks the parameters of a location, while nginx reads its
-    // configuration, on a resource that is made for that and has no clients.
-    // Returns "" if they are right, else in one line what is wrong: nginx
-    // does not start. An exception's what() is such a line.
-    virtual std::string configured() { return {}; }
+    // Checks the parameters of a location while nginx reads its configuration,
+    // on a resource constructed for that, without clients. Returns "" or a
+    // one-line error, such as an exception's what(): nginx -t fails with it.
+    virtual std::string check_parameters()
+    {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+        return configured();
+#pragma GCC diagnostic pop
+    }
 
-    // A valid opening handshake came. Returns 101 to accept it, else the HTTP
-    // status to refuse it with, 400 to 599. Exception: 500.
-    virtual unsigned client_connecting(const request &) { return 101; }
+    // The former name of check_parameters(). Overrides still work.
+    [[deprecated("use check_parameters()")]] virtual std::string configured()
+    {
+        return {};
+    }
 
-    // Chooses one of the subprotocols that the client offers, in its order of
-    // preference (RFC 6455 4.1), or "" for none; anything else is taken for
-    // none. If it is overridden the directive websocket_subprotocols holds only
-    // as far as request::preferred_subprotocol() is returned. Exception: 500.
+    // Checks a valid opening handshake. Returns 101 to accept it, or an HTTP
+    // status of 400 to 599 to reject it. Exception: 500.
+    virtual unsigned client_connecting(const request &)
+    {
+        return 101;
+    }
+
+    // Selects one of the subprotocols that the client offers, in its order of
+    // preference (RFC 6455 4.1). Any other text means none. An override
+    // replaces the directive websocket_subprotocols: return
+    // request::preferred_subprotocol() to apply it. Exception: 500.
     virtual std::string_view
     select_subprotocol(const request &, std::span<const std::string_view>)
     {
         return {};
     }
 
-    // The client is connected: messages can be sent. Exception: 1011.
-    virtual void client_connected(Client &) {}
+    // The client is connected: messages can be sent. Exception: Close 1011.
+    virtual void client_connected(Client &)
+    {}
 
-    // The client has left: once for each client_connected. The status is the
-    // one received or sent first (RFC 6455 7.1.5); 1005: a Close without one,
-    // 1006: the connection ended without a Close.
+    // The connection has ended: exactly once after client_connected. The status
+    // is the one received or sent first (RFC 6455 7.1.5); 1005: a Close without
+    // a status, 1006: the connection ended without a Close.
     virtual void client_disconnected(Client &, std::uint16_t /* status */,
                                      std::string_view /* reason */)
     {}
 
-    // A whole message, in UTF-8. Unless overridden it is ignored.
-    // Exception: 1011.
-    virtual void text_message_received(Client &, std::string_view) {}
+    // A whole message, valid UTF-8. By default it is ignored. Exception: 1011.
+    virtual void text_message_received(Client &, std::string_view)
+    {}
 
-    // A whole message. Unless overridden the client is closed with 1003
-    // (RFC 6455 7.4.1). Exception: 1011.
+    // A whole message. By default the client is closed with 1003 (RFC 6455
+    // 7.4.1). Exception: 1011.
     virtual void binary_message_received(Client &from,
                                          std::span<const std::byte>)
     {
         from.close_connection(1003);
     }
 
-    // The header of a data frame is read, its payload is not. Lengths are
-    // bytes: of this frame, and of the message so far with it. Returns 0 to
-    // accept it, else the status to close with. Exception: 1011.
+    // Checks a data frame after its header, before its payload. Lengths are in
+    // bytes: this frame's payload, and the message up to its end. Returns 0 to
+    // accept it, or the status to close with. Exception: 1011.
     virtual std::uint16_t check_message(Client &, opcode,
                                         std::uint64_t /* fragment_length */,
                                         std::uint64_t /* total_length */)
@@ -322,25 +335,28 @@ public:
         return 0;
     }
 
-    // A Pong came, asked for or not (RFC 6455 5.5.3). Exception: 1011.
-    virtual void pong_received(Client &, std::string_view) {}
+    // A Pong, solicited or not (RFC 6455 5.5.3). Exception: 1011.
+    virtual void pong_received(Client &, std::string_view)
+    {}
 
-    // All that waited for the client is with its socket now. Exception: 1011.
-    virtual void client_drained(Client &) {}
+    // The client's send queue is empty again. Exception: 1011.
+    virtual void client_drained(Client &)
+    {}
 
-    // A message of the resource: what was broadcast or published on any
-    // worker, or over HTTP, in one order for all of them; on each worker that
-    // has clients of the resource. Unless overridden each client is sent it.
-    virtual void message_published(const message &) {}
+    // A message published by any worker, host or HTTP request. Called on each
+    // worker with clients of the resource, in the same order on all. By default
+    // it is sent to each client.
+    virtual void message_published(const message &)
+    {}
 
-    // Messages that should have come here were lost: this worker was too slow
-    // for the size of the shared memory. Unless overridden its clients are
-    // closed with 1013.
-    virtual void messages_lost() {}
+    // This worker lost messages: it was too slow for the size of the shared
+    // memory. By default its clients are closed with 1013.
+    virtual void messages_lost()
+    {}
 
-    // Another worker, or another host, died, and client_count() has gone down
-    // with it.
-    virtual void clients_lost() {}
+    // Another worker or host died, so client_count() has decreased.
+    virtual void clients_lost()
+    {}
 
 private:
     template <class>
@@ -365,8 +381,8 @@ private:
     websocket_resource_t *handle_;
     detail::client_list clients_;
     detail::timer_list timers_{handle_};
-    std::shared_ptr<const detail::presence> presence_;
-    std::string complaint_; // of configured(): lent to the server
+    std::shared_ptr<const detail::lifetime_token> lifetime_;
+    std::string config_error_; // of check_parameters(), borrowed by the server
 };
 
 } // namespace websocket

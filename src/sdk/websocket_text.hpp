@@ -1,5 +1,5 @@
-// Text that a client chose, made into text that can be sent: arguments of the
-// request decoded, UTF-8 repaired. Nothing here is for handlers.
+// Decodes request arguments, repairs UTF-8 and parses decimals. Internal:
+// handlers must not use it.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace websocket::detail {
 
-// The value of a hexadecimal digit, or -1. Not std::from_chars, whose table
-// would be a symbol that keeps a library from being unloaded.
+// The value of a hexadecimal digit, or -1. std::from_chars would emit a symbol
+// that prevents a library from being unloaded.
 constexpr int hex_value(char digit) noexcept
 {
     if (digit >= '0' && digit <= '9') {
@@ -22,7 +22,7 @@ constexpr int hex_value(char digit) noexcept
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// What a form's encoding stands for; a "%" without two digits is itself.
+// Decodes form encoding: "+" and "%XX". A "%" without two digits stays.
 inline std::string form_decoded(std::string_view encoded)
 {
     std::string decoded;
@@ -43,7 +43,8 @@ inline std::string form_decoded(std::string_view encoded)
     return decoded;
 }
 
-// A decimal number without sign that fits, or nothing.
+// Parses a decimal without a sign. Nothing if it is not one, or exceeds 64
+// bits.
 constexpr std::optional<std::uint64_t> decimal(std::string_view digits) noexcept
 {
     std::uint64_t value = 0;
@@ -61,8 +62,8 @@ constexpr std::optional<std::uint64_t> decimal(std::string_view digits) noexcept
     return digits.empty() ? std::nullopt : std::optional(value);
 }
 
-// How many bytes of a character of UTF-8 (RFC 3629) stand at the start of
-// `text`, and whether that is all of it.
+// The bytes of the UTF-8 character (RFC 3629) at the start of a text, and
+// whether the character is complete.
 struct character {
     std::size_t length;
     bool whole;
@@ -82,7 +83,7 @@ constexpr character first_character(std::string_view text) noexcept
                                              : 0;
 
     for (std::size_t i = 1; i < length; i++) {
-        // No overlong forms, no surrogates, nothing above U+10FFFF
+        // Excludes overlong forms, surrogates and values above U+10FFFF
         const unsigned low = i != 1         ? 0x80
                              : lead == 0xE0 ? 0xA0
                              : lead == 0xF0 ? 0x90
@@ -100,7 +101,7 @@ constexpr character first_character(std::string_view text) noexcept
     return {length == 0 ? 1 : length, length != 0};
 }
 
-// With U+FFFD for each part that is no UTF-8, as browsers decode.
+// Replaces each invalid part by U+FFFD, as browsers decode.
 inline std::string repaired_text(std::string_view text)
 {
     std::string repaired;

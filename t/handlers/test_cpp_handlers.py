@@ -111,7 +111,7 @@ def test_exception_in_a_timer_is_logged(server, thrown, words, where):
 
 
 @pytest.mark.parametrize("parameter, told", [
-    ("throw=configured", "thrown in configured"),
+    ("throw=check_parameters", "thrown in check_parameters"),
     ('"wrong=so not"', "so not"),
 ])
 def test_configuration_that_is_complained_of(nginx, parameter, told):

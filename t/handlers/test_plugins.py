@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -302,12 +303,63 @@ def test_clients_have_the_parameters_of_their_locations(nginx, paths, policy):
             ("111" if paths[0] == "/other" else "1")
 
 
-def test_complaint_of_configured_fails_the_check(nginx):
+def test_error_of_check_parameters_fails_the_check(nginx):
     passed, output = nginx.check(
         'location /p { websocket probe k "wrong=100%s is too much"; }',
         **probe())
     assert not passed
     assert '"probe" in "websocket" directive: 100%s is too much' in output
+
+
+CHECKING_C = """
+#include "minimal.h"
+static const char *check(void *resource)
+{
+    (void)resource;
+    return "as %(name)s";
+}
+static const websocket_handler_t checking = HANDLER("checking", .%(name)s = check);
+static const websocket_handler_t *const handlers[] = {&checking};
+static const websocket_plugin_t plugin = {
+    sizeof(websocket_plugin_t), WEBSOCKET_PLUGIN_VERSION, handlers, 1};
+const websocket_plugin_t *websocket_plugin(const websocket_server_t *given);
+const websocket_plugin_t *websocket_plugin(const websocket_server_t *given)
+{
+    server = given;
+    return &plugin;
+}
+"""
+CHECKING_CPP = """
+#include "websocket.hpp"
+struct checking : websocket::resource<> {
+    std::string %(name)s() override { return "as %(name)s"; }
+};
+WEBSOCKET_HANDLER("checking", checking)
+"""
+
+
+@pytest.mark.parametrize("name", ["check_parameters", "configured"])
+@pytest.mark.parametrize("language, text", [("c", CHECKING_C),
+                                            ("cpp", CHECKING_CPP)])
+def test_both_names_of_the_parameter_check_are_called(nginx, language, text,
+                                                      name):
+    path = plugin_builder.build_source(text % {"name": name}, language)
+    line, = refusal(nginx, path, "location /p { websocket checking k; }")
+    assert f'"websocket checking": as {name}' in line
+
+
+@pytest.mark.parametrize("name", ["check_parameters", "configured"])
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_override_of_both_names_compiles_without_warnings(compiler, name):
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
+    done = subprocess.run(
+        [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra",
+         "-Wpedantic", "-Woverloaded-virtual", "-Werror", "-I",
+         plugin_builder.SDK, "-x", "c++", "-"],
+        input=CHECKING_CPP % {"name": name}, text=True, check=False,
+        capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_resource_for_the_check_is_not_used_for_clients(nginx):
@@ -318,7 +370,7 @@ def test_resource_for_the_check_is_not_used_for_clients(nginx):
     assert "made for checking" not in server.log(since=0)
 
 
-def test_handler_without_configured_takes_no_parameters(nginx):
+def test_handler_without_check_parameters_takes_no_parameters(nginx):
     passed, output = nginx.check(
         "location /p { websocket bare k one=1; }", **probe())
     assert not passed

@@ -21,9 +21,9 @@ class careless : public websocket::resource<careless_client> {
 public:
     careless() { throw_if("resource", !name().empty()); }
 
-    std::string configured() override
+    std::string check_parameters() override
     {
-        throw_if("configured");
+        throw_if("check_parameters");
         return std::string(parameter("wrong"));
     }
 

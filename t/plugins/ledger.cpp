@@ -10,7 +10,7 @@ class ledger : public websocket::resource<> {
 public:
     ledger() { keep_history(size()); }
 
-    std::string configured() override
+    std::string check_parameters() override
     {
         return parameter("history").empty() ? "it needs a history" : "";
     }

@@ -43,7 +43,7 @@ static void resource_destroyed(void *resource)
     free(room);
 }
 
-static const char *configured(void *resource)
+static const char *check_parameters(void *resource)
 {
     static char words[100];
     websocket_text_t wrong = parameter(resource, "wrong");
@@ -193,7 +193,7 @@ static const websocket_handler_t probe = {
     .name = "probe",
     .resource_created = resource_created,
     .resource_destroyed = resource_destroyed,
-    .configured = configured,
+    .check_parameters = check_parameters,
     .client_connecting = client_connecting,
     .select_subprotocol = select_subprotocol,
     .client_created = client_created,

@@ -140,11 +140,11 @@ try {
 
     history = checked.history_;
 
-    if (handler->configured == nullptr) {
+    if (handler->check_parameters == nullptr) {
         return parameters.empty() ? "" : "the handler takes no parameters";
     }
 
-    const char *error = handler->configured(checked.object_);
+    const char *error = handler->check_parameters(checked.object_);
     return error == nullptr ? "" : error;
 
 } catch (const std::bad_alloc &) {

@@ -48,7 +48,7 @@ struct busy_room : websocket::resource<user> {
         }
     }
 
-    std::string configured() override
+    std::string check_parameters() override
     {
         if (parameter("limit") == "throws") {
             throw std::runtime_error("thrown limit");
@@ -121,11 +121,20 @@ private:
 
 struct quiet_room : websocket::resource<> {};
 
+// Overrides the deprecated name of check_parameters().
+struct deprecated_room : websocket::resource<> {
+    std::string configured() override
+    {
+        return std::string(parameter("wrong"));
+    }
+};
+
 // What an intermediate class overrides counts.
 struct derived_room : busy_room {};
 
 WEBSOCKET_HANDLER("busy", busy_room)
 WEBSOCKET_HANDLER("quiet", quiet_room)
+WEBSOCKET_HANDLER("deprecated", deprecated_room)
 WEBSOCKET_HANDLER("derived", derived_room)
 
 // One resource with its clients.
@@ -356,13 +365,29 @@ TEST_F(sdk, a_message_is_checked_by_kind_and_length)
 TEST_F(sdk, parameters_are_right_wrong_or_throw)
 {
     room();
-    EXPECT_EQ(busy_->configured(object_), nullptr);
+    EXPECT_EQ(busy_->check_parameters(object_), nullptr);
 
     server_side_.parameters["limit"] = "2";
-    EXPECT_STREQ(busy_->configured(object_), "a limit is 1");
+    EXPECT_STREQ(busy_->check_parameters(object_), "a limit is 1");
 
     server_side_.parameters["limit"] = "throws";
-    EXPECT_STREQ(busy_->configured(object_), "thrown limit");
+    EXPECT_STREQ(busy_->check_parameters(object_), "thrown limit");
+}
+
+static_assert(offsetof(websocket_handler_t, check_parameters) ==
+              offsetof(websocket_handler_t, configured));
+
+TEST_F(sdk, an_override_of_configured_checks_the_parameters)
+{
+    const websocket_handler_t *deprecated = handler("deprecated");
+    void *object = deprecated->resource_created(&server_side_);
+
+    EXPECT_EQ(deprecated->check_parameters(object), nullptr);
+    EXPECT_EQ(deprecated->configured, deprecated->check_parameters);
+
+    server_side_.parameters["wrong"] = "so not";
+    EXPECT_STREQ(deprecated->check_parameters(object), "so not");
+    deprecated->resource_destroyed(object);
 }
 
 TEST_F(sdk, a_timer_fires_once_or_again)
