@@ -1,4 +1,4 @@
-// The handler `echo`: sends each message back, as its kind.
+// The handler `echo`: sends each message back to its client.
 #include "handlers/echo.hpp"
 
 #include <cstddef>
@@ -7,7 +7,7 @@ namespace {
 
 const websocket_server_t *server;
 
-// It needs no objects of its own: the server's stand in for them.
+// The handler has no objects of its own and returns the server's handles.
 void *resource_created(websocket_resource_t *resource)
 {
     return resource;
@@ -26,14 +26,14 @@ int message_received(void *, void *client, int kind, const void *data,
 }
 
 const websocket_handler_t echo = [] {
-    websocket_handler_t made{};
-    made.size = sizeof made;
-    made.version = WEBSOCKET_PLUGIN_VERSION;
-    made.name = "echo";
-    made.resource_created = resource_created;
-    made.client_created = client_created;
-    made.message_received = message_received;
-    return made;
+    websocket_handler_t handler{};
+    handler.size = sizeof handler;
+    handler.version = WEBSOCKET_PLUGIN_VERSION;
+    handler.name = "echo";
+    handler.resource_created = resource_created;
+    handler.client_created = client_created;
+    handler.message_received = message_received;
+    return handler;
 }();
 
 const websocket_handler_t *const handlers[] = {&echo};
@@ -47,8 +47,8 @@ const websocket_plugin_t plugin = {
 
 } // namespace
 
-const websocket_plugin_t *websocket_echo(const websocket_server_t *given)
+const websocket_plugin_t *websocket_echo(const websocket_server_t *caller)
 {
-    server = given;
+    server = caller;
     return &plugin;
 }

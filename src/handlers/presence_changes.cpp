@@ -1,35 +1,35 @@
-// Keeps the names of changes, as long as they are few.
+// Records presence changes.
 #include "handlers/presence_changes.hpp"
 
 #include <algorithm>
 
 namespace websocket::handlers {
 
-void presence_changes::add(bool came, std::uint64_t client)
+void presence_changes::add(bool joined, std::uint64_t client)
 {
     const bool named = all_named() && named_.size() < max_named;
 
-    add_unnamed(came, !came);
+    add_unnamed(joined, !joined);
     last_ = client;
 
     if (named) {
-        named_.push_back({client, came});
+        named_.push_back({client, joined});
     }
 }
 
-void presence_changes::add_unnamed(bool some_came, bool some_left) noexcept
+void presence_changes::add_unnamed(bool any_joined, bool any_left) noexcept
 {
     added_++;
     last_ = 0;
-    came_ = came_ || some_came;
-    left_ = left_ || some_left;
+    joined_ = joined_ || any_joined;
+    left_ = left_ || any_left;
 }
 
 std::span<const presence_changes::change>
 presence_changes::after(std::uint64_t before) const noexcept
 {
     const std::size_t passed = std::min<std::uint64_t>(
-        before - std::min(before, told_), named_.size());
+        before - std::min(before, cleared_), named_.size());
 
     return std::span(named_).subspan(passed);
 }
@@ -37,7 +37,7 @@ presence_changes::after(std::uint64_t before) const noexcept
 bool presence_changes::concerns_others(std::uint64_t before,
                                        std::uint64_t client) const noexcept
 {
-    return added_ > std::max(before, told_) + 1 ||
+    return added_ > std::max(before, cleared_) + 1 ||
            (added_ > before && last_ != client);
 }
 
@@ -51,8 +51,8 @@ bool presence_changes::names(std::uint64_t client) const noexcept
 void presence_changes::clear() noexcept
 {
     named_.clear();
-    told_ = added_;
-    came_ = false;
+    cleared_ = added_;
+    joined_ = false;
     left_ = false;
 }
 

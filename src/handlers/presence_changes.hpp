@@ -1,7 +1,7 @@
-// Who came to a room and left it since its clients were told last.
+// Clients that joined and left a room since the last presence messages.
 //
-// Names are kept up to a limit, so that a crowd costs little memory; beyond it
-// only that there were changes.
+// Up to max_named changes are kept with their clients. Beyond that, changes are
+// only counted, which limits the memory.
 #pragma once
 
 #include <cstddef>
@@ -17,44 +17,47 @@ public:
 
     struct change {
         std::uint64_t client;
-        bool came;
+        bool joined; // else it left
     };
 
-    // Throws std::bad_alloc; then the change counts, and has no name.
-    void add(bool came, std::uint64_t client);
+    // Throws std::bad_alloc; then the change is counted without its client.
+    void add(bool joined, std::uint64_t client);
 
-    // So many changes that nobody can name.
-    void add_unnamed(bool some_came, bool some_left) noexcept;
+    // Adds one change of unknown clients.
+    void add_unnamed(bool any_joined, bool any_left) noexcept;
 
-    bool empty() const noexcept { return added_ == told_; }
-    bool all_named() const noexcept { return added_ - told_ == named_.size(); }
+    bool empty() const noexcept { return added_ == cleared_; }
+    bool all_named() const noexcept
+    {
+        return added_ - cleared_ == named_.size();
+    }
 
-    // How many were ever added: those of before mean nothing to a client that
-    // comes now.
+    // The number of changes ever added. A client that joins now is concerned by
+    // later ones alone.
     std::uint64_t added() const noexcept { return added_; }
 
-    // The changes since clear() that are after the first `before` ever added.
-    // Needs all_named().
+    // The changes since clear(), without the first `before` ever added. Needs
+    // all_named().
     std::span<const change> after(std::uint64_t before) const noexcept;
 
-    // Whether such a change concerns somebody else than the client.
+    // True if such a change concerns a client other than this one.
     bool concerns_others(std::uint64_t before,
                          std::uint64_t client) const noexcept;
 
-    // Whether the client is named.
+    // True if a named change concerns the client.
     bool names(std::uint64_t client) const noexcept;
 
-    bool some_came() const noexcept { return came_; }
-    bool some_left() const noexcept { return left_; }
+    bool any_joined() const noexcept { return joined_; }
+    bool any_left() const noexcept { return left_; }
 
     void clear() noexcept;
 
 private:
     std::vector<change> named_;
     std::uint64_t added_ = 0;
-    std::uint64_t told_ = 0; // how many were added until clear()
-    std::uint64_t last_ = 0; // the client of the last one; 0: unknown
-    bool came_ = false;
+    std::uint64_t cleared_ = 0; // the value of added_ at clear()
+    std::uint64_t last_ = 0;    // client of the last change; 0: unknown
+    bool joined_ = false;
     bool left_ = false;
 };
 

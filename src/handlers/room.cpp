@@ -1,4 +1,4 @@
-// The handler `room`: its parameters, who connects, and what clients send.
+// The handler `room`: parameters, connecting clients and received messages.
 #include "handlers/room.hpp"
 
 #include "handlers/room_json.hpp"
@@ -12,33 +12,32 @@ namespace {
 
 constexpr std::uint16_t policy_violation = 1008;
 
-// Whether some location of the configuration has presence=on: any of a room's
-// clients may have come through it, on this worker or on another one. Set in
-// nginx's master, before its workers are made.
+// True if any location has presence=on: clients of any room, on any worker, may
+// come from there. Set in nginx's master before it starts the workers.
 bool presence_is_used = false;
 
-constexpr std::string_view not_for_clients =
+constexpr std::string_view publishing_is_off =
     "clients do not publish in this room";
 
-constexpr std::string_view complaint(send_result why) noexcept
+constexpr std::string_view failure_text(send_result result) noexcept
 {
-    return why == send_result::unreachable
+    return result == send_result::unreachable
                ? "the other hosts are out of reach: not published"
                : "no room in the shared memory";
 }
 
-// What a client says it has seen: an id, "0" for nothing; absent if it does
-// not say. The argument goes before the header field.
-std::optional<std::string> seen_by(const request &asked)
+// The id of the last message that the client has seen, or "0"; absent if the
+// request has none. The argument precedes the header field.
+std::optional<std::string> since_of(const request &handshake)
 {
-    const std::string argument = asked.arg("since");
+    const std::string argument = handshake.arg("since");
 
-    // An empty argument is no absent one
-    if (!argument.empty() || asked.arg("since", "absent").empty()) {
+    // An empty argument differs from an absent one
+    if (!argument.empty() || handshake.arg("since", "absent").empty()) {
         return argument;
     }
 
-    const std::string_view field = asked.header("Last-Event-ID");
+    const std::string_view field = handshake.header("Last-Event-ID");
     return field.empty() ? std::nullopt : std::optional<std::string>(field);
 }
 
@@ -47,87 +46,86 @@ std::optional<std::string> seen_by(const request &asked)
 room_client::room_client()
     : number{id()}, json{request().subprotocol() == room_json::subprotocol},
       may_publish{room_parameters::is_on(parameter("publish", "on"))},
-      gets_own{room_parameters::is_on(parameter("self", "on"))},
-      gets_presence{json &&
-                    room_parameters::is_on(parameter("presence", "off"))}
+      receives_own{room_parameters::is_on(parameter("self", "on"))},
+      receives_presence{json &&
+                        room_parameters::is_on(parameter("presence", "off"))}
 {}
 
 room::room()
 {
     room_parameters parameters;
 
-    for (const std::string_view given : parameter_names()) {
-        if (complaint_.empty()) {
-            complaint_ = parameters.set(given, parameter(given));
+    for (const std::string_view each : parameter_names()) {
+        if (config_error_.empty()) {
+            config_error_ = parameters.set(each, parameter(each));
         }
     }
 
-    if (complaint_.empty()) {
-        complaint_ = parameters.check();
+    if (config_error_.empty()) {
+        config_error_ = parameters.check();
     }
 
     json_name_ = room_json::quoted(name());
     keep_history(parameters.history, parameters.history_time);
 }
 
-// While the configuration is read: see presence_is_used.
-std::string room::configured()
+std::string room::check_parameters()
 {
     presence_is_used =
         presence_is_used || room_parameters::is_on(parameter("presence"));
-    return complaint_;
+    return config_error_;
 }
 
-unsigned room::client_connecting(const request &asked)
+unsigned room::client_connecting(const request &handshake)
 {
-    const auto seen = seen_by(asked);
+    const auto since = since_of(handshake);
 
-    return !seen || parse_message_id(*seen) ? 101 : 400;
+    return !since || parse_message_id(*since) ? 101 : 400;
 }
 
 std::string_view
-room::select_subprotocol(const request &asked,
+room::select_subprotocol(const request &handshake,
                          std::span<const std::string_view> offered)
 {
     const auto found =
         std::find(offered.begin(), offered.end(), room_json::subprotocol);
 
-    return found == offered.end() ? asked.preferred_subprotocol() : *found;
+    return found == offered.end() ? handshake.preferred_subprotocol() : *found;
 }
 
-void room::client_connected(room_client &to)
+void room::client_connected(room_client &client)
 {
-    const auto seen = seen_by(to.request());
-    const auto since = seen ? parse_message_id(*seen) : std::nullopt;
-    const resumption place =
-        since ? resume(*since) : resumption{last_message(), false};
+    const auto text = since_of(client.request());
+    const auto since = text ? parse_message_id(*text) : std::nullopt;
+    const resume_point start =
+        since ? find_resume_point(*since) : resume_point{last_message(), false};
 
     delivered_ = last_message();
-    to.given = place.given;
-    to.changes_before = changes_.added();
+    client.delivered_id = start.after;
+    client.changes_before = changes_.added();
 
-    if (to.json) {
-        welcome(to, place.complete);
-    } else if (since && *since != message_id{} && !place.complete) {
-        to.close_connection(try_again_later,
-                            "messages behind that id are gone: connect with "
-                            "since=0 or without");
+    if (client.json) {
+        welcome(client, start.complete);
+    } else if (since && *since != message_id{} && !start.complete) {
+        client.close_connection(try_again_later,
+                                "messages behind that id are gone: connect "
+                                "with since=0 or without");
     }
 
-    catch_up(to);
-    announce("joined", to);
+    catch_up(client);
+    announce("joined", client);
 }
 
-// "0" asks for what there is, so that it is complete if that begins with the
-// first message. An id of another epoch, or one that is yet to come, is from
-// a time that the room has forgotten.
-room::resumption room::resume(message_id since)
+// "0" requests the whole history, which is complete if it starts with the first
+// message of the log. The log does not know an id of another epoch, or after
+// its last message: the history is sent, and is not complete.
+room::resume_point room::find_resume_point(message_id since)
 {
     const message_id last = last_message();
     const bool known =
         since.epoch == last.epoch && since.sequence <= last.sequence;
     const message_id begin = known ? since : message_id{last.epoch, 0};
-    message_id first = following(last); // unless there is one before
+    message_id first = following(last); // if the history has none
 
     read_history(begin, [&first](const message &kept) {
         first = kept.id;
@@ -138,28 +136,28 @@ room::resumption room::resume(message_id since)
             (known || since == message_id{}) && first == following(begin)};
 }
 
-void room::welcome(room_client &to, bool recovered)
+void room::welcome(room_client &client, bool recovered)
 {
-    to.told = client_count();
+    client.announced_count = client_count();
 
-    const send_result result =
-        to.send_text_message(room_json::welcome({.client = to.number,
-                                                 .room = json_name_,
-                                                 .last = last_message(),
-                                                 .clients = to.told,
-                                                 .recovered = recovered}));
+    const send_result result = client.send_text_message(
+        room_json::welcome({.client = client.number,
+                            .room = json_name_,
+                            .last = last_message(),
+                            .clients = client.announced_count,
+                            .recovered = recovered}));
 
-    // What follows would be wrong without it
+    // The client cannot interpret later messages without it
     if (result == send_result::dropped) {
-        to.close_connection(try_again_later, "send queue is full");
+        client.close_connection(try_again_later, "send queue is full");
     }
 }
 
-// Where it fails the server has written so into the log.
-void room::announce(std::string_view what, const room_client &who)
+// The server logs failures.
+void room::announce(std::string_view event, const room_client &client)
 {
     if (presence_is_used) {
-        publish(what, {.from = who.number, .transient = true});
+        publish(event, {.from = client.number, .transient = true});
     }
 }
 
@@ -172,7 +170,7 @@ void room::client_disconnected(room_client &from, std::uint16_t,
 void room::text_message_received(room_client &from, std::string_view text)
 {
     if (from.json) {
-        answer_request(from, text);
+        handle_request(from, text);
     } else {
         publish_plain(from, opcode::text, std::as_bytes(std::span(text)));
     }
@@ -184,44 +182,46 @@ void room::binary_message_received(room_client &from,
     publish_plain(from, opcode::binary, data);
 }
 
-void room::answer_request(room_client &from, std::string_view text)
+void room::handle_request(room_client &from, std::string_view text)
 {
-    const room_json::request asked = room_json::parse(text);
+    const room_json::request parsed = room_json::parse(text);
 
-    if (asked.ping) {
-        from.send_text_message(room_json::pong(asked.ref));
+    if (parsed.ping) {
+        from.send_text_message(room_json::pong(parsed.ref));
         return;
     }
 
     if (!from.may_publish) {
-        from.close_connection(policy_violation, not_for_clients);
+        from.close_connection(policy_violation, publishing_is_off);
         return;
     }
 
-    if (!asked.error.empty()) {
-        from.send_text_message(room_json::error(asked.ref, asked.error));
+    if (!parsed.error.empty()) {
+        from.send_text_message(room_json::error(parsed.ref, parsed.error));
         return;
     }
 
-    publish(asked.data, {.from = from.number},
-            [to = client_ref<room_client>(from), ref = asked.ref](
-                const publish_result &done) { answer(to, ref, done); });
+    publish(parsed.data, {.from = from.number},
+            [publisher = client_ref<room_client>(from),
+             ref = parsed.ref](const publish_result &done) {
+                send_result_object(publisher, ref, done);
+            });
 }
 
-// What comes of a message may be known only when its client has gone.
-void room::answer(const client_ref<room_client> &asked, std::string_view ref,
-                  const publish_result &done)
+// The client may have ended before the result is known.
+void room::send_result_object(const client_ref<room_client> &publisher,
+                              std::string_view ref, const publish_result &done)
 {
-    room_client *from = asked.get();
+    room_client *to = publisher.get();
 
-    if (from == nullptr) {
+    if (to == nullptr) {
         return;
     }
 
     if (done.result != send_result::queued) {
-        from->send_text_message(room_json::error(ref, complaint(done.result)));
+        to->send_text_message(room_json::error(ref, failure_text(done.result)));
     } else if (!ref.empty()) {
-        from->send_text_message(room_json::published(ref, done.id));
+        to->send_text_message(room_json::published(ref, done.id));
     }
 }
 
@@ -229,30 +229,32 @@ void room::publish_plain(room_client &from, opcode kind,
                          std::span<const std::byte> data)
 {
     if (!from.may_publish) {
-        from.close_connection(policy_violation, not_for_clients);
+        from.close_connection(policy_violation, publishing_is_off);
         return;
     }
 
     publish(kind, data, {.from = from.number},
-            [to = client_ref<room_client>(from)](const publish_result &done) {
+            [publisher =
+                 client_ref<room_client>(from)](const publish_result &done) {
                 if (done.result != send_result::queued) {
-                    refuse(to, done.result);
+                    report_failure(publisher, done.result);
                 }
             });
 }
 
-void room::refuse(const client_ref<room_client> &publisher, send_result why)
+void room::report_failure(const client_ref<room_client> &publisher,
+                          send_result result)
 {
-    room_client *from = publisher.get();
+    room_client *to = publisher.get();
 
-    if (from == nullptr) {
+    if (to == nullptr) {
         return;
     }
 
-    if (from->json) {
-        from->send_text_message(room_json::error({}, complaint(why)));
+    if (to->json) {
+        to->send_text_message(room_json::error({}, failure_text(result)));
     } else {
-        from->close_connection(try_again_later, complaint(why));
+        to->close_connection(try_again_later, failure_text(result));
     }
 }
 
@@ -264,7 +266,7 @@ WEBSOCKET_HANDLER("room", room)
 
 } // namespace websocket::handlers
 
-const websocket_plugin_t *websocket_room(const websocket_server_t *given)
+const websocket_plugin_t *websocket_room(const websocket_server_t *caller)
 {
-    return websocket::detail::enter(given);
+    return websocket::detail::enter(caller);
 }

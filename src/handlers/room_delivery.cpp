@@ -1,5 +1,4 @@
-// What the clients of a room are given: as it is published, or out of the
-// history.
+// Delivers a room's messages to its clients: live, or from the history.
 #include "handlers/room_json.hpp"
 #include "handlers/room_resource.hpp"
 
@@ -9,89 +8,89 @@ namespace websocket::handlers {
 
 namespace {
 
-constexpr std::string_view lost = "messages were lost";
+constexpr std::string_view messages_were_lost = "messages were lost";
 
 constexpr message_id before(message_id id) noexcept
 {
     return {id.epoch, id.sequence - 1};
 }
 
-// Whether who was given one message has all up to another.
-constexpr bool reached(message_id given, message_id last) noexcept
+// True if a client with the message `delivered` has all messages up to `last`.
+constexpr bool reached(message_id delivered, message_id last) noexcept
 {
-    return given.epoch == last.epoch && given.sequence >= last.sequence;
+    return delivered.epoch == last.epoch && delivered.sequence >= last.sequence;
 }
 
 } // namespace
 
-void message_forms::make(form &wanted, bool json) noexcept
+void message_frames::encode(lazy_frame &target, bool json) noexcept
 try {
-    wanted.tried = true;
+    target.tried = true;
 
     if (json) {
-        wanted.made = frame(room_json::published_message(given_));
+        target.encoded = frame(room_json::published_message(source_));
     } else {
-        wanted.made = frame(given_.kind, given_.data);
+        target.encoded = frame(source_.kind, source_.data);
     }
 } catch (const std::bad_alloc &) {
-    wanted.made = {};
+    target.encoded = {};
 }
 
-void room::message_published(const message &news)
+void room::message_published(const message &published)
 {
-    if (news.transient) {
-        note_change(news.text() == "joined", news.from);
+    if (published.transient) {
+        record_change(published.text() == "joined", published.from);
         return;
     }
 
-    message_forms forms(news);
+    message_frames frames(published);
 
-    // A client comes before what it says
-    if (changes_.names(news.from)) {
-        try_to_tell_of_changes();
+    // "joined" precedes the messages of that client
+    if (changes_.names(published.from)) {
+        try_send_changes();
     }
 
-    delivered_ = news.id;
+    delivered_ = published.id;
 
     for (room_client &to : clients()) {
-        if (!to.live || own(to, news)) {
+        if (!to.live || is_own(to, published)) {
             continue;
         }
 
-        const send_result result = to.send(forms.of(to));
+        const send_result result = to.send(frames.for_client(to));
 
         if (result == send_result::dropped) {
-            fall_behind(to, before(news.id));
-        } else if (result == send_result::invalid) {
-            to.close_connection(try_again_later, lost); // no memory for it
+            mark_behind(to, before(published.id));
+        } else if (result == send_result::invalid) { // no memory
+            to.close_connection(try_again_later, messages_were_lost);
         }
     }
 }
 
-// It is told when there is room again: see client_drained.
-void room::fall_behind(room_client &to, message_id given) noexcept
+// client_drained() resumes.
+void room::mark_behind(room_client &client, message_id delivered) noexcept
 {
-    to.live = false;
-    to.given = given;
-    to.told = told_;
+    client.live = false;
+    client.delivered_id = delivered;
+    client.announced_count = announced_count_;
 }
 
 void room::messages_lost()
 {
     for (room_client &to : clients()) {
-        if (to.live && !tell_of_gap(to)) {
-            fall_behind(to, delivered_);
+        if (to.live && !send_gap(to)) {
+            mark_behind(to, delivered_);
         }
     }
 
-    // Who came and left meanwhile is among what was lost
+    // The lost messages may include presence events
     changes_.add_unnamed(true, true);
-    tell_of_changes();
+    send_changes();
 }
 
 void room::clients_lost()
 {
-    note_change(false, 0);
+    record_change(false, 0);
 }
 
 void room::client_drained(room_client &to)
@@ -101,72 +100,73 @@ void room::client_drained(room_client &to)
     }
 }
 
-// As much as the client takes now; client_drained goes on. Nothing is delivered
-// meanwhile, so that the client is live from where the history ends.
+// Sends the history until backpressure; client_drained() resumes. No message is
+// delivered in between, so the client is live at the end of the history.
 void room::catch_up(room_client &to)
 {
-    if (reached(to.given, last_message()) || read_on(to)) {
+    if (reached(to.delivered_id, last_message()) || replay(to)) {
         become_live(to);
     }
 }
 
-// False when the client takes no more.
-bool room::read_on(room_client &to)
+// Returns false on backpressure.
+bool room::replay(room_client &to)
 {
     const message_id last = last_message();
-    bool takes_more = true;
+    bool may_continue = true;
 
-    read_history(to.given, [&](const message &next) {
-        takes_more = hand_over(to, next);
-        return takes_more;
+    read_history(to.delivered_id, [&](const message &next) {
+        may_continue = send_from_history(to, next);
+        return may_continue;
     });
 
-    // The last ones are not kept any more
-    if (takes_more && !reached(to.given, last)) {
-        takes_more = tell_of_gap(to);
-        to.given = takes_more ? last : to.given;
+    // The last messages are no longer kept
+    if (may_continue && !reached(to.delivered_id, last)) {
+        may_continue = send_gap(to);
+        to.delivered_id = may_continue ? last : to.delivered_id;
     }
 
-    return takes_more;
+    return may_continue;
 }
 
-// False when the client takes no more; `given` says whether it has this one.
-bool room::hand_over(room_client &to, const message &next)
+// Returns false on backpressure or failure. Sets delivered_id if the message
+// was sent.
+bool room::send_from_history(room_client &to, const message &next)
 {
-    if (next.id != following(to.given)) {
-        if (!tell_of_gap(to)) {
+    if (next.id != following(to.delivered_id)) {
+        if (!send_gap(to)) {
             return false;
         }
-        to.given = before(next.id);
+        to.delivered_id = before(next.id);
     }
 
-    if (own(to, next)) {
-        to.given = next.id;
+    if (is_own(to, next)) {
+        to.delivered_id = next.id;
         return true;
     }
 
-    message_forms forms(next);
+    message_frames frames(next);
 
-    switch (to.send(forms.of(to))) {
+    switch (to.send(frames.for_client(to))) {
     case send_result::queued:
-        to.given = next.id;
+        to.delivered_id = next.id;
         return true;
     case send_result::backpressure:
-        to.given = next.id;
+        to.delivered_id = next.id;
         return false;
-    case send_result::invalid:
-        to.close_connection(try_again_later, lost); // no memory for it
+    case send_result::invalid: // no memory
+        to.close_connection(try_again_later, messages_were_lost);
         return false;
     default:
         return false;
     }
 }
 
-// False if the client could not be told, or is told by a Close.
-bool room::tell_of_gap(room_client &to) noexcept
+// Returns false if the gap was not sent, or the client is closed instead.
+bool room::send_gap(room_client &to) noexcept
 {
     if (!to.json) {
-        to.close_connection(try_again_later, lost);
+        to.close_connection(try_again_later, messages_were_lost);
         return false;
     }
 
@@ -175,25 +175,26 @@ bool room::tell_of_gap(room_client &to) noexcept
     return result == send_result::queued || result == send_result::backpressure;
 }
 
-// What it was not told of the others while it was behind it gets as a number.
+// Presence events that the client missed while it was behind are replaced by
+// one event with the number of clients.
 void room::become_live(room_client &to)
 {
     to.live = true;
 
-    if (!to.missed_news) {
+    if (!to.presence_stale) {
         return;
     }
 
-    to.missed_news = false;
+    to.presence_stale = false;
     to.changes_before = changes_.added();
 
     const std::uint64_t count = client_count();
-    const auto words =
-        room_json::presence(count > to.told ? "joined" : "left", 0, count);
+    const auto event = room_json::presence(
+        count > to.announced_count ? "joined" : "left", 0, count);
 
-    if (to.send_text_message(words) == send_result::dropped) {
-        fall_behind(to, last_message());
-        to.missed_news = true;
+    if (to.send_text_message(event) == send_result::dropped) {
+        mark_behind(to, last_message());
+        to.presence_stale = true;
     }
 }
 

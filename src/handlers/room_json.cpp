@@ -1,4 +1,4 @@
-// Writes the objects of room.v1.json.
+// Writes the JSON objects of room.v1.json.
 #include "handlers/room_json.hpp"
 
 #include <nlohmann/json.hpp>
@@ -13,17 +13,17 @@ namespace {
 
 constexpr char hex[] = "0123456789abcdef";
 
-// Of one character that may not stand in a JSON string (RFC 8259 7).
+// Escapes a character that a JSON string must not contain (RFC 8259 7).
 void append_escaped(std::string &to, char character)
 {
-    constexpr std::string_view short_of = "\"\\\b\f\n\r\t";
-    constexpr std::string_view short_form = "\"\\bfnrt";
-    const std::size_t known = short_of.find(character);
+    constexpr std::string_view escaped_characters = "\"\\\b\f\n\r\t";
+    constexpr std::string_view short_names = "\"\\bfnrt";
+    const std::size_t index = escaped_characters.find(character);
 
     to += '\\';
 
-    if (known != short_of.npos) {
-        to += short_form[known];
+    if (index != escaped_characters.npos) {
+        to += short_names[index];
         return;
     }
 
@@ -61,17 +61,17 @@ void append_text(std::string &to, std::string_view text)
 
 void append_base64(std::string &to, std::span<const std::byte> data)
 {
-    // OpenSSL counts in int; without a rest of three there is no padding
-    constexpr std::size_t most = 3 * 64 * 1024;
+    // OpenSSL counts in int. A multiple of three needs no padding.
+    constexpr std::size_t max_part = 3 * 64 * 1024;
 
     to += '"';
 
     while (!data.empty()) {
-        const auto part = data.first(std::min(most, data.size()));
+        const auto part = data.first(std::min(max_part, data.size()));
         const std::size_t end = to.size();
         const std::size_t length = (part.size() + 2) / 3 * 4;
 
-        to.resize(end + length + 1); // it writes a zero behind
+        to.resize(end + length + 1); // OpenSSL appends a zero byte
         EVP_EncodeBlock(reinterpret_cast<unsigned char *>(to.data() + end),
                         reinterpret_cast<const unsigned char *>(part.data()),
                         static_cast<int>(part.size()));
@@ -107,76 +107,76 @@ std::string quoted(std::string_view text)
                                      nlohmann::json::error_handler_t::replace);
 }
 
-std::string welcome(const greeting &words)
+std::string welcome(const welcome_info &info)
 {
-    std::string made = R"({"type":"welcome","client":)";
+    std::string json = R"({"type":"welcome","client":)";
 
-    append_client(made, words.client);
-    made.append(",\"room\":").append(words.room).append(",\"last\":");
-    append_id(made, words.last);
-    made.append(",\"clients\":").append(std::to_string(words.clients));
-    made.append(",\"recovered\":").append(words.recovered ? "true" : "false");
-    return made += '}';
+    append_client(json, info.client);
+    json.append(",\"room\":").append(info.room).append(",\"last\":");
+    append_id(json, info.last);
+    json.append(",\"clients\":").append(std::to_string(info.clients));
+    json.append(",\"recovered\":").append(info.recovered ? "true" : "false");
+    return json += '}';
 }
 
-std::string published_message(const message &given)
+std::string published_message(const message &source)
 {
-    std::string made;
+    std::string json;
 
-    made.reserve(given.data.size() * 4 / 3 + 128);
-    made.append(R"({"type":"message","id":)");
-    append_id(made, given.id);
-    made.append(",\"time\":").append(std::to_string(given.time));
-    made.append(",\"from\":");
-    append_client(made, given.from);
+    json.reserve(source.data.size() * 4 / 3 + 128);
+    json.append(R"({"type":"message","id":)");
+    append_id(json, source.id);
+    json.append(",\"time\":").append(std::to_string(source.time));
+    json.append(",\"from\":");
+    append_client(json, source.from);
 
-    if (given.kind == opcode::text) {
-        made.append(",\"data\":");
-        append_text(made, given.text());
+    if (source.kind == opcode::text) {
+        json.append(",\"data\":");
+        append_text(json, source.text());
     } else {
-        made.append(",\"base64\":");
-        append_base64(made, given.data);
+        json.append(",\"base64\":");
+        append_base64(json, source.data);
     }
 
-    return made += '}';
+    return json += '}';
 }
 
 std::string presence(std::string_view type, std::uint64_t client,
                      std::uint64_t clients)
 {
-    std::string made = "{\"type\":\"";
+    std::string json = "{\"type\":\"";
 
-    made.append(type).append("\",\"client\":");
-    append_client(made, client);
-    made.append(",\"clients\":").append(std::to_string(clients));
-    return made += '}';
+    json.append(type).append("\",\"client\":");
+    append_client(json, client);
+    json.append(",\"clients\":").append(std::to_string(clients));
+    return json += '}';
 }
 
 std::string published(std::string_view ref, message_id id)
 {
-    std::string made = "{\"type\":\"published\"";
+    std::string json = "{\"type\":\"published\"";
 
-    append_ref(made, ref);
-    made.append(",\"id\":");
-    append_id(made, id);
-    return made += '}';
+    append_ref(json, ref);
+    json.append(",\"id\":");
+    append_id(json, id);
+    return json += '}';
 }
 
 std::string pong(std::string_view ref)
 {
-    std::string made = R"({"type":"pong")";
+    std::string json = R"({"type":"pong")";
 
-    append_ref(made, ref);
-    return made += '}';
+    append_ref(json, ref);
+    return json += '}';
 }
 
-std::string error(std::string_view ref, std::string_view words)
+std::string error(std::string_view ref, std::string_view text)
 {
-    std::string made = "{\"type\":\"error\"";
+    std::string json = "{\"type\":\"error\"";
 
-    append_ref(made, ref);
-    made.append(",\"message\":\"").append(words).append("\"");
-    return made += '}';
+    append_ref(json, ref);
+    json.append(",\"message\":\"").append(text).append("\"");
+    return json += '}';
 }
 
 } // namespace websocket::handlers::room_json

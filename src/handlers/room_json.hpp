@@ -1,7 +1,7 @@
-// The subprotocol room.v1.json: objects that a room and its clients exchange.
+// The subprotocol room.v1.json: JSON objects between a room and its clients.
 //
-// Text that comes in here is UTF-8, unless it is said that it need not be.
-// Everything may throw std::bad_alloc.
+// Text arguments must be UTF-8 unless stated. All functions may throw
+// std::bad_alloc.
 #pragma once
 
 #include "sdk/websocket_message.hpp"
@@ -16,20 +16,20 @@ namespace websocket::handlers::room_json {
 
 inline constexpr std::string_view subprotocol = "room.v1.json";
 
-// What a client has sent.
+// An object from a client.
 struct request {
     std::string data{};
-    std::string ref{};   // as it was written; empty: none
-    std::string error{}; // in words; empty: it is as it should be
-    bool ping = false;   // it asks for a pong, and has no data
+    std::string ref{};   // JSON, as received; empty: none
+    std::string error{}; // a message for the client; empty: valid
+    bool ping = false;   // requests a pong, without data
 };
 
 request parse(std::string_view text);
 
-// Text as JSON, with its quotes. What is not UTF-8 becomes U+FFFD.
+// Encodes text as a JSON string, with quotes. Invalid UTF-8 becomes U+FFFD.
 std::string quoted(std::string_view text);
 
-struct greeting {
+struct welcome_info {
     std::uint64_t client;
     std::string_view room; // as JSON
     message_id last;
@@ -37,11 +37,11 @@ struct greeting {
     bool recovered;
 };
 
-std::string welcome(const greeting &words);
+std::string welcome(const welcome_info &info);
 
-std::string published_message(const message &given);
+std::string published_message(const message &source);
 
-// `type` is "joined" or "left", `client` 0 if it is not known who.
+// `type` is "joined" or "left". `client` 0 means unknown or several clients.
 std::string presence(std::string_view type, std::uint64_t client,
                      std::uint64_t clients);
 
@@ -51,7 +51,7 @@ std::string published(std::string_view ref, message_id id);
 
 std::string pong(std::string_view ref);
 
-// `words` have no character that JSON escapes.
-std::string error(std::string_view ref, std::string_view words);
+// `text` must not contain characters that JSON escapes.
+std::string error(std::string_view ref, std::string_view text);
 
 } // namespace websocket::handlers::room_json

@@ -1,4 +1,4 @@
-// Reading the parameters of the handler `room`.
+// Parses the parameters of the handler `room`.
 #include "handlers/room_parameters.hpp"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace websocket::handlers {
 
 namespace {
 
-// Longest first, as they have to follow each other in nginx's times.
+// Longest first: the order that nginx requires within a time.
 struct unit {
     std::string_view name;
     std::uint64_t milliseconds;
@@ -28,36 +28,36 @@ constexpr std::array<unit, 8> units{{{"y", 365 * day},
                                      {"s", 1000},
                                      {"ms", 1}}};
 
-// A decimal number at the start of `text`, which loses it; or nothing.
-std::optional<std::uint64_t> take_number(std::string_view &text)
+// Parses a decimal at the start of `text` and removes it.
+std::optional<std::uint64_t> consume_number(std::string_view &text)
 {
     std::uint64_t number = 0;
     const char *end = text.data() + text.size();
-    const auto [behind, error] = std::from_chars(text.data(), end, number);
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
 
     if (error != std::errc{}) {
         return std::nullopt;
     }
 
-    text.remove_prefix(static_cast<std::size_t>(behind - text.data()));
+    text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
     return number;
 }
 
-std::optional<std::uint64_t> number_of(std::string_view text)
+std::optional<std::uint64_t> parse_number(std::string_view text)
 {
-    const auto number = take_number(text);
+    const auto number = consume_number(text);
     return text.empty() ? number : std::nullopt;
 }
 
-// The unit at the start of `text`, which loses it: its place in the list, or
-// the list's size. A number alone is of seconds.
-std::size_t take_unit(std::string_view &text)
+// Parses a unit at the start of `text` and removes it. Returns its index in
+// units, or units.size() if unknown. No unit means seconds.
+std::size_t consume_unit(std::string_view &text)
 {
     constexpr std::size_t seconds = 6;
     const std::size_t length =
         std::min(text.find_first_of("0123456789"), text.size());
     const std::string_view name = text.substr(0, length);
-    std::size_t found = 0;
+    std::size_t index = 0;
 
     text.remove_prefix(length);
 
@@ -65,38 +65,38 @@ std::size_t take_unit(std::string_view &text)
         return seconds;
     }
 
-    while (found != units.size() && units[found].name != name) {
-        found++;
+    while (index != units.size() && units[index].name != name) {
+        index++;
     }
 
-    return found;
+    return index;
 }
 
-// Milliseconds, of a time as in nginx's own directives: "30s", "1h30m".
-std::optional<std::uint64_t> time_of(std::string_view text)
+// Parses a time in nginx's syntax, such as "30s" or "1h30m", to milliseconds.
+std::optional<std::uint64_t> parse_time(std::string_view text)
 {
-    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+    constexpr std::uint64_t max = std::numeric_limits<std::int64_t>::max();
     std::uint64_t total = 0;
     std::size_t next_unit = 0;
 
     do {
-        const auto number = take_number(text);
-        const std::size_t at = take_unit(text);
+        const auto number = consume_number(text);
+        const std::size_t index = consume_unit(text);
 
-        if (!number || at == units.size() || at < next_unit ||
-            *number > (most - total) / units[at].milliseconds) {
+        if (!number || index == units.size() || index < next_unit ||
+            *number > (max - total) / units[index].milliseconds) {
             return std::nullopt;
         }
 
-        total += *number * units[at].milliseconds;
-        next_unit = at + 1;
+        total += *number * units[index].milliseconds;
+        next_unit = index + 1;
     } while (!text.empty());
 
     return total;
 }
 
-std::string refusal(std::string_view name, std::string_view allowed,
-                    std::string_view value)
+std::string error_text(std::string_view name, std::string_view allowed,
+                       std::string_view value)
 {
     return std::string("\"")
         .append(name)
@@ -107,23 +107,23 @@ std::string refusal(std::string_view name, std::string_view allowed,
         .append("\"");
 }
 
-std::string set_switch(bool &which, std::string_view name,
+std::string set_switch(bool &target, std::string_view name,
                        std::string_view value)
 {
     if (value != "on" && value != "off") {
-        return refusal(name, "\"on\" or \"off\"", value);
+        return error_text(name, "\"on\" or \"off\"", value);
     }
 
-    which = value == "on";
+    target = value == "on";
     return {};
 }
 
 std::string set_history(std::uint64_t &history, std::string_view value)
 {
-    const auto number = number_of(value);
+    const auto number = parse_number(value);
 
     if (!number) {
-        return refusal("history", "a number of messages", value);
+        return error_text("history", "a number of messages", value);
     }
 
     history = *number;
@@ -132,15 +132,15 @@ std::string set_history(std::uint64_t &history, std::string_view value)
 
 std::string set_history_time(std::uint64_t &time, std::string_view value)
 {
-    const auto given = time_of(value);
+    const auto parsed = parse_time(value);
 
-    if (!given || *given == 0) {
-        return refusal("history_time",
-                       "a time like 30s, 5m, 1h, 1d or 500ms, larger than 0",
-                       value);
+    if (!parsed || *parsed == 0) {
+        return error_text("history_time",
+                          "a time like 30s, 5m, 1h, 1d or 500ms, larger than 0",
+                          value);
     }
 
-    time = *given;
+    time = *parsed;
     return {};
 }
 
@@ -150,24 +150,24 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
 {
     constexpr std::array<std::string_view, 5> names{
         "history", "history_time", "presence", "publish", "self"};
-    std::size_t at = 0;
+    std::size_t index = 0;
 
-    while (at != names.size() && names[at] != name) {
-        at++;
+    while (index != names.size() && names[index] != name) {
+        index++;
     }
 
-    if (at == names.size()) {
+    if (index == names.size()) {
         return "there is no parameter \"" + std::string(name) +
                "\", only history, history_time, presence, publish, self";
     }
 
-    if ((given_ & 1U << at) != 0) {
+    if ((seen_ & 1U << index) != 0) {
         return "\"" + std::string(name) + "\" is given twice";
     }
 
-    given_ |= 1U << at;
+    seen_ |= 1U << index;
 
-    switch (at) {
+    switch (index) {
     case 0:
         return set_history(history, value);
     case 1:

@@ -1,4 +1,4 @@
-// The parameters of the handler `room`, as the directive `websocket` has them.
+// The parameters of the handler `room` in the directive `websocket`.
 #pragma once
 
 #include <cstdint>
@@ -7,29 +7,28 @@
 
 namespace websocket::handlers {
 
-// The first two are of the room, the others of the clients that come through a
-// location.
+// The first two apply to the room, the others to the clients of a location.
 struct room_parameters {
-    std::uint64_t history = 0;      // messages that are kept
-    std::uint64_t history_time = 0; // milliseconds; 0: of any age
-    bool presence = false;          // who comes and goes is told
+    std::uint64_t history = 0;      // kept messages
+    std::uint64_t history_time = 0; // milliseconds; 0: any age
+    bool presence = false;          // clients receive "joined" and "left"
     bool publish = true;            // clients may publish
-    bool self = true;               // and get their own messages
+    bool self = true;               // clients receive their own messages
 
-    // Of a switch that set() has taken.
+    // For a switch that set() has accepted.
     static constexpr bool is_on(std::string_view value) noexcept
     {
         return value == "on";
     }
 
-    // Takes name=value. Returns "" or in one line of words what is wrong.
+    // Sets name=value. Returns "" or a one-line error.
     std::string set(std::string_view name, std::string_view value);
 
-    // Whether they fit together: the same, once all are set.
+    // Checks the combination once all are set. Returns "" or a one-line error.
     std::string check() const;
 
 private:
-    unsigned given_ = 0; // a bit for each that was set
+    unsigned seen_ = 0; // a bit for each parameter that was set
 };
 
 } // namespace websocket::handlers

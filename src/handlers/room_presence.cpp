@@ -1,10 +1,10 @@
-// Who comes and goes: announced to all workers at once, and sent to the clients
-// that want to know in few turns, so that a crowd costs little.
+// Presence: changes are published to all workers at once, and sent to clients
+// in batches, which limits the cost of many changes.
 //
-// The first change is sent at once. Those that follow within the interval are
-// sent together when it is over: each by name, or all as one event if names
-// would be too many. The interval grows with the clients that are sent it, as
-// each of them is one write to a socket.
+// The first change is sent at once. Changes within the interval after it are
+// sent at its end: one event per client, or a single one if there are too many.
+// The interval grows with the number of receivers, since each costs a write to
+// a socket.
 #include "handlers/room_json.hpp"
 #include "handlers/room_resource.hpp"
 
@@ -17,37 +17,38 @@ namespace websocket::handlers {
 namespace {
 
 constexpr std::uint64_t min_interval = 100; // ms
-constexpr std::uint64_t clients_a_millisecond = 5;
+constexpr std::uint64_t receivers_per_millisecond = 5;
 
-// Changes that are sent by name: few to any number of clients, or such a
-// product of both.
-constexpr std::size_t few_changes = 4;
-constexpr std::size_t max_events_by_name = 8 * 1024;
+// Changes that are sent one by one: min_named to any number of receivers, or as
+// many as keep changes times receivers below max_named_events.
+constexpr std::size_t min_named = 4;
+constexpr std::size_t max_named_events = 8 * 1024;
 
-// `listeners` is not 0.
-constexpr std::size_t max_names(std::size_t listeners) noexcept
+// `receivers` must not be 0.
+constexpr std::size_t max_named_changes(std::size_t receivers) noexcept
 {
-    return std::max(few_changes, max_events_by_name / listeners);
+    return std::max(min_named, max_named_events / receivers);
 }
 
-constexpr std::string_view word_of(bool came) noexcept
+constexpr std::string_view event_type(bool joined) noexcept
 {
-    return came ? "joined" : "left";
+    return joined ? "joined" : "left";
 }
 
-// One frame for each change. The last one has the number of clients that there
-// are, each before it what there were by what comes after it.
+// One frame for each change. The last one has the current number of clients;
+// the number in each earlier one is computed from the changes after it.
 std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
                              std::uint64_t clients)
 {
     std::vector<frame> frames(changes.size());
 
     for (std::size_t i = changes.size(); i-- > 0;) {
-        const auto [client, came] = changes[i];
+        const auto [client, joined] = changes[i];
 
-        frames[i] = frame(room_json::presence(word_of(came), client, clients));
-        clients =
-            came ? clients - std::min<std::uint64_t>(clients, 1) : clients + 1;
+        frames[i] =
+            frame(room_json::presence(event_type(joined), client, clients));
+        clients = joined ? clients - std::min<std::uint64_t>(clients, 1)
+                         : clients + 1;
     }
 
     return frames;
@@ -55,72 +56,72 @@ std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
 
 } // namespace
 
-void room::note_change(bool came, std::uint64_t client)
+void room::record_change(bool joined, std::uint64_t client)
 {
-    client != 0 ? changes_.add(came, client)
-                : changes_.add_unnamed(came, !came);
+    client != 0 ? changes_.add(joined, client)
+                : changes_.add_unnamed(joined, !joined);
 
     if (!presence_timer_.active()) {
-        tell_of_changes();
+        send_changes();
     }
 }
 
-std::size_t room::presence_listeners()
+std::size_t room::count_presence_receivers()
 {
-    std::size_t listeners = 0;
+    std::size_t receivers = 0;
 
     for (const room_client &each : clients()) {
-        listeners += each.gets_presence ? 1 : 0;
+        receivers += each.receives_presence ? 1 : 0;
     }
 
-    return listeners;
+    return receivers;
 }
 
-void room::tell_of_changes()
+void room::send_changes()
 {
     if (changes_.empty()) {
         return;
     }
 
-    const std::size_t listeners = presence_listeners();
+    const std::size_t receivers = count_presence_receivers();
     const std::uint64_t count = client_count();
 
-    if (listeners != 0 && changes_.all_named() &&
-        changes_.after(0).size() <= max_names(listeners)) {
-        send_names(frames_of(changes_.after(0), count));
-    } else if (listeners != 0) {
-        send_number(count);
+    if (receivers != 0 && changes_.all_named() &&
+        changes_.after(0).size() <= max_named_changes(receivers)) {
+        send_named_events(frames_of(changes_.after(0), count));
+    } else if (receivers != 0) {
+        send_count(count);
     }
 
     changes_.clear();
-    told_ = count;
+    announced_count_ = count;
     presence_timer_.cancel();
     presence_timer_ =
         after(std::max<std::uint64_t>(min_interval,
-                                      listeners / clients_a_millisecond),
-              [this] { tell_of_changes(); });
+                                      receivers / receivers_per_millisecond),
+              [this] { send_changes(); });
 }
 
-// Without memory they are told with the next change.
-void room::try_to_tell_of_changes() noexcept
+// Without memory, the changes are sent with the next one.
+void room::try_send_changes() noexcept
 try {
-    tell_of_changes();
+    send_changes();
 } catch (const std::bad_alloc &) {}
 
-// To all that had come before, but not to the one that is named.
-void room::send_names(const std::vector<frame> &frames)
+// Sends each event to the clients that had joined before, except its subject.
+void room::send_named_events(const std::vector<frame> &frames)
 {
     const std::span changes = changes_.after(0);
 
     for (room_client &to : clients()) {
-        if (!to.gets_presence) {
+        if (!to.receives_presence) {
             continue;
         }
 
-        const std::size_t known =
+        const std::size_t skipped =
             changes.size() - changes_.after(to.changes_before).size();
 
-        for (std::size_t i = known; i < changes.size(); i++) {
+        for (std::size_t i = skipped; i < changes.size(); i++) {
             if (changes[i].client != to.number && !send_event(to, frames[i])) {
                 break;
             }
@@ -128,30 +129,30 @@ void room::send_names(const std::vector<frame> &frames)
     }
 }
 
-// One event that names nobody.
-void room::send_number(std::uint64_t count)
+// Sends one event without a client id.
+void room::send_count(std::uint64_t count)
 {
-    const bool came =
-        changes_.some_came() && (!changes_.some_left() || count > told_);
-    const frame words(room_json::presence(word_of(came), 0, count));
+    const bool joined = changes_.any_joined() &&
+                        (!changes_.any_left() || count > announced_count_);
+    const frame event(room_json::presence(event_type(joined), 0, count));
 
     for (room_client &to : clients()) {
-        if (to.gets_presence &&
+        if (to.receives_presence &&
             changes_.concerns_others(to.changes_before, to.number)) {
-            send_event(to, words);
+            send_event(to, event);
         }
     }
 }
 
-// False: the client is behind, and gets one event for all that it missed when
-// it is live.
-bool room::send_event(room_client &to, const frame &words)
+// Returns false if the client is behind: become_live() sends one event instead
+// of those that it missed.
+bool room::send_event(room_client &to, const frame &event)
 {
-    if (to.live && to.send(words) == send_result::dropped) {
-        fall_behind(to, delivered_);
+    if (to.live && to.send(event) == send_result::dropped) {
+        mark_behind(to, delivered_);
     }
 
-    to.missed_news = !to.live;
+    to.presence_stale = !to.live;
     return to.live;
 }
 

@@ -1,10 +1,9 @@
-// The resource of the handler `room`, and what it knows of each client.
+// The resource and the clients of the handler `room`.
 //
-// A client is either *live*: it is sent what the room publishes as it comes;
-// or *behind*: it has yet to get messages of before, gets them out of the
-// history as fast as it takes them, and becomes live when there are no more.
-// What it needed and history has no more is never passed over in silence:
-// JSON clients are told of a gap, others are closed with 1013.
+// A client is either *live*, and is sent messages as the room publishes them,
+// or *behind*, and is sent earlier messages from the history as fast as it
+// reads them; then it becomes live. If the history no longer has a message that
+// the client needs, a JSON client is sent a gap, any other is closed with 1013.
 #pragma once
 
 #include "handlers/presence_changes.hpp"
@@ -28,64 +27,64 @@ inline constexpr std::uint16_t try_again_later = 1013; // close code
 struct room_client : client {
     room_client();
 
-    const std::uint64_t number; // its id
-    const bool json;            // it speaks room.v1.json
-    const bool may_publish;     // as the location says that it came through
-    const bool gets_own;        // and its own messages
-    const bool gets_presence;   // and is told who comes and goes
+    const std::uint64_t number;   // its id
+    const bool json;              // uses room.v1.json
+    const bool may_publish;       // the parameters of its location
+    const bool receives_own;      // messages
+    const bool receives_presence; // events
     bool live = false;
 
-    // How many changes of presence came here before the client
+    // Presence changes on this worker before the client joined
     std::uint64_t changes_before = 0;
 
     // While it is behind
-    message_id given;         // the last message it was given
-    std::uint64_t told = 0;   // how many clients it was told of
-    bool missed_news = false; // of who came and went
+    message_id delivered_id;           // of the last message sent to it
+    std::uint64_t announced_count = 0; // the last number of clients sent to it
+    bool presence_stale = false;       // it missed presence events
 };
 
-// A message in the forms that clients want, each made when the first one does,
-// and shared by all.
-class message_forms {
+// A message in the encodings that clients use. Each is created for the first
+// client that uses it, and shared by all.
+class message_frames {
 public:
-    explicit message_forms(const message &given) noexcept : given_{given} {}
+    explicit message_frames(const message &source) noexcept : source_{source} {}
 
-    // There is nothing in it if there was no memory.
-    const frame &of(const room_client &to) noexcept
+    // Empty if there was no memory.
+    const frame &for_client(const room_client &client) noexcept
     {
-        form &wanted = to.json ? json_ : plain_;
+        lazy_frame &target = client.json ? json_ : plain_;
 
-        if (!wanted.tried) {
-            make(wanted, to.json);
+        if (!target.tried) {
+            encode(target, client.json);
         }
 
-        return wanted.made;
+        return target.encoded;
     }
 
 private:
-    struct form {
-        frame made;
+    struct lazy_frame {
+        frame encoded;
         bool tried = false;
     };
 
-    void make(form &wanted, bool json) noexcept;
+    void encode(lazy_frame &target, bool json) noexcept;
 
-    const message &given_;
-    form json_;
-    form plain_;
+    const message &source_;
+    lazy_frame json_;
+    lazy_frame plain_;
 };
 
 class room final : public resource<room_client> {
 public:
     room();
 
-    std::string configured() override;
-    unsigned client_connecting(const request &asked) override;
+    std::string check_parameters() override;
+    unsigned client_connecting(const request &handshake) override;
     std::string_view
-    select_subprotocol(const request &asked,
+    select_subprotocol(const request &handshake,
                        std::span<const std::string_view> offered) override;
 
-    void client_connected(room_client &to) override;
+    void client_connected(room_client &client) override;
     void client_disconnected(room_client &from, std::uint16_t status,
                              std::string_view reason) override;
     void text_message_received(room_client &from,
@@ -94,61 +93,62 @@ public:
                                  std::span<const std::byte> data) override;
 
     // room_delivery.cpp
-    void message_published(const message &news) override;
+    void message_published(const message &published) override;
     void messages_lost() override;
     void clients_lost() override;
     void client_drained(room_client &to) override;
 
 private:
-    // Where a client that has seen the messages up to one goes on.
-    struct resumption {
-        message_id given;
-        bool complete; // it has missed nothing
+    // The position in the log from which a client is sent messages.
+    struct resume_point {
+        message_id after;
+        bool complete; // the client misses no message
     };
 
-    resumption resume(message_id since);
-    void welcome(room_client &to, bool recovered);
-    void answer_request(room_client &from, std::string_view text);
+    resume_point find_resume_point(message_id since);
+    void welcome(room_client &client, bool recovered);
+    void handle_request(room_client &from, std::string_view text);
     void publish_plain(room_client &from, opcode kind,
                        std::span<const std::byte> data);
-    static void answer(const client_ref<room_client> &asked,
-                       std::string_view ref, const publish_result &done);
-    static void refuse(const client_ref<room_client> &publisher,
-                       send_result why);
-    void announce(std::string_view what, const room_client &who);
+    static void send_result_object(const client_ref<room_client> &publisher,
+                                   std::string_view ref,
+                                   const publish_result &done);
+    static void report_failure(const client_ref<room_client> &publisher,
+                               send_result result);
+    void announce(std::string_view event, const room_client &client);
 
     // room_presence.cpp
 
-    // `client` 0: of an unknown number of them.
-    void note_change(bool came, std::uint64_t client);
-    void tell_of_changes();
-    void try_to_tell_of_changes() noexcept;
-    std::size_t presence_listeners();
-    void send_names(const std::vector<frame> &frames);
-    void send_number(std::uint64_t count);
-    bool send_event(room_client &to, const frame &words);
+    // `client` 0: an unknown number of clients.
+    void record_change(bool joined, std::uint64_t client);
+    void send_changes();
+    void try_send_changes() noexcept;
+    std::size_t count_presence_receivers();
+    void send_named_events(const std::vector<frame> &frames);
+    void send_count(std::uint64_t count);
+    bool send_event(room_client &to, const frame &event);
 
     // room_delivery.cpp
-    static bool own(const room_client &to, const message &news) noexcept
+    static bool is_own(const room_client &to, const message &published) noexcept
     {
-        return !to.gets_own && news.from == to.number;
+        return !to.receives_own && published.from == to.number;
     }
-    void fall_behind(room_client &to, message_id given) noexcept;
+    void mark_behind(room_client &client, message_id delivered) noexcept;
     void catch_up(room_client &to);
-    bool read_on(room_client &to);
-    bool hand_over(room_client &to, const message &next);
-    bool tell_of_gap(room_client &to) noexcept;
+    bool replay(room_client &to);
+    bool send_from_history(room_client &to, const message &next);
+    bool send_gap(room_client &to) noexcept;
     void become_live(room_client &to);
 
-    std::string complaint_; // of the parameters
+    std::string config_error_; // of the parameters
     std::string json_name_;
-    message_id delivered_;     // the last message that came here
-    presence_changes changes_; // that clients have yet to be told of
-    timer presence_timer_;     // until they may be told again
-    std::uint64_t told_ = 0;   // how many clients were told of last
+    message_id delivered_;              // the last message delivered here
+    presence_changes changes_;          // not yet sent to clients
+    timer presence_timer_;              // active until they may be sent
+    std::uint64_t announced_count_ = 0; // of clients, last sent
 };
 
-// The message behind one.
+// The id of the next message.
 constexpr message_id following(message_id id) noexcept
 {
     return {id.epoch, id.sequence + 1};

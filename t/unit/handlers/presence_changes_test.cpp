@@ -35,8 +35,8 @@ TEST(presence_changes, keep_names_in_order)
     EXPECT_FALSE(changes.empty());
     EXPECT_TRUE(changes.all_named());
     EXPECT_EQ(clients_after(changes, 0), (clients{7, 8}));
-    EXPECT_TRUE(changes.after(0)[0].came);
-    EXPECT_FALSE(changes.after(0)[1].came);
+    EXPECT_TRUE(changes.after(0)[0].joined);
+    EXPECT_FALSE(changes.after(0)[1].joined);
     EXPECT_TRUE(changes.names(8));
     EXPECT_FALSE(changes.names(9));
     changes.clear();
@@ -77,8 +77,8 @@ TEST(presence_changes, beyond_the_limit_have_no_names)
     changes.add_unnamed(false, true);
     changes.add(true, 2);
     EXPECT_FALSE(changes.all_named());
-    EXPECT_TRUE(changes.some_came());
-    EXPECT_TRUE(changes.some_left());
+    EXPECT_TRUE(changes.any_joined());
+    EXPECT_TRUE(changes.any_left());
 }
 
 TEST(presence_changes, of_a_client_alone_concern_no_others)
