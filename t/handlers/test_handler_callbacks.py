@@ -198,7 +198,7 @@ def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
     client.send(wire.text("cut x\N{EURO SIGN};cutall x\N{EURO SIGN}") * 500)
     client.expect_alive()
     for what in ("sent", "published"):
-        told = re.findall(rf"\[info\].*not {what}: text that is not UTF-8",
+        told = re.findall(rf"\[info\].*not {what}: text is not valid UTF-8",
                           server.log(since=0))
         # Of the tests before, too: one in ten seconds
         assert 1 <= len(told) <= 5, told
@@ -352,7 +352,7 @@ def test_subprotocol(server, path, offered, chosen):
 def test_subprotocol_that_cannot_be_chosen(server):
     request = wire.upgrade_request("/unable", protocol="one")
     assert server.request(request).status == 500
-    server.wait_for_log("could not choose a subprotocol")
+    server.wait_for_log("failed to select a subprotocol")
     assert not handler_log.told(server, "created.*")
 
 

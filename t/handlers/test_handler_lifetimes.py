@@ -216,7 +216,7 @@ def test_idle_timeout(server):
     client = server.connect("/quiet")
     client.expect_failure(1001)
     client.disconnect()
-    check_end(server, 1001, "too long", "quiet")
+    check_end(server, 1001, "within websocket_timeout", "quiet")
 
 
 def test_idle_timeout_without_an_answer(server):
@@ -224,7 +224,7 @@ def test_idle_timeout_without_an_answer(server):
     client.expect_close(1001)
     client.expect_eof()
     client.disconnect()
-    check_end(server, 1001, "too long", "quiet")
+    check_end(server, 1001, "within websocket_timeout", "quiet")
 
 
 def test_send_timeout(server):

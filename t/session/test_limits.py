@@ -119,8 +119,8 @@ def test_one_client_too_many_is_told_so(server):
     assert server.request(wire.upgrade_request("/few")).status == 503
     entry = server.wait_for_access_log(status=503)
     assert entry["uri"] == "/few" and entry["websocket_close_code"] == ""
-    server.wait_for_log(r"\[info\].*refused with 503: there are "
-                        "websocket_max_clients already")
+    server.wait_for_log(r"\[info\].*refused with 503: "
+                        r"websocket_max_clients \(1\) reached")
     assert counted(server)["handshakes"]["refused"]["503"] == before + 1
 
 
@@ -162,7 +162,8 @@ def test_client_that_takes_nothing_is_ended(server):
         client = connect_tight(server, "/send")
         send_until_refused(client, framed(numbered(4000, 1000)), 0.1)
         entry = assert_ended(server, 1006, "timeout",
-                             "client does not read what is sent")
+                             "client does not read: websocket_send_timeout "
+                             "exceeded")
     assert int(entry["websocket_messages_in"]) > 0
 
 

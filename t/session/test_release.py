@@ -108,7 +108,7 @@ def test_requests_are_kept_by_default(nginx):
 # What holds a request
 
 def test_counted_connection_is_kept_and_counted(server):
-    client = connect_kept(server, "another module waits", "/one")
+    client = connect_kept(server, "another module has a cleanup", "/one")
     assert server.request(wire.upgrade_request("/one")).status == 503
     client.leave()
     client.disconnect()
@@ -125,7 +125,7 @@ def mirrored_to(server):
 
 @pytest.mark.parametrize("path", ["/copied", "/copied-body"])
 def test_mirrored_request_is_kept(server, mirrored_to, path):
-    client = connect_kept(server, "nginx is still at work", path)
+    client = connect_kept(server, "nginx still processes it", path)
     copy, _ = mirrored_to.accept()
     with copy:
         copy.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
@@ -150,7 +150,7 @@ def test_request_before_a_post_action_is_kept(server):
 
 def test_address_of_a_redirected_request_is_kept(server):
     client = server.connect("/redirected", headers=[("X-Real-IP", "192.0.2.3")])
-    server.wait_for_log("the request is kept: another module waits")
+    server.wait_for_log("the request is kept: another module has a cleanup")
     client.expect_text("connected /witness|||192.0.2.3|||")
     client.leave()
     client.disconnect()

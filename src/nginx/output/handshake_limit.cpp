@@ -47,7 +47,8 @@ void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
         static_cast<const ngx_connection_t *>(ngx_ssl_get_connection(tls));
 
     write_log(NGX_LOG_INFO, c->log,
-              "websocket: client sends too many TLS handshake messages");
+              "websocket: client sends too many TLS handshake messages: its "
+              "input is ignored from now on");
 }
 
 } // namespace

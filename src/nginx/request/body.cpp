@@ -23,8 +23,9 @@ u_char *append_file(u_char *end, const ngx_buf_t &piece) noexcept
 
         if (read <= 0) {
             write_log(NGX_LOG_ERR, piece.file->log,
-                      "websocket: the body ends at byte %O of \"%V\"", at,
-                      piece.file->name);
+                      "websocket: the request body is incomplete: \"%V\" ends "
+                      "at byte %O",
+                      piece.file->name, at);
             return nullptr;
         }
 

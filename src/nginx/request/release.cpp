@@ -131,7 +131,7 @@ const char *retention_reason(ngx_http_request_t *r,
 
     if (r->count != 1 || r->blocked != 0 || r->connection->data != r ||
         r->posted_requests != nullptr || r->postponed != nullptr) {
-        return "nginx is still at work for it";
+        return "nginx still processes it";
     }
 
     if (r->request_body != nullptr) {
@@ -142,8 +142,9 @@ const char *retention_reason(ngx_http_request_t *r,
         return "a post_action follows it";
     }
 
-    return has_foreign_cleanup(r, session) ? "another module waits for its end"
-                                           : nullptr;
+    return has_foreign_cleanup(r, session)
+               ? "another module has a cleanup handler"
+               : nullptr;
 }
 
 bool free_request(ngx_http_request_t *r,

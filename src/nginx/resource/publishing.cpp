@@ -22,7 +22,7 @@ void log_not_utf8() noexcept
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_INFO, ngx_cycle->log,
-                  "websocket: not published: text that is not UTF-8%V",
+                  "websocket: not published: text is not valid UTF-8%V",
                   permit.suppressed());
     }
 }

@@ -158,7 +158,8 @@ void session::on_send_timeout() noexcept
     connection_->timedout = 1;
     counters::add(counters::slow_closes);
     record_end(protocol::close_code::abnormal,
-               "client does not read what is sent", close_initiator::timeout);
+               "client does not read: websocket_send_timeout exceeded",
+               close_initiator::timeout);
     phase_ = phase::ended;
 }
 
@@ -229,7 +230,7 @@ void session::linger() noexcept
 
     leave_resource(); // the handler need not wait for the end of the socket
     phase_ = phase::lingering;
-    // a reset is expected from here on
+    // A reset is expected from here on
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET;
 
     if (endpoint_.finished_reading() && endpoint_.failed()) {

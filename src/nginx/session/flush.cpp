@@ -198,7 +198,8 @@ void session::check_idle() noexcept
     const ngx_msec_t idle = last_received_.elapsed(now);
 
     if (idle >= conf_.timeout) {
-        close(protocol::close_code::going_away, "nothing received for too long",
+        close(protocol::close_code::going_away,
+              "nothing received within websocket_timeout",
               close_initiator::timeout);
         return;
     }

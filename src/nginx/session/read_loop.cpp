@@ -272,8 +272,8 @@ bool session::count_dropped(std::size_t size) noexcept
     }
 
     write_log(NGX_LOG_INFO, connection_->log,
-              "websocket: client sends on after the Close: more than %uD "
-              "bytes were dropped",
+              "websocket: client keeps sending after the Close: connection "
+              "closed after %uD bytes",
               max_dropped_input);
     phase_ = phase::ended;
     return false;

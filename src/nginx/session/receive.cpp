@@ -217,7 +217,7 @@ void session::check_message(const protocol::event &frame) noexcept
         close(protocol::close_code::is_valid_on_wire(code)
                   ? code
                   : protocol::close_code::internal_error,
-              "message refused", close_initiator::server);
+              "message rejected by the handler", close_initiator::server);
     }
 }
 
@@ -241,7 +241,7 @@ inline void session::dispatch_message(protocol::opcode kind,
 
     if (callbacks.message_received == nullptr) {
         close(protocol::close_code::unsupported_data,
-              "no messages are taken here", close_initiator::server);
+              "no messages are accepted here", close_initiator::server);
         return;
     }
 

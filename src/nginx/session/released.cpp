@@ -101,7 +101,7 @@ void session::release_request() noexcept
         }
 
         saved_.reset();
-        reason = "there is no memory to save it in";
+        reason = "no memory to save it";
     }
 
     // Without --with-debug this line is not compiled
@@ -140,8 +140,8 @@ void session::finish_without_request() noexcept
 
     } else {
         write_log(NGX_LOG_ERR, c->log,
-                  "websocket: no memory for the access log's line of "
-                  "\"%V\", client %uL",
+                  "websocket: no memory for the access log line of \"%V\", "
+                  "client %uL",
                   saved_->text(saved_field::request_line), id());
     }
 

@@ -362,7 +362,7 @@ private:
 
     ngx_str_t key_;
     negotiated_options negotiated_;
-    // with context takeover; created on first use
+    // With context takeover; created on first use
     protocol::deflater deflater_;
     std::unique_ptr<char[]> close_reason_;
     request_part *request_part_; // null once the request is released

@@ -1,5 +1,5 @@
 // Ends sessions when their worker shuts down: spread over the configured time
-// after a reload or a graceful quit, otherwise at once.
+// after a reload or a graceful shutdown, otherwise at once.
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/drain_time.hpp"
 #include "nginx/output/transport.hpp"

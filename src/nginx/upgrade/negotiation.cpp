@@ -112,7 +112,7 @@ bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
 
     if (!protocol::accept_key(key, accept)) {
         write_log(NGX_LOG_ERR, r->connection->log,
-                  "websocket: no SHA-1 from libcrypto");
+                  "websocket: handshake failed: libcrypto provides no SHA-1");
         return false;
     }
 

@@ -13,6 +13,8 @@
 #include "nginx/workers/counters.hpp"
 #include "protocol/handshake.hpp"
 
+#include <array>
+#include <cstddef>
 #include <optional>
 
 namespace websocket::nginx {
@@ -72,20 +74,33 @@ ngx_uint_t handler_status(ngx_http_request_t *r,
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+ngx_int_t reject_for_max_clients(ngx_http_request_t *r) noexcept
+{
+    const auto &conf = *location_conf<location_configuration>(r);
+    std::array<u_char, 64> text;
+    const u_char *end =
+        ngx_snprintf(text.data(), text.size(),
+                     "websocket_max_clients (%ui) reached", conf.max_clients);
+
+    return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                            {reinterpret_cast<const char *>(text.data()),
+                             static_cast<std::size_t>(end - text.data())});
+}
+
 ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
 {
     switch (why) {
     case broker::outcome::full:
-        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "there are websocket_max_clients already");
+        return reject_for_max_clients(r);
     case broker::outcome::no_memory:
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "no room in websocket_shared_memory");
+                                "websocket_shared_memory is full");
     case broker::outcome::name_too_long:
         return reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     default:
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "this worker has no place among the workers");
+                                "no free worker slot: too many old workers are "
+                                "still shutting down");
     }
 }
 
@@ -116,7 +131,7 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &client) noexcept
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         write_log(NGX_LOG_INFO, r->connection->log,
-                  "websocket: the handshake could not be answered");
+                  "websocket: the handshake response could not be sent");
         client.cancel();
         return rc;
     }
@@ -132,15 +147,14 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
 {
     if (const ngx_uint_t status = handler_status(r, target);
         status != NGX_HTTP_SWITCHING_PROTOCOLS) {
-        return reject_handshake(r, status,
-                                "the handler does not accept the client");
+        return reject_handshake(r, status, "the handler rejected the client");
     }
 
     const auto subprotocol = choose_subprotocol(r, target, handshake);
 
     if (!subprotocol) {
         return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                "the handler could not choose a subprotocol");
+                                "the handler failed to select a subprotocol");
     }
 
     std::uint64_t position = 0;
@@ -155,7 +169,7 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
     if (client == nullptr) {
         return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                "the handler could not make the client");
+                                "the handler failed to create the client");
     }
 
     if (!add_upgrade_headers(r, handshake.key(), options)) {
@@ -209,7 +223,7 @@ accept_handshake(ngx_http_request_t *r,
 
     if (target == nullptr) {
         return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                "the handler could not make the resource");
+                                "the handler failed to create the resource");
     }
 
     target->retain();
@@ -234,9 +248,9 @@ validate_handshake(ngx_http_request_t *r,
 
     // nginx would replace the status 101 by that of the error
     if (r->err_status != 0) {
-        return reject_handshake(
-            r, upgrade_required,
-            "an error page that keeps its status has no upgrade");
+        return reject_handshake(r, upgrade_required,
+                                "the status is set by error_page: use "
+                                "\"error_page CODE = URI\"");
     }
 
     const request_origin origin{handshake.origin(), handshake.has_origin(),
@@ -277,7 +291,8 @@ void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
     ngx_http_finalize_request(
         r, in_sync ? resume_after_sync(r, target)
                    : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      "the other hosts are out of reach"));
+                                      "not in sync with the other hosts: Redis "
+                                      "is unreachable or too slow"));
 }
 
 // Validates again, because conditions may have changed while the body was read.
