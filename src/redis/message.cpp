@@ -4,7 +4,7 @@
 #include <charconv>
 #include <limits>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
 namespace {
 
@@ -23,28 +23,28 @@ public:
     }
 
     // Something that is no number, or a larger one, makes it all wrong.
-    std::uint64_t number(std::uint64_t most) noexcept
+    std::uint64_t number(std::uint64_t max) noexcept
     {
-        const auto found = whole_number(next());
+        const auto found = parse_number(next());
 
-        right_ = right_ && found && *found <= most;
+        valid_ = valid_ && found && *found <= max;
         return found.value_or(0);
     }
 
-    message_id id() noexcept
+    broker::message_id id() noexcept
     {
-        const auto found = read_message_id(next());
+        const auto found = parse_message_id(next());
 
-        right_ = right_ && found;
-        return found.value_or(message_id{});
+        valid_ = valid_ && found;
+        return found.value_or(broker::message_id{});
     }
 
     // Whether all was right, and nothing is left.
-    bool done() const noexcept { return right_ && left_.empty(); }
+    bool done() const noexcept { return valid_ && left_.empty(); }
 
 private:
     std::string_view left_;
-    bool right_ = true;
+    bool valid_ = true;
 };
 
 constexpr std::uint64_t any = std::numeric_limits<std::uint64_t>::max();
@@ -53,18 +53,19 @@ constexpr std::uint64_t any_count = std::numeric_limits<std::uint32_t>::max();
 
 } // namespace
 
-std::optional<std::uint64_t> whole_number(std::string_view text) noexcept
+std::optional<std::uint64_t> parse_number(std::string_view text) noexcept
 {
     std::uint64_t number = 0;
     const char *const end = text.data() + text.size();
-    const auto [stop, wrong] = std::from_chars(text.data(), end, number);
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
 
-    return wrong == std::errc{} && stop == end && !text.empty()
+    return error == std::errc{} && stop == end && !text.empty()
                ? std::optional(number)
                : std::nullopt;
 }
 
-std::optional<message_id> read_message_id(std::string_view text) noexcept
+std::optional<broker::message_id>
+parse_message_id(std::string_view text) noexcept
 {
     const std::size_t dash = text.find('-');
 
@@ -72,15 +73,16 @@ std::optional<message_id> read_message_id(std::string_view text) noexcept
         return std::nullopt;
     }
 
-    const auto epoch = whole_number(text.substr(0, dash));
-    const auto sequence = whole_number(text.substr(dash + 1));
+    const auto epoch = parse_number(text.substr(0, dash));
+    const auto sequence = parse_number(text.substr(dash + 1));
 
-    return epoch && sequence ? std::optional(message_id{*epoch, *sequence})
-                             : std::nullopt;
+    return epoch && sequence
+               ? std::optional(broker::message_id{*epoch, *sequence})
+               : std::nullopt;
 }
 
-std::optional<backplane_message>
-read_backplane_message(std::string_view text) noexcept
+std::optional<channel_message>
+parse_channel_message(std::string_view text) noexcept
 {
     const std::size_t end = text.find('\n');
 
@@ -88,35 +90,35 @@ read_backplane_message(std::string_view text) noexcept
         return std::nullopt;
     }
 
-    backplane_message made;
+    channel_message result;
     word_reader head(text.substr(0, end));
     const std::string_view type = head.next();
 
-    made.payload = text.substr(end + 1);
+    result.payload = text.substr(end + 1);
 
     if (type == "m") {
-        made.id = head.id();
-        made.kind = static_cast<std::uint8_t>(head.number(any_kind));
-        made.from = head.number(any);
-        made.time = head.number(any);
+        result.id = head.id();
+        result.kind = static_cast<std::uint8_t>(head.number(any_kind));
+        result.from = head.number(any);
+        result.time = head.number(any);
     } else if (type == "t") {
-        made.what = backplane_message::type::passing;
-        made.kind = static_cast<std::uint8_t>(head.number(any_kind));
-        made.from = head.number(any);
+        result.what = channel_message::type::transient;
+        result.kind = static_cast<std::uint8_t>(head.number(any_kind));
+        result.from = head.number(any);
     } else if (type == "c") {
-        made.what = backplane_message::type::clients;
-        made.host = head.next();
-        made.clients = static_cast<std::uint32_t>(head.number(any_count));
-        made.lost = head.number(1) == 1;
+        result.what = channel_message::type::clients;
+        result.host = head.next();
+        result.clients = static_cast<std::uint32_t>(head.number(any_count));
+        result.lost = head.number(1) == 1;
     } else {
         return std::nullopt;
     }
 
-    return head.done() ? std::optional(made) : std::nullopt;
+    return head.done() ? std::optional(result) : std::nullopt;
 }
 
-std::string passing_message(std::uint8_t kind, std::uint64_t from,
-                            std::string_view payload)
+std::string transient_message(std::uint8_t kind, std::uint64_t from,
+                              std::string_view payload)
 {
     return std::string("t ")
         .append(std::to_string(kind))
@@ -126,4 +128,4 @@ std::string passing_message(std::uint8_t kind, std::uint64_t from,
         .append(payload);
 }
 
-} // namespace websocket::broker
+} // namespace websocket::redis

@@ -15,14 +15,14 @@
 #include <string>
 #include <string_view>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
 // The text lies in what it was read from.
-struct backplane_message {
-    enum class type { stored, passing, clients };
+struct channel_message {
+    enum class type { stored, transient, clients };
 
     type what = type::stored;
-    message_id id;          // stored
+    broker::message_id id;  // stored
     std::uint8_t kind = 0;  // stored or passing
     std::uint64_t from = 0; // the same
     std::uint64_t time = 0; // stored
@@ -34,17 +34,18 @@ struct backplane_message {
 };
 
 // Nothing if it is none.
-std::optional<backplane_message>
-read_backplane_message(std::string_view text) noexcept;
+std::optional<channel_message>
+parse_channel_message(std::string_view text) noexcept;
 
 // A passing one, as it is written. Throws std::bad_alloc.
-std::string passing_message(std::uint8_t kind, std::uint64_t from,
-                            std::string_view payload);
+std::string transient_message(std::uint8_t kind, std::uint64_t from,
+                              std::string_view payload);
 
 // A decimal number that takes up the whole text.
-std::optional<std::uint64_t> whole_number(std::string_view text) noexcept;
+std::optional<std::uint64_t> parse_number(std::string_view text) noexcept;
 
 // "EPOCH-SEQUENCE".
-std::optional<message_id> read_message_id(std::string_view text) noexcept;
+std::optional<broker::message_id>
+parse_message_id(std::string_view text) noexcept;
 
-} // namespace websocket::broker
+} // namespace websocket::redis

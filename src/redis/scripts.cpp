@@ -1,7 +1,7 @@
 // What the scripts do.
 #include "redis/scripts.hpp"
 
-namespace websocket::broker {
+namespace websocket::redis {
 
 namespace {
 
@@ -116,7 +116,7 @@ redis.call('PUBLISH', ARGV[1], 'm ' .. id .. ' ' .. ARGV[2] .. ' ' ..
 return {id, clients}
 )lua";
 
-constexpr std::string_view tell_text = R"lua(
+constexpr std::string_view notify_text = R"lua(
 if ARGV[3] ~= '' then
     enter(ARGV[3], KEYS[1], ARGV[2], KEYS[2], ARGV[4], KEYS[3])
     redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] ..
@@ -190,7 +190,7 @@ local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf',
 return {known and '1' or '0', own and '1' or '0', ended[1] or ''}
 )lua";
 
-constexpr std::string_view bury_text = R"lua(
+constexpr std::string_view purge_host_text = R"lua(
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if ends and tonumber(ends) >= now() then return 0 end
 local names = redis.call('SPOP', KEYS[2], ARGV[3])
@@ -202,7 +202,7 @@ if #names == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
 return #names
 )lua";
 
-constexpr std::string_view leave_text = R"lua(
+constexpr std::string_view unregister_host_text = R"lua(
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
     redis.call('HDEL', ARGV[2] .. 'c:' .. name, ARGV[1])
     redis.call('PUBLISH', ARGV[2] .. 'n:' .. name, 'c ' .. ARGV[1] .. ' 0 0\n')
@@ -213,16 +213,16 @@ if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 return 1
 )lua";
 
-constexpr std::array<std::string_view, redis_script_count> texts{
-    publish_text, tell_text, sync_text, describe_text,
-    renew_text,   bury_text, leave_text};
+constexpr std::array<std::string_view, script_count> texts{
+    publish_text, notify_text,     sync_text,           describe_text,
+    renew_text,   purge_host_text, unregister_host_text};
 
 } // namespace
 
-std::string text_of(redis_script wanted)
+std::string script_text(script wanted)
 {
     return std::string{common_text}.append(
         texts[static_cast<std::size_t>(wanted)]);
 }
 
-} // namespace websocket::broker
+} // namespace websocket::redis

@@ -30,9 +30,9 @@
 #include <cstdint>
 #include <string>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
-enum class redis_script : std::size_t {
+enum class script : std::size_t {
     // Numbers, stores and tells a message, unless it has one of that number
     // from that worker already: it may be sent again, and come twice. The
     // epoch is a new one where there is none, or where the host has messages
@@ -47,7 +47,7 @@ enum class redis_script : std::size_t {
     // Tells something that is not stored, and the host's clients.
     // keys c r hosts; channel, host, clients ("": they stay as they are), name,
     // lost ("1": they were lost), text ("": none). The clients of the others.
-    tell,
+    notify,
 
     // What a host has missed of a resource's messages, with a new epoch as
     // above.
@@ -70,19 +70,19 @@ enum class redis_script : std::size_t {
 
     // Takes a host whose lease has ended out of some of its resources.
     // keys hosts r; host, prefix, how many. How many they were.
-    bury,
+    purge_host,
 
     // Takes a host that ends out of all of them: its clients have left.
     // keys hosts r i; host, prefix.
-    leave,
+    unregister_host,
 
     count
 };
 
-inline constexpr std::size_t redis_script_count =
-    static_cast<std::size_t>(redis_script::count);
+inline constexpr std::size_t script_count =
+    static_cast<std::size_t>(script::count);
 
 // In Lua. Throws std::bad_alloc.
-std::string text_of(redis_script wanted);
+std::string script_text(script wanted);
 
-} // namespace websocket::broker
+} // namespace websocket::redis

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <optional>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
 namespace {
 
@@ -17,10 +17,10 @@ constexpr std::string_view host_marks = "0123456789-._";
 constexpr std::string_view address_marks = "0123456789abcdefABCDEF:.";
 
 // hiredis leaves the last two bytes of sun_path alone.
-constexpr std::size_t longest_path = 106;
+constexpr std::size_t max_path_size = 106;
 
 // As SELECT takes it.
-constexpr unsigned most_databases = 1u << 30;
+constexpr unsigned max_databases = 1u << 30;
 
 constexpr std::string_view forms =
     "\"redis://[[user]:password@]host[:port][/db]\" or "
@@ -42,14 +42,14 @@ std::optional<std::string_view> cut(std::string_view &text, char mark) noexcept
 }
 
 template <typename Number>
-bool read_number(std::string_view digits, Number least, Number most,
+bool read_number(std::string_view digits, Number min, Number max,
                  Number &number) noexcept
 {
     Number read{};
     const char *end = digits.data() + digits.size();
     const auto [stopped, fault] = std::from_chars(digits.data(), end, read);
 
-    if (fault != std::errc{} || stopped != end || read < least || read > most) {
+    if (fault != std::errc{} || stopped != end || read < min || read > max) {
         return false;
     }
 
@@ -94,14 +94,14 @@ constexpr std::string_view wrong_percent =
     "other than \"00\"";
 
 // The readers return what is wrong, or nothing.
-std::string_view read_database(std::string_view text, redis_target &target)
+std::string_view read_database(std::string_view text, server_address &target)
 {
-    return read_number(text, 0u, most_databases - 1, target.database)
+    return read_number(text, 0u, max_databases - 1, target.database)
                ? std::string_view{}
                : "its database is a number, such as \"/2\"";
 }
 
-std::string_view read_credentials(std::string_view text, redis_target &target)
+std::string_view read_credentials(std::string_view text, server_address &target)
 {
     const auto user = cut(text, ':');
 
@@ -118,7 +118,7 @@ std::string_view read_credentials(std::string_view text, redis_target &target)
 }
 
 // The address of "[address]"; the text is left with what comes behind it.
-std::string_view read_bracketed(std::string_view &text, redis_target &target)
+std::string_view read_bracketed(std::string_view &text, server_address &target)
 {
     text.remove_prefix(1);
     const auto address = cut(text, ']');
@@ -132,7 +132,7 @@ std::string_view read_bracketed(std::string_view &text, redis_target &target)
     return {};
 }
 
-std::string_view read_host(std::string_view &text, redis_target &target)
+std::string_view read_host(std::string_view &text, server_address &target)
 {
     const std::string_view host = text.substr(0, text.find(':'));
 
@@ -158,7 +158,7 @@ std::string_view read_host(std::string_view &text, redis_target &target)
     return {};
 }
 
-std::string_view read_tcp(std::string_view rest, redis_target &target)
+std::string_view read_tcp(std::string_view rest, server_address &target)
 {
     // A password may hold what else would end it
     if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
@@ -196,13 +196,13 @@ std::string_view read_tcp(std::string_view rest, redis_target &target)
 }
 
 // One of the parameters behind "?".
-std::string_view read_parameter(std::string_view text, redis_target &target)
+std::string_view read_parameter(std::string_view text, server_address &target)
 {
     const auto name = cut(text, '=');
 
     for (const auto &[known, member] :
-         {std::pair{"user", &redis_target::user},
-          std::pair{"password", &redis_target::password}}) {
+         {std::pair{"user", &server_address::user},
+          std::pair{"password", &server_address::password}}) {
         if (name == known) {
             if (!(target.*member).empty()) {
                 return "it says \"user=\" or \"password=\" twice";
@@ -225,7 +225,7 @@ std::string_view read_parameter(std::string_view text, redis_target &target)
            "with \"&\" between them";
 }
 
-std::string_view read_unix(std::string_view rest, redis_target &target)
+std::string_view read_unix(std::string_view rest, server_address &target)
 {
     const std::string_view path = rest.substr(0, rest.find('?'));
     rest.remove_prefix(path.size());
@@ -240,7 +240,7 @@ std::string_view read_unix(std::string_view rest, redis_target &target)
         return "the path of its socket begins with \"/\"";
     }
 
-    if (target.path.size() > longest_path) {
+    if (target.path.size() > max_path_size) {
         return "the path of its socket is longer than 106 bytes";
     }
 
@@ -272,7 +272,7 @@ std::string wrong_scheme(std::string_view url)
 
 } // namespace
 
-std::string redis_target::name() const
+std::string server_address::name() const
 {
     if (is_unix) {
         return "unix:" + path;
@@ -283,11 +283,11 @@ std::string redis_target::name() const
     return (bracketed ? '[' + host + ']' : host) + ':' + std::to_string(port);
 }
 
-parsed_redis_url parse_redis_url(std::string_view url)
+parsed_url parse_url(std::string_view url)
 {
     constexpr std::string_view tcp = "redis://";
     constexpr std::string_view local = "unix:";
-    parsed_redis_url parsed;
+    parsed_url parsed;
 
     if (url.starts_with(tcp)) {
         parsed.fault = read_tcp(url.substr(tcp.size()), parsed.target);
@@ -302,4 +302,4 @@ parsed_redis_url parse_redis_url(std::string_view url)
     return parsed;
 }
 
-} // namespace websocket::broker
+} // namespace websocket::redis

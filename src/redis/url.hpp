@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
-struct redis_target {
+struct server_address {
     bool is_unix = false;
     std::string host; // an IPv6 address without its brackets
     std::uint16_t port = 6379;
@@ -20,8 +20,8 @@ struct redis_target {
     std::string name() const;
 };
 
-struct parsed_redis_url {
-    redis_target target;
+struct parsed_url {
+    server_address target;
     std::string fault; // empty: none; without what may be a password
 
     explicit operator bool() const noexcept { return fault.empty(); }
@@ -30,6 +30,6 @@ struct parsed_redis_url {
 // redis://[[user]:password@]host[:port][/db], or
 // unix:path[?user=..&password=..&db=..], with %XX for any character of
 // a user, a password and a path. Throws only std::bad_alloc.
-parsed_redis_url parse_redis_url(std::string_view url);
+parsed_url parse_url(std::string_view url);
 
-} // namespace websocket::broker
+} // namespace websocket::redis

@@ -25,15 +25,16 @@ constexpr unsigned number_bits = 40;
 
 // Where there is a master a reload makes new processes; else this one goes on
 // with what it began with, whose configuration will be gone.
-redis_settings kept_settings(const redis_settings &of)
+redis_settings worker_settings(const redis_settings &of)
 {
-    redis_settings kept = of;
+    redis_settings result = of;
 
-    kept.resolver = ngx_process == NGX_PROCESS_SINGLE ? nullptr : kept.resolver;
-    return kept;
+    result.resolver =
+        ngx_process == NGX_PROCESS_SINGLE ? nullptr : result.resolver;
+    return result;
 }
 
-void congestion_changed(bool begins) noexcept
+void set_congested(bool begins) noexcept
 {
     congested = begins;
 
@@ -42,47 +43,47 @@ void congestion_changed(bool begins) noexcept
     }
 }
 
-class worker_part final : control_reader::listener, redis_commands::listener {
+class worker_state final : control_reader::listener, script_runner::listener {
 public:
-    explicit worker_part(const redis_settings &given)
-        : settings{kept_settings(given)}, redis{settings}, publisher{redis},
-          leader{settings, redis}
+    explicit worker_state(const redis_settings &configured)
+        : settings{worker_settings(configured)}, redis{settings},
+          publisher{redis}, leader{settings, redis}
     {
-        publisher.on_congestion = congestion_changed;
+        publisher.on_congestion = set_congested;
     }
 
     void start()
     {
-        if (!workers_.subscribe(workers_log) ||
-            !own_.subscribe(worker_log(worker_bus::slot()))) {
+        if (!workers_channel_.subscribe(workers_log) ||
+            !own_channel_.subscribe(worker_log(worker_bus::slot()))) {
             throw std::bad_alloc();
         }
 
-        redis.tell(*this);
+        redis.add_listener(*this);
         redis.open();
-        leader.consider();
+        leader.try_lead();
     }
 
     bool wait_for_sync(sync_waiter &waiter)
     {
-        waiter.token = ++tokens_ * broker::max_slots + worker_bus::slot();
+        waiter.token = ++last_token_ * broker::max_slots + worker_bus::slot();
         waiting_.emplace(waiter.token, &waiter);
-        ask_for(waiter);
+        request_sync(waiter);
         return true;
     }
 
-    void forget(sync_waiter &waiter) { waiting_.erase(waiter.token); }
+    void cancel_sync(sync_waiter &waiter) { waiting_.erase(waiter.token); }
 
     const redis_settings settings;
-    redis_commands redis;
+    script_runner redis;
     redis_publisher publisher;
     redis_leader leader;
 
 private:
-    void ask_for(const sync_waiter &waiter) noexcept
+    void request_sync(const sync_waiter &waiter) noexcept
     {
         send_control(leader_log, control_event::sync_wanted, waiter.token,
-                     waiter.waits_for);
+                     waiter.resource_name);
     }
 
     void on_event(control_event what, std::uint64_t from,
@@ -90,19 +91,19 @@ private:
     {
         switch (what) {
         case control_event::synced:
-            release(from);
+            finish_wait(from);
             return;
         case control_event::leader_down:
             if (!ngx_exiting) {
-                leader.consider();
+                leader.try_lead();
             }
             return;
         case control_event::leader_up:
             on_overrun();
             return;
         case control_event::redis_up:
-            redis.hurry();
-            leader.hurry();
+            redis.retry_now();
+            leader.retry_now();
             return;
         default:
             return;
@@ -110,22 +111,22 @@ private:
     }
 
     // Who waits to try again need not
-    void commands_ready() noexcept override
+    void on_commands_ready() noexcept override
     {
         send_control(workers_log, control_event::redis_up, 0, {});
     }
 
-    void commands_lost() noexcept override {}
+    void on_commands_lost() noexcept override {}
 
     // What the leader does not know of, or has answered unheard
     void on_overrun() noexcept override
     {
         for (const auto &[token, waiter] : waiting_) {
-            ask_for(*waiter);
+            request_sync(*waiter);
         }
     }
 
-    void release(std::uint64_t token) noexcept
+    void finish_wait(std::uint64_t token) noexcept
     {
         const auto found = waiting_.find(token);
 
@@ -133,22 +134,22 @@ private:
             sync_waiter &waiter = *found->second;
 
             waiting_.erase(found);
-            waiter.synced();
+            waiter.on_synced();
         }
     }
 
-    control_reader workers_{*this};
-    control_reader own_{*this};
+    control_reader workers_channel_{*this};
+    control_reader own_channel_{*this};
     std::unordered_map<std::uint64_t, sync_waiter *> waiting_;
-    std::uint64_t tokens_ = 0;
+    std::uint64_t last_token_ = 0;
 };
 
-std::optional<worker_part> own;
+std::optional<worker_state> state;
 
-bool configured = false;
+bool redis_configured = false;
 
 // Resources of a worker that has died, as this one found while it came.
-std::vector<std::string> lost_before_start;
+std::vector<std::string> pending_losses;
 
 } // namespace
 
@@ -156,18 +157,18 @@ void start(ngx_cycle_t *cycle) noexcept
 try {
     const redis_settings *settings = main_conf_of(*cycle).redis;
 
-    configured = settings != nullptr;
+    redis_configured = settings != nullptr;
 
-    if (configured) {
-        own.emplace(*settings);
-        own->start();
+    if (redis_configured) {
+        state.emplace(*settings);
+        state->start();
     }
 
-    for (const std::string &name : std::exchange(lost_before_start, {})) {
+    for (const std::string &name : std::exchange(pending_losses, {})) {
         clients_changed(name, true);
     }
 } catch (const std::bad_alloc &) {
-    own.reset();
+    state.reset();
     write_log(NGX_LOG_ERR, cycle->log,
               "websocket: no memory to be in touch with Redis: this "
               "worker serves no WebSockets");
@@ -175,18 +176,18 @@ try {
 
 void stop() noexcept
 {
-    if (own) {
-        own->leader.leave_if_last();
-        own.reset();
+    if (state) {
+        state->leader.unregister_if_last();
+        state.reset();
     }
 }
 
-bool used() noexcept
+bool enabled() noexcept
 {
-    return configured;
+    return redis_configured;
 }
 
-std::uint64_t id_of_client(std::uint64_t number) noexcept
+std::uint64_t client_id(std::uint64_t number) noexcept
 {
     const std::uint64_t host = worker_bus::zone().host.id_prefix.load();
 
@@ -194,15 +195,15 @@ std::uint64_t id_of_client(std::uint64_t number) noexcept
            (number & ((std::uint64_t{1} << number_bits) - 1));
 }
 
-bool publish(const publish_order &order) noexcept
+bool publish(const publish_request &request) noexcept
 {
-    return own && own->publisher.publish(order);
+    return state && state->publisher.publish(request);
 }
 
 void clients_changed(std::string_view name, bool lost) noexcept
 try {
-    if (!configured) {
-        lost_before_start.emplace_back(name);
+    if (!redis_configured) {
+        pending_losses.emplace_back(name);
         return;
     }
 
@@ -214,22 +215,22 @@ try {
     // They will see that there are less
 }
 
-ngx_msec_t handshake_time() noexcept
+ngx_msec_t handshake_timeout() noexcept
 {
-    return own ? own->settings.connect_timeout : 0;
+    return state ? state->settings.connect_timeout : 0;
 }
 
 bool wait_for_sync(sync_waiter &waiter) noexcept
 try {
-    return own && own->wait_for_sync(waiter);
+    return state && state->wait_for_sync(waiter);
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-void forget(sync_waiter &waiter) noexcept
+void cancel_sync(sync_waiter &waiter) noexcept
 {
-    if (own) {
-        own->forget(waiter);
+    if (state) {
+        state->cancel_sync(waiter);
     }
 }
 

@@ -19,13 +19,13 @@ void start(ngx_cycle_t *cycle) noexcept;
 // Whoever waits for something is told that it will not be.
 void stop() noexcept;
 
-bool used() noexcept;
+bool enabled() noexcept;
 
 // A client's id that no client of another host has, of its number here.
-std::uint64_t id_of_client(std::uint64_t number) noexcept;
+std::uint64_t client_id(std::uint64_t number) noexcept;
 
 // False: not taken, as too much waits already. Else the order is told.
-bool publish(const publish_order &order) noexcept;
+bool publish(const publish_request &request) noexcept;
 
 // Whether those who publish had better wait, and what is called when they need
 // no more. Null: nobody.
@@ -37,15 +37,15 @@ inline void (*on_congestion_end)() noexcept = nullptr;
 void clients_changed(std::string_view name, bool lost) noexcept;
 
 // How long a handshake may wait.
-ngx_msec_t handshake_time() noexcept;
+ngx_msec_t handshake_timeout() noexcept;
 
 // Somebody who waits until the host's log has all that Redis had at the time.
 class sync_waiter {
 public:
     // Called once: the waiter is forgotten before.
-    virtual void synced() noexcept = 0;
+    virtual void on_synced() noexcept = 0;
 
-    std::string_view waits_for; // the resource's name
+    std::string_view resource_name; // the resource's name
     std::uint64_t token = 0;
 
 protected:
@@ -54,6 +54,6 @@ protected:
 
 // False: no memory.
 bool wait_for_sync(sync_waiter &waiter) noexcept;
-void forget(sync_waiter &waiter) noexcept;
+void cancel_sync(sync_waiter &waiter) noexcept;
 
 } // namespace websocket::nginx::backplane

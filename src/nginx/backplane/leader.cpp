@@ -19,10 +19,10 @@ namespace {
 constexpr ngx_msec_t second = 1000;
 
 // So often a leader looks for clients of a worker that is gone.
-constexpr unsigned looks_for_lost = 30;
+constexpr unsigned seconds_between_orphan_checks = 30;
 
 // A worker that leaves waits so long for one that stays.
-constexpr unsigned patience = 2;
+constexpr unsigned max_leaderless_seconds = 2;
 
 void prepare(ngx_event_t &timer, void *data,
              ngx_event_handler_pt handler) noexcept
@@ -47,14 +47,15 @@ bool another_worker_stays() noexcept
 
 } // namespace
 
-redis_leader::redis_leader(const redis_settings &settings,
-                           redis_commands &redis)
+redis_leader::redis_leader(const redis_settings &settings, script_runner &redis)
     : settings_{settings}, redis_{redis},
-      news_{settings, *this, redis_connection::role::subscriber},
-      control_{*this}, context_{{redis, 0, 0, ask, tell, changed}, *this}
+      subscriber_{settings, *this, redis_connection::role::subscriber},
+      control_{*this}, environment_{{redis, 0, 0, request_sync, notify,
+                                     on_clients_changed},
+                                    *this}
 {
-    redis.tell(*this);
-    prepare(second_, this, second_passed);
+    redis.add_listener(*this);
+    prepare(second_, this, on_second);
     prepare(tick_, this, tick);
     ngx_add_timer(&second_, second);
 }
@@ -62,7 +63,7 @@ redis_leader::redis_leader(const redis_settings &settings,
 redis_leader::~redis_leader()
 {
     if (leading_) {
-        resign();
+        step_down();
     }
 
     for (ngx_event_t *timer : {&second_, &tick_}) {
@@ -72,17 +73,17 @@ redis_leader::~redis_leader()
     }
 }
 
-void redis_leader::consider() noexcept
+void redis_leader::try_lead() noexcept
 {
     if (!leading_ && worker_bus::broker().lead(worker_bus::slot())) {
-        lead();
+        become_leader();
     }
 }
 
-void redis_leader::lead() noexcept
+void redis_leader::become_leader() noexcept
 {
     leading_ = true;
-    vacant_seconds_ = 0;
+    leaderless_seconds_ = 0;
     worker_bus::broker().set_link_generation(0);
 
     if (!control_.subscribe(leader_log)) {
@@ -101,134 +102,134 @@ void redis_leader::lead() noexcept
     }
 
     send_control(workers_log, control_event::leader_up, 0, {});
-    news_.open();
+    subscriber_.open();
 
     if (redis_.ready()) {
-        commands_ready();
+        on_commands_ready();
     }
 }
 
-void redis_leader::resign() noexcept
+void redis_leader::step_down() noexcept
 {
-    lose_touch();
+    on_disconnect();
     leading_ = false;
     registered_ = false;
-    news_.close();
+    subscriber_.close();
     control_.stop();
-    logs_.clear();
+    replicas_.clear();
     host_redis_counters().resources.store(0);
     worker_bus::broker().resign(worker_bus::slot());
     send_control(workers_log, control_event::leader_down, 0, {});
 }
 
-void redis_leader::commands_ready() noexcept
+void redis_leader::on_commands_ready() noexcept
 {
     if (leading_) {
-        safely([this] { renew(); });
+        with_oom_restart([this] { renew_lease(); });
     }
 }
 
-void redis_leader::commands_lost() noexcept
+void redis_leader::on_commands_lost() noexcept
 {
     registered_ = false;
 
     if (leading_) {
         // What it has told meanwhile is read from the streams
-        lose_touch();
-        news_.restart("the connection for commands is lost");
+        on_disconnect();
+        subscriber_.restart("the connection for commands is lost");
     }
 }
 
-void redis_leader::redis_ready() noexcept
+void redis_leader::on_redis_ready() noexcept
 {
-    safely([this] {
+    with_oom_restart([this] {
         const std::string channel = settings_.prefix + "b:" +
                                     std::string(worker_bus::zone().host.uid());
-        const std::array<std::string_view, 2> words{"SUBSCRIBE", channel};
+        const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
 
-        if (!news_.command(words, news, this)) {
+        if (!subscriber_.command(args, on_channel_reply, this)) {
             throw std::bad_alloc();
         }
     });
 }
 
-void redis_leader::redis_lost(std::string_view) noexcept
+void redis_leader::on_redis_lost(std::string_view) noexcept
 {
-    listening_ = false;
-    lose_touch();
+    subscribed_ = false;
+    on_disconnect();
 }
 
-void redis_leader::lose_touch() noexcept
+void redis_leader::on_disconnect() noexcept
 {
     worker_bus::broker().set_link_generation(0);
     to_subscribe_.clear();
     subscribing_ = 0;
-    listening_ = false;
+    subscribed_ = false;
 
-    for (const auto &[name, log] : logs_) {
-        log->lost_touch();
+    for (const auto &[name, log] : replicas_) {
+        log->on_disconnect();
     }
 }
 
-void redis_leader::get_in_touch() noexcept
+void redis_leader::on_connect() noexcept
 {
-    if (!leading_ || !registered_ || !listening_ ||
+    if (!leading_ || !registered_ || !subscribed_ ||
         worker_bus::broker().link_generation() != 0) {
         return;
     }
 
-    context_.link = ++worker_bus::zone().link_generation;
-    worker_bus::broker().set_link_generation(context_.link);
+    environment_.link_generation = ++worker_bus::zone().link_generation;
+    worker_bus::broker().set_link_generation(environment_.link_generation);
     host_redis_counters().connects.add(1);
-    safely([this] {
+    with_oom_restart([this] {
         follow_all();
-        look_for_lost();
+        find_orphans();
     });
 }
 
-void redis_leader::second_passed(ngx_event_t *event)
+void redis_leader::on_second(ngx_event_t *event)
 {
-    auto &own = *static_cast<redis_leader *>(event->data);
+    auto &self = *static_cast<redis_leader *>(event->data);
 
-    own.safely([&own] { own.each_second(); });
+    self.with_oom_restart([&self] { self.every_second(); });
     ngx_add_timer(event, second);
 }
 
-void redis_leader::each_second()
+void redis_leader::every_second()
 {
     if (!leading_) {
-        if (!ngx_exiting || vacant_seconds_++ >= patience) {
-            consider();
+        if (!ngx_exiting || leaderless_seconds_++ >= max_leaderless_seconds) {
+            try_lead();
         }
         return;
     }
 
     if (ngx_exiting && another_worker_stays()) {
-        resign();
+        step_down();
         return;
     }
 
     // Redis may have refused it, and will not for ever: it had no memory, was
     // busy, or a replica
     if (redis_.ready() && (!registered_ || lease_is_due())) {
-        renew();
+        renew_lease();
     }
 
-    leave_unused();
+    unfollow_unused();
 
     if (!registered_) {
         return;
     }
 
     keep_alive();
-    tell_changes();
+    notify_changes();
 
-    if (++seconds_ % looks_for_lost == 0) {
-        look_for_lost();
+    if (++seconds_ % seconds_between_orphan_checks == 0) {
+        find_orphans();
     }
 
-    for (const auto &[name, log] : logs_) {
-        log->try_again();
+    for (const auto &[name, log] : replicas_) {
+        log->retry_sync();
     }
 }
 

@@ -23,37 +23,37 @@
 
 namespace websocket::nginx {
 
-class redis_leader final : redis_commands::listener,
+class redis_leader final : script_runner::listener,
                            redis_connection::owner,
                            control_reader::listener {
 public:
     // Throws std::bad_alloc.
-    redis_leader(const redis_settings &settings, redis_commands &redis);
+    redis_leader(const redis_settings &settings, script_runner &redis);
     redis_leader(const redis_leader &) = delete;
     redis_leader &operator=(const redis_leader &) = delete;
     ~redis_leader(); // another worker leads then
 
     // The host's last worker takes it out of Redis; nothing happens with
     // another. To be called at the worker's end.
-    void leave_if_last() noexcept;
+    void unregister_if_last() noexcept;
 
     // Leads if nobody does.
-    void consider() noexcept;
+    void try_lead() noexcept;
 
     // Redis is there again, as another worker has found.
-    void hurry() noexcept { news_.hurry(); }
+    void retry_now() noexcept { subscriber_.retry_now(); }
 
 private:
-    using log_map =
-        std::map<std::string, std::unique_ptr<followed_log>, std::less<>>;
+    using replica_map =
+        std::map<std::string, std::unique_ptr<replica>, std::less<>>;
 
     // redis_commands
-    void commands_ready() noexcept override;
-    void commands_lost() noexcept override;
+    void on_commands_ready() noexcept override;
+    void on_commands_lost() noexcept override;
 
     // The connection for news.
-    void redis_ready() noexcept override;
-    void redis_lost(std::string_view why) noexcept override;
+    void on_redis_ready() noexcept override;
+    void on_redis_lost(std::string_view reason) noexcept override;
 
     // The workers of this host.
     void on_event(control_event what, std::uint64_t from,
@@ -61,78 +61,80 @@ private:
     void on_overrun() noexcept override;
 
     // redis_leader.cpp: leading
-    void lead() noexcept;
-    void resign() noexcept;
-    void lose_touch() noexcept;
-    void get_in_touch() noexcept;
-    static void second_passed(ngx_event_t *event);
-    void each_second();
+    void become_leader() noexcept;
+    void step_down() noexcept;
+    void on_disconnect() noexcept;
+    void on_connect() noexcept;
+    static void on_second(ngx_event_t *event);
+    void every_second();
 
     // redis_lease.cpp: the host among the others
-    void renew();
-    void renewed(const redisReply &reply);
-    void bury(std::string_view host);
-    void look_for_lost();
-    void tell_lost(const redisReply &names);
-    static void lost_answered(void *data, const redisReply *reply) noexcept;
-    static void renew_answered(void *data, const redisReply *reply) noexcept;
-    static void bury_answered(void *data, const redisReply *reply) noexcept;
+    void renew_lease();
+    void on_lease_renewed(const redisReply &reply);
+    void purge_host(std::string_view host);
+    void find_orphans();
+    void remove_orphans(const redisReply &names);
+    static void on_orphans_reply(void *data, const redisReply *reply) noexcept;
+    static void on_renew_reply(void *data, const redisReply *reply) noexcept;
+    static void on_purge_reply(void *data, const redisReply *reply) noexcept;
     bool lease_is_due() noexcept;
 
     // redis_following.cpp: the logs
-    static bool ask(followed_log::context &own, const script_call &call,
-                    std::string_view name, std::uint64_t number);
-    static bool tell(followed_log::context &own, const script_call &call,
-                     std::string_view name);
-    static void changed(followed_log::context &own, std::string_view name);
-    static void tell_answered(void *data, const redisReply *reply) noexcept;
-    void tell_soon(std::string_view name);
-    static void sync_answered(void *data, const redisReply *reply) noexcept;
-    static void news(void *data, const redisReply *reply) noexcept;
-    void take_news(std::string_view type, std::string_view channel,
-                   std::string_view text);
-    followed_log *find(std::string_view name) noexcept;
-    followed_log &follow(std::string_view name);
+    static bool request_sync(replica::environment &of, const script_call &call,
+                             std::string_view name, std::uint64_t number);
+    static bool notify(replica::environment &of, const script_call &call,
+                       std::string_view name);
+    static void on_clients_changed(replica::environment &of,
+                                   std::string_view name);
+    static void on_notify_reply(void *data, const redisReply *reply) noexcept;
+    void schedule_notify(std::string_view name);
+    static void on_sync_reply(void *data, const redisReply *reply) noexcept;
+    static void on_channel_reply(void *data, const redisReply *reply) noexcept;
+    void handle_channel_reply(std::string_view type, std::string_view channel,
+                              std::string_view text);
+    replica *find_replica(std::string_view name) noexcept;
+    replica &follow(std::string_view name);
     void follow_all();
     void subscribe_more();
-    void leave(log_map::iterator at);
-    void leave_unused();
+    void unfollow(replica_map::iterator at);
+    void unfollow_unused();
     void keep_alive();
     void clients_changed(std::string_view name, bool lost);
     static void tick(ngx_event_t *event);
-    void tell_changes();
+    void notify_changes();
 
     // Without memory all begins anew.
     template <class Work>
-    void safely(Work work) noexcept
+    void with_oom_restart(Work work) noexcept
     try {
         work();
     } catch (const std::bad_alloc &) {
-        news_.restart("no memory");
+        subscriber_.restart("no memory");
     }
 
     const redis_settings &settings_;
-    redis_commands &redis_;
-    redis_connection news_;
+    script_runner &redis_;
+    redis_connection subscriber_;
     control_reader control_;
 
-    struct following final : followed_log::context {
+    struct shared_environment final : replica::environment {
         redis_leader &leader;
-    } context_;
+    } environment_;
 
     bool leading_ = false;
     bool registered_ = false; // Redis knows of the host, on this connection
-    bool listening_ = false;  // and sends its heartbeat
+    bool subscribed_ = false; // and sends its heartbeat
     bool heartbeat_ = false;  // which has come since the last renewal
-    unsigned vacant_seconds_ = 0;
+    unsigned leaderless_seconds_ = 0;
 
     ngx_msec_t renewed_at_ = 0;   // asked for
     ngx_msec_t heartbeat_at_ = 0; // since when one is due; 0: none is
 
-    log_map logs_;
+    replica_map replicas_;
     std::set<std::string, std::less<>> changed_; // names
-    std::set<std::string, std::less<>> lost_;    // of them: clients were lost
-    std::set<std::string, std::less<>> unused_;  // perhaps: see leave_unused
+    std::set<std::string, std::less<>>
+        lost_clients_;                          // of them: clients were lost
+    std::set<std::string, std::less<>> unused_; // perhaps: see leave_unused
     std::deque<std::string> to_subscribe_;
     std::size_t subscribing_ = 0; // asked for, and not yet confirmed
     std::string kept_alive_;      // the last one

@@ -20,7 +20,7 @@ constexpr ngx_msec_t lease = 10'000;
 constexpr ngx_msec_t renewal = 2'000;
 
 // One step takes so many resources from a dead host.
-constexpr std::string_view buried_at_once = "100";
+constexpr std::string_view max_purged_at_once = "100";
 
 ngx_msec_t since(ngx_msec_t moment) noexcept
 {
@@ -33,16 +33,16 @@ ngx_msec_t since(ngx_msec_t moment) noexcept
 // other: without one that is of no use any more.
 bool redis_leader::lease_is_due() noexcept
 {
-    if (listening_ && heartbeat_at_ != 0 &&
+    if (subscribed_ && heartbeat_at_ != 0 &&
         since(heartbeat_at_) > settings_.command_timeout) {
-        news_.restart("no heartbeat came");
+        subscriber_.restart("no heartbeat came");
         return false;
     }
 
     return since(renewed_at_) >= renewal;
 }
 
-void redis_leader::renew()
+void redis_leader::renew_lease()
 {
     const host_identity &host = worker_bus::zone().host;
     const std::string uid(host.uid());
@@ -53,32 +53,33 @@ void redis_leader::renew()
     const std::array<std::string_view, 2> arguments{uid, time};
 
     renewed_at_ = ngx_current_msec;
-    (void)redis_.run({broker::redis_script::renew, keys, arguments},
-                     renew_answered, this);
+    (void)redis_.run({redis::script::renew, keys, arguments}, on_renew_reply,
+                     this);
 }
 
-void redis_leader::renew_answered(void *data, const redisReply *reply) noexcept
+void redis_leader::on_renew_reply(void *data, const redisReply *reply) noexcept
 {
-    auto &own = *static_cast<redis_leader *>(data);
+    auto &self = *static_cast<redis_leader *>(data);
 
-    if (reply != nullptr && own.leading_) {
-        own.safely([&own, reply] { own.renewed(*reply); });
+    if (reply != nullptr && self.leading_) {
+        self.with_oom_restart(
+            [&self, reply] { self.on_lease_renewed(*reply); });
     }
 }
 
-void redis_leader::renewed(const redisReply &reply)
+void redis_leader::on_lease_renewed(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
-    const std::string_view wrong = error_in(&reply);
+    const std::string_view error = error_in(&reply);
 
-    if (redis_.runs_nothing(wrong)) {
+    if (redis_.reconnect_if_unusable(error)) {
         return; // the connection begins anew
     }
 
     if (parts.size() != 3) {
         static log_throttle line;
 
-        say_refused(line, "take this host in", wrong);
+        log_refused(line, "take this host in", error);
         return; // it is asked for again
     }
 
@@ -89,7 +90,7 @@ void redis_leader::renewed(const redisReply &reply)
 
     if (!number_is_ours && zone.link_generation == 0) {
         zone.host.choose_id_prefix(); // no client has one with it yet
-        renew();
+        renew_lease();
         return;
     }
 
@@ -105,51 +106,52 @@ void redis_leader::renewed(const redisReply &reply)
 
     if (!known && registered_) {
         // Others, or a flush, have taken our clients out of the counts
-        for (const auto &[name, log] : logs_) {
-            log->doubt_clients();
+        for (const auto &[name, log] : replicas_) {
+            log->invalidate_client_count();
             changed_.insert(name);
         }
-        tell_changes();
+        notify_changes();
     }
 
     registered_ = true;
-    heartbeat_at_ = heartbeat_ || !listening_ ? 0 : ngx_current_msec;
+    heartbeat_at_ = heartbeat_ || !subscribed_ ? 0 : ngx_current_msec;
     heartbeat_ = false;
-    get_in_touch();
+    on_connect();
 
     if (!ended.empty() && ended != zone.host.uid()) {
-        bury(ended);
+        purge_host(ended);
     }
 }
 
 // A worker that has died may have been the last with clients of a resource:
 // nobody follows that any more, and the other hosts still count them.
-void redis_leader::look_for_lost()
+void redis_leader::find_orphans()
 {
     const std::string key =
         settings_.prefix + "r:" + std::string(worker_bus::zone().host.uid());
-    const std::array<std::string_view, 2> words{"SMEMBERS", key};
+    const std::array<std::string_view, 2> args{"SMEMBERS", key};
 
-    (void)redis_.command(words, lost_answered, this);
+    (void)redis_.command(args, on_orphans_reply, this);
 }
 
-void redis_leader::lost_answered(void *data, const redisReply *reply) noexcept
+void redis_leader::on_orphans_reply(void *data,
+                                    const redisReply *reply) noexcept
 {
-    auto &own = *static_cast<redis_leader *>(data);
+    auto &self = *static_cast<redis_leader *>(data);
 
-    if (reply != nullptr && own.leading_) {
-        own.safely([&own, reply] { own.tell_lost(*reply); });
+    if (reply != nullptr && self.leading_) {
+        self.with_oom_restart([&self, reply] { self.remove_orphans(*reply); });
     }
 }
 
-void redis_leader::tell_lost(const redisReply &names)
+void redis_leader::remove_orphans(const redisReply &names)
 {
     const std::string uid(worker_bus::zone().host.uid());
 
     for (const redisReply *each : list_in(&names)) {
         const std::string name(text_in(each));
 
-        if (find(name) != nullptr) {
+        if (find_replica(name) != nullptr) {
             continue; // its number is told when it is synced
         }
 
@@ -158,13 +160,13 @@ void redis_leader::tell_lost(const redisReply &names)
         const std::array<std::string_view, 6> arguments{channel, uid, "0",
                                                         name,    "1", ""};
 
-        (void)redis_.run({broker::redis_script::tell, keys, arguments}, nullptr,
+        (void)redis_.run({redis::script::notify, keys, arguments}, nullptr,
                          nullptr);
     }
 }
 
 // Clients of it that are left are taken out by the others, when its lease ends.
-void redis_leader::leave_if_last() noexcept
+void redis_leader::unregister_if_last() noexcept
 {
     shared_zone &zone = worker_bus::zone();
     const std::span blocks(zone.slot_counters, zone.slots);
@@ -180,43 +182,43 @@ void redis_leader::leave_if_last() noexcept
         return;
     }
 
-    safely([this, &zone] {
+    with_oom_restart([this, &zone] {
         const std::string uid(zone.host.uid());
         const std::array<std::string, 3> keys{
             "hosts", "r:" + uid,
             "i:" + std::to_string(zone.host.id_prefix.load())};
         const std::array<std::string_view, 2> arguments{uid, settings_.prefix};
 
-        if (redis_.run({broker::redis_script::leave, keys, arguments}, nullptr,
-                       nullptr)) {
+        if (redis_.run({redis::script::unregister_host, keys, arguments},
+                       nullptr, nullptr)) {
             redis_.flush();
         }
     });
 }
 
-void redis_leader::bury(std::string_view host)
+void redis_leader::purge_host(std::string_view host)
 {
     const std::array<std::string, 2> keys{"hosts", "r:" + std::string(host)};
     const std::array<std::string_view, 3> arguments{host, settings_.prefix,
-                                                    buried_at_once};
-    auto own_name =
+                                                    max_purged_at_once};
+    auto call =
         std::make_unique<std::pair<redis_leader *, std::string>>(this, host);
 
-    if (redis_.run({broker::redis_script::bury, keys, arguments}, bury_answered,
-                   own_name.get())) {
-        (void)own_name.release();
+    if (redis_.run({redis::script::purge_host, keys, arguments}, on_purge_reply,
+                   call.get())) {
+        (void)call.release();
     }
 }
 
-void redis_leader::bury_answered(void *data, const redisReply *reply) noexcept
+void redis_leader::on_purge_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<std::pair<redis_leader *, std::string>> call(
         static_cast<std::pair<redis_leader *, std::string> *>(data));
 
     if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER &&
         reply->integer > 0) {
-        redis_leader &own = *call->first;
-        own.safely([&] { own.bury(call->second); });
+        redis_leader &self = *call->first;
+        self.with_oom_restart([&] { self.purge_host(call->second); });
     }
 }
 

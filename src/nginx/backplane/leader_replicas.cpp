@@ -15,55 +15,55 @@ namespace websocket::nginx {
 namespace {
 
 // So many channels are asked for before the first is confirmed.
-constexpr std::size_t most_subscribing = 256;
+constexpr std::size_t max_subscribing = 256;
 
 // What changes within that time is told in one go.
-constexpr ngx_msec_t tick_time = 20;
+constexpr ngx_msec_t notify_delay = 20;
 
 // Who comes back at once finds the log as it was.
-constexpr ngx_msec_t unused_time = 1'000;
+constexpr ngx_msec_t unused_grace = 1'000;
 
 // A log's keys are kept alive once in so many seconds.
-constexpr std::size_t keep_alive_round = 60;
+constexpr std::size_t seconds_per_keep_alive_round = 60;
 
-struct log_call {
+struct replica_call {
     redis_leader &leader;
     std::string name;
     std::uint64_t number;
 };
 
-struct keep_alive_survey {
+struct scan_memory {
     std::array<broker::scanned_log, 256> logs;
     std::array<std::byte, 4 * broker::max_name_size> names;
 };
 
-keep_alive_survey keep_alive_buffers;
+scan_memory scan_memory_of_leader;
 
 } // namespace
 
-followed_log *redis_leader::find(std::string_view name) noexcept
+replica *redis_leader::find_replica(std::string_view name) noexcept
 {
-    const auto found = logs_.find(name);
+    const auto found = replicas_.find(name);
 
-    return found == logs_.end() ? nullptr : found->second.get();
+    return found == replicas_.end() ? nullptr : found->second.get();
 }
 
-followed_log &redis_leader::follow(std::string_view name)
+replica &redis_leader::follow(std::string_view name)
 {
-    if (followed_log *known = find(name); known != nullptr) {
+    if (replica *known = find_replica(name); known != nullptr) {
         return *known;
     }
 
-    auto made = std::make_unique<followed_log>(context_, name);
-    followed_log &log = *made;
+    auto created = std::make_unique<replica>(environment_, name);
+    replica &log = *created;
 
     if (worker_bus::broker().link_generation() != 0) {
         to_subscribe_.emplace_back(name); // else all are, with the link
     }
 
-    logs_.emplace(std::string(name), std::move(made));
+    replicas_.emplace(std::string(name), std::move(created));
     host_redis_counters().resources.store(
-        static_cast<std::uint32_t>(logs_.size()));
+        static_cast<std::uint32_t>(replicas_.size()));
     subscribe_more();
     return log;
 }
@@ -75,16 +75,17 @@ void redis_leader::follow_all()
     broker::scan_cursor cursor;
     broker::scan_result found{.more = true};
 
-    for (const auto &[name, log] : logs_) {
+    for (const auto &[name, log] : replicas_) {
         to_subscribe_.push_back(name);
     }
 
     while (found.more) {
         found = worker_bus::broker().scan(
-            cursor, {keep_alive_buffers.names, keep_alive_buffers.logs}, 256);
+            cursor, {scan_memory_of_leader.names, scan_memory_of_leader.logs},
+            256);
 
         for (const broker::scanned_log &log :
-             std::span(keep_alive_buffers.logs).first(found.count)) {
+             std::span(scan_memory_of_leader.logs).first(found.count)) {
             if (log.subscribed && !is_control_log(log.name)) {
                 follow(log.name);
             }
@@ -97,17 +98,17 @@ void redis_leader::follow_all()
 void redis_leader::subscribe_more()
 {
     while (worker_bus::broker().link_generation() != 0 &&
-           !to_subscribe_.empty() && subscribing_ < most_subscribing) {
-        if (find(to_subscribe_.front()) == nullptr) {
+           !to_subscribe_.empty() && subscribing_ < max_subscribing) {
+        if (find_replica(to_subscribe_.front()) == nullptr) {
             to_subscribe_.pop_front(); // left meanwhile
             continue;
         }
 
         const std::string channel =
             settings_.prefix + "n:" + to_subscribe_.front();
-        const std::array<std::string_view, 2> words{"SUBSCRIBE", channel};
+        const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
 
-        if (!news_.command(words, news, this)) {
+        if (!subscriber_.command(args, on_channel_reply, this)) {
             return; // it is about to be lost
         }
 
@@ -116,9 +117,10 @@ void redis_leader::subscribe_more()
     }
 }
 
-void redis_leader::news(void *data, const redisReply *reply) noexcept
+void redis_leader::on_channel_reply(void *data,
+                                    const redisReply *reply) noexcept
 {
-    auto &own = *static_cast<redis_leader *>(data);
+    auto &self = *static_cast<redis_leader *>(data);
 
     if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY ||
         reply->elements != 3) {
@@ -127,13 +129,15 @@ void redis_leader::news(void *data, const redisReply *reply) noexcept
 
     const auto parts = list_in(reply);
 
-    own.safely([&own, &parts] {
-        own.take_news(text_in(parts[0]), text_in(parts[1]), text_in(parts[2]));
+    self.with_oom_restart([&self, &parts] {
+        self.handle_channel_reply(text_in(parts[0]), text_in(parts[1]),
+                                  text_in(parts[2]));
     });
 }
 
-void redis_leader::take_news(std::string_view type, std::string_view channel,
-                             std::string_view text)
+void redis_leader::handle_channel_reply(std::string_view type,
+                                        std::string_view channel,
+                                        std::string_view text)
 {
     if (!leading_ || !channel.starts_with(settings_.prefix)) {
         return;
@@ -144,8 +148,8 @@ void redis_leader::take_news(std::string_view type, std::string_view channel,
     if (channel.starts_with("b:")) {
         heartbeat_at_ = 0;
         heartbeat_ = true;
-        listening_ = true;
-        get_in_touch();
+        subscribed_ = true;
+        on_connect();
         return;
     }
 
@@ -154,93 +158,98 @@ void redis_leader::take_news(std::string_view type, std::string_view channel,
         subscribe_more();
     }
 
-    if (followed_log *log = find(channel.substr(std::min<std::size_t>(
+    if (replica *log = find_replica(channel.substr(std::min<std::size_t>(
             channel.size(), std::string_view("n:").size())));
         log != nullptr && type == "subscribe") {
         log->subscribed();
     } else if (log != nullptr && type == "message") {
-        log->heard(text);
+        log->on_message(text);
     }
 }
 
-bool redis_leader::ask(followed_log::context &own, const script_call &call,
-                       std::string_view name, std::uint64_t number)
+bool redis_leader::request_sync(replica::environment &of,
+                                const script_call &call, std::string_view name,
+                                std::uint64_t number)
 {
-    auto made = std::make_unique<log_call>(log_call{
-        static_cast<following &>(own).leader, std::string(name), number});
+    auto created = std::make_unique<replica_call>(
+        replica_call{static_cast<shared_environment &>(of).leader,
+                     std::string(name), number});
 
-    if (!own.redis.run(call, sync_answered, made.get())) {
+    if (!of.redis.run(call, on_sync_reply, created.get())) {
         return false;
     }
 
-    (void)made.release();
+    (void)created.release();
     return true;
 }
 
-void redis_leader::sync_answered(void *data, const redisReply *reply) noexcept
+void redis_leader::on_sync_reply(void *data, const redisReply *reply) noexcept
 {
-    const std::unique_ptr<log_call> call(static_cast<log_call *>(data));
+    const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
 
     if (reply == nullptr) {
         return; // commands_lost() follows
     }
 
-    call->leader.safely([&] {
-        if (followed_log *log = call->leader.find(call->name); log != nullptr) {
-            log->sync_answered(*reply, call->number);
+    call->leader.with_oom_restart([&] {
+        if (replica *log = call->leader.find_replica(call->name);
+            log != nullptr) {
+            log->on_sync_reply(*reply, call->number);
         }
     });
 }
 
-bool redis_leader::tell(followed_log::context &own, const script_call &call,
-                        std::string_view name)
+bool redis_leader::notify(replica::environment &of, const script_call &call,
+                          std::string_view name)
 {
-    auto made = std::make_unique<log_call>(
-        log_call{static_cast<following &>(own).leader, std::string(name), 0});
+    auto created = std::make_unique<replica_call>(replica_call{
+        static_cast<shared_environment &>(of).leader, std::string(name), 0});
 
-    if (!own.redis.run(call, tell_answered, made.get())) {
+    if (!of.redis.run(call, on_notify_reply, created.get())) {
         return false;
     }
 
-    (void)made.release();
+    (void)created.release();
     return true;
 }
 
 // Refused: it is told again within a second.
-void redis_leader::tell_answered(void *data, const redisReply *reply) noexcept
+void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
 {
-    const std::unique_ptr<log_call> call(static_cast<log_call *>(data));
+    const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
 
     if (reply == nullptr || error_in(reply).empty()) {
         return;
     }
 
-    call->leader.safely([&] {
-        if (followed_log *log = call->leader.find(call->name); log != nullptr) {
-            log->doubt_clients();
+    call->leader.with_oom_restart([&] {
+        if (replica *log = call->leader.find_replica(call->name);
+            log != nullptr) {
+            log->invalidate_client_count();
             call->leader.changed_.insert(call->name);
         }
     });
 }
 
-void redis_leader::changed(followed_log::context &own, std::string_view name)
+void redis_leader::on_clients_changed(replica::environment &of,
+                                      std::string_view name)
 {
-    static_cast<following &>(own).leader.tell_soon(name);
+    static_cast<shared_environment &>(of).leader.schedule_notify(name);
 }
 
-void redis_leader::tell_soon(std::string_view name)
+void redis_leader::schedule_notify(std::string_view name)
 {
     changed_.emplace(name);
 
     if (!tick_.timer_set) {
-        ngx_add_timer(&tick_, tick_time);
+        ngx_add_timer(&tick_, notify_delay);
     }
 }
 
 void redis_leader::on_event(control_event what, std::uint64_t from,
                             std::string_view name) noexcept
 {
-    safely([&] {
+    with_oom_restart([&] {
         switch (what) {
         case control_event::sync_wanted:
             follow(name).wait_for_sync(from);
@@ -260,21 +269,21 @@ void redis_leader::on_overrun() noexcept
 {
     send_control(workers_log, control_event::leader_up, 0, {});
 
-    safely([this] {
+    with_oom_restart([this] {
         if (worker_bus::broker().link_generation() != 0) {
             follow_all();
         }
-        for (const auto &[name, log] : logs_) {
+        for (const auto &[name, log] : replicas_) {
             changed_.insert(name);
         }
-        tell_changes();
+        notify_changes();
     });
 }
 
 // Those of a log that is not followed were lost before this worker led.
 void redis_leader::clients_changed(std::string_view name, bool lost)
 {
-    if (find(name) == nullptr) {
+    if (find_replica(name) == nullptr) {
         if (!worker_bus::broker()
                  .describe(name, worker_bus::now())
                  .subscribed) {
@@ -284,42 +293,42 @@ void redis_leader::clients_changed(std::string_view name, bool lost)
     }
 
     if (lost) {
-        lost_.emplace(name);
+        lost_clients_.emplace(name);
     }
 
-    tell_soon(name);
+    schedule_notify(name);
 }
 
 void redis_leader::tick(ngx_event_t *event)
 {
-    auto &own = *static_cast<redis_leader *>(event->data);
+    auto &self = *static_cast<redis_leader *>(event->data);
 
-    own.safely([&own] { own.tell_changes(); });
+    self.with_oom_restart([&self] { self.notify_changes(); });
 }
 
-void redis_leader::tell_changes()
+void redis_leader::notify_changes()
 {
     const auto changed = std::exchange(changed_, {});
-    const auto lost = std::exchange(lost_, {});
+    const auto lost = std::exchange(lost_clients_, {});
 
     for (const std::string &name : changed) {
-        if (followed_log *log = find(name); log != nullptr) {
-            log->tell_clients(lost.contains(name));
+        if (replica *log = find_replica(name); log != nullptr) {
+            log->notify_clients(lost.contains(name));
             unused_.insert(name);
         }
     }
 }
 
-void redis_leader::leave_unused()
+void redis_leader::unfollow_unused()
 {
     const auto names = std::exchange(unused_, {});
 
     for (const std::string &name : names) {
-        const auto at = logs_.find(name);
+        const auto at = replicas_.find(name);
 
-        if (at == logs_.end() ||
+        if (at == replicas_.end() ||
             worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
-            if (at != logs_.end()) {
+            if (at != replicas_.end()) {
                 at->second->unused_since = 0;
             }
             continue;
@@ -329,8 +338,8 @@ void redis_leader::leave_unused()
             at->second->unused_since = ngx_current_msec;
         }
 
-        if (ngx_current_msec - at->second->unused_since >= unused_time) {
-            leave(at);
+        if (ngx_current_msec - at->second->unused_since >= unused_grace) {
+            unfollow(at);
         } else {
             unused_.insert(name);
         }
@@ -339,7 +348,7 @@ void redis_leader::leave_unused()
 
 // What comes for it from now on does not reach the host: who comes to it finds
 // it out of sync. Who came just before that keeps it.
-void redis_leader::leave(log_map::iterator at)
+void redis_leader::unfollow(replica_map::iterator at)
 {
     broker::broker &local = worker_bus::broker();
 
@@ -347,30 +356,30 @@ void redis_leader::leave(log_map::iterator at)
 
     if (local.describe(at->first, worker_bus::now()).subscribed) {
         at->second->unused_since = 0;
-        at->second->stay();
+        at->second->keep_following();
         return;
     }
 
-    at->second->leave();
+    at->second->unfollow();
 
     const std::string channel = settings_.prefix + "n:" + at->first;
-    const std::array<std::string_view, 2> words{"UNSUBSCRIBE", channel};
+    const std::array<std::string_view, 2> args{"UNSUBSCRIBE", channel};
 
-    (void)news_.command(words, nullptr, nullptr);
-    logs_.erase(at);
+    (void)subscriber_.command(args, nullptr, nullptr);
+    replicas_.erase(at);
     host_redis_counters().resources.store(
-        static_cast<std::uint32_t>(logs_.size()));
+        static_cast<std::uint32_t>(replicas_.size()));
 }
 
 // Some of them each time, so that there is no rush.
 void redis_leader::keep_alive()
 {
-    auto at = logs_.upper_bound(kept_alive_);
+    auto at = replicas_.upper_bound(kept_alive_);
 
-    for (std::size_t left = logs_.size() / keep_alive_round + 1;
-         left != 0 && !logs_.empty(); left--) {
-        if (at == logs_.end()) {
-            at = logs_.begin();
+    for (std::size_t left = replicas_.size() / seconds_per_keep_alive_round + 1;
+         left != 0 && !replicas_.empty(); left--) {
+        if (at == replicas_.end()) {
+            at = replicas_.begin();
         }
 
         at->second->keep_alive();

@@ -15,24 +15,24 @@ namespace websocket::nginx {
 namespace {
 
 // What may be on its way at a time, at least: a pipe that is kept full.
-constexpr std::size_t usual_window = 4 * 1024 * 1024;
+constexpr std::size_t min_window = 4 * 1024 * 1024;
 
 // The script remembers twice as many of a worker.
-constexpr std::size_t most_sent = 4096;
+constexpr std::size_t max_unanswered = 4096;
 
 // What one look at a client may bring.
-constexpr std::size_t one_read = 512 * 1024;
+constexpr std::size_t max_read = 512 * 1024;
 
 } // namespace
 
-redis_publisher::redis_publisher(redis_commands &commands)
-    : redis_{commands}, worker_{std::string(worker_bus::zone().host.uid()) +
-                                "." + std::to_string(ngx_pid) + "." +
-                                std::to_string(worker_bus::now())}
+redis_publisher::redis_publisher(script_runner &commands)
+    : redis_{commands}, worker_id_{std::string(worker_bus::zone().host.uid()) +
+                                   "." + std::to_string(ngx_pid) + "." +
+                                   std::to_string(worker_bus::now())}
 {
-    redis_.tell(*this);
+    redis_.add_listener(*this);
     timer_.data = this;
-    timer_.handler = time_is_up;
+    timer_.handler = on_timeout;
     timer_.log = ngx_cycle->log;
 }
 
@@ -40,9 +40,9 @@ redis_publisher::~redis_publisher()
 {
     closing_ = true;
 
-    for (std::deque<entry> *const all : {&sent_, &waiting_}) {
+    for (std::deque<entry> *const all : {&sent_, &queued_}) {
         for (entry &each : *all) {
-            tell(each, {});
+            complete(each, {});
         }
     }
 
@@ -53,74 +53,74 @@ redis_publisher::~redis_publisher()
 
 // One message is taken, however large it is; and as long as it is worth while,
 // what a client has sent before it could be held back.
-bool redis_publisher::has_room(std::size_t size) const noexcept
+bool redis_publisher::has_capacity(std::size_t size) const noexcept
 {
-    const std::size_t more = redis_.ready() ? one_read : 0;
+    const std::size_t more = redis_.ready() ? max_read : 0;
 
-    return !closing_ &&
-           (waiting_.empty() ||
-            waiting_bytes_ + size <= redis_.settings().queue + more);
+    return !closing_ && (queued_.empty() || queued_bytes_ + size <=
+                                                redis_.settings().queue + more);
 }
 
-bool redis_publisher::publish(const publish_order &order) noexcept
+bool redis_publisher::publish(const publish_request &request) noexcept
 try {
     const redis_settings &settings = redis_.settings();
-    const broker::publication &what = order.what;
+    const broker::publication &what = request.what;
 
-    if (!has_room(sizeof(entry) + order.name.size() + what.payload.size())) {
+    if (!has_capacity(sizeof(entry) + request.name.size() +
+                      what.payload.size())) {
         return false;
     }
 
-    waiting_.push_back({.name = std::string(order.name),
-                        .payload = std::string(as_text(what.payload)),
-                        .number = ++last_number_,
-                        .history = order.history,
-                        .from = what.from,
-                        .until = ngx_current_msec + settings.connect_timeout +
-                                 settings.command_timeout,
-                        .kind = what.kind,
-                        .wanted = order.kind,
-                        .counts_clients = order.counts_clients,
-                        .told = order.told,
-                        .data = order.data});
-    waiting_bytes_ += waiting_.back().size();
-    send_waiting();
+    queued_.push_back({.name = std::string(request.name),
+                       .payload = std::string(as_text(what.payload)),
+                       .number = ++last_number_,
+                       .history = request.history,
+                       .from = what.from,
+                       .deadline = ngx_current_msec + settings.connect_timeout +
+                                   settings.command_timeout,
+                       .kind = what.kind,
+                       .request_kind = request.kind,
+                       .counts_clients = request.counts_clients,
+                       .on_result = request.on_result,
+                       .data = request.data});
+    queued_bytes_ += queued_.back().size();
+    send_queued();
     return true;
 
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-void redis_publisher::send_waiting() noexcept
+void redis_publisher::send_queued() noexcept
 try {
-    const std::size_t window = std::max(usual_window, redis_.settings().queue);
+    const std::size_t window = std::max(min_window, redis_.settings().queue);
 
-    while (!waiting_.empty() && sent_bytes_ < window &&
-           sent_.size() < most_sent) {
-        const std::size_t size = waiting_.front().size();
+    while (!queued_.empty() && sent_bytes_ < window &&
+           sent_.size() < max_unanswered) {
+        const std::size_t size = queued_.front().size();
 
-        sent_.push_back(std::move(waiting_.front()));
+        sent_.push_back(std::move(queued_.front()));
 
         if (!send(sent_.back())) {
-            waiting_.front() = std::move(sent_.back());
+            queued_.front() = std::move(sent_.back());
             sent_.pop_back();
             break;
         }
 
-        waiting_.pop_front();
-        waiting_bytes_ -= size;
+        queued_.pop_front();
+        queued_bytes_ -= size;
         sent_bytes_ += size;
     }
 
-    look_after();
+    rearm_timer();
 } catch (const std::bad_alloc &) {
-    look_after(); // it is tried again with the next one
+    rearm_timer(); // it is tried again with the next one
 }
 
-void redis_publisher::answered(void *data, const redisReply *reply) noexcept
+void redis_publisher::on_reply(void *data, const redisReply *reply) noexcept
 {
     if (reply != nullptr) { // else commands_lost() follows
-        static_cast<redis_publisher *>(data)->answer_first(reply);
+        static_cast<redis_publisher *>(data)->complete_first(reply);
     }
 }
 
@@ -132,24 +132,24 @@ std::uint32_t redis_publisher::clients_here() const noexcept
         .local_clients;
 }
 
-void redis_publisher::answer_first(const redisReply *reply) noexcept
+void redis_publisher::complete_first(const redisReply *reply) noexcept
 {
-    const std::string_view wrong = error_in(reply);
+    const std::string_view error = error_in(reply);
 
     // Nothing was done, so that all that waits for an answer waits on
-    if (redis_.runs_nothing(wrong)) {
+    if (redis_.reconnect_if_unusable(error)) {
         return;
     }
 
     publish_outcome outcome;
 
-    if (wrong.empty()) {
-        outcome = outcome_of(reply);
+    if (error.empty()) {
+        outcome = result_of(reply);
         outcome.clients += sent_.front().counts_clients ? clients_here() : 0;
     } else {
         static log_throttle line;
 
-        say_refused(line, "publish", wrong);
+        log_refused(line, "publish", error);
     }
 
     entry first = std::move(sent_.front());
@@ -157,95 +157,97 @@ void redis_publisher::answer_first(const redisReply *reply) noexcept
     sent_.pop_front();
     sent_bytes_ -= first.size();
 
-    if (outcome.done && first.wanted == publish_kind::stored) {
+    if (outcome.done && first.request_kind == publish_kind::stored) {
         host_redis_counters().published.add(1);
-        host_redis_counters().retried.add(first.again ? 1 : 0);
+        host_redis_counters().retried.add(first.resent ? 1 : 0);
     }
 
-    tell(first, outcome);
-    send_waiting();
+    complete(first, outcome);
+    send_queued();
 }
 
-void redis_publisher::tell(entry &of, const publish_outcome &outcome) noexcept
+void redis_publisher::complete(entry &of,
+                               const publish_outcome &outcome) noexcept
 {
-    if (of.answered) {
+    if (of.completed) {
         return;
     }
 
-    of.answered = true;
+    of.completed = true;
 
-    if (!outcome.done && of.wanted != publish_kind::question) {
+    if (!outcome.done && of.request_kind != publish_kind::query) {
         host_redis_counters().failed.add(1);
     }
 
-    of.told(of.data, outcome);
+    of.on_result(of.data, outcome);
 }
 
 // Whether Redis has what was sent is not known. What only passes is not sent
 // again: it would be old, or be there twice.
-void redis_publisher::commands_lost() noexcept
+void redis_publisher::on_commands_lost() noexcept
 {
     while (!sent_.empty()) {
         entry last = std::move(sent_.back());
 
         sent_.pop_back();
 
-        if (last.wanted == publish_kind::passing) {
-            tell(last, {});
-        } else if (!last.answered) {
-            last.again = true;
-            wait_again(std::move(last));
+        if (last.request_kind == publish_kind::transient) {
+            complete(last, {});
+        } else if (!last.completed) {
+            last.resent = true;
+            requeue(std::move(last));
         }
     }
 
     sent_bytes_ = 0;
-    look_after();
+    rearm_timer();
 }
 
-void redis_publisher::wait_again(entry &&sent) noexcept
+void redis_publisher::requeue(entry &&sent) noexcept
 try {
-    waiting_.push_front(std::move(sent));
-    waiting_bytes_ += waiting_.front().size();
+    queued_.push_front(std::move(sent));
+    queued_bytes_ += queued_.front().size();
 } catch (const std::bad_alloc &) {
-    tell(sent, {});
+    complete(sent, {});
 }
 
 // All wait equally long, so that the first ones are the late ones. What was
 // sent stays until its answer comes, or none will.
-void redis_publisher::forget_late() noexcept
+void redis_publisher::expire() noexcept
 {
     const auto late = [now = ngx_current_msec](const entry &each) {
-        return static_cast<ngx_msec_int_t>(now - each.until) >= 0;
+        return static_cast<ngx_msec_int_t>(now - each.deadline) >= 0;
     };
 
     // Who is told may publish
     for (std::size_t i = 0; i < sent_.size() && late(sent_[i]); i++) {
-        tell(sent_[i], {});
+        complete(sent_[i], {});
     }
 
-    while (!waiting_.empty() && late(waiting_.front())) {
-        entry first = std::move(waiting_.front());
+    while (!queued_.empty() && late(queued_.front())) {
+        entry first = std::move(queued_.front());
 
-        waiting_.pop_front();
-        waiting_bytes_ -= first.size();
-        tell(first, {});
+        queued_.pop_front();
+        queued_bytes_ -= first.size();
+        complete(first, {});
     }
 }
 
-void redis_publisher::time_is_up(ngx_event_t *event)
+void redis_publisher::on_timeout(ngx_event_t *event)
 {
-    auto &own = *static_cast<redis_publisher *>(event->data);
+    auto &self = *static_cast<redis_publisher *>(event->data);
 
-    own.forget_late();
-    own.look_after();
+    self.expire();
+    self.rearm_timer();
 }
 
 // Sees to it that who waits is told in time, and counts them.
-void redis_publisher::look_after() noexcept
+void redis_publisher::rearm_timer() noexcept
 {
-    const entry *first = waiting_.empty() ? nullptr : &waiting_.front();
-    const auto told = [](const entry &each) { return each.answered; };
-    const auto sent = std::find_if_not(sent_.begin(), sent_.end(), told);
+    const entry *first = queued_.empty() ? nullptr : &queued_.front();
+    const auto is_completed = [](const entry &each) { return each.completed; };
+    const auto sent =
+        std::find_if_not(sent_.begin(), sent_.end(), is_completed);
 
     if (sent != sent_.end()) {
         first = &*sent;
@@ -256,24 +258,24 @@ void redis_publisher::look_after() noexcept
 
     if (first != nullptr && !timer_.timer_set) {
         const auto left =
-            static_cast<ngx_msec_int_t>(first->until - ngx_current_msec);
+            static_cast<ngx_msec_int_t>(first->deadline - ngx_current_msec);
 
         ngx_add_timer(&timer_, static_cast<ngx_msec_t>(
                                    std::max<ngx_msec_int_t>(left, 1)));
     }
 
-    look_at_congestion();
+    update_congestion();
     counters::current->queued.set(
-        static_cast<std::uint32_t>(sent_.size() + waiting_.size()));
-    counters::current->queued_bytes.set(sent_bytes_ + waiting_bytes_);
+        static_cast<std::uint32_t>(sent_.size() + queued_.size()));
+    counters::current->queued_bytes.set(sent_bytes_ + queued_bytes_);
 }
 
 // Where Redis is away publishers are told so instead.
-void redis_publisher::look_at_congestion() noexcept
+void redis_publisher::update_congestion() noexcept
 {
     const std::size_t queue = redis_.settings().queue;
     const bool now =
-        redis_.ready() && waiting_bytes_ > (congested_ ? queue / 4 : queue / 2);
+        redis_.ready() && queued_bytes_ > (congested_ ? queue / 4 : queue / 2);
 
     if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
         on_congestion(now);

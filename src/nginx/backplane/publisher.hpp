@@ -22,9 +22,9 @@
 namespace websocket::nginx {
 
 enum class publish_kind : std::uint8_t {
-    stored,  // a message
-    passing, // one that is not kept
-    question // nothing: what is known of the resource
+    stored,    // a message
+    transient, // one that is not kept
+    query      // nothing: what is known of the resource
 };
 
 struct publish_outcome {
@@ -35,7 +35,7 @@ struct publish_outcome {
 };
 
 // Something for the clients of a resource on all hosts.
-struct publish_order {
+struct publish_request {
     publish_kind kind = publish_kind::stored;
     std::string_view name; // as the broker knows the resource
     broker::publication what;
@@ -43,14 +43,14 @@ struct publish_order {
     bool counts_clients = false; // the outcome is to have them
 
     // Called exactly once, unless the order is not taken.
-    void (*told)(void *data, const publish_outcome &outcome);
+    void (*on_result)(void *data, const publish_outcome &outcome);
     void *data;
 };
 
-class redis_publisher final : redis_commands::listener {
+class redis_publisher final : script_runner::listener {
 public:
     // Throws std::bad_alloc.
-    explicit redis_publisher(redis_commands &commands);
+    explicit redis_publisher(script_runner &commands);
     redis_publisher(const redis_publisher &) = delete;
     redis_publisher &operator=(const redis_publisher &) = delete;
     ~redis_publisher(); // tells all who wait
@@ -60,7 +60,7 @@ public:
     void (*on_congestion)(bool begins) noexcept = nullptr;
 
     // Copies what it is given. False: too much waits already, or no memory.
-    bool publish(const publish_order &order) noexcept;
+    bool publish(const publish_request &request) noexcept;
 
 private:
     struct entry {
@@ -69,13 +69,13 @@ private:
         std::uint64_t number; // of those this worker has taken
         broker::limits history;
         std::uint64_t from;
-        ngx_msec_t until;
+        ngx_msec_t deadline;
         std::uint8_t kind;
-        publish_kind wanted;
+        publish_kind request_kind;
         bool counts_clients;
-        bool again = false;    // it was sent before
-        bool answered = false; // whoever waits has been told
-        void (*told)(void *, const publish_outcome &);
+        bool resent = false;    // it was sent before
+        bool completed = false; // whoever waits has been told
+        void (*on_result)(void *, const publish_outcome &);
         void *data;
 
         std::size_t size() const noexcept
@@ -84,35 +84,35 @@ private:
         }
     };
 
-    void commands_ready() noexcept override { send_waiting(); }
-    void commands_lost() noexcept override;
+    void on_commands_ready() noexcept override { send_queued(); }
+    void on_commands_lost() noexcept override;
 
-    static void answered(void *data, const redisReply *reply) noexcept;
-    static void time_is_up(ngx_event_t *event);
+    static void on_reply(void *data, const redisReply *reply) noexcept;
+    static void on_timeout(ngx_event_t *event);
 
-    bool has_room(std::size_t size) const noexcept;
-    void send_waiting() noexcept;
+    bool has_capacity(std::size_t size) const noexcept;
+    void send_queued() noexcept;
     std::uint32_t clients_here() const noexcept;
-    void answer_first(const redisReply *reply) noexcept;
-    static void tell(entry &of, const publish_outcome &outcome) noexcept;
-    void wait_again(entry &&sent) noexcept;
-    void forget_late() noexcept;
-    void look_after() noexcept;
-    void look_at_congestion() noexcept;
+    void complete_first(const redisReply *reply) noexcept;
+    static void complete(entry &of, const publish_outcome &outcome) noexcept;
+    void requeue(entry &&sent) noexcept;
+    void expire() noexcept;
+    void rearm_timer() noexcept;
+    void update_congestion() noexcept;
 
     // redis_orders.cpp
     bool send(const entry &next) noexcept;
     bool send_stored(const entry &next);
-    bool send_passing(const entry &next);
-    bool send_question(const entry &next);
-    static publish_outcome outcome_of(const redisReply *reply) noexcept;
+    bool send_transient(const entry &next);
+    bool send_query(const entry &next);
+    static publish_outcome result_of(const redisReply *reply) noexcept;
 
-    redis_commands &redis_;
+    script_runner &redis_;
     std::deque<entry> sent_; // and not answered by Redis
-    std::deque<entry> waiting_;
+    std::deque<entry> queued_;
     std::size_t sent_bytes_ = 0;
-    std::size_t waiting_bytes_ = 0;
-    const std::string worker_; // unlike all others, there ever were
+    std::size_t queued_bytes_ = 0;
+    const std::string worker_id_; // unlike all others, there ever were
     std::uint64_t last_number_ = 0;
     ngx_event_t timer_{};
     bool closing_ = false;

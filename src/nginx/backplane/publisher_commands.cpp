@@ -14,12 +14,12 @@ namespace {
 
 // So many of the last messages are kept for hosts that lose touch for a
 // moment, whatever history a resource has; and what nobody uses for so long.
-constexpr std::uint64_t kept_for_hosts = 128;
-constexpr std::uint64_t kept_unused = broker::unused_log_ttl;
-constexpr std::uint64_t kept_history = 86'400'000; // a day
+constexpr std::uint64_t min_kept_messages = 128;
+constexpr std::uint64_t unused_ttl = broker::unused_log_ttl;
+constexpr std::uint64_t history_ttl = 86'400'000; // a day
 
 // Redis takes no larger numbers, or not as they are; nobody will see their end.
-constexpr std::uint64_t most_kept = std::uint64_t{1} << 52;
+constexpr std::uint64_t max_kept = std::uint64_t{1} << 52;
 
 std::uint64_t number_in(const redisReply *reply) noexcept
 {
@@ -34,35 +34,35 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
 {
     const std::uint64_t age = history.messages == 0 ? 0
                               : history.milliseconds == 0
-                                  ? kept_history
+                                  ? history_ttl
                                   : history.milliseconds;
 
-    return {std::clamp(history.messages, kept_for_hosts, most_kept),
-            std::min(age, most_kept) + kept_unused};
+    return {std::clamp(history.messages, min_kept_messages, max_kept),
+            std::min(age, max_kept) + unused_ttl};
 }
 
 // As the scripts answer: the clients; an id and the clients; or an id, which
 // may be empty, the messages, and the clients.
-publish_outcome redis_publisher::outcome_of(const redisReply *reply) noexcept
+publish_outcome redis_publisher::result_of(const redisReply *reply) noexcept
 {
     const auto parts = list_in(reply);
-    publish_outcome made;
+    publish_outcome result;
 
     if (reply->type == REDIS_REPLY_INTEGER) {
-        made.done = true;
-        made.clients = static_cast<std::uint32_t>(number_in(reply));
+        result.done = true;
+        result.clients = static_cast<std::uint32_t>(number_in(reply));
     }
 
     if (parts.size() == 2 || parts.size() == 3) {
-        const auto id = broker::read_message_id(text_in(parts[0]));
+        const auto id = redis::parse_message_id(text_in(parts[0]));
 
-        made.done = id || (parts.size() == 3 && text_in(parts[0]).empty());
-        made.id = id.value_or(broker::message_id{});
-        made.messages = parts.size() == 3 ? number_in(parts[1]) : 0;
-        made.clients = static_cast<std::uint32_t>(number_in(parts.back()));
+        result.done = id || (parts.size() == 3 && text_in(parts[0]).empty());
+        result.id = id.value_or(broker::message_id{});
+        result.messages = parts.size() == 3 ? number_in(parts[1]) : 0;
+        result.clients = static_cast<std::uint32_t>(number_in(parts.back()));
     }
 
-    return made;
+    return result;
 }
 
 bool redis_publisher::send(const entry &next) noexcept
@@ -71,16 +71,16 @@ try {
         return false;
     }
 
-    switch (next.wanted) {
+    switch (next.request_kind) {
     case publish_kind::stored:
         return send_stored(next);
-    case publish_kind::passing:
-        return send_passing(next);
-    case publish_kind::question:
+    case publish_kind::transient:
+        return send_transient(next);
+    case publish_kind::query:
         break;
     }
 
-    return send_question(next);
+    return send_query(next);
 } catch (const std::bad_alloc &) {
     return false;
 }
@@ -94,7 +94,7 @@ bool redis_publisher::send_stored(const entry &next)
     const broker::limits limits =
         stream_limits_of(known.exists ? known.history : next.history);
     const std::array<std::string, 4> keys{"m:" + next.name, "s:" + next.name,
-                                          "c:" + next.name, "w:" + worker_};
+                                          "c:" + next.name, "w:" + worker_id_};
     const std::string channel = redis_.settings().prefix + "n:" + next.name;
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
@@ -103,8 +103,8 @@ bool redis_publisher::send_stored(const entry &next)
     const std::string expiry = std::to_string(limits.milliseconds);
     const std::string epoch = std::to_string(last.epoch);
     const std::string sequence = std::to_string(last.sequence);
-    const std::string known_in = std::to_string(known.run);
-    const std::string term = std::to_string(redis_.term());
+    const std::string known_run = std::to_string(known.run);
+    const std::string run = std::to_string(redis_.run_id_hash());
     const std::array<std::string_view, 13> arguments{
         channel,
         kind,
@@ -117,16 +117,16 @@ bool redis_publisher::send_stored(const entry &next)
         worker_bus::zone().host.uid(),
         epoch,
         sequence,
-        known_in,
-        term};
+        known_run,
+        run};
 
-    return redis_.run({broker::redis_script::publish, keys, arguments},
-                      answered, this);
+    return redis_.run({redis::script::publish, keys, arguments}, on_reply,
+                      this);
 }
 
 // With the number of clients that the host has now, so that those who are told
 // of one that came or left find it counted.
-bool redis_publisher::send_passing(const entry &next)
+bool redis_publisher::send_transient(const entry &next)
 {
     const shared_zone &zone = worker_bus::zone();
     const broker::description known =
@@ -138,25 +138,24 @@ bool redis_publisher::send_passing(const entry &next)
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
     const std::string text =
-        broker::passing_message(next.kind, next.from, next.payload);
+        redis::transient_message(next.kind, next.from, next.payload);
     const std::array<std::string_view, 6> arguments{channel,   uid, clients,
                                                     next.name, "0", text};
 
-    return redis_.run({broker::redis_script::tell, keys, arguments}, answered,
-                      this);
+    return redis_.run({redis::script::notify, keys, arguments}, on_reply, this);
 }
 
-bool redis_publisher::send_question(const entry &next)
+bool redis_publisher::send_query(const entry &next)
 {
     const std::array<std::string, 3> keys{"m:" + next.name, "s:" + next.name,
                                           "c:" + next.name};
     const std::string age = std::to_string(next.history.milliseconds);
-    const std::string most = std::to_string(next.history.messages);
+    const std::string max_messages = std::to_string(next.history.messages);
     const std::array<std::string_view, 3> arguments{
-        age, most, worker_bus::zone().host.uid()};
+        age, max_messages, worker_bus::zone().host.uid()};
 
-    return redis_.run({broker::redis_script::describe, keys, arguments},
-                      answered, this);
+    return redis_.run({redis::script::describe, keys, arguments}, on_reply,
+                      this);
 }
 
 } // namespace websocket::nginx

@@ -16,7 +16,7 @@ namespace websocket::nginx {
 namespace {
 
 // What may wait for a sync; with more, the stream is read once more instead.
-constexpr std::size_t most_waiting = 4 * 1024 * 1024;
+constexpr std::size_t max_deferred_bytes = 4 * 1024 * 1024;
 
 broker::broker &local() noexcept
 {
@@ -24,7 +24,7 @@ broker::broker &local() noexcept
 }
 
 // The rest of what other hosts say that is for the log.
-bool may_pass(const broker::backplane_message &message) noexcept
+bool is_relayable(const redis::channel_message &message) noexcept
 {
     constexpr std::size_t code = 2; // of a Close, which an order begins with
 
@@ -34,46 +34,46 @@ bool may_pass(const broker::backplane_message &message) noexcept
 
 } // namespace
 
-followed_log::followed_log(context &shared, std::string_view name)
+replica::replica(environment &shared, std::string_view name)
     : shared_{shared}, name_{name}
 {}
 
-void followed_log::subscribed()
+void replica::subscribed()
 {
     if (state_ == state::subscribing) {
         sync();
     }
 }
 
-void followed_log::lost_touch() noexcept
+void replica::on_disconnect() noexcept
 {
     state_ = state::subscribing;
-    asked_ = 0;
-    waiting_.clear();
-    waiting_bytes_ = 0;
-    told_ = unknown;
+    sync_number_ = 0;
+    deferred_.clear();
+    deferred_bytes_ = 0;
+    announced_clients_ = unknown_count;
 }
 
-void followed_log::wait_for_sync(std::uint64_t token)
+void replica::wait_for_sync(std::uint64_t token)
 {
-    forget_late(tokens_);
-    tokens_.push_back({token, ngx_current_msec});
+    drop_expired(next_waiters_);
+    next_waiters_.push_back({token, ngx_current_msec});
 
     if (state_ == state::current) {
         sync();
     }
 }
 
-void followed_log::forget_late(std::vector<wish> &wishes) const noexcept
+void replica::drop_expired(std::vector<waiter> &waiters) const noexcept
 {
-    const ngx_msec_t patience = shared_.redis.settings().connect_timeout;
+    const ngx_msec_t timeout = shared_.redis.settings().connect_timeout;
 
-    std::erase_if(wishes, [patience](const wish &each) {
-        return ngx_current_msec - each.since > patience;
+    std::erase_if(waiters, [timeout](const waiter &each) {
+        return ngx_current_msec - each.since > timeout;
     });
 }
 
-void followed_log::try_again()
+void replica::retry_sync()
 {
     if (state_ == state::failed) {
         sync();
@@ -81,84 +81,83 @@ void followed_log::try_again()
 }
 
 // The log has all that the stream had: what came meanwhile goes behind it.
-void followed_log::settle()
+void replica::finish_sync()
 {
-    std::vector<std::string> came;
+    std::vector<std::string> deferred;
 
-    came.swap(waiting_);
-    waiting_bytes_ = 0;
+    deferred.swap(deferred_);
+    deferred_bytes_ = 0;
     state_ = state::current;
 
-    for (const std::string &text : came) {
-        heard(text);
+    for (const std::string &text : deferred) {
+        on_message(text);
     }
 
     if (state_ != state::current) {
         return; // something is still missing: it goes on with another sync
     }
 
-    (void)local().mark_synced(name_, shared_.link);
-    tell_clients(false);
+    (void)local().mark_synced(name_, shared_.link_generation);
+    notify_clients(false);
 
-    serve();
+    notify_waiters();
 
-    if (!tokens_.empty() || std::exchange(dropped_, false)) {
+    if (!next_waiters_.empty() || std::exchange(deferred_dropped_, false)) {
         sync();
     }
 }
 
-void followed_log::serve()
+void replica::notify_waiters()
 {
-    for (const wish &each : std::exchange(serving_, {})) {
+    for (const waiter &each : std::exchange(sync_waiters_, {})) {
         send_control(
             worker_log(static_cast<unsigned>(each.token % broker::max_slots)),
             control_event::synced, each.token, {});
     }
 }
 
-void followed_log::heard(std::string_view text)
+void replica::on_message(std::string_view text)
 {
     if (state_ == state::current) {
-        if (const auto message = broker::read_backplane_message(text);
-            message) {
+        if (const auto message = redis::parse_channel_message(text); message) {
             handle(*message);
         }
         return;
     }
 
-    if (waiting_bytes_ + text.size() > most_waiting) {
+    if (deferred_bytes_ + text.size() > max_deferred_bytes) {
         // The next sync brings what is numbered, and counts
-        waiting_.clear();
-        waiting_bytes_ = 0;
-        dropped_ = true;
+        deferred_.clear();
+        deferred_bytes_ = 0;
+        deferred_dropped_ = true;
     }
 
-    waiting_.emplace_back(text);
-    waiting_bytes_ += text.size();
+    deferred_.emplace_back(text);
+    deferred_bytes_ += text.size();
 }
 
-void followed_log::handle(const broker::backplane_message &message)
+void replica::handle(const redis::channel_message &message)
 {
     switch (message.what) {
-    case broker::backplane_message::type::stored:
+    case redis::channel_message::type::stored:
         if (is_message(message.kind)) {
             append_external(message);
         }
         return;
 
-    case broker::backplane_message::type::passing:
-        if (may_pass(message)) {
-            relay_passing(message.kind, message.from, message.payload);
+    case redis::channel_message::type::transient:
+        if (is_relayable(message)) {
+            append_transient(message.kind, message.from, message.payload);
         }
         return;
 
-    case broker::backplane_message::type::clients:
-        count(message.host, message.clients, message.lost);
+    case redis::channel_message::type::clients:
+        update_host_clients(message.host, message.clients, message.lost);
         return;
     }
 }
 
-void followed_log::append_external(const broker::backplane_message &message)
+void replica::append_external(const redis::channel_message &message)
 {
     const broker::append_result done = local().append_external(
         name_,
@@ -178,8 +177,8 @@ void followed_log::append_external(const broker::backplane_message &message)
     }
 }
 
-void followed_log::relay_passing(std::uint8_t kind, std::uint64_t from,
-                                 std::string_view payload) noexcept
+void replica::append_transient(std::uint8_t kind, std::uint64_t from,
+                               std::string_view payload) noexcept
 {
     const broker::append_result done =
         local().append_external(name_,
@@ -194,61 +193,62 @@ void followed_log::relay_passing(std::uint8_t kind, std::uint64_t from,
     worker_bus::wake(done.wake);
 }
 
-void followed_log::count(std::string_view host, std::uint32_t clients,
-                         bool lost)
+void replica::update_host_clients(std::string_view host, std::uint32_t clients,
+                                  bool lost)
 {
     if (host == worker_bus::zone().host.uid()) {
         // Another worker may have told an older number, or another host taken
         // us for dead
-        told_ = lost ? unknown : clients;
+        announced_clients_ = lost ? unknown_count : clients;
         shared_.changed(shared_, name_);
         return;
     }
 
-    const auto known = others_.find(host);
+    const auto known = other_hosts_.find(host);
 
     if (clients == 0) {
-        if (known != others_.end()) {
-            others_.erase(known);
+        if (known != other_hosts_.end()) {
+            other_hosts_.erase(known);
         }
     } else {
-        others_.insert_or_assign(std::string(host), clients);
+        other_hosts_.insert_or_assign(std::string(host), clients);
     }
 
-    set_remote();
+    update_remote_clients();
 
     if (lost) {
-        relay_passing(kind_clients_lost, 0, {});
+        append_transient(kind_clients_lost, 0, {});
     }
 }
 
-void followed_log::set_remote() noexcept
+void replica::update_remote_clients() noexcept
 {
     const std::uint32_t all = std::accumulate(
-        others_.begin(), others_.end(), std::uint32_t{0},
+        other_hosts_.begin(), other_hosts_.end(), std::uint32_t{0},
         [](std::uint32_t sum, const auto &host) { return sum + host.second; });
 
     (void)local().set_remote_clients(name_, all);
 }
 
-void followed_log::tell_clients(bool lost)
+void replica::notify_clients(bool lost)
 {
     const broker::description known =
         local().describe(name_, worker_bus::now());
 
-    lost_ = lost_ || lost;
+    lost_clients_ = lost_clients_ || lost;
 
-    if (state_ != state::current || (known.local_clients == told_ && !lost_)) {
+    if (state_ != state::current ||
+        (known.local_clients == announced_clients_ && !lost_clients_)) {
         return;
     }
 
-    if (tell(std::to_string(known.local_clients), lost_)) {
-        told_ = known.local_clients;
-        lost_ = false;
+    if (notify(std::to_string(known.local_clients), lost_clients_)) {
+        announced_clients_ = known.local_clients;
+        lost_clients_ = false;
     }
 }
 
-bool followed_log::tell(std::string_view clients, bool lost)
+bool replica::notify(std::string_view clients, bool lost)
 {
     const std::string uid(worker_bus::zone().host.uid());
     const std::array<std::string, 3> keys{"c:" + name_, "r:" + uid, "hosts"};
@@ -256,25 +256,25 @@ bool followed_log::tell(std::string_view clients, bool lost)
     const std::array<std::string_view, 6> arguments{
         channel, uid, clients, name_, lost ? "1" : "0", ""};
 
-    return shared_.tell(shared_, {broker::redis_script::tell, keys, arguments},
-                        name_);
+    return shared_.notify(shared_, {redis::script::notify, keys, arguments},
+                          name_);
 }
 
-void followed_log::leave()
+void replica::unfollow()
 {
-    if (told_ != 0) {
-        (void)tell("0", lost_); // else it is found later
+    if (announced_clients_ != 0) {
+        (void)notify("0", lost_clients_); // else it is found later
     }
 }
 
-void followed_log::stay()
+void replica::keep_following()
 {
     if (state_ == state::current) {
         sync();
     }
 }
 
-void followed_log::keep_alive()
+void replica::keep_alive()
 {
     const broker::description known =
         local().describe(name_, worker_bus::now());
@@ -283,11 +283,11 @@ void followed_log::keep_alive()
 
     for (const char *key : {"m:", "s:", "c:"}) {
         const std::string whole = shared_.redis.settings().prefix + key + name_;
-        const std::array<std::string_view, 3> words{
+        const std::array<std::string_view, 3> args{
             "PEXPIRE", whole,
             *key == 'c' ? std::string_view("86400000") : std::string_view(age)};
 
-        (void)shared_.redis.command(words, nullptr, nullptr);
+        (void)shared_.redis.command(args, nullptr, nullptr);
     }
 }
 

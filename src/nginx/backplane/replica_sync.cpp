@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view page_size = "1048576";
 
 // Those who lost something are told by the log itself.
-void say_gap(const std::string &name) noexcept
+void log_gap(const std::string &name) noexcept
 {
     static log_throttle line;
 
@@ -31,16 +31,16 @@ void say_gap(const std::string &name) noexcept
     }
 }
 
-void say_failed(std::string_view why) noexcept
+void log_sync_failed(std::string_view reason) noexcept
 {
     static log_throttle line;
 
-    say_refused(line, "tell what was missed", why);
+    log_refused(line, "tell what was missed", reason);
 }
 
 // A stream's entry: its id, and names and values in the script's order.
-std::optional<broker::backplane_message>
-entry_in(const redisReply &entry) noexcept
+std::optional<redis::channel_message>
+parse_entry(const redisReply &entry) noexcept
 {
     const auto parts = list_in(&entry);
 
@@ -49,33 +49,33 @@ entry_in(const redisReply &entry) noexcept
     }
 
     const auto fields = list_in(parts[1]);
-    const auto id = broker::read_message_id(text_in(parts[0]));
+    const auto id = redis::parse_message_id(text_in(parts[0]));
 
     if (!id || fields.size() != 8) {
         return std::nullopt;
     }
 
-    const auto kind = broker::whole_number(text_in(fields[1]));
-    const auto from = broker::whole_number(text_in(fields[3]));
-    const auto time = broker::whole_number(text_in(fields[5]));
+    const auto kind = redis::parse_number(text_in(fields[1]));
+    const auto from = redis::parse_number(text_in(fields[3]));
+    const auto time = redis::parse_number(text_in(fields[5]));
 
     if (!kind || !is_message(*kind) || !from || !time) {
         return std::nullopt;
     }
 
-    broker::backplane_message made;
+    redis::channel_message result;
 
-    made.id = *id;
-    made.kind = static_cast<std::uint8_t>(*kind);
-    made.from = *from;
-    made.time = *time;
-    made.payload = text_in(fields[7]);
-    return made;
+    result.id = *id;
+    result.kind = static_cast<std::uint8_t>(*kind);
+    result.from = *from;
+    result.time = *time;
+    result.payload = text_in(fields[7]);
+    return result;
 }
 
 } // namespace
 
-void followed_log::sync()
+void replica::sync()
 {
     const broker::description known =
         worker_bus::broker().describe(name_, worker_bus::now());
@@ -86,9 +86,10 @@ void followed_log::sync()
     }
 
     // Those of an unfinished one are not served yet
-    forget_late(serving_);
-    serving_.insert(serving_.end(), tokens_.begin(), tokens_.end());
-    tokens_.clear();
+    drop_expired(sync_waiters_);
+    sync_waiters_.insert(sync_waiters_.end(), next_waiters_.begin(),
+                         next_waiters_.end());
+    next_waiters_.clear();
     last_ = known.external ? known.last : broker::message_id{};
 
     // A log that is new here needs what its history shows; one that has
@@ -103,47 +104,48 @@ void followed_log::sync()
     const std::string clients = std::to_string(known.local_clients);
     const std::string epoch = std::to_string(last_.epoch);
     const std::string sequence = std::to_string(last_.sequence);
-    const std::string most = std::to_string(wanted);
+    const std::string max_messages = std::to_string(wanted);
     const std::string expiry = std::to_string(kept.milliseconds);
-    const std::string known_in = std::to_string(known.run);
-    const std::string term = std::to_string(shared_.redis.term());
+    const std::string known_run = std::to_string(known.run);
+    const std::string run = std::to_string(shared_.redis.run_id_hash());
     const std::array<std::string_view, 11> arguments{
-        channel, uid,    clients,   name_,    epoch, sequence,
-        most,    expiry, page_size, known_in, term};
+        channel,      uid,    clients,   name_,     epoch, sequence,
+        max_messages, expiry, page_size, known_run, run};
 
-    asked_ = ++shared_.asked;
-    state_ = shared_.ask(shared_, {broker::redis_script::sync, keys, arguments},
-                         name_, asked_)
-                 ? state::syncing
-                 : state::failed;
+    sync_number_ = ++shared_.last_sync_number;
+    state_ =
+        shared_.request_sync(shared_, {redis::script::sync, keys, arguments},
+                             name_, sync_number_)
+            ? state::syncing
+            : state::failed;
 
-    told_ = known.local_clients;
+    announced_clients_ = known.local_clients;
 }
 
-void followed_log::sync_answered(const redisReply &reply, std::uint64_t number)
+void replica::on_sync_reply(const redisReply &reply, std::uint64_t number)
 {
-    if (state_ != state::syncing || number != asked_) {
+    if (state_ != state::syncing || number != sync_number_) {
         return; // it was asked for before touch was lost
     }
 
-    if (const std::string_view wrong = error_in(&reply); !wrong.empty()) {
-        if (shared_.redis.runs_nothing(wrong)) {
+    if (const std::string_view error = error_in(&reply); !error.empty()) {
+        if (shared_.redis.reconnect_if_unusable(error)) {
             return; // touch is lost
         }
 
-        say_failed(wrong);
+        log_sync_failed(error);
         state_ = state::failed;
         return;
     }
 
-    take_page(reply);
+    apply_page(reply);
 }
 
-void followed_log::take_page(const redisReply &reply)
+void replica::apply_page(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
     const auto number = [&parts](std::size_t at) {
-        return parts.size() == 5 ? broker::whole_number(text_in(parts[at]))
+        return parts.size() == 5 ? redis::parse_number(text_in(parts[at]))
                                  : std::nullopt;
     };
     const auto epoch = number(0);
@@ -151,48 +153,48 @@ void followed_log::take_page(const redisReply &reply)
     const auto before = number(2);
 
     if (!epoch || !end || !before) {
-        say_failed("its answer is another than it should be");
+        log_sync_failed("its answer is another than it should be");
         state_ = state::failed;
         return;
     }
 
-    stand_at({*epoch, *before},
+    align_to({*epoch, *before},
              worker_bus::broker().describe(name_, worker_bus::now()));
-    (void)worker_bus::broker().mark_run(name_, shared_.redis.term());
+    (void)worker_bus::broker().mark_run(name_, shared_.redis.run_id_hash());
 
     const broker::message_id begin = last_;
 
     for (const redisReply *entry : list_in(parts[3])) {
-        if (!take_entry(*entry)) {
+        if (!apply_entry(*entry)) {
             break;
         }
     }
 
     const auto counts = list_in(parts[4]);
 
-    others_.clear();
+    other_hosts_.clear();
 
     for (std::size_t i = 0; i + 1 < counts.size(); i += 2) {
         if (text_in(counts[i]) != worker_bus::zone().host.uid()) {
-            others_.emplace(
+            other_hosts_.emplace(
                 text_in(counts[i]),
-                broker::whole_number(text_in(counts[i + 1])).value_or(0));
+                redis::parse_number(text_in(counts[i + 1])).value_or(0));
         }
     }
 
-    set_remote();
+    update_remote_clients();
 
     if (last_.sequence < *end && last_ == begin) {
-        miss({*epoch, *end}); // nothing of it is there, or can be read
+        record_gap({*epoch, *end}); // nothing of it is there, or can be read
     }
 
-    last_.sequence < *end ? sync() : settle();
+    last_.sequence < *end ? sync() : finish_sync();
 }
 
 // Where the page begins. What the log has is of another epoch, or ends before
 // it, if messages are not there any more.
-void followed_log::stand_at(broker::message_id before,
-                            const broker::description &known)
+void replica::align_to(broker::message_id before,
+                       const broker::description &known)
 {
     if (known.external && known.last.epoch == before.epoch &&
         known.last.sequence >= before.sequence) {
@@ -201,7 +203,7 @@ void followed_log::stand_at(broker::message_id before,
     }
 
     if (known.external) {
-        miss(before);
+        record_gap(before);
         return;
     }
 
@@ -213,25 +215,25 @@ void followed_log::stand_at(broker::message_id before,
 }
 
 // All up to `before` is lost to those who have not got it.
-void followed_log::miss(broker::message_id before)
+void replica::record_gap(broker::message_id before)
 {
     worker_bus::wake(worker_bus::broker()
                          .reset_position(name_, before, true, worker_bus::now())
                          .wake);
     last_ = before;
-    say_gap(name_);
+    log_gap(name_);
 }
 
-bool followed_log::take_entry(const redisReply &entry)
+bool replica::apply_entry(const redisReply &entry)
 {
-    const auto message = entry_in(entry);
+    const auto message = parse_entry(entry);
 
     if (!message || message->id.epoch != last_.epoch) {
         return false;
     }
 
     if (message->id.sequence > last_.sequence + 1) {
-        miss({last_.epoch, message->id.sequence - 1});
+        record_gap({last_.epoch, message->id.sequence - 1});
     }
 
     const broker::append_result done = worker_bus::broker().append_external(

@@ -11,7 +11,7 @@ namespace websocket::nginx {
 
 // Lives in the configuration's pool, as long as the configuration.
 struct redis_settings {
-    broker::redis_target target;
+    redis::server_address target;
     std::string name; // of the target, for log lines
 
     std::string prefix = "ws:";

@@ -16,11 +16,11 @@ namespace websocket::nginx {
 
 namespace {
 
-using redis_library::calls;
+using hiredis::functions;
 
 } // namespace
 
-bool redis_link::attach(redisAsyncContext &context) noexcept
+bool redis_context::attach(redisAsyncContext &context) noexcept
 {
     ngx_connection_t *c = ngx_get_connection(context.c.fd, ngx_cycle->log);
 
@@ -46,20 +46,20 @@ bool redis_link::attach(redisAsyncContext &context) noexcept
 
     // It can be written to when it is connected
     if (ngx_add_event(c->write, NGX_WRITE_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
-        forget_connection();
+        release_connection();
         return false;
     }
 
     context.data = this;
     context.ev.data = this;
-    context.ev.addRead = wants_read;
-    context.ev.addWrite = wants_write;
-    context.ev.delWrite = wants_no_write;
-    context.ev.cleanup = lets_go;
+    context.ev.addRead = add_read;
+    context.ev.addWrite = add_write;
+    context.ev.delWrite = del_write;
+    context.ev.cleanup = on_context_freed;
     return true;
 }
 
-void redis_link::watch(ngx_event_t &event) noexcept
+void redis_context::add_event(ngx_event_t &event) noexcept
 {
     if (!event.active) {
         (void)ngx_add_event(&event,
@@ -68,31 +68,31 @@ void redis_link::watch(ngx_event_t &event) noexcept
     }
 }
 
-void redis_link::wants_read(void *data) noexcept
+void redis_context::add_read(void *data) noexcept
 {
-    auto &self = *static_cast<redis_link *>(data);
+    auto &self = *static_cast<redis_context *>(data);
 
-    self.watch(*self.connection_->read);
+    self.add_event(*self.connection_->read);
 }
 
 // What could be written has been, or it is not connected yet: then the socket
 // tells when. Else there may be more to come in this turn.
-void redis_link::wants_write(void *data) noexcept
+void redis_context::add_write(void *data) noexcept
 {
-    auto &self = *static_cast<redis_link *>(data);
+    auto &self = *static_cast<redis_context *>(data);
     ngx_event_t &event = *self.connection_->write;
 
     if (self.writing_) {
-        self.watch(event);
+        self.add_event(event);
 
     } else if (!event.active) {
-        ngx_post_event(&self.flush_, &ngx_posted_events);
+        ngx_post_event(&self.flush_event_, &ngx_posted_events);
     }
 }
 
-void redis_link::wants_no_write(void *data) noexcept
+void redis_context::del_write(void *data) noexcept
 {
-    auto &self = *static_cast<redis_link *>(data);
+    auto &self = *static_cast<redis_context *>(data);
 
     if (self.connection_->write->active) {
         (void)ngx_del_event(self.connection_->write, NGX_WRITE_EVENT, 0);
@@ -102,26 +102,26 @@ void redis_link::wants_no_write(void *data) noexcept
 // hiredis closes the socket itself, and frees the context. Which it may do
 // before or after it calls the answers, by its version: the owner is told when
 // it has returned.
-void redis_link::lets_go(void *data) noexcept
+void redis_context::on_context_freed(void *data) noexcept
 {
-    auto &self = *static_cast<redis_link *>(data);
+    auto &self = *static_cast<redis_context *>(data);
 
-    if (self.why_.empty()) {
+    if (self.reason_.empty()) {
         try {
-            self.why_ = self.context_->err == 0 ? "" : self.context_->errstr;
+            self.reason_ = self.context_->err == 0 ? "" : self.context_->errstr;
         } catch (const std::bad_alloc &) {
-            self.why_.clear();
+            self.reason_.clear();
         }
     }
 
     self.ending_ = true;
     self.context_ = nullptr;
-    self.forget_connection();
-    ngx_post_event(&self.ended_, &ngx_posted_events);
+    self.release_connection();
+    ngx_post_event(&self.ended_event_, &ngx_posted_events);
 }
 
 // As ngx_close_connection does, without closing the socket.
-void redis_link::forget_connection() noexcept
+void redis_context::release_connection() noexcept
 {
     ngx_connection_t *c = std::exchange(connection_, nullptr);
 
@@ -138,54 +138,54 @@ void redis_link::forget_connection() noexcept
         event->closed = 1;
     }
 
-    if (flush_.posted) {
-        ngx_delete_posted_event(&flush_);
+    if (flush_event_.posted) {
+        ngx_delete_posted_event(&flush_event_);
     }
 
     ngx_free_connection(c);
     c->fd = static_cast<ngx_socket_t>(-1);
 }
 
-void redis_link::write() noexcept
+void redis_context::write() noexcept
 {
     writing_ = true;
-    calls().handle_write(context_);
+    functions().handle_write(context_);
     writing_ = false;
 }
 
 // hiredis takes it for a fault of its own that nobody waits for an answer, and
 // aborts the process; with an error it ends the connection.
-bool redis_link::speaks_unasked() const noexcept
+bool redis_context::has_unsolicited_data() const noexcept
 {
     char first;
 
-    return unanswered_ == 0 && listeners_.empty() &&
+    return unanswered_ == 0 && subscribers_.empty() &&
            recv(connection_->fd, &first, 1, MSG_PEEK) == 1 && first != '-';
 }
 
-void redis_link::on_read(ngx_event_t *event) noexcept
+void redis_context::on_read(ngx_event_t *event) noexcept
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
 
-    auto &self = *static_cast<redis_link *>(c->data);
+    auto &self = *static_cast<redis_context *>(c->data);
 
-    if (self.speaks_unasked()) {
-        self.end(unasked);
+    if (self.has_unsolicited_data()) {
+        self.end(unsolicited_data);
     } else {
-        calls().handle_read(self.context_);
+        functions().handle_read(self.context_);
     }
 }
 
-void redis_link::on_write(ngx_event_t *event) noexcept
+void redis_context::on_write(ngx_event_t *event) noexcept
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
 
-    static_cast<redis_link *>(c->data)->write();
+    static_cast<redis_context *>(c->data)->write();
 }
 
-void redis_link::on_flush(ngx_event_t *event) noexcept
+void redis_context::on_flush(ngx_event_t *event) noexcept
 {
-    static_cast<redis_link *>(event->data)->write();
+    static_cast<redis_context *>(event->data)->write();
 }
 
 } // namespace websocket::nginx

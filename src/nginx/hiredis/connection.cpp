@@ -12,27 +12,28 @@ namespace websocket::nginx {
 
 namespace {
 
-constexpr ngx_msec_t first_pause = 100;
-constexpr ngx_msec_t longest_pause = 5000;
+constexpr ngx_msec_t min_backoff = 100;
+constexpr ngx_msec_t max_backoff = 5000;
 
 // Half of it is left to chance, so that many workers and hosts do not come
 // back as one.
-ngx_msec_t jittered(ngx_msec_t pause) noexcept
+ngx_msec_t jittered(ngx_msec_t backoff) noexcept
 {
-    return pause / 2 + static_cast<ngx_msec_t>(ngx_random()) % (pause / 2 + 1);
+    return backoff / 2 +
+           static_cast<ngx_msec_t>(ngx_random()) % (backoff / 2 + 1);
 }
 
 // The longest reason that is told: Redis's own are shorter.
-constexpr std::size_t longest_reason = 200;
+constexpr std::size_t max_reason_size = 200;
 
-redis_outage this_outage;
+outage_log outage;
 
 } // namespace
 
 redis_connection::redis_connection(const redis_settings &settings,
-                                   redis_connection::owner &told,
+                                   redis_connection::owner &holder,
                                    role as) noexcept
-    : settings_{settings}, owner_{told}, role_{as}, pause_{first_pause}
+    : settings_{settings}, owner_{holder}, role_{as}, backoff_{min_backoff}
 {
     timer_.handler = on_timer;
     timer_.data = this;
@@ -42,9 +43,9 @@ redis_connection::redis_connection(const redis_settings &settings,
 
 redis_connection::~redis_connection()
 {
-    if (link_ != nullptr) {
-        link_->leave(true);
-        link_ = nullptr;
+    if (context_ != nullptr) {
+        context_->abandon(true);
+        context_ = nullptr;
     }
 
     close();
@@ -53,9 +54,9 @@ redis_connection::~redis_connection()
 void redis_connection::open() noexcept
 {
     if (state_ == state::closed) {
-        state_ = state::pausing;
-        pause_ = first_pause;
-        arm(0);
+        state_ = state::backing_off;
+        backoff_ = min_backoff;
+        start_timer(0);
     }
 }
 
@@ -63,143 +64,145 @@ void redis_connection::close() noexcept
 {
     state_ = state::closed;
     lookup_.cancel();
-    disarm();
+    stop_timer();
 
-    if (std::exchange(missed_, false)) {
-        this_outage.forgotten();
+    if (std::exchange(down_, false)) {
+        outage.connection_closed();
     }
 
-    if (redis_link *left = std::exchange(link_, nullptr); left != nullptr) {
-        left->leave(false);
+    if (redis_context *left = std::exchange(context_, nullptr);
+        left != nullptr) {
+        left->abandon(false);
     }
 }
 
 bool redis_connection::ready() const noexcept
 {
-    return state_ == state::ready && link_->alive();
+    return state_ == state::ready && context_->alive();
 }
 
 std::size_t redis_connection::unsent() const noexcept
 {
-    return link_ == nullptr ? 0 : link_->unsent();
+    return context_ == nullptr ? 0 : context_->unsent();
 }
 
-bool redis_connection::command(std::span<const std::string_view> words,
-                               redis_answer answer, void *data) noexcept
+bool redis_connection::command(std::span<const std::string_view> args,
+                               reply_callback callback, void *data) noexcept
 {
-    if (!ready() || words.empty()) {
+    if (!ready() || args.empty()) {
         return false;
     }
 
     if (!timer_.timer_set) {
-        arm(settings_.command_timeout);
+        start_timer(settings_.command_timeout);
     }
 
     if (role_ == role::commands) {
-        return link_->command(words, answer, data);
+        return context_->command(args, callback, data);
     }
 
-    if (words[0] == "SUBSCRIBE") {
-        return link_->subscribe(words.subspan(1), answer, data);
+    if (args[0] == "SUBSCRIBE") {
+        return context_->subscribe(args.subspan(1), callback, data);
     }
 
-    return words[0] == "UNSUBSCRIBE" && link_->unsubscribe(words.subspan(1));
+    return args[0] == "UNSUBSCRIBE" && context_->unsubscribe(args.subspan(1));
 }
 
-void redis_connection::restart(std::string_view why) noexcept
+void redis_connection::restart(std::string_view reason) noexcept
 {
     if (state_ == state::ready) {
-        link_->end(why);
+        context_->end(reason);
     }
 }
 
-void redis_connection::renew(std::string_view why) noexcept
+void redis_connection::reconnect(std::string_view reason) noexcept
 {
-    renewing_ = state_ == state::ready;
-    restart(why);
+    planned_reconnect_ = state_ == state::ready;
+    restart(reason);
 }
 
-void redis_connection::hurry() noexcept
+void redis_connection::retry_now() noexcept
 {
-    if (state_ == state::pausing && !flapping_) {
-        disarm();
-        begin();
+    if (state_ == state::backing_off && !flapping_) {
+        stop_timer();
+        start_connecting();
     }
 }
 
 void redis_connection::flush() noexcept
 {
-    if (link_ != nullptr) {
-        link_->flush();
+    if (context_ != nullptr) {
+        context_->flush();
     }
 }
 
-void redis_connection::begin() noexcept
+void redis_connection::start_connecting() noexcept
 {
     next_address_ = 0;
 
     if (settings_.resolver != nullptr) {
         state_ = state::resolving;
-        lookup_.ask(settings_, resolved, this);
+        lookup_.start(settings_, on_resolved, this);
         return;
     }
 
-    resolved(this, nullptr, {});
+    on_resolved(this, nullptr, {});
 }
 
 // Without an answer what the configuration found is as good as it gets.
-void redis_connection::resolved(void *data, std::vector<std::string> *addresses,
-                                std::string_view why) noexcept
+void redis_connection::on_resolved(void *data,
+                                   std::vector<std::string> *addresses,
+                                   std::string_view reason) noexcept
 {
     auto &self = *static_cast<redis_connection *>(data);
 
     try {
-        self.why_.assign("its name could not be resolved: ").append(why);
+        self.reason_.assign("its name could not be resolved: ").append(reason);
         self.addresses_ =
             addresses == nullptr ? self.settings_.addresses : *addresses;
     } catch (const std::bad_alloc &) {
         self.addresses_.clear();
     }
 
-    self.try_addresses();
+    self.try_next_address();
 }
 
 // From the next one on, until one is on its way.
-void redis_connection::try_addresses() noexcept
+void redis_connection::try_next_address() noexcept
 {
     const std::size_t all = settings_.target.is_unix ? 1 : addresses_.size();
 
     while (next_address_ < all) {
-        if (try_address()) {
+        if (connect_to_address()) {
             state_ = state::connecting;
-            arm(settings_.connect_timeout);
+            start_timer(settings_.connect_timeout);
             return;
         }
 
         next_address_++;
     }
 
-    lost();
+    on_failure();
 }
 
-bool redis_connection::try_address() noexcept
+bool redis_connection::connect_to_address() noexcept
 try {
-    const broker::redis_target &target = settings_.target;
-    std::string why;
+    const redis::server_address &target = settings_.target;
+    std::string reason;
 
-    link_ = target.is_unix
-                ? redis_link::to_socket(*this, target.path, why)
-                : redis_link::to_address(*this, addresses_[next_address_],
-                                         target.port, why);
+    context_ = target.is_unix
+                   ? redis_context::connect_unix(*this, target.path, reason)
+                   : redis_context::connect_tcp(
+                         *this, addresses_[next_address_], target.port, reason);
 
-    if (link_ == nullptr) {
-        why_ = told_as(why);
+    if (context_ == nullptr) {
+        reason_ = sanitize_reason(reason);
         return false;
     }
 
-    if (!greet()) {
-        std::exchange(link_, nullptr)->leave(true);
-        why_ = "no memory";
+    if (!send_setup_commands()) {
+        std::exchange(context_, nullptr)->abandon(true);
+        reason_ = "no memory";
         return false;
     }
 
@@ -211,9 +214,9 @@ try {
 
 // In one piece. The last is there for a server that is still loading, or wants
 // a password that it is not given.
-bool redis_connection::greet() noexcept
+bool redis_connection::send_setup_commands() noexcept
 {
-    const broker::redis_target &target = settings_.target;
+    const redis::server_address &target = settings_.target;
     std::array<char, 16> digits;
     const u_char *end = ngx_snprintf(reinterpret_cast<u_char *>(digits.data()),
                                      digits.size(), "%ud", target.database);
@@ -224,115 +227,116 @@ bool redis_connection::greet() noexcept
     const std::string_view ping[] = {"PING"};
     bool sent = true;
 
-    greetings_ = 0;
+    setup_replies_left_ = 0;
 
-    const auto say = [&](std::span<const std::string_view> words) {
-        greetings_++;
-        sent = sent && link_->command(words, greeted, this);
+    const auto send = [&](std::span<const std::string_view> args) {
+        setup_replies_left_++;
+        sent = sent && context_->command(args, on_setup_reply, this);
     };
 
     if (!target.user.empty()) {
-        say(auth);
+        send(auth);
     } else if (!target.password.empty()) {
-        say(short_auth);
+        send(short_auth);
     }
 
     if (target.database != 0) {
-        say(select);
+        send(select);
     }
 
-    say(ping);
+    send(ping);
     return sent;
 }
 
-void redis_connection::greeted(void *data, const redisReply *reply) noexcept
+void redis_connection::on_setup_reply(void *data,
+                                      const redisReply *reply) noexcept
 {
     auto &self = *static_cast<redis_connection *>(data);
 
-    if (reply == nullptr || !self.link_->alive()) {
+    if (reply == nullptr || !self.context_->alive()) {
         return;
     }
 
     if (reply->type == REDIS_REPLY_ERROR) {
-        self.link_->end({reply->str, reply->len});
+        self.context_->end({reply->str, reply->len});
 
-    } else if (--self.greetings_ == 0) {
-        self.became_ready();
+    } else if (--self.setup_replies_left_ == 0) {
+        self.on_ready();
     }
 }
 
-void redis_connection::became_ready() noexcept
+void redis_connection::on_ready() noexcept
 {
     state_ = state::ready;
     ready_since_ = ngx_current_msec;
     connects_++;
-    disarm();
+    stop_timer();
 
-    if (std::exchange(missed_, false)) {
-        this_outage.is_over(settings_);
+    if (std::exchange(down_, false)) {
+        outage.up(settings_);
     }
 
-    owner_.redis_ready();
+    owner_.on_redis_ready();
 }
 
-void redis_connection::link_ended(std::string_view why) noexcept
+void redis_connection::context_ended(std::string_view reason) noexcept
 {
-    link_ = nullptr;
-    disarm();
+    context_ = nullptr;
+    stop_timer();
 
     try {
-        why_ = told_as(why);
+        reason_ = sanitize_reason(reason);
     } catch (const std::bad_alloc &) {
-        why_.clear();
+        reason_.clear();
     }
 
     if (state_ == state::ready) {
-        lost();
+        on_failure();
         return;
     }
 
     next_address_++;
-    try_addresses();
+    try_next_address();
 }
 
-void redis_connection::lost() noexcept
+void redis_connection::on_failure() noexcept
 {
-    const std::string why = std::move(why_); // the owner may begin anew
+    const std::string reason = std::move(reason_); // the owner may begin anew
     const bool was_ready = state_ == state::ready;
 
     // One that breaks again and again has not recovered
-    if (was_ready && ngx_current_msec - ready_since_ >= longest_pause) {
-        pause_ = first_pause;
+    if (was_ready && ngx_current_msec - ready_since_ >= max_backoff) {
+        backoff_ = min_backoff;
     }
 
-    flapping_ = was_ready && ngx_current_msec - ready_since_ < longest_pause;
-    state_ = state::pausing;
-    arm(jittered(pause_));
-    pause_ = std::min(2 * pause_, longest_pause);
+    flapping_ = was_ready && ngx_current_msec - ready_since_ < max_backoff;
+    state_ = state::backing_off;
+    start_timer(jittered(backoff_));
+    backoff_ = std::min(2 * backoff_, max_backoff);
 
-    if (!std::exchange(missed_, true)) {
-        this_outage.began();
+    if (!std::exchange(down_, true)) {
+        outage.down();
     }
 
-    this_outage.goes_on(settings_, was_ready, why,
-                        std::exchange(renewing_, false) ? NGX_LOG_NOTICE
-                                                        : NGX_LOG_ERR);
-    owner_.redis_lost(why);
+    outage.log_down(settings_, was_ready, reason,
+                    std::exchange(planned_reconnect_, false) ? NGX_LOG_NOTICE
+                                                             : NGX_LOG_ERR);
+    owner_.on_redis_lost(reason);
 }
 
-void redis_connection::check_answers() noexcept
+void redis_connection::check_command_timeout() noexcept
 {
-    const ngx_msec_t waiting = link_->waiting();
+    const ngx_msec_t waiting = context_->waiting();
 
-    if (link_->unanswered() == 0) {
+    if (context_->unanswered() == 0) {
         return;
     }
 
     if (waiting >= settings_.command_timeout) {
-        link_->end("no answer within command_timeout");
+        context_->end("no answer within command_timeout");
 
     } else {
-        arm(settings_.command_timeout - waiting);
+        start_timer(settings_.command_timeout - waiting);
     }
 }
 
@@ -341,16 +345,16 @@ void redis_connection::on_timer(ngx_event_t *event) noexcept
     auto &self = *static_cast<redis_connection *>(event->data);
 
     switch (self.state_) {
-    case state::pausing:
-        self.begin();
+    case state::backing_off:
+        self.start_connecting();
         break;
 
     case state::connecting:
-        self.link_->end("not ready within connect_timeout");
+        self.context_->end("not ready within connect_timeout");
         break;
 
     case state::ready:
-        self.check_answers();
+        self.check_command_timeout();
         break;
 
     default:
@@ -358,12 +362,12 @@ void redis_connection::on_timer(ngx_event_t *event) noexcept
     }
 }
 
-void redis_connection::arm(ngx_msec_t time) noexcept
+void redis_connection::start_timer(ngx_msec_t time) noexcept
 {
     ngx_add_timer(&timer_, time);
 }
 
-void redis_connection::disarm() noexcept
+void redis_connection::stop_timer() noexcept
 {
     if (timer_.timer_set) {
         ngx_del_timer(&timer_);
@@ -372,10 +376,10 @@ void redis_connection::disarm() noexcept
 
 // One line, with the address if there is a choice. Some servers repeat in an
 // error what they have been sent.
-std::string redis_connection::told_as(std::string_view why) const
+std::string redis_connection::sanitize_reason(std::string_view reason) const
 {
-    const broker::redis_target &target = settings_.target;
-    std::string text{why};
+    const redis::server_address &target = settings_.target;
+    std::string text{reason};
     std::size_t at = 0;
 
     while (!target.password.empty() &&
@@ -384,7 +388,7 @@ std::string redis_connection::told_as(std::string_view why) const
         at += 3;
     }
 
-    text.resize(std::min(text.size(), longest_reason));
+    text.resize(std::min(text.size(), max_reason_size));
 
     std::replace_if(
         text.begin(), text.end(),

@@ -19,16 +19,16 @@
 
 namespace websocket::nginx {
 
-class redis_connection final : redis_link::owner {
+class redis_connection final : redis_context::owner {
 public:
     struct owner {
         // Connected, authenticated, the database selected.
-        virtual void redis_ready() noexcept = 0;
+        virtual void on_redis_ready() noexcept = 0;
 
         // Was ready or could not become it, for the reason `why`, one line
         // that is lent for the call; tries again by itself. All commands have
         // had their answers.
-        virtual void redis_lost(std::string_view why) noexcept = 0;
+        virtual void on_redis_lost(std::string_view reason) noexcept = 0;
 
     protected:
         ~owner() = default;
@@ -40,7 +40,7 @@ public:
     };
 
     // The settings and the owner outlive it.
-    redis_connection(const redis_settings &settings, owner &told,
+    redis_connection(const redis_settings &settings, owner &holder,
                      role as) noexcept;
 
     // Closes, calling nobody: not the owner, and no answer.
@@ -73,19 +73,19 @@ public:
     // ends, it is called with null once for each channel. The pair of answer
     // and data is remembered as long as the connection lasts: use few.
     // UNSUBSCRIBE names channels; what it is given as answer is not called.
-    bool command(std::span<const std::string_view> words, redis_answer answer,
-                 void *data) noexcept;
+    bool command(std::span<const std::string_view> args,
+                 reply_callback callback, void *data) noexcept;
 
     // Ends the connection as if it had broken, and tries again: the owner has
     // found it useless. If none is ready, nothing happens. Answers that are
     // due may be called before it returns, redis_lost is called later.
-    void restart(std::string_view why) noexcept;
+    void restart(std::string_view reason) noexcept;
 
     // The same where nothing is wrong with the server: the log has a notice.
-    void renew(std::string_view why) noexcept;
+    void reconnect(std::string_view reason) noexcept;
 
     // Tries again at once, if it is waiting to: the server is there again.
-    void hurry() noexcept;
+    void retry_now() noexcept;
 
     // Has what was asked for leave now, not at the end of the turn.
     void flush() noexcept;
@@ -98,24 +98,24 @@ public:
     std::size_t unsent() const noexcept;
 
 private:
-    enum class state { closed, pausing, resolving, connecting, ready };
+    enum class state { closed, backing_off, resolving, connecting, ready };
 
-    void link_ended(std::string_view why) noexcept override;
+    void context_ended(std::string_view reason) noexcept override;
 
-    void begin() noexcept;
-    void try_addresses() noexcept;
-    bool try_address() noexcept;
-    bool greet() noexcept;
-    void became_ready() noexcept;
-    void lost() noexcept;
-    void check_answers() noexcept;
-    void arm(ngx_msec_t time) noexcept;
-    void disarm() noexcept;
-    std::string told_as(std::string_view why) const;
+    void start_connecting() noexcept;
+    void try_next_address() noexcept;
+    bool connect_to_address() noexcept;
+    bool send_setup_commands() noexcept;
+    void on_ready() noexcept;
+    void on_failure() noexcept;
+    void check_command_timeout() noexcept;
+    void start_timer(ngx_msec_t time) noexcept;
+    void stop_timer() noexcept;
+    std::string sanitize_reason(std::string_view reason) const;
 
-    static void resolved(void *data, std::vector<std::string> *addresses,
-                         std::string_view why) noexcept;
-    static void greeted(void *data, const redisReply *reply) noexcept;
+    static void on_resolved(void *data, std::vector<std::string> *addresses,
+                            std::string_view reason) noexcept;
+    static void on_setup_reply(void *data, const redisReply *reply) noexcept;
     static void on_timer(ngx_event_t *event) noexcept;
 
     const redis_settings &settings_;
@@ -126,14 +126,14 @@ private:
     redis_lookup lookup_;
     std::vector<std::string> addresses_; // to be tried, in this order
     std::size_t next_address_ = 0;
-    std::string why_; // the last of them was of no use
+    std::string reason_; // the last of them was of no use
 
-    redis_link *link_ = nullptr;
-    unsigned greetings_ = 0; // that have no answer yet
+    redis_context *context_ = nullptr;
+    unsigned setup_replies_left_ = 0; // that have no answer yet
     ngx_msec_t ready_since_ = 0;
-    ngx_msec_t pause_;
-    bool missed_ = false; // lost, and not ready since
-    bool renewing_ = false;
+    ngx_msec_t backoff_;
+    bool down_ = false; // lost, and not ready since
+    bool planned_reconnect_ = false;
     bool flapping_ = false; // it was of no use for long when it was there
     std::uint64_t connects_ = 0;
 

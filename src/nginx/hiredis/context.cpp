@@ -11,7 +11,7 @@ namespace websocket::nginx {
 
 namespace {
 
-using redis_library::calls;
+using hiredis::functions;
 
 // A subscription's confirmation, by its first element.
 bool is_confirmation(const redisReply &reply) noexcept
@@ -22,127 +22,132 @@ bool is_confirmation(const redisReply &reply) noexcept
 
 } // namespace
 
-redis_link::redis_link(owner &told) noexcept : owner_{&told}
+redis_context::redis_context(owner &holder) noexcept : owner_{&holder}
 {
-    flush_.handler = on_flush;
-    flush_.data = this;
-    flush_.log = ngx_cycle->log;
-    ended_.handler = on_end;
-    ended_.data = this;
-    ended_.log = ngx_cycle->log;
+    flush_event_.handler = on_flush;
+    flush_event_.data = this;
+    flush_event_.log = ngx_cycle->log;
+    ended_event_.handler = on_end;
+    ended_event_.data = this;
+    ended_event_.log = ngx_cycle->log;
 }
 
-redis_link *redis_link::to_address(owner &told, const std::string &address,
-                                   std::uint16_t port, std::string &why)
+redis_context *redis_context::connect_tcp(owner &holder,
+                                          const std::string &address,
+                                          std::uint16_t port,
+                                          std::string &reason)
 {
-    return begin(told, calls().connect(address.c_str(), port), why);
+    return create(holder, functions().connect(address.c_str(), port), reason);
 }
 
-redis_link *redis_link::to_socket(owner &told, const std::string &path,
-                                  std::string &why)
+redis_context *redis_context::connect_unix(owner &holder,
+                                           const std::string &path,
+                                           std::string &reason)
 {
-    return begin(told, calls().connect_unix(path.c_str()), why);
+    return create(holder, functions().connect_unix(path.c_str()), reason);
 }
 
-redis_link *redis_link::begin(owner &told, redisAsyncContext *context,
-                              std::string &why)
+redis_context *redis_context::create(owner &holder, redisAsyncContext *context,
+                                     std::string &reason)
 {
     if (context == nullptr) {
-        why = "no memory";
+        reason = "no memory";
         return nullptr;
     }
 
     if (context->err != 0) {
-        why = context->errstr;
-        calls().free(context);
+        reason = context->errstr;
+        functions().free(context);
         return nullptr;
     }
 
-    auto *made = new (std::nothrow) redis_link(told);
+    auto *created = new (std::nothrow) redis_context(holder);
 
-    if (made == nullptr || !made->attach(*context)) {
-        why = "the worker has no connection left";
-        calls().free(context);
-        delete made;
+    if (created == nullptr || !created->attach(*context)) {
+        reason = "the worker has no connection left";
+        functions().free(context);
+        delete created;
         return nullptr;
     }
 
-    return made;
+    return created;
 }
 
-bool redis_link::send(std::span<const std::string_view> words,
-                      redisCallbackFn *called, const listener *listening)
+bool redis_context::send(std::span<const std::string_view> args,
+                         redisCallbackFn *function, const subscriber *to)
 {
-    words_.clear();
-    sizes_.clear();
+    args_.clear();
+    arg_sizes_.clear();
 
-    for (const std::string_view word : words) {
-        words_.push_back(word.data());
-        sizes_.push_back(word.size());
+    for (const std::string_view arg : args) {
+        args_.push_back(arg.data());
+        arg_sizes_.push_back(arg.size());
     }
 
-    return calls().command(context_, called, const_cast<listener *>(listening),
-                           static_cast<int>(words.size()), words_.data(),
-                           sizes_.data()) == REDIS_OK;
+    return functions().command(context_, function, const_cast<subscriber *>(to),
+                               static_cast<int>(args.size()), args_.data(),
+                               arg_sizes_.data()) == REDIS_OK;
 }
 
-void redis_link::expect_answer() noexcept
+void redis_context::count_unanswered() noexcept
 {
     if (unanswered_++ == 0) {
-        heard_ = ngx_current_msec;
+        received_at_ = ngx_current_msec;
     }
 }
 
-bool redis_link::command(std::span<const std::string_view> words,
-                         redis_answer answer, void *data) noexcept
+bool redis_context::command(std::span<const std::string_view> args,
+                            reply_callback callback, void *data) noexcept
 try {
     if (!alive()) {
         return false;
     }
 
-    answers_.push_back({answer, data});
+    pending_.push_back({callback, data});
 
-    if (!send(words, replied, nullptr)) {
-        answers_.pop_back();
+    if (!send(args, on_reply, nullptr)) {
+        pending_.pop_back();
         return false;
     }
 
-    expect_answer();
+    count_unanswered();
     return true;
 
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-const redis_link::listener &redis_link::remember(redis_answer answer,
-                                                 void *data)
+const redis_context::subscriber &
+redis_context::find_or_add_subscriber(reply_callback callback, void *data)
 {
-    const listener wanted{answer, data};
-    const auto found = std::find(listeners_.begin(), listeners_.end(), wanted);
+    const subscriber wanted{callback, data};
+    const auto found =
+        std::find(subscribers_.begin(), subscribers_.end(), wanted);
 
-    return found == listeners_.end() ? listeners_.emplace_back(wanted) : *found;
+    return found == subscribers_.end() ? subscribers_.emplace_back(wanted)
+                                       : *found;
 }
 
 // One command for each channel: hiredis 0.14 counts wrong where one subscribes
 // to several and knows some of them already.
-bool redis_link::subscribe(std::span<const std::string_view> channels,
-                           redis_answer answer, void *data) noexcept
+bool redis_context::subscribe(std::span<const std::string_view> channels,
+                              reply_callback callback, void *data) noexcept
 try {
     if (!alive()) {
         return false;
     }
 
-    const listener &listening = remember(answer, data);
+    const subscriber &to = find_or_add_subscriber(callback, data);
 
     for (const std::string_view &channel : channels) {
-        const std::string_view words[] = {"SUBSCRIBE", channel};
+        const std::string_view args[] = {"SUBSCRIBE", channel};
 
-        if (!send(words, published, &listening)) {
+        if (!send(args, on_subscription_reply, &to)) {
             end("no memory");
             return &channel != channels.data();
         }
 
-        expect_answer();
+        count_unanswered();
     }
 
     return true;
@@ -152,13 +157,13 @@ try {
     return false;
 }
 
-bool redis_link::unsubscribe(
+bool redis_context::unsubscribe(
     std::span<const std::string_view> channels) noexcept
 try {
     for (const std::string_view channel : channels) {
-        const std::string_view words[] = {"UNSUBSCRIBE", channel};
+        const std::string_view args[] = {"UNSUBSCRIBE", channel};
 
-        if (!alive() || !send(words, nullptr, nullptr)) {
+        if (!alive() || !send(args, nullptr, nullptr)) {
             return false;
         }
     }
@@ -169,37 +174,37 @@ try {
     return false;
 }
 
-void redis_link::end(std::string_view why) noexcept
+void redis_context::end(std::string_view reason) noexcept
 {
     if (!alive()) {
         return;
     }
 
     try {
-        why_ = why;
+        reason_ = reason;
     } catch (const std::bad_alloc &) {
-        why_.clear();
+        reason_.clear();
     }
 
     ending_ = true;
-    calls().free(context_); // inside of an answer, when that has returned
+    functions().free(context_); // inside of an answer, when that has returned
 }
 
-void redis_link::leave(bool nobody_left) noexcept
+void redis_context::abandon(bool silently) noexcept
 {
     owner_ = nullptr;
-    nobody_left_ = nobody_left;
+    silenced_ = silently;
     end({});
 }
 
-std::size_t redis_link::unsent() const noexcept
+std::size_t redis_context::unsent() const noexcept
 {
-    return context_ == nullptr ? 0 : redis_library::unsent(*context_);
+    return context_ == nullptr ? 0 : hiredis::unsent(*context_);
 }
 
-void redis_link::heard(const redisReply *reply, bool answered) noexcept
+void redis_context::on_received(const redisReply *reply, bool answered) noexcept
 {
-    heard_ = ngx_current_msec;
+    received_at_ = ngx_current_msec;
 
     if (reply == nullptr) {
         ending_ = true;
@@ -210,50 +215,52 @@ void redis_link::heard(const redisReply *reply, bool answered) noexcept
 }
 
 // The answer comes last: it may end the link, and whoever owns it.
-void redis_link::replied(redisAsyncContext *context, void *reply,
-                         void *) noexcept
+void redis_context::on_reply(redisAsyncContext *context, void *reply,
+                             void *) noexcept
 {
-    auto &self = *static_cast<redis_link *>(context->data);
-    const auto *came = static_cast<const redisReply *>(reply);
-    const listener next = self.answers_.front();
+    auto &self = *static_cast<redis_context *>(context->data);
+    const auto *received = static_cast<const redisReply *>(reply);
+    const subscriber next = self.pending_.front();
 
-    self.answers_.pop_front();
-    self.heard(came, true);
+    self.pending_.pop_front();
+    self.on_received(received, true);
 
-    if (self.answers_.empty() && self.listeners_.empty() && came != nullptr &&
-        redis_library::has_more(*context)) {
-        self.end(unasked);
+    if (self.pending_.empty() && self.subscribers_.empty() &&
+        received != nullptr && hiredis::has_partial_reply(*context)) {
+        self.end(unsolicited_data);
     }
 
-    if (next.answer != nullptr && !self.nobody_left_) {
-        next.answer(next.data, came);
-    }
-}
-
-void redis_link::published(redisAsyncContext *context, void *reply,
-                           void *listening) noexcept
-{
-    auto &self = *static_cast<redis_link *>(context->data);
-    const auto *came = static_cast<const redisReply *>(reply);
-    const auto &own = *static_cast<const listener *>(listening);
-
-    self.heard(came, came != nullptr && is_confirmation(*came));
-
-    if (own.answer != nullptr && !self.nobody_left_) {
-        own.answer(own.data, came);
+    if (next.callback != nullptr && !self.silenced_) {
+        next.callback(next.data, received);
     }
 }
 
-void redis_link::on_end(ngx_event_t *event) noexcept
+void redis_context::on_subscription_reply(redisAsyncContext *context,
+                                          void *reply, void *data) noexcept
 {
-    auto *self = static_cast<redis_link *>(event->data);
-    owner *told = self->owner_;
-    const std::string why = std::move(self->why_);
+    auto &self = *static_cast<redis_context *>(context->data);
+    const auto *received = static_cast<const redisReply *>(reply);
+    const auto &to = *static_cast<const subscriber *>(data);
+
+    self.on_received(received,
+                     received != nullptr && is_confirmation(*received));
+
+    if (to.callback != nullptr && !self.silenced_) {
+        to.callback(to.data, received);
+    }
+}
+
+void redis_context::on_end(ngx_event_t *event) noexcept
+{
+    auto *self = static_cast<redis_context *>(event->data);
+    owner *holder = self->owner_;
+    const std::string reason = std::move(self->reason_);
 
     delete self;
 
-    if (told != nullptr) {
-        told->link_ended(why.empty() ? "it ended" : std::string_view{why});
+    if (holder != nullptr) {
+        holder->context_ended(reason.empty() ? "it ended"
+                                             : std::string_view{reason});
     }
 }
 

@@ -20,14 +20,14 @@
 namespace websocket::nginx {
 
 // What came back: lent for the call. Null: the connection ended before.
-using redis_answer = void (*)(void *data, const redisReply *reply);
+using reply_callback = void (*)(void *data, const redisReply *reply);
 
-class redis_link {
+class redis_context {
 public:
     struct owner {
         // Called once, from the event loop, when all answers have been called.
         // The link is gone by then.
-        virtual void link_ended(std::string_view why) noexcept = 0;
+        virtual void context_ended(std::string_view reason) noexcept = 0;
 
     protected:
         ~owner() = default;
@@ -35,20 +35,20 @@ public:
 
     // On its way to the server; null: it could not even begin, and `why` says
     // so. An address is numeric: a name would make hiredis wait for a resolver.
-    static redis_link *to_address(owner &told, const std::string &address,
-                                  std::uint16_t port, std::string &why);
-    static redis_link *to_socket(owner &told, const std::string &path,
-                                 std::string &why);
+    static redis_context *connect_tcp(owner &holder, const std::string &address,
+                                      std::uint16_t port, std::string &reason);
+    static redis_context *connect_unix(owner &holder, const std::string &path,
+                                       std::string &reason);
 
-    redis_link(const redis_link &) = delete;
-    redis_link &operator=(const redis_link &) = delete;
+    redis_context(const redis_context &) = delete;
+    redis_context &operator=(const redis_context &) = delete;
 
     // See redis_connection::command. Nothing but subscriptions may follow a
     // subscription.
-    bool command(std::span<const std::string_view> words, redis_answer answer,
-                 void *data) noexcept;
+    bool command(std::span<const std::string_view> args,
+                 reply_callback callback, void *data) noexcept;
     bool subscribe(std::span<const std::string_view> channels,
-                   redis_answer answer, void *data) noexcept;
+                   reply_callback callback, void *data) noexcept;
     bool unsubscribe(std::span<const std::string_view> channels) noexcept;
 
     // Sends what waits now, not at the end of the turn.
@@ -61,11 +61,11 @@ public:
 
     // Ends it for that reason, unless it is ending already. The answers that
     // are due may be called before it returns.
-    void end(std::string_view why) noexcept;
+    void end(std::string_view reason) noexcept;
 
     // Ends it, and its owner is not told. Answers are called with null; or,
     // with nobody left, not at all.
-    void leave(bool nobody_left) noexcept;
+    void abandon(bool silently) noexcept;
 
     bool alive() const noexcept { return context_ != nullptr && !ending_; }
 
@@ -75,47 +75,51 @@ public:
     // Commands and subscriptions that Redis has not answered yet, and for how
     // long they have waited for it to say anything at all.
     std::size_t unanswered() const noexcept { return unanswered_; }
-    ngx_msec_t waiting() const noexcept { return ngx_current_msec - heard_; }
+    ngx_msec_t waiting() const noexcept
+    {
+        return ngx_current_msec - received_at_;
+    }
 
 private:
-    struct listener {
-        redis_answer answer;
+    struct subscriber {
+        reply_callback callback;
         void *data;
 
-        bool operator==(const listener &) const = default;
+        bool operator==(const subscriber &) const = default;
     };
 
-    static constexpr std::string_view unasked =
+    static constexpr std::string_view unsolicited_data =
         "it says what it was not asked for";
 
-    explicit redis_link(owner &told) noexcept;
-    ~redis_link() = default;
+    explicit redis_context(owner &holder) noexcept;
+    ~redis_context() = default;
 
-    static redis_link *begin(owner &told, redisAsyncContext *context,
-                             std::string &why);
+    static redis_context *create(owner &holder, redisAsyncContext *context,
+                                 std::string &reason);
 
-    bool send(std::span<const std::string_view> words, redisCallbackFn *called,
-              const listener *listening);
-    const listener &remember(redis_answer answer, void *data);
-    void expect_answer() noexcept;
-    void heard(const redisReply *reply, bool answered) noexcept;
+    bool send(std::span<const std::string_view> args, redisCallbackFn *function,
+              const subscriber *to);
+    const subscriber &find_or_add_subscriber(reply_callback callback,
+                                             void *data);
+    void count_unanswered() noexcept;
+    void on_received(const redisReply *reply, bool answered) noexcept;
 
     // redis_link_events.cpp
     bool attach(redisAsyncContext &context) noexcept;
-    void watch(ngx_event_t &event) noexcept;
-    void forget_connection() noexcept;
+    void add_event(ngx_event_t &event) noexcept;
+    void release_connection() noexcept;
     void write() noexcept;
-    bool speaks_unasked() const noexcept;
+    bool has_unsolicited_data() const noexcept;
 
     // What hiredis calls
-    static void replied(redisAsyncContext *context, void *reply,
-                        void *) noexcept;
-    static void published(redisAsyncContext *context, void *reply,
-                          void *listening) noexcept;
-    static void wants_read(void *data) noexcept;
-    static void wants_write(void *data) noexcept;
-    static void wants_no_write(void *data) noexcept;
-    static void lets_go(void *data) noexcept;
+    static void on_reply(redisAsyncContext *context, void *reply,
+                         void *) noexcept;
+    static void on_subscription_reply(redisAsyncContext *context, void *reply,
+                                      void *data) noexcept;
+    static void add_read(void *data) noexcept;
+    static void add_write(void *data) noexcept;
+    static void del_write(void *data) noexcept;
+    static void on_context_freed(void *data) noexcept;
 
     // What nginx calls
     static void on_read(ngx_event_t *event) noexcept;
@@ -126,22 +130,23 @@ private:
     owner *owner_;                         // null: nobody is to be told
     redisAsyncContext *context_ = nullptr; // null: hiredis has let go of it
     ngx_connection_t *connection_ = nullptr;
-    ngx_event_t flush_{};
-    ngx_event_t ended_{};
+    ngx_event_t flush_event_{};
+    ngx_event_t ended_event_{};
     bool writing_ = false;
     bool ending_ = false;
-    bool nobody_left_ = false;
-    std::string why_;
+    bool silenced_ = false;
+    std::string reason_;
 
     std::size_t unanswered_ = 0;
-    ngx_msec_t heard_ = 0; // when it began to wait, or heard something
+    ngx_msec_t received_at_ = 0; // when it began to wait, or heard something
 
-    std::deque<listener> answers_;  // of commands, in their order
-    std::list<listener> listeners_; // of subscriptions, ever; hiredis has them
+    std::deque<subscriber> pending_; // of commands, in their order
+    std::list<subscriber>
+        subscribers_; // of subscriptions, ever; hiredis has them
 
     // Of the command that is being sent; kept for the memory
-    std::vector<const char *> words_;
-    std::vector<std::size_t> sizes_;
+    std::vector<const char *> args_;
+    std::vector<std::size_t> arg_sizes_;
 };
 
 } // namespace websocket::nginx

@@ -4,11 +4,11 @@
 
 #include <dlfcn.h>
 
-namespace websocket::nginx::redis_library {
+namespace websocket::nginx::hiredis {
 
 namespace {
 
-functions found;
+function_table loaded_functions;
 
 #if WEBSOCKET_HIREDIS
 
@@ -30,7 +30,7 @@ bool find(void *handle, const char *name, Function *&function) noexcept
 }
 
 // Null, or the name of what is not there.
-const char *find_all(void *handle, functions &all) noexcept
+const char *find_all(void *handle, function_table &all) noexcept
 {
 #define WEBSOCKET_FIND(name, function)                                         \
     if (!find(handle, #name, all.function)) {                                  \
@@ -63,13 +63,14 @@ std::string load()
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 
     if (handle == nullptr) {
-        const char *why = dlerror();
+        const char *reason = dlerror();
 
         return std::string("it needs the library hiredis, Debian's package ") +
-               package + ": " + (why == nullptr ? library : why);
+               package + ": " + (reason == nullptr ? library : reason);
     }
 
-    if (const char *missing = find_all(handle, found); missing != nullptr) {
+    if (const char *missing = find_all(handle, loaded_functions);
+        missing != nullptr) {
         dlclose(handle);
         return std::string(library) +
                " is not the library it needs: it has no "
@@ -86,7 +87,7 @@ std::size_t unsent(const redisAsyncContext &context) noexcept
     return context.c.obuf == nullptr ? 0 : sdslen(context.c.obuf);
 }
 
-bool has_more(const redisAsyncContext &context) noexcept
+bool has_partial_reply(const redisAsyncContext &context) noexcept
 {
     const redisReader &reader = *context.c.reader;
 
@@ -106,16 +107,16 @@ std::size_t unsent(const redisAsyncContext &) noexcept
     return 0;
 }
 
-bool has_more(const redisAsyncContext &) noexcept
+bool has_partial_reply(const redisAsyncContext &) noexcept
 {
     return false;
 }
 
 #endif
 
-const functions &calls() noexcept
+const function_table &functions() noexcept
 {
-    return found;
+    return loaded_functions;
 }
 
-} // namespace websocket::nginx::redis_library
+} // namespace websocket::nginx::hiredis

@@ -14,14 +14,14 @@
 #include "nginx/hiredis/stubs.hpp"
 #endif
 
-namespace websocket::nginx::redis_library {
+namespace websocket::nginx::hiredis {
 
 // Empty if it is loaded, then or before, else why not. It stays with the
 // process, so that no configuration can take it from a connection.
 std::string load();
 
 // hiredis's functions of these names. Only once it is loaded.
-struct functions {
+struct function_table {
     decltype(&redisAsyncConnect) connect;
     decltype(&redisAsyncConnectUnix) connect_unix;
     decltype(&redisAsyncFree) free;
@@ -30,12 +30,12 @@ struct functions {
     decltype(&redisAsyncCommandArgv) command;
 };
 
-const functions &calls() noexcept;
+const function_table &functions() noexcept;
 
 // Bytes of commands that the socket has not taken yet.
 std::size_t unsent(const redisAsyncContext &context) noexcept;
 
 // Whether it has read the beginning of an answer, which is none of an error.
-bool has_more(const redisAsyncContext &context) noexcept;
+bool has_partial_reply(const redisAsyncContext &context) noexcept;
 
-} // namespace websocket::nginx::redis_library
+} // namespace websocket::nginx::hiredis

@@ -13,38 +13,38 @@ namespace websocket::nginx {
 
 // All connections of this worker have one server: they say once that it is
 // gone, and once that it is back.
-class redis_outage {
+class outage_log {
 public:
-    void began() noexcept { missed_by_++; }
+    void down() noexcept { connections_down_++; }
 
-    void goes_on(const redis_settings &settings, bool was_ready,
-                 std::string_view why, ngx_uint_t level) noexcept
+    void log_down(const redis_settings &settings, bool was_ready,
+                  std::string_view reason, ngx_uint_t level) noexcept
     {
         if (log_permit permit = line_.allows(); permit) {
-            said_ = true;
+            logged_ = true;
             write_log(level, ngx_cycle->log, "websocket: %V Redis at %V: %V%V",
                       was_ready ? "lost" : "cannot use", settings.name,
-                      unquoted{why}, permit.suppressed());
+                      unquoted{reason}, permit.suppressed());
         }
     }
 
-    void is_over(const redis_settings &settings) noexcept
+    void up(const redis_settings &settings) noexcept
     {
-        forgotten();
+        connection_closed();
 
-        if (missed_by_ == 0 && std::exchange(said_, false)) {
+        if (connections_down_ == 0 && std::exchange(logged_, false)) {
             write_log(NGX_LOG_NOTICE, ngx_cycle->log,
                       "websocket: Redis at %V is back", settings.name);
         }
     }
 
     // A connection that misses it has been closed.
-    void forgotten() noexcept { missed_by_--; }
+    void connection_closed() noexcept { connections_down_--; }
 
 private:
     log_throttle line_;
-    unsigned missed_by_ = 0; // connections
-    bool said_ = false;
+    unsigned connections_down_ = 0; // connections
+    bool logged_ = false;
 };
 
 } // namespace websocket::nginx

@@ -11,7 +11,7 @@ namespace websocket::nginx {
 namespace {
 
 // As hiredis takes it, without a port.
-std::string printed(sockaddr *address, socklen_t size)
+std::string address_text(sockaddr *address, socklen_t size)
 {
     std::array<char, NGX_SOCKADDR_STRLEN> text;
     const std::size_t length = ngx_sock_ntop(
@@ -21,12 +21,12 @@ std::string printed(sockaddr *address, socklen_t size)
 }
 
 template <class Address>
-std::vector<std::string> all_printed(std::span<const Address> addresses)
+std::vector<std::string> address_texts(std::span<const Address> addresses)
 {
     std::vector<std::string> texts;
 
     for (const Address &address : addresses) {
-        std::string text = printed(address.sockaddr, address.socklen);
+        std::string text = address_text(address.sockaddr, address.socklen);
 
         if (std::find(texts.begin(), texts.end(), text) == texts.end()) {
             texts.push_back(std::move(text));
@@ -38,8 +38,8 @@ std::vector<std::string> all_printed(std::span<const Address> addresses)
 
 } // namespace
 
-bool find_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
-                          std::string &why)
+bool resolve_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
+                             std::string &reason)
 {
     ngx_url_t url{};
 
@@ -47,41 +47,41 @@ bool find_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
     url.default_port = settings.target.port;
 
     if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
-        why = url.err == nullptr ? "no memory" : url.err;
+        reason = url.err == nullptr ? "no memory" : url.err;
         return false;
     }
 
     settings.addresses =
-        all_printed(std::span<const ngx_addr_t>{url.addrs, url.naddrs});
+        address_texts(std::span<const ngx_addr_t>{url.addrs, url.naddrs});
     return true;
 }
 
-void redis_lookup::ask(const redis_settings &settings, answer called,
-                       void *data) noexcept
+void redis_lookup::start(const redis_settings &settings,
+                         result_callback callback, void *data) noexcept
 {
     cancel();
 
-    ngx_resolver_ctx_t *asked = ngx_resolve_start(settings.resolver, nullptr);
+    ngx_resolver_ctx_t *query = ngx_resolve_start(settings.resolver, nullptr);
 
-    if (asked == nullptr || asked == NGX_NO_RESOLVER) {
-        called(data, nullptr, "the resolver cannot be asked");
+    if (query == nullptr || query == NGX_NO_RESOLVER) {
+        callback(data, nullptr, "the resolver cannot be asked");
         return;
     }
 
-    asked->name = borrowed(settings.target.host);
-    asked->handler = answered;
-    asked->data = this;
-    asked->timeout = settings.connect_timeout;
-    asked->cancelable = 1; // it does not keep a leaving worker
+    query->name = borrowed(settings.target.host);
+    query->handler = on_answer;
+    query->data = this;
+    query->timeout = settings.connect_timeout;
+    query->cancelable = 1; // it does not keep a leaving worker
 
-    context_ = asked;
-    called_ = called;
+    context_ = query;
+    callback_ = callback;
     data_ = data;
 
     // What is known it answers at once
-    if (ngx_resolve_name(asked) != NGX_OK) {
+    if (ngx_resolve_name(query) != NGX_OK) {
         context_ = nullptr;
-        called(data, nullptr, "the resolver cannot be asked");
+        callback(data, nullptr, "the resolver cannot be asked");
     }
 }
 
@@ -95,18 +95,18 @@ void redis_lookup::cancel() noexcept
 
 // nginx turns the addresses round at each answer; all who ask are to try them
 // in one order, or they might end up at different servers.
-void redis_lookup::answered(ngx_resolver_ctx_t *context) noexcept
+void redis_lookup::on_answer(ngx_resolver_ctx_t *context) noexcept
 {
     auto &self = *static_cast<redis_lookup *>(context->data);
-    const answer called = self.called_;
+    const result_callback callback = self.callback_;
     void *data = self.data_;
-    const char *why = context->state == 0
-                          ? "no memory"
-                          : ngx_resolver_strerror(context->state);
+    const char *reason = context->state == 0
+                             ? "no memory"
+                             : ngx_resolver_strerror(context->state);
     std::vector<std::string> found;
 
     try {
-        found = all_printed(std::span<const ngx_resolver_addr_t>{
+        found = address_texts(std::span<const ngx_resolver_addr_t>{
             context->addrs, context->state == 0 ? context->naddrs : 0});
         std::sort(found.begin(), found.end());
     } catch (const std::bad_alloc &) {
@@ -114,7 +114,7 @@ void redis_lookup::answered(ngx_resolver_ctx_t *context) noexcept
     }
 
     self.cancel();
-    called(data, found.empty() ? nullptr : &found, why);
+    callback(data, found.empty() ? nullptr : &found, reason);
 }
 
 } // namespace websocket::nginx

@@ -13,8 +13,8 @@ namespace websocket::nginx {
 
 // Fills in the settings' addresses. Waits for the system's resolver. False:
 // `why` says what it answered.
-bool find_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
-                          std::string &why);
+bool resolve_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
+                             std::string &reason);
 
 // One question at a time to nginx's resolver, whose answer does not keep the
 // worker waiting.
@@ -22,23 +22,24 @@ class redis_lookup {
 public:
     // Called once for each question, also from inside ask(). Null: no answer,
     // for that reason.
-    using answer = void (*)(void *data, std::vector<std::string> *addresses,
-                            std::string_view why);
+    using result_callback = void (*)(void *data,
+                                     std::vector<std::string> *addresses,
+                                     std::string_view reason);
 
     redis_lookup() noexcept = default;
     ~redis_lookup() { cancel(); }
     redis_lookup(const redis_lookup &) = delete;
     redis_lookup &operator=(const redis_lookup &) = delete;
 
-    void ask(const redis_settings &settings, answer called,
-             void *data) noexcept;
+    void start(const redis_settings &settings, result_callback callback,
+               void *data) noexcept;
     void cancel() noexcept;
 
 private:
-    static void answered(ngx_resolver_ctx_t *context) noexcept;
+    static void on_answer(ngx_resolver_ctx_t *context) noexcept;
 
     ngx_resolver_ctx_t *context_ = nullptr; // null: nothing is asked
-    answer called_ = nullptr;
+    result_callback callback_ = nullptr;
     void *data_ = nullptr;
 };
 

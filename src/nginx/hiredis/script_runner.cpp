@@ -13,7 +13,7 @@ namespace {
 
 // Another one each time that Redis is started, and the same for all who are
 // connected to it: the numbers of its replication are not.
-std::uint32_t term_told_by(std::string_view info) noexcept
+std::uint32_t run_id_hash_in(std::string_view info) noexcept
 {
     constexpr std::string_view name = "\nrun_id:";
     const std::size_t at = info.find(name);
@@ -34,28 +34,29 @@ std::uint32_t term_told_by(std::string_view info) noexcept
 
 } // namespace
 
-redis_commands::redis_commands(const redis_settings &settings) noexcept
+script_runner::script_runner(const redis_settings &settings) noexcept
     : settings_{settings}, connection_{settings, *this,
                                        redis_connection::role::commands}
 {}
 
-void redis_commands::redis_ready() noexcept
+void script_runner::on_redis_ready() noexcept
 try {
     const std::string_view info[] = {"INFO", "server"};
 
-    loaded_ = 0;
-    term_ = 0;
+    loaded_scripts_ = 0;
+    run_id_hash_ = 0;
 
-    bool asked = connection_.command(info, told_of_itself, this);
+    bool sent = connection_.command(info, on_info, this);
 
-    for (std::size_t i = 0; asked && i != broker::redis_script_count; i++) {
-        const std::string text = text_of(static_cast<broker::redis_script>(i));
-        const std::array<std::string_view, 3> words{"SCRIPT", "LOAD", text};
+    for (std::size_t i = 0; sent && i != redis::script_count; i++) {
+        const std::string text =
+            redis::script_text(static_cast<redis::script>(i));
+        const std::array<std::string_view, 3> args{"SCRIPT", "LOAD", text};
 
-        asked = connection_.command(words, script_loaded, this);
+        sent = connection_.command(args, on_script_loaded, this);
     }
 
-    if (!asked) {
+    if (!sent) {
         connection_.restart("no memory");
     }
 } catch (const std::bad_alloc &) {
@@ -63,63 +64,64 @@ try {
 }
 
 // A user may not be allowed to ask.
-void redis_commands::told_of_itself(void *data,
-                                    const redisReply *reply) noexcept
+void script_runner::on_info(void *data, const redisReply *reply) noexcept
 {
     if (reply == nullptr) {
         return; // redis_lost follows
     }
 
-    if (const std::string_view wrong = error_in(reply); !wrong.empty()) {
+    if (const std::string_view error = error_in(reply); !error.empty()) {
         static log_throttle line;
 
-        say_refused(line, "say whether it has forgotten something", wrong);
+        log_refused(line, "say whether it has forgotten something", error);
         return;
     }
 
-    static_cast<redis_commands *>(data)->term_ = term_told_by(text_in(reply));
+    static_cast<script_runner *>(data)->run_id_hash_ =
+        run_id_hash_in(text_in(reply));
 }
 
 // Answers come in the order of the commands.
-void redis_commands::script_loaded(void *data, const redisReply *reply) noexcept
+void script_runner::on_script_loaded(void *data,
+                                     const redisReply *reply) noexcept
 try {
-    auto &own = *static_cast<redis_commands *>(data);
+    auto &self = *static_cast<script_runner *>(data);
 
     if (reply == nullptr) {
         return; // redis_lost follows
     }
 
-    if (const std::string_view wrong = error_in(reply); !wrong.empty()) {
-        own.connection_.restart(wrong);
+    if (const std::string_view error = error_in(reply); !error.empty()) {
+        self.connection_.restart(error);
         return;
     }
 
-    own.digests_[own.loaded_++] = text_in(reply);
+    self.digests_[self.loaded_scripts_++] = text_in(reply);
 
-    if (own.ready()) {
-        for (listener *told : own.told_) {
-            told->commands_ready();
+    if (self.ready()) {
+        for (listener *each : self.listeners_) {
+            each->on_commands_ready();
         }
     }
 } catch (const std::bad_alloc &) {
-    static_cast<redis_commands *>(data)->connection_.restart("no memory");
+    static_cast<script_runner *>(data)->connection_.restart("no memory");
 }
 
-void redis_commands::redis_lost(std::string_view) noexcept
+void script_runner::on_redis_lost(std::string_view) noexcept
 {
     const bool was_ready = ready();
 
-    loaded_ = 0;
+    loaded_scripts_ = 0;
 
-    for (listener *told : told_) {
+    for (listener *each : listeners_) {
         if (was_ready) {
-            told->commands_lost();
+            each->on_commands_lost();
         }
     }
 }
 
-bool redis_commands::run(const script_call &call, redis_answer answer,
-                         void *data) noexcept
+bool script_runner::run(const script_call &call, reply_callback callback,
+                        void *data) noexcept
 try {
     if (!ready()) {
         return false;
@@ -128,53 +130,52 @@ try {
     const std::string count = std::to_string(call.keys.size());
 
     keys_.clear();
-    words_ = {"EVALSHA", digests_[static_cast<std::size_t>(call.script)],
-              count};
+    args_ = {"EVALSHA", digests_[static_cast<std::size_t>(call.script)], count};
 
     for (const std::string &key : call.keys) {
         keys_.push_back(settings_.prefix + key);
     }
 
-    words_.insert(words_.end(), keys_.begin(), keys_.end());
-    words_.insert(words_.end(), call.arguments.begin(), call.arguments.end());
-    return connection_.command(words_, answer, data);
+    args_.insert(args_.end(), keys_.begin(), keys_.end());
+    args_.insert(args_.end(), call.arguments.begin(), call.arguments.end());
+    return connection_.command(args_, callback, data);
 
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-bool redis_commands::runs_nothing(std::string_view wrong) noexcept
+bool script_runner::reconnect_if_unusable(std::string_view error) noexcept
 {
     constexpr std::array<std::string_view, 3> not_now{"READONLY", "LOADING",
                                                       "MASTERDOWN"};
 
-    if (wrong.starts_with("NOSCRIPT")) {
-        connection_.renew("the scripts are gone");
+    if (error.starts_with("NOSCRIPT")) {
+        connection_.reconnect("the scripts are gone");
         return true;
     }
 
-    if (std::any_of(not_now.begin(), not_now.end(), [wrong](auto word) {
-            return wrong.find(word) != wrong.npos;
+    if (std::any_of(not_now.begin(), not_now.end(), [error](auto code) {
+            return error.find(code) != error.npos;
         })) {
-        connection_.restart(wrong);
+        connection_.restart(error);
         return true;
     }
 
     return false;
 }
 
-bool redis_commands::command(std::span<const std::string_view> words,
-                             redis_answer answer, void *data) noexcept
+bool script_runner::command(std::span<const std::string_view> args,
+                            reply_callback callback, void *data) noexcept
 {
-    return ready() && connection_.command(words, answer, data);
+    return ready() && connection_.command(args, callback, data);
 }
 
-void say_refused(log_throttle &line, const char *what,
-                 std::string_view why) noexcept
+void log_refused(log_throttle &line, const char *what,
+                 std::string_view reason) noexcept
 {
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: Redis does not %V: %V%V", what, unquoted{why},
+                  "websocket: Redis does not %V: %V%V", what, unquoted{reason},
                   permit.suppressed());
     }
 }

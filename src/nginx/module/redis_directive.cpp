@@ -184,7 +184,7 @@ try {
         return duplicate();
     }
 
-    const broker::parsed_redis_url url = broker::parse_redis_url(view(args[0]));
+    const redis::parsed_url url = redis::parse_url(view(args[0]));
 
     if (!url) {
         return conf_error(
@@ -192,7 +192,7 @@ try {
             url.fault.c_str());
     }
 
-    if (const std::string why = redis_library::load(); !why.empty()) {
+    if (const std::string why = hiredis::load(); !why.empty()) {
         return conf_error(cf, "cannot use \"websocket_redis\" directive: %s",
                           why.c_str());
     }
@@ -230,7 +230,7 @@ try {
         settings->resolver = resolver_of(cf);
     }
 
-    if (find_redis_addresses(cf, *settings, why)) {
+    if (resolve_redis_addresses(cf, *settings, why)) {
         return NGX_CONF_OK;
     }
 

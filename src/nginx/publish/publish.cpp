@@ -151,7 +151,7 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
     }
 
     // Redis would number it, and every host would lose it
-    if (backplane::used() && !worker_bus::broker().fits(body->size())) {
+    if (backplane::enabled() && !worker_bus::broker().fits(body->size())) {
         return reject_never_fits(r);
     }
 
@@ -168,7 +168,7 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
                        : std::uint8_t{WEBSOCKET_TEXT}};
 
     target->retain();
-    const ngx_int_t rc = backplane::used()
+    const ngx_int_t rc = backplane::enabled()
                              ? publish_via_redis(r, *target, message)
                              : publish_locally(r, *target, message);
     target->release();
@@ -254,7 +254,7 @@ std::string last_id_text(const broker::description &log)
 
 ngx_int_t describe_resource(ngx_http_request_t *r, const resource_id &id)
 {
-    if (!backplane::used()) {
+    if (!backplane::enabled()) {
         const broker::description log = worker_bus::broker().describe(
             resource::log_name(id), worker_bus::now());
 
@@ -329,7 +329,7 @@ ngx_int_t close_clients(ngx_http_request_t *r, const resource_id &id)
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, error);
     }
 
-    if (backplane::used()) {
+    if (backplane::enabled()) {
         return close_via_redis(r, name, close_payload);
     }
 

@@ -112,7 +112,7 @@ void on_described(void *data, const publish_outcome &outcome) noexcept
     });
 }
 
-ngx_int_t publish(ngx_http_request_t *r, publish_order order) noexcept
+ngx_int_t publish(ngx_http_request_t *r, publish_request order) noexcept
 {
     auto waiting = create_waiting(r);
 
@@ -135,7 +135,7 @@ ngx_int_t publish_via_redis(ngx_http_request_t *r, const resource &target,
                        .name = target.log_name(),
                        .what = message,
                        .history = target.history(),
-                       .told = on_published,
+                       .on_result = on_published,
                        .data = nullptr});
 }
 
@@ -143,25 +143,25 @@ ngx_int_t close_via_redis(ngx_http_request_t *r, std::string_view name,
                           std::string_view close_payload) noexcept
 {
     return publish(r,
-                   {.kind = publish_kind::passing,
+                   {.kind = publish_kind::transient,
                     .name = name,
                     .what = {.payload = std::as_bytes(std::span(close_payload)),
                              .time = worker_bus::now(),
                              .kind = kind_close_all,
                              .transient = true},
                     .history = {},
-                    .told = on_closed,
+                    .on_result = on_closed,
                     .data = nullptr});
 }
 
 ngx_int_t describe_via_redis(ngx_http_request_t *r,
                              const resource &target) noexcept
 {
-    return publish(r, {.kind = publish_kind::question,
+    return publish(r, {.kind = publish_kind::query,
                        .name = target.log_name(),
                        .what = {},
                        .history = target.history(),
-                       .told = on_described,
+                       .on_result = on_described,
                        .data = nullptr});
 }
 

@@ -118,7 +118,7 @@ void resource::unsubscribe_unused() noexcept
 // For the worker that leads this host.
 void resource::clients_changed() const noexcept
 {
-    if (backplane::used()) {
+    if (backplane::enabled()) {
         backplane::clients_changed(log_name_, false);
     }
 }

@@ -84,7 +84,7 @@ int resource::publish(const broker::publication &message,
         return WEBSOCKET_INVALID;
     }
 
-    if (backplane::used() && !config_check_) {
+    if (backplane::enabled() && !config_check_) {
         id = {};
         return publish_to_hosts(message, ignore_result, nullptr);
     }
@@ -102,7 +102,7 @@ void resource::publish(const broker::publication &message,
     broker::message_id id;
 
     // Who is being made or about to be gone cannot be told later
-    if (!backplane::used() || config_check_ || !constructed_) {
+    if (!backplane::enabled() || config_check_ || !constructed_) {
         const int result = publish(message, id);
         on_result(data, result, {id.epoch, id.sequence});
         return;
@@ -139,12 +139,12 @@ int resource::publish_to_hosts(const broker::publication &message,
         return WEBSOCKET_DROPPED;
     }
 
-    if (!backplane::publish({.kind = message.transient ? publish_kind::passing
+    if (!backplane::publish({.kind = message.transient ? publish_kind::transient
                                                        : publish_kind::stored,
                              .name = log_name_,
                              .what = message,
                              .history = history_,
-                             .told = finish_publish_call,
+                             .on_result = finish_publish_call,
                              .data = call.get()})) {
         return WEBSOCKET_UNREACHABLE;
     }

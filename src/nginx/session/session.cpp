@@ -90,8 +90,8 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
 std::uint64_t session::id() const noexcept
 {
-    return backplane::used() && worker_bus::running()
-               ? backplane::id_of_client(connection_->number)
+    return backplane::enabled() && worker_bus::running()
+               ? backplane::client_id(connection_->number)
                : connection_->number;
 }
 

@@ -17,7 +17,7 @@ public:
                    sync_callback callback) noexcept
         : request_{r}, target_{target}, callback_{callback}
     {
-        waits_for = target.log_name();
+        resource_name = target.log_name();
         timer_.data = this;
         timer_.handler = on_timeout;
         timer_.log = r->connection->log;
@@ -38,7 +38,7 @@ public:
     }
 
 private:
-    void synced() noexcept override { finish(true); }
+    void on_synced() noexcept override { finish(true); }
 
     static void on_timeout(ngx_event_t *event)
     {
@@ -56,7 +56,7 @@ private:
     void stop() noexcept
     {
         cleanup_->handler = nullptr;
-        backplane::forget(*this);
+        backplane::cancel_sync(*this);
 
         if (timer_.timer_set) {
             ngx_del_timer(&timer_);
@@ -91,7 +91,7 @@ ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
 
     if (memory == nullptr ||
         !(::new (memory) handshake_wait(r, target, callback))
-             ->start(backplane::handshake_time())) {
+             ->start(backplane::handshake_timeout())) {
         target.end_waiting();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

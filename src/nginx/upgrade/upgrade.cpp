@@ -188,7 +188,7 @@ ngx_int_t
 accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
                    const protocol::opening_handshake &handshake) noexcept
 {
-    if (!backplane::used()) {
+    if (!backplane::enabled()) {
         return accept(r, target, key, handshake);
     }
 

@@ -6,73 +6,73 @@
 #include <string>
 #include <string_view>
 
-namespace websocket::broker {
+namespace websocket::redis {
 
 namespace {
 
-using type = backplane_message::type;
+using type = channel_message::type;
 
-TEST(backplane_message, reads_a_stored_one)
+TEST(channel_message, reads_a_stored_one)
 {
-    const auto made =
-        read_backplane_message("m 1790000000000-42 1 7 1790000000123\nhello");
+    const auto read =
+        parse_channel_message("m 1790000000000-42 1 7 1790000000123\nhello");
 
-    ASSERT_TRUE(made);
-    EXPECT_EQ(made->what, type::stored);
-    EXPECT_EQ(made->id, (message_id{1790000000000, 42}));
-    EXPECT_EQ(made->kind, 1);
-    EXPECT_EQ(made->from, 7U);
-    EXPECT_EQ(made->time, 1790000000123U);
-    EXPECT_EQ(made->payload, "hello");
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->what, type::stored);
+    EXPECT_EQ(read->id, (broker::message_id{1790000000000, 42}));
+    EXPECT_EQ(read->kind, 1);
+    EXPECT_EQ(read->from, 7U);
+    EXPECT_EQ(read->time, 1790000000123U);
+    EXPECT_EQ(read->payload, "hello");
 }
 
-TEST(backplane_message, leaves_a_payload_as_it_is)
+TEST(channel_message, leaves_a_payload_as_it_is)
 {
     const std::string_view payload("\0\n m 1-1\n\xff", 10);
     const std::string text = std::string("m 1-1 2 0 1\n").append(payload);
-    const auto made = read_backplane_message(text);
+    const auto read = parse_channel_message(text);
 
-    ASSERT_TRUE(made);
-    EXPECT_EQ(made->payload, payload);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->payload, payload);
 }
 
-TEST(backplane_message, takes_an_empty_payload)
+TEST(channel_message, takes_an_empty_payload)
 {
-    const auto made = read_backplane_message("m 1-1 1 0 1\n");
+    const auto read = parse_channel_message("m 1-1 1 0 1\n");
 
-    ASSERT_TRUE(made);
-    EXPECT_EQ(made->payload, "");
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->payload, "");
 }
 
-TEST(backplane_message, reads_a_passing_one_as_it_was_written)
+TEST(channel_message, reads_a_passing_one_as_it_was_written)
 {
-    const std::string text = passing_message(2, 9007199254740991, "joined");
-    const auto made = read_backplane_message(text);
+    const std::string text = transient_message(2, 9007199254740991, "joined");
+    const auto read = parse_channel_message(text);
 
-    ASSERT_TRUE(made);
-    EXPECT_EQ(made->what, type::passing);
-    EXPECT_EQ(made->kind, 2);
-    EXPECT_EQ(made->from, 9007199254740991U);
-    EXPECT_EQ(made->payload, "joined");
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->what, type::transient);
+    EXPECT_EQ(read->kind, 2);
+    EXPECT_EQ(read->from, 9007199254740991U);
+    EXPECT_EQ(read->payload, "joined");
 }
 
-TEST(backplane_message, reads_the_clients_of_a_host)
+TEST(channel_message, reads_the_clients_of_a_host)
 {
-    const auto made = read_backplane_message("c 00ff 12 1\n");
+    const auto read = parse_channel_message("c 00ff 12 1\n");
 
-    ASSERT_TRUE(made);
-    EXPECT_EQ(made->what, type::clients);
-    EXPECT_EQ(made->host, "00ff");
-    EXPECT_EQ(made->clients, 12U);
-    EXPECT_TRUE(made->lost);
-    EXPECT_FALSE(read_backplane_message("c 00ff 12 0\n")->lost);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->what, type::clients);
+    EXPECT_EQ(read->host, "00ff");
+    EXPECT_EQ(read->clients, 12U);
+    EXPECT_TRUE(read->lost);
+    EXPECT_FALSE(parse_channel_message("c 00ff 12 0\n")->lost);
 }
 
 class wrong_message : public testing::TestWithParam<std::string_view> {};
 
 TEST_P(wrong_message, is_refused)
 {
-    EXPECT_FALSE(read_backplane_message(GetParam())) << GetParam();
+    EXPECT_FALSE(parse_channel_message(GetParam())) << GetParam();
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -86,17 +86,17 @@ INSTANTIATE_TEST_SUITE_P(
                     "c host 1 2\n", "c host 4294967296 0\n", "c host -1 0\n",
                     "c host 1\n"));
 
-TEST(whole_number, takes_up_the_whole_text)
+TEST(parse_number, takes_up_the_whole_text)
 {
-    EXPECT_EQ(whole_number("0"), 0U);
-    EXPECT_EQ(whole_number("18446744073709551615"), UINT64_MAX);
+    EXPECT_EQ(parse_number("0"), 0U);
+    EXPECT_EQ(parse_number("18446744073709551615"), UINT64_MAX);
 
     for (const std::string_view wrong :
          {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616"}) {
-        EXPECT_FALSE(whole_number(wrong)) << wrong;
+        EXPECT_FALSE(parse_number(wrong)) << wrong;
     }
 }
 
 } // namespace
 
-} // namespace websocket::broker
+} // namespace websocket::redis

@@ -6,20 +6,20 @@
 
 #include "redis/url.hpp"
 
-using namespace websocket::broker;
+using namespace websocket::redis;
 
 namespace {
 
-redis_target target_of(std::string_view url)
+server_address target_of(std::string_view url)
 {
-    const parsed_redis_url parsed = parse_redis_url(url);
+    const parsed_url parsed = parse_url(url);
     EXPECT_TRUE(parsed) << url << ": " << parsed.fault;
     return parsed.target;
 }
 
 std::string fault_of(std::string_view url)
 {
-    const parsed_redis_url parsed = parse_redis_url(url);
+    const parsed_url parsed = parse_url(url);
     EXPECT_FALSE(parsed) << url;
     EXPECT_EQ(parsed.fault.find('\n'), std::string::npos) << url;
     return parsed.fault;
@@ -41,7 +41,7 @@ class redis_url_refused : public testing::TestWithParam<wrong_url> {};
 
 TEST(redis_url, host_alone_has_the_usual_port_and_no_password)
 {
-    const redis_target target = target_of("redis://redis.example");
+    const server_address target = target_of("redis://redis.example");
 
     EXPECT_FALSE(target.is_unix);
     EXPECT_EQ(target.host, "redis.example");
@@ -54,7 +54,7 @@ TEST(redis_url, host_alone_has_the_usual_port_and_no_password)
 
 TEST(redis_url, all_parts_are_read)
 {
-    const redis_target target =
+    const server_address target =
         target_of("redis://chat:secret@10.0.0.1:6380/12");
 
     EXPECT_EQ(target.user, "chat");
@@ -67,7 +67,7 @@ TEST(redis_url, all_parts_are_read)
 
 TEST(redis_url, password_needs_no_user)
 {
-    const redis_target target = target_of("redis://:secret@localhost");
+    const server_address target = target_of("redis://:secret@localhost");
 
     EXPECT_EQ(target.user, "");
     EXPECT_EQ(target.password, "secret");
@@ -76,7 +76,7 @@ TEST(redis_url, password_needs_no_user)
 
 TEST(redis_url, percents_in_user_and_password_are_decoded)
 {
-    const redis_target target =
+    const server_address target =
         target_of("redis://a%3ab:%40%2F%25%3F%23%20%c3%bc:x@localhost");
 
     EXPECT_EQ(target.user, "a:b");
@@ -85,7 +85,7 @@ TEST(redis_url, percents_in_user_and_password_are_decoded)
 
 TEST(redis_url, ipv6_address_stands_in_brackets)
 {
-    const redis_target target = target_of("redis://:x@[fd00::1]:6380/3");
+    const server_address target = target_of("redis://:x@[fd00::1]:6380/3");
 
     EXPECT_EQ(target.host, "fd00::1");
     EXPECT_EQ(target.port, 6380);
@@ -103,7 +103,7 @@ TEST(redis_url, slash_without_a_database_is_the_first)
 
 TEST(redis_url, unix_socket_has_a_path)
 {
-    const redis_target target = target_of("unix:/run/redis/redis.sock");
+    const server_address target = target_of("unix:/run/redis/redis.sock");
 
     EXPECT_TRUE(target.is_unix);
     EXPECT_EQ(target.path, "/run/redis/redis.sock");
@@ -113,7 +113,7 @@ TEST(redis_url, unix_socket_has_a_path)
 
 TEST(redis_url, unix_socket_takes_parameters)
 {
-    const redis_target target =
+    const server_address target =
         target_of("unix:/a%3Fb.sock?db=7&user=c%26d&password=e=%3D:@/");
 
     EXPECT_EQ(target.path, "/a?b.sock");
