@@ -1,6 +1,7 @@
 """What `make deb` and `make install` place: a module that nginx loads, and
 headers that a handler can be built with from outside of the tree."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -133,6 +134,17 @@ def test_packages_hold_these_files_and_no_others(unpacked):
     with open(os.path.join(unpacked, LOADER), encoding="ascii") as file:
         assert file.read() == (
             "load_module modules/ngx_http_websocket_module.so;\n")
+
+
+def test_packages_hold_the_texts_of_their_readers(unpacked):
+    for package, title in ((NAME, "# nginx-websocket"),
+                           (NAME + "-dev", "# Writing a handler")):
+        path = os.path.join(unpacked, "usr/share/doc", package, "README.md")
+        if not os.path.exists(path):
+            path += ".gz"  # debhelper packs long ones
+        with (gzip.open if path.endswith(".gz") else open)(
+                path, "rt", encoding="utf-8") as file:
+            assert file.readline().strip() == title
 
 
 def test_install_places_these_files_and_no_others(installed):
