@@ -48,13 +48,13 @@ void session::close(std::uint16_t code, std::string_view reason,
         return;
     }
 
-    record_end(code, protocol::close_reason(reason), initiator);
-    begin_end(endpoint_.begin_close(code, reason), phase_after_close());
+    record_close(code, protocol::close_reason(reason), initiator);
+    start_closing(endpoint_.begin_close(code, reason), phase_after_close());
 }
 
 // Continues to `next` with a Close frame, which may be empty.
-void session::begin_end(const protocol::control_frame &frame,
-                        phase next) noexcept
+void session::start_closing(const protocol::control_frame &frame,
+                            phase next) noexcept
 {
     if (phase_ == phase::close_postponed) {
         postponed_phase_ = next;
@@ -87,7 +87,7 @@ void session::close_immediately(std::uint16_t code, std::string_view reason,
     }
 
     postponed_.clear();
-    record_end(code, protocol::close_reason(reason), initiator);
+    record_close(code, protocol::close_reason(reason), initiator);
     write_control(endpoint_.begin_close(code, reason));
     enter_phase(phase_after_close());
 }
@@ -99,15 +99,15 @@ void session::fail(const protocol::event &failure) noexcept
 {
     const std::uint16_t code = protocol::close_code_for(failure.reason);
 
-    record_end(code, protocol::describe(failure.reason),
-               close_initiator::error);
+    record_close(code, protocol::describe(failure.reason),
+                 close_initiator::error);
 
     protocol_broken_ = code == protocol::close_code::protocol_error ||
                        code == protocol::close_code::invalid_payload;
-    begin_end(endpoint_.answer(failure), phase_after_close());
+    start_closing(endpoint_.answer(failure), phase_after_close());
 }
 
-void session::end_within(ngx_msec_t timeout) noexcept
+void session::set_close_deadline(ngx_msec_t timeout) noexcept
 {
     end_at_ = ngx_current_msec + timeout;
     ngx_add_timer(connection_->read, remaining_for_close(timeout));
@@ -148,7 +148,7 @@ void session::on_close_timeout() noexcept
     ngx_add_timer(connection_->read, next != 0 ? next : remaining);
 
     if (next == 0) {
-        begin_end({}, phase::flushing);
+        start_closing({}, phase::flushing);
         flush();
     }
 }
@@ -157,22 +157,22 @@ void session::on_send_timeout() noexcept
 {
     connection_->timedout = 1;
     counters::add(counters::slow_closes);
-    record_end(protocol::close_code::abnormal,
-               "client does not read: websocket_send_timeout exceeded",
-               close_initiator::timeout);
+    record_close(protocol::close_code::abnormal,
+                 "client does not read: websocket_send_timeout exceeded",
+                 close_initiator::timeout);
     phase_ = phase::ended;
 }
 
 void session::on_connection_error() noexcept
 {
     connection_->error = 1;
-    record_end(protocol::close_code::abnormal, "", close_initiator::error);
+    record_close(protocol::close_code::abnormal, "", close_initiator::error);
     phase_ = phase::ended;
 }
 
 // Records why the session ends. Only the first cause counts.
-void session::record_end(std::uint16_t code, std::string_view reason,
-                         close_initiator initiator) noexcept
+void session::record_close(std::uint16_t code, std::string_view reason,
+                           close_initiator initiator) noexcept
 {
     if (closed_by_ != close_initiator::nobody) {
         return;
@@ -206,7 +206,7 @@ void session::enter_phase(phase next) noexcept
     phase_ = next;
 
     if (first) {
-        end_within(conf_.close_timeout);
+        set_close_deadline(conf_.close_timeout);
     }
 
     resume_read(); // the client's Close is awaited
@@ -234,7 +234,7 @@ void session::linger() noexcept
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET;
 
     if (endpoint_.finished_reading() && endpoint_.failed()) {
-        end_within(std::min(max_silence, conf_.close_timeout / 2));
+        set_close_deadline(std::min(max_silence, conf_.close_timeout / 2));
     }
 
     switch (half_close()) {
@@ -253,7 +253,7 @@ void session::on_tls_shut(ngx_connection_t *c)
     session *self = &this_worker().sessions_by_fd[c];
 
     self->install_handlers();
-    self->end_within(self->conf_.close_timeout);
+    self->set_close_deadline(self->conf_.close_timeout);
 
     if (c->timedout || c->error) {
         self->phase_ = phase::ended;

@@ -65,7 +65,7 @@ void session::flush() noexcept
 
         // A client that reads, however slowly, must receive its Close frame
         if (progressed && phase_ != phase::open && !shutting_down_) {
-            end_within(conf_.close_timeout);
+            set_close_deadline(conf_.close_timeout);
         }
         return;
     }

@@ -138,10 +138,10 @@ inline void session::dispatch(const protocol::event &received) noexcept
 
     case event_type::close:
         if (!close_was_sent) {
-            record_end(received.code, as_text(received.payload),
-                       close_initiator::client);
+            record_close(received.code, as_text(received.payload),
+                         close_initiator::client);
         }
-        begin_end(endpoint_.answer(received), phase::flushing);
+        start_closing(endpoint_.answer(received), phase::flushing);
         return;
 
     case event_type::failed:
@@ -175,9 +175,9 @@ inline bool session::check_rate_limit() noexcept
     constexpr std::string_view reason =
         "more messages than websocket_limit_messages allows";
 
-    record_end(code, reason, close_initiator::server);
+    record_close(code, reason, close_initiator::server);
     // The client's Close is not awaited: it may be after a flood
-    begin_end(endpoint_.begin_close(code, reason), phase::flushing);
+    start_closing(endpoint_.begin_close(code, reason), phase::flushing);
     return false;
 }
 
@@ -279,8 +279,8 @@ void session::on_eof(bool broken) noexcept
         return;
     }
 
-    record_end(protocol::close_code::abnormal, "", close_initiator::client);
-    begin_end({}, phase::flushing);
+    record_close(protocol::close_code::abnormal, "", close_initiator::client);
+    start_closing({}, phase::flushing);
 }
 
 } // namespace websocket::nginx

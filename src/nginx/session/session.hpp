@@ -312,17 +312,18 @@ private:
     void check_idle() noexcept;
 
     // closing.cpp
-    void begin_end(const protocol::control_frame &frame, phase next) noexcept;
+    void start_closing(const protocol::control_frame &frame,
+                       phase next) noexcept;
     void close_immediately(std::uint16_t code, std::string_view reason,
                            close_initiator initiator) noexcept;
     void fail(const protocol::event &failure) noexcept;
-    void end_within(ngx_msec_t timeout) noexcept;
+    void set_close_deadline(ngx_msec_t timeout) noexcept;
     ngx_msec_t remaining_for_close(ngx_msec_t left) const noexcept;
     void on_close_timeout() noexcept;
     void on_send_timeout() noexcept;
     void on_connection_error() noexcept;
-    void record_end(std::uint16_t code, std::string_view reason,
-                    close_initiator initiator) noexcept;
+    void record_close(std::uint16_t code, std::string_view reason,
+                      close_initiator initiator) noexcept;
     void enter_phase(phase next) noexcept;
     void linger() noexcept;
     ngx_int_t half_close() noexcept;
@@ -336,7 +337,7 @@ private:
     void leave_resource() noexcept;
     void detach() noexcept;
     void finish() noexcept;
-    void log_end() noexcept;
+    void log_close() noexcept;
 
     // compression.cpp
     bool should_compress(std::size_t size) const noexcept

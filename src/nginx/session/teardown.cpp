@@ -21,7 +21,7 @@ void session::on_request_cleanup(void *data)
         self->close(protocol::close_code::internal_error,
                     "nginx ended the request", close_initiator::server);
         self->send_close_and_abort();
-        self->log_end();
+        self->log_close();
     }
 
     self->detach();
@@ -99,7 +99,7 @@ void session::finish() noexcept
     ngx_connection_t *c = connection_;
     ngx_http_request_t *r = request_;
 
-    log_end();
+    log_close();
     detach();
 
     c->idle = 0;
@@ -118,7 +118,7 @@ void session::finish() noexcept
     ngx_http_run_posted_requests(c);
 }
 
-void session::log_end() noexcept
+void session::log_close() noexcept
 {
     const std::string_view reason{close_reason_.get(), close_reason_size_};
     const ngx_msec_t lasted = ngx_current_msec - started_;
