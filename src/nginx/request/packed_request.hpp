@@ -4,9 +4,10 @@
 // varints (see varint.hpp):
 //
 //     field       size + 1, or 0 without the field; offset
-//     variable    difference to the index before; 0 if evaluated at the end, 1
-//     if
-//                 absent, otherwise size + 2; offset
+//     variable    index less the index before; code; offset
+//
+// The code of a variable is 0 if it is evaluated at the end, 1 if it is absent,
+// otherwise its size + 2.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"

@@ -27,7 +27,7 @@ public:
         method_name,
         http_protocol,
         server, // the value of $host
-        host,   // this and the next as the client sent them
+        host,   // this and the next one as the client sent them
         referer,
         key, // the resource's key
         subprotocol,
