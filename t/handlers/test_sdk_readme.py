@@ -6,8 +6,8 @@ import re
 import pytest
 
 import wire
-from plugin_builder import build_source
 from nginx_server import ROOT
+from plugin_builder import build_source
 
 
 def handlers():

@@ -15,7 +15,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import helper_path  # noqa: E402,F401
 from nginx_server import ROOT, remove_prefix  # noqa: E402
 from soak_hosts import HostsSoak  # noqa: E402
-from soak_server import Soak  # noqa: E402
+from soak_run import Soak  # noqa: E402
 
 
 def make_soak(hosts, seed, duration, folder):

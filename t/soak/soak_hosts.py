@@ -6,11 +6,11 @@ import json
 from hosts import COMPLAINT
 from nginx_server import seconds, wait_until
 from redis_server import RedisServer
-from soak_asking import ask, tell
-from soak_ledger import Fault
-from soak_peers import LOST, Echo
-from soak_server import EXPECTED, WORKERS, Soak
-from soak_town import PEACE, ROOMS, WAR, Town
+from soak_checker import Fault
+from soak_clients import LOST, Echo
+from soak_requests import ask, tell
+from soak_run import EXPECTED, WORKERS, Soak
+from soak_scheduler import PEACE, ROOMS, WAR, Town
 from tcp_proxy import SlowRelay
 
 OPTIONS = "connect_timeout=1s command_timeout=1s queue=256k"

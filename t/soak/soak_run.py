@@ -8,9 +8,9 @@ import time
 
 from nginx_config import NginxConfig
 from nginx_server import NginxServer, seconds, wait_until
-from soak_asking import ask, tell
-from soak_ledger import Fault
-from soak_town import CALM, PEACE, ROOMS, WAR, Town
+from soak_checker import Fault
+from soak_requests import ask, tell
+from soak_scheduler import CALM, PEACE, ROOMS, WAR, Town
 from worker_probe import cpu_seconds, descriptors, memory, memory_tells
 
 WORKERS = 2

@@ -6,8 +6,8 @@ import json
 
 import wire
 from room_client import JSON
-from soak_ledger import Fault, Follower, digest
-from soak_link import Deflate, Link, frames_of
+from soak_checker import Fault, Follower, digest
+from soak_connection import Deflate, Link, frames_of
 
 OFFERS = [
     None, "permessage-deflate",

@@ -8,10 +8,10 @@ import signal
 import time
 
 from nginx_server import seconds
-from soak_asking import tell
-from soak_ledger import Fault, Ledger
-from soak_peers import Echo, Json, Raw, Slow
-from soak_strangers import BadFrames, BadHandshake, Publisher
+from soak_attackers import BadFrames, BadHandshake, Publisher
+from soak_checker import Fault, Ledger
+from soak_clients import Echo, Json, Raw, Slow
+from soak_requests import tell
 from tls_client import client_context
 
 ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]

@@ -4,9 +4,9 @@ over HTTP."""
 import json
 
 import wire
-from soak_ledger import Fault
-from soak_link import Link
-from soak_peers import ASKED, DRAINED, LOST, TIMED_OUT, Peer
+from soak_checker import Fault
+from soak_clients import ASKED, DRAINED, LOST, TIMED_OUT, Peer
+from soak_connection import Link
 
 
 class BadFrames(Peer):
