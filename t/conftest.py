@@ -16,7 +16,7 @@ from redis_server import RedisServer
 RUNS = os.path.join(ROOT, "build", "t")
 
 # Their tests run a second time with `websocket_request release`.
-RELEASED_TOO = {
+BOTH_REQUEST_POLICIES = {
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
     "test_other_modules", "test_pipelining", "test_room", "test_shutdown",
     "test_variables",
@@ -26,7 +26,7 @@ RELEASED_TOO = {
 def pytest_generate_tests(metafunc):
     """Gives the tests of some files both request policies."""
     if "request_policy" in metafunc.fixturenames and \
-            metafunc.module.__name__ in RELEASED_TOO and \
+            metafunc.module.__name__ in BOTH_REQUEST_POLICIES and \
             "WEBSOCKET_REQUEST" not in os.environ:
         metafunc.parametrize("request_policy", ["keep", "release"],
                              indirect=True, scope="module")
@@ -105,7 +105,7 @@ class ServerPool:
         for server in self.servers:
             try:
                 server.stop()
-                server.judge()
+                server.assert_clean_logs()
             except AssertionError as fault:
                 faults.append(f"{server.prefix}: {fault}")
         assert not faults, "\n".join(faults)
@@ -225,7 +225,7 @@ def start_hosts(nginx, redis):
 
 
 @pytest.fixture(autouse=True)
-def clean_logs(live_pools):
+def check_logs(live_pools):
     """Takes each test's clients down and judges what it made nginx log."""
     for pool in live_pools:
         for server in pool.servers:
@@ -235,4 +235,4 @@ def clean_logs(live_pools):
         for server in pool.servers:
             if not server.stopped:
                 server.release_clients()
-            server.judge()
+            server.assert_clean_logs()

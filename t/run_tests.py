@@ -99,12 +99,12 @@ class Suite:
             print(self.log.read().decode(errors="replace"), end="", flush=True)
         return status
 
-    def judge(self):
+    def result(self):
         """Its counts; the exit status has the last word."""
         status = self.wait()
         counts = read_report(self.report)
-        told = status in self.failure_statuses and counts["failed"]
-        if status and not told:
+        failures_counted = status in self.failure_statuses and counts["failed"]
+        if status and not failures_counted:
             print(f"{self.name} tests: exit status {status}", flush=True)
             counts["failed"] += 1
         elif not counts["passed"] + counts["failed"]:
@@ -125,7 +125,7 @@ def run_pytest(name, options, output):
     report = os.path.join(output, f"{name}.xml")
     return Suite(name, [sys.executable, "-m", "pytest", f"--junitxml={report}",
                         f"--basetemp={output}/tmp-{name}", *options],
-                 report, {PYTEST_TESTS_FAILED}).judge()
+                 report, {PYTEST_TESTS_FAILED}).result()
 
 
 def main(output, unit_tests, *pytest_options):
@@ -142,7 +142,7 @@ def main(output, unit_tests, *pytest_options):
         for name, options in suites.items():
             counts += run_pytest(name, options, output)
             if unit:
-                counts += unit.judge()
+                counts += unit.result()
                 unit = None
 
     line = f"{counts['passed']} passed, {counts['failed']} failed"

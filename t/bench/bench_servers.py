@@ -97,10 +97,10 @@ def start_own(workers, tls=False, locations=OWN_LOCATIONS, name="own",
 
 def knows_release():
     """(whether the module can give requests back, why not)."""
-    passed, told = check_config(fresh_prefix("own-check"),
-                                own_config(RELEASE_LOCATIONS, 1))
-    complaint = re.search(r"#\d+: (.*) in /", told)
-    return passed, complaint.group(1) if complaint else told.strip()
+    passed, output = check_config(fresh_prefix("own-check"),
+                                  own_config(RELEASE_LOCATIONS, 1))
+    error = re.search(r"#\d+: (.*) in /", output)
+    return passed, error.group(1) if error else output.strip()
 
 
 def start_plain(name, config, **options):
@@ -143,9 +143,9 @@ class Proxy:
 
 def installed_nchan():
     """Where Debian's package puts the module, if it is there."""
-    told = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
-                          check=True).stderr
-    path = re.search(r"--modules-path=(\S+)", told)
+    output = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
+                            check=True).stderr
+    path = re.search(r"--modules-path=(\S+)", output)
     file = os.path.join(path.group(1), NCHAN) if path else ""
     return file if os.path.exists(file) else None
 
@@ -167,7 +167,7 @@ def find_nchan():
             subprocess.run(["dpkg", "-x", package, folder], check=True,
                            capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
-        told = getattr(error, "stderr", None) or str(error)
-        return None, told.strip().splitlines()[-1]
+        output = getattr(error, "stderr", None) or str(error)
+        return None, output.strip().splitlines()[-1]
     found = glob.glob(f"{folder}/**/{NCHAN}", recursive=True)
     return (found[0], None) if found else (None, "the package has no module")

@@ -28,7 +28,7 @@ def servers_of(cells):
     return sorted(names, key=ORDER.index)
 
 
-def figure(entry, *keys):
+def result(entry, *keys):
     """A median of an entry's runs; none where its replies were wrong."""
     runs = entry.get("runs") if entry else None
     return median(runs, *keys) if runs else None
@@ -36,8 +36,8 @@ def figure(entry, *keys):
 
 def cpu_share(entry):
     """How much of its core a server has used; none where nobody knows."""
-    seconds = figure(entry, "seconds")
-    return figure(entry, "server_cpu") / seconds if seconds else None
+    seconds = result(entry, "seconds")
+    return result(entry, "server_cpu") / seconds if seconds else None
 
 
 def is_ours(name):
@@ -46,19 +46,19 @@ def is_ours(name):
 
 def best_peer(entries, key):
     """The greatest figure that is neither ours nor that of a raw echo."""
-    return max((figure(entry, key) or 0 for name, entry in entries.items()
+    return max((result(entry, key) or 0 for name, entry in entries.items()
                 if not is_ours(name) and not name.startswith("raw")),
                default=0)
 
 
-def own_figure(entries, key):
+def own_result(entries, key):
     """Ours with one worker."""
-    return figure(entries.get("ours") or entries.get("ours, 1 worker"), key)
+    return result(entries.get("ours") or entries.get("ours, 1 worker"), key)
 
 
 def base_of(entries, key):
     """What ratios are to: the raw echo, or else ours."""
-    return figure(entries.get("raw echo"), key) or own_figure(entries, key)
+    return result(entries.get("raw echo"), key) or own_result(entries, key)
 
 
 def per_cpu_table(title, labels, cells, note):
@@ -69,12 +69,12 @@ def per_cpu_table(title, labels, cells, note):
     for cell, entries in cells:
         row = labels(cell)
         for name in servers:
-            value = figure(entries.get(name), key)
+            value = result(entries.get(name), key)
             row.append("wrong" if value is None and name in entries else
                        "-" if value is None else
                        f"{thousands(value)} "
                        f"({ratio(value, base_of(entries, key))})")
-        row.append(ratio(own_figure(entries, key), best_peer(entries, key)))
+        row.append(ratio(own_result(entries, key), best_peer(entries, key)))
         rows.append(row)
     return [f"{title}, per second of the server's CPU", servers, rows,
             [note, "The last column: ours to the best peer."]]
@@ -87,7 +87,7 @@ def per_second_table(title, labels, cells):
     for cell, entries in cells:
         row = labels(cell)
         for name in servers:
-            value = figure(entries.get(name), "per_second")
+            value = result(entries.get(name), "per_second")
             if value is None:
                 row.append("-")
                 continue
@@ -122,9 +122,9 @@ def latency_table(title, cells):
     """Of one client that polls, one message in flight."""
     servers = servers_of(cells)
     rows = [[size_name(cell["size"])]
-            + [" / ".join(f"{figure(entries.get(name), 'latency_us', at):.0f}"
+            + [" / ".join(f"{result(entries.get(name), 'latency_us', at):.0f}"
                           for at in ("p50", "p99", "p99.9"))
-               if figure(entries.get(name), "seconds") else "-"
+               if result(entries.get(name), "seconds") else "-"
                for name in servers]
             for cell, entries in cells
             if cell["connections"] == cell["depth"] == 1]
@@ -185,11 +185,11 @@ def idle_tables(found):
     for name in servers_of(cells):
         row = [name]
         for _, entries in cells:
-            value = figure(entries.get(name), "memory_per_client")
-            least = figure(entries.get("ours, keep"), "memory_per_client")
+            value = result(entries.get(name), "memory_per_client")
+            least = result(entries.get("ours, keep"), "memory_per_client")
             row.append("-" if value is None else
                        f"{kilobytes(value)} ({ratio(value, least)})")
-        clients = figure(cells[0][1].get(name), "connections")
+        clients = result(cells[0][1].get(name), "connections")
         rows.append(row + [f"{clients:,}" if clients else "-"])
     heads = ["TLS" if cell["tls"] else "plain" for cell, _ in cells]
     return [("Memory of an idle client (PSS of the server's processes)",

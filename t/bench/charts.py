@@ -8,7 +8,7 @@ and words behind it.
 import os
 from xml.sax.saxutils import escape
 
-from bench_tables import base_of, cells_of, figure, servers_of
+from bench_tables import base_of, cells_of, result, servers_of
 from tables import kilobytes, ratio, size_name, thousands
 
 WIDTH, LEFT, BAR, STEP = 760, 130, 440, 18
@@ -76,7 +76,7 @@ def rate_groups(cells, heading):
         base = base_of(entries, key)
         bars = []
         for name in servers_of([(cell, entries)]):
-            value = figure(entries[name], key)
+            value = result(entries[name], key)
             if value:
                 bars.append((name, value / base,
                              f"{ratio(value, base)}  ({thousands(value)})"))
@@ -131,7 +131,7 @@ def idle_chart(found):
     for cell, entries in cells_of(found, "idle"):
         bars = [(name, value, kilobytes(value))
                 for name in servers_of([(cell, entries)])
-                if (value := figure(entries[name], "memory_per_client"))]
+                if (value := result(entries[name], "memory_per_client"))]
         groups.append(("TLS" if cell["tls"] else "plain", bars))
     return groups and draw(
         "Memory of an idle client", "PSS of the server's processes, divided "

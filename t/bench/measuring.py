@@ -131,13 +131,13 @@ def state_of_machine():
 
 def wait_for_words(process, words, count):
     """Waits until a process has said something so often."""
-    told = b""
-    while told.count(words) < count:
+    output = b""
+    while output.count(words) < count:
         ready, _, _ = select.select([process.stderr], [], [], 10)
         piece = os.read(process.stderr.fileno(), 4096) if ready else b""
         if not piece:
-            raise CannotWatch(told.decode(errors="replace").strip())
-        told += piece
+            raise CannotWatch(output.decode(errors="replace").strip())
+        output += piece
 
 
 def parse_summary(text):

@@ -77,8 +77,8 @@ def install_ws():
                  "--no-fund"], cwd=folder, check=True, capture_output=True,
                 text=True, timeout=INSTALL_SECONDS)
         except (OSError, subprocess.SubprocessError) as error:
-            told = getattr(error, "stderr", None) or str(error)
-            raise CannotHave(f"npm: {str(told).strip().splitlines()[-1]}") \
+            output = getattr(error, "stderr", None) or str(error)
+            raise CannotHave(f"npm: {str(output).strip().splitlines()[-1]}") \
                 from error
     return folder, version_of(installed)
 

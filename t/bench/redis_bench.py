@@ -117,11 +117,11 @@ def start_services(stack, redis):
     """{name: service}, and what is left out with the reason."""
     starts = {"ours, one host": own_service}
     left_out = {}
-    passed, told = knows_redis()
+    passed, output = knows_redis()
     if passed:
         starts["ours, two hosts"] = lambda: own_service(redis)
     else:
-        left_out["ours, two hosts"] = told.strip().splitlines()[0]
+        left_out["ours, two hosts"] = output.strip().splitlines()[0]
     module, why_not = bench_servers.find_nchan()
     if module:
         starts["nchan, one host"] = lambda: nchan_service(module)

@@ -149,7 +149,7 @@ def measure_alone(bench):
          f"{calls.get('futex', 0)} futex)"])
 
 
-def broker_figure(one):
+def broker_result(one):
     """What a message, or a round trip, took in a repetition: in the unit
     in which it is said, nanoseconds or microseconds."""
     if "per_message" in one:
@@ -178,7 +178,7 @@ def measure_broker(bench):
             repetitions.setdefault((one["family_index"], one["per_family_"
                                     "instance_index"], one["run_name"],
                                     one["time_unit"]), []).append(
-                                        broker_figure(one))
+                                        broker_result(one))
     print_table(f"The broker by itself, {SIZE} bytes: a message appended and "
                 "read, and a wake-up", ["", "median"],
                 [[name.removesuffix("/real_time"),

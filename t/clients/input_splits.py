@@ -2,5 +2,5 @@
 
 import pytest
 
-both_ways = pytest.mark.parametrize(
+whole_and_bytewise = pytest.mark.parametrize(
     "cut", [None, "each"], ids=["whole", "bytewise"])

@@ -24,7 +24,7 @@ SSL = library("ssl", TLS_client_method=0, SSL_CTX_new=1, SSL_new=1,
 CRYPTO = library("crypto", BIO_s_mem=0, BIO_new=1)
 
 
-class KeyUpdates:
+class KeyUpdateClient:
     """A client of one path; what it sends is made first, then sent at once.
 
     record_size: bytes that each of its records is padded to. OpenSSL 3.5 asks

@@ -47,7 +47,7 @@ class Member:
     orderly: bool = False
 
 
-class Crowd:
+class ClientPool:
     """So many clients of one path."""
 
     def __init__(self, server, count, path="/echo", tls=False, answers=True):

@@ -8,7 +8,7 @@ import pytest
 from raw_client import TIMEOUT
 
 
-class MemoryTls:
+class MemoryTlsClient:
     """TLS apart from its socket: python's own reads ahead when it ends."""
 
     def __init__(self, port, context):

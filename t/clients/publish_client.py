@@ -52,23 +52,23 @@ class Publisher:
 
     def post(self, body=b"", *, clients=None, **options):
         """Publishes; returns the epoch and the sequence of the message."""
-        told = answer_of(self.ask("POST", body=body, **options))
-        assert set(told) == {"id", "clients"}, told
-        assert ID.fullmatch(told["id"]), told
-        assert clients in (None, told["clients"]), told
-        return tuple(map(int, told["id"].split("-")))
+        answer = answer_of(self.ask("POST", body=body, **options))
+        assert set(answer) == {"id", "clients"}, answer
+        assert ID.fullmatch(answer["id"]), answer
+        assert clients in (None, answer["clients"]), answer
+        return tuple(map(int, answer["id"].split("-")))
 
-    def tell(self):
+    def get_state(self):
         """(clients, messages, last)"""
-        told = answer_of(self.ask("GET"))
-        assert set(told) == {"clients", "messages", "last"}, told
-        return told["clients"], told["messages"], told["last"]
+        answer = answer_of(self.ask("GET"))
+        assert set(answer) == {"clients", "messages", "last"}, answer
+        return answer["clients"], answer["messages"], answer["last"]
 
     def close_clients(self, arguments=""):
         """The number of clients that are being closed."""
-        told = answer_of(self.ask("DELETE", path=self.path + arguments))
-        assert set(told) == {"clients"}, told
-        return told["clients"]
+        answer = answer_of(self.ask("DELETE", path=self.path + arguments))
+        assert set(answer) == {"clients"}, answer
+        return answer["clients"]
 
 
 def refusals(server):
@@ -78,13 +78,13 @@ def refusals(server):
         r"client: ", server.log())]
 
 
-def refuse(server, data, status, pattern, cut=None):
+def expect_refused(server, data, status, pattern, cut=None):
     """The request is refused with one line that says why; returns the
     response."""
     before = len(refusals(server))
     response = server.request(data, cut)
     assert response.status == status, repr(response)
-    told = refusals(server)[before:]
-    assert len(told) == 1, told
-    assert told[0][0] == status and re.search(pattern, told[0][1]), told
+    answer = refusals(server)[before:]
+    assert len(answer) == 1, answer
+    assert answer[0][0] == status and re.search(pattern, answer[0][1]), answer
     return response

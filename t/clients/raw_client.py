@@ -12,7 +12,7 @@ import ssl
 import time
 
 import wire
-from socket_queue import PeerQueue
+from socket_queue import UnreadBytes
 from tls_client import client_tls
 
 READ_SIZE = 262144
@@ -101,7 +101,7 @@ class RawClient:
     def wait_until_read(self, timeout=None):
         """Returns once the server has read all that was sent to it."""
         if self.queue is None:
-            self.queue = PeerQueue(self.socket)
+            self.queue = UnreadBytes(self.socket)
         self.queue.wait_until_read(timeout or TIMEOUT)
 
     def _send_piece(self, view, duplex):

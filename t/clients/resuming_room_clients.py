@@ -12,15 +12,15 @@ from raw_client import BLOCKED, TIMEOUT
 from room_client import JSON, sequence
 
 
-class Goer:
+class ResumingClient:
     """One client of room.v1.json, by whatever connections it takes.
 
     sequences: the messages it got, by number; codes: those of the Close
     frames; broken: how many connections ended without one.
     """
 
-    def __init__(self, crowd, start="0"):
-        self.crowd = crowd
+    def __init__(self, pool, start="0"):
+        self.pool = pool
         self.last = start
         self.sequences = []
         self.codes = []
@@ -28,7 +28,7 @@ class Goer:
         self.epochs = []
         self.buffer = bytearray()
         self.socket = None
-        self.told = False  # that this connection ends
+        self.close_received = False  # that this connection ends
 
     def connect(self):
         """Comes, or comes back: a worker may leave between connection and
@@ -39,12 +39,12 @@ class Goer:
         raise AssertionError("only workers that leave")
 
     def try_to_connect(self):
-        link = socket.create_connection(self.crowd.address(), TIMEOUT)
+        link = socket.create_connection(self.pool.address(), TIMEOUT)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.crowd.context:
-            link = self.crowd.context.wrap_socket(link)
+        if self.pool.context:
+            link = self.pool.context.wrap_socket(link)
         link.sendall(wire.upgrade_request(
-            f"{self.crowd.path}&since={self.last}", protocol=JSON))
+            f"{self.pool.path}&since={self.last}", protocol=JSON))
         self.buffer = bytearray()
         while b"\r\n\r\n" not in self.buffer:
             data = link.recv(65536)
@@ -58,8 +58,8 @@ class Goer:
         self.buffer = bytearray(rest)
         link.setblocking(False)
         self.socket = link
-        self.told = False
-        self.crowd.selector.register(link, selectors.EVENT_READ, self)
+        self.close_received = False
+        self.pool.selector.register(link, selectors.EVENT_READ, self)
         self.take_frames()
         return True
 
@@ -75,14 +75,14 @@ class Goer:
         except OSError:
             alive = False
         self.take_frames()
-        if self.told or not alive:
-            self.broken += not self.told
+        if self.close_received or not alive:
+            self.broken += not self.close_received
             self.end()
             self.connect()
 
     def end(self):
         if self.socket is not None:
-            self.crowd.selector.unregister(self.socket)
+            self.pool.selector.unregister(self.socket)
             self.socket.close()
             self.socket = None
 
@@ -92,7 +92,7 @@ class Goer:
             del self.buffer[:size]
             if frame.opcode == wire.CLOSE:
                 self.codes.append(frame.close_code)
-                self.told = True
+                self.close_received = True
                 self.socket.setblocking(True)
                 try:
                     self.socket.sendall(wire.close(frame.close_code))
@@ -100,20 +100,20 @@ class Goer:
                     pass
                 return
             if frame.opcode == wire.TEXT:
-                self.take(json.loads(frame.payload))
+                self.on_object(json.loads(frame.payload))
 
-    def take(self, told):
-        if told["type"] == "message":
-            self.last = told["id"]
-            self.sequences.append(sequence(told["id"]))
-        elif told["type"] == "gap":
+    def on_object(self, message):
+        if message["type"] == "message":
+            self.last = message["id"]
+            self.sequences.append(sequence(message["id"]))
+        elif message["type"] == "gap":
             self.gaps += 1
-        elif told["type"] == "welcome":
-            self.gaps += not told["recovered"]
-            self.epochs.append(told["last"].partition("-")[0])
+        elif message["type"] == "welcome":
+            self.gaps += not message["recovered"]
+            self.epochs.append(message["last"].partition("-")[0])
 
 
-class RoomGoers:
+class ResumingClients:
     """So many of them."""
 
     def __init__(self, server, count, path, tls=False):
@@ -122,16 +122,16 @@ class RoomGoers:
         self.tls = tls
         self.context = resuming_context() if tls else None
         self.selector = selectors.DefaultSelector()
-        self.goers = [Goer(self) for _ in range(count)]
-        for goer in self.goers:
-            goer.connect()
+        self.clients = [ResumingClient(self) for _ in range(count)]
+        for client in self.clients:
+            client.connect()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for goer in self.goers:
-            goer.end()
+        for client in self.clients:
+            client.end()
         self.selector.close()
 
     def address(self):

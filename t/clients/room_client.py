@@ -40,14 +40,14 @@ def read_data(client, count=1, timeout=None):
             for _ in range(count)]
 
 
-def say(client, data, **members):
+def send_text(client, data, **members):
     """Publishes text."""
     client.text(json.dumps({"data": data, **members}))
 
 
 def publish(client, data):
     """Publishes text and returns the message, which the client gets too."""
-    say(client, data)
+    send_text(client, data)
     message = read_type(client, "message")
     assert message["data"] == data
     return message

@@ -9,7 +9,7 @@ from publish_client import post
 from raw_client import ConnectionWasReset, EndOfStream, RawClient
 
 
-class NumberedStream:
+class SequencePublisher:
     """A thread that publishes 1, 2, 3 ... to a host within a `with`; first:
     or the numbers from there on.
 
@@ -83,16 +83,16 @@ class NumberedStream:
             self.unknown.add(self.last)
             return False
         if answer.status == 200:
-            told = json.loads(answer.body)["id"]
-            self.ids[self.last] = tuple(map(int, told.split("-")))
+            name = json.loads(answer.body)["id"]
+            self.ids[self.last] = tuple(map(int, name.split("-")))
         else:
             self.refused[self.last] = answer.status
         return answer.header("Connection") != "close"
 
 
-def heard_until(read, last):
+def read_until(read, last):
     """The numbers that `read` returns, up to this one."""
-    heard = []
-    while not heard or heard[-1] != last:
-        heard.append(int(read()))
-    return heard
+    received = []
+    while not received or received[-1] != last:
+        received.append(int(read()))
+    return received

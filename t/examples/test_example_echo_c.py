@@ -5,7 +5,7 @@ import os
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_server import ROOT
 
 PLUGIN = os.path.join(ROOT, os.environ.get("WEBSOCKET_EXAMPLES",
@@ -23,8 +23,8 @@ def server(module_nginx):
     return module_nginx(LOCATIONS, **LOADED)
 
 
-@both_ways
-def test_text_comes_back_behind_its_number(server, cut):
+@whole_and_bytewise
+def test_text_is_echoed_after_its_number(server, cut):
     client = server.connect("/echo-c")
     client.send(wire.text("Grüße") + wire.text("") + wire.text("x" * 3), cut)
     client.expect_text("1: Grüße")
@@ -45,7 +45,7 @@ def test_each_client_has_its_own_number(server):
     again.expect_text("1: c")
 
 
-def test_binary_comes_back_as_it_is_and_counts(server):
+def test_binary_is_echoed_unchanged_and_counted(server):
     client = server.connect("/prefixed")
     client.binary(b"\0\xff")
     client.expect_binary(b"\0\xff")
@@ -55,7 +55,7 @@ def test_binary_comes_back_as_it_is_and_counts(server):
     client.expect_text("message 3: x")
 
 
-def test_largest_message_comes_back(server):
+def test_largest_message_is_echoed(server):
     client = server.connect("/prefixed")
     client.text("x" * 1024 * 1024)
     client.expect_text("message 1: " + "x" * 1024 * 1024)
@@ -72,20 +72,20 @@ def test_prefix_that_fits_is_used(nginx, length, characters):
     client.expect_text(f"{prefix}1: x")
 
 
-@pytest.mark.parametrize("prefix, told", [
+@pytest.mark.parametrize("prefix, error", [
     ("x" * 101, "prefix has more than 100 bytes"),
     ("Größe", "prefix has other characters than printable ASCII"),
     ("tab\t", "prefix has other characters than printable ASCII"),
     ("delete\x7f", "prefix has other characters than printable ASCII"),
 ])
-def test_wrong_prefix_fails_the_check_in_words(nginx, prefix, told):
+def test_wrong_prefix_fails_the_check_with_a_message(nginx, prefix, error):
     passed, output = nginx.check(
         f'location / {{ websocket echo_c "prefix={prefix}"; }}', **LOADED)
     assert not passed
-    assert f'"websocket echo_c": {told}' in output
+    assert f'"websocket echo_c": {error}' in output
 
 
-def test_log_says_how_many_messages_a_client_sent(server):
+def test_number_of_messages_is_logged(server):
     client = server.connect("/prefixed")
     client.text("x")
     client.expect_text("message 1: x")

@@ -34,13 +34,13 @@ def pair(nginx, redis):
 def test_room_lives_on_both_hosts(pair):
     near, far = pair[0].join("/room/lobby"), pair[1].join("/room/lobby")
     read_type(near, "joined")
-    said = publish(near, "hello")
-    assert read_type(far, "message") == said
+    output = publish(near, "hello")
+    assert read_type(far, "message") == output
     pair[1].post("/publish?room=lobby", "from a shell")
     assert read_type(near, "message")["data"] == "from a shell"
 
 
-def test_page_comes_from_each_host(pair):
+def test_each_host_serves_the_page(pair):
     for host in pair:
         response = host.server.request(
             b"GET /room/ HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -25,7 +25,7 @@ def server(nginx):
 
 @pytest.mark.parametrize("interval", ["", "0", "99", "60001", "-500", "1e3",
                                       "0.5", "500ms", "99999999999999999999"])
-def test_wrong_interval_fails_the_check_in_words(nginx, interval):
+def test_wrong_interval_fails_the_check_with_a_message(nginx, interval):
     passed, output = nginx.check(
         "location / { websocket system_load interval=%s; }" % interval,
         **LOADED)
@@ -34,7 +34,7 @@ def test_wrong_interval_fails_the_check_in_words(nginx, interval):
             " milliseconds from 100 to 60000") in output
 
 
-def test_missing_network_interface_fails_the_check_in_words(nginx):
+def test_missing_network_interface_fails_the_check_with_a_message(nginx):
     passed, output = nginx.check(
         "location / { websocket system_load network=absent0; }", **LOADED)
     assert not passed
@@ -55,7 +55,7 @@ def test_interval_of_the_location_is_the_one_to_start_with(nginx, given, used):
 
 # Samples
 
-def test_samples_tell_what_the_kernel_tells(server):
+def test_samples_match_the_kernels_values(server):
     viewer = watch(server, "/load")
     sample = viewer.next("sample")
     with open("/proc/meminfo", encoding="ascii") as file:
@@ -168,7 +168,7 @@ def test_client_that_asks_again_and_again_does_not_hold_up_others(server):
     "Interval 100", "pause now", "resume\n", "stop", '{"interval":100}',
     "interval \N{DIGIT ONE}\N{FULLWIDTH DIGIT ZERO}00",
 ])
-def test_other_words_are_answered_with_an_error(server, command):
+def test_unknown_commands_are_answered_with_an_error(server, command):
     viewer = watch(server)
     answer = viewer.ask(command)
     assert answer["type"] == "error"
@@ -210,16 +210,16 @@ def test_client_that_pauses_gets_no_samples_until_it_resumes(server):
 
 # History
 
-def test_new_client_is_told_of_the_last_minute(server):
+def test_new_client_gets_the_last_minute(server):
     first = watch(server)
     assert first.history["samples"] == []
     assert first.ask("interval 1000")["interval"] == 1000
     known = first.samples(3)
-    told = watch(server).history["samples"]
-    assert [sample["time"] for sample in told[-2:]] == [
+    samples = watch(server).history["samples"]
+    assert [sample["time"] for sample in samples[-2:]] == [
         sample["time"] for sample in known[-2:]]
     del known[-1]["type"], known[-1]["skipped"]
-    assert told[-1] == known[-1]
+    assert samples[-1] == known[-1]
 
 
 # Ends

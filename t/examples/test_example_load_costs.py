@@ -67,7 +67,7 @@ def times_woken(pid):
 
 
 @pytest.mark.parametrize("end", ["leave", "pause", "abort"])
-def test_nothing_is_read_while_nobody_watches(server, nginx, end):
+def test_nothing_is_sampled_without_clients(server, nginx, end):
     clock = watch(nginx(LOCATIONS, **LOADED))
     viewer = watch(server)
     viewer.samples(2)
@@ -126,16 +126,16 @@ def interface():
     link("del", name)
 
 
-def test_interface_that_goes_is_told_of_once_and_may_return(nginx, interface):
+def test_missing_interface_is_reported_once_and_may_return(nginx, interface):
     server = nginx("location = /quick { websocket system_load interval=100 "
                    f"network={interface.name}; }}", **LOADED)
     server.allow_errors("there is no network interface")
     viewer = watch(server)
     viewer.samples(2)
     assert interface.remove()
-    told = viewer.next("error")
-    assert told["message"] == ("The load of this machine cannot be read just "
-                               "now.")
+    error = viewer.next("error")
+    assert error["message"] == ("The load of this machine cannot be read just "
+                                "now.")
     viewer.client.expect_alive()
     assert interface.add()
     server.wait_for_log("the load can be read again")

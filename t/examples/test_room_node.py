@@ -13,7 +13,7 @@ import pytest
 
 from nginx_server import ROOT, free_ports, seconds
 from raw_client import deadline_scale
-from room_client import join, read_type, say
+from room_client import join, read_type, send_text
 
 ROOM = os.path.join(ROOT, "examples", "room", "room.js")
 SCENE = os.path.join(os.path.dirname(__file__), "room_js_node.mjs")
@@ -32,10 +32,10 @@ def native():
     """What Node needs to be given for a WebSocket of its own; None: it has
     none."""
     for flags in [], ["--experimental-websocket"]:
-        told = subprocess.run(
+        output = subprocess.run(
             ["node", *flags, "-p", "typeof WebSocket"], text=True,
             capture_output=True, check=False)
-        if told.stdout.strip() == "function":
+        if output.stdout.strip() == "function":
             return flags
     return None
 
@@ -43,13 +43,13 @@ def native():
 class Node:
     """A process that runs one scene."""
 
-    def __init__(self, folder, websocket, scene):
+    def __init__(self, folder, websocket, script):
         # Older ones take a .js of no package for no module
         room = os.path.join(folder, "room.mjs")
         shutil.copy(ROOM, room)
         flags, module = websocket
         self.process = subprocess.Popen(
-            ["node", "--no-warnings", *flags, SCENE, room, module, scene],
+            ["node", "--no-warnings", *flags, SCENE, room, module, script],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         self.deadline = threading.Timer(seconds(60), self.process.kill)
@@ -73,8 +73,8 @@ class Node:
         return [json.loads(line) for line in output.splitlines()]
 
 
-@pytest.fixture(name="play", params=["ws", "native"])
-def play_fixture(request, tmp_path):
+@pytest.fixture(name="run_script", params=["ws", "native"])
+def run_script_fixture(request, tmp_path):
     """Starts a scene in Node."""
     if request.param == "ws":
         found = [path for path in WS if os.path.exists(path)]
@@ -87,11 +87,11 @@ def play_fixture(request, tmp_path):
         websocket = flags, "native"
     started = []
 
-    def play(scene):
-        started.append(Node(tmp_path, websocket, scene))
+    def run_script(script):
+        started.append(Node(tmp_path, websocket, script))
         return started[-1]
 
-    yield play
+    yield run_script
     for node in started:
         node.deadline.cancel()
         node.process.kill()
@@ -109,11 +109,11 @@ def url(server, path):
 
 @pytest.mark.parametrize("end, state", [("close", "closed"),
                                         ("suspend", "suspended")])
-def test_room_that_is_left_while_it_connects_stays_so(server, play, end,
+def test_room_that_is_left_while_it_connects_stays_so(server, run_script, end,
                                                       state):
     """Node ends when nothing is left to come."""
     path = f"/room?k={end}"
-    node = play(f"""
+    node = run_script(f"""
         const room = new Room("{url(server, path)}");
         watched(room);
         room.{end}();
@@ -122,8 +122,8 @@ def test_room_that_is_left_while_it_connects_stays_so(server, play, end,
     assert join(server, path).welcome["clients"] == 1
 
 
-def test_room_that_is_left_when_it_is_open_stays_so(server, play):
-    node = play(f"""
+def test_room_that_is_left_when_it_is_open_stays_so(server, run_script):
+    node = run_script(f"""
         const room = new Room("{url(server, '/room?k=open')}");
         const state = watched(room);
         await state("open");
@@ -140,9 +140,9 @@ def test_room_that_is_left_when_it_is_open_stays_so(server, play):
 FAILED = (1006, 1002)
 
 
-def test_refused_connection_is_an_attempt_that_failed(play):
+def test_refused_connection_is_an_attempt_that_failed(run_script):
     [port] = free_ports(1)
-    node = play(f"""
+    node = run_script(f"""
         const room = new Room("ws://127.0.0.1:{port}/", {{ first_delay: 1 }});
         const state = watched(room);
         for (let i = 0; i < 3; i++) {{
@@ -151,16 +151,16 @@ def test_refused_connection_is_an_attempt_that_failed(play):
         }}
         room.close();
         """)
-    told = node.end()
-    attempts = [one for one in told if isinstance(one, list)]
-    assert told.count("waiting") == len(attempts) == 3
+    output = node.end()
+    attempts = [one for one in output if isinstance(one, list)]
+    assert output.count("waiting") == len(attempts) == 3
     for code, was_open in attempts:
         assert code in FAILED and not was_open
-    assert told[-1] == "closed"
+    assert output[-1] == "closed"
 
 
-def test_refused_handshake_is_an_attempt_that_failed(server, play):
-    node = play(f"""
+def test_refused_handshake_is_an_attempt_that_failed(server, run_script):
+    node = run_script(f"""
         const room = new Room("{url(server, '/nowhere')}");
         const state = watched(room);
         tell((await state("waiting")).code);
@@ -172,8 +172,8 @@ def test_refused_handshake_is_an_attempt_that_failed(server, play):
 
 
 @pytest.mark.parametrize("path", ["/room?k=alive", "/watch?k=alive"])
-def test_server_answers_pings(server, play, path):
-    node = play(f"""
+def test_server_answers_pings(server, run_script, path):
+    node = run_script(f"""
         let pongs = 0;
         const room = new Room("{url(server, path)}", {{ ping_after: 1 }});
         watched(room);
@@ -194,12 +194,12 @@ def test_server_answers_pings(server, play, path):
     assert node.end() == ["open", "closed"]
 
 
-def test_dead_connection_is_found_and_what_was_sent_settles(nginx, play):
+def test_dead_connection_is_found_and_what_was_sent_settles(nginx, run_script):
     """The worker is stopped: nothing tells that the connection is dead."""
     server = nginx(LOCATIONS)
     [worker] = server.worker_pids()
     within = round(300 * deadline_scale())
-    node = play(f"""
+    node = run_script(f"""
         const room = new Room("{url(server, '/room?k=dead')}", {{
             ping_after: 50, pong_within: {within}, welcome_within: {within},
             first_delay: 1, longest_delay: 50 }});
@@ -229,9 +229,9 @@ def test_dead_connection_is_found_and_what_was_sent_settles(nginx, play):
             "waiting", "no answer to a ping", "go on"]
     finally:
         os.kill(worker, signal.SIGCONT)
-    told = node.end()
-    assert told[-1] == "closed"
-    settlement, *messages = told[-2]
+    output = node.end()
+    assert output[-1] == "closed"
+    settlement, *messages = output[-2]
     texts = [text for _, text in messages]
     assert texts.count("later") == 1 and texts.count("sent") <= 1
     if "sent" in texts:
@@ -241,9 +241,9 @@ def test_dead_connection_is_found_and_what_was_sent_settles(nginx, play):
             "perhaps: the connection was lost before the answer"
 
 
-def test_messages_are_exchanged_with_other_clients(server, play):
+def test_messages_are_exchanged_with_other_clients(server, run_script):
     other = join(server, "/room?k=both")
-    node = play(f"""
+    node = run_script(f"""
         const room = new Room("{url(server, '/room?k=both')}");
         room.addEventListener("message", ({{ detail }}) => {{
             tell(detail.data);
@@ -255,5 +255,5 @@ def test_messages_are_exchanged_with_other_clients(server, play):
         """)
     assert read_type(other, "message", seconds(60))["data"] == "from Node"
     assert node.read() == "from Node"
-    say(other, "to Node")
+    send_text(other, "to Node")
     assert node.end() == ["to Node"]

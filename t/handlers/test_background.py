@@ -30,7 +30,7 @@ def test_work_is_done_in_a_thread_and_answered_on_the_loop(server):
     client.expect_text("aside one")
 
 
-def test_work_that_blocks_keeps_nobody_waiting(server):
+def test_blocking_work_delays_no_client(server):
     client = server.connect("/job/a")
     client.text("slow")
     client.expect_alive()
@@ -50,7 +50,7 @@ def test_resource_outlives_its_last_client_until_the_work_is_done(server):
     server.connect("/job/a").expect_alive()
 
 
-def test_exception_in_the_work_is_logged_and_harms_nobody(server):
+def test_exception_in_the_work_is_logged_and_harmless(server):
     server.allow_errors("no such work")
     client = server.connect("/job/a")
     client.text("throw")

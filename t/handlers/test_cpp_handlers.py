@@ -43,7 +43,7 @@ def test_exception_before_the_connection_is_500(server, thrown, path, where):
     thrown(where)
 
 
-def test_refused_client_holds_up_nobody(server, thrown):
+def test_refused_client_delays_no_other(server, thrown):
     """nginx waits for what more it may send before it lets go of it."""
     bystander = server.connect("/careless?k=held")
     refused = server.open()
@@ -110,15 +110,15 @@ def test_exception_in_a_timer_is_logged(server, thrown, words, where):
     client.expect_alive()
 
 
-@pytest.mark.parametrize("parameter, told", [
+@pytest.mark.parametrize("parameter, error", [
     ("throw=check_parameters", "thrown in check_parameters"),
     ('"wrong=so not"', "so not"),
 ])
-def test_configuration_that_is_complained_of(nginx, parameter, told):
+def test_exception_in_the_parameter_check_fails(nginx, parameter, error):
     passed, output = nginx.check(
         f"location /c {{ websocket careless k {parameter}; }}", http=plugin())
     assert not passed
-    assert any("[emerg]" in line and f'"websocket" directive: {told}' in line
+    assert any("[emerg]" in line and f'"websocket" directive: {error}' in line
                for line in output.split("\n")), output
 
 

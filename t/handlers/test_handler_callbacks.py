@@ -58,7 +58,7 @@ def server(module_nginx):
     running = module_nginx(LOCATIONS, http=handler_log.plugin())
     yield running
     running.stop()
-    handler_log.judge_lives(running)
+    handler_log.check_client_events(running)
 
 
 def ask(client, question):
@@ -73,14 +73,14 @@ def test_refusal(server, status):
     request = wire.upgrade_request(f"/status/{status}")
     assert server.request(request).status == status
     assert server.wait_for_access_log()["status"] == str(status)
-    assert not handler_log.told(server, "created.*")
+    assert not handler_log.matching(server, "created.*")
 
 
 @pytest.mark.parametrize("status", SILLY)
-def test_silly_refusal_becomes_500(server, status):
+def test_invalid_refusal_status_becomes_500(server, status):
     request = wire.upgrade_request(f"/status/{status}")
     assert server.request(request).status == 500
-    assert not handler_log.told(server, "created.*")
+    assert not handler_log.matching(server, "created.*")
 
 
 def test_handler_is_not_asked_about_an_invalid_handshake(server):
@@ -120,13 +120,13 @@ def test_ids_differ(server):
     assert max(ids) < 2**53
 
 
-@pytest.mark.parametrize("path, told", [
+@pytest.mark.parametrize("path, expected", [
     ("/own", "variable is of nginx"), ("/upper", "variable is of nginx"),
     ("/absent", "variable absent "),
 ])
-def test_variable(server, path, told):
+def test_variable(server, path, expected):
     server.connect(path).expect_alive()
-    assert told in handler_log.history(server)
+    assert expected in handler_log.history(server)
 
 
 def test_key_with_a_capture(server):
@@ -152,7 +152,7 @@ def test_sending_and_closing_inside_client_connected(server):
 def test_nothing_can_be_sent_before_client_connected(server):
     client = server.connect("/early")
     client.expect_alive()
-    assert len(handler_log.told(server, r"send \d+ -> 3")) == 1
+    assert len(handler_log.matching(server, r"send \d+ -> 3")) == 1
 
 
 def test_broadcast_reaches_the_clients_of_one_resource(server):
@@ -189,8 +189,8 @@ def test_text_that_is_not_utf_8_is_not_sent(server, text, result):
         for _ in range((2 if client is clients[0] else 1) if not result else 0):
             client.expect_text(left)
         client.expect_alive()
-    handler_log.wait_told(server, f"cut -> {result}")
-    handler_log.wait_told(server, f"cutall -> {result}")
+    handler_log.wait_for_words(server, f"cut -> {result}")
+    handler_log.wait_for_words(server, f"cutall -> {result}")
 
 
 def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
@@ -198,10 +198,10 @@ def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
     client.send(wire.text("cut x\N{EURO SIGN};cutall x\N{EURO SIGN}") * 500)
     client.expect_alive()
     for what in ("sent", "published"):
-        told = re.findall(rf"\[info\].*not {what}: text is not valid UTF-8",
-                          server.log(since=0))
+        lines = re.findall(rf"\[info\].*not {what}: text is not valid UTF-8",
+                           server.log(since=0))
         # Of the tests before, too: one in ten seconds
-        assert 1 <= len(told) <= 5, told
+        assert 1 <= len(lines) <= 5, lines
 
 
 def test_reason_of_a_close(server):
@@ -209,7 +209,7 @@ def test_reason_of_a_close(server):
     client.text("close self 4000 " + "x" * 122 + "\N{EURO SIGN}")
     client.expect_failure(4000, "x" * 122 + "$")
     client.disconnect()
-    handler_log.wait_told(server, 'disconnected [0-9]+ 4000 "x{122}"')
+    handler_log.wait_for_words(server, 'disconnected [0-9]+ 4000 "x{122}"')
 
 
 def test_one_client_closes_all_others(server):
@@ -223,8 +223,8 @@ def test_one_client_closes_all_others(server):
         else:
             client.expect_failure(4002, "out")
         client.disconnect()
-    handler_log.wait_told(server, "resource destroyed")
-    assert len(handler_log.told(server, r"send \d+ -> 3")) == 5
+    handler_log.wait_for_words(server, "resource destroyed")
+    assert len(handler_log.matching(server, r"send \d+ -> 3")) == 5
 
 
 def test_results_of_sending(server):
@@ -232,15 +232,15 @@ def test_results_of_sending(server):
     client.text("self x")
     client.expect_text("x")
     client.text("fill 300")
-    handler_log.wait_told(server, "filled -> 2, something waits")
-    assert handler_log.told(server, r"send \d+ -> 0")
+    handler_log.wait_for_words(server, "filled -> 2, something waits")
+    assert handler_log.matching(server, r"send \d+ -> 0")
     client.abort()
 
 
 def test_full_queue_of_one_does_not_harm_a_broadcast(server):
     slow, quick = (server.connect("/tight?k=f") for _ in range(2))
     slow.text("fill 300")
-    handler_log.wait_told(server, "filled .*")
+    handler_log.wait_for_words(server, "filled .*")
     quick.text("all x")
     quick.expect_text("x")
     slow.abort()
@@ -257,20 +257,20 @@ def test_ping_and_pong(server):
     client.expect(wire.PING, "q" * 125)
     client.send(wire.pong("unasked"))
     client.expect_text("seen")
-    assert handler_log.told(server, "pong .*") == ["pong " + "p" * 10,
+    assert handler_log.matching(server, "pong .*") == ["pong " + "p" * 10,
                                              "pong unasked"]
 
 
 def test_drained(server):
     client = server.connect("/drained")
     client.text("fill 300")
-    handler_log.wait_told(server, "filled -> 1, something waits")
-    assert not handler_log.told(server, "drained.*")
+    handler_log.wait_for_words(server, "filled -> 1, something waits")
+    assert not handler_log.matching(server, "drained.*")
     for _ in range(300):
         assert len(client.read_frame().payload) == 65536
     client.expect_text("drained")
     client.expect_alive()
-    assert len(handler_log.told(server, "drained.*")) == 1
+    assert len(handler_log.matching(server, "drained.*")) == 1
 
 
 def test_nothing_drains_that_has_not_waited(server):
@@ -278,36 +278,37 @@ def test_nothing_drains_that_has_not_waited(server):
     for _ in range(3):
         client.text("self x")
         client.expect_text("x")
-    assert not handler_log.told(server, "drained.*")
+    assert not handler_log.matching(server, "drained.*")
 
 
 # check_message
 
-def test_check_comes_before_the_payload(server):
+def test_check_runs_before_the_payload(server):
     client = server.connect("/checked")
     client.send(wire.header(wire.BINARY, 1000000))
     client.expect_close(4009)
     client.abort()
-    assert handler_log.told(server, "check.*") == ["check 2 1000000 1000000"]
+    assert handler_log.matching(server,
+                                "check.*") == ["check 2 1000000 1000000"]
 
 
 def test_check_of_fragments(server):
     client = server.connect("/checked")
     client.send(wire.fragments(wire.TEXT, "self ", "", "abc"))
     client.expect_text("abc")
-    assert handler_log.told(server, "check.*") == [
+    assert handler_log.matching(server, "check.*") == [
         "check 1 5 5", "check 1 0 5", "check 1 3 8"]
     client.send(wire.fragments(wire.TEXT, "noted ", "12345", last=False))
     client.expect_failure(4009)
-    assert not handler_log.told(server, "noted.*")
+    assert not handler_log.matching(server, "noted.*")
 
 
-def test_check_counts_each_message_anew(server):
+def test_check_counts_each_message_separately(server):
     client = server.connect("/checked")
     for _ in range(3):
         client.send(wire.binary("12345678"))
         client.expect_binary("12345678")
-    assert handler_log.told(server, "check.*") == ["check 2 8 8"] * 3
+    assert handler_log.matching(server, "check.*") == ["check 2 8 8"] * 3
 
 
 def test_control_frames_are_not_checked(server):
@@ -315,7 +316,7 @@ def test_control_frames_are_not_checked(server):
     client.ping("x" * 100)
     client.expect_pong("x" * 100)
     client.leave()
-    assert not handler_log.told(server, "check.*")
+    assert not handler_log.matching(server, "check.*")
 
 
 def test_empty_fragment_that_ends_the_turn_ends_its_message(server):
@@ -327,7 +328,7 @@ def test_empty_fragment_that_ends_the_turn_ends_its_message(server):
     peer.client.expect_text("x")
 
 
-def test_code_of_a_check_that_may_not_travel(server):
+def test_invalid_close_code_of_a_check(server):
     client = server.connect("/silly")
     client.text("x" * 11)
     client.expect_failure(1011)
@@ -345,7 +346,7 @@ def test_subprotocol(server, path, offered, chosen):
     assert client.response.header("Sec-WebSocket-Protocol") == chosen
     if path != "/configured":
         assert ask(client, "subprotocol") == (chosen or "(absent)")
-        assert handler_log.told(server, "offered.*") == [
+        assert handler_log.matching(server, "offered.*") == [
             f"offered {name}" for name in offered]
 
 
@@ -353,7 +354,7 @@ def test_subprotocol_that_cannot_be_chosen(server):
     request = wire.upgrade_request("/unable", protocol="one")
     assert server.request(request).status == 500
     server.wait_for_log("failed to select a subprotocol")
-    assert not handler_log.told(server, "created.*")
+    assert not handler_log.matching(server, "created.*")
 
 
 # Timers
@@ -378,7 +379,7 @@ def test_timer_that_stops_itself(server):
     for _ in range(3):
         client.expect_text("tick")
     client.expect_nothing(0.03)
-    assert handler_log.told(server, "stopped") == ["stopped"]
+    assert handler_log.matching(server, "stopped") == ["stopped"]
 
 
 def test_timer_that_is_stopped(server):
@@ -394,10 +395,10 @@ def test_timers_end_with_the_resource(server):
     client.expect_text("x")
     client.leave()
     client.disconnect()
-    handler_log.wait_told(server, "resource destroyed")
+    handler_log.wait_for_words(server, "resource destroyed")
     client = server.connect("/room?k=t4")
     client.expect_nothing(0.07)
-    assert not handler_log.told(server, "noted.*")
+    assert not handler_log.matching(server, "noted.*")
 
 
 def test_timer_closes_and_sends_after_its_client_is_gone(server):

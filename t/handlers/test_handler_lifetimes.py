@@ -35,15 +35,15 @@ def server(module_nginx):
     running = module_nginx(LOCATIONS, http=handler_log.plugin())
     yield running
     running.stop()
-    handler_log.judge_lives(running)
+    handler_log.check_client_events(running)
 
 
 def check_end(server, code, reason="", key="plain"):
     """One client came, was told of as gone once, and so."""
-    handler_log.wait_told(server, r"destroyed \d+", key=key)
-    life, = handler_log.lives(server, since=server.error_mark).values()
-    assert life == handler_log.FULL_LIFE
-    gone, = handler_log.told(server, "disconnected .*", key)
+    handler_log.wait_for_words(server, r"destroyed \d+", key=key)
+    life, = handler_log.client_events(server, since=server.error_mark).values()
+    assert life == handler_log.ALL_EVENTS
+    gone, = handler_log.matching(server, "disconnected .*", key)
     found = re.fullmatch(r'disconnected \d+ (\d+) "(.*)"', gone)
     assert int(found.group(1)) == code
     assert re.search(reason, found.group(2)), gone
@@ -53,17 +53,17 @@ def check_end(server, code, reason="", key="plain"):
 
 # Ends by the client
 
-@pytest.mark.parametrize("code, reason, told", [
+@pytest.mark.parametrize("code, reason, expected", [
     (1000, "", 1000), (1001, "tab closed", 1001), (4999, "own", 4999),
     (None, "", 1005), (1000, "grüße " + "x" * 115, 1000),
 ])
-def test_close_by_the_client(server, code, reason, told):
+def test_close_by_the_client(server, code, reason, expected):
     client = server.connect("/plain")
     client.close(code, reason)
     client.expect_close(code)
     client.expect_eof()
     client.disconnect()
-    check_end(server, told, reason)
+    check_end(server, expected, reason)
 
 
 def test_close_by_a_client_that_keeps_the_socket(server):
@@ -89,7 +89,7 @@ def test_reset(server):
     check_end(server, 1006)
 
 
-def test_end_behind_a_message(server):
+def test_end_of_stream_after_a_message(server):
     client = server.connect("/plain")
     client.text("self one")
     client.half_close()
@@ -113,10 +113,11 @@ def test_many_that_vanish_at_once(server):
     clients = [server.connect("/plain") for _ in range(50)]
     for client in clients:
         client.abort()
-    handler_log.wait_told(server, 'disconnected .* 1006 ""', 50)
-    handler_log.wait_told(server, "destroyed .*", 50)
-    assert all(life == handler_log.FULL_LIFE for life
-               in handler_log.lives(server, server.error_mark).values())
+    handler_log.wait_for_words(server, 'disconnected .* 1006 ""', 50)
+    handler_log.wait_for_words(server, "destroyed .*", 50)
+    assert all(life == handler_log.ALL_EVENTS for life
+               in handler_log.client_events(
+                   server, server.error_mark).values())
 
 
 # Ends by the server
@@ -142,7 +143,7 @@ def test_close_by_the_handler_that_is_never_answered(server):
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000,
                                   65535])
-def test_codes_that_may_not_travel_become_1011(server, code):
+def test_codes_invalid_on_the_wire_become_1011(server, code):
     client = server.connect("/plain")
     client.text(f"close self {code} x")
     client.expect_failure(1011)
@@ -151,7 +152,7 @@ def test_codes_that_may_not_travel_become_1011(server, code):
 
 
 @pytest.mark.parametrize("code", [1000, 1003, 1007, 1008, 1014, 3000, 4999])
-def test_codes_that_may_travel(server, code):
+def test_codes_valid_on_the_wire_are_sent(server, code):
     client = server.connect("/plain")
     client.text(f"close self {code}")
     client.expect_failure(code)
@@ -177,8 +178,8 @@ def test_closing_twice_and_sending_afterwards(server):
     client.expect_failure(4001)
     client.disconnect()
     check_end(server, 4001)
-    assert len(handler_log.told(server, r"send \d+ -> 3")) == 2
-    assert handler_log.told(server, "ping -> 3")
+    assert len(handler_log.matching(server, r"send \d+ -> 3")) == 2
+    assert handler_log.matching(server, "ping -> 3")
 
 
 def test_no_messages_after_the_close(server):
@@ -187,7 +188,7 @@ def test_no_messages_after_the_close(server):
     client.expect_failure(4001)
     client.disconnect()
     check_end(server, 4001)
-    assert not handler_log.told(server, "noted.*")
+    assert not handler_log.matching(server, "noted.*")
 
 
 # Errors and timeouts
@@ -249,7 +250,7 @@ def test_failure_in_a_message(server):
     client.expect_text("before")
     client.expect_failure(1011)
     client.disconnect()
-    handler_log.wait_told(server, r'disconnected \d+ 1011 ".*"')
+    handler_log.wait_for_words(server, r'disconnected \d+ 1011 ".*"')
     other.expect_alive()
 
 
@@ -259,10 +260,10 @@ def test_failure_in_client_connected(server):
     client.expect_failure(1011)
     client.disconnect()
     check_end(server, 1011, ".", "failing")
-    assert not handler_log.told(server, "note.*")
+    assert not handler_log.matching(server, "note.*")
 
 
-def test_failure_behind_a_close(server):
+def test_failure_after_a_close(server):
     server.allow_errors('probe "plain": it failed')
     client = server.connect("/plain")
     client.text("close self 4001 first;fail")
@@ -273,9 +274,9 @@ def test_failure_behind_a_close(server):
 
 def test_client_that_cannot_be_made(server):
     assert server.request(wire.upgrade_request("/null")).status == 500
-    handler_log.wait_told(server, "resource created", key="null",
+    handler_log.wait_for_words(server, "resource created", key="null",
                     since=0)
-    assert not handler_log.lives(server, server.error_mark)
+    assert not handler_log.client_events(server, server.error_mark)
 
 
 # Inside client_disconnected
@@ -292,7 +293,7 @@ def test_sending_and_closing_inside_client_disconnected(server, end):
     staying.expect_text("left")
     staying.leave()
     staying.disconnect()
-    handler_log.wait_told(server, "resource destroyed")
-    assert len(handler_log.told(server, r"disconnected .*")) == 2
-    assert len(handler_log.told(server, r"send \d+ -> 3")) == 2
-    assert len(handler_log.told(server, r"ping -> 3")) == 2
+    handler_log.wait_for_words(server, "resource destroyed")
+    assert len(handler_log.matching(server, r"disconnected .*")) == 2
+    assert len(handler_log.matching(server, r"send \d+ -> 3")) == 2
+    assert len(handler_log.matching(server, r"ping -> 3")) == 2

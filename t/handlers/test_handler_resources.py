@@ -26,7 +26,7 @@ def server(module_nginx):
     running = module_nginx(LOCATIONS, http=handler_log.plugin())
     yield running
     running.stop()
-    handler_log.judge_lives(running)
+    handler_log.check_client_events(running)
 
 
 def test_resource_that_cannot_be_made(server):
@@ -39,7 +39,7 @@ def test_resource_that_cannot_be_made(server):
 def test_client_that_cannot_be_made_leaves_no_resource(server):
     response = server.request(wire.upgrade_request("/null?k=1"))
     assert response.status == 500
-    handler_log.wait_told(server, "resource destroyed")
+    handler_log.wait_for_words(server, "resource destroyed")
     assert handler_log.history(server) == ["resource created", "resource destroyed"]
 
 
@@ -51,19 +51,20 @@ def test_resource_ends_with_its_last_client(server):
     second.expect_text("1")
     second.leave()
     second.disconnect()
-    handler_log.wait_told(server, "resource destroyed", key="room1")
-    assert handler_log.told(server, "resource.*", "room1") == [
+    handler_log.wait_for_words(server, "resource destroyed", key="room1")
+    assert handler_log.matching(server, "resource.*", "room1") == [
         "resource created", "resource destroyed"]
     assert handler_log.history(server, "room1")[-2].startswith("destroyed ")
 
 
-def test_resource_is_made_anew(server):
+def test_resource_is_created_again(server):
     for count in range(1, 4):
         client = server.connect("/room?k=2")
         client.leave()
         client.disconnect()
-        handler_log.wait_told(server, "resource destroyed", count, key="room2")
-    assert len(handler_log.told(server, "resource created", "room2")) == 3
+        handler_log.wait_for_words(server, "resource destroyed", count,
+                                   key="room2")
+    assert len(handler_log.matching(server, "resource created", "room2")) == 3
 
 
 def test_resource_of_a_constant_key_stays(server):
@@ -71,9 +72,10 @@ def test_resource_of_a_constant_key_stays(server):
         client = server.connect("/plain")
         client.leave()
         client.disconnect()
-    handler_log.wait_told(server, r"destroyed \d+", 3)
-    assert not handler_log.told(server, "resource destroyed")
-    assert len(handler_log.told(server, "resource created", "plain", since=0)) == 1
+    handler_log.wait_for_words(server, r"destroyed \d+", 3)
+    assert not handler_log.matching(server, "resource destroyed")
+    assert len(handler_log.matching(server, "resource created", "plain",
+                                    since=0)) == 1
 
 
 def test_refused_client_leaves_no_resource(server):
@@ -105,7 +107,7 @@ def test_resource_is_held_by_a_client_on_its_way(server):
         coming.expect_text("1")
         coming.leave()
         coming.disconnect()
-    handler_log.wait_told(server, r"destroyed \d+", 40)
+    handler_log.wait_for_words(server, r"destroyed \d+", 40)
 
 
 # The end of the worker
@@ -123,11 +125,13 @@ def test_end_of_nginx(nginx, number):
     for client in clients:
         client.disconnect()
     server.wait_for_exit()
-    handler_log.judge_lives(server)
-    gone = handler_log.told(server, r'disconnected \d+ 1001 ".*shutting down.*"')
+    handler_log.check_client_events(server)
+    gone = handler_log.matching(server,
+                                r'disconnected \d+ 1001 ".*shutting down.*"')
     assert len(gone) == 5
-    made = handler_log.told(server, "resource created")
-    assert len(made) == len(handler_log.told(server, "resource destroyed")) == 3
+    made = handler_log.matching(server, "resource created")
+    assert len(made) == len(handler_log.matching(server,
+                                                 "resource destroyed")) == 3
 
 
 def test_end_of_nginx_while_clients_close_each_other(nginx):
@@ -140,8 +144,8 @@ def test_end_of_nginx_while_clients_close_each_other(nginx):
     server.wait_for_exit()
     for client in clients:
         client.disconnect()
-    handler_log.judge_lives(server)
-    assert len(handler_log.told(server, "disconnected .*")) == 10
+    handler_log.check_client_events(server)
+    assert len(handler_log.matching(server, "disconnected .*")) == 10
 
 
 def test_reload_ends_clients_and_resources_of_the_old_worker(nginx):
@@ -152,12 +156,12 @@ def test_reload_ends_clients_and_resources_of_the_old_worker(nginx):
     old_client.expect_failure(1001)
     old_client.disconnect()
     server.wait_for_workers_gone(old)
-    assert len(handler_log.told(server, "resource created")) == 2
-    assert len(handler_log.told(server, "resource destroyed")) == 1
+    assert len(handler_log.matching(server, "resource created")) == 2
+    assert len(handler_log.matching(server, "resource destroyed")) == 1
     new_client.expect_alive()
     new_client.disconnect()
     server.stop()
-    handler_log.judge_lives(server)
+    handler_log.check_client_events(server)
 
 
 def test_worker_leaves_though_timers_run(nginx):
@@ -173,4 +177,4 @@ def test_worker_leaves_though_timers_run(nginx):
     client.close(1001)
     client.disconnect()
     server.wait_for_exit(timeout=2)
-    handler_log.judge_lives(server)
+    handler_log.check_client_events(server)

@@ -37,7 +37,7 @@ def key(request):
 # Order
 
 @pytest.mark.parametrize("text", ["send", "frame", "nested send", "timer"])
-def test_broadcast_comes_before_what_is_sent_after_it(server, key, text):
+def test_broadcast_precedes_later_sends(server, key, text):
     client = server.connect(f"/ordering?k={key}")
     client.text(text)
     client.expect_text("first")
@@ -45,14 +45,14 @@ def test_broadcast_comes_before_what_is_sent_after_it(server, key, text):
 
 
 @pytest.mark.parametrize("text", ["close", "nested close"])
-def test_broadcast_comes_before_a_close_after_it(server, key, text):
+def test_broadcast_precedes_a_later_close(server, key, text):
     client = server.connect(f"/ordering?k={key}")
     client.text(text)
     client.expect_text("first")
     client.expect_close(4000, "second")
 
 
-def test_close_comes_after_what_was_sent_before_it(server, key):
+def test_close_follows_earlier_sends(server, key):
     client = server.connect(f"/ordering?k={key}")
     client.text("close at delivery")
     client.expect_text("first")
@@ -92,22 +92,22 @@ def test_client_that_connects_gets_what_was_published_first(server, key):
 @pytest.mark.parametrize("end, code", [
     (BAD_FRAME, 1002), (wire.close(1000), 1000)])
 @pytest.mark.parametrize("path", ["/room", "/ordering"])
-def test_message_before_the_end_of_its_packet_comes_back(server, key, path,
-                                                         end, code):
+def test_message_before_the_end_of_its_packet_is_echoed(server, key, path,
+                                                        end, code):
     client = server.connect(f"{path}?k={key}")
     client.send(wire.text("hello") + end)
     client.expect_text("hello")
     client.expect_close(code)
 
 
-def test_message_before_half_a_close_of_the_stream_comes_back(server, key):
+def test_message_before_a_half_close_is_echoed(server, key):
     client = server.connect(f"/room?k={key}")
     client.text("hello")
     client.half_close()
     client.expect_text("hello")
 
 
-def test_message_before_too_many_comes_back(server, key):
+def test_message_before_the_rate_limit_is_echoed(server, key):
     client = server.connect(f"/limited?k={key}")
     client.send(wire.text("hello") * 3)
     client.expect_text("hello")
@@ -116,7 +116,7 @@ def test_message_before_too_many_comes_back(server, key):
 
 # Memory
 
-def test_memory_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+def test_buffer_reused_during_delivery_is_sent_unchanged(server, key):
     client = server.connect(f"/replacing?k={key}")
     client.text("x")
     client.expect_binary(b"o" * 100)
@@ -124,20 +124,20 @@ def test_memory_that_a_delivery_replaces_is_sent_as_it_was(server, key):
     client.expect_binary(b"n" * 100)
 
 
-def test_frame_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+def test_frame_reused_during_delivery_is_sent_unchanged(server, key):
     client = server.connect(f"/replacing?k={key}")
     for expected in "on":
         client.binary(b"x")
         client.expect_text(expected * 3000)
 
 
-def test_reason_that_a_delivery_replaces_is_sent_as_it_was(server, key):
+def test_reason_reused_during_delivery_is_sent_unchanged(server, key):
     client = server.connect(f"/replacing?k={key}")
     client.binary(b"")
     client.expect_close(4000, "o" * 100)
 
 
-def test_what_waits_for_a_delivery_is_part_of_the_queue(server, key):
+def test_pending_delivery_counts_in_the_send_queue(server, key):
     client = server.connect(f"/full?k={key}")
     client.text("fill")
     client.expect_text("first")

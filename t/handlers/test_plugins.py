@@ -55,9 +55,9 @@ def refusal(nginx, path, locations=ECHO):
     return [line for line in output.split("\n") if "[emerg]" in line]
 
 
-def assert_refused(nginx, path, told, locations=ECHO):
+def assert_refused(nginx, path, error, locations=ECHO):
     line, = refusal(nginx, path, locations)
-    assert re.search(told, line), line
+    assert re.search(error, line), line
     assert "nginx.conf:" in line
 
 
@@ -174,13 +174,13 @@ def test_handler_with_more_callbacks_than_known(nginx):
         r"this module knows \d+")
 
 
-@pytest.mark.parametrize("size, told", [
+@pytest.mark.parametrize("size, error", [
     ("sizeof(websocket_plugin_t) + 8", "its websocket_plugin_t has 40 bytes, "
      "this module knows 32"),
     ("16", "its websocket_plugin_t has 16 bytes, too few"),
 ])
-def test_list_of_handlers_of_another_size(nginx, size, told):
-    assert_refused(nginx, library(size=size), told)
+def test_list_of_handlers_of_another_size(nginx, size, error):
+    assert_refused(nginx, library(size=size), error)
 
 
 def test_message_is_read_as_far_as_its_size(nginx):

@@ -147,19 +147,19 @@ def test_limit_messages_refuses(nginx, value):
                  http=f"websocket_limit_messages {value};")
 
 
-@pytest.mark.parametrize("value, told", [
+@pytest.mark.parametrize("value, error", [
     ("none", 'value "none"'), ("Text", 'value "Text"'), ("''", 'value ""'),
     ("text,binary", 'value "text,binary"'), ("any", 'value "any"'),
     ("text text", 'value "text".*each of them once'),
     ("binary binary", 'value "binary".*each of them once'),
     ("text json", 'value "json"'),
 ])
-def test_accept_refuses(nginx, value, told):
-    expect_error(nginx, '"websocket_accept"', '"text", "binary"', told,
+def test_accept_refuses(nginx, value, error):
+    expect_error(nginx, '"websocket_accept"', '"text", "binary"', error,
                  http=f"websocket_accept {value};")
 
 
-@pytest.mark.parametrize("value, told", [
+@pytest.mark.parametrize("value, error", [
     ("example.org", 'invalid origin "example.org" in "websocket_origins"'),
     ("*", r"scheme://host\[:port\]"),
     ("''", 'invalid origin ""'),
@@ -194,12 +194,12 @@ def test_accept_refuses(nginx, value, told):
     ("https://a.example any", "only argument"),
     ("any any", "only argument"),
 ])
-def test_origins_refuses(nginx, value, told):
-    expect_error(nginx, '"websocket_origins', told,
+def test_origins_refuses(nginx, value, error):
+    expect_error(nginx, '"websocket_origins', error,
                  http=f"websocket_origins {value};")
 
 
-@pytest.mark.parametrize("value, told", [
+@pytest.mark.parametrize("value, error", [
     ("'a b'", "spaces or separators"),
     ("a,b", "spaces or separators"),
     ("''", "spaces or separators"),
@@ -209,12 +209,12 @@ def test_origins_refuses(nginx, value, told):
     ("chat chat", 'duplicate name "chat"'),
     ("a b c a", 'duplicate name "a"'),
 ])
-def test_subprotocols_refuses(nginx, value, told):
-    expect_error(nginx, '"websocket_subprotocols"', told,
+def test_subprotocols_refuses(nginx, value, error):
+    expect_error(nginx, '"websocket_subprotocols"', error,
                  http=f"websocket_subprotocols {value};")
 
 
-@pytest.mark.parametrize("line, told", [
+@pytest.mark.parametrize("line, error", [
     ("websocket nosuch;", 'unknown handler "nosuch" in "websocket" '
                           "directive; available: echo, room"),
     ("websocket Echo;", 'unknown handler "Echo".*available: echo'),
@@ -226,8 +226,8 @@ def test_subprotocols_refuses(nginx, value, told):
     ("websocket echo key other;", 'invalid value "other".*name=value'),
     ("websocket echo key =1;", 'invalid value "=1".*name=value'),
 ])
-def test_websocket_refuses(nginx, line, told):
-    expect_error(nginx, '"websocket', told,
+def test_websocket_refuses(nginx, line, error):
+    expect_error(nginx, '"websocket', error,
                  locations=f"location /echo {{ {line} }}")
 
 

@@ -143,7 +143,7 @@ def test_refusal_by_nginx_is_left_to_nginx(server):
 
 # Closes
 
-def test_close_of_the_client_is_logged_with_all_figures(server):
+def test_close_of_the_client_is_logged_with_all_counters(server):
     client = server.connect()
     client.send([wire.text("жж"), wire.binary(b"123"), wire.ping(b"no"),
                  wire.close(4001, "enough")])
@@ -151,11 +151,11 @@ def test_close_of_the_client_is_logged_with_all_figures(server):
         pass
     client.expect_eof()
     client.disconnect()
-    told = closed(server)
-    assert 0 <= float(told.pop("lasted")) < 5
-    assert told == {"who": "client", "code": "4001", "reason": "enough",
-                    "in": "2", "in_bytes": "7", "out": "2", "out_bytes": "7",
-                    "dropped": "0"}
+    fields = closed(server)
+    assert 0 <= float(fields.pop("lasted")) < 5
+    assert fields == {"who": "client", "code": "4001", "reason": "enough",
+                      "in": "2", "in_bytes": "7", "out": "2", "out_bytes": "7",
+                      "dropped": "0"}
 
 
 FAULTS = {
@@ -177,10 +177,10 @@ def test_fault_is_logged_once_with_its_cause(server, sent, code, reason):
     client.send(wire.close(1000, "other words"))
     client.expect_eof()
     client.disconnect()
-    told = closed(server)
-    assert (told["who"], told["code"]) == ("error", str(code))
-    assert reason in told["reason"]
-    assert told["reason"] == got.close_reason
+    fields = closed(server)
+    assert (fields["who"], fields["code"]) == ("error", str(code))
+    assert reason in fields["reason"]
+    assert fields["reason"] == got.close_reason
 
 
 @pytest.mark.parametrize("end, who", [
@@ -190,9 +190,9 @@ def test_end_without_close_is_logged_once(server, end, who):
     client.text("x")
     client.expect_text("x")
     getattr(client, end)()
-    told = closed(server)
-    assert (told["who"], told["code"]) == (who, "1006")
-    assert told["in"] == told["out"] == "1"
+    fields = closed(server)
+    assert (fields["who"], fields["code"]) == (who, "1006")
+    assert fields["in"] == fields["out"] == "1"
 
 
 @pytest.mark.parametrize("answer", ["close", "disconnect", "abort", None])
@@ -203,10 +203,10 @@ def test_timeout_is_logged_once_whatever_follows(server, answer):
         getattr(client, answer)()
     else:
         client.expect_eof()
-    told = closed(server)
-    assert (told["who"], told["code"]) == ("timeout", "1001")
-    assert "nothing received" in told["reason"]
-    assert 0.1 <= float(told["lasted"]) < 5
+    fields = closed(server)
+    assert (fields["who"], fields["code"]) == ("timeout", "1001")
+    assert "nothing received" in fields["reason"]
+    assert 0.1 <= float(fields["lasted"]) < 5
 
 
 def test_pings_and_messages_are_not_logged(server):
@@ -238,7 +238,7 @@ def test_sessions_of_one_moment_have_a_line_each(server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
-def test_leaving_server_logs_each_client_once(nginx, number):
+def test_shutdown_logs_each_client_once(nginx, number):
     server = nginx(http="websocket_drain 0;")
     clients = [server.connect() for _ in range(5)]
     for client in clients:
@@ -248,14 +248,15 @@ def test_leaving_server_logs_each_client_once(nginx, number):
         client.expect_close(1001)
         client.disconnect()
     server.wait_for_exit()
-    told = [CLOSED.search(line).groupdict() for line in our_lines(server)]
-    assert len(told) == 5
-    assert {(one["who"], one["code"]) for one in told} == {("server", "1001")}
+    fields = [CLOSED.search(line).groupdict() for line in our_lines(server)]
+    assert len(fields) == 5
+    assert {(one["who"], one["code"])
+            for one in fields} == {("server", "1001")}
     assert len(server.access_log(status=101)) == 5
 
 
 @pytest.mark.parametrize("level, seen", [("info", 2), ("notice", 0)])
-def test_level_above_info_hides_what_clients_do(nginx, level, seen):
+def test_level_above_info_hides_client_errors(nginx, level, seen):
     server = nginx(level=level)
     assert server.request(wire.upgrade_request(key=None)).status == 400
     client = server.connect()

@@ -60,7 +60,7 @@ def read_to_end(client):
     return got
 
 
-def judge_flood(server, clients, ours):
+def check_flood_log(server, clients, ours):
     """Each bad client has left one line with `ours`, or none if that is None,
     and at most one of nginx's; nothing is above info."""
     count = clients if ours else 0
@@ -71,9 +71,10 @@ def judge_flood(server, clients, ours):
     lines = server.log().splitlines()
     by_level = collections.Counter(
         found.group(1) for line in lines if (found := LEVEL.match(line)))
-    told = [line for line in lines if "websocket: " in line]
-    assert len(told) == count, by_level
-    assert ours is None or all(ours in line for line in told), told[:3]
+    our_lines = [line for line in lines if "websocket: " in line]
+    assert len(our_lines) == count, by_level
+    assert ours is None or all(ours in line
+                               for line in our_lines), our_lines[:3]
     assert set(by_level) <= {"info"}, by_level
     assert by_level["info"] <= count + clients, by_level
 
@@ -110,7 +111,7 @@ def test_flood_leaves_a_line_each(server, data, ours, waits):
             client.close()
         else:
             reset(client)
-    judge_flood(server, COUNT, ours)
+    check_flood_log(server, COUNT, ours)
 
 
 def test_flood_of_resets_around_the_101(server):
@@ -119,12 +120,12 @@ def test_flood_of_resets_around_the_101(server):
         client.sendall(UPGRADE)
         reset(client)
     server.release_clients(timeout=20)
-    told = server.log().count("websocket: ")
-    assert told <= COUNT
+    our_lines = server.log().count("websocket: ")
+    assert our_lines <= COUNT
     # Not more than one of nginx's either, but for some no session came to be
     levels = set(re.findall(r"(?m)^\S+ \S+ \[(\w+)\]", server.log()))
     assert levels <= {"info"}, levels
-    assert len(server.log().splitlines()) <= told + COUNT
+    assert len(server.log().splitlines()) <= our_lines + COUNT
 
 
 TLS_COUNT = 300
@@ -195,7 +196,7 @@ def test_flood_over_tls_leaves_a_line_each(server, act, version):
         if client.fileno() != -1:
             read_to_end(client)
             client.close()
-    judge_flood(server, TLS_COUNT, CLOSED)
+    check_flood_log(server, TLS_COUNT, CLOSED)
 
 
 def test_tls_is_not_used_after_a_write_has_failed(server):
@@ -231,10 +232,10 @@ def test_tls_handshakes_that_fail_are_no_alarm(server):
                 pass  # it was ended as soon as the first bytes were read
             read_to_end(client)
             client.close()
-    judge_flood(server, 400, None)
+    check_flood_log(server, 400, None)
 
 
-def test_exceptions_of_a_handler_are_said_twenty_times_at_most(server):
+def test_exceptions_of_a_handler_are_logged_twenty_times_at_most(server):
     server.allow_errors(r"exception in|exceptions were left out")
     for _ in range(COUNT):
         client = connect(server.port)

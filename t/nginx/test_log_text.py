@@ -116,7 +116,7 @@ def test_long_key_is_cut(server):
 
 
 @UTF8
-def test_words_of_a_plug_in(server, text, shown):
+def test_text_of_a_plug_in_stays_on_its_line(server, text, shown):
     """The words of an exception, say, hold what a client has sent."""
     server.allow_errors("throw ")
     client = server.connect("/careless")

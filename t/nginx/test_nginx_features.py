@@ -79,7 +79,7 @@ def test_server_tokens_off_hides_the_version(nginx):
 
 # Pages for the refusals
 
-def assert_tells_what_is_wanted(response, status):
+def assert_logs_values(response, status):
     """The headers that RFC 9110 wants beside the status."""
     if status == 426:
         assert response.header("Upgrade") == "websocket"
@@ -92,7 +92,7 @@ def test_refusal_may_have_its_own_page(server, status):
     response = ask(server, "/page", status)
     assert (response.status, response.body) == (status, b"our page")
     assert response.header("X-Page") == "own"
-    assert_tells_what_is_wanted(response, status)
+    assert_logs_values(response, status)
 
 
 @pytest.mark.parametrize("status", [426, 403, 405])
@@ -125,7 +125,7 @@ def test_page_in_another_websocket_location_is_a_refusal(server, path, body):
 
 
 @pytest.mark.parametrize("status", [426, 400])
-def test_refusal_has_a_body_that_says_something(server, status):
+def test_refusal_has_a_body_with_the_reason(server, status):
     response = ask(server, "/echo", status)
     assert len(response.body) > 20
     assert response.header("Content-Type").startswith("text/")
@@ -225,7 +225,7 @@ def test_upgrade_follows_plain_requests_on_one_connection(server, pipelined):
     assert len(server.access_log(connection=entry["connection"])) == 4
 
 
-def test_request_behind_a_session_is_not_answered(server):
+def test_request_after_a_session_is_not_answered(server):
     client = server.connect("/echo", pipelined=wire.close(1000)
                             + b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n")
     client.expect_close(1000)
@@ -299,7 +299,7 @@ def test_body_beyond_the_limit_gets_413(small_bodies, kind):
     assert small_bodies.wait_for_access_log()["websocket_client"] == ""
 
 
-def test_body_that_does_not_come_gets_no_session(small_bodies):
+def test_missing_body_starts_no_session(small_bodies):
     client = small_bodies.open()
     client.send(with_body("length", 100)[:-1])
     client.expect_eof()

@@ -95,7 +95,7 @@ def test_location_is_reached_by(server, path, resource):
 
 
 @pytest.mark.parametrize("path", ["/exact", "/tries", "/error-uri", "/accel"])
-def test_frames_behind_the_handshake_take_the_same_way(server, path):
+def test_frames_after_the_handshake_take_the_same_way(server, path):
     client = server.connect(path, pipelined=wire.text("a") + wire.ping("b"))
     client.expect_text("a")
     client.expect_pong("b")
@@ -113,7 +113,7 @@ def test_block_inside_the_location_keeps_the_handler(server, path):
     assert entry["websocket_handler"] == "echo"
 
 
-def test_if_returns_before_the_handshake_is_judged(server):
+def test_if_returns_before_the_handshake_is_validated(server):
     response = server.request(wire.upgrade_request("/if-return?a=1"))
     assert response.status == 403
 

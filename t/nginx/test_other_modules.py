@@ -30,18 +30,18 @@ location /room { websocket room $room; }
 
 def modules_folder():
     """Where the nginx under test has its modules."""
-    told = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
-                          check=True).stderr
-    found = re.search(r"--modules-path=(\S+)", told)
+    output = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
+                            check=True).stderr
+    found = re.search(r"--modules-path=(\S+)", output)
     return os.environ.get("WEBSOCKET_OTHER_MODULES",
                           found.group(1) if found else "/nowhere")
 
 
 def loadable(path):
     """False where something is missing that the module cannot do without."""
-    said = subprocess.run(["ldd", path], capture_output=True, text=True,
-                          check=False).stdout
-    return "not found" not in said
+    output = subprocess.run(["ldd", path], capture_output=True, text=True,
+                            check=False).stdout
+    return "not found" not in output
 
 
 def installed():

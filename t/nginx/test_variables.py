@@ -167,7 +167,7 @@ CLOSES = {
 
 
 @pytest.mark.parametrize("sent, code, by", CLOSES.values(), ids=CLOSES)
-def test_close_is_told(server, sent, code, by):
+def test_close_variables(server, sent, code, by):
     client = server.connect()
     client.send(sent)
     client.expect_close(None if code == "1005" else int(code))
@@ -209,7 +209,7 @@ def test_client_that_does_not_read_is_timed_out(server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
-def test_leaving_server_is_told(nginx, number):
+def test_close_variables_of_a_shutdown(nginx, number):
     server = nginx()
     client = server.connect()
     client.expect_alive()

@@ -8,22 +8,23 @@ import pytest
 from browser import Page
 
 with open(os.path.join(os.path.dirname(__file__), "room_js_harness.js"),
-          encoding="utf-8") as scene_file:
-    STAGE = scene_file.read()
+          encoding="utf-8") as script_file:
+    HARNESS = script_file.read()
 
 
-@pytest.fixture(name="play")
-def play_fixture(browser, server):
+@pytest.fixture(name="run_script")
+def run_script_fixture(browser, server):
     """Runs a scene on an empty page of the server; returns its result."""
     browser.get(f"http://127.0.0.1:{server.port}/nginx.conf")
     browser.get_log("browser")
 
-    def play(scene):
-        told = browser.execute_async_script(STAGE.replace("SCENE", scene))
-        assert "failure" not in told, told["failure"]
-        return told["result"]
+    def run_script(script):
+        outcome = browser.execute_async_script(
+            HARNESS.replace("SCENE", script))
+        assert "failure" not in outcome, outcome["failure"]
+        return outcome["result"]
 
-    yield play
+    yield run_script
     errors = Page(browser).console_errors()
     browser.get("about:blank")
     assert not errors

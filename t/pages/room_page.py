@@ -62,8 +62,8 @@ class RoomPage(Page):
     def wait_note(self, pattern, count=1):
         """Waits for a note; returns the last such one."""
         def found():
-            told = [note for note in self.notes() if re.search(pattern, note)]
-            return len(told) >= count and told
+            notes = [note for note in self.notes() if re.search(pattern, note)]
+            return len(notes) >= count and notes
         return self.wait(found, f"a note like {pattern}")[-1]
 
     def wait_count(self, clients):
@@ -81,7 +81,7 @@ class RoomPage(Page):
         """The id of this window's connection."""
         return int(re.fullmatch(r"You, (\d+)", self.here()[0]).group(1))
 
-    def say(self, *texts):
+    def type_text(self, *texts):
         """Types and publishes."""
         for text in texts:
             self.enter(self.look().find("text"), text)

@@ -60,7 +60,7 @@ class Chat(Page):
                   f"{kind} {words!r}")
         return self
 
-    def say(self, text):
+    def type_text(self, text):
         """Types and sends."""
         self.enter(self.part("textarea"), text)
         return self
@@ -114,10 +114,10 @@ def test_two_windows_talk_and_one_sees_the_other_leave(open_chat):
     ann.wait_row("note", "You joined lobby as Ann.")
     bob = open_chat(room="lobby", name="Bob")
     ann.wait_row("note", "Bob joined")
-    ann.say("Hello, Bob")
+    ann.type_text("Hello, Bob")
     bob.wait_row("other", "Ann: Hello, Bob")
     ann.wait_row("own", "You: Hello, Bob")
-    bob.say("Grüße, Ann: 你好 🙂 says who?")
+    bob.type_text("Grüße, Ann: 你好 🙂 says who?")
     ann.wait_row("other", "Bob: Grüße, Ann: 你好 🙂 says who?")
     ann.screenshot("ann")
     bob.look().screenshot("bob")
@@ -131,12 +131,13 @@ def test_two_windows_talk_and_one_sees_the_other_leave(open_chat):
 def test_chat_page_fits_each_screen(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     bob = open_chat(room="lobby", name="Bob")
-    bob.say("Is anybody here?").say("I have found a chat in nginx.")
+    bob.type_text("Is anybody here?")
+    bob.type_text("I have found a chat in nginx.")
     ann.wait_row("other", "Bob: I have found a chat in nginx.")
-    ann.say("Yes. It is a handler of a few lines, in the event loop of the "
-            "worker itself.")
+    ann.type_text("Yes. It is a handler of a few lines, in the event loop of "
+                  "the worker itself.")
     ann.wait_row("other", "Bob: I have found a chat in nginx.")
-    bob.say("https://example.org/" + "a-very-long-address/" * 12)
+    bob.type_text("https://example.org/" + "a-very-long-address/" * 12)
     ann.wait(lambda: len(ann.rows()) == 6, "the address")
     ann.check_fits()
 
@@ -146,9 +147,9 @@ def test_start_page_chats_at_once_and_fits_each_screen(open_chat):
     start.wait_row("note", f"You joined lobby as {start.shown_name()}.")
     guest = open_chat(room="lobby", name="Bob")
     assert guest.browser.switch_to.active_element == guest.part("textarea")
-    guest.say("Hello from the other page")
+    guest.type_text("Hello from the other page")
     start.wait_row("other", "Bob: Hello from the other page")
-    start.say("Hello to all")
+    start.type_text("Hello to all")
     guest.wait_row("other", f"{start.shown_name()}: Hello to all")
     start.look().check_fits()
 
@@ -189,7 +190,7 @@ def test_names_and_texts_are_shown_as_text(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     bob = open_chat(room="lobby", name="<b>Bob</b>")
     ann.wait_row("note", "<b>Bob</b> joined")
-    bob.say(markup)
+    bob.type_text(markup)
     ann.wait_row("other", f"<b>Bob</b>: {markup}")
     bob.wait_row("own", f"You: {markup}")
     for chat in (ann, bob):
@@ -202,26 +203,26 @@ def test_line_that_only_looks_like_another_kind(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     bob = open_chat(room="lobby", name="Bob says no")
     ann.wait_row("note", "Bob no joined")
-    bob.say("Ann has left")
+    bob.type_text("Ann has left")
     ann.wait_row("other", "Bob no: Ann has left")
     bob.part("textarea").send_keys("two lines", Keys.SHIFT, Keys.ENTER,
                                    Keys.SHIFT, "of text", Keys.ENTER)
     ann.wait_row("other", "Bob no: two lines\nof text")
 
 
-def test_same_name_and_words_of_another_are_not_own(open_chat):
+def test_equal_name_and_text_of_another_are_not_own(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     twin = open_chat(room="lobby", name="Ann")
     ann.wait_row("note", "Ann joined")
-    ann.say("one")
+    ann.type_text("one")
     twin.wait_row("other", "Ann: one")
-    twin.say("one")
+    twin.type_text("one")
     ann.wait(lambda: ("other", "Ann: one") in ann.rows(), "the twin")
     assert ann.rows()[-2:] == [("own", "You: one"), ("other", "Ann: one")]
     assert twin.rows()[-2:] == [("other", "Ann: one"), ("own", "You: one")]
 
 
-def test_changed_name_is_told_to_the_room_and_remembered(open_chat):
+def test_changed_name_is_announced_and_remembered(open_chat):
     bob = open_chat(room="lobby", name="Bob")
     ann = open_chat(room="lobby")
     before = ann.shown_name()
@@ -233,7 +234,7 @@ def test_changed_name_is_told_to_the_room_and_remembered(open_chat):
     ann.enter(box, "  Ännchen \N{SLIGHTLY SMILING FACE}")
     bob.wait_row("note", f"{before} left")
     bob.wait_row("note", "Ännchen \N{SLIGHTLY SMILING FACE} joined")
-    ann.say("It is me")
+    ann.type_text("It is me")
     bob.wait_row("other", "Ännchen \N{SLIGHTLY SMILING FACE}: It is me")
     assert ann.look().browser.switch_to.active_element == ann.part("textarea")
     next_visit = open_chat("", name="")
@@ -258,7 +259,7 @@ def test_link_names_the_room_alone_and_rooms_are_apart(open_chat):
     assert (ann.find("invitation").get_property("value")
             == ann.browser.current_url)
     bob = open_chat(room="lobby", name="Bob")
-    bob.say("to the lobby")
+    bob.type_text("to the lobby")
     bob.wait_row("own", "You: to the lobby")
     guest = open_chat(room="kitchen_2", name="Guest")
     ann.wait_row("note", "Guest joined")
@@ -267,7 +268,7 @@ def test_link_names_the_room_alone_and_rooms_are_apart(open_chat):
     assert guest.rows() == [("note", "You joined kitchen_2 as Guest.")]
 
 
-def test_chooser_goes_to_a_room_and_remembers_it(open_chat):
+def test_chooser_opens_a_room_and_remembers_it(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     ann.find("room").send_keys("not a room", Keys.ENTER)
     assert ann.browser.find_elements(By.CSS_SELECTOR, "#room:invalid")
@@ -311,7 +312,7 @@ def below_end(chat):
 def test_log_is_followed_unless_the_reader_scrolled_up(open_chat):
     ann = open_chat(room="lobby", name="Ann")
     for number in range(40):
-        ann.say(f"line {number}")
+        ann.type_text(f"line {number}")
     ann.wait_row("own", "You: line 39")
     ann.wait(lambda: below_end(ann) < 2, "the end")
     for scheme, width, height in SCREENS:
@@ -329,10 +330,10 @@ def test_log_is_followed_unless_the_reader_scrolled_up(open_chat):
     ann.wait(lambda: below_end(ann) > 500, "the beginning")
     seen = below_end(ann)
     bob = open_chat(room="lobby", name="Bob")
-    bob.say("read on")
+    bob.type_text("read on")
     ann.wait_row("other", "Bob: read on")
     assert below_end(ann) > seen
-    ann.say("at the end")
+    ann.type_text("at the end")
     ann.wait(lambda: below_end(ann) < 2, "the end")
 
 
@@ -347,7 +348,7 @@ def test_every_control_has_an_accessible_name(open_chat):
     chat.wait_state("open").check_names(least=8)
 
 
-def test_reload_tells_the_code_and_the_chat_comes_back(open_chat, server):
+def test_reload_shows_the_code_and_the_chat_reconnects(open_chat, server):
     ann = open_chat(room="lobby", name="Ann")
     bob = open_chat(room="lobby", name="Bob")
     ann.wait_row("note", "Bob joined")
@@ -355,7 +356,7 @@ def test_reload_tells_the_code_and_the_chat_comes_back(open_chat, server):
     for chat in (ann, bob):
         chat.wait_row("note", "Connection closed: 1001 Going Away.")
         chat.wait_state("open")
-    bob.say("back again")
+    bob.type_text("back again")
     ann.wait_row("other", "Bob: back again")
     assert not ann.part(".chat-closed").is_displayed()
 

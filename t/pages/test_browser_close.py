@@ -84,7 +84,7 @@ def test_close_of_the_server_is_clean_for_a_browser(
         assert found["after"] < seconds(20) * 1000, found
 
 
-def test_close_within_a_large_message_tells_its_code(page, server):
+def test_close_within_a_large_message_shows_its_code(page, server):
     """Whether that counts as clean is the browser's: it does not while a part
     of the message is still in the page, however the handshake ended."""
     found = page.execute_async_script(

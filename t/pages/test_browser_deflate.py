@@ -64,8 +64,8 @@ def server(module_nginx):
 def test_messages_are_the_same_on_both_sides(browser, server, path, agreed):
     page = Page(browser)
     page.browser.get(f"http://127.0.0.1:{server.port}/")
-    told = page.browser.execute_async_script(ECHO, path)
-    assert told == {"count": 24, "extensions": agreed}
+    result = page.browser.execute_async_script(ECHO, path)
+    assert result == {"count": 24, "extensions": agreed}
     entry = server.wait_for_access_log(uri=path)
     assert entry["websocket_extensions"] == agreed
     assert entry["websocket_close_code"] == "1000"

@@ -160,14 +160,14 @@ def test_markup_in_a_message_is_shown_as_text(page):
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
-def test_too_big_message_closes_with_1009_in_words(page, binary):
+def test_too_big_message_shows_1009_and_its_meaning(page, binary):
     if binary:
         page.send_as_binary()
     page.click("too-big")
-    told = page.closing()
-    assert (told["code"], told["name"]) == ("1009", "Message Too Big")
-    assert "larger than the receiver accepts" in told["meaning"]
-    assert (told["by"], told["lost"]) == ("the server", "1")
+    shown = page.closing()
+    assert (shown["code"], shown["name"]) == ("1009", "Message Too Big")
+    assert "larger than the receiver accepts" in shown["meaning"]
+    assert (shown["by"], shown["lost"]) == ("the server", "1")
     assert "1009, Message Too Big" in page.text("announcer")
     page.screenshot("too-big")
 
@@ -176,10 +176,10 @@ def test_disconnect_with_code_and_reason_then_reconnect(page, server):
     page.find("message").send_keys("seven b", Keys.ENTER)
     page.wait_idle(1)
     page.disconnect("4001", "enough for today, Grüße")
-    told = page.closing()
-    assert (told["code"], told["name"]) == ("4001", "Private Code")
-    assert (told["by"], told["reason"]) == ("this page",
-                                            "enough for today, Grüße")
+    shown = page.closing()
+    assert (shown["code"], shown["name"]) == ("4001", "Private Code")
+    assert (shown["by"], shown["reason"]) == ("this page",
+                                              "enough for today, Grüße")
     page.screenshot("disconnected")
     line = wait_until(
         lambda: re.search(r".*close=4001.*", server.read("access.log")),
@@ -196,11 +196,11 @@ def test_disconnect_with_code_and_reason_then_reconnect(page, server):
     page.wait_idle(2)
 
 
-def test_disconnect_without_code_is_told_as_1005(page):
+def test_disconnect_without_code_shows_1005(page):
     page.disconnect(None, None)
-    told = page.closing()
-    assert (told["code"], told["by"]) == ("1005", "this page")
-    assert "carried no code" in told["meaning"]
+    shown = page.closing()
+    assert (shown["code"], shown["by"]) == ("1005", "this page")
+    assert "carried no code" in shown["meaning"]
 
 
 @pytest.mark.parametrize("code, reason", [
@@ -221,13 +221,13 @@ def test_page_connects_again_on_the_way_back(page):
     page.wait_state("open")
 
 
-def test_quitting_server_is_told_as_1001_then_as_unreachable(browser, nginx):
+def test_quitting_server_shows_1001_then_unreachable(browser, nginx):
     server = start_example(nginx)
     page = open_page(browser, server)
     server.send_signal(signal.SIGQUIT)
-    told = page.closing()
-    assert (told["code"], told["by"]) == ("1001", "the server")
-    assert "stops or reloads" in told["meaning"]
+    shown = page.closing()
+    assert (shown["code"], shown["by"]) == ("1001", "the server")
+    assert "stops or reloads" in shown["meaning"]
     server.wait_for_exit()
     assert not page.console_errors()
     page.click("reconnect")

@@ -24,7 +24,7 @@ class EchoPage(Page):
         return [line.text for line in
                 self.browser.find_elements(By.CSS_SELECTOR, "#log li")]
 
-    def say(self, text):
+    def type_text(self, text):
         self.find("message").send_keys(text, Keys.ENTER)
 
 
@@ -43,17 +43,17 @@ def page(browser, nginx):
     assert not errors
 
 
-def test_messages_come_back_numbered(page):
-    page.say("Hello, C")
-    page.say("<b>Grüße</b>")
+def test_messages_are_echoed_numbered(page):
+    page.type_text("Hello, C")
+    page.type_text("<b>Grüße</b>")
     page.wait(lambda: page.lines() == ["2: <b>Grüße</b>", "1: Hello, C"],
               "both answers")
     page.check_fits()
     page.check_names(least=3)
 
 
-def test_reconnecting_counts_anew(page):
-    page.say("one")
+def test_reconnecting_restarts_the_numbers(page):
+    page.type_text("one")
     page.wait(lambda: page.lines() == ["1: one"], "the answer")
     workers = page.server.worker_pids()
     page.server.send_signal(signal.SIGHUP)
@@ -62,5 +62,5 @@ def test_reconnecting_counts_anew(page):
     assert page.lines()[0].startswith("Closed with 1001, Going Away.")
     page.click("reconnect")
     page.wait_state("open")
-    page.say("two")
+    page.type_text("two")
     page.wait(lambda: page.lines()[0] == "1: two", "the answer")

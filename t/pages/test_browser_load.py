@@ -86,7 +86,7 @@ def page(browser, server):
     yield from open_page(browser, server).in_turn()
 
 
-def test_figures_are_shown_and_change(page):
+def test_values_are_shown_and_change(page):
     page.wait(lambda: page.chosen() == "1000", "the location's own interval")
     page.wait_samples()
     assert re.fullmatch(r"\d+(\.\d)? %", page.text("cpu"))
@@ -175,7 +175,7 @@ def test_less_motion_is_drawn_with_the_samples_alone(page):
         page.still(False)
 
 
-def test_every_control_and_chart_has_words(page):
+def test_every_control_and_chart_is_labelled(page):
     page.wait_samples()
     page.check_names(least=7)
     for name in CHARTS:
@@ -184,14 +184,14 @@ def test_every_control_and_chart_has_words(page):
     assert page.text("announcer") == "The feed is live."
 
 
-def test_second_page_begins_with_what_the_first_has_seen(page, server):
+def test_second_page_starts_with_the_same_history(page, server):
     page.wait_samples(4)
     page.browser.refresh()
     page.wait_state("live")
     page.wait(lambda: page.drawn("memory") > 20, "the history's line")
 
 
-def test_page_comes_back_by_itself_after_a_reload(page, server):
+def test_page_reconnects_after_a_reload(page, server):
     page.choose(500)
     page.wait(lambda: page.chosen() == "500", "the interval")
     page.wait_samples()

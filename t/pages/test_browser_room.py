@@ -47,9 +47,9 @@ def test_windows_of_both_workers_talk(open_room, server):
     assert clients_of_workers(server) == [1, 1]
     ann.wait_count(2)
     bob.wait_count(2)
-    ann.say("Hello, Bob")
-    bob.wait_text("Hello, Bob").say("Grüße, Ann: 你好 🙂")
-    ann.wait_text("Hello, Bob", "Grüße, Ann: 你好 🙂").say("one", "two")
+    ann.type_text("Hello, Bob")
+    bob.wait_text("Hello, Bob").type_text("Grüße, Ann: 你好 🙂")
+    ann.wait_text("Hello, Bob", "Grüße, Ann: 你好 🙂").type_text("one", "two")
     bob.wait_text("one", "two")
     assert [kind for kind, _ in ann.messages()] == [
         "own", "other", "own", "own"]
@@ -58,14 +58,14 @@ def test_windows_of_both_workers_talk(open_room, server):
     assert ann.ids() == bob.ids()
 
 
-def test_those_who_come_and_go_are_named_and_counted(open_room, server):
+def test_joins_and_leaves_are_named_and_counted(open_room, server):
     ann = open_room("presence").wait_count(1)
     bob = open_room("presence").wait_count(2)
     client = bob.client()
     ann.wait_note(f"^Client {client} joined$")
     assert ann.here() == [f"You, {ann.client()}", f"Client {client}"]
     assert bob.here() == [f"You, {client}", "1 more"]
-    ann.say("It is me")
+    ann.type_text("It is me")
     bob.wait_text("It is me")
     assert bob.here() == [f"You, {client}", f"Client {ann.client()}"]
     raw = server.connect("/room/presence")
@@ -76,7 +76,7 @@ def test_those_who_come_and_go_are_named_and_counted(open_room, server):
     assert ann.here() == [f"You, {ann.client()}"]
 
 
-def test_history_comes_on_joining(open_room, server):
+def test_history_arrives_on_joining(open_room, server):
     ids = publish(server, "history", *map(str, range(60)))
     page = open_room("history")
     page.wait_text(*map(str, range(10, 60)))
@@ -126,7 +126,7 @@ def test_pages_of_other_sites_may_not_publish(open_room, server, method):
         "x" if method == "POST" else None,
         headers=[("Origin", "http://evil.example")]))
     assert refused.status == 403
-    page.say("still here").wait_text("still here")
+    page.type_text("still here").wait_text("still here")
     assert page.texts() == ["still here"]
 
 
@@ -134,7 +134,7 @@ def test_what_is_published_is_shown_as_text(open_room, server):
     markup = "<b>Bold</b><img src=x onerror=alert(1)>"
     page = open_room("markup")
     publish(server, "markup", markup)
-    page.wait_text(markup).say(markup + "!")
+    page.wait_text(markup).type_text(markup + "!")
     page.wait_text(markup, markup + "!")
     assert not page.browser.find_elements(By.CSS_SELECTOR, "#log b, #log img")
 
@@ -144,7 +144,7 @@ def test_one_each_second_is_published_while_it_is_wanted(open_room):
     page.find("ticks").send_keys(Keys.SPACE)
     page.wait_text("tick 1", "tick 2")
     page.find("ticks").send_keys(Keys.SPACE)
-    page.say("enough")
+    page.type_text("enough")
     page.wait(lambda: page.texts()[-1] == "enough", "the end")
 
 
@@ -153,16 +153,16 @@ def test_one_each_second_is_published_while_it_is_wanted(open_room):
 def test_room_page_fits_each_screen(open_room, server):
     ann = open_room("screens")
     bob = open_room("screens")
-    bob.say("Is anybody here?")
+    bob.type_text("Is anybody here?")
     ann.wait_text("Is anybody here?")
-    ann.say("Yes. What is said in a room reaches the clients of all workers, "
-            "in one order.")
+    ann.type_text("Yes. What is said in a room reaches the clients of all "
+                  "workers, in one order.")
     publish(server, "screens", "Backup finished: 1,204 files",
             "https://example.org/" + "a-very-long-address/" * 12)
     ann.cut()
-    bob.say("Are you still there?", "It seems not.")
+    bob.type_text("Are you still there?", "It seems not.")
     ann.connect()
-    bob.say("Welcome back")
+    bob.type_text("Welcome back")
     ann.wait_text("Welcome back").check_fits()
     ann.find("details").send_keys(Keys.SPACE)
     ann.check_fits(name="details")
@@ -193,7 +193,7 @@ def test_every_control_has_an_accessible_name(open_room):
 def test_rooms_are_apart_and_chosen_by_name(open_room):
     ann = open_room("garden")
     bob = open_room("kitchen")
-    ann.say("to the garden").wait_text("to the garden")
+    ann.type_text("to the garden").wait_text("to the garden")
     assert bob.wait_count(1).texts() == []
     ann.look().find("other").send_keys("not a room", Keys.ENTER)
     assert ann.browser.find_elements(By.CSS_SELECTOR, "#other:invalid")
@@ -201,7 +201,7 @@ def test_rooms_are_apart_and_chosen_by_name(open_room):
     ann.find("other").send_keys("kitchen", Keys.ENTER)
     ann.wait(lambda: ann.browser.current_url.endswith("?room=kitchen"),
              "the kitchen")
-    ann.wait_open().wait_count(2).say("to the kitchen")
+    ann.wait_open().wait_count(2).type_text("to the kitchen")
     bob.wait_text("to the kitchen")
     assert ann.text("address") == "/room/kitchen"
 

@@ -5,13 +5,13 @@ import pytest
 
 # The fixtures are found because they are imported.
 from browser import browser_fixture, server_fixture
-from room_js_harness import play_fixture
+from room_js_harness import run_script_fixture
 
 
 # Joining and going on
 
-def test_join_without_history_asks_for_none(play):
-    assert play("""
+def test_join_without_history_asks_for_none(run_script):
+    assert run_script("""
         const room = make();
         const asked = [server().url, server().protocol];
         server().welcome("5-7", { client: 9, clients: 3 });
@@ -26,8 +26,8 @@ def test_join_without_history_asks_for_none(play):
 @pytest.mark.parametrize("history, kept", [
     ("2", ["5-6", "5-7"]), ("7", ["5-4", "5-5", "5-6", "5-7"]),
     ("Infinity", ["5-4", "5-5", "5-6", "5-7"])])
-def test_join_with_history_gets_the_latest(play, history, kept):
-    told = play(f"""
+def test_join_with_history_gets_the_latest(run_script, history, kept):
+    result = run_script(f"""
         make({{ history: {history} }});
         const since = server().since;
         server().welcome("5-7", {{ recovered: false }});
@@ -35,13 +35,13 @@ def test_join_with_history_gets_the_latest(play, history, kept):
             server().message(`5-${{id}}`);
         }}
         return [since, news()];""")
-    assert told == ["0", [
+    assert result == ["0", [
         "open", "welcome", *[f"message {id} missed" for id in kept],
         f"caught up {len(kept)} true", "message 5-8"]]
 
 
-def test_join_that_broke_before_its_history_came(play):
-    assert play("""
+def test_join_that_broke_before_its_history_came(run_script):
+    assert run_script("""
         make({ history: 2 });
         server().welcome("5-7", { recovered: false }).lose();
         next();
@@ -65,8 +65,8 @@ def test_join_that_broke_before_its_history_came(play):
             ["gap missing after 5-5", "message 5-90 missed"]]
 
 
-def test_since_option_goes_on_behind_an_id(play):
-    assert play("""
+def test_since_option_resumes_after_an_id(run_script):
+    assert run_script("""
         make({ since: "5-3", history: 50 });
         const { since } = server();
         server().welcome("5-4").message("5-4");
@@ -75,8 +75,8 @@ def test_since_option_goes_on_behind_an_id(play):
 
 
 @pytest.mark.parametrize("since", ['"0"', '"5"', '"5-x"', "7", '""'])
-def test_wrong_since_is_refused(play, since):
-    assert play(f"""
+def test_wrong_since_is_refused(run_script, since):
+    assert run_script(f"""
         try {{
             make({{ since: {since} }});
         }} catch (error) {{
@@ -84,8 +84,8 @@ def test_wrong_since_is_refused(play, since):
         }}""") == ["TypeError", 0]
 
 
-def test_resume_brings_what_was_missed_once(play):
-    assert play("""
+def test_resume_brings_what_was_missed_once(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-7").message("5-8").lose();
         next();
@@ -100,8 +100,8 @@ def test_resume_brings_what_was_missed_once(play):
                     "message 5-11"], "5-11"]
 
 
-def test_resume_without_news_is_caught_up_at_once(play):
-    assert play("""
+def test_resume_without_new_messages_is_complete_at_once(run_script):
+    assert run_script("""
         make();
         server().welcome("5-0").lose();
         next();
@@ -110,8 +110,8 @@ def test_resume_without_news_is_caught_up_at_once(play):
             "5-0", ["open", "welcome", "caught up 0 true"]]
 
 
-def test_news_of_a_connection_that_was_given_up_are_not_heard(play):
-    assert play("""
+def test_events_of_an_abandoned_connection_are_ignored(run_script):
+    assert run_script("""
         const room = make();
         const first = server().welcome("5-0");
         room.suspend();
@@ -125,8 +125,8 @@ def test_news_of_a_connection_that_was_given_up_are_not_heard(play):
 
 # Gaps
 
-def test_resume_that_could_not_bring_all_is_a_gap(play):
-    assert play("""
+def test_resume_that_could_not_bring_all_is_a_gap(run_script):
+    assert run_script("""
         make();
         server().welcome("5-7").message("5-8").lose();
         next();
@@ -141,8 +141,8 @@ def test_resume_that_could_not_bring_all_is_a_gap(play):
             "message 5-61"]
 
 
-def test_gap_without_anything_kept_is_told_once(play):
-    assert play("""
+def test_gap_with_an_empty_history_is_reported_once(run_script):
+    assert run_script("""
         make();
         server().welcome("5-7").lose();
         next();
@@ -155,8 +155,8 @@ def test_gap_without_anything_kept_is_told_once(play):
             "5-7", ["open", "welcome", "caught up 0 true", "message 5-61"]]
 
 
-def test_new_epoch_is_a_gap_and_its_ids_begin_anew(play):
-    assert play("""
+def test_new_epoch_is_a_gap_and_restarts_ids(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-7").message("5-8").lose();
         next();
@@ -171,8 +171,8 @@ def test_new_epoch_is_a_gap_and_its_ids_begin_anew(play):
             "6-3"]
 
 
-def test_ids_of_a_new_server_are_not_taken_for_own(play):
-    assert play("""
+def test_ids_of_a_new_server_are_not_taken_for_own(run_script):
+    assert run_script("""
         make();
         server().welcome("5-0", { client: 3 }).message("5-1", "x", 3).lose();
         next();
@@ -182,8 +182,8 @@ def test_ids_of_a_new_server_are_not_taken_for_own(play):
         return news().slice(-2);""") == ["message 6-1", "own 6-2"]
 
 
-def test_gap_that_the_server_tells_explains_the_next_ids(play):
-    assert play("""
+def test_gap_from_the_server_covers_the_next_ids(run_script):
+    assert run_script("""
         make();
         server().welcome("5-7").message("5-8").say("gap");
         server().message("5-20").message("5-21").message("5-25");
@@ -192,8 +192,8 @@ def test_gap_that_the_server_tells_explains_the_next_ids(play):
             "gap missing after 5-21", "message 5-25"]
 
 
-def test_epoch_that_changes_without_a_welcome_is_a_gap(play):
-    assert play("""
+def test_epoch_that_changes_without_a_welcome_is_a_gap(run_script):
+    assert run_script("""
         make({ since: "5-7" });
         server().welcome("5-90", { recovered: false }).message("5-90");
         news();
@@ -205,8 +205,8 @@ def test_epoch_that_changes_without_a_welcome_is_a_gap(play):
             "gap missing after 6-2", "message 6-5"]
 
 
-def test_presence_ends_a_catching_up_of_unknown_length(play):
-    assert play("""
+def test_presence_ends_a_catching_up_of_unknown_length(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-7").lose();
         next();
@@ -228,31 +228,31 @@ def test_presence_ends_a_catching_up_of_unknown_length(play):
     """'{"type":"message","id":7,"data":""}'""",
     """'{"type":"welcome","last":"5-0"}'""",
     """'{"type":"published","ref":1}'"""])
-def test_frame_that_is_no_object_of_the_protocol(play, frame):
-    assert play(f"""
+def test_frame_that_is_no_object_of_the_protocol(run_script, frame):
+    assert run_script(f"""
         make();
         server().welcome("5-0").frame({frame}).message("5-1");
         return news().slice(3);""") == ["fault", "message 5-1"]
 
 
 @pytest.mark.parametrize("kind", ["later", "toString", "__proto__"])
-def test_types_of_later_versions_are_passed_over(play, kind):
-    assert play(f"""
+def test_types_of_later_versions_are_passed_over(run_script, kind):
+    assert run_script(f"""
         make();
         server().welcome("5-0").say("{kind}").message("5-1");
         return news().slice(3);""") == ["message 5-1"]
 
 
-def test_nothing_is_taken_before_the_welcome(play):
-    assert play("""
+def test_nothing_is_taken_before_the_welcome(run_script):
+    assert run_script("""
         make();
         server().message("5-1").say("gap").say("joined", { clients: 2 });
         server().frame("?").welcome("5-1");
         return news();""") == ["fault", "open", "welcome", "caught up 0 true"]
 
 
-def test_error_that_answers_nothing_is_told(play):
-    assert play("""
+def test_error_without_a_ref_is_an_event(run_script):
+    assert run_script("""
         make().addEventListener("fault", ({ detail }) => {
             room_said = detail.message;
         });
@@ -261,8 +261,8 @@ def test_error_that_answers_nothing_is_told(play):
         return room_said;""") == "no memory"
 
 
-def test_binary_messages_are_bytes(play):
-    assert play("""
+def test_binary_messages_are_bytes(run_script):
+    assert run_script("""
         let bytes;
         make().addEventListener("message", ({ detail }) => {
             bytes = [detail.data instanceof Uint8Array, ...detail.data];
@@ -278,13 +278,13 @@ def test_binary_messages_are_bytes(play):
     ("/room/r", "ws://HOST/room/r"), ("room/r", "ws://HOST/room/r"),
     ("https://h/r#top", "wss://h/r"), ("http://h/r", "ws://h/r"),
     ("wss://h/r?token=1", "wss://h/r?token=1")])
-def test_address_may_be_relative_or_of_http(play, url, wanted):
-    assert play(f"""
+def test_address_may_be_relative_or_of_http(run_script, url, wanted):
+    assert run_script(f"""
         make({{}}, "{url}");
         return server().url.replace(location.host, "HOST");""") == wanted
 
 
-def test_arguments_of_the_address_are_kept(play):
-    assert play("""
+def test_arguments_of_the_address_are_kept(run_script):
+    assert run_script("""
         make({ since: "5-3" }, "wss://h/r?token=1");
         return server().url;""") == "wss://h/r?token=1&since=5-3"

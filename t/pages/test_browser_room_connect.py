@@ -5,13 +5,13 @@ import pytest
 
 # The fixtures are found because they are imported.
 from browser import browser_fixture, server_fixture
-from room_js_harness import play_fixture
+from room_js_harness import run_script_fixture
 
 
 # Connecting again
 
-def test_delays_double_up_to_their_bound(play):
-    assert play("""
+def test_delays_double_up_to_their_bound(run_script):
+    assert run_script("""
         const delays = [];
         make({ first_delay: 100, longest_delay: 1000 }).addEventListener(
             "state", ({ detail }) => detail.state === "waiting"
@@ -23,8 +23,8 @@ def test_delays_double_up_to_their_bound(play):
         return delays;""") == [50, 100, 200, 400, 500, 500]
 
 
-def test_delay_is_any_part_of_its_bound(play):
-    assert play("""
+def test_delay_is_any_part_of_its_bound(run_script):
+    assert run_script("""
         const delays = [];
         for (const dice of [0, 0.25, 0.999]) {
             replace(Math, "random", () => dice);
@@ -36,8 +36,8 @@ def test_delay_is_any_part_of_its_bound(play):
         return delays;""") == [0, 250, 999]
 
 
-def test_waiting_tells_when_and_why(play):
-    assert play("""
+def test_waiting_event_has_time_and_reason(run_script):
+    assert run_script("""
         let told;
         make({ first_delay: 1000 }).addEventListener("state",
             ({ detail }) => { told = detail; });
@@ -52,8 +52,8 @@ def test_waiting_tells_when_and_why(play):
                    "reason": "", "was_open": False}, True, 1013, "slow"]
 
 
-def test_server_that_goes_away_is_tried_at_once_but_not_for_ever(play):
-    assert play("""
+def test_server_going_away_is_retried_at_once_for_a_time(run_script):
+    assert run_script("""
         const delays = [];
         make({ first_delay: 1000 }).addEventListener("state", ({ detail }) =>
             detail.state === "waiting" && delays.push(detail.delay));
@@ -69,8 +69,8 @@ def test_server_that_goes_away_is_tried_at_once_but_not_for_ever(play):
         return delays;""") == [0, 1000, 2000, 0, 1000]
 
 
-def test_connection_that_held_begins_the_delays_anew(play):
-    assert play("""
+def test_stable_connection_resets_the_delays(run_script):
+    assert run_script("""
         const delays = [];
         make({ first_delay: 1000, settled_after: 3000 }).addEventListener(
             "state", ({ detail }) => detail.state === "waiting"
@@ -84,8 +84,8 @@ def test_connection_that_held_begins_the_delays_anew(play):
         return delays;""") == [500, 1000, 500]
 
 
-def test_offline_browser_waits_for_its_network(play):
-    assert play("""
+def test_offline_browser_waits_for_its_network(run_script):
+    assert run_script("""
         replace(navigator, "onLine", false);
         const room = make();
         server().lose();
@@ -99,8 +99,8 @@ def test_offline_browser_waits_for_its_network(play):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:80",
                                   "a.localhost"])
-def test_own_machine_needs_no_network(play, host):
-    assert play(f"""
+def test_own_machine_needs_no_network(run_script, host):
+    assert run_script(f"""
         replace(navigator, "onLine", false);
         make({{}}, "ws://{host}/room/r");
         server().lose();
@@ -108,8 +108,8 @@ def test_own_machine_needs_no_network(play, host):
         return sockets.length;""") == 2
 
 
-def test_network_or_page_that_comes_back_ends_the_delay(play):
-    assert play("""
+def test_returning_network_or_page_ends_the_delay(run_script):
+    assert run_script("""
         make();
         server().lose();
         dispatchEvent(new Event("online"));
@@ -123,8 +123,8 @@ def test_network_or_page_that_comes_back_ends_the_delay(play):
         return [before, timers.size];""") == [3, 1]
 
 
-def test_retry_ends_the_delay_and_nothing_else(play):
-    assert play("""
+def test_retry_ends_the_delay_and_nothing_else(run_script):
+    assert run_script("""
         const room = make();
         room.retry();
         server().lose();
@@ -136,8 +136,8 @@ def test_retry_ends_the_delay_and_nothing_else(play):
                 "caught up 0 true"]]
 
 
-def test_attempt_without_a_welcome_is_given_up(play):
-    assert play("""
+def test_attempt_without_a_welcome_times_out(run_script):
+    assert run_script("""
         make({ welcome_within: 1000 });
         at(999);
         const before = news();
@@ -152,8 +152,8 @@ def test_attempt_without_a_welcome_is_given_up(play):
 
 @pytest.mark.parametrize("code, ends", [(1000, True), (1001, False),
                                         (1008, False), (4000, False)])
-def test_final_codes_end_the_room(play, code, ends):
-    assert play(f"""
+def test_final_codes_end_the_room(run_script, code, ends):
+    assert run_script(f"""
         const room = make();
         server().welcome("5-0").lose({code}, "bye");
         at(1000);
@@ -164,8 +164,8 @@ def test_final_codes_end_the_room(play, code, ends):
 
 # Whether the connection lives
 
-def test_silent_connection_is_asked_and_given_up(play):
-    assert play("""
+def test_silent_connection_is_pinged_and_dropped(run_script):
+    assert run_script("""
         const room = make({ ping_after: 1000, pong_within: 300 });
         let told;
         room.addEventListener("state", ({ detail }) => { told = detail; });
@@ -187,8 +187,8 @@ def test_silent_connection_is_asked_and_given_up(play):
 
 @pytest.mark.parametrize("answer", [
     'say("pong")', 'message("5-1")', 'say("gap")', 'frame("?")'])
-def test_whatever_comes_is_an_answer(play, answer):
-    assert play(f"""
+def test_any_message_answers_the_ping(run_script, answer):
+    assert run_script(f"""
         const room = make({{ ping_after: 1000, pong_within: 300 }});
         const pings = [];
         server().welcome("5-0");
@@ -201,8 +201,8 @@ def test_whatever_comes_is_an_answer(play, answer):
             [1, 2, 3, 4, 5], 1, "open"]
 
 
-def test_lively_connection_is_not_asked(play):
-    assert play("""
+def test_active_connection_is_not_pinged(run_script):
+    assert run_script("""
         make({ ping_after: 1000, pong_within: 300 });
         server().welcome("5-0");
         for (let i = 1; i < 20; i++) {
@@ -212,8 +212,8 @@ def test_lively_connection_is_not_asked(play):
         return [server().sent, timers.size];""") == [[], 1]
 
 
-def test_pong_is_nothing_that_is_told(play):
-    assert play("""
+def test_pong_is_no_event(run_script):
+    assert run_script("""
         make({ ping_after: 1000, pong_within: 300 });
         server().welcome("5-0");
         at(1000);
@@ -222,9 +222,9 @@ def test_pong_is_nothing_that_is_told(play):
 
 
 @pytest.mark.parametrize("late, state", [(0, "waiting"), (301, "open")])
-def test_page_that_was_frozen_asks_again(play, late, state):
+def test_frozen_page_pings_again(run_script, late, state):
     """Its timer is late, and the answer may wait behind it."""
-    assert play(f"""
+    assert run_script(f"""
         const room = make({{ ping_after: 1000, pong_within: 300,
                              first_delay: 1e6, longest_delay: 1e6 }});
         server().welcome("5-0");
@@ -239,8 +239,8 @@ def test_page_that_was_frozen_asks_again(play, late, state):
             state, "waiting", 1 if late == 0 else 2]
 
 
-def test_page_that_comes_back_asks_at_once(play):
-    assert play("""
+def test_returning_page_pings_at_once(run_script):
+    assert run_script("""
         const room = make({ ping_after: 1000, pong_within: 300 });
         dispatchEvent(new Event("online"));
         server().welcome("5-0");
@@ -252,8 +252,8 @@ def test_page_that_comes_back_asks_at_once(play):
         return [asked, room.state];""") == [1, "waiting"]
 
 
-def test_connection_is_not_asked_where_that_is_off(play):
-    assert play("""
+def test_no_pings_if_disabled(run_script):
+    assert run_script("""
         make({ ping_after: Infinity });
         server().welcome("5-0");
         at(1e9);
@@ -265,9 +265,10 @@ def test_connection_is_not_asked_where_that_is_off(play):
 @pytest.mark.parametrize("end, state", [("close", "closed"),
                                         ("suspend", "suspended")])
 @pytest.mark.parametrize("welcomed", [False, True])
-def test_socket_that_tells_of_its_close_at_once(play, end, state, welcomed):
+def test_socket_that_reports_its_close_at_once(run_script, end, state,
+                                               welcomed):
     """As that of Node 24 does: the room is not opened again."""
-    assert play(f"""
+    assert run_script(f"""
         const room = make();
         const first = server();
         first.close = () => first.lose(1006);
@@ -281,8 +282,8 @@ def test_socket_that_tells_of_its_close_at_once(play, end, state, welcomed):
             1, 0, state, [state]]
 
 
-def test_attempt_that_is_given_up_tells_of_its_close_at_once(play):
-    assert play("""
+def test_abandoned_attempt_may_report_its_close_at_once(run_script):
+    assert run_script("""
         make({ welcome_within: 1000 });
         const first = server();
         first.close = () => first.lose(1006);
@@ -292,8 +293,8 @@ def test_attempt_that_is_given_up_tells_of_its_close_at_once(play):
         return [...given_up, sockets.length];""") == [["waiting"], 1, 2]
 
 
-def test_suspended_room_waits_to_be_resumed(play):
-    assert play("""
+def test_suspended_room_waits_to_be_resumed(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-3");
         room.suspend();
@@ -308,8 +309,8 @@ def test_suspended_room_waits_to_be_resumed(play):
         """) == [True, 2, "5-3", ["suspended", "connecting"]]
 
 
-def test_resumed_room_begins_its_delays_anew(play):
-    assert play("""
+def test_resumed_room_resets_its_delays(run_script):
+    assert run_script("""
         let delay;
         const room = make({ first_delay: 1000 });
         room.addEventListener("state", ({ detail }) => ({ delay } = detail));
@@ -323,8 +324,8 @@ def test_resumed_room_begins_its_delays_anew(play):
         return [grown, delay];""") == [1000, 500]
 
 
-def test_page_that_is_left_suspends_and_comes_back(play):
-    assert play("""
+def test_hidden_page_suspends_and_resumes(run_script):
+    assert run_script("""
         make();
         server().welcome("5-3");
         dispatchEvent(new Event("pagehide"));
@@ -335,8 +336,8 @@ def test_page_that_is_left_suspends_and_comes_back(play):
             1, True, "5-3", ["suspended", "connecting"]]
 
 
-def test_page_that_comes_back_does_not_resume_what_was_not_its_own(play):
-    assert play("""
+def test_returning_page_resumes_its_own_suspension_alone(run_script):
+    assert run_script("""
         const suspended = make();
         suspended.suspend();
         const closed = make();
@@ -349,8 +350,8 @@ def test_page_that_comes_back_does_not_resume_what_was_not_its_own(play):
         """) == ["suspended", "closed", "connecting"]
 
 
-def test_room_closed_while_connecting(play):
-    assert play("""
+def test_room_closed_while_connecting(run_script):
+    assert run_script("""
         const room = make();
         const answer = settled(room.publish("x"));
         room.close();
@@ -369,8 +370,8 @@ def test_room_closed_while_connecting(play):
             "not: the room is closed"]
 
 
-def test_closed_room_listens_to_nothing_any_more(play):
-    assert play("""
+def test_closed_room_listens_to_nothing_any_more(run_script):
+    assert run_script("""
         const signals = [];
         const listen = EventTarget.prototype.addEventListener;
         for (const target of [globalThis, document]) {
@@ -386,8 +387,8 @@ def test_closed_room_listens_to_nothing_any_more(play):
         """) == [[False] * 4, [True] * 4]
 
 
-def test_room_closed_while_waiting(play):
-    assert play("""
+def test_room_closed_while_waiting(run_script):
+    assert run_script("""
         const room = make();
         server().lose();
         room.close();
@@ -399,8 +400,8 @@ def test_room_closed_while_waiting(play):
     ("state", "open"), ("welcome", "welcome"), ("gap", "gap resume after 5-7"),
     ("message", "message 5-8 missed"), ("caught_up", "caught up 2 false"),
     ("presence", "presence"), ("fault", "fault")])
-def test_listener_may_end_the_room(play, kind, last):
-    told = play(f"""
+def test_listener_may_end_the_room(run_script, kind, last):
+    result = run_script(f"""
         const room = make({{ since: "5-7" }});
         room.addEventListener("{kind}", () => room.close());
         server().welcome("5-9", {{ recovered: false }});
@@ -408,5 +409,5 @@ def test_listener_may_end_the_room(play, kind, last):
         server().say("joined", {{ client: 8, clients: 2 }}).frame("?");
         at(1e6);
         return [news(), sockets.length, timers.size];""")
-    assert told[0][-2:] == [last, "closed"]
-    assert told[1:] == [1, 0]
+    assert result[0][-2:] == [last, "closed"]
+    assert result[1:] == [1, 0]

@@ -13,7 +13,7 @@ from browser import (ExampleConfig, browser_fixture, server_fixture,
                      start_example)
 from nginx_server import NginxServer, seconds
 from publish_client import request
-from room_client import join, say
+from room_client import join, send_text
 from room_page import open_room_fixture, publish, room_opener
 
 
@@ -22,13 +22,13 @@ def test_cut_connection_catches_up_without_loss_or_repetition(
     ann = open_room("cut")
     bob = open_room("cut")
     before = ann.client()
-    bob.say("before")
+    bob.type_text("before")
     ann.wait_text("before").cut()
-    bob.wait_count(1).say("one", "two")
+    bob.wait_count(1).type_text("one", "two")
     publish(server, "cut", "three")
     peer = join(server, "/room/cut")
-    say(peer, "four")
-    bob.say("five").wait_text("one", "two", "three", "four", "five")
+    send_text(peer, "four")
+    bob.type_text("five").wait_text("one", "two", "three", "four", "five")
     assert ann.texts() == ["before"]
     ann.screenshot("cut")
     assert ann.connect() == "5 messages recovered, none lost."
@@ -41,7 +41,7 @@ def test_cut_connection_catches_up_without_loss_or_repetition(
     recovered = ann.browser.find_elements(
         By.CSS_SELECTOR, "[data-recovered=true]")
     assert len(recovered) == 5
-    say(peer, "after")
+    send_text(peer, "after")
     ann.wait_text("five", "after")
     bob.wait_text("five", "after")
     assert ann.ids() == bob.ids()
@@ -73,7 +73,7 @@ def test_cut_connection_under_load_misses_nothing(open_room, server):
 
 def test_history_that_is_too_short_is_shown_as_a_gap(open_room, server):
     ann = open_room("gap")
-    ann.say("before").wait_text("before").cut()
+    ann.type_text("before").wait_text("before").cut()
     publish(server, "gap", *map(str, range(104)))
     assert ann.connect() == "100 messages recovered, some may be lost."
     assert ann.texts() == ["before", *map(str, range(4, 104))]
@@ -92,7 +92,7 @@ def test_history_that_is_too_short_is_shown_as_a_gap(open_room, server):
 def test_text_that_is_published_meanwhile_is_sent_once(open_room):
     ann = open_room("held")
     bob = open_room("held")
-    ann.cut().say("kept", "and kept")
+    ann.cut().type_text("kept", "and kept")
     assert ann.text("waiting") == "2 messages to send"
     assert ann.texts() == []
     ann.connect()
@@ -101,14 +101,14 @@ def test_text_that_is_published_meanwhile_is_sent_once(open_room):
     ann.wait(lambda: ann.text("waiting") == "", "nothing to send")
     ann.cut()
     ann.connect()
-    assert ann.say("last").wait_text("last").messages() == [
+    assert ann.type_text("last").wait_text("last").messages() == [
         ("own", "kept"), ("own", "and kept"), ("own", "last")]
 
 
 def test_reload_of_nginx_costs_nothing(open_room, server):
     ann = open_room("reload")
     bob = open_room("reload")
-    bob.say("before")
+    bob.type_text("before")
     ann.wait_text("before")
     server.reload()
     for page in (ann, bob):
@@ -116,7 +116,7 @@ def test_reload_of_nginx_costs_nothing(open_room, server):
         page.wait_note(r"^Back after .* recovered, none lost$")
     ann.wait_open().wait_count(2)
     publish(server, "reload", "over HTTP")
-    bob.wait_open().say("after")
+    bob.wait_open().type_text("after")
     ann.wait_text("before", "over HTTP", "after")
     assert ann.ids() == bob.ids()
     assert not any("Gap" in note for note in ann.notes() + bob.notes())
@@ -150,13 +150,13 @@ def test_killed_server_is_found_again_with_a_gap(browser, nginx):
     server = start_example(nginx)
     opener = room_opener(browser, server)
     ann = next(opener)("killed")
-    ann.say("before").wait_text("before")
+    ann.type_text("before").wait_text("before")
     before = ann.ids()
     server = start_again(nginx, server)
     ann.wait_note("^Connection closed: 1006 Abnormal Closure$")
     ann.wait_open()
     ann.wait_note("^Gap, messages may be missing: the room")
-    ann.say("after").wait_text("before", "after")
+    ann.type_text("after").wait_text("before", "after")
     publish(server, "killed", "over HTTP")
     ann.wait_text("before", "after", "over HTTP")
     epochs = [name.partition("-")[0] for name in ann.ids()]
@@ -178,7 +178,7 @@ def test_stopped_server_is_waited_for(browser, nginx):
     ann.wait(lambda: re.search(r"Connecting (in \d+ s\.|…)",
                                ann.text("strip")), "a countdown")
     ann.screenshot("offline")
-    ann.say("kept")
+    ann.type_text("kept")
     ann.wait(lambda: ann.text("waiting") == "1 message to send", "waiting")
     browser.get("about:blank")
     browser.get_log("browser")
@@ -188,9 +188,9 @@ def test_stopped_server_is_waited_for(browser, nginx):
 
 def test_room_that_is_closed_by_its_owner_stays_so(open_room, server):
     ann = open_room("closed")
-    told = json.loads(server.request(request(
+    state = json.loads(server.request(request(
         "DELETE", "/publish?room=closed&reason=good+night")).body)
-    assert told == {"clients": 1}
+    assert state == {"clients": 1}
     ann.wait_note("^The room was closed: good night$")
     assert ann.text("state") == "closed"
     ann.click_when_shown("retry")

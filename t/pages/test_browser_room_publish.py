@@ -5,13 +5,13 @@ import pytest
 
 # The fixtures are found because they are imported.
 from browser import browser_fixture, server_fixture
-from room_js_harness import play_fixture
+from room_js_harness import run_script_fixture
 
 UNANSWERED = "perhaps: the connection was lost before the answer"
 
 
-def test_promise_resolves_with_the_id(play):
-    assert play("""
+def test_promise_resolves_with_the_id(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0");
         const answer = room.publish("x");
@@ -23,8 +23,8 @@ def test_promise_resolves_with_the_id(play):
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
-def test_answers_belong_to_their_refs(play, order):
-    assert play(f"""
+def test_answers_belong_to_their_refs(run_script, order):
+    assert run_script(f"""
         const room = make();
         server().welcome("5-0");
         const answers = [room.publish("x"), room.publish("x")];
@@ -35,8 +35,8 @@ def test_answers_belong_to_their_refs(play, order):
         return Promise.all(answers);""") == ["5-1", "5-2"]
 
 
-def test_error_rejects_with_its_words(play):
-    assert play("""
+def test_error_rejects_with_its_message(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0");
         const answers = [room.publish("x"), room.publish("y")].map(settled);
@@ -47,16 +47,16 @@ def test_error_rejects_with_its_words(play):
 
 
 @pytest.mark.parametrize("data", ["undefined", "7", "{}", "new Blob()"])
-def test_only_text_is_published(play, data):
-    assert play(f"""
+def test_only_text_is_published(run_script, data):
+    assert run_script(f"""
         const room = make();
         server().welcome("5-0");
         return [await settled(room.publish({data})), server().sent];""") == [
             "not: publish() takes a string", []]
 
 
-def test_half_characters_are_replaced(play):
-    assert play(r"""
+def test_half_characters_are_replaced(run_script):
+    assert run_script(r"""
         const room = make();
         server().welcome("5-0");
         room.publish("a\ud800b \ud83d\ude00 \udc00").catch(() => {});
@@ -66,8 +66,8 @@ def test_half_characters_are_replaced(play):
             "a\ufffdb \U0001f600 \ufffd"] * 2
 
 
-def test_text_waits_for_a_connection_and_is_sent_once(play):
-    assert play("""
+def test_text_waits_for_a_connection_and_is_sent_once(run_script):
+    assert run_script("""
         const room = make();
         const answers = ["a", "b"].map((text) => room.publish(text));
         server().lose();
@@ -85,8 +85,8 @@ def test_text_waits_for_a_connection_and_is_sent_once(play):
             ["a", "b", "c"], ["5-1", "5-2", "5-3"], []]
 
 
-def test_text_is_held_while_the_socket_closes(play):
-    assert play("""
+def test_text_is_held_while_the_socket_closes(run_script):
+    assert run_script("""
         const room = make();
         const first = server().welcome("5-0");
         first.readyState = 2;
@@ -98,8 +98,8 @@ def test_text_is_held_while_the_socket_closes(play):
             [], 1, "5-1"]
 
 
-def test_only_so_many_wait_for_a_connection(play):
-    assert play("""
+def test_only_so_many_wait_for_a_connection(run_script):
+    assert run_script("""
         const room = make({ most_waiting: 2 });
         const answers = ["a", "b", "c"].map((text) =>
             settled(room.publish(text)));
@@ -122,8 +122,8 @@ def test_only_so_many_wait_for_a_connection(play):
 
 # The connection breaks before the answer
 
-def test_message_that_the_resume_brings_was_published(play):
-    assert play("""
+def test_message_that_the_resume_brings_was_published(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answer = settled(room.publish("x"));
@@ -136,8 +136,8 @@ def test_message_that_the_resume_brings_was_published(play):
             ["message 5-1 missed", "own 5-2 missed", "caught up 2 true"]]
 
 
-def test_message_that_no_resume_brings_is_in_doubt(play):
-    assert play("""
+def test_message_that_no_resume_brings_is_in_doubt(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answer = settled(room.publish("x"));
@@ -148,8 +148,8 @@ def test_message_that_no_resume_brings_is_in_doubt(play):
 
 
 @pytest.mark.parametrize("last", ["5-1", "6-1"])
-def test_message_before_a_gap_is_in_doubt(play, last):
-    assert play(f"""
+def test_message_before_a_gap_is_in_doubt(run_script, last):
+    assert run_script(f"""
         const room = make();
         server().welcome("5-0", {{ client: 3 }});
         const answer = settled(room.publish("x"));
@@ -162,8 +162,8 @@ def test_message_before_a_gap_is_in_doubt(play, last):
             UNANSWERED, "as 5-2", 1]
 
 
-def test_same_texts_are_told_apart_by_their_order(play):
-    assert play("""
+def test_equal_texts_are_matched_in_order(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "x", "y", "x"].map((text) =>
@@ -178,8 +178,8 @@ def test_same_texts_are_told_apart_by_their_order(play):
             "as 5-1", "as 5-2", "as 5-3", UNANSWERED]
 
 
-def test_message_whose_answer_came_before_it_takes_no_others_place(play):
-    assert play("""
+def test_message_answered_early_matches_no_other(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "x"].map((text) => settled(room.publish(text)));
@@ -191,8 +191,8 @@ def test_message_whose_answer_came_before_it_takes_no_others_place(play):
             "as 5-1", UNANSWERED, ["own 5-1 missed", "caught up 1 true"]]
 
 
-def test_close_leaves_what_was_sent_in_doubt(play):
-    assert play("""
+def test_close_leaves_what_was_sent_in_doubt(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0");
         const answer = settled(room.publish("x"));
@@ -200,8 +200,8 @@ def test_close_leaves_what_was_sent_in_doubt(play):
         return answer;""") == "perhaps: the room was closed"
 
 
-def test_suspended_room_keeps_what_was_sent_until_it_knows(play):
-    assert play("""
+def test_suspended_room_keeps_unanswered_messages(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answer = room.publish("x");
@@ -219,8 +219,8 @@ def test_suspended_room_keeps_what_was_sent_until_it_knows(play):
 NO_ANSWER = "perhaps: no answer came in time"
 
 
-def test_promise_does_not_wait_for_ever_on_a_connection(play):
-    assert play("""
+def test_promise_does_not_wait_for_ever_on_a_connection(run_script):
+    assert run_script("""
         const room = make({ answer_within: 1000, ping_after: Infinity });
         server().welcome("5-0");
         const first = settled(room.publish("x"));
@@ -234,9 +234,9 @@ def test_promise_does_not_wait_for_ever_on_a_connection(play):
         """) == [NO_ANSWER, "as 5-2", 0, ["own 5-1"]]
 
 
-def test_time_for_an_answer_begins_anew_with_a_connection(play):
+def test_answer_timeout_restarts_with_a_connection(run_script):
     """Without one there is nothing to wait for an answer on."""
-    assert play("""
+    assert run_script("""
         const room = make({ answer_within: 1000, ping_after: Infinity,
                             first_delay: 50_000, longest_delay: 50_000 });
         server().welcome("5-0", { client: 3 });
@@ -254,8 +254,8 @@ def test_time_for_an_answer_begins_anew_with_a_connection(play):
 
 
 @pytest.mark.parametrize("leave", ["suspend", "close"])
-def test_room_that_is_left_waits_for_no_answer(play, leave):
-    assert play(f"""
+def test_room_that_is_left_waits_for_no_answer(run_script, leave):
+    assert run_script(f"""
         const room = make({{ answer_within: 1000 }});
         server().welcome("5-0");
         settled(room.publish("x"));
@@ -267,8 +267,8 @@ def test_room_that_is_left_waits_for_no_answer(play, leave):
         return timers.size;""") == 0
 
 
-def test_dead_connection_leaves_what_was_sent_in_doubt(play):
-    assert play("""
+def test_dead_connection_leaves_what_was_sent_in_doubt(run_script):
+    assert run_script("""
         const room = make({ ping_after: 1000, pong_within: 300 });
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "y"].map((text) =>
@@ -283,8 +283,8 @@ def test_dead_connection_leaves_what_was_sent_in_doubt(play):
 
 # Rooms that do not send a client its own messages
 
-def test_own_ids_that_do_not_come_are_no_gap(play):
-    assert play("""
+def test_own_ids_that_do_not_arrive_are_no_gap(run_script):
+    assert run_script("""
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "y"].map((text) => room.publish(text));

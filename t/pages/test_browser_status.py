@@ -112,7 +112,7 @@ def plain_cells(row):
     return [row[3], row[4], row[5], *row[8:]]
 
 
-def test_numbers_are_those_of_the_json(page, server):
+def test_numbers_match_the_json(page, server):
     for index in range(7):
         talk(server.connect("/echo"), 40 * index)
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_numbers_are_those_of_the_json(page, server):
     assert f"version {report['version']}" in page.text("about")
 
 
-def test_page_moves_while_clients_come_and_talk(page, server):
+def test_page_updates_with_traffic(page, server):
     before = page.curve("clients")
     clients = [server.connect("/echo") for _ in range(4)]
     page.wait_text("clients", "4")
@@ -223,7 +223,7 @@ def test_reload_and_killed_worker_do_not_stop_it(page, server):
     page.browser.get_log("browser")  # the dead one may have been asked
 
 
-def test_page_asks_nobody_else_and_lets_nothing_else_run(page, server):
+def test_page_loads_nothing_from_elsewhere(page, server):
     page.wait(lambda: len(page.curve("clients")) > 20, "a few answers")
     asked = page.browser.execute_script(
         "return performance.getEntriesByType('resource')"
@@ -248,7 +248,7 @@ def test_page_asks_nobody_else_and_lets_nothing_else_run(page, server):
     assert len(refused) == 1 and "Security Policy" in refused[0]["message"]
 
 
-def test_every_region_and_chart_has_words(page):
+def test_every_region_and_chart_is_labelled(page):
     page.check_names(least=2)
     for name in ("clients", "messages"):
         page.wait(lambda: "now" in (page.label(name) or ""), "words")
@@ -300,7 +300,7 @@ def start_again(server):
         env=nginx_environment(server.prefix))
 
 
-def test_page_says_that_nginx_is_gone_and_comes_back(browser, nginx):
+def test_page_shows_a_stopped_nginx_and_reconnects(browser, nginx):
     server = start_example(nginx)
     page = open_page(browser, server)
     talk(server.connect("/echo"), 3)
@@ -329,7 +329,7 @@ def test_page_says_that_nginx_is_gone_and_comes_back(browser, nginx):
         again.wait(seconds(10))
 
 
-def test_page_says_that_nginx_hangs(browser, nginx):
+def test_page_shows_a_hanging_nginx(browser, nginx):
     server = nginx(LOCATIONS, **UNKEPT)
     page = open_page(browser, server)
     with stopped(server.worker_pids()[0]):

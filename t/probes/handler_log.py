@@ -20,36 +20,38 @@ def history(server, key=None, since=None):
             if key in (None, name)]
 
 
-def told(server, pattern, key=None, since=None):
+def matching(server, pattern, key=None, since=None):
     """What was written that matches as a whole."""
     return [words for words in history(server, key, since)
             if re.fullmatch(pattern, words)]
 
 
-def wait_told(server, pattern, count=1, key=None, since=None):
+def wait_for_words(server, pattern, count=1, key=None, since=None):
     """Waits for so many matching entries; returns all that match."""
     return wait_until(
         lambda: (lambda found: len(found) >= count and found)(
-            told(server, pattern, key, since)),
+            matching(server, pattern, key, since)),
         seconds(5), f"{count} times {pattern!r}")
 
 
-def lives(server, since=0):
+def client_events(server, since=0):
     """The history of each client: {id: [word, ...]}."""
     found = {}
-    for words in told(server, r"(created|connected|disconnected|destroyed) "
-                              r"\d+.*", since=since):
+    for words in matching(
+            server, r"(created|connected|disconnected|destroyed) \d+.*",
+            since=since):
         event, number, *_ = words.split()
         found.setdefault(int(number), []).append(event)
     return found
 
 
-FULL_LIFE = ["created", "connected", "disconnected", "destroyed"]
+ALL_EVENTS = ["created", "connected", "disconnected", "destroyed"]
 
 
-def judge_lives(server):
+def check_client_events(server):
     """After the end of a server: each client was told of as it should."""
-    for number, life in lives(server).items():
-        assert life in (FULL_LIFE, ["created", "destroyed"]), (number, life)
+    for number, events in client_events(server).items():
+        assert events in (ALL_EVENTS,
+                          ["created", "destroyed"]), (number, events)
     words = history(server, since=0)
     assert words.count("resource created") == words.count("resource destroyed")

@@ -92,7 +92,7 @@ def unread_by_proc(local, remote):
     return None
 
 
-class PeerQueue:
+class UnreadBytes:
     """The receive queue at the other end of one connected TCP socket."""
 
     def __init__(self, own):

@@ -22,14 +22,14 @@ def is_count(value):
     return type(value) is int and value >= 0
 
 
-def check_tally(tally):
+def check_counters(counters):
     """The members that a worker and the total have in common."""
     for name in COUNTS:
-        assert is_count(tally[name]), (name, tally)
-    assert set(tally["handshakes"]) == {"accepted", "refused"}
-    assert is_count(tally["handshakes"]["accepted"])
-    for codes, least, most in ((tally["handshakes"]["refused"], 400, 599),
-                               (tally["close_codes"], 1000, 4999)):
+        assert is_count(counters[name]), (name, counters)
+    assert set(counters["handshakes"]) == {"accepted", "refused"}
+    assert is_count(counters["handshakes"]["accepted"])
+    for codes, least, most in ((counters["handshakes"]["refused"], 400, 599),
+                               (counters["close_codes"], 1000, 4999)):
         assert all(code == "other" or least <= int(code) <= most
                    for code in codes), codes
         assert all(is_count(count) and count > 0
@@ -47,9 +47,9 @@ def check_report(report):
         assert set(worker) == MEMBERS | {"slot", "pid", "state"}
         assert is_count(worker["slot"]) and worker["pid"] > 1
         assert worker["state"] in ("serving", "draining")
-        check_tally(worker)
+        check_counters(worker)
     assert set(report["total"]) == MEMBERS
-    check_tally(report["total"])
+    check_counters(report["total"])
     assert set(report["zone"]) == ZONE
     assert all(map(is_count, report["zone"].values()))
     for handler in report["handlers"]:
@@ -96,13 +96,13 @@ def resource_with(report, key):
     return found[0] if found else None
 
 
-def never_less(before, after):
+def assert_not_decreased(before, after):
     """Fails where the total of a count has gone down."""
     old, new = before["total"], after["total"]
     for name in COUNTS - {"clients"}:
         assert new[name] >= old[name], name
     assert new["handshakes"]["accepted"] >= old["handshakes"]["accepted"]
-    for told in (lambda total: total["handshakes"]["refused"],
-                 lambda total: total["close_codes"]):
-        for code, count in told(old).items():
-            assert told(new).get(code, 0) >= count, code
+    for codes_of in (lambda total: total["handshakes"]["refused"],
+                     lambda total: total["close_codes"]):
+        for code, count in codes_of(old).items():
+            assert codes_of(new).get(code, 0) >= count, code

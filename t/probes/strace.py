@@ -85,10 +85,10 @@ def traced(pid, folder, also=()):
 
 def wait_for_attachment(process):
     """Returns once strace watches; skips the test when it says it cannot."""
-    told = b""
-    while b"attached" not in told:
+    output = b""
+    while b"attached" not in output:
         ready, _, _ = select.select([process.stderr], [], [], seconds(10))
         piece = os.read(process.stderr.fileno(), 4096) if ready else b""
-        told += piece
-        if not piece or b"not permitted" in told:
-            pytest.skip(f"strace cannot attach here: {told.decode()!r}")
+        output += piece
+        if not piece or b"not permitted" in output:
+            pytest.skip(f"strace cannot attach here: {output.decode()!r}")

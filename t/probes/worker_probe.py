@@ -16,7 +16,7 @@ def memory(pid, field="Rss"):
     raise AssertionError(f"no {field} for process {pid}")
 
 
-def memory_tells():
+def memory_is_exact():
     """False where a sanitizer or valgrind keeps what was freed."""
     return not (os.environ.get("WEBSOCKET_PRELOAD")
                 or os.environ.get("WEBSOCKET_RUNNER"))
@@ -25,7 +25,7 @@ def memory_tells():
 def assert_no_growth(sizes, slack):
     """Memory after each of several like rounds: the first may have filled
     what the worker keeps for reuse, the later ones have nothing to add."""
-    if memory_tells():
+    if memory_is_exact():
         assert sizes[-1] - sizes[1] < slack, sizes
 
 

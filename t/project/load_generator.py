@@ -19,9 +19,9 @@ def load(server, mode, *options):
         text=True, check=False, timeout=seconds(30))
 
 
-def patience(complaint):
+def patience(error):
     """Who waits for what never comes need not wait for long."""
-    return ["--patience=0.5"] if complaint == "are missing" else []
+    return ["--patience=0.5"] if error == "are missing" else []
 
 
 def result(done):
@@ -30,10 +30,10 @@ def result(done):
     return json.loads(done.stdout)
 
 
-def assert_found(done, complaint):
+def assert_found(done, error):
     """The run must fail, and say why."""
     assert done.returncode == 1, done.stdout
-    assert complaint in done.stderr
+    assert error in done.stderr
     assert done.stdout == ""
 
 

@@ -48,12 +48,12 @@ def test_reload_replaces_workers(nginx):
     assert len(server.worker_pids()) == 2
 
 
-def test_error_line_fails_the_judgement(nginx):
+def test_error_line_fails_the_log_check(nginx):
     server = nginx("location / { root /nowhere; }", module=False)
     server.request(b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n")
     server.wait_for_log(r"open\(\) .* failed")
     with pytest.raises(AssertionError, match="nowhere"):
-        server.judge()
+        server.assert_clean_logs()
 
 
 @pytest.mark.parametrize("report", [
@@ -69,12 +69,12 @@ def test_report_of_a_tool_is_found(report):
         f"{report}\n==7==  by f\n"]
 
 
-def test_killed_worker_fails_the_judgement(nginx):
+def test_killed_worker_fails_the_log_check(nginx):
     server = nginx(PLAIN, module=False)
     server.send_signal(signal.SIGKILL, server.worker_pids()[0])
     server.wait_for_log("exited on signal 9")
     with pytest.raises(AssertionError, match="signal 9"):
-        server.judge()
+        server.assert_clean_logs()
 
 
 def test_connection_that_stays_fails_the_release(nginx):
@@ -84,7 +84,7 @@ def test_connection_that_stays_fails_the_release(nginx):
             server.release_clients(0.05)
 
 
-def test_allowed_error_passes_the_judgement(nginx):
+def test_allowed_error_passes_the_log_check(nginx):
     server = nginx("location / { root /nowhere; }", module=False)
     server.allow_errors("nowhere")
     server.request(b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -92,9 +92,9 @@ def test_allowed_error_passes_the_judgement(nginx):
 
 
 def test_wrong_config_fails_the_check(nginx):
-    passed, told = nginx.check("location / { nonsense; }", module=False)
+    passed, output = nginx.check("location / { nonsense; }", module=False)
     assert not passed
-    assert 'unknown directive "nonsense"' in told
+    assert 'unknown directive "nonsense"' in output
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536])
@@ -157,7 +157,7 @@ def test_unread_byte_fails_the_bytewise_send(pair):
     client.wait_until_read(1)
 
 
-def test_end_and_reset_are_told_apart(pair):
+def test_end_and_reset_are_distinguished(pair):
     client, peer = pair
     peer.sendall(wire.close(1000, "bye", mask=None))
     client.expect_close(1000, "^bye$")

@@ -48,7 +48,7 @@ def change_kind(server, client, frame):
     server.send(client, (wire.BINARY, frame.payload))
 
 
-def say_twice(server, client, frame):
+def repeat_each(server, client, frame):
     echo(server, client, frame)
     echo(server, client, frame)
 
@@ -66,22 +66,22 @@ def send_fragment(server, client, frame):
         wire.frame(frame.opcode, frame.payload, fin=False, mask=None))
 
 
-@pytest.mark.parametrize("wrong, complaint", [
+@pytest.mark.parametrize("wrong, error", [
     (corrupt, "not what was sent"),
     (shorten, "not what was sent"),
     (change_kind, "not what was sent"),
     (answer_another, "came back"),
-    (say_twice, "came back"),
+    (repeat_each, "came back"),
     (send_close, "closed it with 1011"),
     (send_masked, "masked frame"),
     (send_fragment, "fragment"),
     (lambda *_: None, "are missing"),
 ])
-def test_wrong_echo_fails(wrong, complaint):
+def test_wrong_echo_fails(wrong, error):
     with FakeServer(Late(wrong)) as server:
         assert_found(load(server, "echo", "--connections=2",
-                          "--messages=1000", *patience(complaint)),
-                     complaint)
+                          "--messages=1000", *patience(error)),
+                     error)
 
 
 class Swapped:
@@ -142,7 +142,7 @@ def test_right_fan_out_counts_each_delivery(publishers, in_flight):
     assert found["count"] == 240
 
 
-def test_publishers_of_their_own_are_told_nothing():
+def test_separate_publishers_receive_nothing():
     with FakeServer(Room(lambda client, number, frame:
                          [frame] if client else [])) as server:
         found = result(fan_out(server, "--publish-path=/publish",
@@ -164,7 +164,7 @@ def test_publishers_may_be_at_another_server():
     assert found["count"] == 240
 
 
-@pytest.mark.parametrize("complaint, change", [
+@pytest.mark.parametrize("error, change", [
     ("are missing", lambda client, number, frame:
      [] if (client, number) == (3, 59) else [frame]),
     ("is not", lambda client, number, frame:
@@ -172,10 +172,10 @@ def test_publishers_may_be_at_another_server():
     ("is not", lambda client, number, frame:
      [] if (client, number) == (3, 20) else [frame]),
 ])
-def test_incomplete_or_repeated_fan_out_fails(complaint, change):
+def test_incomplete_or_repeated_fan_out_fails(error, change):
     with FakeServer(Room(change)) as server:
         assert_found(fan_out(server, "--in-flight=3",
-                             *patience(complaint)), complaint)
+                             *patience(error)), error)
 
 
 def test_repetition_before_all_others_fails():

@@ -39,18 +39,18 @@ def test_large_echo_inside_tls_counts_each_message(tls):
     assert found["count"] == 10
 
 
-@pytest.mark.parametrize("wrong, complaint", [
+@pytest.mark.parametrize("wrong, error", [
     (corrupt, "not what was sent"),
     (answer_another, "came back"),
     (lambda *_: None, "are missing"),
     (lambda server, client, _: server.sockets[client].unwrap(),
      "the server ended it"),
 ])
-def test_wrong_echo_inside_tls_fails(tls, wrong, complaint):
+def test_wrong_echo_inside_tls_fails(tls, wrong, error):
     with FakeServer(Late(wrong), tls=tls) as server:
         assert_found(load(server, "echo", "--connections=2", "--tls",
-                          "--messages=1000", *patience(complaint)),
-                     complaint)
+                          "--messages=1000", *patience(error)),
+                     error)
 
 
 def test_server_without_tls_fails():
@@ -139,7 +139,7 @@ class Keeping(Deflating):
         self.server_takeover = True
 
 
-@pytest.mark.parametrize("answer, complaint", [
+@pytest.mark.parametrize("answer, error", [
     (Deflating(change=lambda payload: payload[:-1] + b"!"),
      "not what was sent"),
     (Deflating(change=lambda payload: payload + b"!"), "not what was sent"),
@@ -147,10 +147,10 @@ class Keeping(Deflating):
     (Deflating("; mode=fast"), "unknown parameter"),
     (Deflating("; server_max_window_bits=16"), "window"),
 ])
-def test_wrong_compression_fails(answer, complaint):
+def test_wrong_compression_fails(answer, error):
     with answer.serve() as server:
         assert_found(load(server, "echo", "--connections=1", "--deflate",
-                          "--size=200", "--messages=20"), complaint)
+                          "--size=200", "--messages=20"), error)
 
 
 def test_compression_that_is_not_agreed_on_fails():

@@ -10,7 +10,7 @@ import pytest
 
 import wire
 from nginx_server import ROOT
-from worker_probe import memory_tells
+from worker_probe import memory_is_exact
 
 NAME = "libnginx-mod-http-websocket"
 MODULE = "usr/lib/nginx/modules/ngx_http_websocket_module.so"
@@ -35,7 +35,7 @@ WEBSOCKET_HANDLER("greeter", greeter)
 """
 
 pytestmark = pytest.mark.skipif(
-    not memory_tells(), reason="the packaged module is not instrumented")
+    not memory_is_exact(), reason="the packaged module is not instrumented")
 
 
 def run(*command, **options):

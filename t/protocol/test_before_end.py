@@ -10,7 +10,7 @@ import pytest
 
 import wire
 from deflating_peer import DeflatingPeer
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_server import ROOT
 from room_client import JSON
 
@@ -90,7 +90,7 @@ class Member:
 @pytest.mark.parametrize("path", HANDLERS)
 @pytest.mark.parametrize("deflate", [False, True], ids=["plain", "deflate"])
 @pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
-@both_ways
+@whole_and_bytewise
 def test_messages_before_an_end_are_delivered(
         server, path, end, code, deflate, tls, cut):
     room = f"r{next(numbers)}"

@@ -100,7 +100,7 @@ def test_close_is_answered_by_its_code(connect):
         websocket.ABNF.OPCODE_CLOSE, (4321).to_bytes(2, "big"))
 
 
-def test_message_over_the_limit_is_told_with_1009(connect):
+def test_message_over_the_limit_closes_with_1009(connect):
     client = connect("/small")
     client.send("12345678901")
     opcode, body = client.recv_data(control_frame=True)

@@ -3,7 +3,7 @@
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from raw_client import ConnectionWasReset
 
 VALID_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012,
@@ -21,7 +21,7 @@ def server(module_nginx):
 # Begun by the client
 
 @pytest.mark.parametrize("code", VALID_CODES)
-@both_ways
+@whole_and_bytewise
 def test_close_with_valid_code_is_answered_by_it(server, code, cut):
     client = server.connect()
     client.send(wire.close(code), cut)
@@ -29,7 +29,7 @@ def test_close_with_valid_code_is_answered_by_it(server, code, cut):
     client.expect_eof()
 
 
-@both_ways
+@whole_and_bytewise
 def test_empty_close_is_answered_by_an_empty_close(server, cut):
     client = server.connect()
     client.send(wire.close(), cut)
@@ -40,7 +40,7 @@ def test_empty_close_is_answered_by_an_empty_close(server, cut):
 @pytest.mark.parametrize("reason", [
     "bye", "x" * 123, "до свидания", "\U0001f44b" * 30, "nul\0inside",
 ], ids=["short", "longest", "cyrillic", "emoji", "nul"])
-@both_ways
+@whole_and_bytewise
 def test_close_with_reason_is_answered_by_its_code(server, reason, cut):
     client = server.connect()
     client.send(wire.close(4000, reason), cut)
@@ -49,7 +49,7 @@ def test_close_with_reason_is_answered_by_its_code(server, reason, cut):
 
 
 @pytest.mark.parametrize("code", INVALID_CODES)
-@both_ways
+@whole_and_bytewise
 def test_close_with_invalid_code_fails_with_1002(server, code, cut):
     client = server.connect()
     client.send(wire.close(code), cut)
@@ -65,7 +65,7 @@ def test_close_with_invalid_code_fails_with_1002(server, code, cut):
     wire.close_body(1006, "reserved"),
 ], ids=["one-byte", "one-zero-byte", "reason-ff", "reason-cut",
         "reason-surrogate", "reason-overlong", "code-and-reason"])
-@both_ways
+@whole_and_bytewise
 def test_close_with_invalid_body_fails_with_1002(server, body, cut):
     client = server.connect()
     client.send(wire.frame(wire.CLOSE, body), cut)
@@ -89,7 +89,7 @@ def test_close_reason_of_124_bytes_fails_with_1002(server):
     client.expect_eof()
 
 
-@both_ways
+@whole_and_bytewise
 def test_messages_before_a_close_are_answered_before_it(server, cut):
     client = server.connect()
     client.send([wire.text("a"), wire.ping("b"), wire.close(1000)], cut)
@@ -99,7 +99,7 @@ def test_messages_before_a_close_are_answered_before_it(server, cut):
     client.expect_eof()
 
 
-@both_ways
+@whole_and_bytewise
 def test_close_between_fragments_is_answered(server, cut):
     client = server.connect()
     client.send([wire.text("a", fin=False), wire.close(1000)], cut)
@@ -207,7 +207,7 @@ def test_fault_gets_one_close_only(server):
     client.expect_eof()
 
 
-def test_fault_is_told_with_a_reason(server):
+def test_fault_closes_with_a_reason(server):
     client = server.connect()
     client.send(wire.text("x", mask=None))
     client.expect_close(1002, r"\w+ \w+")
@@ -253,7 +253,7 @@ def test_half_closed_peer_gets_all_replies_then_the_end(server, rest):
     client.expect_eof(2)
 
 
-def test_half_close_behind_a_close_gets_the_answer(server):
+def test_half_close_after_a_close_gets_the_answer(server):
     client = server.connect()
     client.send(wire.text("a") + wire.close(1000))
     client.half_close()

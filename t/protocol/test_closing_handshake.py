@@ -6,7 +6,7 @@ import time
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_server import seconds
 from publish_client import request
 
@@ -111,7 +111,7 @@ def test_close_of_the_server_waits_for_the_one_of_the_client(
 
 
 @closes
-@both_ways
+@whole_and_bytewise
 def test_close_of_the_client_is_found_after_what_it_sent_before(
         server, path, data, code, cut):
     client = provoke(server, path, data)
@@ -136,7 +136,7 @@ def test_close_of_the_client_is_found_after_a_failure(
 
 @pytest.mark.parametrize("data", BROKEN_CLOSES.values(),
                          ids=BROKEN_CLOSES.keys())
-@both_ways
+@whole_and_bytewise
 def test_broken_close_of_the_client_is_its_last_frame(server, data, cut):
     client = server.connect()
     client.send(data, cut)
@@ -298,7 +298,7 @@ def test_close_timeout_ends_a_client_that_sends_on(nginx):
 # A closing handshake that is complete
 
 @over_both
-@both_ways
+@whole_and_bytewise
 def test_complete_handshake_ends_the_connection_at_once(server, tls, cut):
     client = server.connect(tls=tls)
     client.send([wire.text("last"), wire.close(1000)], cut)

@@ -8,7 +8,7 @@ import pytest
 
 import wire
 from deflating_peer import RSV1, TAIL, DeflatingPeer
-from worker_probe import memory, memory_tells, only_worker
+from worker_probe import memory, memory_is_exact, only_worker
 
 WORDS = "so much depends upon a red wheel barrow glazed with rain water "
 ECHO = "websocket echo; websocket_deflate on;"
@@ -148,7 +148,7 @@ def test_short_messages_are_not_compressed(server, path, length, compressed):
     peer.expect("x" * length, compressed)
 
 
-def test_what_would_grow_is_sent_as_it_is(server):
+def test_payload_that_would_grow_is_sent_uncompressed(server):
     peer = DeflatingPeer(server)
     payload = os.urandom(1000)
     peer.send(payload, wire.BINARY)
@@ -181,13 +181,13 @@ def test_bomb_is_stopped_at_the_limit(server):
     before = memory(pid)
     peer.client.send(wire.frame(wire.BINARY, bomb, rsv=RSV1), duplex=False)
     peer.client.expect_failure(1009)
-    if memory_tells():
+    if memory_is_exact():
         assert memory(pid) - before < 1024 * 1024
 
 
 @pytest.mark.parametrize("size, code", [(100 * 1024, None),
                                         (100 * 1024 + 1, 1009)])
-def test_limit_counts_what_is_inflated(server, size, code):
+def test_limit_counts_inflated_bytes(server, size, code):
     peer = DeflatingPeer(server, "/strict")
     peer.send("x" * size)
     if code is None:
@@ -218,7 +218,7 @@ def test_inflated_text_has_to_be_utf_8(server):
 
 # Directives
 
-@pytest.mark.parametrize("directive, told", [
+@pytest.mark.parametrize("directive, error", [
     ("websocket_deflate maybe;", '"on" or "off"'),
     ("websocket_deflate_comp_level 0;",
      'invalid value "0" in "websocket_deflate_comp_level" directive; '
@@ -233,10 +233,10 @@ def test_inflated_text_has_to_be_utf_8(server):
     ("websocket_deflate_window 9; websocket_deflate_window 9;", "duplicate"),
     ("websocket_deflate_context_takeover 1;", '"on" or "off"'),
 ])
-def test_directives_refuse(nginx, directive, told):
+def test_directives_refuse(nginx, directive, error):
     passed, output = nginx.check(http=directive)
     assert not passed
-    assert told in output
+    assert error in output
 
 
 def test_directives_are_inherited(nginx):

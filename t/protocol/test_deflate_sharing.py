@@ -11,7 +11,7 @@ import pytest
 import wire
 from deflating_peer import DeflatingPeer
 from nginx_server import ROOT
-from worker_probe import memory, memory_tells, only_worker
+from worker_probe import memory, memory_is_exact, only_worker
 
 SOURCE = os.path.join(ROOT, "t", "preload", "deflate_counter.c")
 PLAIN = "permessage-deflate"
@@ -29,7 +29,7 @@ location /deflated { websocket echo; websocket_deflate on; }
 @pytest.fixture(scope="module")
 def server(module_nginx, run_folder):
     """An nginx whose calls of zlib are counted: server.compressed()."""
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("nothing else can be preloaded")
     folder = os.path.join(run_folder, "deflate-counter")
     os.makedirs(folder)
@@ -98,7 +98,7 @@ def test_mixed_clients_each_get_what_they_can_read(server):
 
 
 def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("under a sanitizer or valgrind memory tells nothing")
     count = 400
 
@@ -124,7 +124,7 @@ def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
 
 
 def test_messages_inflated_one_after_the_other_keep_no_memory(nginx):
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("under a sanitizer or valgrind memory tells nothing")
     server = nginx(LOCATIONS)
     pid = only_worker(server)

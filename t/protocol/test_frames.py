@@ -3,7 +3,7 @@
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 
 LENGTHS = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32, 63, 64, 124, 125, 126,
            127, 128, 255, 256, 4095, 4096, 4097, 16384, 65534, 65535, 65536,
@@ -81,7 +81,7 @@ def test_any_masking_key_is_removed(server, mask, cut):
     (0, 2), (1, 2), (125, 2), (0, 8), (1, 8), (125, 8), (126, 8), (65535, 8),
 ])
 @pytest.mark.parametrize("opcode", DATA_OPCODES, ids=["text", "binary"])
-@both_ways
+@whole_and_bytewise
 def test_length_not_in_shortest_form_fails_with_1002(
         server, opcode, length, length_bytes, cut):
     data = wire.header(opcode, length, length_bytes=length_bytes)
@@ -101,7 +101,7 @@ def test_control_length_not_in_shortest_form_fails_with_1002(
 @pytest.mark.parametrize("length", [
     1 << 63, (1 << 63) + 1, (1 << 64) - 1, 3 << 62,
 ], ids=hex)
-@both_ways
+@whole_and_bytewise
 def test_length_with_top_bit_fails_with_1002(server, length, cut):
     fails_with_1002(server, wire.header(wire.BINARY, length), cut)
 
@@ -110,7 +110,7 @@ def test_length_with_top_bit_fails_with_1002(server, length, cut):
 
 @pytest.mark.parametrize("opcode", [0, 1, 2, 8, 9, 10])
 @pytest.mark.parametrize("length", [0, 1, 125])
-@both_ways
+@whole_and_bytewise
 def test_unmasked_frame_fails_with_1002(server, opcode, length, cut):
     fails_with_1002(
         server, wire.frame(opcode, sample(length), mask=None), cut)
@@ -134,7 +134,7 @@ def test_unmasked_frame_after_good_ones_fails_with_1002(server):
 
 @pytest.mark.parametrize("rsv", range(1, 8))
 @pytest.mark.parametrize("opcode", [1, 2, 8, 9, 10])
-@both_ways
+@whole_and_bytewise
 def test_reserved_bit_fails_with_1002(server, rsv, opcode, cut):
     fails_with_1002(server, wire.frame(opcode, rsv=rsv), cut)
 
@@ -147,7 +147,7 @@ def test_reserved_bit_on_a_continuation_fails_with_1002(server, rsv):
 
 @pytest.mark.parametrize("opcode", RESERVED_OPCODES)
 @pytest.mark.parametrize("payload", [b"", b"payload"], ids=["empty", "full"])
-@both_ways
+@whole_and_bytewise
 def test_reserved_opcode_fails_with_1002(server, opcode, payload, cut):
     fails_with_1002(server, wire.frame(opcode, payload), cut)
 
@@ -160,7 +160,7 @@ def test_reserved_opcode_without_fin_fails_with_1002(server, opcode):
 # Control frames
 
 @pytest.mark.parametrize("length", [0, 1, 4, 124, 125])
-@both_ways
+@whole_and_bytewise
 def test_ping_payload_is_answered_in_a_pong(server, length, cut):
     client = server.connect()
     payload = bytes(index * 5 & 255 for index in range(length))
@@ -168,7 +168,7 @@ def test_ping_payload_is_answered_in_a_pong(server, length, cut):
     client.expect_pong(payload)
 
 
-@both_ways
+@whole_and_bytewise
 def test_pings_are_answered_in_order(server, cut):
     client = server.connect()
     client.send([wire.ping(str(index)) for index in range(50)], cut)
@@ -176,8 +176,8 @@ def test_pings_are_answered_in_order(server, cut):
         client.expect_pong(str(index))
 
 
-@both_ways
-def test_ping_between_messages_is_answered_in_its_place(server, cut):
+@whole_and_bytewise
+def test_ping_between_messages_is_answered_in_order(server, cut):
     client = server.connect()
     client.send([wire.text("a"), wire.ping("1"), wire.binary(b"b"),
                  wire.ping("2"), wire.ping("3"), wire.text("c")], cut)
@@ -189,7 +189,7 @@ def test_ping_between_messages_is_answered_in_its_place(server, cut):
     client.expect_text("c")
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("payload", [b"", b"unasked", bytes(125)],
                          ids=["empty", "short", "longest"])
 def test_unsolicited_pong_is_ignored(server, payload, cut):
@@ -200,7 +200,7 @@ def test_unsolicited_pong_is_ignored(server, payload, cut):
 
 @pytest.mark.parametrize("opcode", CONTROL_OPCODES,
                          ids=["close", "ping", "pong"])
-@both_ways
+@whole_and_bytewise
 def test_fragmented_control_frame_fails_with_1002(server, opcode, cut):
     fails_with_1002(server, wire.frame(opcode, fin=False), cut)
 
@@ -214,7 +214,7 @@ def test_control_frame_over_125_bytes_fails_with_1002(server, opcode, length):
 
 @pytest.mark.parametrize("opcode", CONTROL_OPCODES,
                          ids=["close", "ping", "pong"])
-@both_ways
+@whole_and_bytewise
 def test_header_of_a_long_control_frame_fails_with_1002(server, opcode, cut):
     fails_with_1002(server, wire.header(opcode, 126), cut)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 
 LOCATIONS = """
 location /echo { websocket echo; }
@@ -36,7 +36,7 @@ def refuse(server, status, log_pattern, cut=None, **fields):
 
 # Accepted
 
-@both_ways
+@whole_and_bytewise
 def test_handshake_is_answered_with_101(server, cut):
     client = server.open()
     client.send(wire.upgrade_request(), cut)
@@ -68,7 +68,7 @@ def test_accept_answers_the_key(server, key):
         wire.accept_value(key))
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("upgrade, connection", [
     ("WebSocket", "UPGRADE"),
     ("websocket", "keep-alive, Upgrade"),
@@ -124,7 +124,7 @@ def test_accepted_handshake_is_not_logged_as_refused(server):
 
 # Refused: not an upgrade to a WebSocket
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("fields", [
     {"upgrade": None, "connection": None, "key": None,
      "websocket_version": None},
@@ -142,7 +142,7 @@ def test_upgrade_without_the_token_gets_426(server, fields, cut):
     assert response.header("Upgrade") == "websocket"
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("connection", [
     None, "", "keep-alive", "close", "upgraded", "x-upgrade", "up grade",
     "upgrade-insecure", ["keep-alive", "te"],
@@ -168,7 +168,7 @@ def test_http_1_0_gets_426(server):
 
 # Refused: method
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("method", [
     "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND",
 ])
@@ -185,7 +185,7 @@ def test_post_with_body_gets_405(server):
 
 # Refused: version
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("version", [
     None, "", "0", "7", "8", "12", "14", "013", "13.0", "+13", "130", "113",
     "0x0d", "thirteen",
@@ -203,7 +203,7 @@ def test_repeated_version_gets_400(server, versions):
 
 # Refused: key
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("key", [
     None,
     "",
@@ -254,7 +254,7 @@ def test_upgrade_on_the_connection_of_a_426_is_accepted(server):
     assert_works(client)
 
 
-def test_upgrade_pipelined_behind_a_plain_get_is_accepted(server):
+def test_upgrade_pipelined_after_a_plain_get_is_accepted(server):
     client = server.open()
     client.send(wire.upgrade_request(upgrade=None) + wire.upgrade_request()
                 + wire.text("hello"))
@@ -263,7 +263,7 @@ def test_upgrade_pipelined_behind_a_plain_get_is_accepted(server):
     client.expect_text("hello")
 
 
-def test_frames_behind_a_refused_handshake_are_not_echoed(server):
+def test_frames_after_a_refused_handshake_are_not_echoed(server):
     client = server.open()
     client.send(wire.upgrade_request(key=None) + wire.text("hello"))
     assert client.read_response().status == 400

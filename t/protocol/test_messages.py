@@ -6,7 +6,7 @@ import random
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 
 LOCATIONS = """
 location /echo { websocket echo; }
@@ -40,7 +40,7 @@ def server(module_nginx):
     ("a", "", "b"), ("", "", "", "a", "", ""), ("abc",) * 20,
     ("x" * 125, "y" * 126, "z" * 127),
 ], ids=lambda parts: "-".join(str(len(part)) for part in parts)[:20])
-@both_ways
+@whole_and_bytewise
 def test_fragments_are_echoed_as_one_message(server, opcode, parts, cut):
     client = server.connect()
     client.send(wire.fragments(opcode, *parts), cut)
@@ -60,7 +60,7 @@ def test_many_fragments_are_echoed_as_one_message(server, opcode, count, size):
     client.expect_alive()
 
 
-@both_ways
+@whole_and_bytewise
 def test_fragmented_messages_follow_each_other(server, cut):
     client = server.connect()
     client.send([wire.fragments(wire.TEXT, "a", "b"), wire.text("c"),
@@ -72,7 +72,7 @@ def test_fragmented_messages_follow_each_other(server, cut):
     client.expect_text("f")
 
 
-@both_ways
+@whole_and_bytewise
 def test_ping_between_fragments_is_answered_at_once(server, cut):
     client = server.connect()
     client.send([wire.text("a", fin=False), wire.ping("1")], cut)
@@ -85,7 +85,7 @@ def test_ping_between_fragments_is_answered_at_once(server, cut):
     client.expect_text("abc")
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("fin", [True, False], ids=["last", "unfinished"])
 def test_continuation_without_start_fails_with_1002(server, fin, cut):
     client = server.connect()
@@ -93,7 +93,7 @@ def test_continuation_without_start_fails_with_1002(server, fin, cut):
     client.expect_failure(1002)
 
 
-@both_ways
+@whole_and_bytewise
 def test_continuation_after_a_whole_message_fails_with_1002(server, cut):
     client = server.connect()
     client.send([wire.fragments(wire.TEXT, "a", "b"), wire.frame(0, "c")], cut)
@@ -101,7 +101,7 @@ def test_continuation_after_a_whole_message_fails_with_1002(server, cut):
     client.expect_failure(1002)
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("inner", [wire.TEXT, wire.BINARY],
                          ids=["text", "binary"])
 @pytest.mark.parametrize("fin", [True, False], ids=["last", "unfinished"])
@@ -158,7 +158,7 @@ def test_message_of_the_limit_is_echoed(server, opcode):
     client.expect(opcode, "x" * 999 + "y")
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("path, length", [
     ("/small", 1001), ("/small", 65536), ("/small", (1 << 63) - 1),
     ("/small-frames", 101), ("/small-frames", 1000),
@@ -170,7 +170,7 @@ def test_header_over_the_limit_fails_with_1009(server, path, length, cut):
     client.expect_failure(1009)
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("before", [
     ("x" * 1000,), ("x" * 500, "x" * 500), ("x" * 999, "x"),
 ], ids=["one-fragment", "two-fragments", "odd-fragments"])
@@ -195,7 +195,7 @@ def test_fragments_of_the_frame_limit_are_echoed(server):
     client.expect_text("x" * 1000)
 
 
-def test_limit_counts_each_message_anew(server):
+def test_limit_counts_each_message_separately(server):
     client = server.connect("/small")
     for _ in range(5):
         client.send(wire.fragments(wire.BINARY, "x" * 600, "x" * 400))
@@ -222,7 +222,7 @@ def test_accepted_kind_is_echoed(server, path, opcode):
     client.expect(opcode, "yes")
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("path, opcode", [
     ("/text", wire.BINARY), ("/binary", wire.TEXT),
 ])
@@ -260,7 +260,7 @@ def expect_script_replies(client):
     client.expect_eof()
 
 
-@both_ways
+@whole_and_bytewise
 def test_script_of_frames_is_answered(server, cut):
     client = server.connect()
     client.send(script(), cut)

@@ -3,7 +3,7 @@
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 
 LOCATIONS = """
 location /echo { websocket echo; }
@@ -38,8 +38,8 @@ def with_chunks(*chunks, **options):
             "body": chunked(*chunks, **options)}
 
 
-@both_ways
-def test_frame_behind_the_handshake_is_echoed(server, cut):
+@whole_and_bytewise
+def test_frame_after_the_handshake_is_echoed(server, cut):
     client = server.open()
     client.send(wire.upgrade_request() + wire.text("early"), cut)
     assert client.read_response().status == 101
@@ -47,7 +47,7 @@ def test_frame_behind_the_handshake_is_echoed(server, cut):
     client.expect_alive()
 
 
-def test_many_frames_behind_the_handshake_are_echoed_in_order(server):
+def test_many_frames_after_the_handshake_are_echoed_in_order(server):
     frames = b"".join(wire.text(str(index)) for index in range(100))
     client = server.connect(pipelined=frames)
     for index in range(100):
@@ -69,7 +69,7 @@ def test_handshake_larger_than_the_first_buffer_keeps_its_frames(server):
 
 
 @pytest.mark.parametrize("at", range(1, len(wire.text("early"))))
-def test_frame_cut_behind_the_handshake_is_echoed(server, at):
+def test_frame_split_after_the_handshake_is_echoed(server, at):
     request, frame = wire.upgrade_request(), wire.text("early")
     client = server.open()
     client.send(request + frame, len(request) + at)
@@ -77,19 +77,19 @@ def test_frame_cut_behind_the_handshake_is_echoed(server, at):
     client.expect_text("early")
 
 
-def test_close_behind_the_handshake_is_answered(server):
+def test_close_after_the_handshake_is_answered(server):
     client = server.connect(pipelined=wire.text("last") + wire.close(1000))
     client.expect_text("last")
     client.expect_close(1000)
     client.expect_eof()
 
 
-def test_illegal_frame_behind_the_handshake_fails_with_1002(server):
+def test_illegal_frame_after_the_handshake_fails_with_1002(server):
     client = server.connect(pipelined=wire.text("x", mask=None))
     client.expect_failure(1002)
 
 
-def test_end_behind_the_handshake_ends_after_the_echo(server):
+def test_end_after_the_handshake_ends_after_the_echo(server):
     client = server.open()
     client.send(wire.upgrade_request() + wire.text("early"))
     client.half_close()
@@ -134,7 +134,7 @@ def test_body_sent_bytewise_is_not_taken_for_frames(server, name):
 
 
 @pytest.mark.parametrize("name", ["short-length", "chunks", "long-length"])
-def test_body_behind_the_header_is_awaited(server, name):
+def test_body_after_the_header_is_awaited(server, name):
     fields = dict(BODIES[name])
     body = fields.pop("body")
     client = server.open()

@@ -51,7 +51,7 @@ def test_messages_of_one_read_sent_back_arrive_in_order(server, size):
         expect_all_of(client, message)
 
 
-def test_messages_sent_back_wait_unchanged_for_who_reads_late(server):
+def test_messages_sent_back_stay_unchanged_for_a_late_reader(server):
     client = server.connect("/back")
     messages = [message_of(40000 + i) for i in range(6)]
     client.send(b"".join(wire.text(one) for one in messages), duplex=False)

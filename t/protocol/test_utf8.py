@@ -3,7 +3,7 @@
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 
 VALID = {
     "ascii": "Hello, world!",
@@ -80,7 +80,7 @@ def server(module_nginx):
     return module_nginx()
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("text", **table({**VALID, **EDGES}))
 def test_valid_text_is_echoed(server, text, cut):
     client = server.connect()
@@ -114,7 +114,7 @@ def test_character_split_around_a_ping_is_echoed(server, text):
     client.expect_text(text)
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("prefix", **table(PREFIXES))
 @pytest.mark.parametrize("payload, enough", **table(INVALID))
 def test_invalid_text_fails_with_1007(server, payload, enough, prefix, cut):
@@ -151,7 +151,7 @@ def test_first_impossible_byte_fails_across_fragments(
     client.expect_failure(1007)
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("prefix", **table(PREFIXES))
 @pytest.mark.parametrize("payload", **table(TRUNCATED))
 def test_character_cut_by_the_end_fails_with_1007(

@@ -7,7 +7,8 @@ import pytest
 
 import handler_log
 from nginx_server import seconds, wait_until
-from publish_client import BINARY, Publisher, answer_of, post, refuse, request
+from publish_client import (BINARY, Publisher, answer_of, expect_refused, post,
+                            request)
 
 LOCATIONS = """
 location /clients { websocket echo $arg_room; }
@@ -39,7 +40,7 @@ def join(server, room="1"):
 
 
 def wait_for_no_clients(publisher):
-    wait_until(lambda: publisher.tell()[0] == 0, seconds(5), "no clients")
+    wait_until(lambda: publisher.get_state()[0] == 0, seconds(5), "no clients")
 
 
 # POST
@@ -72,7 +73,7 @@ def test_anything_else_is_text(server, kind):
     client.expect_text("a=b&c")
 
 
-def test_ids_grow_by_one_whether_anybody_hears_it(server):
+def test_ids_grow_by_one_with_and_without_clients(server):
     publisher = Publisher(server, "/publish?room=ids")
     epoch, first = publisher.post("nobody", clients=0)
     assert first == 1
@@ -80,7 +81,7 @@ def test_ids_grow_by_one_whether_anybody_hears_it(server):
     client = join(server, "ids")
     assert publisher.post("somebody", clients=1) == (epoch, 3)
     client.expect_text("somebody")
-    assert publisher.tell() == (1, 0, f"{epoch}-3")
+    assert publisher.get_state() == (1, 0, f"{epoch}-3")
 
 
 def test_ids_of_resources_are_their_own(server):
@@ -101,7 +102,7 @@ def test_handlers_with_the_same_key_have_different_resources(nginx):
     other.expect_alive()
 
 
-def test_client_that_is_closing_does_not_hear_it(server):
+def test_closing_client_receives_nothing(server):
     client, publisher = join(server, "closing"), Publisher(
         server, "/publish?room=closing")
     client.close(1000)
@@ -114,18 +115,18 @@ def test_client_that_is_closing_does_not_hear_it(server):
 
 def test_unknown_resource_is_all_zeros_and_stays_unknown(server):
     publisher = Publisher(server, "/publish?room=unknown")
-    assert publisher.tell() == UNKNOWN
+    assert publisher.get_state() == UNKNOWN
     assert publisher.close_clients() == 0
-    assert publisher.tell() == UNKNOWN
+    assert publisher.get_state() == UNKNOWN
     assert publisher.post("x")[1] == 1
 
 
-def test_clients_are_counted_as_they_come_and_go(server):
+def test_clients_are_counted_as_they_connect_and_disconnect(server):
     publisher = Publisher(server, "/publish?room=count")
     clients = []
     for count in range(1, 4):
         clients.append(join(server, "count"))
-        assert publisher.tell()[0] == count
+        assert publisher.get_state()[0] == count
     for client in clients:
         client.leave()
         client.disconnect()
@@ -181,8 +182,8 @@ def test_delete_takes_code_and_reason(server, arguments, code, reason):
     10000000000000000000000, "-1000", "+1000", "1000.", "", "x", "%31000"])
 def test_delete_with_wrong_code_is_refused(server, code):
     client = join(server)
-    refuse(server, request("DELETE", f"/publish?room=1&code={code}"), 400,
-           "^the code")
+    expect_refused(server, request("DELETE", f"/publish?room=1&code={code}"),
+                   400, "^the code")
     client.expect_alive()
 
 
@@ -192,12 +193,13 @@ def test_delete_with_wrong_code_is_refused(server, code):
 ], ids=["long", "long-utf8", "byte", "end", "surrogate"])
 def test_delete_with_wrong_reason_is_refused(server, reason, why):
     client = join(server)
-    refuse(server, request("DELETE", f"/publish?room=1&reason={reason}"), 400,
-           why)
+    expect_refused(server,
+                   request("DELETE", f"/publish?room=1&reason={reason}"), 400,
+                   why)
     client.expect_alive()
 
 
-def test_delete_comes_behind_what_was_published(server):
+def test_delete_follows_what_was_published(server):
     client, publisher = join(server), Publisher(server)
     publisher.client.send([
         post("first"), post(b"\xff", kind=BINARY),
@@ -231,7 +233,7 @@ def test_resource_serves_on_after_delete(server):
 def test_other_method_is_refused(server, method):
     data = request(method, body="x")
     if method.isupper():
-        response = refuse(server, data, 405, "^the method")
+        response = expect_refused(server, data, 405, "^the method")
         assert response.header("Allow") == "GET, HEAD, POST, DELETE"
     else:
         assert server.request(data).status == 400
@@ -239,10 +241,10 @@ def test_other_method_is_refused(server, method):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_empty_key_is_refused(server, method):
-    refuse(server, request(method, "/publish?room=", body="x"), 400,
-           "^the key is empty$")
-    refuse(server, request(method, "/publish", body="x"), 400,
-           "^the key is empty$")
+    expect_refused(server, request(method, "/publish?room=", body="x"), 400,
+                   "^the key is empty$")
+    expect_refused(server, request(method, "/publish", body="x"), 400,
+                   "^the key is empty$")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -250,13 +252,13 @@ def test_key_that_is_too_long_is_refused(server, method):
     longest = 4096 - len("echo:")
     path = "/publish?room=" + "k" * longest
     assert server.request(request(method, path, body="x")).status == 200
-    refuse(server, request(method, path + "k", body="x"), 400,
-           "^the key is too long$")
+    expect_refused(server, request(method, path + "k", body="x"), 400,
+                   "^the key is too long$")
 
 
 def test_empty_key_is_refused_before_the_body_is_there(server):
     data = post("x" * 1000, "/publish?room=")[:-1000]
-    refuse(server, data, 400, "the key is empty")
+    expect_refused(server, data, 400, "the key is empty")
 
 
 @pytest.mark.parametrize("body", [
@@ -264,7 +266,7 @@ def test_empty_key_is_refused_before_the_body_is_there(server):
 ], ids=["byte", "end", "surrogate", "overlong", "long"])
 def test_text_that_is_not_utf8_is_refused(server, body):
     client = join(server)
-    refuse(server, post(body), 400, "^the text is not UTF-8$")
+    expect_refused(server, post(body), 400, "^the text is not UTF-8$")
     client.expect_alive()
 
 
@@ -285,18 +287,18 @@ def test_message_of_the_largest_size(server):
 
 
 def test_larger_message_is_refused_before_it_is_there(server):
-    refuse(server, post(b"x" * 101, "/small?room=1")[:-101], 413,
-           "larger than websocket_max_message_size")
+    expect_refused(server, post(b"x" * 101, "/small?room=1")[:-101], 413,
+                   "larger than websocket_max_message_size")
 
 
 def test_larger_message_in_chunks_is_refused(server):
     client = join(server)
     data = request("POST", "/small?room=1", chunks=[b"x" * 60, b"x" * 41])
-    refuse(server, data, 413, "larger than websocket_max_message_size")
+    expect_refused(server, data, 413, "larger than websocket_max_message_size")
     client.expect_alive()
 
 
-def test_limit_of_nginx_comes_first(server):
+def test_client_max_body_size_applies_first(server):
     server.allow_errors("client intended to send too large")
     assert server.request(post(b"x" * 51, "/tight")).status == 413
     data = request("POST", "/tight", chunks=[b"x" * 51])
@@ -305,7 +307,8 @@ def test_limit_of_nginx_comes_first(server):
 
 
 def test_resource_that_cannot_be_made(server):
-    refuse(server, post("x", "/null"), 500, "could not make the resource")
+    expect_refused(server, post("x", "/null"), 500,
+                   "could not make the resource")
 
 
 @pytest.mark.parametrize("data", [

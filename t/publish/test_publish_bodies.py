@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_server import seconds, wait_until
-from publish_client import (BINARY, Publisher, answer_of, post, refuse,
+from publish_client import (BINARY, Publisher, answer_of, expect_refused, post,
                             refusals, request)
 from worker_probe import assert_no_growth, descriptors, memory, only_worker
 
@@ -88,7 +88,7 @@ def test_body_is_the_message(server, place, size):
     wait_for_no_files(server)
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("place", PLACES)
 def test_request_in_pieces(server, place, cut):
     client = join(server)
@@ -108,7 +108,7 @@ def test_chunked_body(server, place, chunks):
     client.expect_text(b"".join(chunks))
 
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("place", PLACES)
 def test_chunked_request_in_pieces(server, place, cut):
     client = join(server)
@@ -145,7 +145,7 @@ def test_invalid_character_across_two_buffers(server, place, end, start):
         data = post(body, f"/{place}?room=1")
         head = len(data) - len(body)
         before = len(refusals(server))
-        refuse(server, data, 400, "not UTF-8", cut=[head + size])
+        expect_refused(server, data, 400, "not UTF-8", cut=[head + size])
         assert len(refusals(server)) == before + 1
     client.expect_alive()
 
@@ -172,7 +172,7 @@ def test_too_large_body_is_not_waited_for(server):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("sent", [0, 10, 5000])
 @pytest.mark.parametrize("end", ["abort", "half_close"])
-def test_body_that_never_comes_whole(server, place, sent, end):
+def test_unfinished_body_is_not_published(server, place, sent, end):
     client = join(server)
     poster = server.open()
     poster.send(post(b"x" * 10000, f"/{place}?room=1")[:sent - 10000])
@@ -188,8 +188,8 @@ def test_body_that_is_not_all_there_is_not_published(server, chunked):
     client = join(server)
     body = ({"chunks": [pattern(60000), pattern(60000)]} if chunked
             else {"body": pattern(120000)})
-    refuse(server, request("POST", "/sent-on?room=1", **body), 400,
-           "^the body is not all there")
+    expect_refused(server, request("POST", "/sent-on?room=1", **body), 400,
+                   "^the body is not all there")
     client.expect_alive()
 
 
@@ -214,7 +214,7 @@ def test_body_that_another_location_has_read_is_published(server, path,
 @pytest.mark.parametrize("kind", [None, BINARY])
 def test_encoded_body_is_refused(server, fields, kind):
     client = join(server)
-    response = refuse(server, post(
+    response = expect_refused(server, post(
         b"x", "/default?room=1", kind=kind,
         headers=[("Content-Encoding", field) for field in fields]), 415,
         "^the body has a Content-Encoding$")
@@ -253,9 +253,9 @@ def test_body_of_other_methods_is_passed_over(server, place, method):
 
 def test_http_1_0(server):
     client = join(server)
-    told = answer_of(server.request(post(
+    answer = answer_of(server.request(post(
         "old", "/default?room=1", version="HTTP/1.0")))
-    assert told["clients"] == 1
+    assert answer["clients"] == 1
     client.expect_text("old")
     poster = server.open()
     poster.send(request("GET", "/default?room=1", version="HTTP/1.0"))
@@ -296,7 +296,7 @@ def post_many(server, path, count, body, **options):
     poster.disconnect()
 
 
-def test_many_posts_leave_nothing_behind(server):
+def test_many_posts_leak_nothing(server):
     pid = only_worker(server)
     files, sizes = descriptors(pid), []
     client = join(server, "leak")
@@ -311,7 +311,7 @@ def test_many_posts_leave_nothing_behind(server):
 
 
 @pytest.mark.parametrize("place", ["file", "memory"])
-def test_many_posts_that_nobody_hears_leave_nothing_behind(server, place):
+def test_many_posts_without_clients_leak_nothing(server, place):
     pid, sizes = only_worker(server), []
     for _ in range(4):
         post_many(server, f"/{place}?room=nobody", 1000, b"x" * 3000)
@@ -320,7 +320,7 @@ def test_many_posts_that_nobody_hears_leave_nothing_behind(server, place):
     wait_for_no_files(server)
 
 
-def test_many_resources_leave_nothing_behind(server):
+def test_many_resources_leak_nothing(server):
     pid, sizes = only_worker(server), []
     publisher = Publisher(server)
     for _ in range(4):

@@ -7,7 +7,7 @@ import handler_log
 import plugin_builder
 from config_errors import expect_error
 from nginx_server import seconds, wait_until
-from publish_client import Publisher, answer_of, post, refuse
+from publish_client import Publisher, answer_of, post, expect_refused
 
 
 def ledger():
@@ -65,7 +65,7 @@ def test_directive_is_refused_outside_of_locations(nginx, options):
                  **options)
 
 
-def test_handler_says_what_is_wrong(nginx):
+def test_error_of_the_handler_fails_the_check(nginx):
     expect_error(
         nginx, 'handler "probe" in "websocket_publish" directive: too bad',
         http=handler_log.plugin(),
@@ -76,7 +76,7 @@ def test_handler_says_what_is_wrong(nginx):
 @pytest.mark.parametrize("others", [
     "", "location /other { websocket echo; }",
     "location /other { websocket_publish ledger other history=1; }"])
-def test_handler_that_needs_parameters_says_so(nginx, others):
+def test_missing_parameters_fail_the_check(nginx, others):
     expect_error(
         nginx, 'handler "ledger" in "websocket_publish" directive: it needs '
         "a history", http=ledger(),
@@ -120,7 +120,7 @@ def server(module_nginx):
     return module_nginx(PARAMETERS, http=ledger())
 
 
-def test_ledger_cannot_do_without_a_history(nginx):
+def test_handler_that_needs_a_history_is_refused_without(nginx):
     expect_error(
         nginx, 'handler "ledger" in "websocket" directive: it needs a history',
         http=ledger(), locations="location / { websocket ledger; }")
@@ -132,11 +132,11 @@ def test_ledger_cannot_do_without_a_history(nginx):
     ("/publish/if?k=2&if=1", 3), ("/publish/if?k=3", 3),
     ("/publish/other?k=1", 9), # as much as any location asks for
 ])
-def test_history_of_a_resource_that_nobody_has_visited(server, path, kept):
+def test_history_of_a_resource_without_clients(server, path, kept):
     publisher = Publisher(server, path)
     for number in range(1, 12):
         publisher.post("x")
-        assert publisher.tell()[1] == min(number, kept)
+        assert publisher.get_state()[1] == min(number, kept)
 
 
 def test_publisher_declared_before_the_clients_location(nginx):
@@ -147,7 +147,7 @@ def test_publisher_declared_before_the_clients_location(nginx):
     publisher = Publisher(server)
     for _ in range(5):
         publisher.post("x")
-    assert publisher.tell()[1] == 3
+    assert publisher.get_state()[1] == 3
     client = server.connect("/clients")
     for sequence in (3, 4, 5):
         text = client.read_frame().payload.decode()
@@ -160,7 +160,7 @@ def test_publishers_history_counts_as_a_locations_does(server):
     publisher = Publisher(server, "/publish/constant-own")
     for _ in range(9):
         publisher.post("x")
-    assert publisher.tell()[1] == 7
+    assert publisher.get_state()[1] == 7
     client = server.connect("/constant")
     texts = [client.read_frame().payload.decode() for _ in range(8)]
     assert [text.partition(" ")[0] for text in texts] == 7 * ["kept"] + [
@@ -169,17 +169,17 @@ def test_publishers_history_counts_as_a_locations_does(server):
     for _ in range(9):
         publisher.post("x", clients=1)
         client.read_frame()
-    assert publisher.tell()[1] == 7
+    assert publisher.get_state()[1] == 7
 
 
-def test_handler_is_told_of_what_is_published(server):
+def test_handler_callback_gets_published_messages(server):
     client = server.connect("/first?k=told")
     client.expect_text("history 1")
     epoch, sequence = Publisher(server, "/publish/first?k=told").post("häuser")
     client.expect_text(f"text {epoch}-{sequence} from 0 häuser")
-    told = answer_of(server.request(post(
+    answer = answer_of(server.request(post(
         b"bytes", "/publish/first?k=told", kind="application/octet-stream")))
-    client.expect_text(f"binary {told['id']} from 0 bytes")
+    client.expect_text(f"binary {answer['id']} from 0 bytes")
 
 
 def test_delete_closes_the_clients_of_a_handler_with_its_own_delivery(server):
@@ -197,7 +197,7 @@ def test_delete_keeps_the_history(server):
     client = server.connect("/second?k=history")
     publisher.post("x")
     publisher.close_clients()
-    assert publisher.tell()[1] == 1
+    assert publisher.get_state()[1] == 1
     client.disconnect()
 
 
@@ -210,7 +210,7 @@ location /null { websocket_publish probe key$arg_k resource=null; }
 """
 
 
-def test_object_without_clients_goes_with_the_request(nginx):
+def test_resource_without_clients_ends_with_the_request(nginx):
     server = nginx(PROBES, http=handler_log.plugin())
     publisher = Publisher(server)
     publisher.post("x")
@@ -218,7 +218,7 @@ def test_object_without_clients_goes_with_the_request(nginx):
     # A request ends behind its answer
     wait_until(lambda: handler_log.history(server, "key") == 2 * [
         "resource created", "resource destroyed"], seconds(5), "both ends")
-    publisher.tell()
+    publisher.get_state()
     publisher.close_clients()
     assert len(handler_log.history(server, "key")) == 4
 
@@ -229,5 +229,7 @@ def test_object_with_clients_is_the_one_that_publishes(nginx):
     publisher = Publisher(server, "/null")
     publisher.post("x", clients=1)
     client.expect_text("x")
-    assert handler_log.told(server, "resource.*", "key") == ["resource created"]
-    refuse(server, post("x", "/null?k=1"), 500, "could not make the resource")
+    assert handler_log.matching(server, "resource.*",
+                                "key") == ["resource created"]
+    expect_refused(server, post("x", "/null?k=1"), 500,
+                   "could not make the resource")

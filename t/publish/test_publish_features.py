@@ -8,7 +8,7 @@ import pytest
 
 from http2_client import Http2Client
 from nginx_config import WEBSOCKET_FIELDS
-from publish_client import (BINARY, Publisher, answer_of, post, refuse,
+from publish_client import (BINARY, Publisher, answer_of, expect_refused, post,
                             refusals, request)
 
 HTTP = """
@@ -112,9 +112,9 @@ def test_auth_basic_guards_it(server):
     client = join(server)
     server.allow_errors("no user/password")
     assert server.request(post("x", "/basic?room=1")).status == 401
-    told = answer_of(server.request(
+    answer = answer_of(server.request(
         post("y", "/basic?room=1", headers=[USER])))
-    assert told["clients"] == 1
+    assert answer["clients"] == 1
     client.expect_text("y")
 
 
@@ -158,7 +158,7 @@ def test_request_in_an_if_block(server):
     answer_of(response)
     assert response.header("X-Tag") == "t"
     client.expect_text("x")
-    refuse(server, post("x" * 101, "/if?room=1&tag=t"), 413, "larger")
+    expect_refused(server, post("x" * 101, "/if?room=1&tag=t"), 413, "larger")
     assert server.request(post("x", "/if?room=1&refuse=1")).status == 409
 
 
@@ -215,7 +215,7 @@ def test_auth_request_asks_and_publishes_nothing(server):
     assert not refusals(server)
 
 
-def test_page_may_include_the_figures(server):
+def test_page_may_include_the_counts(server):
     write(f"{server.prefix}/pages/figures.html",
           '[<!--# include virtual="/publish?room=ssi" -->]')
     join(server, "ssi")
@@ -228,17 +228,17 @@ def test_page_may_include_the_figures(server):
 def test_http_2(server):
     http2, client = Http2Client(server), join(server, "h2")
     for body in (b"", b"short", b"x" * 10000):
-        _, told = http2.ask("/publish?room=h2", method="POST", body=body)
-        assert json.loads(told)["clients"] == 1
+        _, answer = http2.ask("/publish?room=h2", method="POST", body=body)
+        assert json.loads(answer)["clients"] == 1
         client.expect_text(body)
-    _, told = http2.ask("/publish?room=h2", ("content-type", BINARY),
-                        method="POST", body=b"\xff")
+    _, answer = http2.ask("/publish?room=h2", ("content-type", BINARY),
+                          method="POST", body=b"\xff")
     client.expect_binary(b"\xff")
     assert json.loads(http2.ask("/publish?room=h2")[1]) == {
-        "clients": 1, "messages": 0, "last": json.loads(told)["id"]}
+        "clients": 1, "messages": 0, "last": json.loads(answer)["id"]}
     assert http2.ask("/publish?room=h2", method="HEAD")[1] == b""
-    _, told = http2.ask("/publish?room=h2&code=4000", method="DELETE")
-    assert json.loads(told) == {"clients": 1}
+    _, answer = http2.ask("/publish?room=h2&code=4000", method="DELETE")
+    assert json.loads(answer) == {"clients": 1}
     client.expect_failure(4000)
 
 

@@ -4,7 +4,7 @@ browser gives answers to a page (CORS)."""
 import pytest
 
 import wire
-from publish_client import BINARY, Publisher, answer_of, post, refusals, request
+from publish_client import Publisher, answer_of, post, refusals, request
 
 APP = "https://app.example"
 LOCATIONS = r"""
@@ -166,7 +166,7 @@ def test_preflight_publishes_nothing(server):
         ("Origin", APP), ("Access-Control-Request-Method", "POST")])
     assert response.status == 204
     expect_nothing_published(client)
-    assert poster.tell()[0] == 1  # the connection goes on
+    assert poster.get_state()[0] == 1  # the connection goes on
 
 
 # Answers

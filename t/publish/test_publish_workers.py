@@ -8,9 +8,9 @@ import pytest
 import plugin_builder
 import wire
 from nginx_server import seconds, wait_until
-from publish_client import (BINARY, Publisher, answer_of, post, refuse,
+from publish_client import (BINARY, Publisher, answer_of, expect_refused, post,
                             refusals, request)
-from worker_picking import SPREAD, on_each_worker
+from worker_picking import REUSEPORT, on_each_worker
 
 LOCATIONS = """
 location /clients { websocket echo $arg_room; }
@@ -26,7 +26,7 @@ def server(request, module_nginx):
     return module_nginx(
         LOCATIONS, http=f"websocket_plugin {plugin}; "
                         "keepalive_requests 100000;",
-        workers=request.param, **SPREAD)
+        workers=request.param, **REUSEPORT)
 
 
 def publishers(server, path="/publish?room=1"):
@@ -66,23 +66,24 @@ def test_all_clients_see_one_order(server):
     ids = {}
     for index, sender in enumerate(senders):
         for number in range(200):
-            told = answer_of(sender.client.read_response())
-            ids[int(told["id"].partition("-")[2])] = f"{index} {number}"
+            answer = answer_of(sender.client.read_response())
+            ids[int(answer["id"].partition("-")[2])] = f"{index} {number}"
     assert sorted(ids) == list(range(1, 200 * len(senders) + 1))
     for client in clients:
         for sequence in sorted(ids):
             client.expect_text(ids[sequence])
 
 
-def test_any_worker_tells_of_all(server):
+def test_get_covers_all_workers(server):
     clients = on_each_worker(server, "/clients?room=tell")
     for publisher in publishers(server, "/publish?room=tell"):
         epoch, sequence = publisher.post("x")
         for other in publishers(server, "/publish?room=tell"):
-            assert other.tell() == (len(clients), 0, f"{epoch}-{sequence}")
+            assert other.get_state() == (len(clients), 0,
+                                         f"{epoch}-{sequence}")
 
 
-def test_worker_without_clients_publishes_and_tells(server):
+def test_worker_without_clients_publishes_and_reports_counts(server):
     *_, client = on_each_worker(server, "/clients?room=2")
     first, *_ = on_each_worker(server, "/clients?room=far")
     for publisher in publishers(server, "/publish?room=far"):
@@ -99,23 +100,24 @@ def test_any_worker_closes_the_clients_of_all(server):
         elsewhere = on_each_worker(server, "/clients?room=open")
         code = 4000 + index
         publisher.post("before")
-        told = publisher.close_clients(f"&code={code}&reason=over%20{index}")
-        assert told == len(clients)
+        answer = publisher.close_clients(f"&code={code}&reason=over%20{index}")
+        assert answer == len(clients)
         for client in clients:
             client.expect_text("before")
             client.expect_failure(code, f"^over {index}$")
             client.disconnect()
         for client in elsewhere:
             client.expect_alive()
-        wait_until(lambda: publisher.tell()[0] == 0, seconds(5), "no clients")
+        wait_until(lambda: publisher.get_state()[0] == 0, seconds(5),
+                   "no clients")
 
 
-def test_clients_that_come_later_have_the_history_on_any_worker(server):
+def test_later_clients_get_the_history_on_any_worker(server):
     path = "/publish-ledger?room=history"
     sent = []
     for index, publisher in enumerate(publishers(server, path)):
         sent.append((publisher.post(f"text {index}"), f"text {index}"))
-    assert publisher.tell()[:2] == (0, len(sent))
+    assert publisher.get_state()[:2] == (0, len(sent))
     for client in on_each_worker(server, "/ledger?room=history"):
         for (epoch, sequence), text in sent:
             client.expect_text(
@@ -124,7 +126,7 @@ def test_clients_that_come_later_have_the_history_on_any_worker(server):
 
 
 def test_ids_go_on_over_a_reload(nginx):
-    server = nginx(LOCATIONS.partition("location /ledger")[0], **SPREAD)
+    server = nginx(LOCATIONS.partition("location /ledger")[0], **REUSEPORT)
     epoch, first = Publisher(server).post("x")
     old_client = server.connect("/clients?room=1")
     kept_alive = Publisher(server)
@@ -156,11 +158,12 @@ def test_message_that_the_memory_cannot_hold(nginx):
     answer_of(server.request(post(b"x" * 600000, path)))  # nobody wants it
     client = server.connect("/clients?room=1")
     for _ in range(3):
-        response = refuse(server, post(b"x" * 600000, path), 507,
-                          "the message is larger than websocket_room_memory")
+        response = expect_refused(
+            server, post(b"x" * 600000, path), 507,
+            "the message is larger than websocket_room_memory")
         assert b"507" in response.body
-    told = [line for line in server.log().split("\n") if "[error]" in line]
-    assert len(told) == 1 and 'echo "1"' in told[0]
+    answer = [line for line in server.log().split("\n") if "[error]" in line]
+    assert len(answer) == 1 and 'echo "1"' in answer[0]
     Publisher(server).post("small", clients=1)
     client.expect_text("small")
 
@@ -183,17 +186,18 @@ def test_new_resource_in_full_memory(nginx):
                      "503", line), line
     # More than what was too little for a client's
     path = f"/publish?room={'k' * 500}{rooms.pop()}"
-    refuse(server, post("x", path), 507, "no room in websocket_shared_memory")
-    assert Publisher(server, path).tell() == (0, 0, "0")
+    expect_refused(server, post("x", path), 507,
+                   "no room in websocket_shared_memory")
+    assert Publisher(server, path).get_state() == (0, 0, "0")
     server.release_clients()
     Publisher(server, path).post("x", clients=0)
 
 
 # No place: a small zone of one worker has places for 64
 
-def test_worker_without_a_place(nginx):
+def test_worker_without_a_slot_refuses_with_503(nginx):
     server = nginx(LOCATIONS.partition("location /ledger")[0],
-                   http="websocket_shared_memory 1m;", **SPREAD)
+                   http="websocket_shared_memory 1m;", **REUSEPORT)
     server.allow_errors("no free worker slot of 64")
     config = f"{server.prefix}/nginx.conf"
     with open(config, encoding="utf-8") as file:

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from hosts import HASTY, PREFIX, Host
+from hosts import SHORT_TIMEOUTS, PREFIX, Host
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from redis_faults import start_for_trouble, try_to_connect
+from redis_faults import start_for_faults, try_to_connect
 from room_client import publish, read, read_data, read_type
 from worker_picking import wait_for_other_worker, worker_of
 
@@ -31,7 +31,7 @@ def pair(module_hosts):
     return module_hosts(LOCATIONS)
 
 
-def news(kind, client, clients):
+def event(kind, client, clients):
     return {"type": kind, "client": client, "clients": clients}
 
 
@@ -70,7 +70,7 @@ def test_each_host_counts_the_clients_of_all(pair):
         pair.wait_for_clients(path, len(clients))
 
 
-def test_crowd_is_counted_and_gone(pair):
+def test_many_clients_are_counted_until_they_disconnect(pair):
     path = "/publish-plain?k=crowd"
     clients = [host.connect("/plain?k=crowd") for host in pair
                for _ in range(100)]
@@ -137,13 +137,13 @@ def gather(group, path, count=4):
         new = group[index % len(group)].join(path)
         clients.append(new)
         for client in clients[:-1]:
-            assert read(client) == news("joined", id_of(new), index + 1)
+            assert read(client) == event("joined", id_of(new), index + 1)
         assert new.welcome["clients"] == index + 1
         group.wait_for_clients(path.replace("/", "/publish-", 1), index + 1)
     return clients
 
 
-def test_clients_of_all_hosts_are_told_who_comes_and_goes(pair):
+def test_presence_events_reach_clients_of_all_hosts(pair):
     clients = gather(pair, "/room?k=all")
     for client in clients:
         client.expect_alive()
@@ -151,7 +151,7 @@ def test_clients_of_all_hosts_are_told_who_comes_and_goes(pair):
         gone = clients.pop(0)
         leave(gone)
         for client in clients:
-            assert read(client) == news("left", id_of(gone), len(clients))
+            assert read(client) == event("left", id_of(gone), len(clients))
     clients[0].expect_alive()
 
 
@@ -160,22 +160,22 @@ def test_connection_that_is_lost_has_left_everywhere(pair):
     gone = clients.pop()
     gone.abort()
     for client in clients:
-        assert read(client) == news("left", id_of(gone), len(clients))
+        assert read(client) == event("left", id_of(gone), len(clients))
 
 
-def test_raw_clients_are_told_of_everywhere(pair):
+def test_raw_clients_cause_presence_events_on_all_hosts(pair):
     clients = gather(pair, "/room?k=raw", 2)
     raw = pair[1].connect("/room?k=raw")
-    told = [read_type(client, "joined") for client in clients]
-    assert told[0] == told[1] and told[0]["clients"] == 3
+    events = [read_type(client, "joined") for client in clients]
+    assert events[0] == events[1] and events[0]["clients"] == 3
     raw.text("words")
     for client in clients:
-        assert read_type(client, "message")["from"] == told[0]["client"]
+        assert read_type(client, "message")["from"] == events[0]["client"]
     raw.expect_text("words")
     raw.expect_alive()
     leave(raw)
     for client in clients:
-        assert read(client) == news("left", told[0]["client"], 2)
+        assert read(client) == event("left", events[0]["client"], 2)
 
 
 def test_presence_takes_no_ids_and_is_not_kept(pair):
@@ -186,10 +186,10 @@ def test_presence_takes_no_ids_and_is_not_kept(pair):
     late = pair[1].join(path)
     assert late.welcome["last"] == one["id"]
     for client in (first, other):
-        assert read(client) == news("joined", id_of(late), 3)
+        assert read(client) == event("joined", id_of(late), 3)
     leave(late)
     for client in (first, other):
-        assert read(client) == news("left", id_of(late), 2)
+        assert read(client) == event("left", id_of(late), 2)
     two = publish(first, "two")
     epoch, number = one["id"].split("-")
     assert two["id"] == f"{epoch}-{int(number) + 1}"
@@ -217,7 +217,7 @@ def test_clients_of_a_killed_worker_are_not_counted(hosts):
     os.kill(dead, signal.SIGKILL)
     wait_for_other_worker(group[0].server, dead, 2)
     group.wait_for_clients("/publish-room", 3)
-    assert read(far) == news("left", None, 3)
+    assert read(far) == event("left", None, 3)
 
 
 def test_clients_that_move_at_a_reload_are_counted_once(hosts):
@@ -238,7 +238,7 @@ def test_clients_that_move_at_a_reload_are_counted_once(hosts):
     group.wait_for_clients("/publish-room", 2)
 
 
-def test_what_a_host_is_counted_in_does_not_expire(pair):
+def test_count_keys_of_a_live_host_do_not_expire(pair):
     """Who comes stays for longer than a day: the others must know where the
     host was counted, when it is gone."""
     clients = [host.connect("/plain?k=days") for host in pair]
@@ -260,13 +260,13 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
     kill_host(group[2])
     rest = group.hosts[:2]
     for host in rest:
-        assert host.tell("/publish-room")[0] == 6
+        assert host.get_state("/publish-room")[0] == 6
     for host in rest:
         host.wait_for_clients("/publish-room", 4, LEASE + 5)
     for client in clients[:4]:
-        while (told := read(client))["type"] == "joined":
+        while (events := read(client))["type"] == "joined":
             pass
-        assert told == news("left", None, 4)
+        assert events == event("left", None, 4)
         client.expect_alive()
     assert len(group.redis.command("ZRANGE", "ws:hosts", 0, -1)) == 2
 
@@ -274,7 +274,7 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
 def test_host_that_stood_still_is_counted_again(hosts):
     """Its lease ends, and begins anew when it moves again."""
     group = hosts(LOCATIONS, 2, workers=1)
-    group.allow_complaints()
+    group.allow_redis_errors()
     client, other = (host.join("/plain") for host in group)
     group.wait_for_clients("/publish-plain", 2)
     signal_host(group[1], signal.SIGSTOP)
@@ -305,7 +305,7 @@ def test_hosts_that_quit_are_not_counted(hosts):
 @pytest.mark.parametrize("way", ["flushall", "restart"])
 def test_counts_heal_where_redis_has_lost_them(hosts, way):
     group = hosts(LOCATIONS)
-    group.allow_complaints()
+    group.allow_redis_errors()
     clients = group.on_each_worker(Host.connect, "/plain")
     group.wait_for_clients("/publish-plain", 4)
     getattr(group.redis, way)()
@@ -314,7 +314,7 @@ def test_counts_heal_where_redis_has_lost_them(hosts, way):
                "the counts in Redis")
     group.wait_for_clients("/publish-plain", 3, LEASE + 5)
     group.add()
-    group.allow_complaints()
+    group.allow_redis_errors()
     clients.append(group[2].connect("/plain"))
     group.wait_for_clients("/publish-plain", 4, LEASE + 5)
 
@@ -326,14 +326,14 @@ def stored(group):
 
 
 def test_changes_in_an_outage_are_counted_after_it(hosts, start_redis):
-    group = start_for_trouble(hosts, start_redis, LOCATIONS, HASTY)
+    group = start_for_faults(hosts, start_redis, LOCATIONS, SHORT_TIMEOUTS)
     near = [group[0].connect("/plain") for _ in range(5)]
     far = group[1].connect("/plain")
     group.wait_for_clients("/publish-plain", 6)
-    group[0].relay.cut()
+    group[0].proxy.cut()
     for client in near[2:]:
         client.disconnect()
-    group[0].relay.heal()
+    group[0].proxy.restore()
     group.wait_for_clients("/publish-plain", 3, LEASE)
     publisher = Publisher(group[1].server, "/publish-plain")
     publisher.post("x", clients=3)

@@ -4,12 +4,13 @@ told; and so is the loss of all that Redis had."""
 import pytest
 
 from hosts import Host, stream_of
-from nginx_server import seconds, wait_until
+from nginx_server import seconds
 from publish_client import Publisher
-from redis_faults import (HEALING, Heard, hear_raw, start_for_trouble,
-                          try_to_post, wait_until_joined, wait_until_published)
-from room_client import publish, read, read_data, say, sequence
-from sequence_publisher import NumberedStream
+from redis_faults import (RECOVERY_SECONDS, Received, read_raw_until,
+                          start_for_faults, try_to_post, wait_until_joined,
+                          wait_until_published)
+from room_client import publish, read, read_data, send_text, sequence
+from sequence_publisher import SequencePublisher
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=10000; }
@@ -22,7 +23,7 @@ location /publish-five { websocket_publish room five$arg_k; }
 @pytest.fixture
 def pair(hosts, start_redis):
     """Two hosts with two workers each, and a relay each."""
-    return start_for_trouble(hosts, start_redis, LOCATIONS)
+    return start_for_faults(hosts, start_redis, LOCATIONS)
 
 
 def cut_off(host, way):
@@ -30,7 +31,7 @@ def cut_off(host, way):
         for connection in host.redis.subscribers():
             host.redis.client_kill(connection)
     else:
-        getattr(host.relay, way)()
+        getattr(host.proxy, way)()
 
 
 def post_many(host, path, count, first=1):
@@ -43,30 +44,30 @@ def post_many(host, path, count, first=1):
     return texts
 
 
-def heal(host, way):
-    if way == "hold":
-        host.relay.reset()
-    host.relay.heal()
+def restore(host, way):
+    if way == "pause":
+        host.proxy.reset()
+    host.proxy.restore()
 
 
 # Cut off for a while
 
-@pytest.mark.parametrize("way", ["cut", "hold", "deafen", "reset"])
-def test_host_that_was_cut_off_hears_what_it_missed(pair, way):
+@pytest.mark.parametrize("way", ["cut", "pause", "blackhole", "reset"])
+def test_host_receives_missed_messages_after_a_cut(pair, way):
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     raw = [pair[0].connect("/room", worker) for worker in (0, 1)]
     far = pair[1].join("/room")
     texts = post_many(pair[1], "/publish-room", 10)
     cut_off(pair[0], way)
     texts += post_many(pair[1], "/publish-room", 100, 11)
-    heal(pair[0], way)
+    restore(pair[0], way)
     texts += post_many(pair[1], "/publish-room", 10, 111)
     for client in near + [far]:
-        heard = Heard(client, "120")
-        heard.check()
-        assert heard.data == texts and not heard.gaps
+        received = Received(client, "120")
+        received.check()
+        assert received.data == texts and not received.gaps
     for client in raw:
-        assert hear_raw(client, "120") == texts
+        assert read_raw_until(client, "120") == texts
     publish_everywhere(pair, near + [far])
 
 
@@ -75,42 +76,42 @@ def publish_everywhere(pair, clients):
     for index, host in enumerate(pair):
         text = wait_until_published(host, "/publish-room", f"end {index}")
         for client in clients:
-            assert Heard(client, text).data[-1] == text
+            assert Received(client, text).data[-1] == text
 
 
-def test_held_back_and_released_nothing_comes_twice(pair):
+def test_connection_paused_and_resumed_duplicates_nothing(pair):
     """What was under way before the break arrives late."""
     near = pair[0].join("/room")
     far = pair[1].join("/room")
     texts = []
     for number in range(5):
-        pair[0].relay.hold("down")
+        pair[0].proxy.pause("down")
         texts += post_many(pair[1], "/publish-room", 20, number * 20 + 1)
-        pair[0].relay.release()
+        pair[0].proxy.release()
     for client in (near, far):
-        heard = Heard(client, texts[-1])
-        heard.check()
-        assert heard.data == texts
+        received = Received(client, texts[-1])
+        received.check()
+        assert received.data == texts
 
 
 def test_cuts_under_a_stream_of_messages(pair):
     """Wherever the cut falls, between reading what was missed and hearing
     what is new as well."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
-    with NumberedStream(pair[1], "/publish-room") as stream:
+    with SequencePublisher(pair[1], "/publish-room") as stream:
         for number in range(8):
             stream.wait_for(20)
             way = ["reset", "cut", "kill", "reset"][number % 4]
             cut_off(pair[0], way)
             stream.wait_for(20)
-            heal(pair[0], way)
+            restore(pair[0], way)
         stream.wait_for(20)
         last = stream.stop()
     for client in near:
-        heard = Heard(client, f"{last}")
-        heard.check()
-        assert heard.data == [f"{number}" for number in range(1, last + 1)]
-        assert not heard.gaps
+        received = Received(client, f"{last}")
+        received.check()
+        assert received.data == [f"{number}" for number in range(1, last + 1)]
+        assert not received.gaps
     assert not stream.refused and not stream.unknown
 
 
@@ -118,41 +119,41 @@ def test_new_clients_while_a_host_catches_up(pair):
     """Who comes then gets what was missed, or what comes after it."""
     first = pair[0].join("/room")
     start = publish(first, "0")["id"]
-    pair[0].relay.cut()
+    pair[0].proxy.cut()
     texts = post_many(pair[1], "/publish-room", 500)
-    pair[0].relay.heal()
+    pair[0].proxy.restore()
     late = wait_until_joined(pair[0], "/room")
     back = wait_until_joined(pair[0], f"/room?since={start}")
     assert back.welcome["recovered"] is True
     end = wait_until_published(pair[1], "/publish-room", "end")
-    heard = Heard(first, end)
-    heard.check()
-    assert heard.data[:500] == texts
-    again = Heard(back, end)
-    assert again.messages == heard.messages and not again.gaps
-    fresh = Heard(late, end)
-    assert fresh.messages == heard.messages[-len(fresh.messages):]
+    received = Received(first, end)
+    received.check()
+    assert received.data[:500] == texts
+    again = Received(back, end)
+    assert again.messages == received.messages and not again.gaps
+    fresh = Received(late, end)
+    assert fresh.messages == received.messages[-len(fresh.messages):]
     assert sequence(fresh.messages[0]["id"]) == \
         sequence(late.welcome["last"]) + 1
 
 
-def test_rooms_that_nobody_spoke_in_have_no_gap(pair):
+def test_rooms_without_messages_have_no_gap(pair):
     clients = [pair[0].join(f"/five?k={number}") for number in range(20)]
     for client in clients:
         publish(client, "before")
-    pair[0].relay.cut()
-    pair[0].relay.heal()
+    pair[0].proxy.cut()
+    pair[0].proxy.restore()
     wait_until_published(pair[0], "/publish-room", "end")
     for number, client in enumerate(clients):
         wait_until_published(pair[1], f"/publish-five?k={number}", "after")
-        heard = read(client, seconds(HEALING))
-        assert heard["type"] == "message", heard
+        received = read(client, seconds(RECOVERY_SECONDS))
+        assert received["type"] == "message", received
 
 
 # For too long
 
-@pytest.mark.parametrize("way", ["cut", "hold", "deafen"])
-def test_host_that_was_cut_off_for_too_long_is_told(pair, way):
+@pytest.mark.parametrize("way", ["cut", "pause", "blackhole"])
+def test_host_cut_off_for_too_long_reports_a_gap(pair, way):
     near, raw = pair[0].join("/five"), pair[0].connect("/five")
     far = pair[1].join("/five")
     publish(near, "0")
@@ -161,17 +162,17 @@ def test_host_that_was_cut_off_for_too_long_is_told(pair, way):
     post_many(pair[1], "/publish-five", 500)
     kept = pair.redis.command("XLEN", stream_of("room:five"))
     assert 5 <= kept < 500
-    heal(pair[0], way)
-    heard = Heard(near, "500")
-    heard.check()
-    assert heard.gaps == [0]
-    assert 5 <= len(heard.messages) <= kept
-    assert hear_raw(raw, "never") == [None]
+    restore(pair[0], way)
+    received = Received(near, "500")
+    received.check()
+    assert received.gaps == [0]
+    assert 5 <= len(received.messages) <= kept
+    assert read_raw_until(raw, "never") == [None]
     raw.close(1013)
     raw.expect_eof()
-    heard = Heard(far, "500")
-    heard.check()
-    assert len(heard.messages) == 501 and not heard.gaps
+    received = Received(far, "500")
+    received.check()
+    assert len(received.messages) == 501 and not received.gaps
     assert publish(near, "on it goes") == read(far)
 
 
@@ -179,56 +180,56 @@ def test_trimmed_stream_is_a_gap_for_those_that_were_cut_off(pair):
     """Somebody trims it, or memory runs out with another policy."""
     near, far = pair[0].join("/room"), pair[1].join("/room")
     publish(near, "0")
-    pair[0].relay.cut()
+    pair[0].proxy.cut()
     post_many(pair[1], "/publish-room", 50)
     assert pair.redis.command("XTRIM", stream_of("room:room"), "MAXLEN",
                               10) > 0
-    pair[0].relay.heal()
-    heard = Heard(near, "50")
-    heard.check()
-    assert heard.gaps == [0] and len(heard.messages) == 10
-    assert Heard(far, "50").gaps == []
+    pair[0].proxy.restore()
+    received = Received(near, "50")
+    received.check()
+    assert received.gaps == [0] and len(received.messages) == 10
+    assert Received(far, "50").gaps == []
 
 
 # Redis has nothing any more
 
 def new_epoch(client, text):
     """Nobody knows what has been in the old one: there is a gap."""
-    heard = Heard(client, text)
-    heard.check()
-    assert heard.gaps == [0], heard.gaps
-    return heard
+    received = Received(client, text)
+    received.check()
+    assert received.gaps == [0], received.gaps
+    return received
 
 
 @pytest.mark.parametrize("way", ["restart", "flushall"])
-def test_new_epoch_where_redis_has_lost_all(pair, way):
+def test_emptied_redis_starts_a_new_epoch(pair, way):
     clients = pair.on_each_worker(Host.join, "/room")
     raw = pair.on_each_worker(Host.connect, "/room")
     for number in range(3):
-        say(clients[0], f"{number}")
+        send_text(clients[0], f"{number}")
     for client in clients:
-        old = Heard(client, "2").ids
+        old = Received(client, "2").ids
     for client in raw:
-        hear_raw(client, "2")
+        read_raw_until(client, "2")
     if way == "restart":
         pair.redis.restart(empty=True)
     else:
         pair.redis.flushall()
     text = wait_until_published(pair[0], "/publish-room", "new")
-    told = [new_epoch(client, text) for client in clients]
-    assert len({one.ids[-1] for one in told}) == 1
-    epoch, number = told[0].ids[-1]
+    results = [new_epoch(client, text) for client in clients]
+    assert len({one.ids[-1] for one in results}) == 1
+    epoch, number = results[0].ids[-1]
     assert epoch > old[-1][0] and number >= 1
     for client in raw:
-        assert hear_raw(client, text) == [None]
+        assert read_raw_until(client, text) == [None]
     for host in pair:
         since = f"{old[-1][0]}-{old[-1][1]}"
         back = wait_until_joined(host, f"/room?since={since}")
         assert back.welcome["recovered"] is False
         back.disconnect()
     for client in clients:
-        say(client, f"{id(client)}")
-        seen = [Heard(other, f"{id(client)}") for other in clients]
+        send_text(client, f"{id(client)}")
+        seen = [Received(other, f"{id(client)}") for other in clients]
         assert len({one.ids[-1] for one in seen}) == 1
         for one in seen:
             one.check()
@@ -237,19 +238,19 @@ def test_new_epoch_where_redis_has_lost_all(pair, way):
 def test_new_epoch_for_a_host_that_was_cut_off_meanwhile(pair):
     near, far = pair[0].join("/room"), pair[1].join("/room")
     raw = pair[0].connect("/room")
-    say(far, "old")
+    send_text(far, "old")
     for client in (near, far):
         assert read_data(client) == ["old"]
     raw.expect_text("old")
-    pair[0].relay.cut()
+    pair[0].proxy.cut()
     pair.redis.flushall()
     post_many(pair[1], "/publish-room", 5)
-    pair[0].relay.heal()
-    heard = Heard(near, "5")
-    assert heard.data == list("12345"), "the new stream has them all"
-    assert heard.gaps == [0], "nobody knows what was in the old one"
-    assert heard.ids == Heard(far, "5").ids
-    assert hear_raw(raw, "never") == [None]
+    pair[0].proxy.restore()
+    received = Received(near, "5")
+    assert received.data == list("12345"), "the new stream has them all"
+    assert received.gaps == [0], "nobody knows what was in the old one"
+    assert received.ids == Received(far, "5").ids
+    assert read_raw_until(raw, "never") == [None]
 
 
 def test_silent_room_in_an_emptied_redis(pair):
@@ -265,23 +266,23 @@ def test_silent_room_in_an_emptied_redis(pair):
     for client in (near, far):
         new_epoch(client, text)
     assert back.welcome["recovered"] is False
-    assert Heard(back, text).data[-1] == text
+    assert Received(back, text).data[-1] == text
 
 
 def test_one_of_three_is_cut_off(hosts, start_redis):
-    group = start_for_trouble(hosts, start_redis, LOCATIONS, count=3,
-                              workers=1)
+    group = start_for_faults(hosts, start_redis, LOCATIONS, count=3,
+                             workers=1)
     clients = [host.join("/room") for host in group]
-    with NumberedStream(group[1], "/publish-room") as stream:
+    with SequencePublisher(group[1], "/publish-room") as stream:
         for host in (group[0], group[2], group[0]):
             stream.wait_for(20)
-            host.relay.cut()
+            host.proxy.cut()
             stream.wait_for(20)
             assert try_to_post(host, "/publish-room", "x") == 503
-            host.relay.heal()
-            host.wait_for_clients("/publish-room", 3, HEALING)
+            host.proxy.restore()
+            host.wait_for_clients("/publish-room", 3, RECOVERY_SECONDS)
         last = stream.stop()
     for client in clients:
-        heard = Heard(client, f"{last}")
-        heard.check()
-        assert heard.data == [f"{number}" for number in range(1, last + 1)]
+        received = Received(client, f"{last}")
+        received.check()
+        assert received.data == [f"{number}" for number in range(1, last + 1)]

@@ -7,12 +7,12 @@ import signal
 import pytest
 
 import wire
-from hosts import HASTY, Host
+from hosts import SHORT_TIMEOUTS, Host
 from nginx_server import seconds
 from prometheus_text import families_of, samples_of, text_of
-from redis_faults import (Heard, start_for_trouble, trouble_with, try_to_post,
-                          wait_until_joined, wait_until_published)
-from room_client import publish, read, say
+from redis_faults import (Received, injected_fault, start_for_faults,
+                          try_to_post, wait_until_joined, wait_until_published)
+from room_client import publish, read, send_text
 from status_reader import is_count, report_of, request, wait_for_report
 from tcp_proxy import DOWN
 from worker_picking import wait_for_other_worker
@@ -34,25 +34,25 @@ PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    return start_for_trouble(hosts, start_redis, LOCATIONS)
+    return start_for_faults(hosts, start_redis, LOCATIONS)
 
 
 @pytest.fixture
 def patient(hosts, start_redis):
     """Nothing that waits for Redis fails."""
-    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
-                             workers=1)
+    return start_for_faults(hosts, start_redis, LOCATIONS, PATIENT,
+                            workers=1)
 
 
-def figures(host):
+def redis_counters(host):
     """The object `redis` of a report, which has all members."""
-    told = report_of(host.server)["redis"]
-    assert set(told) == COUNTS | {"state", "leader"}, told
-    assert told["state"] in ("up", "down")
-    assert told["leader"] is None or is_count(told["leader"])
+    counters = report_of(host.server)["redis"]
+    assert set(counters) == COUNTS | {"state", "leader"}, counters
+    assert counters["state"] in ("up", "down")
+    assert counters["leader"] is None or is_count(counters["leader"])
     for name in COUNTS:
-        assert is_count(told[name]), (name, told)
-    return told
+        assert is_count(counters[name]), (name, counters)
+    return counters
 
 
 def wait_for(host, what, **values):
@@ -73,7 +73,7 @@ def at_least(host, **values):
 
 # All is well
 
-def test_without_redis_there_are_no_figures_of_it(nginx):
+def test_status_without_redis_has_no_redis_counters(nginx):
     server = nginx("location /status { websocket_status; }")
     assert "redis" not in report_of(server)
     assert "redis" not in text_of(server, "/status?format=prometheus")
@@ -83,25 +83,26 @@ def test_messages_and_resources_are_counted(pair):
     clients = [pair[0].join(f"/room?k={number}", number % 2)
                for number in range(3)]
     far = pair[1].join("/room?k=0")
-    told = wait_for(pair[0], "resources", resources=3, state="up")
-    assert {name: told[name] for name in ("failed", "retried", "gaps")} == {
-        "failed": 0, "retried": 0, "gaps": 0}
-    before = [figures(host) for host in pair]
+    counters = wait_for(pair[0], "resources", resources=3, state="up")
+    assert {name: counters[name]
+            for name in ("failed", "retried",
+                         "gaps")} == {"failed": 0, "retried": 0, "gaps": 0}
+    before = [redis_counters(host) for host in pair]
     for number in range(10):
         assert publish(clients[0], f"{number}") == read(far)
     publish(clients[1], "alone")
     for index, published, received in ((0, 11, 11), (1, 0, 10)):
         at_least(pair[index], published=before[index]["published"]
                  + published, received=before[index]["received"] + received)
-        told = figures(pair[index])
-        assert told["published"] - before[index]["published"] == published
-        assert told["queued"] == told["queued_bytes"] == 0
+        counters = redis_counters(pair[index])
+        assert counters["published"] - before[index]["published"] == published
+        assert counters["queued"] == counters["queued_bytes"] == 0
     for client in clients:
         client.disconnect()
     wait_for(pair[0], "no resources", resources=0)
 
 
-def test_any_worker_tells_of_all(pair):
+def test_status_covers_all_workers(pair):
     for worker in (0, 1):
         publish(pair[0].join("/room", worker), "x")
     wait_for(pair[0], "both messages", published=2, state="up")
@@ -134,84 +135,85 @@ def test_leader_is_the_slot_of_the_worker_that_listens(pair):
 def test_state_and_failures(pair, name):
     clients = pair.on_each_worker(Host.join, "/room")
     wait_for(pair[0], "Redis", state="up")
-    before = figures(pair[0])
-    with trouble_with(pair, name):
+    before = redis_counters(pair[0])
+    with injected_fault(pair, name):
         for client in clients[:2]:
-            say(client, "x", ref=1)
+            send_text(client, "x", ref=1)
             assert read(client, seconds(3))["type"] == "error"
         assert try_to_post(pair[0], "/publish", "x") == 503
-        told = wait_for(pair[0], "an outage", state="down", queued=0,
-                        queued_bytes=0)
-        assert told["failed"] == before["failed"] + 3
+        counters = wait_for(pair[0], "an outage", state="down", queued=0,
+                            queued_bytes=0)
+        assert counters["failed"] == before["failed"] + 3
     text = wait_until_published(pair[0], "/publish", "after")
-    told = wait_for(pair[0], "the end of the outage", state="up")
-    assert told["reconnects"] > before["reconnects"]
+    counters = wait_for(pair[0], "the end of the outage", state="up")
+    assert counters["reconnects"] > before["reconnects"]
     for client in clients:
-        Heard(client, text)
+        Received(client, text)
 
 
-def test_what_waits_is_counted(patient):
+def test_queued_counter(patient):
     client = patient[0].join("/room")
     other = patient[0].connect("/room")
-    with trouble_with(patient, "cut"):
+    with injected_fault(patient, "cut"):
         for number in range(5):
             other.text("x" * 100)
         other.expect_alive()
-        told = wait_for(patient[0], "messages that wait", queued=5)
-        assert 500 <= told["queued_bytes"] <= 5000
+        counters = wait_for(patient[0], "messages that wait", queued=5)
+        assert 500 <= counters["queued_bytes"] <= 5000
     for _ in range(5):
         read(client, seconds(10))
-    told = wait_for(patient[0], "an empty queue", queued=0, queued_bytes=0)
-    assert told["published"] == 5 and told["failed"] == 0
+    counters = wait_for(patient[0], "an empty queue", queued=0, queued_bytes=0)
+    assert counters["published"] == 5 and counters["failed"] == 0
 
 
-def test_what_was_sent_twice_is_counted(patient):
+def test_retried_counter(patient):
     near, far = patient[0].connect("/room"), patient[1].join("/room")
-    patient[0].relay.hold(DOWN)
+    patient[0].proxy.pause(DOWN)
     near.send([wire.text(f"{number}") for number in range(5)])
     read(far)
-    patient[0].relay.reset()
-    patient[0].relay.release()
-    Heard(far, "4")
+    patient[0].proxy.reset()
+    patient[0].proxy.release()
+    Received(far, "4")
     at_least(patient[0], retried=1, reconnects=1)
-    assert figures(patient[1])["retried"] == 0
+    assert redis_counters(patient[1])["retried"] == 0
     assert wait_for(patient[0], "all answers", queued=0)["published"] == 5
 
 
-def test_what_was_missed_is_counted(pair):
+def test_recovered_counter(pair):
     near, far = pair[0].join("/room"), pair[1].join("/room")
-    before = figures(pair[0])
-    pair[0].relay.cut()
+    before = redis_counters(pair[0])
+    pair[0].proxy.cut()
     for number in range(10):
         pair[1].post("/publish", f"{number}")
-    pair[0].relay.heal()
-    Heard(near, "9")
-    told = figures(pair[0])
-    assert told["recovered"] == before["recovered"] + 10
-    assert told["gaps"] == before["gaps"]
-    assert figures(pair[1])["recovered"] == 0
-    Heard(far, "9")
+    pair[0].proxy.restore()
+    Received(near, "9")
+    counters = redis_counters(pair[0])
+    assert counters["recovered"] == before["recovered"] + 10
+    assert counters["gaps"] == before["gaps"]
+    assert redis_counters(pair[1])["recovered"] == 0
+    Received(far, "9")
 
 
-def test_gaps_are_counted(pair):
+def test_gaps_counter(pair):
     near = pair[0].join("/five")
     publish(near, "0")
-    before = figures(pair[0])["gaps"]
-    pair[0].relay.cut()
+    before = redis_counters(pair[0])["gaps"]
+    pair[0].proxy.cut()
     for number in range(1, 400):
         pair[1].post("/publish-five", f"{number}")
-    pair[0].relay.heal()
-    assert Heard(near, "399").gaps == [0]
-    assert figures(pair[0])["gaps"] == before + 1
+    pair[0].proxy.restore()
+    assert Received(near, "399").gaps == [0]
+    assert redis_counters(pair[0])["gaps"] == before + 1
 
 
 # Prometheus
 
-def test_prometheus_has_the_same_figures(pair):
+def test_prometheus_has_the_same_counters(pair):
     client = pair[0].join("/room")
     for number in range(3):
         publish(client, f"{number}")
-    told = wait_for(pair[0], "figures", state="up", resources=1, published=3)
+    counters = wait_for(pair[0], "figures", state="up", resources=1,
+                        published=3)
     families = families_of(text_of(pair[0].server,
                                    "/status?format=prometheus"))
     found = {name.removeprefix("redis_"): family
@@ -224,16 +226,17 @@ def test_prometheus_has_the_same_figures(pair):
     samples = samples_of(found)
     assert samples["redis_up", frozenset()] == 1
     for name in ("published", "received", "failed", "reconnects", "gaps"):
-        assert samples[f"redis_{name}_total", frozenset()] == told[name], name
+        assert samples[f"redis_{name}_total",
+                       frozenset()] == counters[name], name
 
 
-def test_prometheus_says_when_redis_is_away(hosts, start_redis):
+def test_prometheus_shows_a_redis_outage(hosts, start_redis):
     redis = start_redis()
     redis.kill()
-    group = hosts(LOCATIONS, 1, redis=redis, options=HASTY)
-    group.allow_complaints()
+    group = hosts(LOCATIONS, 1, redis=redis, options=SHORT_TIMEOUTS)
+    group.allow_redis_errors()
     assert try_to_post(group[0], "/publish", "x") == 503
     samples = samples_of(families_of(text_of(
         group[0].server, "/status?format=prometheus")))
     assert samples["redis_up", frozenset()] == 0
-    assert figures(group[0])["state"] == "down"
+    assert redis_counters(group[0])["state"] == "down"

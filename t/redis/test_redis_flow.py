@@ -8,8 +8,8 @@ import pytest
 
 import wire
 from nginx_server import seconds
-from redis_faults import Heard, hear_raw, start_for_trouble
-from room_client import read_data, read_type, say
+from redis_faults import Received, read_raw_until, start_for_faults
+from room_client import read_data, read_type, send_text
 from tcp_proxy import DOWN, UP
 
 LOCATIONS = """
@@ -23,8 +23,8 @@ PATIENT = "connect_timeout=20s command_timeout=20s queue=64k"
 
 @pytest.fixture
 def patient(hosts, start_redis):
-    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
-                             workers=1)
+    return start_for_faults(hosts, start_redis, LOCATIONS, PATIENT,
+                            workers=1)
 
 
 def frames(count, size):
@@ -35,14 +35,14 @@ def test_client_that_publishes_too_much_is_slowed_down(patient):
     """24 MB, of which 4 may be on their way, and sockets take some."""
     count, size = 6000, 4096
     flood, quiet = patient[0].connect("/flood"), patient[1].connect("/flood")
-    patient[0].relay.hold(UP)
+    patient[0].proxy.pause(UP)
     sending = threading.Thread(target=flood.send, args=(frames(count, size),),
                                kwargs={"duplex": False}, daemon=True)
     sending.start()
     quiet.expect_alive()
     sending.join(1)  # it cannot end, and is not waited for
     assert sending.is_alive(), "the server has read it all"
-    patient[0].relay.release()
+    patient[0].proxy.release()
     for number in range(count):
         frame = quiet.read_frame(seconds(20))
         assert frame.opcode == wire.TEXT
@@ -52,12 +52,12 @@ def test_client_that_publishes_too_much_is_slowed_down(patient):
     flood.expect_alive()
 
 
-def test_echo_goes_on_while_publishers_are_held_back(hosts, start_redis):
-    group = start_for_trouble(
+def test_echo_continues_while_publishers_are_paused(hosts, start_redis):
+    group = start_for_faults(
         hosts, start_redis,
         LOCATIONS + "location /echo { websocket echo; }", PATIENT, workers=1)
     flood, echo = group[0].connect("/flood"), group[0].connect("/echo")
-    group[0].relay.hold(UP)
+    group[0].proxy.pause(UP)
 
     def send():
         with contextlib.suppress(OSError, AssertionError):
@@ -70,7 +70,7 @@ def test_echo_goes_on_while_publishers_are_held_back(hosts, start_redis):
         echo.expect_text(f"{number}")
     assert sending.is_alive()
     flood.disconnect()
-    group[0].relay.release()
+    group[0].proxy.release()
 
 
 def test_more_than_the_stream_keeps_was_sent_twice(patient):
@@ -79,16 +79,16 @@ def test_more_than_the_stream_keeps_was_sent_twice(patient):
     near.text("first")
     assert read_data(far) == ["first"]
     near.expect_text("first")
-    patient[0].relay.hold(DOWN)
+    patient[0].proxy.pause(DOWN)
     near.send([wire.text(f"{number}") for number in range(500)])
-    heard = Heard(far, "499", 20)
-    heard.check()
-    assert heard.data == [f"{number}" for number in range(500)]
-    patient[0].relay.reset()
-    patient[0].relay.release()
+    received = Received(far, "499", 20)
+    received.check()
+    assert received.data == [f"{number}" for number in range(500)]
+    patient[0].proxy.reset()
+    patient[0].proxy.release()
     # It has lost touch with more than there is: that is no message twice
-    assert hear_raw(near, "499", 20)[-1] in (None, "499")
-    say(far, "next")
+    assert read_raw_until(near, "499", 20)[-1] in (None, "499")
+    send_text(far, "next")
     assert read_type(far, "message", seconds(20))["data"] == "next"
 
 
@@ -97,7 +97,7 @@ def ask_often(host, path, count):
     for begin in range(0, count, 500):  # nginx ends a connection after 1,000
         publisher = host.publisher(path)
         for _ in range(begin, min(begin + 500, count)):
-            publisher.tell()
+            publisher.get_state()
         publisher.client.disconnect()
 
 

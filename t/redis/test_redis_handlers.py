@@ -5,7 +5,7 @@ import pytest
 
 from nginx_server import seconds
 from plugin_builder import build_file
-from redis_faults import (start_for_trouble, trouble_with, try_to_connect,
+from redis_faults import (injected_fault, start_for_faults, try_to_connect,
                           wait_until_connected)
 
 LOCATIONS = "location /herald { websocket herald $arg_k; }"
@@ -13,7 +13,7 @@ LOCATIONS = "location /herald { websocket herald $arg_k; }"
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    return start_for_trouble(
+    return start_for_faults(
         hosts, start_redis, LOCATIONS, workers=1,
         http=f"websocket_plugin {build_file('herald.cpp')};\n")
 
@@ -46,7 +46,7 @@ def test_resource_that_ends_in_an_outage(pair, name):
                for number in range(4)]
     for client in clients:
         client.expect_text("welcome")
-    with trouble_with(pair, name):
+    with injected_fault(pair, name):
         for client in clients[:2]:
             client.disconnect()
         status, client = try_to_connect(pair[0], "/herald?k=new")

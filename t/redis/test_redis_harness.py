@@ -9,18 +9,18 @@ import pytest
 
 from redis_client import RedisClient, RedisError
 from redis_server import connections_of
-from tcp_proxy import DOWN, UP, SlowRelay
+from tcp_proxy import DOWN, UP, TcpProxy
 
 
 @pytest.fixture
-def relay(redis):
-    relay = SlowRelay(redis.port)
-    yield relay
-    relay.close()
+def proxy(redis):
+    proxy = TcpProxy(redis.port)
+    yield proxy
+    proxy.close()
 
 
-def through(relay, **options):
-    return RedisClient(("127.0.0.1", relay.port), **options)
+def through(proxy, **options):
+    return RedisClient(("127.0.0.1", proxy.port), **options)
 
 
 # The server and the client
@@ -56,7 +56,7 @@ def test_unix_socket(start_redis):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_what_a_restart_leaves(start_redis, keep):
+def test_restart_keeps_data_only_with_keep(start_redis, keep):
     redis = start_redis(keep=keep)
     port, pid = redis.port, redis.pid
     redis.command("SET", "a", "1")
@@ -110,7 +110,7 @@ def test_memory_runs_out(redis):
     assert redis.command("PING") == "PONG"
 
 
-def test_connections_and_subscriptions_are_told(redis):
+def test_connections_and_subscriptions_are_listed(redis):
     with redis.client() as one, redis.client() as two:
         one.ask("SUBSCRIBE", "a")
         one.ask("SUBSCRIBE", "b")
@@ -137,103 +137,103 @@ def test_message_reaches_a_subscriber(redis):
 
 # The relay
 
-def test_relay_passes_all_on(relay):
+def test_proxy_forwards_everything(proxy):
     data = os.urandom(3000000)
-    with through(relay) as client:
+    with through(proxy) as client:
         assert client.ask("SET", "a", data) == "OK"
         assert client.ask("GET", "a") == data
-    assert relay.passed[UP] > len(data) < relay.passed[DOWN]
+    assert proxy.passed[UP] > len(data) < proxy.passed[DOWN]
 
 
-def test_relay_takes_its_time(relay):
-    with through(relay) as client:
-        relay.slow_down(0.1)
+def test_proxy_delays_what_it_forwards(proxy):
+    with through(proxy) as client:
+        proxy.set_delay(0.1)
         began = time.monotonic()
         assert client.ask("PING") == "PONG"
         assert 0.2 <= time.monotonic() - began < 2
-        relay.heal()
+        proxy.restore()
         assert client.ask("PING") == "PONG"
 
 
 @pytest.mark.parametrize("way, known", [(UP, None), (DOWN, "1")])
-def test_relay_holds_one_way(redis, relay, way, known):
-    with through(relay) as client:
+def test_proxy_pauses_one_direction(redis, proxy, way, known):
+    with through(proxy) as client:
         client.ask("PING")
-        relay.hold(way)
+        proxy.pause(way)
         client.socket.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.ask("SET", "a", "1")
         assert redis.command("GET", "a") == known
-    with through(relay) as client:
-        relay.release()
+    with through(proxy) as client:
+        proxy.release()
         assert client.ask("PING") == "PONG"
 
 
-def test_relay_lets_in_and_never_answers(relay):
-    relay.hold()
-    with through(relay, timeout=0.1) as client:
+def test_paused_proxy_accepts_connections_without_answering(proxy):
+    proxy.pause()
+    with through(proxy, timeout=0.1) as client:
         with pytest.raises(TimeoutError):
             client.ask("PING")
 
 
-def test_held_back_is_lost_in_a_reset(redis, relay):
-    with through(relay) as client:
+def test_paused_bytes_are_lost_by_a_reset(redis, proxy):
+    with through(proxy) as client:
         client.ask("PING")
-        relay.hold()
+        proxy.pause()
         client.socket.sendall(b"SET a 1\r\n")
-        relay.reset()
+        proxy.reset()
         with pytest.raises(ConnectionResetError):
             client.read()
-    relay.release()
-    with through(relay) as client:
+    proxy.release()
+    with through(proxy) as client:
         assert client.ask("GET", "a") is None
 
 
-def test_cut_relay_refuses_until_it_is_healed(relay):
-    with through(relay) as client:
+def test_cut_proxy_refuses_until_restored(proxy):
+    with through(proxy) as client:
         client.ask("PING")
-        relay.cut()
+        proxy.cut()
         with pytest.raises(OSError):
             client.ask("PING")
     with pytest.raises(ConnectionRefusedError):
-        through(relay)
-    relay.heal()
-    with through(relay) as client:
+        through(proxy)
+    proxy.restore()
+    with through(proxy) as client:
         assert client.ask("PING") == "PONG"
 
 
-def test_deaf_relay_does_not_answer_at_all(relay):
-    relay.deafen()
+def test_proxy_blackhole_answers_nothing(proxy):
+    proxy.blackhole()
     with pytest.raises(TimeoutError):
-        through(relay, timeout=0.1)
-    relay.heal()
-    with through(relay) as client:
+        through(proxy, timeout=0.1)
+    proxy.restore()
+    with through(proxy) as client:
         assert client.ask("PING") == "PONG"
 
 
-def test_relay_resets_where_there_is_no_server(redis, relay):
+def test_proxy_without_a_server_resets_connections(redis, proxy):
     redis.kill()
     with pytest.raises((ConnectionError, BrokenPipeError)):
-        with through(relay) as client:
+        with through(proxy) as client:
             client.ask("PING")
     redis.start()
-    with through(relay) as client:
+    with through(proxy) as client:
         assert client.ask("PING") == "PONG"
 
 
-def test_end_of_the_server_goes_through(redis, relay):
-    with through(relay) as client:
+def test_proxy_forwards_the_end_of_the_server(redis, proxy):
+    with through(proxy) as client:
         client.ask("PING")
         redis.stop()
         with pytest.raises(ConnectionError):
             client.read()
 
 
-def test_closed_relay_has_no_thread(redis):
+def test_closed_proxy_has_no_thread(redis):
     before = threading.active_count()
-    relay = SlowRelay(redis.port)
+    proxy = TcpProxy(redis.port)
     assert threading.active_count() == before + 1
-    relay.close()
+    proxy.close()
     assert threading.active_count() == before
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", relay.port))
+        socket.create_connection(("127.0.0.1", proxy.port))

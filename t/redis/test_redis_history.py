@@ -10,7 +10,7 @@ import wire
 from hosts import PREFIX, Host, channel_of, ids_of, read_message, stream_of
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from room_client import (JSON, publish, read, read_data, read_type, say,
+from room_client import (JSON, publish, read, read_data, read_type, send_text,
                          sequence)
 
 LOCATIONS = """
@@ -89,7 +89,7 @@ def test_history_is_on_each_worker_of_each_host(pair, seen):
 
 @pytest.mark.parametrize("path, kept", [("/none?k=all", 0), ("/five?k=all", 5),
                                         ("/long?k=all", 9)])
-def test_since_0_is_the_whole_history(pair, path, kept):
+def test_since_0_returns_the_whole_history(pair, path, kept):
     fill(pair[0], path, range(1, 10))
     expected = [f"{number}" for number in range(10 - kept, 10)]
     for host in (pair[1], pair[0]):
@@ -102,7 +102,7 @@ def test_since_0_is_the_whole_history(pair, path, kept):
         raw.expect_alive()
 
 
-def test_since_0_in_a_room_that_nobody_knows(pair):
+def test_since_0_in_an_unknown_room_returns_nothing(pair):
     back = resume(pair[0], "/five?k=empty", "0")
     assert back.welcome["recovered"] is True
     assert sequence(back.welcome["last"]) == 0
@@ -118,7 +118,7 @@ def test_without_since_there_is_no_history(pair):
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3])
-def test_raw_client_that_has_missed_something_is_told(pair, seen):
+def test_raw_client_that_missed_messages_is_closed(pair, seen):
     path = f"/five?k=miss{seen}"
     first = pair[0].join(path)
     ids = [publish(first, f"{number}")["id"] for number in range(9)]
@@ -140,7 +140,7 @@ def test_id_that_the_room_does_not_know(pair, since):
     publish(back, "live")
 
 
-def test_large_history_comes_whole_on_another_host(pair):
+def test_large_history_arrives_whole_on_another_host(pair):
     path = "/long?k=large"
     sender = pair[0].connect(path)
     texts = [f"{number:05}".ljust(3000, ".") for number in range(1000)]
@@ -156,7 +156,7 @@ def test_large_history_comes_whole_on_another_host(pair):
 
 # What was published while nobody listened here
 
-def test_who_comes_back_to_a_host_that_had_stopped_listening(pair, abandoned):
+def test_client_resumes_on_a_host_that_had_unsubscribed(pair, abandoned):
     path = "/long?k=deaf"
     ids = abandoned[path] + fill(pair[0], path, range(6, 11))
     back = resume(pair[1], path, ids[2])
@@ -169,7 +169,7 @@ def test_who_comes_back_to_a_host_that_had_stopped_listening(pair, abandoned):
     raw.expect_text("live")
 
 
-def test_new_client_of_a_host_that_had_stopped_listening(pair, abandoned):
+def test_client_joins_on_a_host_that_had_unsubscribed(pair, abandoned):
     path = "/five?k=new"
     last = fill(pair[0], path, range(9))[-1]
     late = pair[1].join(path)
@@ -213,7 +213,7 @@ def test_host_that_starts_later_has_the_history(hosts):
     group.add()
     late = resume(group[2], "/long?k=1", ids[5])
     assert read_data(late, 2) == ["7", "8"]
-    assert group[2].tell("/publish-long?k=1")[1] == 8
+    assert group[2].get_state("/publish-long?k=1")[1] == 8
 
 
 # How much is kept, and how long
@@ -228,8 +228,8 @@ def test_history_may_be_as_long_as_on_one_host(pair):
         late = host.join("/all?since=0")
         assert read_data(late, 3) == texts[2:] + texts[:2]
         # The other host may still count the one who has left
-        wait_until(lambda host=host: host.tell("/publish-all")[:2] == (2, 3),
-                   seconds(5), "two clients, three messages")
+        wait_until(lambda host=host: host.get_state("/publish-all")[:2]
+                   == (2, 3), seconds(5), "two clients, three messages")
         leave(late)
 
 
@@ -299,7 +299,7 @@ def talk(client, prefix, done, least=100):
     """Publishes at full speed until it is over."""
     count = 0
     while not done.is_set() or count < least:
-        say(client, f"{prefix} {count}", ref=0)
+        send_text(client, f"{prefix} {count}", ref=0)
         while read(client)["type"] != "published":
             pass
         count += 1
@@ -307,8 +307,8 @@ def talk(client, prefix, done, least=100):
 
 @pytest.mark.parametrize("protocols", [[], [JSON]], ids=["raw", "json"])
 @pytest.mark.parametrize("hosts_that_talk", [1, 2])
-def test_who_moves_between_hosts_misses_nothing(pair, protocols,
-                                                hosts_that_talk):
+def test_client_that_moves_between_hosts_misses_nothing(pair, protocols,
+                                                        hosts_that_talk):
     """Where one host alone talks, the other listens for the mover only."""
     path = f"/long?k=move{len(protocols)}{hosts_that_talk}"
     done = threading.Event()
@@ -323,38 +323,38 @@ def test_who_moves_between_hosts_misses_nothing(pair, protocols,
     seed = random.randrange(2**32)
     print("seed", seed)
     try:
-        heard = hear_in_pieces(pair, path, protocols, random.Random(seed))
+        received = read_in_pieces(pair, path, protocols, random.Random(seed))
     finally:
         done.set()
         for thread in threads:
             thread.join()
-    assert heard == list(range(1, len(heard) + 1))
-    assert len(heard) > 200
+    assert received == list(range(1, len(received) + 1))
+    assert len(received) > 200
 
 
-def hear_in_pieces(group, path, protocols, chance, rounds=80):
+def read_in_pieces(group, path, protocols, chance, rounds=80):
     """The numbers of the messages that a client has got which lost its
     connection so often. A raw one knows their ids by counting."""
     epoch = group[0].join(path).welcome["last"].split("-")[0]
-    heard, since = [], f"{epoch}-0"
+    received, since = [], f"{epoch}-0"
     for _ in range(rounds):
         client = chance.choice(group.hosts).server.connect(
             f"{path}&since={since}", subprotocols=protocols)
         if protocols:
             welcome = read_type(client, "welcome")
             assert welcome["recovered"] is True
-            assert sequence(welcome["last"]) >= len(heard)
+            assert sequence(welcome["last"]) >= len(received)
         for _ in range(chance.randrange(1, 20)):
             if protocols:
                 since = read_type(client, "message")["id"]
-                heard.append(sequence(since))
+                received.append(sequence(since))
             else:
                 frame = client.read_frame()
                 assert frame.opcode == wire.TEXT, frame
-                heard.append(frame.payload.decode())
-                since = f"{epoch}-{len(heard)}"
+                received.append(frame.payload.decode())
+                since = f"{epoch}-{len(received)}"
         chance.choice([client.abort, client.disconnect])()
-    return heard if protocols else numbers_of(group[1], path, heard)
+    return received if protocols else numbers_of(group[1], path, received)
 
 
 def numbers_of(host, path, texts):
@@ -367,7 +367,7 @@ def numbers_of(host, path, texts):
     return [known[text] for text in texts]
 
 
-def test_clients_that_come_to_all_hosts_hear_the_same(pair):
+def test_clients_that_join_on_all_hosts_receive_the_same(pair):
     """They overlap everywhere: joining never leaves a hole or a double."""
     path = "/long?k=many"
     done = threading.Event()

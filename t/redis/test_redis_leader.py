@@ -12,9 +12,9 @@ import wire
 from hosts import Host, channel_of
 from nginx_server import seconds, wait_until
 from redis_server import connections_of
-from resuming_room_clients import RoomGoers
-from room_client import publish, read, say
-from sequence_publisher import NumberedStream, heard_until
+from resuming_room_clients import ResumingClients
+from room_client import publish, read, send_text
+from sequence_publisher import SequencePublisher, read_until
 from worker_picking import wait_for_other_worker, worker_of
 from worker_probe import stopped
 
@@ -29,7 +29,7 @@ HTTP = "keepalive_requests 1000000;"
 def pair(module_hosts):
     """Two hosts with two workers each, which may lose connections."""
     group = module_hosts(LOCATIONS, http=HTTP)
-    group.allow_complaints()
+    group.allow_redis_errors()
     return group
 
 
@@ -38,7 +38,7 @@ def two(hosts):
     """Such hosts for one test, whose workers may be killed."""
     group = hosts(LOCATIONS, http=HTTP)
     group[0].server.allow_errors("exited on signal 9|was locked by")
-    group.allow_complaints()
+    group.allow_redis_errors()
     return group
 
 
@@ -60,7 +60,7 @@ def numbers(client, last):
         found = read(client)
         assert found["type"] == "message", found
         return found["data"]
-    return heard_until(data, last)
+    return read_until(data, last)
 
 
 def survivors(pid, clients):
@@ -83,9 +83,9 @@ def test_a_host_listens_once_and_only_while_it_has_clients(pair):
     wait_for_listeners(pair, "1", 0)
 
 
-def test_nobody_listens_for_a_room_without_clients(pair):
+def test_room_without_clients_has_no_subscription(pair):
     pair[0].post("/publish?k=empty", "x")
-    assert pair[1].tell("/publish?k=empty")[0] == 0
+    assert pair[1].get_state("/publish?k=empty")[0] == 0
     assert listeners(pair, "empty") == 0
 
 
@@ -100,7 +100,7 @@ def test_many_rooms(pair):
                "the end of subscriptions")
 
 
-def test_room_that_empties_and_fills_at_once_is_heard(pair):
+def test_room_that_empties_and_refills_at_once_stays_subscribed(pair):
     """Leaving and coming cross each other on the way to Redis."""
     other = pair[1].join("/room?k=cross")
     for number in range(50):
@@ -140,7 +140,7 @@ def test_clients_of_surviving_workers_miss_nothing(two, which):
     leader = two[0].wait_for_leader()
     dead = leader if which == "leader" else next(
         pid for pid in two[0].pids() if pid != leader)
-    with NumberedStream(two[1], "/publish?k=1") as stream:
+    with SequencePublisher(two[1], "/publish?k=1") as stream:
         stream.wait_for(100)
         os.kill(dead, signal.SIGKILL)
         wait_for_other_worker(two[0].server, dead, 2)
@@ -151,7 +151,7 @@ def test_clients_of_surviving_workers_miss_nothing(two, which):
     for client in survivors(dead, clients):
         assert numbers(client, last) == expected
     for client in survivors(dead, raw):
-        assert heard_until(client_text(client), last) == expected
+        assert read_until(client_text(client), last) == expected
     assert not stream.refused and not stream.unknown
     new = two[0].wait_for_leader()
     assert new != dead
@@ -169,7 +169,7 @@ def test_leader_after_leader_is_killed(hosts):
     host = group[0]
     host.server.allow_errors("exited on signal 9|was locked by")
     clients = [host.join("/room", worker) for worker in range(4)]
-    with NumberedStream(group[1], "/publish") as stream:
+    with SequencePublisher(group[1], "/publish") as stream:
         for _ in range(3):
             dead = host.wait_for_leader()
             stream.wait_for(20)
@@ -183,14 +183,14 @@ def test_leader_after_leader_is_killed(hosts):
         assert numbers(client, last) == list(range(1, last + 1))
 
 
-def test_publishers_of_a_host_whose_leader_is_killed(two):
+def test_killed_leader_does_not_affect_publishers(two):
     """What a surviving worker publishes is heard everywhere, once."""
     near = [two[0].join("/room?k=own", worker) for worker in (0, 1)]
     far = two[1].join("/room?k=own")
     leader = two[0].wait_for_leader()
     [speaker] = survivors(leader, near)
     for number in range(1, 101):
-        say(speaker, f"{number}")
+        send_text(speaker, f"{number}")
         if number == 50:
             os.kill(leader, signal.SIGKILL)
     expected = list(range(1, 101))
@@ -205,7 +205,7 @@ def test_leader_that_stands_still_holds_up_and_loses_nothing(pair):
     far = pair[1].join("/room?k=still")
     with stopped(leader):
         for number in range(1, 501):
-            say(far, f"{number}")
+            send_text(far, f"{number}")
         assert numbers(far, 500) == list(range(1, 501))
     for client in clients:
         assert numbers(client, 500) == list(range(1, 501))
@@ -222,7 +222,7 @@ def test_leader_that_reads_too_slowly_for_redis(two):
         while len(two.redis.subscribers()) == 2:
             last += 1
             assert last < 400, "the socket takes 20 MB"
-            say(far, f"{last}".ljust(50000))
+            send_text(far, f"{last}".ljust(50000))
             assert read(far)["data"].strip() == f"{last}"
     for client in clients:
         assert numbers(client, last) == list(range(1, last + 1))
@@ -234,32 +234,32 @@ def test_clients_that_move_at_a_reload_miss_nothing(hosts):
     group = hosts(LOCATIONS, http=HTTP + "websocket_drain 500ms 1012;")
     server = group[0].server
     far = group[1].join("/room")
-    with NumberedStream(group[1], "/publish") as stream, \
-            RoomGoers(server, 10, "/room?x=1") as crowd:
-        crowd.watch(lambda: all(goer.sequences for goer in crowd.goers), 10,
-                    lambda: "the first message")
+    with SequencePublisher(group[1], "/publish") as stream, \
+            ResumingClients(server, 10, "/room?x=1") as pool:
+        pool.watch(lambda: all(client.sequences for client in pool.clients),
+                   10, lambda: "the first message")
         for _ in range(3):
             old = server.worker_pids()
             reload = threading.Thread(target=server.reload)
             reload.start()
-            crowd.watch(lambda old=old: not set(old)
-                        & set(server.worker_pids()), 15,
-                        lambda: "the end of the old workers")
+            pool.watch(lambda old=old: not set(old)
+                       & set(server.worker_pids()), 15,
+                       lambda: "the end of the old workers")
             reload.join()
         assert group[0].wait_for_leader() in server.worker_pids()
         last = stream.stop()
-        crowd.watch(lambda: all(goer.sequences[-1] >= last
-                                for goer in crowd.goers), 10,
-                    lambda: [goer.sequences[-1] for goer in crowd.goers])
-        for goer in crowd.goers:
-            assert goer.sequences == list(range(1, last + 1))
-            assert goer.gaps == goer.broken == 0
-            assert set(goer.codes) == {1012} and len(goer.codes) >= 3
+        pool.watch(lambda: all(client.sequences[-1] >= last
+                               for client in pool.clients), 10,
+                   lambda: [client.sequences[-1] for client in pool.clients])
+        for client in pool.clients:
+            assert client.sequences == list(range(1, last + 1))
+            assert client.gaps == client.broken == 0
+            assert set(client.codes) == {1012} and len(client.codes) >= 3
     assert numbers(far, last) == list(range(1, last + 1))
     assert not stream.refused and not stream.unknown
 
 
-def test_clients_that_stay_over_a_reload_hear_on(hosts):
+def test_clients_of_old_workers_receive_after_a_reload(hosts):
     """The old workers still serve them, and one of the new ones leads."""
     group = hosts(LOCATIONS, http=HTTP + "websocket_drain 3s;")
     server = group[0].server
@@ -271,9 +271,9 @@ def test_clients_that_stay_over_a_reload_hear_on(hosts):
     far = group[1].join("/room")
     message = publish(far, "x")
     assert read(new) == message
-    told = [next_or_close(client) for client in staying]
-    assert message in told
-    assert all(each in (message, 1001) for each in told)
+    results = [next_or_close(client) for client in staying]
+    assert message in results
+    assert all(each in (message, 1001) for each in results)
     for client in staying:
         client.disconnect()
     server.wait_for_workers_gone(old)
@@ -287,7 +287,7 @@ def next_or_close(client):
             else json.loads(frame.payload))
 
 
-def test_quit_host_leaves_nothing_behind(two):
+def test_host_that_quits_removes_its_keys_and_subscriptions(two):
     near = [two[0].join("/room?k=quit", worker) for worker in (0, 1)]
     far = two[1].join("/room?k=quit")
     two.wait_for_clients("/publish?k=quit", 3)
@@ -306,7 +306,7 @@ def test_quit_host_leaves_nothing_behind(two):
 
 def test_subscription_that_is_lost_misses_nothing(pair):
     clients = pair.on_each_worker(Host.join, "/room?k=lost")
-    with NumberedStream(pair[1], "/publish?k=lost") as stream:
+    with SequencePublisher(pair[1], "/publish?k=lost") as stream:
         for _ in range(5):
             stream.wait_for(20)
             wait_until(lambda: listeners(pair, "lost") == 2, seconds(5),
@@ -322,7 +322,7 @@ def test_subscription_that_is_lost_misses_nothing(pair):
 
 def test_publishing_connection_that_is_lost_loses_and_doubles_nothing(pair):
     clients = pair.on_each_worker(Host.join, "/room?k=cut")
-    with NumberedStream(pair[0], "/publish?k=cut") as stream:
+    with SequencePublisher(pair[0], "/publish?k=cut") as stream:
         for _ in range(5):
             stream.wait_for(20)
             pair.redis.client_kill()

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from hosts import HASTY, Host
+from hosts import SHORT_TIMEOUTS, Host
 from nginx_server import seconds
 from publish_client import post
-from redis_faults import (HEALING, TROUBLES, Heard, hear_raw,
-                          start_for_trouble, trouble_with, try_to_connect,
+from redis_faults import (FAULTS, RECOVERY_SECONDS, Received, injected_fault,
+                          read_raw_until, start_for_faults, try_to_connect,
                           try_to_post, wait_until_connected, wait_until_joined,
                           wait_until_published)
-from room_client import publish, read, read_data, say
+from room_client import publish, read, read_data, send_text
 from worker_probe import cpu_seconds
 
 LOCATIONS = """
@@ -29,44 +29,44 @@ PROMPTLY = 2.5
 @pytest.fixture
 def pair(hosts, start_redis):
     """Two hosts with two workers each, and a relay each."""
-    return start_for_trouble(hosts, start_redis, LOCATIONS)
+    return start_for_faults(hosts, start_redis, LOCATIONS)
 
 
-def complaints(host):
+def errors(host):
     """Lines of the log that an administrator sees."""
     return re.findall(r"(?m)^.*\[(?:warn|error)\].*$", host.server.log())
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_clients_stay_publishers_are_told_and_all_heals(pair, name):
+@pytest.mark.parametrize("name", FAULTS)
+def test_outage_keeps_clients_and_fails_publishing_until_recovery(pair, name):
     listeners = pair.on_each_worker(Host.join, "/room")
     raw = pair.on_each_worker(Host.connect, "/room")
     speakers = [host.join("/room") for host in pair]
     echo = pair[0].connect("/echo")
-    say(speakers[0], "before")
+    send_text(speakers[0], "before")
     for client in listeners + speakers:
         assert read_data(client) == ["before"]
     for client in raw:
         client.expect_text("before")
 
-    with trouble_with(pair, name) as trouble:
+    with injected_fault(pair, name) as fault:
         began = time.monotonic()
         for index, speaker in enumerate(speakers):
-            say(speaker, f"lost {index}", ref=[7])
+            send_text(speaker, f"lost {index}", ref=[7])
         posts = [host.publisher("/publish").client for host in pair]
         for index, client in enumerate(posts):
             client.send(post(f"lost too {index}", "/publish"))
         for speaker in speakers:
-            told = read(speaker, seconds(PROMPTLY))
-            assert told["type"] == "error" and told["ref"] == [7], told
-            assert told["message"]
+            reply = read(speaker, seconds(PROMPTLY))
+            assert reply["type"] == "error" and reply["ref"] == [7], reply
+            assert reply["message"]
         for client in posts:
             assert client.read_response(seconds(PROMPTLY)).status == 503
         assert time.monotonic() - began < seconds(PROMPTLY)
         began = time.monotonic()
         for host in pair:
             status, client = try_to_connect(host, "/room")
-            assert status == 503 or not trouble.refuses
+            assert status == 503 or not fault.refuses
             client.disconnect()
         assert time.monotonic() - began < seconds(PROMPTLY)
         for client in listeners + raw + speakers:
@@ -76,39 +76,39 @@ def test_clients_stay_publishers_are_told_and_all_heals(pair, name):
 
     accepted = [wait_until_published(host, "/publish", f"after {index}")
                 for index, host in enumerate([*pair, pair[0]])]
-    told = [Heard(client, accepted[-1]) for client in listeners]
-    if trouble.keeps:
-        for heard in told:
-            check_all(heard, accepted)
+    reply = [Received(client, accepted[-1]) for client in listeners]
+    if fault.keeps:
+        for received in reply:
+            check_all(received, accepted)
         for client in raw:
-            assert hear_raw(client, accepted[-1]) == told[0].data
+            assert read_raw_until(client, accepted[-1]) == reply[0].data
     for host in pair:
         wait_until_connected(host, "/room").disconnect()
         wait_until_joined(host, "/room").disconnect()
     for number, client in enumerate(listeners):
-        say(client, f"from {number}")
+        send_text(client, f"from {number}")
         for other in listeners:
-            Heard(other, f"from {number}")
+            Received(other, f"from {number}")
     for host in pair:
-        assert len(complaints(host)) <= 8, complaints(host)
+        assert len(errors(host)) <= 8, errors(host)
 
 
-def check_all(heard, accepted):
+def check_all(received, accepted):
     """All that was accepted is there, in order, and beside it at most what
     was refused."""
-    heard.check()
-    assert not heard.gaps and not heard.others
-    assert [one for one in heard.data if one in accepted] == accepted
+    received.check()
+    assert not received.gaps and not received.others
+    assert [one for one in received.data if one in accepted] == accepted
     assert all(one in accepted or one.startswith(("lost ", "after "))
-               for one in heard.data)
+               for one in received.data)
 
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "deaf", "locked"])
 def test_workers_have_nothing_to_do_in_an_outage(pair, name):
     clients = pair.on_each_worker(Host.join, "/room")
-    with trouble_with(pair, name):
+    with injected_fault(pair, name):
         for client in clients:
-            say(client, "x", ref=1)
+            send_text(client, "x", ref=1)
             assert read(client, seconds(PROMPTLY))["type"] == "error"
         pids = pair[0].pids() + pair[1].pids()
         before = [cpu_seconds(pid) for pid in pids]
@@ -117,14 +117,14 @@ def test_workers_have_nothing_to_do_in_an_outage(pair, name):
         assert max(spent) < seconds(0.1), spent
 
 
-def test_reconnects_become_rare(pair):
+def test_reconnect_delay_grows(pair):
     """The relay takes connections for a server that is not there."""
     for host in pair:
         host.join("/room")
     pair.redis.kill()
-    before = pair[0].relay.accepted
+    before = pair[0].proxy.accepted
     time.sleep(3)
-    tried = pair[0].relay.accepted - before
+    tried = pair[0].proxy.accepted - before
     assert 2 <= tried <= 60, tried
     pair.redis.start()
     wait_until_joined(pair[0], "/room")
@@ -132,16 +132,16 @@ def test_reconnects_become_rare(pair):
 
 def test_log_of_an_outage_is_short(pair):
     clients = [pair[0].join("/room", number % 2) for number in range(20)]
-    with trouble_with(pair, "cut"):
+    with injected_fault(pair, "cut"):
         for _ in range(3):
             for client in clients:
-                say(client, "x", ref=1)
+                send_text(client, "x", ref=1)
             for client in clients:
                 assert read(client, seconds(PROMPTLY))["type"] == "error"
     last = wait_until_published(pair[0], "/publish", "last")
     for client in clients:
-        Heard(client, last)
-    lines = complaints(pair[0])
+        Received(client, last)
+    lines = errors(pair[0])
     assert 1 <= len(lines) <= 6, lines
     assert all("edis" in line for line in lines), lines
 
@@ -151,8 +151,8 @@ def test_log_of_an_outage_is_short(pair):
 def test_hosts_start_without_redis(hosts, start_redis):
     redis = start_redis()
     redis.kill()
-    group = hosts(LOCATIONS, redis=redis, options=HASTY)
-    group.allow_complaints()
+    group = hosts(LOCATIONS, redis=redis, options=SHORT_TIMEOUTS)
+    group.allow_redis_errors()
     for host in group:
         status, client = try_to_connect(host, "/room")
         assert status == 503
@@ -164,11 +164,11 @@ def test_hosts_start_without_redis(hosts, start_redis):
     assert read(clients[1]) == message
 
 
-def test_wrong_password_is_told(hosts, start_redis):
+def test_wrong_password_is_logged(hosts, start_redis):
     redis = start_redis(requirepass="right")
-    group = hosts(LOCATIONS, redis=redis, options=HASTY,
+    group = hosts(LOCATIONS, redis=redis, options=SHORT_TIMEOUTS,
                   url=redis.url().replace("right", "wrong"))
-    group.allow_complaints()
+    group.allow_redis_errors()
     for host in group:
         assert try_to_connect(host, "/room")[0] == 503
         line = host.server.wait_for_log("WRONGPASS|password|authenticat")
@@ -183,7 +183,7 @@ def test_wrong_password_is_told(hosts, start_redis):
 def test_reload_and_quit_in_an_outage(pair, name):
     """New workers come and serve as soon as they can."""
     clients = pair.on_each_worker(Host.join, "/room")
-    with trouble_with(pair, name):
+    with injected_fault(pair, name):
         old = pair[0].server.reload()
         for client in clients[:2]:
             client.expect_failure(1001)
@@ -193,8 +193,8 @@ def test_reload_and_quit_in_an_outage(pair, name):
     new = wait_until_joined(pair[0], "/room")
     publish(new, "x")
     for client in clients[2:]:
-        assert read_data(client, 1, seconds(HEALING)) == ["x"]
-    with trouble_with(pair, name):
+        assert read_data(client, 1, seconds(RECOVERY_SECONDS)) == ["x"]
+    with injected_fault(pair, name):
         for host in pair:
             host.server.stop()
 
@@ -203,55 +203,55 @@ def test_reload_and_quit_in_an_outage(pair, name):
 
 def test_slow_redis_serves_all(hosts, start_redis):
     """200 ms there and back: commands do not wait for one another."""
-    group = start_for_trouble(hosts, start_redis, LOCATIONS,
-                              "connect_timeout=3s command_timeout=3s")
+    group = start_for_faults(hosts, start_redis, LOCATIONS,
+                             "connect_timeout=3s command_timeout=3s")
     for host in group:
-        host.relay.slow_down(0.1)
+        host.proxy.set_delay(0.1)
     near, far = (wait_until_joined(host, "/room") for host in group)
     began = time.monotonic()
     for number in range(50):
-        say(near, f"{number}", ref=number)
-    heard = Heard(far, "49")
+        send_text(near, f"{number}", ref=number)
+    received = Received(far, "49")
     assert time.monotonic() - began < seconds(2)
-    assert heard.data == [f"{number}" for number in range(50)]
+    assert received.data == [f"{number}" for number in range(50)]
     answers = [read(near) for _ in range(100)]
     assert [one["ref"] for one in answers if one["type"] == "published"] == \
         list(range(50))
-    assert not complaints(group[0]) and not complaints(group[1])
+    assert not errors(group[0]) and not errors(group[1])
 
 
-def test_scripts_that_redis_forgets_are_told_again(pair):
+def test_forgotten_scripts_are_loaded_again(pair):
     clients = pair.on_each_worker(Host.join, "/room")
     for number in range(3):
         pair.redis.command("SCRIPT", "FLUSH")
         for index, client in enumerate(clients):
-            say(client, f"{number} {index}", ref=1)
+            send_text(client, f"{number} {index}", ref=1)
             for other in clients:
-                heard = Heard(other, f"{number} {index}")
-                assert not heard.gaps and len(heard.messages) == 1
-                assert "error" not in [one["type"] for one in heard.others]
+                received = Received(other, f"{number} {index}")
+                assert not received.gaps and len(received.messages) == 1
+                assert "error" not in [one["type"] for one in received.others]
     for host in pair:
-        assert len(complaints(host)) <= 4, complaints(host)
+        assert len(errors(host)) <= 4, errors(host)
 
 
-def test_scripts_that_are_forgotten_where_nobody_publishes(pair):
+def test_forgotten_scripts_without_publishers_are_loaded_again(pair):
     listeners = pair.on_each_worker(Host.join, "/room")
     pair.redis.command("SCRIPT", "FLUSH")
     newcomers = [wait_until_joined(host, "/room?since=0") for host in pair]
-    say(newcomers[0], "all is well")
+    send_text(newcomers[0], "all is well")
     for client in listeners + newcomers:
-        assert not Heard(client, "all is well").gaps
+        assert not Received(client, "all is well").gaps
 
 
-def test_redis_that_comes_and_goes(pair):
+def test_flapping_redis_loses_no_acknowledged_message(pair):
     """Again and again, for shorter than anybody needs to notice."""
     listeners = pair.on_each_worker(Host.join, "/room")
     for number in range(5):
-        with trouble_with(pair, ["frozen", "cut", "killed"][number % 3]):
+        with injected_fault(pair, ["frozen", "cut", "killed"][number % 3]):
             pass
         wait_until_published(pair[number % 2], "/publish", f"{number}")
     last = wait_until_published(pair[0], "/publish", "last")
     for client in listeners:
-        heard = Heard(client, last)
-        heard.check()
-        assert not heard.gaps
+        received = Received(client, last)
+        received.check()
+        assert not received.gaps

@@ -8,7 +8,7 @@ import pytest
 
 from nginx_server import module_file
 from publish_client import Publisher
-from room_client import join, read_data, say
+from room_client import join, read_data, send_text
 
 LOCATIONS = """
 location /room { websocket room all history=10; }
@@ -43,8 +43,8 @@ def memories(server):
 
 @pytest.mark.parametrize("before, after", [
     ("", "a:"), ("a:", "b:"), ("a:", "")], ids=["added", "other", "removed"])
-def test_reload_to_another_redis_loses_nobody_a_message(redis, nginx, before,
-                                                        after):
+def test_reload_to_another_redis_loses_no_message(redis, nginx, before,
+                                                  after):
     server = nginx(LOCATIONS, http="websocket_shared_memory 3m;"
                                    "websocket_drain 1h;")
     rewrite(server, redis, "", before)
@@ -56,7 +56,7 @@ def test_reload_to_another_redis_loses_nobody_a_message(redis, nginx, before,
     leaving.disconnect()
     new = [join(server, "/room") for _ in range(2)]
     for number in range(5):
-        say(staying, f"old {number}")
+        send_text(staying, f"old {number}")
         assert read_data(staying) == [f"old {number}"]
         publish(server, f"new {number}")
         for client in new:
@@ -76,7 +76,7 @@ def test_reloads_to_another_redis_leave_one_memory(redis, nginx):
         before = after
     publish(server, "kept")
     server.wait_for_workers_gone(server.reload())
-    assert Publisher(server, "/publish").tell()[1] == 1
+    assert Publisher(server, "/publish").get_state()[1] == 1
 
 
 def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
@@ -94,7 +94,7 @@ def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
     server.rewrite_config(failing, MARK)
     server.wait_for_workers_gone(server.reload())
     assert memories(server) == 1
-    assert Publisher(server, "/publish").tell()[1] == 1
+    assert Publisher(server, "/publish").get_state()[1] == 1
 
 
 @pytest.mark.parametrize("prefix", ["", "a:"], ids=["alone", "with Redis"])

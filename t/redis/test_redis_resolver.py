@@ -4,12 +4,12 @@ import contextlib
 
 import pytest
 
-from hosts import HASTY
+from hosts import SHORT_TIMEOUTS
 from name_server import NameServer
 from nginx_server import seconds, wait_until
-from redis_faults import (HEALING, Heard, try_to_connect, wait_until_joined,
-                          wait_until_published)
-from room_client import publish, read, say
+from redis_faults import (RECOVERY_SECONDS, Received, try_to_connect,
+                          wait_until_joined, wait_until_published)
+from room_client import publish, read, send_text
 
 NAME = "redis.invalid"  # nobody else knows it
 LOCATIONS = """
@@ -29,10 +29,10 @@ def start(hosts, start_redis):
             stack.callback(names.close)
             redis = start_redis()
             group = hosts(
-                LOCATIONS, redis=redis, options=HASTY, workers=1,
+                LOCATIONS, redis=redis, options=SHORT_TIMEOUTS, workers=1,
                 url=f"redis://{NAME}:{redis.port}",
                 http=f"resolver 127.0.0.1:{names.port} ipv6=off valid=1s;")
-            group.allow_complaints()
+            group.allow_redis_errors()
             return group, names
         yield begin
 
@@ -59,7 +59,7 @@ def test_all_addresses_are_tried(start):
 @pytest.mark.parametrize("before, reason", [
     ((), "its name could not be resolved: Host not found"),
     ((NOBODY,), f"{NOBODY}: Connection refused")])
-def test_name_that_leads_nowhere_at_first(start, before, reason):
+def test_name_that_fails_to_resolve_at_first_is_retried(start, before, reason):
     group, names = start(*before)
     for host in group:
         status, client = try_to_connect(host, "/room")
@@ -83,7 +83,7 @@ def wait_for_replica(redis):
                == "up", seconds(10), "a replica")
 
 
-def test_name_that_leads_elsewhere_later(start, start_redis):
+def test_name_with_a_new_address_is_resolved_again(start, start_redis):
     """As when a replica has taken over: who was connected to the old one
     goes to the new one when that is gone."""
     group, names = start("127.0.0.1")
@@ -91,19 +91,19 @@ def test_name_that_leads_elsewhere_later(start, start_redis):
     clients = [wait_until_joined(host, "/room") for host in group]
     publish(clients[0], "old")
     for client in clients[1:]:
-        Heard(client, "old")
+        Received(client, "old")
     other = replica_of(old, start_redis)
     names.addresses = (other.address,)
     old.stop()
     other.command("REPLICAOF", "NO", "ONE")
     last = wait_until_published(group[0], "/publish", "new")
     for client in clients:
-        heard = Heard(client, last)
-        heard.check()
-        assert not heard.gaps
-    say(clients[1], "all is well")
+        received = Received(client, last)
+        received.check()
+        assert not received.gaps
+    send_text(clients[1], "all is well")
     for client in clients:
-        assert not Heard(client, "all is well").gaps
+        assert not Received(client, "all is well").gaps
 
 
 def test_master_that_becomes_a_replica(start, start_redis):
@@ -114,7 +114,7 @@ def test_master_that_becomes_a_replica(start, start_redis):
     clients = [wait_until_joined(host, "/room") for host in group]
     first = publish(clients[0], "old")["id"]
     for client in clients[1:]:
-        Heard(client, "old")
+        Received(client, "old")
     other = replica_of(old, start_redis)
     names.addresses = (other.address,)
     other.command("REPLICAOF", "NO", "ONE")
@@ -122,10 +122,10 @@ def test_master_that_becomes_a_replica(start, start_redis):
     wait_for_replica(old)
     newcomers = [wait_until_joined(host, f"/room?since={first}")
                  for host in group]
-    say(newcomers[0], "new")
+    send_text(newcomers[0], "new")
     for client in clients + newcomers:
-        heard = Heard(client, "new")
-        assert heard.data == ["new"] and not heard.gaps
+        received = Received(client, "new")
+        assert received.data == ["new"] and not received.gaps
 
 
 def test_replica_at_first(start, start_redis):
@@ -134,6 +134,6 @@ def test_replica_at_first(start, start_redis):
     other = replica_of(group.redis, start_redis)
     names.addresses = (other.address,)
     wait_until(lambda: "errorstat_READONLY" in other.info("errorstats"),
-               seconds(HEALING), "a host that finds a replica")
+               seconds(RECOVERY_SECONDS), "a host that finds a replica")
     names.addresses = ("127.0.0.1",)
     check_that_all_is_well(group)

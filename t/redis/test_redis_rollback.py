@@ -3,12 +3,12 @@ for what it numbers anew, and nothing else is lost."""
 
 import pytest
 
-from hosts import COMPLAINT, HASTY
-from redis_faults import (Heard, hear_raw, start_for_trouble,
-                          publish_until_accepted, wait_until_joined,
+from hosts import REDIS_ERROR, SHORT_TIMEOUTS
+from redis_faults import (Received, publish_until_accepted, read_raw_until,
+                          start_for_faults, wait_until_joined,
                           wait_until_published)
 from room_client import read_data
-from sequence_publisher import NumberedStream
+from sequence_publisher import SequencePublisher
 
 LOCATIONS = """
 location /room { websocket room room history=1000; }
@@ -20,8 +20,9 @@ location /publish { websocket_publish room room; }
 def pair(hosts, start_redis):
     """Two hosts, and a Redis that keeps what it had when it was told to save
     it."""
-    group = hosts(LOCATIONS, redis=start_redis(), relays=True, options=HASTY)
-    group.allow_complaints()
+    group = hosts(LOCATIONS, redis=start_redis(), proxies=True,
+                  options=SHORT_TIMEOUTS)
+    group.allow_redis_errors()
     return group
 
 
@@ -37,7 +38,7 @@ def post(host, *texts):
     return f"{epoch}-{number}"
 
 
-def publish_anew(host, count):
+def publish_new_epoch(host, count):
     """Returns what was accepted."""
     return [wait_until_published(host, "/publish", f"new {number}")
             for number in range(count)]
@@ -56,30 +57,30 @@ def test_host_without_clients_publishes_first(pair, count):
     for client in near:
         assert read_data(client, 8) == old
     for client in raw:
-        assert hear_raw(client, old[-1]) == old
-    pair[0].relay.cut()
+        assert read_raw_until(client, old[-1]) == old
+    pair[0].proxy.cut()
     roll_back(pair)
-    new = publish_anew(pair[1], count)
-    pair[0].relay.heal()
+    new = publish_new_epoch(pair[1], count)
+    pair[0].proxy.restore()
     for client in near:
-        heard = Heard(client, new[-1])
-        heard.check()
-        assert heard.data == new and heard.gaps == [0]
+        received = Received(client, new[-1])
+        received.check()
+        assert received.data == new and received.gaps == [0]
     for client in raw:
-        assert hear_raw(client, "never") == [None]
+        assert read_raw_until(client, "never") == [None]
     for host in pair:
         back = wait_until_joined(host, f"/room?since={last}")
         assert back.welcome["recovered"] is False
     newcomer = pair.add()
-    newcomer.server.allow_errors(COMPLAINT)
+    newcomer.server.allow_errors(REDIS_ERROR)
     for host in (pair[1], newcomer):
         fresh = wait_until_joined(host, "/room?since=0")
-        heard = Heard(fresh, new[-1])
-        heard.check()
-        assert heard.data == old[:5] + new, "nothing else is forgotten"
+        received = Received(fresh, new[-1])
+        received.check()
+        assert received.data == old[:5] + new, "nothing else is forgotten"
 
 
-def test_host_whose_clients_are_gone_remembers(pair):
+def test_host_without_clients_detects_a_rollback(pair):
     """It follows the resource again later, with what it had, when others
     have published more than was forgotten."""
     near = pair[0].join("/room")
@@ -89,27 +90,27 @@ def test_host_whose_clients_are_gone_remembers(pair):
     assert read_data(near, 4) == ["0", "1", "2", "3"]
     near.disconnect()
     pair[0].wait_for_clients("/publish", 0)
-    pair[0].relay.cut()
+    pair[0].proxy.cut()
     roll_back(pair)
-    new = publish_anew(pair[1], 5)
-    pair[0].relay.heal()
+    new = publish_new_epoch(pair[1], 5)
+    pair[0].proxy.restore()
     back = wait_until_joined(pair[0], f"/room?since={last}")
     assert back.welcome["recovered"] is False
     end = wait_until_published(pair[1], "/publish", "end")
-    heard = Heard(back, end)
-    assert [text for text in heard.data
+    received = Received(back, end)
+    assert [text for text in received.data
             if text in new + [end]] == new + [end]
 
 
-@pytest.mark.parametrize("all_hear", [True, False])
-def test_back_to_the_same_again(pair, all_hear):
+@pytest.mark.parametrize("all_receive", [True, False])
+def test_back_to_the_same_again(pair, all_receive):
     """Redis has forgotten the epoch as well that was begun for the last
     time: with it, or without, nothing is heard again."""
     clients = [host.join("/room", worker) for host in pair
                for worker in (0, 1)]
     old = ["0", "1", "2", "3", "4"]
     post(pair[0], *old)
-    heard = {client: Heard(client, "4").data for client in clients}
+    received = {client: Received(client, "4").data for client in clients}
     pair.redis.command("SAVE")
     post(pair[0], "lost")
     for number in range(4):
@@ -117,32 +118,32 @@ def test_back_to_the_same_again(pair, all_hear):
         (first, _), (second, last) = [
             publish_until_accepted(pair[host], "/publish", f"{number}{name}")
             for host, name in ((number // 2, "a"), (1 - number // 2, "b"))]
-        if all_hear or number == 3:
+        if all_receive or number == 3:
             for client in clients:
-                found = Heard(client, second)
+                found = Received(client, second)
                 assert found.gaps
                 assert [text for text in found.data
                         if text in (first, second)] == [first, second]
-                heard[client] += found.data
-    for texts in heard.values():
+                received[client] += found.data
+    for texts in received.values():
         assert len(set(texts)) == len(texts), texts
     for host in pair:
         back = wait_until_joined(host, f"/room?since={last}")
         assert back.welcome["recovered"] is True
     newcomer = pair.add()
-    newcomer.server.allow_errors(COMPLAINT)
+    newcomer.server.allow_errors(REDIS_ERROR)
     fresh = wait_until_joined(newcomer, "/room?since=0")
     accepted = old + [first, second]
-    assert [text for text in Heard(fresh, second).data
+    assert [text for text in Received(fresh, second).data
             if text in accepted] == accepted
 
 
-def test_publishers_who_wait_meanwhile(pair):
+def test_waiting_publishers_are_published_after_a_rollback(pair):
     """Each message that was accepted is heard, or a gap is in its place."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     far = pair[1].join("/room")
-    with NumberedStream(pair[0], "/publish") as here, \
-            NumberedStream(pair[1], "/publish", first=100001) as there:
+    with SequencePublisher(pair[0], "/publish") as here, \
+            SequencePublisher(pair[1], "/publish", first=100001) as there:
         for _ in range(2):
             both_go_on(here, there)
             pair.redis.command("SAVE")
@@ -153,11 +154,11 @@ def test_publishers_who_wait_meanwhile(pair):
         there.stop()
     last = post_last(pair)
     for client in near + [far]:
-        heard = Heard(client, last)
-        heard.check()
-        assert 1 <= len(heard.gaps) <= 8, heard.gaps
+        received = Received(client, last)
+        received.check()
+        assert 1 <= len(received.gaps) <= 8, received.gaps
         for stream in (here, there):
-            check_accepted(heard, stream)
+            check_accepted(received, stream)
 
 
 def both_go_on(*streams):
@@ -169,36 +170,37 @@ def post_last(group):
     return wait_until_published(group[1], "/publish", "last")
 
 
-def check_accepted(heard, stream):
+def check_accepted(received, stream):
     """Those of the stream are in order; what is missing was told to be."""
-    own = [(index, int(text)) for index, text in enumerate(heard.data)
+    own = [(index, int(text)) for index, text in enumerate(received.data)
            if text.isdigit() and stream.first <= int(text) <= stream.last]
     numbers = [number for _, number in own]
     assert numbers == sorted(set(numbers))
     missing = set(stream.ids) - set(numbers)
-    places = [(0, 0)] + own + [(len(heard.data), stream.last + 1)]
+    places = [(0, 0)] + own + [(len(received.data), stream.last + 1)]
     for (place, before), (following, after) in zip(places, places[1:]):
         if any(before < number < after for number in missing):
             assert any(place < gap <= following or gap == 0 == place
-                       for gap in heard.gaps), (before, after, heard.gaps)
+                       for gap in received.gaps), (
+                           before, after, received.gaps)
 
 
 def test_restarts_that_lose_nothing_are_not_noticed(hosts, start_redis):
     """Neither by who stays, nor by who has been away for several."""
-    group = start_for_trouble(hosts, start_redis, LOCATIONS)
+    group = start_for_faults(hosts, start_redis, LOCATIONS)
     near, far = group[0].join("/room"), group[1].join("/room")
     first = post(group[0], "first")
     texts = []
-    group[0].relay.cut()
+    group[0].proxy.cut()
     for number in range(3):
         group.redis.restart()
         texts.append(wait_until_published(group[1], "/publish", f"{number}"))
-    group[0].relay.heal()
+    group[0].proxy.restore()
     for client in (near, far):
-        heard = Heard(client, texts[-1])
-        heard.check()
-        assert not heard.gaps and heard.data[0] == "first"
-        assert [text for text in heard.data if text in texts] == texts
+        received = Received(client, texts[-1])
+        received.check()
+        assert not received.gaps and received.data[0] == "first"
+        assert [text for text in received.data if text in texts] == texts
     for host in group:
         back = wait_until_joined(host, f"/room?since={first}")
         assert back.welcome["recovered"] is True

@@ -5,11 +5,12 @@ import json
 import pytest
 
 import wire
-from hosts import Host, ids_of, one_by_one, read_message, stream_of
+from hosts import Host, ids_of, consecutive, read_message, stream_of
 from nginx_server import seconds, wait_until
 from plugin_builder import build_file, example
 from publish_client import BINARY, Publisher
-from room_client import publish, read, read_data, read_type, say, sequence
+from room_client import (publish, read, read_data, read_type, send_text,
+                         sequence)
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=100; }
@@ -64,37 +65,37 @@ def expect(client, payload):
 # Order and ids
 
 @pytest.mark.parametrize("path", ["/room?k=order", "/bare?k=order"])
-def test_all_clients_of_all_workers_hear_one_order(pair, path):
+def test_all_clients_of_all_workers_receive_one_order(pair, path):
     speakers = pair.on_each_worker(Host.join, path)
     listeners = pair.on_each_worker(Host.connect, path)
     for number in range(50):
         for index, speaker in enumerate(speakers):
-            say(speaker, f"{index} {number}")
+            send_text(speaker, f"{index} {number}")
     count = 50 * len(speakers)
-    heard = [read_message(speakers[0]) for _ in range(count)]
+    received = [read_message(speakers[0]) for _ in range(count)]
     for speaker in speakers[1:]:
-        assert [read_message(speaker) for _ in range(count)] == heard
+        assert [read_message(speaker) for _ in range(count)] == received
     for listener in listeners:
-        for message in heard:
+        for message in received:
             listener.expect_text(message["data"])
-    assert one_by_one([tuple(map(int, message["id"].split("-")))
-                       for message in heard])
+    assert consecutive([tuple(map(int, message["id"].split("-")))
+                        for message in received])
     for index in range(len(speakers)):
-        own = [message["data"] for message in heard
+        own = [message["data"] for message in received
                if message["data"].startswith(f"{index} ")]
         assert own == [f"{index} {number}" for number in range(50)]
     for client in speakers + listeners:
         client.expect_alive()
 
 
-def test_order_of_what_comes_at_once_over_http_and_from_clients(pair):
+def test_concurrent_messages_over_http_and_from_clients_have_one_order(pair):
     path = "/room?k=mixed"
     speakers = [host.join(path) for host in pair]
     publishers = [host.publisher("/publish?k=mixed") for host in pair]
     ids = {}
     for number in range(50):
         for speaker in speakers:
-            say(speaker, f"{number}")
+            send_text(speaker, f"{number}")
         for publisher in publishers:
             ids[publisher.post("over HTTP")] = "over HTTP"
     count = 200
@@ -106,13 +107,13 @@ def test_order_of_what_comes_at_once_over_http_and_from_clients(pair):
             for message in first if message["from"] is None} == ids
 
 
-def test_id_that_a_publisher_is_told_is_the_one_that_all_get(pair):
+def test_publisher_and_receivers_get_the_same_id(pair):
     path = "/room?k=told"
     speakers = pair.on_each_worker(Host.join, path)
     for number, speaker in enumerate(speakers):
-        say(speaker, f"{number}", ref=number)
-        told = [read(speaker), read(speaker)]
-        answer, message = sorted(told, key=lambda one: one["type"],
+        send_text(speaker, f"{number}", ref=number)
+        replies = [read(speaker), read(speaker)]
+        answer, message = sorted(replies, key=lambda one: one["type"],
                                  reverse=True)
         assert answer == {"type": "published", "ref": number,
                           "id": message["id"]}
@@ -129,7 +130,7 @@ def test_clients_of_all_hosts_have_ids_of_their_own(pair):
     assert len({client.welcome["client"] for client in clients}) == 8
 
 
-def test_flood_from_one_host_is_heard_whole_on_another(pair):
+def test_flood_from_one_host_is_received_whole_on_another(pair):
     path = "/bare?k=flood"
     speaker, listener = pair[0].connect(path), pair[1].connect(path)
     texts = [f"{number:05}".ljust(100, ".") for number in range(3000)]
@@ -144,16 +145,17 @@ def test_three_hosts(hosts):
     clients = [host.join("/room?k=1") for host in three]
     for number in range(20):
         for client in clients:
-            say(client, f"{number}")
-    heard = [[read_message(client) for _ in range(60)] for client in clients]
-    assert heard[0] == heard[1] == heard[2]
-    assert sequence(heard[0][-1]["id"]) == 60
+            send_text(client, f"{number}")
+    received = [[read_message(client) for _ in range(60)]
+                for client in clients]
+    assert received[0] == received[1] == received[2]
+    assert sequence(received[0][-1]["id"]) == 60
 
 
 # Payloads
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_payload_comes_as_it_was_sent(pair, name):
+def test_payload_arrives_unchanged(pair, name):
     payload = PAYLOADS[name]
     path = f"/big?k={name.replace(' ', '')}"
     sender = pair[0].connect(path)
@@ -186,12 +188,12 @@ def test_any_key_names_a_room_of_its_own(pair, key):
     other.expect_alive()
 
 
-def test_sender_with_self_off_is_the_only_one_who_hears_nothing(pair):
+def test_self_off_skips_the_sender_alone(pair):
     path = "/quiet?k=1"
     clients = pair.on_each_worker(Host.join, path)
     raw = pair.on_each_worker(Host.connect, path)
     for sender in clients:
-        say(sender, "x", ref=1)
+        send_text(sender, "x", ref=1)
         assert read(sender)["type"] == "published"
         for client in clients:
             if client is not sender:
@@ -219,7 +221,7 @@ def test_host_without_clients_publishes_to_those_of_others(pair):
         assert read_data(client) == ["two"]
 
 
-def test_publishers_everywhere_are_told_of_all_clients(pair):
+def test_publishers_get_the_count_of_clients_on_all_hosts(pair):
     path = "/publish?k=count"
     clients = pair.on_each_worker(Host.connect, "/room?k=count")
     pair.wait_for_clients(path, len(clients))
@@ -231,26 +233,26 @@ def test_publishers_everywhere_are_told_of_all_clients(pair):
                 client.expect_text("x")
 
 
-def test_message_for_nobody_is_in_the_history(pair):
+def test_message_without_clients_enters_the_history(pair):
     ids = [host.post("/publish?k=nobody", "x", clients=0)
            for host in (pair[0], pair[1], pair[0])]
-    assert one_by_one(ids)
+    assert consecutive(ids)
     late = pair[1].join("/room?k=nobody&since=0")
     assert late.welcome["recovered"] is True
     assert ids_of(late, 3) == ids
 
 
-def test_each_host_tells_the_same_of_a_room(pair):
+def test_get_returns_the_same_state_on_each_host(pair):
     path = "/publish?k=tell"
     client = pair[0].join("/room?k=tell")
     for number in range(3):
         last = publish(client, f"{number}")["id"]
     for host in pair:
-        wait_until(lambda host=host: host.tell(path) == (1, 3, last),
+        wait_until(lambda host=host: host.get_state(path) == (1, 3, last),
                    seconds(5), "what the room has")
     client.leave()
     for host in pair:
-        wait_until(lambda host=host: host.tell(path) == (0, 3, last),
+        wait_until(lambda host=host: host.get_state(path) == (0, 3, last),
                    seconds(5), "what the room has")
 
 
@@ -281,9 +283,9 @@ def test_broadcast_of_a_handler_reaches_all_hosts(pair):
         client.expect_text("bob has joined 1")
     second.text("hi")
     first.text("ho")
-    told = [first.read_frame().payload, first.read_frame().payload]
-    assert sorted(told) == [b"ann says ho", b"bob says hi"]
-    for text in told:
+    replies = [first.read_frame().payload, first.read_frame().payload]
+    assert sorted(replies) == [b"ann says ho", b"bob says hi"]
+    for text in replies:
         second.expect_text(text.decode())
     second.leave()
     second.disconnect()
@@ -294,17 +296,17 @@ def test_handler_that_keeps_history_has_that_of_all_hosts(pair):
     first = pair[0].connect("/ledger?k=1")
     first.expect_text("history 100")
     name = "%d-%d" % pair[0].post("/publish-ledger?k=1", "one")
-    told = f"text {name} from 0 one"
-    first.expect_text(told)
+    replies = f"text {name} from 0 one"
+    first.expect_text(replies)
     second = pair[1].connect("/ledger?k=1")
-    second.expect_text(f"kept {told}")
+    second.expect_text(f"kept {replies}")
     second.expect_text("history 100")
     name = "%d-%d" % pair[1].post("/publish-ledger?k=1", "two", kind=BINARY)
     for client in (first, second):
         client.expect_text(f"binary {name} from 0 two")
 
 
-def test_echo_does_without_redis_and_hears_what_is_published(pair):
+def test_echo_works_without_redis_and_receives_what_is_published(pair):
     clients = pair.on_each_worker(Host.connect, "/echo?k=1")
     for number, client in enumerate(clients):
         client.text(f"{number}")

@@ -4,18 +4,18 @@ import pytest
 
 from nginx_server import seconds, wait_until
 from redis_client import RedisClient, RedisError
-from redis_faults import TROUBLES, trouble_with
-from tcp_proxy import SlowRelay
+from redis_faults import FAULTS, injected_fault
+from tcp_proxy import TcpProxy
 
 
 class Host:
     def __init__(self, redis):
-        self.relay = SlowRelay(redis.port)
+        self.proxy = TcpProxy(redis.port)
 
     def write(self):
         """Whether Redis takes something, and answers soon."""
         try:
-            with RedisClient(("127.0.0.1", self.relay.port),
+            with RedisClient(("127.0.0.1", self.proxy.port),
                              timeout=0.1) as client:
                 client.ask("SET", "a", "x" * 100000)
                 return True
@@ -36,26 +36,26 @@ def group(start_redis):
     group = Group(start_redis(keep=True))
     yield group
     for host in group:
-        host.relay.close()
+        host.proxy.close()
 
 
-@pytest.mark.parametrize("name", TROUBLES)
-def test_nothing_can_be_written_as_long_as_a_trouble_lasts(group, name):
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_blocks_writes_until_cleared(group, name):
     group.redis.command("SET", "before", "x" * 1000000)
     assert all(host.write() for host in group)
-    with trouble_with(group, name):
+    with injected_fault(group, name):
         assert not any(host.write() for host in group)
     for host in group:
         wait_until(host.write, seconds(5), "a write")
     kept = group.redis.command("EXISTS", "before")
-    assert kept == TROUBLES[name].keeps
+    assert kept == FAULTS[name].keeps
 
 
 @pytest.mark.parametrize("name", ["cut", "late", "silent", "deaf", "locked"])
-def test_connections_from_before_are_of_no_use(group, name):
-    client = RedisClient(("127.0.0.1", group[0].relay.port), timeout=0.1)
+def test_fault_breaks_existing_connections(group, name):
+    client = RedisClient(("127.0.0.1", group[0].proxy.port), timeout=0.1)
     client.ask("PING")
-    with trouble_with(group, name):
+    with injected_fault(group, name):
         with pytest.raises((OSError, RedisError)):
             client.ask("PING")
     client.close()

@@ -43,7 +43,7 @@ def test_user_of_the_readme_suffices(hosts, start_redis):
     assert read_type(far, "message")["id"] == last
     assert Publisher(group[0].server, "/publish").post("posted")
     assert read_type(far, "message")["data"] == "posted"
-    assert group[1].tell("/publish")[:2] == (2, 2)
+    assert group[1].get_state("/publish")[:2] == (2, 2)
     back = group[1].join(f"/room?since={last}")
     assert back.welcome["recovered"] is True
     assert read_type(back, "message")["data"] == "posted"

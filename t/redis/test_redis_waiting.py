@@ -7,13 +7,14 @@ import time
 import pytest
 
 import wire
-from hosts import HASTY, stream_of
+from hosts import SHORT_TIMEOUTS, stream_of
 from nginx_server import seconds, wait_until
 from publish_client import answer_of, post
-from redis_faults import (Heard, hear_raw, start_for_trouble, trouble_with,
-                          try_to_post, wait_until_joined, wait_until_published)
-from room_client import read, read_data, read_type, say, sequence
-from sequence_publisher import NumberedStream
+from redis_faults import (Received, injected_fault, read_raw_until,
+                          start_for_faults, try_to_post, wait_until_joined,
+                          wait_until_published)
+from room_client import read, read_data, read_type, send_text, sequence
+from sequence_publisher import SequencePublisher
 from tcp_proxy import DOWN
 
 LOCATIONS = """
@@ -28,13 +29,14 @@ KILOBYTE = "x" * 1000
 @pytest.fixture
 def patient(hosts, start_redis):
     """Hosts that wait for longer than any test takes."""
-    return start_for_trouble(hosts, start_redis, LOCATIONS, PATIENT,
-                             workers=1)
+    return start_for_faults(hosts, start_redis, LOCATIONS, PATIENT,
+                            workers=1)
 
 
 @pytest.fixture
 def hasty(hosts, start_redis):
-    return start_for_trouble(hosts, start_redis, LOCATIONS, HASTY, workers=1)
+    return start_for_faults(hosts, start_redis, LOCATIONS, SHORT_TIMEOUTS,
+                            workers=1)
 
 
 def in_stream(group):
@@ -44,32 +46,32 @@ def in_stream(group):
 
 def wait_until_reached(host, before):
     """Until bytes have gone up through the host's relay since then."""
-    wait_until(lambda: host.relay.passed["up"] > before, seconds(5),
+    wait_until(lambda: host.proxy.passed["up"] > before, seconds(5),
                "a command")
 
 
 # What waits is published when Redis is back
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late"])
-def test_what_was_said_in_a_short_outage_is_published(patient, name):
+def test_messages_sent_in_a_short_outage_are_published(patient, name):
     raw, far = patient[0].connect("/room"), patient[1].join("/room")
     member = patient[0].join("/room")
-    with trouble_with(patient, name):
+    with injected_fault(patient, name):
         for number in range(10):
             raw.text(f"{number}")
         raw.expect_alive()
-        say(member, "10", ref="mine")
+        send_text(member, "10", ref="mine")
         member.expect_alive()
     for client in (far, member):
-        heard = Heard(client, "10", 10)
-        heard.check()
-        assert heard.data == [f"{number}" for number in range(11)]
-        assert not heard.gaps
-        assert [one for one in heard.others if one["type"] == "error"] == []
-    assert hear_raw(raw, "10") == heard.data
-    if not heard.others:
+        received = Received(client, "10", 10)
+        received.check()
+        assert received.data == [f"{number}" for number in range(11)]
+        assert not received.gaps
+        assert [one for one in received.others if one["type"] == "error"] == []
+    assert read_raw_until(raw, "10") == received.data
+    if not received.others:
         assert read(member) == {"type": "published", "ref": "mine",
-                                "id": heard.messages[-1]["id"]}
+                                "id": received.messages[-1]["id"]}
     assert in_stream(patient) == 11
     raw.expect_alive()
 
@@ -78,12 +80,12 @@ def test_what_was_said_in_a_short_outage_is_published(patient, name):
 def test_post_waits_over_a_short_outage(patient, name):
     far = patient[1].join("/room")
     publisher = patient[0].publisher("/publish")
-    with trouble_with(patient, name):
+    with injected_fault(patient, name):
         publisher.client.send(post("x" * 10, "/publish"))
         publisher.client.wait_until_read()
-    told = answer_of(publisher.client.read_response(seconds(10)))
+    replies = answer_of(publisher.client.read_response(seconds(10)))
     message = read_type(far, "message", seconds(10))
-    assert message["id"] == told["id"] and message["data"] == "x" * 10
+    assert message["id"] == replies["id"] and message["data"] == "x" * 10
     assert in_stream(patient) == 1
 
 
@@ -93,29 +95,29 @@ def test_message_whose_answer_was_lost_is_published_once(patient, way):
     near, far = patient[0].join("/room"), patient[1].join("/room")
     raw = patient[0].connect("/room")
     publisher = patient[0].publisher("/publish")
-    patient[0].relay.hold(DOWN)
+    patient[0].proxy.pause(DOWN)
     if way == "post":
         publisher.client.send(post("once", "/publish"))
     elif way == "json":
-        say(near, "once", ref=1)
+        send_text(near, "once", ref=1)
     else:
         raw.text("once")
     message = read_type(far, "message")
     assert message["data"] == "once"
-    patient[0].relay.reset()
-    patient[0].relay.release()
+    patient[0].proxy.reset()
+    patient[0].proxy.release()
     if way == "post":
         answer = publisher.client.read_response(seconds(10))
         assert answer_of(answer)["id"] == message["id"]
-    heard = Heard(near, "once", 10)
-    assert heard.messages == [message]
+    received = Received(near, "once", 10)
+    assert received.messages == [message]
     if way == "json":
-        told = heard.others or [read(near)]
-        assert told == [{"type": "published", "ref": 1,
-                         "id": message["id"]}]
+        replies = received.others or [read(near)]
+        assert replies == [{"type": "published", "ref": 1,
+                            "id": message["id"]}]
     raw.expect_text("once", seconds(10))
     assert in_stream(patient) == 1
-    say(far, "next")
+    send_text(far, "next")
     for client in (near, far):
         assert read_data(client) == ["next"]
     raw.expect_text("next")
@@ -126,21 +128,22 @@ def test_many_messages_whose_answers_were_lost(patient):
     near.text("first")
     assert read_data(far) == ["first"]
     near.expect_text("first")
-    patient[0].relay.hold(DOWN)
+    patient[0].proxy.pause(DOWN)
     near.send([wire.text(f"{number}") for number in range(200)])
-    heard = [read_type(far, "message")]
-    patient[0].relay.reset()
-    patient[0].relay.release()
-    rest = Heard(far, "199", 10)
-    assert [one["data"] for one in heard] + rest.data == [
+    received = [read_type(far, "message")]
+    patient[0].proxy.reset()
+    patient[0].proxy.release()
+    rest = Received(far, "199", 10)
+    assert [one["data"] for one in received] + rest.data == [
         f"{number}" for number in range(200)]
     rest.check()
-    assert hear_raw(near, "199", 10) == [f"{number}" for number in range(200)]
+    assert read_raw_until(near, "199",
+                          10) == [f"{number}" for number in range(200)]
     assert in_stream(patient) == 201
 
 
 def test_handshakes_wait_over_a_short_outage(patient):
-    with trouble_with(patient, "cut"):
+    with injected_fault(patient, "cut"):
         clients = [host.server.open() for host in patient]
         for client in clients:
             client.send(wire.upgrade_request("/room"))
@@ -155,7 +158,7 @@ def test_handshakes_wait_over_a_short_outage(patient):
 
 def test_client_that_does_not_wait_for_its_handshake(patient):
     """It is gone, and leaves nothing behind."""
-    with trouble_with(patient, "cut"):
+    with injected_fault(patient, "cut"):
         clients = [patient[0].server.open() for _ in range(20)]
         for client in clients:
             client.send(wire.upgrade_request("/room?k=gone"))
@@ -174,12 +177,12 @@ def test_client_that_does_not_wait_for_its_handshake(patient):
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late", "full",
                                   "locked"])
-def test_raw_client_whose_message_has_waited_too_long_is_closed(hasty, name):
+def test_raw_client_is_closed_if_its_message_expires(hasty, name):
     raw, quiet = hasty[0].connect("/room"), hasty[0].connect("/room")
-    with trouble_with(hasty, name):
+    with injected_fault(hasty, name):
         began = time.monotonic()
         raw.text("lost")
-        assert hear_raw(raw, "never", 3)[-1] is None
+        assert read_raw_until(raw, "never", 3)[-1] is None
         took = time.monotonic() - began
         assert took < seconds(2.5)
         assert took > 0.3 or name in ("full", "locked"), "it waits a while"
@@ -187,17 +190,17 @@ def test_raw_client_whose_message_has_waited_too_long_is_closed(hasty, name):
         raw.expect_eof()
         quiet.expect_alive()
     text = wait_until_published(hasty[0], "/publish", "last")
-    assert hear_raw(quiet, text)[-1] == text
+    assert read_raw_until(quiet, text)[-1] == text
 
 
-def test_messages_are_told_of_in_their_order(hasty):
+def test_acknowledgements_arrive_in_order(hasty):
     member = hasty[0].join("/room")
-    with trouble_with(hasty, "cut"):
+    with injected_fault(hasty, "cut"):
         for number in range(20):
-            say(member, f"{number}", ref=number)
+            send_text(member, f"{number}", ref=number)
         for number in range(20):
-            told = read(member, seconds(2.5))
-            assert (told["type"], told["ref"]) == ("error", number)
+            replies = read(member, seconds(2.5))
+            assert (replies["type"], replies["ref"]) == ("error", number)
         member.text("no JSON")
         assert read(member)["type"] == "error"
         member.expect_alive()
@@ -208,15 +211,15 @@ def test_messages_are_told_of_in_their_order(hasty):
 def test_full_queue_refuses_at_once(patient):
     """64 KB of messages wait; each of these is one of a thousand bytes."""
     member, far = patient[0].join("/room"), patient[1].join("/room")
-    with trouble_with(patient, "cut"):
+    with injected_fault(patient, "cut"):
         began = time.monotonic()
         for number in range(200):
-            say(member, KILOBYTE, ref=number)
+            send_text(member, KILOBYTE, ref=number)
         refused = [read(member)["ref"]]
         while refused[-1] != 199:
-            told = read(member)
-            assert told["type"] == "error"
-            refused.append(told["ref"])
+            replies = read(member)
+            assert replies["type"] == "error"
+            refused.append(replies["ref"])
         assert 100 <= len(refused) <= 190, len(refused)
         assert refused == list(range(200 - len(refused), 200))
         assert try_to_post(patient[0], "/publish", KILOBYTE) == 503
@@ -227,8 +230,8 @@ def test_full_queue_refuses_at_once(patient):
            for _ in range(waited)]
     assert ids == list(range(1, waited + 1))
     far.expect_alive()
-    told = [read(member) for _ in range(2 * waited)]
-    assert [one["ref"] for one in told if one["type"] == "published"] == \
+    replies = [read(member) for _ in range(2 * waited)]
+    assert [one["ref"] for one in replies if one["type"] == "published"] == \
         list(range(waited))
     assert in_stream(patient) == waited
 
@@ -237,15 +240,15 @@ def test_full_queue_closes_a_raw_client(patient):
     raw, quiet = patient[0].connect("/room"), patient[0].connect("/room")
     far = patient[1].connect("/room")
     texts = [f"{number:04}" + KILOBYTE for number in range(200)]
-    with trouble_with(patient, "cut"):
+    with injected_fault(patient, "cut"):
         raw.send([wire.text(text) for text in texts])
         raw.expect_failure(1013)
         quiet.expect_alive()
     last = wait_until_published(patient[0], "/publish", "last")
-    heard = hear_raw(far, last)
-    assert heard[:-1] == texts[:len(heard) - 1], "the first ones, in order"
-    assert 10 <= len(heard) <= 100
-    assert hear_raw(quiet, last) == heard
+    received = read_raw_until(far, last)
+    assert received[:-1] == texts[:len(received) - 1], "not in order"
+    assert 10 <= len(received) <= 100
+    assert read_raw_until(quiet, last) == received
 
 
 def test_large_message_passes_a_small_queue(patient):
@@ -260,34 +263,34 @@ def test_large_message_passes_a_small_queue(patient):
 def test_connections_that_redis_ends_for_having_nothing_to_do(patient):
     patient.redis.config_set("timeout", "1")
     listeners = [host.join("/room") for host in patient]
-    with NumberedStream(patient[0], "/publish", 0.9) as stream:
+    with SequencePublisher(patient[0], "/publish", 0.9) as stream:
         stream.wait_for(4)
         last = stream.stop()
     assert stream.accepted() == list(range(1, last + 1))
     for client in listeners:
-        heard = Heard(client, f"{last}")
-        heard.check()
-        assert len(heard.messages) == last and not heard.gaps
+        received = Received(client, f"{last}")
+        received.check()
+        assert len(received.messages) == last and not received.gaps
 
 
-def test_flood_with_a_small_queue_is_published_or_told_of(patient):
+def test_flood_with_a_small_queue_is_published_or_refused(patient):
     near, far = patient[0].join("/room"), patient[1].join("/room")
 
     def talk():
         for number in range(2000):
-            say(near, f"{number:05}".ljust(300, "."), ref=number)
+            send_text(near, f"{number:05}".ljust(300, "."), ref=number)
 
     thread = threading.Thread(target=talk)
     thread.start()
-    told = {}
-    while len(told) < 2000:
+    replies = {}
+    while len(replies) < 2000:
         found = read(near, seconds(10))
         if found["type"] != "message":
-            told[found["ref"]] = found
+            replies[found["ref"]] = found
     thread.join()
-    accepted = {number for number, one in told.items()
+    accepted = {number for number, one in replies.items()
                 if one["type"] == "published"}
-    heard = [read_type(far, "message") for _ in accepted]
-    assert {int(one["data"].rstrip(".")) for one in heard} == accepted
+    received = [read_type(far, "message") for _ in accepted]
+    assert {int(one["data"].rstrip(".")) for one in received} == accepted
     assert len(accepted) > 1000
     far.expect_alive()

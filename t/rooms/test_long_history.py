@@ -82,7 +82,7 @@ def test_long_history_is_sent_in_parts(server, path):
     assert max(turns) <= most * total / count + 1000, max(turns)
 
 
-def test_many_who_resume_at_once_do_not_send_at_once(server):
+def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
     """What is compressed for them counts for the turn in which they are."""
     size, count, most = HISTORIES["/packed"]
     payload = bytes(size)

@@ -8,9 +8,10 @@ import pytest
 import wire
 import worker_probe
 from many_clients import need_open_files
-from room_client import JSON, join, publish, read, read_data, read_type, say
+from room_client import (JSON, join, publish, read, read_data, read_type,
+                         send_text)
 from status_reader import report_of
-from worker_picking import SPREAD, worker_of
+from worker_picking import REUSEPORT, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k presence=on; }
@@ -67,14 +68,14 @@ def messages_out(server):
     return report_of(server)["total"]["messages_out"]
 
 
-def test_crowd_that_comes_at_once_is_told_of_in_few_events(server):
+def test_many_clients_joining_at_once_cause_few_events(server):
     need_open_files(2 * CROWD)
     witness = join(server, "/room?k=crowd")
     before = messages_out(server)
-    with arriving(server, "/room?k=crowd", CROWD) as crowd:
+    with arriving(server, "/room?k=crowd", CROWD) as pool:
         pass
     assert read_until(witness, CROWD + 1)[-1]["type"] == "joined"
-    for client in crowd:
+    for client in pool:
         welcome = read_welcome(client)
         if welcome["clients"] != CROWD + 1:
             read_until(client, CROWD + 1)
@@ -82,14 +83,14 @@ def test_crowd_that_comes_at_once_is_told_of_in_few_events(server):
     assert messages_out(server) - before < CROWD * CROWD / 8
     before = messages_out(server)
     with worker_probe.stopped(worker_probe.only_worker(server)):
-        for client in crowd[1:]:
+        for client in pool[1:]:
             client.abort()
     read_until(witness, 2)
-    read_until(crowd[0], 2)
+    read_until(pool[0], 2)
     assert messages_out(server) - before < CROWD * CROWD / 8
     late = join(server, "/room?k=crowd")
     assert late.welcome["clients"] == 3
-    for client in (witness, crowd[0]):
+    for client in (witness, pool[0]):
         assert read(client) == {"type": "joined", "client": id_of(late),
                                 "clients": 3}
 
@@ -125,7 +126,7 @@ def check_views(clients, witnesses):
     return order
 
 
-def test_few_that_come_at_once_are_named_to_those_before_them(server):
+def test_few_clients_joining_at_once_are_named(server):
     witness = join(server, "/room?k=few")
     with arriving(server, "/room?k=few", 20) as clients:
         pass
@@ -140,8 +141,8 @@ def test_few_that_come_at_once_are_named_to_those_before_them(server):
     assert seen[-1]["clients"] == 2
 
 
-def test_few_that_come_at_once_to_two_workers(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+def test_few_clients_joining_two_workers_at_once_are_named(nginx):
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     witnesses = []
     while len({worker_of(witness) for witness in witnesses}) < 2:
         witnesses.append(join(server, "/room?k=two"))
@@ -152,7 +153,7 @@ def test_few_that_come_at_once_to_two_workers(nginx):
     check_views(clients, witnesses)
 
 
-def test_few_that_come_at_once_to_two_hosts(hosts):
+def test_few_clients_joining_two_hosts_at_once_are_named(hosts):
     pair = hosts(LOCATIONS)
     witnesses = [pair[0].join("/room?k=far"), pair[1].join("/room?k=far")]
     read(witnesses[0])
@@ -173,7 +174,7 @@ def test_few_that_come_at_once_to_two_hosts(hosts):
         assert {each["type"] for each in left} == {"left"}
 
 
-def test_client_that_comes_and_goes_at_once_did_both(server):
+def test_client_that_joins_and_leaves_at_once_causes_both_events(server):
     path = "/room?k=guest"
     witness = join(server, path)
     opener, guest = join(server, path), join(server, path)
@@ -187,7 +188,7 @@ def test_client_that_comes_and_goes_at_once_did_both(server):
     opener.expect_alive()
 
 
-def test_client_is_not_told_of_those_before_it(server):
+def test_client_gets_no_events_of_earlier_clients(server):
     """Whose coming is still to be sent to others when it comes."""
     path = "/room?k=before"
     witness = join(server, path)
@@ -202,11 +203,11 @@ def test_client_is_not_told_of_those_before_it(server):
                           "clients": 11}
 
 
-def test_client_has_come_before_what_it_says(server):
+def test_join_event_precedes_the_clients_messages(server):
     path = "/room?k=words"
     witness = join(server, path)
     guests = [join(server, path) for _ in range(4)]
-    say(guests[-1], "words")
+    send_text(guests[-1], "words")
     seen = [read(witness) for _ in range(5)]
     assert [each["client"] for each in seen[:4]] == list(map(id_of, guests))
     assert seen[4]["data"] == "words" and seen[4]["from"] == id_of(guests[-1])
@@ -214,13 +215,13 @@ def test_client_has_come_before_what_it_says(server):
     publish(witness, "answer")
 
 
-def test_message_between_two_changes_is_not_held_up(server):
+def test_message_between_two_events_is_not_delayed(server):
     path = "/room?k=between"
     witness = join(server, path)
     join(server, path)
     assert read_type(witness, "joined")["clients"] == 2
     late = join(server, path)
-    say(witness, "at once")
+    send_text(witness, "at once")
     kinds = sorted(read(witness)["type"] for _ in range(2))
     assert kinds == ["joined", "message"]
     assert read_data(late) == ["at once"]

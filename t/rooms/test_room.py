@@ -9,9 +9,9 @@ import pytest
 
 import wire
 from nginx_server import seconds
-from room_client import (JSON, join, publish, read, read_data, read_type, say,
-                         sequence)
-from worker_picking import SPREAD, connect_to, on_each_worker, worker_of
+from room_client import (JSON, join, publish, read, read_data, read_type,
+                         send_text, sequence)
+from worker_picking import REUSEPORT, connect_to, on_each_worker, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k; }
@@ -27,7 +27,7 @@ location /large { websocket room large; websocket_max_message_size 8m; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD)
+    return module_nginx(LOCATIONS, workers=2, **REUSEPORT)
 
 
 def pair(server, path):
@@ -74,7 +74,7 @@ def test_self_off_spares_the_sender_alone(server):
 @pytest.mark.parametrize("protocols", [[], [JSON]], ids=["raw", "json"])
 @pytest.mark.parametrize("frame", [wire.text("x"), wire.binary("x"),
                                    wire.text('{"data":"x"}')])
-def test_publish_off_ends_who_publishes(server, protocols, frame):
+def test_publish_off_closes_clients_that_publish(server, protocols, frame):
     other = server.connect("/listen")
     client = server.connect("/listen", subprotocols=protocols)
     if protocols:
@@ -105,7 +105,7 @@ def test_ping_of_a_raw_client_is_a_message(server):
 
 
 @pytest.mark.parametrize("text", ['{"ping":1,"data":"x"}', "{}", "ping"])
-def test_what_is_more_than_a_ping_ends_who_may_not_publish(server, text):
+def test_publish_off_allows_a_ping_alone(server, text):
     client = join(server, "/listen")
     client.text(text)
     client.expect_failure(1008)
@@ -177,7 +177,7 @@ def test_message_in_both_forms(server):
     first, second = pair(server, "/room?k=forms")
     raw = server.connect("/room?k=forms")
     before = time.time()
-    say(first, "words")
+    send_text(first, "words")
     found = read_type(first, "message")
     assert list(found) == ["type", "id", "time", "from", "data"]
     assert found == read(second)
@@ -228,7 +228,7 @@ def test_large_text(server):
     first, second = pair(server, "/large")
     raw = server.connect("/large")
     data = "\xe4\"\n" * 500000
-    say(first, data)
+    send_text(first, data)
     for client in (first, second):
         assert read_data(client) == [data]
     raw.expect_text(data)
@@ -243,7 +243,7 @@ def test_large_text(server):
 @pytest.mark.parametrize("form", ['{"data":"x","ref":%s}',
                                   '{"ref":%s,"data":"x"}',
                                   ' { "ref" \n:\t%s \r\n, "data" : "x" } '])
-def test_ref_comes_back_as_it_is(server, ref, form):
+def test_ref_is_returned_unchanged(server, ref, form):
     client = join(server, "/room?k=ref")
     client.text(form % ref)
     message = read_type(client, "message")
@@ -258,8 +258,8 @@ def test_ref_comes_back_as_it_is(server, ref, form):
 
 def test_without_ref_nothing_is_answered(server):
     client, other = pair(server, "/quiet?k=ref")
-    say(client, "one")
-    say(client, "two", ref=7)
+    send_text(client, "one")
+    send_text(client, "two", ref=7)
     assert read_data(other) == ["one"]
     second = read_type(other, "message")
     assert read(client) == {"type": "published", "ref": 7,
@@ -267,7 +267,7 @@ def test_without_ref_nothing_is_answered(server):
     client.expect_alive()
 
 
-@pytest.mark.parametrize("text, told", [
+@pytest.mark.parametrize("text, error", [
     ("", "not JSON"), ("words", "not JSON"), ('{"data":"x"', "not JSON"),
     ('{"data":"x"}}', "not JSON"), ('{"data":"x",}', "not JSON"),
     ("{'data':'x'}", "not JSON"), ('{"data":"\\ud800"}', "not JSON"),
@@ -288,11 +288,11 @@ def test_without_ref_nothing_is_answered(server):
     ("[" * 500000, "not JSON"), ('{"data":' * 100000, "not JSON"),
     ("[" * 500000 + "]" * 500000, "not an object"),
 ], ids=lambda value: value[:20])
-def test_wrong_message_is_answered_with_an_error(server, text, told):
+def test_wrong_message_is_answered_with_an_error(server, text, error):
     client, other = pair(server, "/room?k=error")
     client.text(text)
-    assert read(client) == {"type": "error", "message": told}
-    say(client, "goes on")
+    assert read(client) == {"type": "error", "message": error}
+    send_text(client, "goes on")
     for each in (client, other):
         assert read_data(each) == ["goes on"]
 
@@ -311,9 +311,9 @@ def test_unusual_objects_are_taken(server, text, data):
 def test_self_off_for_json_clients(server):
     first, second = pair(server, "/quiet?k=json")
     for number in range(10):
-        say(first, f"a{number}", ref=number)
+        send_text(first, f"a{number}", ref=number)
         assert read_type(first, "published")["ref"] == number
-        say(second, f"b{number}")
+        send_text(second, f"b{number}")
         assert read_data(second) == [f"a{number}"]
         assert read_data(first) == [f"b{number}"]
 
@@ -337,23 +337,23 @@ def test_order_is_the_same_for_all(server):
     for thread in threads:
         thread.start()
     total = rounds * len(threads)
-    heard = [[read_type(client, "message", seconds(20))
-              for _ in range(total)] for client in clients]
+    received = [[read_type(client, "message", seconds(20))
+                 for _ in range(total)] for client in clients]
     plain = [[raw.read_frame(seconds(20)).payload.decode()
               for _ in range(total)] for raw in raws]
     for thread in threads:
         thread.join()
-    assert all(each == heard[0] for each in heard)
-    texts = [message["data"] for message in heard[0]]
+    assert all(each == received[0] for each in received)
+    texts = [message["data"] for message in received[0]]
     assert all(each == texts for each in plain)
-    numbers = [sequence(message["id"]) for message in heard[0]]
+    numbers = [sequence(message["id"]) for message in received[0]]
     assert numbers == list(range(1, total + 1))
     for index in range(len(threads)):
         own = [text for text in texts if text.startswith(f"{index} ")]
         assert own == [f"{index} {number}" for number in range(rounds)]
 
 
-def test_rooms_do_not_hear_each_other(server):
+def test_rooms_are_separate(server):
     one, two = (connect_to(server, server.worker_pids()[0], f"/key?k={key}")
                 for key in "ab")
     one.text("a")
@@ -366,7 +366,7 @@ def test_single_process(nginx):
     server = nginx(LOCATIONS, master=False)
     first, second = (join(server, "/room") for _ in range(2))
     raw = server.connect("/room")
-    say(first, "words")
+    send_text(first, "words")
     for client in (first, second):
         assert read_data(client) == ["words"]
     raw.expect_text("words")

@@ -8,10 +8,10 @@ import pytest
 
 import wire
 from nginx_server import seconds, wait_until
-from room_client import (JSON, join, publish, read, read_data, read_type, say,
-                         sequence)
+from room_client import (JSON, join, publish, read, read_data, read_type,
+                         send_text, sequence)
 from tuned_client import TIGHT_LISTEN, connect_tight
-from worker_picking import SPREAD, connect_to
+from worker_picking import REUSEPORT, connect_to
 
 LOCATIONS = """
 location /none { websocket room none$arg_k; }
@@ -29,7 +29,7 @@ location /small {
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD,
+    return module_nginx(LOCATIONS, workers=2, **REUSEPORT,
                         http="websocket_room_memory 32m;")
 
 
@@ -53,7 +53,7 @@ def upgrade(server, path, **fields):
 # What a client gets that resumes
 
 @pytest.mark.parametrize("seen", range(11))
-def test_history_is_what_was_missed(server, seen):
+def test_resume_returns_what_was_missed(server, seen):
     client, ids = filled(server, f"/five?k=count{seen}", 10)
     since = ids[seen - 1] if seen else client.welcome["last"]
     expected = list(map(str, range(max(seen + 1, 6), 11)))
@@ -72,7 +72,7 @@ def test_history_is_what_was_missed(server, seen):
 @pytest.mark.parametrize("path, kept", [("/none?k=all", 0),
                                         ("/five?k=all", 5),
                                         ("/long?k=all", 9)])
-def test_since_0_is_the_whole_history(server, path, kept):
+def test_since_0_returns_the_whole_history(server, path, kept):
     client, _ = filled(server, path, 9)
     expected = [str(number) for number in range(10 - kept, 10)]
     back = resume(server, path, "0")
@@ -128,7 +128,7 @@ def test_raw_client_resumes(server):
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3])
-def test_raw_client_that_has_missed_something_is_told(server, seen):
+def test_raw_client_that_missed_messages_is_closed(server, seen):
     client, ids = filled(server, f"/five?k=miss{seen}", 9)
     since = ids[seen - 1] if seen else client.welcome["last"]
     raw = server.connect(f"/five?k=miss{seen}&since={since}")
@@ -165,10 +165,10 @@ def test_malformed_since_is_refused(server, since):
                    headers=[("Last-Event-ID", "0")]) == 400
 
 
-def test_who_comes_back_gets_its_own_messages(server):
+def test_resuming_client_gets_its_own_messages(server):
     """The id of a connection is its own: self=off is for one connection."""
     client = join(server, "/quiet?k=1")
-    say(client, "mine")
+    send_text(client, "mine")
     client.expect_alive()
     back = resume(server, "/quiet?k=1", "0")
     assert read_data(back) == ["mine"]
@@ -205,7 +205,7 @@ def test_history_outlives_its_clients(server):
 
 
 def test_history_outlives_a_reload(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     client, ids = filled(server, "/five?k=1", 7)
     old = server.reload()
     client.expect_failure(1001)
@@ -224,7 +224,7 @@ def test_history_outlives_a_reload(nginx):
     ("/long", 5000, 10), ("/long", 300, 20000), ("/small", 5000, 100),
     ("/small", 100, 20000), ("/small", 3, 1000000),
 ])
-def test_large_history_comes_whole(server, protocols, path, count, size):
+def test_large_history_arrives_whole(server, protocols, path, count, size):
     path = f"{path}?k={count}-{size}-{len(protocols)}"
     client = server.connect(path)
     texts = [f"{number:06}".ljust(size, ".") for number in range(count)]
@@ -288,7 +288,7 @@ def test_reader_of_history_does_not_hold_up_others(server):
 # Coming back again and again
 
 @pytest.mark.parametrize("protocols", [[], [JSON]], ids=["raw", "json"])
-def test_who_comes_back_again_and_again_misses_nothing(server, protocols):
+def test_reconnects_resume_without_loss_or_duplicates(server, protocols):
     path = f"/long?k=again{len(protocols)}"
     speakers = [join(server, path, pid) for pid in server.worker_pids()]
     done = threading.Event()
@@ -297,7 +297,7 @@ def test_who_comes_back_again_and_again_misses_nothing(server, protocols):
     def talk(index):
         speaker = speakers[index]
         while not done.is_set() or counts[index] < 100:
-            say(speaker, f"{index} {counts[index]}", ref=0)
+            send_text(speaker, f"{index} {counts[index]}", ref=0)
             while read(speaker)["type"] != "published":
                 pass
             counts[index] += 1
@@ -309,38 +309,38 @@ def test_who_comes_back_again_and_again_misses_nothing(server, protocols):
     seed = random.randrange(2**32)
     print("seed", seed)
     try:
-        heard = hear_in_pieces(server, path, protocols, random.Random(seed))
+        received = read_in_pieces(server, path, protocols, random.Random(seed))
     finally:
         done.set()
         for thread in threads:
             thread.join()
-    assert heard == list(range(1, len(heard) + 1))
-    assert len(heard) > 200
+    assert received == list(range(1, len(received) + 1))
+    assert len(received) > 200
 
 
-def hear_in_pieces(server, path, protocols, chance, rounds=150):
+def read_in_pieces(server, path, protocols, chance, rounds=150):
     """The numbers of the messages that a client has got which lost its
     connection so often. A raw one knows their ids by counting."""
     epoch = join(server, path).welcome["last"].split("-")[0]
-    heard, since = [], f"{epoch}-0"
+    received, since = [], f"{epoch}-0"
     for _ in range(rounds):
         client = server.connect(f"{path}&since={since}",
                                 subprotocols=protocols)
         if protocols:
             welcome = read_type(client, "welcome")
             assert welcome["recovered"] is True
-            assert sequence(welcome["last"]) >= len(heard)
+            assert sequence(welcome["last"]) >= len(received)
         for _ in range(chance.randrange(1, 20)):
             if protocols:
                 since = read_type(client, "message")["id"]
-                heard.append(sequence(since))
+                received.append(sequence(since))
             else:
                 frame = client.read_frame()
                 assert frame.opcode == wire.TEXT
-                heard.append(frame.payload.decode())
-                since = f"{epoch}-{len(heard)}"
+                received.append(frame.payload.decode())
+                since = f"{epoch}-{len(received)}"
         chance.choice([client.abort, client.disconnect])()
-    return heard if protocols else numbers_of(server, path, heard)
+    return received if protocols else numbers_of(server, path, received)
 
 
 def numbers_of(server, path, texts):
@@ -353,7 +353,7 @@ def numbers_of(server, path, texts):
     return [known[text] for text in texts]
 
 
-def test_many_clients_that_come_and_go_hear_the_same(server):
+def test_many_reconnecting_clients_receive_the_same(server):
     """Each keeps reading for a while; together they overlap everywhere."""
     path = "/long?k=many"
     speaker = join(server, path)
@@ -363,7 +363,7 @@ def test_many_clients_that_come_and_go_hear_the_same(server):
         number = 0
         while not stop.is_set():
             number += 1
-            say(speaker, str(number))
+            send_text(speaker, str(number))
             assert read_data(speaker) == [str(number)]
 
     thread = threading.Thread(target=talk)

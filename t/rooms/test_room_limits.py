@@ -6,10 +6,10 @@ import pytest
 import wire
 import worker_probe
 from nginx_server import seconds
-from room_client import (JSON, join, publish, read, read_data, read_type, say,
-                         sequence)
+from room_client import (JSON, join, publish, read, read_data, read_type,
+                         send_text, sequence)
 from tuned_client import TIGHT_BUFFER, TIGHT_LISTEN, open_tuned
-from worker_picking import SPREAD, connect_to, worker_of
+from worker_picking import REUSEPORT, connect_to, worker_of
 
 SMALL = "websocket_send_queue 16k drop;"
 LOCATIONS = f"""
@@ -28,7 +28,7 @@ location /close {{
 }}
 location /burst {{ websocket room burst$arg_k; websocket_send_queue 64k; }}
 """
-TIGHT = dict(SPREAD, listen=f"{SPREAD['listen']} {TIGHT_LISTEN}")
+TIGHT = dict(REUSEPORT, listen=f"{REUSEPORT['listen']} {TIGHT_LISTEN}")
 COUNT, SIZE = 2000, 500
 
 
@@ -40,7 +40,7 @@ def server(module_nginx):
 @pytest.fixture
 def tiny(nginx):
     """With as little shared memory as there can be."""
-    return nginx(LOCATIONS, workers=2, **SPREAD,
+    return nginx(LOCATIONS, workers=2, **REUSEPORT,
                  http="websocket_shared_memory 512k;"
                       "websocket_room_memory 512k;"
                       "websocket_max_message_size 4m;")
@@ -81,7 +81,7 @@ def test_slow_client_gets_all_from_the_history(server, protocols):
             assert read_data(slow) == [text]
         else:
             slow.expect_text(text)
-    say(speaker, "live")
+    send_text(speaker, "live")
     if protocols:
         assert read_data(slow) == ["live"]
     else:
@@ -95,29 +95,29 @@ def test_slow_client_gets_all_from_the_history(server, protocols):
 
 
 @pytest.mark.parametrize("path", ["/short?k=gap", "/none?k=gap"])
-def test_slow_json_client_is_told_of_a_gap(server, path):
+def test_slow_json_client_gets_a_gap(server, path):
     speaker = join(server, path)
     slow = slow_client(server, path, [JSON])
     texts = numbered()
     ids = publish_all(speaker, texts)
     known = dict(zip(ids, texts))
-    heard, gaps = [], []
+    received, gaps = [], []
     kept = 50 if "short" in path else 0
     # It may fall behind once more while the worker still delivers
-    while not gaps or (kept and heard[-1]["id"] != ids[-1]):
+    while not gaps or (kept and received[-1]["id"] != ids[-1]):
         found = read(slow)
         if found["type"] == "gap":
-            gaps.append(len(heard))
+            gaps.append(len(received))
         else:
-            heard.append(found)
+            received.append(found)
     publish(speaker, "live")
-    numbers = [sequence(each["id"]) for each in heard]
+    numbers = [sequence(each["id"]) for each in received]
     missing = gaps[0]
     assert numbers[:missing] == list(range(1, missing + 1))
     assert numbers == sorted(set(numbers)) and len(numbers) < COUNT
     assert not kept or numbers[-kept:] == list(
         range(COUNT - kept + 1, COUNT + 1))
-    assert all(known[each["id"]] == each["data"] for each in heard)
+    assert all(known[each["id"]] == each["data"] for each in received)
     assert read_data(slow) == ["live"]
 
 
@@ -159,7 +159,7 @@ def test_slow_client_does_not_slow_down_others(server):
     slow.abort()
 
 
-def test_slow_client_hears_how_many_are_left(server):
+def test_slow_client_gets_the_count_of_clients(server):
     """It was not told who left while it was behind."""
     path = "/told?k=1"
     speaker = join(server, path)
@@ -185,7 +185,7 @@ def test_slow_client_is_spared_its_own_messages(server):
     slow = slow_client(server, path, [JSON])
     texts = numbered()
     for index, text in enumerate(texts):
-        say(speaker, text, ref=index)
+        send_text(speaker, text, ref=index)
         read_type(speaker, "published")
     slow.binary("own")  # it is read once there is room for what comes of it
     assert read_data(slow, COUNT) == texts
@@ -211,7 +211,7 @@ def test_much_at_once_is_no_slowness(server):
 
 # A worker that is slower than the shared memory
 
-def test_frozen_worker_tells_its_clients_of_the_gap(tiny):
+def test_clients_of_a_stopped_worker_get_a_gap(tiny):
     tiny.allow_errors("messages of room .* were lost")
     speaker = join(tiny, "/none?k=frozen")
     pid = next(pid for pid in tiny.worker_pids()
@@ -234,7 +234,7 @@ def test_frozen_worker_tells_its_clients_of_the_gap(tiny):
     assert read_data(late) == ["live"]
 
 
-def test_frozen_worker_tells_how_many_are_left(tiny):
+def test_clients_of_a_stopped_worker_get_the_count(tiny):
     tiny.allow_errors("messages of room .* were lost")
     speaker = join(tiny, "/told?k=frozen")
     pid = next(pid for pid in tiny.worker_pids()
@@ -245,7 +245,7 @@ def test_frozen_worker_tells_how_many_are_left(tiny):
         pass
     with worker_probe.stopped(pid):
         for number in range(2000):
-            say(speaker, f"{number:04}" * 100)
+            send_text(speaker, f"{number:04}" * 100)
             read_type(speaker, "message")
     # Those that came to the other worker may leave late
     while (first := read(late)["type"]) in ("joined", "left"):
@@ -272,24 +272,24 @@ def test_history_that_the_memory_does_not_hold(tiny):
     raw.expect_alive()
 
 
-def test_message_that_there_is_no_room_for(tiny):
+def test_message_larger_than_the_memory_is_refused(tiny):
     tiny.allow_errors("no room for 900000 bytes")
     client = join(tiny, "/none?k=room")
     other = tiny.connect("/none?k=room")
-    told = "no room in the shared memory"
+    reason = "no room in the shared memory"
     large = "x" * 900000
-    say(client, large)
-    assert read(client) == {"type": "error", "message": told}
-    say(client, large, ref=[5])
-    assert read(client) == {"type": "error", "ref": [5], "message": told}
+    send_text(client, large)
+    assert read(client) == {"type": "error", "message": reason}
+    send_text(client, large, ref=[5])
+    assert read(client) == {"type": "error", "ref": [5], "message": reason}
     client.binary(large)
-    assert read(client) == {"type": "error", "message": told}
+    assert read(client) == {"type": "error", "message": reason}
     publish(client, "goes on")
     other.expect_text("goes on")
     other.text(large)
-    other.expect_failure(1013, told)
+    other.expect_failure(1013, reason)
     raw = tiny.connect("/none?k=room")
     raw.binary(large)
-    raw.expect_failure(1013, told)
+    raw.expect_failure(1013, reason)
     publish(client, "still")
     tiny.wait_for_log("no room for 900000 bytes of room", seconds(5))

@@ -8,8 +8,9 @@ import pytest
 
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from room_client import JSON, join, publish, read, read_data, read_type, say
-from worker_picking import SPREAD, connect_to
+from room_client import (JSON, join, publish, read, read_data, read_type,
+                         send_text)
+from worker_picking import REUSEPORT, connect_to
 
 LOCATIONS = """
 location /play { websocket room $arg_k history=10 presence=on; }
@@ -24,7 +25,7 @@ location /elsewhere { websocket_publish room ${arg_k}; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD)
+    return module_nginx(LOCATIONS, workers=2, **REUSEPORT)
 
 
 def enter(server, pid, path, form):
@@ -48,12 +49,12 @@ def fill(server, path, count=10):
         publish(client, f"text {number}")
     client.disconnect()
     key = path.partition("?")[2]
-    wait_until(lambda: Publisher(server, f"/publish?{key}").tell()[0] == 0,
-               seconds(5), "an empty room")
+    wait_until(lambda: Publisher(server, f"/publish?{key}").get_state()[0]
+               == 0, seconds(5), "an empty room")
 
 
 def kept(server, key):
-    return Publisher(server, f"/publish?k={key}").tell()[1]
+    return Publisher(server, f"/publish?k={key}").get_state()[1]
 
 
 # What is said of clients
@@ -61,7 +62,7 @@ def kept(server, key):
 @pytest.mark.parametrize("form", ["raw", JSON])
 @pytest.mark.parametrize("first", ["/play", "/watch"])
 @pytest.mark.parametrize("second_worker", [False, True])
-def test_who_may_publish_is_the_locations_own_word(server, first, form,
+def test_publish_parameter_is_that_of_the_location(server, first, form,
                                                    second_worker):
     key = f"?k=may{first[1:]}{form[:3]}{second_worker}"
     pids = sorted(server.worker_pids())
@@ -88,7 +89,7 @@ def test_who_may_publish_is_the_locations_own_word(server, first, form,
 
 
 @pytest.mark.parametrize("first", ["/play", "/deaf"])
-def test_who_hears_himself_is_the_locations_own_word(server, first):
+def test_self_parameter_is_that_of_the_location(server, first):
     key = f"?k=self{first[1:]}"
     clients = [server.connect(path + key) for path in
                ([first] + [path for path in ("/play", "/deaf")
@@ -103,29 +104,29 @@ def test_who_hears_himself_is_the_locations_own_word(server, first):
     deaf.expect_alive()
 
 
-def test_history_leaves_out_own_messages_where_the_location_says_so(server):
+def test_history_skips_own_messages_with_self_off(server):
     fill(server, "/play?k=since", 2)
     client = join(server, "/deaf?k=since&since=0")
     assert read_data(client, 2) == ["text 0", "text 1"]
-    say(client, "own", ref=1)
+    send_text(client, "own", ref=1)
     read_type(client, "published")
     client.expect_alive()
 
 
 @pytest.mark.parametrize("first", ["/play", "/watch"])
-def test_who_is_told_of_others_is_the_locations_own_word(server, first):
+def test_presence_parameter_is_that_of_the_location(server, first):
     """All come and go alike: to be told of them is one's own matter."""
     key = f"?k=told{first[1:]}"
     one = join(server, first + key)
     two = join(server, ("/watch" if first == "/play" else "/play") + key)
-    told, not_told = (one, two) if first == "/play" else (two, one)
-    if told is one:
-        assert read_type(told, "joined")["client"] == two.welcome["client"]
+    informed, uninformed = (one, two) if first == "/play" else (two, one)
+    if informed is one:
+        assert read_type(informed, "joined")["client"] == two.welcome["client"]
     raw = server.connect("/watch" + key)
-    assert read_type(told, "joined")["clients"] == 3
+    assert read_type(informed, "joined")["clients"] == 3
     raw.leave()
-    assert read_type(told, "left")["clients"] == 2
-    not_told.expect_alive()
+    assert read_type(informed, "left")["clients"] == 2
+    uninformed.expect_alive()
 
 
 # The history
@@ -145,10 +146,10 @@ def test_no_visitor_shrinks_a_history(server, visits):
     assert kept(server, key[2:]) == 10
 
 
-def test_history_is_kept_before_one_comes_who_asks_for_it(server):
+def test_history_is_kept_before_the_first_client_that_uses_it(server):
     client = join(server, "/deaf?k=early")
     for number in range(20):
-        say(client, f"text {number}", ref=number)
+        send_text(client, f"text {number}", ref=number)
         read_type(client, "published")
     assert kept(server, "early") == 10
 
@@ -165,7 +166,7 @@ def test_publisher_shrinks_no_history(server, path):
     assert kept(server, key) == 10
 
 
-def test_publisher_with_a_key_of_its_own_keeps_what_any_location_asks(server):
+def test_publisher_with_another_key_keeps_the_largest_history(server):
     """Whose clients will come is not known: it is lost to none of them, and
     the first that comes does not shrink it."""
     publisher = Publisher(server, "/elsewhere?k=any")
@@ -178,7 +179,7 @@ def test_publisher_with_a_key_of_its_own_keeps_what_any_location_asks(server):
                                      for number in range(5, 25)]
 
 
-def test_largest_that_has_come_counts_where_key_texts_differ(server):
+def test_largest_history_seen_applies_if_keys_differ(server):
     """They are known to be one room when they meet."""
     first = join(server, "/short/meet")
     for number in range(30):
@@ -202,7 +203,7 @@ def test_largest_that_has_come_counts_where_key_texts_differ(server):
     ("history=10 history_time=1ms", 0)])
 def test_reload_changes_the_history(nginx, change, left):
     """Lowered with the first who comes after it; raised for what follows."""
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     fill(server, "/play?k=reload")
     old = join(server, "/play?k=reload")
     server.rewrite_config("room $arg_k history=10", f"room $arg_k {change}")
@@ -220,7 +221,7 @@ def test_reload_changes_the_history(nginx, change, left):
 
 
 def test_publisher_after_a_reload_brings_the_new_history(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     fill(server, "/play?k=reload")
     server.rewrite_config("room $arg_k history=10", "room $arg_k history=3")
     server.reload()

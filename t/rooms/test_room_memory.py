@@ -12,10 +12,10 @@ import worker_probe
 from hosts import stream_of
 from nginx_server import seconds, wait_until
 from publish_client import Publisher, post
-from room_client import (join, publish, read, read_data, read_type, say,
+from room_client import (join, publish, read, read_data, read_type, send_text,
                          sequence)
 from status_reader import report_of
-from worker_picking import SPREAD, worker_of
+from worker_picking import REUSEPORT, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=1000; }
@@ -40,7 +40,7 @@ def start(nginx, http=SMALL + SHARE, **options):
 
 def kept(server, key):
     """How many messages a room's history has."""
-    return Publisher(server, f"/publish?k={key}").tell()[1]
+    return Publisher(server, f"/publish?k={key}").get_state()[1]
 
 
 def fill(server, key, count, text=KILOBYTE):
@@ -58,7 +58,7 @@ def lines_of(server, key, size):
 
 
 def test_large_messages_of_one_room_leave_the_histories_of_others(nginx):
-    server = start(nginx, workers=2, **SPREAD)
+    server = start(nginx, workers=2, **REUSEPORT)
     for number in range(10):
         fill(server, f"quiet{number}", 20, f"words {number}")
     loud = join(server, "/room?k=loud")
@@ -123,10 +123,10 @@ def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
     server = start(nginx, f"""websocket_send_queue 200m;
         websocket_room_memory {share};""")
     reader = server.connect("/room")
-    crowd = [server.connect("/room") for _ in range(publishers)]
+    pool = [server.connect("/room") for _ in range(publishers)]
     threads = [threading.Thread(target=each.send,
                                 args=(wire.text("x" * size) * count,))
-               for each in crowd]
+               for each in pool]
     for thread in threads:
         thread.start()
     for _ in range(publishers * count):
@@ -135,7 +135,7 @@ def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
     for thread in threads:
         thread.join()
     assert report_of(server)["total"]["lost"] == 0
-    for client in (reader, *crowd):
+    for client in (reader, *pool):
         client.disconnect()
 
 
@@ -149,7 +149,7 @@ def test_publishers_that_are_held_back_keep_no_memory(nginx):
         client.text("x" * 900_000)
         client.wait_until_read()
     grown = worker_probe.memory(pid, "Anonymous") - before
-    assert grown < 40 << 20 or not worker_probe.memory_tells(), grown
+    assert grown < 40 << 20 or not worker_probe.memory_is_exact(), grown
 
 
 def test_message_over_the_share_is_refused_to_each_publisher(nginx):
@@ -164,7 +164,7 @@ def test_message_over_the_share_is_refused_to_each_publisher(nginx):
     assert answer.status == 507
     server.wait_for_log("the message is larger than websocket_room_memory",
                         seconds(5))
-    say(client, large, ref=1)
+    send_text(client, large, ref=1)
     assert read(client) == {"type": "error", "ref": 1,
                             "message": "no room in the shared memory"}
     other = server.connect("/room?k=a")
@@ -177,9 +177,9 @@ def test_message_over_the_share_is_refused_to_each_publisher(nginx):
         "websocket_shared_memory: larger than" in server.log()
 
 
-def test_clients_of_a_frozen_worker_are_told_of_the_gap(nginx):
+def test_clients_of_a_stopped_worker_get_a_gap(nginx):
     """What it has not read counts too; other rooms lose nothing."""
-    server = start(nginx, workers=2, **SPREAD)
+    server = start(nginx, workers=2, **REUSEPORT)
     server.allow_errors("messages of room .* were lost")
     speaker = join(server, "/room?k=a")
     quiet = join(server, "/room?k=b", worker_of(speaker))
@@ -211,7 +211,7 @@ def test_reload_changes_the_share(nginx):
     assert kept(server, "a") == 32768 // 1152
 
 
-def test_worker_that_comes_does_not_tell_of_losses_before_it(nginx):
+def test_new_worker_reports_no_earlier_loss(nginx):
     server = start(nginx, SMALL + "websocket_room_memory 1m;")
     server.allow_errors(FULL.format(r"\d+"))
     fill(server, "a", 30, "x" * 50_000)
@@ -241,7 +241,7 @@ def test_message_over_the_share_does_not_go_to_redis(hosts):
     large = "x" * 70_000
     answer = pair[0].server.request(post(large, "/publish"))
     assert answer.status == 507
-    say(here, large, ref=1)
+    send_text(here, large, ref=1)
     assert read(here) == {"type": "error", "ref": 1,
                           "message": "no room in the shared memory"}
     second = publish(here, "after")
@@ -250,7 +250,7 @@ def test_message_over_the_share_does_not_go_to_redis(hosts):
     assert pair.redis.command("XLEN", stream_of("room:room")) == 2
 
 
-def test_room_over_its_share_goes_on_over_hosts(hosts):
+def test_room_over_its_share_works_over_hosts(hosts):
     pair = hosts(HOSTS, http=SMALL + SHARE)
     for host in pair:
         host.server.allow_errors("reached websocket_room_memory")

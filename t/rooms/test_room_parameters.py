@@ -16,7 +16,7 @@ def test_parameters_are_taken(nginx, parameters):
     assert passed, output
 
 
-@pytest.mark.parametrize("parameters, told", [
+@pytest.mark.parametrize("parameters, error", [
     ("history=", '"history" takes a number of messages, not ""'),
     ("history=-1", '"history" takes a number of messages, not "-1"'),
     ("history=5k", '"history" takes a number of messages, not "5k"'),
@@ -38,9 +38,9 @@ def test_parameters_are_taken(nginx, parameters):
     ("colour=red", 'there is no parameter "colour", only history, '
                    "history_time, presence, publish, self"),
 ])
-def test_parameters_are_refused(nginx, parameters, told):
+def test_parameters_are_refused(nginx, parameters, error):
     passed, output = nginx.check(
         f"location /room {{ websocket room {parameters}; }}")
     assert not passed
     assert 'parameters of handler "room" in "websocket" directive: ' in output
-    assert told in output
+    assert error in output

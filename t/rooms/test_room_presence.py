@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from room_client import join, publish, read, read_data, read_type, say
-from worker_picking import SPREAD, wait_for_other_worker, worker_of
+from room_client import join, publish, read, read_data, read_type, send_text
+from worker_picking import REUSEPORT, wait_for_other_worker, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k presence=on; }
@@ -18,10 +18,10 @@ location /kept { websocket room kept$arg_k presence=on history=100; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD)
+    return module_nginx(LOCATIONS, workers=2, **REUSEPORT)
 
 
-def news(kind, client, clients):
+def event(kind, client, clients):
     return {"type": kind, "client": client, "clients": clients}
 
 
@@ -38,8 +38,8 @@ def gather(server, path, count=4):
         clients.append(join(server, path))
         assert clients[-1].welcome["clients"] == len(clients)
         for client in clients[:-1]:
-            assert read(client) == news("joined", id_of(clients[-1]),
-                                        len(clients))
+            assert read(client) == event("joined", id_of(clients[-1]),
+                                         len(clients))
     return clients
 
 
@@ -48,7 +48,7 @@ def leave(client):
     client.disconnect()
 
 
-def test_all_are_told_who_comes_and_goes(server):
+def test_presence_events_reach_all_clients(server):
     clients = gather(server, "/room?k=all")
     for client in clients:
         client.expect_alive()
@@ -56,7 +56,7 @@ def test_all_are_told_who_comes_and_goes(server):
         gone = clients.pop(0)
         leave(gone)
         for client in clients:
-            assert read(client) == news("left", id_of(gone), len(clients))
+            assert read(client) == event("left", id_of(gone), len(clients))
     clients[0].expect_alive()
 
 
@@ -65,10 +65,10 @@ def test_connection_that_is_lost_has_left(server):
     gone = clients.pop()
     gone.abort()
     for client in clients:
-        assert read(client) == news("left", id_of(gone), len(clients))
+        assert read(client) == event("left", id_of(gone), len(clients))
 
 
-def test_raw_clients_count_and_are_not_told(server):
+def test_raw_clients_are_counted_and_get_no_events(server):
     clients = gather(server, "/room?k=raw")
     raw = server.connect("/room?k=raw")
     for client in clients:
@@ -81,20 +81,20 @@ def test_raw_clients_count_and_are_not_told(server):
         assert read_type(client, "message")["from"] == found["client"]
     late = join(server, "/room?k=raw")
     for client in clients:
-        assert read(client) == news("joined", id_of(late), len(clients) + 2)
+        assert read(client) == event("joined", id_of(late), len(clients) + 2)
     leave(late)
     for client in clients:
-        assert read(client) == news("left", id_of(late), len(clients) + 1)
+        assert read(client) == event("left", id_of(late), len(clients) + 1)
     raw.expect_alive()
     leave(raw)
     for client in clients:
-        assert read(client) == news("left", found["client"], len(clients))
+        assert read(client) == event("left", found["client"], len(clients))
 
 
-def test_words_of_presence_are_plain_messages_from_clients(server):
+def test_presence_texts_of_clients_are_plain_messages(server):
     clients = gather(server, "/room?k=words")
     for word in ("joined", "left"):
-        say(clients[0], word)
+        send_text(clients[0], word)
         for client in clients:
             assert read_data(client) == [word]
 
@@ -122,25 +122,25 @@ def test_presence_takes_no_ids_and_is_not_kept(server):
     back = join(server, f"{path}&since=0")
     assert back.welcome["recovered"] is True
     assert read_data(back, 2) == ["one", "two"]
-    assert read(first) == news("joined", id_of(back), 2)
+    assert read(first) == event("joined", id_of(back), 2)
     back.expect_alive()
 
 
-def test_self_off_hides_nobody(server):
+def test_self_off_hides_no_presence_event(server):
     clients = gather(server, "/quiet")
-    say(clients[0], "x", ref=1)
+    send_text(clients[0], "x", ref=1)
     assert read(clients[0])["type"] == "published"
     for client in clients[1:]:
         assert read_data(client) == ["x"]
 
 
-def test_presence_comes_in_the_order_of_messages(server):
+def test_presence_events_keep_the_order_of_messages(server):
     clients = gather(server, "/room?k=order", 3)
     for number in range(30):
-        say(clients[0], f"before {number}")
+        send_text(clients[0], f"before {number}")
         seen = [read(clients[0])]
         guest = join(server, "/room?k=order")
-        say(guest, f"words {number}")
+        send_text(guest, f"words {number}")
         while seen[-1].get("data") != f"words {number}":
             seen.append(read(clients[0]))
         for client in clients[1:]:
@@ -150,23 +150,23 @@ def test_presence_comes_in_the_order_of_messages(server):
         assert seen[-1]["type"] == "message"
         guest.disconnect()
         for client in clients:
-            assert read(client) == news("left", id_of(guest), len(clients))
+            assert read(client) == event("left", id_of(guest), len(clients))
 
 
 def test_clients_of_a_killed_worker_have_left(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     server.allow_errors("exited on signal 9")
     clients = gather(server, "/room?k=1", 6)
     dead = worker_of(clients[0])
     staying = [one for one in clients if worker_of(one) != dead]
     os.kill(dead, signal.SIGKILL)
     for client in staying:
-        assert read(client) == news("left", None, len(staying))
+        assert read(client) == event("left", None, len(staying))
     wait_for_other_worker(server, dead, 2)
     late = join(server, "/room?k=1")
     assert late.welcome["clients"] == len(staying) + 1
     for client in staying:
-        assert read(client) == news("joined", id_of(late), len(staying) + 1)
+        assert read(client) == event("joined", id_of(late), len(staying) + 1)
     publish(late, "on it goes")
     for client in staying:
         assert read_data(client) == ["on it goes"]
@@ -175,7 +175,7 @@ def test_clients_of_a_killed_worker_have_left(nginx):
 
 
 def test_clients_move_to_new_workers(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     clients = gather(server, "/kept?k=1")
     last = publish(clients[0], "old")["id"]
     for client in clients[1:]:

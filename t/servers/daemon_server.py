@@ -62,13 +62,13 @@ class DaemonServer(NginxServer):
                 timeout=seconds(15))
         if done.returncode != 0:
             return False
-        self.pid = wait_until(lambda: self._told("nginx.pid"), seconds(5),
+        self.pid = wait_until(lambda: self._read_pid("nginx.pid"), seconds(5),
                               "nginx.pid")
         self.process = Daemon(self.pid)
         wait_until(self.ready, seconds(15), "nginx start")
         return True
 
-    def _told(self, name):
+    def _read_pid(self, name):
         with contextlib.suppress(FileNotFoundError, ValueError):
             with open(os.path.join(self.prefix, name),
                       encoding="ascii") as file:
@@ -80,9 +80,10 @@ class DaemonServer(NginxServer):
         """Another master beside this one, with workers of its own: yields its
         pid. It may take over, and is ended here."""
         self.send_signal(signal.SIGUSR2)
-        wait_until(lambda: self._told("nginx.pid.oldbin") == self.pid
-                   and self._told("nginx.pid"), seconds(10), "a new master")
-        master = self._told("nginx.pid")
+        wait_until(lambda: self._read_pid("nginx.pid.oldbin") == self.pid
+                   and self._read_pid("nginx.pid"), seconds(10),
+                   "a new master")
+        master = self._read_pid("nginx.pid")
         try:
             wait_until(lambda: len(children(master)) >= self.config.workers,
                        seconds(10), "its workers")

@@ -29,7 +29,7 @@ class FakeServer:
         self.port = self.listener.getsockname()[1]
         self.sockets = []
         self.inputs = []
-        self.waker, self.wakened = socket.socketpair()
+        self.wakeup_reader, self.wakeup_writer = socket.socketpair()
         self.thread = threading.Thread(target=self.serve)
 
     def __enter__(self):
@@ -37,17 +37,17 @@ class FakeServer:
         return self
 
     def __exit__(self, *_):
-        self.wakened.close()
+        self.wakeup_writer.close()
         self.thread.join()
-        for one in [self.listener, self.waker, *self.sockets]:
+        for one in [self.listener, self.wakeup_reader, *self.sockets]:
             one.close()
 
     def serve(self):
         """Everything is read where it comes; sending may block."""
-        open_ones = [self.listener, self.waker]
+        open_ones = [self.listener, self.wakeup_reader]
         while True:
             ready, _, _ = select.select(open_ones, [], [])
-            if self.waker in ready:
+            if self.wakeup_reader in ready:
                 return
             for one in ready:
                 if one is self.listener:

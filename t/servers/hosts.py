@@ -6,26 +6,26 @@ from nginx_server import seconds, wait_until
 from publish_client import Publisher
 from redis_server import connections_of
 from room_client import join, read
-from tcp_proxy import SlowRelay
-from worker_picking import SPREAD, connect_to
+from tcp_proxy import TcpProxy
+from worker_picking import REUSEPORT, connect_to
 
 PREFIX = "ws:"
 
 # So that no test of what goes well depends on the speed of the machine; and
 # what outages are tested with.
 OPTIONS = "connect_timeout=3s command_timeout=3s"
-HASTY = "connect_timeout=500ms command_timeout=500ms queue=64k"
+SHORT_TIMEOUTS = "connect_timeout=500ms command_timeout=500ms queue=64k"
 
 # What a host says of a Redis that does not do as it should.
-COMPLAINT = r"\[error\] .*websocket: .*[Rr]edis"
+REDIS_ERROR = r"\[error\] .*websocket: .*[Rr]edis"
 
 
 class Host:
     """One nginx, and the relay by which it reaches Redis, if it has one."""
 
-    def __init__(self, server, relay, redis):
+    def __init__(self, server, proxy, redis):
         self.server = server
-        self.relay = relay
+        self.proxy = proxy
         self.redis = redis
 
     def pids(self):
@@ -55,18 +55,18 @@ class Host:
         finally:
             publisher.client.disconnect()
 
-    def tell(self, path):
+    def get_state(self, path):
         """(clients, messages, last)"""
         publisher = self.publisher(path)
         try:
-            return publisher.tell()
+            return publisher.get_state()
         finally:
             publisher.client.disconnect()
 
     def wait_for_clients(self, path, count, timeout=5):
         """Waits until it knows of so many clients on all hosts. Where Redis
         is out of reach it does not know."""
-        def told():
+        def counted():
             publisher = self.publisher(path)
             try:
                 answer = publisher.ask("GET")
@@ -75,7 +75,7 @@ class Host:
             assert answer.status in (200, 503), repr(answer)
             return answer.status == 200 and \
                 json.loads(answer.body)["clients"] == count
-        wait_until(told, seconds(timeout), f"{count} clients at {path}")
+        wait_until(counted, seconds(timeout), f"{count} clients at {path}")
 
     def leader(self):
         """The pid of the worker that has subscribed; None: none has."""
@@ -95,8 +95,8 @@ class Host:
         try:
             self.server.stop()
         finally:
-            if self.relay is not None:
-                self.relay.close()
+            if self.proxy is not None:
+                self.proxy.close()
 
 
 class Hosts:
@@ -107,16 +107,16 @@ class Hosts:
     if not that of `redis`; more: those of NginxConfig.
     """
 
-    def __init__(self, nginx, redis, locations, count=2, *, relays=False,
+    def __init__(self, nginx, redis, locations, count=2, *, proxies=False,
                  workers=2, http="", options=OPTIONS, prefix=PREFIX, url=None,
                  **more):
         self.nginx = nginx
         self.redis = redis
-        self.relays = relays
+        self.proxies = proxies
         self.options = f"prefix={prefix} {options}"
         self.url = url
         self.config = {"locations": locations, "workers": workers,
-                       **SPREAD, **more}
+                       **REUSEPORT, **more}
         self.http = http
         self.hosts = []
         for _ in range(count):
@@ -124,13 +124,13 @@ class Hosts:
 
     def add(self):
         """One more host."""
-        relay = SlowRelay(self.redis.port) if self.relays else None
+        proxy = TcpProxy(self.redis.port) if self.proxies else None
         url = self.url or self.redis.url(
-            "unix" if self.redis.path and not relay else "redis",
-            relay and relay.port)
+            "unix" if self.redis.path and not proxy else "redis",
+            proxy and proxy.port)
         server = self.nginx(http=f"websocket_redis {url} {self.options};\n"
                                  f"{self.http}", **self.config)
-        self.hosts.append(Host(server, relay, self.redis))
+        self.hosts.append(Host(server, proxy, self.redis))
         return self.hosts[-1]
 
     def __getitem__(self, index):
@@ -142,10 +142,10 @@ class Hosts:
     def __len__(self):
         return len(self.hosts)
 
-    def allow_complaints(self):
+    def allow_redis_errors(self):
         """Redis will not do as it should: hosts may say so."""
         for host in self.hosts:
-            host.server.allow_errors(COMPLAINT)
+            host.server.allow_errors(REDIS_ERROR)
 
     def on_each_worker(self, connect, path, **options):
         """Clients of all workers of all hosts: `connect` is Host.connect or
@@ -177,7 +177,7 @@ def ids_of(client, count):
             for _ in range(count)]
 
 
-def one_by_one(ids):
+def consecutive(ids):
     """Whether these are of one epoch and grow by one."""
     return ids == [(ids[0][0], ids[0][1] + index)
                    for index in range(len(ids))]

@@ -160,7 +160,7 @@ class NginxServer:
         self.error_log = os.path.join(self.prefix, "error.log")
         self.clients = []
         self.allowed = []
-        self.error_mark = self.access_mark = self.judged = 0
+        self.error_mark = self.access_mark = self.checked_until = 0
         self.stopped = self.worker_lost = False
         self.leaving = set()
         for _ in range(START_ATTEMPTS):
@@ -186,8 +186,8 @@ class NginxServer:
                    seconds(15), "nginx start")
         if self.process.poll() is None:
             return True
-        told = self.read("stderr") + self.read("error.log")
-        assert ADDRESS_IN_USE in told, f"nginx did not start:\n{told}"
+        output = self.read("stderr") + self.read("error.log")
+        assert ADDRESS_IN_USE in output, f"nginx did not start:\n{output}"
         os.unlink(self.error_log)
         return False
 
@@ -232,7 +232,7 @@ class NginxServer:
         finally:
             if self.process.poll() is None:
                 self.kill()
-        self.judge()
+        self.assert_clean_logs()
 
     def wait_for_exit(self, timeout=10):
         """Waits for the master's end; its status must be 0."""
@@ -398,13 +398,13 @@ class NginxServer:
         """Log lines that match are no fault of this server's run."""
         self.allowed.append(re.compile(pattern))
 
-    def judge(self):
+    def assert_clean_logs(self):
         """Fails on faults in what was logged since the last judgement."""
         mark = self.log_size()
-        faults = [line for line in self.log(self.judged).split("\n")
+        faults = [line for line in self.log(self.checked_until).split("\n")
                   if FAULT.search(line)
                   and not any(one.search(line) for one in self.allowed)]
-        self.judged = mark
+        self.checked_until = mark
         for name in sorted(os.listdir(self.prefix)):
             if name.startswith(("core", "sanitizer")):
                 faults.append(f"{name}: {self.read(name)}")

@@ -6,17 +6,17 @@ import dataclasses
 import itertools
 
 import wire
-from hosts import HASTY
+from hosts import SHORT_TIMEOUTS
 from nginx_server import seconds, wait_until
 from publish_client import Publisher, answer_of
 from redis_client import RedisError, encode
 from room_client import JSON, read
 
-HEALING = 10  # seconds within which all must be well again
+RECOVERY_SECONDS = 10  # seconds within which all must be well again
 
 
 @dataclasses.dataclass
-class Trouble:
+class Fault:
     """begin and end are called with the hosts. refuses: whether handshakes
     are refused meanwhile; keeps: whether what was published stays."""
 
@@ -26,11 +26,11 @@ class Trouble:
     keeps: bool = True
 
 
-def relays(call, *arguments):
+def on_proxies(call, *arguments):
     """A call for the relay of each host."""
     def order(group):
         for host in group:
-            getattr(host.relay, call)(*arguments)
+            getattr(host.proxy, call)(*arguments)
     return order
 
 
@@ -38,13 +38,13 @@ def on_redis(call, *arguments, **options):
     return lambda group: getattr(group.redis, call)(*arguments, **options)
 
 
-def lock_out(group):
+def change_password(group):
     """Another password, and who is in must come anew."""
     group.redis.config_set("requirepass", "changed")
     group.redis.client_kill()
 
 
-def keep_busy(group):
+def run_endless_script(group):
     """A script of somebody else does not end."""
     group.redis.config_set("busy-reply-threshold", "1")
     group.busy = group.redis.client()
@@ -59,53 +59,55 @@ def keep_busy(group):
     wait_until(refuses, seconds(5), "a busy Redis")
 
 
-def let_rest(group):
+def kill_script(group):
     group.redis.command("SCRIPT", "KILL")
     group.busy.close()
 
 
-def silence_ends(group):
+def reset_and_restore(group):
     """The old connections are gone, and new ones are served."""
-    relays("reset")(group)
-    relays("heal")(group)
+    on_proxies("reset")(group)
+    on_proxies("restore")(group)
 
 
-TROUBLES = {
-    "killed": Trouble(on_redis("kill"), on_redis("start")),
-    "emptied": Trouble(on_redis("kill"), on_redis("start", empty=True),
-                       keeps=False),
-    "frozen": Trouble(on_redis("freeze"), on_redis("thaw")),
-    "cut": Trouble(relays("cut"), relays("heal")),
-    "silent": Trouble(relays("hold"), silence_ends),
-    "late": Trouble(relays("hold"), relays("heal")),
-    "deaf": Trouble(relays("deafen"), relays("heal")),
-    "full": Trouble(on_redis("config_set", "maxmemory", "1mb"),
-                    on_redis("config_set", "maxmemory", "0"), refuses=False),
-    "busy": Trouble(keep_busy, let_rest),
-    "locked": Trouble(lock_out, on_redis("config_set", "requirepass", "")),
-    "read-only": Trouble(
+FAULTS = {
+    "killed": Fault(on_redis("kill"), on_redis("start")),
+    "emptied": Fault(on_redis("kill"), on_redis("start", empty=True),
+                     keeps=False),
+    "frozen": Fault(on_redis("freeze"), on_redis("thaw")),
+    "cut": Fault(on_proxies("cut"), on_proxies("restore")),
+    "silent": Fault(on_proxies("pause"), reset_and_restore),
+    "late": Fault(on_proxies("pause"), on_proxies("restore")),
+    "deaf": Fault(on_proxies("blackhole"), on_proxies("restore")),
+    "full": Fault(on_redis("config_set", "maxmemory", "1mb"),
+                  on_redis("config_set", "maxmemory", "0"), refuses=False),
+    "busy": Fault(run_endless_script, kill_script),
+    "locked": Fault(change_password,
+                    on_redis("config_set", "requirepass", "")),
+    "read-only": Fault(
         on_redis("command", "REPLICAOF", "127.0.0.1", "1"),
         on_redis("command", "REPLICAOF", "NO", "ONE"), refuses=False),
 }
 
 
 @contextlib.contextmanager
-def trouble_with(group, name):
+def injected_fault(group, name):
     """The trouble lasts as long as the block."""
-    trouble = TROUBLES[name]
-    trouble.begin(group)
+    fault = FAULTS[name]
+    fault.begin(group)
     try:
-        yield trouble
+        yield fault
     finally:
-        trouble.end(group)
+        fault.end(group)
 
 
-def start_for_trouble(hosts, start_redis, locations, options=HASTY, **more):
+def start_for_faults(hosts, start_redis, locations, options=SHORT_TIMEOUTS,
+                     **more):
     """Hosts whose Redis may be disturbed; it keeps its data, and each host
     has a relay to it."""
-    group = hosts(locations, redis=start_redis(keep=True), relays=True,
+    group = hosts(locations, redis=start_redis(keep=True), proxies=True,
                   options=options, **more)
-    group.allow_complaints()
+    group.allow_redis_errors()
     return group
 
 
@@ -123,7 +125,7 @@ def try_to_post(host, path, body):
     return response_to_post(host, path, body).status
 
 
-def publish_until_accepted(host, path, name, timeout=HEALING):
+def publish_until_accepted(host, path, name, timeout=RECOVERY_SECONDS):
     """Posts until a message is accepted; returns its text and its id. Each
     attempt has a text of its own: Redis may have stored a message before its
     answer came too late, so that a refused one may be published too."""
@@ -137,7 +139,7 @@ def publish_until_accepted(host, path, name, timeout=HEALING):
     return wait_until(tried, seconds(timeout), "a message that is accepted")
 
 
-def wait_until_published(host, path, name, timeout=HEALING):
+def wait_until_published(host, path, name, timeout=RECOVERY_SECONDS):
     """Posts until a message is accepted; returns its text."""
     return publish_until_accepted(host, path, name, timeout)[0]
 
@@ -149,7 +151,7 @@ def try_to_connect(host, path, protocol=None):
     return client.read_response(seconds(10)).status, client
 
 
-def wait_until_connected(host, path, protocol=None, timeout=HEALING):
+def wait_until_connected(host, path, protocol=None, timeout=RECOVERY_SECONDS):
     """A client, once a handshake succeeds."""
     def tried():
         status, client = try_to_connect(host, path, protocol)
@@ -161,17 +163,17 @@ def wait_until_connected(host, path, protocol=None, timeout=HEALING):
     return wait_until(tried, seconds(timeout), f"a client of {path}")
 
 
-def wait_until_joined(host, path, timeout=HEALING):
+def wait_until_joined(host, path, timeout=RECOVERY_SECONDS):
     """A JSON client, once that is possible."""
     client = wait_until_connected(host, path, JSON, timeout)
     client.welcome = read(client)
     return client
 
 
-class Heard:
+class Received:
     """What a JSON client hears until it gets a message with this text."""
 
-    def __init__(self, client, last, timeout=HEALING):
+    def __init__(self, client, last, timeout=RECOVERY_SECONDS):
         self.messages = []
         self.gaps = []  # after how many messages there was one
         self.others = []
@@ -209,17 +211,17 @@ class Heard:
             assert now > before, (before, now)
 
 
-def hear_raw(client, last, timeout=HEALING):
+def read_raw_until(client, last, timeout=RECOVERY_SECONDS):
     """The texts that a raw client gets up to this one; those up to a Close
     1013, and then None."""
-    heard = []
-    while not heard or heard[-1] not in (last, None):
+    received = []
+    while not received or received[-1] not in (last, None):
         frame = client.read_frame(seconds(timeout))
         if frame.opcode == wire.CLOSE:
             assert frame.close_code == 1013, frame
-            heard.append(None)
+            received.append(None)
         else:
             assert frame.opcode == wire.TEXT, frame
-            heard.append(frame.payload.decode())
-    assert len(set(heard)) == len(heard), heard
-    return heard
+            received.append(frame.payload.decode())
+    assert len(set(received)) == len(received), received
+    return received

@@ -63,8 +63,8 @@ class RedisServer:
                    seconds(15), "redis start")
         if self.process.poll() is None:
             return True
-        told = self.log()
-        assert ADDRESS_IN_USE in told, f"Redis did not start:\n{told}"
+        output = self.log()
+        assert ADDRESS_IN_USE in output, f"Redis did not start:\n{output}"
         os.unlink(os.path.join(self.folder, "log"))
         return False
 
@@ -213,8 +213,8 @@ class RedisServer:
         """How many connections have subscribed to each channel."""
         with self.client() as client:
             channels = client.ask("PUBSUB", "CHANNELS", pattern)
-            told = client.ask("PUBSUB", "NUMSUB", *channels)
-        counts = dict(zip(told[::2], told[1::2]))
+            output = client.ask("PUBSUB", "NUMSUB", *channels)
+        counts = dict(zip(output[::2], output[1::2]))
         return {name: count for name, count in counts.items() if count}
 
 

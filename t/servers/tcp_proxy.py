@@ -17,7 +17,7 @@ RST = b"\1\0\0\0\0\0\0\0"
 UP, DOWN = "up", "down"  # to the server, and back
 
 
-class Way:
+class Direction:
     """One direction of a connection: what was read and is still to go."""
 
     def __init__(self, name, source, target):
@@ -27,15 +27,16 @@ class Way:
         self.waiting = collections.deque()  # (when, bytes); b"": the end
 
 
-class Pair:
+class ProxiedConnection:
     """A connection from outside and the one to the server."""
 
     def __init__(self, outer, inner):
         self.sockets = (outer, inner)
-        self.ways = {UP: Way(UP, outer, inner), DOWN: Way(DOWN, inner, outer)}
+        self.ways = {UP: Direction(UP, outer, inner),
+                     DOWN: Direction(DOWN, inner, outer)}
 
 
-class SlowRelay:
+class TcpProxy:
     """Listens at `port` and connects to another one for each that comes.
 
     Each change has been made when the call returns. A thread of its own
@@ -48,48 +49,48 @@ class SlowRelay:
         self.listener = socket.create_server(("127.0.0.1", self.port))
         self.pairs = set()
         self.delay = 0
-        self.held = set()
+        self.paused = set()
         self.fillers = []
         self.passed = collections.Counter()  # bytes, by direction
         self.accepted = 0
-        self.orders = queue.SimpleQueue()
-        self.waker, self.woken = socket.socketpair()
+        self.commands = queue.SimpleQueue()
+        self.wakeup_writer, self.wakeup_reader = socket.socketpair()
         self.selector = selectors.DefaultSelector()
-        self.selector.register(self.woken, selectors.EVENT_READ)
+        self.selector.register(self.wakeup_reader, selectors.EVENT_READ)
         self._listen(self.listener)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     # Orders
 
-    def slow_down(self, delay):
+    def set_delay(self, delay):
         """What comes from now on takes so many seconds, each way."""
-        self._order(lambda: setattr(self, "delay", delay))
+        self._execute(lambda: setattr(self, "delay", delay))
 
-    def hold(self, *ways):
+    def pause(self, *ways):
         """Forwards nothing any more, by default in neither direction; who
         connects is let in."""
-        self._order(lambda: self.held.update(ways or (UP, DOWN)))
+        self._execute(lambda: self.paused.update(ways or (UP, DOWN)))
 
     def release(self):
         """What was held back goes on its way."""
-        self._order(self._release)
+        self._execute(self._release)
 
     def reset(self):
         """Ends all connections with an RST; what is held back is lost."""
-        self._order(self._drop_all)
+        self._execute(self._drop_all)
 
     def cut(self):
         """Ends all connections, and refuses others."""
-        def order():
+        def command():
             self._drop_all()
             self._stop_listening()
-        self._order(order)
+        self._execute(command)
 
-    def deafen(self):
+    def blackhole(self):
         """Ends all connections; whoever connects gets no answer at all, as
         from a host that is off."""
-        def order():
+        def command():
             self._drop_all()
             self._stop_listening()
             self.listener = socket.socket()
@@ -101,34 +102,34 @@ class SlowRelay:
             for filler in self.fillers:
                 filler.setblocking(False)
                 filler.connect_ex(("127.0.0.1", self.port))
-        self._order(order)
+        self._execute(command)
 
-    def heal(self):
+    def restore(self):
         """All is well again for those that connect, at once and at full
         speed."""
-        def order():
+        def command():
             self.delay = 0
             if self.fillers or self.listener is None:
                 self._stop_listening()
                 self._listen(socket.create_server(("127.0.0.1", self.port)))
             self._release()
-        self._order(order)
+        self._execute(command)
 
     def close(self):
         """The end of the relay."""
-        def order():
+        def command():
             self._drop_all()
             self._stop_listening()
             self.listener = self.selector = None
-        self._order(order)
+        self._execute(command)
         self.thread.join()
-        self.waker.close()
-        self.woken.close()
+        self.wakeup_writer.close()
+        self.wakeup_reader.close()
 
-    def _order(self, order):
+    def _execute(self, command):
         done = threading.Event()
-        self.orders.put((order, done))
-        self.waker.send(b"x")
+        self.commands.put((command, done))
+        self.wakeup_writer.send(b"x")
         assert done.wait(TIMEOUT), "the relay does not move"
 
     # In the thread
@@ -137,11 +138,11 @@ class SlowRelay:
         while self.selector is not None:
             due = [way.waiting[0][0] for pair in self.pairs
                    for way in pair.ways.values()
-                   if way.waiting and way.name not in self.held]
+                   if way.waiting and way.name not in self.paused]
             rest = max(0, min(due) - time.monotonic()) if due else None
             for key, _ in self.selector.select(rest):
-                if key.fileobj is self.woken:
-                    self._obey()
+                if key.fileobj is self.wakeup_reader:
+                    self._run_commands()
                     break  # others may be gone
                 if key.data is None:
                     self._accept()
@@ -150,12 +151,12 @@ class SlowRelay:
             else:
                 self._forward()
 
-    def _obey(self):
-        self.woken.recv(READ_SIZE)
+    def _run_commands(self):
+        self.wakeup_reader.recv(READ_SIZE)
         with contextlib.suppress(queue.Empty):
             while True:
-                order, done = self.orders.get_nowait()
-                order()
+                command, done = self.commands.get_nowait()
+                command()
                 done.set()
 
     def _listen(self, listener):
@@ -173,7 +174,7 @@ class SlowRelay:
         self.fillers = []
 
     def _release(self):
-        self.held.clear()
+        self.paused.clear()
 
     def _accept(self):
         outer, _ = self.listener.accept()
@@ -185,7 +186,7 @@ class SlowRelay:
             outer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
             outer.close()
             return
-        pair = Pair(outer, inner)
+        pair = ProxiedConnection(outer, inner)
         self.pairs.add(pair)
         for one, way in ((outer, UP), (inner, DOWN)):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -213,7 +214,7 @@ class SlowRelay:
         now = time.monotonic()
         for pair in list(self.pairs):
             for way in pair.ways.values():
-                if way.name not in self.held and pair in self.pairs:
+                if way.name not in self.paused and pair in self.pairs:
                     self._pass_on(pair, way, now)
 
     def _pass_on(self, pair, way, now):

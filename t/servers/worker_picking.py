@@ -7,7 +7,8 @@ and each answer names the worker that gave it.
 import wire
 from nginx_server import seconds, wait_until
 
-SPREAD = {"listen": "reuseport", "server": "add_header X-Worker $pid always;"}
+REUSEPORT = {"listen": "reuseport",
+             "server": "add_header X-Worker $pid always;"}
 
 
 def worker_of(client):

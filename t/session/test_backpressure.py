@@ -8,7 +8,7 @@ import pytest
 import wire
 from deflating_peer import RSV1, DeflatingPeer
 from nginx_server import seconds
-from room_client import JSON, join, read_data, read_type, say
+from room_client import JSON, join, read_data, read_type, send_text
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           open_tuned, send_until_refused)
 from worker_probe import assert_no_growth, memory, only_worker, stopped
@@ -129,7 +129,7 @@ def test_half_close_of_late_reader_loses_no_reply(server):
     client.expect_eof()
 
 
-def test_close_of_late_reader_comes_behind_all_replies(server):
+def test_close_of_late_reader_follows_all_replies(server):
     messages = numbered(60, 1000)
     client = connect_tight(server)
     client.send(framed(messages) + wire.close(1000), duplex=False)
@@ -178,7 +178,7 @@ def in_fragments(opcode, payload, size):
 
 @pytest.mark.parametrize("fragment", [4000, 128 * 1024])
 @pytest.mark.parametrize("kind", ["tight", "roomy"])
-def test_small_messages_behind_large_ones_are_echoed(request, kind, fragment):
+def test_small_messages_after_large_ones_are_echoed(request, kind, fragment):
     chosen = request.getfixturevalue(
         "server" if kind == "tight" else "roomy_server")
     data = b"".join(in_fragments(opcode, payload, fragment)
@@ -192,7 +192,7 @@ def test_small_messages_behind_large_ones_are_echoed(request, kind, fragment):
 
 # Who is not read for a while.
 
-def test_who_has_asked_meanwhile_is_answered(nginx):
+def test_pings_sent_meanwhile_are_answered(nginx):
     """A client's queue is filled by another's message, and empty again, all
     in the turn in which it asks for something itself."""
     server = nginx("location /room { websocket room room;"
@@ -200,7 +200,7 @@ def test_who_has_asked_meanwhile_is_answered(nginx):
     filler, client = join(server, "/room"), server.connect("/room")
     large = "x" * 50000
     with stopped(only_worker(server)):
-        say(filler, large, ref=1)
+        send_text(filler, large, ref=1)
         client.text("asked meanwhile")
     client.expect_text(large)
     client.expect_text("asked meanwhile")
@@ -209,7 +209,7 @@ def test_who_has_asked_meanwhile_is_answered(nginx):
     assert read_data(filler) == ["asked meanwhile"]
 
 
-def test_who_waits_for_replies_that_are_compressed_is_read_on(nginx):
+def test_reading_continues_while_replies_are_compressed(nginx):
     """The replies wait behind what is published, as large as half of the
     queue, and leave as some bytes."""
     server = nginx("location /room { websocket room room; websocket_deflate "

@@ -7,7 +7,7 @@ import select
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_config import NginxConfig
 from nginx_server import NginxServer, seconds, wait_until
 from raw_client import ConnectionWasReset, EndOfStream, RawClient
@@ -25,7 +25,7 @@ def server(module_nginx):
 
 # Resets
 
-@both_ways
+@whole_and_bytewise
 @pytest.mark.parametrize("data", [
     wire.header(wire.TEXT, 1000)[:1], wire.header(wire.TEXT, 1000)[:3],
     wire.header(wire.TEXT, 1000), wire.header(wire.BINARY, 1000) + b"some",
@@ -49,7 +49,7 @@ def test_reset_in_the_middle_ends_the_session(server, data, cut):
         "close"])
 @pytest.mark.parametrize("end", [RawClient.abort, RawClient.half_close,
                                  RawClient.disconnect])
-def test_end_that_comes_with_the_request_ends_all(server, sent, end):
+def test_end_with_the_request_ends_the_connection(server, sent, end):
     for _ in range(10):
         with stopped(only_worker(server)):
             client = server.open()
@@ -97,7 +97,7 @@ NOISE = {
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE.keys())
-@both_ways
+@whole_and_bytewise
 def test_noise_instead_of_frames_is_failed(server, noise, cut):
     client = server.connect()
     client.send(noise[:200] if cut else noise, cut, duplex=False)
@@ -146,7 +146,7 @@ def vanish(server, kind):
 
 
 @pytest.mark.alone
-def test_two_thousand_that_vanish_leave_nothing_behind(server):
+def test_two_thousand_resets_leak_nothing(server):
     pid = only_worker(server)
 
     def after_round():
@@ -161,7 +161,7 @@ def test_two_thousand_that_vanish_leave_nothing_behind(server):
     assert_no_growth(sizes, 128 * 1024)
 
 
-def test_many_clients_at_a_time_leave_no_memory_behind(server):
+def test_many_concurrent_clients_leak_no_memory(server):
     pid = only_worker(server)
 
     def after_round():
@@ -194,7 +194,7 @@ def start_small(nginx, **options):
     return server
 
 
-def test_exhausted_connections_are_refused_and_come_back(nginx):
+def test_exhausted_connections_are_refused_until_some_end(nginx):
     few = start_small(nginx)
     few.allow_errors("worker_connections are not enough")
     taken = []
@@ -219,8 +219,8 @@ def test_exhausted_connections_are_refused_and_come_back(nginx):
 @pytest.mark.parametrize("method", ["epoll", "poll", "select"])
 def test_event_method_serves_all(nginx, method):
     events = f"use {method};"
-    passed, told = nginx.check(QUICK, events=events)
-    if not passed and "invalid event type" in told:
+    passed, output = nginx.check(QUICK, events=events)
+    if not passed and "invalid event type" in output:
         pytest.skip(f"this nginx is built without {method}")
     server = start_small(nginx, events=events, http="websocket_drain 1s;")
     large = bytes(range(256)) * 2000

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 import wire
-from key_update_client import KeyUpdates
+from key_update_client import KeyUpdateClient
 
 LINE = "client sends too many TLS handshake messages"
 
@@ -17,7 +17,7 @@ def server(module_nginx):
 
 @contextlib.contextmanager
 def client_of(server):
-    client = KeyUpdates(server.tls_port, "/echo")
+    client = KeyUpdateClient(server.tls_port, "/echo")
     try:
         yield client
     finally:

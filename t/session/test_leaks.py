@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import wire
-from worker_probe import memory_tells
+from worker_probe import memory_is_exact
 
 # More connections must not lose more bytes than fewer do
 FEW, MANY = 5, 30
@@ -43,7 +43,7 @@ def run_under_valgrind(nginx, tmp_path):
     """Serves so many connections; returns what valgrind told."""
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("one of its kind runs already")
 
     def run(connections):
@@ -66,11 +66,11 @@ def run_under_valgrind(nginx, tmp_path):
     return run
 
 
-def lost(told):
+def lost(report):
     """Bytes that valgrind found lost, by the ways it tells apart."""
     found = {way: int(size.replace(",", ""))
-             for way, size in LOST.findall(told)}
-    assert found or "no leaks are possible" in told, told
+             for way, size in LOST.findall(report)}
+    assert found or "no leaks are possible" in report, report
     return found
 
 

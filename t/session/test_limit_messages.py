@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 import wire
-from input_splits import both_ways
+from input_splits import whole_and_bytewise
 from nginx_server import seconds
 from worker_probe import memory, only_worker
 
@@ -59,7 +59,7 @@ def echoes(client):
         count += 1
 
 
-@both_ways
+@whole_and_bytewise
 def test_messages_beyond_burst_and_rate_close_with_1008(server, cut):
     client = server.connect("/four")
     client.send(wire.text("a") + wire.binary(b"b") + wire.text("c") * 2, cut)
@@ -101,7 +101,7 @@ def test_pings_and_messages_count_together(server):
     expect_limit(client)
 
 
-@both_ways
+@whole_and_bytewise
 def test_fragments_count_as_one_message(server, cut):
     client = server.connect("/one")
     parts = ["", "a", ""] * 20
@@ -134,7 +134,7 @@ def test_refusal_needs_no_payload(server):
     expect_limit(client)
 
 
-@both_ways
+@whole_and_bytewise
 def test_compressed_message_is_refused_before_it_is_inflated(server, cut):
     deflated = zlib.compressobj(wbits=-15)
     bomb = deflated.compress(bytes(10 << 20)) + deflated.flush(
@@ -175,7 +175,7 @@ def test_steady_sender_stays(server):
 
 
 @pytest.mark.parametrize("path, least", [("/second", 51), ("/minute", 4)])
-def test_default_burst_is_what_comes_in_a_second(server, path, least):
+def test_default_burst_is_the_rate_of_a_second(server, path, least):
     client = server.connect(path, pipelined=wire.text("x") * 500)
     # More only if the packet came in pieces
     assert least <= echoes(client) < least + 20
@@ -192,7 +192,7 @@ def test_last_messages_go_to_the_room_before_the_close(server):
     other.expect_alive()
 
 
-def test_flood_that_goes_on_after_the_close_is_ended(server):
+def test_flood_that_continues_after_the_close_is_ended(server):
     pid = only_worker(server)
     client = server.connect("/hasty")
     before = memory(pid)

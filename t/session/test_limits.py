@@ -11,7 +11,7 @@ import wire
 from nginx_server import seconds, wait_until
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           send_until_refused)
-from worker_probe import memory, memory_tells, only_worker
+from worker_probe import memory, memory_is_exact, only_worker
 
 LOCATIONS = """
 location /echo { websocket echo; }
@@ -97,8 +97,8 @@ FAULTS = {
 
 @pytest.mark.parametrize("path, data, code, by, reason", FAULTS.values(),
                          ids=FAULTS)
-def test_limit_is_told_to_client_log_and_access_log(server, path, data, code,
-                                                    by, reason):
+def test_limit_is_reported_to_client_and_logs(server, path, data, code,
+                                              by, reason):
     before = counted(server)
     client = server.connect(path)
     client.send(data)
@@ -113,7 +113,7 @@ def test_limit_is_told_to_client_log_and_access_log(server, path, data, code,
     assert_counted(server, before, code)
 
 
-def test_one_client_too_many_is_told_so(server):
+def test_client_over_the_limit_is_refused(server):
     before = counted(server)["handshakes"]["refused"].get("503", 0)
     server.connect("/few").expect_alive()
     assert server.request(wire.upgrade_request("/few")).status == 503
@@ -146,7 +146,7 @@ def test_full_queue_closes_with_1013_and_others_go_on(server):
     assert counted(server)["slow_closes"] == before["slow_closes"] + 1
 
 
-def test_full_queue_drops_and_says_so_once(server):
+def test_full_queue_drops_and_logs_once(server):
     with others_served(server):
         stuck, speaker = flood_room(server, "/drop")
     speaker.expect_alive()
@@ -157,7 +157,7 @@ def test_full_queue_drops_and_says_so_once(server):
     assert server.log().count("send queue is full, dropping messages") == 1
 
 
-def test_client_that_takes_nothing_is_ended(server):
+def test_client_that_reads_nothing_is_ended(server):
     with others_served(server):
         client = connect_tight(server, "/send")
         send_until_refused(client, framed(numbered(4000, 1000)), 0.1)
@@ -174,7 +174,7 @@ def grown_by(server, act):
     pid = only_worker(server)
     before = memory(pid, "Anonymous")
     act()
-    return memory(pid, "Anonymous") - before if memory_tells() else 0
+    return memory(pid, "Anonymous") - before if memory_is_exact() else 0
 
 
 PARTS = {
@@ -189,7 +189,7 @@ IDLE = 16384
 
 
 @pytest.mark.parametrize("part, cost", PARTS.values(), ids=PARTS)
-def test_unfinished_messages_cost_what_came_of_them(server, part, cost):
+def test_unfinished_messages_cost_their_received_bytes(server, part, cost):
     clients = []
 
     def hold():
@@ -207,7 +207,7 @@ def test_unfinished_messages_cost_what_came_of_them(server, part, cost):
     server.release_clients()
 
 
-def test_message_that_comes_byte_by_byte_disturbs_nobody(server):
+def test_bytewise_message_delays_no_other(server):
     clients = [server.connect() for _ in range(100)]
     message = wire.text("slowly" * 5)
     with others_served(server) as other:
@@ -231,7 +231,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS)
-def test_flood_takes_no_memory_and_disturbs_nobody(server, frame):
+def test_flood_takes_no_memory_and_delays_no_other(server, frame):
     clients = [server.connect() for _ in range(4)]
     first = wire.text("a", fin=False) if frame[0] == wire.CONTINUATION else b""
     block = frame * (60000 // len(frame))

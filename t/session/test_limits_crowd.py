@@ -16,7 +16,7 @@ import wire
 from nginx_server import seconds, wait_until
 from raw_client import TIMEOUT
 from tls_client import client_context
-from worker_probe import descriptors, memory, memory_tells, only_worker
+from worker_probe import descriptors, memory, memory_is_exact, only_worker
 
 pytestmark = pytest.mark.alone
 
@@ -25,12 +25,12 @@ location /echo { websocket echo; }
 location /silent { websocket echo; websocket_ping_interval 500ms;
                    websocket_timeout 2s; websocket_close_timeout 2s; }
 """
-WANTED = 10000 if memory_tells() else 1000
+WANTED = 10000 if memory_is_exact() else 1000
 SPARE = 500  # descriptors for all else
 
 
 @pytest.fixture(scope="module")
-def crowd_size():
+def pool_size():
     """Ten thousand, or as many as this machine lets a process open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard > WANTED + SPARE:
@@ -43,18 +43,18 @@ def crowd_size():
 
 
 @pytest.fixture(scope="module")
-def server(module_nginx, crowd_size):
+def server(module_nginx, pool_size):
     return module_nginx(
-        LOCATIONS, tls=True, connections=crowd_size + SPARE,
+        LOCATIONS, tls=True, connections=pool_size + SPARE,
         http="client_header_timeout 2s; client_body_timeout 1s;"
              "lingering_close off; reset_timedout_connection off;")
 
 
 @pytest.fixture
-def crowd(server, crowd_size):
+def pool(server, pool_size):
     """Makes the crowd: sockets on which `begin(socket)` was called."""
     with contextlib.ExitStack() as sockets:
-        def gather(begin, count=crowd_size, port=server.port):
+        def gather(begin, count=pool_size, port=server.port):
             made = []
             for _ in range(count):
                 one = sockets.enter_context(
@@ -65,7 +65,7 @@ def crowd(server, crowd_size):
         yield gather
 
 
-def say_nothing(_):
+def connect_silent(_):
     pass
 
 
@@ -113,7 +113,7 @@ def assert_free(server, before, most):
     pid = only_worker(server)
     wait_until(lambda: descriptors(pid) <= before["descriptors"],
                seconds(5), "the closing of all sockets")
-    if memory_tells():
+    if memory_is_exact():
         grown = memory(pid, "Anonymous") - before["memory"]
         assert grown < most, grown
 
@@ -125,15 +125,15 @@ def measure(server):
     return {"memory": memory(pid, "Anonymous"), "descriptors": descriptors(pid)}
 
 
-def test_connections_that_say_nothing_are_ended(server, crowd, crowd_size):
+def test_silent_connections_are_ended(server, pool, pool_size):
     before = measure(server)
     other = server.connect()
-    sockets = crowd(say_nothing)
+    sockets = pool(connect_silent)
     assert worst_echo(other) < seconds(1)
-    if memory_tells():
+    if memory_is_exact():
         held = memory(only_worker(server), "Anonymous") - before["memory"]
-        assert held < crowd_size * 2048, held
-    assert read_all_to_end(sockets, 20) == {b"": crowd_size}
+        assert held < pool_size * 2048, held
+    assert read_all_to_end(sockets, 20) == {b"": pool_size}
     other.disconnect()
     assert_free(server, before, 8 << 20)
 
@@ -150,25 +150,25 @@ def expect_pings_and_close(received):
         assert set(opcodes[:-1]) == {wire.PING}, opcodes
 
 
-def test_websockets_that_say_nothing_are_pinged_and_closed(server, crowd,
-                                                           crowd_size):
+def test_silent_websockets_are_pinged_and_closed(server, pool,
+                                                 pool_size):
     before = measure(server)
     other = server.connect()
-    sockets = crowd(shake_hands)
+    sockets = pool(shake_hands)
     assert worst_echo(other) < seconds(1)
-    if memory_tells():
+    if memory_is_exact():
         held = memory(only_worker(server), "Anonymous") - before["memory"]
-        assert held < crowd_size * 16384, held
+        assert held < pool_size * 16384, held
     expect_pings_and_close(read_all_to_end(sockets, 30))
     other.disconnect()
     wait_until(lambda: server.log().count("closed by timeout, code 1001")
-               >= crowd_size, seconds(10), "a line for each")
+               >= pool_size, seconds(10), "a line for each")
     entries = server.access_log(websocket_close_code=1001,
                                 websocket_close_by="timeout", status=101)
-    assert len(entries) == crowd_size
+    assert len(entries) == pool_size
     assert_like_crowds_take_no_more(server, before, lambda: (
         expect_pings_and_close(
-            read_all_to_end(crowd(shake_hands, crowd_size // 8), 30))))
+            read_all_to_end(pool(shake_hands, pool_size // 8), 30))))
 
 
 def assert_like_crowds_take_no_more(server, before, come_and_go):
@@ -180,7 +180,7 @@ def assert_like_crowds_take_no_more(server, before, come_and_go):
         come_and_go()
         assert_free(server, before, math.inf)
         sizes.append(memory(only_worker(server), "Anonymous"))
-    if memory_tells():
+    if memory_is_exact():
         assert min(sizes[2:]) < max(sizes[:2]) + (1 << 20), sizes
 
 
@@ -207,9 +207,9 @@ HALVES = {
 
 
 @pytest.mark.parametrize("data, first", HALVES.values(), ids=HALVES)
-def test_handshake_that_never_ends_is_ended(server, crowd, data, first):
+def test_handshake_that_never_ends_is_ended(server, pool, data, first):
     other = server.connect()
-    sockets = crowd(lambda one: one.sendall(first), 200)
+    sockets = pool(lambda one: one.sendall(first), 200)
     if first:
         # A body may come as slowly as it likes, as long as it comes
         for one in sockets:
@@ -224,14 +224,14 @@ def test_handshake_that_never_ends_is_ended(server, crowd, data, first):
     other.expect_alive()
 
 
-def test_tls_handshake_that_never_ends_is_ended(server, crowd):
+def test_tls_handshake_that_never_ends_is_ended(server, pool):
     outgoing = ssl.MemoryBIO()
     greeting = client_context().wrap_bio(ssl.MemoryBIO(), outgoing)
     with pytest.raises(ssl.SSLWantReadError):
         greeting.do_handshake()
     hello = outgoing.read()
     other = server.connect(tls=True)
-    sockets = crowd(lambda one: one.sendall(hello[:50]), 200, server.tls_port)
+    sockets = pool(lambda one: one.sendall(hello[:50]), 200, server.tls_port)
     dribble(sockets, hello[50:], other)
     read_all_to_end(sockets, 10)
     assert "websocket: " not in server.log()

@@ -14,7 +14,7 @@ import wire
 from nginx_server import ROOT, seconds
 from tls_client import client_context
 from tuned_client import connect_blocking, framed, numbered
-from worker_probe import memory, memory_tells, only_worker
+from worker_probe import memory, memory_is_exact, only_worker
 
 pytestmark = pytest.mark.alone
 
@@ -24,7 +24,7 @@ SOURCE = os.path.join(ROOT, "t", "preload", "malloc_counter.c")
 @pytest.fixture(scope="module")
 def counter(run_folder):
     """The compiled counter and its file, as (library, file)."""
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which(
         "clang")
@@ -208,7 +208,7 @@ def many_files():
 
 
 def test_idle_client_takes_little_memory(nginx, many_files, capsys):
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("under a sanitizer or valgrind memory tells nothing")
     found = {}
     for path in ("/echo", "/released"):

@@ -16,7 +16,7 @@ import wire
 from nginx_server import ROOT, seconds, wait_until
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           send_until_refused)
-from worker_probe import memory_tells, only_worker
+from worker_probe import memory_is_exact, only_worker
 
 HTTP = """
 websocket_request release;
@@ -78,18 +78,18 @@ def connect_kept(server, reason, path, **fields):
 
 # The directive
 
-@pytest.mark.parametrize("text, told", [
+@pytest.mark.parametrize("text, error", [
     ("websocket_request free;", 'invalid value "free" in "websocket_request" '
                                 'directive; expected "keep" or "release"'),
     ("websocket_request keep; websocket_request release;", "is duplicate"),
     ("websocket_request;", "invalid number of arguments"),
     ("websocket_request keep release;", "invalid number of arguments"),
 ])
-def test_wrong_directive_is_told(module_nginx, text, told):
+def test_wrong_directive_fails_the_check(module_nginx, text, error):
     passed, output = module_nginx.check(
         f"location /echo {{ websocket echo; {text} }}")
     assert not passed
-    assert told in output
+    assert error in output
 
 
 def test_location_has_the_last_word(server):
@@ -157,7 +157,7 @@ def test_address_of_a_redirected_request_is_kept(server):
     assert server.wait_for_access_log()["remote_addr"] == "192.0.2.3"
 
 
-def test_request_held_by_nobody_is_released(server):
+def test_unused_request_is_released(server):
     for path in ("/granted", "/limited", "/echo"):
         client = connect_released(server, path)
         client.text("x")
@@ -178,7 +178,7 @@ def test_message_cut_by_the_release_is_whole(server):
         client.expect_text(message)
 
 
-def test_handler_knows_what_is_left_of_the_request(server):
+def test_handler_reads_what_is_saved_of_the_request(server):
     client = connect_released(server, "/witness/%41?a=b%20c",
                               subprotocols=["v1"], headers=[("X-Name", "me")])
     line = "/witness/A|a=b%20c|b c|127.0.0.1|v1"
@@ -221,7 +221,7 @@ def test_room_serves_clients_without_requests(server):
     assert server.wait_for_access_log()["websocket_resource"] == "r"
 
 
-def test_variables_of_other_locations_are_not_complained_of(server):
+def test_variables_of_other_locations_are_accepted(server):
     connect_released(server).leave()
     assert "uninitialized" not in server.log()
 
@@ -262,7 +262,7 @@ def test_stub_status_counts_each_request_once(server):
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
-def test_end_of_nginx_is_told_and_logged(nginx, number, tls):
+def test_end_of_nginx_sends_a_close_and_is_logged(nginx, number, tls):
     server = nginx(http="websocket_request release;", tls=tls, workers=2)
     clients = [server.connect(tls=tls) for _ in range(20)]
     for client in clients:
@@ -341,7 +341,7 @@ def test_killed_worker_takes_nothing_along(nginx):
     late.leave()
 
 
-def test_many_come_and_go(nginx):
+def test_many_sessions_leak_nothing(nginx):
     """From four sides at once, each in one of several ways."""
     server = nginx(http="websocket_request release;", tls=True, workers=2)
 
@@ -373,7 +373,7 @@ REQUEST_POOL = 4096
 @pytest.fixture
 def refuser(run_folder, monkeypatch):
     """Tells nginx's posix_memalign() which size to refuse; 0: none."""
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     library, file = (os.path.join(run_folder, name)
                      for name in ("memory_refuser.so", "refused"))
@@ -393,7 +393,7 @@ def refuser(run_folder, monkeypatch):
     os.unlink(file)
 
 
-def test_end_without_memory_for_the_log_is_told(refuser, nginx):
+def test_end_without_memory_for_the_log_is_reported(refuser, nginx):
     server = nginx(http="websocket_request release;")
     client = server.connect("/echo?a=b")
     client.expect_alive()

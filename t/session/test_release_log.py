@@ -216,9 +216,9 @@ def run_at(server, policy, path, act, kind="plain", tls_name=None, before=b"",
     client.send(before + wire.upgrade_request(path, **{**FIELDS, **fields}))
     client.response = client.read_response()
     assert client.response.status == 101, repr(client.response)
-    told = "released" if policy == "release" and not held else "kept"
+    outcome = "released" if policy == "release" and not held else "kept"
     if policy == "release":
-        server.wait_for_log(f"the request is {told}", since=mark)
+        server.wait_for_log(f"the request is {outcome}", since=mark)
     act(client)
     client.disconnect()
     closed = server.wait_for_log("websocket: closed by", since=mark)
@@ -404,7 +404,7 @@ def test_large_headers_are_the_same(server, size):
     assert entry["arg_room"] == words
 
 
-def test_request_behind_others_is_the_same(server):
+def test_request_after_others_is_the_same(server):
     """Its number on the connection too, and that it was sent early."""
     first = b"GET /unset HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -454,7 +454,7 @@ def test_no_log_is_no_line(server):
     assert lines_of(server, "/off") == ["", ""]
 
 
-def test_frames_behind_the_handshake_are_not_lost(server):
+def test_frames_after_the_handshake_are_not_lost(server):
     for policy in POLICIES:
         client = open_client(server, port(server, policy, "plain"), None)
         whole = wire.text("x" * 3000)

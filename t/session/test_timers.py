@@ -266,7 +266,7 @@ def test_client_that_keeps_the_connection_is_ended(server, first):
     watch.assert_between(0.8, 4)
 
 
-def test_flood_behind_a_close_is_ended(server):
+def test_flood_after_a_close_is_ended(server):
     client = server.connect("/close")
     client.send(wire.close(1000) + wire.text("late"))
     client.expect_close(1000)

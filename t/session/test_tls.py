@@ -7,8 +7,8 @@ import ssl
 import pytest
 
 import wire
-from input_splits import both_ways
-from memory_tls_client import MemoryTls
+from input_splits import whole_and_bytewise
+from memory_tls_client import MemoryTlsClient
 from nginx_server import seconds
 from tls_client import client_context
 from tuned_client import (TIGHT_BUFFER, TIGHT_LISTEN, connect_tuned, framed,
@@ -74,7 +74,7 @@ def test_protocol_version_is_the_one_asked_for(connect, context):
         ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[context.minimum_version]
 
 
-@both_ways
+@whole_and_bytewise
 def test_frames_are_echoed_however_the_records_cut_them(connect, cut):
     client = connect()
     client.send([wire.text("one"), wire.ping("two"),
@@ -101,7 +101,7 @@ def test_message_over_many_records_is_echoed(connect):
     client.expect_binary(payload)
 
 
-def test_frames_pipelined_behind_the_handshake_are_echoed(connect):
+def test_frames_pipelined_after_the_handshake_are_echoed(connect):
     messages = numbered(100, 20)
     client = connect(pipelined=framed(messages))
     for message in messages:
@@ -137,7 +137,7 @@ def test_large_message_is_sent_through_small_buffers(connect_tight):
     client.expect_binary(payload, seconds(10))
 
 
-def test_small_messages_behind_large_ones_are_echoed(connect_tight):
+def test_small_messages_after_large_ones_are_echoed(connect_tight):
     large = wire.fragments(wire.BINARY, *[bytes(4000)] * 262)
     data = (large + framed(numbered(50, 20))) * 3
     client = connect_tight()
@@ -161,7 +161,7 @@ def send_pages(client, count):
     return count
 
 
-def test_101_comes_first_even_where_it_has_to_wait(server, context):
+def test_101_is_sent_first_even_if_it_has_to_wait(server, context):
     def connect_unread():
         return open_tuned(server, server.ports[0], tls=context,
                           kernel_buffer=TIGHT_BUFFER)
@@ -200,7 +200,7 @@ def test_close_arrives_with_unread_input_waiting(connect, fault, code):
         client.disconnect()
 
 
-def test_close_arrives_behind_what_waits(connect_tight):
+def test_close_arrives_after_queued_data(connect_tight):
     messages = numbered(100, 1000)
     client = connect_tight()
     client.send(framed(messages) + wire.frame(3), duplex=False)
@@ -220,9 +220,9 @@ def test_half_closed_peer_gets_all_replies(connect):
     client.expect_eof()
 
 
-def test_peer_gets_all_replies_behind_its_close_notify(server, context):
+def test_peer_gets_all_replies_after_its_close_notify(server, context):
     messages = numbered(200, 1000)
-    client = MemoryTls(server.tls_port, context)
+    client = MemoryTlsClient(server.tls_port, context)
     client.send(wire.upgrade_request())
     assert client.run(client.tls.read, 65536).startswith(b"HTTP/1.1 101")
     client.send(framed(messages))
@@ -312,7 +312,7 @@ def test_reset_with_blocked_writes_ends_the_session(server, context):
     server.wait_for_access_log(timeout=2)
 
 
-def test_quit_tells_clients_over_tls(nginx, context):
+def test_quit_sends_closes_over_tls(nginx, context):
     server = nginx(tls=True, http="ssl_protocols TLSv1.2 TLSv1.3;"
                                   " websocket_drain 0;")
     clients = [connect_tuned(server, port=server.tls_port, tls=context)

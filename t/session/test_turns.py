@@ -13,8 +13,8 @@ import pytest
 
 import wire
 from deflating_peer import DeflatingPeer
-from key_update_client import KeyUpdates
-from memory_tls_client import MemoryTls
+from key_update_client import KeyUpdateClient
+from memory_tls_client import MemoryTlsClient
 from strace import SENDING, traced
 from tls_client import client_context
 from worker_probe import only_worker, stopped
@@ -120,7 +120,7 @@ def test_bombs_leave_the_others_their_turns(server, path, kind, payload):
     assert before <= 4 * total / BOMBS, (before, total)
 
 
-def test_what_a_turn_leaves_over_is_read_before_all_else(server):
+def test_rest_of_a_turn_is_read_first(server):
     """Bombs, small messages, fragments and Pings in one stream."""
     client = server.connect(headers=DEFLATE)
     payload = bytes(300000)
@@ -168,7 +168,7 @@ def read_before_others(trace, others):
 
 def test_tiny_records_leave_the_others_their_turns(server):
     """However small TLS records are, each one has to be decrypted."""
-    flooder = MemoryTls(server.ports[0], client_context())
+    flooder = MemoryTlsClient(server.ports[0], client_context())
     flooder.send(wire.upgrade_request("/echo"))
     flooder.run(flooder.tls.read, 65536)
     others = [server.connect("/echo") for _ in range(5)]
@@ -195,7 +195,7 @@ def test_tiny_records_leave_the_others_their_turns(server):
 
 def test_padded_records_leave_the_others_their_turns(server):
     """Records of one byte each may have 16 KB, which have to be decrypted."""
-    flooder = KeyUpdates(server.ports[0], "/echo", record_size=16384)
+    flooder = KeyUpdateClient(server.ports[0], "/echo", record_size=16384)
     others = [server.connect("/echo") for _ in range(5)]
     message = wire.text("x" * 44)
     pid = only_worker(server)

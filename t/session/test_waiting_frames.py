@@ -11,7 +11,7 @@ from strace import SENDING, traced
 from tls_client import client_context
 from tuned_client import (TIGHT_LISTEN, connect_tight, connect_tuned, framed,
                           numbered)
-from worker_probe import memory, memory_tells, only_worker, stopped
+from worker_probe import memory, memory_is_exact, only_worker, stopped
 
 pytestmark = pytest.mark.alone
 
@@ -65,7 +65,7 @@ def publish(server, path, messages):
 @pytest.mark.parametrize("size", [0, 1, 60, 700, 4000])
 def test_waiting_frames_take_at_most_twice_their_size(nginx, size):
     """Published one at a time: each is a frame by itself."""
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     path, count, message = f"/{size}", 3000 if size < 300 else 200, "x" * size
@@ -84,7 +84,7 @@ def test_waiting_frames_take_at_most_twice_their_size(nginx, size):
 
 def test_waiting_frames_of_one_client_each_take_at_most_twice_their_size(
         nginx):
-    if not memory_tells():
+    if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     messages = numbered(10000, 100)

@@ -8,10 +8,10 @@ import time
 import pytest
 
 import wire
-from many_clients import Crowd
+from many_clients import ClientPool
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from room_client import join, read_data, say
+from room_client import join, read_data, send_text
 from tuned_client import TIGHT_LISTEN, connect_tight, framed, numbered, \
     send_until_refused
 from worker_probe import cpu_seconds, only_worker
@@ -30,10 +30,10 @@ location /publish { websocket_publish room $arg_k; }
 LONG = "websocket_drain 100s 4001;"
 
 
-def quantiles_hold(crowd, began, lasts):
+def quantiles_hold(pool, began, lasts):
     """No client was closed before its turn, and none long after it: `lasts`
     is the time in which all should be."""
-    closed = crowd.closed()
+    closed = pool.closed()
     late = seconds(0.5)
     for index, member in enumerate(closed):
         turn = began + lasts * index / len(closed)
@@ -42,8 +42,8 @@ def quantiles_hold(crowd, began, lasts):
             f"after the signal instead of {turn - began:.3f}")
 
 
-def codes(crowd):
-    return {member.code for member in crowd.members}
+def codes(pool):
+    return {member.code for member in pool.members}
 
 
 # The directive
@@ -64,18 +64,18 @@ def codes(crowd):
     ("1s; websocket_drain 2s", "is duplicate"),
 ])
 def test_directive_is_checked(nginx, value, words):
-    passed, told = nginx.check(http=f"websocket_drain {value};")
-    assert passed is (words is None), told
+    passed, output = nginx.check(http=f"websocket_drain {value};")
+    assert passed is (words is None), output
     if words:
-        assert "websocket_drain" in told
-        assert re.search(words, told), told
+        assert "websocket_drain" in output
+        assert re.search(words, output), output
 
 
 @pytest.mark.parametrize("level", ["server", "locations"])
 def test_directive_is_for_the_http_level(nginx, level):
-    passed, told = nginx.check(**{level: "websocket_drain 1s;"})
+    passed, output = nginx.check(**{level: "websocket_drain 1s;"})
     assert not passed
-    assert '"websocket_drain" directive is not allowed here' in told
+    assert '"websocket_drain" directive is not allowed here' in output
 
 
 # When, and with which code
@@ -85,13 +85,13 @@ def test_directive_is_for_the_http_level(nginx, level):
 def test_clients_are_closed_evenly(nginx, tls, number):
     server = nginx(LOCATIONS, http="websocket_drain 1s 4001;", tls=tls)
     pid = only_worker(server)
-    with Crowd(server, 200, tls=tls) as crowd:
+    with ClientPool(server, 200, tls=tls) as pool:
         began = time.monotonic()
         server.send_signal(number)
-        crowd.wait_for_closed(200, seconds(5))
-        crowd.wait_for_ends()
-        quantiles_hold(crowd, began, 1)
-        assert codes(crowd) == {4001}
+        pool.wait_for_closed(200, seconds(5))
+        pool.wait_for_ends()
+        quantiles_hold(pool, began, 1)
+        assert codes(pool) == {4001}
     if number == signal.SIGQUIT:
         server.wait_for_exit(2)
     server.wait_for_workers_gone([pid], timeout=2)
@@ -101,10 +101,10 @@ def test_clients_are_closed_evenly(nginx, tls, number):
 
 def test_default_is_1001(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 1s;")
-    with Crowd(server, 4) as crowd:
+    with ClientPool(server, 4) as pool:
         server.reload()
-        crowd.wait_for_closed(4)
-        assert codes(crowd) == {1001}
+        pool.wait_for_closed(4)
+        assert codes(pool) == {1001}
 
 
 def test_lone_client_is_closed_at_once(nginx):
@@ -118,50 +118,50 @@ def test_lone_client_is_closed_at_once(nginx):
 
 def test_time_0_closes_all_at_once(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 0 4001;")
-    with Crowd(server, 200) as crowd:
+    with ClientPool(server, 200) as pool:
         old = server.reload()
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_workers_gone(old, timeout=2)
 
 
 def test_each_worker_spreads_its_own_clients(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 1s;", workers=2,
                    listen="reuseport")
-    with Crowd(server, 200) as crowd:
+    with ClientPool(server, 200) as pool:
         began = time.monotonic()
         old = server.reload()
-        crowd.wait_for_ends()
-        quantiles_hold(crowd, began, 0.98)
+        pool.wait_for_ends()
+        quantiles_hold(pool, began, 0.98)
     server.wait_for_workers_gone(old, timeout=2)
 
 
 def test_fast_stop_gives_the_code_at_once(nginx):
     server = nginx(LOCATIONS, http=LONG)
-    with Crowd(server, 100) as crowd:
+    with ClientPool(server, 100) as pool:
         server.send_signal(signal.SIGTERM)
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_exit(2)
 
 
 def test_fast_stop_during_the_drain_gives_the_code_at_once(nginx):
     server = nginx(LOCATIONS, http=LONG)
-    with Crowd(server, 100) as crowd:
+    with ClientPool(server, 100) as pool:
         server.send_signal(signal.SIGQUIT)
-        crowd.wait_for_closed(1)
+        pool.wait_for_closed(1)
         server.send_signal(signal.SIGTERM)
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_exit(2)
 
 
 def test_without_a_master_all_are_closed_at_once(nginx):
     server = nginx(LOCATIONS, http=LONG, master=False)
-    with Crowd(server, 100) as crowd:
+    with ClientPool(server, 100) as pool:
         server.send_signal(signal.SIGQUIT)
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_exit(2)
 
 
@@ -170,23 +170,23 @@ def test_shutdown_timeout_shortens_the_drain(nginx, tls):
     server = nginx(LOCATIONS, main="worker_shutdown_timeout 2s;",
                    http="websocket_drain 100s 4001;", tls=tls)
     pid = only_worker(server)
-    with Crowd(server, 60, tls=tls, answers=False) as crowd:
+    with ClientPool(server, 60, tls=tls, answers=False) as pool:
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
-        crowd.wait_for_closed(60)
-        quantiles_hold(crowd, began, 1.5)
+        pool.wait_for_closed(60)
+        quantiles_hold(pool, began, 1.5)
         server.wait_for_workers_gone([pid], timeout=3)
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_access_log(60, websocket_close_code=4001)
 
 
-def test_shutdown_timeout_of_a_moment_still_tells_each(nginx):
+def test_short_shutdown_timeout_still_sends_each_close(nginx):
     server = nginx(LOCATIONS, main="worker_shutdown_timeout 1ms;", http=LONG)
-    with Crowd(server, 300) as crowd:
+    with ClientPool(server, 300) as pool:
         old = server.reload()
-        crowd.wait_for_ends()
-        assert codes(crowd) == {4001}
+        pool.wait_for_ends()
+        assert codes(pool) == {4001}
     server.wait_for_workers_gone(old, timeout=2)
 
 
@@ -195,12 +195,12 @@ def test_shutdown_timeout_of_a_moment_still_tells_each(nginx):
 def test_silent_clients_hold_it_for_the_close_timeout_more(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 500ms;")
     pid = only_worker(server)
-    with Crowd(server, 20, "/quick", answers=False) as crowd:
+    with ClientPool(server, 20, "/quick", answers=False) as pool:
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
-        crowd.wait_for_ends()
-        quantiles_hold(crowd, began, 0.5)
-        for member in crowd.members:
+        pool.wait_for_ends()
+        quantiles_hold(pool, began, 0.5)
+        for member in pool.members:
             assert member.ended - member.closed > 0.4
     server.wait_for_workers_gone([pid], timeout=1)
 
@@ -218,25 +218,25 @@ def test_clients_that_do_not_read_hold_it_no_longer(nginx):
 
 def test_clients_that_leave_let_it_go(nginx):
     server = nginx(LOCATIONS, http=LONG)
-    with Crowd(server, 100) as crowd:
+    with ClientPool(server, 100) as pool:
         old = server.reload()
-        crowd.wait_for_closed(1)
+        pool.wait_for_closed(1)
         assert old[0] in server.worker_pids()
-        crowd.leave()
+        pool.leave()
         server.wait_for_workers_gone(old, timeout=2)
 
 
 def test_those_that_leave_do_not_hasten_the_others(nginx):
     server = nginx(LOCATIONS, http=LONG)
-    with Crowd(server, 100) as crowd:
-        first = crowd.members[0]
+    with ClientPool(server, 100) as pool:
+        first = pool.members[0]
         old = server.reload()
-        crowd.wait_for_closed(1)
-        assert crowd.closed() == [first]
-        crowd.leave(99)
+        pool.wait_for_closed(1)
+        assert pool.closed() == [first]
+        pool.leave(99)
         server.wait_for_access_log(99)
-        assert not crowd.closed()
-        crowd.leave()
+        assert not pool.closed()
+        pool.leave()
         server.wait_for_workers_gone(old, timeout=2)
 
 
@@ -244,9 +244,9 @@ def test_draining_worker_does_not_spin(nginx):
     server = nginx(LOCATIONS, http=LONG, listen=TIGHT_LISTEN)
     full = connect_tight(server)
     send_until_refused(full, framed(numbered(4000, 1000)), 0.1)
-    with Crowd(server, 200) as crowd:
+    with ClientPool(server, 200) as pool:
         pid = server.reload()[0]
-        crowd.wait_for_closed(1)
+        pool.wait_for_closed(1)
         before, until = cpu_seconds(pid), time.monotonic() + 1
         wait_until(lambda: time.monotonic() > until, 5, "a second")
         assert cpu_seconds(pid) - before < 0.05
@@ -304,8 +304,8 @@ def test_rooms_span_old_and_new_workers(draining):
     server, clients, old = draining(
         3, lambda server: join(server, "/room?k=1"))
     late = join(server, "/room?k=1")
-    say(late, "from the new worker")
-    say(clients[0], "from the old one")
+    send_text(late, "from the new worker")
+    send_text(clients[0], "from the old one")
     for client in [*clients, late]:
         assert set(read_data(client, 2)) == {"from the new worker",
                                              "from the old one"}
@@ -352,9 +352,9 @@ def test_each_generation_has_its_own_time_and_code(nginx):
 
 def test_generations_drain_side_by_side(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 1s 4001;")
-    with Crowd(server, 50) as first:
+    with ClientPool(server, 50) as first:
         server.reload()
-        with Crowd(server, 50) as second:
+        with ClientPool(server, 50) as second:
             server.reload()
             first.wait_for_ends()
             second.wait_for_ends()
@@ -362,7 +362,7 @@ def test_generations_drain_side_by_side(nginx):
                "the end of the old workers")
 
 
-def test_failed_reload_closes_nobody(nginx):
+def test_failed_reload_closes_no_client(nginx):
     server = nginx(LOCATIONS, http=LONG)
     server.allow_errors("may be sent")
     client = server.connect()

@@ -8,10 +8,10 @@ import time
 import pytest
 
 import wire
-from many_clients import Crowd, need_open_files
+from many_clients import ClientPool, need_open_files
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from resuming_room_clients import RoomGoers
+from resuming_room_clients import ResumingClients
 from worker_probe import descriptors
 
 pytestmark = pytest.mark.alone
@@ -98,7 +98,7 @@ def test_rooms_lose_nothing_over_reloads(nginx, tls):
                    http="websocket_drain 1s 1012;")
     last = 0
 
-    with RoomGoers(server, 40, "/room?k=1", tls) as crowd:
+    with ResumingClients(server, 40, "/room?k=1", tls) as pool:
         def publish():
             nonlocal last
             last += 1
@@ -107,20 +107,20 @@ def test_rooms_lose_nothing_over_reloads(nginx, tls):
             publisher.client.disconnect()
 
         def closed():
-            return sum(len(goer.codes) for goer in crowd.goers)
+            return sum(len(client.codes) for client in pool.clients)
 
         for _ in range(2):
             before, first = closed(), last
             server.reload()
-            crowd.watch(lambda: closed() >= before + 40 and last > first + 5,
-                        10, lambda: f"{closed()} Close frames", publish)
-        crowd.watch(lambda: all(goer.sequences[-1:] == [last]
-                                for goer in crowd.goers), 5,
-                    lambda: "the last message")
-        for goer in crowd.goers:
-            assert goer.sequences == list(range(1, last + 1))
-            assert (goer.gaps, goer.broken) == (0, 0)
-            assert set(goer.codes) == {1012}
+            pool.watch(lambda: closed() >= before + 40 and last > first + 5,
+                       10, lambda: f"{closed()} Close frames", publish)
+        pool.watch(lambda: all(client.sequences[-1:] == [last]
+                               for client in pool.clients), 5,
+                   lambda: "the last message")
+        for client in pool.clients:
+            assert client.sequences == list(range(1, last + 1))
+            assert (client.gaps, client.broken) == (0, 0)
+            assert set(client.codes) == {1012}
     wait_until(lambda: len(server.worker_pids()) == 2, seconds(5),
                "the end of the old workers")
 
@@ -133,15 +133,15 @@ def test_reload_with_many_clients(nginx, tls, count):
     need_open_files(count + 1000)
     server = nginx("location /echo { websocket echo; }", tls=tls, workers=2,
                    listen="reuseport", http="websocket_drain 2s;")
-    with Crowd(server, count, tls=tls) as crowd:
+    with ClientPool(server, count, tls=tls) as pool:
         began = time.monotonic()
         old = server.reload()
-        with Crowd(server, 10, tls=tls) as late:
-            crowd.wait_for_closed(count // 2, seconds(10))
+        with ClientPool(server, 10, tls=tls) as late:
+            pool.wait_for_closed(count // 2, seconds(10))
             assert not late.closed()
-        crowd.wait_for_closed(count, seconds(10))
-        crowd.wait_for_ends(seconds(10))
-        closed = crowd.closed()
+        pool.wait_for_closed(count, seconds(10))
+        pool.wait_for_ends(seconds(10))
+        closed = pool.closed()
         assert {member.code for member in closed} == {1001}
         # The first may have waited to be read while the late ones connected
         assert closed[-1].closed - began > 1.9

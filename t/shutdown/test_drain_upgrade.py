@@ -6,7 +6,7 @@ import signal
 from daemon_server import PRELOADED, alive
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from resuming_room_clients import RoomGoers
+from resuming_room_clients import ResumingClients
 
 LOCATIONS = """
 location /room { websocket room $arg_k history=1000; }
@@ -20,43 +20,44 @@ UPGRADE = {
 
 def publish_to(server, text):
     publisher = Publisher(server, "/publish?k=1")
-    told = publisher.post(text)
+    published = publisher.post(text)
     publisher.client.disconnect()
-    return told
+    return published
 
 
-def codes_of(crowd):
-    return [code for goer in crowd.goers for code in goer.codes]
+def codes_of(pool):
+    return [code for client in pool.clients for code in client.codes]
 
 
-def watch_workers_leave(crowd, server, old):
+def watch_workers_leave(pool, server, old):
     """One that leaves late may still get clients of one that left first: they
     are closed once more, and the worker waits for their answers."""
-    crowd.watch(lambda: not set(old) & set(server.worker_pids()), 5,
-                lambda: f"the end of workers {old}")
-    assert all(goer.codes for goer in crowd.goers)
-    assert set(codes_of(crowd)) == {1012}
+    pool.watch(lambda: not set(old) & set(server.worker_pids()), 5,
+               lambda: f"the end of workers {old}")
+    assert all(client.codes for client in pool.clients)
+    assert set(codes_of(pool)) == {1012}
 
 
 def test_upgrade_moves_clients_to_the_new_program(nginx_daemon):
     """Its memory is its own: rooms begin anew, and their clients know."""
     server = nginx_daemon(LOCATIONS, **UPGRADE)
     epoch = publish_to(server, "before")[0]
-    with RoomGoers(server, 20, "/room?k=1") as crowd, server.upgraded() as new:
+    with ResumingClients(server, 20,
+                         "/room?k=1") as pool, server.upgraded() as new:
         old = [pid for pid in server.worker_pids() if pid != new]
         server.send_signal(signal.SIGWINCH)
-        watch_workers_leave(crowd, server, old)
+        watch_workers_leave(pool, server, old)
         server.send_signal(signal.SIGQUIT)
         server.wait_for_exit()
         fresh = publish_to(server, "after")
         assert fresh[0] > epoch
-        crowd.watch(lambda: all(goer.last == "%d-%d" % fresh
-                                for goer in crowd.goers), 5,
-                    lambda: "the new message")
-        for goer in crowd.goers:
-            assert goer.epochs == [str(epoch), str(fresh[0])]
-            assert goer.sequences == [1, 1]
-            assert (goer.gaps, goer.broken) == (1, 0)
+        pool.watch(lambda: all(client.last == "%d-%d" % fresh
+                               for client in pool.clients), 5,
+                   lambda: "the new message")
+        for client in pool.clients:
+            assert client.epochs == [str(epoch), str(fresh[0])]
+            assert client.sequences == [1, 1]
+            assert (client.gaps, client.broken) == (1, 0)
 
 
 def test_upgrade_that_is_taken_back_loses_nothing(nginx_daemon):
@@ -64,17 +65,18 @@ def test_upgrade_that_is_taken_back_loses_nothing(nginx_daemon):
     finds them, and those that never were there resume."""
     server = nginx_daemon(LOCATIONS, **UPGRADE)
     first = publish_to(server, "before")
-    with RoomGoers(server, 20, "/room?k=1") as crowd, server.upgraded() as new:
+    with ResumingClients(server, 20,
+                         "/room?k=1") as pool, server.upgraded() as new:
         old = [pid for pid in server.worker_pids() if pid != new]
         server.send_signal(signal.SIGWINCH)
-        watch_workers_leave(crowd, server, old)
+        watch_workers_leave(pool, server, old)
         server.send_signal(signal.SIGHUP)
         wait_until(lambda: len(server.worker_pids()) == 3, seconds(5),
                    "workers of the old master")
         os.kill(new, signal.SIGQUIT)
-        crowd.watch(lambda: not alive(new), 5, lambda: "the new master's end")
-        assert set(codes_of(crowd)) == {1012}
+        pool.watch(lambda: not alive(new), 5, lambda: "the new master's end")
+        assert set(codes_of(pool)) == {1012}
         assert publish_to(server, "after") == (first[0], 2)
-        crowd.watch(lambda: all(goer.last == f"{first[0]}-2"
-                                for goer in crowd.goers), 5,
-                    lambda: "the new message")
+        pool.watch(lambda: all(client.last == f"{first[0]}-2"
+                               for client in pool.clients), 5,
+                   lambda: "the new message")

@@ -5,7 +5,7 @@ import os
 import signal
 
 from nginx_server import ROOT, seconds, wait_until
-from worker_picking import SPREAD, on_each_worker
+from worker_picking import REUSEPORT, on_each_worker
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 MEMORY = "websocket_shared_memory {};"
@@ -16,7 +16,7 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
         "location /room { websocket room all; }", workers=2, module=False,
         http=MEMORY.format("1m") + "websocket_drain 1h;",
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:30;",
-        **SPREAD)
+        **REUSEPORT)
     server.allow_errors("exited on signal 9")
     # The first client of each worker leaves at once
     pairs = [on_each_worker(server, "/room") for _ in range(3)]

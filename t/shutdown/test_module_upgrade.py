@@ -36,7 +36,7 @@ def replace(path):
     os.rename(fresh, path)
 
 
-def what_it_says(server):
+def version_line(server):
     """The reason that the module gives for refusing a POST."""
     mark = server.log_size()
     server.request(wire.upgrade_request(method="POST"))
@@ -45,25 +45,25 @@ def what_it_says(server):
                  if text[:-1].decode() in line), None)
 
 
-def test_reload_goes_on_with_the_loaded_module_and_says_so(nginx, module):
+def test_reload_keeps_the_loaded_module_and_logs_it(nginx, module):
     server = nginx()
-    assert what_it_says(server) == OLD
+    assert version_line(server) == OLD
     server.wait_for_workers_gone(server.reload())
     assert REPLACED not in server.log()
     replace(module)
     server.wait_for_workers_gone(server.reload())
     server.wait_for_log(rf'\[warn\].*"{module}" {REPLACED}')
-    assert what_it_says(server) == OLD
+    assert version_line(server) == OLD
 
 
 def test_upgrade_of_the_program_loads_the_new_module(nginx_daemon, module):
     server = nginx_daemon(main=PRELOADED)
-    assert what_it_says(server) == OLD
+    assert version_line(server) == OLD
     replace(module)
     with server.upgraded():
         server.send_signal(signal.SIGQUIT)
         server.wait_for_exit()
-        assert what_it_says(server) == NEW
+        assert version_line(server) == NEW
     assert REPLACED not in server.log()
 
 
@@ -124,7 +124,7 @@ def test_package_restarts_an_nginx_that_ignores_an_upgrade(machine):
     assert machine.run("configure", "0.1") == ([STATUS, TEST, RESTART], "")
 
 
-def test_package_says_what_is_left_to_do(machine):
+def test_package_prints_the_remaining_steps(machine):
     calls, said = machine.run("configure", "0.1", failing=[UPGRADE, RESTART])
     assert calls == [STATUS, TEST, UPGRADE, RESTART]
     assert "restart it" in said

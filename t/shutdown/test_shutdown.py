@@ -69,7 +69,7 @@ def test_messages_sent_before_the_reload_are_answered(nginx):
     answer_going_away(client)
 
 
-def test_messages_behind_the_close_are_ignored(nginx):
+def test_messages_after_the_close_are_ignored(nginx):
     server = nginx(QUICK)
     client = server.connect()
     old = server.reload()
@@ -113,7 +113,7 @@ def test_old_worker_that_waits_does_not_spin(nginx):
     server.wait_for_workers_gone(old, timeout=4)
 
 
-def test_two_reloads_in_a_row_leave_no_worker_behind(nginx):
+def test_two_reloads_in_a_row_end_all_old_workers(nginx):
     server = nginx(QUICK)
     first = server.connect()
     oldest = server.reload()
@@ -128,7 +128,7 @@ def test_two_reloads_in_a_row_leave_no_worker_behind(nginx):
     third.expect_alive()
 
 
-def test_reload_with_many_clients_tells_each(nginx):
+def test_reload_sends_each_of_many_clients_a_close(nginx):
     server = nginx(PATIENT, **AT_ONCE)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect_blocking(server))
@@ -149,7 +149,7 @@ def test_reload_with_many_clients_tells_each(nginx):
 
 # Upgrades while the worker leaves
 
-def test_upgrade_in_a_leaving_worker_gets_503(nginx):
+def test_upgrade_gets_503_during_shutdown(nginx):
     server = nginx(QUICK)
     holder = server.connect()
     client = server.open()
@@ -165,7 +165,7 @@ def test_upgrade_in_a_leaving_worker_gets_503(nginx):
     server.wait_for_workers_gone(old, timeout=2)
 
 
-def test_upgrade_behind_a_body_in_a_leaving_worker_gets_503(nginx):
+def test_upgrade_after_a_body_gets_503_during_shutdown(nginx):
     server = nginx(QUICK)
     client = server.open()
     client.send(wire.upgrade_request(headers=[("Content-Length", "4")])
@@ -182,7 +182,7 @@ def test_upgrade_behind_a_body_in_a_leaving_worker_gets_503(nginx):
 
 @pytest.mark.parametrize("master", [True, False],
                          ids=["master", "single-process"])
-def test_quit_tells_clients_and_logs_them(nginx, master):
+def test_quit_sends_closes_and_logs_them(nginx, master):
     server = nginx(QUICK, master=master, **AT_ONCE)
     clients = [server.connect() for _ in range(50)]
     server.send_signal(signal.SIGQUIT)
@@ -245,7 +245,7 @@ def test_quit_during_our_own_close_ends_in_time(nginx):
 @pytest.mark.parametrize("master", [True, False],
                          ids=["master", "single-process"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_fast_stop_tells_clients_and_logs_them(nginx, number, master):
+def test_fast_stop_sends_closes_and_logs_them(nginx, number, master):
     server = nginx(QUICK, master=master)
     clients = [server.connect() for _ in range(50)]
     clients[0].send(wire.text("unfinished", fin=False))
@@ -269,7 +269,7 @@ def test_fast_stop_with_full_queues_ends_in_time(nginx):
 
 
 @pytest.mark.parametrize("count", [100, 1000])
-def test_fast_stop_tells_clients_with_unread_input(nginx, count):
+def test_fast_stop_sends_closes_to_clients_with_unread_input(nginx, count):
     server = nginx(QUICK, master=False, listen="rcvbuf=4m sndbuf=4m")
     messages = numbered(count, 1000)
     clients = [server.connect() for _ in range(3)]
@@ -287,7 +287,7 @@ def test_fast_stop_tells_clients_with_unread_input(nginx, count):
         client.expect_eof()
 
 
-def test_fast_stop_over_tls_tells_clients(nginx):
+def test_fast_stop_over_tls_sends_closes(nginx):
     server = nginx(QUICK, tls=True)
     clients = [server.connect(tls=True) for _ in range(10)]
     server.send_signal(signal.SIGTERM)

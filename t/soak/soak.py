@@ -40,11 +40,11 @@ def main():
     except BaseException:
         print(f"failed; what nginx left is in {folder}\n"
               f"seed {seed}; the same again: {again}", flush=True)
-        soak.give_up()
+        soak.abort()
         raise
     finally:
         soak.close()
-        for name, count in sorted(soak.town.counts.items()):
+        for name, count in sorted(soak.scheduler.counts.items()):
             print(f"  {count:8} {name}")
     remove_prefix(os.path.dirname(folder))
     print("passed")

@@ -17,7 +17,7 @@ class Fault(AssertionError):
     """Something that must not be."""
 
 
-class Ledger:
+class Checker:
     """Rooms with their messages; `counts` is what the report shows.
 
     forgetful: all that was published may be forgotten, and then be published
@@ -67,8 +67,8 @@ class Ledger:
 class Follower:
     """The ids that one client gets, over all its connections."""
 
-    def __init__(self, ledger, room):
-        self.ledger = ledger
+    def __init__(self, checker, room):
+        self.checker = checker
         self.room = room
         self.last = None       # (epoch, sequence)
         self.lost = True       # the next id may be any that is later
@@ -79,15 +79,15 @@ class Follower:
 
     def welcomed(self, recovered):
         self.lost = not recovered or self.last is None
-        self.ledger.counts["resumed" if recovered else "resumed with a gap"] \
+        self.checker.counts["resumed" if recovered else "resumed with a gap"] \
             += 1
 
     def gap(self):
         self.lost = True
-        self.ledger.counts["gaps"] += 1
+        self.checker.counts["gaps"] += 1
 
     def message(self, name, data):
-        got = self.ledger.record(self.room, name, data)
+        got = self.checker.record(self.room, name, data)
         if self.last is not None:
             expected = (self.last[0], self.last[1] + 1)
             if got != expected and not (self.lost and got > self.last):
@@ -95,4 +95,4 @@ class Follower:
                             f"{', behind a gap' if self.lost else ''}")
         self.last = got
         self.lost = False
-        self.ledger.counts["messages to followers"] += 1
+        self.checker.counts["messages to followers"] += 1

@@ -43,7 +43,7 @@ class Deflate:
         return self.decompressor.decompress(payload + TAIL)
 
 
-class Link:
+class Connection:
     """A connection; `owner` is told: `received(link)` when bytes came,
     `ended(link, broken)` once, unless it was ended from here."""
 

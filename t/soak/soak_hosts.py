@@ -3,15 +3,15 @@ and frozen while the way to it is cut, held up and slow."""
 
 import json
 
-from hosts import COMPLAINT
+from hosts import REDIS_ERROR
 from nginx_server import seconds, wait_until
 from redis_server import RedisServer
 from soak_checker import Fault
 from soak_clients import LOST, Echo
-from soak_requests import ask, tell
+from soak_requests import send_request, get_state
 from soak_run import EXPECTED, WORKERS, Soak
-from soak_scheduler import PEACE, ROOMS, WAR, Town
-from tcp_proxy import SlowRelay
+from soak_scheduler import NORMAL_RATES, ROOMS, FAULT_RATES, Scheduler
+from tcp_proxy import TcpProxy
 
 OPTIONS = "connect_timeout=1s command_timeout=1s queue=256k"
 LONGEST = 1.5  # seconds of trouble
@@ -21,39 +21,39 @@ LONGEST = 1.5  # seconds of trouble
 OWN_SUBSCRIPTIONS = 2 * WORKERS + 1
 
 
-class HostsTown(Town):
+class HostsScheduler(Scheduler):
     """Its clients go to any of the hosts. There is one trouble at a time."""
 
-    def __init__(self, servers, seed, redis, relays):
+    def __init__(self, servers, seed, redis, proxies):
         super().__init__(servers, seed)
         self.redis = redis
-        self.relays = relays
-        self.ledger.forgetful = True
+        self.proxies = proxies
+        self.checker.forgetful = True
         self.lossless = set()  # what Redis loses is no drop of a host's
         # An emptied Redis has lost whatever an echo might have been told
         Echo.codes = {*Echo.codes, LOST}
-        self.end_of_trouble = None
+        self.end_fault = None
 
-    def trouble(self):
+    def inject_fault(self):
         """Begins one that ends by itself."""
-        if self.end_of_trouble is not None:
+        if self.end_fault is not None:
             return
-        name = self.dice.choice(["kill", "empty", "freeze", "cut", "reset",
-                                 "hold", "mute", "slow_down"])
-        self.counts["troubles"] += 1
-        self.counts[f"trouble: {name}"] += 1
-        self.end_of_trouble = getattr(self, f"begin_{name}")()
-        self.later(self.dice.uniform(0.02, LONGEST), self.calm)
+        name = self.random.choice(["kill", "empty", "freeze", "cut", "reset",
+                                   "pause", "mute", "slow_down"])
+        self.counts["faults"] += 1
+        self.counts[f"fault: {name}"] += 1
+        self.end_fault = getattr(self, f"begin_{name}")()
+        self.later(self.random.uniform(0.02, LONGEST), self.clear_fault)
 
-    def calm(self):
+    def clear_fault(self):
         """The end of the trouble, if there is one."""
-        end, self.end_of_trouble = self.end_of_trouble, None
+        end, self.end_fault = self.end_fault, None
         if end is not None:
             end()
 
-    def dismiss(self):
-        self.calm()
-        super().dismiss()
+    def disconnect_all(self):
+        self.clear_fault()
+        super().disconnect_all()
 
     def begin_kill(self):
         self.redis.kill()
@@ -68,58 +68,59 @@ class HostsTown(Town):
         return self.redis.thaw
 
     def begin_cut(self):
-        relay = self.dice.choice(self.relays)
-        relay.cut()
-        return relay.heal
+        proxy = self.random.choice(self.proxies)
+        proxy.cut()
+        return proxy.restore
 
     def begin_reset(self):
-        relay = self.dice.choice(self.relays)
-        relay.reset()
+        proxy = self.random.choice(self.proxies)
+        proxy.reset()
         return lambda: None
 
-    def begin_hold(self):
-        relay = self.dice.choice(self.relays)
-        relay.hold()
-        return relay.release
+    def begin_pause(self):
+        proxy = self.random.choice(self.proxies)
+        proxy.pause()
+        return proxy.release
 
     def begin_mute(self):
         """What is said arrives; the answers are late, or lost."""
-        relay = self.dice.choice(self.relays)
-        relay.hold("down")
+        proxy = self.random.choice(self.proxies)
+        proxy.pause("down")
 
         def end():
-            if self.dice.random() < 0.5:
-                relay.reset()
-            relay.release()
+            if self.random.random() < 0.5:
+                proxy.reset()
+            proxy.release()
         return end
 
     def begin_slow_down(self):
-        relay = self.dice.choice(self.relays)
-        relay.slow_down(self.dice.uniform(0.01, 0.3))
-        return relay.heal
+        proxy = self.random.choice(self.proxies)
+        proxy.set_delay(self.random.uniform(0.01, 0.3))
+        return proxy.restore
 
 
 class HostsSoak(Soak):
     """The same course. What Redis holds in the end counts as well."""
 
-    war = dict(WAR, trouble=1)
-    peace = dict(PEACE, trouble=0.5)
-    expected = [*EXPECTED, "troubles"]
+    fault_rates = dict(FAULT_RATES, inject_fault=1)
+    normal_rates = dict(NORMAL_RATES, inject_fault=0.5)
+    expected = [*EXPECTED, "faults"]
 
     def __init__(self, hosts, seed, duration, folder):
         self.hosts = hosts
         self.redis = RedisServer(keep=True)
-        self.relays = []
+        self.proxies = []
         super().__init__(seed, duration, folder)
 
-    def found(self, seed):
+    def create_scheduler(self, seed):
         for _ in range(self.hosts):
-            relay = SlowRelay(self.redis.port)
-            self.relays.append(relay)
-            self.serve(f"websocket_redis {self.redis.url(port=relay.port)} "
-                       f"{OPTIONS};")
-            self.servers[-1].allow_errors(COMPLAINT)
-        return HostsTown(self.servers, seed, self.redis, self.relays)
+            proxy = TcpProxy(self.redis.port)
+            self.proxies.append(proxy)
+            url = self.redis.url(port=proxy.port)
+            self.start_server(f"websocket_redis {url} "
+                              f"{OPTIONS};")
+            self.servers[-1].allow_errors(REDIS_ERROR)
+        return HostsScheduler(self.servers, seed, self.redis, self.proxies)
 
     # What must not grow
 
@@ -132,14 +133,14 @@ class HostsSoak(Soak):
         return 1
 
     def zones(self):
-        return [tell(server, "/status")["zone"]
+        return [get_state(server, "/status")["zone"]
                 for server in self.servers]
 
-    def all_leave(self, files):
-        super().all_leave(files)
-        self.nobody_is_counted()
+    def disconnect_clients(self, files):
+        super().disconnect_clients(files)
+        self.check_no_counts()
 
-    def nobody_is_counted(self):
+    def check_no_counts(self):
         """Redis has no counts, and no host listens to a room."""
         wait_until(lambda: not self.redis.keys("ws:c:*"), seconds(15),
                    "the end of counts")
@@ -155,8 +156,8 @@ class HostsSoak(Soak):
     # What all must have got
 
     def converge(self):
-        self.town.calm()
-        self.town.wait_until(self.all_publish, 15, lambda: "all publish")
+        self.scheduler.clear_fault()
+        self.scheduler.wait_until(self.all_publish, 15, lambda: "all publish")
         super().converge()
 
     def all_publish(self):
@@ -165,16 +166,17 @@ class HostsSoak(Soak):
         return all(self.published(server, path) for server in self.servers)
 
     def published(self, server, path):
-        data = self.town.words(100)
-        told = ask(server, "POST", path, body=data)
-        if told.status == 200:
-            self.town.ledger.record(ROOMS[0], json.loads(told.body)["id"],
-                                    data)
-        return told.status == 200
+        data = self.scheduler.unique_text(100)
+        response = send_request(server, "POST", path, body=data)
+        if response.status == 200:
+            self.scheduler.checker.record(ROOMS[0],
+                                          json.loads(response.body)["id"],
+                                          data)
+        return response.status == 200
 
     # The end
 
     def close(self):
-        for relay in self.relays:
-            relay.close()
+        for proxy in self.proxies:
+            proxy.close()
         self.redis.remove()

@@ -5,7 +5,7 @@ import json
 from publish_client import Publisher
 
 
-def ask(server, method, path, **options):
+def send_request(server, method, path, **options):
     """One request on a connection of its own."""
     publisher = Publisher(server, path)
     try:
@@ -15,12 +15,12 @@ def ask(server, method, path, **options):
         server.clients.clear()
 
 
-def tell(server, path, attempts=5):
+def get_state(server, path, attempts=5):
     """What a location answers with JSON: the worker that is asked may be
     killed meanwhile."""
     try:
-        return json.loads(ask(server, "GET", path).body)
+        return json.loads(send_request(server, "GET", path).body)
     except (AssertionError, OSError):
         if attempts == 1:
             raise
-        return tell(server, path, attempts - 1)
+        return get_state(server, path, attempts - 1)

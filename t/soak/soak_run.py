@@ -9,9 +9,10 @@ import time
 from nginx_config import NginxConfig
 from nginx_server import NginxServer, seconds, wait_until
 from soak_checker import Fault
-from soak_requests import ask, tell
-from soak_scheduler import CALM, PEACE, ROOMS, WAR, Town
-from worker_probe import cpu_seconds, descriptors, memory, memory_tells
+from soak_requests import send_request, get_state
+from soak_scheduler import (FAULT_RATES, NORMAL_RATES, QUIET_RATES, ROOMS,
+                            Scheduler)
+from worker_probe import cpu_seconds, descriptors, memory, memory_is_exact
 
 WORKERS = 2
 MEBIBYTE = 1 << 20
@@ -65,22 +66,22 @@ class Soak:
     """One run: what there was at first is compared with what there is in the
     end."""
 
-    war = WAR
-    peace = PEACE
+    fault_rates = FAULT_RATES
+    normal_rates = NORMAL_RATES
     expected = EXPECTED
 
     def __init__(self, seed, duration, folder):
         self.duration = duration
         self.folder = folder
         self.servers = []
-        self.town = self.found(seed)
+        self.scheduler = self.create_scheduler(seed)
 
-    def found(self, seed):
+    def create_scheduler(self, seed):
         """The town with its one server."""
-        self.serve()
-        return Town(self.servers, seed)
+        self.start_server()
+        return Scheduler(self.servers, seed)
 
-    def serve(self, http="", locations=""):
+    def start_server(self, http="", locations=""):
         """One more server."""
         self.servers.append(NginxServer(
             os.path.join(self.folder, str(len(self.servers))),
@@ -91,36 +92,37 @@ class Soak:
         self.step("measuring what a new server takes")
         at_first = self.measure()
         self.step("war")
-        self.town.settle(followers=24, raw=9, echoes=12)
-        self.town.live(self.duration * 0.6, self.war)
+        self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
+        self.scheduler.run_for(self.duration * 0.6, self.fault_rates)
         self.step("peace: all find together")
         self.converge()
         self.step("the same workers, for longer")
-        self.stay(at_first["files of workers"])
+        self.check_growth(at_first["files of workers"])
         self.step("measuring again")
         self.compare(at_first, self.measure(at_first))
-        for place, run in self.town.runs:
-            self.town.ledger.check_run(place, run)
+        for place, run in self.scheduler.runs:
+            self.scheduler.checker.check_run(place, run)
         for server in self.servers:
             server.stop()
         for name in self.expected:
-            if not self.town.counts[name]:
+            if not self.scheduler.counts[name]:
                 raise Fault(f"there were no {name}")
 
     def step(self, name):
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
 
-    def fresh_workers(self):
+    def replace_workers(self):
         """Reloads, and goes on until only the new ones are left."""
-        self.town.live(1, {})  # a reload may be on its way
+        self.scheduler.run_for(1, {})  # a reload may be on its way
         old = set(self.pids())
         for server in self.servers:
             server.send_signal(signal.SIGHUP)
-        self.town.wait_until(
+        self.scheduler.wait_until(
             lambda: len(self.pids()) == WORKERS * len(self.servers)
             and not old & set(self.pids()), 15,
             lambda: f"new workers, not {self.pids()}")
-        self.town.live(1, {})  # the master tells them of those that left
+        # The master tells the new workers of those that exited.
+        self.scheduler.run_for(1, {})
 
     def pids(self):
         return [pid for server in self.servers
@@ -130,16 +132,16 @@ class Soak:
 
     def measure(self, before=None):
         """What the server holds with workers that are new and idle."""
-        self.fresh_workers()
+        self.replace_workers()
         measured = {
             "files of the master": max(descriptors(server.pid)
                                        for server in self.servers),
             "files of workers": self.files_of_workers(),
             "messages that fit": self.capacity(),
         }
-        self.town.settle(followers=12, raw=6, echoes=12)
-        self.town.live(min(3, self.duration * 0.1), CALM)
-        self.all_leave(measured["files of workers"])
+        self.scheduler.connect_clients(followers=12, raw=6, echoes=12)
+        self.scheduler.run_for(min(3, self.duration * 0.1), QUIET_RATES)
+        self.disconnect_clients(measured["files of workers"])
         measured["memory of workers"] = self.memory_of_workers(
             before["memory of workers"] + SLACK if before else None)
         measured["memory of the master"] = max(
@@ -149,9 +151,9 @@ class Soak:
     def files_of_workers(self):
         return max(map(descriptors, self.pids()))
 
-    def all_leave(self, files):
+    def disconnect_clients(self, files):
         """No connection stays; idle workers have so many files."""
-        self.town.dismiss()
+        self.scheduler.disconnect_all()
         wait_until(lambda: self.files_of_workers() <= files, seconds(10),
                    f"workers with {files} files")
 
@@ -164,19 +166,19 @@ class Soak:
         deadline = time.monotonic() + seconds(KEPT_SECONDS)
         while expected is not None and largest() > expected \
                 and time.monotonic() < deadline:
-            self.town.live(0.2, {})
+            self.scheduler.run_for(0.2, {})
         return largest()
 
     def capacity(self):
         """How many messages the shared memory holds."""
-        key, kept = f"capacity{self.town.number()}", 0
+        key, kept = f"capacity{self.scheduler.number()}", 0
         path = f"/publish-capacity?k={key}"
         wait_until(lambda: self.kept("/publish-room?k=0")
                    + self.kept("/publish-flood?k=0") == 0,
                    seconds(15), "the end of history")
         while True:
-            ask(self.servers[0], "POST", path, body=bytes(8000),
-                kind="application/octet-stream")
+            send_request(self.servers[0], "POST", path, body=bytes(8000),
+                         kind="application/octet-stream")
             now = self.kept(path)
             if now <= kept:
                 break
@@ -186,7 +188,7 @@ class Soak:
         return kept
 
     def kept(self, path):
-        return tell(self.servers[0], path)["messages"]
+        return get_state(self.servers[0], path)["messages"]
 
     def compare(self, before, after):
         print(f"  at first: {before}\n  at last:  {after}")
@@ -196,20 +198,20 @@ class Soak:
         if after["messages that fit"] < before["messages that fit"] * 0.95:
             raise Fault("the shared memory has become smaller")
         for name in ("memory of workers", "memory of the master"):
-            if memory_tells() and after[name] > before[name] + SLACK:
+            if memory_is_exact() and after[name] > before[name] + SLACK:
                 raise Fault(f"{name} has grown")
 
-    def stay(self, files):
+    def check_growth(self, files):
         """Workers that live on do not grow from one time to the next."""
         sizes = []
         for _ in range(3):
-            self.town.settle(followers=24, raw=9, echoes=12)
-            self.town.live(self.duration * 0.1, self.peace)
-            self.all_leave(files)
+            self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
+            self.scheduler.run_for(self.duration * 0.1, self.normal_rates)
+            self.disconnect_clients(files)
             sizes.append(self.memory_of_workers(
                 sizes[-1] + SLACK if sizes else None))
         print(f"  memory of workers: {sizes}")
-        if memory_tells() and sizes[2] > sizes[1] + SLACK:
+        if memory_is_exact() and sizes[2] > sizes[1] + SLACK:
             raise Fault("workers grow")
         pids = self.pids()
         spent = [cpu_seconds(pid) for pid in pids]
@@ -222,36 +224,37 @@ class Soak:
 
     def converge(self):
         """Nobody goes any more: all come back, and get the last message."""
-        town = self.town
-        self.fresh_workers()
-        town.wait_until(lambda: all(peer.upgraded and not peer.gone
-                                    for peer in town.followers()),
-                        15, lambda: "all followers are back")
+        scheduler = self.scheduler
+        self.replace_workers()
+        scheduler.wait_until(lambda: all(client.upgraded and not client.closed
+                                         for client in scheduler.followers()),
+                             15, lambda: "all followers are back")
         for room in ROOMS:
             self.last_message(room)
 
     def last_message(self, room):
         path = room.replace("/", "/publish-", 1)
-        data = self.town.words(100)
-        told = ask(self.servers[-1], "POST", path, body=data)
-        if told.status != 200:
-            raise Fault(f"the last message: {told!r}")
-        name = json.loads(told.body)["id"]
-        last = self.town.ledger.record(room, name, data)
-        those = [peer for peer in self.town.followers() if peer.place == room]
-        self.town.wait_until(
-            lambda: all(peer.follower.last == last for peer in those), 10,
+        data = self.scheduler.unique_text(100)
+        response = send_request(self.servers[-1], "POST", path, body=data)
+        if response.status != 200:
+            raise Fault(f"the last message: {response!r}")
+        name = json.loads(response.body)["id"]
+        last = self.scheduler.checker.record(room, name, data)
+        those = [client for client in self.scheduler.followers()
+                 if client.place == room]
+        self.scheduler.wait_until(
+            lambda: all(client.follower.last == last for client in those), 10,
             lambda: f"{room}: message {last} for "
-                    f"{[peer.follower.last for peer in those]}")
+                    f"{[client.follower.last for client in those]}")
         for server in self.servers:
-            self.town.wait_until(
-                lambda server=server: tell(server, path)["clients"]
-                == self.town.guests(room), 15,
-                lambda server=server: f"{room}: {self.town.guests(room)} "
-                f"clients, not {tell(server, path)}")
+            self.scheduler.wait_until(
+                lambda server=server: get_state(server, path)["clients"]
+                == self.scheduler.guests(room), 15,
+                lambda server=server: f"{room}: {self.scheduler.guests(room)} "
+                f"clients, not {get_state(server, path)}")
 
 
-    def give_up(self):
+    def abort(self):
         for server in self.servers:
             server.kill()
 

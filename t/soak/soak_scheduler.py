@@ -9,9 +9,9 @@ import time
 
 from nginx_server import seconds
 from soak_attackers import BadFrames, BadHandshake, Publisher
-from soak_checker import Fault, Ledger
+from soak_checker import Fault, Checker
 from soak_clients import Echo, Json, Raw, Slow
-from soak_requests import tell
+from soak_requests import get_state
 from tls_client import client_context
 
 ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
@@ -19,24 +19,25 @@ FLOOD = 200  # messages of 8 KB: more than the shared memory takes
 KILLED = r"worker process {pid} exited on signal 9|was locked by {pid}\b"
 
 # How often things happen, by the second.
-PEACE = {"step": 150, "publish": 30, "vanish": 4, "slow": 1, "passer": 4,
-         "bad_frames": 5, "bad_handshake": 5, "flood": 0.25}
-WAR = dict(PEACE, reload=0.25, kill=0.25)
-CALM = {"step": 150, "publish": 30, "passer": 4}
+NORMAL_RATES = {"step": 150, "publish": 30, "vanish": 4, "slow": 1,
+                "short_visit": 4, "bad_frames": 5, "bad_handshake": 5,
+                "flood": 0.25}
+FAULT_RATES = dict(NORMAL_RATES, reload=0.25, kill=0.25)
+QUIET_RATES = {"step": 150, "publish": 30, "short_visit": 4}
 
 
-class Town:
+class Scheduler:
     """All who are connected to a server, or to one of several hosts."""
 
     def __init__(self, servers, seed):
         self.servers = servers
-        self.dice = random.Random(seed)
+        self.random = random.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.context = client_context()
-        self.ledger = Ledger()
-        self.counts = self.ledger.counts
+        self.checker = Checker()
+        self.counts = self.checker.counts
         self.rooms = ROOMS
-        self.peers = {}  # in the order of their coming
+        self.clients = {}  # in the order of their coming
         self.runs = []
         self.killed = {}
         self.due = []
@@ -49,20 +50,20 @@ class Town:
 
     # What peers ask for
 
-    def look_at_drops(self):
+    def read_drops(self):
         """Messages that the shared memory was too small for, so far."""
-        self.drops = sum(tell(server, "/status")["zone"]["dropped_unread"]
+        self.drops = sum(get_state(server, "/status")["zone"]["dropped_unread"]
                          for server in self.servers)
         return self.drops
 
     def address(self, tls):
-        server = self.dice.choice(self.servers)
+        server = self.random.choice(self.servers)
         return "127.0.0.1", server.tls_port if tls else server.port
 
     def number(self):
         return next(self.numbers)
 
-    def words(self, size):
+    def unique_text(self, size):
         """Text that nobody sends twice, as far as its size allows."""
         text = f"{self.number()} of these words ".encode()
         return (text * (size // len(text) + 1))[:size]
@@ -77,105 +78,110 @@ class Town:
             return worker in self.killed
         return any(when >= opened for when in self.killed.values())
 
-    def left(self, peer):
+    def on_closed(self, client):
         """One connection is over."""
-        if peer.comes_back and self.staying:
-            self.later(self.dice.uniform(0, 0.3), lambda: self.back(peer))
+        if client.reconnects and self.staying:
+            self.later(self.random.uniform(0, 0.3),
+                       lambda: self.reconnect(client))
         else:
-            self.peers.pop(peer, None)
+            self.clients.pop(client, None)
 
-    def back(self, peer):
+    def reconnect(self, client):
         if self.staying:
-            peer.ended_by_us = False
-            peer.codes = type(peer).codes
-            peer.connect()
+            client.ended_by_us = False
+            client.codes = type(client).codes
+            client.connect()
         else:
-            self.peers.pop(peer, None)
+            self.clients.pop(client, None)
 
     # Who is there
 
-    def come(self, kind, *arguments):
-        peer = kind(self, *arguments)
-        if not peer.gone:
-            self.peers[peer] = None
-        return peer
+    def add_client(self, kind, *arguments):
+        client = kind(self, *arguments)
+        if not client.closed:
+            self.clients[client] = None
+        return client
 
-    def settle(self, followers, raw, echoes):
+    def connect_clients(self, followers, raw, echoes):
         """Those that stay, and come back whenever they are closed."""
         self.staying = True
         for index in range(followers):
-            self.come(Json, ROOMS[index % len(ROOMS)])
+            self.add_client(Json, ROOMS[index % len(ROOMS)])
         for index in range(raw):
-            self.come(Raw, ROOMS[index % len(ROOMS)])
+            self.add_client(Raw, ROOMS[index % len(ROOMS)])
         for _ in range(echoes):
-            self.come(Echo)
+            self.add_client(Echo)
 
-    def dismiss(self):
+    def disconnect_all(self):
         """All leave."""
         self.staying = False
         self.due.clear()
-        for peer in list(self.peers):
-            peer.ended_by_us = True
-            peer.end()
-        self.peers.clear()
+        for client in list(self.clients):
+            client.ended_by_us = True
+            client.end()
+        self.clients.clear()
 
     def followers(self):
-        return [peer for peer in self.peers if type(peer) is Json
-                and peer.comes_back]
+        return [client for client in self.clients if type(client) is Json
+                and client.reconnects]
 
     def guests(self, room):
         """How many are connected to a room now."""
-        return sum(peer.upgraded and not peer.gone for peer in self.peers
-                   if isinstance(peer, (Json, Raw)) and peer.place == room)
+        return sum(client.upgraded and not client.closed
+                   for client in self.clients
+                   if isinstance(client, (Json, Raw)) and client.place == room)
 
     # What happens
 
     def step(self):
-        peer = self.dice.choice(list(self.peers) or [None])
-        if peer and not peer.gone:
-            peer.step()
+        client = self.random.choice(list(self.clients) or [None])
+        if client and not client.closed:
+            client.step()
 
     def publish(self):
-        self.come(Publisher)
+        self.add_client(Publisher)
 
     def vanish(self):
-        peer = self.dice.choice(list(self.peers) or [None])
-        if peer and not peer.gone and isinstance(peer, (Echo, Json, Raw)):
-            peer.vanish()
+        client = self.random.choice(list(self.clients) or [None])
+        if client and not client.closed and isinstance(
+                client, (Echo, Json, Raw)):
+            client.vanish()
 
     def slow(self):
-        self.come(Slow, self.dice.choice(ROOMS))
+        self.add_client(Slow, self.random.choice(ROOMS))
         self.counts["slow readers"] += 1
 
-    def passer(self):
-        peer = self.come(Json, f"/room?k=by{self.dice.randrange(100)}")
-        peer.comes_back = False
-        self.later(self.dice.uniform(0, 2), lambda: peer.gone or peer.vanish())
+    def short_visit(self):
+        client = self.add_client(Json,
+                                 f"/room?k=by{self.random.randrange(100)}")
+        client.reconnects = False
+        self.later(self.random.uniform(0, 2), lambda: client.closed
+                   or client.vanish())
 
     def bad_frames(self):
-        self.come(BadFrames)
+        self.add_client(BadFrames)
 
     def bad_handshake(self):
-        self.come(BadHandshake)
+        self.add_client(BadHandshake)
 
     def flood(self):
-        speakers = [peer for peer in self.peers
-                    if isinstance(peer, Raw) and peer.place == ROOMS[-1]
-                    and not peer.gone]
-        for peer in speakers[:1]:
+        speakers = [client for client in self.clients
+                    if isinstance(client, Raw) and client.place == ROOMS[-1]
+                    and not client.closed]
+        for client in speakers[:1]:
             for _ in range(FLOOD):
-                peer.send(self.words(8000))
+                client.send(self.unique_text(8000))
             self.counts["floods"] += 1
 
     def reload(self):
-        self.dice.choice(self.servers).send_signal(signal.SIGHUP)
+        self.random.choice(self.servers).send_signal(signal.SIGHUP)
         self.counts["reloads"] += 1
 
     def kill(self):
-        server = self.dice.choice(self.servers)
+        server = self.random.choice(self.servers)
         pids = server.worker_pids()
         if pids:
-            pid = self.dice.choice(pids)
+            pid = self.random.choice(pids)
             server.allow_errors(KILLED.format(pid=pid))
             self.killed[pid] = time.monotonic()
             server.send_signal(signal.SIGKILL, pid)
@@ -183,11 +189,11 @@ class Town:
 
     # The loop
 
-    def live(self, duration, rates):
+    def run_for(self, duration, rates):
         """Goes on for so long, with so much going on."""
         last = time.monotonic()
         until = last + duration
-        owed = {name: self.dice.random() for name in rates}
+        owed = {name: self.random.random() for name in rates}
         while last < until:
             self.turn()
             now = time.monotonic()

@@ -11,12 +11,12 @@ import publish_client
 import wire
 from nginx_server import seconds, wait_until
 from raw_client import HttpResponse
-from room_client import join, read_type, say
+from room_client import join, read_type, send_text
 from status_reader import (report_of, request, resource_with, wait_for_report,
                            worker_with)
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           open_tuned)
-from worker_picking import SPREAD, connect_to, on_each_worker, worker_of
+from worker_picking import REUSEPORT, connect_to, on_each_worker, worker_of
 from worker_probe import only_worker, stopped
 
 STATUS = "location = /status { websocket_status; }\n"
@@ -32,13 +32,13 @@ def totals(server):
 def wait_for_clients(server, count):
     """The report that tells of so many."""
     return wait_for_report(server,
-                           lambda told: told["total"]["clients"] == count,
+                           lambda report: report["total"]["clients"] == count,
                            f"{count} clients")
 
 
 def test_fresh_server_has_counted_nothing(nginx):
     report = wait_for_report(nginx(STATUS + ECHO, workers=2),
-                             lambda told: len(told["workers"]) == 2,
+                             lambda report: len(report["workers"]) == 2,
                              "both workers")
     assert report["total"] == {
         "clients": 0, "messages_in": 0, "messages_out": 0, "bytes_in": 0,
@@ -55,7 +55,7 @@ def test_fresh_server_has_counted_nothing(nginx):
 
 
 def test_workers_and_total_after_known_traffic(nginx):
-    server = nginx(STATUS + ECHO, workers=2, **SPREAD)
+    server = nginx(STATUS + ECHO, workers=2, **REUSEPORT)
     pids = sorted(server.worker_pids())
     for index, pid in enumerate(pids):
         client = connect_to(server, pid, "/echo")
@@ -86,7 +86,7 @@ def test_workers_and_total_after_known_traffic(nginx):
 
 
 def test_clients_are_those_of_each_worker(nginx):
-    server = nginx(STATUS + ECHO, workers=2, **SPREAD)
+    server = nginx(STATUS + ECHO, workers=2, **REUSEPORT)
     clients = [*on_each_worker(server, "/echo"),
                *on_each_worker(server, "/echo")]
     report = wait_for_clients(server, 4)
@@ -120,7 +120,7 @@ def test_close_code_is_counted_once(nginx, end, code):
     assert report["total"]["slow_closes"] == 0
 
 
-def test_codes_of_clients_do_not_take_the_places_of_the_servers(nginx):
+def test_client_codes_do_not_displace_server_codes(nginx):
     server = nginx(STATUS + "location /probe { websocket probe; }",
                    http=handler_log.plugin())
     for code in range(3000, 3012):
@@ -153,8 +153,8 @@ def test_refused_handshakes_are_counted_by_status(nginx):
     expected = {}
 
     def ask(status, path="/echo", **fields):
-        told = server.request(wire.upgrade_request(path, **fields)).status
-        assert told == status
+        report = server.request(wire.upgrade_request(path, **fields)).status
+        assert report == status
         expected[str(status)] = expected.get(str(status), 0) + 1
 
     ask(400, key="short")
@@ -175,7 +175,7 @@ def test_refused_handshakes_are_counted_by_status(nginx):
                        "refused": {**expected, "other": sum(rest)}}
 
 
-def test_what_nginx_itself_refuses_is_none_of_ours(nginx):
+def test_refusals_of_nginx_are_not_counted(nginx):
     server = nginx(STATUS + "location /echo { websocket echo; deny all; }")
     assert server.request(wire.upgrade_request()).status == 403
     server.allow_errors("access forbidden by rule")
@@ -204,7 +204,7 @@ def test_full_queue_is_counted(nginx, path, closes):
         client.send(wire.upgrade_request(path) + framed(PIPELINED),
                     duplex=False)
     assert client.read_response().status == 101
-    wait_for_report(server, lambda told: told["total"]["dropped"] > 0,
+    wait_for_report(server, lambda report: report["total"]["dropped"] > 0,
                     "dropped messages")
     client.disconnect()
     entry = server.wait_for_access_log(uri=path)
@@ -229,14 +229,14 @@ def test_send_timeout_is_counted_as_a_slow_close(nginx):
 
 # Rooms, publishing, the shared memory
 
-def test_resources_tell_clients_and_history(nginx):
+def test_resources_have_clients_and_history(nginx):
     server = nginx(STATUS + ROOM + "location = /publish"
                    " { websocket_publish room $arg_room; }",
-                   workers=2, **SPREAD)
+                   workers=2, **REUSEPORT)
     first, second = (join(server, "/room/full", pid)
                      for pid in sorted(server.worker_pids()))
     for number in range(12):
-        say(first, str(number))
+        send_text(first, str(number))
     for client in (first, second):
         for number in range(12):
             last = read_type(client, "message")
@@ -256,7 +256,7 @@ def test_resources_tell_clients_and_history(nginx):
     assert report["handlers"][1] == {"name": "room", "clients": 2}
 
 
-def test_handlers_of_plug_ins_are_told_of(nginx):
+def test_handlers_of_plug_ins_are_listed(nginx):
     server = nginx(STATUS + "location /probe { websocket probe; }",
                    http=handler_log.plugin())
     server.connect("/probe")
@@ -265,7 +265,7 @@ def test_handlers_of_plug_ins_are_told_of(nginx):
     assert handlers["probe"] == 1 and handlers["echo"] == 0
 
 
-def test_full_memory_is_told_of(nginx):
+def test_full_memory_is_counted(nginx):
     http = (f"websocket_plugin {plugin_builder.build_file('ledger.cpp')};"
             "websocket_shared_memory 512k;"
             "websocket_room_memory 512k;")
@@ -394,7 +394,7 @@ def test_no_page_of_another_site_may_read_it(server):
     assert response.header("Access-Control-Allow-Origin") is None
 
 
-def test_figures_in_a_single_process(nginx):
+def test_counters_in_a_single_process(nginx):
     server = nginx(STATUS + ECHO, master=False)
     client = server.connect()
     client.text("x")

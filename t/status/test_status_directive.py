@@ -59,6 +59,6 @@ def test_least_memory_serves_as_many_workers_as_ever(nginx):
     client = server.connect()
     client.text("x")
     client.expect_text("x")
-    report = wait_for_report(server, lambda told: len(told["workers"]) == 8,
-                             "eight workers")
+    report = wait_for_report(server, lambda report: len(report["workers"])
+                             == 8, "eight workers")
     assert report["zone"]["size"] > 300 * 1024

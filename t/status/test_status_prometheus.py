@@ -7,8 +7,8 @@ import pytest
 
 import wire
 from prometheus_text import families_of, samples_of, text_of
-from status_reader import report_of, request, wait_for_report
-from worker_picking import SPREAD, on_each_worker, wait_for_other_worker
+from status_reader import report_of, wait_for_report
+from worker_picking import REUSEPORT, on_each_worker, wait_for_other_worker
 
 LOCATIONS = """
 location = /status { websocket_status prometheus; }
@@ -42,7 +42,7 @@ def total(found, name, **labels):
 
 @pytest.fixture(name="server", scope="module")
 def server_fixture(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **SPREAD)
+    return module_nginx(LOCATIONS, workers=2, **REUSEPORT)
 
 
 def test_text_is_what_a_scraper_expects(server):
@@ -55,7 +55,7 @@ def test_text_is_what_a_scraper_expects(server):
                 family.type == "counter"), sample
 
 
-def test_each_line_is_in_its_place(server):
+def test_lines_are_grouped_by_metric(server):
     """The parser forgives what the format does not: HELP and TYPE stand once,
     before the samples, which follow one another."""
     names = []
@@ -73,7 +73,7 @@ def test_each_line_is_in_its_place(server):
 
 
 def test_values_are_those_of_the_json(nginx):
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     for client in on_each_worker(server, "/echo"):
         client.text("12345")
         client.expect_text("12345")
@@ -82,7 +82,7 @@ def test_values_are_those_of_the_json(nginx):
     server.connect("/room/a")
     server.request(wire.upgrade_request(websocket_version="12"))
     report = wait_for_report(
-        server, lambda told: told["total"]["clients"] == 1, "one client",
+        server, lambda report: report["total"]["clients"] == 1, "one client",
         "/status?format=json")
     found = samples(server)
     counts = report["total"]
@@ -115,7 +115,7 @@ def test_names_of_resources_are_no_labels(server):
     before = text_of(server).count("\n")
     for number in range(20):
         server.connect(f"/room/%22%0a%5c{number}")
-    wait_for_report(server, lambda told: told["total"]["clients"] == 20,
+    wait_for_report(server, lambda report: report["total"]["clients"] == 20,
                     "clients", "/status?format=json")
     after = text_of(server)
     families_of(after)
@@ -124,7 +124,7 @@ def test_names_of_resources_are_no_labels(server):
 
 def test_counters_never_go_down(nginx):
     """Over a reload, a killed worker, and workers that take their slots."""
-    server = nginx(LOCATIONS, workers=2, **SPREAD)
+    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     last = samples(server)
     types = {key for key in last if key[0].endswith("_total")}
 

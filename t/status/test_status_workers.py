@@ -10,9 +10,9 @@ import publish_client
 from nginx_server import seconds
 from raw_client import ConnectionWasReset, EndOfStream
 from room_client import join
-from status_reader import (never_less, report_of, request, resource_with,
-                           wait_for_report, worker_with)
-from worker_picking import (SPREAD, connect_to, on_each_worker,
+from status_reader import (assert_not_decreased, report_of, request,
+                           resource_with, wait_for_report, worker_with)
+from worker_picking import (REUSEPORT, connect_to, on_each_worker,
                             wait_for_other_worker)
 from worker_probe import stopped
 
@@ -28,7 +28,7 @@ def start(nginx):
     """Starts a server, whose connections spread over its workers."""
     def started(workers=2, locations="", **options):
         return nginx(LOCATIONS + locations, workers=workers,
-                     http="keepalive_requests 1000000;", **SPREAD,
+                     http="keepalive_requests 1000000;", **REUSEPORT,
                      **options)
     return started
 
@@ -59,7 +59,7 @@ def test_counts_go_on_over_a_reload(start):
     old = server.reload()
     server.wait_for_workers_gone(old)
     after = wait_for_states(server, serving=2)
-    never_less(before, after)
+    assert_not_decreased(before, after)
     assert after["total"] == {**before["total"], "clients": 0}
     assert after["uptime"] >= before["uptime"]
     for worker in after["workers"]:
@@ -73,7 +73,7 @@ def test_counts_go_on_over_a_reload(start):
     assert total["clients"] == 1
 
 
-def test_old_workers_are_told_of_as_draining(start):
+def test_old_workers_are_listed_as_draining(start):
     server = start(locations="websocket_close_timeout 60s;")
     pids = server.worker_pids()
     for client in on_each_worker(server, "/echo"):
@@ -86,7 +86,7 @@ def test_old_workers_are_told_of_as_draining(start):
     assert report["total"]["clients"] == 2
     assert report["total"]["messages_in"] == 2
     wait_for_report(
-        server, lambda told: told["total"]["close_codes"].get("1001") == 2,
+        server, lambda report: report["total"]["close_codes"].get("1001") == 2,
         "both closed")
     server.release_clients()
     server.wait_for_workers_gone(pids)
@@ -95,7 +95,7 @@ def test_old_workers_are_told_of_as_draining(start):
     assert report["total"]["messages_in"] == 2
 
 
-def test_killed_worker_is_not_told_of_and_its_counts_stay(start):
+def test_killed_worker_is_not_listed_and_its_counts_stay(start):
     server = start()
     pid, other = sorted(server.worker_pids())
     for victim, survivor in ((pid, other), (None, other)):
@@ -106,11 +106,11 @@ def test_killed_worker_is_not_told_of_and_its_counts_stay(start):
         alive = connect_to(server, survivor, "/echo")
         talk(alive)
         before = wait_for_report(
-            server, lambda told: told["total"]["clients"] >= 4, "clients")
+            server, lambda report: report["total"]["clients"] >= 4, "clients")
         os.kill(victim, signal.SIGKILL)
         wait_for_other_worker(server, victim, 2)
         after = wait_for_states(server, serving=2)
-        never_less(before, after)
+        assert_not_decreased(before, after)
         assert worker_with(after, victim) is None
         assert after["total"]["messages_in"] == before["total"]["messages_in"]
         lost = worker_with(before, victim)["clients"]
@@ -140,7 +140,7 @@ def test_total_never_goes_down(start):
             wait_for_other_worker(server, victim, 3)
         for _ in range(10):
             report = report_of(server)
-            never_less(last, report)
+            assert_not_decreased(last, report)
             last = report
     assert last["total"]["messages_in"] == 18
     assert len(last["total"]["close_codes"]) == 6
@@ -164,7 +164,7 @@ def test_stopped_worker_holds_up_no_answer(start):
     assert report["total"]["clients"] >= 2
 
 
-def test_figures_begin_anew_with_other_memory(nginx):
+def test_new_memory_resets_the_counters(nginx):
     server = nginx(LOCATIONS, http="websocket_shared_memory 1m;")
     talk(server.connect(), 3)
     before = report_of(server)
@@ -210,7 +210,7 @@ def test_first_hundred_of_many_resources(start):
             join(server, f"/room/{name}")
     wanted = sum(crowded.values())
     report = wait_for_report(
-        server, lambda told: told["total"]["clients"] == wanted, "clients")
+        server, lambda report: report["total"]["clients"] == wanted, "clients")
     resources = report["resources"]
     assert len(resources) == 100
     assert report["zone"]["logs"] == MANY
@@ -224,7 +224,7 @@ def test_first_hundred_of_many_resources(start):
 
 
 @pytest.mark.parametrize("last", ["", "?format=prometheus"])
-def test_clients_that_leave_amid_a_survey(start, last):
+def test_clients_that_leave_during_a_report(start, last):
     """The answer takes several turns, in which its client may be gone."""
     server = start(locations=PUBLISH, workers=1)
     fill_rooms(server, MANY)
@@ -237,7 +237,7 @@ def test_clients_that_leave_amid_a_survey(start, last):
                               ).status == 200
 
 
-def test_worker_that_leaves_amid_surveys(start):
+def test_worker_that_exits_during_reports(start):
     server = start(locations=PUBLISH)
     fill_rooms(server, MANY)
     asking = [server.open() for _ in range(50)]

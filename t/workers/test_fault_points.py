@@ -12,7 +12,7 @@ import pytest
 
 import handler_log
 from nginx_server import ROOT, seconds, wait_until
-from worker_picking import SPREAD, worker_of
+from worker_picking import REUSEPORT, worker_of
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 
@@ -57,7 +57,7 @@ def kill_workers_at(name, nginx, http=""):
         http=handler_log.plugin() + "websocket_shared_memory 512k;"
                               "websocket_room_memory 512k;" + http,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
-        **SPREAD)
+        **REUSEPORT)
     server.allow_errors("exited on signal 9|zone \"websocket\" was locked by")
     work_until_two_have_died(server)
     check_that_all_is_well(server)

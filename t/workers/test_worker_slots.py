@@ -24,9 +24,9 @@ def workers_of(server):
     """Pids of the workers that have a slot, by state."""
     client = server.open()
     client.send(b"GET /status HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
-    told = json.loads(client.read_response().body)
+    body = json.loads(client.read_response().body)
     client.disconnect()
-    return {state: {worker["pid"] for worker in told["workers"]
+    return {state: {worker["pid"] for worker in body["workers"]
                     if worker["state"] == state}
             for state in ("serving", "draining")}
 

@@ -13,7 +13,7 @@ import handler_log
 import wire
 import worker_probe
 from nginx_server import seconds, wait_until
-from worker_picking import (SPREAD, connect_to, on_each_worker,
+from worker_picking import (REUSEPORT, connect_to, on_each_worker,
                             wait_for_other_worker, worker_of)
 
 LOCATIONS = """
@@ -28,7 +28,8 @@ def start(nginx):
     """Starts a server with the probe's locations."""
     def started(workers=2, **options):
         http = handler_log.plugin() + options.pop("http", "")
-        return nginx(LOCATIONS, workers=workers, http=http, **SPREAD, **options)
+        return nginx(LOCATIONS, workers=workers, http=http, **REUSEPORT,
+                     **options)
     return started
 
 
@@ -90,21 +91,21 @@ def test_order_is_the_same_for_all(start):
                for index in range(len(clients))]
     for thread in threads:
         thread.start()
-    heard = []
+    received = []
     for client in clients:
-        heard.append([client.read_frame(seconds(20)).payload
-                      for _ in range(rounds * len(clients))])
+        received.append([client.read_frame(seconds(20)).payload
+                         for _ in range(rounds * len(clients))])
     for thread in threads:
         thread.join()
-    assert all(each == heard[0] for each in heard)
+    assert all(each == received[0] for each in received)
     for index in range(len(clients)):
-        own = [text for text in heard[0]
+        own = [text for text in received[0]
                if text.startswith(f"{index} ".encode())]
         assert own == [f"{index} {number}".encode()
                        for number in range(rounds)]
 
 
-def test_what_is_broadcast_goes_before_what_is_sent_or_closed_later(start):
+def test_broadcast_precedes_later_sends_and_closes(start):
     server = start()
     first, second = on_each_worker(server, "/room")
     first.text("self 1;all 2;self 3;all 4;all 5;self 6;all 7;close self 4000")
@@ -114,7 +115,7 @@ def test_what_is_broadcast_goes_before_what_is_sent_or_closed_later(start):
     assert texts_until(second, "7") == ["2", "4", "5", "7"]
 
 
-def test_newcomer_does_not_hear_what_was_broadcast_before(start):
+def test_new_client_gets_no_earlier_broadcast(start):
     server = start()
     speaker = server.connect("/room")
     for number in range(50):
@@ -157,7 +158,7 @@ def test_clients_are_limited_over_all_workers(start):
     assert ask(clients[0], "count") == "3"
 
 
-def test_messages_that_only_one_worker_hears_wake_no_other(start):
+def test_messages_of_one_worker_wake_no_other(start):
     server = start()
     client, other = on_each_worker(server, "/room?k=1")
     other.leave()
@@ -184,7 +185,7 @@ def switches(pid):
 
 # A worker that dies
 
-def test_killed_worker_is_missed_by_nobody(start):
+def test_killed_worker_disturbs_no_client(start):
     server = start()
     server.allow_errors(
         r"exited on signal 9|zone \"websocket\" was locked by")
@@ -228,11 +229,11 @@ def test_workers_killed_at_random_under_load(start):
             thread.join()
         for client in staying:
             client.text("all end")
-        heard = [texts_until(client, "end", 2) for client in staying]
-        assert heard[0] == heard[1]
+        received = [texts_until(client, "end", 2) for client in staying]
+        assert received[0] == received[1]
         for index in range(2):
             own = f"{staying[index].number} "
-            mine = [text for text in heard[0] if text.startswith(own)]
+            mine = [text for text in received[0] if text.startswith(own)]
             assert mine == [f"{own}{number}" for number in range(200)]
         wait_for_count(staying[0], 2)
         for client in clients:
@@ -283,7 +284,7 @@ def test_worker_that_stood_still_for_a_moment_has_lost_nothing(start):
         frozen.expect_text(str(number))
 
 
-def test_client_that_does_not_read_holds_up_nobody(start):
+def test_client_that_does_not_read_delays_no_other(start):
     server = start(http="websocket_shared_memory 1m;"
                         "websocket_room_memory 1m;")
     talking, slow = on_each_worker(server, "/drop")
@@ -297,7 +298,7 @@ def test_client_that_does_not_read_holds_up_nobody(start):
 
 # Memory
 
-def test_message_that_the_memory_has_no_room_for(start):
+def test_message_larger_than_the_memory_is_refused(start):
     server = start(http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
     server.allow_errors("no room for 400000 bytes")
@@ -323,7 +324,7 @@ def test_memory_is_given_back(start):
 
 # Configurations
 
-@pytest.mark.parametrize("directive, told", [
+@pytest.mark.parametrize("directive, error", [
     ("websocket_shared_memory 100k;",
      'invalid value "100k" in "websocket_shared_memory" directive; expected a '
      "size from 512k to 8g"),
@@ -346,10 +347,10 @@ def test_memory_is_given_back(start):
     ("websocket_max_clients many;", '"websocket_max_clients"'),
     ("websocket_max_clients 5; websocket_max_clients 6;", "duplicate"),
 ])
-def test_directives_refuse(nginx, directive, told):
+def test_directives_refuse(nginx, directive, error):
     passed, output = nginx.check(http=directive)
     assert not passed
-    assert told in output
+    assert error in output
 
 
 @pytest.mark.parametrize("directive", [
@@ -363,17 +364,17 @@ def test_directives_take(nginx, directive):
 
 
 @pytest.mark.parametrize("workers", [200, 512])
-def test_memory_too_small_for_the_workers_is_refused_with_what_it_takes(
+def test_memory_too_small_for_the_workers_is_refused_with_the_minimum(
         nginx, workers):
     passed, output = nginx.check(http="websocket_shared_memory 512k;",
                                  workers=workers)
     assert not passed and "[crit]" not in output, output
-    told = re.search(r'\[emerg\] .*"websocket_shared_memory" of 512k is too '
-                     r'small for 512 worker slots; expected at least (\d+)k '
-                     r'with these "worker_processes"', output)
-    assert told, output
+    error = re.search(r'\[emerg\] .*"websocket_shared_memory" of 512k is too '
+                      r'small for 512 worker slots; expected at least (\d+)k '
+                      r'with these "worker_processes"', output)
+    assert error, output
     passed, output = nginx.check(
-        http=f"websocket_shared_memory {told.group(1)}k;", workers=workers)
+        http=f"websocket_shared_memory {error.group(1)}k;", workers=workers)
     assert passed, output
 
 
