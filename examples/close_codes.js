@@ -1,10 +1,10 @@
-// What a status code means, in words (RFC 6455 section 7.4 and the IANA
-// registry it opened), and what can be said about one closed connection.
+// The meaning of status codes (RFC 6455 section 7.4 and the IANA registry), and
+// a description of one closed connection.
 
 const codes = new Map([
     [1000, ["Normal Closure", "The work is done; nothing went wrong."]],
-    [1001, ["Going Away", "The server stops or reloads, heard nothing for "
-        + "too long, or the page was left."]],
+    [1001, ["Going Away", "The server stops or reloads, received nothing "
+        + "for too long, or the page was left."]],
     [1002, ["Protocol Error", "A frame broke the rules of RFC 6455."]],
     [1003, ["Unsupported Data", "This kind of message, text or binary, is "
         + "not accepted here."]],
@@ -22,7 +22,7 @@ const codes = new Map([
     [1010, ["Mandatory Extension", "The client needs an extension that the "
         + "server did not agree to."]],
     [1011, ["Internal Error", "The server met a fault of its own; its error "
-        + "log says more."]],
+        + "log has details."]],
     [1012, ["Service Restart", "The server restarts; try again soon."]],
     [1013, ["Try Again Later", "The server is overloaded, or this client "
         + "read too slowly."]],
@@ -51,8 +51,8 @@ export function describe_code(code) {
     return { name: "Unknown Code", meaning: "No standard names this code." };
 }
 
-// `asked` is the code this page sent in its own Close frame, 1005 for a
-// frame without code, undefined when the page did not begin the closing.
+// `asked` is the code in the Close frame of this page: 1005 for a frame without
+// one, undefined if the page did not begin the closing.
 export function describe_close(event, { opened, asked }) {
     const { name, meaning } = describe_code(event.code);
     if (!opened && asked !== undefined) {
@@ -69,8 +69,8 @@ export function describe_close(event, { opened, asked }) {
         return { name, meaning, by: "unknown" };
     }
     // Both sides may begin at once; then the server's own code arrives.
-    // event.wasClean tells less: browsers call a closing unclean, too, when
-    // it overtook a message of the page that was only partly sent.
+    // event.wasClean does not help: browsers report false, too, if the Close
+    // overtook a message of the page that was only partly sent.
     return { name, meaning,
              by: asked === event.code ? "this page" : "the server" };
 }

@@ -1,4 +1,4 @@
-// The start page: everybody who opens it is in the lobby.
+// The start page: its chat is in the lobby.
 
 import "./chat/chat_box.js";
 import { own_name } from "./chat/own_name.js";

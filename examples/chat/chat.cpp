@@ -1,4 +1,4 @@
-// A chat: everybody in a room hears who comes, who leaves and what they say.
+// A chat: broadcasts to a room who joins, who leaves and what they write.
 #include "websocket.hpp"
 
 struct user : websocket::client {

@@ -1,4 +1,4 @@
-// The chat page: which room, under which name, and the link to it.
+// The chat page: its room and name, and the link to it.
 
 import "./chat_box.js";
 import { own_name } from "./own_name.js";
@@ -73,7 +73,7 @@ if (room !== wanted) {
     element("room-fault").hidden = false;
 }
 const name = own_name(asked.get("name"));
-// The link that people share names the room, not who is in it.
+// The shared link has the room, not the name.
 history.replaceState(null, "", link_to(room));
 
 element("chooser").addEventListener("submit", (event) => {

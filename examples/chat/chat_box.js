@@ -1,5 +1,5 @@
-// <chat-box>: a chat room on any page. What people write reaches the page as
-// textContent, never as markup.
+// <chat-box>: a chat room for any page. Texts of people become textContent,
+// never markup.
 
 import { describe_close } from "../close_codes.js";
 import { chat_client } from "./chat_client.js";
@@ -140,7 +140,7 @@ class chat_box extends HTMLElement {
     build_foot() {
         const link = make("a", { textContent: "Open a second window",
             target: "_blank", rel: "noopener" });
-        // Another name each time, whatever name is kept for next visits.
+        // The second window gets another name each time.
         const aim = () => {
             const page = new URL(".", import.meta.url);
             page.searchParams.set("room", this.room ?? "");
@@ -170,8 +170,8 @@ class chat_box extends HTMLElement {
         this.show_state("open");
         const had_focus = this.closed_strip.contains(document.activeElement);
         this.closed_strip.hidden = true;
-        // A button that is gone drops the keyboard's place: hand it on. On a
-        // phone the focus would cover half the page with a keyboard.
+        // A hidden button loses the focus: move it. On a phone the focus would
+        // cover half the page with a keyboard.
         if (had_focus || (document.activeElement === document.body
                           && !matchMedia("(pointer: coarse)").matches)) {
             this.message.focus({ preventScroll: true });
@@ -195,17 +195,17 @@ class chat_box extends HTMLElement {
     }
 
     count_down(until) {
-        const tell = () => {
+        const update = () => {
             const left = Math.max(0, until - performance.now());
             this.closed_retry.textContent =
                 `Trying again in ${Math.ceil(left / 1000)} s.`;
         };
         clearInterval(this.countdown);
-        this.countdown = setInterval(tell, 250);
-        tell();
+        this.countdown = setInterval(update, 250);
+        update();
     }
 
-    // -- what is said --
+    // -- messages --
 
     line(line) {
         const { kind, own, text } = line;
@@ -258,7 +258,7 @@ class chat_box extends HTMLElement {
         }
     }
 
-    // -- what the person does --
+    // -- input --
 
     submit(event) {
         event.preventDefault();
@@ -293,7 +293,7 @@ class chat_box extends HTMLElement {
         this.name_button.focus();
     }
 
-    // The handler learns a name when a client connects, so connect anew.
+    // The handler reads the name when a client connects, so reconnect.
     change_name() {
         const name = clean_name(this.name_input.value);
         this.end_edit();

@@ -1,13 +1,13 @@
-// One client of a chat room: its WebSocket, which connects again after each
-// break, and the lines of plain text that the handler sends.
+// One client of a chat room: its WebSocket, which reconnects after each break,
+// and the parser of the lines that the handler sends.
 
 const first_delay = 500; // ms
 const longest_delay = 15000; // ms
 const settled_after = 5000; // ms
 const says = " says ";
 
-// What a line of the handler tells. The words come from whoever wrote them: a
-// name may imitate another, and what looks like no such line is shown as it is.
+// Parses a line of the handler. Names are not verified, and one may imitate
+// another. Any other line is shown as it is.
 export function parse_line(line, room) {
     const at = line.indexOf(says);
     if (at > 0) {
@@ -31,14 +31,13 @@ function address_of(room, name) {
 }
 
 export class chat_client {
-    // `told` has a function for each thing that happens: connecting(),
-    // opened(), line(parsed), closed(event, opened, delay in ms, lost texts).
-    constructor(told) {
-        this.told = told;
+    // `listener` has the functions connecting(), opened(), line(parsed) and
+    // closed(event, opened, delay in ms, lost texts).
+    constructor(listener) {
+        this.listener = listener;
         this.failures = 0;
         addEventListener("online", () => this.retry());
-        // Browsers may keep a page that was left for the way back: nobody is
-        // in the room meanwhile.
+        // A page that the browser keeps for its back button leaves the room.
         addEventListener("pagehide", () => this.leave());
         addEventListener("pageshow", (event) => {
             if (event.persisted) {
@@ -62,7 +61,7 @@ export class chat_client {
         this.session = undefined;
     }
 
-    // At once instead of at the end of the delay.
+    // Connects now instead of at the end of the delay.
     retry() {
         if (this.timer !== undefined) {
             this.connect();
@@ -73,22 +72,23 @@ export class chat_client {
         clearTimeout(this.timer);
         this.timer = undefined;
         const socket = new WebSocket(address_of(this.room, this.name));
-        // `waiting` holds what was sent and has not come back, oldest first.
+        // `waiting` has the texts that were sent and not yet received, oldest
+        // first.
         const mine = { socket, waiting: [], joined: false, opened_at: 0 };
         this.session = mine;
         socket.addEventListener("open", () => this.opened(mine));
         socket.addEventListener("message", (event) =>
             this.received(mine, event.data));
         socket.addEventListener("close", (event) => this.closed(mine, event));
-        this.told.connecting();
+        this.listener.connecting();
     }
 
-    // False: not connected, and not sent.
+    // False if it is not connected; nothing is sent then.
     send(text) {
         if (this.session?.socket.readyState !== WebSocket.OPEN) {
             return false;
         }
-        // send() would put U+FFFD for half a surrogate pair.
+        // send() replaces lone surrogates by U+FFFD, too.
         const whole = text.toWellFormed?.() ?? text;
         this.session.waiting.push(whole);
         this.session.socket.send(whole);
@@ -98,7 +98,7 @@ export class chat_client {
     opened(mine) {
         if (mine === this.session) {
             mine.opened_at = performance.now();
-            this.told.opened();
+            this.listener.opened();
         }
     }
 
@@ -106,12 +106,12 @@ export class chat_client {
         if (mine !== this.session || typeof line !== "string") {
             return;
         }
-        // The room hears its members in order, and each member itself: a line
-        // with the oldest of our texts is ours, whoever shares our name.
+        // The room echoes in order: a line with the oldest waiting text is
+        // ours, even if another client has the same name.
         const [oldest] = mine.waiting;
         if (oldest !== undefined && line === this.name + says + oldest) {
             mine.waiting.shift();
-            this.told.line({ kind: "says", name: this.name, text: oldest,
+            this.listener.line({ kind: "says", name: this.name, text: oldest,
                              own: true });
             return;
         }
@@ -119,7 +119,7 @@ export class chat_client {
         parsed.own = !mine.joined && parsed.kind === "joined"
             && parsed.name === this.name;
         mine.joined ||= parsed.own;
-        this.told.line(parsed);
+        this.listener.line(parsed);
     }
 
     closed(mine, event) {
@@ -130,13 +130,13 @@ export class chat_client {
         if (opened && performance.now() - mine.opened_at > settled_after) {
             this.failures = 0;
         }
-        // Each delay twice the one before; the random part keeps the clients
-        // of a server that stopped from coming back all at once.
+        // Each delay is twice the one before. The random part prevents all
+        // clients from reconnecting at once.
         const delay = Math.min(longest_delay, first_delay * 2 ** this.failures)
             * (0.75 + Math.random() / 2);
         this.failures++;
         this.session = undefined;
         this.timer = setTimeout(() => this.connect(), delay);
-        this.told.closed(event, opened, delay, mine.waiting);
+        this.listener.closed(event, opened, delay, mine.waiting);
     }
 }

@@ -1,5 +1,5 @@
-// The name a person chats under: chosen ones are kept for the next visit,
-// made-up ones for this window, so that two windows are two people.
+// The name in the chat. A chosen name is kept for the next visit, a made-up one
+// for this window, so that two windows have two names.
 
 const key = "chat-name";
 const qualities = ["Amber", "Brave", "Calm", "Clever", "Gentle", "Happy",
@@ -16,8 +16,8 @@ export function made_up_name() {
     return `${one_of(qualities)} ${one_of(animals)}`;
 }
 
-// One line without what would be taken for the end of the name, and without
-// what turns the direction of the words after it.
+// One line without " says", which ends a name, and without marks that change
+// the direction of text.
 export function clean_name(text) {
     const line = (text.toWellFormed?.() ?? text)
         .replace(/[\p{Cc}\s\u202a-\u202e\u2066-\u2069]+/gu, " ")
@@ -42,7 +42,7 @@ function store(storage_of, name) {
     }
 }
 
-// `wanted` comes from the page's address and holds for this window.
+// `wanted` comes from the page's address and is kept for this window.
 export function own_name(wanted) {
     const name = clean_name(wanted ?? "")
         || clean_name(stored(() => sessionStorage))

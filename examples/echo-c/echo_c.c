@@ -1,7 +1,7 @@
 /*
- * A handler in plain C11: each text message comes back behind a number that
- * counts the client's messages, each binary message as it is. A parameter puts
- * words before the number:
+ * A handler in C11. It sends each text message back after the number of the
+ * client's messages, and each binary message unchanged. A parameter is put
+ * before the number:
  *
  *     websocket echo_c "prefix=message ";
  */
@@ -13,13 +13,13 @@
 
 enum { prefix_limit = 100 };
 
-/* What clients connect to; one for each worker and key. */
+/* The resource: one for each worker and key. */
 struct room {
     websocket_resource_t *handle;
     websocket_text_t prefix; /* valid as long as the handle */
 };
 
-/* One client, and what is kept of it. */
+/* One client. */
 struct peer {
     websocket_client_t *handle;
     unsigned long messages;
@@ -60,7 +60,7 @@ static const char *check_parameters(void *resource)
         return "prefix has more than 100 bytes";
     }
 
-    /* What is sent as text has to be UTF-8, and ASCII is. */
+    /* Text messages must be UTF-8, which ASCII is. */
     for (size_t i = 0; i != room->prefix.size; i++) {
         if (room->prefix.data[i] < ' ' || room->prefix.data[i] > '~') {
             return "prefix has other characters than printable ASCII";
@@ -124,8 +124,8 @@ static int send_numbered(const struct room *room, const struct peer *peer,
         memcpy(answer + start, data, size);
     }
 
-    /* What became of it may be left unread: a queue that is full, a client
-     * that leaves are dealt with by the server. */
+    /* The result may be ignored: the server handles full queues and clients
+     * that leave. */
     server->send(peer->handle, WEBSOCKET_TEXT, answer, start + size);
     free(answer);
     return 0;

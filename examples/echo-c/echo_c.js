@@ -1,4 +1,4 @@
-// The page of the handler in C: one WebSocket, and a list of what came.
+// The page of the handler in C: one WebSocket, and a list of its messages.
 
 import { describe_close } from "../close_codes.js";
 
@@ -66,7 +66,7 @@ element("reconnect").addEventListener("click", () => {
     connect();
     element("message").focus();
 });
-// A page that was left and kept for the way back holds no client.
+// A page that the browser keeps for its back button has no connection.
 addEventListener("pagehide", () => socket.close());
 addEventListener("pageshow", (event) => {
     if (event.persisted) {

@@ -1,4 +1,4 @@
-// The echo page: one WebSocket to /echo, its state, and what passes over it.
+// The echo page: one WebSocket to /echo, its state and its messages.
 
 import { all_codes, describe_close } from "../close_codes.js";
 import {
@@ -33,7 +33,8 @@ let session;
 function connect() {
     const socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
-    // `waiting` holds what was sent and not yet echoed, oldest first.
+    // `waiting` has the messages that were sent and not yet echoed, oldest
+    // first.
     session = { socket, waiting: [], opened_at: 0, asked: undefined,
                 reason: "" };
     const mine = session;
@@ -102,8 +103,8 @@ function closed(mine, event) {
 
 // -- messages --
 
-// Takes a string or a Uint8Array; bursts share one object over their
-// messages so that the last echo can tell how long all of them took.
+// Takes a string or a Uint8Array. The messages of a burst share one object, by
+// which the last echo knows the time of all.
 function send(data, burst) {
     if (session.socket.readyState !== WebSocket.OPEN) {
         return;
@@ -186,7 +187,7 @@ function send_filler(size) {
     send_text(line.repeat(Math.ceil(size / line.length)).slice(0, size));
 }
 
-// -- what the page shows --
+// -- display --
 
 function show_state(state) {
     const had_focus = document.activeElement;
@@ -196,7 +197,7 @@ function show_state(state) {
         button.disabled = state !== "open";
     }
     element("disconnect").disabled = state === "closed";
-    // A button that is disabled or gone drops the keyboard's place: hand it on.
+    // A disabled or hidden button loses the focus: move it.
     if (had_focus?.disabled || had_focus?.id === "reconnect") {
         const next = state === "closed" ? "reconnect" : "message";
         element(next).focus({ preventScroll: true });
@@ -239,7 +240,7 @@ function show_code_table() {
     }
 }
 
-// -- what the person does --
+// -- input --
 
 function check_close_form() {
     const code = element("close-code");
@@ -294,8 +295,8 @@ element("connection").addEventListener("submit", (event) => {
     event.preventDefault();
     disconnect();
 });
-// Browsers may keep a page that was left, with its connection, for the way
-// back: do not hold a client of the server for a page that nobody sees.
+// Browsers may keep a page and its connection for the back button: close the
+// connection of a hidden page.
 addEventListener("pagehide", (event) => {
     if (event.persisted) {
         session.socket.close();

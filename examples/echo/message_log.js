@@ -1,5 +1,5 @@
-// The list of what went out, what came in and what happened to the
-// connection. Everything reaches the page as textContent, never as markup.
+// The list of messages sent and received, and of events of the connection. All
+// texts become textContent, never markup.
 
 const max_rows = 200;
 const max_text = 200;
@@ -124,8 +124,8 @@ export class message_log {
         new ResizeObserver(() => this.follow()).observe(list);
     }
 
-    // `data` is a string, or a Uint8Array for a binary message; `same` says
-    // whether an echo is what was sent.
+    // `data` is a string, or a Uint8Array for a binary message; `same` is true
+    // if an echo equals the sent message.
     add(entry) {
         if (this.pending.length === 0) {
             requestAnimationFrame(() => this.render());

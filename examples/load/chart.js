@@ -59,7 +59,7 @@ export class chart {
         Object.assign(this, { canvas, lines, styles, top, label });
         this.context = canvas.getContext("2d");
         this.scale = undefined;
-        this.words = ""; // what stands for the end of the scale
+        this.words = ""; // the label of the end of the scale
         new ResizeObserver(() => this.resize()).observe(canvas);
     }
 
@@ -94,8 +94,8 @@ export class chart {
         return 4 + space * (1 - value / this.scale);
     }
 
-    // Draws what was up to a time. Returns whether it is settled: the scale
-    // moves to its place over several frames unless it is to jump there.
+    // Draws the samples up to a time. Returns true if the scale is final: it
+    // moves over several frames unless `jump` is true.
     draw(samples, edge, jump) {
         if (!this.width) {
             return true;
@@ -104,9 +104,9 @@ export class chart {
             sample.time > edge - shown_ms));
         this.words = samples.length > 0 ? this.label(target) : "";
         const rest = target - (this.scale ?? target);
-        const settled = jump || this.scale === undefined
+        const is_final = jump || this.scale === undefined
             || Math.abs(rest) < target / 500;
-        this.scale = settled ? target : this.scale + rest * ease;
+        this.scale = is_final ? target : this.scale + rest * ease;
         this.edge = edge;
         this.stale = false;
 
@@ -122,7 +122,7 @@ export class chart {
             this.draw_piece(piece);
         }
         context.restore();
-        return settled;
+        return is_final;
     }
 
     draw_grid() {

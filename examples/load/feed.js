@@ -1,5 +1,5 @@
-// The connection to the feed: comes back by itself after it was lost, with
-// waits that grow, and then asks for what was asked before.
+// The connection to the feed. After a loss it reconnects with growing delays,
+// and repeats the settings.
 
 const first_wait = 500;
 const longest_wait = 15_000;
@@ -50,7 +50,7 @@ export class load_feed {
     }
 
     closed() {
-        // Not all who were there shall come back in the same moment.
+        // The random part prevents all clients from reconnecting at once.
         const wait = this.wait * (0.75 + Math.random() / 2);
         this.wait = Math.min(this.wait * 2, longest_wait);
         this.timer = setTimeout(() => this.connect(), wait);

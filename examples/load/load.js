@@ -1,4 +1,4 @@
-// The load page: what the feed sends, as figures and charts.
+// The load page: samples of the feed as numbers and charts.
 
 import { chart, round_top } from "./chart.js";
 import { load_feed } from "./feed.js";
@@ -138,10 +138,10 @@ function take_sample(sample) {
     counts.received++;
     counts.skipped += sample.skipped;
     element("notice").hidden = true;
-    show_figures(sample);
+    show_numbers(sample);
 }
 
-function show_figures({ cpu, memory, swap, load, network, processes }) {
+function show_numbers({ cpu, memory, swap, load, network, processes }) {
     set_text("cpu", share(cpu.all));
     const lines = cpu.cores.length > most_core_lines ? "" : ", thin lines";
     set_text("cpu-more", plural(cpu.cores.length, "core") + lines);
@@ -182,9 +182,9 @@ function show_cores(cores) {
     });
 }
 
-// What the charts show, for those who cannot see them.
+// A text alternative to the charts.
 function describe() {
-    const told = {
+    const lines = {
         cpu: ["Processor", ({ cpu }) => cpu.all, share],
         memory: ["Memory", ({ memory }) => memory.used, bytes],
         network: ["Network, received", ({ network }) => network.in, rate],
@@ -192,7 +192,7 @@ function describe() {
         processes: ["Running threads", ({ processes }) => processes.running,
                     plain],
     };
-    for (const [name, [title, of, words]] of Object.entries(told)) {
+    for (const [name, [title, of, words]] of Object.entries(lines)) {
         const values = samples.map(of);
         charts[name].canvas.ariaLabel = `${title} in the last minute: `
             + `from ${words(Math.min(...values))} `
@@ -236,10 +236,10 @@ function show_notice(text) {
     set_text("notice-text", text);
 }
 
-function show_settings(told) {
-    settings = told;
+function show_settings(received) {
+    settings = received;
     for (const choice of element("controls").elements.interval) {
-        choice.checked = Number(choice.value) === told.interval;
+        choice.checked = Number(choice.value) === received.interval;
     }
 }
 
@@ -266,7 +266,7 @@ addEventListener("online", () => {
         feed.connect();
     }
 });
-// A page that was left and kept for the way back does not watch.
+// A page that the browser keeps for its back button does not watch.
 addEventListener("pagehide", () => feed.leave());
 addEventListener("pageshow", (event) => {
     if (event.persisted) {

@@ -1,4 +1,4 @@
-// What clients are sent, as JSON, and the last minute of it.
+// Messages to clients, as JSON, and those of the last minute.
 #pragma once
 
 #include "schedule.hpp"
@@ -28,8 +28,8 @@ inline std::string settings_message(milliseconds interval, bool paused)
            ",\"longest\":" + std::to_string(longest_interval.count()) + "}";
 }
 
-// `sample` is the members of an object; `skipped` counts those that a client
-// was not sent before this one.
+// `sample` has the members of an object; `skipped` is the number of samples
+// before it that the client did not get.
 inline std::string sample_message(const std::string &sample,
                                   std::uint64_t skipped)
 {

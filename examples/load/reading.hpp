@@ -1,5 +1,5 @@
-// A reading: what the kernel has counted up to one moment. Reading blocks, if
-// only for a moment: it is for a thread.
+// A reading: the counters of the kernel at one moment. Reading may block: it is
+// for a thread.
 #pragma once
 
 #include "proc_text.hpp"
@@ -167,7 +167,7 @@ inline void count_processes(reading &into)
     }
 }
 
-// Throws std::runtime_error that says in words what cannot be read.
+// Throws std::runtime_error with what cannot be read.
 inline reading read_machine(std::string_view interface)
 {
     reading made;

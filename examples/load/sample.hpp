@@ -1,5 +1,5 @@
-// A sample: what happened between two readings, as the members of a JSON
-// object. All in it are numbers, so that nothing has to be escaped.
+// A sample: the difference of two readings, as the members of a JSON object.
+// All are numbers, so nothing needs escapes.
 #pragma once
 
 #include "reading.hpp"
@@ -12,8 +12,8 @@
 
 namespace load {
 
-// What a counter has grown by. One that is smaller than before has begun
-// anew, as that of a network interface that was taken away.
+// The increase of a counter. A smaller one has begun again, such as that of a
+// network interface that was removed.
 inline std::uint64_t growth(std::uint64_t before, std::uint64_t now) noexcept
 {
     return now > before ? now - before : 0;

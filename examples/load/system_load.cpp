@@ -1,11 +1,11 @@
-// The load of this machine, live. Each client gets samples at an interval of
-// its own; nothing is read while nobody watches. Text in, JSON out:
+// Sends the load of this machine. Each client gets samples at its own interval;
+// nothing is read while no client watches. Text in, JSON out:
 //
 //     interval 500 | pause | resume
 //     {"type":"settings", ...}   on connecting, and after each of these
 //     {"type":"history", ...}    on connecting: the last minute
 //     {"type":"sample", ...}     from then on
-//     {"type":"error", ...}      what was asked or read is no good
+//     {"type":"error", ...}      an invalid command, or a failed reading
 #include "messages.hpp"
 #include "reading.hpp"
 #include "sample.hpp"
@@ -29,7 +29,7 @@ using reading_ptr = std::shared_ptr<const reading>;
 // Samples at an interval, for a client or for the history.
 struct feed {
     milliseconds interval = default_interval;
-    reading_ptr from;     // the next sample tells what happened since
+    reading_ptr from;     // the start of the next sample
     bool waiting = false; // for the reading that is being taken
 
     // Gives it a new reading. Returns the one before, for a sample of what
@@ -50,10 +50,10 @@ struct viewer : websocket::client, feed {
     std::uint64_t skipped = 0; // samples, since the last one that was sent
 };
 
-// What a thread brings back.
+// The result of a thread.
 struct result {
     reading_ptr taken;
-    std::string fault; // why nothing was taken
+    std::string fault; // why there is no reading
 };
 
 class system_load : public websocket::resource<viewer> {
@@ -68,7 +68,7 @@ public:
         unwatch(who);
     }
 
-    // Commands are short: the rest of a longer message is not waited for.
+    // Commands are short: a longer message is refused at its header.
     std::uint16_t check_message(viewer &, websocket::opcode, std::uint64_t,
                                 std::uint64_t total) override
     {
@@ -97,7 +97,7 @@ private:
     websocket::timer timer_;   // runs while there are any
     milliseconds planned_{};   // when it fires
 
-    bool reading_ = false; // a thread is at it
+    bool reading_ = false; // in a thread
     reading_ptr latest_;
     std::string fault_; // as it was last reported
 
@@ -114,7 +114,7 @@ std::string system_load::check_parameters()
                " is not a number of milliseconds from 100 to 60000";
     }
 
-    // Throws if this machine cannot be read: its words are ours.
+    // Throws if this machine cannot be read: nginx -t has the reason.
     read_machine(parameter("network"));
     return {};
 }
@@ -280,7 +280,7 @@ reading_ptr system_load::recent() const
 void system_load::read()
 {
     if (reading_) {
-        return; // its result is for all who wait
+        return; // its result is for all that wait
     }
 
     const auto brought = std::make_shared<result>();
@@ -315,7 +315,7 @@ void system_load::distribute(const result &result)
 
     latest_ = result.taken;
 
-    // Those who count from the same reading get the same text.
+    // Clients with the same start get the same text.
     std::map<reading_ptr, std::string> samples;
     const auto sample_since = [&](const reading_ptr &from) -> std::string & {
         std::string &text = samples[from];
@@ -336,7 +336,7 @@ void system_load::distribute(const result &result)
 
         if (to_be_sent && each.buffered_amount() != 0) {
             each.waiting = false;
-            each.skipped++; // it has yet to read what it got before
+            each.skipped++; // it has not read the sample before
         } else if (const auto from = each.take(latest_)) {
             each.send_text_message(sample_message(
                 sample_since(from), std::exchange(each.skipped, 0)));
@@ -344,7 +344,7 @@ void system_load::distribute(const result &result)
     }
 }
 
-// Into the log, and to those who watch; one that stays only once.
+// Reports a fault to the log and to watching clients, once as long as it lasts.
 void system_load::report(const std::string &fault)
 {
     if (fault == fault_) {

@@ -1,5 +1,4 @@
-// The rows of a room's log. What others publish reaches the page as
-// textContent, never as markup.
+// The rows of a room's log. Published texts become textContent, never markup.
 
 const most_rows = 400;
 const most_shown = 4000; // characters of a message
@@ -20,7 +19,7 @@ export function plural(count, word) {
     return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
-// Neighbours, as those are who came one after the other, differ.
+// Successive ids get different colours.
 export function colour_of(client) {
     return String(client % colours);
 }
@@ -72,7 +71,7 @@ export class room_log {
         this.add(row);
     }
 
-    // One line of the page's own; returns what changes its words.
+    // Adds a line of the page itself. Returns a function that changes its text.
     note(words, tone = "plain") {
         const text = make("span", { textContent: words });
         const row = make("li", { className: "note" }, text);

@@ -1,4 +1,4 @@
-// The room page: one room over room.js, who is in it, and a connection that can
+// The room page: one room over room.js, its clients, and a connection that can
 // be cut.
 
 import { describe_close } from "../close_codes.js";
@@ -28,7 +28,7 @@ let away_since;
 let countdown;
 let resumed = false;
 let unanswered = 0; // messages of this page
-let tell_return; // changes the row that says how much came back
+let show_recovered; // changes the row about recovered messages
 
 function show_strip(what, why = "", until = undefined) {
     clearInterval(countdown);
@@ -39,15 +39,15 @@ function show_strip(what, why = "", until = undefined) {
         set_text("strip-when", "");
         return;
     }
-    const tell = () => {
+    const update = () => {
         const left = Math.max(0, until - performance.now());
         set_text("strip-when", `Connecting in ${Math.ceil(left / 1000)} s.`);
         if (left === 0 && room.state === "suspended") {
             room.resume();
         }
     };
-    countdown = setInterval(tell, 200);
-    tell();
+    countdown = setInterval(update, 200);
+    update();
 }
 
 function show_lost({ delay, code, reason, was_open }) {
@@ -95,7 +95,7 @@ room.addEventListener("state", ({ detail }) => {
     }
 });
 
-// A button that is gone drops the keyboard's place.
+// A hidden button loses the focus.
 function give_back_focus() {
     if (element("strip").contains(document.activeElement)) {
         element("text").focus({ preventScroll: true });
@@ -110,8 +110,8 @@ room.addEventListener("welcome", ({ detail }) => {
     if (resumed) {
         const seconds = (performance.now() - away_since) / 1000;
         const words = `Back after ${seconds.toFixed(1)} s, as client ${client}`;
-        tell_return = log.note(`${words} …`, "good");
-        tell_return.words = words;
+        show_recovered = log.note(`${words} …`, "good");
+        show_recovered.words = words;
     } else {
         log.note(`You are client ${client}`, "good");
     }
@@ -119,18 +119,18 @@ room.addEventListener("welcome", ({ detail }) => {
 });
 
 room.addEventListener("caught_up", ({ detail }) => {
-    if (tell_return) {
+    if (show_recovered) {
         const count = `${plural(detail.messages, "message")} recovered`;
         const loss = detail.complete ? "none lost" : "some may be lost";
-        tell_return(`${tell_return.words}: ${count}, ${loss}`,
+        show_recovered(`${show_recovered.words}: ${count}, ${loss}`,
                     detail.complete ? "good" : "bad");
         set_text("result", `${count}, ${loss}.`);
-        tell_return = undefined;
+        show_recovered = undefined;
     }
 });
 
 const causes = {
-    resume: "the room did not keep them all, or was started anew",
+    resume: "the room did not keep them all, or began again",
     slow: "this page took them too slowly",
     missing: "an id was left out",
 };
@@ -141,7 +141,7 @@ room.addEventListener("gap", ({ detail }) => {
 });
 
 room.addEventListener("fault", ({ detail }) => {
-    log.note(`The server said what is not understood: ${detail.message}`,
+    log.note(`Unexpected message of the server: ${detail.message}`,
              "bad");
 });
 
@@ -169,10 +169,10 @@ element("retry").addEventListener("click", () => {
     }
 });
 
-// -- who is here --
+// -- presence --
 
-// The room tells who comes and goes, not who was here before: those are only
-// counted until they say something.
+// The server reports clients that join and leave. Earlier ones are only counted
+// until they publish.
 const here = new Set();
 
 function show_here(clients) {
@@ -202,7 +202,7 @@ function here_row(kind, words, client) {
 room.addEventListener("presence", ({ detail }) => {
     const { type, client, clients } = detail;
     if (client === null) {
-        here.clear(); // who of them is gone is not known
+        here.clear(); // those that left are not known
     } else if (type === "joined") {
         here.add(client);
     } else {

@@ -1,5 +1,5 @@
-// Room: a client of the handler `room` for web pages. One file, no
-// dependencies: take it as it is.
+// A client of the handler `room`, for browsers and Node. It is one file without
+// dependencies, to be used as it is.
 //
 //     import { Room } from "./room.js";
 //
@@ -8,61 +8,61 @@
 //         console.log(detail.from, detail.data));
 //     room.publish("hello").then((id) => console.log("published as", id));
 //
-// It speaks the subprotocol room.v1.json. When the connection is lost it
-// connects again and goes on behind the last message that it had: no message
-// comes twice, and where some could not be had there is a `gap`, never silence.
+// It uses the subprotocol room.v1.json. After a lost connection it reconnects
+// and continues after the last message that it received. No message comes
+// twice, and each loss is reported by a `gap`.
 //
 // new Room(url, options) connects at once. The url may be relative to the page;
 // the options are those of `defaults` below. Events, each with `detail`:
 //
 //   state      { state, ... }, when it changes: connecting; open; waiting for
-//              the next attempt, with delay (ms) and at (as Date.now() counts),
-//              neither while the browser is offline, code and reason of the
-//              Close, and was_open: false if it was an attempt that failed;
-//              suspended; closed, for good, with code and reason
+//              the next attempt; suspended; closed, for good, with code and
+//              reason. waiting has delay (ms) and at (like Date.now()), neither
+//              while the browser is offline, code and reason of the Close, and
+//              was_open: false if an attempt failed
 //   welcome    { client, room, clients, last, resumed, recovered }: connected.
 //              client: the id of this connection; resumed: it had ids before
 //   message    { id, time, from, data, own, missed }. time: ms; from: a
-//              client's id, or null; data: a string, or a Uint8Array of what
-//              was published as binary; own: published by this object, over
-//              whichever connection; missed: older than this connection
-//   presence   { type, client, clients }: "joined" or "left", where the room
-//              has presence=on. client null: it is not known who, or how many
-//   gap        { cause, after }: behind the message with the id `after` some
-//              are missing, or may be. cause: "resume", the room has them no
-//              more or was started anew; "slow", the server had to drop them;
-//              "missing", an id was left out
-//   caught_up  { messages, complete }: so many came that are older than this
-//              connection. complete: there was no gap among them
-//   fault      { message, frame }: the server sent what the protocol does not
-//              have, or an error that answers nothing; all goes on
+//              client's id, or null; data: a string, or a Uint8Array if it was
+//              published as binary; own: published by this object, over any
+//              connection; missed: older than this connection
+//   presence   { type, client, clients }: "joined" or "left", if the room has
+//              presence=on. client null: unknown, or several clients
+//   gap        { cause, after }: after the message with the id `after` some are
+//              missing, or may be. cause: "resume", the room no longer has them
+//              or has begun again; "slow", the server dropped them; "missing",
+//              an id was skipped
+//   caught_up  { messages, complete }: the number of messages received that are
+//              older than this connection. complete: without a gap
+//   fault      { message, frame }: the server sent an unexpected message, or an
+//              error without a request; the connection continues
 //
 // Properties: state, client, clients, and last: the last message's id.
 //
-// publish(text) returns a promise of the message's id. Text that is published
-// while there is no connection waits for one. What was sent, and not answered
-// when the connection broke, is never sent again, as it may have arrived: if it
-// is among the messages that the resume brings, the promise resolves as ever,
-// else it is rejected with `uncertain`: the room may have it all the same. So it
-// is too when a connection has lasted for `answer_within` without an answer.
-// Any other RoomError says that the room has not, in the server's words.
+// publish(text) returns a promise of the message's id. Without a connection the
+// text waits for one. A message that was sent but not answered when the
+// connection broke is not sent again, because it may have arrived. If the
+// resume brings it, its promise resolves; else it is rejected as `uncertain`.
+// It is also rejected so if a connection lasts for `answer_within` without an
+// answer. Any other RoomError has the server's reason, and the room has not got
+// the message.
 //
-// Browsers do not tell that a connection is dead. When nothing has come for
-// `ping_after` the server is asked; if then nothing comes within `pong_within`
-// the connection is given up, and the room connects again.
+// Browsers do not report a dead connection. If nothing is received for
+// `ping_after`, the client sends a ping. If nothing is received within
+// `pong_within` after it, the client abandons the connection and reconnects.
 //
-// suspend() ends the connection and resume() brings it back, with all that was
-// missed. retry() ends the delay before the next attempt, close() all.
+// suspend() ends the connection; resume() connects again and gets the missed
+// messages. retry() skips the delay before the next attempt, close() ends all.
 //
-// In a room with self=off own messages come only among those of a resume. Pages
-// that the browser keeps for the way back are suspended meanwhile. It works
-// outside of pages too: in workers, and wherever there is WebSocket.
+// In a room with self=off own messages come only with a resume. A page that the
+// browser keeps for its back button is suspended meanwhile. The class also
+// works in workers, and wherever WebSocket exists.
 
 const subprotocol = "room.v1.json";
 const unanswered = "the connection was lost before the answer";
 const no_answer = "no answer came in time";
 
-// Node 18 has none.
+// Node 18 has no CustomEvent.
 const detailed_event = globalThis.CustomEvent ?? class extends Event {
     constructor(name, { detail }) {
         super(name);
@@ -71,19 +71,19 @@ const detailed_event = globalThis.CustomEvent ?? class extends Event {
 };
 
 const defaults = {
-    history: 0, // how many of the latest messages to get on joining; Infinity
-    since: undefined, // instead, an id: what came after it
-    // ms. The bound of a delay, which doubles from the first on; each delay is
-    // a random part of it, so that not all come back at once.
+    history: 0, // how many of the latest messages to get first; or Infinity
+    since: undefined, // or the id after which messages are wanted
+    // ms. Each delay is a random part of a limit, which doubles with each
+    // failure, so that clients do not reconnect all at once.
     first_delay: 500,
     longest_delay: 30_000,
-    settled_after: 5000, // ms: after a connection that long it is as the first
-    welcome_within: 20_000, // ms: an attempt that takes longer has failed
-    ping_after: 25_000, // ms without anything received; Infinity: never
-    pong_within: 10_000, // ms: else the connection is dead
-    answer_within: 30_000, // ms: see publish(), above; Infinity: however late
+    settled_after: 5000, // ms: a connection this long resets the delay
+    welcome_within: 20_000, // ms: a longer attempt fails
+    ping_after: 25_000, // ms without input; Infinity: never
+    pong_within: 10_000, // ms: later the connection is dead
+    answer_within: 30_000, // ms: see publish(), above; Infinity: no limit
     most_waiting: 100, // messages that may wait for a connection
-    final_codes: [1000], // of a Close of the server after which all ends
+    final_codes: [1000], // status codes after which it does not reconnect
 };
 
 export class RoomError extends Error {
@@ -94,7 +94,7 @@ export class RoomError extends Error {
     }
 }
 
-// Epochs are 64 bits wide: more than a number holds.
+// Epochs have 64 bits, more than a number holds.
 function parse_id(text) {
     const parts = /^(\d+)-(\d+)$/.exec(text);
     return parts && { epoch: parts[1], number: Number(parts[2]) };
@@ -104,12 +104,12 @@ function id_text({ epoch, number }) {
     return `${epoch}-${number}`;
 }
 
-// The server takes JSON in UTF-8, which has no half of a surrogate pair.
+// JSON in UTF-8 has no lone surrogates.
 function well_formed(text) {
     return text.toWellFormed?.() ?? text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
-// Of a message; undefined if there is none.
+// The payload of a message, or undefined.
 function payload({ data, base64 }) {
     if (typeof data === "string") {
         return data;
@@ -137,7 +137,7 @@ function absolute(url) {
     return address;
 }
 
-// A machine without a network reaches itself.
+// A machine without a network still reaches itself.
 function is_offline({ hostname }) {
     return globalThis.navigator?.onLine === false
         && !/^((.*\.)?localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
@@ -149,31 +149,30 @@ export class Room extends EventTarget {
     #state = "suspended";
     #socket;
     #opened_at; // when this connection was welcomed
-    #timer; // of the next attempt, of the welcome, or of the next look whether
-    // the connection lives
-    #heard_at; // when something came last
+    #timer; // of the next attempt, the welcome, or the next check
+    #received_at; // when something was received last
     #pings = 0; // since then
-    #failures = 0; // attempts in a row after which it did not hold
-    #left = false; // suspended because the page was left
-    #listening = new AbortController();
+    #failures = 0; // attempts in a row that failed or did not last
+    #page_left = false; // whether that suspended it
+    #listeners = new AbortController();
 
     #client;
     #own_clients = new Set(); // ids of this and of former connections
     #clients;
 
-    // Undefined until the first welcome, or { epoch, number }: what has come
-    // or is not wanted.
+    // The last message received or not wanted: { epoch, number }, or undefined
+    // until the first welcome.
     #seen;
-    #holes_until = 0; // up to this number ids may be skipped
-    #goal; // the number of the last message to catch up with, or undefined
-    #caught = { messages: 0, complete: true };
+    #gaps_allowed_until = 0; // ids up to this number may be skipped
+    #catch_up_until; // the number of the last missed message, or undefined
+    #catch_up = { messages: 0, complete: true };
 
-    // What was published and is not settled, in order, by ref. `client` is the
-    // id of the connection that sent it.
+    // Publications without a result, in order, by ref. `client` is the id of
+    // the connection that sent them.
     #pending = new Map();
     #refs = 0;
-    #waiting = 0; // those that no connection has sent
-    #acknowledged = new Set(); // numbers of own messages that have not come
+    #waiting = 0; // the number of those not sent
+    #acknowledged = new Set(); // numbers of own messages not yet received
 
     constructor(url, options = {}) {
         super();
@@ -211,7 +210,7 @@ export class Room extends EventTarget {
             this.#pending.set(ref, entry);
             this.#waiting++;
             this.#send(ref, entry);
-            this.#await_answer(ref, entry);
+            this.#start_answer_timer(ref, entry);
         });
     }
 
@@ -245,14 +244,14 @@ export class Room extends EventTarget {
     // -- the connection --
 
     #listen() {
-        const { signal } = this.#listening;
+        const { signal } = this.#listeners;
         const on = (target, name, call) =>
             target?.addEventListener?.(name, call, { signal });
         const page = globalThis.document;
         const wake = () => {
-            this.retry(); // timers of hidden pages are late
+            this.retry(); // browsers delay the timers of hidden pages
             if (this.#state === "open" && this.#pings === 0) {
-                this.#ask();
+                this.#ping();
             }
         };
         on(globalThis, "online", wake);
@@ -262,12 +261,12 @@ export class Room extends EventTarget {
             }
         });
         on(globalThis, "pagehide", () => {
-            this.#left ||= !["suspended", "closed"].includes(this.#state);
+            this.#page_left ||= !["suspended", "closed"].includes(this.#state);
             this.suspend();
         });
         on(globalThis, "pageshow", () => {
-            if (this.#left) {
-                this.#left = false;
+            if (this.#page_left) {
+                this.#page_left = false;
                 this.resume();
             }
         });
@@ -275,18 +274,18 @@ export class Room extends EventTarget {
 
     #enter(state, more = {}) {
         this.#state = state;
-        this.#tell("state", { state, ...more });
+        this.#emit("state", { state, ...more });
     }
 
-    // One who was told of something may have ended the connection.
-    #tell(name, detail) {
+    // A listener may have ended the connection.
+    #emit(name, detail) {
         if (name === "state" || this.#socket) {
             this.dispatchEvent(new detailed_event(name, { detail }));
         }
     }
 
-    // Where history is wanted it is asked for as a whole: which ids are the
-    // latest is known when the welcome comes.
+    // Requests the whole history: the welcome has the id of the last message,
+    // by which older ones than wanted are skipped.
     #connect() {
         clearTimeout(this.#timer);
         const address = new URL(this.#address);
@@ -299,10 +298,10 @@ export class Room extends EventTarget {
         const listen = (name, call) => socket.addEventListener(name, (event) =>
             socket === this.#socket && call(event));
         this.#socket = socket;
-        listen("message", ({ data }) => this.#received(data));
+        listen("message", ({ data }) => this.#on_message(data));
         listen("close", ({ code, reason }) => this.#lost(code, reason));
-        // The close follows, save in Node 20. npm's ws throws an error that
-        // nobody listens to, also of a socket that is given up.
+        // A close event follows, except in Node 20. npm's ws throws errors
+        // without a listener, also those of an abandoned socket.
         socket.addEventListener("error", () => setTimeout(() =>
             socket === this.#socket && this.#lost(1006, "")));
         this.#timer = setTimeout(() => {
@@ -311,14 +310,14 @@ export class Room extends EventTarget {
         this.#enter("connecting");
     }
 
-    // A socket may tell of its close before close() returns: by then it is
-    // none of this room's.
+    // The close event may come before close() returns: #socket must not be the
+    // socket then.
     #disconnect() {
         const socket = this.#socket;
         clearTimeout(this.#timer);
         this.#pings = 0;
         this.#pending.forEach(({ timer }) => clearTimeout(timer));
-        this.#goal = undefined;
+        this.#catch_up_until = undefined;
         this.#socket = undefined;
         socket?.close(1000);
     }
@@ -335,7 +334,7 @@ export class Room extends EventTarget {
         if (was_open && performance.now() - this.#opened_at >= settled_after) {
             this.#failures = 0;
         }
-        // The server that goes away spreads its clients by itself.
+        // A server that shuts down spreads its clients itself.
         const at_once = code === 1001 && was_open && this.#failures === 0;
         const delay = at_once ? 0 : Math.random()
             * Math.min(longest_delay, first_delay * 2 ** this.#failures);
@@ -352,67 +351,67 @@ export class Room extends EventTarget {
         this.#enter("waiting", { ...why, delay, at: Date.now() + delay });
     }
 
-    // -- whether the connection lives --
+    // -- detection of dead connections --
 
-    #heard() {
-        this.#heard_at = performance.now();
+    #note_received() {
+        this.#received_at = performance.now();
         if (this.#pings > 0) {
             this.#pings = 0;
-            this.#look_at(this.#heard_at + this.#options.ping_after);
+            this.#schedule_check(this.#received_at + this.#options.ping_after);
         }
     }
 
-    #look_at(due) {
+    #schedule_check(due) {
         clearTimeout(this.#timer);
         if (due !== Infinity) {
-            this.#timer = setTimeout(() => this.#look(due),
+            this.#timer = setTimeout(() => this.#check_connection(due),
                                      Math.max(0, due - performance.now()));
         }
     }
 
-    // A page that was frozen may find the answer only after its timer: then
-    // the server is asked once more.
-    #look(due) {
+    // A frozen page may process the answer after its timer: so a late check
+    // sends a second ping.
+    #check_connection(due) {
         const { ping_after, pong_within } = this.#options;
         const now = performance.now();
-        if (this.#pings === 0 && now - this.#heard_at < ping_after) {
-            this.#look_at(this.#heard_at + ping_after);
+        if (this.#pings === 0 && now - this.#received_at < ping_after) {
+            this.#schedule_check(this.#received_at + ping_after);
         } else if (this.#pings === 0
             || (this.#pings === 1 && now - due > pong_within)) {
-            this.#ask();
+            this.#ping();
         } else {
             this.#lost(1006, "no answer to a ping");
         }
     }
 
-    #ask() {
+    #ping() {
         this.#pings++;
         this.#socket.send(JSON.stringify({ ping: 1 }));
-        this.#look_at(performance.now() + this.#options.pong_within);
+        this.#schedule_check(performance.now() + this.#options.pong_within);
     }
 
     #end(why) {
-        this.#listening.abort();
+        this.#listeners.abort();
         this.#reject(() => true, "the room was closed");
         this.#enter("closed", why);
     }
 
-    // -- what the server says --
+    // -- messages of the server --
 
-    #received(frame) {
-        this.#heard();
-        const said = parsed(frame);
-        const takes = {
+    #on_message(frame) {
+        this.#note_received();
+        const object = parsed(frame);
+        const methods = {
             welcome: this.#welcomed, message: this.#message, gap: this.#gap,
             joined: this.#presence, left: this.#presence,
             published: this.#published, error: this.#error,
         };
-        const type = said?.type;
+        const type = object?.type;
         const wanted = this.#state === "open" || type === "welcome";
-        const known = wanted && Object.hasOwn(takes, type);
+        const known = wanted && Object.hasOwn(methods, type);
         if (typeof type !== "string"
-            || (known && takes[type].call(this, said) === false)) {
-            this.#tell("fault", { message: "not as the protocol has it",
+            || (known && methods[type].call(this, object) === false)) {
+            this.#emit("fault", { message: "unexpected message",
                                   frame });
         }
     }
@@ -423,123 +422,124 @@ export class Room extends EventTarget {
             return false;
         }
         this.#opened_at = performance.now();
-        this.#look_at(this.#opened_at + this.#options.ping_after);
+        this.#schedule_check(this.#opened_at + this.#options.ping_after);
         this.#client = client;
         this.#clients = clients;
         const resumed = this.#seen !== undefined;
         const after = this.last;
-        const lost = this.#go_on(end, recovered);
+        const lost = this.#set_position(end, recovered);
         this.#own_clients.add(client);
-        this.#goal = end.number;
-        this.#caught = { messages: 0, complete: !lost };
+        this.#catch_up_until = end.number;
+        this.#catch_up = { messages: 0, complete: !lost };
         this.#enter("open");
-        this.#tell("welcome", { client, room, clients, last, resumed,
+        this.#emit("welcome", { client, room, clients, last, resumed,
                                 recovered });
         if (lost) {
             this.#reject(({ client: by }) => by !== undefined, unanswered);
-            this.#tell("gap", { cause: "resume", after });
+            this.#emit("gap", { cause: "resume", after });
         }
         this.#pending.forEach((entry, ref) => {
             this.#send(ref, entry);
-            this.#await_answer(ref, entry);
+            this.#start_answer_timer(ref, entry);
         });
-        this.#look_whether_caught_up();
+        this.#check_caught_up();
         return true;
     }
 
-    // Sets what comes next; true if what was missed is lost.
-    #go_on(end, recovered) {
+    // Sets the position after which messages are new. True if missed messages
+    // are lost.
+    #set_position(end, recovered) {
         const seen = this.#seen;
         if (!seen) {
             const wanted = Math.min(this.#options.history, end.number);
             this.#seen = { ...end, number: end.number - wanted };
-            this.#holes_until = end.number;
+            this.#gaps_allowed_until = end.number;
             return false;
         }
         if (seen.epoch !== end.epoch) {
-            // The server may be a new one, which numbers its clients anew.
+            // The server may be another one, with other ids of clients.
             this.#seen = { ...end, number: 0 };
-            this.#holes_until = end.number;
+            this.#gaps_allowed_until = end.number;
             this.#own_clients.clear();
             this.#acknowledged.clear();
             return true;
         }
-        // If the history of the first welcome had not come, the ids tell.
-        if (recovered || seen.number < this.#holes_until) {
+        // Before the first history has arrived, skipped ids show a loss.
+        if (recovered || seen.number < this.#gaps_allowed_until) {
             return false;
         }
-        this.#holes_until = end.number;
+        this.#gaps_allowed_until = end.number;
         return true;
     }
 
-    #message(said) {
-        const id = parse_id(said.id);
-        const data = payload(said);
+    #message(object) {
+        const id = parse_id(object.id);
+        const data = payload(object);
         if (!id || data === undefined) {
             return false;
         }
-        const { time, from = null } = said;
+        const { time, from = null } = object;
         if (id.epoch === this.#seen.epoch && id.number <= this.#seen.number) {
-            return true; // it came before, or is older than what was wanted
+            return true; // a duplicate, or older than wanted
         }
-        if (id.epoch !== this.#seen.epoch || this.#is_hole_before(id.number)) {
-            this.#holes_until = id.number;
-            this.#miss("missing");
+        if (id.epoch !== this.#seen.epoch || this.#is_gap_before(id.number)) {
+            this.#gaps_allowed_until = id.number;
+            this.#report_gap("missing");
         }
-        const missed = id.number <= this.#goal;
-        this.#caught.messages += missed ? 1 : 0;
-        this.#look_whether_caught_up(!missed);
+        const missed = id.number <= this.#catch_up_until;
+        this.#catch_up.messages += missed ? 1 : 0;
+        this.#check_caught_up(!missed);
         this.#seen = id;
-        if (this.#holes_until === Infinity) {
-            this.#holes_until = id.number;
+        if (this.#gaps_allowed_until === Infinity) {
+            this.#gaps_allowed_until = id.number;
         }
         const own = this.#own_clients.has(from);
         const published = own && !this.#acknowledged.delete(id.number)
             ? this.#take_published(from, data) : undefined;
-        this.#tell("message", { id: said.id, time, from, data, own, missed });
-        published?.resolve(said.id);
-        this.#look_whether_caught_up();
+        this.#emit("message", { id: object.id, time, from, data, own, missed });
+        published?.resolve(object.id);
+        this.#check_caught_up();
         return true;
     }
 
-    // With self=off own messages do not come: their numbers are no hole.
-    #is_hole_before(number) {
-        let next = Math.max(this.#seen.number, this.#holes_until) + 1;
+    // With self=off own messages do not come: their numbers are no gap.
+    #is_gap_before(number) {
+        let next = Math.max(this.#seen.number, this.#gaps_allowed_until) + 1;
         while (next < number && this.#acknowledged.delete(next)) {
             next++;
         }
         return next < number;
     }
 
-    #miss(cause) {
-        this.#caught.complete = false;
-        this.#tell("gap", { cause, after: this.last });
+    #report_gap(cause) {
+        this.#catch_up.complete = false;
+        this.#emit("gap", { cause, after: this.last });
     }
 
     #gap() {
-        this.#holes_until = Infinity; // as far as the next message
-        this.#miss("slow");
+        this.#gaps_allowed_until = Infinity; // until the next message
+        this.#report_gap("slow");
     }
 
     #presence({ type, client, clients }) {
         this.#clients = clients;
-        // Those who have not caught up are not told who comes and goes.
-        this.#look_whether_caught_up(true);
-        this.#tell("presence", { type, client, clients });
+        // The server sends presence only to clients that have caught up.
+        this.#check_caught_up(true);
+        this.#emit("presence", { type, client, clients });
     }
 
-    #look_whether_caught_up(sure = this.#seen.number >= this.#goal) {
-        if (sure && this.#goal !== undefined) {
-            this.#goal = undefined;
+    #check_caught_up(sure = this.#seen.number >= this.#catch_up_until) {
+        if (sure && this.#catch_up_until !== undefined) {
+            this.#catch_up_until = undefined;
             this.#reject(({ client }) => client !== undefined
                 && client !== this.#client, unanswered);
-            this.#tell("caught_up", { ...this.#caught });
+            this.#emit("caught_up", { ...this.#catch_up });
         }
     }
 
     // -- publishing --
 
-    // While the socket closes it takes messages and throws them away.
+    // A closing socket discards messages.
     get #can_send() {
         return this.#state === "open"
             && this.#socket.readyState === WebSocket.OPEN;
@@ -553,8 +553,8 @@ export class Room extends EventTarget {
         }
     }
 
-    // What was sent is answered, or brought by the resume, in time.
-    #await_answer(ref, entry) {
+    // Rejects a sent message that gets no answer in time.
+    #start_answer_timer(ref, entry) {
         const { answer_within } = this.#options;
         if (entry.client !== undefined && this.#state === "open"
             && answer_within !== Infinity) {
@@ -571,8 +571,8 @@ export class Room extends EventTarget {
         return taken;
     }
 
-    // Answers come in the order of the messages, so that of several with the
-    // same text the first is the one.
+    // Answers come in the order of the messages: of several with the same text
+    // the first one is meant.
     #take_published(from, data) {
         for (const [ref, { client, data: sent }] of this.#pending) {
             if (client === from && sent === data) {
@@ -600,7 +600,7 @@ export class Room extends EventTarget {
         if (refused) {
             refused.reject(new RoomError(message));
         } else {
-            this.#tell("fault", { message });
+            this.#emit("fault", { message });
         }
     }
 

@@ -185,7 +185,7 @@ def test_page_updates_with_traffic(page, server):
 
 def test_start_page_leads_here(page, server):
     page.browser.get(f"http://127.0.0.1:{server.port}/")
-    page.browser.find_element("link text", "Figures").click()
+    page.browser.find_element("link text", "Statistics").click()
     page.wait_state("live")
 
 
