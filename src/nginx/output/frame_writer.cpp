@@ -9,7 +9,7 @@
 
 namespace websocket::nginx {
 
-bool payload_ref::contain(std::span<const std::byte> part) const noexcept
+bool payload_ref::contains(std::span<const std::byte> part) const noexcept
 {
     const std::less_equal<const std::byte *> ordered;
 
@@ -17,13 +17,13 @@ bool payload_ref::contain(std::span<const std::byte> part) const noexcept
            ordered(part.data() + part.size(), bytes.data() + bytes.size());
 }
 
-bool payload_ref::contain_text(std::span<const std::byte> part) const noexcept
+bool payload_ref::contains_text(std::span<const std::byte> part) const noexcept
 {
     const auto inside_character = [](std::byte next) {
         return (next & std::byte{0xC0}) == std::byte{0x80};
     };
 
-    if (part.empty() || !contain(part)) {
+    if (part.empty() || !contains(part)) {
         return part.empty();
     }
 
@@ -176,7 +176,7 @@ inline bool frame_writer::gather(std::span<const std::byte> header,
 {
     const bool by_reference =
         payload.size() >= write_batch::min_reference_size &&
-        received_.contain(payload) && transport::supports_writev(connection_);
+        received_.contains(payload) && transport::supports_writev(connection_);
     const std::size_t copied =
         header.size() + (by_reference ? 0 : payload.size());
 

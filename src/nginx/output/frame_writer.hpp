@@ -97,11 +97,11 @@ struct payload_ref {
     const protocol::shared_buffer *holder = nullptr;
     std::size_t headroom = 0; // writable bytes in front of the payload
 
-    bool contain(std::span<const std::byte> part) const noexcept;
+    bool contains(std::span<const std::byte> part) const noexcept;
 
     // True if `part` is contained and begins and ends between characters,
     // assuming valid UTF-8.
-    bool contain_text(std::span<const std::byte> part) const noexcept;
+    bool contains_text(std::span<const std::byte> part) const noexcept;
 };
 
 class frame_writer {
@@ -140,7 +140,7 @@ public:
     {
         return received_is_text_ && ((text.data() == received_.bytes.data() &&
                                       text.size() == received_.bytes.size()) ||
-                                     received_.contain_text(text));
+                                     received_.contains_text(text));
     }
 
     // Writes one message as one frame. The payload is not needed after the

@@ -71,7 +71,7 @@ std::span<const int> captures_of(const ngx_http_request_t *r) noexcept
 // The subject of the last regular expression up to the end of its captures. It
 // may be that of a location or a server name, to whose captures `alias` may
 // refer.
-std::string_view captured_by(const ngx_http_request_t *r) noexcept
+std::string_view captures_subject(const ngx_http_request_t *r) noexcept
 {
 #if (NGX_PCRE)
     if (const auto bounds = captures_of(r); !bounds.empty()) {
@@ -118,7 +118,7 @@ field_texts fields_of(ngx_http_request_t *r, std::string_view key,
             header_value(in.referer),
             key,
             subprotocol,
-            captured_by(r),
+            captures_subject(r),
             captures};
 }
 

@@ -21,17 +21,17 @@ struct client_address {
 
 // The cleanup of realip, which would restore the original address of the
 // connection.
-bool is_of_realip(ngx_http_request_t *r,
-                  const ngx_pool_cleanup_t &cleanup) noexcept
+bool is_realip_cleanup(ngx_http_request_t *r,
+                       const ngx_pool_cleanup_t &cleanup) noexcept
 {
     return &ngx_http_realip_module != nullptr && cleanup.data != nullptr &&
            cleanup.data == ngx_http_get_module_ctx(r, ngx_http_realip_module);
 }
 
-bool has_address_of_realip(ngx_http_request_t *r) noexcept
+bool has_realip_address(ngx_http_request_t *r) noexcept
 {
     for (const auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
-        if (at->handler != nullptr && is_of_realip(r, *at)) {
+        if (at->handler != nullptr && is_realip_cleanup(r, *at)) {
             return true;
         }
     }
@@ -41,21 +41,21 @@ bool has_address_of_realip(ngx_http_request_t *r) noexcept
 
 // Returns the client's address in memory of the connection's pool. `socket` is
 // null without memory.
-client_address lasting_address(ngx_http_request_t *r) noexcept
+client_address persistent_address(ngx_http_request_t *r) noexcept
 {
     ngx_connection_t *c = r->connection;
-    client_address shown{c->sockaddr, c->socklen, c->addr_text};
+    client_address address{c->sockaddr, c->socklen, c->addr_text};
 
-    if (has_address_of_realip(r)) { // the text is in that pool already
-        shown.socket =
-            static_cast<sockaddr *>(ngx_pcalloc(c->pool, shown.size));
+    if (has_realip_address(r)) { // the text is in that pool already
+        address.socket =
+            static_cast<sockaddr *>(ngx_pcalloc(c->pool, address.size));
 
-        if (shown.socket != nullptr) {
-            ngx_memcpy(shown.socket, c->sockaddr, shown.size);
+        if (address.socket != nullptr) {
+            ngx_memcpy(address.socket, c->sockaddr, address.size);
         }
     }
 
-    return shown;
+    return address;
 }
 
 bool has_foreign_cleanup(ngx_http_request_t *r,
@@ -70,7 +70,7 @@ bool has_foreign_cleanup(ngx_http_request_t *r,
     for (const auto *at = r->pool->cleanup; at != nullptr; at = at->next) {
         if (at->handler != nullptr && at->handler != session.of_pool &&
             at->handler != ngx_pool_cleanup_file &&
-            at->handler != ngx_pool_delete_file && !is_of_realip(r, *at)) {
+            at->handler != ngx_pool_delete_file && !is_realip_cleanup(r, *at)) {
             return true;
         }
     }
@@ -152,9 +152,9 @@ bool free_request(ngx_http_request_t *r,
 {
     ngx_connection_t *c = r->connection;
     ngx_http_connection_t *hc = r->http_connection;
-    const client_address shown = lasting_address(r);
+    const client_address address = persistent_address(r);
 
-    if (shown.socket == nullptr) {
+    if (address.socket == nullptr) {
         return false;
     }
 
@@ -163,9 +163,9 @@ bool free_request(ngx_http_request_t *r,
     ngx_http_free_request(r, 0);
     free_buffers(c, hc);
 
-    c->sockaddr = shown.socket;
-    c->socklen = shown.size;
-    c->addr_text = shown.text;
+    c->sockaddr = address.socket;
+    c->socklen = address.size;
+    c->addr_text = address.text;
     c->destroyed = 0;
     return true;
 }

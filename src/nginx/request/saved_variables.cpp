@@ -157,15 +157,15 @@ private:
         return state::idle;
     }
 
-    void use(std::size_t index) noexcept
+    void mark_used(std::size_t index) noexcept
     {
         if (states_[index] == state::idle) {
             states_[index] = state::pending;
         }
     }
 
-    void use_all_builtin() noexcept;
-    bool use_known() noexcept;
+    void mark_all_builtin() noexcept;
+    bool mark_known() noexcept;
     void reset_unfinished() noexcept;
     void evaluate(std::size_t index) noexcept;
 
@@ -201,12 +201,12 @@ evaluator::evaluator(ngx_http_request_t *r,
 void evaluator::run() noexcept
 {
     evaluate_log_paths(request_);
-    (void)use_known();
+    (void)mark_known();
     reset_unfinished();
-    std::for_each(used_.begin(), used_.end(), [this](auto i) { use(i); });
+    std::for_each(used_.begin(), used_.end(), [this](auto i) { mark_used(i); });
 
     if (has_other_loggers(request_)) {
-        use_all_builtin();
+        mark_all_builtin();
     }
 
     for (bool asked = true; asked;) {
@@ -222,24 +222,24 @@ void evaluator::run() noexcept
 }
 
 // The variables that other modules will use are unknown, so all are evaluated.
-void evaluator::use_all_builtin() noexcept
+void evaluator::mark_all_builtin() noexcept
 {
     for (std::size_t i = 0; i != states_.size(); i++) {
         if (times_[i] == evaluation_time::release) {
-            use(i);
+            mark_used(i);
         }
     }
 }
 
 // Marks the variables that were evaluated on the way as used. True if one of
 // them is evaluated at the end.
-bool evaluator::use_known() noexcept
+bool evaluator::mark_known() noexcept
 {
     bool of_end = false;
 
     for (std::size_t i = 0; i != states_.size(); i++) {
         if (is_known(values_[i])) {
-            use(i);
+            mark_used(i);
             of_end = of_end || states_[i] == state::at_end;
         }
     }
@@ -260,7 +260,7 @@ void evaluator::evaluate(std::size_t index) noexcept
 {
     (void)ngx_http_get_indexed_variable(request_, index);
 
-    if (!use_known()) {
+    if (!mark_known()) {
         states_[index] = state::finished;
         return;
     }
@@ -268,7 +268,7 @@ void evaluator::evaluate(std::size_t index) noexcept
     // At the end its value may depend on other variables than now, and
     // variables evaluated on the way may depend on the same
     states_[index] = state::at_end;
-    use_all_builtin();
+    mark_all_builtin();
     reset_unfinished();
 }
 

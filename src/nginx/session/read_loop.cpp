@@ -19,7 +19,7 @@ constexpr std::size_t turn_budget = 64 * 1024;
 
 constexpr std::uint64_t large_message = 4096;
 
-constexpr std::size_t beginning_of_message = 16 * 1024;
+constexpr std::size_t small_read_size = 16 * 1024;
 
 constexpr std::size_t max_direct_receive = 1024 * 1024;
 
@@ -146,7 +146,7 @@ std::size_t session::read_size() const noexcept
         counters_.bytes_in / std::max<std::uint64_t>(counters_.messages_in, 1);
 
     if (average >= max_size || negotiated_.deflate.agreed) {
-        return beginning_of_message; // the inflated size is unknown
+        return small_read_size; // the inflated size is unknown
     }
 
     return average < large_message
