@@ -216,4 +216,4 @@ def test_worker_without_a_slot_refuses_with_503(nginx):
         server.clients.pop().disconnect()
     assert {status for _, status in found} == {200, 503}, found
     assert {words for _, words in refusals(server)} == {
-        "this worker has no place among the workers"}
+        "no free worker slot: too many old workers are still shutting down"}

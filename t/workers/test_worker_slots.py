@@ -96,7 +96,7 @@ def test_reload_to_more_workers_leaves_nginx_the_files_it_needs(nginx):
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (230, 230))
     reload_to(server, 64)
     assert "eventfd() failed after 64 of 129: workers without an eventfd " \
-        "look for messages each 20 ms" in server.log()
+        "poll every 20 ms" in server.log()
     client.expect_close(1001)
     client.disconnect()
     clients = [server.connect("/room") for _ in range(100)]

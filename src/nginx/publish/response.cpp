@@ -3,6 +3,7 @@
 
 #include "nginx/request/refusal.hpp"
 #include "nginx/workers/counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <array>
 
@@ -54,7 +55,7 @@ ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept
                ? reject_publish(r, NGX_HTTP_INSUFFICIENT_STORAGE,
                                 "no room in websocket_shared_memory")
                : reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "this worker has no place among the workers");
+                                worker_bus::no_slot);
 }
 
 ngx_int_t reject_unreachable(ngx_http_request_t *r) noexcept

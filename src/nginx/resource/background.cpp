@@ -3,6 +3,7 @@
 
 #include "nginx/core/drain_time.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/timer.hpp"
 #include "nginx/resource/resource.hpp"
 
 extern "C" {
@@ -44,7 +45,6 @@ struct job {
 struct worker_state {
     ngx_queue_t jobs; // taken, and `done` has not been called
     const ngx_cycle_t *pool_cycle = nullptr; // whose pools have threads
-    ngx_connection_t dummy_connection{};     // what a timer's log looks at
     ngx_event_t shutdown_timer{};
     ngx_msec_t deadline = 0; // of a graceful shutdown, once it has begun
     void ***hidden_pools = nullptr;
@@ -167,10 +167,7 @@ void start(ngx_cycle_t *cycle) noexcept
 {
     ngx_queue_init(&state.jobs);
     state.pool_cycle = cycle;
-    state.dummy_connection.fd = -1;
-    state.shutdown_timer.data = &state.dummy_connection;
-    state.shutdown_timer.handler = check_shutdown;
-    state.shutdown_timer.log = cycle->log;
+    init_timer(state.shutdown_timer, check_shutdown, cycle->log, false);
 }
 
 void end(ngx_cycle_t *cycle) noexcept

@@ -229,7 +229,7 @@ void resource::dispatch(const broker::message &message) noexcept
         }
 
     } else if (handler_.message_published != nullptr) {
-        const websocket_message_t view = lent(message);
+        const websocket_message_t view = as_plugin_message(message);
         handler_.message_published(object_, &view);
 
     } else {

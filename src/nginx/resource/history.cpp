@@ -130,7 +130,7 @@ bool resource::read_history(broker::message_id after,
 
         for (const broker::message &message :
              buffers.messages.first(read.count)) {
-            const websocket_message_t view = lent(message);
+            const websocket_message_t view = as_plugin_message(message);
 
             // The batch at hand has been read further than delivered
             if (dispatching_ && message.id.epoch == delivered_id_.epoch &&

@@ -11,6 +11,7 @@
 #include "nginx/upgrade/negotiation.hpp"
 #include "nginx/upgrade/sync_wait.hpp"
 #include "nginx/workers/counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/handshake.hpp"
 
 #include <array>
@@ -99,8 +100,7 @@ ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
         return reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
     default:
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "no free worker slot: too many old workers are "
-                                "still shutting down");
+                                worker_bus::no_slot);
     }
 }
 

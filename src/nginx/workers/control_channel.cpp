@@ -1,4 +1,4 @@
-// Says and reads what workers tell each other.
+// Sends and receives the control events of workers.
 #include "nginx/workers/control_channel.hpp"
 
 #include "nginx/workers/read_buffer.hpp"
@@ -9,7 +9,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// Larger than any name.
+// Each message is at most a log's name, which fits.
 read_buffer<8> control_buffer;
 
 } // namespace
@@ -19,29 +19,29 @@ std::string worker_log(unsigned slot)
     return ":worker:" + std::to_string(slot);
 }
 
-void send_control(std::string_view log, control_event what, std::uint64_t from,
+void send_control(std::string_view log, control_event event, std::uint64_t from,
                   std::string_view name) noexcept
 {
-    const broker::append_result done =
+    const broker::append_result result =
         worker_bus::broker().append(log,
                                     {.payload = std::as_bytes(std::span(name)),
                                      .from = from,
                                      .time = worker_bus::now(),
-                                     .kind = static_cast<std::uint8_t>(what),
+                                     .kind = static_cast<std::uint8_t>(event),
                                      .transient = true},
                                     {}, worker_bus::now());
 
-    worker_bus::wake(done.wake);
+    worker_bus::wake(result.wake);
 }
 
 bool control_reader::subscribe(std::string_view log) noexcept
 {
-    const broker::subscribed made = worker_bus::broker().subscribe(
+    const broker::subscribed subscribed = worker_bus::broker().subscribe(
         worker_bus::slot(), log, static_cast<subscriber *>(this), {},
         worker_bus::now());
 
-    subscription_ = made.handle;
-    return made.result == broker::outcome::done;
+    subscription_ = subscribed.handle;
+    return subscribed.result == broker::outcome::done;
 }
 
 void control_reader::stop() noexcept

@@ -1,4 +1,4 @@
-// Counts what this worker does.
+// Adds to this worker's counters.
 #include "nginx/workers/counters.hpp"
 
 #include <algorithm>
@@ -12,8 +12,8 @@ slot_counters unused_block;
 
 using code_table = std::span<single_writer<std::uint16_t>>;
 
-// The index of a code, added if there is still a free one among the first
-// `max_used`; none: the size of the table.
+// Returns the index of a code, which is added if one of the first `max_used`
+// entries is free; else the size of the table.
 std::size_t find_or_add(code_table table, std::uint16_t code,
                         std::size_t max_used) noexcept
 {
@@ -37,7 +37,7 @@ std::size_t find_or_add(code_table table, std::uint16_t code,
 
 slot_counters *current = &unused_block;
 
-// Whoever reads meanwhile sees no worker, or one that has done nothing yet.
+// A reader sees no worker meanwhile, or one that has counted nothing yet.
 void start(slot_counters &block) noexcept
 {
     block.pid.store(0);

@@ -1,6 +1,8 @@
-// Compares how many eventfds each worker has inherited with this worker's slot.
+// Polls while a live worker has not inherited the eventfd of this worker's
+// slot.
 #include "nginx/workers/polling.hpp"
 
+#include "nginx/core/timer.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include <signal.h>
@@ -12,12 +14,11 @@ namespace {
 constexpr ngx_msec_t interval = 20;
 
 shared_zone *shared = nullptr;
-unsigned own_slot = 0;
-bool woken = false; // by those that have inherited its eventfd
+unsigned this_slot = 0;
+bool listening = false; // on the eventfd of the slot
 bool needed = false;
-ngx_event_handler_pt look = nullptr;
+ngx_event_handler_pt dispatch = nullptr;
 ngx_event_t event;
-ngx_connection_t no_connection; // whose number nginx's debug log shows
 
 bool alive(unsigned slot) noexcept
 {
@@ -28,14 +29,14 @@ bool alive(unsigned slot) noexcept
 
 bool all_can_wake() noexcept
 {
-    if (!woken) {
+    if (!listening) {
         return false;
     }
 
     for (unsigned slot = 0; slot != shared->slots; slot++) {
-        const unsigned known = shared->inherited_fds[slot].load();
+        const unsigned inherited = shared->inherited_fds[slot].load();
 
-        if (known != 0 && known <= own_slot + 1 && alive(slot)) {
+        if (inherited != 0 && inherited <= this_slot + 1 && alive(slot)) {
             return false;
         }
     }
@@ -47,24 +48,20 @@ void on_timer(ngx_event_t *)
 {
     if (needed && worker_bus::running()) {
         ngx_add_timer(&event, interval);
-        look(&event);
+        dispatch(&event);
     }
 }
 
 } // namespace
 
 void start(ngx_cycle_t &cycle, shared_zone &zone, unsigned slot,
-           bool can_be_woken, ngx_event_handler_pt read_news) noexcept
+           bool can_be_woken, ngx_event_handler_pt dispatch_unread) noexcept
 {
     shared = &zone;
-    own_slot = slot;
-    woken = can_be_woken;
-    look = read_news;
-    no_connection.fd = -1;
-    event.data = &no_connection;
-    event.handler = on_timer;
-    event.log = cycle.log;
-    event.cancelable = 1; // it must not delay a graceful shutdown
+    this_slot = slot;
+    listening = can_be_woken;
+    dispatch = dispatch_unread;
+    init_timer(event, on_timer, cycle.log);
     update();
 }
 

@@ -1,5 +1,5 @@
-// Where messages are copied to out of the shared memory, and how handlers are
-// shown them there.
+// Buffers into which messages are copied from the shared memory, and the form
+// in which handlers get these messages.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -12,21 +12,21 @@
 
 namespace websocket::nginx {
 
-// What one look into the shared memory may copy out of it.
-template <std::size_t most>
+// For one read from the shared memory: up to so many messages.
+template <std::size_t max_messages>
 struct read_buffer {
-    std::array<std::byte, most * 1024> bytes;
-    std::array<broker::message, most> messages;
+    std::array<std::byte, max_messages * 1024> bytes;
+    std::array<broker::message, max_messages> messages;
 };
 
-// A large message does not fit into the room. No more than the message itself
-// is read then.
+// For one message that is larger than the read_buffer. Null without memory.
 inline std::unique_ptr<std::byte[]> large_buffer(std::size_t size) noexcept
 {
     return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[size]);
 }
 
-inline websocket_message_t lent(const broker::message &message) noexcept
+inline websocket_message_t
+as_plugin_message(const broker::message &message) noexcept
 {
     return {.size = sizeof(websocket_message_t),
             .version = WEBSOCKET_PLUGIN_VERSION,

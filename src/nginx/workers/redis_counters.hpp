@@ -1,5 +1,4 @@
-// What the workers of a host have to do with the other hosts, counted in
-// shared memory by all of them.
+// Counters of the traffic with other hosts over Redis, in shared memory.
 #pragma once
 
 #include <atomic>
@@ -7,6 +6,7 @@
 
 namespace websocket::nginx {
 
+// All workers of the host add to it.
 class shared_counter {
 public:
     void add(std::uint64_t more) noexcept
@@ -23,17 +23,17 @@ private:
 };
 
 struct redis_counters {
-    shared_counter published; // messages that Redis has taken
-    shared_counter retried;   // of them, sent again after a break
-    shared_counter failed;    // messages and news that it has not
-    shared_counter received;  // messages, as they came
-    shared_counter recovered; // messages, read from the stream later
-    shared_counter gaps;      // times that messages were not there any more
-    shared_counter connects;  // times that the host got in touch
-    std::atomic<std::uint32_t> resources{0}; // that are followed now
+    shared_counter published; // messages that Redis stored
+    shared_counter retried;   // of them, sent again after a lost connection
+    shared_counter failed;    // messages and events that it did not store
+    shared_counter received;  // messages of a channel
+    shared_counter recovered; // messages read from the stream instead
+    shared_counter gaps;      // times that the stream had lost messages
+    shared_counter connects;  // times that the leader connected
+    std::atomic<std::uint32_t> resources{0}; // subscribed in Redis now
 };
 
-// Those of this host: only where worker_bus::running() says so.
+// The counters of this host. Requires worker_bus::running().
 redis_counters &host_redis_counters() noexcept;
 
 } // namespace websocket::nginx

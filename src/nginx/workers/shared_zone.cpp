@@ -1,5 +1,5 @@
-// Makes the shared memory in the master, or takes it over from the
-// configuration before.
+// Creates the shared memory in the master, or keeps that of the previous
+// configuration.
 #include "nginx/workers/shared_zone.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -30,28 +30,27 @@ std::size_t workers_of(const ngx_cycle_t &cycle) noexcept
     return static_cast<std::size_t>(core->worker_processes);
 }
 
-// During a reload and after it workers of several generations live side by
-// side.
+// Enough for the workers of several generations, as a reload leaves old ones.
 std::size_t wakeup_fd_count(const ngx_cycle_t &cycle) noexcept
 {
     return std::clamp<std::size_t>(4 * workers_of(cycle), 64,
                                    broker::max_slots);
 }
 
-// That nginx's master opens for its workers, two for each, and for those of a
-// reload; and for listening, logs and configurations.
+// Files that nginx's master may open yet: two for each worker, those of a
+// reload included; listening sockets, logs and configuration files.
 std::size_t reserved_files(const ngx_cycle_t &cycle) noexcept
 {
     return 4 * workers_of(cycle) + 64;
 }
 
-// A later configuration may have more workers. A slot's counters take about a
-// kilobyte: they get a part of the memory.
+// A later configuration may have more workers. The counters of a slot take
+// about a kilobyte, a small part of the memory per slot.
 std::size_t slots_for(const ngx_cycle_t &cycle, std::size_t memory) noexcept
 {
-    constexpr std::size_t memory_of_a_slot = 64 * 1024;
+    constexpr std::size_t memory_per_slot = 64 * 1024;
 
-    return std::clamp<std::size_t>(memory / memory_of_a_slot,
+    return std::clamp<std::size_t>(memory / memory_per_slot,
                                    wakeup_fd_count(cycle), broker::max_slots);
 }
 
@@ -64,14 +63,14 @@ std::size_t count_workers(const shared_zone &zone) noexcept
                       [](const auto &block) { return block.pid.load() != 0; }));
 }
 
-// All that nginx's slab allocator has left, as one piece.
+// Allocates the largest piece that nginx's slab allocator has left.
 std::span<std::byte> allocate_remaining(ngx_slab_pool_t *pool) noexcept
 {
     for (std::size_t pages = pool->pfree; pages != 0; pages--) {
         const std::size_t size = pages * ngx_pagesize;
 
-        if (void *found = ngx_slab_alloc(pool, size); found != nullptr) {
-            return {static_cast<std::byte *>(found), size};
+        if (void *memory = ngx_slab_alloc(pool, size); memory != nullptr) {
+            return {static_cast<std::byte *>(memory), size};
         }
     }
 
@@ -83,18 +82,18 @@ std::size_t counters_size(std::size_t slots) noexcept
     return slots * sizeof(counters::slot_counters);
 }
 
-// More than a page: nginx's slab allocator gives whole ones, so that no two
-// slots share a line of cache.
-bool create_counters(shared_zone &made, ngx_slab_pool_t *pool) noexcept
+// The size is more than a page, so that nginx's slab allocator returns whole
+// pages and no two slots share a cache line.
+bool create_counters(shared_zone &zone, ngx_slab_pool_t *pool) noexcept
 {
-    void *place = ngx_slab_alloc(pool, counters_size(made.slots));
+    void *memory = ngx_slab_alloc(pool, counters_size(zone.slots));
 
-    if (place == nullptr) {
+    if (memory == nullptr) {
         return false;
     }
 
-    made.slot_counters = static_cast<counters::slot_counters *>(place);
-    std::uninitialized_value_construct_n(made.slot_counters, made.slots);
+    zone.slot_counters = static_cast<counters::slot_counters *>(memory);
+    std::uninitialized_value_construct_n(zone.slot_counters, zone.slots);
     return true;
 }
 
@@ -116,8 +115,8 @@ void host_identity::choose() noexcept
     constexpr std::string_view digits = "0123456789abcdef";
     std::uint64_t number = random_number();
 
-    for (char &letter : uid_bytes) {
-        letter = digits[number % digits.size()];
+    for (char &digit : uid_bytes) {
+        digit = digits[number % digits.size()];
         number /= digits.size();
     }
 
@@ -126,24 +125,25 @@ void host_identity::choose() noexcept
 
 void host_identity::choose_id_prefix() noexcept
 {
-    constexpr std::uint64_t most = 8191;
+    constexpr std::uint64_t max_prefix = 8191;
 
-    id_prefix.store(static_cast<std::uint32_t>(1 + random_number() % most));
+    id_prefix.store(
+        static_cast<std::uint32_t>(1 + random_number() % max_prefix));
 }
 
 namespace {
 
-// Our own parts, with as many pages as nginx's slab allocator may take for
-// itself and for what is smaller than a page.
+// The parts of this module, and pages that nginx's slab allocator may need for
+// itself and for allocations smaller than a page.
 std::size_t min_memory(std::size_t slots) noexcept
 {
     constexpr std::size_t kilobyte = 1024;
     constexpr std::size_t step = 64 * kilobyte;
-    const std::size_t own = counters_size(slots) +
-                            broker::broker::min_size(slots) +
-                            sizeof(shared_zone);
+    const std::size_t parts = counters_size(slots) +
+                              broker::broker::min_size(slots) +
+                              sizeof(shared_zone);
 
-    return (own + own / 64 + step) / step * step / kilobyte;
+    return (parts + parts / 64 + step) / step * step / kilobyte;
 }
 
 ngx_int_t too_small(const ngx_shm_zone_t &zone, const ngx_cycle_t &cycle,
@@ -160,30 +160,30 @@ ngx_int_t create_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 {
     auto *pool = reinterpret_cast<ngx_slab_pool_t *>(zone.shm.addr);
 
-    pool->log_nomem = 0; // a memory that is too small is reported below
-    auto *made =
+    pool->log_nomem = 0; // too_small() reports it
+    auto *shared =
         static_cast<shared_zone *>(ngx_slab_calloc(pool, sizeof(shared_zone)));
 
-    if (made == nullptr) {
+    if (shared == nullptr) {
         return NGX_ERROR;
     }
 
-    made->mutex = &pool->mutex;
-    made->slots = slots_for(cycle, zone.shm.size);
-    made->created_at = worker_bus::now();
-    made->host.choose();
+    shared->mutex = &pool->mutex;
+    shared->slots = slots_for(cycle, zone.shm.size);
+    shared->created_at = worker_bus::now();
+    shared->host.choose();
 
-    if (!create_counters(*made, pool)) {
-        return too_small(zone, cycle, made->slots);
+    if (!create_counters(*shared, pool)) {
+        return too_small(zone, cycle, shared->slots);
     }
 
-    made->memory = allocate_remaining(pool);
+    shared->memory = allocate_remaining(pool);
 
-    zone_mutex mutex(*made);
-    broker::broker fresh(mutex);
+    zone_mutex mutex(*shared);
+    broker::broker broker(mutex);
 
-    if (!fresh.create(made->memory, made->slots, random_number())) {
-        return too_small(zone, cycle, made->slots);
+    if (!broker.create(shared->memory, shared->slots, random_number())) {
+        return too_small(zone, cycle, shared->slots);
     }
 
     wakeup_fd_set *fds =
@@ -195,13 +195,13 @@ ngx_int_t create_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 
     main_conf_of(cycle).wakeup_fds = fds;
 
-    main_conf_of(cycle).number = made->configurations = 1;
-    zone.data = made;
+    main_conf_of(cycle).number = shared->configurations = 1;
+    zone.data = shared;
     return NGX_OK;
 }
 
-// `before` is what the zone of the configuration before has, if it is the
-// same memory.
+// `before` is the data of the previous configuration's zone if the memory is
+// the same.
 ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
 {
     auto &cycle = *static_cast<ngx_cycle_t *>(zone->data);
@@ -224,36 +224,36 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
                    : NGX_ERROR;
     }
 
-    // A single process would have to give up memory that it works in
+    // A single process would free the memory that it uses
     if (worker_bus::running()) {
         write_log(NGX_LOG_EMERG, cycle.log,
                   "\"websocket_shared_memory\" and \"websocket_redis\" cannot "
-                  "change while nginx runs without a master");
+                  "change without a master process; restart nginx");
         return NGX_ERROR;
     }
 
     return create_zone(*zone, cycle);
 }
 
-// False: it has been said why.
-bool resolve_sizes(ngx_conf_t *cf, main_configuration &own) noexcept
+// False, and logged, if they are invalid.
+bool resolve_sizes(ngx_conf_t *cf, main_configuration &main) noexcept
 {
-    constexpr std::size_t usual = 32 * 1024 * 1024;
+    constexpr std::size_t default_size = 32 * 1024 * 1024;
 
-    if (own.shared_memory == NGX_CONF_UNSET_SIZE) {
-        own.shared_memory = usual;
+    if (main.shared_memory == NGX_CONF_UNSET_SIZE) {
+        main.shared_memory = default_size;
     }
 
-    if (own.room_memory == NGX_CONF_UNSET_SIZE) {
-        own.room_memory = own.shared_memory / 8;
+    if (main.room_memory == NGX_CONF_UNSET_SIZE) {
+        main.room_memory = main.shared_memory / 8;
     }
 
-    if (own.room_memory > own.shared_memory) {
+    if (main.room_memory > main.shared_memory) {
         conf_error(cf,
                    "invalid value %uz in \"websocket_room_memory\" directive; "
                    "expected a size of at most %uz bytes, as "
                    "\"websocket_shared_memory\" has",
-                   own.room_memory, own.shared_memory);
+                   main.room_memory, main.shared_memory);
         return false;
     }
 
@@ -271,8 +271,7 @@ bool same_log(const redis_settings *one, const redis_settings *other)
            one->target.database == other->target.database;
 }
 
-// A module that is loaded at a reload gets a place in the new configuration
-// alone.
+// A module that a reload loads is in the new configuration only.
 bool has_module(const ngx_cycle_t &cycle) noexcept
 {
     const std::span modules(cycle.modules, cycle.modules_n);
@@ -281,7 +280,7 @@ bool has_module(const ngx_cycle_t &cycle) noexcept
                      &ngx_http_websocket_module) != modules.end();
 }
 
-// Null: there is none, or without this module, or without a block `http`.
+// Null without one, or if it has not this module or no block `http`.
 const main_configuration *previous_conf(const ngx_cycle_t &cycle) noexcept
 {
     const ngx_cycle_t *before = cycle.old_cycle;
@@ -293,39 +292,39 @@ const main_configuration *previous_conf(const ngx_cycle_t &cycle) noexcept
                : &main_conf_of(*before);
 }
 
-// Workers of two configurations cannot give the same rooms numbers of two
-// Redis servers: the new ones have memory of their own then.
-bool redis_changes(const ngx_cycle_t &cycle, const main_configuration &own)
+// Two Redis servers number the messages of a room differently, so the workers
+// of a configuration with another server get another memory.
+bool redis_changes(const ngx_cycle_t &cycle, const main_configuration &main)
 {
     const main_configuration *before = previous_conf(cycle);
 
-    return before != nullptr && !same_log(before->redis, own.redis);
+    return before != nullptr && !same_log(before->redis, main.redis);
 }
 
 } // namespace
 
 ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept
 try {
-    auto &own = *main_conf(cf);
+    auto &main = *main_conf(cf);
 
-    if (!resolve_sizes(cf, own)) {
+    if (!resolve_sizes(cf, main)) {
         return NGX_ERROR;
     }
 
-    if (!own.zone_needed && !worker_bus::running()) {
+    if (!main.zone_needed && !worker_bus::running()) {
         return NGX_OK;
     }
 
-    own.zone = ngx_shared_memory_add(cf, &zone_name, own.shared_memory,
-                                     &ngx_http_websocket_module);
+    main.zone = ngx_shared_memory_add(cf, &zone_name, main.shared_memory,
+                                      &ngx_http_websocket_module);
 
-    if (own.zone == nullptr) {
+    if (main.zone == nullptr) {
         return NGX_ERROR;
     }
 
-    own.zone->init = init_zone;
-    own.zone->data = cf->cycle;
-    own.zone->noreuse = redis_changes(*cf->cycle, own);
+    main.zone->init = init_zone;
+    main.zone->data = cf->cycle;
+    main.zone->noreuse = redis_changes(*cf->cycle, main);
     return NGX_OK;
 
 } catch (const std::bad_alloc &) {
@@ -334,14 +333,14 @@ try {
 
 void commit_zone(ngx_cycle_t &cycle) noexcept
 {
-    const main_configuration *own =
+    const main_configuration *main =
         zone_of(&cycle) == nullptr ? nullptr : &main_conf_of(cycle);
 
-    if (own == nullptr || !own->zone->noreuse) {
+    if (main == nullptr || !main->zone->noreuse) {
         return;
     }
 
-    own->zone->noreuse = 0;
+    main->zone->noreuse = 0;
 
     if (const auto *before = previous_conf(cycle);
         before != nullptr && before->zone != nullptr) {

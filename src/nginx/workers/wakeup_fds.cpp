@@ -1,6 +1,6 @@
-// Counts the configurations that use a set of eventfds. A reload makes the new
-// configuration before it gives up the one before; one that fails gives up the
-// new one.
+// Opens the eventfds and counts the configurations that use them. A reload
+// creates the new configuration before it frees the old one; a reload that
+// fails frees the new one.
 #include "nginx/workers/wakeup_fds.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -18,45 +18,47 @@
 namespace websocket::nginx {
 
 struct wakeup_fd_set {
-    std::vector<int> files;
+    std::vector<int> fds;
     std::size_t users = 0;
 };
 
 namespace {
 
-// Of the master, and of workers, which inherit what it opens.
-std::size_t max_files(const ngx_cycle_t &cycle) noexcept
+// The limit of the master and of workers, which inherit what it opens.
+std::size_t open_file_limit(const ngx_cycle_t &cycle) noexcept
 {
     const auto *core = reinterpret_cast<ngx_core_conf_t *>(
         ngx_get_conf(cycle.conf_ctx, ngx_core_module));
     rlimit limit{};
 
-    const std::size_t most = getrlimit(RLIMIT_NOFILE, &limit) == -1
-                                 ? std::numeric_limits<std::size_t>::max()
-                                 : limit.rlim_cur;
+    const std::size_t limit_of_process =
+        getrlimit(RLIMIT_NOFILE, &limit) == -1
+            ? std::numeric_limits<std::size_t>::max()
+            : limit.rlim_cur;
 
     return core->rlimit_nofile == NGX_CONF_UNSET
-               ? most
-               : std::min(most, static_cast<std::size_t>(core->rlimit_nofile));
+               ? limit_of_process
+               : std::min(limit_of_process,
+                          static_cast<std::size_t>(core->rlimit_nofile));
 }
 
-// -1 and EMFILE, also where fewer would be left than nginx needs: without a
-// pair of sockets it starts no worker.
+// Returns -1 with EMFILE also if less than `files_left` files could be opened
+// then: nginx starts no worker without a pair of sockets.
 int open_eventfd(const ngx_cycle_t &cycle, std::size_t files_left) noexcept
 {
-    const int file = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
-    if (file == -1 ||
-        static_cast<std::size_t>(file) + files_left < max_files(cycle)) {
-        return file;
+    if (fd == -1 ||
+        static_cast<std::size_t>(fd) + files_left < open_file_limit(cycle)) {
+        return fd;
     }
 
-    ::close(file);
+    ::close(fd);
     ngx_set_errno(EMFILE);
     return -1;
 }
 
-// An old worker has its own copies since it was forked.
+// Closes the master's copies; a worker has its own.
 void release_fds(void *data)
 {
     auto *set = static_cast<wakeup_fd_set *>(data);
@@ -65,8 +67,8 @@ void release_fds(void *data)
         return;
     }
 
-    for (const int file : set->files) {
-        ::close(file);
+    for (const int fd : set->fds) {
+        ::close(fd);
     }
 
     delete set;
@@ -74,38 +76,38 @@ void release_fds(void *data)
 
 } // namespace
 
-bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &made) noexcept
+bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &set) noexcept
 {
-    ngx_pool_cleanup_t *at_end = ngx_pool_cleanup_add(cycle.pool, 0);
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cycle.pool, 0);
 
-    if (at_end == nullptr) {
+    if (cleanup == nullptr) {
         return false;
     }
 
-    at_end->handler = release_fds;
-    at_end->data = &made;
-    made.users++;
+    cleanup->handler = release_fds;
+    cleanup->data = &set;
+    set.users++;
     return true;
 }
 
-bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &made, std::size_t count,
+bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &set, std::size_t count,
                     std::size_t files_left) noexcept
 try {
-    made.files.reserve(count);
+    set.fds.reserve(count);
 
-    while (made.files.size() < count) {
-        const int file = open_eventfd(cycle, files_left);
+    while (set.fds.size() < count) {
+        const int fd = open_eventfd(cycle, files_left);
 
-        if (file == -1) {
+        if (fd == -1) {
             write_log(NGX_LOG_WARN, cycle.log, ngx_errno,
                       "websocket: eventfd() failed after %uz of %uz: workers "
-                      "without an eventfd look for messages each 20 ms; raise "
-                      "the limit of open files",
-                      made.files.size(), count);
+                      "without an eventfd poll every 20 ms; raise the limit "
+                      "of open files",
+                      set.fds.size(), count);
             return true;
         }
 
-        made.files.push_back(file);
+        set.fds.push_back(fd);
     }
 
     return true;
@@ -114,27 +116,27 @@ try {
     return false;
 }
 
-std::span<const int> fds_of(const wakeup_fd_set &made) noexcept
+std::span<const int> fds_of(const wakeup_fd_set &set) noexcept
 {
-    return made.files;
+    return set.fds;
 }
 
 wakeup_fd_set *create_wakeup_fds(ngx_cycle_t &cycle, std::size_t count,
                                  std::size_t files_left) noexcept
 try {
-    auto made = std::make_unique<wakeup_fd_set>();
+    auto set = std::make_unique<wakeup_fd_set>();
 
-    if (!retain_fds(cycle, *made)) {
+    if (!retain_fds(cycle, *set)) {
         return nullptr;
     }
 
-    wakeup_fd_set &kept = *made.release(); // the cycle's, from here on
+    wakeup_fd_set &owned = *set.release(); // by the cycle
 
-    if (!add_wakeup_fds(cycle, kept, count, files_left)) {
+    if (!add_wakeup_fds(cycle, owned, count, files_left)) {
         return nullptr;
     }
 
-    return &kept;
+    return &owned;
 
 } catch (const std::bad_alloc &) {
     return nullptr;

@@ -1,5 +1,6 @@
-// The eventfds by which workers wake each other: made by the master, inherited
-// by its workers, and closed in it when no configuration uses them any more.
+// The eventfds by which workers wake each other. The master creates them, its
+// workers inherit them, and the master closes them with the last configuration
+// that uses them.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -8,25 +9,24 @@
 
 namespace websocket::nginx {
 
-struct wakeup_fd_set; // what the configurations of one shared memory have
-                      // together
+// Shared by the configurations of one shared memory.
+struct wakeup_fd_set;
 
-// Creates so many for the configuration of a cycle, or fewer where the process
-// could not open `files_left` files more: workers can do without, which is
-// logged. Null: there is no memory.
+// Creates `count` eventfds for the configuration of a cycle. They are fewer,
+// and that is logged, if the process could not open `files_left` more files
+// then: workers without an eventfd poll. Null without memory.
 wakeup_fd_set *create_wakeup_fds(ngx_cycle_t &cycle, std::size_t count,
                                  std::size_t files_left) noexcept;
 
-// Has at least so many from now on, or fewer in the same case. For workers that
-// are forked later, those that run do not have the new ones. False: there is no
-// memory.
-bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &made, std::size_t count,
+// Opens more, up to `count`, or fewer in the same case. Only workers that are
+// forked later inherit the new ones. False without memory.
+bool add_wakeup_fds(ngx_cycle_t &cycle, wakeup_fd_set &set, std::size_t count,
                     std::size_t files_left) noexcept;
 
-// By slot. What a worker sees are those that it has inherited.
-std::span<const int> fds_of(const wakeup_fd_set &made) noexcept;
+// The eventfds by slot; in a worker, those that it has inherited.
+std::span<const int> fds_of(const wakeup_fd_set &set) noexcept;
 
-// Lets another configuration use them too. False when there is no memory.
-bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &made) noexcept;
+// Keeps them open until the cycle's configuration ends. False without memory.
+bool retain_fds(ngx_cycle_t &cycle, wakeup_fd_set &set) noexcept;
 
 } // namespace websocket::nginx

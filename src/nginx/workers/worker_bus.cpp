@@ -1,11 +1,15 @@
-// Wakes workers that have news, and is woken: an eventfd for each slot of the
-// broker, written only when its worker may be asleep.
+// Connects this worker to the broker: claims its slot, wakes other workers, and
+// dispatches unread messages to their subscribers.
+//
+// Each slot has an eventfd, which is written only if its worker may be asleep.
 #include "nginx/workers/worker_bus.hpp"
 
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/core/timer.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/polling.hpp"
+#include "nginx/workers/slot_retry.hpp"
 
 extern "C" {
 #include <ngx_channel.h>
@@ -28,19 +32,16 @@ namespace worker_bus {
 
 namespace {
 
-// Dead workers are looked for, and old messages dropped, so often.
+// Slots of dead workers are reclaimed, and old messages expired, so often.
 constexpr ngx_msec_t sweep_interval = 1000;
 constexpr std::size_t sweep_budget = 1000;
 
-// Without a slot, one is asked for so often.
-constexpr ngx_msec_t retry_interval = 1000;
-
-// What one turn may deliver before other events have theirs: so many messages
-// times clients, which take about a millisecond.
+// Deliveries of one turn, messages times clients, before other events are
+// handled. They take about a millisecond.
 constexpr std::size_t turn_budget = 16384;
 
-struct place {
-    place(shared_zone &of, const settings &from) noexcept
+struct bus_state {
+    bus_state(shared_zone &of, const settings &from) noexcept
         : zone{of}, options{from}, mutex{of}, access{mutex}
     {}
 
@@ -51,30 +52,22 @@ struct place {
     unsigned slot = broker::max_slots; // none
 };
 
-// What a worker without a slot tries again with.
-struct attempt {
-    shared_zone &zone;
-    settings options;
-};
-
-std::optional<place> own;
-std::optional<attempt> awaited;
-bool reading = false; // news are being read: what comes up is among them
-bool more_to_read = false;
-ngx_queue_t again; // readers whose delivery is to be tried again
-ngx_event_t news_event;
+std::optional<bus_state> state;
+bool dispatching = false;
+bool dispatch_again = false; // requested while dispatching
+ngx_queue_t retries;         // subscribers that deliver_again() was called for
+ngx_event_t dispatch_event;
 ngx_event_t sweep_event;
-ngx_event_t retry_event;
-ngx_connection_t no_connection; // whose number nginx's debug log shows
 
-class watch final : public broker::process_monitor {
+class worker_monitor final : public broker::process_monitor {
 public:
     bool alive(std::int32_t pid) noexcept override
     {
         return kill(pid, 0) == 0 || ngx_errno != ESRCH;
     }
 
-    // All who know the resource are told, in its order.
+    // Appends an entry to the resource's log, which its subscribers read in
+    // order.
     void clients_lost(std::string_view name,
                       std::uint32_t clients) noexcept override
     {
@@ -86,14 +79,14 @@ public:
                       "with their worker%V",
                       clients, permit.suppressed());
         }
-        const broker::append_result told =
-            own->access.append(name,
-                               {.payload = {},
-                                .time = now(),
-                                .kind = kind_clients_lost,
-                                .transient = true},
-                               {}, now());
-        wake(told.wake);
+        const broker::append_result result =
+            state->access.append(name,
+                                 {.payload = {},
+                                  .time = now(),
+                                  .kind = kind_clients_lost,
+                                  .transient = true},
+                                 {}, now());
+        wake(result.wake);
 
         if (on_clients_lost != nullptr) {
             on_clients_lost(name);
@@ -101,11 +94,11 @@ public:
     }
 };
 
-// False: nothing is left.
-bool read_next(std::size_t &budget) noexcept
+// False: nothing is unread.
+bool dispatch_next(std::size_t &budget) noexcept
 {
-    if (!ngx_queue_empty(&again)) {
-        ngx_queue_t *first = ngx_queue_head(&again);
+    if (!ngx_queue_empty(&retries)) {
+        ngx_queue_t *first = ngx_queue_head(&retries);
 
         ngx_queue_remove(first);
         ngx_queue_init(first);
@@ -115,7 +108,8 @@ bool read_next(std::size_t &budget) noexcept
         return true;
     }
 
-    const broker::unread_subscription next = own->access.next_unread(own->slot);
+    const broker::unread_subscription next =
+        state->access.next_unread(state->slot);
 
     if (next) {
         static_cast<subscriber *>(next.owner)->deliver(budget);
@@ -124,65 +118,63 @@ bool read_next(std::size_t &budget) noexcept
     return static_cast<bool>(next);
 }
 
-void read_news(ngx_event_t *)
+void dispatch_unread(ngx_event_t *)
 {
     std::size_t budget = turn_budget;
 
-    reading = true;
-    more_to_read = false;
+    dispatching = true;
+    dispatch_again = false;
 
-    while (budget != 0 && read_next(budget)) {}
+    while (budget != 0 && dispatch_next(budget)) {}
 
-    reading = false;
+    dispatching = false;
 
-    if (budget == 0 || more_to_read) {
-        ngx_post_event(&news_event, &ngx_posted_next_events);
+    if (budget == 0 || dispatch_again) {
+        ngx_post_event(&dispatch_event, &ngx_posted_next_events);
     }
 }
 
-// In this turn, unless it is at it.
-void post_reading() noexcept
+// Dispatches in this turn of the event loop.
+void post_dispatch() noexcept
 {
-    if (reading) {
-        more_to_read = true;
+    if (dispatching) {
+        dispatch_again = true;
     } else {
-        ngx_post_event(&news_event, &ngx_posted_events);
+        ngx_post_event(&dispatch_event, &ngx_posted_events);
     }
 }
 
-void woken(ngx_event_t *event)
+void on_wakeup(ngx_event_t *event)
 {
     const auto *c = static_cast<ngx_connection_t *>(event->data);
     eventfd_t count;
 
     (void)eventfd_read(c->fd, &count);
-    read_news(event);
+    dispatch_unread(event);
 }
 
-// What is dropped was still wanted.
-void say_if_full() noexcept
+void log_if_full() noexcept
 {
-    const broker::usage seen = own->access.measure();
-    const std::uint64_t dropped = seen.dropped_unread + seen.dropped_history;
+    const broker::usage used = state->access.measure();
+    const std::uint64_t dropped = used.dropped_unread + used.dropped_history;
 
-    if (dropped > own->zone.dropped_logged.load() &&
-        own->zone.full_log.allows()) {
-        own->zone.dropped_logged.store(dropped);
+    if (dropped > state->zone.dropped_logged.load() &&
+        state->zone.full_log.allows()) {
+        state->zone.dropped_logged.store(dropped);
         write_log(NGX_LOG_WARN, ngx_cycle->log,
-                  "websocket: websocket_shared_memory is full: %uL "
-                  "messages were dropped, %uL before all workers had "
-                  "read them",
-                  dropped, seen.dropped_unread);
+                  "websocket: websocket_shared_memory is full: %uL messages "
+                  "were dropped, %uL of them unread; raise it",
+                  dropped, used.dropped_unread);
     }
 }
 
 void sweep(ngx_event_t *event)
 {
-    watch deaths;
+    worker_monitor monitor;
 
-    wake(own->access.reclaim_dead(deaths, now()));
-    own->access.expire(now(), sweep_budget);
-    say_if_full();
+    wake(state->access.reclaim_dead(monitor, now()));
+    state->access.expire(now(), sweep_budget);
+    log_if_full();
     polling::update();
 
     if (ngx_exiting) {
@@ -192,120 +184,78 @@ void sweep(ngx_event_t *event)
     ngx_add_timer(event, sweep_interval);
 }
 
-// A slot may have been another process's: its eventfd may still be raised.
-ngx_int_t listen(ngx_cycle_t *cycle, int waker) noexcept
+// The eventfd may still be raised for an earlier process of the slot.
+ngx_int_t listen(ngx_cycle_t *cycle, int fd) noexcept
 {
     eventfd_t count;
 
-    (void)eventfd_read(waker, &count);
-    return ngx_add_channel_event(cycle, waker, NGX_READ_EVENT, woken);
+    (void)eventfd_read(fd, &count);
+    return ngx_add_channel_event(cycle, fd, NGX_READ_EVENT, on_wakeup);
 }
 
-void set_timer_handler(ngx_event_t &event, ngx_event_handler_pt handler,
-                       ngx_cycle_t *cycle) noexcept
-{
-    no_connection.fd = -1;
-    event.data = &no_connection;
-    event.handler = handler;
-    event.log = cycle->log;
-    event.cancelable = 1; // it must not delay a graceful shutdown
-}
-
-void start_again(ngx_event_t *event);
-
-// False: it is logged why.
+// False, and logged, if the memory is not the broker's.
 bool attach(ngx_cycle_t *cycle, shared_zone &zone,
-            const settings &given) noexcept
+            const settings &options) noexcept
 {
-    own.emplace(zone, given);
+    state.emplace(zone, options);
 
-    if (!own->access.attach(zone.memory)) {
+    if (!state->access.attach(zone.memory)) {
         write_log(NGX_LOG_ALERT, cycle->log,
-                  "websocket: the shared memory is another module's");
-        own.reset();
+                  "websocket: the shared memory has no broker; this worker "
+                  "refuses WebSockets");
+        state.reset();
         return false;
     }
 
     return true;
 }
 
-bool take_slot() noexcept
+bool claim_slot() noexcept
 {
-    watch deaths;
-    const broker::claim_result taken = own->access.claim(
-        ngx_pid, static_cast<std::int32_t>(ngx_process_slot), deaths, now());
+    worker_monitor monitor;
+    const broker::claim_result claimed = state->access.claim(
+        ngx_pid, static_cast<std::int32_t>(ngx_process_slot), monitor, now());
 
-    wake(taken.wake);
+    wake(claimed.wake);
 
-    if (!taken.slot) {
+    if (!claimed.slot) {
         return false;
     }
 
-    own->slot = *taken.slot;
-    own->zone.inherited_fds[own->slot].store(
-        static_cast<std::uint16_t>(own->options.wakeup_fds.size() + 1));
+    state->slot = *claimed.slot;
+    state->zone.inherited_fds[state->slot].store(
+        static_cast<std::uint16_t>(state->options.wakeup_fds.size() + 1));
     return true;
-}
-
-// A slot is free again when one of the workers that shut down has ended.
-void try_later(ngx_cycle_t *cycle, shared_zone &zone,
-               const settings &given) noexcept
-{
-    awaited.emplace(attempt{zone, given});
-
-    if (retry_event.handler == nullptr) {
-        write_log(NGX_LOG_ERR, cycle->log,
-                  "websocket: no free worker slot of %uz: too many workers "
-                  "are alive; this one serves no WebSockets until another "
-                  "one has ended",
-                  zone.slots);
-        set_timer_handler(retry_event, start_again, cycle);
-    }
-
-    ngx_add_timer(&retry_event, retry_interval);
-}
-
-void start_again(ngx_event_t *)
-{
-    auto *cycle = const_cast<ngx_cycle_t *>(ngx_cycle);
-
-    if (ngx_exiting ||
-        start(cycle, awaited->zone, awaited->options) != NGX_OK || !own) {
-        return;
-    }
-
-    write_log(NGX_LOG_NOTICE, cycle->log,
-              "websocket: this worker has a slot now and serves WebSockets");
 }
 
 } // namespace
 
 ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
-                const settings &given) noexcept
+                const settings &options) noexcept
 {
-    if (!attach(cycle, zone, given)) {
+    if (!attach(cycle, zone, options)) {
         return NGX_OK;
     }
 
-    if (!take_slot()) {
-        own.reset();
-        try_later(cycle, zone, given);
+    if (!claim_slot()) {
+        state.reset();
+        retry_start(cycle, zone, options);
         return NGX_OK;
     }
 
-    own->access.limit_logs(given.room_memory);
-    ngx_queue_init(&again);
-    counters::start(zone.slot_counters[own->slot]);
-    news_event.handler = read_news;
-    news_event.log = cycle->log;
-    set_timer_handler(sweep_event, sweep, cycle);
+    state->access.limit_logs(options.room_memory);
+    ngx_queue_init(&retries);
+    counters::start(zone.slot_counters[state->slot]);
+    dispatch_event.handler = dispatch_unread;
+    dispatch_event.log = cycle->log;
+    init_timer(sweep_event, sweep, cycle->log);
     ngx_add_timer(&sweep_event, sweep_interval);
 
     const bool listens =
-        own->slot < own->options.wakeup_fds.size() &&
-        listen(cycle, own->options.wakeup_fds[own->slot]) == NGX_OK;
+        state->slot < state->options.wakeup_fds.size() &&
+        listen(cycle, state->options.wakeup_fds[state->slot]) == NGX_OK;
 
-    polling::start(*cycle, zone, own->slot, listens, read_news);
+    polling::start(*cycle, zone, state->slot, listens, dispatch_unread);
 
     if (on_start != nullptr) {
         on_start(cycle);
@@ -316,57 +266,57 @@ ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
 
 void stop() noexcept
 {
-    if (own) {
-        own->zone.inherited_fds[own->slot].store(0);
-        own->access.release(own->slot, now());
-        own.reset();
+    if (state) {
+        state->zone.inherited_fds[state->slot].store(0);
+        state->access.release(state->slot, now());
+        state.reset();
     }
 }
 
 bool running() noexcept
 {
-    return own.has_value();
+    return state.has_value();
 }
 
 broker::broker &broker() noexcept
 {
-    return own->access;
+    return state->access;
 }
 
 shared_zone &zone() noexcept
 {
-    return own->zone;
+    return state->zone;
 }
 
 unsigned slot() noexcept
 {
-    return own->slot;
+    return state->slot;
 }
 
-void deliver_again(subscriber &reader) noexcept
+void deliver_again(subscriber &to) noexcept
 {
-    ngx_queue_t *link = &reader.again_.queue;
+    ngx_queue_t *link = &to.retry_.queue;
 
     if (ngx_queue_empty(link)) {
-        ngx_queue_insert_tail(&again, link);
-        post_reading();
+        ngx_queue_insert_tail(&retries, link);
+        post_dispatch();
     }
 }
 
 void log_dropped(std::string_view name,
-                 const broker::append_result &done) noexcept
+                 const broker::append_result &result) noexcept
 {
     static log_throttle line;
 
-    if (done.dropped == 0) {
+    if (result.dropped == 0) {
         return;
     }
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: \"%V\" reached websocket_room_memory (%uz "
-                  "bytes): %uD of its oldest messages were dropped%V",
-                  name, own->options.room_memory, done.dropped,
+                  "bytes): dropped its %uD oldest messages%V",
+                  name, state->options.room_memory, result.dropped,
                   permit.suppressed());
     }
 }
@@ -386,10 +336,10 @@ void wake(const broker::slot_set &slots) noexcept
 
         left--;
 
-        if (i == own->slot) {
-            post_reading();
-        } else if (i < own->options.wakeup_fds.size()) {
-            (void)eventfd_write(own->options.wakeup_fds[i], 1);
+        if (i == state->slot) {
+            post_dispatch();
+        } else if (i < state->options.wakeup_fds.size()) {
+            (void)eventfd_write(state->options.wakeup_fds[i], 1);
         }
     }
 }

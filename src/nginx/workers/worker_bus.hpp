@@ -1,5 +1,5 @@
-// This worker's place in the broker: its slot, what wakes it, and who is told
-// of its news.
+// This worker's connection to the broker: its slot, its wake-up eventfd, and
+// dispatch of unread logs to their subscribers.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -14,31 +14,31 @@
 
 namespace websocket::nginx {
 
-// Kinds of entries in the broker's logs beside those of messages, which are
-// WEBSOCKET_TEXT and WEBSOCKET_BINARY.
-inline constexpr std::uint8_t kind_close_all =
-    8; // code in network order, reason
-inline constexpr std::uint8_t kind_clients_lost = 16; // a worker died with them
+// Kinds of entries in the broker's logs, beside WEBSOCKET_TEXT and
+// WEBSOCKET_BINARY of messages: closes all clients, with the code in network
+// order and the reason as payload; and reports that a worker died with clients.
+inline constexpr std::uint8_t kind_close_all = 8;
+inline constexpr std::uint8_t kind_clients_lost = 16;
 
-// Who has subscribed to a log of the broker's: the owner of the subscription.
+// The owner of a subscription to a log of the broker.
 struct subscriber {
-    // There may be something to read. Takes what that costs off the budget,
-    // and stops when there is nothing left of it.
+    // Called when the log may have unread messages. Subtracts the deliveries
+    // from the budget, and returns once nothing of it is left.
     virtual void deliver(std::size_t &budget) noexcept = 0;
 
-    subscriber() noexcept { ngx_queue_init(&again_.queue); }
+    subscriber() noexcept { ngx_queue_init(&retry_.queue); }
     subscriber(const subscriber &) = delete;
     subscriber &operator=(const subscriber &) = delete;
 
-    // In the list of those that deliver_again() was called for.
+    // In the list of subscribers that deliver_again() was called for.
     struct retry_link {
         ngx_queue_t queue;
         subscriber *owner;
     };
-    retry_link again_{{}, this};
+    retry_link retry_{{}, this};
 
 protected:
-    ~subscriber() { ngx_queue_remove(&again_.queue); }
+    ~subscriber() { ngx_queue_remove(&retry_.queue); }
 };
 
 namespace worker_bus {
@@ -48,38 +48,42 @@ struct settings {
     std::size_t room_memory;         // bytes of a log at most
 };
 
-// Called when a process begins: takes a slot. Without one there are no
-// resources, and it is tried again.
+// Called when a process starts: claims a slot. Without a free one the worker
+// has no resources, and tries again each second.
 ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
-                const settings &given) noexcept;
+                const settings &options) noexcept;
 
-// Called where the process has its slot. Null: nobody.
+// Called once the worker has its slot. May be null.
 inline void (*on_start)(ngx_cycle_t *cycle) noexcept = nullptr;
 
-// Called where clients of a resource were lost with their worker, also before
-// on_start. Null: nobody.
+// Called when a worker died with clients of a resource, also before on_start.
+// May be null.
 inline void (*on_clients_lost)(std::string_view log_name) noexcept = nullptr;
 
-// Called when the process ends, after its resources.
+// Called when the process ends, after its resources are gone.
 void stop() noexcept;
 
+// False: the worker has no slot.
 bool running() noexcept;
 
-// The broker, its zone and the slot of this worker: only where running() says
-// so.
+// Why requests are refused then.
+inline constexpr std::string_view no_slot =
+    "no free worker slot: too many old workers are still shutting down";
+
+// The broker, its zone and the slot of this worker. Require running().
 broker::broker &broker() noexcept;
 shared_zone &zone() noexcept;
 unsigned slot() noexcept;
 
-// Has deliver() called once more, in this turn of the event loop.
-void deliver_again(subscriber &reader) noexcept;
+// Calls deliver() once more in this turn of the event loop.
+void deliver_again(subscriber &to) noexcept;
 
-// Logs, once in a while, that a resource lost messages because it reached
-// websocket_room_memory. `name`: what the broker knows it by.
+// Logs, with a throttle, the messages that a resource lost because it reached
+// websocket_room_memory. `name` is that of its log.
 void log_dropped(std::string_view name,
-                 const broker::append_result &done) noexcept;
+                 const broker::append_result &result) noexcept;
 
-// Wakes the workers that append() and the like named.
+// Wakes the workers of these slots, as append() and others return them.
 void wake(const broker::slot_set &slots) noexcept;
 
 // Milliseconds since 1970, at the start of the current event.

@@ -8,32 +8,32 @@ namespace websocket::nginx {
 
 namespace {
 
-void pause_for_a_moment() noexcept
+void sleep_briefly() noexcept
 {
-    constexpr timespec moment{.tv_sec = 0, .tv_nsec = 100'000};
+    constexpr timespec time{.tv_sec = 0, .tv_nsec = 100'000};
 
-    nanosleep(&moment, nullptr);
+    nanosleep(&time, nullptr);
 }
 
 } // namespace
 
-// When a worker dies, nginx's master frees its locks in the memory of the
-// current configuration. A worker that is leaving may use the memory of an
-// earlier one, so it looks for itself.
+// When a worker dies, nginx's master releases its locks in the memory of the
+// current configuration. A worker that shuts down may use the memory of an
+// earlier configuration, so it checks the owner itself.
 void zone_mutex::wait() noexcept
 {
     if (!ngx_exiting) {
-        ngx_shmtx_lock(&own_);
+        ngx_shmtx_lock(&mutex_);
         return;
     }
 
-    while (!ngx_shmtx_trylock(&own_)) {
-        const auto owner = static_cast<ngx_pid_t>(*own_.lock);
+    while (!ngx_shmtx_trylock(&mutex_)) {
+        const auto owner = static_cast<ngx_pid_t>(*mutex_.lock);
 
         if (owner != 0 && kill(owner, 0) == -1 && ngx_errno == ESRCH) {
-            ngx_shmtx_force_unlock(&own_, owner);
+            ngx_shmtx_force_unlock(&mutex_, owner);
         } else {
-            pause_for_a_moment();
+            sleep_briefly();
         }
     }
 }

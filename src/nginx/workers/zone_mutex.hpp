@@ -1,4 +1,4 @@
-// The broker's lock is that of nginx's zone.
+// Gives the broker the mutex of nginx's shared zone.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -8,20 +8,21 @@ namespace websocket::nginx {
 
 class zone_mutex final : public broker::mutex {
 public:
-    explicit zone_mutex(const shared_zone &zone) noexcept : own_{*zone.mutex} {}
+    explicit zone_mutex(const shared_zone &zone) noexcept : mutex_{*zone.mutex}
+    {}
 
     void lock() noexcept override
     {
-        if (!ngx_shmtx_trylock(&own_)) {
+        if (!ngx_shmtx_trylock(&mutex_)) {
             wait();
         }
     }
-    void unlock() noexcept override { ngx_shmtx_unlock(&own_); }
+    void unlock() noexcept override { ngx_shmtx_unlock(&mutex_); }
 
 private:
     void wait() noexcept;
 
-    ngx_shmtx_t &own_;
+    ngx_shmtx_t &mutex_;
 };
 
 } // namespace websocket::nginx
