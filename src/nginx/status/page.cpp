@@ -1,5 +1,5 @@
-// Puts the page together from page.html and the files it names, which
-// the build makes a header of: see src/config.make.
+// Builds the page from page.html and the files that it links to, which the
+// build puts in a header: see src/config.make.
 #include "nginx/status/page.hpp"
 
 #include <array>
@@ -14,8 +14,7 @@ namespace {
 
 #include "websocket_status_page.hpp"
 
-// A file that the document names as it would if the file stood beside it, and
-// what it becomes.
+// A link of the document to a file, and the element that replaces it.
 struct part {
     std::string_view link;
     std::string_view begin;
@@ -32,7 +31,7 @@ constexpr std::array parts{
          "</script>"},
 };
 
-constexpr bool are_named() noexcept
+constexpr bool are_linked() noexcept
 {
     for (const part &each : parts) {
         if (page_html.find(each.link) == page_html.npos ||
@@ -44,9 +43,9 @@ constexpr bool are_named() noexcept
     return true;
 }
 
-static_assert(are_named());
+static_assert(are_linked());
 
-std::string made_page()
+std::string build_page()
 {
     std::string page{page_html};
 
@@ -59,8 +58,8 @@ std::string made_page()
     return page;
 }
 
-// As a source that is allowed (Content Security Policy Level 3, 2.3.1). Empty
-// if libcrypto has no such digest: then the browser shows a bare page.
+// The text's digest as an allowed source (Content Security Policy Level 3,
+// 2.3.1). Empty if libcrypto has no SHA-256: then the browser ignores the text.
 std::string source_of(std::string_view text)
 {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
@@ -84,7 +83,7 @@ std::string source_of(std::string_view text)
 
 std::string_view status_page()
 {
-    static const std::string page = made_page();
+    static const std::string page = build_page();
 
     return page;
 }

@@ -1,16 +1,15 @@
-// The page that draws the figures: one document that needs no other file.
+// The page that draws the statistics: one document that needs no other file.
 #pragma once
 
 #include <string_view>
 
 namespace websocket::nginx {
 
-// Both live as long as the module, and throw std::bad_alloc.
+// The results live as long as the module. Throw std::bad_alloc.
 std::string_view status_page();
 
-// The Content-Security-Policy under which the page works and nothing else
-// does: its own style and script, known by their digests, and requests to
-// where it came from.
+// The Content-Security-Policy of the page. It allows the page's own style and
+// scripts, by their digests, and requests to its own origin.
 std::string_view status_page_policy();
 
 } // namespace websocket::nginx

@@ -1,12 +1,15 @@
-// The figures in Prometheus's text format, version 0.0.4.
+// Writes the report in Prometheus's text format, version 0.0.4.
 //
-// Counters are those of a slot, whose label "worker" stays the same over
-// reloads, so that none ever goes down. Resources are not told of one by one:
-// clients may choose their names, and each would be a series for good.
+// Counters are the totals of a slot, so that none goes down after a reload; the
+// label "worker" is the slot. There are no samples of single resources: clients
+// may choose their names, and each name would be a series for ever.
 #include "nginx/core/version.hpp"
+#include "nginx/status/metrics.hpp"
 #include "nginx/status/report.hpp"
 
+#include <algorithm>
 #include <initializer_list>
+#include <span>
 #include <utility>
 
 namespace websocket::nginx {
@@ -15,7 +18,7 @@ namespace {
 
 using label = std::pair<std::string_view, std::string_view>;
 
-// Only what the format knows an escape for needs one.
+// Escapes the three characters for which the format has an escape.
 void append_escaped(std::string &text, std::string_view value)
 {
     for (const char c : value) {
@@ -32,7 +35,7 @@ void append_escaped(std::string &text, std::string_view value)
 
 class exposition {
 public:
-    // What follows are samples of this.
+    // Begins a family: the next samples belong to it.
     void family(std::string_view name, std::string_view type,
                 std::string_view help)
     {
@@ -47,9 +50,9 @@ public:
         text_ += name_;
 
         const char *before = "{";
-        for (const auto &[name, of] : labels) {
+        for (const auto &[name, label_value] : labels) {
             text_.append(before).append(name).append("=\"");
-            append_escaped(text_, of);
+            append_escaped(text_, label_value);
             text_ += '"';
             before = ",";
         }
@@ -77,37 +80,45 @@ private:
     std::string text_;
 };
 
-// One sample for each slot.
-void add_counter(exposition &to, const status_report &report,
-                 std::string_view name, std::string_view help,
-                 counters::counter_id what)
+void add_worker_counter(exposition &to, const slot_stats &slot,
+                        const metrics::worker_counter &counter)
 {
-    to.family(name, "counter", help);
+    const std::string worker = std::to_string(slot.slot);
+    const std::uint64_t value = slot.all.counted[counter.id];
 
-    for (const slot_tally &each : report.slots) {
-        to.sample({{"worker", std::to_string(each.slot)}},
-                  each.all.counted[what]);
+    if (counter.direction.empty()) {
+        to.sample({{"worker", worker}}, value);
+    } else {
+        to.sample({{"worker", worker}, {"direction", counter.direction}},
+                  value);
     }
 }
 
-void add_both_ways(exposition &to, const status_report &report,
-                   std::string_view name, std::string_view help,
-                   counters::counter_id in, counters::counter_id out)
+void add_worker_counters(exposition &to, const status_report &report)
 {
-    to.family(name, "counter", help);
+    std::span<const metrics::worker_counter> rows{metrics::worker_counters};
 
-    for (const slot_tally &each : report.slots) {
-        const std::string worker = std::to_string(each.slot);
+    while (!rows.empty()) {
+        const metrics::worker_counter &first = rows.front();
+        const auto end = std::ranges::find_if(rows, [&](const auto &each) {
+            return each.family != first.family;
+        });
+        const std::span family(rows.begin(), end);
 
-        to.sample({{"worker", worker}, {"direction", "in"}},
-                  each.all.counted[in]);
-        to.sample({{"worker", worker}, {"direction", "out"}},
-                  each.all.counted[out]);
+        to.family(first.family, "counter", first.help);
+
+        for (const slot_stats &slot : report.slots) {
+            for (const metrics::worker_counter &each : family) {
+                add_worker_counter(to, slot, each);
+            }
+        }
+
+        rows = rows.subspan(family.size());
     }
 }
 
 void add_codes(exposition &to, std::string_view label_name,
-               const std::string &worker, const tally::by_code &counts)
+               const std::string &worker, const worker_stats::by_code &counts)
 {
     for (const auto &[code, count] : counts) {
         to.sample({{"worker", worker},
@@ -120,14 +131,14 @@ void add_clients(exposition &to, const status_report &report)
 {
     to.family("clients", "gauge", "Clients that are connected now.");
 
-    for (const slot_tally &each : report.slots) {
+    for (const slot_stats &each : report.slots) {
         to.sample({{"worker", std::to_string(each.slot)}}, each.all.clients);
     }
 
     to.family("handler_clients", "gauge",
               "Clients that are connected now, by resource handler.");
 
-    for (const handler_tally &each : report.handlers) {
+    for (const handler_stats &each : report.handlers) {
         to.sample({{"handler", each.name}}, each.clients);
     }
 }
@@ -137,7 +148,7 @@ void add_workers(exposition &to, const status_report &report)
     std::uint64_t serving = 0;
     std::uint64_t draining = 0;
 
-    for (const slot_tally &each : report.slots) {
+    for (const slot_stats &each : report.slots) {
         if (each.pid != 0) {
             (each.draining ? draining : serving)++;
         }
@@ -153,7 +164,7 @@ void add_handshakes(exposition &to, const status_report &report)
     to.family("handshakes_total", "counter",
               "Opening handshakes, by the status they were answered with.");
 
-    for (const slot_tally &each : report.slots) {
+    for (const slot_stats &each : report.slots) {
         const std::string worker = std::to_string(each.slot);
 
         to.sample({{"worker", worker}, {"status", "101"}},
@@ -167,63 +178,26 @@ void add_closes(exposition &to, const status_report &report)
     to.family("closes_total", "counter",
               "Connections that came to their end, by close code.");
 
-    for (const slot_tally &each : report.slots) {
+    for (const slot_stats &each : report.slots) {
         add_codes(to, "code", std::to_string(each.slot), each.all.closed);
     }
 }
 
-void add_zone(exposition &to, const broker::usage &zone)
+template <class Rows, class Source>
+void add_metrics(exposition &to, const Rows &rows, const Source &source)
 {
-    to.single("zone_size_bytes", "gauge",
-              "Shared memory that there is for logs and messages.", zone.size);
-    to.single("zone_used_bytes", "gauge",
-              "Shared memory that is in use for them.", zone.used);
-    to.single("zone_logs", "gauge", "Resources that are known.", zone.logs);
-    to.single("zone_subscriptions", "gauge",
-              "Resources that workers have clients of, for each worker.",
-              zone.subscriptions);
-    to.single("zone_entries", "gauge", "Messages in the shared memory.",
-              zone.entries);
-    to.single("zone_dropped_unread_total", "counter",
-              "Messages dropped for want of room before all had read them.",
-              zone.dropped_unread);
-    to.single("zone_dropped_history_total", "counter",
-              "Messages of histories dropped for want of room.",
-              zone.dropped_history);
-    to.single("zone_dropped_room_memory_total", "counter",
-              "Messages dropped as their resource held websocket_room_memory.",
-              zone.dropped_over_limit);
-    to.single("zone_refused_total", "counter",
-              "Messages refused for want of room.", zone.refused);
-    to.single("zone_repairs_total", "counter",
-              "Repairs after a worker was killed at work on it.", zone.repairs);
+    for (const auto &each : rows) {
+        to.single(each.family,
+                  each.type == metrics::kind::gauge ? "gauge" : "counter",
+                  each.help, each.value(source));
+    }
 }
 
-void add_redis(exposition &to, const redis_tally &redis)
+void add_redis(exposition &to, const redis_stats &redis)
 {
     to.single("redis_up", "gauge", "Whether the host is in touch with Redis.",
               redis.up ? 1 : 0);
-    to.single("redis_resources", "gauge", "Resources followed in Redis.",
-              redis.resources);
-    to.single("redis_queued", "gauge", "Messages that wait for Redis.",
-              redis.queued);
-    to.single("redis_queued_bytes", "gauge", "Bytes of memory they take.",
-              redis.queued_bytes);
-    to.single("redis_reconnects_total", "counter",
-              "Times that the host got in touch again.", redis.reconnects);
-    to.single("redis_published_total", "counter",
-              "Messages that Redis has taken.", redis.published);
-    to.single("redis_retried_total", "counter",
-              "Of them, those sent again after a break.", redis.retried);
-    to.single("redis_failed_total", "counter",
-              "Messages that could not be published.", redis.failed);
-    to.single("redis_received_total", "counter",
-              "Messages that came from Redis.", redis.received);
-    to.single("redis_recovered_total", "counter",
-              "Messages read from streams behind a break.", redis.recovered);
-    to.single("redis_gaps_total", "counter",
-              "Times that streams had lost what the host had missed.",
-              redis.gaps);
+    add_metrics(to, metrics::redis_metrics, redis);
 }
 
 std::string in_seconds(std::uint64_t milliseconds)
@@ -246,26 +220,10 @@ std::string status_as_prometheus(status_report &report)
     to.sample({}, in_seconds(report.started));
     add_workers(to, report);
     add_clients(to, report);
-    add_both_ways(to, report, "messages_total",
-                  "Messages received, and accepted for sending.",
-                  counters::messages_in, counters::messages_out);
-    add_both_ways(to, report, "payload_bytes_total",
-                  "Bytes of payload in these messages.", counters::bytes_in,
-                  counters::bytes_out);
-    add_counter(to, report, "dropped_messages_total",
-                "Messages that full send queues did not take, or forgot.",
-                counters::dropped);
-    add_counter(to, report, "slow_closes_total",
-                "Connections ended because the client reads too slowly.",
-                counters::slow_closes);
-    add_counter(to, report, "losses_total",
-                "Times that clients of a resource missed messages.",
-                counters::lost);
-    add_counter(to, report, "published_total", "Messages published over HTTP.",
-                counters::published);
+    add_worker_counters(to, report);
     add_handshakes(to, report);
     add_closes(to, report);
-    add_zone(to, report.zone);
+    add_metrics(to, metrics::zone_metrics, report.zone);
 
     if (report.redis) {
         add_redis(to, *report.redis);

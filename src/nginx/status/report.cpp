@@ -1,4 +1,4 @@
-// Collects the figures of all workers, of the broker, and of the resources
+// Collects the statistics of all workers, of the broker, and of the resources
 // with the most clients.
 #include "nginx/status/report.hpp"
 
@@ -16,25 +16,25 @@ namespace websocket::nginx {
 
 namespace {
 
-// The lock is left so often that others hardly wait, and the event loop too.
-constexpr std::size_t logs_of_a_lock = 256;
-constexpr std::size_t locks_of_a_step = 8;
+// Limits of one hold of the lock, and of one step of the event loop.
+constexpr std::size_t logs_per_lock = 256;
+constexpr std::size_t locks_per_step = 8;
 
-struct status_survey {
-    std::array<broker::scanned_log, logs_of_a_lock> logs;
+struct scan_buffers {
+    std::array<broker::scanned_log, logs_per_lock> logs;
     std::array<std::byte, 4 * broker::max_name_size> names;
 };
 
-status_survey status_buffers;
+scan_buffers status_buffers;
 
 using counts = std::array<std::uint64_t, counters::counter_count>;
 
-struct reading {
+struct slot_snapshot {
     ngx_pid_t pid = 0;
     bool draining = false;
     std::uint64_t clients = 0;
-    counts all;
-    counts before;
+    counts totals;
+    counts baseline;
 };
 
 void read_counts(
@@ -50,133 +50,124 @@ bool alive(ngx_pid_t pid) noexcept
     return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
 }
 
-// Where a worker comes or goes meanwhile, its own figures are not known.
-reading read_block(const counters::slot_counters &block) noexcept
+// The pid is 0 if the worker changed meanwhile, as its counts are then unknown.
+slot_snapshot read_slot(const counters::slot_counters &block) noexcept
 {
-    reading made;
+    slot_snapshot snapshot;
     const ngx_pid_t pid = block.pid.load();
 
-    made.draining = block.draining.get() != 0;
-    made.clients = block.clients.get();
-    read_counts(block.baseline, made.before);
-    read_counts(block.totals, made.all);
+    snapshot.draining = block.draining.get() != 0;
+    snapshot.clients = block.clients.get();
+    read_counts(block.baseline, snapshot.baseline);
+    read_counts(block.totals, snapshot.totals);
     std::atomic_thread_fence(std::memory_order_acquire);
 
-    made.pid = alive(pid) && block.pid.load() == pid ? pid : 0;
-    return made;
+    snapshot.pid = alive(pid) && block.pid.load() == pid ? pid : 0;
+    return snapshot;
 }
 
-void put(tally::by_code &into, std::uint16_t code, std::uint64_t count)
+void add_code(worker_stats::by_code &into, std::uint16_t code,
+              std::uint64_t count)
 {
     if (count != 0) {
         into[code] += count;
     }
 }
 
-// Names what lies one behind the other in a slot.
-tally tally_of(const counts &from, const counters::slot_counters &block)
+worker_stats stats_of(const counts &from, const counters::slot_counters &block)
 {
-    tally made;
+    worker_stats stats;
 
-    std::copy_n(from.begin(), made.counted.size(), made.counted.begin());
+    std::copy_n(from.begin(), stats.counted.size(), stats.counted.begin());
 
     for (std::size_t i = 0; i != counters::known_statuses.size(); i++) {
-        put(made.refused, counters::known_statuses[i],
-            from[counters::refused_index + i]);
+        add_code(stats.refused, counters::known_statuses[i],
+                 from[counters::refused_index + i]);
     }
 
     for (std::size_t i = 0; i != counters::extra_statuses; i++) {
-        put(made.refused, block.statuses[i].get(),
-            from[counters::extra_refused_index + i]);
+        add_code(stats.refused, block.statuses[i].get(),
+                 from[counters::extra_refused_index + i]);
     }
 
     for (std::size_t i = 0; i != counters::known_close_codes; i++) {
-        put(made.closed,
-            static_cast<std::uint16_t>(counters::first_close_code + i),
-            from[counters::closed_index + i]);
+        add_code(stats.closed,
+                 static_cast<std::uint16_t>(counters::first_close_code + i),
+                 from[counters::closed_index + i]);
     }
 
     for (std::size_t i = 0; i != counters::extra_close_codes; i++) {
-        put(made.closed, block.close_codes[i].get(),
-            from[counters::extra_closed_index + i]);
+        add_code(stats.closed, block.close_codes[i].get(),
+                 from[counters::extra_closed_index + i]);
     }
 
-    put(made.refused, 0, from[counters::other_refused_index]);
-    put(made.closed, 0, from[counters::other_closed_index]);
-    return made;
+    add_code(stats.refused, 0, from[counters::other_refused_index]);
+    add_code(stats.closed, 0, from[counters::other_closed_index]);
+    return stats;
 }
 
-slot_tally tally_of_slot(unsigned slot, const counters::slot_counters &block)
+slot_stats stats_of_slot(unsigned slot, const counters::slot_counters &block)
 {
-    const reading read = read_block(block);
-    slot_tally made{.slot = slot,
-                    .pid = read.pid,
-                    .draining = read.draining,
-                    .worker = {},
-                    .all = tally_of(read.all, block)};
+    const slot_snapshot read = read_slot(block);
+    slot_stats stats{.slot = slot,
+                     .pid = read.pid,
+                     .draining = read.draining,
+                     .worker = {},
+                     .all = stats_of(read.totals, block)};
 
-    if (made.pid != 0) {
+    if (stats.pid != 0) {
         counts since;
 
-        std::transform(read.all.begin(), read.all.end(), read.before.begin(),
-                       since.begin(), std::minus<>());
-        made.worker = tally_of(since, block);
-        made.worker.clients = made.all.clients = read.clients;
+        std::transform(read.totals.begin(), read.totals.end(),
+                       read.baseline.begin(), since.begin(), std::minus<>());
+        stats.worker = stats_of(since, block);
+        stats.worker.clients = stats.all.clients = read.clients;
     }
 
-    return made;
+    return stats;
 }
 
-// Equal ones have an order too, so that answers do not differ by chance.
-bool comes_before(const resource_tally &a, const resource_tally &b) noexcept
+// Resources with equal numbers are sorted by name, so that the order is stable.
+bool comes_before(const resource_stats &a, const resource_stats &b) noexcept
 {
     return std::tie(b.clients, b.messages, a.name) <
            std::tie(a.clients, a.messages, b.name);
 }
 
-std::vector<handler_tally> handlers_of(const main_configuration &conf)
+std::vector<handler_stats> handlers_of(const main_configuration &conf)
 {
     const std::span handlers{
         static_cast<const websocket_handler_t **>(conf.handlers.elts),
         conf.handlers.nelts};
-    std::vector<handler_tally> made;
+    std::vector<handler_stats> stats;
 
     for (const websocket_handler_t *handler : handlers) {
-        made.push_back({.name = handler->name});
+        stats.push_back({.name = handler->name});
     }
 
-    return made;
+    return stats;
 }
 
-redis_tally redis_of(const shared_zone &shared) noexcept
+redis_stats redis_of(const shared_zone &shared) noexcept
 {
-    const redis_counters &counted = shared.redis;
-    const std::uint64_t links = counted.connects.get();
-    redis_tally made{.up = worker_bus::broker().link_generation() != 0,
-                     .leader = worker_bus::broker().leader(),
-                     .resources = counted.resources.load(),
-                     .reconnects = links == 0 ? 0 : links - 1,
-                     .published = counted.published.get(),
-                     .failed = counted.failed.get(),
-                     .retried = counted.retried.get(),
-                     .received = counted.received.get(),
-                     .recovered = counted.recovered.get(),
-                     .gaps = counted.gaps.get()};
+    redis_stats stats{.counters = shared.redis,
+                      .up = worker_bus::broker().link_generation() != 0,
+                      .leader = worker_bus::broker().leader()};
 
     for (const counters::slot_counters &block :
          std::span(shared.slot_counters, shared.slots)) {
         if (alive(block.pid.load())) {
-            made.queued += block.queued.get();
-            made.queued_bytes += block.queued_bytes.get();
+            stats.queued += block.queued.get();
+            stats.queued_bytes += block.queued_bytes.get();
         }
     }
 
-    return made;
+    return stats;
 }
 
 } // namespace
 
-tally &tally::operator+=(const tally &other)
+worker_stats &worker_stats::operator+=(const worker_stats &other)
 {
     clients += other.clients;
     std::transform(counted.begin(), counted.end(), other.counted.begin(),
@@ -193,13 +184,13 @@ tally &tally::operator+=(const tally &other)
     return *this;
 }
 
-// A handler's name holds no colon, a key may.
-std::string_view resource_tally::handler() const noexcept
+// A key may contain colons, a handler's name does not.
+std::string_view resource_stats::handler() const noexcept
 {
     return std::string_view(name).substr(0, name.find(':'));
 }
 
-std::string_view resource_tally::key() const noexcept
+std::string_view resource_stats::key() const noexcept
 {
     return std::string_view(name).substr(name.find(':') + 1);
 }
@@ -211,39 +202,39 @@ status_report::status_report(const main_configuration &conf)
     const shared_zone &shared = worker_bus::zone();
 
     if (conf.redis != nullptr) {
-        redis = redis_of(shared);
+        redis.emplace(redis_of(shared));
     }
 
     for (unsigned i = 0; i != shared.slots; i++) {
         const counters::slot_counters &block = shared.slot_counters[i];
 
         if (block.generations.get() != 0) {
-            slots.push_back(tally_of_slot(i, block));
+            slots.push_back(stats_of_slot(i, block));
             total += slots.back().all;
         }
     }
 }
 
-// The clock may have been set back.
+// 0 if the clock was set back.
 std::uint64_t status_report::uptime() const noexcept
 {
     return std::max(time, started) - started;
 }
 
-bool status_report::survey()
+bool status_report::collect()
 {
     bool more = true;
 
-    for (std::size_t i = 0; i != locks_of_a_step && more; i++) {
-        const broker::scan_result told = worker_bus::broker().scan(
+    for (std::size_t i = 0; i != locks_per_step && more; i++) {
+        const broker::scan_result found = worker_bus::broker().scan(
             cursor_, {status_buffers.names, status_buffers.logs},
-            2 * logs_of_a_lock);
+            2 * logs_per_lock);
 
-        for (std::size_t log = 0; log != told.count; log++) {
+        for (std::size_t log = 0; log != found.count; log++) {
             add(status_buffers.logs[log]);
         }
 
-        more = told.more;
+        more = found.more;
     }
 
     return more;
@@ -252,7 +243,7 @@ bool status_report::survey()
 void status_report::add(const broker::scanned_log &log)
 {
     if (is_control_log(log.name)) {
-        zone.logs--; // it is no resource
+        zone.logs--; // not a resource
         return;
     }
 
@@ -265,30 +256,30 @@ void status_report::add(const broker::scanned_log &log)
         known->clients += log.clients;
     }
 
-    const bool full = top_.size() == most_resources;
+    const bool full = top_.size() == max_resources;
 
     if (full && log.clients < top_.front().clients) {
         return;
     }
 
-    resource_tally made{.name = std::string(log.name),
-                        .clients = log.clients,
-                        .messages = log.messages,
-                        .last = log.last};
+    resource_stats stats{.name = std::string(log.name),
+                         .clients = log.clients,
+                         .messages = log.messages,
+                         .last = log.last};
 
     if (full) {
-        if (!comes_before(made, top_.front())) {
+        if (!comes_before(stats, top_.front())) {
             return;
         }
         std::pop_heap(top_.begin(), top_.end(), comes_before);
         top_.pop_back();
     }
 
-    top_.push_back(std::move(made));
+    top_.push_back(std::move(stats));
     std::push_heap(top_.begin(), top_.end(), comes_before);
 }
 
-std::vector<resource_tally> status_report::take_resources()
+std::vector<resource_stats> status_report::take_resources()
 {
     std::sort_heap(top_.begin(), top_.end(), comes_before);
     return std::move(top_);

@@ -1,11 +1,12 @@
-// What `websocket_status` tells: collected once for an answer, in steps, for
-// there may be many resources.
+// The statistics that websocket_status shows: collected for each response, in
+// steps, as there may be many resources.
 #pragma once
 
 #include "broker/broker.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/workers/counters.hpp"
+#include "nginx/workers/redis_counters.hpp"
 
 #include <array>
 #include <cstdint>
@@ -17,9 +18,9 @@
 
 namespace websocket::nginx {
 
-// Counts of one worker, of one slot, or of all together.
-struct tally {
-    // By code; 0: codes that have found no place.
+// The counts of one worker, of one slot, or of all together.
+struct worker_stats {
+    // By code; 0: codes without a counter of their own.
     using by_code = std::map<std::uint16_t, std::uint64_t>;
 
     std::uint64_t clients = 0;
@@ -27,19 +28,18 @@ struct tally {
     by_code refused;
     by_code closed;
 
-    tally &operator+=(const tally &other);
+    worker_stats &operator+=(const worker_stats &other);
 };
 
-// One slot. The worker is there if it has a pid.
-struct slot_tally {
+struct slot_stats {
     unsigned slot = 0;
-    ngx_pid_t pid = 0;
+    ngx_pid_t pid = 0; // 0: no worker
     bool draining = false;
-    tally worker; // since it came
-    tally all;    // by all who ever had the slot; clients: of those alive
+    worker_stats worker; // of this worker
+    worker_stats all;    // of all workers of the slot; clients: now
 };
 
-struct resource_tally {
+struct resource_stats {
     std::string name; // handler ":" key
     std::uint64_t clients = 0;
     std::uint64_t messages = 0; // in its history
@@ -49,58 +49,51 @@ struct resource_tally {
     std::string_view key() const noexcept;
 };
 
-struct handler_tally {
+struct handler_stats {
     std::string name;
     std::uint64_t clients = 0;
 };
 
-// What the host has to do with the others, over Redis.
-struct redis_tally {
+// The traffic with other hosts over Redis.
+struct redis_stats {
+    const redis_counters &counters;
     bool up = false;
     std::optional<unsigned> leader; // the slot of the worker
-    std::uint64_t resources = 0;    // that are followed
-    std::uint64_t reconnects = 0;
-    std::uint64_t published = 0;
-    std::uint64_t failed = 0;
-    std::uint64_t retried = 0;
-    std::uint64_t received = 0;
-    std::uint64_t recovered = 0;
-    std::uint64_t gaps = 0;
-    std::uint64_t queued = 0;
+    std::uint64_t queued = 0;       // of all workers
     std::uint64_t queued_bytes = 0;
 };
 
 class status_report {
 public:
-    static constexpr std::size_t most_resources = 100;
+    static constexpr std::size_t max_resources = 100;
 
-    // Takes down the figures of the workers; needs worker_bus::running().
+    // Copies the counters of the workers. Requires worker_bus::running().
     // Throws std::bad_alloc, as the functions below do.
     explicit status_report(const main_configuration &conf);
 
-    // Looks at some of the resources that are left. True: there are more.
-    bool survey();
+    // Collects some of the resources. True: there are more.
+    bool collect();
 
     std::uint64_t time = 0;                // milliseconds since 1970
-    std::uint64_t started = 0;             // the same; the counts begin then
+    std::uint64_t started = 0;             // the same; when the counters were 0
     std::uint64_t uptime() const noexcept; // milliseconds
-    std::vector<slot_tally> slots;         // those that a worker has ever had
-    tally total;
-    std::vector<handler_tally> handlers;
+    std::vector<slot_stats> slots;         // those that a worker has had
+    worker_stats total;
+    std::vector<handler_stats> handlers;
     broker::usage zone;
-    std::optional<redis_tally> redis; // with websocket_redis
+    std::optional<redis_stats> redis; // with websocket_redis
 
-    // By clients, most first. To be called when the survey is over.
-    std::vector<resource_tally> take_resources();
+    // Sorted by clients, most first. Requires that collect() returned false.
+    std::vector<resource_stats> take_resources();
 
 private:
     void add(const broker::scanned_log &log);
 
     broker::scan_cursor cursor_;
-    std::vector<resource_tally> top_; // a heap, the least at its front
+    std::vector<resource_stats> top_; // a heap, the smallest first
 };
 
-// The answers' texts.
+// The bodies of responses.
 std::string status_as_json(status_report &report);
 std::string status_as_prometheus(status_report &report);
 

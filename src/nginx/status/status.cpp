@@ -1,4 +1,4 @@
-// Answers with the figures of all workers.
+// The content handler of websocket_status: sends the statistics of all workers.
 #include "nginx/status/status.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -30,8 +30,8 @@ ngx_int_t status_refused(ngx_http_request_t *r, ngx_uint_t status,
     return reject_request(r, "status request", status, why);
 }
 
-// The argument has the last word.
-std::optional<status_form> form_asked_for(ngx_http_request_t *r) noexcept
+// The argument "format" of the request overrides the directive.
+std::optional<status_form> requested_form(ngx_http_request_t *r) noexcept
 {
     static u_char argument[] = "format";
     const auto &conf = *location_conf<location_configuration>(r);
@@ -49,7 +49,7 @@ ngx_int_t send(ngx_http_request_t *r, std::string_view type,
     ngx_str_t content_type = borrowed(type);
     ngx_http_complex_value_t body{};
 
-    // RFC 9111 5.2.2.5: the figures are of this moment
+    // RFC 9111 5.2.2.5: the statistics change
     if (copy == nullptr || !add_header(r, "Cache-Control", "no-store")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -68,22 +68,20 @@ ngx_int_t send_page(ngx_http_request_t *r)
     return send(r, "text/html; charset=utf-8", status_page());
 }
 
-/*
- * A report takes as many turns of the event loop as there are resources for.
- */
-
-class survey_job {
+// Collects a report, in as many turns of the event loop as the resources need,
+// and sends it.
+class status_job {
 public:
-    survey_job(ngx_http_request_t *r, status_form form)
+    status_job(ngx_http_request_t *r, status_form form)
         : request_{r}, form_{form}, report_{*static_cast<main_configuration *>(
                                         ngx_http_get_module_main_conf(
                                             r, ngx_http_websocket_module))}
     {
         event_.data = this;
-        event_.handler = on_turn;
+        event_.handler = on_step;
         event_.log = r->connection->log;
     }
-    ~survey_job()
+    ~status_job()
     {
         if (event_.posted) {
             ngx_delete_posted_event(&event_);
@@ -93,27 +91,27 @@ public:
             ngx_del_timer(&event_);
         }
     }
-    survey_job(const survey_job &) = delete;
-    survey_job &operator=(const survey_job &) = delete;
+    status_job(const status_job &) = delete;
+    status_job &operator=(const status_job &) = delete;
 
-    // What a content handler returns.
+    // Returns what a content handler does.
     ngx_int_t begin()
     {
-        if (!report_.survey()) {
-            return tell();
+        if (!report_.collect()) {
+            return send_report();
         }
 
-        // Without any timer a worker that is to quit does not stay
-        ngx_add_timer(&event_, longest);
+        // A worker that shuts down stays as long as a timer is set
+        ngx_add_timer(&event_, max_time);
         ngx_post_event(&event_, &ngx_posted_next_events);
         request_->main->count++;
         return NGX_DONE;
     }
 
 private:
-    static constexpr ngx_msec_t longest = 60'000;
+    static constexpr ngx_msec_t max_time = 60'000;
 
-    ngx_int_t tell()
+    ngx_int_t send_report()
     {
         return form_ == status_form::json
                    ? send(request_, "application/json", status_as_json(report_))
@@ -121,26 +119,26 @@ private:
                           status_as_prometheus(report_));
     }
 
-    ngx_int_t turn() noexcept
+    ngx_int_t step() noexcept
     try {
-        if (report_.survey()) {
+        if (report_.collect()) {
             ngx_post_event(&event_, &ngx_posted_next_events);
             return NGX_DONE;
         }
 
-        return tell();
+        return send_report();
 
     } catch (const std::bad_alloc &) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    // The job is gone with its request.
-    static void on_turn(ngx_event_t *event)
+    // Finalizing the request destroys the job.
+    static void on_step(ngx_event_t *event)
     {
-        auto &self = *static_cast<survey_job *>(event->data);
+        auto &self = *static_cast<status_job *>(event->data);
         ngx_http_request_t *r = self.request_;
         ngx_connection_t *c = r->connection;
-        const ngx_int_t rc = self.turn();
+        const ngx_int_t rc = self.step();
 
         if (rc != NGX_DONE) {
             ngx_http_finalize_request(r, rc);
@@ -154,23 +152,23 @@ private:
     ngx_event_t event_{};
 };
 
-void drop_job(void *data)
+void destroy_job(void *data)
 {
-    static_cast<survey_job *>(data)->~survey_job();
+    static_cast<status_job *>(data)->~status_job();
 }
 
-ngx_int_t send_figures(ngx_http_request_t *r, status_form form)
+ngx_int_t start_job(ngx_http_request_t *r, status_form form)
 {
     ngx_pool_cleanup_t *cleanup =
-        ngx_pool_cleanup_add(r->pool, sizeof(survey_job));
+        ngx_pool_cleanup_add(r->pool, sizeof(status_job));
 
     if (cleanup == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    auto *job = new (cleanup->data) survey_job(r, form);
+    auto *job = new (cleanup->data) status_job(r, form);
 
-    cleanup->handler = drop_job;
+    cleanup->handler = destroy_job;
     return job->begin();
 }
 
@@ -192,7 +190,7 @@ try {
         return status_method_refused(r);
     }
 
-    const auto form = form_asked_for(r);
+    const auto form = requested_form(r);
 
     if (!form) {
         return status_refused(r, NGX_HTTP_BAD_REQUEST,
@@ -205,10 +203,10 @@ try {
 
     if (!worker_bus::running()) {
         return status_refused(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "this worker has no place among the workers");
+                              worker_bus::no_slot);
     }
 
-    return send_figures(r, *form);
+    return start_job(r, *form);
 
 } catch (const std::bad_alloc &) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -1,4 +1,4 @@
-// The directive `websocket_status`: figures of all workers.
+// The content handler of the directive `websocket_status`.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -8,13 +8,12 @@
 
 namespace websocket::nginx {
 
-// The forms that the figures come in; none: not such a location.
+// The formats of responses; none: the location does not have the directive.
 enum class status_form : ngx_uint_t { none, json, prometheus, html };
 
-// The form of a name; nothing: there is none of it.
+// The format of that name, if there is one.
 std::optional<status_form> status_form_named(std::string_view name) noexcept;
 
-// The content handler of a location that tells figures.
 ngx_int_t status_handler(ngx_http_request_t *r);
 
 } // namespace websocket::nginx

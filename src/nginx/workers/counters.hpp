@@ -1,11 +1,9 @@
-// What the workers have done, counted in shared memory: for each slot of the
-// broker's a block, which only the worker that has the slot writes and all may
-// read at any time.
+// Counters of all workers, in shared memory: each slot of the broker has a
+// block that its worker writes and all workers may read at any time.
 //
-// The counts of a slot go on from one of its workers to the next, so that
-// whatever has become of a worker is counted, and their sum over the slots
-// never goes down. What the worker that has the slot now has done is what was
-// added to them since it came.
+// The totals of a slot pass from one of its workers to the next, so they never
+// go down, even if a worker dies. The counts of the current worker are the
+// totals less the baseline that it found.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -17,7 +15,7 @@
 
 namespace websocket::nginx::counters {
 
-// One process writes it, so no locked instruction is needed.
+// A number that one process writes, so no locked instruction is needed.
 template <class number>
 class single_writer {
 public:
@@ -37,22 +35,37 @@ private:
 
 using counter = single_writer<std::uint64_t>;
 
-// The counts that have no code beside their name.
+// The counters without a code. A row is all that a counter needs. It has the
+// name, also in JSON, and the family in Prometheus. Then come the value of the
+// label "direction" there, or an empty text, and the family's help text.
+// clang-format off
+#define WEBSOCKET_COUNTERS(X)                                                  \
+    X(messages_in, "messages_total", "in",                                     \
+      "Messages received, and accepted for sending.")                          \
+    X(messages_out, "messages_total", "out", "")                               \
+    X(bytes_in, "payload_bytes_total", "in",                                   \
+      "Bytes of payload in these messages.")                                   \
+    X(bytes_out, "payload_bytes_total", "out", "")                             \
+    X(dropped, "dropped_messages_total", "",                                   \
+      "Messages that full send queues did not take, or forgot.")               \
+    X(slow_closes, "slow_closes_total", "",                                    \
+      "Connections ended because the client reads too slowly.")                \
+    X(lost, "losses_total", "",                                                \
+      "Times that clients of a resource missed messages.")                     \
+    X(published, "published_total", "", "Messages published over HTTP.")
+
 enum counter_id : std::size_t {
-    messages_in,
-    bytes_in, // payload of messages
-    messages_out,
-    bytes_out,
-    dropped,     // messages that a full queue did not take, or forgot
-    slow_closes, // for a full queue, or since nothing could be sent
-    accepted,    // opening handshakes
-    published,   // messages over HTTP
-    lost,        // times that a resource's clients missed messages
+#define WEBSOCKET_COUNTER_ID(name, family, direction, help) name,
+    WEBSOCKET_COUNTERS(WEBSOCKET_COUNTER_ID)
+#undef WEBSOCKET_COUNTER_ID
+    accepted, // opening handshakes: shown with those that were refused
     id_count
 };
+// clang-format on
 
-// Counts by a code: the usual codes have their places; others get one of a few
-// when they first come, or are counted together as the rest.
+// Counters by status or close code. Known codes have a counter each; other
+// codes get one of the extra counters at their first use, or share the last
+// one.
 inline constexpr std::size_t extra_statuses = 8;
 inline constexpr std::size_t extra_close_codes = 16;
 
@@ -63,7 +76,7 @@ inline constexpr std::size_t known_close_codes = 16;
 inline constexpr std::array<std::uint16_t, 6> known_statuses{400, 403, 405,
                                                              426, 500, 503};
 
-// How the counts of a slot lie one behind the other.
+// The positions of these counters in slot_counters::totals.
 inline constexpr std::size_t refused_index = id_count;
 inline constexpr std::size_t extra_refused_index =
     refused_index + known_statuses.size();
@@ -76,20 +89,19 @@ inline constexpr std::size_t other_closed_index =
     extra_closed_index + extra_close_codes;
 inline constexpr std::size_t counter_count = other_closed_index + 1;
 
-// All zero when the memory is made.
+// All zero when the memory is created.
 struct alignas(64) slot_counters {
     std::array<counter, counter_count> totals;
 
-    // The worker that has the slot. The pid is stored last when it comes; 0:
-    // none has it.
+    // The worker that has the slot. It stores its pid last; 0: none.
     std::atomic<std::int32_t> pid{0};
-    single_writer<std::uint16_t>
-        generations; // how many have had it, up to 65535
+    single_writer<std::uint16_t> generations; // workers so far, up to 65535
     single_writer<std::uint8_t> draining;
     single_writer<std::uint32_t> clients;
-    std::array<counter, counter_count> baseline; // by the workers before it
+    std::array<counter, counter_count>
+        baseline; // totals of the workers before it
 
-    // What waits for Redis to take it
+    // Messages that wait for Redis
     single_writer<std::uint32_t> queued;
     counter queued_bytes;
 
@@ -97,10 +109,10 @@ struct alignas(64) slot_counters {
     std::array<single_writer<std::uint16_t>, extra_close_codes> close_codes;
 };
 
-// The block of this worker; one that nobody reads where it has no slot.
+// The block of this worker; without a slot, a block that no one reads.
 extern slot_counters *current;
 
-// Called when the worker has got its slot, and before it gives it back.
+// Called when the worker has claimed its slot, and before it releases it.
 void start(slot_counters &block) noexcept;
 void stop() noexcept;
 
@@ -109,7 +121,7 @@ inline void add(counter_id id, std::uint64_t number = 1) noexcept
     current->totals[id].add(number);
 }
 
-// What one read has brought.
+// Counts the messages of one read.
 inline void received(std::uint64_t messages, std::uint64_t bytes) noexcept
 {
     slot_counters &block = *current;
@@ -136,14 +148,13 @@ inline void client_disconnected() noexcept
     current->clients.add(UINT32_MAX);
 }
 
-// A handshake was refused with the status.
 void handshake_refused(ngx_uint_t status) noexcept;
 
-// A session has come to its end. Codes that clients choose get no more than
-// half of the table, so that they cannot take the entries of the server's own.
+// Codes that clients choose get at most half of the extra counters, so that
+// they leave some for those that the server sends.
 void session_closed(std::uint16_t code, bool by_client) noexcept;
 
-// The worker takes no more clients and waits for the last to leave.
+// The worker accepts no more clients and waits for the last ones to end.
 void set_draining() noexcept;
 
 } // namespace websocket::nginx::counters

@@ -1,0 +1,125 @@
+// The table of metrics, from which the JSON object and the Prometheus text of
+// websocket_status are written.
+//
+// Counters of workers are listed in nginx/workers/counters.hpp alone. Each
+// other number has a row here.
+#pragma once
+
+#include "nginx/status/report.hpp"
+#include "nginx/workers/counters.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace websocket::nginx::metrics {
+
+// A counter of workers. Neighbours with the same family are samples of it, with
+// different directions.
+struct worker_counter {
+    counters::counter_id id;
+    std::string_view key;       // in JSON
+    std::string_view family;    // in Prometheus, after "nginx_websocket_"
+    std::string_view direction; // a label; empty: none
+    std::string_view help;
+};
+
+#define WEBSOCKET_COUNTER_ROW(name, family, direction, help)                   \
+    worker_counter{counters::name, #name, family, direction, help},
+
+inline constexpr std::array worker_counters{
+    WEBSOCKET_COUNTERS(WEBSOCKET_COUNTER_ROW)};
+
+#undef WEBSOCKET_COUNTER_ROW
+
+enum class kind { gauge, counter };
+
+// A number of the host, taken from a `Source`.
+template <class Source>
+struct metric {
+    std::string_view key;    // in JSON
+    std::string_view family; // in Prometheus, after "nginx_websocket_"
+    kind type;
+    std::string_view help;
+    std::uint64_t (*value)(const Source &from);
+
+    // The order of the keys in JSON, where it is not that of the rows.
+    int json_order = 0;
+};
+
+using zone = decltype(status_report::zone);
+using redis = redis_stats;
+
+// clang-format off
+inline constexpr std::array zone_metrics{
+    metric<zone>{"size", "zone_size_bytes", kind::gauge,
+        "Shared memory that there is for logs and messages.",
+        [](const zone &from) -> std::uint64_t { return from.size; }},
+    metric<zone>{"used", "zone_used_bytes", kind::gauge,
+        "Shared memory that is in use for them.",
+        [](const zone &from) -> std::uint64_t { return from.used; }},
+    metric<zone>{"logs", "zone_logs", kind::gauge,
+        "Resources that are known.",
+        [](const zone &from) { return from.logs; }},
+    metric<zone>{"subscriptions", "zone_subscriptions", kind::gauge,
+        "Resources that workers have clients of, for each worker.",
+        [](const zone &from) { return from.subscriptions; }},
+    metric<zone>{"entries", "zone_entries", kind::gauge,
+        "Messages in the shared memory.",
+        [](const zone &from) { return from.entries; }},
+    metric<zone>{"dropped_unread", "zone_dropped_unread_total", kind::counter,
+        "Messages dropped for want of room before all had read them.",
+        [](const zone &from) { return from.dropped_unread; }},
+    metric<zone>{"dropped_history", "zone_dropped_history_total", kind::counter,
+        "Messages of histories dropped for want of room.",
+        [](const zone &from) { return from.dropped_history; }},
+    metric<zone>{"dropped_room_memory", "zone_dropped_room_memory_total",
+        kind::counter,
+        "Messages dropped as their resource held websocket_room_memory.",
+        [](const zone &from) { return from.dropped_over_limit; }},
+    metric<zone>{"refused", "zone_refused_total", kind::counter,
+        "Messages refused for want of room.",
+        [](const zone &from) { return from.refused; }},
+    metric<zone>{"repairs", "zone_repairs_total", kind::counter,
+        "Repairs after a worker was killed at work on it.",
+        [](const zone &from) { return from.repairs; }},
+};
+
+inline constexpr std::array redis_metrics{
+    metric<redis>{"resources", "redis_resources", kind::gauge,
+        "Resources followed in Redis.",
+        [](const redis &from) -> std::uint64_t {
+            return from.counters.resources.load(); }, 0},
+    metric<redis>{"queued", "redis_queued", kind::gauge,
+        "Messages that wait for Redis.",
+        [](const redis &from) { return from.queued; }, 4},
+    metric<redis>{"queued_bytes", "redis_queued_bytes", kind::gauge,
+        "Bytes of memory they take.",
+        [](const redis &from) { return from.queued_bytes; }, 4},
+    metric<redis>{"reconnects", "redis_reconnects_total", kind::counter,
+        "Times that the host got in touch again.",
+        [](const redis &from) {
+            const std::uint64_t connects = from.counters.connects.get();
+            return connects == 0 ? 0 : connects - 1; }, 1},
+    metric<redis>{"published", "redis_published_total", kind::counter,
+        "Messages that Redis has taken.",
+        [](const redis &from) { return from.counters.published.get(); }, 1},
+    metric<redis>{"retried", "redis_retried_total", kind::counter,
+        "Of them, those sent again after a break.",
+        [](const redis &from) { return from.counters.retried.get(); }, 3},
+    metric<redis>{"failed", "redis_failed_total", kind::counter,
+        "Messages that could not be published.",
+        [](const redis &from) { return from.counters.failed.get(); }, 2},
+    metric<redis>{"received", "redis_received_total", kind::counter,
+        "Messages that came from Redis.",
+        [](const redis &from) { return from.counters.received.get(); }, 3},
+    metric<redis>{"recovered", "redis_recovered_total", kind::counter,
+        "Messages read from streams behind a break.",
+        [](const redis &from) { return from.counters.recovered.get(); }, 3},
+    metric<redis>{"gaps", "redis_gaps_total", kind::counter,
+        "Times that streams had lost what the host had missed.",
+        [](const redis &from) { return from.counters.gaps.get(); }, 3},
+};
+// clang-format on
+
+} // namespace websocket::nginx::metrics
