@@ -1,6 +1,5 @@
 # Builds, runs and tests the WebSocket module of nginx.  "make help" lists the
-# targets.  Nothing but "make install" and "make uninstall" touches what is
-# outside build/.
+# targets.  Only "make install" and "make uninstall" write outside of build/.
 
 NGINX_SRC ?= /usr/share/nginx/src
 NGINX ?= /usr/sbin/nginx
@@ -9,7 +8,7 @@ PREFIX ?= /usr
 EXAMPLES = build/examples
 PYTHON = /usr/bin/python3
 
-# Naming one compiler is enough: the other one follows.
+# If only one compiler is set, the other one is derived from it.
 ifeq ($(origin CC),default)
 CC := $(if $(filter default,$(origin CXX)),gcc,$(subst g++,gcc,$(subst \
 	clang++,clang,$(CXX))))
@@ -19,8 +18,8 @@ CXX := $(subst clang,clang++,$(subst gcc,g++,$(CC)))
 endif
 export CC CXX CXXFLAGS LDFLAGS
 
-# What was given on the command line reaches the scripts by the environment;
-# it must not override the variables of nginx's own makefile.
+# Variables of the command line reach the scripts by the environment.  They must
+# not override those of nginx's own makefile.
 MAKEOVERRIDES :=
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
@@ -32,8 +31,7 @@ SOURCES := $(sort $(foreach layer,protocol nginx handlers broker redis,\
 .PHONY: module
 module: $(MODULE)
 
-# Unique symbols, which only g++ knows, would keep glibc from ever unloading a
-# library.
+# g++ emits unique symbols, and glibc never unloads a library that has them.
 no_unique_symbols := $(shell echo | $(CXX) -fno-gnu-unique -x c++ -c \
 	-o /dev/null - 2> /dev/null && echo -fno-gnu-unique)
 
@@ -43,9 +41,9 @@ include src/module.mk t/tests.mk
 deps:
 	@t/deps.sh build
 
-# As root nginx would give its workers to a user who may not be able to read
-# this folder: they run as its owner instead.  nginx would take a terminal
-# that closes for an order to reload, so the shell turns that into an end.
+# If root starts nginx, its workers run as the owner of this folder: the default
+# user may not be able to read it.  When the terminal closes, the shell ends
+# nginx, which would take the SIGHUP for an order to reload.
 owner = $(shell stat -c '%U %G' .)
 run_user = $(if $(filter 0,$(shell id -u)),user $(owner);)
 .PHONY: run
@@ -53,13 +51,13 @@ run:
 	@t/deps.sh build
 	@$(MAKE) module examples
 	@mkdir -p build/run
-	@echo "http://127.0.0.1:8080/ is served until Ctrl-C"
+	@echo "serving http://127.0.0.1:8080/ until Ctrl-C"
 	@$(NGINX) -p $(CURDIR)/build/run -c $(CURDIR)/examples/nginx.conf \
 	    -g 'daemon off; $(run_user)' & nginx=$$!; \
 	trap "kill $$nginx 2> /dev/null; wait $$nginx; exit 0" HUP INT TERM; \
 	wait $$nginx
 
-# One plug-in from each .cpp and each .c in a folder of examples/.
+# Each .cpp and each .c in a folder of examples/ is a plug-in.
 example_warnings := -O2 -g -Wall -Wextra -Werror
 example_flags := -fPIC -shared -fvisibility=hidden -MMD -MP -I src/sdk
 compile_c_example := $(CC) -std=c11 $(example_warnings) $(example_flags) \
@@ -72,7 +70,8 @@ example_plugins := $(patsubst %,$(EXAMPLES)/%.so,\
 vpath %.c $(sort $(dir $(filter %.c,$(example_sources))))
 vpath %.cpp $(sort $(dir $(filter %.cpp,$(example_sources))))
 
-# A running nginx may have the library mapped: replace it, never write to it.
+# A running nginx may have mapped the library: replace the file, never write to
+# it.
 define build_example
 	@mkdir -p $(@D)
 	@echo "compiling $<"
@@ -112,7 +111,7 @@ define newline
 
 endef
 
-# The packages are built anew when anything that is in them has changed.
+# Packages are built again when a file that they contain has changed.
 version := $(shell sed -n 's/.* module_version = "\(.*\)";/\1/p' \
 	src/nginx/core/version.hpp)
 .PHONY: deb
@@ -142,29 +141,29 @@ help:
 	@echo 'make check      unit tests and the quickest third of the others'
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
-	@echo 'make soak       a busy server at random: SOAK_SECONDS (180), SOAK_SEED'
-	@echo 'make soak-redis      the same on two hosts, with a Redis that fails'
+	@echo 'make soak       random load on a server: SOAK_SECONDS (180), SOAK_SEED'
+	@echo 'make soak-redis      the same on two hosts, with Redis outages'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
-	@echo 'make bench      speed and memory beside other servers: short'
-	@echo 'make bench-full      the same at length: half an hour'
+	@echo 'make bench      speed and memory compared with other servers: short'
+	@echo 'make bench-full      the same for half an hour'
 	@echo 'make bench-charts    puts the last results into t/bench/README.md'
 	@echo 'make bench-instructions   instructions per message, callgrind'
-	@echo 'make bench-instructions-record   the figures to hold them against'
-	@echo 'make bench-core, bench-rooms, bench-deflate   the parts alone'
+	@echo 'make bench-instructions-record   records them for comparison'
+	@echo 'make bench-core, bench-rooms, bench-deflate   one part each'
 	@echo 'make bench-redis     two hosts with a Redis between them'
 	@echo 'make lint       clang-format and clang-tidy'
 	@echo 'make format     clang-format on all C++'
 	@echo 'make examples   the plug-ins of examples/, in build/examples/'
 	@echo 'make install    module and SDK headers (DESTDIR, PREFIX=/usr)'
-	@echo 'make uninstall  removes these'
-	@echo 'make deb        Debian packages of both, in build/'
+	@echo 'make uninstall  removes them'
+	@echo 'make deb        Debian packages of module and headers, in build/'
 	@echo 'make deps       Debian packages to build and run with'
 	@echo 'make clean      removes build/'
 	@echo
 	@echo 'NGINX_SRC       nginx source tree, configured or vanilla'
 	@echo 'NGINX_OPTIONS   configure options for a vanilla one'
-	@echo 'CC, CXX         compilers; one of them is enough'
-	@echo 'CXXFLAGS        added when our C++ is compiled; LDFLAGS: linked'
-	@echo 'CFLAGS          added when examples in C are compiled'
-	@echo 'FILES_PER_OBJECT  sources that are compiled as one (28)'
+	@echo 'CC, CXX         compilers; setting one is enough'
+	@echo 'CXXFLAGS        added for the module and C++; LDFLAGS: for linking'
+	@echo 'CFLAGS          added for examples in C'
+	@echo 'FILES_PER_OBJECT  sources compiled as one object (28)'
 	@echo 'PYTEST_OPTIONS  instead of all of t, e.g. "-q t/rooms/test_room.py"'

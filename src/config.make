@@ -1,16 +1,17 @@
-# Appends to nginx's makefile what our C++ objects need beyond its C rules.
+# Appends the rules for C++ objects to nginx's makefile, which has rules for C.
 #
-# auto/make sources this as shell code once the makefile is written; config
-# left the list of sources in ngx_websocket_srcs, each of them a group of files.
+# auto/make sources this file as shell code once it has written the makefile.
+# ngx_websocket_srcs has the sources: groups of files, listed by config.
 
 ngx_websocket_cxx=${CXX:-$CC}
 ngx_websocket_so=$NGX_OBJS/ngx_http_websocket_module$ngx_modext
 
-# Only our own objects are hidden: nginx finds ngx_modules by dlsym.
+# Symbols are hidden in the module's own objects only: nginx finds ngx_modules by
+# dlsym().
 ngx_websocket_flags="-std=c++20 -O2 -Wall -Wextra -Wunused-parameter -Werror \
 -fPIC -fvisibility=hidden"
 
-# Unique symbols would keep glibc from ever unloading the library.
+# glibc never unloads a library that has unique symbols.
 if echo | $ngx_websocket_cxx -fno-gnu-unique -x c++ -c -o /dev/null - \
     2> /dev/null
 then
@@ -24,14 +25,14 @@ for ngx_websocket_src in $ngx_websocket_srcs; do
 $NGX_OBJS/addon/websocket/$ngx_websocket_obj"
 done
 
-# Objects depend on this file, which changes only when the flags do.
+# Objects depend on this file, which changes only with the flags.
 ngx_websocket_stamp=$NGX_OBJS/websocket_flags
 if test "`cat $ngx_websocket_stamp 2> /dev/null`" != "$ngx_websocket_flags"
 then
     echo "$ngx_websocket_flags" > $ngx_websocket_stamp
 fi
 
-# The page of websocket_status: its files as the texts of a header.
+# The files of the page of websocket_status, as constants of a header.
 ngx_websocket_page=$NGX_OBJS/websocket_status_page.hpp
 ngx_websocket_page_parts=
 for ngx_websocket_part in page.html page.css \
@@ -41,7 +42,7 @@ do
 $ngx_addon_dir/nginx/status/$ngx_websocket_part"
 done
 
-# "override" holds against CC and CFLAGS given on make's command line.
+# "override" also replaces CC and CFLAGS of make's command line.
 cat << END                                                    >> $NGX_MAKEFILE
 
 WEBSOCKET_OBJS = $ngx_websocket_objs

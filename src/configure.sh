@@ -3,12 +3,12 @@
 #
 # usage: configure.sh SOURCE BUILD, both absolute paths
 #
-# SOURCE is Debian's nginx-dev (it names its options in conf_flags), a
-# configured tree (its options are taken over) or a vanilla one (NGINX_OPTIONS in
-# the environment may name options, the default is what most packages have).
-# BUILD/tree gets links to what lies in SOURCE, and configure runs there, for
-# it writes a Makefile where it stands.  Objects and nginx's makefile go to
-# BUILD/objs.
+# SOURCE is one of these: Debian's nginx-dev, whose options are in conf_flags; a
+# configured tree, whose options are used; or a vanilla tree.  For the latter,
+# NGINX_OPTIONS in the environment has the options; the default is that of most
+# packages.  BUILD/tree gets links to the files of SOURCE.  configure runs there,
+# as it writes a Makefile to the current folder.  Objects and nginx's makefile go
+# to BUILD/objs.
 
 set -euo pipefail
 

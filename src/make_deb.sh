@@ -2,7 +2,7 @@
 # Builds the Debian packages from a copy of the tree, with src/debian/ as its
 # debian/.
 #
-# usage: make_deb.sh VERSION OUTPUT, OUTPUT the folder that gets the packages.
+# usage: make_deb.sh VERSION OUTPUT_FOLDER
 
 set -euo pipefail
 
@@ -17,15 +17,15 @@ mkdir -p "$tree"
 cp -r "$root"/{config,src,examples,README.md,LICENSE} "$tree/"
 mv "$tree/src/debian" "$tree/debian"
 
-# Whoever makes the packages for others answers for them.
+# If DEBEMAIL is set, its owner is the maintainer of the packages.
 if [ -n "${DEBEMAIL:-}" ]; then
-    who="${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>"
-    sed -i "s|^Maintainer:.*|Maintainer: $who|" \
+    maintainer="${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>"
+    sed -i "s|^Maintainer:.*|Maintainer: $maintainer|" \
         "$tree/debian/control"
 fi
 
-# The date that is asked for, or that of the newest file, so that the same
-# tree makes the same packages.
+# The date of the packages is SOURCE_DATE_EPOCH or that of the newest file, so
+# that the same tree gives the same packages.
 newest() {
     find "$root"/{config,src,README.md} -type f -printf '%T@\n' | \
         sort -n | tail -n 1
@@ -34,13 +34,13 @@ epoch=${SOURCE_DATE_EPOCH:-$(newest)}
 cat > "$tree/debian/changelog" << END
 libnginx-mod-http-websocket ($version) unstable; urgency=medium
 
-  * This version: README.md says what changed in it.
+  * Version of the tree; see README.md.
 
  -- $(sed -n 's/^Maintainer: //p' "$tree/debian/control")  $(
     LC_ALL=C date -u -R -d "@$epoch")
 END
 
-# What our own make exports is not the package's business.
+# The package is built without the variables that our own make exports.
 build() {
     cd "$tree"
     env -u CC -u CXX -u CFLAGS -u CXXFLAGS -u LDFLAGS -u MAKEFLAGS \

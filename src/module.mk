@@ -1,8 +1,9 @@
-# The module: nginx's own build system, run in build/nginx/KEY.
+# Builds the module with nginx's own build system, in build/nginx/KEY.
 #
-# Each nginx tree, compiler, version of these and set of flags has a KEY, so
-# that switching back and forth costs a copy.  Inside it, "sources" names what
-# configure has seen: when a file comes or goes, configure runs again.
+# Each combination of nginx tree, compilers, their versions and flags has its own
+# KEY, so that switching between them compiles nothing.  The file "sources" there
+# lists what configure has seen: if a source is added or removed, configure runs
+# again.
 
 nginx_src := $(abspath $(NGINX_SRC))
 nginx_marks := $(addprefix $(nginx_src)/,src/core/nginx.h conf_flags \
@@ -42,7 +43,8 @@ $(module_dir)/configured: $(module_dir)/sources config src/config.make \
 	@CXX='$(CXX)' src/configure.sh $(nginx_src) $(CURDIR)/$(module_dir)
 	@touch $@
 
-# A running nginx may have the library mapped: replace it, never write to it.
+# A running nginx may have mapped the library: replace the file, never write to
+# it.
 .PHONY: $(MODULE)
 $(MODULE): $(module_dir)/configured
 	+@$(module_make) -s modules
