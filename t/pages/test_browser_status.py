@@ -283,7 +283,7 @@ def test_name_of_a_resource_is_only_text(browser, nginx, path):
     page.wait(lambda: len(page.rows("resources")) == len(keys), "rows")
     assert {row[1] for row in page.rows("resources")} == {
         *keys[:-1], "\ufffd\ufffd"}
-    assert page.browser.title == "WebSocket figures"
+    assert page.browser.title == "WebSocket statistics"
     assert not page.browser.find_elements("css selector", "main img")
     page.check_fits(name="names")
     assert not page.console_errors()
@@ -308,8 +308,8 @@ def test_page_shows_a_stopped_nginx_and_reconnects(browser, nginx):
     opacity = "return getComputedStyle(document.querySelector('main')).opacity"
     server.stop()
     page.wait_state("no answer")
-    assert re.fullmatch(r"The server does not answer: these figures are of "
-                        r"[\d:]+( [AP]M)?\. Asking again\.",
+    assert re.fullmatch(r"The server does not answer; last update at "
+                        r"[\d:]+( [AP]M)?\. Retrying\.",
                         page.text("notice"))
     assert page.find("notice").is_displayed()
     assert page.text("announcer").startswith("The server does not answer")
@@ -345,6 +345,6 @@ def test_page_shows_what_the_server_refuses(browser, nginx):
     browser.get(f"http://127.0.0.1:{server.port}/status")
     page = StatusPage(browser)
     page.wait_state("no answer")
-    assert page.text("notice") == "The server answers 503. Asking again."
+    assert page.text("notice") == "The server answers with status 503. Retrying."
     assert page.text("clients") == "–"
     browser.get("about:blank")

@@ -1,6 +1,6 @@
-// What the page of websocket_status is drawn with: words for numbers, rows,
-// bars, and curves. Names of resources are of the clients' choice: nothing but
-// textContent is made of them.
+// Formats numbers, and draws tables, bars and curves for the page of
+// websocket_status. Clients choose the names of resources, so these are only
+// assigned to textContent.
 "use strict";
 
 const period_ms = 1000; // between two samples
@@ -12,7 +12,7 @@ const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 /*
- * Words
+ * Formats
  */
 
 const count = (number) => whole.format(number);
@@ -33,89 +33,90 @@ function bytes(number) {
     return `${short.format(number / 1024 ** power)} ${units[power]}`;
 }
 
-// In its two largest units.
+// Formats the two largest units.
 function duration(seconds) {
     const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
     const first = units.findIndex(([, size]) => seconds >= size || size === 1);
     const [[unit, size], next] = units.slice(first, first + 2);
-    const most = `${Math.floor(seconds / size)} ${unit}`;
-    return next === undefined ? most
-        : `${most} ${Math.floor(seconds % size / next[1])} ${next[0]}`;
+    const largest = `${Math.floor(seconds / size)} ${unit}`;
+    return next === undefined ? largest
+        : `${largest} ${Math.floor(seconds % size / next[1])} ${next[0]}`;
 }
 
 const clock = (time) => new Date(time).toLocaleTimeString();
 
 /*
- * Elements: those that are there are used again, so that what a person has
- * marked or scrolled to stays.
+ * Elements: existing ones are updated, so that selections and scroll positions
+ * are kept.
  */
 
-function made(tag, style = "", words = "") {
+function create_element(tag, style = "", text = "") {
     const element = document.createElement(tag);
     element.className = style;
-    element.textContent = words;
+    element.textContent = text;
     return element;
 }
 
-function say(element, words) {
-    if (element.textContent !== String(words)) {
-        element.textContent = words;
+function set_text(element, text) {
+    if (element.textContent !== String(text)) {
+        element.textContent = text;
     }
 }
 
-function fill(parent, items, make, update) {
+function fill(parent, items, create, update) {
     while (parent.children.length > items.length) {
         parent.lastElementChild.remove();
     }
     items.forEach((item, i) => {
         if (!parent.children[i]) {
-            parent.append(make());
+            parent.append(create());
         }
         update(parent.children[i], item);
     });
 }
 
-// Each cell is its words, or [words, class].
+// Each cell is a text, or [text, class].
 function fill_table(parent, rows) {
-    fill(parent, rows, () => made("tr"), (row, cells) =>
-        fill(row, cells, () => made("td"), (cell, content) => {
-            const [words, style] = [content].flat();
-            say(cell, words);
+    fill(parent, rows, () => create_element("tr"), (row, cells) =>
+        fill(row, cells, () => create_element("td"), (cell, content) => {
+            const [text, style] = [content].flat();
+            set_text(cell, text);
             cell.className = style ?? "";
-            cell.title = style === "text key" ? words : "";
+            cell.title = style === "text key" ? text : "";
         }));
 }
 
-// Each fact is a name, a number, and the class it has unless it is 0.
+// Each fact is a name, a number, and the class of a number other than 0.
 function fill_facts(parent, facts) {
     fill(parent, facts, () => {
-        const fact = made("div");
-        fact.append(made("dt"), made("dd"));
+        const fact = create_element("div");
+        fact.append(create_element("dt"), create_element("dd"));
         return fact;
     }, (fact, [name, number, style]) => {
         fact.className = number ? style ?? "" : "";
-        say(fact.children[0], name);
-        say(fact.children[1], count(number));
+        set_text(fact.children[0], name);
+        set_text(fact.children[1], count(number));
     });
 }
 
 function fill_bars(parent, entries) {
-    const most = Math.max(1, ...entries.map((entry) => entry.count));
+    const max = Math.max(1, ...entries.map((entry) => entry.count));
     fill(parent, entries, () => {
-        const row = made("li");
-        const bar = made("div", "bar");
-        bar.append(made("span"));
+        const row = create_element("li");
+        const bar = create_element("div", "bar");
+        bar.append(create_element("span"));
         bar.ariaHidden = "true";
-        row.append(made("span", "code"), made("span", "words"),
-            made("span", "count"), bar);
+        row.append(create_element("span", "code"),
+            create_element("span", "words"), create_element("span", "count"),
+            bar);
         return row;
     }, (row, entry) => {
-        const [code, words, number, bar] = row.children;
-        row.className = entry.fine ? "" : "bad";
-        say(code, entry.code);
-        say(words, entry.words ?? "");
-        say(number, count(entry.count));
-        bar.firstChild.style.width = `${100 * entry.count / most}%`;
+        const [code, text, number, bar] = row.children;
+        row.className = entry.normal ? "" : "bad";
+        set_text(code, entry.code);
+        set_text(text, entry.text ?? "");
+        set_text(number, count(entry.count));
+        bar.firstChild.style.width = `${100 * entry.count / max}%`;
     });
 }
 
@@ -123,13 +124,13 @@ function fill_bars(parent, entries) {
  * Charts: curves of the last minutes in an SVG that takes any width.
  */
 
-// The smallest of 1, 2, 5, 10, 20, ... that a value fits under.
+// The smallest of 1, 2, 5, 10, 20, ... that is not less than a value.
 function round_top(value) {
     const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
     return [1, 2, 5, 10].find((digit) => digit * power >= value) * power;
 }
 
-function drawn(tag, style, attributes = {}) {
+function create_svg(tag, style, attributes = {}) {
     const element = document.createElementNS(svg_names, tag);
     element.setAttribute("class", style);
     Object.entries(attributes).forEach(([name, value]) =>
@@ -139,43 +140,44 @@ function drawn(tag, style, attributes = {}) {
 
 class chart {
     // Lines are [name, class, (sample) => value or null].
-    constructor(place, title, lines, format) {
+    constructor(parent, title, lines, format) {
         Object.assign(this, { title, lines, format, samples: [] });
-        this.legend = made("div", "legend");
-        this.names = lines.map(([, style]) => made("span", style));
-        this.when = made("span", "when");
+        this.legend = create_element("div", "legend");
+        this.names = lines.map(([, style]) => create_element("span", style));
+        this.when = create_element("span", "when");
         this.legend.append(...this.names, this.when);
-        this.plot = made("div", "plot");
-        this.top = made("span", "top");
-        this.middle = made("span", "middle");
-        this.make_picture();
+        this.plot = create_element("div", "plot");
+        this.top = create_element("span", "top");
+        this.middle = create_element("span", "middle");
+        this.create_picture();
         this.plot.append(this.picture, this.top, this.middle);
-        const axis = made("div", "axis");
+        const axis = create_element("div", "axis");
         axis.ariaHidden = "true";
-        axis.append(made("span", "", `${shown_ms / 60_000} min ago`),
-            made("span", "", "now"));
-        place.append(this.legend, this.plot, axis);
+        axis.append(create_element("span", "", `${shown_ms / 60_000} min ago`),
+            create_element("span", "", "now"));
+        parent.append(this.legend, this.plot, axis);
     }
 
-    make_picture() {
-        this.picture = drawn("svg", "", { viewBox: "0 0 100 100",
+    create_picture() {
+        this.picture = create_svg("svg", "", { viewBox: "0 0 100 100",
             preserveAspectRatio: "none", role: "img" });
         for (const y of [1, 50, 99]) {
-            this.picture.append(drawn("line", "grid",
+            this.picture.append(create_svg("line", "grid",
                 { x1: 0, x2: 100, y1: y, y2: y }));
         }
-        this.cursor = drawn("line", "cursor", { y1: 0, y2: 100 });
+        this.cursor = create_svg("line", "cursor", { y1: 0, y2: 100 });
         this.paths = this.lines.map(([, style]) => [
-            drawn("path", `area ${style}`), drawn("path", `curve ${style}`)]);
+            create_svg("path", `area ${style}`),
+            create_svg("path", `curve ${style}`)]);
         this.picture.append(this.cursor, ...this.paths.flat());
         this.plot.addEventListener("pointermove", (event) => {
             const box = this.plot.getBoundingClientRect();
             this.pointed = (event.clientX - box.left) / box.width;
-            this.tell();
+            this.show_values();
         });
         this.plot.addEventListener("pointerleave", () => {
             this.pointed = undefined;
-            this.tell();
+            this.show_values();
         });
     }
 
@@ -192,8 +194,8 @@ class chart {
         const values = samples.flatMap((sample) =>
             this.lines.map(([, , value]) => value(sample) ?? 0));
         this.scale = round_top(Math.max(0, ...values));
-        say(this.top, this.format(this.scale));
-        say(this.middle, this.format(this.scale / 2));
+        set_text(this.top, this.format(this.scale));
+        set_text(this.middle, this.format(this.scale / 2));
         this.lines.forEach(([, , value], i) => {
             const pieces = this.pieces(value);
             const [area, curve] = this.paths[i];
@@ -204,10 +206,10 @@ class chart {
                 piece.at(-1)[0].toFixed(2)} 99L${
                 piece[0][0].toFixed(2)} 99Z`).join(""));
         });
-        this.tell();
+        this.show_values();
     }
 
-    // Where nothing is known the curve is broken.
+    // The pieces of a curve, which has gaps where values are missing.
     pieces(value) {
         const pieces = [];
         let before = -Infinity;
@@ -225,22 +227,23 @@ class chart {
         return pieces;
     }
 
-    // The values now, or where the pointer is.
-    tell() {
+    // Shows the latest values, or those at the pointer.
+    show_values() {
         const last = this.samples.at(-1);
         if (!last) {
             return;
         }
-        const wanted = this.now - (1 - (this.pointed ?? 1)) * shown_ms;
+        const time = this.now - (1 - (this.pointed ?? 1)) * shown_ms;
         const sample = this.pointed === undefined ? last
-            : this.samples.reduce((best, each) => Math.abs(each.time - wanted)
-                < Math.abs(best.time - wanted) ? each : best);
+            : this.samples.reduce((best, each) => Math.abs(each.time - time)
+                < Math.abs(best.time - time) ? each : best);
         this.lines.forEach(([name, , value], i) =>
-            say(this.names[i], `${name} ${this.format(value(sample))}`));
+            set_text(this.names[i], `${name} ${this.format(value(sample))}`));
         const x = this.pointed === undefined ? -9 : this.x(sample);
         this.cursor.setAttribute("x1", x);
         this.cursor.setAttribute("x2", x);
-        say(this.when, this.pointed === undefined ? "" : clock(sample.time));
+        set_text(this.when, this.pointed === undefined ? ""
+            : clock(sample.time));
         this.picture.setAttribute("aria-label", `${this.title} in the last ${
             shown_ms / 60_000} minutes: ${this.lines.map(([name, , value]) => {
             const all = this.samples.map(value).filter((one) => one !== null);

@@ -1,28 +1,27 @@
-// The page of websocket_status: asks for the figures once a second, shows
-// them, and says so when there are none.
+// The page of websocket_status: requests the statistics once a second and shows
+// them, or that they are old.
 "use strict";
 
-const patience_ms = 5000; // for one answer
-const stale_ms = 3500; // without an answer
+const timeout_ms = 5000; // of one request
+const stale_ms = 3500; // after the last response
 
-const words_of_code = {
+const code_names = {
     1000: "normal", 1001: "going away", 1002: "protocol error",
-    1003: "unsupported kind", 1005: "no code given", 1006: "no Close came",
-    1007: "no valid data", 1008: "against the policy", 1009: "too large",
+    1003: "unsupported data", 1005: "no status code", 1006: "no Close frame",
+    1007: "invalid data", 1008: "policy violation", 1009: "too large",
     1010: "extension missing", 1011: "handler failed", 1012: "restart",
     1013: "try again later", 1014: "bad gateway", other: "all others",
 };
-const fine_codes = ["1000", "1001", "1005"];
-const words_of_status = {
-    101: "accepted", 400: "malformed", 401: "not authorized",
-    403: "not allowed", 405: "method", 426: "no upgrade to version 13",
-    429: "too many", 500: "handler failed", 503: "full, or shutting down",
+const normal_codes = ["1000", "1001", "1005"];
+const status_names = {
+    101: "accepted", 400: "malformed", 401: "unauthorized",
+    403: "forbidden", 405: "method not allowed", 426: "upgrade required",
+    429: "too many requests", 500: "handler failed", 503: "unavailable",
     other: "all others",
 };
 
 /*
- * What has come: a sample has rates, which the first one cannot have, nor one
- * before which the counts began anew.
+ * Samples. Rates are null in the first one, and after counters were reset.
  */
 
 const samples = [];
@@ -41,8 +40,8 @@ function sample_of(report, before) {
         bytes_in: since("bytes_in"), bytes_out: since("bytes_out") };
 }
 
-function take(report) {
-    // Another worker's clock may be a little behind: that is no sample
+function add_report(report) {
+    // The clock of another worker may be a little behind: not a sample
     if (last_report && report.time <= last_report.time
         && report.uptime >= last_report.uptime) {
         return;
@@ -56,13 +55,13 @@ function take(report) {
 }
 
 /*
- * What is shown
+ * Elements
  */
 
 const charts = [
     new chart(find("clients-chart"), "Clients",
         [["connected", "first", (sample) => sample.clients]], rate),
-    new chart(find("messages-chart"), "Messages a second",
+    new chart(find("messages-chart"), "Messages per second",
         [["in", "first", (sample) => sample.messages_in],
             ["out", "second", (sample) => sample.messages_out]], rate),
 ];
@@ -79,12 +78,12 @@ function cells_of(worker, ...begin) {
 }
 
 function show_tiles({ total }, sample) {
-    say(find("clients"), count(total.clients));
-    say(find("rate-in"), rate(sample.messages_in));
-    say(find("rate-out"), rate(sample.messages_out));
-    say(find("bytes-in"), bytes(sample.bytes_in));
-    say(find("bytes-out"), bytes(sample.bytes_out));
-    say(find("dropped"), count(total.dropped));
+    set_text(find("clients"), count(total.clients));
+    set_text(find("rate-in"), rate(sample.messages_in));
+    set_text(find("rate-out"), rate(sample.messages_out));
+    set_text(find("bytes-in"), bytes(sample.bytes_in));
+    set_text(find("bytes-out"), bytes(sample.bytes_out));
+    set_text(find("dropped"), count(total.dropped));
     find("trouble-tile").className = total.dropped ? "trouble" : "";
 }
 
@@ -94,30 +93,30 @@ function show_workers({ workers, total }) {
     fill_table(find("total"), [cells_of(total, ["Total", "text"], "", "")]);
 }
 
-function entries_of(counts, words, fine) {
+function entries_of(counts, names, normal) {
     return Object.entries(counts).map(([code, number]) => ({ code,
-        words: words[code] ?? (code >= 3000 ? "of the application" : ""),
-        count: number, fine: fine(code) }));
+        text: names[code] ?? (code >= 3000 ? "of the application" : ""),
+        count: number, normal: normal(code) }));
 }
 
 function show_codes({ total }) {
-    const closes = entries_of(total.close_codes, words_of_code, (code) =>
-        fine_codes.includes(code) || code >= 3000);
+    const closes = entries_of(total.close_codes, code_names, (code) =>
+        normal_codes.includes(code) || code >= 3000);
     closes.sort((a, b) => b.count - a.count);
     fill_bars(find("closes"), closes);
     find("no-closes").hidden = closes.length > 0;
     const { accepted, refused } = total.handshakes;
     fill_bars(find("handshakes"), [
-        { code: "101", words: words_of_status[101], count: accepted,
-            fine: true },
-        ...entries_of(refused, words_of_status, () => false)]);
+        { code: "101", text: status_names[101], count: accepted,
+            normal: true },
+        ...entries_of(refused, status_names, () => false)]);
 }
 
 function show_zone({ zone, total }) {
     const share = zone.used / zone.size;
     find("fill").style.width = `${100 * share}%`;
     find("fill").className = share > 0.9 ? "high" : "";
-    say(find("fill-text"), `${bytes(zone.used)} of ${bytes(zone.size)}, ${
+    set_text(find("fill-text"), `${bytes(zone.used)} of ${bytes(zone.size)}, ${
         short.format(100 * share)} %`);
     fill_facts(find("zone"), [
         ["Resources", zone.logs], ["Messages kept", zone.entries],
@@ -135,8 +134,8 @@ function show_redis({ redis }) {
     if (redis === undefined) {
         return;
     }
-    say(find("redis-state"), redis.state === "up" ? "in touch with Redis"
-        : "Redis is out of reach");
+    set_text(find("redis-state"), redis.state === "up" ? "connected to Redis"
+        : "Redis is unreachable");
     fill_facts(find("redis"), [
         ["Resources followed", redis.resources],
         ["Published", redis.published], ["Received", redis.received],
@@ -149,7 +148,7 @@ function show_redis({ redis }) {
 function show_resources({ resources, zone, handlers }) {
     fill_facts(find("handlers"), handlers.map(({ name, clients }) =>
         [name, clients]));
-    say(find("resources-more"), zone.logs > resources.length
+    set_text(find("resources-more"), zone.logs > resources.length
         ? `The first ${count(resources.length)} of ${count(zone.logs)}, by`
             + " clients." : "");
     fill_table(find("resources"), resources.map((resource) => [
@@ -158,7 +157,7 @@ function show_resources({ resources, zone, handlers }) {
 }
 
 function show(report, sample) {
-    say(find("about"), ` · version ${report.version} · counting for ${
+    set_text(find("about"), ` · version ${report.version} · counting for ${
         duration(report.uptime)}`);
     show_tiles(report, sample);
     show_workers(report);
@@ -175,66 +174,67 @@ function draw() {
 }
 
 /*
- * Asking
+ * Requests
  */
 
-function become(state) {
+function set_state(state) {
     if (document.body.dataset.state !== state) {
         document.body.dataset.state = state;
-        say(find("state"), state === "live" ? "live" : "no answer");
-        say(find("announcer"), state === "live" ? "The figures are live."
-            : "The server does not answer: the figures are old.");
+        set_text(find("state"), state === "live" ? "live" : "no answer");
+        set_text(find("announcer"), state === "live"
+            ? "The statistics are live."
+            : "The server does not answer: the statistics are old.");
         find("notice").hidden = state === "live";
     }
 }
 
-// The last figures stay, marked as what they are.
-function went_stale(reason) {
-    become("stale");
+// The last statistics stay, marked as old.
+function set_stale(reason) {
+    set_state("stale");
     const since = last_report === undefined ? ""
-        : `: these figures are of ${clock(samples.at(-1).time)}`;
-    say(find("notice"), `${reason}${since}. Asking again.`);
+        : `; last update at ${clock(samples.at(-1).time)}`;
+    set_text(find("notice"), `${reason}${since}. Retrying.`);
 }
 
-async function ask() {
+async function fetch_report() {
     const source = new URL(location.href);
     source.hash = "";
     source.searchParams.set("format", "json");
     const response = await fetch(source, { cache: "no-store",
-        signal: AbortSignal.timeout(patience_ms) });
+        signal: AbortSignal.timeout(timeout_ms) });
     if (!response.ok) {
-        throw new Error(`The server answers ${response.status}`);
+        throw new Error(`The server answers with status ${response.status}`);
     }
     return response.json();
 }
 
-let asking = false;
+let requesting = false;
 
-async function turn() {
-    if (asking) {
+async function update() {
+    if (requesting) {
         return;
     }
-    asking = true;
+    requesting = true;
     try {
-        take(await ask());
+        add_report(await fetch_report());
         last_answer = performance.now();
-        become("live");
+        set_state("live");
     } catch (error) {
-        went_stale(error.message.startsWith("The server") ? error.message
+        set_stale(error.message.startsWith("The server") ? error.message
             : "The server does not answer");
     }
-    asking = false;
+    requesting = false;
     draw();
 }
 
-function look_at_clock() {
+function check_age() {
     if (last_report && performance.now() - last_answer > stale_ms) {
-        went_stale("The server does not answer");
+        set_stale("The server does not answer");
     }
 }
 
-say(find("host"), location.host);
-setInterval(turn, period_ms);
-setInterval(look_at_clock, period_ms / 2);
-addEventListener("visibilitychange", turn);
-turn();
+set_text(find("host"), location.host);
+setInterval(update, period_ms);
+setInterval(check_age, period_ms / 2);
+addEventListener("visibilitychange", update);
+update();
