@@ -82,7 +82,7 @@ def test_wrong_prefix_fails_the_check_with_a_message(nginx, prefix, error):
     passed, output = nginx.check(
         f'location / {{ websocket echo_c "prefix={prefix}"; }}', **LOADED)
     assert not passed
-    assert f'"websocket echo_c": {error}' in output
+    assert f'"echo_c" in "websocket" directive: {error}' in output
 
 
 def test_number_of_messages_is_logged(server):

@@ -30,7 +30,7 @@ def test_wrong_interval_fails_the_check_with_a_message(nginx, interval):
         "location / { websocket system_load interval=%s; }" % interval,
         **LOADED)
     assert not passed
-    assert (f'"websocket system_load": interval={interval} is not a number of'
+    assert (f'"websocket" directive: interval={interval} is not a number of'
             " milliseconds from 100 to 60000") in output
 
 

@@ -345,7 +345,7 @@ def test_both_names_of_the_parameter_check_are_called(nginx, language, text,
                                                       name):
     path = plugin_builder.build_source(text % {"name": name}, language)
     line, = refusal(nginx, path, "location /p { websocket checking k; }")
-    assert f'"websocket checking": as {name}' in line
+    assert f'"checking" in "websocket" directive: as {name}' in line
 
 
 @pytest.mark.parametrize("name", ["check_parameters", "configured"])
