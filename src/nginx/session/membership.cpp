@@ -1,5 +1,6 @@
 // Implements the interface through which a resource uses its clients.
 #include "nginx/resource/membership.hpp"
+
 #include "nginx/session/session.hpp"
 
 namespace websocket::nginx {

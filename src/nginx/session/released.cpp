@@ -1,7 +1,7 @@
 // A session without its HTTP request: the directive websocket_request release.
-#include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
+#include "nginx/core/log_line.hpp"
 #include "nginx/request/release.hpp"
 
 #include <new>

@@ -1,8 +1,8 @@
 // Sends messages of handlers to a client: validates, compresses and counts
 // them, and rejects them if the send queue is full.
-#include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
 
+#include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"

@@ -4,11 +4,10 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
-#include "nginx/workers/worker_bus.hpp"
-
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <new>
 

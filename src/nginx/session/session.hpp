@@ -8,8 +8,8 @@
 #pragma once
 
 #include "nginx/core/configuration.hpp"
-#include "nginx/core/timestamp.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/core/timestamp.hpp"
 #include "nginx/output/frame_writer.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/request/saved_request.hpp"
@@ -17,11 +17,12 @@
 #include "nginx/resource/membership.hpp"
 #include "nginx/resource/postponed_sends.hpp"
 #include "nginx/resource/resource.hpp"
+#include "nginx/session/close_initiator.hpp"
 #include "nginx/session/flush_list.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/endpoint.hpp"
-#include "protocol/rate_limit.hpp"
 #include "protocol/permessage_deflate.hpp"
+#include "protocol/rate_limit.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -31,18 +32,6 @@
 #include <string_view>
 
 namespace websocket::nginx {
-
-// The side or cause that ended a connection, for the log and
-// $websocket_closed_by.
-enum class close_initiator : std::uint8_t {
-    nobody,
-    client,
-    server,
-    timeout,
-    error
-};
-
-std::string_view name_of(close_initiator initiator) noexcept;
 
 struct session_counters {
     std::uint64_t messages_in = 0;

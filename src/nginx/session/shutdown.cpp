@@ -1,9 +1,10 @@
 // Ends sessions when their worker shuts down: spread over the configured time
 // after a reload or a graceful shutdown, otherwise at once.
+#include "nginx/session/session.hpp"
+
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/drain_time.hpp"
 #include "nginx/output/transport.hpp"
-#include "nginx/session/session.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 

@@ -1,7 +1,8 @@
 // Ends a session: detaches it from its resource, its connection and its
 // request.
-#include "nginx/core/log_line.hpp"
 #include "nginx/session/session.hpp"
+
+#include "nginx/core/log_line.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/close_code.hpp"
