@@ -150,7 +150,7 @@ def test_clients_are_limited_over_all_workers(start):
     for _ in range(10):
         answer = server.request(wire.upgrade_request("/few"))
         assert answer.status == 503
-    server.wait_for_log("refused with 503: there are websocket_max_clients")
+    server.wait_for_log(r"refused with 503: websocket_max_clients \(3\)")
     server.connect("/few?k=other").expect_alive()
     clients.pop().leave()
     wait_for_count(clients[0], 2)
