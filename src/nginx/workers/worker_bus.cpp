@@ -163,7 +163,7 @@ void log_if_full() noexcept
         state->zone.dropped_logged.store(dropped);
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: websocket_shared_memory is full: %uL messages "
-                  "were dropped, %uL of them unread; raise it",
+                  "were dropped, %uL of them unread; increase it",
                   dropped, used.dropped_unread);
     }
 }
