@@ -51,10 +51,10 @@ export function round_top(value) {
 }
 
 export class chart {
-    // `lines(sample)` returns the values, `styles[i]` has the name of a
-    // colour, a width and whether the area below is filled; the last one
-    // serves all further values. `top(samples)` is the end of the scale,
-    // `label(value)` its words.
+    // `lines(sample)` returns the values. `styles[i]` has the name of a colour,
+    // a width, and whether the area below is filled. The last style applies to
+    // all further values. `top(samples)` is the end of the scale, `label(value)`
+    // its text.
     constructor(canvas, { lines, styles, top, label }) {
         Object.assign(this, { canvas, lines, styles, top, label });
         this.context = canvas.getContext("2d");
