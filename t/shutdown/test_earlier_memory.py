@@ -1,11 +1,12 @@
-"""Workers that are leaving, in the memory of an earlier configuration: nginx's
-master frees no lock there."""
+"""Workers in the memory of an earlier configuration: nginx's master frees no
+lock there when one of them dies."""
 
 import os
 import signal
 
 from nginx_server import ROOT, seconds, wait_until
 from worker_picking import REUSEPORT, on_each_worker
+from worker_probe import state
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 MEMORY = "websocket_shared_memory {};"
@@ -39,3 +40,39 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
     writer.text("after it")
     for text in iter(lambda: reader.read_frame().payload.decode(), "after it"):
         assert text == "the last word"
+
+
+def test_worker_killed_while_the_master_reads_stops_no_other(nginx, tmp_path):
+    """The master handles the death when the new configuration is its own
+    already, and another worker waits for the lock."""
+    included = tmp_path / "included.conf"
+    included.touch()
+    server = nginx(
+        "location /room { websocket room all; }", workers=2, module=False,
+        http=f"include {included}; {MEMORY.format('1m')} websocket_drain 1h;",
+        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:3;",
+        **REUSEPORT)
+    server.allow_errors("exited on signal 9")
+    # The first client of each worker gets its Close at once
+    first, (victim, other) = [on_each_worker(server, "/room")
+                              for _ in range(2)]
+    killed = min(server.worker_pids())
+    for text in ("1", "2"):
+        victim.text(text)
+        for client in (*first, victim, other):
+            client.expect_text(text)
+    server.rewrite_config(MEMORY.format("1m"), MEMORY.format("2m"))
+    included.unlink()
+    os.mkfifo(included)
+    mark = server.log_size()
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_log("reconfiguring", since=mark)
+    victim.text("3")
+    wait_until(lambda: state(killed) == "Z", seconds(10), "a death")
+    other.text("4")
+    other.wait_until_read()
+    with open(included, "wb"):
+        pass
+    assert [other.read_frame().payload for _ in range(2)] == [b"3", b"4"]
+    included.unlink()
+    included.touch()
