@@ -326,3 +326,11 @@ def test_post_action_follows_the_session_once(nginx):
     assert entry["websocket_close_code"] == "1000"
     assert server.access_log(uri="/told")[0]["args"] == "in=1"
     assert len(server.access_log()) == 2
+
+
+def test_zones_of_other_modules_may_be_called_websocket(nginx):
+    """Also where websocket_shared_memory asks for memory of its own."""
+    passed, output = nginx.check(
+        "location /echo { websocket echo; limit_conn websocket 9; }",
+        http="limit_conn_zone $binary_remote_addr zone=websocket:1m;")
+    assert passed, output

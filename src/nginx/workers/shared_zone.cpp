@@ -20,7 +20,8 @@ namespace websocket::nginx {
 
 namespace {
 
-ngx_str_t zone_name = ngx_string("websocket");
+// Unlike the names that users give to zones of their own.
+ngx_str_t zone_name = ngx_string("websocket_shared_memory");
 
 std::size_t workers_of(const ngx_cycle_t &cycle) noexcept
 {
