@@ -40,10 +40,11 @@ public:
     // A line that is not permitted is counted as suppressed.
     log_permit allows() noexcept
     {
-        const time_t now = ngx_time();
-        time_t next = next_.load(std::memory_order_relaxed);
+        const ngx_msec_t now = ngx_current_msec;
+        ngx_msec_t next = next_.load(std::memory_order_relaxed);
 
-        if (now >= next && next_.compare_exchange_strong(next, now + 10)) {
+        if (static_cast<ngx_msec_int_t>(now - next) >= 0 &&
+            next_.compare_exchange_strong(next, now + interval)) {
             return log_permit{suppressed_.exchange(0)};
         }
 
@@ -52,7 +53,10 @@ public:
     }
 
 private:
-    std::atomic<time_t> next_{0};
+    static constexpr ngx_msec_t interval = 10'000;
+
+    // Of the clock that is never set, which all workers share
+    std::atomic<ngx_msec_t> next_{0};
     std::atomic<ngx_uint_t> suppressed_{0};
 };
 
