@@ -216,6 +216,7 @@ void reclaim(mutex &shared, zone &z, std::optional<std::int32_t> process_slot,
     for (const owner &each : owners.all()) {
         if (each.process_slot == process_slot || !watch.alive(each.pid)) {
             empty_slot(shared, z, each, &watch, now);
+            watch.slot_freed(each.slot, each.pid);
         }
     }
 }

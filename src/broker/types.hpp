@@ -87,7 +87,7 @@ struct subscription {
     bool operator==(const subscription &) const noexcept = default;
 };
 
-// What claim() and reclaim_dead() have to know, and tell. Called without the
+// What claim() and reclaim_dead() have to know, and report. Called without the
 // lock; the functions of the broker may be called in clients_lost.
 struct process_monitor {
     // Whether there still is a process of that id.
@@ -97,6 +97,10 @@ struct process_monitor {
     // no longer counted. The name is lent for the call.
     virtual void clients_lost(std::string_view name,
                               std::uint32_t clients) noexcept = 0;
+
+    // The slot of a dead process is free. Another process may have taken it
+    // already.
+    virtual void slot_freed(unsigned /*slot*/, std::int32_t /*pid*/) noexcept {}
 
 protected:
     ~process_monitor() = default;

@@ -39,9 +39,8 @@ bool another_worker_stays() noexcept
     const std::span blocks(zone.slot_counters, zone.slots);
 
     return std::any_of(blocks.begin(), blocks.end(), [](const auto &block) {
-        const std::int32_t pid = block.pid.load();
-
-        return pid != 0 && pid != ngx_pid && block.draining.get() == 0;
+        return block.pid.load() != ngx_pid && block.draining.get() == 0 &&
+               counters::in_use(block);
     });
 }
 

@@ -10,8 +10,6 @@
 #include <new>
 #include <utility>
 
-#include <signal.h>
-
 namespace websocket::nginx {
 
 namespace {
@@ -172,10 +170,7 @@ void redis_leader::unregister_if_last() noexcept
     const std::span blocks(zone.slot_counters, zone.slots);
     const auto another = std::find_if(
         blocks.begin(), blocks.end(), [](const counters::slot_counters &block) {
-            const std::int32_t pid = block.pid.load();
-
-            return pid != 0 && pid != ngx_pid &&
-                   (kill(pid, 0) == 0 || ngx_errno != ESRCH);
+            return block.pid.load() != ngx_pid && counters::in_use(block);
         });
 
     if (another != blocks.end()) {

@@ -2,6 +2,7 @@
 // with the most clients.
 #include "nginx/status/report.hpp"
 
+#include "nginx/core/process_exists.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
@@ -9,8 +10,6 @@
 #include <span>
 #include <tuple>
 #include <utility>
-
-#include <signal.h>
 
 namespace websocket::nginx {
 
@@ -45,11 +44,6 @@ void read_counts(
                    [](const counters::counter &each) { return each.get(); });
 }
 
-bool alive(ngx_pid_t pid) noexcept
-{
-    return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
-}
-
 // The pid is 0 if the worker changed meanwhile, as its counts are then unknown.
 slot_snapshot read_slot(const counters::slot_counters &block) noexcept
 {
@@ -62,7 +56,7 @@ slot_snapshot read_slot(const counters::slot_counters &block) noexcept
     read_counts(block.totals, snapshot.totals);
     std::atomic_thread_fence(std::memory_order_acquire);
 
-    snapshot.pid = alive(pid) && block.pid.load() == pid ? pid : 0;
+    snapshot.pid = process_exists(pid) && block.pid.load() == pid ? pid : 0;
     return snapshot;
 }
 
@@ -156,7 +150,7 @@ redis_stats redis_of(const shared_zone &shared) noexcept
 
     for (const counters::slot_counters &block :
          std::span(shared.slot_counters, shared.slots)) {
-        if (alive(block.pid.load())) {
+        if (counters::in_use(block)) {
             stats.queued += block.queued.get();
             stats.queued_bytes += block.queued_bytes.get();
         }

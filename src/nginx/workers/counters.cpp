@@ -1,6 +1,8 @@
 // Adds to this worker's counters.
 #include "nginx/workers/counters.hpp"
 
+#include "nginx/core/process_exists.hpp"
+
 #include <algorithm>
 #include <span>
 
@@ -61,6 +63,16 @@ void stop() noexcept
     current->clients.set(0);
     current->pid.store(0);
     current = &unused_block;
+}
+
+void clear_dead(slot_counters &block, std::int32_t pid) noexcept
+{
+    block.pid.compare_exchange_strong(pid, 0);
+}
+
+bool in_use(const slot_counters &block) noexcept
+{
+    return process_exists(block.pid.load());
 }
 
 void handshake_refused(ngx_uint_t status) noexcept

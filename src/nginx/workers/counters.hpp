@@ -116,6 +116,13 @@ extern slot_counters *current;
 void start(slot_counters &block) noexcept;
 void stop() noexcept;
 
+// The worker that had the slot has died: nobody has it, unless another one has
+// got it meanwhile.
+void clear_dead(slot_counters &block, std::int32_t pid) noexcept;
+
+// Whether a worker that lives has the slot.
+bool in_use(const slot_counters &block) noexcept;
+
 inline void add(counter_id id, std::uint64_t number = 1) noexcept
 {
     current->totals[id].add(number);

@@ -5,8 +5,6 @@
 #include "nginx/core/timer.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
-#include <signal.h>
-
 namespace websocket::nginx::polling {
 
 namespace {
@@ -20,13 +18,6 @@ bool needed = false;
 ngx_event_handler_pt dispatch = nullptr;
 ngx_event_t event;
 
-bool alive(unsigned slot) noexcept
-{
-    const std::int32_t pid = shared->slot_counters[slot].pid.load();
-
-    return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
-}
-
 bool all_can_wake() noexcept
 {
     if (!listening) {
@@ -36,7 +27,8 @@ bool all_can_wake() noexcept
     for (unsigned slot = 0; slot != shared->slots; slot++) {
         const unsigned inherited = shared->inherited_fds[slot].load();
 
-        if (inherited != 0 && inherited <= this_slot + 1 && alive(slot)) {
+        if (inherited != 0 && inherited <= this_slot + 1 &&
+            counters::in_use(shared->slot_counters[slot])) {
             return false;
         }
     }

@@ -9,6 +9,7 @@
 #include "nginx/core/timer.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/polling.hpp"
+#include "nginx/core/process_exists.hpp"
 #include "nginx/workers/slot_retry.hpp"
 
 extern "C" {
@@ -18,7 +19,6 @@ extern "C" {
 #include <optional>
 #include <string_view>
 
-#include <signal.h>
 #include <sys/eventfd.h>
 
 namespace websocket::nginx {
@@ -63,7 +63,12 @@ class worker_monitor final : public broker::process_monitor {
 public:
     bool alive(std::int32_t pid) noexcept override
     {
-        return kill(pid, 0) == 0 || ngx_errno != ESRCH;
+        return process_exists(pid);
+    }
+
+    void slot_freed(unsigned slot, std::int32_t pid) noexcept override
+    {
+        counters::clear_dead(state->zone.slot_counters[slot], pid);
     }
 
     // Appends an entry to the resource's log, which its subscribers read in

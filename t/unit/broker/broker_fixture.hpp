@@ -93,7 +93,13 @@ struct process_table : process_monitor {
         lost[std::string(name)] += clients;
     }
 
+    void slot_freed(unsigned slot, std::int32_t pid) noexcept override
+    {
+        freed[slot] = pid;
+    }
+
     std::set<std::int32_t> dead;
+    std::map<unsigned, std::int32_t> freed;
     std::map<std::string, std::uint32_t> lost;
 };
 

@@ -81,6 +81,8 @@ TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_told)
     processes.dead = {10};
     core.reclaim_dead(processes, now);
     EXPECT_EQ(core.clients(b), 1);
+    EXPECT_EQ(processes.freed,
+              (std::map<unsigned, std::int32_t>{{slot_a, 10}}));
     EXPECT_EQ(processes.lost, (std::map<std::string, std::uint32_t>{
                                   {"shared", 5}, {"own", 4}}));
     EXPECT_EQ(core.measure().subscriptions, 1);
