@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+import wire
 from nginx_server import module_file
 from publish_client import Publisher
 from room_client import join, read_data, send_text
@@ -109,3 +110,34 @@ def test_reload_loads_the_module(redis, nginx, prefix):
     publish(server, "first")
     assert read_data(client) == ["first"]
     client.disconnect()
+
+
+def fill(server):
+    """Clients, each in a room of its own, as many as the memory takes."""
+    clients = []
+    while True:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        name = f"{len(clients)}-{'x' * 200}"
+        client.sendall(wire.upgrade_request(f"/rooms?name={name}"))
+        if not client.recv(4096).startswith(b"HTTP/1.1 101"):
+            client.close()
+            return clients
+        clients.append(client)
+
+
+def test_worker_without_memory_for_redis_tries_again(redis, nginx):
+    server = nginx(LOCATIONS + "location /rooms { websocket room $arg_name; }",
+                   http="websocket_shared_memory 512k; websocket_drain 1h;"
+                        f"websocket_redis {redis.url()};", connections=4096)
+    server.allow_errors("no memory for a connection to Redis"
+                        "|not in sync with the other hosts")
+    clients = fill(server)
+    server.rewrite_config("worker_processes 1;", "worker_processes 2;")
+    old = server.worker_pids()
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_log("no memory for a connection to Redis", timeout=20)
+    for client in clients:
+        client.close()
+    server.wait_for_workers_gone(old, timeout=30)
+    server.wait_for_log("this worker connects to Redis now", timeout=20)
+    publish(server, "accepted")

@@ -4,6 +4,7 @@
 #include "nginx/backplane/leader.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/timer.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
@@ -151,6 +152,40 @@ bool redis_configured = false;
 // Resources of a worker that has died, as this one found while it came.
 std::vector<std::string> pending_losses;
 
+// Memory that is full may have room again when clients have left.
+constexpr ngx_msec_t retry_interval = 1000;
+
+ngx_event_t retry_event;
+
+void retry(ngx_event_t *)
+{
+    auto *cycle = const_cast<ngx_cycle_t *>(ngx_cycle);
+
+    if (ngx_exiting || !worker_bus::running()) {
+        return;
+    }
+
+    start(cycle);
+
+    if (state) {
+        write_log(NGX_LOG_NOTICE, cycle->log,
+                  "websocket: this worker connects to Redis now");
+    }
+}
+
+void retry_later(ngx_cycle_t *cycle) noexcept
+{
+    if (retry_event.handler == nullptr) {
+        write_log(NGX_LOG_ERR, cycle->log,
+                  "websocket: no memory for a connection to Redis, probably "
+                  "as websocket_shared_memory is full: this worker refuses "
+                  "what needs Redis and tries again each second");
+        init_timer(retry_event, retry, cycle->log);
+    }
+
+    ngx_add_timer(&retry_event, retry_interval);
+}
+
 } // namespace
 
 void start(ngx_cycle_t *cycle) noexcept
@@ -169,9 +204,7 @@ try {
     }
 } catch (const std::bad_alloc &) {
     state.reset();
-    write_log(NGX_LOG_ERR, cycle->log,
-              "websocket: no memory to be in touch with Redis: this "
-              "worker serves no WebSockets");
+    retry_later(cycle);
 }
 
 void stop() noexcept

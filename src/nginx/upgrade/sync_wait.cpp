@@ -93,7 +93,7 @@ ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
         !(::new (memory) handshake_wait(r, target, callback))
              ->start(backplane::handshake_timeout())) {
         target.end_waiting();
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
     r->read_event_handler = ngx_http_test_reading;

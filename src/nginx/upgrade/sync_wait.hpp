@@ -12,8 +12,8 @@ using sync_callback = void (*)(ngx_http_request_t *r, resource &target,
                                bool in_sync);
 
 // Takes over the reference of resource::begin_waiting(). Calls `callback` once,
-// unless the client disconnects before. Returns the value for the content
-// handler to return.
+// unless the client disconnects before. Returns NGX_DONE, for the content
+// handler to return, or NGX_ERROR if there is no memory.
 ngx_int_t wait_for_hosts(ngx_http_request_t *r, resource &target,
                          sync_callback callback) noexcept;
 

@@ -200,7 +200,10 @@ accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
     }
 
     if (!target.in_sync()) {
-        return wait_for_hosts(r, target, on_sync);
+        return wait_for_hosts(r, target, on_sync) == NGX_DONE
+                   ? NGX_DONE
+                   : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                      "no memory to wait for Redis");
     }
 
     const ngx_int_t rc = accept(r, target, key, handshake);

@@ -1,6 +1,7 @@
 // Sends and receives the control events of workers.
 #include "nginx/workers/control_channel.hpp"
 
+#include "nginx/core/log_line.hpp"
 #include "nginx/workers/read_buffer.hpp"
 
 #include <algorithm>
@@ -32,6 +33,14 @@ void send_control(std::string_view log, control_event event, std::uint64_t from,
                                     {}, worker_bus::now());
 
     worker_bus::wake(result.wake);
+
+    if (result.result == broker::outcome::no_memory &&
+        worker_bus::zone().full_log.allows()) {
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: websocket_shared_memory is full: a control event "
+                  "between workers was lost; handshakes that wait for Redis "
+                  "may wait in vain");
+    }
 }
 
 bool control_reader::subscribe(std::string_view log) noexcept
