@@ -58,7 +58,7 @@ def kill_workers_at(name, nginx, http=""):
                               "websocket_room_memory 512k;" + http,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
         **REUSEPORT)
-    server.allow_errors(r"exited on signal 9|zone \"\\w+\" was locked")
+    server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
     work_until_two_have_died(server)
     check_that_all_is_well(server)
 

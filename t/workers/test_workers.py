@@ -188,7 +188,7 @@ def switches(pid):
 def test_killed_worker_disturbs_no_client(start):
     server = start()
     server.allow_errors(
-        r"exited on signal 9|zone \"\\w+\" was locked")
+        r"exited on signal 9|zone \"\w+\" was locked")
     staying, going = on_each_worker(server, "/room")
     also = connect_to(server, worker_of(going), "/room")
     wait_for_count(staying, 3)
@@ -211,7 +211,7 @@ def test_workers_killed_at_random_under_load(start):
     server = start(workers=3, http="websocket_shared_memory 1m;"
                                    "websocket_room_memory 1m;")
     server.allow_errors(
-        r"exited on signal 9|zone \"\\w+\" was locked")
+        r"exited on signal 9|zone \"\w+\" was locked")
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
