@@ -25,7 +25,7 @@ void die_at_last(const char *) noexcept
 }
 
 struct last_work {
-    scene &where;
+    scenario &where;
     const operation &what;
 };
 
@@ -40,7 +40,7 @@ int work(void *given)
 // Runs the operation in a process that dies behind `points` fault points. It
 // shares all memory: to copy it would take most of the time. False: it did not
 // come to that.
-bool die_after(scene &where, const operation &what, int points)
+bool die_after(scenario &where, const operation &what, int points)
 {
     alignas(16) static std::array<std::byte, 256 * 1024> stack;
     last_work last{where, what};
@@ -76,7 +76,7 @@ int status_with(const char *death)
     return status;
 }
 
-class broker_crash : public testing::TestWithParam<scene::memory> {};
+class broker_crash : public testing::TestWithParam<scenario::memory> {};
 
 } // namespace
 
@@ -90,7 +90,7 @@ TEST(broker_fault_point, is_where_the_environment_says)
 
 TEST_P(broker_crash, at_any_point_leaves_the_others_working)
 {
-    const scene before(GetParam());
+    const scenario before(GetParam());
 
     for (const operation &each : operations()) {
         int points = 0;
@@ -98,7 +98,7 @@ TEST_P(broker_crash, at_any_point_leaves_the_others_working)
         for (bool died = true; died && !HasFailure(); points++) {
             SCOPED_TRACE(std::string(each.name) + ", point " +
                          std::to_string(points));
-            scene at(before);
+            scenario at(before);
             died = die_after(at, each, points);
             at.check_after_death();
         }
@@ -109,8 +109,8 @@ TEST_P(broker_crash, at_any_point_leaves_the_others_working)
 // The first to come after a death dies in the repair, and so does the next.
 TEST_P(broker_crash, in_a_repair_is_repaired)
 {
-    const operation look{"look", [](scene &s) { s.core.measure(); }};
-    const scene before(GetParam());
+    const operation look{"look", [](scenario &s) { s.core.measure(); }};
+    const scenario before(GetParam());
     int repairs = 0;
 
     for (const operation &each : operations()) {
@@ -120,7 +120,7 @@ TEST_P(broker_crash, in_a_repair_is_repaired)
         for (int points = 1; died && !HasFailure(); points += 5) {
             SCOPED_TRACE(std::string(each.name) + ", then point " +
                          std::to_string(points));
-            scene at(before);
+            scenario at(before);
             died = die_after(at, each, deep) && die_after(at, look, points) &&
                    die_after(at, look, points + 2);
             at.check_after_death();
@@ -131,9 +131,10 @@ TEST_P(broker_crash, in_a_repair_is_repaired)
 }
 
 INSTANTIATE_TEST_SUITE_P(memory, broker_crash,
-                         testing::Values(scene::memory::roomy,
-                                         scene::memory::full),
+                         testing::Values(scenario::memory::roomy,
+                                         scenario::memory::full),
                          [](const auto &info) {
-                             return info.param == scene::memory::full ? "full"
-                                                                      : "roomy";
+                             return info.param == scenario::memory::full
+                                        ? "full"
+                                        : "roomy";
                          });

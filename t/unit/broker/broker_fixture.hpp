@@ -125,13 +125,13 @@ inline publication transient_of(std::string_view text)
 
 // A buffer of few messages, so that most reading takes several calls; grows
 // when it has to.
-class reading_room {
+class read_memory {
 public:
-    explicit reading_room(std::size_t messages = 4, std::size_t size = 512)
+    explicit read_memory(std::size_t messages = 4, std::size_t size = 512)
         : bytes_(size), messages_(messages)
     {}
 
-    read_buffers lent() { return {bytes_, messages_}; }
+    read_buffers buffers() { return {bytes_, messages_}; }
     void grow(std::size_t needed) { bytes_.resize(needed); }
     std::span<const message> first(std::size_t count) const
     {
@@ -243,22 +243,22 @@ private:
     template <class function>
     std::vector<std::string> gather(function read_some)
     {
-        reading_room room;
+        read_memory storage;
         std::vector<std::string> all;
 
         for (;;) {
-            const read_result result = read_some(room.lent());
+            const read_result result = read_some(storage.buffers());
 
             if (result.needed != 0) {
                 EXPECT_EQ(result.count, 0);
                 EXPECT_FALSE(result.lost);
-                room.grow(result.needed);
+                storage.grow(result.needed);
                 continue;
             }
             if (result.lost) {
                 all.push_back(gap);
             }
-            for (const message &each : room.first(result.count)) {
+            for (const message &each : storage.first(result.count)) {
                 all.push_back(text_of(each.payload));
             }
             if (!result.more) {

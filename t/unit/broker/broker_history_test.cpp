@@ -233,8 +233,8 @@ TEST_F(broker_history, asks_for_room_for_a_large_message)
     send(a, large);
     read(a);
 
-    reading_room room;
-    const read_result result = core.read_history(a, 0, room.lent(), now);
+    read_memory storage;
+    const read_result result = core.read_history(a, 0, storage.buffers(), now);
     EXPECT_EQ(result.needed, 5000);
     EXPECT_EQ(result.count, 0);
     EXPECT_TRUE(result.more);

@@ -37,10 +37,10 @@ TEST_F(broker_hosts, that_are_others_count_with_their_clients)
     EXPECT_EQ(
         core.append_external("room", message_of("x"), {9, 5}, now).clients, 7);
 
-    const description room = core.describe("room", now);
-    EXPECT_EQ(room.clients, 7);
-    EXPECT_EQ(room.local_clients, 2);
-    EXPECT_EQ(room.remote_clients, 5);
+    const description storage = core.describe("room", now);
+    EXPECT_EQ(storage.clients, 7);
+    EXPECT_EQ(storage.local_clients, 2);
+    EXPECT_EQ(storage.remote_clients, 5);
 
     core.leave(a);
     EXPECT_EQ(core.clients(a), 6);
@@ -92,7 +92,7 @@ TEST_F(broker_hosts, stay_counted_when_processes_here_come_and_go)
     EXPECT_EQ(core.clients(subscribe(claim(2))), 2);
 }
 
-TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
+TEST_F(broker_hosts, appear_in_describe_and_scan)
 {
     const unsigned slot = claim(1);
     const subscription a = subscribe(slot, "room", {7, 8000});
@@ -101,10 +101,10 @@ TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
     core.append("kept", message_of("x"), limits{.messages = 3}, now);
     core.set_remote_clients("kept", 1);
 
-    const description room = core.describe("room", now);
-    EXPECT_TRUE(room.subscribed);
-    EXPECT_EQ(room.history.messages, 7);
-    EXPECT_EQ(room.history.milliseconds, 8000);
+    const description storage = core.describe("room", now);
+    EXPECT_TRUE(storage.subscribed);
+    EXPECT_EQ(storage.history.messages, 7);
+    EXPECT_EQ(storage.history.milliseconds, 8000);
     EXPECT_FALSE(core.describe("kept", now).subscribed);
     EXPECT_FALSE(core.describe("none", now).subscribed);
 
@@ -120,7 +120,7 @@ TEST_F(broker_hosts, are_told_of_by_describe_and_survey)
     }
 }
 
-TEST_F(broker_hosts, have_ids_of_the_outer_epoch_in_a_survey)
+TEST_F(broker_hosts, have_ids_of_the_external_epoch_in_a_scan)
 {
     core.append("room", message_of("x"), limits{.messages = 3}, now);
     core.append("room, too", message_of("x"), limits{.messages = 3}, now);

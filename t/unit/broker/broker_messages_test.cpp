@@ -68,11 +68,11 @@ TEST_F(broker_messages, carry_what_they_were_published_with)
 {
     const append_result sent = core.append(
         a, {.payload = bytes_of("x"), .from = 77, .time = 5, .kind = 9}, now);
-    reading_room room;
-    const read_result result = core.read(b, room.lent(), now);
+    read_memory storage;
+    const read_result result = core.read(b, storage.buffers(), now);
 
     ASSERT_EQ(result.count, 1);
-    const message &read = room.first(1)[0];
+    const message &read = storage.first(1)[0];
     EXPECT_EQ(read.id, sent.id);
     EXPECT_EQ(read.position, 1);
     EXPECT_EQ(read.time, 5);
@@ -208,11 +208,11 @@ TEST_F(broker_messages, that_are_transient_take_no_number)
     EXPECT_EQ(sent.id, before);
     EXPECT_EQ(after.sequence, before.sequence + 1);
 
-    reading_room room;
-    ASSERT_EQ(core.read(b, room.lent(), now).count, 3);
-    EXPECT_TRUE(room.first(2)[1].transient);
-    EXPECT_EQ(room.first(2)[1].id, before);
-    EXPECT_EQ(room.first(2)[1].position, 2);
+    read_memory storage;
+    ASSERT_EQ(core.read(b, storage.buffers(), now).count, 3);
+    EXPECT_TRUE(storage.first(2)[1].transient);
+    EXPECT_EQ(storage.first(2)[1].id, before);
+    EXPECT_EQ(storage.first(2)[1].position, 2);
 }
 
 TEST_F(broker_messages, that_are_transient_leave_nothing_where_nobody_is)
@@ -229,23 +229,23 @@ TEST_F(broker_messages, that_do_not_fit_ask_for_room_and_are_kept)
 {
     send(a, "short");
     send(a, long_text(1000));
-    reading_room room(8, 100);
+    read_memory storage(8, 100);
 
-    read_result result = core.read(b, room.lent(), now);
+    read_result result = core.read(b, storage.buffers(), now);
     EXPECT_EQ(result.count, 1);
     EXPECT_TRUE(result.more);
     EXPECT_EQ(result.needed, 0);
 
-    result = core.read(b, room.lent(), now);
+    result = core.read(b, storage.buffers(), now);
     EXPECT_EQ(result.count, 0);
     EXPECT_TRUE(result.more);
     EXPECT_EQ(result.needed, 1000);
 
-    room.grow(1000);
-    result = core.read(b, room.lent(), now);
+    storage.grow(1000);
+    result = core.read(b, storage.buffers(), now);
     EXPECT_EQ(result.count, 1);
     EXPECT_FALSE(result.more);
-    EXPECT_EQ(text_of(room.first(1)[0].payload), long_text(1000));
+    EXPECT_EQ(text_of(storage.first(1)[0].payload), long_text(1000));
 }
 
 TEST_F(broker_messages, wake_each_slot_once_until_it_has_found_no_more)
@@ -270,7 +270,7 @@ TEST_F(broker_messages, wake_nobody_who_is_not_subscribed)
     EXPECT_FALSE(core.next_unread(slot_a));
 }
 
-TEST_F(broker_messages, come_up_as_news_of_their_owner)
+TEST_F(broker_messages, come_up_as_unread_of_their_owner)
 {
     int owner = 0;
     const subscribed made = core.subscribe(slot_a, "owned", &owner, {}, now);
@@ -282,7 +282,7 @@ TEST_F(broker_messages, come_up_as_news_of_their_owner)
     EXPECT_FALSE(core.next_unread(slot_a));
 }
 
-TEST_F(broker_messages, that_were_read_in_part_come_up_behind_other_news)
+TEST_F(broker_messages, that_were_read_in_part_come_up_after_others)
 {
     const subscription other = subscribe(slot_a, "other");
     for (int i = 0; i < 10; i++) {
@@ -290,14 +290,14 @@ TEST_F(broker_messages, that_were_read_in_part_come_up_behind_other_news)
     }
     send(other, "y");
 
-    reading_room room;
+    read_memory storage;
     EXPECT_EQ(core.next_unread(slot_a).handle, a);
-    EXPECT_TRUE(core.read(a, room.lent(), now).more);
+    EXPECT_TRUE(core.read(a, storage.buffers(), now).more);
     EXPECT_EQ(core.next_unread(slot_a).handle, other);
     EXPECT_EQ(core.next_unread(slot_a).handle, a);
 }
 
-TEST_F(broker_messages, that_were_read_unasked_are_no_news_any_more)
+TEST_F(broker_messages, that_were_read_early_are_not_unread)
 {
     send(a, "x");
     read(a);

@@ -41,7 +41,7 @@ protected:
 
     void read_all(subscription from)
     {
-        while (core.read(from, room.lent(), now).more) {}
+        while (core.read(from, storage.buffers(), now).more) {}
     }
 
     // The first message after the sequence, and what the search for it costs.
@@ -49,7 +49,7 @@ protected:
     {
         const fault_counter count;
         const read_result result =
-            core.read_history(in, after, one.lent(), now);
+            core.read_history(in, after, one.buffers(), now);
 
         ASSERT_EQ(result.count, 1) << after;
         EXPECT_EQ(one.first(1)[0].id.sequence, expected);
@@ -59,8 +59,8 @@ protected:
         EXPECT_LE(count.most("history.step"), 40); // 2 * log2(10'000) = 27
     }
 
-    reading_room room{64, 256 * kibibyte};
-    reading_room one{1, 8192};
+    read_memory storage{64, 256 * kibibyte};
+    read_memory one{1, 8192};
     std::mt19937_64 dice{42};
 };
 
@@ -152,7 +152,7 @@ TEST_F(broker_search, finds_the_first_that_is_young_in_few_steps)
     find(a, 1500, 2001);
     find(a, 3000, 3001);
     now += 5000;
-    EXPECT_TRUE(core.read_history(a, 0, room.lent(), now).lost);
+    EXPECT_TRUE(core.read_history(a, 0, storage.buffers(), now).lost);
 }
 
 TEST_F(broker_search, leaves_out_what_is_too_old_among_what_is_not)
@@ -176,8 +176,8 @@ TEST_F(broker_search, leaves_out_what_is_too_old_among_what_is_not)
     int gaps = 0;
 
     for (; page.more; gaps += page.lost ? 1 : 0) {
-        page = core.read_history(a, after, room.lent(), now);
-        for (const message &each : room.first(page.count)) {
+        page = core.read_history(a, after, storage.buffers(), now);
+        for (const message &each : storage.first(page.count)) {
             after = each.id.sequence;
             EXPECT_TRUE(after < 21 || after > 23);
             found.push_back(after);
@@ -222,7 +222,7 @@ TEST_F(broker_search, works_where_somebody_else_numbers_the_messages)
         find(a, after, after + 1);
     }
     core.reset_position("room", {outer, start + 4000}, true, now);
-    EXPECT_TRUE(core.read_history(a, start, room.lent(), now).lost);
+    EXPECT_TRUE(core.read_history(a, start, storage.buffers(), now).lost);
     core.append_external("room", message_of(std::to_string(start + 4001), now),
                          {outer, start + 4001}, now);
     read_all(a);
@@ -258,10 +258,10 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             core.append(a, transient_of("t"), now);
             break;
         case 3:
-            core.read(slow, room.lent(), now);
+            core.read(slow, storage.buffers(), now);
             break;
         case 4:
-            core.read(a, room.lent(), now);
+            core.read(a, storage.buffers(), now);
             break;
         case 5:
             if (dice() % 10 == 0) {
@@ -287,11 +287,13 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             passed - std::min<std::uint64_t>(passed, dice() % 60);
         const detail::index first = first_by_definition(
             zone, *detail::find_subscription(zone, of), passed, after);
-        const read_result page = core.read_history(of, after, room.lent(), now);
+        const read_result page =
+            core.read_history(of, after, storage.buffers(), now);
 
         ASSERT_EQ(page.count == 0 && page.needed == 0, first == 0);
         if (page.count != 0) {
-            ASSERT_EQ(room.first(1)[0].id.sequence, zone.entry(first).sequence);
+            ASSERT_EQ(storage.first(1)[0].id.sequence,
+                      zone.entry(first).sequence);
             found++;
         }
         if (i % 500 == 0) {
@@ -313,17 +315,17 @@ TEST_F(broker_search, copies_a_large_message_in_pieces)
         each = static_cast<char>('a' + dice() % 26);
     }
     send(a, large);
-    reading_room lent(4, large.size());
+    read_memory storage(4, large.size());
 
     for (const bool of_history : {false, true}) {
         const fault_counter count;
         const read_result result =
-            of_history ? core.read_history(a, 0, lent.lent(), now)
-                       : core.read(a, lent.lent(), now);
+            of_history ? core.read_history(a, 0, storage.buffers(), now)
+                       : core.read(a, storage.buffers(), now);
 
         ASSERT_EQ(result.count, 1);
         EXPECT_FALSE(result.more);
-        EXPECT_TRUE(text_of(lent.first(1)[0].payload) == large);
+        EXPECT_TRUE(text_of(storage.first(1)[0].payload) == large);
         EXPECT_GT(count.holds(), 25);
         EXPECT_EQ(count.most("read.piece"), 1);
     }
@@ -336,7 +338,7 @@ TEST_F(broker_search, copies_what_is_left_where_a_large_message_goes_meanwhile)
     interrupted_mutex other_lock;
     broker other(other_lock);
     ASSERT_TRUE(other.attach(memory()));
-    reading_room lent(4, 1'500'000);
+    read_memory storage(4, 1'500'000);
     const std::string others(1'500'000, 'x');
     const auto lose_the_first = [&] {
         for (int i = 0; i < 2; i++) {
@@ -348,21 +350,21 @@ TEST_F(broker_search, copies_what_is_left_where_a_large_message_goes_meanwhile)
     send(a, std::string(1'000'000, '1'));
     send(a, std::string(1'000'000, '2'));
     other_lock.next = lose_the_first;
-    read_result result = other.read(a, lent.lent(), now);
+    read_result result = other.read(a, storage.buffers(), now);
     ASSERT_EQ(result.count, 1);
     EXPECT_TRUE(result.lost);
-    EXPECT_TRUE(text_of(lent.first(1)[0].payload) ==
+    EXPECT_TRUE(text_of(storage.first(1)[0].payload) ==
                 std::string(1'000'000, '2'));
 
     send(a, std::string(1'000'000, '3'));
-    EXPECT_EQ(core.read(a, lent.lent(), now).count, 1);
+    EXPECT_EQ(core.read(a, storage.buffers(), now).count, 1);
     lose_the_first(); // what is older
     other_lock.next = lose_the_first;
-    result = other.read_history(a, 2, lent.lent(), now);
+    result = other.read_history(a, 2, storage.buffers(), now);
     EXPECT_EQ(result.count, 0);
     EXPECT_TRUE(result.lost);
 
     send(a, std::string(1'000'000, '5'));
     other_lock.next = [&] { core.unsubscribe(a, now); };
-    EXPECT_EQ(other.read(a, lent.lent(), now).count, 0);
+    EXPECT_EQ(other.read(a, storage.buffers(), now).count, 0);
 }

@@ -64,7 +64,7 @@ TEST_F(broker_slots, released_lose_their_subscriptions_and_clients)
     EXPECT_EQ(send(b, "y").wake, slot_set{1ULL << slot_b});
 }
 
-TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_told)
+TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_reported)
 {
     const unsigned slot_a = claim(10);
     const unsigned slot_b = claim(20);
@@ -172,7 +172,7 @@ TEST_F(broker_slots, with_many_subscriptions_are_reclaimed_whole)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_slots, reclaimed_by_two_at_a_time_are_told_of_once)
+TEST_F(broker_slots, reclaimed_by_two_at_once_are_reported_once)
 {
     struct second_watch : process_table {
         bool alive(std::int32_t pid) noexcept override { return pid != 10; }

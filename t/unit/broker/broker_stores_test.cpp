@@ -12,7 +12,7 @@ using namespace broker_tests;
 
 namespace {
 
-pid_t start(scene &where, const operation &what)
+pid_t start(scenario &where, const operation &what)
 {
     const pid_t child = fork();
 
@@ -35,7 +35,7 @@ bool stopped(pid_t child)
     return WIFSTOPPED(status);
 }
 
-class broker_stores : public testing::TestWithParam<scene::memory> {};
+class broker_stores : public testing::TestWithParam<scenario::memory> {};
 
 } // namespace
 
@@ -46,7 +46,7 @@ TEST_P(broker_stores, may_each_be_the_last)
     }
 
     for (const operation &each : operations()) {
-        scene at(GetParam());
+        scenario at(GetParam());
         std::vector<std::byte> seen(at.bytes().begin(), at.bytes().end());
         const pid_t child = start(at, each);
         int stores = 0;
@@ -58,7 +58,7 @@ TEST_P(broker_stores, may_each_be_the_last)
             std::memcpy(seen.data(), at.bytes().data(), seen.size());
             SCOPED_TRACE(std::string(each.name) + ", store " +
                          std::to_string(++stores));
-            scene(at).check_after_death();
+            scenario(at).check_after_death();
         }
         if (HasFailure()) {
             kill(child, SIGKILL);
@@ -70,9 +70,10 @@ TEST_P(broker_stores, may_each_be_the_last)
 }
 
 INSTANTIATE_TEST_SUITE_P(memory, broker_stores,
-                         testing::Values(scene::memory::roomy,
-                                         scene::memory::full),
+                         testing::Values(scenario::memory::roomy,
+                                         scenario::memory::full),
                          [](const auto &info) {
-                             return info.param == scene::memory::full ? "full"
-                                                                      : "roomy";
+                             return info.param == scenario::memory::full
+                                        ? "full"
+                                        : "roomy";
                          });

@@ -133,8 +133,8 @@ TEST_F(broker_zone, is_found_with_all_that_is_in_it)
 
     broker other(lock);
     ASSERT_TRUE(other.attach(memory.bytes()));
-    reading_room room;
-    EXPECT_EQ(other.read(a, room.lent(), now).count, 1);
+    read_memory storage;
+    EXPECT_EQ(other.read(a, storage.buffers(), now).count, 1);
     EXPECT_EQ(other.audit(), "");
 }
 

@@ -14,11 +14,11 @@ constexpr std::int32_t victim = 2;    // dies in an operation
 constexpr std::int32_t long_gone = 3; // whose slot nobody has reclaimed yet
 constexpr std::int32_t successor = 4;
 
-class scene {
+class scenario {
 public:
     enum class memory { roomy, full };
 
-    explicit scene(memory room)
+    explicit scenario(memory room)
     {
         EXPECT_TRUE(core.create(memory_.bytes(), 4, 42));
         take_slots();
@@ -34,7 +34,7 @@ public:
     }
 
     // The same at one moment of another one's memory.
-    explicit scene(const scene &other)
+    explicit scenario(const scenario &other)
         : now{other.now}, slot_s{other.slot_s}, slot_v{other.slot_v},
           room_s{other.room_s}, own_s{other.own_s}, room_v{other.room_v},
           own_v{other.own_v}, room_last{other.room_last}
@@ -44,7 +44,7 @@ public:
         EXPECT_TRUE(core.attach(memory_.bytes()));
         processes.dead = {long_gone};
     }
-    scene &operator=(const scene &) = delete;
+    scenario &operator=(const scenario &) = delete;
 
     std::span<std::byte> bytes() const { return memory_.bytes(); }
 
@@ -71,8 +71,8 @@ public:
         EXPECT_TRUE(last.epoch != outer + 1 || last.sequence >= 2000);
         check_history();
         passed_ = core.passed_id(room_s).sequence;
-        const std::size_t news_of_s = drain_survivor();
-        EXPECT_TRUE(news_of_s == 0 || woken.test(slot_s));
+        const std::size_t unread_of_s = drain_survivor();
+        EXPECT_TRUE(unread_of_s == 0 || woken.test(slot_s));
         EXPECT_TRUE(room_lost_ ||
                     core.last_id(room_s) == (message_id{epoch_, passed_}));
         epoch_ = core.last_id(room_s).epoch;
@@ -130,7 +130,7 @@ private:
     // unused, for long and just now; history that is too old.
     void leave_traces()
     {
-        reading_room place(64, 8192);
+        read_memory storage(64, 8192);
         const std::string text(300, 't');
 
         core.append("unused for long", message_of("x"), {}, now);
@@ -145,7 +145,7 @@ private:
             core.append(room_s, transient_of("t"), now);
             core.append(own_v, message_of("to the victim", now), now);
         }
-        core.read(room_s, place.lent(), now);
+        core.read(room_s, storage.buffers(), now);
         core.append(room_v, message_of("last", now), now);
         core.append(own_s, message_of("to the survivor", now), now);
         // The survivor sleeps, with news; the victim is on its way.
@@ -169,11 +169,11 @@ private:
 
     void check_history()
     {
-        reading_room place(64, 8192);
+        read_memory storage(64, 8192);
         const read_result result =
-            core.read_history(room_s, 0, place.lent(), now);
+            core.read_history(room_s, 0, storage.buffers(), now);
 
-        for (const message &each : place.first(result.count)) {
+        for (const message &each : storage.first(result.count)) {
             check_epoch(each);
         }
     }
@@ -202,18 +202,18 @@ private:
     {
         std::map<void *, std::uint64_t> last;
         std::size_t read = 0;
-        reading_room place(5, 8192);
+        read_memory storage(5, 8192);
 
         while (const unread_subscription next = core.next_unread(slot_s)) {
             const read_result result =
-                core.read(next.handle, place.lent(), now);
+                core.read(next.handle, storage.buffers(), now);
 
             EXPECT_EQ(result.needed, 0);
             EXPECT_TRUE(result.count > 0 || result.lost);
             if (next.handle == room_s) {
-                check_room(place.first(result.count), result.lost);
+                check_room(storage.first(result.count), result.lost);
             }
-            for (const message &each : place.first(result.count)) {
+            for (const message &each : storage.first(result.count)) {
                 std::uint64_t &before = last[next.owner];
                 EXPECT_TRUE(before == 0 || result.lost ||
                             each.position == before + 1);
@@ -244,12 +244,13 @@ private:
             EXPECT_EQ(sent.clients, 4);
         }
 
-        reading_room place(10, 8192);
-        read_result result = core.read(made.handle, place.lent(), now);
+        read_memory storage(10, 8192);
+        read_result result = core.read(made.handle, storage.buffers(), now);
         ASSERT_EQ(result.count, 5);
         EXPECT_FALSE(result.lost);
-        EXPECT_EQ(text_of(place.first(5)[4].payload), "5");
-        result = core.read_history(made.handle, before + 2, place.lent(), now);
+        EXPECT_EQ(text_of(storage.first(5)[4].payload), "5");
+        result =
+            core.read_history(made.handle, before + 2, storage.buffers(), now);
         EXPECT_EQ(result.count, 3);
         EXPECT_EQ(drain_survivor(), 5);
         lead_on(*next.slot);

@@ -121,7 +121,7 @@ TEST_F(history_rules_test, later_configuration_forgets_what_it_has_not)
     expect(come(later_from(ten)).history, {5, 1000});
 }
 
-TEST_F(history_rules_test, earlier_configuration_has_no_say_any_more)
+TEST_F(history_rules_test, earlier_configuration_no_longer_applies)
 {
     const subscription old = come(from(ten)).handle;
 

@@ -81,9 +81,9 @@ class leader {
 public:
     using wake_function = std::function<void(const slot_set &)>;
 
-    leader(broker &core, report &told, std::mt19937_64 &dice,
+    leader(broker &core, report &out, std::mt19937_64 &random,
            wake_function wake)
-        : core_{core}, report_{told}, dice_{dice}, wake_{std::move(wake)}
+        : core_{core}, report_{out}, random_{random}, wake_{std::move(wake)}
     {}
 
     // Returns what is wrong.
@@ -96,8 +96,8 @@ public:
             return "the leader is another one";
         }
 
-        const std::size_t which = dice_() % outer_room_count;
-        const unsigned what = dice_() % 100;
+        const std::size_t which = random_() % outer_room_count;
+        const unsigned what = random_() % 100;
         name_ = std::to_string(room_count + which);
         now_ = now;
 
@@ -109,12 +109,12 @@ public:
         if (what < 92) {
             relay_transient();
         } else if (what < 94) {
-            by.begin_anew(static_cast<std::uint32_t>(dice_() % 1000));
-            reset_position(by.last(), dice_() % 2 == 0);
+            by.begin_anew(static_cast<std::uint32_t>(random_() % 1000));
+            reset_position(by.last(), random_() % 2 == 0);
         } else if (what < 96) {
-            reset_position(by.count(dice_() % 3), true);
+            reset_position(by.count(random_() % 3), true);
         } else if (what < 98) {
-            tell_of_others();
+            set_remote_counts();
         } else {
             core_.resign(slot);
         }
@@ -125,11 +125,11 @@ private:
     // What a leader had in his hands when he died is told as lost.
     std::string relay_next(message_id next)
     {
-        const unsigned spread = dice_() % 200;
+        const unsigned spread = random_() % 200;
         const content what{.sender = sender_of(next.epoch),
                            .number = static_cast<std::uint32_t>(next.sequence),
                            .size = static_cast<std::uint32_t>(
-                               dice_() % (spread == 0 ? 60'000 : 200))};
+                               random_() % (spread == 0 ? 60'000 : 200))};
         outcome sent = append_external(what, false, next);
 
         if (sent == outcome::duplicate) {
@@ -174,16 +174,16 @@ private:
         report_.external += done.result == outcome::done ? 1 : 0;
     }
 
-    void tell_of_others()
+    void set_remote_counts()
     {
-        core_.set_remote_clients(name_, dice_() % (most_remote_clients + 1));
-        core_.set_link_generation(static_cast<std::uint32_t>(dice_() % 2));
+        core_.set_remote_clients(name_, random_() % (most_remote_clients + 1));
+        core_.set_link_generation(static_cast<std::uint32_t>(random_() % 2));
         core_.mark_synced(name_, 1);
     }
 
     broker &core_;
     report &report_;
-    std::mt19937_64 &dice_;
+    std::mt19937_64 &random_;
     wake_function wake_;
     std::string name_;
     std::uint64_t now_ = 0;

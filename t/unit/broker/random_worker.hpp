@@ -26,9 +26,9 @@ struct real_processes : process_monitor {
 // One process: subscribes, publishes, reads, and looks at what it reads.
 class worker {
 public:
-    worker(broker &core, std::span<const int> events, report &told,
+    worker(broker &core, std::span<const int> events, report &out,
            std::uint64_t seed)
-        : core_{core}, events_{events}, report_{told}, dice_{seed}
+        : core_{core}, events_{events}, report_{out}, random_{seed}
     {}
 
     void run(std::int32_t place)
@@ -46,7 +46,7 @@ public:
         }
         // What is on its way must still arrive.
         listen();
-        if (dice_() % 2 == 0) {
+        if (random_() % 2 == 0) {
             core_.release(slot_, now());
         }
     }
@@ -76,7 +76,7 @@ private:
 
     void act()
     {
-        const unsigned what = dice_() % 100;
+        const unsigned what = random_() % 100;
 
         if (what < 30) {
             publish();
@@ -96,14 +96,14 @@ private:
             wake(core_.reclaim_dead(processes_, now()));
         } else if (what < 99) {
             // As if unused logs were old already.
-            core_.expire(now() + (dice_() % 2) * unused_log_ttl, 20);
+            core_.expire(now() + (random_() % 2) * unused_log_ttl, 20);
         } else if (const std::string_view damage = core_.audit();
                    !damage.empty()) {
             fail(std::string(damage));
         }
     }
 
-    std::string any_room() { return std::to_string(dice_() % room_count); }
+    std::string any_room() { return std::to_string(random_() % room_count); }
 
     limits any_limits()
     {
@@ -113,30 +113,30 @@ private:
              {.messages = 50, .milliseconds = 20},
              {10'000}}};
 
-        return choice[dice_() % choice.size()];
+        return choice[random_() % choice.size()];
     }
 
     reader *any_reader()
     {
         return readers_.empty() ? nullptr
-                                : &readers_[dice_() % readers_.size()];
+                                : &readers_[random_() % readers_.size()];
     }
 
     void publish()
     {
-        const unsigned spread = dice_() % 50;
+        const unsigned spread = random_() % 50;
         const content next{.sender = getpid(),
                            .number = ++number_,
                            .size = static_cast<std::uint32_t>(
-                               dice_() % (spread == 0 ? 8000 : 200))};
+                               random_() % (spread == 0 ? 8000 : 200))};
         const std::vector<std::byte> bytes = bytes_of(next);
         const publication what{.payload = bytes,
                                .from = static_cast<std::uint64_t>(next.sender),
                                .time = now(),
-                               .transient = dice_() % 4 == 0};
+                               .transient = random_() % 4 == 0};
         const reader *own = any_reader();
         const append_result sent =
-            own != nullptr && !own->outer && dice_() % 2 == 0
+            own != nullptr && !own->outer && random_() % 2 == 0
                 ? core_.append(own->handle, what, now())
                 : core_.append(any_room(), what, any_limits(), now());
 
@@ -174,7 +174,7 @@ private:
 
         pollfd event{.fd = events_[slot_], .events = POLLIN, .revents = 0};
 
-        if (poll(&event, 1, dice_() % 50 == 0 ? longest_sleep : 0) == 1) {
+        if (poll(&event, 1, random_() % 50 == 0 ? longest_sleep : 0) == 1) {
             std::uint64_t count = 0;
             static_cast<void>(!read(events_[slot_], &count, sizeof(count)));
             drain(forever);
@@ -202,17 +202,18 @@ private:
 
     void read_some(reader &from, std::uint64_t oldest)
     {
-        const read_result result = core_.read(from.handle, room_.lent(), now());
+        const read_result result =
+            core_.read(from.handle, storage_.buffers(), now());
 
         if (result.needed != 0) {
-            room_.grow(result.needed);
+            storage_.grow(result.needed);
             return;
         }
         if (result.count == 0 && !result.lost) {
             fail("news without anything to read");
         }
         bool lost = result.lost;
-        for (const message &each : room_.first(result.count)) {
+        for (const message &each : storage_.first(result.count)) {
             check(from, each, lost);
             lost = false;
             if (now() > each.time && now() - each.time > oldest) {
@@ -230,15 +231,15 @@ private:
     void check(reader &from, const message &next, bool lost)
     {
         const std::uint64_t step = next.transient ? 0 : 1;
-        const bool anew = next.id.epoch != from.id.epoch;
+        const bool new_epoch = next.id.epoch != from.id.epoch;
 
         if (from.position != 0 && !lost &&
             (next.position != from.position + 1 ||
-             (!anew && next.id.sequence != from.id.sequence + step))) {
+             (!new_epoch && next.id.sequence != from.id.sequence + step))) {
             fail("a message is missing, or comes twice");
         }
         if (next.position <= from.position ||
-            (!anew && next.id.sequence < from.id.sequence + step)) {
+            (!new_epoch && next.id.sequence < from.id.sequence + step)) {
             fail("messages are not in order");
         }
         from.position = next.position;
@@ -277,7 +278,7 @@ private:
         if (readers_.size() == subscriptions_at_most) {
             return;
         }
-        const std::size_t room = dice_() % (room_count + outer_room_count);
+        const std::size_t room = random_() % (room_count + outer_room_count);
         const subscribed made = core_.subscribe(slot_, std::to_string(room),
                                                 nullptr, any_limits(), now());
         if (made.result != outcome::done) {
@@ -297,7 +298,7 @@ private:
     void count_clients()
     {
         if (const reader *own = any_reader()) {
-            if (dice_() % 2 == 0) {
+            if (random_() % 2 == 0) {
                 static_cast<void>(core_.join(own->handle, most_clients));
             } else {
                 core_.leave(own->handle);
@@ -317,12 +318,12 @@ private:
             const message_id passed = core_.passed_id(own->handle);
             const std::uint64_t after =
                 passed.sequence - std::min<std::uint64_t>(passed.sequence, 8);
-            const read_result result =
-                core_.read_history(own->handle, after, room_.lent(), now());
+            const read_result result = core_.read_history(
+                own->handle, after, storage_.buffers(), now());
             std::uint64_t before = after;
             bool lost = result.lost;
 
-            for (const message &each : room_.first(result.count)) {
+            for (const message &each : storage_.first(result.count)) {
                 if (each.id.epoch != passed.epoch) {
                     return; // aligned meanwhile
                 }
@@ -342,14 +343,14 @@ private:
     broker &core_;
     std::span<const int> events_;
     report &report_;
-    std::mt19937_64 dice_;
+    std::mt19937_64 random_;
     real_processes processes_;
     unsigned slot_ = 0;
     std::uint32_t number_ = 0;
-    leader leader_{core_, report_, dice_,
+    leader leader_{core_, report_, random_,
                    [this](const slot_set &slots) { wake(slots); }};
     std::vector<reader> readers_;
-    reading_room room_{16, 2048};
+    read_memory storage_{16, 2048};
 };
 
 } // namespace broker_tests

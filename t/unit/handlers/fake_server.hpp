@@ -50,7 +50,7 @@ inline std::string_view of(websocket_text_t text)
     return {text.data, text.size};
 }
 
-inline websocket_text_t lent(std::string_view text)
+inline websocket_text_t as_c(std::string_view text)
 {
     return {text.data(), text.size()};
 }
@@ -60,7 +60,7 @@ websocket_text_t lookup(const Map &map, websocket_text_t name)
 {
     const auto found = map.find(of(name));
     return found == map.end() ? websocket_text_t{nullptr, 0}
-                              : lent(found->second);
+                              : as_c(found->second);
 }
 
 inline const websocket_server_t fake_server = [] {
@@ -99,17 +99,17 @@ inline const websocket_server_t fake_server = [] {
         return &client->request;
     };
     made.request_uri = [](const websocket_request_t *) {
-        return lent("/chat");
+        return as_c("/chat");
     };
     made.request_args = [](const websocket_request_t *request) {
-        return lent(request->args);
+        return as_c(request->args);
     };
     made.request_header = [](const websocket_request_t *request,
                              websocket_text_t name) {
         return lookup(request->headers, name);
     };
     made.request_remote_address = [](const websocket_request_t *) {
-        return lent("127.0.0.1");
+        return as_c("127.0.0.1");
     };
     made.request_subprotocol = [](const websocket_request_t *) {
         return websocket_text_t{nullptr, 0};
@@ -117,7 +117,7 @@ inline const websocket_server_t fake_server = [] {
     made.request_variable = [](const websocket_request_t *,
                                websocket_text_t name) { return name; };
     made.resource_name = [](const websocket_resource_t *) {
-        return lent("key");
+        return as_c("key");
     };
     made.parameter = [](const websocket_resource_t *resource,
                         websocket_text_t name) {
@@ -134,7 +134,7 @@ inline const websocket_server_t fake_server = [] {
 
         return known == resource->parameters.end()
                    ? websocket_text_t{nullptr, 0}
-                   : lent(known->first);
+                   : as_c(known->first);
     };
     made.client_count = [](const websocket_resource_t *) -> std::uint64_t {
         return 3;

@@ -51,10 +51,10 @@ class RoomTime : public testing::TestWithParam<time_case> {};
 TEST_P(RoomTime, IsReadAsNginxDoes)
 {
     room_parameters given;
-    const std::string told = given.set("history_time", GetParam().text);
+    const std::string result = given.set("history_time", GetParam().text);
 
     EXPECT_EQ(given.history_time, GetParam().milliseconds);
-    EXPECT_EQ(told.empty(), GetParam().milliseconds != 0) << told;
+    EXPECT_EQ(result.empty(), GetParam().milliseconds != 0) << result;
 }
 
 constexpr std::uint64_t day = 24ULL * 60 * 60 * 1000;

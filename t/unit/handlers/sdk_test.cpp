@@ -1,196 +1,20 @@
 // The C++ SDK over a server that is a table of plain functions.
 #include "sdk/websocket.hpp"
 
-#include "fake_server.hpp"
+#include "sdk_fixture.hpp"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
+using namespace sdk_tests;
+
 namespace {
-
-const websocket_handler_t *handler(std::string_view name)
-{
-    const websocket_plugin_t *plugin = websocket_plugin(&fake_server);
-
-    for (std::size_t i = 0; i != plugin->handler_count; i++) {
-        if (plugin->handlers[i]->name == name) {
-            return plugin->handlers[i];
-        }
-    }
-
-    return nullptr;
-}
-
-struct user : websocket::client {
-    std::string name = request().arg("name", request().header("User-Agent"));
-
-    user()
-    {
-        if (name == "throws") {
-            throw std::runtime_error("no such user");
-        }
-    }
-};
-
-struct busy_room : websocket::resource<user> {
-    std::vector<websocket::timer> timers;
-    std::vector<websocket::client_ref<user>> refs;
-    std::string calls;
-
-    busy_room()
-    {
-        if (parameter("constructor") == "throws") {
-            throw 5;
-        }
-        if (name() != "key") {
-            throw std::logic_error("no name in the constructor");
-        }
-    }
-
-    std::string check_parameters() override
-    {
-        if (parameter("limit") == "throws") {
-            throw std::runtime_error("thrown limit");
-        }
-        return parameter("limit", "1") == "1" ? "" : "a limit is 1";
-    }
-
-    unsigned client_connecting(const websocket::request &asked) override
-    {
-        if (asked.header("Cookie") == "throws") {
-            throw std::runtime_error("no cookie");
-        }
-        return asked.header("Cookie").empty() ? 401 : 101;
-    }
-
-    void client_connected(user &u) override
-    {
-        refs.emplace_back(u);
-        broadcast(u.name + " in " + std::string(name()));
-    }
-
-    void client_disconnected(user &u, std::uint16_t status,
-                             std::string_view reason) override
-    {
-        calls += u.name + " left " + std::to_string(status) +
-                 std::string(reason) + "|";
-    }
-
-    void text_message_received(user &u, std::string_view text) override
-    {
-        if (text == "throw") {
-            throw std::runtime_error("bad text");
-        }
-        if (text == "throw 5") {
-            throw 5;
-        }
-        u.send_text_message(text);
-    }
-
-    // Overrides may be private.
-private:
-    std::string_view
-    select_subprotocol(const websocket::request &,
-                       std::span<const std::string_view> offered) override
-    {
-        if (offered.size() == 1) {
-            throw std::runtime_error("only one");
-        }
-
-        return offered.size() == 3 ? "never offered" : offered.back();
-    }
-
-    std::uint16_t check_message(user &, websocket::opcode kind,
-                                std::uint64_t fragment,
-                                std::uint64_t total) override
-    {
-        if (total == 1) {
-            throw std::runtime_error("one");
-        }
-        return kind == websocket::opcode::text && fragment > 10 ? 1009 : 0;
-    }
-
-    void pong_received(user &, std::string_view payload) override
-    {
-        calls += "pong " + std::string(payload) + "|";
-    }
-
-    void client_drained(user &) override { throw std::bad_alloc(); }
-};
-
-struct quiet_room : websocket::resource<> {};
-
-// Overrides the deprecated name of check_parameters().
-struct deprecated_room : websocket::resource<> {
-    std::string configured() override
-    {
-        return std::string(parameter("wrong"));
-    }
-};
-
-// What an intermediate class overrides counts.
-struct derived_room : busy_room {};
 
 WEBSOCKET_HANDLER("busy", busy_room)
 WEBSOCKET_HANDLER("quiet", quiet_room)
 WEBSOCKET_HANDLER("deprecated", deprecated_room)
 WEBSOCKET_HANDLER("derived", derived_room)
-
-// One resource with its clients.
-class sdk : public testing::Test {
-public:
-    void SetUp() override { logged.clear(); }
-
-    void TearDown() override
-    {
-        while (!peers_.empty()) {
-            destroy(peers_.back());
-        }
-        if (object_ != nullptr) {
-            busy_->resource_destroyed(object_);
-        }
-        for (const websocket_timer &left : server_side_.timers) {
-            EXPECT_EQ(left.fired, nullptr) << "a timer outlived its resource";
-        }
-    }
-
-    busy_room &room()
-    {
-        if (object_ == nullptr) {
-            object_ = busy_->resource_created(&server_side_);
-        }
-        return static_cast<busy_room &>(
-            *static_cast<websocket::resource<user> *>(object_));
-    }
-
-    user *connect(websocket_client &side)
-    {
-        room();
-        void *peer = busy_->client_created(object_, &side);
-        peers_.push_back(peer);
-        EXPECT_EQ(busy_->client_connected(object_, peer), 0);
-        return static_cast<user *>(peer);
-    }
-
-    void destroy(void *peer)
-    {
-        std::erase(peers_, peer);
-        busy_->client_disconnected(object_, peer, 1001, {"!", 1});
-        busy_->client_destroyed(object_, peer);
-    }
-
-    int text(void *peer, std::string_view words)
-    {
-        return busy_->message_received(object_, peer, WEBSOCKET_TEXT,
-                                       words.data(), words.size());
-    }
-
-    const websocket_handler_t *busy_ = handler("busy");
-    websocket_resource server_side_;
-    void *object_ = nullptr;
-    std::vector<void *> peers_;
-};
 
 } // namespace
 
@@ -214,7 +38,7 @@ TEST_F(sdk, a_server_with_fewer_functions_is_refused)
     EXPECT_EQ(websocket_plugin(&old), nullptr);
 }
 
-TEST_F(sdk, a_server_of_another_version_is_told_ours)
+TEST_F(sdk, a_server_of_another_version_gets_ours)
 {
     websocket_server_t other = fake_server;
     other.version++;
@@ -388,77 +212,6 @@ TEST_F(sdk, an_override_of_configured_checks_the_parameters)
     server_side_.parameters["wrong"] = "so not";
     EXPECT_STREQ(deprecated->check_parameters(object), "so not");
     deprecated->resource_destroyed(object);
-}
-
-TEST_F(sdk, a_timer_fires_once_or_again)
-{
-    int once = 0;
-    int often = 0;
-
-    const websocket::timer single = room().after(5, [&] { once++; });
-    const websocket::timer repeated = room().every(10, [&] { often++; });
-    EXPECT_TRUE(single.active());
-    EXPECT_EQ(server_side_.timers.front().milliseconds, 5U);
-
-    fire(server_side_.timers.front());
-    fire(server_side_.timers.back());
-    fire(server_side_.timers.back());
-
-    EXPECT_EQ(once, 1);
-    EXPECT_EQ(often, 2);
-    EXPECT_FALSE(single.active());
-    EXPECT_TRUE(repeated.active());
-}
-
-TEST_F(sdk, a_timer_may_be_cancelled_in_its_own_call)
-{
-    const std::string kept(100, 'k');
-    std::string seen;
-
-    for (const bool repeats : {false, true}) {
-        websocket::timer own;
-        const auto call = [&own, &seen, kept] {
-            own.cancel();
-            own.cancel();
-            seen += kept;
-        };
-
-        own = repeats ? room().every(1, call) : room().after(1, call);
-        fire(server_side_.timers.back());
-        EXPECT_EQ(server_side_.timers.back().fired, nullptr);
-        EXPECT_FALSE(own.active());
-    }
-
-    EXPECT_EQ(seen, kept + kept);
-}
-
-TEST_F(sdk, a_timer_that_throws_is_logged_and_goes_on)
-{
-    room().every(1, [] { throw std::runtime_error("late"); });
-    fire(server_side_.timers.back());
-    fire(server_side_.timers.back());
-
-    EXPECT_EQ(logged, "4:exception in a timer: late|"
-                      "4:exception in a timer: late|");
-}
-
-TEST_F(sdk, timers_end_with_the_resource_and_handles_outlive_it)
-{
-    websocket::timer left = room().every(1, [] {});
-
-    busy_->resource_destroyed(std::exchange(object_, nullptr));
-    EXPECT_EQ(server_side_.timers.back().fired, nullptr);
-    EXPECT_FALSE(left.active());
-    left.cancel();
-}
-
-TEST_F(sdk, a_timer_that_the_server_does_not_give_is_none)
-{
-    server_side_.gives_timers = false;
-    websocket::timer none = room().after(1, [] {});
-
-    EXPECT_FALSE(none.active());
-    none.cancel();
 }
 
 TEST_F(sdk, a_ref_is_null_after_its_client)

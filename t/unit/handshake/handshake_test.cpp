@@ -249,7 +249,7 @@ TEST(handshake, reports_the_first_broken_rule)
     EXPECT_EQ(wrong.check(), none);
 }
 
-TEST(origin_header, is_told_apart_from_an_absent_one)
+TEST(origin_header, differs_from_an_absent_one)
 {
     EXPECT_FALSE(request().read().has_origin());
     EXPECT_EQ(request().read().origin(), "");

@@ -96,7 +96,7 @@ TEST(token_list, skips_empty_elements)
     EXPECT_EQ(elements_of(",a,,b, ,"), strings({"a", "b"}));
 }
 
-TEST(token_list, does_not_judge_its_elements)
+TEST(token_list, does_not_validate_its_elements)
 {
     EXPECT_EQ(elements_of("a b, \"c,d\""), strings({"a b", "\"c", "d\""}));
 }

@@ -298,28 +298,28 @@ template <class reader = protocol::message_reader>
 events read_all_ways(const std::string &wire,
                      const protocol::message_limits &limits = {})
 {
-    const auto anew = [&](const std::vector<std::size_t> &sizes,
-                          receive_into where = receive_into::input) {
+    const auto read_with = [&](const std::vector<std::size_t> &sizes,
+                               receive_into where = receive_into::input) {
         reader from{limits};
         return read_in_pieces(from, wire, sizes, where);
     };
     const std::size_t size = wire.size();
-    const events whole = anew({size});
+    const events whole = read_with({size});
 
-    EXPECT_EQ(anew({1}), whole) << "byte by byte";
+    EXPECT_EQ(read_with({1}), whole) << "byte by byte";
 
     const std::size_t step = 1 + size / 500;
     for (std::size_t cut = 1; cut < size; cut += cut < 40 ? 1 : step) {
-        EXPECT_EQ(anew({cut, size}), whole) << "cut at " << cut;
-        EXPECT_EQ(anew({cut, size}, receive_into::receive_buffer), whole)
+        EXPECT_EQ(read_with({cut, size}), whole) << "cut at " << cut;
+        EXPECT_EQ(read_with({cut, size}, receive_into::receive_buffer), whole)
             << "cut at " << cut << ", received directly";
     }
 
     std::mt19937 random{seed()};
     for (int round = 0; round < 20; round++) {
         const std::vector<std::size_t> sizes = random_sizes(random, size);
-        EXPECT_EQ(anew(sizes), whole) << "FRAMES_SEED=" << seed();
-        EXPECT_EQ(anew(sizes, receive_into::receive_buffer), whole)
+        EXPECT_EQ(read_with(sizes), whole) << "FRAMES_SEED=" << seed();
+        EXPECT_EQ(read_with(sizes, receive_into::receive_buffer), whole)
             << "received directly, FRAMES_SEED=" << seed();
     }
 

@@ -177,7 +177,7 @@ TEST(message_limits, of_the_largest_number_do_not_overflow)
         events{});
 }
 
-TEST(message_limits, announced_frames_tell_which_begins_a_message)
+TEST(message_limits, announced_frames_mark_the_first_of_a_message)
 {
     constexpr message_limits announced{.frames_announced = true};
     std::string bytes = frame(text, "a") + frame(frames::binary, "") +

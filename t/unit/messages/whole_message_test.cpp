@@ -126,9 +126,9 @@ TEST_F(whole_message, that_is_not_utf8_fails_the_reader_once)
         EXPECT_FALSE(reader.between_messages());
         EXPECT_FALSE(reader.needs_input()); // it has to be told yet
 
-        const event told = reader.next(input_);
-        EXPECT_EQ(told.type, event_type::failed);
-        EXPECT_EQ(told.reason, error::invalid_utf8);
+        const event found = reader.next(input_);
+        EXPECT_EQ(found.type, event_type::failed);
+        EXPECT_EQ(found.reason, error::invalid_utf8);
 
         receive(frame(text, "ignored"));
         EXPECT_EQ(reader.next(input_).type, event_type::need_input);

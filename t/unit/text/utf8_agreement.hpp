@@ -71,7 +71,7 @@ inline bool agrees_bytewise(std::string_view text,
 
 inline void expect_agreement_whole(std::string_view text)
 {
-    const auto expected = utf8_reference::judge(text);
+    const auto expected = utf8_reference::check(text);
     for (const websocket::protocol::simd_level level : simd_levels()) {
         if (!agrees_whole(text, expected, level)) {
             ADD_FAILURE() << simd_level_name(level) << ": " << hex(text);
@@ -81,7 +81,7 @@ inline void expect_agreement_whole(std::string_view text)
 
 inline void expect_agreement(std::string_view text)
 {
-    const auto expected = utf8_reference::judge(text);
+    const auto expected = utf8_reference::check(text);
     expect_agreement_whole(text);
     for (const websocket::protocol::simd_level level : simd_levels()) {
         if (!agrees_bytewise(text, expected, level)) {

@@ -38,7 +38,7 @@ public:
         bool complete;
     };
 
-    static verdict judge(std::string_view text)
+    static verdict check(std::string_view text)
     {
         static const utf8_reference reference;
         std::size_t start = 0;

@@ -251,7 +251,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes)
 {
     for (std::uint32_t value = 0; value < 1 << 24 && !HasFailure(); ++value) {
         const std::string text = three_bytes(value);
-        if (!agrees_whole(text, utf8_reference::judge(text),
+        if (!agrees_whole(text, utf8_reference::check(text),
                           best_simd_level())) {
             ADD_FAILURE() << hex(text);
         }
@@ -268,7 +268,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes_in_a_text)
         text.replace(position, 3, three_bytes(value));
         // The reference need not read all the ASCII.
         auto expected =
-            utf8_reference::judge(std::string_view(text).substr(position, 6));
+            utf8_reference::check(std::string_view(text).substr(position, 6));
         expected.first_impossible = expected.complete
                                         ? text.size()
                                         : position + expected.first_impossible;
@@ -337,7 +337,7 @@ TEST(utf8_checker, judges_damaged_text_as_the_reference_does)
         for (unsigned damage = random() % 3; damage > 0 && size > 0; --damage) {
             text[random() % text.size()] = static_cast<char>(random());
         }
-        const auto expected = utf8_reference::judge(text);
+        const auto expected = utf8_reference::check(text);
         const std::size_t cut = random() % (text.size() + 1);
         for (const simd_level level : simd_levels()) {
             EXPECT_TRUE(agrees_whole(text, expected, level)) << hex(text);

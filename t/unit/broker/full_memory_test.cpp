@@ -1,47 +1,13 @@
-// Full memory: what goes to make room, who is told, and what is refused.
-#include "broker_fixture.hpp"
+// Full memory: entries that are dropped for new ones, reports of the loss, and
+// messages that are refused.
+#include "full_memory.hpp"
 #include "fault_counter.hpp"
 
 #include <algorithm>
 
 using namespace broker_tests;
 
-namespace {
-
-class broker_room : public broker_test {
-protected:
-    broker_room()
-    {
-        make();
-        slot = claim(1);
-        half = core.measure().size / 256 * 128;
-    }
-
-    // Appends until so many entries were dropped.
-    int fill(subscription with, std::uint64_t dropped)
-    {
-        int sent = 0;
-
-        for (; all_dropped() < dropped; sent++) {
-            send(with, std::to_string(sent));
-        }
-
-        return sent;
-    }
-
-    std::uint64_t all_dropped()
-    {
-        const usage now_is = core.measure();
-        return now_is.dropped_unread + now_is.dropped_history;
-    }
-
-    unsigned slot;
-    std::size_t half; // of the memory, in whole blocks
-};
-
-} // namespace
-
-TEST_F(broker_room, when_full_goes_to_the_newest_and_the_reader_is_told)
+TEST_F(full_memory, makes_space_for_the_newest_and_reports_the_loss)
 {
     const subscription slow = subscribe(slot);
     const int sent = fill(slow, 3);
@@ -59,7 +25,7 @@ TEST_F(broker_room, when_full_goes_to_the_newest_and_the_reader_is_told)
     EXPECT_EQ(read(slow), texts{"after"});
 }
 
-TEST_F(broker_room, when_full_takes_nothing_from_those_who_have_read)
+TEST_F(full_memory, drops_nothing_of_readers_that_are_up_to_date)
 {
     const subscription slow = subscribe(slot);
     const subscription quick = subscribe(slot);
@@ -74,26 +40,26 @@ TEST_F(broker_room, when_full_takes_nothing_from_those_who_have_read)
     EXPECT_EQ(core.measure().entries, 0);
 }
 
-TEST_F(broker_room, loss_is_told_at_once_to_one_who_was_in_the_middle)
+TEST_F(full_memory, reports_a_loss_at_once_to_a_reader_in_the_middle)
 {
     const subscription slow = subscribe(slot);
     for (int i = 0; i < 10; i++) {
         send(slow, "x");
     }
-    reading_room room(2);
-    EXPECT_FALSE(core.read(slow, room.lent(), now).lost);
+    read_memory storage(2);
+    EXPECT_FALSE(core.read(slow, storage.buffers(), now).lost);
 
     const int sent = fill(slow, 5);
-    read_result result = core.read(slow, room.lent(), now);
+    read_result result = core.read(slow, storage.buffers(), now);
     EXPECT_TRUE(result.lost);
     EXPECT_EQ(result.count, 2);
-    EXPECT_EQ(room.first(1)[0].position, 8);
-    result = core.read(slow, room.lent(), now);
+    EXPECT_EQ(storage.first(1)[0].position, 8);
+    result = core.read(slow, storage.buffers(), now);
     EXPECT_FALSE(result.lost);
     EXPECT_EQ(read(slow).size(), sent + 10 - 2 - 5 - 4);
 }
 
-TEST_F(broker_room, loss_of_all_is_news)
+TEST_F(full_memory, reports_the_loss_of_everything)
 {
     const subscription slow = subscribe(slot, "slow");
     const subscription loud = subscribe(slot, "loud");
@@ -101,31 +67,31 @@ TEST_F(broker_room, loss_of_all_is_news)
     fill(loud, 1);
 
     EXPECT_EQ(core.next_unread(slot).handle, slow);
-    reading_room room;
-    const read_result result = core.read(slow, room.lent(), now);
+    read_memory storage;
+    const read_result result = core.read(slow, storage.buffers(), now);
     EXPECT_TRUE(result.lost);
     EXPECT_EQ(result.count, 0);
     EXPECT_FALSE(result.more);
     EXPECT_EQ(read(slow), texts{});
 }
 
-TEST_F(broker_room, loss_is_not_forgotten_while_the_buffer_is_too_small)
+TEST_F(full_memory, remembers_a_loss_while_the_buffer_is_too_small)
 {
     const subscription slow = subscribe(slot);
     for (int i = 0; core.measure().dropped_unread == 0; i++) {
         send(slow, std::string(1000, 'x'));
     }
 
-    reading_room room(4, 100);
-    read_result result = core.read(slow, room.lent(), now);
+    read_memory storage(4, 100);
+    read_result result = core.read(slow, storage.buffers(), now);
     EXPECT_EQ(result.needed, 1000);
     EXPECT_FALSE(result.lost);
-    room.grow(1000);
-    EXPECT_TRUE(core.read(slow, room.lent(), now).lost);
-    EXPECT_FALSE(core.read(slow, room.lent(), now).lost);
+    storage.grow(1000);
+    EXPECT_TRUE(core.read(slow, storage.buffers(), now).lost);
+    EXPECT_FALSE(core.read(slow, storage.buffers(), now).lost);
 }
 
-TEST_F(broker_room, of_history_goes_oldest_first_over_all_logs)
+TEST_F(full_memory, drops_history_oldest_first_over_all_logs)
 {
     const limits all{.messages = 100'000};
     const subscription a = subscribe(slot, "a", all);
@@ -146,7 +112,7 @@ TEST_F(broker_room, of_history_goes_oldest_first_over_all_logs)
     EXPECT_EQ(history(a, 5).front(), gap);
 }
 
-TEST_F(broker_room, is_made_for_a_large_message_up_to_half_of_all)
+TEST_F(full_memory, makes_space_for_a_message_of_half_the_memory)
 {
     const subscription a = subscribe(slot);
     fill(a, 1);
@@ -159,7 +125,7 @@ TEST_F(broker_room, is_made_for_a_large_message_up_to_half_of_all)
     EXPECT_EQ(core.measure().refused, 0);
 }
 
-TEST_F(broker_room, is_refused_to_more_than_half_of_all_and_nothing_goes)
+TEST_F(full_memory, refuses_more_than_half_and_drops_nothing)
 {
     const subscription a = subscribe(slot);
     send(a, "one");
@@ -174,7 +140,7 @@ TEST_F(broker_room, is_refused_to_more_than_half_of_all_and_nothing_goes)
     EXPECT_EQ(read(a), (texts{"one", "two"}));
 }
 
-TEST_F(broker_room, is_refused_when_subscriptions_fill_it)
+TEST_F(full_memory, refuses_if_subscriptions_fill_it)
 {
     std::vector<subscription> all;
 
@@ -208,7 +174,7 @@ TEST_F(broker_room, is_refused_when_subscriptions_fill_it)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_room, is_made_of_unused_logs_before_any_message_goes)
+TEST_F(full_memory, frees_unused_logs_before_any_message)
 {
     const subscription a = subscribe(slot, "a", {.messages = 100'000});
     send(a, "kept");
@@ -229,7 +195,7 @@ TEST_F(broker_room, is_made_of_unused_logs_before_any_message_goes)
     EXPECT_EQ(read(a).front(), "kept");
 }
 
-TEST_F(broker_room, is_never_made_of_the_log_that_it_is_made_for)
+TEST_F(full_memory, never_frees_the_log_of_the_message)
 {
     const limits one{.messages = 1};
     const subscription loud = subscribe(slot, "loud");
@@ -252,7 +218,7 @@ TEST_F(broker_room, is_never_made_of_the_log_that_it_is_made_for)
     EXPECT_EQ(next.id.epoch, sent.id.epoch);
 }
 
-TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
+TEST_F(full_memory, frees_unused_logs_in_time)
 {
     core.append("first", message_of("x"), {}, now);
     core.append("second", message_of("x"), {}, now);
@@ -271,7 +237,7 @@ TEST_F(broker_room, of_unused_logs_is_given_back_in_time)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_room, of_logs_that_were_only_asked_about_is_given_back)
+TEST_F(full_memory, frees_logs_that_were_only_described)
 {
     core.append("aged", message_of("x", now),
                 limits{.messages = 1, .milliseconds = 1000}, now);
@@ -284,7 +250,7 @@ TEST_F(broker_room, of_logs_that_were_only_asked_about_is_given_back)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_room, holds_ten_thousand_logs)
+TEST_F(full_memory, holds_ten_thousand_logs)
 {
     make(8192 * kibibyte);
     slot = claim(1);
@@ -309,7 +275,7 @@ TEST_F(broker_room, holds_ten_thousand_logs)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_room, is_swept_in_steps_of_the_size_that_is_asked_for)
+TEST_F(full_memory, sweeps_in_steps_of_the_given_size)
 {
     for (int i = 0; i < 500; i++) {
         core.append("room", message_of("x", now),
@@ -326,7 +292,7 @@ TEST_F(broker_room, is_swept_in_steps_of_the_size_that_is_asked_for)
     }
 }
 
-TEST_F(broker_room, is_swept_in_holds_that_remove_few_entries)
+TEST_F(full_memory, sweeps_with_few_entries_per_lock)
 {
     for (int i = 0; i < 500; i++) {
         core.append("room", message_of("x", now),
@@ -340,7 +306,7 @@ TEST_F(broker_room, is_swept_in_holds_that_remove_few_entries)
     EXPECT_LE(count.most("entry.unlinked"), 64);
 }
 
-TEST_F(broker_room, of_who_leaves_is_given_back_in_holds_of_few_entries)
+TEST_F(full_memory, unsubscribing_frees_few_entries_per_lock)
 {
     const subscription slow = subscribe(slot);
     for (int i = 0; i < 500; i++) {
@@ -353,93 +319,7 @@ TEST_F(broker_room, of_who_leaves_is_given_back_in_holds_of_few_entries)
     EXPECT_EQ(core.measure().entries, 0);
 }
 
-// What one log may have of it.
-TEST_F(broker_room, of_a_log_over_its_limit_goes_from_its_own_oldest)
-{
-    const limits all{.messages = 100'000};
-    const subscription quiet = subscribe(slot, "quiet", all);
-    const subscription loud = subscribe(slot, "loud", all);
-    core.limit_logs(16 * kibibyte);
-    send(quiet, "kept");
-    read(quiet);
-
-    std::uint32_t dropped = 0;
-    for (int i = 1; i <= 100; i++) {
-        dropped += send(loud, std::string(1000, 'x')).dropped;
-        read(loud);
-    }
-    // 9 blocks of 128 bytes each
-    EXPECT_EQ(core.describe("loud", now).messages, 14);
-    EXPECT_EQ(dropped, 86);
-    EXPECT_EQ(core.measure().dropped_over_limit, 86);
-    EXPECT_EQ(all_dropped(), 0);
-    EXPECT_EQ(history(quiet, 0), texts{"kept"});
-    EXPECT_EQ(history(loud, 0).front(), gap);
-}
-
-TEST_F(broker_room, of_a_log_over_its_limit_is_taken_from_who_has_not_read)
-{
-    const subscription slow = subscribe(slot);
-    core.limit_logs(16 * kibibyte);
-
-    for (int i = 1; i <= 20; i++) {
-        send(slow, std::string(1000, 'x'));
-    }
-    const texts late = read(slow);
-    EXPECT_EQ(late.size(), 15);
-    EXPECT_EQ(late.front(), gap);
-    EXPECT_EQ(core.measure().dropped_over_limit, 6);
-    EXPECT_EQ(core.measure().entries, 0);
-    send(slow, "after");
-    EXPECT_EQ(read(slow), texts{"after"});
-}
-
-TEST_F(broker_room, is_refused_to_a_message_over_the_limit_of_a_log)
-{
-    const subscription a = subscribe(slot, "a", {.messages = 9});
-    core.limit_logs(16 * kibibyte);
-    send(a, "one");
-
-    EXPECT_TRUE(core.fits(16 * kibibyte - 64));
-    EXPECT_FALSE(core.fits(16 * kibibyte - 63));
-    EXPECT_EQ(
-        core.append(a, message_of(std::string(16 * kibibyte - 63, 'x')), now)
-            .result,
-        outcome::no_memory);
-    EXPECT_EQ(core.measure().refused, 1);
-    EXPECT_EQ(core.describe("a", now).messages, 1);
-    EXPECT_EQ(
-        core.append(a, message_of(std::string(16 * kibibyte - 64, 'x')), now)
-            .result,
-        outcome::done);
-
-    // The host's own logs are not limited
-    const subscription own = subscribe(slot, ":own");
-    EXPECT_EQ(
-        core.append(own, message_of(std::string(50'000, 'x')), now).result,
-        outcome::done);
-}
-
-TEST_F(broker_room, of_logs_over_a_lower_limit_is_given_back_by_the_sweep)
-{
-    const subscription a = subscribe(slot, "a", {.messages = 1000});
-    for (int i = 1; i <= 100; i++) {
-        send(a, std::string(1000, 'x'));
-        read(a);
-    }
-    EXPECT_EQ(core.describe("a", now).messages, 100);
-    core.limit_logs(16 * kibibyte);
-    expire_all();
-    EXPECT_EQ(core.describe("a", now).messages, 14);
-    core.limit_logs(0);
-    for (int i = 1; i <= 100; i++) {
-        send(a, std::string(1000, 'x'));
-        read(a);
-    }
-    EXPECT_EQ(core.describe("a", now).messages, 114);
-}
-
-TEST_F(broker_room, is_made_in_holds_that_remove_few_entries)
+TEST_F(full_memory, makes_space_with_few_entries_per_lock)
 {
     make(1024 * kibibyte);
     slot = claim(1);

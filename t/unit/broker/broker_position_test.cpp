@@ -8,9 +8,9 @@ using namespace broker_tests;
 
 namespace {
 
-class broker_align : public outer_room_test {
+class broker_position : public outer_room_test {
 protected:
-    broker_align() : slot_a{claim(1)}, slot_b{claim(2)} {}
+    broker_position() : slot_a{claim(1)}, slot_b{claim(2)} {}
 
     void subscribe_both(std::uint64_t last)
     {
@@ -27,7 +27,7 @@ protected:
 
 } // namespace
 
-TEST_F(broker_align, makes_no_log)
+TEST_F(broker_position, makes_no_log)
 {
     EXPECT_EQ(reset_position(outer, 0).result, outcome::gone);
     EXPECT_EQ(reset_position(0, 0).result, outcome::gone);
@@ -38,7 +38,7 @@ TEST_F(broker_align, makes_no_log)
     EXPECT_EQ(core.measure().logs, 0);
 }
 
-TEST_F(broker_align, says_where_the_log_stands_then)
+TEST_F(broker_position, says_where_the_log_stands_then)
 {
     subscribe_both(0);
     EXPECT_EQ(core.join(a, 0), outcome::done);
@@ -51,7 +51,7 @@ TEST_F(broker_align, says_where_the_log_stands_then)
     EXPECT_EQ(core.describe("room", now).last, done.id);
 }
 
-TEST_F(broker_align, to_no_epoch_is_refused)
+TEST_F(broker_position, to_no_epoch_is_refused)
 {
     subscribe_both(4);
     EXPECT_EQ(reset_position(0, 9, true).result, outcome::out_of_order);
@@ -59,7 +59,7 @@ TEST_F(broker_align, to_no_epoch_is_refused)
     EXPECT_EQ(drain(slot_a), texts{});
 }
 
-TEST_F(broker_align, to_where_the_log_stands_changes_nothing)
+TEST_F(broker_position, to_where_the_log_stands_changes_nothing)
 {
     subscribe_both(4);
     relay_all(5, 6);
@@ -71,7 +71,7 @@ TEST_F(broker_align, to_where_the_log_stands_changes_nothing)
     EXPECT_EQ(history(a, 4), (texts{"5", "6"}));
 }
 
-TEST_F(broker_align, tells_of_what_is_lost_where_it_is_missing)
+TEST_F(broker_position, tells_of_what_is_lost_where_it_is_missing)
 {
     subscribe_both(0);
     relay_all(1, 2);
@@ -86,25 +86,25 @@ TEST_F(broker_align, tells_of_what_is_lost_where_it_is_missing)
     EXPECT_EQ(read(b), texts{});
 }
 
-TEST_F(broker_align, tells_of_a_loss_at_the_end_of_what_is_unread)
+TEST_F(broker_position, tells_of_a_loss_at_the_end_of_what_is_unread)
 {
     subscribe_both(0);
     relay_all(1, 2);
     reset_position(outer, 2, true);
 
-    reading_room room(64, 4096);
-    read_result result = core.read(a, room.lent(), now);
+    read_memory storage(64, 4096);
+    read_result result = core.read(a, storage.buffers(), now);
     EXPECT_EQ(result.count, 2);
     EXPECT_FALSE(result.lost);
     EXPECT_TRUE(result.more);
-    result = core.read(a, room.lent(), now);
+    result = core.read(a, storage.buffers(), now);
     EXPECT_EQ(result.count, 0);
     EXPECT_TRUE(result.lost);
     EXPECT_FALSE(result.more);
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 2}));
 }
 
-TEST_F(broker_align, tells_of_each_loss_once)
+TEST_F(broker_position, tells_of_each_loss_once)
 {
     subscribe_both(0);
     reset_position(outer, 3, true);
@@ -122,7 +122,7 @@ TEST_F(broker_align, tells_of_each_loss_once)
     EXPECT_EQ(core.audit(), "");
 }
 
-TEST_F(broker_align, asks_for_room_behind_a_hole_as_before_it)
+TEST_F(broker_position, asks_for_room_behind_a_hole_as_before_it)
 {
     const std::string large(5000, 'x');
     subscribe_both(0);
@@ -130,16 +130,16 @@ TEST_F(broker_align, asks_for_room_behind_a_hole_as_before_it)
     reset_position(outer, 1, true);
     core.append_external("room", message_of(large), {outer, 2}, now);
 
-    reading_room room;
-    read_result result = core.read(a, room.lent(), now);
+    read_memory storage;
+    read_result result = core.read(a, storage.buffers(), now);
     EXPECT_EQ(result.count, 1);
-    result = core.read(a, room.lent(), now);
+    result = core.read(a, storage.buffers(), now);
     EXPECT_EQ(result.needed, 5000);
     EXPECT_FALSE(result.lost);
     EXPECT_EQ(read(a), (texts{gap, large}));
 }
 
-TEST_F(broker_align, loses_what_is_dropped_before_a_hole_with_it)
+TEST_F(broker_position, loses_what_is_dropped_before_a_hole_with_it)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -157,7 +157,7 @@ TEST_F(broker_align, loses_what_is_dropped_before_a_hole_with_it)
     EXPECT_EQ(all.size(), left + 1);
 }
 
-TEST_F(broker_align, further_on_ends_the_history_at_the_hole)
+TEST_F(broker_position, further_on_ends_the_history_at_the_hole)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -175,12 +175,12 @@ TEST_F(broker_align, further_on_ends_the_history_at_the_hole)
     EXPECT_EQ(history(a, 1), (texts{gap, "11", "12"}));
 }
 
-TEST_F(broker_align, further_on_leaves_unread_entries_and_their_history)
+TEST_F(broker_position, further_on_leaves_unread_entries_and_their_history)
 {
     subscribe_both(0);
     relay_all(1, 4);
-    reading_room room(2, 512);
-    core.read(a, room.lent(), now);
+    read_memory storage(2, 512);
+    core.read(a, storage.buffers(), now);
     reset_position(outer, 10, true);
     relay_all(11, 11);
 
@@ -189,7 +189,7 @@ TEST_F(broker_align, further_on_leaves_unread_entries_and_their_history)
     EXPECT_EQ(read(a), (texts{"3", "4", gap, "11"}));
 }
 
-TEST_F(broker_align, further_on_without_subscriptions_tells_nobody)
+TEST_F(broker_position, further_on_without_subscriptions_tells_nobody)
 {
     core.append("room", message_of("x"), limits{.messages = 9}, now);
     reset_position(outer, 0);
@@ -203,7 +203,7 @@ TEST_F(broker_align, further_on_without_subscriptions_tells_nobody)
     EXPECT_EQ(history(a, 1), (texts{gap, "7"}));
 }
 
-TEST_F(broker_align, to_another_epoch_tells_those_with_unread_entries)
+TEST_F(broker_position, to_another_epoch_tells_those_with_unread_entries)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -223,7 +223,7 @@ TEST_F(broker_align, to_another_epoch_tells_those_with_unread_entries)
     EXPECT_EQ(core.passed_id(a), (message_id{outer + 1, 3}));
 }
 
-TEST_F(broker_align, to_another_epoch_with_a_loss_tells_all_once)
+TEST_F(broker_position, to_another_epoch_with_a_loss_tells_all_once)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -239,7 +239,7 @@ TEST_F(broker_align, to_another_epoch_with_a_loss_tells_all_once)
     EXPECT_EQ(drain(slot_b), (texts{gap, "1"}));
 }
 
-TEST_F(broker_align, to_another_epoch_without_subscriptions_clears_the_log)
+TEST_F(broker_position, to_another_epoch_without_subscriptions_clears_the_log)
 {
     core.append("room", message_of("x"), limits{.messages = 9}, now);
     reset_position(outer, 0);
@@ -258,7 +258,7 @@ TEST_F(broker_align, to_another_epoch_without_subscriptions_clears_the_log)
     EXPECT_EQ(core.measure().used, 0);
 }
 
-TEST_F(broker_align, back_in_the_same_epoch_removes_what_is_there)
+TEST_F(broker_position, back_in_the_same_epoch_removes_what_is_there)
 {
     subscribe_both(0);
     relay_all(1, 5);
@@ -271,7 +271,7 @@ TEST_F(broker_align, back_in_the_same_epoch_removes_what_is_there)
     EXPECT_EQ(read(b), (texts{gap, "5"}));
 }
 
-TEST_F(broker_align, clears_a_log_of_any_length)
+TEST_F(broker_position, clears_a_log_of_any_length)
 {
     make(4096 * kibibyte);
     a = subscribe(claim(1), "room", {.messages = 10'000});
@@ -290,7 +290,7 @@ TEST_F(broker_align, clears_a_log_of_any_length)
     EXPECT_EQ(read(b).size(), 4000);
 }
 
-TEST_F(broker_align, removes_the_log_s_own_messages_at_first)
+TEST_F(broker_position, removes_the_log_s_own_messages_at_first)
 {
     a = subscribe(slot_a, "room", {.messages = 9});
     send(a, "own");

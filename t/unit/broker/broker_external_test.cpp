@@ -6,11 +6,11 @@ using namespace broker_tests;
 
 namespace {
 
-using broker_relay = outer_room_test;
+using broker_external = outer_room_test;
 
 } // namespace
 
-TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
+TEST_F(broker_external, reaches_all_with_the_ids_it_came_with)
 {
     const subscription a = subscribe(claim(1));
     const subscription b = subscribe(claim(2));
@@ -24,15 +24,15 @@ TEST_F(broker_relay, reaches_all_with_the_ids_it_came_with)
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 500}));
     EXPECT_EQ(core.describe("room", now).last, (message_id{outer, 501}));
 
-    reading_room room;
-    ASSERT_EQ(core.read(a, room.lent(), now).count, 1);
-    EXPECT_EQ(room.first(1)[0].id, (message_id{outer, 501}));
-    EXPECT_EQ(text_of(room.first(1)[0].payload), "501");
+    read_memory storage;
+    ASSERT_EQ(core.read(a, storage.buffers(), now).count, 1);
+    EXPECT_EQ(storage.first(1)[0].id, (message_id{outer, 501}));
+    EXPECT_EQ(text_of(storage.first(1)[0].payload), "501");
     EXPECT_EQ(read(b), texts{"501"});
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 501}));
 }
 
-TEST_F(broker_relay, carries_all_that_is_said_of_a_message)
+TEST_F(broker_external, carries_all_of_a_message)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 0);
@@ -40,16 +40,16 @@ TEST_F(broker_relay, carries_all_that_is_said_of_a_message)
         "room", {.payload = bytes_of("x"), .from = 5, .time = 6, .kind = 7},
         {outer, 1}, now);
 
-    reading_room room;
-    ASSERT_EQ(core.read(a, room.lent(), now).count, 1);
-    const message &read = room.first(1)[0];
+    read_memory storage;
+    ASSERT_EQ(core.read(a, storage.buffers(), now).count, 1);
+    const message &read = storage.first(1)[0];
     EXPECT_EQ(read.from, 5);
     EXPECT_EQ(read.time, 6);
     EXPECT_EQ(read.kind, 7);
     EXPECT_FALSE(read.transient);
 }
 
-TEST_F(broker_relay, makes_no_log)
+TEST_F(broker_external, makes_no_log)
 {
     EXPECT_EQ(append_external(1).result, outcome::gone);
     EXPECT_EQ(core.append_external("room", transient_of("t"), {}, now).result,
@@ -61,7 +61,7 @@ TEST_F(broker_relay, makes_no_log)
     EXPECT_EQ(core.measure().logs, 0);
 }
 
-TEST_F(broker_relay, takes_the_message_that_follows_alone)
+TEST_F(broker_external, takes_the_message_that_follows_alone)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 5);
@@ -77,7 +77,7 @@ TEST_F(broker_relay, takes_the_message_that_follows_alone)
     EXPECT_EQ(read(a), texts{"6"});
 }
 
-TEST_F(broker_relay, into_another_epoch_is_refused)
+TEST_F(broker_external, into_another_epoch_is_refused)
 {
     const subscription a = subscribe(claim(1));
     const std::uint64_t own = core.last_id(a).epoch;
@@ -98,7 +98,7 @@ TEST_F(broker_relay, into_another_epoch_is_refused)
 }
 
 // A log may have been made in the millisecond that names the outer epoch.
-TEST_F(broker_relay, is_refused_in_the_log_s_own_epoch)
+TEST_F(broker_external, is_refused_in_the_log_s_own_epoch)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     const std::uint64_t own = core.last_id(a).epoch;
@@ -113,7 +113,7 @@ TEST_F(broker_relay, is_refused_in_the_log_s_own_epoch)
     EXPECT_EQ(history(a, 0), (texts{gap, "2"}));
 }
 
-TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
+TEST_F(broker_external, of_transient_entries_asks_for_no_id)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     EXPECT_EQ(core.append_external("room", transient_of("t"), {}, now).result,
@@ -131,7 +131,7 @@ TEST_F(broker_relay, of_transient_entries_asks_for_no_id)
     EXPECT_EQ(history(a, 5), (texts{"6", "7"}));
 }
 
-TEST_F(broker_relay, that_nobody_wants_takes_its_number_only)
+TEST_F(broker_external, that_nobody_wants_takes_its_number_only)
 {
     core.append("room", message_of("x"), {}, now);
     reset_position(outer, 5);
@@ -144,7 +144,7 @@ TEST_F(broker_relay, that_nobody_wants_takes_its_number_only)
     EXPECT_EQ(append_external(7).result, outcome::done);
 }
 
-TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
+TEST_F(broker_external, without_room_takes_its_number_and_is_told_as_lost)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     const subscription b = subscribe(claim(2), "room", {.messages = 9});
@@ -167,7 +167,7 @@ TEST_F(broker_relay, without_room_takes_its_number_and_is_told_as_lost)
     EXPECT_EQ(history(b, 3), (texts{"4", "5"}));
 }
 
-TEST_F(broker_relay, without_room_is_told_when_nothing_follows)
+TEST_F(broker_external, without_room_is_told_when_nothing_follows)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 0);
@@ -184,7 +184,7 @@ TEST_F(broker_relay, without_room_is_told_when_nothing_follows)
     EXPECT_EQ(drain(0), texts{});
 }
 
-TEST_F(broker_relay, gives_a_history_to_resume_from)
+TEST_F(broker_external, gives_a_history_to_resume_from)
 {
     const unsigned slot = claim(1);
     const subscription a = subscribe(slot, "room", {.messages = 5});
@@ -202,12 +202,12 @@ TEST_F(broker_relay, gives_a_history_to_resume_from)
     EXPECT_EQ(history(again, 98), (texts{"99", "100", "101"}));
     EXPECT_EQ(history(again, 90), (texts{gap, "97", "98", "99", "100", "101"}));
 
-    reading_room room;
-    ASSERT_EQ(core.read_history(again, 100, room.lent(), now).count, 1);
-    EXPECT_EQ(room.first(1)[0].id, (message_id{outer, 101}));
+    read_memory storage;
+    ASSERT_EQ(core.read_history(again, 100, storage.buffers(), now).count, 1);
+    EXPECT_EQ(storage.first(1)[0].id, (message_id{outer, 101}));
 }
 
-TEST_F(broker_relay, to_a_slow_reader_drops_the_oldest_as_append_does)
+TEST_F(broker_external, to_a_slow_reader_drops_the_oldest_as_append_does)
 {
     const subscription slow = subscribe(claim(1));
     reset_position(outer, 0);
@@ -227,7 +227,7 @@ TEST_F(broker_relay, to_a_slow_reader_drops_the_oldest_as_append_does)
     EXPECT_EQ(core.passed_id(slow), (message_id{outer, last}));
 }
 
-TEST_F(broker_relay, keeps_a_log_from_being_removed_as_unused)
+TEST_F(broker_external, keeps_a_log_from_being_removed_as_unused)
 {
     core.append("room", message_of("x"), {}, now);
     reset_position(outer, 0);
@@ -240,7 +240,7 @@ TEST_F(broker_relay, keeps_a_log_from_being_removed_as_unused)
     EXPECT_EQ(append_external(2).result, outcome::gone);
 }
 
-TEST_F(broker_relay, into_a_log_made_anew_has_to_wait_for_its_alignment)
+TEST_F(broker_external, into_a_log_made_anew_has_to_wait_for_its_alignment)
 {
     const unsigned slot = claim(1);
     const subscription before = subscribe(slot);

@@ -19,20 +19,20 @@ struct seen_log {
 
 using seen_logs = std::multimap<std::string, seen_log>;
 
-class broker_survey : public broker_test {
+class broker_scan : public broker_test {
 protected:
     // One step with so much room; false when the survey is over.
     bool step(std::size_t logs, std::size_t budget)
     {
-        const scan_result told =
+        const scan_result result =
             core.scan(cursor, {names, std::span(places).first(logs)}, budget);
 
-        EXPECT_LE(told.count, std::min(logs, budget));
-        for (const scanned_log &log : std::span(places).first(told.count)) {
+        EXPECT_LE(result.count, std::min(logs, budget));
+        for (const scanned_log &log : std::span(places).first(result.count)) {
             seen.emplace(std::string(log.name),
                          seen_log{log.clients, log.messages, log.last});
         }
-        return told.more;
+        return result.more;
     }
 
     void whole(std::size_t logs, std::size_t budget)
@@ -62,24 +62,24 @@ protected:
 
 } // namespace
 
-TEST_F(broker_survey, of_no_logs_ends_at_once)
+TEST_F(broker_scan, of_no_logs_ends_at_once)
 {
     make();
     EXPECT_FALSE(step(1, 1 << 20));
     EXPECT_TRUE(seen.empty());
 }
 
-TEST_F(broker_survey, tells_what_describe_tells)
+TEST_F(broker_scan, matches_describe)
 {
     make();
     const unsigned slot = claim(10);
-    const subscription room = subscribe(slot, "room", {.messages = 3});
+    const subscription storage = subscribe(slot, "room", {.messages = 3});
     const std::string bytes("\0\xff:\n", 4);
     const std::string longest(max_name_size, 'n');
 
     for (int i = 0; i < 7; i++) {
-        EXPECT_EQ(core.join(room, 0), outcome::done);
-        send(room, "x");
+        EXPECT_EQ(core.join(storage, 0), outcome::done);
+        send(storage, "x");
     }
     core.append("unused", message_of("x"), {}, now);
     core.append("kept", message_of("x"), limits{.messages = 9}, now);
@@ -99,15 +99,15 @@ TEST_F(broker_survey, tells_what_describe_tells)
     EXPECT_EQ(seen.find("room")->second.messages, 3);
 }
 
-TEST_F(broker_survey, sees_each_log_once_with_any_room_and_budget)
+TEST_F(broker_scan, sees_each_log_once_with_any_room_and_budget)
 {
     make();
     make_logs(0, 500);
 
-    for (const std::size_t room : {1, 2, 7, 64}) {
+    for (const std::size_t storage : {1, 2, 7, 64}) {
         for (const std::size_t budget : {1, 2, 3, 64, 1000}) {
-            whole(room, budget);
-            EXPECT_EQ(seen.size(), 500) << room << " " << budget;
+            whole(storage, budget);
+            EXPECT_EQ(seen.size(), 500) << storage << " " << budget;
             for (int i = 0; i != 500; i++) {
                 EXPECT_EQ(times_seen(i), 1) << i;
             }
@@ -116,7 +116,7 @@ TEST_F(broker_survey, sees_each_log_once_with_any_room_and_budget)
     EXPECT_EQ(core.audit(), "");
 }
 
-TEST_F(broker_survey, sees_those_that_stay_while_others_come_and_go)
+TEST_F(broker_scan, sees_those_that_stay_while_others_come_and_go)
 {
     make();
     make_logs(0, 200); // unused for long by then
@@ -140,7 +140,7 @@ TEST_F(broker_survey, sees_those_that_stay_while_others_come_and_go)
     EXPECT_LT(core.measure().logs, 400U + static_cast<unsigned>(next));
 }
 
-TEST_F(broker_survey, does_not_mind_a_process_that_died_in_it)
+TEST_F(broker_scan, does_not_mind_a_process_that_died_in_it)
 {
     make();
     make_logs(0, 100);
