@@ -15,7 +15,7 @@ from redis_server import RedisServer
 
 RUNS = os.path.join(ROOT, "build", "t")
 
-# Their tests run a second time with `websocket_request release`.
+# Tests of these files run with both values of websocket_request.
 BOTH_REQUEST_POLICIES = {
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
     "test_other_modules", "test_pipelining", "test_room", "test_shutdown",
@@ -48,13 +48,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def request_policy(request):
-    """What becomes of requests where a configuration does not say it."""
+    """The request policy of configurations that do not set one."""
     return getattr(request, "param", os.environ.get("WEBSOCKET_REQUEST"))
 
 
 @pytest.fixture(scope="session")
 def run_folder():
-    """The folder of this test run; it stays when something failed."""
+    """The folder of this test run. It remains if a test failed."""
     os.makedirs(RUNS, exist_ok=True)
     for name in os.listdir(RUNS):
         pid = re.fullmatch(r"run-(\d+)", name)
@@ -68,7 +68,7 @@ def run_folder():
 
 
 class ServerPool:
-    """The servers that one fixture started, stopped and judged with it."""
+    """The servers of one fixture. They are stopped and checked when it ends."""
 
     count = itertools.count(1)
 
@@ -93,14 +93,14 @@ class ServerPool:
         return server
 
     def check(self, *args, **options):
-        """nginx -t on such a configuration: (passed, all it printed)."""
+        """Runs nginx -t on a configuration; returns (passed, output)."""
         prefix = self.prefix()
         answer = check_config(prefix, self.config(*args, **options))
         remove_prefix(prefix)
         return answer
 
     def stop(self):
-        """Stops and judges all; the first fault fails the test."""
+        """Stops and checks all servers; any fault fails the test."""
         faults = []
         for server in self.servers:
             try:
@@ -112,7 +112,8 @@ class ServerPool:
 
 
 def serve(pools, pool, failures):
-    """The life of a pool within its fixture."""
+    """Yields a pool, stops its servers, and removes their folders unless a
+    test failed."""
     before = len(failures)
     pools.append(pool)
     yield pool
@@ -125,7 +126,7 @@ def serve(pools, pool, failures):
 
 @pytest.fixture(scope="session")
 def live_pools():
-    """Every pool whose servers may be running."""
+    """All pools whose servers may be running."""
     return []
 
 
@@ -163,7 +164,7 @@ def nginx(request, run_folder, live_pools, failures, request_policy):
 
 @pytest.fixture
 def nginx_daemon(request, run_folder, live_pools, failures, request_policy):
-    """Starts servers that may be upgraded, for one test."""
+    """Starts servers that can be upgraded, for one test."""
     pool = ServerPool(run_folder, request.node.name, request_policy,
                       DaemonServer)
     yield from serve(live_pools, pool, failures)
@@ -179,7 +180,7 @@ def module_redis():
 
 @pytest.fixture
 def start_redis():
-    """Starts a Redis for one test; see RedisServer for what it takes."""
+    """Starts a Redis for one test, with the options of RedisServer."""
     started = []
 
     def start(**options):
@@ -211,7 +212,7 @@ def hosts(redis, nginx):
 
 
 def start_hosts(nginx, redis):
-    """The life of all hosts that one fixture started: nginx ends them."""
+    """Yields a function that starts hosts; closes them at the end."""
     started = []
 
     def start(*args, **options):
@@ -226,7 +227,7 @@ def start_hosts(nginx, redis):
 
 @pytest.fixture(autouse=True)
 def check_logs(live_pools):
-    """Takes each test's clients down and judges what it made nginx log."""
+    """Disconnects the clients of each test and checks the logs."""
     for pool in live_pools:
         for server in pool.servers:
             server.begin_test()

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs `make test` on this tree in a Debian 13 of its own, from nothing.
+# Runs `make test` on this tree in a new Debian 13.
 #
-# usage: debian13.sh FOLDER [COMMAND...]; FOLDER keeps the system for the next
-# time, and a clone of what is committed. Needs root. The mirror and the
-# proxies are those of this machine's apt.
+# usage: debian13.sh FOLDER [COMMAND...]; FOLDER keeps the system for later
+# runs, and a clone of the last commit. Needs root. Uses the mirror and the
+# proxies of this machine's apt.
 
 set -euo pipefail
 
@@ -15,7 +15,7 @@ fail() {
     exit 1
 }
 
-# The mounts, and whatever is left running, end with these namespaces.
+# Mounts and processes end with these namespaces.
 if [ "${1:-}" = --inside ]; then
     shift
 else

@@ -68,8 +68,7 @@ apt_get() {
         -o DPkg::Lock::Timeout=300 "$@" < /dev/null
 }
 
-# Debian starts a service when it installs it: the ports 80 and 6379 are not
-# ours to take.
+# Debian starts services on installation. The ports 80 and 6379 must stay free.
 starts_service() {
     [[ " ${missing[*]} " == *" $1 "* ]]
 }
@@ -82,7 +81,7 @@ then
     "${as_root[@]}" chmod 755 $policy
 fi
 
-# The lists of a fresh machine are empty, those of another may be out of date.
+# The package lists may be empty or out of date.
 install_missing() {
     local arguments=(install -y --no-install-recommends "${missing[@]}")
     if ! apt_get --simulate "${arguments[@]}" || ! apt_get "${arguments[@]}"

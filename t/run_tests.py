@@ -1,13 +1,13 @@
 """Runs unit and pytest suites; the last line counts what passed and failed.
 
 usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]; UNIT_TESTS is the
-GoogleTest program, or "-" for none: it runs beside the first pytest suite.
-The option --check runs a third of t, the files
-that take least time for each test.  Without options all of t is run: most tests wait most of their time, so that
-one file more is run at a time than there are processors, and by themselves
-those that measure, marked as alone.  The counts come from the XML reports and
-are never better than the exit status: a suite that crashed, reported nothing
-or ran no test counts as one failure more.
+GoogleTest program, or "-" for none. It runs beside the first pytest suite. The
+option --check runs QUICK_FILES, the files that take the least time for each
+test. Without options all of t is run, one file more at a time than there are
+processors, because most tests wait most of their time. Tests with the mark
+alone measure something: they run afterwards, one at a time. The counts come
+from the XML reports. A suite that crashed, wrote no report or ran no test
+counts as one failure more.
 """
 
 import os
@@ -44,7 +44,7 @@ CHECK_SUITES = {
 
 
 def allow_open_files():
-    """A login shell allows 1,024, too few for tests with many clients."""
+    """Raises the limit of open files: 1,024 are too few for many clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES
     if hard != resource.RLIM_INFINITY:
@@ -54,7 +54,7 @@ def allow_open_files():
 
 
 def outcome(case):
-    """What became of one <testcase>, in either tool's XML."""
+    """The outcome of one <testcase> in the XML of either tool."""
     if case.find("failure") is not None or case.find("error") is not None:
         return "failed"
     if case.find("skipped") is not None or case.get("status") == "notrun":
@@ -63,7 +63,7 @@ def outcome(case):
 
 
 def read_report(path):
-    """Counts of a report; none where the suite did not live to write it."""
+    """The counts of a report; none if the suite crashed before it wrote one."""
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError):
@@ -72,10 +72,10 @@ def read_report(path):
 
 
 class Suite:
-    """One suite, which runs from when it is made."""
+    """One suite. The constructor starts it."""
 
     def __init__(self, name, command, report, failure_statuses, log=None):
-        """`log`: where its output goes until it is judged."""
+        """`log`: a file that holds its output until result()."""
         self.name = name
         self.report = report
         self.failure_statuses = failure_statuses
@@ -91,7 +91,7 @@ class Suite:
             print(error, flush=True)
 
     def wait(self):
-        """Its exit status."""
+        """Waits for the end; returns the exit status."""
         status = self.process.wait() if self.process else -1
         if self.log is not None:
             print(f"== {self.name} tests", flush=True)
@@ -100,7 +100,7 @@ class Suite:
         return status
 
     def result(self):
-        """Its counts; the exit status has the last word."""
+        """Its counts. A bad exit status adds a failure."""
         status = self.wait()
         counts = read_report(self.report)
         failures_counted = status in self.failure_statuses and counts["failed"]
@@ -121,7 +121,7 @@ def start_unit_tests(program, output, log):
 
 
 def run_pytest(name, options, output):
-    """Counts of one pytest suite."""
+    """Runs one pytest suite; returns its counts."""
     report = os.path.join(output, f"{name}.xml")
     return Suite(name, [sys.executable, "-m", "pytest", f"--junitxml={report}",
                         f"--basetemp={output}/tmp-{name}", *options],
@@ -129,7 +129,7 @@ def run_pytest(name, options, output):
 
 
 def main(output, unit_tests, *pytest_options):
-    """Runs what was asked for; returns the exit status."""
+    """Runs the suites; returns the exit status."""
     os.makedirs(output, exist_ok=True)
     allow_open_files()
     suites = {"pytest": pytest_options} if pytest_options else PYTEST_SUITES

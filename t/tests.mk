@@ -1,8 +1,7 @@
-# The test targets, and the programs that test src/protocol/ and src/broker/
-# by themselves.
+# The test targets, and the programs that test src/protocol/ and src/broker/.
 #
-# Objects that are compiled with other flags lie in another folder of build/;
-# the file "flags" in each says with which, "NAME.sources" what is in a program.
+# Objects with other compiler flags have another folder in build/. Its file
+# "flags" has the flags, "NAME.sources" the sources of a program.
 
 FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 180
@@ -10,7 +9,7 @@ SOAK_HOSTS ?= 1
 
 protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
-# Those of src/nginx that know nothing of nginx
+# Sources of src/nginx that do not include nginx.
 container_sources := src/nginx/output/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
@@ -21,8 +20,8 @@ deflate_bench_sources := t/bench/deflate_bench.cpp
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
 
-# Halting makes a finding fail the test during which it came up.  gcc's
-# runtime is shared, so that it can be preloaded into an nginx built without.
+# A finding stops nginx, so the current test fails. gcc's runtime is shared, so
+# that it can be preloaded into an nginx that was built without it.
 sanitize_cxx := g++
 sanitize_flags := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -O1 -U_FORTIFY_SOURCE
@@ -79,8 +78,8 @@ raw_echo := t/bench/raw_echo.cpp
 deflate_bench_program := $(deflate_bench_sources) $(protocol_sources)
 
 # A process may be killed at places in the middle of a change of shared memory.
-# Only the broker has such places: the rest of the faulty module is the
-# module's own.
+# Only the broker has such places, so the rest of the faulty module is taken
+# from the module.
 FAULTS ?= build/faults
 faulty_module := $(FAULTS)/ngx_http_websocket_module.so
 faulty_cxx := $(plain_cxx) -fPIC -fvisibility=hidden $(no_unique_symbols) \
@@ -96,8 +95,8 @@ $(faulty_module): $(FAULTS)/broker.o $(MODULE)
 	    grep -v /broker_) $(module_dir)/objs/*_module_modules.o \
 	    -Wl,--as-needed -lcrypto -lz && mv $@.new $@
 
-# The unit tests are linked to the very objects that the module is made of; the
-# broker's have fault points.  What tests is not optimized, what is tested is.
+# The unit tests are linked to the objects of the module; those of the broker
+# have fault points. The tests are compiled without optimization.
 UNIT ?= build/unit
 unit_group := 8
 unit_groups := $(shell seq $$((($(words $(unit_sources)) + $(unit_group) - 1) \
@@ -160,13 +159,12 @@ test:
 	@$(MAKE) deb > /dev/null
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
-# In a system of its own, whose packages are those of that release.
+# In a Debian 13 with the packages of that release.
 .PHONY: test-debian13
 test-debian13:
 	@t/debian13.sh build/debian13
 
-# For who changes a line: the quick part of lint, and the quickest third of the
-# tests.
+# For each change: clang-format, and the fastest third of the tests.
 check:
 	@t/deps.sh build test lint
 	@clang-format --dry-run -Werror $(formatted)
@@ -178,7 +176,7 @@ unit:
 	@$(MAKE) $(parallel) unit-program
 	@build/unit/unit_tests
 
-# Where nginx has no C++ of its own, libasan would not know how to throw.
+# libasan needs libstdc++ beside it, because nginx itself has no C++.
 runtime = $$($(sanitize_cxx) -print-file-name=$1.so)
 sanitized_module := build/sanitize/ngx_http_websocket_module.so
 sanitized_examples := build/sanitize/examples
@@ -198,7 +196,7 @@ sanitize:
 	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
 	    $(PYTEST_OPTIONS)
 
-# At random, from a seed that is printed: SOAK_SEED=N does the same again.
+# Random, from a seed that is printed: SOAK_SEED=N repeats it.
 .PHONY: soak-redis
 soak-redis:
 	@$(MAKE) soak SOAK_HOSTS=2
@@ -227,8 +225,8 @@ $(fuzz_names:%=fuzz-%): fuzz-%:
 	    { tail -n 60 build/fuzz/$*.log; exit 1; }
 	@grep -h -e Done -e new_units build/fuzz/$*.log
 
-# Whoever wants other runs than these gives BENCH_OPTIONS: see
-# t/bench/bench.py --help, and rooms.py beside it.
+# BENCH_OPTIONS passes options: see t/bench/bench.py --help and rooms.py
+# --help.
 core_bench = build/bench/protocol_bench
 bench_script = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench
 .PHONY: bench-full bench-charts bench-core bench-rooms bench-redis \
@@ -268,7 +266,7 @@ bench-rooms: bench-programs
 bench-redis: bench-programs
 	@$(bench_script)/redis_bench.py $(BENCH_OPTIONS)
 
-# What npm's ws needs may be missing: then ws is left out.
+# Without node or npm, the server ws is left out.
 bench-programs:
 	@t/deps.sh build bench
 	@t/deps.sh peers || true

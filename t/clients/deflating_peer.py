@@ -10,7 +10,7 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 class DeflatingPeer:
-    """A client that has agreed on the extension, as the server answered."""
+    """A client that offered the extension and uses it as the server answered."""
 
     def __init__(self, server, path="/echo", offer="permessage-deflate",
                  **options):
@@ -25,7 +25,7 @@ class DeflatingPeer:
         self.compressor = self.decompressor = None
 
     def compress(self, payload, level=6):
-        """A message's payload as it goes out."""
+        """Compresses the payload of a message."""
         if (self.compressor is None
                 or "client_no_context_takeover" in self.terms):
             self.compressor = zlib.compressobj(
@@ -36,7 +36,7 @@ class DeflatingPeer:
         return out[:-4]
 
     def decompress(self, payload):
-        """What a compressed payload stands for."""
+        """Inflates the payload of a message."""
         if (self.decompressor is None
                 or "server_no_context_takeover" in self.terms):
             self.decompressor = zlib.decompressobj(wbits=-self.window_in)

@@ -25,10 +25,11 @@ CRYPTO = library("crypto", BIO_s_mem=0, BIO_new=1)
 
 
 class KeyUpdateClient:
-    """A client of one path; what it sends is made first, then sent at once.
+    """A client of one path. It builds all records first and sends them in one
+    write.
 
-    record_size: bytes that each of its records is padded to. OpenSSL 3.5 asks
-    for it before the handshake.
+    record_size: bytes that each of its records is padded to. OpenSSL 3.5 takes
+    it only before the handshake.
     """
 
     def __init__(self, port, path, record_size=None):
@@ -47,7 +48,7 @@ class KeyUpdateClient:
         assert self.read().startswith(b"HTTP/1.1 101 ")
 
     def update(self, count):
-        """So many changes of our keys, to be sent with what is sent next."""
+        """Prepares `count` KeyUpdates; they leave with the next send()."""
         for _ in range(count):
             assert SSL.SSL_key_update(self.tls, KEY_UPDATE_NOT_REQUESTED) == 1
             assert SSL.SSL_do_handshake(self.tls) == 1
@@ -59,7 +60,7 @@ class KeyUpdateClient:
             self.socket.sendall(piece.raw[:size])
 
     def read(self):
-        """What comes; nothing at the end."""
+        """Returns the next bytes; none at the end of the connection."""
         piece = ctypes.create_string_buffer(65536)
         size = SSL.SSL_read(self.tls, piece, len(piece))
         return piece.raw[:max(size, 0)]

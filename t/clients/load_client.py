@@ -30,7 +30,7 @@ class Viewer:
         return json.loads(frame.payload)
 
     def next(self, kind):
-        """The next message of a type; samples before it are passed by."""
+        """The next message of a type; earlier samples are skipped."""
         while (message := self.message())["type"] != kind:
             assert message["type"] == "sample", message
         return message
@@ -46,7 +46,7 @@ class Viewer:
         raise AssertionError(f"not in {attempts} samples, the last: {sample}")
 
     def ask(self, command):
-        """What is answered: settings or an error."""
+        """Sends a command; returns the answer, settings or an error."""
         self.client.text(command)
         while (message := self.message())["type"] == "sample":
             pass
@@ -54,7 +54,7 @@ class Viewer:
 
 
 def watch(server, path="/quick"):
-    """A viewer, and what it was told on connecting."""
+    """Connects a viewer; returns it with its first settings and history."""
     viewer = Viewer(server.connect(path))
     viewer.settings = viewer.message()
     viewer.history = viewer.message()
@@ -64,5 +64,5 @@ def watch(server, path="/quick"):
 
 
 def start(sample):
-    """When what a sample tells of began; it ended at its time."""
+    """The time at which the period of a sample began; it ended at `time`."""
     return sample["time"] - sample["period"]

@@ -1,7 +1,8 @@
 """Many clients at once, on bare sockets and one selector.
 
-They say nothing, answer a Close frame with the same and then await the end;
-for each the time and the code of what came is kept.
+They send no message. They answer a Close frame with the same code and wait for
+the end of the connection. Each records the time and the code of its Close
+frame.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from tls_client import client_context
 
 
 def need_open_files(count):
-    """Lets this process have so many, or skips the test."""
+    """Raises the limit of open files to `count`, or skips the test."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard not in (resource.RLIM_INFINITY,) and hard < count:
         pytest.skip(f"only {hard} open files are allowed")
@@ -29,7 +30,7 @@ def need_open_files(count):
 
 
 def resuming_context():
-    """TLS whose later handshakes are short ones."""
+    """A TLS context whose later handshakes resume the first session."""
     context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -37,7 +38,7 @@ def resuming_context():
 
 @dataclasses.dataclass
 class Member:
-    """One client, and what it has seen: times by time.monotonic()."""
+    """One client. Its times are those of time.monotonic()."""
 
     socket: socket.socket
     received: bytearray
@@ -48,7 +49,7 @@ class Member:
 
 
 class ClientPool:
-    """So many clients of one path."""
+    """`count` clients of one path."""
 
     def __init__(self, server, count, path="/echo", tls=False, answers=True):
         self.address = ("127.0.0.1",
@@ -93,18 +94,18 @@ class ClientPool:
         return member
 
     def closed(self):
-        """Those that got a Close frame, in its order."""
+        """The clients that got a Close frame, in that order."""
         return sorted((one for one in self.members if one.closed is not None),
                       key=lambda one: one.closed)
 
     def wait_for_closed(self, count, timeout=TIMEOUT):
-        """Until so many have got a Close frame; returns all that have."""
+        """Waits until `count` clients got a Close frame; returns all that did."""
         self._watch(lambda: len(self.closed()) >= count, timeout,
                     lambda: f"{len(self.closed())} of {count} Close frames")
         return self.closed()
 
     def wait_for_ends(self, timeout=TIMEOUT):
-        """Until the server has ended each connection, and in order."""
+        """Waits until the server has ended each connection in order."""
         def left():
             return [one for one in self.members if one.ended is None]
         self._watch(lambda: not self.selector.get_map(), timeout,
@@ -155,14 +156,15 @@ class ClientPool:
         member.socket.close()
 
     def leave(self, count=None):
-        """So many, or all, end by themselves, and say nothing."""
+        """Ends the connections of `count` clients, or of all, without a Close
+        frame."""
         for member in self.members[:count]:
             if member.ended is None:
                 self._end(member, orderly=True)
         del self.members[:count]
 
     def disconnect(self):
-        """Ends all that is left."""
+        """Closes all sockets that are still open."""
         for member in self.members:
             member.socket.close()
         self.selector.close()

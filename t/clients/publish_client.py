@@ -1,4 +1,4 @@
-"""Requests for locations with `websocket_publish`, and what they answer."""
+"""Requests to locations with `websocket_publish`, and their responses."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def post(body, path="/publish?room=1", **options):
 
 
 def answer_of(response):
-    """The JSON object of an answer, which is well formed."""
+    """Checks that a response is 200 with JSON; returns the object."""
     assert response.status == 200, repr(response)
     assert response.header("Content-Type") == "application/json"
     assert response.header("Cache-Control") == "no-store"
@@ -46,7 +46,7 @@ class Publisher:
         self.path = path
 
     def ask(self, method, *, cut=None, path=None, **options):
-        """The response, whatever it is."""
+        """Sends a request; returns the response, whatever its status."""
         self.client.send(request(method, path or self.path, **options), cut)
         return self.client.read_response(bodiless=method == "HEAD")
 
@@ -59,28 +59,28 @@ class Publisher:
         return tuple(map(int, answer["id"].split("-")))
 
     def get_state(self):
-        """(clients, messages, last)"""
+        """Sends a GET; returns (clients, messages, last)."""
         answer = answer_of(self.ask("GET"))
         assert set(answer) == {"clients", "messages", "last"}, answer
         return answer["clients"], answer["messages"], answer["last"]
 
     def close_clients(self, arguments=""):
-        """The number of clients that are being closed."""
+        """Sends a DELETE; returns the number of clients that it closes."""
         answer = answer_of(self.ask("DELETE", path=self.path + arguments))
         assert set(answer) == {"clients"}, answer
         return answer["clients"]
 
 
 def refusals(server):
-    """The lines that say why a request is refused: (status, words)."""
+    """The log lines about refused requests: (status, reason)."""
     return [(int(status), words) for status, words in re.findall(
         r"\[info\] .* websocket: publish request refused with (\d+): (.*?), "
         r"client: ", server.log())]
 
 
 def expect_refused(server, data, status, pattern, cut=None):
-    """The request is refused with one line that says why; returns the
-    response."""
+    """The request is refused, with one log line that has the reason. Returns
+    the response."""
     before = len(refusals(server))
     response = server.request(data, cut)
     assert response.status == status, repr(response)

@@ -1,7 +1,7 @@
 """A WebSocket client on a plain socket that checks nothing it sends.
 
-It sends any bytes, whole or cut anywhere, and reads frames against a
-deadline. What the server sends is judged by the `expect_*` methods alone.
+It sends any bytes, whole or cut anywhere, and reads frames with a deadline.
+Only the `expect_*` methods check what the server sends.
 """
 
 import os
@@ -21,7 +21,7 @@ BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def deadline_scale():
-    """How much slower than usual the server runs (sanitizers, valgrind)."""
+    """The factor by which a sanitizer or valgrind slows the server down."""
     return float(os.environ.get("WEBSOCKET_SLOWNESS", "1"))
 
 
@@ -141,7 +141,7 @@ class RawClient:
     # Reading
 
     def _fill(self):
-        """Takes in what is there; False when the stream has ended."""
+        """Reads the available bytes; returns False at the end of the stream."""
         try:
             data = self.socket.recv(READ_SIZE)
         except BLOCKED:
@@ -156,7 +156,7 @@ class RawClient:
         return True
 
     def _wait_for(self, take, what, timeout):
-        """Reads until take() returns something; else fails, saying what."""
+        """Reads until take() returns something; fails at the deadline."""
         timeout = TIMEOUT if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while True:
@@ -288,12 +288,13 @@ class RawClient:
         return got
 
     def expect_alive(self):
-        """Everything sent was read without complaint: a Ping returns."""
+        """The server has read everything and failed nothing: it answers a
+        Ping."""
         self.ping(b"alive?")
         self.expect_pong(b"alive?")
 
     def leave(self, code=1000):
-        """The closing handshake, begun by us."""
+        """Begins and completes the closing handshake."""
         self.close(code)
         self.expect_close(code)
         self.expect_eof()
@@ -315,7 +316,7 @@ class RawClient:
 
 
 def cut_places(length, cut):
-    """The ends of the pieces that `cut` asks for."""
+    """The end offset of each piece."""
     if cut is None or length == 0:
         return [length]
     if cut == "each":

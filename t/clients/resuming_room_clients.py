@@ -1,4 +1,4 @@
-"""Clients of a room that come back whenever they are closed, and resume."""
+"""Clients of a room that reconnect and resume whenever they are closed."""
 
 import json
 import selectors
@@ -13,10 +13,10 @@ from room_client import JSON, sequence
 
 
 class ResumingClient:
-    """One client of room.v1.json, by whatever connections it takes.
+    """One client of room.v1.json, over one connection after the other.
 
-    sequences: the messages it got, by number; codes: those of the Close
-    frames; broken: how many connections ended without one.
+    sequences: the sequences of its messages; codes: the codes of its Close
+    frames; broken: the number of connections that ended without a Close.
     """
 
     def __init__(self, pool, start="0"):
@@ -31,8 +31,8 @@ class ResumingClient:
         self.close_received = False  # that this connection ends
 
     def connect(self):
-        """Comes, or comes back: a worker may leave between connection and
-        handshake, and then says 503."""
+        """Connects. A worker that shuts down between connection and handshake
+        answers 503; then it tries again."""
         for _ in range(100):
             if self.try_to_connect():
                 return
@@ -64,7 +64,7 @@ class ResumingClient:
         return True
 
     def read(self):
-        """Takes in what has come; comes back where that is the end."""
+        """Reads what is available; reconnects at the end."""
         alive = True
         try:
             while data := self.socket.recv(65536):
@@ -114,7 +114,7 @@ class ResumingClient:
 
 
 class ResumingClients:
-    """So many of them."""
+    """`count` clients of one path."""
 
     def __init__(self, server, count, path, tls=False):
         self.server = server
@@ -139,7 +139,7 @@ class ResumingClients:
                 self.server.tls_port if self.tls else self.server.port)
 
     def watch(self, done, timeout, what, meanwhile=lambda: None):
-        """Serves all of them until something holds."""
+        """Serves all clients until done() holds."""
         deadline = time.monotonic() + seconds(timeout)
         while not done():
             assert time.monotonic() < deadline, f"{what()}: not in {timeout} s"

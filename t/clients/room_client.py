@@ -1,4 +1,4 @@
-"""Clients of the handler `room`, by the subprotocol room.v1.json or raw."""
+"""Clients of the handler `room`, with the subprotocol room.v1.json or raw."""
 
 import json
 
@@ -9,7 +9,7 @@ JSON = "room.v1.json"
 
 
 def join(server, path, pid=None, **options):
-    """A JSON client that was welcomed: `client.welcome` is the object."""
+    """Connects a JSON client and reads its welcome into `client.welcome`."""
     options["subprotocols"] = [JSON]
     client = (server.connect(path, **options) if pid is None
               else connect_to(server, pid, path, **options))
@@ -20,7 +20,7 @@ def join(server, path, pid=None, **options):
 
 
 def read(client, timeout=None):
-    """The next object."""
+    """Reads the next JSON object."""
     frame = client.read_frame(timeout)
     assert frame.opcode == wire.TEXT, frame
     assert frame.well_formed, frame
@@ -28,25 +28,25 @@ def read(client, timeout=None):
 
 
 def read_type(client, kind, timeout=None):
-    """The next object, which is of one type."""
+    """Reads the next object and checks its type."""
     found = read(client, timeout)
     assert found["type"] == kind, found
     return found
 
 
 def read_data(client, count=1, timeout=None):
-    """What the next so many messages hold."""
+    """The data of the next `count` messages."""
     return [read_type(client, "message", timeout)["data"]
             for _ in range(count)]
 
 
 def send_text(client, data, **members):
-    """Publishes text."""
+    """Sends text for publishing, without reading a reply."""
     client.text(json.dumps({"data": data, **members}))
 
 
 def publish(client, data):
-    """Publishes text and returns the message, which the client gets too."""
+    """Publishes text; returns the message that comes back."""
     send_text(client, data)
     message = read_type(client, "message")
     assert message["data"] == data
@@ -54,5 +54,5 @@ def publish(client, data):
 
 
 def sequence(name):
-    """The number in an id."""
+    """The sequence of an id."""
     return int(name.split("-")[1])

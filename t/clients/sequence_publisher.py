@@ -1,4 +1,4 @@
-"""Publishes numbers over HTTP, one after the other, while a test goes on."""
+"""Publishes numbers over HTTP in a thread while a test runs."""
 
 import json
 import threading
@@ -10,13 +10,13 @@ from raw_client import ConnectionWasReset, EndOfStream, RawClient
 
 
 class SequencePublisher:
-    """A thread that publishes 1, 2, 3 ... to a host within a `with`; first:
-    or the numbers from there on.
+    """A thread that publishes `first`, `first` + 1 and so on to a host, within
+    a `with` block.
 
-    ids: number -> (epoch, sequence), of those that were accepted; refused:
-    number -> status; unknown: numbers whose connection was lost before the
-    answer, so that they may have been published or not. rest: the seconds
-    between one answer and the next number.
+    ids: number -> (epoch, sequence) of accepted messages; refused: number ->
+    status; unknown: numbers whose connection was lost before the response, so
+    that they may or may not be published. rest: seconds between a response and
+    the next number.
     """
 
     def __init__(self, host, path, rest=0.001, first=1):
@@ -40,7 +40,7 @@ class SequencePublisher:
         self.stop()
 
     def stop(self):
-        """Ends it after the number that is on its way; returns the last."""
+        """Ends the thread after the pending number; returns the last number."""
         self.over.set()
         if self.thread.ident is not None:
             self.thread.join(seconds(30))
@@ -49,11 +49,11 @@ class SequencePublisher:
         return self.last
 
     def accepted(self):
-        """The numbers that were, in their order."""
+        """The accepted numbers in order."""
         return sorted(self.ids)
 
     def wait_for(self, count):
-        """Until so many more than now were accepted."""
+        """Waits until `count` more numbers were accepted."""
         wanted = len(self.ids) + count
         wait_until(lambda: len(self.ids) >= wanted or self.fault,
                    seconds(20), f"{wanted} numbers")
@@ -68,14 +68,14 @@ class SequencePublisher:
                     client.disconnect()
                     client = None
                 time.sleep(self.rest)
-        except BaseException as fault:  # the test is told of it by `stop`
+        except BaseException as fault:  # stop() reports it to the test
             self.fault = fault
         finally:
             if client:
                 client.disconnect()
 
     def _publish(self, client):
-        """False: the connection cannot be used any more."""
+        """Returns False if the connection cannot be used again."""
         try:
             client.send(post(f"{self.last}", self.path))
             answer = client.read_response(seconds(10))
@@ -91,7 +91,7 @@ class SequencePublisher:
 
 
 def read_until(read, last):
-    """The numbers that `read` returns, up to this one."""
+    """The numbers that read() returns, up to and including `last`."""
     received = []
     while not received or received[-1] != last:
         received.append(int(read()))

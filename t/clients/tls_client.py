@@ -5,9 +5,12 @@ import ssl
 
 
 class TlsSocket(ssl.SSLSocket):
-    """Keeps its failures to itself. OpenSSL 3.5 leaves the failure of a write
-    on the queue of its thread, and Python takes it for one of the connection
-    that is used next. Reading writes, too: alerts."""
+    """A TLS socket whose failures do not affect other connections.
+
+    OpenSSL 3.5 leaves a failed write in the error queue of its thread. Python
+    takes it for an error of the connection that is used next. A read may write
+    too: alerts.
+    """
 
     def recv(self, buflen=1024, flags=0):
         with failures_dropped():
@@ -28,8 +31,8 @@ class TlsSocket(ssl.SSLSocket):
 
 @contextlib.contextmanager
 def failures_dropped():
-    """Empties OpenSSL's queue where something fails: what fails next takes
-    all that is there."""
+    """Empties OpenSSL's error queue after a failure: the next failure takes
+    all of it."""
     try:
         yield
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -43,9 +46,9 @@ def failures_dropped():
 
 
 def client_context(version=None):
-    """TLS, of one version alone if one is given; certificates are not
-    checked. An end without close_notify is an error with every Python: before
-    3.13 it is none by default."""
+    """A TLS context, of one version if given, that does not check
+    certificates. An end without close_notify is an error with every Python
+    version; before 3.13 it is not by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = TlsSocket
     context.check_hostname = False
@@ -57,5 +60,5 @@ def client_context(version=None):
 
 
 def client_tls(raw):
-    """The socket under TLS."""
+    """Wraps a socket in TLS."""
     return client_context().wrap_socket(raw, server_hostname="localhost")

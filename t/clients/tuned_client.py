@@ -1,4 +1,4 @@
-"""RawClients with their own socket buffers or TLS, and ways to stop reading."""
+"""RawClients with small socket buffers, TLS, or no reading."""
 
 import select
 import socket
@@ -74,8 +74,8 @@ def connect_blocking(server, tls=None, path="/echo", **fields):
 
 
 def send_until_refused(client, data, patience=0.3):
-    """Sends and reads nothing, until the server has taken no more for so
-    many seconds, or has ended the connection. Returns how many bytes went."""
+    """Sends without reading until the server takes no more for `patience`
+    seconds, or ends the connection. Returns the number of bytes sent."""
     view, sent = memoryview(data), 0
     while sent < len(view):
         try:
@@ -95,5 +95,5 @@ def numbered(count, size):
 
 
 def framed(messages):
-    """Their frames, one behind the other."""
+    """The frames of the messages, joined."""
     return b"".join(map(wire.text, messages))

@@ -1,27 +1,28 @@
-// Runs a scene of examples/room/room.js in Node.
+// Runs a script that tests examples/room/room.js in Node.
 //
-// usage: node room_js_node.mjs ROOM WEBSOCKET SCENE; ROOM: the file, as a module;
-// WEBSOCKET: npm's ws, as a module, or "native"; SCENE: the text of a function
-// that is given what stands in `tools` below. Each thing that `tell` is given
-// becomes a line of JSON on the standard output; `heard` resolves with the next
-// line of the standard input.
+// usage: node room_js_node.mjs ROOM WEBSOCKET SCRIPT; ROOM: the file room.js, as
+// a module; WEBSOCKET: npm's ws, as a module, or "native"; SCRIPT: the text of a
+// function that gets the members of `tools` below. report() writes a value to
+// the standard output as a line of JSON. next_line() resolves with the next line
+// of the standard input.
 
 import { createInterface } from "node:readline";
 
-const [room_file, websocket, scene] = process.argv.slice(2);
+const [room_file, websocket, script] = process.argv.slice(2);
 
 if (websocket !== "native") {
     globalThis.WebSocket = (await import(websocket)).WebSocket;
 }
 
 const { Room } = await import(room_file);
-const tell = (what) => console.log(JSON.stringify(what));
+const report = (what) => console.log(JSON.stringify(what));
 
-// Tells each state, and returns what resolves with the next of a kind.
+// Reports each state. Returns a function whose promise resolves with the next
+// event of a state.
 function watched(room) {
     const waiting = [];
     room.addEventListener("state", ({ detail }) => {
-        tell(detail.state);
+        report(detail.state);
         for (const each of waiting.splice(0)) {
             if (each.state === detail.state) {
                 each.resolve(detail);
@@ -35,7 +36,7 @@ function watched(room) {
     });
 }
 
-function heard() {
+function next_line() {
     const input = createInterface({ input: process.stdin });
     return new Promise((resolve) => {
         input.once("line", (line) => {
@@ -49,7 +50,7 @@ const settled = (promise) => promise.then(
     (id) => `as ${id}`,
     (error) => `${error.uncertain ? "perhaps" : "not"}: ${error.message}`);
 
-const tools = { Room, tell, watched, heard, settled };
+const tools = { Room, report, watched, next_line, settled };
 const asynchronous = Object.getPrototypeOf(async () => {}).constructor;
 
-await new asynchronous(...Object.keys(tools), scene)(...Object.values(tools));
+await new asynchronous(...Object.keys(tools), script)(...Object.values(tools));

@@ -137,7 +137,7 @@ def test_clients_choose_their_own_intervals(server):
     samples = [quick.sample_until(lambda now: now["time"] >= first)]
     while samples[-1]["time"] < last:
         samples.append(quick.next("sample"))
-    # Both are told of the same readings, one of them of more
+    # Both get the same readings, one of them more of them.
     times = [sample["time"] for sample in samples]
     assert set(times) >= {sample["time"] for sample in wanted}
     assert len(wanted) + 2 <= len(times) <= 3 * len(wanted) - 2

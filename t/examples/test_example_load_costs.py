@@ -1,5 +1,5 @@
-"""examples/load: what is spared those who read slowly or do not watch, and
-what is said when the machine cannot be read."""
+"""examples/load: slow readers skip samples, nothing is sampled without
+clients, and errors of reading the machine are reported."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def test_client_that_reads_slowly_is_skipped_not_queued_for(server):
 # Costs
 
 def bytes_read(pid):
-    """What the process has read from files so far, its threads included."""
+    """The bytes that the process and its threads have read from files so far."""
     with open(f"/proc/{pid}/io", encoding="ascii") as file:
         return int(file.readline().split()[1])
 

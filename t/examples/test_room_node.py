@@ -16,7 +16,7 @@ from raw_client import deadline_scale
 from room_client import join, read_type, send_text
 
 ROOM = os.path.join(ROOT, "examples", "room", "room.js")
-SCENE = os.path.join(os.path.dirname(__file__), "room_js_node.mjs")
+NODE_PROGRAM = os.path.join(os.path.dirname(__file__), "room_js_node.mjs")
 WS = ["/usr/share/nodejs/ws/wrapper.mjs",
       os.path.join(ROOT, "build/bench/ws/node_modules/ws/wrapper.mjs")]
 
@@ -29,8 +29,7 @@ location /watch { websocket room room$arg_k history=100 publish=off; }
 
 @functools.cache
 def native():
-    """What Node needs to be given for a WebSocket of its own; None: it has
-    none."""
+    """The options that give Node a WebSocket; None if it has none."""
     for flags in [], ["--experimental-websocket"]:
         output = subprocess.run(
             ["node", *flags, "-p", "typeof WebSocket"], text=True,
@@ -49,24 +48,24 @@ class Node:
         shutil.copy(ROOM, room)
         flags, module = websocket
         self.process = subprocess.Popen(
-            ["node", "--no-warnings", *flags, SCENE, room, module, script],
+            ["node", "--no-warnings", *flags, NODE_PROGRAM, room, module, script],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         self.deadline = threading.Timer(seconds(60), self.process.kill)
         self.deadline.start()
 
-    def tell(self, line):
+    def send_line(self, line):
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
 
     def read(self):
-        """The next thing that the scene tells."""
+        """The next report of the script."""
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         return json.loads(line)
 
     def end(self):
-        """All that it tells until nothing keeps it alive any more."""
+        """All reports until the process ends."""
         output, errors = self.process.communicate()
         assert self.process.returncode == 0, errors
         assert errors == ""
@@ -135,8 +134,7 @@ def test_room_that_is_left_when_it_is_open_stays_so(server, run_script):
     assert node.end() == ["open", "suspended", "connecting", "open", "closed"]
 
 
-# What a connection that was never open ends with: the WebSocket that comes with
-# Node 20 reports 1002.
+# The close code of a connection that was never open:
 FAILED = (1006, 1002)
 
 
@@ -147,7 +145,7 @@ def test_refused_connection_is_an_attempt_that_failed(run_script):
         const state = watched(room);
         for (let i = 0; i < 3; i++) {{
             const {{ code, was_open }} = await state("waiting");
-            tell([code, was_open]);
+            report([code, was_open]);
         }}
         room.close();
         """)
@@ -163,7 +161,7 @@ def test_refused_handshake_is_an_attempt_that_failed(server, run_script):
     node = run_script(f"""
         const room = new Room("{url(server, '/nowhere')}");
         const state = watched(room);
-        tell((await state("waiting")).code);
+        report((await state("waiting")).code);
         room.close();
         """)
     waiting, code, closed = node.end()
@@ -177,15 +175,15 @@ def test_server_answers_pings(server, run_script, path):
         let pongs = 0;
         const room = new Room("{url(server, path)}", {{ ping_after: 1 }});
         watched(room);
-        room.addEventListener("fault", ({{ detail }}) => tell(detail));
+        room.addEventListener("fault", ({{ detail }}) => report(detail));
         const answered = new Promise((resolve) => {{
             const parse = JSON.parse;
             JSON.parse = (text) => {{
-                const said = parse(text);
-                if (said.type === "pong" && ++pongs === 5) {{
+                const parsed = parse(text);
+                if (parsed.type === "pong" && ++pongs === 5) {{
                     resolve();
                 }}
-                return said;
+                return parsed;
             }};
         }});
         await answered;
@@ -195,7 +193,7 @@ def test_server_answers_pings(server, run_script, path):
 
 
 def test_dead_connection_is_found_and_what_was_sent_settles(nginx, run_script):
-    """The worker is stopped: nothing tells that the connection is dead."""
+    """The worker is stopped, so no end of the connection arrives."""
     server = nginx(LOCATIONS)
     [worker] = server.worker_pids()
     within = round(300 * deadline_scale())
@@ -208,23 +206,23 @@ def test_dead_connection_is_found_and_what_was_sent_settles(nginx, run_script):
         room.addEventListener("message", ({{ detail }}) =>
             messages.set(detail.id, detail.data));
         await state("open");
-        tell("stop");
-        await heard();
+        report("stop");
+        await next_line();
         const answer = settled(room.publish("sent"));
-        tell((await state("waiting")).reason);
+        report((await state("waiting")).reason);
         const later = room.publish("later");
-        tell("go on");
+        report("go on");
         await state("open");
         await later;
         const settlement = await answer;
         await room.publish("last");
-        tell([settlement, ...messages]);
+        report([settlement, ...messages]);
         room.close();
         """)
     assert [node.read(), node.read()] == ["open", "stop"]
     os.kill(worker, signal.SIGSTOP)
     try:
-        node.tell("stopped")
+        node.send_line("stopped")
         assert [node.read(), node.read(), node.read()] == [
             "waiting", "no answer to a ping", "go on"]
     finally:
@@ -246,7 +244,7 @@ def test_messages_are_exchanged_with_other_clients(server, run_script):
     node = run_script(f"""
         const room = new Room("{url(server, '/room?k=both')}");
         room.addEventListener("message", ({{ detail }}) => {{
-            tell(detail.data);
+            report(detail.data);
             if (!detail.own) {{
                 room.close();
             }}

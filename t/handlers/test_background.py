@@ -67,7 +67,7 @@ def test_work_of_a_constructor(server):
 
 
 def test_work_of_a_constructor_that_fails(server):
-    """Its end has nobody to tell; who comes meanwhile has no part in it."""
+    """No client is left at its end, and later clients do not get its result."""
     server.allow_errors("no such worker")
     for _ in range(3):
         request = wire.upgrade_request("/job/fails")

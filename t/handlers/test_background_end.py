@@ -1,4 +1,4 @@
-"""Work in threads while a worker ends: nobody waits for it in vain."""
+"""Work in threads while a worker exits."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def leave(client):
 
 
 def logged_closes(server):
-    """Who closed, with which code, by the lines of the access log."""
+    """The initiator and the code of each close in the access log."""
     return [(entry["websocket_close_by"], entry["websocket_close_code"])
             for entry in server.access_log()]
 
@@ -70,7 +70,7 @@ def test_fast_stop_waits_for_no_job(serve, master):
     server.wait_for_exit()
     assert logged_closes(server) == [("server", "1001")] * 2
     assert STILL_RUNNING in server.log()
-    # Of two resources, the one that no thread works for
+    # The one of two resources without a running job.
     assert 'websocket: worker "b": destroyed' in server.log()
     assert 'websocket: worker "a": destroyed' not in server.log()
     if master:

@@ -1,4 +1,4 @@
-"""What handlers are told and can do: sending, broadcasts, timers, requests,
+"""Callbacks and calls of handlers: sending, broadcasts, timers, requests,
 checks of messages, subprotocols."""
 
 import re
@@ -200,7 +200,7 @@ def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
     for what in ("sent", "published"):
         lines = re.findall(rf"\[info\].*not {what}: text is not valid UTF-8",
                            server.log(since=0))
-        # Of the tests before, too: one in ten seconds
+        # Earlier tests count too: one line in ten seconds.
         assert 1 <= len(lines) <= 5, lines
 
 

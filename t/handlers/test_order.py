@@ -1,5 +1,5 @@
-"""What a handler publishes, sends and closes reaches clients in that order,
-and is delivered by the event loop alone, in budgets."""
+"""Messages and closes reach clients in the order of the handler's calls. The
+event loop alone delivers them, within budgets."""
 
 import pytest
 

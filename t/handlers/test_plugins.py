@@ -1,5 +1,5 @@
-"""websocket_plugin: which libraries load, what is said of others, and what a
-reload makes of a changed one."""
+"""websocket_plugin: libraries that load, errors of others, and reloads of a
+changed library."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def loading(*paths):
 
 
 def refusal(nginx, path, locations=ECHO):
-    """What nginx -t says on a library that it cannot use."""
+    """The error of nginx -t about a library that cannot be used."""
     passed, output = nginx.check(locations, **loading(path))
     assert not passed
     return [line for line in output.split("\n") if "[emerg]" in line]
@@ -120,7 +120,7 @@ def test_handler_that_is_built_against_a_shorter_structure(nginx):
     client.leave()
 
 
-# What cannot be loaded
+# Libraries that cannot be loaded.
 
 def test_missing_file(nginx):
     assert_refused(nginx, "/nowhere/absent.so",
@@ -166,7 +166,7 @@ def test_handler_of_another_version(nginx):
 
 
 def test_handler_with_more_callbacks_than_known(nginx):
-    """What is not there cannot be called: it is not left out in silence."""
+    """A missing function is not called:"""
     assert_refused(
         nginx, library(first='"first", .size = '
                        'sizeof(websocket_handler_t) + sizeof(void *)'),
@@ -290,7 +290,7 @@ def ask(client, what):
     ["/moved?k=x", "/second?k=x", "/first?k=x"],
     ["/other", "/second?k=other", "/first?k=other"]])
 def test_clients_have_the_parameters_of_their_locations(nginx, paths, policy):
-    """Those of the resource are the first location's, whoever is first."""
+    """The resource has the parameters of the location of its first client."""
     server = nginx(LOCATION_PARAMETERS, request_policy=policy, **probe())
     own = {"/first": ("1", "2"), "/second": ("11", "(absent)"),
            "/moved": ("at", "(absent)"), "/other": ("111", "(absent)")}

@@ -1,5 +1,5 @@
-"""The directives: what they take, what nginx -t says of the rest, and how
-their values pass from http over server to location."""
+"""Directives: accepted values, errors of nginx -t, and inheritance from http
+over server to location."""
 
 import re
 

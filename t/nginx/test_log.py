@@ -1,5 +1,4 @@
-"""The error log: one info line for each refusal and for each close, which
-says what a person wants to know, and nothing twice."""
+"""The error log: one info line for each refusal and for each close."""
 
 import re
 import signal
@@ -35,7 +34,7 @@ def server(module_nginx):
 
 
 def our_lines(server):
-    """What the module has logged since the test began; only info."""
+    """The lines that the module has logged since the test began, all at info."""
     lines = [line for line in server.log().splitlines()
              if "websocket" in line.split(", client: ")[0]]
     assert all("[info] " in line for line in lines), lines
@@ -52,7 +51,7 @@ def the_line(server, pattern):
 
 
 def closed(server, timeout=5):
-    """What the one line about a close says."""
+    """The fields of the one line about a close."""
     server.wait_for_access_log(status=101, timeout=timeout)
     line = the_line(server, "websocket: closed")
     found = CLOSED.search(line)

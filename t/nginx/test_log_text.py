@@ -26,7 +26,7 @@ LINE = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
 PRINTABLE = re.compile("[ -~\xa0-\u0600\u0620-\u200a\u2010-\u2027\u2030-\u205f"
                        "\u2070-\ud7ff\ue000-\ufefe\uff00-\ufff8"
                        "\U00010000-\U0001ffff]*")
-# What a client may put where a name is asked for, and what the log has of it.
+# Names that clients choose, and how the log shows them.
 TEXTS = {
     "line-feed": (b"a\n2026/11/29 00:00:00 [emerg] 1#0: forged",
                   r"a\x0A2026/11/29 00:00:00 [emerg] 1#0: forged"),
@@ -117,7 +117,7 @@ def test_long_key_is_cut(server):
 
 @UTF8
 def test_text_of_a_plug_in_stays_on_its_line(server, text, shown):
-    """The words of an exception, say, hold what a client has sent."""
+    """The text of an exception, for example, has bytes that a client sent."""
     server.allow_errors("throw ")
     client = server.connect("/careless")
     client.text(b"throw " + text)

@@ -98,7 +98,7 @@ def password(text):
     return {"headers": [("Authorization", f"Basic {encoded}")]}
 
 
-# Who may enter
+# Access
 
 def test_allowed_address_is_upgraded(server):
     server.connect("/allowed").expect_alive()

@@ -29,7 +29,7 @@ location /room { websocket room $room; }
 
 
 def modules_folder():
-    """Where the nginx under test has its modules."""
+    """The folder of the modules of the nginx under test."""
     output = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
                             check=True).stderr
     found = re.search(r"--modules-path=(\S+)", output)
@@ -65,7 +65,7 @@ def load(names):
 
 
 def talk(server, path, agent):
-    """A client that says something and leaves in order."""
+    """A client sends a message and closes in order."""
     client = server.connect(path, headers=[("User-Agent", agent),
                                            ("X-Room", "garden")])
     client.text("hello")

@@ -1,5 +1,5 @@
-"""The variables $websocket_*: what the access log tells of a session, once
-and at its end, and that they are harmless everywhere else."""
+"""The variables $websocket_*: the access log has them once, at the end of a
+session. They are empty everywhere else."""
 
 import re
 import signal
@@ -151,7 +151,7 @@ def test_request_time_is_the_length_of_the_session(server):
     assert float(ended(server, client)["request_time"]) >= 0.145
 
 
-# Who closed, and how
+# Close code and initiator
 
 CLOSES = {
     "client-code": ([wire.close(1000)], "1000", "client"),

@@ -31,7 +31,7 @@ BROWSER_FLAGS = [
     "--disable-background-networking", "--disable-component-update",
     "--window-size=1280,860",
 ]
-# What a person may have before them: colour scheme, width, height.
+# Screens: colour scheme, width, height.
 SCREENS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844),
            ("dark", 390, 844), ("light", 320, 640)]
 
@@ -98,7 +98,7 @@ def build_plugins(names):
 
 
 def start_example(pool):
-    """Starts examples/nginx.conf; the pool stops and judges it."""
+    """Starts examples/nginx.conf; the pool stops and checks it."""
     server = NginxServer(pool.prefix(), ExampleConfig())
     pool.servers.append(server)
     server.begin_test()
@@ -124,7 +124,7 @@ def start_chromium(config):
     options.add_experimental_option(
         "prefs", {"net": {"network_prediction_options": 2}})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # Nor is anything written into the home of whoever runs the tests.
+    # The driver writes nothing to the home of the user.
     driver = Service("/usr/bin/chromedriver",
                      env=dict(os.environ, HOME=profile))
     chromium = webdriver.Chrome(service=driver, options=options)
@@ -152,9 +152,9 @@ def browser_fixture(request):
 
 
 class Page:
-    """What a person does and sees on a page; others add to it."""
+    """The actions and the contents of a page; subclasses add to them."""
 
-    # What the names of the page's screenshots begin with.
+    # The prefix of the names of its screenshots.
     name = "page"
 
     def __init__(self, browser):

@@ -1,15 +1,15 @@
-// What a scene of room.js runs in: a WebSocket whose server is the scene, and
-// a clock that moves when the scene says so. The scene itself is put in place
-// of its name below, as pages may not make functions out of text.
+// The environment of a script that tests room.js: a WebSocket whose server is
+// the script, and a clock that the script advances. The text of the script
+// replaces a placeholder below, because pages may not compile functions.
 
 const [done] = arguments;
 const sockets = [];
 const timers = new Map();
-const told = [];
+const recorded = [];
 let now = 1000;
 let last_timer = 0;
 
-class scene_socket extends EventTarget {
+class fake_socket extends EventTarget {
     static OPEN = 1;
 
     constructor(url, protocol) {
@@ -32,7 +32,7 @@ class scene_socket extends EventTarget {
         this.readyState = 2;
     }
 
-    // What the server does
+    // Calls of the server
 
     frame(data) {
         this.readyState ||= 1;
@@ -40,17 +40,18 @@ class scene_socket extends EventTarget {
         return this;
     }
 
-    say(type, more = {}) {
+    deliver(type, more = {}) {
         return this.frame(JSON.stringify({ type, ...more }));
     }
 
     welcome(last, more = {}) {
-        return this.say("welcome", { client: sockets.length, room: "r", last,
-                                     clients: 1, recovered: true, ...more });
+        return this.deliver("welcome", {
+            client: sockets.length, room: "r", last, clients: 1,
+            recovered: true, ...more });
     }
 
     message(id, data = id, from = null) {
-        return this.say("message", { id, time: 1, from, data });
+        return this.deliver("message", { id, time: 1, from, data });
     }
 
     lose(code = 1006, reason = "") {
@@ -64,7 +65,7 @@ function first_timer() {
     return Array.from(timers).sort(([, a], [, b]) => a.time - b.time)[0];
 }
 
-// The next timer is due.
+// Runs the next timer.
 function next() {
     const [id, { call, time }] = first_timer();
     timers.delete(id);
@@ -72,7 +73,7 @@ function next() {
     call();
 }
 
-// So much time passes.
+// Advances the clock and runs the timers that are due.
 function at(milliseconds) {
     const end = now + milliseconds;
     while (first_timer()?.[1].time <= end) {
@@ -81,8 +82,8 @@ function at(milliseconds) {
     now = end;
 }
 
-const scene = {
-    WebSocket: scene_socket,
+const stubs = {
+    WebSocket: fake_socket,
     setTimeout(call, delay) {
         timers.set(++last_timer, { call, time: now + delay });
         return last_timer;
@@ -112,8 +113,8 @@ function restore() {
 const kinds = ["state", "welcome", "message", "presence", "gap", "caught_up",
                "fault"];
 
-// Words for one event, in which most tests say what they expect.
-function words({ type, detail }) {
+// One event as the text that most tests compare.
+function describe({ type, detail }) {
     switch (type) {
     case "state": return detail.state;
     case "message": return [detail.own ? "own" : "message", detail.id,
@@ -124,9 +125,9 @@ function words({ type, detail }) {
     }
 }
 
-async function run({ Room, RoomError, make, settled, news, server, sockets, at,
-                     next, timers, replace }) {
-    SCENE
+async function run({ Room, RoomError, make, settled, events, server, sockets,
+                     at, next, timers, replace }) {
+    SCRIPT
 }
 
 (async () => {
@@ -135,7 +136,7 @@ async function run({ Room, RoomError, make, settled, news, server, sockets, at,
     const make = (options, url = "wss://example.org/room/r") => {
         const room = new Room(url, options);
         kinds.forEach((kind) => room.addEventListener(kind, (event) =>
-            told.push(words(event))));
+            recorded.push(describe(event))));
         rooms.push(room);
         return room;
     };
@@ -143,15 +144,15 @@ async function run({ Room, RoomError, make, settled, news, server, sockets, at,
         (id) => `as ${id}`,
         (error) => `${error instanceof RoomError && error.uncertain
             ? "perhaps" : "not"}: ${error.message}`);
-    // What was told since the last time
-    const news = () => told.splice(0);
+    // The events since the last call.
+    const events = () => recorded.splice(0);
     const server = () => sockets.at(-1);
-    Object.entries(scene).forEach(([name, value]) =>
+    Object.entries(stubs).forEach(([name, value]) =>
         replace(globalThis, name, value));
     replace(performance, "now", () => now);
     replace(Math, "random", () => 0.5);
-    const tools = { Room, RoomError, make, settled, news, server, sockets, at,
-                    next, timers, replace };
+    const tools = { Room, RoomError, make, settled, events, server, sockets,
+                    at, next, timers, replace };
     try {
         return { result: await run(tools) };
     } finally {

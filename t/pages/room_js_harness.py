@@ -1,5 +1,5 @@
-"""Scenes of examples/room/room.js, in a browser whose WebSocket, clock and dice
-belong to the test: see room_js_harness.js for what a scene may use."""
+"""Runs scripts against examples/room/room.js in a browser. WebSocket, clock
+and random numbers belong to the test: see room_js_harness.js."""
 
 import os
 
@@ -14,13 +14,13 @@ with open(os.path.join(os.path.dirname(__file__), "room_js_harness.js"),
 
 @pytest.fixture(name="run_script")
 def run_script_fixture(browser, server):
-    """Runs a scene on an empty page of the server; returns its result."""
+    """Runs a script on an empty page of the server; returns its result."""
     browser.get(f"http://127.0.0.1:{server.port}/nginx.conf")
     browser.get_log("browser")
 
     def run_script(script):
         outcome = browser.execute_async_script(
-            HARNESS.replace("SCENE", script))
+            HARNESS.replace("SCRIPT", script))
         assert "failure" not in outcome, outcome["failure"]
         return outcome["result"]
 

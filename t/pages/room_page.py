@@ -1,5 +1,5 @@
-"""The room page in a window of a real browser, and what publishes into its room
-from outside."""
+"""The room page in a window of a real browser, and publishing to its room over
+HTTP."""
 
 import json
 import re
@@ -22,7 +22,7 @@ class RoomPage(Page):
         self.handle = handle
 
     def look(self):
-        """Makes this the window that the browser is asked about."""
+        """Switches the browser to this window."""
         self.browser.switch_to.window(self.handle)
         return self
 
@@ -46,7 +46,7 @@ class RoomPage(Page):
                 ({ dataset }) => dataset.id);""")
 
     def notes(self):
-        """What the page itself says in the log."""
+        """The notes of the page itself in its log."""
         return self.look().browser.execute_script("""
             return Array.from(document.querySelectorAll(".note"),
                 (row) => row.textContent);""")
@@ -97,7 +97,7 @@ class RoomPage(Page):
         return self
 
     def connect(self):
-        """Brings it back; returns what the page says of what was missed."""
+        """Reconnects; returns the text about missed messages."""
         self.look().click_when_shown("retry")
         self.wait_open()
         return self.wait(lambda: self.text("result"), "the result")

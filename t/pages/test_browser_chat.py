@@ -43,8 +43,7 @@ class Chat(Page):
         return self
 
     def rows(self):
-        """What was said: (own, other or note, words), oldest first. A message
-        is "name: text"."""
+        """The rows of the log: (own, other or note, text), oldest first."""
         rows = self.look().browser.execute_script("""
             return Array.from(document.querySelectorAll("chat-box li"),
                 (row) => [row.dataset.kind, row.matches(".chat-note")
@@ -66,7 +65,7 @@ class Chat(Page):
         return self
 
     def shown_name(self):
-        """The name that the box says one has."""
+        """The user's name in its field."""
         return self.part(".chat-own-name").text
 
 

@@ -1,4 +1,4 @@
-"""What a browser says of closes that the server begins: `wasClean`."""
+"""Closes by the server in a browser: `wasClean`."""
 
 import pytest
 

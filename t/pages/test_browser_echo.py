@@ -15,12 +15,12 @@ MEGABYTE = 1024 * 1024
 
 
 class EchoPage(Page):
-    """What a person does and sees on the page."""
+    """The actions and the contents of the page."""
 
     name = "echo"
 
     def wait_state(self, state):
-        """Waits for the badge to say connecting, open, closing, closed."""
+        """Waits for a text of the badge: connecting, open, closing, closed."""
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
     def wait_idle(self, messages):
@@ -54,7 +54,7 @@ class EchoPage(Page):
         self.click("disconnect")
 
     def closing(self):
-        """What the card says about the end of the connection."""
+        """The fields of the card about the end of the connection."""
         self.wait_state("closed")
         assert self.find("closed").is_displayed()
         return {name: self.text(f"closed-{name}") for name in

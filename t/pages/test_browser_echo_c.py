@@ -11,16 +11,16 @@ from browser import Page, browser_fixture, server_fixture, start_example
 
 
 class EchoPage(Page):
-    """What a person does and sees on the page."""
+    """The actions and the contents of the page."""
 
     name = "echo-c"
 
     def wait_state(self, state):
-        """Waits for the badge to say connecting, open, closed."""
+        """Waits for a text of the badge: connecting, open, closed."""
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
     def lines(self):
-        """What came back, the newest first."""
+        """The replies, the newest first."""
         return [line.text for line in
                 self.browser.find_elements(By.CSS_SELECTOR, "#log li")]
 

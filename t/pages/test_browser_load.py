@@ -1,4 +1,4 @@
-"""The load page in a real browser: figures, charts, pausing, coming back."""
+"""The load page in a real browser: values, charts, pausing, reconnecting."""
 
 import os
 import re
@@ -14,12 +14,12 @@ CHARTS = ["cpu", "memory", "network", "load", "processes"]
 
 
 class LoadPage(Page):
-    """What a person does and sees on the page."""
+    """The actions and the contents of the page."""
 
     name = "load"
 
     def wait_state(self, state):
-        """Waits for the badge to say connecting, live, paused, offline."""
+        """Waits for a text of the badge: connecting, live, paused, offline."""
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
     def received(self):

@@ -1,5 +1,5 @@
-"""examples/room/room.js by itself: what it makes of what the server says. See
-room_js_harness.js for what a scene may use."""
+"""examples/room/room.js alone: its events for messages of the server.
+room_js_harness.js describes the scripts."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_join_without_history_asks_for_none(run_script):
         const asked = [server().url, server().protocol];
         server().welcome("5-7", { client: 9, clients: 3 });
         server().message("5-8");
-        return [...asked, news(), room.client, room.clients, room.last];
+        return [...asked, events(), room.client, room.clients, room.last];
         """) == [
             "wss://example.org/room/r", "room.v1.json",
             ["open", "welcome", "caught up 0 true", "message 5-8"],
@@ -34,7 +34,7 @@ def test_join_with_history_gets_the_latest(run_script, history, kept):
         for (const id of [4, 5, 6, 7, 8]) {{
             server().message(`5-${{id}}`);
         }}
-        return [since, news()];""")
+        return [since, events()];""")
     assert result == ["0", [
         "open", "welcome", *[f"message {id} missed" for id in kept],
         f"caught up {len(kept)} true", "message 5-8"]]
@@ -48,16 +48,16 @@ def test_join_that_broke_before_its_history_came(run_script):
         const since = server().since;
         server().welcome("5-9", { recovered: false });
         [6, 7, 8, 9].forEach((id) => server().message(`5-${id}`));
-        const whole = news();
+        const whole = events();
         server().lose();
         next();
         make({ history: 2 });
         server().welcome("5-7", { recovered: false }).lose();
         next();
         server().welcome("5-99", { recovered: false });
-        news();
+        events();
         server().message("5-90");
-        return [since, whole, news()];""") == [
+        return [since, whole, events()];""") == [
             "5-5",
             ["open", "welcome", "waiting", "connecting", "open", "welcome",
              *[f"message 5-{id} missed" for id in (6, 7, 8, 9)],
@@ -70,7 +70,7 @@ def test_since_option_resumes_after_an_id(run_script):
         make({ since: "5-3", history: 50 });
         const { since } = server();
         server().welcome("5-4").message("5-4");
-        return [since, news()];""") == ["5-3", [
+        return [since, events()];""") == ["5-3", [
             "open", "welcome", "message 5-4 missed", "caught up 1 true"]]
 
 
@@ -94,7 +94,7 @@ def test_resume_brings_what_was_missed_once(run_script):
         for (const id of [7, 8, 9, 9, 10, 10, 11]) {
             server().message(`5-${id}`);
         }
-        return [since, news().slice(5), room.last];""") == [
+        return [since, events().slice(5), room.last];""") == [
             "5-8", ["connecting", "open", "welcome", "message 5-9 missed",
                     "message 5-10 missed", "caught up 2 true",
                     "message 5-11"], "5-11"]
@@ -106,7 +106,7 @@ def test_resume_without_new_messages_is_complete_at_once(run_script):
         server().welcome("5-0").lose();
         next();
         server().welcome("5-0");
-        return [server().since, news().slice(-3)];""") == [
+        return [server().since, events().slice(-3)];""") == [
             "5-0", ["open", "welcome", "caught up 0 true"]]
 
 
@@ -116,10 +116,10 @@ def test_events_of_an_abandoned_connection_are_ignored(run_script):
         const first = server().welcome("5-0");
         room.suspend();
         room.resume();
-        news();
+        events();
         first.message("5-1").lose();
         server().welcome("5-1").message("5-1");
-        return news();""") == ["open", "welcome", "message 5-1 missed",
+        return events();""") == ["open", "welcome", "message 5-1 missed",
                                "caught up 1 true"]
 
 
@@ -130,12 +130,12 @@ def test_resume_that_could_not_bring_all_is_a_gap(run_script):
         make();
         server().welcome("5-7").message("5-8").lose();
         next();
-        news();
+        events();
         server().welcome("5-60", { recovered: false });
         for (const id of [58, 59, 60, 61]) {
             server().message(`5-${id}`);
         }
-        return news();""") == [
+        return events();""") == [
             "open", "welcome", "gap resume after 5-8", "message 5-58 missed",
             "message 5-59 missed", "message 5-60 missed", "caught up 3 false",
             "message 5-61"]
@@ -148,10 +148,10 @@ def test_gap_with_an_empty_history_is_reported_once(run_script):
         next();
         server().welcome("5-60", { recovered: false }).lose();
         next();
-        news();
+        events();
         server().welcome("5-60", { recovered: false });
         server().message("5-61");
-        return [server().since, news()];""") == [
+        return [server().since, events()];""") == [
             "5-7", ["open", "welcome", "caught up 0 true", "message 5-61"]]
 
 
@@ -160,12 +160,12 @@ def test_new_epoch_is_a_gap_and_restarts_ids(run_script):
         const room = make();
         server().welcome("5-7").message("5-8").lose();
         next();
-        news();
+        events();
         server().welcome("6-2", { recovered: false });
         for (const id of [1, 2, 3]) {
             server().message(`6-${id}`);
         }
-        return [news(), room.last];""") == [
+        return [events(), room.last];""") == [
             ["open", "welcome", "gap resume after 5-8", "message 6-1 missed",
              "message 6-2 missed", "caught up 2 false", "message 6-3"],
             "6-3"]
@@ -176,18 +176,18 @@ def test_ids_of_a_new_server_are_not_taken_for_own(run_script):
         make();
         server().welcome("5-0", { client: 3 }).message("5-1", "x", 3).lose();
         next();
-        news();
+        events();
         server().welcome("6-0", { client: 4, recovered: false });
         server().message("6-1", "y", 3).message("6-2", "z", 4);
-        return news().slice(-2);""") == ["message 6-1", "own 6-2"]
+        return events().slice(-2);""") == ["message 6-1", "own 6-2"]
 
 
 def test_gap_from_the_server_covers_the_next_ids(run_script):
     assert run_script("""
         make();
-        server().welcome("5-7").message("5-8").say("gap");
+        server().welcome("5-7").message("5-8").deliver("gap");
         server().message("5-20").message("5-21").message("5-25");
-        return news().slice(4);""") == [
+        return events().slice(4);""") == [
             "gap slow after 5-8", "message 5-20", "message 5-21",
             "gap missing after 5-21", "message 5-25"]
 
@@ -196,11 +196,11 @@ def test_epoch_that_changes_without_a_welcome_is_a_gap(run_script):
     assert run_script("""
         make({ since: "5-7" });
         server().welcome("5-90", { recovered: false }).message("5-90");
-        news();
+        events();
         for (const id of [1, 2, 5]) {
             server().message(`6-${id}`);
         }
-        return news();""") == [
+        return events();""") == [
             "gap missing after 5-90", "message 6-1", "message 6-2",
             "gap missing after 6-2", "message 6-5"]
 
@@ -210,15 +210,15 @@ def test_presence_ends_a_catching_up_of_unknown_length(run_script):
         const room = make();
         server().welcome("5-7").lose();
         next();
-        news();
+        events();
         server().welcome("5-9", { recovered: false });
-        server().say("joined", { client: 8, clients: 2 });
-        return [news(), room.clients];""") == [
+        server().deliver("joined", { client: 8, clients: 2 });
+        return [events(), room.clients];""") == [
             ["open", "welcome", "gap resume after 5-7", "caught up 0 false",
              "presence"], 2]
 
 
-# What is not as it should be
+# Invalid input
 
 @pytest.mark.parametrize("frame", [
     '"no json"', '"{"', '"[1]"', '"null"', '"7"', '"{}"',
@@ -232,33 +232,33 @@ def test_frame_that_is_no_object_of_the_protocol(run_script, frame):
     assert run_script(f"""
         make();
         server().welcome("5-0").frame({frame}).message("5-1");
-        return news().slice(3);""") == ["fault", "message 5-1"]
+        return events().slice(3);""") == ["fault", "message 5-1"]
 
 
 @pytest.mark.parametrize("kind", ["later", "toString", "__proto__"])
 def test_types_of_later_versions_are_passed_over(run_script, kind):
     assert run_script(f"""
         make();
-        server().welcome("5-0").say("{kind}").message("5-1");
-        return news().slice(3);""") == ["message 5-1"]
+        server().welcome("5-0").deliver("{kind}").message("5-1");
+        return events().slice(3);""") == ["message 5-1"]
 
 
 def test_nothing_is_taken_before_the_welcome(run_script):
     assert run_script("""
         make();
-        server().message("5-1").say("gap").say("joined", { clients: 2 });
+        server().message("5-1").deliver("gap").deliver("joined", { clients: 2 });
         server().frame("?").welcome("5-1");
-        return news();""") == ["fault", "open", "welcome", "caught up 0 true"]
+        return events();""") == ["fault", "open", "welcome", "caught up 0 true"]
 
 
 def test_error_without_a_ref_is_an_event(run_script):
     assert run_script("""
         make().addEventListener("fault", ({ detail }) => {
-            room_said = detail.message;
+            text = detail.message;
         });
-        let room_said;
-        server().welcome("5-0").say("error", { message: "no memory" });
-        return room_said;""") == "no memory"
+        let text;
+        server().welcome("5-0").deliver("error", { message: "no memory" });
+        return text;""") == "no memory"
 
 
 def test_binary_messages_are_bytes(run_script):
@@ -267,7 +267,7 @@ def test_binary_messages_are_bytes(run_script):
         make().addEventListener("message", ({ detail }) => {
             bytes = [detail.data instanceof Uint8Array, ...detail.data];
         });
-        server().welcome("5-0").say("message", { id: "5-1", time: 1,
+        server().welcome("5-0").deliver("message", { id: "5-1", time: 1,
             from: null, base64: "AP+A" });
         return bytes;""") == [True, 0, 255, 128]
 

@@ -1,5 +1,5 @@
-"""examples/room/room.js by itself: when it connects again, and when it leaves.
-See room_js_harness.js for what a scene may use."""
+"""examples/room/room.js alone: reconnecting and leaving. room_js_harness.js
+describes the scripts."""
 
 import pytest
 
@@ -38,16 +38,16 @@ def test_delay_is_any_part_of_its_bound(run_script):
 
 def test_waiting_event_has_time_and_reason(run_script):
     assert run_script("""
-        let told;
+        let recorded;
         make({ first_delay: 1000 }).addEventListener("state",
-            ({ detail }) => { told = detail; });
+            ({ detail }) => { recorded = detail; });
         const before = Date.now();
         server().lose(1006, "");
-        const { at: due, ...failed } = told;
+        const { at: due, ...failed } = recorded;
         const soon = due - before >= 500 && due - Date.now() <= 500;
         next();
         server().welcome("5-0").lose(1013, "slow");
-        return [soon, failed, told.was_open, told.code, told.reason];""") == [
+        return [soon, failed, recorded.was_open, recorded.code, recorded.reason];""") == [
             True, {"state": "waiting", "delay": 500, "code": 1006,
                    "reason": "", "was_open": False}, True, 1013, "slow"]
 
@@ -90,10 +90,10 @@ def test_offline_browser_waits_for_its_network(run_script):
         const room = make();
         server().lose();
         at(1e6);
-        const before = [news(), sockets.length, timers.size];
+        const before = [events(), sockets.length, timers.size];
         replace(navigator, "onLine", true);
         dispatchEvent(new Event("online"));
-        return [...before, news(), sockets.length];""") == [
+        return [...before, events(), sockets.length];""") == [
             ["waiting"], 1, 0, ["connecting"], 2]
 
 
@@ -131,7 +131,7 @@ def test_retry_ends_the_delay_and_nothing_else(run_script):
         room.retry();
         server().welcome("5-0");
         room.retry();
-        return [sockets.length, news()];""") == [
+        return [sockets.length, events()];""") == [
             2, ["waiting", "connecting", "open", "welcome",
                 "caught up 0 true"]]
 
@@ -140,13 +140,13 @@ def test_attempt_without_a_welcome_times_out(run_script):
     assert run_script("""
         make({ welcome_within: 1000 });
         at(999);
-        const before = news();
+        const before = events();
         at(1);
         const [first] = sockets;
-        const given_up = news();
+        const given_up = events();
         next();
         first.welcome("5-0");
-        return [before, given_up, first.closed, sockets.length, news()];
+        return [before, given_up, first.closed, sockets.length, events()];
         """) == [[], ["waiting"], True, 2, ["connecting"]]
 
 
@@ -167,8 +167,8 @@ def test_final_codes_end_the_room(run_script, code, ends):
 def test_silent_connection_is_pinged_and_dropped(run_script):
     assert run_script("""
         const room = make({ ping_after: 1000, pong_within: 300 });
-        let told;
-        room.addEventListener("state", ({ detail }) => { told = detail; });
+        let recorded;
+        room.addEventListener("state", ({ detail }) => { recorded = detail; });
         const first = server().welcome("5-7").message("5-8");
         at(999);
         const before = first.sent.length;
@@ -177,16 +177,16 @@ def test_silent_connection_is_pinged_and_dropped(run_script):
         at(299);
         const waits = room.state;
         at(1);
-        const { code, reason, was_open } = told;
+        const { code, reason, was_open } = recorded;
         next();
         return [before, asked, waits, first.closed, code, reason, was_open,
-                server().since, news().slice(4)];""") == [
+                server().since, events().slice(4)];""") == [
             0, [{"ping": 1}], "open", True, 1006, "no answer to a ping", True,
             "5-8", ["waiting", "connecting"]]
 
 
 @pytest.mark.parametrize("answer", [
-    'say("pong")', 'message("5-1")', 'say("gap")', 'frame("?")'])
+    'deliver("pong")', 'message("5-1")', 'deliver("gap")', 'frame("?")'])
 def test_any_message_answers_the_ping(run_script, answer):
     assert run_script(f"""
         const room = make({{ ping_after: 1000, pong_within: 300 }});
@@ -217,8 +217,8 @@ def test_pong_is_no_event(run_script):
         make({ ping_after: 1000, pong_within: 300 });
         server().welcome("5-0");
         at(1000);
-        server().say("pong").say("pong", { ref: 1 });
-        return news().slice(3);""") == []
+        server().deliver("pong").deliver("pong", { ref: 1 });
+        return events().slice(3);""") == []
 
 
 @pytest.mark.parametrize("late, state", [(0, "waiting"), (301, "open")])
@@ -275,10 +275,10 @@ def test_socket_that_reports_its_close_at_once(run_script, end, state,
         if ({str(welcomed).lower()}) {{
             first.welcome("5-0");
         }}
-        news();
+        events();
         room.{end}();
         at(1e6);
-        return [sockets.length, timers.size, room.state, news()];""") == [
+        return [sockets.length, timers.size, room.state, events()];""") == [
             1, 0, state, [state]]
 
 
@@ -288,7 +288,7 @@ def test_abandoned_attempt_may_report_its_close_at_once(run_script):
         const first = server();
         first.close = () => first.lose(1006);
         at(1000);
-        const given_up = [news(), timers.size];
+        const given_up = [events(), timers.size];
         next();
         return [...given_up, sockets.length];""") == [["waiting"], 1, 2]
 
@@ -305,7 +305,7 @@ def test_suspended_room_waits_to_be_resumed(run_script):
         const { closed } = server();
         room.resume();
         room.resume();
-        return [closed, sockets.length, server().since, news().slice(3)];
+        return [closed, sockets.length, server().since, events().slice(3)];
         """) == [True, 2, "5-3", ["suspended", "connecting"]]
 
 
@@ -332,7 +332,7 @@ def test_hidden_page_suspends_and_resumes(run_script):
         at(1e6);
         const away = [sockets.length, server().closed];
         dispatchEvent(new Event("pageshow"));
-        return [...away, server().since, news().slice(3)];""") == [
+        return [...away, server().since, events().slice(3)];""") == [
             1, True, "5-3", ["suspended", "connecting"]]
 
 
@@ -364,7 +364,7 @@ def test_room_closed_while_connecting(run_script):
         dispatchEvent(new Event("pagehide"));
         dispatchEvent(new Event("pageshow"));
         at(1e6);
-        return [first.closed, sockets.length, timers.size, news(),
+        return [first.closed, sockets.length, timers.size, events(),
                 await answer, await settled(room.publish("y"))];""") == [
             True, 1, 0, ["closed"], "not: the room was closed",
             "not: the room is closed"]
@@ -406,8 +406,8 @@ def test_listener_may_end_the_room(run_script, kind, last):
         room.addEventListener("{kind}", () => room.close());
         server().welcome("5-9", {{ recovered: false }});
         server().message("5-8").message("5-9");
-        server().say("joined", {{ client: 8, clients: 2 }}).frame("?");
+        server().deliver("joined", {{ client: 8, clients: 2 }}).frame("?");
         at(1e6);
-        return [news(), sockets.length, timers.size];""")
+        return [events(), sockets.length, timers.size];""")
     assert result[0][-2:] == [last, "closed"]
     assert result[1:] == [1, 0]

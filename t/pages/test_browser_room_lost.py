@@ -134,7 +134,8 @@ class SamePort(ExampleConfig):
 
 
 def start_again(pool, server):
-    """Kills it, master first so that no worker follows; starts it anew."""
+    """Kills nginx, the master first so that it starts no worker, and starts it
+    again."""
     for pid in [server.pid, *server.worker_pids()]:
         os.kill(pid, signal.SIGKILL)
     server.process.wait(seconds(10))
@@ -162,7 +163,7 @@ def test_killed_server_is_found_again_with_a_gap(browser, nginx):
     epochs = [name.partition("-")[0] for name in ann.ids()]
     assert epochs[0] != epochs[1] == epochs[2]
     assert ann.ids()[0] == before[0]
-    browser.get_log("browser")  # refused attempts are told there
+    browser.get_log("browser")  # it has the refused attempts
     for _ in opener:
         pass
 

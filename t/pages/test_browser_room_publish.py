@@ -1,5 +1,5 @@
-"""publish() of examples/room/room.js: what its promise says, and that nothing
-is published twice unseen. See room_js_harness.js for what a scene may use."""
+"""publish() of examples/room/room.js: the result of its promise, and no
+unnoticed duplicates. room_js_harness.js describes the scripts."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def test_promise_resolves_with_the_id(run_script):
         const answer = room.publish("x");
         const sent = server().sent;
         server().message("5-1", "x", 1);
-        server().say("published", { ref: sent[0].ref, id: "5-1" });
-        return [sent, await answer, news().slice(3)];""") == [
+        server().deliver("published", { ref: sent[0].ref, id: "5-1" });
+        return [sent, await answer, events().slice(3)];""") == [
             [{"data": "x", "ref": 1}], "5-1", ["own 5-1"]]
 
 
@@ -30,7 +30,7 @@ def test_answers_belong_to_their_refs(run_script, order):
         const answers = [room.publish("x"), room.publish("x")];
         for (const each of {order}) {{
             const {{ ref }} = server().sent[each];
-            server().say("published", {{ ref, id: `5-${{each + 1}}` }});
+            server().deliver("published", {{ ref, id: `5-${{each + 1}}` }});
         }}
         return Promise.all(answers);""") == ["5-1", "5-2"]
 
@@ -41,8 +41,8 @@ def test_error_rejects_with_its_message(run_script):
         server().welcome("5-0");
         const answers = [room.publish("x"), room.publish("y")].map(settled);
         const [, { ref }] = server().sent;
-        server().say("error", { ref, message: "no room" });
-        server().say("published", { ref: 1, id: "5-1" });
+        server().deliver("error", { ref, message: "no room" });
+        server().deliver("published", { ref: 1, id: "5-1" });
         return Promise.all(answers);""") == ["as 5-1", "not: no room"]
 
 
@@ -76,7 +76,7 @@ def test_text_waits_for_a_connection_and_is_sent_once(run_script):
         server().welcome("5-0");
         const sent = server().sent.map(({ data }) => data);
         server().sent.forEach(({ ref }) =>
-            server().say("published", { ref, id: `5-${ref}` }));
+            server().deliver("published", { ref, id: `5-${ref}` }));
         const ids = await Promise.all(answers);
         server().lose();
         next();
@@ -93,7 +93,7 @@ def test_text_is_held_while_the_socket_closes(run_script):
         const answer = room.publish("x");
         first.lose(1001);
         at(0);
-        server().welcome("5-0").say("published", { ref: 1, id: "5-1" });
+        server().welcome("5-0").deliver("published", { ref: 1, id: "5-1" });
         return [first.sent, server().sent.length, await answer];""") == [
             [], 1, "5-1"]
 
@@ -107,7 +107,7 @@ def test_only_so_many_wait_for_a_connection(run_script):
         answers.push(...["d", "e", "f"].map((text) =>
             settled(room.publish(text))));
         server().sent.forEach(({ ref }) =>
-            server().say("published", { ref, id: `5-${ref}` }));
+            server().deliver("published", { ref, id: `5-${ref}` }));
         server().lose();
         answers.push(...["g", "h", "i"].map((text) =>
             settled(room.publish(text))));
@@ -131,7 +131,7 @@ def test_message_that_the_resume_brings_was_published(run_script):
         next();
         server().welcome("5-2", { client: 4 });
         server().message("5-1", "x", 8).message("5-2", "x", 3);
-        return [await answer, server().sent, news().slice(-3)];""") == [
+        return [await answer, server().sent, events().slice(-3)];""") == [
             "as 5-2", [],
             ["message 5-1 missed", "own 5-2 missed", "caught up 2 true"]]
 
@@ -157,7 +157,7 @@ def test_message_before_a_gap_is_in_doubt(run_script, last):
         next();
         server().welcome("{last}", {{ client: 3, recovered: false }});
         const second = settled(room.publish("y"));
-        server().say("published", {{ ref: 2, id: "5-2" }});
+        server().deliver("published", {{ ref: 2, id: "5-2" }});
         return [await answer, await second, server().sent.length];""") == [
             UNANSWERED, "as 5-2", 1]
 
@@ -169,7 +169,7 @@ def test_equal_texts_are_matched_in_order(run_script):
         const answers = ["x", "x", "y", "x"].map((text) =>
             settled(room.publish(text)));
         server().message("5-1", "x", 3);
-        server().say("published", { ref: 1, id: "5-1" });
+        server().deliver("published", { ref: 1, id: "5-1" });
         server().lose();
         next();
         server().welcome("5-3", { client: 4 });
@@ -183,11 +183,11 @@ def test_message_answered_early_matches_no_other(run_script):
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "x"].map((text) => settled(room.publish(text)));
-        server().say("published", { ref: 1, id: "5-1" });
+        server().deliver("published", { ref: 1, id: "5-1" });
         server().lose();
         next();
         server().welcome("5-1", { client: 4 }).message("5-1", "x", 3);
-        return [...await Promise.all(answers), news().slice(-2)];""") == [
+        return [...await Promise.all(answers), events().slice(-2)];""") == [
             "as 5-1", UNANSWERED, ["own 5-1 missed", "caught up 1 true"]]
 
 
@@ -209,7 +209,7 @@ def test_suspended_room_keeps_unanswered_messages(run_script):
         const held = room.publish("y");
         room.resume();
         server().welcome("5-1", { client: 4 }).message("5-1", "x", 3);
-        server().say("published", { ref: 2, id: "5-2" });
+        server().deliver("published", { ref: 2, id: "5-2" });
         return [await answer, await held, server().sent];""") == [
             "5-1", "5-2", [{"data": "y", "ref": 2}]]
 
@@ -227,10 +227,10 @@ def test_promise_does_not_wait_for_ever_on_a_connection(run_script):
         at(500);
         const second = settled(room.publish("y"));
         at(500);
-        server().say("published", { ref: 2, id: "5-2" });
-        server().say("published", { ref: 1, id: "5-1" });
+        server().deliver("published", { ref: 2, id: "5-2" });
+        server().deliver("published", { ref: 1, id: "5-1" });
         server().message("5-1", "x", 1);
-        return [await first, await second, timers.size, news().slice(3)];
+        return [await first, await second, timers.size, events().slice(3)];
         """) == [NO_ANSWER, "as 5-2", 0, ["own 5-1"]]
 
 
@@ -277,7 +277,7 @@ def test_dead_connection_leaves_what_was_sent_in_doubt(run_script):
         answers.push(settled(room.publish("z")));
         next();
         server().welcome("5-1", { client: 4 }).message("5-1", "x", 3);
-        server().say("published", { ref: 3, id: "5-2" });
+        server().deliver("published", { ref: 3, id: "5-2" });
         return Promise.all(answers);""") == ["as 5-1", UNANSWERED, "as 5-2"]
 
 
@@ -288,10 +288,10 @@ def test_own_ids_that_do_not_arrive_are_no_gap(run_script):
         const room = make();
         server().welcome("5-0", { client: 3 });
         const answers = ["x", "y"].map((text) => room.publish(text));
-        server().say("published", { ref: 1, id: "5-1" });
+        server().deliver("published", { ref: 1, id: "5-1" });
         server().message("5-2");
-        server().say("published", { ref: 2, id: "5-3" });
+        server().deliver("published", { ref: 2, id: "5-3" });
         server().message("5-4").message("5-6");
-        return [await Promise.all(answers), news().slice(3)];""") == [
+        return [await Promise.all(answers), events().slice(3)];""") == [
             ["5-1", "5-3"], ["message 5-2", "message 5-4",
                              "gap missing after 5-4", "message 5-6"]]

@@ -1,5 +1,5 @@
-"""The page of websocket_status in a real browser: what it shows is what the
-JSON says, live; it says when that is old, and comes back."""
+"""The page of websocket_status in a real browser: it shows the values of the
+JSON live, marks old values, and reconnects."""
 
 import json
 import os
@@ -31,7 +31,7 @@ UNKEPT = {"http": "keepalive_timeout 0; client_header_timeout 1s;"}
 
 
 class StatusPage(Page):
-    """What a person does and sees on the page."""
+    """The actions and the contents of the page."""
 
     name = "status"
 
@@ -57,14 +57,14 @@ class StatusPage(Page):
             "[arguments[1]].getAttribute('d')", name, line)
 
     def label(self, name):
-        """What a chart says to those who do not see it."""
+        """The accessible text of a chart."""
         return self.browser.execute_script(
             "return document.querySelector(`#${arguments[0]}-chart svg`)"
             ".getAttribute('aria-label')", name)
 
 
 def open_page(browser, server, path="/status"):
-    """Opens the page and waits until it shows figures."""
+    """Opens the page and waits until it shows values."""
     browser.get_log("browser")
     browser.get(f"http://127.0.0.1:{server.port}{path}")
     page = StatusPage(browser)
@@ -79,7 +79,7 @@ def page(browser, server):
 
 
 def report_of(server):
-    """What the JSON says at this moment."""
+    """The current JSON report."""
     with urllib.request.urlopen(
             f"http://127.0.0.1:{server.port}/status?format=json",
             timeout=seconds(5)) as answer:
@@ -89,7 +89,7 @@ def report_of(server):
 
 
 def talk(client, count=1, text="hello there"):
-    """Says something so many times and waits for each echo."""
+    """Sends `count` messages and waits for each echo."""
     for _ in range(count):
         client.text(text)
         client.expect_text(text)

@@ -1,5 +1,6 @@
-// A test plug-in that keeps a history of the size in the parameter `history`,
-// which it cannot do without, and tells its clients all it knows of messages.
+// A test plug-in with its own delivery. It requires the parameter `history`,
+// keeps a history of that size, and sends its clients the fields of each
+// message.
 #include "websocket.hpp"
 
 #include <string>

@@ -13,7 +13,7 @@ namespace {
 // Messages that were handed to clients in this worker, by all resources.
 std::size_t deliveries = 0;
 
-// Does what the text says.
+// Executes the commands of a text.
 class ordering : public websocket::resource<> {
 public:
     void client_connected(websocket::client &who) override
@@ -171,7 +171,7 @@ public:
 
 WEBSOCKET_HANDLER("counted", counted)
 
-// Says how many these were when it was asked.
+// Sends the number of clients at the time of the call.
 class gauge : public websocket::resource<> {
 public:
     void text_message_received(websocket::client &who,

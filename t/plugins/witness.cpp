@@ -1,4 +1,4 @@
-// A test plug-in that tells what it knows of the requests of its clients.
+// A test plug-in that sends its clients the fields of their requests.
 #include "websocket.hpp"
 
 #include <string>

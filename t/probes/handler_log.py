@@ -1,4 +1,5 @@
-"""What the handlers of plugins/probe.c wrote into an error log."""
+"""Reads the lines that the handlers of plugins/probe.c wrote to an error
+log."""
 
 import re
 
@@ -10,18 +11,18 @@ LINE = re.compile(r': websocket: probe "([^"]*)": (.*)$',
 
 
 def plugin():
-    """The directive that loads it."""
+    """The directive that loads the plug-in."""
     return f"websocket_plugin {plugin_builder.build_file('probe.c')};\n"
 
 
 def history(server, key=None, since=None):
-    """What was written since the test began, for one resource or all."""
+    """The lines since the test began, of one resource or of all."""
     return [words for name, words in LINE.findall(server.log(since))
             if key in (None, name)]
 
 
 def matching(server, pattern, key=None, since=None):
-    """What was written that matches as a whole."""
+    """The lines that match the whole pattern."""
     return [words for words in history(server, key, since)
             if re.fullmatch(pattern, words)]
 
@@ -49,7 +50,8 @@ ALL_EVENTS = ["created", "connected", "disconnected", "destroyed"]
 
 
 def check_client_events(server):
-    """After the end of a server: each client was told of as it should."""
+    """Checks after the end of a server that each client had its callbacks in
+    order."""
     for number, events in client_events(server).items():
         assert events in (ALL_EVENTS,
                           ["created", "destroyed"]), (number, events)

@@ -1,11 +1,10 @@
-"""Tells whether the peer of a loopback connection has read all we sent.
+"""Finds out whether the peer of a loopback connection has read all bytes.
 
-Bytes sent one by one may be read by the server as one, so a test that means
-"one byte per read" must wait for each byte to be taken. The kernel's socket
-diagnostics name, for the server's end of the connection, the bytes that
-arrived and those still unread. Where the kernel keeps them back, /proc/net/tcp
-names the unread ones; a byte on its way is then taken for a read one, which
-over loopback means only that two bytes may now and then be read together.
+The server may read bytes that were sent one by one in one call. A test that
+means "one byte per read" must wait for each byte to be read. The kernel's
+socket diagnostics have the received and the unread bytes of the server's end.
+If the kernel does not give them, /proc/net/tcp has the unread bytes. A byte on
+its way then counts as read, so two bytes may occasionally be read together.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a location with `websocket_status` tells."""
+"""Reads and checks the report of a location with `websocket_status`."""
 
 import json
 
@@ -18,12 +18,12 @@ def request(path="/status", method="GET", headers=""):
 
 
 def is_count(value):
-    """A whole number, and no truth value."""
+    """Whether it is an integer, not a boolean, and not negative."""
     return type(value) is int and value >= 0
 
 
 def check_counters(counters):
-    """The members that a worker and the total have in common."""
+    """Checks the members that a worker and the total have in common."""
     for name in COUNTS:
         assert is_count(counters[name]), (name, counters)
     assert set(counters["handshakes"]) == {"accepted", "refused"}
@@ -37,8 +37,8 @@ def check_counters(counters):
 
 
 def check_report(report):
-    """The object has the members that the README names, and no others; with
-    `websocket_redis` there is one more, see test_redis_figures.py."""
+    """The object has the members that README.md names and no others. With
+    `websocket_redis` it has one more, see test_redis_figures.py."""
     assert set(report) - {"redis"} == {"version", "time", "uptime", "workers", "total",
                            "handlers", "zone", "resources"}
     assert isinstance(report["version"], str)
@@ -83,21 +83,21 @@ def wait_for_report(server, condition, what, path="/status"):
 
 
 def worker_with(report, pid):
-    """The figures of one worker; None: it is not told of."""
+    """The entry of one worker; None if it has none."""
     found = [worker for worker in report["workers"] if worker["pid"] == pid]
     assert len(found) < 2, found
     return found[0] if found else None
 
 
 def resource_with(report, key):
-    """What is told of the resource with this key; None: nothing."""
+    """The entry of the resource with this key; None if it has none."""
     found = [each for each in report["resources"] if each["key"] == key]
     assert len(found) < 2, found
     return found[0] if found else None
 
 
 def assert_not_decreased(before, after):
-    """Fails where the total of a count has gone down."""
+    """Fails if a total has decreased."""
     old, new = before["total"], after["total"]
     for name in COUNTS - {"clients"}:
         assert new[name] >= old[name], name

@@ -14,7 +14,8 @@ import pytest
 from nginx_server import seconds, wait_until
 from worker_probe import state
 
-# What nginx calls on plain sockets; write() is for its logs, and OpenSSL's.
+# System calls on plain sockets. nginx uses write() for logs, OpenSSL for
+# sockets.
 RECEIVING = {"recvfrom", "recvmsg", "readv"}
 SENDING = {"sendto", "sendmsg", "writev", "sendfile"}
 WAITING = {"epoll_wait"}
@@ -59,8 +60,8 @@ class Trace:
 
 @contextlib.contextmanager
 def traced(pid, folder, also=()):
-    """Records what the worker calls within the block, and the calls named in
-    `also`; where strace cannot watch it the test is skipped."""
+    """Records the system calls of the worker within the block, and those named
+    in `also`. Skips the test if strace cannot attach."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
     path = os.path.join(folder, f"strace-{len(os.listdir(folder))}")
@@ -73,7 +74,7 @@ def traced(pid, folder, also=()):
     try:
         wait_for_attachment(process)
         yield trace
-        # Asleep again: strace has seen the end of each call before
+        # The worker sleeps again, so strace has seen the end of each call.
         wait_until(lambda: state(pid) == "S", seconds(5), "the worker's rest")
     finally:
         process.send_signal(signal.SIGINT)
@@ -84,7 +85,7 @@ def traced(pid, folder, also=()):
 
 
 def wait_for_attachment(process):
-    """Returns once strace watches; skips the test when it says it cannot."""
+    """Returns once strace is attached; skips the test if it cannot attach."""
     output = b""
     while b"attached" not in output:
         ready, _, _ = select.select([process.stderr], [], [], seconds(10))

@@ -1,4 +1,4 @@
-"""What the kernel tells of a worker: its memory, CPU time, descriptors."""
+"""Reads a worker's memory, CPU time and descriptors from /proc."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ def memory(pid, field="Rss"):
 
 
 def memory_is_exact():
-    """False where a sanitizer or valgrind keeps what was freed."""
+    """False under a sanitizer or valgrind, which keep freed memory."""
     return not (os.environ.get("WEBSOCKET_PRELOAD")
                 or os.environ.get("WEBSOCKET_RUNNER"))
 
 
 def assert_no_growth(sizes, slack):
-    """Memory after each of several like rounds: the first may have filled
-    what the worker keeps for reuse, the later ones have nothing to add."""
+    """Checks the memory after each of several equal rounds. The first round
+    may fill caches of the worker; later rounds must not add to them."""
     if memory_is_exact():
         assert sizes[-1] - sizes[1] < slack, sizes
 
@@ -48,8 +48,8 @@ def state(pid):
 
 @contextlib.contextmanager
 def stopped(pid):
-    """The process does nothing within the block: what reaches its sockets
-    meanwhile it finds there all at once."""
+    """Stops the process within the block. It finds everything that arrives
+    meanwhile at once."""
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: state(pid) in "Tt", seconds(5), "the stop")

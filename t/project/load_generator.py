@@ -20,18 +20,18 @@ def load(server, mode, *options):
 
 
 def patience(error):
-    """Who waits for what never comes need not wait for long."""
+    """A run that waits for something that never arrives ends soon."""
     return ["--patience=0.5"] if error == "are missing" else []
 
 
 def result(done):
-    """What a run that must do well has printed."""
+    """Checks that a run succeeded; returns its output."""
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def assert_found(done, error):
-    """The run must fail, and say why."""
+    """The run fails with a message."""
     assert done.returncode == 1, done.stdout
     assert error in done.stderr
     assert done.stdout == ""
@@ -51,7 +51,7 @@ def echo_between_pings(server, client, frame):
 
 
 class Late:
-    """Is right so often, then as the test says."""
+    """Answers correctly `count` times, then as the test chooses."""
 
     def __init__(self, wrong, after=20):
         self.wrong = wrong

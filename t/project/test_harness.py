@@ -116,7 +116,7 @@ def test_known_frame_is_built_as_in_the_rfc():
 
 
 def reads_at_the_other_end(client, peer):
-    """What each read returned while the client sent in pieces."""
+    """The bytes of each read while the client sends in pieces."""
     reads = []
 
     def read_all():

@@ -62,7 +62,7 @@ def sources(layer):
 
 
 def faults_of(layer, text):
-    """What in a source text of this layer breaks the layering."""
+    """The lines of a source text that break the order of layers."""
     faults = []
     for kind, name in INCLUDE.findall(text):
         folder = name.split("/")[0] if "/" in name else None

@@ -123,7 +123,7 @@ def members(value, prefix=""):
 
 
 def names_in(text):
-    """What README has in backquotes, labels left out."""
+    """The texts in backquotes in README.md, without labels."""
     return {name.partition("{")[0] for name in re.findall(r"`([^`]+)`", text)}
 
 

@@ -188,7 +188,7 @@ def test_repetition_before_all_others_fails():
 
 
 class Disordered:
-    """Of two messages one client gets the later one first."""
+    """One client gets two messages in the wrong order."""
 
     def __init__(self):
         self.held = []

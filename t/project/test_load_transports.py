@@ -14,7 +14,7 @@ from nginx_server import make_certificate
 
 @pytest.fixture(scope="module", name="tls")
 def tls_context(tmp_path_factory):
-    """What a server of localhost needs."""
+    """A TLS context for a server on localhost."""
     base = make_certificate(str(tmp_path_factory.mktemp("tls")))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(base + ".crt", base + ".key")

@@ -1,5 +1,5 @@
-"""What `make deb` and `make install` place: a module that nginx loads, and
-headers that a handler can be built with from outside of the tree."""
+"""The files of `make deb` and `make install`: a module that nginx loads, and
+headers to build a handler outside of the tree."""
 
 import gzip
 import os
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(*command, **options):
-    """What the command prints; it must succeed."""
+    """Runs a command that must succeed; returns its output."""
     done = subprocess.run(command, text=True, check=False, cwd=ROOT,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, **options)

@@ -13,7 +13,7 @@ SOAK = os.path.join(ROOT, "t", "soak", "soak.py")
 
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_short_soak_passes(capsys, hosts):
-    """What it says first is how to do the same again."""
+    """The first line of its output has the command that repeats it."""
     environment = {"SOAK_SECONDS": "9", **os.environ,
                    "SOAK_HOSTS": f"{hosts}"}
     done = subprocess.run(

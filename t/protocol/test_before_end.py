@@ -1,5 +1,5 @@
-"""What a client sends before it breaks a rule, closes or ends its side, in
-the same packet: every handler gets it, and the client its replies."""
+"""Messages in the same packet as an error, a Close or the end of the stream:
+handlers get them, and the client gets its replies."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ location /counted { websocket echo; websocket_limit_messages rate=1000/s; }
 """
 HANDLERS = ["/echo", "/c", "/room", "/kept", "/json", "/chat", "/counted"]
 ROOMS = {"/room", "/kept", "/json", "/chat"}
-# What follows the message, and the code of the Close that answers it
+# Data after the message, and the code of the Close that answers it.
 ENDS = {
     "bad-frame": (wire.frame(3), 1002),
     "bad-text": (wire.text(b"\xff"), 1007),

@@ -1,5 +1,6 @@
-"""What follows a Close of the server: the peer's Close is awaited and found,
-whatever comes before it, and then the connection ends at once."""
+"""The end of a connection after a Close of the server. The server waits for
+the peer's Close, finds it after any other data, and then ends the connection
+at once."""
 
 import time
 
@@ -11,7 +12,7 @@ from nginx_server import seconds
 from publish_client import request
 
 MEBIBYTE = 1 << 20
-# What a client may have dropped after a Close of ours.
+# The most that the server drops after its Close.
 MOST_DROPPED = 64 * MEBIBYTE
 
 LOCATIONS = """
@@ -52,7 +53,7 @@ CLOSES = {
     "idle": ("/idle", b"", 1001),
     "deleted": ("/subscribe", None, 4001),
 }
-# What breaks the protocol, and where frames go on after it
+# Data that breaks the protocol, and whether frames follow it.
 FAILURES = {
     "opcode": (wire.frame(5, "reserved"), 1002),
     "bits": (wire.text("reserved", rsv=6), 1002),

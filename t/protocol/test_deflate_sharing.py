@@ -1,5 +1,5 @@
-"""What compression costs: one compression for many clients, and no memory for
-idle ones."""
+"""The cost of compression: one compression for many clients, and no memory for
+idle clients."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
-"""The directive websocket_publish: what it takes, what nginx -t says of the
-rest, and which parameters the resources get that it makes."""
+"""The directive websocket_publish: accepted values, errors of nginx -t, and
+the parameters of resources that it creates."""
 
 import pytest
 

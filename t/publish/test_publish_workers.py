@@ -169,7 +169,7 @@ def test_message_that_the_memory_cannot_hold(nginx):
 
 
 def test_new_resource_in_full_memory(nginx):
-    """What has clients is not forgotten for the sake of another one."""
+    """A resource with clients is not removed for another one."""
     server = nginx(LOCATIONS.partition("location /ledger")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")

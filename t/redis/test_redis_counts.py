@@ -1,4 +1,4 @@
-"""How many clients there are on all hosts, and who comes and goes."""
+"""The count of clients on all hosts, and presence events."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def leave(client):
 
 
 def kill_host(host):
-    """Nobody of it has a chance to say anything."""
+    """Kills all processes of a host."""
     host.server.stopped = True
     for pid in [host.server.pid, *host.pids()]:
         os.kill(pid, signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_limit_is_for_all_hosts_together(pair):
     assert try_to_connect(pair[1], "/few?k=other")[0] == 101
 
 
-# Who comes and goes
+# Presence
 
 def gather(group, path, count=4):
     """So many JSON clients, in turn on each host; each is told of those
@@ -272,7 +272,7 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
 
 
 def test_host_that_stood_still_is_counted_again(hosts):
-    """Its lease ends, and begins anew when it moves again."""
+    """Its lease ends, and a new one begins when the host continues."""
     group = hosts(LOCATIONS, 2, workers=1)
     group.allow_redis_errors()
     client, other = (host.join("/plain") for host in group)

@@ -1,5 +1,5 @@
-"""What a host missed while it was cut off comes once it is back, or the gap is
-told; and so is the loss of all that Redis had."""
+"""A host that was cut off gets the missed messages afterwards, or a gap is
+reported. An emptied Redis is reported as a gap, too."""
 
 import pytest
 

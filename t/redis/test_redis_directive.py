@@ -1,5 +1,5 @@
-"""The directive websocket_redis: what it takes, what nginx -t says of the
-rest, and that nothing loads hiredis without it."""
+"""The directive websocket_redis: accepted values and errors of nginx -t.
+Without it hiredis is not loaded."""
 
 import os
 import re
@@ -16,7 +16,7 @@ RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
 
 
 def refuse_redis(nginx, words, pattern):
-    """nginx -t fails with these words, and tells no password."""
+    """nginx -t fails with a line that matches, and does not show the password."""
     http = f"websocket_redis {words};"
     expect_error(nginx, pattern, http=http)
     _, output = nginx.check(http=http)
@@ -30,7 +30,7 @@ def maps_hiredis(pid):
 
 
 def numbers(cases):
-    """Names for cases that tell no password: nginx shows its folder's."""
+    """Names of cases without passwords: nginx logs the name of its folder."""
     return [str(number) for number in range(len(cases))]
 
 

@@ -1,4 +1,4 @@
-"""What `websocket_status` tells of Redis: as JSON and for Prometheus."""
+"""The Redis counters of `websocket_status`, in JSON and for Prometheus."""
 
 import json
 import os
@@ -27,7 +27,7 @@ location /status { websocket_status; }
 
 COUNTS = {"resources", "reconnects", "published", "failed", "retried",
           "received", "recovered", "gaps", "queued_bytes", "queued"}
-# Those that say how things are now; the others only grow.
+# Current values; the others only grow.
 GAUGES = {"up", "resources", "queued_bytes", "queued"}
 PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
 
@@ -56,7 +56,7 @@ def redis_counters(host):
 
 
 def wait_for(host, what, **values):
-    """The figures, once these of them have come to that."""
+    """Waits until some counters have these values; returns all of them."""
     report = wait_for_report(
         host.server, lambda report: all(
             report["redis"][name] == value

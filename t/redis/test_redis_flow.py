@@ -1,5 +1,5 @@
-"""More than Redis takes at a time: who publishes is slowed down, not closed,
-and what was sent twice is there once, however much of it there was."""
+"""More messages than Redis takes at a time: publishers are slowed down, not
+closed, and messages that were sent again are published once."""
 
 import contextlib
 import threading

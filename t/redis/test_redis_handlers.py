@@ -1,5 +1,4 @@
-"""Handlers of one's own on several hosts: what they publish at moments when a
-resource is hardly there."""
+"""Plug-ins on several hosts: publishing when a resource begins and ends."""
 
 import pytest
 
@@ -41,7 +40,7 @@ def test_resource_publishes_when_it_begins_and_ends(pair):
 
 @pytest.mark.parametrize("name", ["killed", "frozen"])
 def test_resource_that_ends_in_an_outage(pair, name):
-    """Nobody hears of it, and nothing worse comes of it."""
+    """No client receives it, and nothing else fails."""
     clients = [pair[number % 2].connect(f"/herald?k={number}")
                for number in range(4)]
     for client in clients:

@@ -1,4 +1,4 @@
-"""The harness for Redis itself: the server, the client, the relay."""
+"""The helpers for Redis: server, client and proxy."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
-"""History over several hosts: who leaves one resumes on another, and gets
-nothing twice and loses nothing."""
+"""History over several hosts: a client resumes on another host without loss or
+duplicates."""
 
 import random
 import threading
@@ -67,7 +67,7 @@ def abandoned(pair):
     return ids
 
 
-# What a client gets that resumes
+# Resuming
 
 @pytest.mark.parametrize("seen", [0, 4, 5, 6, 9, 10])
 def test_history_is_on_each_worker_of_each_host(pair, seen):
@@ -154,7 +154,7 @@ def test_large_history_arrives_whole_on_another_host(pair):
     late.expect_alive()
 
 
-# What was published while nobody listened here
+# Messages published while a host was not subscribed
 
 def test_client_resumes_on_a_host_that_had_unsubscribed(pair, abandoned):
     path = "/long?k=deaf"
@@ -284,7 +284,7 @@ def test_stream_is_kept_to_the_history_and_expires(pair):
 
 
 def test_all_keys_expire(pair):
-    """What hosts leave behind goes by itself."""
+    """Keys of hosts expire."""
     client = pair[0].join("/five?k=keys")
     publish(client, "x")
     keys = pair.redis.keys()
@@ -309,7 +309,8 @@ def talk(client, prefix, done, least=100):
 @pytest.mark.parametrize("hosts_that_talk", [1, 2])
 def test_client_that_moves_between_hosts_misses_nothing(pair, protocols,
                                                         hosts_that_talk):
-    """Where one host alone talks, the other listens for the mover only."""
+    """Only one host publishes; the other is subscribed for the moving client
+    alone."""
     path = f"/long?k=move{len(protocols)}{hosts_that_talk}"
     done = threading.Event()
     threads = []

@@ -1,5 +1,5 @@
-"""One worker of a host listens to Redis for all, for the rooms that have
-clients; another takes its place without a message being lost."""
+"""One worker of a host, the leader, subscribes for the rooms with clients.
+Another worker replaces it without loss."""
 
 import json
 import os
@@ -54,8 +54,8 @@ def wait_for_listeners(group, name, count):
 
 
 def numbers(client, last):
-    """What a JSON client hears, up to this number; anything else than
-    messages fails."""
+    """The numbers that a JSON client gets up to `last`; anything but messages
+    fails."""
     def data():
         found = read(client)
         assert found["type"] == "message", found
@@ -68,7 +68,7 @@ def survivors(pid, clients):
     return [one for one in clients if worker_of(one) != pid]
 
 
-# Who listens, to what
+# Subscriptions
 
 def test_a_host_listens_once_and_only_while_it_has_clients(pair):
     assert listeners(pair, "1") == 0
@@ -184,7 +184,7 @@ def test_leader_after_leader_is_killed(hosts):
 
 
 def test_killed_leader_does_not_affect_publishers(two):
-    """What a surviving worker publishes is heard everywhere, once."""
+    """A message of a surviving worker arrives everywhere once."""
     near = [two[0].join("/room?k=own", worker) for worker in (0, 1)]
     far = two[1].join("/room?k=own")
     leader = two[0].wait_for_leader()

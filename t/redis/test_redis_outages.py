@@ -1,5 +1,5 @@
-"""Redis is away, or of no use, for a while: clients stay, publishers are told,
-and all is well again afterwards."""
+"""Outages of Redis: clients stay connected, publishers get errors, and
+everything works afterwards."""
 
 import re
 import time
@@ -146,7 +146,7 @@ def test_log_of_an_outage_is_short(pair):
     assert all("edis" in line for line in lines), lines
 
 
-# What is there from the beginning
+# Faults at start
 
 def test_hosts_start_without_redis(hosts, start_redis):
     redis = start_redis()

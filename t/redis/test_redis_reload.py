@@ -1,5 +1,5 @@
-"""Reloads that name another Redis, or none: old and new workers have rooms of
-their own, and do not disturb each other's."""
+"""Reloads with another Redis, or none: old and new workers have separate
+rooms."""
 
 import signal
 import socket

@@ -107,8 +107,8 @@ def test_name_with_a_new_address_is_resolved_again(start, start_redis):
 
 
 def test_master_that_becomes_a_replica(start, start_redis):
-    """It goes on sending news, and does nothing that it is asked for: who
-    only listens must not hear less and less, and take no newcomers."""
+    """A replica still sends messages and refuses all commands. A host that
+    only reads must not lose rooms one by one."""
     group, names = start("127.0.0.1")
     old = group.redis
     clients = [wait_until_joined(host, "/room") for host in group]

@@ -1,5 +1,5 @@
-"""Redis comes back with less than it had: what it has forgotten is not taken
-for what it numbers anew, and nothing else is lost."""
+"""Redis restarts with older data: messages that it lost are not confused with
+later ones of the same id, and nothing else is lost."""
 
 import pytest
 
@@ -18,8 +18,7 @@ location /publish { websocket_publish room room; }
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    """Two hosts, and a Redis that keeps what it had when it was told to save
-    it."""
+    """Two hosts, and a Redis that keeps the data of its last SAVE."""
     group = hosts(LOCATIONS, redis=start_redis(), proxies=True,
                   options=SHORT_TIMEOUTS)
     group.allow_redis_errors()
@@ -47,7 +46,7 @@ def publish_new_epoch(host, count):
 @pytest.mark.parametrize("count", [1, 3, 8],
                          ids=["fewer", "as many", "more"])
 def test_host_without_clients_publishes_first(pair, count):
-    """What is numbered as that what was forgotten had been is not missed."""
+    """A message with the id of a lost one is not missed."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     raw = [pair[0].connect("/room", worker) for worker in (0, 1)]
     old = [f"{number}" for number in range(8)]
@@ -139,7 +138,7 @@ def test_back_to_the_same_again(pair, all_receive):
 
 
 def test_waiting_publishers_are_published_after_a_rollback(pair):
-    """Each message that was accepted is heard, or a gap is in its place."""
+    """Each accepted message arrives, or a gap in its place."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     far = pair[1].join("/room")
     with SequencePublisher(pair[0], "/publish") as here, \
@@ -171,7 +170,7 @@ def post_last(group):
 
 
 def check_accepted(received, stream):
-    """Those of the stream are in order; what is missing was told to be."""
+    """The messages of the stream are in order; each missing one is in a gap."""
     own = [(index, int(text)) for index, text in enumerate(received.data)
            if text.isdigit() and stream.first <= int(text) <= stream.last]
     numbers = [number for _, number in own]
@@ -207,7 +206,7 @@ def test_restarts_that_lose_nothing_are_not_noticed(hosts, start_redis):
 
 
 def test_user_that_may_not_ask_for_the_term(hosts, start_redis):
-    """It is said, and all goes on but this."""
+    """It is logged, and everything else works."""
     redis = start_redis()
     redis.command("ACL", "SETUSER", "web", "on", ">pass", "~*", "&*", "+@all",
                   "-info")

@@ -1,4 +1,4 @@
-"""The troubles that tests make are troubles, and are over in the end."""
+"""Faults that tests inject block a Redis, and end."""
 
 import pytest
 
@@ -24,7 +24,7 @@ class Host:
 
 
 class Group(list):
-    """What is in `redis_faults` called a group of hosts."""
+    """A substitute for the hosts of redis_faults."""
 
     def __init__(self, redis):
         super().__init__([Host(redis), Host(redis)])

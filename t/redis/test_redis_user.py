@@ -1,5 +1,5 @@
-"""The user that README gives to nginx in Redis is allowed all it needs, and
-no more than its own keys."""
+"""The Redis user of README.md may do what nginx needs, with its own keys
+alone."""
 
 import os
 import re

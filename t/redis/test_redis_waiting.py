@@ -50,7 +50,7 @@ def wait_until_reached(host, before):
                "a command")
 
 
-# What waits is published when Redis is back
+# Published after an outage
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late"])
 def test_messages_sent_in_a_short_outage_are_published(patient, name):
@@ -91,7 +91,7 @@ def test_post_waits_over_a_short_outage(patient, name):
 
 @pytest.mark.parametrize("way", ["post", "json", "raw"])
 def test_message_whose_answer_was_lost_is_published_once(patient, way):
-    """Redis has it, and the connection broke before it could say so."""
+    """Redis has stored it, and the connection broke before its reply."""
     near, far = patient[0].join("/room"), patient[1].join("/room")
     raw = patient[0].connect("/room")
     publisher = patient[0].publisher("/publish")
@@ -173,7 +173,7 @@ def test_client_that_does_not_wait_for_its_handshake(patient):
     late.expect_alive()
 
 
-# What has waited for too long
+# Expired
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "late", "full",
                                   "locked"])
@@ -206,7 +206,7 @@ def test_acknowledgements_arrive_in_order(hasty):
         member.expect_alive()
 
 
-# What is too much to wait
+# Full queue
 
 def test_full_queue_refuses_at_once(patient):
     """64 KB of messages wait; each of these is one of a thousand bytes."""

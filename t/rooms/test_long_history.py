@@ -83,7 +83,7 @@ def test_long_history_is_sent_in_parts(server, path):
 
 
 def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
-    """What is compressed for them counts for the turn in which they are."""
+    """Their compression counts in the budget of their turn."""
     size, count, most = HISTORIES["/packed"]
     payload = bytes(size)
     fill(server, "/packed", payload, count)

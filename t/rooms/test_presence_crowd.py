@@ -189,7 +189,7 @@ def test_client_that_joins_and_leaves_at_once_causes_both_events(server):
 
 
 def test_client_gets_no_events_of_earlier_clients(server):
-    """Whose coming is still to be sent to others when it comes."""
+    """Its join event is not sent yet when the next client joins."""
     path = "/room?k=before"
     witness = join(server, path)
     guests = [join(server, path) for _ in range(8)]

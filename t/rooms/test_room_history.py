@@ -50,7 +50,7 @@ def upgrade(server, path, **fields):
     return server.request(wire.upgrade_request(path, **fields)).status
 
 
-# What a client gets that resumes
+# Resuming
 
 @pytest.mark.parametrize("seen", range(11))
 def test_resume_returns_what_was_missed(server, seen):
@@ -244,7 +244,7 @@ def test_large_history_arrives_whole(server, protocols, path, count, size):
 
 
 def test_slow_reader_of_history_is_not_pushed(nginx):
-    """What is published meanwhile comes behind what it missed."""
+    """Messages published meanwhile follow the missed ones."""
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     path = "/small?k=slow"
     client = server.connect(path)

@@ -160,7 +160,7 @@ def test_slow_client_does_not_slow_down_others(server):
 
 
 def test_slow_client_gets_the_count_of_clients(server):
-    """It was not told who left while it was behind."""
+    """It got no event for clients that left while it was behind."""
     path = "/told?k=1"
     speaker = join(server, path)
     slow = slow_client(server, path, [JSON])

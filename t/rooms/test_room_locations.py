@@ -1,6 +1,6 @@
-"""Several locations for the clients of one room, with parameters of their own
-(DESIGN 10): what is said of clients is their location's, the history is the
-largest that is asked for."""
+"""Several locations for the clients of one room. Publishing and presence
+follow the parameters of each client's location. The history is the largest of
+all locations."""
 
 import re
 
@@ -57,7 +57,7 @@ def kept(server, key):
     return Publisher(server, f"/publish?k={key}").get_state()[1]
 
 
-# What is said of clients
+# Parameters of clients
 
 @pytest.mark.parametrize("form", ["raw", JSON])
 @pytest.mark.parametrize("first", ["/play", "/watch"])
@@ -115,7 +115,8 @@ def test_history_skips_own_messages_with_self_off(server):
 
 @pytest.mark.parametrize("first", ["/play", "/watch"])
 def test_presence_parameter_is_that_of_the_location(server, first):
-    """All come and go alike: to be told of them is one's own matter."""
+    """All clients cause events; each location decides whether its clients get
+    them."""
     key = f"?k=told{first[1:]}"
     one = join(server, first + key)
     two = join(server, ("/watch" if first == "/play" else "/play") + key)
@@ -167,8 +168,7 @@ def test_publisher_shrinks_no_history(server, path):
 
 
 def test_publisher_with_another_key_keeps_the_largest_history(server):
-    """Whose clients will come is not known: it is lost to none of them, and
-    the first that comes does not shrink it."""
+    """It is not known which clients will connect:"""
     publisher = Publisher(server, "/elsewhere?k=any")
     for number in range(25):
         publisher.post(f"text {number}")
@@ -229,7 +229,7 @@ def test_publisher_after_a_reload_brings_the_new_history(nginx):
     assert kept(server, "reload") == 3
 
 
-# What nginx -t says
+# Warnings of nginx -t
 
 PLACE = r"in \S+/nginx\.conf:(\d+)"
 

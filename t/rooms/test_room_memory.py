@@ -178,7 +178,7 @@ def test_message_over_the_share_is_refused_to_each_publisher(nginx):
 
 
 def test_clients_of_a_stopped_worker_get_a_gap(nginx):
-    """What it has not read counts too; other rooms lose nothing."""
+    """Unread messages count too; other rooms lose nothing."""
     server = start(nginx, workers=2, **REUSEPORT)
     server.allow_errors("messages of room .* were lost")
     speaker = join(server, "/room?k=a")

@@ -1,4 +1,4 @@
-"""An nginx that has left its parent, as one that is to be upgraded must."""
+"""An nginx that runs as a daemon, as an upgrade requires."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ PRELOADED = "env LD_PRELOAD; env ASAN_OPTIONS; env UBSAN_OPTIONS;"
 
 
 def alive(pid):
-    """False for one that has ended, whether or not anybody has noticed."""
+    """Whether a process runs; a zombie does not."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return state(pid) != "Z"
     return False
@@ -30,8 +30,8 @@ def children(pid):
 
 
 class Daemon:
-    """Stands for subprocess.Popen where the process is no child of ours: of
-    its exit status nothing is known."""
+    """A substitute for subprocess.Popen if the process is not a child. Its
+    exit status is unknown."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -48,7 +48,7 @@ class Daemon:
 
 
 class DaemonServer(NginxServer):
-    """One whose program may be replaced while it runs."""
+    """An nginx whose program can be replaced while it runs."""
 
     def _start(self):
         path, ports, self.token = write_config(self.prefix, self.config)
@@ -77,8 +77,8 @@ class DaemonServer(NginxServer):
 
     @contextlib.contextmanager
     def upgraded(self):
-        """Another master beside this one, with workers of its own: yields its
-        pid. It may take over, and is ended here."""
+        """Starts another master with its own workers; yields its pid. It is
+        ended at the end of the block."""
         self.send_signal(signal.SIGUSR2)
         wait_until(lambda: self._read_pid("nginx.pid.oldbin") == self.pid
                    and self._read_pid("nginx.pid"), seconds(10),

@@ -1,4 +1,4 @@
-"""A WebSocket server whose answers the test decides, right or wrong."""
+"""A WebSocket server whose replies, right or wrong, the test chooses."""
 
 import re
 import select
@@ -43,7 +43,7 @@ class FakeServer:
             one.close()
 
     def serve(self):
-        """Everything is read where it comes; sending may block."""
+        """Reads whatever arrives; sending may block."""
         open_ones = [self.listener, self.wakeup_reader]
         while True:
             ready, _, _ = select.select(open_ones, [], [])
@@ -57,7 +57,8 @@ class FakeServer:
                     open_ones.remove(one)
 
     def accept_client(self):
-        """The socket; none where TLS could not be agreed on."""
+        """Accepts a client; returns its socket, or None if the TLS handshake
+        failed."""
         client, _ = self.listener.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -71,7 +72,7 @@ class FakeServer:
         return client
 
     def read(self, client):
-        """What has come; of TLS, what has been decrypted already too."""
+        """Reads available bytes, with those that TLS has decrypted already."""
         one = self.sockets[client]
         data = one.recv(1 << 20)
         while self.tls and one.pending():
@@ -79,7 +80,7 @@ class FakeServer:
         return data
 
     def receive(self, client):
-        """False: the client has gone."""
+        """Reads from a client; returns False if it has disconnected."""
         try:
             data = self.read(client)
             if not data:
@@ -94,7 +95,7 @@ class FakeServer:
         return True
 
     def shake_hands(self, client, request):
-        """The request comes in one piece."""
+        """Answers the opening handshake, which arrives in one piece."""
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", request).group(1)
         self.inputs[client] = bytearray()
         self.sockets[client].sendall(
@@ -105,7 +106,7 @@ class FakeServer:
                if self.extensions else b"") + b"\r\n")
 
     def take_messages(self, client):
-        """Answers each whole message; what else comes is passed over."""
+        """Answers each whole message; skips other frames."""
         data = self.inputs[client]
         while found := wire.parse_frame(data):
             frame, size = found
@@ -121,6 +122,6 @@ class FakeServer:
             for opcode, payload in frames))
 
     def send_bytewise(self, client, opcode, payload):
-        """The same, each byte by itself."""
+        """Sends one frame, each byte in its own packet."""
         for byte in wire.frame(opcode, payload, mask=None):
             self.sockets[client].sendall(bytes([byte]))

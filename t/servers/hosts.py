@@ -11,17 +11,17 @@ from worker_picking import REUSEPORT, connect_to
 
 PREFIX = "ws:"
 
-# So that no test of what goes well depends on the speed of the machine; and
-# what outages are tested with.
+# Long timeouts, so that tests without faults do not depend on the speed of the
+# machine, and short ones for tests with faults.
 OPTIONS = "connect_timeout=3s command_timeout=3s"
 SHORT_TIMEOUTS = "connect_timeout=500ms command_timeout=500ms queue=64k"
 
-# What a host says of a Redis that does not do as it should.
+# Log lines of a host about a failing Redis.
 REDIS_ERROR = r"\[error\] .*websocket: .*[Rr]edis"
 
 
 class Host:
-    """One nginx, and the relay by which it reaches Redis, if it has one."""
+    """One nginx, and its proxy to Redis if it has one."""
 
     def __init__(self, server, proxy, redis):
         self.server = server
@@ -32,14 +32,14 @@ class Host:
         return sorted(self.server.worker_pids())
 
     def connect(self, path, worker=None, **options):
-        """A raw client; worker: on which of them, by its place among the
+        """Connects a raw client; worker: the index of its worker among the
         pids."""
         if worker is None:
             return self.server.connect(path, **options)
         return connect_to(self.server, self.pids()[worker], path, **options)
 
     def join(self, path, worker=None, **options):
-        """A JSON client that was welcomed."""
+        """Connects a JSON client and reads its welcome."""
         pid = None if worker is None else self.pids()[worker]
         return join(self.server, path, pid, **options)
 
@@ -64,8 +64,8 @@ class Host:
             publisher.client.disconnect()
 
     def wait_for_clients(self, path, count, timeout=5):
-        """Waits until it knows of so many clients on all hosts. Where Redis
-        is out of reach it does not know."""
+        """Waits until the host counts so many clients on all hosts. Without
+        Redis it answers 503."""
         def counted():
             publisher = self.publisher(path)
             try:
@@ -78,7 +78,7 @@ class Host:
         wait_until(counted, seconds(timeout), f"{count} clients at {path}")
 
     def leader(self):
-        """The pid of the worker that has subscribed; None: none has."""
+        """The pid of the worker that has subscribed, or None."""
         ports = {int(each["addr"].rpartition(":")[2])
                  for each in self.redis.subscribers()}
         found = [pid for pid in self.pids()
@@ -87,11 +87,11 @@ class Host:
         return found[0] if found else None
 
     def wait_for_leader(self):
-        """The pid of the one worker that has subscribed."""
+        """Waits for a leader; returns its pid."""
         return wait_until(self.leader, seconds(5), "a worker that leads")
 
     def close(self):
-        """Ends nginx first: it has no fault to find with its relay."""
+        """Stops nginx before its proxy, so that nginx logs no error."""
         try:
             self.server.stop()
         finally:
@@ -100,11 +100,11 @@ class Host:
 
 
 class Hosts:
-    """So many of them. A list of hosts, and all of them at once.
+    """A list of `count` hosts.
 
-    nginx: what starts servers; relays: each host has its own to Redis;
-    options: the parameters of websocket_redis; url: what its first one is,
-    if not that of `redis`; more: those of NginxConfig.
+    nginx: starts servers; proxies: each host has its own proxy to Redis;
+    options: the parameters of websocket_redis; url: its first parameter, by
+    default that of `redis`; more: options of NginxConfig.
     """
 
     def __init__(self, nginx, redis, locations, count=2, *, proxies=False,
@@ -123,7 +123,7 @@ class Hosts:
             self.add()
 
     def add(self):
-        """One more host."""
+        """Adds a host."""
         proxy = TcpProxy(self.redis.port) if self.proxies else None
         url = self.url or self.redis.url(
             "unix" if self.redis.path and not proxy else "redis",
@@ -143,18 +143,18 @@ class Hosts:
         return len(self.hosts)
 
     def allow_redis_errors(self):
-        """Redis will not do as it should: hosts may say so."""
+        """Allows log lines about a failing Redis."""
         for host in self.hosts:
             host.server.allow_errors(REDIS_ERROR)
 
     def on_each_worker(self, connect, path, **options):
-        """Clients of all workers of all hosts: `connect` is Host.connect or
+        """Connects a client to each worker of each host with Host.connect or
         Host.join."""
         return [connect(host, path, worker, **options) for host in self.hosts
                 for worker in range(len(host.pids()))]
 
     def wait_for_clients(self, path, count, timeout=5):
-        """Waits until each host knows of so many on all of them."""
+        """Waits until each host counts so many clients on all hosts."""
         for host in self.hosts:
             host.wait_for_clients(path, count, timeout)
 
@@ -164,7 +164,7 @@ class Hosts:
 
 
 def read_message(client, timeout=None):
-    """The next message, whatever else comes before it."""
+    """Reads up to the next message; returns it."""
     while True:
         found = read(client, timeout)
         if found["type"] == "message":
@@ -172,7 +172,7 @@ def read_message(client, timeout=None):
 
 
 def ids_of(client, count):
-    """(epoch, sequence) of the next so many messages."""
+    """(epoch, sequence) of the next `count` messages."""
     return [tuple(map(int, read_message(client)["id"].split("-")))
             for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""A DNS server on loopback that answers as a test tells it to."""
+"""A DNS server on loopback whose answers the test chooses."""
 
 import socket
 import struct
@@ -12,8 +12,9 @@ TYPE_A, CLASS_IN = 1, 1
 
 
 class NameServer:
-    """Answers each question for an A record with `addresses`; none: there is
-    no such name. questions: how many came. Answers live for a second."""
+    """Answers each question for an A record with `addresses`, or NXDOMAIN if
+    there are none. questions: the number of questions so far. Answers have a
+    TTL of one second."""
 
     def __init__(self, *addresses):
         self.addresses = addresses

@@ -66,10 +66,10 @@ http {
 
 
 class NginxConfig:
-    """What a test wants of its nginx, as snippets for each level.
+    """The configuration of one nginx, as snippets for each level.
 
-    In a snippet %%PREFIX%% stands for the server's folder, %%PORT%% for
-    its port, %%PORT1%%, %%PORT2%% for the further ones (`ports=2`).
+    In a snippet %%PREFIX%% stands for the server's folder, %%PORT%% for its
+    port, %%PORT1%%, %%PORT2%% for the further ones (`ports=2`).
     """
 
     def __init__(self, locations=DEFAULT_LOCATIONS, *, main="", events="",
@@ -94,7 +94,7 @@ class NginxConfig:
         return 3 + self.ports
 
     def request_line(self):
-        """The policy for requests, unless a snippet has a say in it."""
+        """The request policy, unless a snippet sets one."""
         if not self.request_policy or not self.module or \
                 "websocket_request" in "".join(self.snippets.values()):
             return ""

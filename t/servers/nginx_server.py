@@ -1,4 +1,4 @@
-"""Starts, watches and stops a real nginx, and judges what it logged."""
+"""Starts, watches and stops a real nginx, and checks its logs."""
 
 import contextlib
 import ctypes
@@ -28,7 +28,7 @@ START_ATTEMPTS = 5
 FAULT = re.compile(r"^\S+ \S+ \[(alert|crit|emerg|error)\]|exited on signal"
                    r"|Sanitizer|runtime error:|open socket #\d+ left"
                    r"|core dumped")
-# What a sanitizer or valgrind says of a fault.
+# Reports of a sanitizer or valgrind.
 TOOL_REPORT = re.compile(r"Sanitizer|runtime error:"
                          r"|Invalid (read|write|free)|uninitialised value"
                          r"|definitely lost(: [1-9]| in loss)")
@@ -220,7 +220,7 @@ class NginxServer:
         os.kill(pid or self.pid, number)
 
     def stop(self, number=signal.SIGQUIT, timeout=10):
-        """Ends nginx, in order by default, and judges its logs."""
+        """Stops nginx, by default gracefully, and checks its logs."""
         if self.stopped:
             return
         self.stopped = True
@@ -268,7 +268,7 @@ class NginxServer:
         return old
 
     def rewrite_config(self, old, new):
-        """Replaces what stands in the configuration; a reload reads it."""
+        """Replaces text in the configuration; a reload reads it."""
         path = os.path.join(self.prefix, "nginx.conf")
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -345,7 +345,7 @@ class NginxServer:
     # Logs
 
     def begin_test(self):
-        """Log readers see from here on what the running test caused."""
+        """Makes the log readers start at the current end of the logs."""
         self.error_mark = self.log_size()
         self.access_mark = self.size("access.log")
 
@@ -395,11 +395,11 @@ class NginxServer:
             seconds(timeout), f"access log {fields}")[-1]
 
     def allow_errors(self, pattern):
-        """Log lines that match are no fault of this server's run."""
+        """Allows error lines that match."""
         self.allowed.append(re.compile(pattern))
 
     def assert_clean_logs(self):
-        """Fails on faults in what was logged since the last judgement."""
+        """Fails on faults in the log since the last check."""
         mark = self.log_size()
         faults = [line for line in self.log(self.checked_until).split("\n")
                   if FAULT.search(line)
@@ -413,11 +413,11 @@ class NginxServer:
 
 
 def tool_reports(text):
-    """The paragraphs in which a sanitizer or valgrind tells of a fault."""
+    """The paragraphs with a report of a sanitizer or valgrind."""
     return [part for part in re.split(r"(?m)^(?:==\d+== *)?\n", text)
             if TOOL_REPORT.search(part) and NGINX_OWN_LEAK not in part]
 
 
 def remove_prefix(prefix):
-    """Drops the folder of a server that did well."""
+    """Removes the folder of a server."""
     shutil.rmtree(prefix, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Asks Redis one thing at a time, by RESP 2 on a plain socket."""
+"""A Redis client that sends one command at a time, in RESP 2."""
 
 import socket
 
@@ -6,7 +6,7 @@ TIMEOUT = 5
 
 
 class RedisError(Exception):
-    """What Redis answers with a minus sign."""
+    """An error reply of Redis."""
 
 
 def encode(arguments):
@@ -18,8 +18,8 @@ def encode(arguments):
 
 
 def read_reply(file):
-    """The next reply: text, a number, None, or a list of those. What is no
-    UTF-8 stays bytes."""
+    """Reads a reply: text, a number, None, or a list of these. Strings that
+    are not UTF-8 stay bytes."""
     line = file.readline()
     if not line.endswith(b"\r\n"):
         raise ConnectionError("Redis has ended the connection")
@@ -67,12 +67,12 @@ class RedisClient:
         self.close()
 
     def ask(self, *arguments):
-        """The reply to a command; RedisError where it is none."""
+        """Sends a command; returns its reply, or raises RedisError."""
         self.socket.sendall(encode(arguments))
         return read_reply(self.file)
 
     def read(self):
-        """What comes without having been asked for."""
+        """Reads a message that is no reply to a command."""
         return read_reply(self.file)
 
     def close(self):

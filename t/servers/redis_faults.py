@@ -1,5 +1,5 @@
-"""What may become of a Redis, and the end of it; and what clients hear over
-such times."""
+"""Faults of a Redis, and the messages that clients get during and after
+them."""
 
 import contextlib
 import dataclasses
@@ -12,13 +12,13 @@ from publish_client import Publisher, answer_of
 from redis_client import RedisError, encode
 from room_client import JSON, read
 
-RECOVERY_SECONDS = 10  # seconds within which all must be well again
+RECOVERY_SECONDS = 10  # time in which hosts must recover
 
 
 @dataclasses.dataclass
 class Fault:
-    """begin and end are called with the hosts. refuses: whether handshakes
-    are refused meanwhile; keeps: whether what was published stays."""
+    """begin and end are called with the hosts. refuses: whether handshakes are
+    refused meanwhile; keeps: whether published messages stay."""
 
     begin: object
     end: object
@@ -27,7 +27,7 @@ class Fault:
 
 
 def on_proxies(call, *arguments):
-    """A call for the relay of each host."""
+    """A call to the proxy of each host."""
     def order(group):
         for host in group:
             getattr(host.proxy, call)(*arguments)
@@ -39,13 +39,13 @@ def on_redis(call, *arguments, **options):
 
 
 def change_password(group):
-    """Another password, and who is in must come anew."""
+    """Changes the password and closes all connections."""
     group.redis.config_set("requirepass", "changed")
     group.redis.client_kill()
 
 
 def run_endless_script(group):
-    """A script of somebody else does not end."""
+    """Keeps Redis busy with a script that does not end."""
     group.redis.config_set("busy-reply-threshold", "1")
     group.busy = group.redis.client()
     group.busy.socket.sendall(encode(["EVAL", "while true do end", 0]))
@@ -65,7 +65,7 @@ def kill_script(group):
 
 
 def reset_and_restore(group):
-    """The old connections are gone, and new ones are served."""
+    """Resets the old connections, and forwards new ones."""
     on_proxies("reset")(group)
     on_proxies("restore")(group)
 
@@ -92,7 +92,7 @@ FAULTS = {
 
 @contextlib.contextmanager
 def injected_fault(group, name):
-    """The trouble lasts as long as the block."""
+    """The fault lasts as long as the block."""
     fault = FAULTS[name]
     fault.begin(group)
     try:
@@ -103,8 +103,8 @@ def injected_fault(group, name):
 
 def start_for_faults(hosts, start_redis, locations, options=SHORT_TIMEOUTS,
                      **more):
-    """Hosts whose Redis may be disturbed; it keeps its data, and each host
-    has a relay to it."""
+    """Starts hosts for faults: Redis keeps its data, and each host has a proxy
+    to it."""
     group = hosts(locations, redis=start_redis(keep=True), proxies=True,
                   options=options, **more)
     group.allow_redis_errors()
@@ -121,7 +121,7 @@ def response_to_post(host, path, body):
 
 
 def try_to_post(host, path, body):
-    """The status that a POST gets."""
+    """Sends a POST; returns its status."""
     return response_to_post(host, path, body).status
 
 
@@ -145,14 +145,14 @@ def wait_until_published(host, path, name, timeout=RECOVERY_SECONDS):
 
 
 def try_to_connect(host, path, protocol=None):
-    """The status that a handshake gets, and the client."""
+    """Sends a handshake; returns its status and the client."""
     client = host.server.open()
     client.send(wire.upgrade_request(path, protocol=protocol))
     return client.read_response(seconds(10)).status, client
 
 
 def wait_until_connected(host, path, protocol=None, timeout=RECOVERY_SECONDS):
-    """A client, once a handshake succeeds."""
+    """Connects until a handshake succeeds; returns the client."""
     def tried():
         status, client = try_to_connect(host, path, protocol)
         if status == 101:
@@ -164,18 +164,18 @@ def wait_until_connected(host, path, protocol=None, timeout=RECOVERY_SECONDS):
 
 
 def wait_until_joined(host, path, timeout=RECOVERY_SECONDS):
-    """A JSON client, once that is possible."""
+    """Connects a JSON client until a handshake succeeds; returns it."""
     client = wait_until_connected(host, path, JSON, timeout)
     client.welcome = read(client)
     return client
 
 
 class Received:
-    """What a JSON client hears until it gets a message with this text."""
+    """The messages that a JSON client gets up to the one with this text."""
 
     def __init__(self, client, last, timeout=RECOVERY_SECONDS):
         self.messages = []
-        self.gaps = []  # after how many messages there was one
+        self.gaps = []  # the number of messages before each gap
         self.others = []
         while not self.messages or self.messages[-1]["data"] != last:
             try:
@@ -201,7 +201,8 @@ class Received:
                 for message in self.messages]
 
     def check(self):
-        """Nothing twice, nothing in disorder, and each hole is told."""
+        """No message is duplicated or out of order, and each loss is reported
+        as a gap."""
         assert len(set(self.ids)) == len(self.ids), self.ids
         assert len(set(self.data)) == len(self.data), self.data
         for index in range(1, len(self.ids)):
@@ -212,8 +213,8 @@ class Received:
 
 
 def read_raw_until(client, last, timeout=RECOVERY_SECONDS):
-    """The texts that a raw client gets up to this one; those up to a Close
-    1013, and then None."""
+    """The texts that a raw client gets up to `last`, or up to a Close 1013,
+    which is None."""
     received = []
     while not received or received[-1] not in (last, None):
         frame = client.read_frame(seconds(timeout))

@@ -1,4 +1,4 @@
-"""Starts, watches, disturbs and ends a real redis-server on loopback."""
+"""Starts, watches, disturbs and stops a real redis-server on loopback."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ ADDRESS_IN_USE = "Address already in use"
 
 
 class RedisServer:
-    """One redis-server with a folder of its own. keep: its data outlive it.
+    """One redis-server with its own folder.
 
-    unix: it has a socket in the file system beside its port, at `path`.
-    address, port: another one than 127.0.0.1, and any that is free.
-    settings: lines of redis.conf by name, with `_` for `-`.
+    keep: its data survive a restart. unix: it also listens on a socket at
+    `path`. address, port: other ones than 127.0.0.1 and a free port. settings:
+    lines of redis.conf by name, with `_` for `-`.
     """
 
     def __init__(self, keep=False, unix=False, address="127.0.0.1", port=None,
@@ -42,7 +42,7 @@ class RedisServer:
                 return
         raise AssertionError("no free port in several attempts")
 
-    # Its life
+    # Starting and stopping
 
     def _start(self):
         """False: another process took the port first."""
@@ -69,7 +69,7 @@ class RedisServer:
         return False
 
     def ready(self):
-        """It is this process that answers, and its data are loaded."""
+        """Whether this process answers, and has loaded its data."""
         with contextlib.suppress(OSError, RedisError):
             return f"process_id:{self.process.pid}\r" in self.command(
                 "INFO", "server") and self.command("PING") == "PONG"
@@ -84,7 +84,7 @@ class RedisServer:
         return self.process.poll() is None
 
     def log(self):
-        """What it has logged, in all its lives."""
+        """The log of all its processes."""
         with contextlib.suppress(FileNotFoundError):
             with open(os.path.join(self.folder, "log"),
                       encoding="utf-8") as file:
@@ -92,11 +92,11 @@ class RedisServer:
         return ""
 
     def stop(self):
-        """Ends it in order."""
+        """Stops it by SIGTERM."""
         self._end(signal.SIGTERM)
 
     def kill(self):
-        """Ends it without a chance to say anything."""
+        """Kills it by SIGKILL."""
         self._end(signal.SIGKILL)
 
     def _end(self, number):
@@ -107,8 +107,8 @@ class RedisServer:
         self.process.wait(seconds(10))
 
     def start(self, empty=False):
-        """Starts it again at the same port. It has what it had if it was
-        made with `keep`, unless it is to begin empty."""
+        """Starts it again on the same port, with its data if it was created
+        with `keep` and `empty` is not set."""
         assert not self.running
         if empty:
             for name in os.listdir(self.folder):
@@ -122,7 +122,8 @@ class RedisServer:
         self.start(empty)
 
     def freeze(self):
-        """It takes connections and bytes, and does nothing with them."""
+        """Stops the process: connections and bytes are accepted and not
+        answered."""
         self.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: state(self.pid) in "Tt", seconds(5), "the stop")
 
@@ -131,7 +132,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def frozen(self):
-        """Stands still within the block."""
+        """Stops the process within the block."""
         self.freeze()
         try:
             yield
@@ -139,37 +140,37 @@ class RedisServer:
             self.thaw()
 
     def remove(self):
-        """Ends it and drops its folder."""
+        """Stops it and removes its folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # Asking
+    # Commands
 
     def client(self, **options):
-        """A connection that is kept."""
+        """Opens a connection."""
         return RedisClient((self.address, self.port), self.password,
                            **options)
 
     def command(self, *arguments):
-        """The reply to one command, on a connection of its own."""
+        """Sends one command on a new connection; returns the reply."""
         with self.client() as client:
             return client.ask(*arguments)
 
     def url(self, scheme="redis", port=None):
-        """What a configuration calls it; by a relay, if it names a port."""
+        """Its URL for a configuration; port: that of a proxy."""
         if scheme == "unix":
             return f"unix:{self.path}"
         password = f":{self.password}@" if self.password else ""
         return f"redis://{password}{self.address}:{port or self.port}"
 
     def info(self, section="all"):
-        """The figures that it tells of itself, as a dict of strings."""
+        """The statistics of INFO, as a dict of strings."""
         return dict(re.findall(r"(?m)^(\w+):(.*)\r$",
                                self.command("INFO", section)))
 
     def config_set(self, name, value):
-        """It counts after a restart too; a password, for the harness as
-        well."""
+        """Changes a setting, also for later starts. A new password is used by
+        command() too."""
         name = name.replace("_", "-")
         self.command("CONFIG", "SET", name, value)
         self.settings[name] = value
@@ -185,21 +186,20 @@ class RedisServer:
     # Its connections
 
     def connections(self):
-        """What CLIENT LIST tells, but for the one that asks: dicts of
-        strings."""
+        """The connections of CLIENT LIST without its own, as dicts of strings."""
         lines = self.command("CLIENT", "LIST").splitlines()
         found = [dict(part.partition("=")[::2] for part in line.split())
                  for line in lines]
         return [each for each in found if each["cmd"] != "client|list"]
 
     def subscribers(self):
-        """Those of its connections that have subscribed to something."""
+        """The connections that have subscribed to a channel."""
         return [each for each in self.connections()
                 if int(each["sub"]) + int(each["psub"])
                 + int(each.get("ssub", 0))]
 
     def client_kill(self, connection=None):
-        """Ends one connection, or all but the one that asks for it."""
+        """Ends one connection, or all except its own."""
         if connection is not None:
             return self.command("CLIENT", "KILL", "ID", connection["id"])
         with self.client() as client:
@@ -210,7 +210,7 @@ class RedisServer:
                        for one in ids if int(one) != own)
 
     def subscriptions(self, pattern="*"):
-        """How many connections have subscribed to each channel."""
+        """The number of subscribers of each channel."""
         with self.client() as client:
             channels = client.ask("PUBSUB", "CHANNELS", pattern)
             output = client.ask("PUBSUB", "NUMSUB", *channels)

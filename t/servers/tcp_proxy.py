@@ -1,5 +1,5 @@
-"""A relay for TCP on loopback that delays, holds back, cuts or swallows what
-goes through it, as a bad network does."""
+"""A TCP proxy on loopback that delays, pauses, cuts or drops connections, as a
+bad network does."""
 
 import collections
 import contextlib
@@ -18,7 +18,8 @@ UP, DOWN = "up", "down"  # to the server, and back
 
 
 class Direction:
-    """One direction of a connection: what was read and is still to go."""
+    """One direction of a connection, with the bytes that are not forwarded
+    yet."""
 
     def __init__(self, name, source, target):
         self.name = name
@@ -28,7 +29,7 @@ class Direction:
 
 
 class ProxiedConnection:
-    """A connection from outside and the one to the server."""
+    """A connection of a client and its connection to the server."""
 
     def __init__(self, outer, inner):
         self.sockets = (outer, inner)
@@ -37,10 +38,10 @@ class ProxiedConnection:
 
 
 class TcpProxy:
-    """Listens at `port` and connects to another one for each that comes.
+    """Listens on `port` and connects to `upstream` for each client.
 
-    Each change has been made when the call returns. A thread of its own
-    serves the connections; `close` ends it.
+    Each change is effective when the call returns. A thread serves the
+    connections; `close` ends it.
     """
 
     def __init__(self, upstream):
@@ -61,35 +62,35 @@ class TcpProxy:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    # Orders
+    # Commands
 
     def set_delay(self, delay):
-        """What comes from now on takes so many seconds, each way."""
+        """Delays later bytes by so many seconds in each direction."""
         self._execute(lambda: setattr(self, "delay", delay))
 
     def pause(self, *ways):
-        """Forwards nothing any more, by default in neither direction; who
-        connects is let in."""
+        """Stops forwarding, by default in both directions. Connections are
+        still accepted."""
         self._execute(lambda: self.paused.update(ways or (UP, DOWN)))
 
     def release(self):
-        """What was held back goes on its way."""
+        """Forwards everything again, paused bytes first."""
         self._execute(self._release)
 
     def reset(self):
-        """Ends all connections with an RST; what is held back is lost."""
+        """Ends all connections with an RST; paused bytes are lost."""
         self._execute(self._drop_all)
 
     def cut(self):
-        """Ends all connections, and refuses others."""
+        """Ends all connections and refuses new ones."""
         def command():
             self._drop_all()
             self._stop_listening()
         self._execute(command)
 
     def blackhole(self):
-        """Ends all connections; whoever connects gets no answer at all, as
-        from a host that is off."""
+        """Ends all connections. New ones get no answer, as from a host that is
+        off."""
         def command():
             self._drop_all()
             self._stop_listening()
@@ -105,8 +106,7 @@ class TcpProxy:
         self._execute(command)
 
     def restore(self):
-        """All is well again for those that connect, at once and at full
-        speed."""
+        """Accepts connections again and forwards at full speed."""
         def command():
             self.delay = 0
             if self.fillers or self.listener is None:
@@ -116,7 +116,7 @@ class TcpProxy:
         self._execute(command)
 
     def close(self):
-        """The end of the relay."""
+        """Ends the proxy."""
         def command():
             self._drop_all()
             self._stop_listening()
@@ -194,7 +194,7 @@ class TcpProxy:
             self.selector.register(one, selectors.EVENT_READ, (pair, way))
 
     def _turn(self, pair, name):
-        """A socket of a pair may be read."""
+        """Reads from a socket of a pair."""
         way = pair.ways[name]
         if pair not in self.pairs:
             return
@@ -210,7 +210,7 @@ class TcpProxy:
         way.waiting.append((time.monotonic() + self.delay, data))
 
     def _forward(self):
-        """Passes on all whose time has come."""
+        """Forwards all bytes that are due."""
         now = time.monotonic()
         for pair in list(self.pairs):
             for way in pair.ways.values():

@@ -1,7 +1,7 @@
-"""Clients on workers that the test chooses.
+"""Connects clients to workers that the test chooses.
 
-`nginx(..., workers=2, **SPREAD)` lets the kernel spread connections evenly,
-and each answer names the worker that gave it.
+`nginx(..., workers=2, **REUSEPORT)` lets the kernel spread connections over
+the workers, and each response names its worker.
 """
 
 import wire
@@ -17,7 +17,7 @@ def worker_of(client):
 
 
 def leave(client):
-    """Ends when the server has ended the connection: it counts no more."""
+    """Closes a client and waits for the end, so that it is no longer counted."""
     client.close(1000)
     while client.read_frame().opcode != wire.CLOSE:
         pass
@@ -26,7 +26,7 @@ def leave(client):
 
 
 def connect_to(server, pid, path, **options):
-    """A client of one worker; those that others got are gone again."""
+    """Connects until a client is on this worker; closes the others."""
     for _ in range(1000):
         client = server.connect(path, **options)
         if worker_of(client) == pid:
@@ -36,13 +36,13 @@ def connect_to(server, pid, path, **options):
 
 
 def on_each_worker(server, path, **options):
-    """A client on each worker, in the order of the workers' pids."""
+    """Connects a client to each worker, in the order of pids."""
     return [connect_to(server, pid, path, **options)
             for pid in sorted(server.worker_pids())]
 
 
 def wait_for_other_worker(server, dead, count):
-    """Waits until so many workers are there without the dead one."""
+    """Waits until `count` workers run without the dead one."""
     def replaced():
         pids = server.worker_pids()
         return len(pids) == count and dead not in pids and pids

@@ -190,7 +190,7 @@ def test_small_messages_after_large_ones_are_echoed(request, kind, fragment):
         client.expect(opcode, payload, seconds(10))
 
 
-# Who is not read for a while.
+# Clients that the server stops reading for a while.
 
 def test_pings_sent_meanwhile_are_answered(nginx):
     """A client's queue is filled by another's message, and empty again, all

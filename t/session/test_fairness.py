@@ -1,7 +1,7 @@
-"""One client's flood must not keep the others of its worker waiting.
+"""One client's flood must not delay the others of its worker.
 
-What reaches the sockets of a stopped worker it finds there all at once when it
-goes on; strace then tells whom it received from, in which order.
+A stopped worker finds everything that reaches its sockets at once when it
+continues. strace then shows from whom it receives, and in which order.
 """
 
 import collections
@@ -143,7 +143,7 @@ def test_slow_and_fast_reader_keep_their_order(server):
 
 
 def sent_between_waits(trace):
-    """What was sent to anybody, by turns of the event loop."""
+    """The bytes sent in each turn of the event loop."""
     turns = [0]
     for call in trace.calls:
         if call.name in WAITING:

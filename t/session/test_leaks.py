@@ -40,7 +40,7 @@ def use(server, index):
 
 @pytest.fixture
 def run_under_valgrind(nginx, tmp_path):
-    """Serves so many connections; returns what valgrind told."""
+    """Serves `count` connections; returns the report of valgrind."""
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
     if not memory_is_exact():
@@ -67,7 +67,7 @@ def run_under_valgrind(nginx, tmp_path):
 
 
 def lost(report):
-    """Bytes that valgrind found lost, by the ways it tells apart."""
+    """The lost bytes in valgrind's report, by kind."""
     found = {way: int(size.replace(",", ""))
              for way, size in LOST.findall(report)}
     assert found or "no leaks are possible" in report, report

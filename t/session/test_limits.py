@@ -1,5 +1,5 @@
-"""What one client, or some that mean ill, can take: the code, the log line
-and the variable that says so, bounded memory, and others served meanwhile."""
+"""The most that hostile clients can use: each limit has a code, a log line and
+a variable; memory is bounded and other clients are served."""
 
 import contextlib
 import json

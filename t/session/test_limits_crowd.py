@@ -1,5 +1,5 @@
-"""Ten thousand that connect and say nothing: each is ended in its time, the
-others are served meanwhile, and nothing is left of it."""
+"""Ten thousand silent connections: each is ended in time, other clients are
+served meanwhile, and nothing leaks."""
 
 import collections
 import contextlib
@@ -86,8 +86,8 @@ def worst_echo(client, count=50):
 
 
 def read_all_to_end(sockets, timeout):
-    """What each of the sockets gets up to the server's end, and how often;
-    all of them in one go."""
+    """Reads all sockets to the server's end; returns how often each sequence
+    of bytes came."""
     got = {one.fileno(): (one, bytearray()) for one in sockets}
     poll, deadline = select.epoll(), time.monotonic() + seconds(timeout)
     for number in got:

@@ -54,7 +54,7 @@ def counted_server(counter, module_nginx):
 
 @pytest.fixture
 def allocations(counter):
-    """Tells how often malloc has been called so far."""
+    """The number of calls of malloc so far."""
     def count():
         with open(counter[1], "rb") as file:
             return struct.unpack("=Q", file.read(8))[0]
@@ -150,7 +150,7 @@ def test_large_messages_at_once_allocate_nothing_for_as_long_as_they_come(
     assert allocations() != before
 
 
-# What an idle client takes
+# The memory of an idle client
 
 SERVER = """
 access_log %%PREFIX%%/access.log combined;

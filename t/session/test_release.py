@@ -105,7 +105,7 @@ def test_requests_are_kept_by_default(nginx):
     assert "the request is" not in server.log()
 
 
-# What holds a request
+# Reasons to keep a request
 
 def test_counted_connection_is_kept_and_counted(server):
     client = connect_kept(server, "another module has a cleanup", "/one")
@@ -165,7 +165,7 @@ def test_unused_request_is_released(server):
         client.leave()
 
 
-# What the session does without it
+# Sessions without a request
 
 def test_message_cut_by_the_release_is_whole(server):
     data = framed(numbered(20, 3000))
@@ -372,7 +372,7 @@ REQUEST_POOL = 4096
 
 @pytest.fixture
 def refuser(run_folder, monkeypatch):
-    """Tells nginx's posix_memalign() which size to refuse; 0: none."""
+    """Sets the size that posix_memalign() refuses in nginx; 0: none."""
     if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     library, file = (os.path.join(run_folder, name)

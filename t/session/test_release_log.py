@@ -1,7 +1,9 @@
-"""`websocket_request release`: the access log has the same line as `keep`.
+"""`websocket_request release`: the access log has the same line as with
+`keep`.
 
-Two servers are alike but for that directive. What one client makes one of
-them log another client, who does the same, makes the other one log."""
+Two servers differ in that directive alone. One client of each does the same,
+and the lines that they log are compared.
+"""
 
 import json
 import re
@@ -36,7 +38,7 @@ MADE = """
 kind loud very_loud quiet by_status address_kind part folded set_early
 set_before_the_end granted captured named_part never_set
 """.split()
-# Of their own for each connection
+# Variables that differ between connections
 SHAPES = {
     "connection": r"\d+", "connection_time": r"\d+\.\d{3}",
     "msec": r"\d+\.\d{3}", "realip_remote_port": r"\d+",

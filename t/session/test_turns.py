@@ -1,8 +1,8 @@
-"""What one client sends must not cost the others more than a turn: inflating,
-compressing and answering are part of it.
+"""The data of one client must not cost the others more than a turn, with
+inflating, compressing and replying.
 
-What reaches the sockets of a stopped worker it finds there all at once when it
-goes on; strace then tells what it sent, in which order.
+A stopped worker finds everything that reaches its sockets at once when it
+continues. strace then shows its sends, and their order.
 """
 
 import collections
@@ -277,7 +277,7 @@ def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
 
 @pytest.mark.parametrize("size", [4000, 6000])
 def test_hard_broadcasts_cost_little_more_at_level_9(server, size):
-    """What is compressed for all is a part of what one turn may take."""
+    """Compression for all clients counts in the budget of a turn."""
     digits = random.Random(1)
     hard = ["".join(digits.choices("ab", k=size)) for _ in range(64)]
     pid = only_worker(server)

@@ -1,5 +1,5 @@
-"""What waits for clients that do not read: the memory that it takes, and how
-it leaves when they read again."""
+"""Frames that wait for clients that do not read: their memory, and how they
+are sent when the clients read again."""
 
 import socket
 
@@ -36,7 +36,7 @@ server {
 }
 """
 DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
-# What is sent to one client in a turn of the loop
+# Frames that are sent to one client in a turn of the event loop
 FLUSH = 256 * KIBIBYTE
 RECORD = 16 * KIBIBYTE
 

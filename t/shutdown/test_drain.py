@@ -1,4 +1,4 @@
-"""How a leaving worker closes its clients: when, with which code, and that it
+"""How an old worker closes its clients: when, with which code, and that it
 serves them until then."""
 
 import re

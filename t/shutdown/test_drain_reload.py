@@ -1,5 +1,4 @@
-"""Reloads while clients are connected: what becomes of rooms, and of what the
-master holds."""
+"""Reloads while clients are connected: rooms, and files of the master."""
 
 import signal
 import socket
@@ -22,7 +21,7 @@ location /publish { websocket_publish room $arg_k; }
 """
 
 
-# What the master holds
+# Files of the master
 
 def reload_with(server, old, new):
     server.rewrite_config(old, new)

@@ -1,4 +1,4 @@
-"""Another nginx takes over while clients are connected (USR2), or does not."""
+"""An upgrade of nginx (USR2) while clients are connected."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def watch_workers_leave(pool, server, old):
 
 
 def test_upgrade_moves_clients_to_the_new_program(nginx_daemon):
-    """Its memory is its own: rooms begin anew, and their clients know."""
+    """The new nginx has its own memory, so rooms start a new epoch."""
     server = nginx_daemon(LOCATIONS, **UPGRADE)
     epoch = publish_to(server, "before")[0]
     with ResumingClients(server, 20,

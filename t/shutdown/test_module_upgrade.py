@@ -1,4 +1,5 @@
-"""A new version of the module: what loads it, and what does not."""
+"""A new version of the module: upgrades that load it, and reloads that do
+not."""
 
 import os
 import signal
@@ -28,7 +29,7 @@ def module(tmp_path, monkeypatch):
 
 
 def replace(path):
-    """Puts a module that says something else in the place of the file."""
+    """Replaces the file of the module with a module of another version."""
     content = path.read_bytes()
     assert content.count(OLD) == 1 and len(OLD) == len(NEW)
     fresh = path.with_suffix(".new")
@@ -88,7 +89,7 @@ class Machine:
                 file.read().replace("/run/nginx.pid.oldbin", str(self.oldbin)))
 
     def run(self, *arguments, failing=()):
-        """The calls of the script, and what it said."""
+        """Runs the script; returns its calls and its output."""
         (self.folder / "calls").write_text("")
         (self.folder / "failing").write_text("\n".join(failing) + "\n")
         done = subprocess.run(

@@ -31,7 +31,7 @@ def answer_going_away(client):
 
 
 def closed_by(server, count):
-    """Who closed the last so many connections, with which code."""
+    """The initiator and the code of the last `count` closes."""
     server.wait_for_access_log(count)
     entries = server.access_log()
     assert len(entries) == count

@@ -1,7 +1,7 @@
-"""Minutes of what a server has to bear in months, at random from a seed.
+"""A busy server with random clients and faults, from a seed.
 
-environment: SOAK_SECONDS (180), SOAK_SEED (drawn and printed), SOAK_HOSTS (1):
-with more there is a Redis between them, see soak_hosts.py; those of the tests:
+environment: SOAK_SECONDS (180), SOAK_SEED (random, printed), SOAK_HOSTS (1):
+several hosts share a Redis, see soak_hosts.py; and those of the tests:
 WEBSOCKET_MODULE, WEBSOCKET_PRELOAD, WEBSOCKET_SLOWNESS.
 """
 

@@ -1,5 +1,5 @@
-"""Those of a soak who follow no room: senders of what is wrong, and publishers
-over HTTP."""
+"""Clients of a soak outside of rooms: senders of bad frames and handshakes,
+and publishers over HTTP."""
 
 import json
 
@@ -10,7 +10,7 @@ from soak_connection import Connection
 
 
 class BadFrames(SoakClient):
-    """Sends what no client may: is told so, and ended."""
+    """Sends illegal frames; the server closes it."""
 
     kind = "bad frames"
     codes = {DRAINED, 1000, 1002, 1007, 1009, TIMED_OUT, ASKED, LOST, None}
@@ -49,7 +49,7 @@ class BadFrames(SoakClient):
 
 
 class BadHandshake(SoakClient):
-    """Sends a handshake that is none, or does not end."""
+    """Sends an invalid or unfinished handshake."""
 
     kind = "bad handshake"
     reconnects = False
@@ -76,7 +76,7 @@ class BadHandshake(SoakClient):
         self.soak.later(random.uniform(0, 2), self.end)
 
     def received(self, connection):
-        """Whatever the answer is: a request may have become HTTP/0.9."""
+        """Ignores the response: the request may have become HTTP/0.9."""
 
     def ended(self, connection, broken):
         self.end()

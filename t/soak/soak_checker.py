@@ -1,11 +1,11 @@
-"""What was published and what was seen, over all clients of a soak: each
-message has one id for all, and nobody is told anything else."""
+"""Checks the messages of all clients of a soak: each has one id for all
+clients, and no client receives anything else."""
 
 import collections
 import hashlib
 
 
-# Shorter messages are accidents of those who send bad frames.
+# Shorter messages may come from clients that send bad frames.
 LEAST = 20
 
 
@@ -14,14 +14,14 @@ def digest(data):
 
 
 class Fault(AssertionError):
-    """Something that must not be."""
+    """A violated rule."""
 
 
 class Checker:
-    """Rooms with their messages; `counts` is what the report shows.
+    """Rooms with their messages; `counts` is the report.
 
-    forgetful: all that was published may be forgotten, and then be published
-    again in a new epoch by whoever got no answer.
+    forgetful: Redis may lose published messages, and a publisher without a
+    reply may publish one again in a new epoch.
     """
 
     def __init__(self, forgetful=False):
@@ -31,8 +31,8 @@ class Checker:
         self.counts = collections.Counter()
 
     def record(self, room, name, data):
-        """A message of a room, by the id that somebody was told. Data that
-        nobody can have sent twice belongs to one id alone."""
+        """Records a message of a room by its id. Data that cannot be sent
+        twice belong to one id alone."""
         epoch, sequence = map(int, name.split("-"))
         seen = digest(data)
         if self.data.setdefault((room, epoch, sequence), seen) != seen:
@@ -48,8 +48,8 @@ class Checker:
         return epoch, sequence
 
     def check_run(self, room, run):
-        """What one connection without ids has got: one message after the
-        other, as far as anybody knows their ids."""
+        """Checks the messages of one connection without ids: those with known
+        ids are consecutive."""
         before = {}, 0
         for index, seen in enumerate(run):
             known = self.ids.get((room, seen))
@@ -65,7 +65,7 @@ class Checker:
 
 
 class Follower:
-    """The ids that one client gets, over all its connections."""
+    """Checks the ids of one client over all its connections."""
 
     def __init__(self, checker, room):
         self.checker = checker

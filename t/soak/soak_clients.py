@@ -1,5 +1,5 @@
-"""The kinds of clients of a soak. Each judges what it gets; `step` lets it do
-something, of its own choice."""
+"""The kinds of clients of a soak. Each checks what it receives; `step` makes
+it do something at random."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ class SoakClient:
     path = "/echo"
     subprotocol = None
     codes = {DRAINED}  # of Close frames that it may get
-    reconnects = True  # whoever ended it
+    reconnects = True  # after any end
 
     def __init__(self, soak):
         self.soak = soak
@@ -137,7 +137,7 @@ class SoakClient:
             + wire.frame(wire.CONTINUATION, payload[cut:]))
 
     def vanish(self):
-        """Leaves, more or less politely."""
+        """Disconnects in a random way."""
         self.ended_by_us = True
         way = self.random.choice(["reset", "half", "close", "silence", "part"])
         self.soak.counts[f"vanished: {way}"] += 1
@@ -158,7 +158,7 @@ class SoakClient:
             self.soak.later(self.random.uniform(0, 8), self.end)
 
     def end(self):
-        """The connection is over; the soak decides on another."""
+        """Ends the connection; the scheduler decides on another one."""
         if not self.closed:
             self.closed = True
             self.connection.close()
@@ -196,7 +196,7 @@ class Echo(SoakClient):
 
 
 class RoomClient(SoakClient):
-    """Of one of the rooms."""
+    """A client of one of the rooms."""
 
     def __init__(self, soak, room=None):
         self.place = room or soak.random.choice(soak.rooms)
@@ -207,7 +207,7 @@ class RoomClient(SoakClient):
 
 
 class Json(RoomClient):
-    """Follows its room by ids, and resumes whenever it comes back."""
+    """Follows its room by ids, and resumes on each reconnect."""
 
     kind = "follower"
     subprotocol = JSON
@@ -274,7 +274,7 @@ class Json(RoomClient):
 
 
 class Raw(RoomClient):
-    """Gets payloads without ids, and can only tell their order."""
+    """Receives payloads without ids, so it checks their order alone."""
 
     kind = "raw"
     codes = {DRAINED, ASKED, LOST}
@@ -302,7 +302,7 @@ class Raw(RoomClient):
 
 
 class Slow(Json):
-    """Hardly reads, and then catches up or goes."""
+    """Pauses reading, and then catches up or disconnects."""
 
     kind = "slow reader"
     codes = {DRAINED, ASKED, LOST, TIMED_OUT}
@@ -332,9 +332,9 @@ class Slow(Json):
             self.vanish()
 
     def step(self):
-        """Says nothing."""
+        """Sends nothing."""
 
     def ended(self, connection, broken):
-        # One that did not read when it was time misses its Close, too
+        # A client that did not read in time misses its Close, too.
         self.ended_by_us = True
         super().ended(connection, broken)

@@ -18,7 +18,7 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 class Deflate:
-    """What the server's answer means for messages."""
+    """permessage-deflate as the server's response agreed on it."""
 
     def __init__(self, answer):
         parts = re.split(r"\s*;\s*", answer)
@@ -44,8 +44,8 @@ class Deflate:
 
 
 class Connection:
-    """A connection; `owner` is told: `received(link)` when bytes came,
-    `ended(link, broken)` once, unless it was ended from here."""
+    """A connection. It calls `owner.received(connection)` after a read, and
+    `owner.ended(connection, broken)` once, unless it was ended from here."""
 
     def __init__(self, selector, address, owner, context=None, room=None):
         self.selector = selector
@@ -74,7 +74,7 @@ class Connection:
         self._flush()
 
     def pause(self, paused=True):
-        """Leaves in the socket what comes, or no longer."""
+        """Stops or continues reading."""
         self.paused = paused
         self._watch()
 

@@ -1,5 +1,5 @@
-"""The soak of several hosts with a Redis between them, which is killed, emptied
-and frozen while the way to it is cut, held up and slow."""
+"""The soak of several hosts with a Redis. It is killed, emptied and frozen,
+and the connections to it are cut, paused and slowed down."""
 
 import json
 
@@ -22,20 +22,20 @@ OWN_SUBSCRIPTIONS = 2 * WORKERS + 1
 
 
 class HostsScheduler(Scheduler):
-    """Its clients go to any of the hosts. There is one trouble at a time."""
+    """Clients connect to any host. There is one fault at a time."""
 
     def __init__(self, servers, seed, redis, proxies):
         super().__init__(servers, seed)
         self.redis = redis
         self.proxies = proxies
         self.checker.forgetful = True
-        self.lossless = set()  # what Redis loses is no drop of a host's
-        # An emptied Redis has lost whatever an echo might have been told
+        self.lossless = set()  # messages lost by Redis are no drops of a host
+        # An emptied Redis has lost messages that an echo may have missed.
         Echo.codes = {*Echo.codes, LOST}
         self.end_fault = None
 
     def inject_fault(self):
-        """Begins one that ends by itself."""
+        """Begins a fault that ends after a random time."""
         if self.end_fault is not None:
             return
         name = self.random.choice(["kill", "empty", "freeze", "cut", "reset",
@@ -46,7 +46,7 @@ class HostsScheduler(Scheduler):
         self.later(self.random.uniform(0.02, LONGEST), self.clear_fault)
 
     def clear_fault(self):
-        """The end of the trouble, if there is one."""
+        """Ends the fault, if there is one."""
         end, self.end_fault = self.end_fault, None
         if end is not None:
             end()
@@ -83,7 +83,7 @@ class HostsScheduler(Scheduler):
         return proxy.release
 
     def begin_mute(self):
-        """What is said arrives; the answers are late, or lost."""
+        """Requests arrive; replies are late or lost."""
         proxy = self.random.choice(self.proxies)
         proxy.pause("down")
 
@@ -100,7 +100,7 @@ class HostsScheduler(Scheduler):
 
 
 class HostsSoak(Soak):
-    """The same course. What Redis holds in the end counts as well."""
+    """The same phases. The data in Redis at the end are checked as well."""
 
     fault_rates = dict(FAULT_RATES, inject_fault=1)
     normal_rates = dict(NORMAL_RATES, inject_fault=0.5)
@@ -122,7 +122,7 @@ class HostsSoak(Soak):
             self.servers[-1].allow_errors(REDIS_ERROR)
         return HostsScheduler(self.servers, seed, self.redis, self.proxies)
 
-    # What must not grow
+    # Growth
 
     def capacity(self):
         """Rather than how many messages the shared memory would hold: what
@@ -153,7 +153,7 @@ class HostsSoak(Soak):
             if self.redis.command("TTL", key) < 0:
                 raise Fault(f"{key} never expires")
 
-    # What all must have got
+    # Convergence
 
     def converge(self):
         self.scheduler.clear_fault()
@@ -161,7 +161,7 @@ class HostsSoak(Soak):
         super().converge()
 
     def all_publish(self):
-        """Each host is in touch with Redis again."""
+        """Whether each host is connected to Redis again."""
         path = ROOMS[0].replace("/", "/publish-", 1)
         return all(self.published(server, path) for server in self.servers)
 

@@ -16,7 +16,7 @@ def send_request(server, method, path, **options):
 
 
 def get_state(server, path, attempts=5):
-    """What a location answers with JSON: the worker that is asked may be
+    """The JSON object of a location. It tries again, because the worker may be
     killed meanwhile."""
     try:
         return json.loads(send_request(server, "GET", path).body)

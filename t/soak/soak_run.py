@@ -1,5 +1,5 @@
-"""The course of a soak: what a server holds at first, war, peace, and whether
-it holds the same in the end."""
+"""The phases of a soak: measuring, faults, convergence, and a comparison with
+the first measurement."""
 
 import json
 import os
@@ -55,7 +55,7 @@ LOCATIONS = """
     }
 """
 
-# Things of which none at all would mean that nothing was tried.
+# Each of these must have happened at least once.
 EXPECTED = ["connections", "messages to followers", "messages to raw clients",
             "echoes", "published over HTTP", "resumed", "bad frames",
             "bad handshakes", "slow readers", "floods", "reloads",
@@ -63,8 +63,7 @@ EXPECTED = ["connections", "messages to followers", "messages to raw clients",
 
 
 class Soak:
-    """One run: what there was at first is compared with what there is in the
-    end."""
+    """One run. It compares a measurement at the start with one at the end."""
 
     fault_rates = FAULT_RATES
     normal_rates = NORMAL_RATES
@@ -77,7 +76,7 @@ class Soak:
         self.scheduler = self.create_scheduler(seed)
 
     def create_scheduler(self, seed):
-        """The town with its one server."""
+        """Creates the scheduler with one server."""
         self.start_server()
         return Scheduler(self.servers, seed)
 
@@ -91,10 +90,10 @@ class Soak:
     def run(self):
         self.step("measuring what a new server takes")
         at_first = self.measure()
-        self.step("war")
+        self.step("faults")
         self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
         self.scheduler.run_for(self.duration * 0.6, self.fault_rates)
-        self.step("peace: all find together")
+        self.step("no faults: all clients converge")
         self.converge()
         self.step("the same workers, for longer")
         self.check_growth(at_first["files of workers"])
@@ -112,7 +111,7 @@ class Soak:
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
 
     def replace_workers(self):
-        """Reloads, and goes on until only the new ones are left."""
+        """Reloads, and runs until only new workers are left."""
         self.scheduler.run_for(1, {})  # a reload may be on its way
         old = set(self.pids())
         for server in self.servers:
@@ -121,17 +120,17 @@ class Soak:
             lambda: len(self.pids()) == WORKERS * len(self.servers)
             and not old & set(self.pids()), 15,
             lambda: f"new workers, not {self.pids()}")
-        # The master tells the new workers of those that exited.
+        # The master reports exited workers to the new ones.
         self.scheduler.run_for(1, {})
 
     def pids(self):
         return [pid for server in self.servers
                 for pid in server.worker_pids()]
 
-    # What must not grow
+    # Growth
 
     def measure(self, before=None):
-        """What the server holds with workers that are new and idle."""
+        """Measures files and memory with new and idle workers."""
         self.replace_workers()
         measured = {
             "files of the master": max(descriptors(server.pid)
@@ -158,8 +157,8 @@ class Soak:
                    f"workers with {files} files")
 
     def memory_of_workers(self, expected=None):
-        """What many clients have needed at a time is kept for a while for the
-        next ones: more than expected is given that time."""
+        """Workers keep buffers for a while. If the memory is more than
+        expected, it waits that long."""
         def largest():
             return max(memory(pid, "Anonymous") for pid in self.pids())
 
@@ -202,7 +201,7 @@ class Soak:
                 raise Fault(f"{name} has grown")
 
     def check_growth(self, files):
-        """Workers that live on do not grow from one time to the next."""
+        """Workers that keep running do not grow."""
         sizes = []
         for _ in range(3):
             self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
@@ -220,10 +219,10 @@ class Soak:
             if cpu_seconds(pid) - before > 0.1:
                 raise Fault(f"worker {pid} spins")
 
-    # What all must have got
+    # Convergence
 
     def converge(self):
-        """Nobody goes any more: all come back, and get the last message."""
+        """Without faults, all clients reconnect and get the last message."""
         scheduler = self.scheduler
         self.replace_workers()
         scheduler.wait_until(lambda: all(client.upgraded and not client.closed
@@ -259,4 +258,4 @@ class Soak:
             server.kill()
 
     def close(self):
-        """The end of what is no nginx."""
+        """Ends the servers that are no nginx."""

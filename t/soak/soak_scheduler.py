@@ -1,4 +1,4 @@
-"""The clients of a soak, the loop that serves them, and the dice."""
+"""The clients of a soak, the loop that serves them, and the random numbers."""
 
 import heapq
 import itertools
@@ -18,7 +18,7 @@ ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
 FLOOD = 200  # messages of 8 KB: more than the shared memory takes
 KILLED = r"worker process {pid} exited on signal 9|was locked by {pid}\b"
 
-# How often things happen, by the second.
+# Rates of actions per second.
 NORMAL_RATES = {"step": 150, "publish": 30, "vanish": 4, "slow": 1,
                 "short_visit": 4, "bad_frames": 5, "bad_handshake": 5,
                 "flood": 0.25}
@@ -27,7 +27,7 @@ QUIET_RATES = {"step": 150, "publish": 30, "short_visit": 4}
 
 
 class Scheduler:
-    """All who are connected to a server, or to one of several hosts."""
+    """The clients of one server or of several hosts, and their actions."""
 
     def __init__(self, servers, seed):
         self.servers = servers
@@ -48,10 +48,10 @@ class Scheduler:
         self.lossless = {place for place in ROOMS if "flood" not in place}
         self.drops = 0
 
-    # What peers ask for
+    # Calls of clients
 
     def read_drops(self):
-        """Messages that the shared memory was too small for, so far."""
+        """The number of messages dropped so far for want of shared memory."""
         self.drops = sum(get_state(server, "/status")["zone"]["dropped_unread"]
                          for server in self.servers)
         return self.drops
@@ -64,7 +64,7 @@ class Scheduler:
         return next(self.numbers)
 
     def unique_text(self, size):
-        """Text that nobody sends twice, as far as its size allows."""
+        """Text that is sent only once, as far as its size allows."""
         text = f"{self.number()} of these words ".encode()
         return (text * (size // len(text) + 1))[:size]
 
@@ -73,7 +73,7 @@ class Scheduler:
                        (time.monotonic() + delay, next(self.order), call))
 
     def was_killed(self, worker, opened):
-        """Whether a connection may have been lost with its worker."""
+        """Whether a connection may have been lost with a killed worker."""
         if worker is not None:
             return worker in self.killed
         return any(when >= opened for when in self.killed.values())
@@ -94,7 +94,7 @@ class Scheduler:
         else:
             self.clients.pop(client, None)
 
-    # Who is there
+    # Clients
 
     def add_client(self, kind, *arguments):
         client = kind(self, *arguments)
@@ -103,7 +103,7 @@ class Scheduler:
         return client
 
     def connect_clients(self, followers, raw, echoes):
-        """Those that stay, and come back whenever they are closed."""
+        """Connects clients that reconnect whenever they are closed."""
         self.staying = True
         for index in range(followers):
             self.add_client(Json, ROOMS[index % len(ROOMS)])
@@ -113,7 +113,7 @@ class Scheduler:
             self.add_client(Echo)
 
     def disconnect_all(self):
-        """All leave."""
+        """Disconnects all clients."""
         self.staying = False
         self.due.clear()
         for client in list(self.clients):
@@ -131,7 +131,7 @@ class Scheduler:
                    for client in self.clients
                    if isinstance(client, (Json, Raw)) and client.place == room)
 
-    # What happens
+    # Actions
 
     def step(self):
         client = self.random.choice(list(self.clients) or [None])
@@ -190,7 +190,7 @@ class Scheduler:
     # The loop
 
     def run_for(self, duration, rates):
-        """Goes on for so long, with so much going on."""
+        """Runs for `duration` seconds with these rates per second."""
         last = time.monotonic()
         until = last + duration
         owed = {name: self.random.random() for name in rates}
@@ -212,7 +212,7 @@ class Scheduler:
             heapq.heappop(self.due)[2]()
 
     def wait_until(self, condition, timeout, what):
-        """Serves all until something holds."""
+        """Serves all clients until the condition holds."""
         deadline = time.monotonic() + seconds(timeout)
         while not condition():
             if time.monotonic() > deadline:

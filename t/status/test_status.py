@@ -1,4 +1,4 @@
-"""What websocket_status counts, and how its JSON says it."""
+"""The counters of websocket_status in JSON."""
 
 import json
 import re
@@ -25,12 +25,12 @@ ROOM = "location ~ (?s)^/room/(?<name>.+)$ { websocket room $name history=9; }\n
 
 
 def totals(server):
-    """The figures of all workers together."""
+    """The total of all workers."""
     return report_of(server)["total"]
 
 
 def wait_for_clients(server, count):
-    """The report that tells of so many."""
+    """Waits for a report with so many clients."""
     return wait_for_report(server,
                            lambda report: report["total"]["clients"] == count,
                            f"{count} clients")
@@ -67,7 +67,7 @@ def test_workers_and_total_after_known_traffic(nginx):
         client.expect_pong("no message")
         client.expect_binary(b"abc")
     found = {}
-    for _ in range(20):  # whoever answers
+    for _ in range(20):  # any worker answers
         report = report_of(server)
         assert {worker["pid"] for worker in report["workers"]} == set(pids)
         for index, pid in enumerate(pids):

@@ -1,5 +1,4 @@
-"""The directive websocket_status: what it takes, and what nginx -t says of the
-rest."""
+"""The directive websocket_status: accepted values, and errors of nginx -t."""
 
 import pytest
 
@@ -52,7 +51,7 @@ def test_location_is_the_only_one_of_ours(nginx):
 
 
 def test_least_memory_serves_as_many_workers_as_ever(nginx):
-    """The figures of 64 workers leave room for what the rest is for."""
+    """The counters of 64 workers leave enough memory for messages."""
     server = nginx("location /echo { websocket echo; }"
                    "location /status { websocket_status; }",
                    http="websocket_shared_memory 512k;", workers=8)

@@ -30,7 +30,7 @@ TYPES = {
 
 
 def samples(server):
-    """What some worker tells now."""
+    """The samples that some worker returns."""
     return samples_of(families_of(text_of(server)))
 
 

@@ -1,5 +1,5 @@
-"""What websocket_status tells when workers come, leave, and are killed, and
-when there are many resources."""
+"""websocket_status while workers start, exit and are killed, and with many
+resources."""
 
 import os
 import signal
@@ -124,7 +124,7 @@ def test_killed_worker_is_not_listed_and_its_counts_stay(start):
 
 
 def test_total_never_goes_down(start):
-    """Over reloads and deaths, whoever answers."""
+    """Over reloads and killed workers, from any worker."""
     server = start(workers=3)
     last = report_of(server)
     for step in range(6):

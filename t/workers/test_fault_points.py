@@ -16,7 +16,7 @@ from worker_picking import REUSEPORT, worker_of
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 
-# What no worker passes here: the unit tests of the broker do.
+# Fault points that no worker passes here. The unit tests of the broker do.
 ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
     "slot.emptied", "slot.written", "news.half_out", "leader.taken",
@@ -25,7 +25,7 @@ ELSEWHERE = {
     "read.piece",
 }
 
-# What a leader passes, for each resource that is new to it.
+# Fault points that a leader passes for each new resource.
 WITH_REDIS = ["align.left", "align.numbered", "align.entered", "align.done"]
 
 
