@@ -68,7 +68,8 @@ def run_folder():
 
 
 class ServerPool:
-    """The servers of one fixture. They are stopped and checked when it ends."""
+    """The servers of one fixture. They are stopped and checked when it
+    ends."""
 
     count = itertools.count(1)
 

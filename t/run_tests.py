@@ -63,7 +63,8 @@ def outcome(case):
 
 
 def read_report(path):
-    """The counts of a report; none if the suite crashed before it wrote one."""
+    """The counts of a report; none if the suite crashed before it wrote
+    one."""
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError):

@@ -53,7 +53,7 @@ class Bench:
         self.find_peers()
 
     def find_peers(self):
-        """What is not there is left out, and said."""
+        """Leaves out servers that are missing, and reports them."""
         self.nchan_module, why = bench_servers.find_nchan()
         if why:
             self.leave_out("nchan", why)
@@ -70,7 +70,7 @@ class Bench:
             self.leave_out("websocket_request release", why)
 
     def leave_out(self, what, why):
-        """Says once that something is not measured."""
+        """Prints once that something is not measured."""
         line = f"{what}: left out: {why}"
         if line not in self.found["left_out"]:
             self.found["left_out"].append(line)
@@ -105,7 +105,8 @@ class Bench:
             print(f"{name}: {error}", flush=True)
 
     def try_peer(self, name, call):
-        """What the call returns; none where a peer answers wrong."""
+        """Runs the call; returns its result, or None if a peer replies
+        wrong."""
         try:
             return call()
         except WrongReply as error:

@@ -1,4 +1,4 @@
-"""What is measured, section by section: cases, and servers for each."""
+"""The measurements, section by section: cases, and the servers for each."""
 
 import bench_servers
 import other_servers
@@ -32,7 +32,7 @@ def peer_starts(bench, tls):
 
 
 def raw_options(name):
-    """Of a load for that server."""
+    """The options of a load for that server."""
     return ["--raw"] if name.startswith("raw") else []
 
 
@@ -85,7 +85,7 @@ def fan_out_starts(bench):
 
 
 def fan_out_paths(name):
-    """Where one subscribes and publishes."""
+    """The paths to subscribe and to publish."""
     if name.startswith("nchan"):
         return ["--path=/subscribe", "--publish-path=/publish"]
     return ["--path=/room" if name == "ws" else "--path=/lobby"]
@@ -138,8 +138,8 @@ def idle_starts(bench):
 
 
 def measure_idle(bench):
-    """What a client costs that only stays: one run each, as memory has no
-    noise to speak of; 2,000 clients in the short form."""
+    """The cost of an idle client: one run each, because memory has little
+    noise; 2,000 clients in the short form."""
     wanted = 2000 if bench.options.short else IDLE_CLIENTS
     for tls in (False, True):
         for name, start in idle_starts(bench).items():

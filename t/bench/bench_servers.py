@@ -31,7 +31,7 @@ RELEASE_LOCATIONS = """
 location = /echo { websocket echo; websocket_request release; }
 """
 
-# Each subscriber hears what is published from now on.
+# Each subscriber gets the messages published from now on.
 NCHAN_LOCATIONS = """
 location = /subscribe {
     nchan_subscriber websocket;
@@ -63,7 +63,7 @@ location / {{
 # Connections are spread over the workers, and each answer names its own.
 SERVER = "access_log off; add_header X-Worker $pid always;"
 
-# What Node speaks too; Debian's nginx would stop at 1.2.
+# TLS versions that Node supports too; Debian's nginx would stop at 1.2.
 HTTP = "ssl_protocols TLSv1.2 TLSv1.3;"
 
 
@@ -80,7 +80,7 @@ def fresh_prefix(name):
 
 
 def own_config(locations, workers, http="", **options):
-    """Of an nginx with the module."""
+    """The configuration of an nginx with the module."""
     return NginxConfig(
         locations, workers=workers, server=SERVER, http=HTTP + http,
         listen="reuseport backlog=4096", level="warn",
@@ -104,7 +104,7 @@ def knows_release():
 
 
 def start_plain(name, config, **options):
-    """An nginx without our module, which is judged by its replies alone."""
+    """An nginx without our module. Only its replies are checked."""
     server = NginxServer(fresh_prefix(name), NginxConfig(
         server="access_log off;", http=HTTP, level="warn",
         listen="backlog=4096", connections=min(open_files(), 20000),
@@ -142,7 +142,7 @@ class Proxy:
 
 
 def installed_nchan():
-    """Where Debian's package puts the module, if it is there."""
+    """The path of the module in Debian's package, if it is installed."""
     output = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
                             check=True).stderr
     path = re.search(r"--modules-path=(\S+)", output)

@@ -57,7 +57,7 @@ def own_result(entries, key):
 
 
 def base_of(entries, key):
-    """What ratios are to: the raw echo, or else ours."""
+    """The base of ratios: the raw echo, or else ours."""
     return result(entries.get("raw echo"), key) or own_result(entries, key)
 
 
@@ -119,7 +119,7 @@ def pair_of_tables(title, head, labels, cells, note):
 
 
 def latency_table(title, cells):
-    """Of one client that polls, one message in flight."""
+    """Latencies of one client that polls, with one message in flight."""
     servers = servers_of(cells)
     rows = [[size_name(cell["size"])]
             + [" / ".join(f"{result(entries.get(name), 'latency_us', at):.0f}"

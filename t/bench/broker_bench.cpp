@@ -1,5 +1,5 @@
-// What the broker costs by itself: a message of 64 bytes appended and read, the
-// wake-up of another process by it, there and back, and a survey.
+// The cost of the broker alone: appending and reading a message of 64 bytes,
+// waking another process and being woken by it, and a scan of all logs.
 #include "shared_broker.hpp"
 
 #include <benchmark/benchmark.h>
@@ -37,7 +37,7 @@ void append_and_read(benchmark::State &state)
     const auto readers = static_cast<std::size_t>(state.range(0));
     const auto messages = static_cast<std::size_t>(state.range(1));
     shared_broker shared;
-    reading_place place;
+    read_storage place;
     std::vector<unsigned> slots;
     std::vector<broker::subscription> subscriptions;
 
@@ -55,7 +55,7 @@ void append_and_read(benchmark::State &state)
         }
 
         for (const unsigned slot : slots) {
-            if (place.read_news(shared.access(), slot) != messages) {
+            if (place.read_unread(shared.access(), slot) != messages) {
                 state.SkipWithError("a message was not read");
                 return;
             }
@@ -68,7 +68,7 @@ void append_and_read(benchmark::State &state)
                                benchmark::Counter::kInvert);
 }
 
-// What a room costs that nobody else hears, beside its own client.
+// The cost of a room with one client.
 void append_alone(benchmark::State &state)
 {
     shared_broker shared;
@@ -88,8 +88,8 @@ void append_alone(benchmark::State &state)
     }
 }
 
-// A step of the way through many logs, during which it has the lock.
-void survey_step(benchmark::State &state)
+// A step of a scan of many logs, which holds the lock.
+void scan_step(benchmark::State &state)
 {
     const auto logs = static_cast<std::size_t>(state.range(0));
     shared_broker shared(std::size_t{64} << 20);
@@ -106,12 +106,12 @@ void survey_step(benchmark::State &state)
     }
 
     for (auto _ : state) {
-        const broker::scan_result told =
+        const broker::scan_result scanned =
             shared.access().scan(at, {names, places}, 512);
 
-        seen += told.count;
+        seen += scanned.count;
 
-        if (!told.more) {
+        if (!scanned.more) {
             at = {};
             rounds++;
         }
@@ -161,9 +161,9 @@ member join(shared_broker &shared, std::int32_t pid)
     return {shared, slot, subscribe(shared, slot, "room")};
 }
 
-// Wakes the other one, as nginx's workers do: their own news they read in the
-// same turn.
-void say(const member &by, std::uint8_t kind)
+// Wakes the other process, as nginx's workers do. A worker reads its own
+// messages in the same turn.
+void send(const member &by, std::uint8_t kind)
 {
     broker::append_result done = by.shared.access().append(
         by.room, {.payload = payload, .from = by.slot, .kind = kind}, 0);
@@ -172,11 +172,12 @@ void say(const member &by, std::uint8_t kind)
     by.shared.wake(done.wake);
 }
 
-// Reads all there is. The kind of what the other one has said; 0: nothing.
-std::uint8_t hear(const member &to, reading_place &place)
+// Reads everything; returns the kind of the other process's last message, 0 if
+// there is none.
+std::uint8_t receive(const member &to, read_storage &place)
 {
     broker::broker &access = to.shared.access();
-    std::uint8_t heard = 0;
+    std::uint8_t received = 0;
 
     while (access.next_unread(to.slot)) {
         const broker::read_result read =
@@ -184,20 +185,20 @@ std::uint8_t hear(const member &to, reading_place &place)
 
         for (std::size_t i = 0; i != read.count; i++) {
             if (place.messages[i].from != to.slot) {
-                heard = place.messages[i].kind;
+                received = place.messages[i].kind;
             }
         }
     }
 
-    return heard;
+    return received;
 }
 
-std::uint8_t wait_and_hear(const member &to, const sleeper &sleep,
-                           reading_place &place)
+std::uint8_t wait_and_receive(const member &to, const sleeper &sleep,
+                              read_storage &place)
 {
     for (;;) {
-        if (const std::uint8_t heard = hear(to, place); heard != 0) {
-            return heard;
+        if (const std::uint8_t received = receive(to, place); received != 0) {
+            return received;
         }
 
         sleep.wait();
@@ -206,14 +207,14 @@ std::uint8_t wait_and_hear(const member &to, const sleeper &sleep,
 
 [[noreturn]] void answer_all(const member &by, int core)
 {
-    const sleeper sleep{by.shared.waker(by.slot)};
-    reading_place place;
+    const sleeper sleep{by.shared.wakeup_fd(by.slot)};
+    read_storage place;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(core);
 
-    while (wait_and_hear(by, sleep, place) != farewell) {
-        say(by, ordinary);
+    while (wait_and_receive(by, sleep, place) != farewell) {
+        send(by, ordinary);
     }
 
     _exit(0);
@@ -241,17 +242,17 @@ void wake_up_round_trip(benchmark::State &state, bool other_core)
         answer_all(away, usable[other_core ? 1 : 0]);
     }
 
-    const sleeper sleep{shared.waker(home.slot)};
-    reading_place place;
+    const sleeper sleep{shared.wakeup_fd(home.slot)};
+    read_storage place;
 
     pin(usable[0]);
 
     for (auto _ : state) {
-        say(home, ordinary);
-        wait_and_hear(home, sleep, place);
+        send(home, ordinary);
+        wait_and_receive(home, sleep, place);
     }
 
-    say(home, farewell);
+    send(home, farewell);
     waitpid(child, nullptr, 0);
     sched_setaffinity(0, sizeof(allowed), &allowed);
 }
@@ -265,7 +266,7 @@ BENCHMARK(append_and_read)
     ->Args({1, 16})
     ->Args({2, 16});
 BENCHMARK(append_alone);
-BENCHMARK(survey_step)->ArgName("logs")->Arg(1000)->Arg(100'000);
+BENCHMARK(scan_step)->ArgName("logs")->Arg(1000)->Arg(100'000);
 BENCHMARK_CAPTURE(wake_up_round_trip, one_core, false)
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);

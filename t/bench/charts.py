@@ -145,7 +145,7 @@ CHARTS = {"echo": lambda found: echo_chart(found, False),
 
 
 def draw_all(found, folder):
-    """Writes each chart that there are figures for; returns their names."""
+    """Writes each chart that has results; returns their names."""
     drawn = []
     for name, make in CHARTS.items():
         svg = make(found)

@@ -1,8 +1,6 @@
-// What compression saves and what it costs: messages of JSON by size, level
-// and window, each by itself and with context takeover; and the memory that
-// zlib takes for each window.
-//
-// Times are of the CPU, the least of several rounds.
+// The savings and the cost of compression: messages of JSON by size, level and
+// window, each alone and with context takeover; and the memory of zlib for each
+// window.
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
 
@@ -92,7 +90,8 @@ struct result {
     double inflate;
 };
 
-// What came out is not what went in: no figure would mean anything.
+// Exits if the output differs from the input, since no result would mean
+// anything.
 void require(bool holds)
 {
     if (!holds) {

@@ -1,9 +1,9 @@
 """Counts the instructions that nginx takes for a message, under callgrind.
 
-Each figure is the difference of two runs of different length, so that what
-begins and ends a run does not count; nginx runs without a master, and what
-the kernel does is not seen. They are held against those of instructions.json,
-which --record writes anew. No figure makes it fail.
+Each result is the difference of two runs of different length, so that start
+and end do not count. nginx runs without a master. Instructions of the kernel
+are not counted. The results are compared with those of instructions.json,
+which --record writes. No result makes it fail.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def measure(case):
 
 
 def version(command, pattern):
-    """What a program says of itself."""
+    """The version that a program prints."""
     done = subprocess.run(command, check=True, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     found = re.search(pattern, done.stdout)
@@ -95,7 +95,7 @@ def version(command, pattern):
 
 
 def surroundings():
-    """What the figures depend on beside the module's source."""
+    """The environment that the results depend on."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         flags = file.read()
     return {"nginx": version([NGINX, "-v"], r"nginx/(\S+)"),
@@ -106,7 +106,7 @@ def surroundings():
 
 
 def read_record():
-    """What was recorded, or nothing."""
+    """The recorded results, or none."""
     try:
         with open(RECORD, encoding="utf-8") as file:
             return json.load(file)
@@ -139,7 +139,7 @@ def write(file, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--record", action="store_true",
-                        help="writes t/bench/instructions.json anew")
+                        help="writes t/bench/instructions.json again")
     options = parser.parse_args()
     allow_all_files()
     os.makedirs(FOLDER, exist_ok=True)

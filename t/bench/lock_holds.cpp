@@ -219,7 +219,7 @@ void logs()
     std::vector<broker::scanned_log> found(256);
     std::vector<std::byte> names(4 * broker::max_name_size);
 
-    with.measure("survey 100,000 logs", [&] {
+    with.measure("scan of 100,000 logs", [&] {
         while (with.core.scan(at, {names, found}, 512).more) {}
     });
     with.measure("expire 100,000 logs", [&] {

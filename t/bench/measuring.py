@@ -16,7 +16,7 @@ GENERATOR = os.path.join(ROOT, "build/bench/websocket_load")
 LONGEST_RUN = 120  # seconds
 CORES = sorted(os.sched_getaffinity(0))
 
-# Where both have a core of their own, a run tells of the server alone.
+# With separate cores, a run measures the server alone.
 SERVER_CORES = {CORES[0]}
 GENERATOR_CORES = {CORES[-1]}
 ALL_CORES = set(CORES)
@@ -31,7 +31,7 @@ class CannotWatch(Exception):
 
 
 class Load:
-    """One run of the generator, which waits where it is told to."""
+    """One run of the load generator, which may wait for commands."""
 
     def __init__(self, mode, port, *options, cores=frozenset(), servers=(),
                  wait=False):
@@ -93,8 +93,8 @@ def pin(pids, cores):
 
 
 def alternate(variants, runs):
-    """Runs each of {name: function} in turn, so many times; returns lists
-    of results. What the machine does meanwhile hits all alike."""
+    """Runs each of {name: function} in turn, `runs` times; returns lists of
+    results. Other load on the machine then affects all alike."""
     results = {name: [] for name in variants}
     for _ in range(runs):
         for name, measure in variants.items():
@@ -112,7 +112,7 @@ def median(results, *keys):
 
 
 def describe_machine():
-    """What the figures were measured on."""
+    """The machine of the measurement."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file
                       if line.startswith("model name")), "unknown")
@@ -124,13 +124,13 @@ def describe_machine():
 
 
 def state_of_machine():
-    """What else there was to do for the machine."""
+    """The other load of the machine."""
     return {"time": time.strftime("%Y-%m-%d %H:%M:%S"),
             "load_average": os.getloadavg()}
 
 
 def wait_for_words(process, words, count):
-    """Waits until a process has said something so often."""
+    """Waits until a process has printed a text so often."""
     output = b""
     while output.count(words) < count:
         ready, _, _ = select.select([process.stderr], [], [], 10)

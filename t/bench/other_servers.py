@@ -18,7 +18,7 @@ INSTALL_SECONDS = 120
 
 
 class CannotHave(Exception):
-    """A peer cannot be installed or started here; says why."""
+    """A peer cannot be installed or started here, with the reason."""
 
 
 class Process:
@@ -51,7 +51,8 @@ def listens(port):
 
 
 def start_raw(*options):
-    """What writes back the bytes it reads; "whole": frame by frame."""
+    """Starts a server that writes back the bytes it reads; "whole": frame by
+    frame."""
     port = free_ports(1)[0]
     server = Process([RAW_ECHO, str(port), *options])
     server.port = port
@@ -84,7 +85,7 @@ def install_ws():
 
 
 def version_of(package):
-    """What a package.json says."""
+    """The contents of a package.json."""
     with open(package, encoding="utf-8") as file:
         return json.load(file)["version"]
 

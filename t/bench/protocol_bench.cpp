@@ -20,7 +20,7 @@ namespace {
 
 using bytes = std::vector<std::byte>;
 
-// Where a buffer begins must not differ from one run to the next.
+// The alignment of a buffer must be the same in each run.
 constexpr std::size_t cache_line = 64;
 constexpr std::size_t greatest_size = 16384;
 

@@ -35,7 +35,7 @@ struct peer {
     std::size_t come = 0;     // of its bytes; 0: there is none
 };
 
-// Sockets are edge-triggered: whoever stops early is not told again.
+// Sockets are edge-triggered: a reader that stops early is not called again.
 enum class outcome { goes_on, waits, ended };
 
 bool gather; // whole frames

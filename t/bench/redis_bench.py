@@ -30,7 +30,7 @@ from worker_probe import cpu_seconds  # noqa: E402
 
 SIZE = 64
 RESULT = os.path.join(ROOT, "build/bench-redis.json")
-PROBE = 300  # messages that tell how many a run needs
+PROBE = 300  # messages of a trial, which determine the length of a run
 
 # (subscribers, messages of the publisher that not all have got)
 CASES = [(1, 1), (1, 16), (1, 256), (100, 1), (100, 16)]
@@ -51,7 +51,7 @@ class Service:
         return [self.redis.pid] if self.redis else []
 
     def load(self, subscribers, depth, messages):
-        """One run. What each process took of the CPU is in the result, by
+        """One run. The result has the CPU time of each process for each
         message."""
         before = self.spent()
         found = run_load(
@@ -106,7 +106,7 @@ def nchan_service(module, redis=None):
 
 
 def knows_redis():
-    """Whether the module takes the directive here, and what it says."""
+    """Whether the module accepts the directive here, and its error."""
     return check_config(
         bench_servers.fresh_prefix("own-check"),
         bench_servers.own_config(bench_servers.OWN_LOCATIONS, 1,

@@ -141,7 +141,7 @@ def measure_alone(bench):
         bench.two.port, "--path=/alone?room={}", f"--messages={messages}")
     bench.keep("alone", {"calls": calls, "calls_of_messages": messages})
     print_table(
-        "Rooms that nobody else hears: 100 clients in a room each, "
+        "Rooms of one client: 100 clients in a room each, "
         f"{SIZE} bytes", ["", "in flight", "messages per CPU s",
                           "us of CPU", "beside echo"], rows,
         [f"eventfd writes of 2 workers for {messages:,} messages: "
@@ -150,8 +150,8 @@ def measure_alone(bench):
 
 
 def broker_result(one):
-    """What a message, or a round trip, took in a repetition: in the unit
-    in which it is said, nanoseconds or microseconds."""
+    """The time of a message or a round trip in a repetition, in its unit:
+    nanoseconds or microseconds."""
     if "per_message" in one:
         return one["per_message"] * 1e9
     return one["real_time" if one["time_unit"] == "us" else "cpu_time"]

@@ -68,23 +68,23 @@ public:
             throw std::runtime_error("no shared memory");
         }
 
-        for (int &waker : wakers_) {
-            waker = eventfd(0, EFD_NONBLOCK);
+        for (int &wakeup_fd : wakeup_fds_) {
+            wakeup_fd = eventfd(0, EFD_NONBLOCK);
         }
     }
     ~shared_broker()
     {
         munmap(memory_, size_);
 
-        for (const int waker : wakers_) {
-            close(waker);
+        for (const int wakeup_fd : wakeup_fds_) {
+            close(wakeup_fd);
         }
     }
     shared_broker(const shared_broker &) = delete;
     shared_broker &operator=(const shared_broker &) = delete;
 
     broker::broker &access() noexcept { return access_; }
-    int waker(unsigned slot) const noexcept { return wakers_[slot]; }
+    int wakeup_fd(unsigned slot) const noexcept { return wakeup_fds_[slot]; }
 
     // The slot of a process, which need not be there.
     unsigned claim(std::int32_t pid)
@@ -97,7 +97,7 @@ public:
     {
         for (unsigned slot = 0; slot != slots; slot++) {
             if (named.test(slot)) {
-                (void)eventfd_write(wakers_[slot], 1);
+                (void)eventfd_write(wakeup_fds_[slot], 1);
             }
         }
     }
@@ -109,16 +109,16 @@ private:
     void *memory_;
     spin_mutex mutex_;
     broker::broker access_;
-    std::array<int, slots> wakers_ = {};
+    std::array<int, slots> wakeup_fds_ = {};
 };
 
-// What a process reads its news into.
-struct reading_place {
+// The buffers that a process reads into.
+struct read_storage {
     std::array<std::byte, 16 * 1024> bytes;
     std::array<broker::message, 64> messages;
 
-    // All the news of a slot. How many messages they were.
-    std::size_t read_news(broker::broker &from, unsigned slot)
+    // Reads all unread messages of a slot; returns their number.
+    std::size_t read_unread(broker::broker &from, unsigned slot)
     {
         std::size_t count = 0;
 
@@ -139,12 +139,13 @@ struct reading_place {
 // Sleeps until a slot is woken.
 class sleeper {
 public:
-    explicit sleeper(int waker) : waker_{waker}, epoll_{epoll_create1(0)}
+    explicit sleeper(int wakeup_fd)
+        : wakeup_fd_{wakeup_fd}, epoll_{epoll_create1(0)}
     {
         epoll_event wanted = {};
 
         wanted.events = EPOLLIN | EPOLLET;
-        epoll_ctl(epoll_, EPOLL_CTL_ADD, waker_, &wanted);
+        epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_fd_, &wanted);
     }
     ~sleeper() { close(epoll_); }
     sleeper(const sleeper &) = delete;
@@ -156,11 +157,11 @@ public:
         eventfd_t count;
 
         epoll_wait(epoll_, &event, 1, -1);
-        (void)eventfd_read(waker_, &count);
+        (void)eventfd_read(wakeup_fd_, &count);
     }
 
 private:
-    int waker_;
+    int wakeup_fd_;
     int epoll_;
 };
 

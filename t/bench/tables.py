@@ -1,4 +1,4 @@
-"""Prints figures as tables."""
+"""Prints results as tables."""
 
 
 def thousands(value):
@@ -29,7 +29,7 @@ def size_name(size):
 
 
 def print_table(title, head, rows, notes=()):
-    """Columns as wide as their widest cell; figures to the right."""
+    """Columns as wide as their widest cell; numbers are right-aligned."""
     cells = [head] + [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     print(f"\n{title}")
@@ -45,7 +45,7 @@ def print_table(title, head, rows, notes=()):
 
 
 def markdown_table(title, head, rows, notes=()):
-    """The same table for a page; figures to the right."""
+    """The same table in Markdown; numbers are right-aligned."""
     lines = [f"{title}:", "", "| " + " | ".join(head) + " |",
              "|" + "---|" + "---:|" * (len(head) - 1)]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]

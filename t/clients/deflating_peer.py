@@ -10,7 +10,8 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 class DeflatingPeer:
-    """A client that offered the extension and uses it as the server answered."""
+    """A client that offered the extension and uses it as the server
+    answered."""
 
     def __init__(self, server, path="/echo", offer="permessage-deflate",
                  **options):

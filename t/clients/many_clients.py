@@ -99,7 +99,8 @@ class ClientPool:
                       key=lambda one: one.closed)
 
     def wait_for_closed(self, count, timeout=TIMEOUT):
-        """Waits until `count` clients got a Close frame; returns all that did."""
+        """Waits until `count` clients got a Close frame; returns all that
+        did."""
         self._watch(lambda: len(self.closed()) >= count, timeout,
                     lambda: f"{len(self.closed())} of {count} Close frames")
         return self.closed()

@@ -141,7 +141,8 @@ class RawClient:
     # Reading
 
     def _fill(self):
-        """Reads the available bytes; returns False at the end of the stream."""
+        """Reads the available bytes; returns False at the end of the
+        stream."""
         try:
             data = self.socket.recv(READ_SIZE)
         except BLOCKED:

@@ -40,7 +40,8 @@ class SequencePublisher:
         self.stop()
 
     def stop(self):
-        """Ends the thread after the pending number; returns the last number."""
+        """Ends the thread after the pending number; returns the last
+        number."""
         self.over.set()
         if self.thread.ident is not None:
             self.thread.join(seconds(30))

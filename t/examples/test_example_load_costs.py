@@ -45,7 +45,7 @@ def test_client_that_reads_slowly_is_skipped_not_queued_for(server):
                 < sample["time"] < window[-1]["time"]], "they waited for it"
     late = next(sample for sample in samples if sample["skipped"])
     assert late["skipped"] >= len(window)
-    assert start(late) <= window[0]["time"], "it tells of all the time"
+    assert start(late) <= window[0]["time"], "it covers the whole time"
     assert slow.next("sample")["skipped"] == 0
     slow.client.disconnect()
     entry = server.wait_for_access_log(uri="/quick")
@@ -55,7 +55,8 @@ def test_client_that_reads_slowly_is_skipped_not_queued_for(server):
 # Costs
 
 def bytes_read(pid):
-    """The bytes that the process and its threads have read from files so far."""
+    """The bytes that the process and its threads have read from files so
+    far."""
     with open(f"/proc/{pid}/io", encoding="ascii") as file:
         return int(file.readline().split()[1])
 

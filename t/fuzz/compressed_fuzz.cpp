@@ -92,7 +92,7 @@ public:
     std::vector<outcome> outcomes;
 
 private:
-    // Of the message that is being read.
+    // Properties of the message that is being read.
     std::size_t inflated() const
     {
         return reader_.assembled() && reader_.inside_message()

@@ -1,8 +1,8 @@
-// Fuzzes the parser of Sec-WebSocket-Extensions and what is agreed on.
+// Fuzzes the parser of Sec-WebSocket-Extensions and the agreement.
 //
-// The input is text in lines: the first byte of the first chooses settings,
-// each other line is a field. What comes of the fields must be the same as of
-// one field that joins them, and the answer must be one that was offered.
+// The input is text in lines. The first byte of the first line chooses
+// settings, each other line is a field. The result of the fields must be that
+// of one field that joins them, and the response must be one that was offered.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -95,7 +95,7 @@ void check_agreement(const deflate_params &made,
             (!made.server_takeover && !made.client_takeover));
     require(check_parts(answer.text()));
 
-    // What we answer would be agreed on again just so
+    // Our response, offered again, is agreed on unchanged.
     deflate_settings largest{.enabled = true, .context_takeover = true};
     largest.window = made.server_window;
     deflate_negotiation again{largest};

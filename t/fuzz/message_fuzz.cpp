@@ -145,7 +145,7 @@ private:
 
             if (found.type == event_type::need_input) {
                 require(input.empty());
-                // Who touches what was given back is found
+                // AddressSanitizer finds access to returned memory.
                 shared_buffer::clear_cache();
                 return;
             }

@@ -1,8 +1,8 @@
-// Fuzzes the UTF-8 check: every path must say what the reference says, of the
-// text alone and inside ASCII, whole, by bytes and in pieces.
+// Fuzzes the UTF-8 check: each implementation must agree with the reference on
+// the text alone and inside ASCII, whole, bytewise and in pieces.
 //
-// The first byte of the input is the number of ASCII bytes put in front, the
-// second the size of a piece; the first 400 bytes of the rest are the text.
+// The first byte of the input is the number of ASCII bytes before the text, the
+// second the size of a piece. The next 400 bytes at most are the text.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -56,7 +56,7 @@ void check(std::string_view text, std::size_t piece_size,
 
 void check_all(std::string_view text, std::size_t piece_size)
 {
-    const auto expected = utf8_reference::judge(text);
+    const auto expected = utf8_reference::check(text);
     for (const simd_level level : simd_levels()) {
         check(text, std::max<std::size_t>(text.size(), 1), expected, level);
         check(text, piece_size, expected, level);

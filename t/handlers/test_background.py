@@ -67,7 +67,8 @@ def test_work_of_a_constructor(server):
 
 
 def test_work_of_a_constructor_that_fails(server):
-    """No client is left at its end, and later clients do not get its result."""
+    """No client is left at its end, and later clients do not get its
+    result."""
     server.allow_errors("no such worker")
     for _ in range(3):
         request = wire.upgrade_request("/job/fails")

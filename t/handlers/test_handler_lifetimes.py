@@ -39,7 +39,8 @@ def server(module_nginx):
 
 
 def check_end(server, code, reason="", key="plain"):
-    """One client connected, and disconnected once with this code and reason."""
+    """One client connected, and disconnected once with this code and
+    reason."""
     handler_log.wait_for_words(server, r"destroyed \d+", key=key)
     life, = handler_log.client_events(server, since=server.error_mark).values()
     assert life == handler_log.ALL_EVENTS

@@ -166,7 +166,7 @@ def test_handler_of_another_version(nginx):
 
 
 def test_handler_with_more_callbacks_than_known(nginx):
-    """A missing function is not called:"""
+    """A missing function fails the check; it is not silently left out."""
     assert_refused(
         nginx, library(first='"first", .size = '
                        'sizeof(websocket_handler_t) + sizeof(void *)'),

@@ -1,5 +1,5 @@
-"""Variables of nginx that a handler asks for in each message: their values, and
-that they take no memory that grows with the messages."""
+"""Variables of nginx that a handler asks for in each message: their values,
+and that they take no memory that grows with the messages."""
 
 import re
 

@@ -34,7 +34,8 @@ def server(module_nginx):
 
 
 def our_lines(server):
-    """The lines that the module has logged since the test began, all at info."""
+    """The lines that the module has logged since the test began, all at
+    info."""
     lines = [line for line in server.log().splitlines()
              if "websocket" in line.split(", client: ")[0]]
     assert all("[info] " in line for line in lines), lines

@@ -247,6 +247,6 @@ def test_exceptions_of_a_handler_are_logged_twenty_times_at_most(server):
     server.release_clients()
     lines = server.log().splitlines()
     assert sum(REFUSED in line for line in lines) == COUNT
-    said = sum("exception in client_connecting" in line for line in lines)
+    logged = sum("exception in client_connecting" in line for line in lines)
     # Twenty in ten seconds, and this may have taken some of these
-    assert 20 <= said <= 100 and said % 20 == 0, said
+    assert 20 <= logged <= 100 and logged % 20 == 0, logged

@@ -313,9 +313,9 @@ def test_post_action_follows_the_session_once(nginx):
     server = nginx("""
         location /echo { websocket echo; post_action /after; }
         location /after {
-            proxy_pass http://127.0.0.1:%%PORT%%/told?in=$websocket_messages_in;
+            proxy_pass http://127.0.0.1:%%PORT%%/after-session?in=$websocket_messages_in;
         }
-        location /told { return 204; }""")
+        location /after-session { return 204; }""")
     client = server.connect()
     client.text("x")
     client.expect_text("x")
@@ -324,7 +324,7 @@ def test_post_action_follows_the_session_once(nginx):
     # The request ends where it was led to, and still knows its session
     entry = server.wait_for_access_log(uri="/after")
     assert entry["websocket_close_code"] == "1000"
-    assert server.access_log(uri="/told")[0]["args"] == "in=1"
+    assert server.access_log(uri="/after-session")[0]["args"] == "in=1"
     assert len(server.access_log()) == 2
 
 

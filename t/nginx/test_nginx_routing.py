@@ -201,7 +201,8 @@ def test_mirror_to_a_websocket_location_is_refused(including):
 
 @pytest.fixture
 def mirrored_to(including):
-    """Receives the mirrored requests, and answers them on request of the test."""
+    """Receives the mirrored requests, and answers them on request of the
+    test."""
     address = ("127.0.0.1", including.ports[0])
     with socket.create_server(address) as listener:
         listener.settimeout(seconds(5))

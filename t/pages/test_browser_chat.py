@@ -43,7 +43,8 @@ class Chat(Page):
         return self
 
     def rows(self):
-        """The rows of the log: (own, other or note, text), oldest first."""
+        """The rows of the log: (own, other or note, text), oldest first. A
+        message is "name: text"."""
         rows = self.look().browser.execute_script("""
             return Array.from(document.querySelectorAll("chat-box li"),
                 (row) => [row.dataset.kind, row.matches(".chat-note")

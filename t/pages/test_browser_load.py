@@ -105,7 +105,7 @@ def test_values_are_shown_and_change(page):
     names = ["cpu", "network-in", "memory", "load", "processes"]
     before = [page.text(name) for name in names]
     page.wait(lambda: [page.text(name) for name in names] != before,
-              "other figures")
+              "other values")
 
 
 def test_charts_are_drawn_for_each_screen(page):

@@ -1,5 +1,5 @@
-// A test plug-in in C++ that throws where it is told to, and keeps handles on
-// clients for longer than they live.
+// A test plug-in in C++ that throws on request, and keeps handles of clients
+// that have disconnected.
 #include "websocket.hpp"
 
 #include <stdexcept>
@@ -86,10 +86,10 @@ public:
             from.send_text_message(handles());
         } else if (text.starts_with("first")) {
             from.send_text_message(
-                told(from.send_text_message(text.substr(0, 7))));
+                name_of(from.send_text_message(text.substr(0, 7))));
         } else if (text.starts_with("last")) {
             from.send_text_message(
-                told(from.send_text_message(text.substr(6))));
+                name_of(from.send_text_message(text.substr(6))));
         } else {
             from.send_text_message(words);
         }
@@ -117,7 +117,7 @@ private:
         }
     }
 
-    static std::string_view told(websocket::send_result result)
+    static std::string_view name_of(websocket::send_result result)
     {
         return result == websocket::send_result::invalid ? "invalid" : "sent";
     }

@@ -19,7 +19,7 @@ public:
     void client_connected(websocket::client &who) override
     {
         read_history({}, [&who](const websocket::message &message) {
-            who.send_text_message("kept " + told(message));
+            who.send_text_message("kept " + describe(message));
             return true;
         });
         who.send_text_message("history " + std::to_string(size()));
@@ -28,7 +28,7 @@ public:
     void message_published(const websocket::message &message) override
     {
         for (websocket::client &each : clients()) {
-            each.send_text_message(told(message));
+            each.send_text_message(describe(message));
         }
     }
 
@@ -39,7 +39,7 @@ private:
         return text.empty() ? 0 : std::stoul(std::string(text));
     }
 
-    static std::string told(const websocket::message &message)
+    static std::string describe(const websocket::message &message)
     {
         return (message.kind == websocket::opcode::text ? "text " : "binary ") +
                to_string(message.id) + " from " + std::to_string(message.from) +

@@ -1,6 +1,6 @@
 /*
- * The scripts of the test handlers: actions with ";" between them. What they
- * do is written into the error log at notice.
+ * The scripts of the test handlers: actions with ";" between them. They write
+ * their results into the error log at notice.
  *
  *     self TEXT | others TEXT | all TEXT | bytes TEXT | ping TEXT
  *     cut TEXT | cutall TEXT: without the last byte

@@ -10,7 +10,7 @@ struct witness : websocket::client {
     websocket::request held = request();
 };
 
-std::string told(const websocket::request &of)
+std::string describe(const websocket::request &of)
 {
     return std::string(of.uri()) + "|" + std::string(of.args()) + "|" +
            of.arg("a") + "|" + std::string(of.remote_address()) + "|" +
@@ -22,13 +22,13 @@ std::string told(const websocket::request &of)
 struct witnesses : websocket::resource<witness> {
     void client_connected(witness &who) override
     {
-        who.send_text_message("connected " + told(who.request()));
+        who.send_text_message("connected " + describe(who.request()));
     }
 
     void text_message_received(witness &from, std::string_view) override
     {
-        from.send_text_message(from.name + " " + told(from.request()));
-        from.send_text_message(from.name + " " + told(from.held));
+        from.send_text_message(from.name + " " + describe(from.request()));
+        from.send_text_message(from.name + " " + describe(from.held));
     }
 
     void client_disconnected(witness &who, std::uint16_t code,
@@ -36,7 +36,7 @@ struct witnesses : websocket::resource<witness> {
     {
         log(websocket::log_level::info, "gone " + std::to_string(code) + " " +
                                             std::string(reason) + " " +
-                                            told(who.request()));
+                                            describe(who.request()));
     }
 };
 

@@ -118,8 +118,8 @@ def test_handshakes_are_counted():
 
 
 class Room:
-    """Sends each message to all; `change` may alter what one client gets
-    in a place, which is told by its number in the room."""
+    """Sends each message to all clients. `change` may alter the frames of one
+    client at a position, which is the message's number in the room."""
 
     def __init__(self, change=lambda client, number, frame: [frame]):
         self.change = change

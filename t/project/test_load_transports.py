@@ -62,8 +62,8 @@ def test_server_without_tls_fails():
 
 
 class Deflating:
-    """Inflates each message and compresses it anew, with contexts that
-    last as long as the terms say; `change` may alter what is sent."""
+    """Inflates each message and compresses it again, with the agreed context
+    takeover. `change` may alter the result."""
 
     NO_TAKEOVER = ("; server_no_context_takeover"
                    "; client_no_context_takeover")
@@ -132,7 +132,7 @@ def test_compressed_fan_out_counts_each_delivery():
 
 
 class Keeping(Deflating):
-    """Takes contexts over though it has said that it does not."""
+    """Takes contexts over against its own agreement."""
 
     def __init__(self):
         super().__init__(Deflating.NO_TAKEOVER)

@@ -69,8 +69,8 @@ class Member:
         return wire.frame(wire.TEXT, self.peer.compress(payload), rsv=4)
 
     def expect(self, texts):
-        """These messages, in this order; what a handler tells of members is
-        left out. The next frame is no such message."""
+        """Reads these messages in this order, without presence texts of the
+        handler. The next frame is no message."""
         for text in texts:
             while True:
                 opcode, payload, _ = self.peer.read()

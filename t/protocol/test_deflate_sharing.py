@@ -99,7 +99,7 @@ def test_mixed_clients_each_get_what_they_can_read(server):
 
 def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
     if not memory_is_exact():
-        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+        pytest.skip("under a sanitizer or valgrind memory is not exact")
     count = 400
 
     def per_client(path):
@@ -125,7 +125,7 @@ def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
 
 def test_messages_inflated_one_after_the_other_keep_no_memory(nginx):
     if not memory_is_exact():
-        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+        pytest.skip("under a sanitizer or valgrind memory is not exact")
     server = nginx(LOCATIONS)
     pid = only_worker(server)
     sizes = []

@@ -137,7 +137,7 @@ def test_character_across_two_buffers(server, place, before):
 @pytest.mark.parametrize("end, start", [
     (b"\xc3", b"x"), (b"\xf0\x9f", b"\x98x"), (b"\xe2\x82", b"\xe2\x82\xac"),
     (b"\xed", b"\xa0\x80"), (b"x", b"\x80"),
-], ids=["cut", "short", "begun-anew", "surrogate", "stray"])
+], ids=["cut", "short", "restarted", "surrogate", "stray"])
 def test_invalid_character_across_two_buffers(server, place, end, start):
     client = join(server)
     for size in (1024, 16384):

@@ -173,12 +173,12 @@ def test_publishers_history_counts_as_a_locations_does(server):
 
 
 def test_handler_callback_gets_published_messages(server):
-    client = server.connect("/first?k=told")
+    client = server.connect("/first?k=fields")
     client.expect_text("history 1")
-    epoch, sequence = Publisher(server, "/publish/first?k=told").post("häuser")
+    epoch, sequence = Publisher(server, "/publish/first?k=fields").post("häuser")
     client.expect_text(f"text {epoch}-{sequence} from 0 häuser")
     answer = answer_of(server.request(post(
-        b"bytes", "/publish/first?k=told", kind="application/octet-stream")))
+        b"bytes", "/publish/first?k=fields", kind="application/octet-stream")))
     client.expect_text(f"binary {answer['id']} from 0 bytes")
 
 

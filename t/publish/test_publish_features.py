@@ -68,7 +68,7 @@ location /bodiless { mirror /mirror; mirror_request_body off;
 location /guarded { auth_request /guard; try_files /missing @page; }
 location /guard { internal; websocket_publish echo "room $arg_room"; }
 location /page { return 200 page; }
-location /figures.html { ssi on; ssi_types *; }
+location /counts.html { ssi on; ssi_types *; }
 location @page { return 200 page; }
 location @publish { websocket_publish echo "room $arg_room"; }
 location /fallback { try_files /missing @publish; }
@@ -216,10 +216,10 @@ def test_auth_request_asks_and_publishes_nothing(server):
 
 
 def test_page_may_include_the_counts(server):
-    write(f"{server.prefix}/pages/figures.html",
+    write(f"{server.prefix}/pages/counts.html",
           '[<!--# include virtual="/publish?room=ssi" -->]')
     join(server, "ssi")
-    response = server.request(request("GET", "/figures.html"))
+    response = server.request(request("GET", "/counts.html"))
     assert json.loads(response.body)[0]["clients"] == 1
 
 

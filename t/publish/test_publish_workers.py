@@ -75,10 +75,10 @@ def test_all_clients_see_one_order(server):
 
 
 def test_get_covers_all_workers(server):
-    clients = on_each_worker(server, "/clients?room=tell")
-    for publisher in publishers(server, "/publish?room=tell"):
+    clients = on_each_worker(server, "/clients?room=state")
+    for publisher in publishers(server, "/publish?room=state"):
         epoch, sequence = publisher.post("x")
-        for other in publishers(server, "/publish?room=tell"):
+        for other in publishers(server, "/publish?room=state"):
             assert other.get_state() == (len(clients), 0,
                                          f"{epoch}-{sequence}")
 

@@ -130,8 +130,8 @@ def test_limit_is_for_all_hosts_together(pair):
 # Presence
 
 def gather(group, path, count=4):
-    """So many JSON clients, in turn on each host; each is told of those
-    that came after it, wherever they are."""
+    """Connects `count` JSON clients, in turn on each host. Each has read the
+    events of later clients on all hosts."""
     clients = []
     for index in range(count):
         new = group[index % len(group)].join(path)
@@ -239,8 +239,8 @@ def test_clients_that_move_at_a_reload_are_counted_once(hosts):
 
 
 def test_count_keys_of_a_live_host_do_not_expire(pair):
-    """Who comes stays for longer than a day: the others must know where the
-    host was counted, when it is gone."""
+    """The clients stay for longer than a day. Other hosts must still find the
+    keys of the host when it has gone."""
     clients = [host.connect("/plain?k=days") for host in pair]
     pair.wait_for_clients("/publish-plain?k=days", 2)
     keys = pair.redis.keys(f"{PREFIX}r:*")

@@ -80,7 +80,7 @@ def publish_everywhere(pair, clients):
 
 
 def test_connection_paused_and_resumed_duplicates_nothing(pair):
-    """What was under way before the break arrives late."""
+    """Messages sent before the break arrive late."""
     near = pair[0].join("/room")
     far = pair[1].join("/room")
     texts = []
@@ -116,7 +116,7 @@ def test_cuts_under_a_stream_of_messages(pair):
 
 
 def test_new_clients_while_a_host_catches_up(pair):
-    """Who comes then gets what was missed, or what comes after it."""
+    """New clients get the missed messages, or those after them."""
     first = pair[0].join("/room")
     start = publish(first, "0")["id"]
     pair[0].proxy.cut()

@@ -16,7 +16,8 @@ RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
 
 
 def refuse_redis(nginx, words, pattern):
-    """nginx -t fails with a line that matches, and does not show the password."""
+    """nginx -t fails with a line that matches, and does not show the
+    password."""
     http = f"websocket_redis {words};"
     expect_error(nginx, pattern, http=http)
     _, output = nginx.check(http=http)

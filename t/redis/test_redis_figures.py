@@ -68,7 +68,7 @@ def at_least(host, **values):
     """Waits until these counts are reached."""
     wait_for_report(host.server, lambda report: all(
         report["redis"][name] >= value for name, value in values.items()),
-        f"{values} in the figures")
+        f"{values} in the counters")
 
 
 # All is well
@@ -212,7 +212,7 @@ def test_prometheus_has_the_same_counters(pair):
     client = pair[0].join("/room")
     for number in range(3):
         publish(client, f"{number}")
-    counters = wait_for(pair[0], "figures", state="up", resources=1,
+    counters = wait_for(pair[0], "counters", state="up", resources=1,
                         published=3)
     families = families_of(text_of(pair[0].server,
                                    "/status?format=prometheus"))

@@ -54,8 +54,8 @@ def leave(client):
 
 @pytest.fixture(scope="module")
 def abandoned(pair):
-    """{path: ids}: rooms with five messages, which the second host has heard;
-    it does not listen any more, as its clients have left."""
+    """{path: ids}: rooms with five messages that the second host has received.
+    It has unsubscribed, because its clients have left."""
     ids = {}
     for path in ("/long?k=deaf", "/five?k=new", "/five?k=more", "/five?k=all"):
         client = pair[1].join(path)

@@ -103,8 +103,8 @@ def test_host_without_clients_detects_a_rollback(pair):
 
 @pytest.mark.parametrize("all_receive", [True, False])
 def test_back_to_the_same_again(pair, all_receive):
-    """Redis has forgotten the epoch as well that was begun for the last
-    time: with it, or without, nothing is heard again."""
+    """Redis has lost the last epoch as well. With it or without, no message
+    arrives twice."""
     clients = [host.join("/room", worker) for host in pair
                for worker in (0, 1)]
     old = ["0", "1", "2", "3", "4"]
@@ -170,7 +170,8 @@ def post_last(group):
 
 
 def check_accepted(received, stream):
-    """The messages of the stream are in order; each missing one is in a gap."""
+    """The messages of the stream are in order; each missing one is in a
+    gap."""
     own = [(index, int(text)) for index, text in enumerate(received.data)
            if text.isdigit() and stream.first <= int(text) <= stream.last]
     numbers = [number for _, number in own]

@@ -108,7 +108,7 @@ def test_concurrent_messages_over_http_and_from_clients_have_one_order(pair):
 
 
 def test_publisher_and_receivers_get_the_same_id(pair):
-    path = "/room?k=told"
+    path = "/room?k=fields"
     speakers = pair.on_each_worker(Host.join, path)
     for number, speaker in enumerate(speakers):
         send_text(speaker, f"{number}", ref=number)
@@ -243,8 +243,8 @@ def test_message_without_clients_enters_the_history(pair):
 
 
 def test_get_returns_the_same_state_on_each_host(pair):
-    path = "/publish?k=tell"
-    client = pair[0].join("/room?k=tell")
+    path = "/publish?k=state"
+    client = pair[0].join("/room?k=state")
     for number in range(3):
         last = publish(client, f"{number}")["id"]
     for host in pair:

@@ -105,8 +105,8 @@ def events_of(client):
 
 
 def check_views(clients, witnesses):
-    """All come while the witnesses are there: each is told by name of those
-    that came after it, in one order, and perhaps of some that came with it."""
+    """All join while the witnesses are connected. Each gets the names of later
+    clients in one order, and perhaps of some that joined with it."""
     for client in clients:
         read_welcome(client)
     everybody = {id_of(client) for client in clients}

@@ -16,8 +16,8 @@ LOCATIONS = f"""
 location /long {{ websocket room long$arg_k history=100000; {SMALL} }}
 location /short {{ websocket room short$arg_k history=50; {SMALL} }}
 location /none {{ websocket room none$arg_k; {SMALL} }}
-location /told {{
-    websocket room told$arg_k history=100000 presence=on; {SMALL}
+location /informed {{
+    websocket room informed$arg_k history=100000 presence=on; {SMALL}
 }}
 location /quiet {{
     websocket room quiet$arg_k history=100000 self=off; {SMALL}
@@ -161,7 +161,7 @@ def test_slow_client_does_not_slow_down_others(server):
 
 def test_slow_client_gets_the_count_of_clients(server):
     """It got no event for clients that left while it was behind."""
-    path = "/told?k=1"
+    path = "/informed?k=1"
     speaker = join(server, path)
     slow = slow_client(server, path, [JSON])
     read_type(speaker, "joined")
@@ -236,10 +236,10 @@ def test_clients_of_a_stopped_worker_get_a_gap(tiny):
 
 def test_clients_of_a_stopped_worker_get_the_count(tiny):
     tiny.allow_errors("messages of room .* were lost")
-    speaker = join(tiny, "/told?k=frozen")
+    speaker = join(tiny, "/informed?k=frozen")
     pid = next(pid for pid in tiny.worker_pids()
                if pid != worker_of(speaker))
-    late = join(tiny, "/told?k=frozen", pid)
+    late = join(tiny, "/informed?k=frozen", pid)
     while read(speaker) != {"type": "joined", "clients": 2,
                             "client": late.welcome["client"]}:
         pass

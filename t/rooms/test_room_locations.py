@@ -117,7 +117,7 @@ def test_history_skips_own_messages_with_self_off(server):
 def test_presence_parameter_is_that_of_the_location(server, first):
     """All clients cause events; each location decides whether its clients get
     them."""
-    key = f"?k=told{first[1:]}"
+    key = f"?k=events{first[1:]}"
     one = join(server, first + key)
     two = join(server, ("/watch" if first == "/play" else "/play") + key)
     informed, uninformed = (one, two) if first == "/play" else (two, one)
@@ -168,7 +168,8 @@ def test_publisher_shrinks_no_history(server, path):
 
 
 def test_publisher_with_another_key_keeps_the_largest_history(server):
-    """It is not known which clients will connect:"""
+    """It is not known which clients will connect. None of them loses history,
+    and the first one does not shrink it."""
     publisher = Publisher(server, "/elsewhere?k=any")
     for number in range(25):
         publisher.post(f"text {number}")

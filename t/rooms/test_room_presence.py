@@ -30,8 +30,8 @@ def id_of(client):
 
 
 def gather(server, path, count=4):
-    """At least so many JSON clients, on two workers at least, each told of
-    those that came after it."""
+    """Connects at least `count` JSON clients, on two workers at least. Each
+    has read the events of later clients."""
     clients = []
     while len(clients) < count or len({worker_of(one)
                                        for one in clients}) < 2:

@@ -77,8 +77,8 @@ class DaemonServer(NginxServer):
 
     @contextlib.contextmanager
     def upgraded(self):
-        """Starts another master with its own workers; yields its pid. It is
-        ended at the end of the block."""
+        """Starts another master with its own workers; yields its pid. It may
+        replace the old one, and is ended at the end of the block."""
         self.send_signal(signal.SIGUSR2)
         wait_until(lambda: self._read_pid("nginx.pid.oldbin") == self.pid
                    and self._read_pid("nginx.pid"), seconds(10),

@@ -186,7 +186,8 @@ class RedisServer:
     # Its connections
 
     def connections(self):
-        """The connections of CLIENT LIST without its own, as dicts of strings."""
+        """The connections of CLIENT LIST without its own, as dicts of
+        strings."""
         lines = self.command("CLIENT", "LIST").splitlines()
         found = [dict(part.partition("=")[::2] for part in line.split())
                  for line in lines]

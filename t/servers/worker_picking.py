@@ -17,7 +17,8 @@ def worker_of(client):
 
 
 def leave(client):
-    """Closes a client and waits for the end, so that it is no longer counted."""
+    """Closes a client and waits for the end, so that it is no longer
+    counted."""
     client.close(1000)
     while client.read_frame().opcode != wire.CLOSE:
         pass

@@ -209,7 +209,7 @@ def many_files():
 
 def test_idle_client_takes_little_memory(nginx, many_files, capsys):
     if not memory_is_exact():
-        pytest.skip("under a sanitizer or valgrind memory tells nothing")
+        pytest.skip("under a sanitizer or valgrind memory is not exact")
     found = {}
     for path in ("/echo", "/released"):
         for kind, count in COUNTS.items():

@@ -32,8 +32,8 @@ location /one { limit_conn address 1; websocket echo; }
 location /copied { mirror /copy; mirror_request_body off; websocket echo; }
 location /copied-body { mirror /copy; websocket echo; }
 location /copy { internal; proxy_pass http://127.0.0.1:%%PORT1%%; }
-location /after { websocket echo; post_action /told; }
-location /told { return 204; }
+location /after { websocket echo; post_action /after-session; }
+location /after-session { return 204; }
 location /granted { auth_request /grant; websocket echo; }
 location /grant { internal; return 204; }
 location /limited { limit_rate 100; websocket echo; }
@@ -145,7 +145,7 @@ def test_request_before_a_post_action_is_kept(server):
     client = connect_kept(server, "a post_action follows", "/after")
     client.leave()
     client.disconnect()
-    server.wait_for_access_log(uri="/told")
+    server.wait_for_access_log(uri="/after-session")
 
 
 def test_address_of_a_redirected_request_is_kept(server):

@@ -226,7 +226,8 @@ def test_large_broadcast_is_compressed_for_the_first_clients(server):
         read = [peer.read() for peer in peers]
         assert all(got[:2] == (wire.TEXT, large.encode()) for got in read)
         assert 1 <= [got[2] for got in read].count(True) <= 3
-        # What is small is compressed for all, and refers to what was
+        # A small message is compressed for all clients, and refers to earlier
+        # data.
         small = f"message {index} to all of you " * 50
         peers[0].client.text(small)
         for peer in peers:

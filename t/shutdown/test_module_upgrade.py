@@ -126,15 +126,15 @@ def test_package_restarts_an_nginx_that_ignores_an_upgrade(machine):
 
 
 def test_package_prints_the_remaining_steps(machine):
-    calls, said = machine.run("configure", "0.1", failing=[UPGRADE, RESTART])
+    calls, output = machine.run("configure", "0.1", failing=[UPGRADE, RESTART])
     assert calls == [STATUS, TEST, UPGRADE, RESTART]
-    assert "restart it" in said
+    assert "restart it" in output
 
 
 def test_package_leaves_an_nginx_alone_whose_configuration_fails(machine):
-    calls, said = machine.run("configure", "0.1", failing=[TEST])
+    calls, output = machine.run("configure", "0.1", failing=[TEST])
     assert calls == [STATUS, TEST]
-    assert "restart it" in said
+    assert "restart it" in output
 
 
 @pytest.mark.parametrize("failing", [[STATUS], []])

@@ -174,10 +174,11 @@ void connection::shake_hands()
         return;
     }
 
-    // With the answer may have come what was said first
+    // The first frames may have come with the response.
     const std::string rest = answer_.substr(end + 4);
 
-    agreed_ = judge_answer(std::string_view(answer_).substr(0, end + 2), *to_);
+    agreed_ =
+        check_response(std::string_view(answer_).substr(0, end + 2), *to_);
     reader_.allow_compressed(agreed_.deflate.has_value());
     state_ = state::open;
     events_.opened(*this);
@@ -210,7 +211,7 @@ void connection::receive()
         }
 
         if (!got.more) {
-            return; // what comes now is told anew
+            return; // epoll reports later data again
         }
     }
 }

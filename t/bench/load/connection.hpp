@@ -17,14 +17,14 @@ namespace websocket::load {
 
 class connection;
 
-// What a run is told of its connections. In a call a connection may be sent
-// by, and in `opened` it may be reset and opened anew.
+// The callbacks of a run. In a call a connection may send, and in `opened` it
+// may be reset and opened again.
 struct connection_events {
     virtual void opened(connection &of) = 0;
     virtual void message(connection &of, opcode code,
                          std::span<const std::byte> payload) = 0;
 
-    // A read has brought something: it is told now, and then this is.
+    // The frames of a read were handled.
     virtual void read_begins(connection &of) = 0;
     virtual void read_through(connection &of) = 0;
 
@@ -41,8 +41,8 @@ public:
     connection(const connection &) = delete;
     connection &operator=(const connection &) = delete;
 
-    // Begins to connect; `opened` is told of the server's agreement. The
-    // destination must live as long.
+    // Begins to connect; `opened` gets the server's agreement. The destination
+    // must outlive the connection.
     void open(const destination &to);
 
     // Ends it at once, and leaves no socket in TIME_WAIT behind.
@@ -54,7 +54,7 @@ public:
     std::size_t number() const noexcept { return number_; }
     bool is_open() const noexcept { return state_ == state::open; }
 
-    // What the server's answer says.
+    // The agreement in the server's response.
     const agreement &agreed() const noexcept { return agreed_; }
     std::string cipher() const { return transport_.cipher(); }
 

@@ -23,8 +23,8 @@ struct deflate_terms {
     bool operator==(const deflate_terms &) const = default;
 };
 
-// What Sec-WebSocket-Extensions of an answer says. Throws peer_fault on what
-// does not answer the offer.
+// Parses Sec-WebSocket-Extensions of a response. Throws peer_fault if it does
+// not match the offer.
 deflate_terms parse_deflate_terms(std::string_view answer);
 
 class compressor {
@@ -49,7 +49,7 @@ public:
     inflater(const inflater &) = delete;
     inflater &operator=(const inflater &) = delete;
 
-    // Lent until the next call. Throws peer_fault.
+    // Valid until the next call. Throws peer_fault.
     std::span<const std::byte> inflate(std::span<const std::byte> payload);
 
 private:

@@ -1,4 +1,4 @@
-// Tells connections, by epoll, when their sockets are ready.
+// Calls connections when epoll reports their sockets as ready.
 #include "event_loop.hpp"
 
 #include <array>

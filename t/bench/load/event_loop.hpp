@@ -1,4 +1,4 @@
-// Tells connections, by epoll, when their sockets are ready.
+// Calls connections when epoll reports their sockets as ready.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace websocket::load {
 std::uint64_t now() noexcept;
 
 struct ready_handler {
-    // The socket has become readable, writable or both: read until it has no
-    // more, it is not said twice.
+    // The socket has become readable, writable or both. Read until it is empty:
+    // epoll reports it only once.
     virtual void ready(bool readable) = 0;
 
 protected:

@@ -13,7 +13,8 @@ public:
         : run{given}, code_{given.text ? opcode::text : opcode::binary},
           own_publishers_{!given.publish_path.empty()},
           publishers_(given.publishers),
-          order_(given.publishers * given.in_flight), heard_(given.connections)
+          order_(given.publishers * given.in_flight),
+          received_(given.connections)
     {
         for (publisher &each : publishers_) {
             each.sent_at.resize(given.in_flight);
@@ -28,7 +29,8 @@ private:
         std::vector<std::uint64_t> sent_at;
     };
 
-    // A place in the one order, which its first receiver settles.
+    // A position in the order of all messages, determined by its first
+    // receiver.
     struct place {
         std::size_t author = 0;
         std::uint64_t number = 0;
@@ -48,7 +50,7 @@ private:
     void turn_over() override;
     void message(connection &to, opcode code,
                  std::span<const std::byte> payload) override;
-    place &settle(const connection &to, std::span<const std::byte> payload);
+    place &determine(const connection &to, std::span<const std::byte> payload);
     void complete(const place &of);
     void describe(report &to) const override;
     bool drained() const override { return open_ == 0; }
@@ -57,10 +59,10 @@ private:
     bool own_publishers_;
     std::vector<prepared_messages> messages_;
     std::vector<publisher> publishers_;
-    std::vector<place> order_;         // by position, in turn
-    std::uint64_t settled_ = 0;        // positions
-    std::vector<std::uint64_t> heard_; // positions, by subscriber
-    std::size_t open_ = 0;             // messages that not all have got
+    std::vector<place> order_;            // by position, in turn
+    std::uint64_t determined_ = 0;        // positions
+    std::vector<std::uint64_t> received_; // positions, by subscriber
+    std::size_t open_ = 0;                // messages that not all have got
     std::uint64_t done_ = 0;
     bool owing_ = true; // there are messages to be sent
 };
@@ -145,12 +147,12 @@ void fan_out_run::message(connection &to, opcode code,
                           std::span<const std::byte> payload)
 {
     if (to.number() >= given_.connections) {
-        return; // what a server tells those who only publish
+        return; // replies to a publisher
     }
 
-    const std::uint64_t position = heard_[to.number()]++;
-    place &of = position == settled_ ? settle(to, payload)
-                                     : order_[position % order_.size()];
+    const std::uint64_t position = received_[to.number()]++;
+    place &of = position == determined_ ? determine(to, payload)
+                                        : order_[position % order_.size()];
     const auto expected = messages_[of.author].expected(of.number);
 
     if (code != code_ || !same_bytes(payload, expected)) {
@@ -165,8 +167,8 @@ void fan_out_run::message(connection &to, opcode code,
     }
 }
 
-fan_out_run::place &fan_out_run::settle(const connection &to,
-                                        std::span<const std::byte> payload)
+fan_out_run::place &fan_out_run::determine(const connection &to,
+                                           std::span<const std::byte> payload)
 {
     const auto found = read_signature(payload);
 
@@ -181,7 +183,7 @@ fan_out_run::place &fan_out_run::settle(const connection &to,
         wrong(to, "a message is not its publisher's next one");
     }
 
-    place &made = order_[settled_++ % order_.size()];
+    place &made = order_[determined_++ % order_.size()];
 
     made = {found->author, by.ordered++, given_.connections};
     return made;

@@ -7,7 +7,7 @@
 
 namespace websocket::load {
 
-// How much a header says of its frame, as far as it is there.
+// The size of a frame as far as its header has arrived.
 frame_reader::measure
 frame_reader::measured(std::span<const std::byte> bytes) const noexcept
 {
@@ -77,7 +77,7 @@ void frame_reader::keep(std::span<const std::byte> bytes, const measure &of)
     filled_ = bytes.size();
 }
 
-// What was wanted may have been a header, which now wants its payload.
+// A complete header is followed by its payload.
 void frame_reader::filled(std::size_t size, const sink &each)
 {
     filled_ += size;

@@ -14,7 +14,7 @@ namespace websocket::load {
 struct frame {
     opcode code = opcode::continuation;
     bool compressed = false;
-    std::span<const std::byte> payload; // lent for the call
+    std::span<const std::byte> payload; // valid during the call
 };
 
 // Bytes are received into the gap of a frame that has begun, if there is one,

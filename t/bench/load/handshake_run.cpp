@@ -1,4 +1,4 @@
-// Connections that are opened, reset and opened anew.
+// Connections that are opened, reset and opened again.
 #include "run.hpp"
 
 namespace websocket::load {

@@ -6,8 +6,8 @@
 
 namespace websocket::load {
 
-// Below 2^step_bits each number has its own step; above, the bits behind the
-// highest tell the step within its power of two.
+// Below 2^step_bits each number has its own step. Above, the bits after the
+// highest one select the step within its power of two.
 std::size_t histogram::step_of(std::uint64_t nanoseconds) noexcept
 {
     const unsigned width = static_cast<unsigned>(std::bit_width(nanoseconds));

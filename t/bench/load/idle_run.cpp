@@ -22,7 +22,7 @@ private:
     void turn_over() override { progress(); }
     bool drained() const override { return true; }
 
-    // What the server says of itself, as a welcome
+    // Messages of the server, such as a welcome
     void message(connection &, opcode, std::span<const std::byte>) override {}
 
     void describe(report &to) const override

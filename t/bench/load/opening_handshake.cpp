@@ -68,7 +68,7 @@ std::string request_for(const destination &to, std::size_t number)
     return request.append("\r\n");
 }
 
-agreement judge_answer(std::string_view head, const destination &to)
+agreement check_response(std::string_view head, const destination &to)
 {
     if (!head.starts_with("HTTP/1.1 101")) {
         throw peer_fault("refused: " +

@@ -13,7 +13,7 @@ namespace websocket::load {
 
 class tls_setting;
 
-// Where to, and what is said there first.
+// The address of a server and the handshake to send.
 struct destination {
     std::uint16_t port = 0;
     std::string path;
@@ -31,6 +31,6 @@ struct agreement {
 std::string request_for(const destination &to, std::size_t number);
 
 // Throws peer_fault on an answer that is none to the request.
-agreement judge_answer(std::string_view head, const destination &to);
+agreement check_response(std::string_view head, const destination &to);
 
 } // namespace websocket::load

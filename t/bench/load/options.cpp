@@ -1,4 +1,4 @@
-// What the load generator is told on its command line.
+// The command line of the load generator.
 #include "options.hpp"
 
 #include "prepared_messages.hpp"

@@ -1,4 +1,4 @@
-// What the load generator is told on its command line.
+// The command line of the load generator.
 #pragma once
 
 #include <cstddef>

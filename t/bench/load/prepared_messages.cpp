@@ -1,5 +1,4 @@
-// Messages that lie ready to be sent, each unlike the others, with what is to
-// come back for it.
+// Messages that are ready to be sent, all different, with the expected replies.
 #include "prepared_messages.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// Messages that lie ready to be sent, each unlike the others, with what is to
-// come back for it.
+// Messages that are ready to be sent, all different, with the expected replies.
 #pragma once
 
 #include "deflate.hpp"
@@ -31,7 +30,7 @@ void append_frame(std::vector<std::byte> &to, opcode code,
                   std::span<const std::byte> payload, masking_key key,
                   bool compressed = false);
 
-// What each payload begins with, unless it is shorter.
+// The signature at the start of each payload, unless it is shorter.
 struct signature {
     static constexpr std::size_t size = 12;
 
@@ -56,7 +55,7 @@ struct message_plan {
 // ASCII of one size.
 class prepared_messages {
 public:
-    // At least so many as the plan says.
+    // Creates at least as many messages as planned.
     explicit prepared_messages(const message_plan &plan);
 
     std::size_t count() const noexcept { return count_; }

@@ -1,5 +1,5 @@
-// What all modes have in common: connections are opened, the load runs warm,
-// is measured for a time, and ends when all that was sent has come back.
+// The common part of all modes: connections are opened, the load warms up, is
+// measured for a time, and ends when all replies have arrived.
 #include "run.hpp"
 
 #include "server_watch.hpp"
@@ -68,7 +68,7 @@ void run::execute()
     prepare();
 
     if (given_.wait) {
-        say_ready();
+        report_ready();
         await_line();
     }
 
@@ -160,7 +160,7 @@ std::size_t run::claim(std::size_t wanted) noexcept
     return wanted;
 }
 
-// What comes after the end of the measurement is looked at, but not counted.
+// Replies after the end of the measurement are checked but not counted.
 void run::count(std::uint64_t sent_at) noexcept
 {
     if (phase_ == phase::measuring || given_.messages != 0) {
@@ -263,11 +263,9 @@ void run::note_cipher(const connection &of)
     }
 }
 
-/*
- * Who has started this.
- */
+// The process that started this one.
 
-void run::say_ready() const
+void run::report_ready() const
 {
     report line;
 

@@ -1,5 +1,5 @@
-// What all modes have in common: connections are opened, the load runs warm,
-// is measured for a time, and ends when all that was sent has come back.
+// The common part of all modes: connections are opened, the load warms up, is
+// measured for a time, and ends when all replies have arrived.
 #pragma once
 
 #include "connection.hpp"
@@ -45,7 +45,7 @@ protected:
     // All connections are open: what the messages are is known.
     virtual void prepare() {}
 
-    // What was agreed on with all of them; none: nothing is compressed.
+    // The agreement of all connections; none: nothing is compressed.
     std::optional<deflate_terms> deflate_agreed() const;
 
     // Opens connections [first, end), a few at a time.
@@ -66,7 +66,7 @@ protected:
 
     [[noreturn]] static void wrong(const connection &of, const char *what);
 
-    // A connection that is open but not wanted is opened anew.
+    // Reopens a connection that is on the wrong worker.
     std::function<bool(const connection &)> wanted;
 
     void opened(connection &of) override;
@@ -84,7 +84,7 @@ private:
     void step();
     void start_measuring();
     void stop_measuring();
-    void say_ready() const;
+    void report_ready() const;
     void await_line();
     void await_end();
     void check_progress() const;

@@ -1,4 +1,4 @@
-// What processes have used: their CPU time and memory, by /proc.
+// CPU time and memory of processes, from /proc.
 #include "server_watch.hpp"
 
 #include <cstdint>

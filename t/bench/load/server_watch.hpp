@@ -1,4 +1,4 @@
-// What processes have used: their CPU time and memory, by /proc.
+// CPU time and memory of processes, from /proc.
 #pragma once
 
 #include <vector>

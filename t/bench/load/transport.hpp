@@ -12,15 +12,15 @@
 
 namespace websocket::load {
 
-// What the server or the network did wrong.
+// An error of the server or of the network.
 struct peer_fault : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
 std::string words_of(int error);
 
-// What all connections inside TLS have in common. Certificates are not
-// checked, and no session is resumed.
+// The TLS settings of all connections. Certificates are not checked, and no
+// session is resumed.
 class tls_setting {
 public:
     tls_setting();
@@ -32,7 +32,7 @@ private:
 
 struct reading {
     std::size_t size = 0;
-    bool more = false; // the socket may have more, and does not tell again
+    bool more = false; // the socket may have more, and is not reported again
 };
 
 class transport {
@@ -53,7 +53,7 @@ public:
     // False: the TLS handshake waits for the server.
     bool secure();
 
-    // Both may be called once `secure` has said yes. What is received goes
+    // Both may be called once `secure` has returned true. Received bytes go
     // into the gap, then into the buffer.
     reading receive(std::span<std::byte> gap, std::span<std::byte> buffer);
 
@@ -64,7 +64,7 @@ public:
     // False: some of what was taken waits for the socket.
     bool flush();
 
-    // What TLS has agreed on; empty without.
+    // The TLS version and cipher; empty without TLS.
     std::string cipher() const;
 
 private:

@@ -12,7 +12,7 @@ using namespace broker_tests;
 
 namespace {
 
-// What was copied into the zone with the lock held, and without it.
+// Bytes copied into the zone with the lock held, and without it.
 class copy_counter {
 public:
     copy_counter() : before_{set_fault_hook(count)} { locked = unlocked = 0; }

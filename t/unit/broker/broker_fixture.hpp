@@ -69,7 +69,7 @@ public:
     }
     void unlock() noexcept override { *owner() = 0; }
 
-    // What nginx's master does for a process that has ended.
+    // Does what nginx's master does for a process that has exited.
     bool free_of(pid_t dead) noexcept
     {
         return owner()->compare_exchange_strong(dead, 0);
@@ -81,7 +81,7 @@ private:
     shared_memory word_{sizeof(std::atomic<pid_t>)};
 };
 
-// Processes that live as long as the test says so.
+// Processes that are alive until the test ends them.
 struct process_table : process_monitor {
     bool alive(std::int32_t pid) noexcept override
     {
@@ -206,7 +206,7 @@ protected:
         });
     }
 
-    // All news of a slot, by the order in which they come up.
+    // All unread messages of a slot, in the order of next_unread().
     std::vector<std::string> drain(unsigned slot)
     {
         std::vector<std::string> all;

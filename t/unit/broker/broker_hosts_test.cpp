@@ -1,5 +1,5 @@
-// What a host knows of others: their clients, whether there is a link to
-// whoever numbers the messages, and which process keeps it.
+// The state of other hosts: the count of their clients, whether this host is
+// connected to Redis, and the process that keeps the connection.
 #include "broker_fixture.hpp"
 
 #include <array>

@@ -1,5 +1,4 @@
-// Where a log stands that somebody else numbers: holes in it, and other
-// epochs.
+// The position of a log that Redis numbers: gaps in it, and other epochs.
 #include "broker_fixture.hpp"
 
 #include <algorithm>

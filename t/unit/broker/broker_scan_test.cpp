@@ -1,4 +1,4 @@
-// The way through all logs: each is told of once, whatever comes and goes
+// A scan of all logs: each is seen once, also if logs are created and removed
 // between its steps.
 #include "broker_fixture.hpp"
 
@@ -21,7 +21,7 @@ using seen_logs = std::multimap<std::string, seen_log>;
 
 class broker_scan : public broker_test {
 protected:
-    // One step with so much room; false when the survey is over.
+    // One step with buffers of this size; returns false at the end of the scan.
     bool step(std::size_t logs, std::size_t budget)
     {
         const scan_result result =

@@ -64,8 +64,8 @@ protected:
     std::mt19937_64 dice{42};
 };
 
-// What the history is by definition: all that is wanted from its end on, found
-// one by one. 0: nothing is.
+// The history by definition: all wanted messages from the end on, found one by
+// one. 0: there is none.
 detail::index first_by_definition(const detail::zone &z,
                                   const detail::subscription_record &reader,
                                   std::uint64_t passed, std::uint64_t after)
@@ -97,7 +97,7 @@ TEST(broker_earlier_sequence, leads_back_in_steps_that_double)
         const std::uint64_t earlier = detail::earlier_sequence(i);
         const std::uint64_t before = detail::earlier_sequence(i - 1);
 
-        // What is appended finds it by two steps from the message before
+        // An append finds its place in two steps from the message before
         EXPECT_TRUE(earlier == i - 1 ||
                     earlier == detail::earlier_sequence(before));
 

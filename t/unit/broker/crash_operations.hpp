@@ -8,7 +8,7 @@
 
 namespace broker_tests {
 
-// What the victim does last.
+// The operation during which the victim dies.
 struct operation {
     const char *name;
     std::function<void(scenario &)> run;

@@ -8,7 +8,7 @@
 
 namespace broker_tests {
 
-// The processes of the scene, by their pids.
+// The processes of the scenario, by their pids.
 constexpr std::int32_t survivor = 1;
 constexpr std::int32_t victim = 2;    // dies in an operation
 constexpr std::int32_t long_gone = 3; // whose slot nobody has reclaimed yet
@@ -56,7 +56,7 @@ public:
         EXPECT_TRUE(core.attach(memory_.bytes()));
     }
 
-    // What the survivor finds when the victim has died, and does then.
+    // The checks and actions of the survivor after the victim's death.
     void check_after_death()
     {
         EXPECT_EQ(core.audit(), "");
@@ -148,7 +148,7 @@ private:
         core.read(room_s, storage.buffers(), now);
         core.append(room_v, message_of("last", now), now);
         core.append(own_s, message_of("to the survivor", now), now);
-        // The survivor sleeps, with news; the victim is on its way.
+        // The survivor sleeps with unread messages; the victim is running.
         core.next_unread(slot_v);
     }
 
@@ -178,7 +178,7 @@ private:
         }
     }
 
-    // None is missing unless it is said.
+    // No message is missing unless a loss is reported.
     void check_room(std::span<const message> messages, bool lost)
     {
         room_lost_ = room_lost_ || lost;
@@ -196,8 +196,8 @@ private:
         }
     }
 
-    // Reads all news; the entries of each log follow one another unless it
-    // is said that some are lost.
+    // Reads everything. The entries of each log are consecutive unless a loss
+    // is reported.
     std::size_t drain_survivor()
     {
         std::map<void *, std::uint64_t> last;
@@ -259,7 +259,7 @@ private:
         EXPECT_EQ(core.clients(room_s), 3);
     }
 
-    // What another leader does; the log may stand anywhere.
+    // Actions of another leader; the log may be at any position.
     void lead_on(unsigned slot)
     {
         EXPECT_TRUE(core.lead(slot));
@@ -306,7 +306,7 @@ private:
 
     shared_memory memory_{broker::min_size(4)};
 
-    // What the survivor has of the room.
+    // The survivor's messages of the room.
     std::uint64_t epoch_ = outer;
     std::uint64_t passed_ = 0;
     bool room_lost_ = false;

@@ -1,4 +1,4 @@
-// What a log keeps where several locations ask for different histories.
+// The history of a log if several locations configure different ones.
 #include "broker_fixture.hpp"
 
 #include <array>

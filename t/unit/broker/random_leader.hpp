@@ -1,5 +1,5 @@
-// What processes of a random run say and hold, and what the one that leads
-// does: it relays the messages of some rooms, which somebody else numbers.
+// The reports and locks of processes in a random run, and the actions of the
+// leader. It appends the messages of some rooms with external numbers.
 #pragma once
 
 #include "broker_fixture.hpp"
@@ -18,8 +18,8 @@ constexpr std::size_t outer_room_count = 2;
 constexpr std::uint32_t most_clients = 50;
 constexpr std::uint32_t most_remote_clients = 10;
 
-// Who numbers a room's messages, as Redis does it for several hosts: no death
-// of a leader comes between an epoch and its sequence.
+// Numbers the messages of a room, as Redis does for several hosts. A leader
+// that dies cannot separate an epoch from its sequence.
 class numbering {
 public:
     message_id last() const { return {last_ >> 32, last_ & UINT32_MAX}; }
@@ -44,7 +44,7 @@ constexpr std::int32_t sender_of(std::uint64_t epoch)
     return (1 << 30) + static_cast<std::int32_t>(epoch);
 }
 
-// What the processes tell the test, in memory that they share.
+// Reports of the processes to the test, in shared memory.
 struct report {
     std::atomic<bool> over;
     std::atomic<std::uint64_t> messages_read;
@@ -54,8 +54,9 @@ struct report {
     std::array<char, 200> fault;
 };
 
-// What each message holds: who sent it as his how many-th, and bytes that
-// follow from that. For one that is relayed that is its epoch and sequence.
+// The contents of each message: its sender, its number among that sender's
+// messages, and bytes derived from both. For a message with an external number
+// these are its epoch and sequence.
 struct content {
     std::int32_t sender;
     std::uint32_t number;
@@ -122,7 +123,8 @@ public:
     }
 
 private:
-    // What a leader had in his hands when he died is told as lost.
+    // Messages that a leader had not appended when it died are reported as
+    // lost.
     std::string relay_next(message_id next)
     {
         const unsigned spread = random_() % 200;

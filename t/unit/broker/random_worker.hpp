@@ -44,7 +44,7 @@ public:
         while (!report_.over) {
             act();
         }
-        // What is on its way must still arrive.
+        // Messages that were sent must still arrive.
         listen();
         if (random_() % 2 == 0) {
             core_.release(slot_, now());

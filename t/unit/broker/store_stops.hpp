@@ -51,8 +51,8 @@ inline void end_store(int, siginfo_t *, void *context)
     kill(getpid(), SIGSTOP);
 }
 
-// Memory of whole pages. Whoever waits for this process sees it stopped by
-// SIGSTOP, and lets it go on by SIGCONT.
+// Memory of whole pages. The parent sees this process stopped by SIGSTOP, and
+// continues it by SIGCONT.
 inline void stop_after_stores(std::span<std::byte> memory)
 {
     struct sigaction action = {};

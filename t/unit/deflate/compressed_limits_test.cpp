@@ -41,7 +41,7 @@ events read(const std::string &wire, const message_limits &limits)
     return frames::read_all_ways<lone_reader>(wire, limits);
 }
 
-// What `size` times the same byte become, without holding them all.
+// Compresses `size` equal bytes without holding all of them.
 std::string bomb(std::size_t size)
 {
     compression::sender made{9};

@@ -349,7 +349,8 @@ TEST(compressed_message, that_ends_inside_a_block_fails)
                   events{failed(error::invalid_compression)})
             << size;
     }
-    // What should have been cut off is still there: a block too many
+    // The bytes that the sender must remove are still there, as one block too
+    // many.
     EXPECT_EQ(read(packed(binary,
                           std::string(hello) + std::string(compression::tail))),
               events{failed(error::invalid_compression)});

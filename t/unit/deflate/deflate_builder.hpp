@@ -1,5 +1,5 @@
-// What a client sends and reads with permessage-deflate: messages compressed
-// in any way that zlib knows, and readers that take them.
+// A client's side of permessage-deflate: messages compressed in every way that
+// zlib has, and readers for them.
 #pragma once
 
 #include "protocol/message_reader.hpp"
@@ -23,7 +23,7 @@ inline constexpr std::string_view tail{"\0\0\xff\xff", 4};
 
 // How a message ends.
 enum class ending {
-    flush,       // as RFC 7692 7.2.1 says
+    flush,       // as in RFC 7692 7.2.1
     final_block, // 7.2.3.4: a block with BFINAL, and the byte behind it
     bare         // a block with BFINAL alone
 };
@@ -44,7 +44,7 @@ public:
 
     void reset() { deflateReset(&zlib_); }
 
-    // What zlib makes of `text` until this flush.
+    // The output of zlib for `text` up to this flush.
     std::string part(std::string_view text, int flush)
     {
         std::string made;

@@ -1,4 +1,4 @@
-// What is agreed on for each offer of permessage-deflate (RFC 7692 5, 7.1).
+// The agreement for each offer of permessage-deflate (RFC 7692 5, 7.1).
 #include "protocol/permessage_deflate.hpp"
 
 #include <gtest/gtest.h>
@@ -28,8 +28,8 @@ deflate_params agreement(std::initializer_list<std::string_view> fields,
     return negotiation.result();
 }
 
-// Of one offer with these parameters, without the name of the extension; "no"
-// when it is declined.
+// The response to one offer with these parameters, without the name of the
+// extension; "no" if it is declined.
 std::string answer(std::string_view parameters,
                    const deflate_settings &settings = keeping)
 {

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-// What the server has behind its handles.
+// The objects of the server behind its handles.
 struct websocket_request {
     std::string args;
     std::map<std::string, std::string, std::less<>> headers;
@@ -42,7 +42,7 @@ struct websocket_resource {
     bool gives_timers = true;
 };
 
-// What handlers wrote into the log: "LEVEL:TEXT|" each.
+// The log of the handlers: "LEVEL:TEXT|" for each line.
 inline std::string logged;
 
 inline std::string_view of(websocket_text_t text)

@@ -1,4 +1,4 @@
-// What is kept of who came and left.
+// Stored joins and leaves of clients.
 #include "handlers/presence_changes.hpp"
 
 #include <gtest/gtest.h>

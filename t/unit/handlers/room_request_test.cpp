@@ -1,4 +1,4 @@
-// What the clients of a room send as room.v1.json, held against another parser.
+// Messages of clients in room.v1.json, compared with another parser.
 #include "handlers/room_json.hpp"
 
 #include <gtest/gtest.h>

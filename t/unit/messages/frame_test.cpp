@@ -1,5 +1,5 @@
-// Frame headers: each rule of RFC 6455 5.2 that one header can break, told as
-// soon as its byte is there.
+// Frame headers: each rule of RFC 6455 5.2 that one header can break is
+// reported as soon as the bytes read so far break it.
 #include "protocol/frame.hpp"
 
 #include "frame_builder.hpp"

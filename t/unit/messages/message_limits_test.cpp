@@ -1,5 +1,5 @@
-// What a location does not take: messages and frames over its limits, and
-// kinds of message, refused by their header alone (RFC 6455 7.4.1).
+// Messages that a location refuses by their header alone: messages and frames
+// over its limits, and kinds of message (RFC 6455 7.4.1).
 #include "protocol/message_reader.hpp"
 
 #include "frame_builder.hpp"

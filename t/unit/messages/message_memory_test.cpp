@@ -1,5 +1,5 @@
-// Where payloads lie and what memory they take: not copied when the frame is
-// whole, once when it is cut, and no block of memory for each message.
+// The memory of payloads: a whole frame is not copied, a frame in pieces is
+// copied once, and no message allocates a block.
 #include "protocol/message_reader.hpp"
 
 #include "counted_memory.hpp"

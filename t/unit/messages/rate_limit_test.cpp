@@ -52,7 +52,7 @@ TEST(rate_limit, steady_sender_is_never_refused)
     rate_limiter meter;
 
     for (std::uint64_t i = 0; i != 100000; i++) {
-        // Every third of a second, as far as milliseconds can say
+        // Every third of a second, rounded to milliseconds.
         ASSERT_TRUE(meter.take(rate, start + (i * 1000 + 2) / 3 + i)) << i;
     }
 }

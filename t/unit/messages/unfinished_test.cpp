@@ -1,5 +1,5 @@
-// What a call of a reader does at most, however much few bytes of a client
-// stand for: then it is unfinished, and the rest comes in its turn.
+// The most work of one call of a reader, however much a few compressed bytes
+// inflate to: after that it is unfinished, and the rest follows in its turn.
 #include "protocol/endpoint.hpp"
 
 #include "deflate_builder.hpp"

@@ -124,7 +124,7 @@ TEST_F(whole_message, that_is_not_utf8_fails_the_reader_once)
         receive(frame(text, wrong));
         EXPECT_EQ(reader.next_whole(input_).header_size, 0);
         EXPECT_FALSE(reader.between_messages());
-        EXPECT_FALSE(reader.needs_input()); // it has to be told yet
+        EXPECT_FALSE(reader.needs_input()); // it is not reported yet
 
         const event found = reader.next(input_);
         EXPECT_EQ(found.type, event_type::failed);

@@ -1,4 +1,4 @@
-// What waits for one client: the order of its bytes, and the memory it takes.
+// The queue of one client: the order of its bytes, and its memory.
 #include "nginx/output/send_queue.hpp"
 
 #include <gtest/gtest.h>
@@ -93,7 +93,7 @@ protected:
     std::string expected_;
 };
 
-// Under a sanitizer malloc tells nothing of what is in use: then it is 0.
+// Under a sanitizer malloc does not report used memory: then it is 0.
 class queue_memory : public waiting_frames {
 protected:
     queue_memory()

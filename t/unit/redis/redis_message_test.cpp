@@ -1,4 +1,4 @@
-// What hosts tell each other through a channel: read, refused, written.
+// Messages between hosts through a channel: read, refused, written.
 #include "redis/message.hpp"
 
 #include <gtest/gtest.h>

@@ -30,7 +30,8 @@ inline std::string hex(std::string_view text)
     return result;
 }
 
-// True if the path says of the text, fed at once, what the reference says.
+// Whether the implementation agrees with the reference on the text, fed at
+// once.
 inline bool agrees_whole(std::string_view text,
                          utf8_reference::verdict expected,
                          websocket::protocol::simd_level level)
@@ -41,7 +42,7 @@ inline bool agrees_whole(std::string_view text,
            checker.complete() == expected.complete;
 }
 
-// The same for two pieces; a checker that failed once must say so again.
+// The same for two pieces; a checker that failed once fails again.
 inline bool agrees_cut(std::string_view text, std::size_t cut,
                        utf8_reference::verdict expected,
                        websocket::protocol::simd_level level)

@@ -1,5 +1,5 @@
-// Judges UTF-8 by nothing but the encoder: a byte can stand where it stands if
-// some code point's encoding has it there. Slow, and knows no other rule.
+// Checks UTF-8 with an encoder alone: a byte is possible at a place if the
+// encoding of some code point has it there. It is slow and has no other rule.
 #pragma once
 
 #include <cstddef>
