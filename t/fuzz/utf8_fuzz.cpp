@@ -13,8 +13,8 @@
 
 #include "protocol/utf8.hpp"
 
-#include "../unit/simd_levels.hpp"
-#include "../unit/utf8_reference.hpp"
+#include "../unit/text/simd_levels.hpp"
+#include "../unit/text/utf8_reference.hpp"
 
 using namespace websocket::protocol;
 
