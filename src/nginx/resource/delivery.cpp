@@ -150,6 +150,7 @@ void resource::advance_to(std::uint64_t position) noexcept
         }
 
         ngx_queue_remove(first->link());
+        ngx_queue_init(first->link()); // withdraw_client() may follow
         first->on_join_position();
     }
 }

@@ -61,10 +61,6 @@ void session::start_closing(const protocol::control_frame &frame,
         return;
     }
 
-    if (phase_ == phase::joining) {
-        leave_resource();
-    }
-
     // The Close must follow postponed sends, even if it need not wait itself
     if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
         resource_->postpone(postponed_send::create_close(frame.bytes()), *this,

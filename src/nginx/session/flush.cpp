@@ -79,7 +79,8 @@ void session::flush() noexcept
         return;
     }
 
-    if (phase_ == phase::closing && endpoint_.failed()) {
+    if (phase_ == phase::closing &&
+        (endpoint_.failed() || !client_connected_)) {
         leave_resource(); // only the client's Close is awaited
         return;
     }

@@ -118,6 +118,10 @@ void session::connect_client() noexcept
 
 void session::on_join_position() noexcept
 {
+    if (phase_ != phase::joining) {
+        return; // closed while it was joining: flush() leaves the resource
+    }
+
     connect_client();
     request_part_->start_event.handler = on_connected;
     ngx_post_event(&request_part_->start_event, &ngx_posted_events);

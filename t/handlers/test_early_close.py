@@ -1,0 +1,59 @@
+"""Clients that a handler closes before they have joined their resource."""
+
+import pytest
+
+import plugin_builder
+import wire
+from worker_probe import only_worker, stopped
+
+LOCATIONS = "location /expelling { websocket expelling $arg_k; }"
+
+
+@pytest.fixture(scope="module")
+def server(module_nginx):
+    plugin = plugin_builder.build_file("early_close.cpp")
+    return module_nginx(LOCATIONS, http=f"websocket_plugin {plugin};")
+
+
+def half_handshake(server, path):
+    """A client whose request lacks its last two bytes, and these."""
+    client = server.open()
+    request = wire.upgrade_request(path)
+    client.send(request[:-2])
+    return client, request[-2:]
+
+
+def await_halves(other):
+    """Waits until the worker has accepted the earlier clients, and has read
+    what they sent: each round trip is at least one turn of its loop."""
+    for _ in range(2):
+        other.text("turn")
+        other.expect_text("turn")
+
+
+def expect_switching(client):
+    assert client.read_response().status == 101
+
+
+# Closed while earlier messages are delivered
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_client_closed_while_joining_outlives_the_call(server, count):
+    path = f"/expelling?k={count}"
+    other = server.connect(path)
+    joining = [half_handshake(server, path) for _ in range(count)]
+    await_halves(other)
+    with stopped(only_worker(server)):
+        other.send(b"".join(
+            wire.text(text) for text in ["one", "expel", "three"]))
+        for client, rest in joining:
+            client.send(rest)
+    for text in ["one", "expel", "alive", "three"]:
+        other.expect_text(text)
+    for client, _ in joining:
+        expect_switching(client)
+        client.expect_close(4000, "expelled")
+        client.close(4000)
+        client.expect_eof()
+    other.text("later")
+    other.expect_text("later")

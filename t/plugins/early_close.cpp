@@ -1,0 +1,79 @@
+// Test plug-ins that close clients before these have joined their resource.
+#include "websocket.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+struct waiting_client;
+
+// All clients of this worker, connected or not.
+std::vector<waiting_client *> existing;
+
+struct waiting_client : websocket::client {
+    waiting_client() { existing.push_back(this); }
+    ~waiting_client() { std::erase(existing, this); }
+    waiting_client(const waiting_client &) = delete;
+    waiting_client &operator=(const waiting_client &) = delete;
+
+    bool connected = false;
+};
+
+// At the delivery of "expel", closes the clients that have not joined yet, and
+// sends to all others whether their objects outlived that call.
+class expelling : public websocket::resource<waiting_client> {
+public:
+    void client_connected(waiting_client &who) override
+    {
+        who.connected = true;
+    }
+
+    void text_message_received(waiting_client &, std::string_view text) override
+    {
+        broadcast(text);
+    }
+
+    void message_published(const websocket::message &message) override
+    {
+        for (waiting_client &each : clients()) {
+            each.send_text_message(message.text());
+        }
+
+        if (message.text() == "expel") {
+            expel();
+        }
+    }
+
+private:
+    void expel()
+    {
+        std::vector<waiting_client *> closed;
+
+        for (waiting_client *each : existing) {
+            if (!each->connected) {
+                closed.push_back(each);
+            }
+        }
+
+        for (waiting_client *each : closed) {
+            each->close_connection(4000, "expelled");
+        }
+
+        bool alive = !closed.empty();
+
+        for (const waiting_client *each : closed) {
+            alive =
+                alive && std::ranges::find(existing, each) != existing.end();
+        }
+
+        for (waiting_client &each : clients()) {
+            each.send_text_message(alive ? "alive" : "destroyed");
+        }
+    }
+};
+
+WEBSOCKET_HANDLER("expelling", expelling)
+
+} // namespace
