@@ -6,7 +6,9 @@ import plugin_builder
 import wire
 from worker_probe import only_worker, stopped
 
-LOCATIONS = "location /expelling { websocket expelling $arg_k; }"
+HANDLERS = ["expelling", "only_one", "refusing"]
+LOCATIONS = "".join(
+    f"location /{name} {{ websocket {name} $arg_k; }}\n" for name in HANDLERS)
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,36 @@ def test_client_closed_while_joining_outlives_the_call(server, count):
         client.expect_eof()
     other.text("later")
     other.expect_text("later")
+
+
+# Closed before the start
+
+@pytest.mark.parametrize("together", [True, False])
+def test_client_replaced_before_its_start_is_closed(server, together):
+    path = f"/only_one?k={together}"
+    other = server.connect("/expelling?k=pace")
+    clients = [half_handshake(server, path) for _ in range(3)]
+    await_halves(other)
+    with stopped(only_worker(server)):
+        for client, rest in clients[:3 if together else 1]:
+            client.send(rest)
+    for client, rest in [] if together else clients[1:]:
+        client.send(rest)
+    *replaced, last = [client for client, _ in clients]
+    for client in replaced:
+        expect_switching(client)
+        client.expect_close(4001, "replaced")
+    expect_switching(last)
+    last.text("how many")
+    last.expect_text("1")
+
+
+def test_client_that_closes_itself_when_created_gets_that_close(server):
+    client = server.connect("/refusing?k=1")
+    client.expect_close(4002, "refused")
+    client.close(4002)
+    client.expect_eof()
+    client.disconnect()
+    entry = server.wait_for_access_log()
+    assert entry["websocket_close_code"] == "4002"
+    assert entry["websocket_messages_out"] == "0"

@@ -2,6 +2,8 @@
 #include "websocket.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -75,5 +77,56 @@ private:
 };
 
 WEBSOCKET_HANDLER("expelling", expelling)
+
+// Each client replaces the one before it, even if that has not started.
+struct only_client : websocket::client {
+    only_client();
+};
+
+websocket::client_ref<only_client> current;
+
+only_client::only_client()
+{
+    if (only_client *before = current.get()) {
+        before->close_connection(4001, "replaced");
+    }
+    current = *this;
+}
+
+class only_one : public websocket::resource<only_client> {
+public:
+    void client_connected(only_client &) override { connected_++; }
+
+    void client_disconnected(only_client &, std::uint16_t,
+                             std::string_view) override
+    {
+        connected_--;
+    }
+
+    void text_message_received(only_client &from, std::string_view) override
+    {
+        from.send_text_message(std::to_string(connected_));
+    }
+
+private:
+    int connected_ = 0;
+};
+
+WEBSOCKET_HANDLER("only_one", only_one)
+
+// Closes itself in its constructor.
+struct refused_client : websocket::client {
+    refused_client() { close_connection(4002, "refused"); }
+};
+
+class refusing : public websocket::resource<refused_client> {
+public:
+    void client_connected(refused_client &who) override
+    {
+        who.send_text_message("connected");
+    }
+};
+
+WEBSOCKET_HANDLER("refusing", refusing)
 
 } // namespace

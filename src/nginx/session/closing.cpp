@@ -44,11 +44,17 @@ std::string_view name_of(close_initiator initiator) noexcept
 void session::close(std::uint16_t code, std::string_view reason,
                     close_initiator initiator) noexcept
 {
-    if (phase_ != phase::open && phase_ != phase::joining) {
+    if (phase_ != phase::created && phase_ != phase::open &&
+        phase_ != phase::joining) {
         return;
     }
 
     record_close(code, protocol::close_reason(reason), initiator);
+
+    if (phase_ == phase::created) {
+        return; // the 101 comes first: start() closes
+    }
+
     start_closing(endpoint_.begin_close(code, reason), phase_after_close());
 }
 

@@ -226,15 +226,28 @@ void session::start() noexcept
 
     } else {
         adopt_unsent_header();
-        listed_ = true;
-
-        if (resource_->confirm_reservation(*this)) {
-            connect_client();
-            begin_reading();
-        }
+        join();
     }
 
     rearm_or_finish();
+}
+
+// A client that a handler closed before the start does not join its resource.
+void session::join() noexcept
+{
+    if (closed_by_ != close_initiator::nobody) {
+        leave_resource();
+        close(close_code_, {close_reason_.get(), close_reason_size_},
+              closed_by_);
+        return;
+    }
+
+    listed_ = true;
+
+    if (resource_->confirm_reservation(*this)) {
+        connect_client();
+        begin_reading();
+    }
 }
 
 void session::on_connected(ngx_event_t *event)

@@ -109,7 +109,8 @@ public:
     int send_ping(std::span<const std::byte> payload) noexcept;
 
     // Begins the closing handshake, unless it has begun. The Close frame is
-    // sent after all that the resource has published so far.
+    // sent after all that the resource has published so far. Before the start
+    // it only records the code and the reason.
     void close(std::uint16_t code, std::string_view reason,
                close_initiator initiator) noexcept;
 
@@ -226,6 +227,7 @@ private:
 
     void install_handlers() noexcept;
     void start() noexcept;
+    void join() noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
     void rearm_or_finish() noexcept;
