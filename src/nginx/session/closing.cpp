@@ -80,15 +80,20 @@ void session::start_closing(const protocol::control_frame &frame,
     enter_phase(next);
 }
 
-// Closes without waiting for messages that are published but not delivered.
+// Closes without waiting for messages that are published but not delivered. The
+// Close frame replaces a postponed one, but the first cause remains recorded.
 void session::close_immediately(std::uint16_t code, std::string_view reason,
                                 close_initiator initiator) noexcept
 {
-    if (phase_ != phase::open) {
+    postponed_.clear();
+
+    if (phase_ == phase::close_postponed) {
+        // The endpoint regards the postponed frame as sent
+        write_control(protocol::make_close_frame(code, reason));
+        enter_phase(postponed_phase_);
         return;
     }
 
-    postponed_.clear();
     record_close(code, protocol::close_reason(reason), initiator);
     write_control(endpoint_.begin_close(code, reason));
     enter_phase(phase_after_close());

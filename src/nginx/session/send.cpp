@@ -244,12 +244,17 @@ int session::send_ping(std::span<const std::byte> payload) noexcept
     return has_backpressure() ? WEBSOCKET_BACKPRESSURE : WEBSOCKET_QUEUED;
 }
 
+// After a postponed Close there is no client_drained() to report a gap. So a
+// full queue ends the deliveries then, whatever the policy is.
 int session::reject_for_full_queue() noexcept
 {
     counters_.dropped++;
     counters::add(counters::dropped);
 
-    if (conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop)) {
+    const bool drops =
+        conf_.full_policy == static_cast<ngx_uint_t>(full_queue_policy::drop);
+
+    if (drops && phase_ == phase::open) {
         backpressured_ = true; // client_drained() follows
 
         if (counters_.dropped == 1) {
@@ -260,11 +265,19 @@ int session::reject_for_full_queue() noexcept
     }
 
     // Frames that are not partially sent would only delay the Close
-    const std::uint64_t discarded = writer_.drop_unsent();
+    const std::uint64_t discarded = drops ? 0 : writer_.drop_unsent();
 
     counters_.dropped += discarded;
     counters::add(counters::dropped, discarded);
     counters::add(counters::slow_closes);
+
+    if (phase_ == phase::close_postponed) {
+        write_log(NGX_LOG_INFO, connection_->log,
+                  "websocket: send queue is full before the Close, which is "
+                  "sent with 1013 instead of %ui",
+                  static_cast<ngx_uint_t>(close_code_));
+    }
+
     close_immediately(protocol::close_code::try_again_later,
                       "send queue is full", close_initiator::server);
     return WEBSOCKET_CLOSED;
