@@ -30,7 +30,8 @@ PYTEST_SUITES = {
 QUICK_FILES = [
     "handlers/test_keys.py", "nginx/test_directives.py",
     "nginx/test_log_text.py", "nginx/test_variables.py",
-    "project/test_layers.py", "protocol/test_frames.py",
+    "project/test_layers.py", "project/test_prose.py",
+    "protocol/test_frames.py",
     "protocol/test_handshake.py", "protocol/test_messages.py",
     "protocol/test_origin.py", "protocol/test_utf8.py",
     "publish/test_publish_directive.py", "rooms/test_room.py",

@@ -144,7 +144,7 @@ TEST_F(broker_external, that_nobody_wants_takes_its_number_only)
     EXPECT_EQ(append_external(7).result, outcome::done);
 }
 
-TEST_F(broker_external, without_room_takes_its_number_and_is_told_as_lost)
+TEST_F(broker_external, without_memory_takes_its_number_and_is_reported_lost)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
     const subscription b = subscribe(claim(2), "room", {.messages = 9});
@@ -167,7 +167,7 @@ TEST_F(broker_external, without_room_takes_its_number_and_is_told_as_lost)
     EXPECT_EQ(history(b, 3), (texts{"4", "5"}));
 }
 
-TEST_F(broker_external, without_room_is_told_when_nothing_follows)
+TEST_F(broker_external, without_memory_is_reported_when_nothing_follows)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 0);

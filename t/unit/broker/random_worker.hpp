@@ -166,8 +166,8 @@ private:
         }
     }
 
-    // Reads all there is, and now and then sleeps until it is woken. What is
-    // found after a sleep that was too long must be new.
+    // Reads everything, and sometimes sleeps until it is woken. Messages found
+    // after too long a sleep must be new.
     void listen()
     {
         drain(forever);

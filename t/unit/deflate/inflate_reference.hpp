@@ -1,5 +1,5 @@
-// A slow inflater of its own (RFC 1951), to hold zlib's output against: it
-// tells how far back a stream refers, and whether it ends behind a block.
+// A slow inflater (RFC 1951) that is independent of zlib. It finds how far back
+// a stream refers, and whether the stream ends after a block.
 #pragma once
 
 #include <algorithm>

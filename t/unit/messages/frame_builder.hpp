@@ -182,8 +182,8 @@ private:
     std::size_t size_;
 };
 
-// All events up to the next need_input. What is left of the input where there
-// is more to do is moved elsewhere.
+// All events up to the next need_input. Unconsumed input is moved to other
+// memory between calls.
 template <class reader>
 events read(reader &from, std::span<std::byte> input)
 {
