@@ -1,11 +1,13 @@
 // What the broker is told and what it answers.
 #pragma once
 
+#include "sdk/websocket_text.hpp"
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace websocket::broker {
@@ -54,6 +56,12 @@ struct message_id {
 
     bool operator==(const message_id &) const noexcept = default;
 };
+
+// Formats an id as "EPOCH-SEQUENCE". Throws std::bad_alloc.
+inline std::string to_string(message_id id)
+{
+    return websocket::detail::format_id({id.epoch, id.sequence});
+}
 
 // What is to be appended.
 struct publication {

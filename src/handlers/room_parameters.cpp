@@ -1,12 +1,12 @@
 // Parses the parameters of the handler `room`.
 #include "handlers/room_parameters.hpp"
 
+#include "sdk/websocket_text.hpp"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 #include <optional>
-#include <system_error>
 
 namespace websocket::handlers {
 
@@ -28,25 +28,17 @@ constexpr std::array<unit, 8> units{{{"y", 365 * day},
                                      {"s", 1000},
                                      {"ms", 1}}};
 
+constexpr std::string_view digits = "0123456789";
+
 // Parses a decimal at the start of `text` and removes it.
 std::optional<std::uint64_t> consume_number(std::string_view &text)
 {
-    std::uint64_t number = 0;
-    const char *end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    const std::size_t size =
+        std::min(text.find_first_not_of(digits), text.size());
+    const auto number = detail::decimal(text.substr(0, size));
 
-    if (error != std::errc{}) {
-        return std::nullopt;
-    }
-
-    text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
+    text.remove_prefix(size);
     return number;
-}
-
-std::optional<std::uint64_t> parse_number(std::string_view text)
-{
-    const auto number = consume_number(text);
-    return text.empty() ? number : std::nullopt;
 }
 
 // Parses a unit at the start of `text` and removes it. Returns its index in
@@ -55,7 +47,7 @@ std::size_t consume_unit(std::string_view &text)
 {
     constexpr std::size_t seconds = 6;
     const std::size_t length =
-        std::min(text.find_first_of("0123456789"), text.size());
+        std::min(text.find_first_of(digits), text.size());
     const std::string_view name = text.substr(0, length);
     std::size_t index = 0;
 
@@ -120,7 +112,7 @@ std::string set_switch(bool &target, std::string_view name,
 
 std::string set_history(std::uint64_t &history, std::string_view value)
 {
-    const auto number = parse_number(value);
+    const auto number = detail::decimal(value);
 
     if (!number) {
         return error_text("history", "a number of messages", value);
@@ -157,8 +149,9 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
     }
 
     if (index == names.size()) {
-        return "there is no parameter \"" + std::string(name) +
-               "\", only history, history_time, presence, publish, self";
+        return "unknown parameter \"" + std::string(name) +
+               "\"; available: history, history_time, presence, publish, "
+               "self";
     }
 
     if ((seen_ & 1U << index) != 0) {
@@ -184,8 +177,8 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
 std::string room_parameters::check() const
 {
     return history_time != 0 && history == 0
-               ? "\"history_time\" needs \"history\", the number of messages "
-                 "that are kept at most"
+               ? "\"history_time\" requires \"history\", the maximum number of "
+                 "messages"
                : "";
 }
 

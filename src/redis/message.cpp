@@ -1,7 +1,8 @@
 // Reads and writes what goes through a channel.
 #include "redis/message.hpp"
 
-#include <charconv>
+#include "sdk/websocket_text.hpp"
+
 #include <limits>
 
 namespace websocket::redis {
@@ -25,7 +26,7 @@ public:
     // Something that is no number, or a larger one, makes it all wrong.
     std::uint64_t number(std::uint64_t max) noexcept
     {
-        const auto found = parse_number(next());
+        const auto found = detail::decimal(next());
 
         valid_ = valid_ && found && *found <= max;
         return found.value_or(0);
@@ -53,32 +54,14 @@ constexpr std::uint64_t any_count = std::numeric_limits<std::uint32_t>::max();
 
 } // namespace
 
-std::optional<std::uint64_t> parse_number(std::string_view text) noexcept
-{
-    std::uint64_t number = 0;
-    const char *const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-
-    return error == std::errc{} && stop == end && !text.empty()
-               ? std::optional(number)
-               : std::nullopt;
-}
-
 std::optional<broker::message_id>
 parse_message_id(std::string_view text) noexcept
 {
-    const std::size_t dash = text.find('-');
+    const auto parts = detail::parse_id(text);
 
-    if (dash == text.npos) {
-        return std::nullopt;
-    }
-
-    const auto epoch = parse_number(text.substr(0, dash));
-    const auto sequence = parse_number(text.substr(dash + 1));
-
-    return epoch && sequence
-               ? std::optional(broker::message_id{*epoch, *sequence})
-               : std::nullopt;
+    return parts ? std::optional(
+                       broker::message_id{parts->epoch, parts->sequence})
+                 : std::nullopt;
 }
 
 std::optional<channel_message>

@@ -40,10 +40,6 @@ parse_channel_message(std::string_view text) noexcept;
 // A passing one, as it is written. Throws std::bad_alloc.
 std::string transient_message(std::uint8_t kind, std::uint64_t from,
                               std::string_view payload);
-
-// A decimal number that takes up the whole text.
-std::optional<std::uint64_t> parse_number(std::string_view text) noexcept;
-
 // "EPOCH-SEQUENCE".
 std::optional<broker::message_id>
 parse_message_id(std::string_view text) noexcept;

@@ -4,6 +4,8 @@
 // be a part of its password.
 #include "redis/url.hpp"
 
+#include "sdk/websocket_text.hpp"
+
 #include <charconv>
 #include <optional>
 
@@ -45,15 +47,13 @@ template <typename Number>
 bool read_number(std::string_view digits, Number min, Number max,
                  Number &number) noexcept
 {
-    Number read{};
-    const char *end = digits.data() + digits.size();
-    const auto [stopped, fault] = std::from_chars(digits.data(), end, read);
+    const auto read = detail::decimal(digits);
 
-    if (fault != std::errc{} || stopped != end || read < min || read > max) {
+    if (!read || *read < min || *read > max) {
         return false;
     }
 
-    number = read;
+    number = static_cast<Number>(*read);
     return true;
 }
 

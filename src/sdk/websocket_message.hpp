@@ -44,7 +44,7 @@ struct message_id {
 // Formats an id as "EPOCH-SEQUENCE", both decimal. Throws std::bad_alloc.
 inline std::string to_string(message_id id)
 {
-    return std::to_string(id.epoch) + "-" + std::to_string(id.sequence);
+    return detail::format_id({id.epoch, id.sequence});
 }
 
 // Parses the format of to_string(), or "0", which stands for the start of the
@@ -52,23 +52,14 @@ inline std::string to_string(message_id id)
 inline std::optional<message_id>
 parse_message_id(std::string_view text) noexcept
 {
-    const std::size_t dash = text.find('-');
-
     if (text == "0") {
         return message_id{};
     }
-    if (dash == text.npos) {
-        return std::nullopt;
-    }
 
-    const auto epoch = detail::decimal(text.substr(0, dash));
-    const auto sequence = detail::decimal(text.substr(dash + 1));
+    const auto parts = detail::parse_id(text);
 
-    if (!epoch || !sequence) {
-        return std::nullopt;
-    }
-
-    return message_id{*epoch, *sequence};
+    return parts ? std::optional(message_id{parts->epoch, parts->sequence})
+                 : std::nullopt;
 }
 
 // A published message. Its data is valid during the callback.

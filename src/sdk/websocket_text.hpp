@@ -1,5 +1,5 @@
-// Decodes request arguments, repairs UTF-8 and parses decimals. Internal:
-// handlers must not use it.
+// Text that several parts of the server share: request arguments, UTF-8,
+// decimals and message ids. Internal: handlers must not use it.
 #pragma once
 
 #include <cstddef>
@@ -60,6 +60,33 @@ constexpr std::optional<std::uint64_t> decimal(std::string_view digits) noexcept
     }
 
     return digits.empty() ? std::nullopt : std::optional(value);
+}
+
+// A message id in text: "EPOCH-SEQUENCE", both decimal.
+struct id_parts {
+    std::uint64_t epoch;
+    std::uint64_t sequence;
+};
+
+// Throws std::bad_alloc.
+inline std::string format_id(id_parts id)
+{
+    return std::to_string(id.epoch) + "-" + std::to_string(id.sequence);
+}
+
+constexpr std::optional<id_parts> parse_id(std::string_view text) noexcept
+{
+    const std::size_t dash = text.find('-');
+
+    if (dash == text.npos) {
+        return std::nullopt;
+    }
+
+    const auto epoch = decimal(text.substr(0, dash));
+    const auto sequence = decimal(text.substr(dash + 1));
+
+    return epoch && sequence ? std::optional(id_parts{*epoch, *sequence})
+                             : std::nullopt;
 }
 
 // The bytes of the UTF-8 character (RFC 3629) at the start of a text, and

@@ -124,24 +124,24 @@ def test_handler_that_is_built_against_a_shorter_structure(nginx):
 
 def test_missing_file(nginx):
     assert_refused(nginx, "/nowhere/absent.so",
-                   'cannot use "/nowhere/absent.so".*No such file')
+                   'cannot load plug-in "/nowhere/absent.so".*No such file')
 
 
 def test_file_that_is_no_library(nginx, tmp_path):
     path = tmp_path / "words.so"
     path.write_text("These are words.\n" * 100)
-    assert_refused(nginx, path, "cannot use.*words.so.*"
+    assert_refused(nginx, path, "cannot load plug-in.*words.so.*"
                                 "(invalid ELF header|file too short)")
 
 
 def test_folder(nginx, tmp_path):
-    assert_refused(nginx, tmp_path, "cannot use.*cannot read file data")
+    assert_refused(nginx, tmp_path, "cannot load plug-in.*cannot read file data")
 
 
 def test_library_that_lacks_a_function(nginx):
     path = plugin_builder.build_source(
         "void absent(void); void call(void); void call(void) { absent(); }")
-    assert_refused(nginx, path, "cannot use.*undefined symbol: absent")
+    assert_refused(nginx, path, "cannot load plug-in.*undefined symbol: absent")
 
 
 def test_missing_symbol(nginx):
@@ -209,7 +209,7 @@ def test_empty_list_of_handlers(nginx):
 ])
 def test_handler_without_what_it_needs(nginx, broken):
     assert_refused(nginx, library(first=broken, second=broken, count=2),
-                   "a handler has no name .*resource_created")
+                   "a handler needs a name .*resource_created")
 
 
 def test_same_name_twice_in_one_library(nginx):
@@ -462,7 +462,7 @@ def test_reload_without_a_change_keeps_one_copy(nginx, place):
 ], ids=["version", "null", "symbol"])
 def test_reload_with_a_broken_library_changes_nothing(nginx, place, broken):
     server = serving(nginx, place)
-    server.allow_errors(r"\[emerg\].*cannot use .*changing.so")
+    server.allow_errors(r"\[emerg\].*cannot load plug-in .*changing.so")
     client = server.connect("/first")
     workers = server.worker_pids()
     install(broken, place)

@@ -57,7 +57,7 @@ def small(nginx):
     """A server that has written none of the lines that come once in ten
     seconds."""
     running = nginx(LOCATIONS, http=SMALL_MEMORY + PLUGINS)
-    running.allow_errors("no room for")
+    running.allow_errors("no memory for")
     return running
 
 
@@ -95,7 +95,7 @@ def test_reason_of_a_close(server, text, shown):
 @BOTH
 def test_key_in_a_line_of_the_module(small, text, shown):
     small.connect(path_of("room", text)).binary(bytes(400000))
-    line = small.wait_for_log("no room for")
+    line = small.wait_for_log("no memory for")
     assert f'400000 bytes of room "{shown}" in' in line
     expect_clean(small)
 

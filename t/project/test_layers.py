@@ -31,8 +31,8 @@ MAY_INCLUDE = {
     "protocol": {"protocol"},
     "sdk": {"sdk"},
     "handlers": {"handlers", "sdk"},
-    "broker": {"broker", "nginx", "protocol"},
-    "redis": {"redis", "broker"},
+    "broker": {"broker", "nginx", "protocol", "sdk"},
+    "redis": {"redis", "broker", "sdk"},
     "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
 }
 # The folders of src/nginx: each may include those before it.

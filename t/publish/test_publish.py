@@ -308,7 +308,7 @@ def test_client_max_body_size_applies_first(server):
 
 def test_resource_that_cannot_be_made(server):
     expect_refused(server, post("x", "/null"), 500,
-                   "could not make the resource")
+                   "failed to create the resource")
 
 
 @pytest.mark.parametrize("data", [

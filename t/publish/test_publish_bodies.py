@@ -189,7 +189,7 @@ def test_body_that_is_not_all_there_is_not_published(server, chunked):
     body = ({"chunks": [pattern(60000), pattern(60000)]} if chunked
             else {"body": pattern(120000)})
     expect_refused(server, request("POST", "/sent-on?room=1", **body), 400,
-                   "^the body is not all there")
+                   "^the request body is incomplete")
     client.expect_alive()
 
 

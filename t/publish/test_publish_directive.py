@@ -232,4 +232,4 @@ def test_object_with_clients_is_the_one_that_publishes(nginx):
     assert handler_log.matching(server, "resource.*",
                                 "key") == ["resource created"]
     expect_refused(server, post("x", "/null?k=1"), 500,
-                   "could not make the resource")
+                   "failed to create the resource")

@@ -153,7 +153,7 @@ def test_message_that_the_memory_cannot_hold(nginx):
     server = nginx(LOCATIONS.partition("location /ledger")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
-    server.allow_errors("no room for 600000 bytes")
+    server.allow_errors("no memory for 600000 bytes")
     path = "/publish?room=1"
     answer_of(server.request(post(b"x" * 600000, path)))  # nobody wants it
     client = server.connect("/clients?room=1")
@@ -173,15 +173,15 @@ def test_new_resource_in_full_memory(nginx):
     server = nginx(LOCATIONS.partition("location /ledger")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
-    server.allow_errors("no room for")
+    server.allow_errors("no memory for")
     rooms = ["k" * 3500 + str(number) for number in range(200)]
     refused = None
     while refused is None:
         client = server.open()
         client.send(wire.upgrade_request(f"/clients?room={rooms.pop()}"))
         refused = client if client.read_response().status == 503 else None
-    line = server.wait_for_log("no room for")
-    assert re.search(r'no room for one more resource, \S+ "k+\.\.\.", in '
+    line = server.wait_for_log("no memory for")
+    assert re.search(r'no memory for one more resource, \S+ "k+\.\.\.", in '
                      "websocket_shared_memory: its clients are refused with "
                      "503", line), line
     # More than what was too little for a client's

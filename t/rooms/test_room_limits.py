@@ -273,10 +273,10 @@ def test_history_that_the_memory_does_not_hold(tiny):
 
 
 def test_message_larger_than_the_memory_is_refused(tiny):
-    tiny.allow_errors("no room for 900000 bytes")
+    tiny.allow_errors("no memory for 900000 bytes")
     client = join(tiny, "/none?k=room")
     other = tiny.connect("/none?k=room")
-    reason = "no room in the shared memory"
+    reason = "shared memory is full"
     large = "x" * 900000
     send_text(client, large)
     assert read(client) == {"type": "error", "message": reason}
@@ -292,4 +292,4 @@ def test_message_larger_than_the_memory_is_refused(tiny):
     raw.binary(large)
     raw.expect_failure(1013, reason)
     publish(client, "still")
-    tiny.wait_for_log("no room for 900000 bytes of room", seconds(5))
+    tiny.wait_for_log("no memory for 900000 bytes of room", seconds(5))

@@ -104,7 +104,7 @@ def test_loss_is_one_line_of_the_log(nginx):
 def test_share(nginx, memory, share):
     server = start(nginx, memory + "client_max_body_size 8m;"
                    "websocket_max_message_size 8m;")
-    server.allow_errors("no room for")
+    server.allow_errors("no memory for")
     join(server, "/room?k=a")
     sender = Publisher(server, "/publish?k=a")
     sender.post("x" * (share - 64), clients=1)
@@ -154,7 +154,7 @@ def test_publishers_that_are_held_back_keep_no_memory(nginx):
 
 def test_message_over_the_share_is_refused_to_each_publisher(nginx):
     server = start(nginx)
-    server.allow_errors("no room for 70000 bytes of room")
+    server.allow_errors("no memory for 70000 bytes of room")
     client = join(server, "/room?k=a")
     raw = server.connect("/room?k=a")
     publish(client, "before")
@@ -166,14 +166,14 @@ def test_message_over_the_share_is_refused_to_each_publisher(nginx):
                         seconds(5))
     send_text(client, large, ref=1)
     assert read(client) == {"type": "error", "ref": 1,
-                            "message": "no room in the shared memory"}
+                            "message": "shared memory is full"}
     other = server.connect("/room?k=a")
     other.text(large)
-    other.expect_failure(1013, "no room in the shared memory")
+    other.expect_failure(1013, "shared memory is full")
     publish(client, "after")
     raw.expect_text("after")
     assert kept(server, "a") == 2
-    assert 'no room for 70000 bytes of room "rooma" in ' \
+    assert 'no memory for 70000 bytes of room "rooma" in ' \
         "websocket_shared_memory: larger than" in server.log()
 
 
@@ -234,7 +234,7 @@ HOSTS = LOCATIONS.replace("history=1000", "history=100")
 def test_message_over_the_share_does_not_go_to_redis(hosts):
     pair = hosts(HOSTS, http=SMALL + SHARE)
     for host in pair:
-        host.server.allow_errors("no room for 70000 bytes of room")
+        host.server.allow_errors("no memory for 70000 bytes of room")
     here, there = pair[0].join("/room"), pair[1].join("/room")
     first = publish(here, "before")
     assert read_data(there) == ["before"]
@@ -243,7 +243,7 @@ def test_message_over_the_share_does_not_go_to_redis(hosts):
     assert answer.status == 507
     send_text(here, large, ref=1)
     assert read(here) == {"type": "error", "ref": 1,
-                          "message": "no room in the shared memory"}
+                          "message": "shared memory is full"}
     second = publish(here, "after")
     assert sequence(second["id"]) == sequence(first["id"]) + 1
     assert read_data(there) == ["after"]

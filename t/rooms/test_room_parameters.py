@@ -29,13 +29,13 @@ def test_parameters_are_taken(nginx, parameters):
     ("history=5 history_time=1m1h", '"history_time" takes a time'),
     ("history=5 history_time=1s1s", '"history_time" takes a time'),
     ("history=5 history_time=999999999999y", '"history_time" takes a time'),
-    ("history_time=5s", '"history_time" needs "history"'),
-    ("history=0 history_time=5s", '"history_time" needs "history"'),
+    ("history_time=5s", '"history_time" requires "history"'),
+    ("history=0 history_time=5s", '"history_time" requires "history"'),
     ("presence=yes", '"presence" takes "on" or "off", not "yes"'),
     ("publish=", '"publish" takes "on" or "off", not ""'),
     ("self=On", '"self" takes "on" or "off", not "On"'),
     ("history=1 history=2", '"history" is given twice'),
-    ("colour=red", 'there is no parameter "colour", only history, '
+    ("colour=red", 'unknown parameter "colour"; available: history, '
                    "history_time, presence, publish, self"),
 ])
 def test_parameters_are_refused(nginx, parameters, error):

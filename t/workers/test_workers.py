@@ -301,11 +301,11 @@ def test_client_that_does_not_read_delays_no_other(start):
 def test_message_larger_than_the_memory_is_refused(start):
     server = start(http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
-    server.allow_errors("no room for 400000 bytes")
+    server.allow_errors("no memory for 400000 bytes")
     clients = on_each_worker(server, "/room")
     clients[0].text("all " + "x" * 400000)
     server.wait_for_log(
-        r'\[error\].*no room for 400000 bytes of probe "room" in '
+        r'\[error\].*no memory for 400000 bytes of probe "room" in '
         "websocket_shared_memory")
     clients[0].text("all fits")
     for client in clients:

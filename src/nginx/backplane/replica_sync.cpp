@@ -55,9 +55,9 @@ parse_entry(const redisReply &entry) noexcept
         return std::nullopt;
     }
 
-    const auto kind = redis::parse_number(text_in(fields[1]));
-    const auto from = redis::parse_number(text_in(fields[3]));
-    const auto time = redis::parse_number(text_in(fields[5]));
+    const auto kind = detail::decimal(text_in(fields[1]));
+    const auto from = detail::decimal(text_in(fields[3]));
+    const auto time = detail::decimal(text_in(fields[5]));
 
     if (!kind || !is_message(*kind) || !from || !time) {
         return std::nullopt;
@@ -145,7 +145,7 @@ void replica::apply_page(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
     const auto number = [&parts](std::size_t at) {
-        return parts.size() == 5 ? redis::parse_number(text_in(parts[at]))
+        return parts.size() == 5 ? detail::decimal(text_in(parts[at]))
                                  : std::nullopt;
     };
     const auto epoch = number(0);
@@ -178,7 +178,7 @@ void replica::apply_page(const redisReply &reply)
         if (text_in(counts[i]) != worker_bus::zone().host.uid()) {
             other_hosts_.emplace(
                 text_in(counts[i]),
-                redis::parse_number(text_in(counts[i + 1])).value_or(0));
+                detail::decimal(text_in(counts[i + 1])).value_or(0));
         }
     }
 

@@ -1,5 +1,5 @@
-// Preflights and the fields of answers (CORS,
-// https://fetch.spec.whatwg.org/#http-cors-protocol).
+// Preflights and response header fields of CORS
+// (https://fetch.spec.whatwg.org/#http-cors-protocol).
 #include "nginx/publish/cors.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -21,7 +21,7 @@ constexpr std::string_view max_age_seconds = "600";
 
 ngx_http_output_header_filter_pt next_header_filter;
 
-// Null: there is none.
+// Null if absent.
 const ngx_table_elt_t *find_header(const ngx_list_t &headers,
                                    std::string_view name) noexcept
 {
@@ -48,7 +48,7 @@ bool is_preflight(const ngx_http_request_t *r) noexcept
  * The location
  */
 
-// Marks a request whose answer may come from another location: an error page.
+// Marks a request whose response may come from another location: an error page.
 void on_request_end(void *)
 {}
 
@@ -66,7 +66,7 @@ bool remember_location(ngx_http_request_t *r,
     return true;
 }
 
-// The location that publishes, and that the answer is from. Null: none.
+// The location with websocket_publish that the request came to, or null.
 const location_configuration *
 publishing_location(ngx_http_request_t *r) noexcept
 {
@@ -90,11 +90,11 @@ publishing_location(ngx_http_request_t *r) noexcept
 }
 
 /*
- * The answer
+ * The response
  */
 
-// Whatever a page may add to its request, such as Authorization, as it is
-// allowed to ask with the visitor's own.
+// Allows every header field, such as Authorization: the page may send the
+// visitor's credentials anyway.
 bool allow_requested_headers(ngx_http_request_t *r) noexcept
 {
     const ngx_table_elt_t *requested =
@@ -122,8 +122,8 @@ bool add_preflight_fields(ngx_http_request_t *r) noexcept
            allow_requested_headers(r);
 }
 
-// With the visitor's cookies only pages that the configuration names may ask:
-// any site can send the origin "null", and under `any` all are allowed.
+// Allows credentials only for origins that the configuration names: any site
+// can send the origin "null", and `any` allows all.
 bool allow_origin_of_page(ngx_http_request_t *r,
                           const location_configuration &conf,
                           std::string_view origin) noexcept
@@ -137,14 +137,14 @@ bool allow_origin_of_page(ngx_http_request_t *r,
             add_header(r, "Access-Control-Allow-Credentials", "true"));
 }
 
-// False when there is no memory.
+// Returns false if there is no memory.
 bool add_fields(ngx_http_request_t *r,
                 const location_configuration &conf) noexcept
 {
     const request_origin origin = find_origin(r);
 
     if (find_header(r->headers_out.headers, allow_origin) != nullptr) {
-        return true; // the configuration's own
+        return true; // added by the configuration
     }
 
     if (!conf.any_origin && !add_header(r, "Vary", "Origin")) {

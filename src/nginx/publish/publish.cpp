@@ -1,4 +1,5 @@
-// Publishes the bodies of requests, tells of a resource and closes its clients.
+// The content handler of websocket_publish: POST publishes the request body,
+// GET describes the resource, DELETE closes its clients.
 #include "nginx/publish/publish.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -26,7 +27,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// RFC 6455 5.5: what a Close may carry beside its code
+// RFC 6455 5.5: 125 bytes less those of the code
 constexpr std::size_t max_close_reason = 123;
 
 ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
@@ -40,15 +41,14 @@ ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
  * The request
  */
 
-// Nothing if the request may go on: `about` is set to what it is about, with
-// the key in the request's memory. Else what a content handler returns of the
-// refusal.
+// Sets the resource's id, with the key in the request's pool, and returns
+// nothing. If the request is rejected, returns the result for nginx.
 std::optional<ngx_int_t> validate_request(ngx_http_request_t *r,
                                           resource_id &id)
 {
     ngx_str_t key;
 
-    // A page of another site could publish with the visitor's cookies
+    // A page of another site could use the visitor's cookies to publish
     if (const request_origin origin = find_origin(r);
         !origin_allowed(r, *location_conf<location_configuration>(r), origin)) {
         return reject_publish(r, NGX_HTTP_FORBIDDEN, origin_refusal(r, origin));
@@ -89,7 +89,7 @@ ngx_int_t reject_method(ngx_http_request_t *r) noexcept
  * POST
  */
 
-// RFC 9110 8.3.1: parameters do not matter, nor does case
+// RFC 9110 8.3.1: the type is case-insensitive; parameters are ignored
 bool is_binary(const ngx_http_request_t *r) noexcept
 {
     if (r->headers_in.content_type == nullptr) {
@@ -106,7 +106,7 @@ bool is_binary(const ngx_http_request_t *r) noexcept
 ngx_int_t reject_no_resource(ngx_http_request_t *r) noexcept
 {
     return reject_publish(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                          "the handler could not make the resource");
+                          "the handler failed to create the resource");
 }
 
 ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
@@ -124,8 +124,9 @@ ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
                : reject_append(r, done.result);
 }
 
-// The object is let go after the call if no client holds it, though the key
-// may be without variables: these parameters are not to become the clients'.
+// The resource is not permanent, even if the key has no variables: without
+// clients it is destroyed after the call, so this location's parameters do not
+// become those of later clients.
 ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
 {
     const auto &conf = *location_conf<location_configuration>(r);
@@ -133,7 +134,7 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
 
     if (!body_is_whole(r)) {
         return reject_publish(r, NGX_HTTP_BAD_REQUEST,
-                              "the body is not all there");
+                              "the request body is incomplete");
     }
 
     if (body_size(r) > static_cast<off_t>(conf.max_message_size)) {
@@ -150,7 +151,7 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the text is not UTF-8");
     }
 
-    // Redis would number it, and every host would lose it
+    // Redis would assign an id, and no host could store the message
     if (backplane::enabled() && !worker_bus::broker().fits(body->size())) {
         return reject_never_fits(r);
     }
@@ -175,7 +176,7 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
     return rc;
 }
 
-// The body has taken its time: what was right before it may have changed.
+// Validates again, since variables may have changed while the body arrived.
 void publish_body_read(ngx_http_request_t *r)
 {
     ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -190,7 +191,7 @@ void publish_body_read(ngx_http_request_t *r)
     ngx_http_finalize_request(r, rc);
 }
 
-// RFC 9110 8.4: clients would get the bytes without what is said of them.
+// RFC 9110 8.4: clients would get the encoded bytes without the header field.
 bool is_encoded(const ngx_http_request_t *r) noexcept
 {
     bool encoded = false;
@@ -244,22 +245,13 @@ ngx_int_t read_message(ngx_http_request_t *r) noexcept
  * GET and DELETE
  */
 
-// As the id that stands for the start, of which all is new
-std::string last_id_text(const broker::description &log)
-{
-    return log.exists ? std::to_string(log.last.epoch) + "-" +
-                            std::to_string(log.last.sequence)
-                      : std::string();
-}
-
 ngx_int_t describe_resource(ngx_http_request_t *r, const resource_id &id)
 {
     if (!backplane::enabled()) {
         const broker::description log = worker_bus::broker().describe(
             resource::log_name(id), worker_bus::now());
 
-        return send_description(r, log.clients, log.messages,
-                                last_id_text(log));
+        return send_description(r, log.clients, log.messages, log.last);
     }
 
     resource *target = resource::get_or_create(
@@ -285,7 +277,7 @@ std::string_view argument(ngx_http_request_t *r, std::string_view name,
                : fallback;
 }
 
-// RFC 6455 7.4.1: 1010 is for clients to send.
+// RFC 6455 7.4.1: only clients send 1010.
 bool is_server_close_code(std::uint64_t code) noexcept
 {
     return code <= UINT16_MAX && code != 1010 &&
@@ -293,8 +285,8 @@ bool is_server_close_code(std::uint64_t code) noexcept
                static_cast<std::uint16_t>(code));
 }
 
-// Sets `order` to the payload of a Close (RFC 6455 5.5.1), as the arguments
-// have it. Empty if they are right, else what is wrong.
+// Sets the payload of a Close (RFC 6455 5.5.1) from the arguments "code" and
+// "reason". Returns "" or an error.
 std::string_view read_close_payload(ngx_http_request_t *r,
                                     std::string &close_payload)
 {
@@ -302,7 +294,8 @@ std::string_view read_close_payload(ngx_http_request_t *r,
     const std::string reason = detail::form_decoded(argument(r, "reason", ""));
 
     if (!code || !is_server_close_code(*code)) {
-        return "the code is none that a server sends";
+        return "close code must be 1000-1003, 1007-1009, 1011-1014 or "
+               "3000-4999";
     }
 
     if (reason.size() > max_close_reason) {
@@ -333,7 +326,7 @@ ngx_int_t close_clients(ngx_http_request_t *r, const resource_id &id)
         return close_via_redis(r, name, close_payload);
     }
 
-    // No log is made for it: that would begin without the handler's limits
+    // append() would create a log without the handler's history limits
     if (worker_bus::broker().describe(name, worker_bus::now()).clients == 0) {
         return send_client_count(r, 0);
     }
@@ -383,19 +376,20 @@ try {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-// The key may hold $websocket_resource, which asks for the key.
+// The key may contain $websocket_resource, whose value is the key: a nested
+// call is declined.
 ngx_int_t published_key(ngx_http_request_t *r, ngx_str_t &key) noexcept
 {
-    static bool asked = false;
+    static bool evaluating = false;
     const auto &conf = *location_conf<location_configuration>(r);
 
-    if (!conf.publishes || asked) {
+    if (!conf.publishes || evaluating) {
         return NGX_DECLINED;
     }
 
-    asked = true;
+    evaluating = true;
     const ngx_int_t rc = ngx_http_complex_value(r, conf.key, &key);
-    asked = false;
+    evaluating = false;
     return rc;
 }
 

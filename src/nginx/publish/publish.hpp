@@ -1,17 +1,16 @@
-// Publishing over HTTP: the directive `websocket_publish`.
+// The directive websocket_publish: publishing over HTTP.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
 
 namespace websocket::nginx {
 
-// The content handler of a location that publishes. POST publishes the body,
-// GET and HEAD tell of the resource, DELETE closes its clients.
+// The content handler of a location with websocket_publish. POST publishes the
+// body, GET and HEAD describe the resource, DELETE closes its clients.
 ngx_int_t publish_handler(ngx_http_request_t *r);
 
-// The key of the resource that a request for such a location is about, in
-// memory of the request's. NGX_DECLINED: the location publishes nothing, or
-// the key asks for itself.
+// Evaluates the key of such a location, in the request's pool. Returns
+// NGX_DECLINED in other locations, and if the key contains itself.
 ngx_int_t published_key(ngx_http_request_t *r, ngx_str_t &key) noexcept;
 
 } // namespace websocket::nginx

@@ -1,26 +1,22 @@
-// Answers as JSON, and refusals.
+// Responses to publishers: JSON, and rejections.
 #include "nginx/publish/response.hpp"
 
 #include "nginx/request/refusal.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
-#include <array>
+#include <new>
+#include <string>
 
 namespace websocket::nginx {
 
 namespace {
 
-// Larger than any answer, whatever the numbers in it.
-using response_buffer = std::array<u_char, 160>;
-
-ngx_int_t send_json(ngx_http_request_t *r, const response_buffer &text,
-                    const u_char *end) noexcept
+ngx_int_t send_json(ngx_http_request_t *r, std::string_view json) noexcept
 {
-    const auto size = static_cast<std::size_t>(end - text.data());
-    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, size));
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, json.size()));
 
-    // RFC 9111 5.2.2.5: the figures are of this moment
+    // RFC 9111 5.2.2.5: the values change at any time
     if (copy == nullptr || !add_header(r, "Cache-Control", "no-store")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -28,18 +24,17 @@ ngx_int_t send_json(ngx_http_request_t *r, const response_buffer &text,
     ngx_str_t type = ngx_string("application/json");
     ngx_http_complex_value_t body{};
 
-    ngx_memcpy(copy, text.data(), size);
-    body.value = {size, copy};
+    ngx_memcpy(copy, json.data(), json.size());
+    body.value = {json.size(), copy};
     return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
 }
 
 } // namespace
 
-// Says why at info; returns what the content handler returns.
 ngx_int_t reject_publish(ngx_http_request_t *r, ngx_uint_t status,
-                         std::string_view why) noexcept
+                         std::string_view reason) noexcept
 {
-    return reject_request(r, "publish request", status, why);
+    return reject_request(r, "publish request", status, reason);
 }
 
 ngx_int_t reject_never_fits(ngx_http_request_t *r) noexcept
@@ -49,11 +44,11 @@ ngx_int_t reject_never_fits(ngx_http_request_t *r) noexcept
                           "or half of websocket_shared_memory");
 }
 
-ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept
+ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome result) noexcept
 {
-    return why == broker::outcome::no_memory
+    return result == broker::outcome::no_memory
                ? reject_publish(r, NGX_HTTP_INSUFFICIENT_STORAGE,
-                                "no room in websocket_shared_memory")
+                                "websocket_shared_memory is full")
                : reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 worker_bus::no_slot);
 }
@@ -61,43 +56,40 @@ ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept
 ngx_int_t reject_unreachable(ngx_http_request_t *r) noexcept
 {
     return reject_publish(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                          "the other hosts are out of reach");
+                          "other hosts are unreachable");
 }
 
 ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
                          std::uint32_t clients) noexcept
-{
-    response_buffer text;
-
+try {
     counters::add(counters::published);
-    return send_json(r, text,
-                     ngx_snprintf(text.data(), text.size(),
-                                  "{\"id\":\"%uL-%uL\",\"clients\":%uD}",
-                                  id.epoch, id.sequence, clients));
+    return send_json(r, R"({"id":")" + to_string(id) + R"(","clients":)" +
+                            std::to_string(clients) + "}");
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 ngx_int_t send_client_count(ngx_http_request_t *r,
                             std::uint32_t clients) noexcept
-{
-    response_buffer text;
-
-    return send_json(
-        r, text,
-        ngx_snprintf(text.data(), text.size(), "{\"clients\":%uD}", clients));
+try {
+    return send_json(r, R"({"clients":)" + std::to_string(clients) + "}");
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 ngx_int_t send_description(ngx_http_request_t *r, std::uint64_t clients,
                            std::uint64_t messages,
-                           std::string_view last) noexcept
-{
-    response_buffer text;
-    const ngx_str_t id = borrowed(last.empty() ? "0" : last);
+                           broker::message_id last) noexcept
+try {
+    // "0" stands for the start of the log
+    const std::string id =
+        last == broker::message_id{} ? std::string("0") : to_string(last);
 
-    return send_json(r, text,
-                     ngx_snprintf(text.data(), text.size(),
-                                  "{\"clients\":%uL,\"messages\":%uL,"
-                                  "\"last\":\"%V\"}",
-                                  clients, messages, &id));
+    return send_json(r, R"({"clients":)" + std::to_string(clients) +
+                            R"(,"messages":)" + std::to_string(messages) +
+                            R"(,"last":")" + id + R"("})");
+} catch (const std::bad_alloc &) {
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 } // namespace websocket::nginx

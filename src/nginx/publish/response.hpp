@@ -1,4 +1,5 @@
-// What publishers are told.
+// Responses to publishers. All functions return the result of a content
+// handler.
 #pragma once
 
 #include "broker/types.hpp"
@@ -9,18 +10,16 @@
 
 namespace websocket::nginx {
 
-// All return what a content handler returns.
-
-// Says why at info.
+// Logs the reason at info.
 ngx_int_t reject_publish(ngx_http_request_t *r, ngx_uint_t status,
-                         std::string_view why) noexcept;
+                         std::string_view reason) noexcept;
 
-// The message is larger than broker::fits() allows.
+// For a message that broker::fits() excludes.
 ngx_int_t reject_never_fits(ngx_http_request_t *r) noexcept;
 
-ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome why) noexcept;
+ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome result) noexcept;
 
-// The other hosts are out of reach.
+// For messages that Redis does not accept.
 ngx_int_t reject_unreachable(ngx_http_request_t *r) noexcept;
 
 ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
@@ -28,9 +27,9 @@ ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
 ngx_int_t send_client_count(ngx_http_request_t *r,
                             std::uint32_t clients) noexcept;
 
-// The last message's id may be empty: there is no such resource.
+// An empty `last`: the resource has no log.
 ngx_int_t send_description(ngx_http_request_t *r, std::uint64_t clients,
                            std::uint64_t messages,
-                           std::string_view last) noexcept;
+                           broker::message_id last) noexcept;
 
 } // namespace websocket::nginx

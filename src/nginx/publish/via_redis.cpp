@@ -1,4 +1,4 @@
-// Requests that wait for Redis.
+// Requests that wait for a reply of Redis.
 #include "nginx/publish/via_redis.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -13,7 +13,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// A request that waits. It may end before the answer comes.
+// A waiting request. It may end before the reply: then `r` is null.
 struct waiting_request {
     ngx_http_request_t *r;
     ngx_http_cleanup_t *cleanup;
@@ -24,7 +24,7 @@ struct waiting_request {
     }
 };
 
-// Null without memory.
+// Null if there is no memory.
 std::unique_ptr<waiting_request> create_waiting(ngx_http_request_t *r) noexcept
 {
     ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
@@ -40,7 +40,7 @@ std::unique_ptr<waiting_request> create_waiting(ngx_http_request_t *r) noexcept
     return waiting;
 }
 
-// From here on the answer owns it.
+// From here on the reply owns `waiting`.
 ngx_int_t wait(std::unique_ptr<waiting_request> waiting) noexcept
 {
     ngx_http_request_t *r = waiting.release()->r;
@@ -57,7 +57,7 @@ ngx_int_t reject_unqueued(std::unique_ptr<waiting_request> waiting) noexcept
     return reject_unreachable(waiting->r);
 }
 
-// Calls `answer(r)` unless the request has ended.
+// Finalizes the request with respond(r), unless it has ended.
 template <class Answer>
 void finish(void *data, Answer respond) noexcept
 {
@@ -92,23 +92,12 @@ void on_closed(void *data, const publish_outcome &outcome) noexcept
     });
 }
 
-ngx_int_t send_result(ngx_http_request_t *r, const publish_outcome &outcome)
-try {
-    const broker::message_id last = outcome.id;
-
-    return send_description(r, outcome.clients, outcome.messages,
-                            last == broker::message_id{}
-                                ? std::string()
-                                : std::to_string(last.epoch) + "-" +
-                                      std::to_string(last.sequence));
-} catch (const std::bad_alloc &) {
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
 void on_described(void *data, const publish_outcome &outcome) noexcept
 {
     finish(data, [&outcome](ngx_http_request_t *r) {
-        return outcome.done ? send_result(r, outcome) : reject_unreachable(r);
+        return outcome.done ? send_description(r, outcome.clients,
+                                               outcome.messages, outcome.id)
+                            : reject_unreachable(r);
     });
 }
 

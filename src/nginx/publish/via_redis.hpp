@@ -1,5 +1,5 @@
-// What a publisher asks for where resources live on many hosts: the request
-// waits for Redis's answer.
+// Requests of publishers if Redis connects several hosts: each waits for the
+// reply of Redis. All functions return the result of a content handler.
 #pragma once
 
 #include "broker/types.hpp"
@@ -9,8 +9,6 @@
 #include <string_view>
 
 namespace websocket::nginx {
-
-// All return what a content handler returns.
 
 ngx_int_t publish_via_redis(ngx_http_request_t *r, const resource &target,
                             const broker::publication &message) noexcept;

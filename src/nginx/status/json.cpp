@@ -103,8 +103,7 @@ json resources_of(status_report &report)
                              {"key", each.key()},
                              {"clients", each.clients},
                              {"messages", each.messages},
-                             {"last", std::to_string(each.last.epoch) + "-" +
-                                          std::to_string(each.last.sequence)}});
+                             {"last", to_string(each.last)}});
     }
 
     return resources;

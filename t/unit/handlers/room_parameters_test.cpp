@@ -91,10 +91,10 @@ TEST(RoomParameters, ComplaintSaysWhatIsAllowed)
               "\"history_time\" takes a time like 30s, 5m, 1h, 1d or 500ms, "
               "larger than 0, not \"x\"");
     EXPECT_EQ(given.set("room", "x"),
-              "there is no parameter \"room\", only history, history_time, "
+              "unknown parameter \"room\"; available: history, history_time, "
               "presence, publish, self");
     EXPECT_EQ(given.set("", ""),
-              "there is no parameter \"\", only history, history_time, "
+              "unknown parameter \"\"; available: history, history_time, "
               "presence, publish, self");
 }
 
@@ -111,8 +111,8 @@ TEST(RoomParameters, TimeAloneKeepsNothing)
     room_parameters given;
 
     EXPECT_EQ(given.set("history_time", "5m"), "");
-    EXPECT_EQ(given.check(), "\"history_time\" needs \"history\", the number "
-                             "of messages that are kept at most");
+    EXPECT_EQ(given.check(), "\"history_time\" requires \"history\", the "
+                             "maximum number of messages");
     EXPECT_EQ(given.set("history", "0"), "");
     EXPECT_NE(given.check(), "");
 }

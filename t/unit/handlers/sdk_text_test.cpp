@@ -10,7 +10,10 @@
 #include <string>
 #include <string_view>
 
+using websocket::detail::decimal;
 using websocket::detail::form_decoded;
+using websocket::detail::format_id;
+using websocket::detail::parse_id;
 using websocket::detail::repaired_text;
 using websocket::protocol::is_valid_utf8;
 
@@ -75,4 +78,31 @@ TEST(repaired_text, makes_utf_8_of_all_that_is_not)
     }
 
     EXPECT_EQ(wrong, 0);
+}
+
+TEST(decimal, takes_up_the_whole_text)
+{
+    EXPECT_EQ(decimal("0"), 0U);
+    EXPECT_EQ(decimal("18446744073709551615"), UINT64_MAX);
+
+    for (const std::string_view wrong :
+         {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616"}) {
+        EXPECT_FALSE(decimal(wrong)) << wrong;
+    }
+}
+
+TEST(id, is_two_decimals_and_a_dash)
+{
+    const auto id = parse_id("18446744073709551615-0");
+
+    ASSERT_TRUE(id);
+    EXPECT_EQ(id->epoch, UINT64_MAX);
+    EXPECT_EQ(id->sequence, 0U);
+    EXPECT_EQ(format_id(*id), "18446744073709551615-0");
+
+    for (const std::string_view wrong :
+         {"", "0", "-", "1-", "-1", "1-2-3", "1--2", "+1-2", "1- 2",
+          "18446744073709551616-1"}) {
+        EXPECT_FALSE(parse_id(wrong)) << wrong;
+    }
 }

@@ -86,17 +86,6 @@ INSTANTIATE_TEST_SUITE_P(
                     "c host 1 2\n", "c host 4294967296 0\n", "c host -1 0\n",
                     "c host 1\n"));
 
-TEST(parse_number, takes_up_the_whole_text)
-{
-    EXPECT_EQ(parse_number("0"), 0U);
-    EXPECT_EQ(parse_number("18446744073709551615"), UINT64_MAX);
-
-    for (const std::string_view wrong :
-         {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616"}) {
-        EXPECT_FALSE(parse_number(wrong)) << wrong;
-    }
-}
-
 } // namespace
 
 } // namespace websocket::redis
