@@ -22,8 +22,8 @@ constexpr std::string_view publishing_is_off =
 constexpr std::string_view failure_text(send_result result) noexcept
 {
     return result == send_result::unreachable
-               ? "the other hosts are out of reach: not published"
-               : "no room in the shared memory";
+               ? "other hosts are unreachable: not published"
+               : "shared memory is full";
 }
 
 // The id of the last message that the client has seen, or "0"; absent if the
@@ -108,8 +108,8 @@ void room::client_connected(room_client &client)
         welcome(client, start.complete);
     } else if (since && *since != message_id{} && !start.complete) {
         client.close_connection(try_again_later,
-                                "messages behind that id are gone: connect "
-                                "with since=0 or without");
+                                "messages after that id are no longer "
+                                "kept: connect with since=0 or without");
     }
 
     catch_up(client);

@@ -151,7 +151,7 @@ def test_missing_symbol(nginx):
 
 def test_entry_that_returns_null(nginx):
     assert_refused(nginx, library(result="(void)plugin, (void *)0"),
-                   "it cannot be used here")
+                   "websocket_plugin\\(\\) returned NULL")
 
 
 @pytest.mark.parametrize("version", [0, 2, 4000000000])
@@ -177,7 +177,7 @@ def test_handler_with_more_callbacks_than_known(nginx):
 @pytest.mark.parametrize("size, error", [
     ("sizeof(websocket_plugin_t) + 8", "its websocket_plugin_t has 40 bytes, "
      "this module knows 32"),
-    ("16", "its websocket_plugin_t has 16 bytes, too few"),
+    ("16", "its websocket_plugin_t has 16 bytes, less than the required 32"),
 ])
 def test_list_of_handlers_of_another_size(nginx, size, error):
     assert_refused(nginx, library(size=size), error)
@@ -214,17 +214,17 @@ def test_handler_without_what_it_needs(nginx, broken):
 
 def test_same_name_twice_in_one_library(nginx):
     assert_refused(nginx, library(second='"first"', count=2),
-                   'a handler "first" already')
+                   'handler name "first" is already in use')
 
 
 def test_same_name_in_two_libraries(nginx):
     passed, output = nginx.check(ECHO, **loading(library(), library("2")))
     assert not passed
-    assert 'a handler "first" already' in output
+    assert 'handler name "first" is already in use' in output
 
 
 def test_name_of_a_handler_of_the_module(nginx):
-    assert_refused(nginx, library(first='"echo"'), 'handler "echo" already')
+    assert_refused(nginx, library(first='"echo"'), 'handler name "echo" is already in use')
 
 
 def test_unknown_handler_lists_the_known_ones(nginx):

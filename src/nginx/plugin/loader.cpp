@@ -1,5 +1,5 @@
-// Loads handlers: each configuration loads its libraries anew and drops them
-// with its memory, so that a reload runs what lies in the file by then.
+// Loads plug-in libraries. Each configuration loads them again and unloads them
+// with its pool, so a reload uses replaced files.
 #include "nginx/plugin/loader.hpp"
 
 #include "handlers/echo.hpp"
@@ -33,7 +33,7 @@ std::span<const websocket_handler_t *> handlers_of(ngx_conf_t *cf) noexcept
             conf.handlers.nelts};
 }
 
-// What the handler was built without is NULL in the copy.
+// Callbacks unknown to an older header are NULL in the copy.
 const websocket_handler_t *copy_handler(ngx_pool_t *pool,
                                         const websocket_handler_t &source)
 {
@@ -61,7 +61,7 @@ bool add_handler(main_configuration &conf, const websocket_handler_t *handler)
     return true;
 }
 
-// Each has one handler; null: no memory.
+// A built-in plug-in has one handler. It is null if there is no memory.
 bool add_built_in(main_configuration &conf, const websocket_plugin_t *built_in)
 {
     return built_in != nullptr && add_handler(conf, built_in->handlers[0]);
@@ -73,7 +73,7 @@ struct loaded_library {
     ngx_array_t handlers; // of const websocket_handler_t *, in its pool
 };
 
-// In a single process the old configuration goes while the new one serves.
+// With "master_process off" this runs while the new configuration serves.
 void unload(void *data)
 {
     auto *library = static_cast<loaded_library *>(data);
@@ -106,8 +106,8 @@ bool add_handlers(main_configuration &conf, loaded_library &library,
     return true;
 }
 
-// glibc gives a library that is loaded out again when its name is, even if the
-// file has been replaced: so each load has a name of its own.
+// glibc returns the loaded library for a known path, even if the file has been
+// replaced. So each load uses another path of the file.
 std::string unique_dlopen_path(std::string_view path)
 {
     static unsigned loads;
@@ -124,8 +124,7 @@ std::string unique_dlopen_path(std::string_view path)
 
 char *reject_plugin(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
 {
-    return conf_error(cf, "\"websocket_plugin\" cannot use \"%V\": %s", &file,
-                      why);
+    return conf_error(cf, "cannot load plug-in \"%V\": %s", &file, why);
 }
 
 bool is_handler_name(std::string_view name) noexcept
@@ -137,8 +136,7 @@ bool is_handler_name(std::string_view name) noexcept
     return !name.empty() && name.find_first_not_of(allowed) == name.npos;
 }
 
-// Empty if one of a library's structures is no larger than what is known here,
-// and of the same version, else why not.
+// Checks the version and size of a library's structure. Returns "" or an error.
 std::string check_structure(const char *type, std::size_t size,
                             std::size_t max_size, std::uint32_t version)
 {
@@ -157,7 +155,7 @@ std::string check_structure(const char *type, std::size_t size,
     return "";
 }
 
-// A handler has to be as long as what it cannot do without.
+// The structure must include the required callbacks.
 bool is_valid(const websocket_handler_t &handler) noexcept
 {
     return handler.size > offsetof(websocket_handler_t, client_created) &&
@@ -166,11 +164,11 @@ bool is_valid(const websocket_handler_t &handler) noexcept
            handler.client_created != nullptr;
 }
 
-// Empty if the plug-in and its handlers can be used, else why not.
+// Checks a plug-in and its handlers. Returns "" or an error.
 std::string check_plugin(const websocket_plugin_t *plugin)
 {
     if (plugin == nullptr) {
-        return "it says that it cannot be used here";
+        return WEBSOCKET_PLUGIN_ENTRY "() returned NULL";
     }
 
     if (std::string why =
@@ -182,7 +180,8 @@ std::string check_plugin(const websocket_plugin_t *plugin)
 
     if (plugin->size < sizeof(websocket_plugin_t)) {
         return "its websocket_plugin_t has " + std::to_string(plugin->size) +
-               " bytes, too few to name its handlers";
+               " bytes, less than the required " +
+               std::to_string(sizeof(websocket_plugin_t));
     }
 
     for (std::size_t i = 0; i != plugin->handler_count; i++) {
@@ -196,15 +195,16 @@ std::string check_plugin(const websocket_plugin_t *plugin)
         }
 
         if (!is_valid(*plugin->handlers[i])) {
-            return "a handler has no name of letters, digits, \"_\", \"-\", no "
-                   "resource_created or no client_created";
+            return "a handler needs a name of letters, digits, \"_\", \"-\", "
+                   "and "
+                   "the callbacks resource_created and client_created";
         }
     }
 
     return plugin->handler_count == 0 ? "it has no handlers" : "";
 }
 
-// A name stands for one handler.
+// Returns a handler name that is in use already, or null.
 const char *duplicate_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
 {
     for (std::size_t i = 0; i != plugin.handler_count; i++) {
@@ -295,7 +295,7 @@ try {
 
     if (const char *name = duplicate_name(cf, *plugin); name != nullptr) {
         const std::string why =
-            "there is a handler \"" + std::string(name) + "\" already";
+            "handler name \"" + std::string(name) + "\" is already in use";
         return reject_plugin(cf, file, why.c_str());
     }
 

@@ -1,6 +1,6 @@
-// A handler holds its client's request for as long as the client, which may
-// be longer than nginx holds it: what it holds is the session, marked by an
-// odd address. Before there is a session it is lent nginx's.
+// A handler may use its client's request longer than nginx keeps it. So the
+// handle is the session's address, made odd as a tag. During the handshake,
+// before the session exists, the handle is nginx's request.
 #include "nginx/plugin/request_api.hpp"
 
 #include "nginx/session/session.hpp"
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::ptrdiff_t session_tag = 1;
 
-// Null if it is nginx's request.
+// Null if the handle is nginx's request.
 const session *session_of(const websocket_request_t *request) noexcept
 {
     return reinterpret_cast<std::uintptr_t>(request) % alignof(session) !=
@@ -25,7 +25,7 @@ const session *session_of(const websocket_request_t *request) noexcept
                      reinterpret_cast<const char *>(request) - session_tag);
 }
 
-// Null once it is released.
+// Null once the request is released.
 ngx_http_request_t *request_of(const websocket_request_t *request) noexcept
 {
     const session *owner = session_of(request);
@@ -127,7 +127,7 @@ websocket_text_t request_variable(const websocket_request_t *request,
         return text ? as_c(*text) : websocket_text_t{nullptr, 0};
     }
 
-    // The handshake is short: the request's memory will do
+    // Only during the handshake: the request's pool suffices
     ngx_http_request_t *r = request_of(request);
     auto *lowered = static_cast<u_char *>(ngx_pnalloc(r->pool, name.size));
 

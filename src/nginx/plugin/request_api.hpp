@@ -1,6 +1,5 @@
-// What handlers may ask of a request: the functions of the table behind
-// websocket_request_t, which see to it that a request that nginx has released
-// answers with what the session has kept of it.
+// The request functions of the plug-in interface. For a released request they
+// return what the session has saved.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -12,7 +11,7 @@ namespace websocket::nginx {
 
 class session;
 
-// As long as the session.
+// Valid as long as the session.
 const websocket_request_t *request_handle(const session &owner) noexcept;
 
 websocket_text_t request_uri(const websocket_request_t *request) noexcept;
@@ -35,7 +34,7 @@ inline std::string_view text_of(websocket_text_t text) noexcept
     return {text.data, text.size};
 }
 
-// Whose bytes stay where they are.
+// Views of the same bytes.
 inline websocket_text_t as_c(std::string_view text) noexcept
 {
     return {text.data(), text.size()};

@@ -1,4 +1,4 @@
-// The functions behind the table that handlers are given.
+// The functions of the server that handlers call.
 #include "nginx/plugin/server_api.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -54,7 +54,7 @@ std::span<const std::byte> bytes_of(const void *data, std::size_t size) noexcept
     return {static_cast<const std::byte *>(data), size};
 }
 
-// A frame that a handler keeps.
+// The object behind a websocket_frame_t.
 using frame_handle = std::shared_ptr<const shared_frame>;
 
 int send(websocket_client_t *client, int kind, const void *data,
@@ -133,8 +133,8 @@ int broadcast(websocket_resource_t *handle, int kind, const void *data,
         id);
 }
 
-// What an older header does not have is 0. What a newer one has must be: it
-// asks for something that nobody here knows.
+// Copies the known fields; fields unknown to an older header are 0. Returns
+// nothing if a field of a newer header is not 0, since it cannot be honoured.
 std::optional<websocket_message_t>
 known_fields(const websocket_message_t &given) noexcept
 {

@@ -1,4 +1,4 @@
-// What the server does for handlers, as the table of the plug-in interface.
+// The table of server functions in the plug-in interface.
 #pragma once
 
 #include "sdk/websocket_plugin.h"
