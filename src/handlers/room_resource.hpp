@@ -1,9 +1,10 @@
 // The resource and the clients of the handler `room`.
 //
-// A client is either *live*, and is sent messages as the room publishes them,
-// or *behind*, and is sent earlier messages from the history as fast as it
-// reads them; then it becomes live. If the history no longer has a message that
-// the client needs, a JSON client is sent a gap, any other is closed with 1013.
+// A client is either *live* or *behind*. A live client is sent messages as they
+// are published. A client that is behind is sent earlier messages from the
+// history as fast as it reads them; then it becomes live. If the history no
+// longer has a message that the client needs, a JSON client is sent a gap, any
+// other is closed with 1013.
 #pragma once
 
 #include "handlers/presence_changes.hpp"

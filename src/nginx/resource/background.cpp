@@ -1,4 +1,4 @@
-// Work that would block the event loop: done by nginx's thread pool.
+// Runs background jobs of handlers in nginx's thread pool.
 #include "nginx/resource/background.hpp"
 
 #include "nginx/core/drain_time.hpp"
@@ -29,7 +29,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// A graceful shutdown looks so often whether it has waited long enough.
+// How often a graceful shutdown checks its deadline, in milliseconds.
 constexpr ngx_msec_t shutdown_poll_interval = 100;
 
 struct job {
@@ -43,10 +43,10 @@ struct job {
 };
 
 struct worker_state {
-    ngx_queue_t jobs; // taken, and `done` has not been called
+    ngx_queue_t jobs;                        // accepted, `done` not yet called
     const ngx_cycle_t *pool_cycle = nullptr; // whose pools have threads
     ngx_event_t shutdown_timer{};
-    ngx_msec_t deadline = 0; // of a graceful shutdown, once it has begun
+    ngx_msec_t deadline = 0; // of a graceful shutdown that has started
     void ***hidden_pools = nullptr;
     std::atomic<bool> ending{false};
 };
@@ -75,7 +75,8 @@ std::size_t count_jobs(Condition condition) noexcept
     return count;
 }
 
-// Either this sees that the process ends, or end() sees that it is at work.
+// Either this thread sees that the process exits, or end() sees that it is
+// running.
 void work_in_thread(void *context, ngx_log_t *)
 {
     auto *this_job = static_cast<job *>(context);
@@ -109,7 +110,7 @@ bool deadline_passed() noexcept
            static_cast<ngx_msec_int_t>(ngx_current_msec - state.deadline) >= 0;
 }
 
-// As long as its timer is set a graceful shutdown goes on.
+// An active timer delays a graceful shutdown.
 void check_shutdown(ngx_event_t *event)
 {
     if (ngx_exiting && state.deadline == 0) {
@@ -131,8 +132,8 @@ void end_process(void *)
     _exit(0);
 }
 
-// What a thread may use must stay to the end: the process ends before nginx
-// frees the configuration's memory and unloads the libraries.
+// A thread may use the configuration and libraries until the end: the process
+// exits before nginx frees the pool and unloads them.
 bool keep_memory(ngx_cycle_t *cycle) noexcept
 {
     ngx_pool_cleanup_t *first = ngx_pool_cleanup_add(cycle->pool, 0);
@@ -145,7 +146,7 @@ bool keep_memory(ngx_cycle_t *cycle) noexcept
     return true;
 }
 
-// nginx ends those pools that it finds here.
+// nginx destroys the pools that it finds in the configuration.
 void hide_pools(ngx_cycle_t *cycle) noexcept
 {
     state.hidden_pools = std::exchange(
@@ -184,8 +185,8 @@ void end(ngx_cycle_t *cycle) noexcept
                   running);
     }
 
-    // A single process gives threads to its first configuration alone, and
-    // would wait for those of the others for ever
+    // With "master_process off" only the first cycle gets threads; nginx would
+    // wait forever for those of the others
     if (running != 0 ? keep_memory(cycle) : cycle != state.pool_cycle) {
         hide_pools(cycle);
     }

@@ -1,5 +1,5 @@
-// Who is connected to a resource, or about to be: counted by the broker, over
-// all workers, and subscribed to what is published.
+// Clients of a resource, connected or reserved. The broker counts them over all
+// workers; the resource subscribes to its log while it has any.
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -10,7 +10,8 @@
 
 namespace websocket::nginx {
 
-// Resources whose last client has gone are not woken by what others publish.
+// Without clients there is no subscription, so publications do not wake this
+// worker.
 broker::outcome resource::subscribe(const resource_settings &settings) noexcept
 {
     if (subscription_) {
@@ -39,7 +40,7 @@ void resource::log_no_memory_for_clients() const noexcept
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: no room for one more resource, %V \"%V\", in "
+                  "websocket: no memory for one more resource, %V \"%V\", in "
                   "websocket_shared_memory: its clients are refused with 503%V",
                   handler_.name, name_, permit.suppressed());
     }
@@ -98,8 +99,8 @@ void resource::end_waiting() noexcept
     release();
 }
 
-// What a client has seen on another host may be on its way to this one, which
-// matters where it can ask for what follows on that.
+// A message that the client has received from another host may not have arrived
+// here. This matters only if the client can request what follows it.
 bool resource::in_sync() const noexcept
 {
     return history_.messages == 0 && worker_bus::broker().synced(subscription_);
@@ -115,7 +116,7 @@ void resource::unsubscribe_unused() noexcept
     }
 }
 
-// For the worker that leads this host.
+// Notifies the worker that is this host's leader.
 void resource::clients_changed() const noexcept
 {
     if (backplane::enabled()) {
@@ -132,8 +133,8 @@ void resource::cancel_reservation() noexcept
     release_reservation();
 }
 
-// What the client may have seen elsewhere is in the log up to its position,
-// and so in the history when it joins there.
+// Messages that the client may have received elsewhere are in the log up to its
+// position, and so in the history when it joins there.
 bool resource::confirm_reservation(membership &client) noexcept
 {
     if (--reserved_ == 0) {

@@ -1,9 +1,9 @@
-// What resources publish and their clients get: over the broker, so that all
-// workers have the same messages in the same order.
+// Delivers messages from the log to clients: all workers read the same messages
+// in the same order.
 //
-// Delivery runs in the event loop alone, never inside a call of a handler's.
-// Each entry of the log has a position. Between two entries, what was
-// postponed to that point is sent, and clients that arrived there are added.
+// Delivery runs from the event loop, never inside a handler's call. Each entry
+// of the log has a position. Between two entries the worker sends what was
+// postponed to that position, and adds clients that wait for it.
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -30,13 +30,12 @@ namespace {
 
 read_buffer<64> delivery_buffer;
 
-// So many bytes that are copied or compressed cost about as much as one
-// delivery to a client.
+// Bytes, or clients examined, that cost about as much as one delivery.
 constexpr std::size_t copied_bytes_per_unit = 512;
 constexpr std::size_t compressed_bytes_per_unit = 8;
 constexpr std::size_t clients_per_unit = 64;
 
-// The message before another one.
+// The id of the message before this one.
 broker::message_id id_before(const broker::message &message) noexcept
 {
     return {message.id.epoch,
@@ -56,7 +55,7 @@ resource::delivery_scope::~delivery_scope()
     target_.delivering_ = delivering_before_;
 }
 
-// The batch is as large as the budget allows, one message at least.
+// A batch is as large as the budget allows, at least one message.
 void resource::deliver(std::size_t &budget) noexcept
 {
     if (!subscription_) {
@@ -88,7 +87,7 @@ void resource::deliver(std::size_t &budget) noexcept
         if (read.needed != 0) {
             larger = large_buffer(read.needed);
             if (!larger) {
-                budget = 0; // it stays there: the next turn tries again
+                budget = 0; // no memory: the next turn tries again
                 break;
             }
             buffers.bytes = {larger.get(), read.needed};
@@ -124,7 +123,6 @@ void resource::deliver_again() noexcept
     }
 }
 
-// They may have sent something meanwhile.
 void resource::resume_reads() noexcept
 {
     for (membership *client = next_client(nullptr); client != nullptr;
@@ -133,7 +131,8 @@ void resource::resume_reads() noexcept
     }
 }
 
-// Sends what was postponed up to that position, and adds who has waited for it.
+// Sends what was postponed up to this position, and adds clients that waited
+// for it.
 void resource::advance_to(std::uint64_t position) noexcept
 {
     delivered_ = std::max(delivered_, position);
@@ -155,7 +154,8 @@ void resource::advance_to(std::uint64_t position) noexcept
     }
 }
 
-// Clients that arrived within what was lost have lost something too.
+// Clients whose position is within the lost messages join before the loss is
+// reported: they have lost messages, too.
 void resource::advance_past_loss(std::span<const broker::message> messages,
                                  std::uint64_t position) noexcept
 {
@@ -168,7 +168,7 @@ void resource::advance_past_loss(std::span<const broker::message> messages,
     report_loss();
 }
 
-// Returns the cost.
+// Returns the cost in deliveries.
 std::size_t
 resource::dispatch(std::span<const broker::message> messages) noexcept
 {
@@ -197,8 +197,8 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
            (compression::compressed - compressed) / compressed_bytes_per_unit;
 }
 
-// A handler need not send what is of the moment to all: it costs what is sent,
-// and a look at the clients.
+// A handler may send a transient message to some clients only. So its cost is
+// the number of sends, and a share for examining the clients.
 std::size_t resource::dispatch_metered(const broker::message &message) noexcept
 {
     const auto &sent = counters::current->totals[counters::messages_out];
@@ -238,7 +238,7 @@ void resource::dispatch(const broker::message &message) noexcept
     }
 }
 
-// Encoded once: all clients refer to the same bytes.
+// The message is encoded once, and all clients share the bytes.
 void resource::send_to_all(const broker::message &message) noexcept
 {
     const shared_frame frame(message.kind == WEBSOCKET_TEXT
@@ -265,15 +265,15 @@ void resource::close_all(std::uint16_t code, std::string_view reason) noexcept
     }
 }
 
-// This worker was too slow, and the memory too small: the clients are not left
-// to believe that they have heard all.
+// The worker was too slow for the size of the shared memory. Its clients must
+// learn that they missed messages.
 void resource::report_loss() noexcept
 {
     static log_throttle line;
     const delivery_scope scope(*this);
 
     if (ngx_queue_empty(&clients_)) {
-        return; // it waits for its first
+        return; // only reserved clients
     }
 
     counters::add(counters::lost);

@@ -1,4 +1,4 @@
-// What a resource keeps of its messages for clients that come later.
+// The history of a resource: the messages kept for clients that connect later.
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/core/configuration.hpp"
@@ -16,12 +16,13 @@ namespace websocket::nginx {
 
 namespace {
 
-// What a client takes at once is not known: pages begin small and grow.
+// Messages per page. Pages grow, since the client may stop reading at any time.
 constexpr std::size_t max_page = 64;
 constexpr std::size_t first_page = 8;
 using page_buffer = read_buffer<max_page>;
 
-// Counts what is read and compressed: on the wire it may be next to nothing.
+// Limits reading by the bytes read and compressed, which may exceed the bytes
+// sent.
 class history_meter {
 public:
     history_meter() noexcept
@@ -33,7 +34,7 @@ public:
     history_meter(const history_meter &) = delete;
     history_meter &operator=(const history_meter &) = delete;
 
-    // To be called before the message is handed out.
+    // Must be called before the message is passed on.
     void count(const broker::message &next) noexcept
     {
         read_ += message_cost + next.payload.size();
@@ -63,7 +64,7 @@ resource::history_request(const resource_settings &settings) const noexcept
             settings.source};
 }
 
-// Only where another source asks than the one before.
+// Sends a request only if its source differs from the last one.
 void resource::update_history_request(
     const resource_settings &settings) noexcept
 {
@@ -132,7 +133,7 @@ bool resource::read_history(broker::message_id after,
              buffers.messages.first(read.count)) {
             const websocket_message_t view = as_plugin_message(message);
 
-            // The batch at hand has been read further than delivered
+            // A batch in dispatch has been read further than delivered
             if (dispatching_ && message.id.epoch == delivered_id_.epoch &&
                 message.id.sequence > delivered_id_.sequence) {
                 return complete;

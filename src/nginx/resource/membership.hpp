@@ -1,5 +1,5 @@
-// A client as its resource sees it. Each session is one, and defines what is
-// declared here: a resource knows no sessions.
+// A client as a resource uses it. The class session derives from it and defines
+// its functions, since resources must not depend on sessions.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -16,29 +16,29 @@ public:
     membership(const membership &) = delete;
     membership &operator=(const membership &) = delete;
 
-    // The place in its resource's list.
+    // The link in the resource's list of clients.
     ngx_queue_t *link() noexcept { return &link_; }
     static membership *from_link(ngx_queue_t *queue) noexcept
     {
         return ngx_queue_data(queue, membership, link_);
     }
 
-    // What was delivered up to there is not for this client.
+    // The client gets messages after this position of the log.
     std::uint64_t join_position() const noexcept;
 
-    // That is delivered now: the client joins its resource.
+    // The log is delivered up to that position: the client joins now.
     void on_join_position() noexcept;
 
     // Sends a message that many clients share.
     void send(const shared_frame &frame) noexcept;
 
-    // Sends the first of what was postponed.
+    // Sends the first postponed send.
     void send_postponed() noexcept;
 
-    // Reads on, if the client was held back.
+    // Resumes reading, if it was paused.
     void resume_reading() noexcept;
 
-    // Begins the closing handshake, unless it has begun.
+    // Starts the closing handshake, unless it has started.
     void close_by_server(std::uint16_t code, std::string_view reason) noexcept;
 
 protected:

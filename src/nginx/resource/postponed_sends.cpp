@@ -1,4 +1,4 @@
-// The two lists in which a postponed send stands.
+// Creates postponed sends, and links each into two lists.
 #include "nginx/resource/postponed_sends.hpp"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
-// Sends that wait for the delivery of an earlier message: a handler has
-// published something, and sends to a client, or closes it, before this worker
-// has delivered that.
+// Sends that wait for the delivery of an earlier publication: a handler has
+// published a message, and sends to a client or closes it before this worker
+// has delivered that message.
 //
-// Each one has the position in the resource's log after which it is due. The
+// Each send has the position in the resource's log after which it is due. The
 // resource keeps them in that order, which is also the order of the calls.
 #pragma once
 
@@ -21,16 +21,16 @@ class membership;
 
 class postponed_send {
 public:
-    // A copy of the payload. Null when there is no memory.
+    // Copies the payload. Null if there is no memory.
     static postponed_send *
     create_message(protocol::opcode kind,
                    std::span<const std::byte> payload) noexcept;
 
-    // The frame is shared, not copied.
+    // Shares the frame.
     static postponed_send *
     create_shared(const std::shared_ptr<const shared_frame> &frame) noexcept;
 
-    // The Close frame, or no bytes, with which the connection's end begins.
+    // A Close frame, or no bytes: the connection closes.
     static postponed_send *
     create_close(std::span<const std::byte> control_frame) noexcept;
 
@@ -42,7 +42,7 @@ public:
         return {bytes_.get(), size_};
     }
 
-    // What it takes of the client's send queue.
+    // Bytes that it uses of the client's send queue.
     std::size_t cost() const noexcept { return sizeof(*this) + size_; }
 
 private:
@@ -53,8 +53,8 @@ private:
     static postponed_send *
     create_copy(std::span<const std::byte> bytes) noexcept;
 
-    ngx_queue_t resource_link_; // of its resource
-    ngx_queue_t session_link_;  // of its session
+    ngx_queue_t resource_link_;
+    ngx_queue_t session_link_;
     membership *client_ = nullptr;
     std::uint64_t position_ = 0;
     std::shared_ptr<const shared_frame> frame_;
@@ -64,8 +64,8 @@ private:
     bool is_close_ = false;
 };
 
-// Those of one session, first to last. Most sessions have none at any time, and
-// the list is a pointer to them.
+// The sends of one session, first to last. An empty list takes one pointer,
+// since most sessions have none.
 class postponed_list {
 public:
     postponed_list() = default;
@@ -76,10 +76,10 @@ public:
     bool empty() const noexcept { return !sends_; }
     std::size_t cost() const noexcept { return sends_ ? sends_->cost : 0; }
 
-    // The first one; null: there is none.
+    // The first send, or null.
     postponed_send *first() noexcept;
 
-    // Removes it from here and from its resource's queue.
+    // Removes it from this list and from its resource's queue.
     void remove(postponed_send *send) noexcept;
     void clear() noexcept;
 
@@ -93,24 +93,23 @@ private:
         std::size_t cost = 0;
     };
 
-    std::unique_ptr<send_list> sends_; // with one at least
+    std::unique_ptr<send_list> sends_; // null: empty
 };
 
-// Those of all clients of a resource on this worker.
+// The sends to all clients of a resource on this worker.
 class postponed_queue {
 public:
     postponed_queue() noexcept { ngx_queue_init(&sends_); }
 
-    // Takes it over. It is due after `position`, and not before those that
-    // are here. False: there was no memory, and it is gone.
+    // Takes ownership. The send is due after `position`, and not before those
+    // already queued. False if there was no memory: the send is deleted.
     [[nodiscard]] bool add(postponed_send *send, membership &client,
                            postponed_list &list,
                            std::uint64_t position) noexcept;
 
     bool empty() const noexcept { return ngx_queue_empty(&sends_); }
 
-    // The session of the first one if that is due after `reached` at the
-    // latest, else null.
+    // The client of the first send if it is due at `delivered`, else null.
     membership *first_due(std::uint64_t delivered) const noexcept;
 
 private:

@@ -1,4 +1,4 @@
-// What a resource publishes: appended to its log, or sent to all hosts.
+// Publishes messages of a resource: to its log or, with Redis, to all hosts.
 #include "nginx/core/log_line.hpp"
 #include "nginx/resource/resource.hpp"
 
@@ -15,21 +15,23 @@ namespace websocket::nginx {
 
 namespace {
 
-// A client may bring a handler to it as often as it likes.
-void log_not_utf8() noexcept
+// Rate-limited, since clients may be able to provoke it.
+void log_not_utf8(const resource &publisher) noexcept
 {
     static log_throttle line;
 
     if (log_permit permit = line.allows(); permit) {
-        write_log(NGX_LOG_INFO, ngx_cycle->log,
-                  "websocket: not published: text is not valid UTF-8%V",
-                  permit.suppressed());
+        write_log(
+            NGX_LOG_INFO, ngx_cycle->log,
+            "websocket: %V \"%V\" published text that is not valid UTF-8: "
+            "message dropped%V",
+            publisher.handler().name, publisher.name(), permit.suppressed());
     }
 }
 
-// A message on its way to Redis, and who is told of it.
+// A message on its way to Redis, and the callback for its result.
 struct publish_call {
-    resource *publisher; // null: it may be gone by then
+    resource *publisher; // null: may be destroyed before the result
     resource::publish_callback on_result;
     void *data;
 };
@@ -52,7 +54,6 @@ void ignore_result(void *, int, websocket_message_id_t) noexcept
 
 } // namespace
 
-// The broker cannot take any more: it is said once in a while.
 void resource::log_no_memory(std::size_t size) const noexcept
 {
     static log_throttle line;
@@ -66,7 +67,7 @@ void resource::log_no_memory(std::size_t size) const noexcept
     const bool fits = worker_bus::running() && worker_bus::broker().fits(size);
 
     write_log(NGX_LOG_ERR, ngx_cycle->log,
-              "websocket: no room for %uz bytes of %V \"%V\" in "
+              "websocket: no memory for %uz bytes of %V \"%V\" in "
               "websocket_shared_memory%V%V",
               size, handler_.name, name_,
               unquoted{fits ? ""
@@ -80,7 +81,7 @@ int resource::publish(const broker::publication &message,
 {
     if (message.kind == WEBSOCKET_TEXT &&
         !protocol::is_valid_utf8(message.payload)) {
-        log_not_utf8();
+        log_not_utf8(*this);
         return WEBSOCKET_INVALID;
     }
 
@@ -101,7 +102,7 @@ void resource::publish(const broker::publication &message,
 {
     broker::message_id id;
 
-    // Who is being made or about to be gone cannot be told later
+    // A resource in construction or destruction cannot wait for a result
     if (!backplane::enabled() || config_check_ || !constructed_) {
         const int result = publish(message, id);
         on_result(data, result, {id.epoch, id.sequence});
@@ -110,7 +111,7 @@ void resource::publish(const broker::publication &message,
 
     if (message.kind == WEBSOCKET_TEXT &&
         !protocol::is_valid_utf8(message.payload)) {
-        log_not_utf8();
+        log_not_utf8(*this);
         on_result(data, WEBSOCKET_INVALID, {});
         return;
     }
@@ -121,11 +122,11 @@ void resource::publish(const broker::publication &message,
     }
 }
 
-// Not queued: nobody is told.
+// Calls `on_result` only if it returns WEBSOCKET_QUEUED.
 int resource::publish_to_hosts(const broker::publication &message,
                                publish_callback on_result, void *data) noexcept
 {
-    // Redis would number it, and every host would lose it
+    // Redis would assign an id, and no host could store the message
     if (worker_bus::running() &&
         !worker_bus::broker().fits(message.payload.size())) {
         log_no_memory(message.payload.size());
@@ -151,7 +152,7 @@ int resource::publish_to_hosts(const broker::publication &message,
 
     publications++;
 
-    // Nobody is told before this returns
+    // The callback runs after this function returns
     if (call.release()->publisher != nullptr) {
         retain();
     }
@@ -189,12 +190,12 @@ resource::append(const broker::publication &message) noexcept
     return entry;
 }
 
-// Where the messages of one worker are as large as a quarter of what the room
-// may hold, those that follow could push out some that it has yet to deliver.
+// Once the undelivered messages of this worker exceed a quarter of
+// websocket_room_memory, later ones could evict some of them: see congested().
 void resource::count_own_publication(const broker::publication &message,
                                      std::uint64_t position) noexcept
 {
-    constexpr std::size_t overhead = 192; // with what it is rounded up by
+    constexpr std::size_t overhead = 192; // bytes of an entry, with rounding
 
     published_ = position;
     undelivered_size_ += message.payload.size() + overhead;

@@ -1,5 +1,4 @@
-// Resources: found by handler and key, made for the first client, dropped
-// after the last.
+// Finds, creates and destroys resources, and runs their timers.
 #include "nginx/resource/resource.hpp"
 
 #include "nginx/resource/background.hpp"
@@ -18,11 +17,11 @@ namespace websocket::nginx {
 
 namespace {
 
-// Longer than a worker lives; nginx's sum of it and the time must not overflow.
+// nginx's sum of this and the current time must not overflow.
 constexpr ngx_msec_t max_timer_time = NGX_MAX_INT_T_VALUE / 4;
 
-// Keys of different handlers are different resources. Each load of a library
-// makes handlers of its own.
+// The address of the handler and the key. Each load of a library has its own
+// handlers.
 std::string table_key(const resource_id &id)
 {
     const auto handler = reinterpret_cast<std::uintptr_t>(id.handler);
@@ -135,7 +134,7 @@ try {
     checked.config_check_ = true;
 
     if (!checked.create_object()) {
-        return "the handler could not make a resource";
+        return "the handler failed to create a resource";
     }
 
     history = checked.history_;
@@ -160,7 +159,8 @@ void resource::drop_all() noexcept
 {
     for (auto &entry : resources) {
         if (background::has_running_job(*entry.second)) {
-            (void)entry.second.release(); // it ends with the process
+            (void)entry.second
+                .release(); // a thread uses it until the process exits
         }
     }
 
@@ -211,7 +211,8 @@ void resource::release() noexcept
     }
 }
 
-// Its object could not be made, and has begun something before it failed.
+// The handler's object could not be created, but has started jobs that refer to
+// this resource.
 void resource::detach_failed() noexcept
 {
     detached_ = true;
@@ -238,7 +239,7 @@ try {
     created.event.handler = timer_fired;
     created.event.data = &created;
     created.event.log = ngx_cycle->log;
-    created.event.cancelable = 1; // it does not keep a leaving worker
+    created.event.cancelable = 1; // must not delay graceful shutdown
     ngx_add_timer(&created.event, created.period);
 
     return reinterpret_cast<websocket_timer_t *>(&created);
