@@ -187,7 +187,7 @@ def test_new_resource_in_full_memory(nginx):
     # More than what was too little for a client's
     path = f"/publish?room={'k' * 500}{rooms.pop()}"
     expect_refused(server, post("x", path), 507,
-                   "no room in websocket_shared_memory")
+                   "websocket_shared_memory is full")
     assert Publisher(server, path).get_state() == (0, 0, "0")
     server.release_clients()
     Publisher(server, path).post("x", clients=0)
