@@ -339,10 +339,9 @@ WEBSOCKET_HANDLER("checking", checking)
 
 
 @pytest.mark.parametrize("name", ["check_parameters", "configured"])
-@pytest.mark.parametrize("language, text", [("c", CHECKING_C),
-                                            ("cpp", CHECKING_CPP)])
-def test_both_names_of_the_parameter_check_are_called(nginx, language, text,
-                                                      name):
+@pytest.mark.parametrize("language", ["c", "cpp"])
+def test_both_names_of_the_parameter_check_are_called(nginx, language, name):
+    text = CHECKING_C if language == "c" else CHECKING_CPP
     path = plugin_builder.build_source(text % {"name": name}, language)
     line, = refusal(nginx, path, "location /p { websocket checking k; }")
     assert f'"checking" in "websocket" directive: as {name}' in line
