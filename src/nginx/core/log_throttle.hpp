@@ -55,7 +55,7 @@ public:
 private:
     static constexpr ngx_msec_t interval = 10'000;
 
-    // Of the clock that is never set, which all workers share
+    // When the next line is permitted, on the monotonic clock of all workers
     std::atomic<ngx_msec_t> next_{0};
     std::atomic<ngx_uint_t> suppressed_{0};
 };
