@@ -327,7 +327,7 @@ ngx_int_t half_close(ngx_connection_t *c,
         }
     }
 #else
-    (void)again;
+    (void)on_done;
 #endif
 
     if (ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN) == -1) {
