@@ -12,6 +12,7 @@ broker_sources := $(sort $(wildcard src/broker/*.cpp))
 # Sources of src/nginx that do not include nginx.
 container_sources := src/nginx/output/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
+integrity_sources := $(sort $(wildcard t/unit/broker/integrity_*.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
 load_sources := $(sort $(wildcard t/bench/load/*.cpp))
@@ -102,7 +103,7 @@ unit_group := 8
 unit_groups := $(shell seq $$((($(words $(unit_sources)) + $(unit_group) - 1) \
 	/ $(unit_group))))
 unit_objects := $(unit_groups:%=$(UNIT)/tests_%.o) $(UNIT)/counted_memory.o \
-	$(UNIT)/containers.o
+	$(UNIT)/containers.o $(UNIT)/integrity.o
 unit_cxx := $(plain_cxx) $(cxx_flags) -O0 -I . \
 	$(addprefix -I ,$(sort $(dir $(unit_sources)))) \
 	-DWEBSOCKET_FAULT_POINTS
@@ -129,6 +130,8 @@ $(UNIT)/%.o: t/unit/messages/%.cpp $(UNIT)/flags
 	$(info compiling $<)@$(unit_cxx) -c -o $@ $<
 $(eval $(call remember,$(UNIT)/flags,$(unit_cxx)))
 $(eval $(call one_source,$(UNIT),containers,$(plain_cxx),$(container_sources)))
+$(eval $(call one_source,$(UNIT),integrity,$(plain_cxx) \
+	-DWEBSOCKET_FAULT_POINTS,$(integrity_sources)))
 -include $(unit_objects:.o=.d)
 
 $(eval $(call objects,build/bench,$(plain_cxx),$(bench_program) \

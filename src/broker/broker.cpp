@@ -1,6 +1,5 @@
 // The broker as a whole: made, found, swept and counted.
 #include "broker/broker.hpp"
-#include "broker/audit.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/lock_guard.hpp"
@@ -180,13 +179,6 @@ usage broker::measure() noexcept
             .dropped_over_limit = head.dropped_over_limit,
             .refused = head.refused,
             .repairs = head.repairs};
-}
-
-std::string_view broker::audit() noexcept
-{
-    locked_zone hold(mutex_, zone_);
-
-    return detail::audit(zone_);
 }
 
 } // namespace websocket::broker

@@ -268,11 +268,10 @@ public:
         zone_.hold = {entries, blocks};
     }
 
-    // For tests: goes through everything and says in words what is wrong;
-    // empty if nothing is.
-    std::string_view audit() noexcept;
-
 private:
+    // Tests check all of the memory: t/unit/broker/integrity_check.hpp
+    friend std::string_view check_integrity(broker &checked) noexcept;
+
     mutex &mutex_;
     detail::zone zone_;
 };

@@ -2,6 +2,8 @@
 // its owner has died.
 #pragma once
 
+#include "integrity_check.hpp"
+
 #include "broker/broker.hpp"
 
 #include <gtest/gtest.h>
@@ -153,7 +155,7 @@ protected:
     ~broker_test() override
     {
         if (memory_ != nullptr) {
-            EXPECT_EQ(core.audit(), "");
+            EXPECT_EQ(check_integrity(core), "");
         }
     }
 

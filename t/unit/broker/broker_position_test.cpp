@@ -118,7 +118,7 @@ TEST_F(broker_position, tells_of_each_loss_once)
     reset_position(outer, 9, true);
     EXPECT_EQ(drain(slot_a), (texts{"6", gap, "9", gap}));
     EXPECT_EQ(drain(slot_b), (texts{gap, "6", gap, "9", gap}));
-    EXPECT_EQ(core.audit(), "");
+    EXPECT_EQ(check_integrity(core), "");
 }
 
 TEST_F(broker_position, asks_for_room_behind_a_hole_as_before_it)
@@ -282,7 +282,7 @@ TEST_F(broker_position, clears_a_log_of_any_length)
         send(b, "other");
     }
     EXPECT_EQ(reset_position(outer + 1, 7).id, (message_id{outer + 1, 7}));
-    EXPECT_EQ(core.audit(), "");
+    EXPECT_EQ(check_integrity(core), "");
     EXPECT_EQ(core.measure().entries, 4000);
     EXPECT_EQ(read(a), texts{gap});
     EXPECT_EQ(read(b).size(), 4000);

@@ -85,7 +85,7 @@ public:
         real_processes processes;
         std::uint64_t then = std::uint64_t{1} << 62;
 
-        EXPECT_EQ(core_.audit(), "");
+        EXPECT_EQ(check_integrity(core_), "");
         core_.reclaim_dead(processes, then);
         EXPECT_EQ(core_.measure().subscriptions, 0);
         for (std::size_t i = 0; i < room_count + outer_room_count; i++) {
@@ -99,7 +99,7 @@ public:
         for (int i = 0; i < 3; i++, then += unused_log_ttl) {
             while (!core_.expire(then, 1000)) {}
         }
-        EXPECT_EQ(core_.audit(), "");
+        EXPECT_EQ(check_integrity(core_), "");
         EXPECT_EQ(core_.measure().used, 0);
     }
 

@@ -38,13 +38,13 @@ protected:
         EXPECT_TRUE(detail::attach_zone(zone, memory()));
     }
 
-    // Changes a word for one audit.
+    // Changes a word for one check.
     template <class word>
-    std::string audit_with(word &changed, std::type_identity_t<word> value)
+    std::string fault_with(word &changed, std::type_identity_t<word> value)
     {
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         const word before = std::exchange(changed, value);
-        const std::string fault{core.audit()};
+        const std::string fault{check_integrity(core)};
         changed = before;
         return fault;
     }
@@ -79,7 +79,7 @@ TEST_F(broker_zone, fits_the_smallest_memory_for_any_number_of_slots)
         ASSERT_TRUE(core.create(memory.bytes(), slots, slots));
         const unsigned slot = claim(10);
         EXPECT_EQ(send(subscribe(slot), "x").result, outcome::done);
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         EXPECT_GE(core.measure().size, 32 * kibibyte);
     }
 }
@@ -92,7 +92,7 @@ TEST_F(broker_zone, uses_what_memory_there_is)
         ASSERT_TRUE(core.create(memory.bytes(), 64, 1));
         EXPECT_LE(core.measure().size, size * kibibyte);
         EXPECT_GT(core.measure().size, (size - 4) * kibibyte / 16 * 15);
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
     }
 }
 
@@ -120,7 +120,7 @@ TEST_F(broker_zone, may_begin_and_end_anywhere)
         ASSERT_TRUE(core.create(bytes, 4, 1));
         broker other(lock);
         EXPECT_TRUE(other.attach(bytes));
-        EXPECT_EQ(other.audit(), "");
+        EXPECT_EQ(check_integrity(other), "");
     }
 }
 
@@ -135,7 +135,7 @@ TEST_F(broker_zone, is_found_with_all_that_is_in_it)
     ASSERT_TRUE(other.attach(memory.bytes()));
     read_memory storage;
     EXPECT_EQ(other.read(a, storage.buffers(), now).count, 1);
-    EXPECT_EQ(other.audit(), "");
+    EXPECT_EQ(check_integrity(other), "");
 }
 
 TEST_F(broker_zone, is_not_found_where_it_is_not_or_has_another_layout)
@@ -164,14 +164,14 @@ TEST_F(broker_damage, of_counts_is_found)
 {
     detail::header &head = *zone.head;
 
-    EXPECT_NE(audit_with(head.free_count, head.free_count + 1), "");
-    EXPECT_NE(audit_with(head.logs, head.logs + 1), "");
-    EXPECT_NE(audit_with(head.subscriptions, 0), "");
-    EXPECT_NE(audit_with(head.entries, 3), "");
-    EXPECT_NE(audit_with(log_of("a").clients, 2), "");
-    EXPECT_NE(audit_with(log_of("a").message_count, 2), "");
-    EXPECT_NE(audit_with(log_of("a").entry_blocks, 2), "");
-    EXPECT_NE(audit_with(log_of("a").epoch, head.last_epoch + 1), "");
+    EXPECT_NE(fault_with(head.free_count, head.free_count + 1), "");
+    EXPECT_NE(fault_with(head.logs, head.logs + 1), "");
+    EXPECT_NE(fault_with(head.subscriptions, 0), "");
+    EXPECT_NE(fault_with(head.entries, 3), "");
+    EXPECT_NE(fault_with(log_of("a").clients, 2), "");
+    EXPECT_NE(fault_with(log_of("a").message_count, 2), "");
+    EXPECT_NE(fault_with(log_of("a").entry_blocks, 2), "");
+    EXPECT_NE(fault_with(log_of("a").epoch, head.last_epoch + 1), "");
 }
 
 TEST_F(broker_damage, of_the_list_of_entries_is_found)
@@ -179,17 +179,17 @@ TEST_F(broker_damage, of_the_list_of_entries_is_found)
     detail::header &head = *zone.head;
     const detail::index second = zone.entry(head.oldest).newer;
 
-    EXPECT_NE(audit_with(head.oldest, second), "");
-    EXPECT_NE(audit_with(head.oldest, 0), "");
-    EXPECT_NE(audit_with(head.oldest, head.block_count + 1), "");
-    EXPECT_NE(audit_with(head.newest, head.oldest), "");
-    EXPECT_NE(audit_with(zone.entry(second).newer, second), "");
-    EXPECT_NE(audit_with(zone.entry(second).newer, head.oldest), "");
-    EXPECT_NE(audit_with(zone.entry(second).older, 0), "");
-    EXPECT_NE(audit_with(zone.entry(second).log, head.free), "");
-    EXPECT_NE(audit_with(zone.entry(second).size, 100'000), "");
-    EXPECT_NE(audit_with(zone.entry(second).position, 100), "");
-    EXPECT_NE(audit_with(zone.entry(head.newest).sequence, 100), "");
+    EXPECT_NE(fault_with(head.oldest, second), "");
+    EXPECT_NE(fault_with(head.oldest, 0), "");
+    EXPECT_NE(fault_with(head.oldest, head.block_count + 1), "");
+    EXPECT_NE(fault_with(head.newest, head.oldest), "");
+    EXPECT_NE(fault_with(zone.entry(second).newer, second), "");
+    EXPECT_NE(fault_with(zone.entry(second).newer, head.oldest), "");
+    EXPECT_NE(fault_with(zone.entry(second).older, 0), "");
+    EXPECT_NE(fault_with(zone.entry(second).log, head.free), "");
+    EXPECT_NE(fault_with(zone.entry(second).size, 100'000), "");
+    EXPECT_NE(fault_with(zone.entry(second).position, 100), "");
+    EXPECT_NE(fault_with(zone.entry(head.newest).sequence, 100), "");
 }
 
 TEST_F(broker_damage, of_a_logs_lists_is_found)
@@ -199,26 +199,26 @@ TEST_F(broker_damage, of_a_logs_lists_is_found)
     detail::entry_record &last = zone.entry(log.last_message);
     detail::entry_record &transient = zone.entry(log.first_transient);
 
-    EXPECT_NE(audit_with(log.first_message, first.next_in_log), "");
-    EXPECT_NE(audit_with(log.first_message, log.first_transient), "");
-    EXPECT_NE(audit_with(log.last_message, log.first_message), "");
-    EXPECT_NE(audit_with(first.next_in_log, log.last_message), "");
-    EXPECT_NE(audit_with(first.next_in_log, transient.next_in_log), "");
-    EXPECT_NE(audit_with(last.next_in_log, log.first_message), "");
-    EXPECT_NE(audit_with(last.previous_message, log.first_message), "");
-    EXPECT_NE(audit_with(last.earlier_message, log.first_message), "");
-    EXPECT_NE(audit_with(last.earlier_message, 0), "");
-    EXPECT_NE(audit_with(log.first_transient, 0), "");
-    EXPECT_NE(audit_with(log.last_transient, log.first_transient), "");
-    EXPECT_NE(audit_with(transient.next_in_log, 0), "");
-    EXPECT_NE(audit_with(transient.next_in_log, log.first_message), "");
-    EXPECT_NE(audit_with(transient.position, 1), "");
-    EXPECT_NE(audit_with(log.last_position, 2), "");
-    EXPECT_NE(audit_with(log.last_sequence, 2), "");
-    EXPECT_NE(audit_with(log.subscriptions, 0), "");
-    EXPECT_NE(audit_with(log.name_hash, log.name_hash + 1), "");
-    EXPECT_NE(audit_with(log.name_size, 2), "");
-    EXPECT_NE(audit_with(log.next_in_bucket, zone.head->oldest), "");
+    EXPECT_NE(fault_with(log.first_message, first.next_in_log), "");
+    EXPECT_NE(fault_with(log.first_message, log.first_transient), "");
+    EXPECT_NE(fault_with(log.last_message, log.first_message), "");
+    EXPECT_NE(fault_with(first.next_in_log, log.last_message), "");
+    EXPECT_NE(fault_with(first.next_in_log, transient.next_in_log), "");
+    EXPECT_NE(fault_with(last.next_in_log, log.first_message), "");
+    EXPECT_NE(fault_with(last.previous_message, log.first_message), "");
+    EXPECT_NE(fault_with(last.earlier_message, log.first_message), "");
+    EXPECT_NE(fault_with(last.earlier_message, 0), "");
+    EXPECT_NE(fault_with(log.first_transient, 0), "");
+    EXPECT_NE(fault_with(log.last_transient, log.first_transient), "");
+    EXPECT_NE(fault_with(transient.next_in_log, 0), "");
+    EXPECT_NE(fault_with(transient.next_in_log, log.first_message), "");
+    EXPECT_NE(fault_with(transient.position, 1), "");
+    EXPECT_NE(fault_with(log.last_position, 2), "");
+    EXPECT_NE(fault_with(log.last_sequence, 2), "");
+    EXPECT_NE(fault_with(log.subscriptions, 0), "");
+    EXPECT_NE(fault_with(log.name_hash, log.name_hash + 1), "");
+    EXPECT_NE(fault_with(log.name_size, 2), "");
+    EXPECT_NE(fault_with(log.next_in_bucket, zone.head->oldest), "");
 }
 
 TEST_F(broker_damage, of_a_subscription_is_found)
@@ -226,20 +226,20 @@ TEST_F(broker_damage, of_a_subscription_is_found)
     detail::log_record &log = log_of("c");
     detail::subscription_record &reader = zone.subscription(log.subscriptions);
 
-    EXPECT_NE(audit_with(reader.cursor, 1), "");
-    EXPECT_NE(audit_with(reader.cursor, 100), "");
-    EXPECT_NE(audit_with(reader.unread_message, log.last_message), "");
-    EXPECT_NE(audit_with(reader.unread_transient, log.last_message), "");
-    EXPECT_NE(audit_with(reader.queued, 0), "");
-    EXPECT_NE(audit_with(reader.log, zone.head->oldest), "");
-    EXPECT_NE(audit_with(reader.slot, 1), "");
-    EXPECT_NE(audit_with(reader.generation, 0), "");
-    EXPECT_NE(audit_with(reader.check, 0), "");
-    EXPECT_NE(audit_with(reader.next_in_log, log.subscriptions), "");
-    EXPECT_NE(audit_with(reader.previous_queued, 0), "");
-    EXPECT_NE(audit_with(reader.next_queued, log.subscriptions), "");
-    EXPECT_NE(audit_with(zone.slots[0].queue_first, log.subscriptions), "");
-    EXPECT_NE(audit_with(zone.slots[0].queue_last, 0), "");
+    EXPECT_NE(fault_with(reader.cursor, 1), "");
+    EXPECT_NE(fault_with(reader.cursor, 100), "");
+    EXPECT_NE(fault_with(reader.unread_message, log.last_message), "");
+    EXPECT_NE(fault_with(reader.unread_transient, log.last_message), "");
+    EXPECT_NE(fault_with(reader.queued, 0), "");
+    EXPECT_NE(fault_with(reader.log, zone.head->oldest), "");
+    EXPECT_NE(fault_with(reader.slot, 1), "");
+    EXPECT_NE(fault_with(reader.generation, 0), "");
+    EXPECT_NE(fault_with(reader.check, 0), "");
+    EXPECT_NE(fault_with(reader.next_in_log, log.subscriptions), "");
+    EXPECT_NE(fault_with(reader.previous_queued, 0), "");
+    EXPECT_NE(fault_with(reader.next_queued, log.subscriptions), "");
+    EXPECT_NE(fault_with(zone.slots[0].queue_first, log.subscriptions), "");
+    EXPECT_NE(fault_with(zone.slots[0].queue_last, 0), "");
 }
 
 TEST_F(broker_damage, of_an_entry_missing_among_the_unread_is_found)
@@ -251,7 +251,8 @@ TEST_F(broker_damage, of_an_entry_missing_among_the_unread_is_found)
         zone.entry(at).position++;
     }
     log.last_position++;
-    EXPECT_EQ(core.audit(), "an entry is missing among the unread ones");
+    EXPECT_EQ(check_integrity(core),
+              "an entry is missing among the unread ones");
     for (detail::index at = second; at != 0; at = zone.entry(at).next_in_log) {
         zone.entry(at).position--;
     }
@@ -262,15 +263,15 @@ TEST_F(broker_damage, of_chains_is_found)
 {
     detail::header &head = *zone.head;
 
-    EXPECT_NE(audit_with(head.free, zone.next[head.free]), "");
-    EXPECT_NE(audit_with(head.free, head.oldest), "");
-    EXPECT_NE(audit_with(zone.next[head.free], head.free), "");
-    EXPECT_NE(audit_with(zone.next[head.oldest], head.free), "");
-    EXPECT_NE(audit_with(zone.next[head.oldest], 0), "");
+    EXPECT_NE(fault_with(head.free, zone.next[head.free]), "");
+    EXPECT_NE(fault_with(head.free, head.oldest), "");
+    EXPECT_NE(fault_with(zone.next[head.free], head.free), "");
+    EXPECT_NE(fault_with(zone.next[head.oldest], head.free), "");
+    EXPECT_NE(fault_with(zone.next[head.oldest], 0), "");
 
     detail::index &below = zone.free_chain(head.free).below;
-    EXPECT_NE(audit_with(below, head.free), "");
-    EXPECT_NE(audit_with(below, head.oldest), "");
+    EXPECT_NE(fault_with(below, head.free), "");
+    EXPECT_NE(fault_with(below, head.oldest), "");
 }
 
 TEST_F(broker_damage, of_the_list_of_unused_logs_is_found)
@@ -278,11 +279,11 @@ TEST_F(broker_damage, of_the_list_of_unused_logs_is_found)
     detail::header &head = *zone.head;
     detail::log_record &log = log_of("unused");
 
-    EXPECT_NE(audit_with(log.unused, 0), "");
-    EXPECT_NE(audit_with(log_of("a").unused, 1), "");
-    EXPECT_NE(audit_with(head.unused_first, head.unused_last), "");
-    EXPECT_NE(audit_with(head.unused_last, head.unused_first), "");
-    EXPECT_NE(audit_with(log.newer_unused, 0), "");
-    EXPECT_NE(audit_with(log.newer_unused, head.unused_first), "");
-    EXPECT_NE(audit_with(log_of("unused too").older_unused, 0), "");
+    EXPECT_NE(fault_with(log.unused, 0), "");
+    EXPECT_NE(fault_with(log_of("a").unused, 1), "");
+    EXPECT_NE(fault_with(head.unused_first, head.unused_last), "");
+    EXPECT_NE(fault_with(head.unused_last, head.unused_first), "");
+    EXPECT_NE(fault_with(log.newer_unused, 0), "");
+    EXPECT_NE(fault_with(log.newer_unused, head.unused_first), "");
+    EXPECT_NE(fault_with(log_of("unused too").older_unused, 0), "");
 }

@@ -28,7 +28,7 @@ public:
             fill();
         }
         room_last = core.last_id(room_v);
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         // From now on that one is dead for those who ask.
         processes.dead = {long_gone};
     }
@@ -59,10 +59,10 @@ public:
     // The checks and actions of the survivor after the victim's death.
     void check_after_death()
     {
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         processes.dead = {victim, long_gone};
         const slot_set woken = core.reclaim_dead(processes, now);
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         EXPECT_EQ(core.clients(room_s), 3);
         EXPECT_EQ(core.leader(), std::nullopt);
 
@@ -77,7 +77,7 @@ public:
                     core.last_id(room_s) == (message_id{epoch_, passed_}));
         epoch_ = core.last_id(room_s).epoch;
         work_on();
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
         check_nothing_leaks();
     }
 
@@ -301,7 +301,7 @@ private:
         while (!core.expire(now, 100)) {}
         EXPECT_EQ(core.measure().used, 0);
         EXPECT_EQ(core.measure().logs, 0);
-        EXPECT_EQ(core.audit(), "");
+        EXPECT_EQ(check_integrity(core), "");
     }
 
     shared_memory memory_{broker::min_size(4)};

@@ -97,7 +97,7 @@ private:
         } else if (what < 99) {
             // As if unused logs were old already.
             core_.expire(now() + (random_() % 2) * unused_log_ttl, 20);
-        } else if (const std::string_view damage = core_.audit();
+        } else if (const std::string_view damage = check_integrity(core_);
                    !damage.empty()) {
             fail(std::string(damage));
         }

@@ -1,24 +1,31 @@
-// Each check stops at the first fault it finds, before it would follow a link
-// that is wrong: so it comes to an end in damaged memory too.
-#include "broker/audit.hpp"
-#include "broker/auditor.hpp"
+// Checks the records: logs, subscriptions and entries. Each check stops at the
+// first fault, before it would follow a wrong link: so it ends in damaged
+// memory too.
+#include "integrity_check.hpp"
+#include "integrity_checker.hpp"
+
 #include "broker/blocks.hpp"
+#include "broker/lock_guard.hpp"
 #include "broker/log_table.hpp"
 #include "broker/subscriptions.hpp"
-#include "broker/types.hpp"
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
 
 #include <array>
 
 namespace websocket::broker::detail {
 
 // Whether the block is one of a record that was found before.
-bool auditor::known(index at) const noexcept
+bool integrity_checker::known(index at) const noexcept
 {
     return at != 0 && at <= z_.head->block_count && marked(z_, at);
 }
 
 // Each block belongs to one record, or is free.
-bool auditor::take(index at) noexcept
+bool integrity_checker::take(index at) noexcept
 {
     if (at == 0 || at > z_.head->block_count || marked(z_, at)) {
         return false;
@@ -29,7 +36,7 @@ bool auditor::take(index at) noexcept
     return true;
 }
 
-bool auditor::take_chain(index first, std::size_t blocks) noexcept
+bool integrity_checker::take_chain(index first, std::size_t blocks) noexcept
 {
     index at = first;
 
@@ -43,7 +50,8 @@ bool auditor::take_chain(index first, std::size_t blocks) noexcept
     return at == 0;
 }
 
-std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
+std::string_view integrity_checker::check_log(index at,
+                                              std::uint32_t bucket) noexcept
 {
     if (at > z_.head->block_count) {
         return "a log is linked that is no block";
@@ -82,14 +90,14 @@ std::string_view auditor::check_log(index at, std::uint32_t bucket) noexcept
     return check_subscriptions(at);
 }
 
-std::string_view auditor::check_subscriptions(index log_at) noexcept
+std::string_view integrity_checker::check_subscriptions(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
     std::uint32_t clients = 0;
 
     for (index at = log.subscriptions; at != 0;
          at = z_.subscription(at).next_in_log) {
-        if (const words fault = check_subscription(at, log_at);
+        if (const std::string_view fault = check_subscription(at, log_at);
             !fault.empty()) {
             return fault;
         }
@@ -103,7 +111,8 @@ std::string_view auditor::check_subscriptions(index log_at) noexcept
     return {};
 }
 
-std::string_view auditor::check_subscription(index at, index log_at) noexcept
+std::string_view integrity_checker::check_subscription(index at,
+                                                       index log_at) noexcept
 {
     if (!take_chain(at, 1)) {
         return "a subscription's chain of blocks is wrong";
@@ -128,12 +137,13 @@ std::string_view auditor::check_subscription(index at, index log_at) noexcept
     return {};
 }
 
-std::string_view auditor::check_entries() noexcept
+std::string_view integrity_checker::check_entries() noexcept
 {
     index older = 0;
 
     for (index at = z_.head->oldest; at != 0; at = z_.entry(at).newer) {
-        if (const words fault = check_entry(at, older); !fault.empty()) {
+        if (const std::string_view fault = check_entry(at, older);
+            !fault.empty()) {
             return fault;
         }
         older = at;
@@ -146,7 +156,7 @@ std::string_view auditor::check_entries() noexcept
     return {};
 }
 
-std::string_view auditor::check_entry(index at, index older) noexcept
+std::string_view integrity_checker::check_entry(index at, index older) noexcept
 {
     if (at > z_.head->block_count) {
         return "an entry is linked that is no block";
@@ -170,11 +180,11 @@ std::string_view auditor::check_entry(index at, index older) noexcept
     return {};
 }
 
-std::string_view auditor::run() noexcept
+std::string_view integrity_checker::run() noexcept
 {
     clear_marks(z_);
 
-    words fault = each_log([this](index at, std::uint32_t bucket) {
+    std::string_view fault = each_log([this](index at, std::uint32_t bucket) {
         return check_log(at, bucket);
     });
 
@@ -192,9 +202,10 @@ std::string_view auditor::run() noexcept
             [this](index at, std::uint32_t) { return check_readers(at); });
     }
 
-    for (const auto check : {&auditor::check_news, &auditor::check_unused,
-                             &auditor::check_reserved, &auditor::check_free,
-                             &auditor::check_totals}) {
+    for (const auto check :
+         {&integrity_checker::check_news, &integrity_checker::check_unused,
+          &integrity_checker::check_reserved, &integrity_checker::check_free,
+          &integrity_checker::check_totals}) {
         if (fault.empty()) {
             fault = (this->*check)();
         }
@@ -203,9 +214,15 @@ std::string_view auditor::run() noexcept
     return fault;
 }
 
-std::string_view audit(zone &z) noexcept
+} // namespace websocket::broker::detail
+
+namespace websocket::broker {
+
+std::string_view check_integrity(broker &checked) noexcept
 {
-    return auditor(z).run();
+    const detail::locked_zone hold(checked.mutex_, checked.zone_);
+
+    return detail::integrity_checker(checked.zone_).run();
 }
 
-} // namespace websocket::broker::detail
+} // namespace websocket::broker

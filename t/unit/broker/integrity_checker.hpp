@@ -18,40 +18,38 @@ struct totals {
     index listed = 0; // entries found through their logs
 };
 
-class auditor {
+class integrity_checker {
 public:
-    explicit auditor(zone &z) noexcept : z_{z} {}
+    explicit integrity_checker(zone &z) noexcept : z_{z} {}
 
     std::string_view run() noexcept;
 
 private:
-    using words = std::string_view;
-
     bool known(index at) const noexcept;
     bool take(index at) noexcept;
     bool take_chain(index first, std::size_t blocks) noexcept;
-    words check_log(index at, std::uint32_t bucket) noexcept;
-    words check_subscriptions(index log_at) noexcept;
-    words check_subscription(index at, index log_at) noexcept;
-    words check_entries() noexcept;
-    words check_entry(index at, index older) noexcept;
-    words check_lists(index log_at) noexcept;
-    words check_messages(index log_at) noexcept;
+    std::string_view check_log(index at, std::uint32_t bucket) noexcept;
+    std::string_view check_subscriptions(index log_at) noexcept;
+    std::string_view check_subscription(index at, index log_at) noexcept;
+    std::string_view check_entries() noexcept;
+    std::string_view check_entry(index at, index older) noexcept;
+    std::string_view check_lists(index log_at) noexcept;
+    std::string_view check_messages(index log_at) noexcept;
     bool leads_back(const entry_record &message,
                     std::uint64_t run) const noexcept;
-    words check_transients(index log_at) noexcept;
-    words check_order(const log_record &log) noexcept;
+    std::string_view check_transients(index log_at) noexcept;
+    std::string_view check_order(const log_record &log) noexcept;
     index first_after(index entry, std::uint64_t cursor) const noexcept;
-    words check_readers(index log_at) noexcept;
-    words check_reader(const subscription_record &reader) noexcept;
-    words check_news() noexcept;
-    words check_unused() noexcept;
-    words check_reserved() noexcept;
-    words check_free() noexcept;
-    words check_totals() noexcept;
+    std::string_view check_readers(index log_at) noexcept;
+    std::string_view check_reader(const subscription_record &reader) noexcept;
+    std::string_view check_news() noexcept;
+    std::string_view check_unused() noexcept;
+    std::string_view check_reserved() noexcept;
+    std::string_view check_free() noexcept;
+    std::string_view check_totals() noexcept;
 
     template <class function>
-    words each_log(function check) noexcept;
+    std::string_view each_log(function check) noexcept;
 
     zone &z_;
     totals found_;
@@ -61,12 +59,12 @@ private:
 // Calls `check(index, bucket)` for each log until it finds something. The link
 // to the next log is followed when the check has found nothing.
 template <class function>
-std::string_view auditor::each_log(function check) noexcept
+std::string_view integrity_checker::each_log(function check) noexcept
 {
     for (std::uint32_t i = 0; i < z_.head->bucket_count; i++) {
         for (index at = z_.buckets[i]; at != 0;
              at = z_.log(at).next_in_bucket) {
-            if (const words fault = check(at, i); !fault.empty()) {
+            if (const std::string_view fault = check(at, i); !fault.empty()) {
                 return fault;
             }
         }

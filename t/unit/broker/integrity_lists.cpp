@@ -1,13 +1,16 @@
-// The checks of what is derived: it must be what follows from the records,
-// which have been found right before.
-#include "broker/auditor.hpp"
+// Checks derived words: they must follow from the records, which have been
+// checked before.
+#include "integrity_checker.hpp"
+
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/log_table.hpp"
 
+#include <string_view>
+
 namespace websocket::broker::detail {
 
-std::string_view auditor::check_lists(index log_at) noexcept
+std::string_view integrity_checker::check_lists(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
 
@@ -18,7 +21,7 @@ std::string_view auditor::check_lists(index log_at) noexcept
     found_.unused += log.unused;
     blocks_listed_ = 0;
 
-    words fault = check_messages(log_at);
+    std::string_view fault = check_messages(log_at);
 
     if (fault.empty()) {
         fault = check_transients(log_at);
@@ -31,7 +34,7 @@ std::string_view auditor::check_lists(index log_at) noexcept
     return fault.empty() ? check_order(log) : fault;
 }
 
-std::string_view auditor::check_messages(index log_at) noexcept
+std::string_view integrity_checker::check_messages(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
     std::uint32_t count = 0;
@@ -69,8 +72,8 @@ std::string_view auditor::check_messages(index log_at) noexcept
 }
 
 // What is removed is not followed, and may be anything.
-bool auditor::leads_back(const entry_record &message,
-                         std::uint64_t run) const noexcept
+bool integrity_checker::leads_back(const entry_record &message,
+                                   std::uint64_t run) const noexcept
 {
     const index at = message.earlier_message;
     const std::uint64_t earlier = earlier_sequence(message.sequence);
@@ -87,7 +90,7 @@ bool auditor::leads_back(const entry_record &message,
            !z_.entry(at).transient && z_.entry(at).sequence == earlier;
 }
 
-std::string_view auditor::check_transients(index log_at) noexcept
+std::string_view integrity_checker::check_transients(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
     index last = 0;
@@ -112,7 +115,7 @@ std::string_view auditor::check_transients(index log_at) noexcept
     return {};
 }
 
-std::string_view auditor::check_order(const log_record &log) noexcept
+std::string_view integrity_checker::check_order(const log_record &log) noexcept
 {
     entries_in_order all(z_, log.first_message, log.first_transient);
     std::uint64_t position = 0;
@@ -138,11 +141,11 @@ std::string_view auditor::check_order(const log_record &log) noexcept
     return {};
 }
 
-std::string_view auditor::check_readers(index log_at) noexcept
+std::string_view integrity_checker::check_readers(index log_at) noexcept
 {
     for (index at = z_.log(log_at).subscriptions; at != 0;
          at = z_.subscription(at).next_in_log) {
-        if (const words fault = check_reader(z_.subscription(at));
+        if (const std::string_view fault = check_reader(z_.subscription(at));
             !fault.empty()) {
             return fault;
         }
@@ -152,7 +155,8 @@ std::string_view auditor::check_readers(index log_at) noexcept
 }
 
 // The first entry of a list after the position.
-index auditor::first_after(index entry, std::uint64_t cursor) const noexcept
+index integrity_checker::first_after(index entry,
+                                     std::uint64_t cursor) const noexcept
 {
     while (entry != 0 && z_.entry(entry).position <= cursor) {
         entry = z_.entry(entry).next_in_log;
@@ -164,7 +168,7 @@ index auditor::first_after(index entry, std::uint64_t cursor) const noexcept
 // Goes on at the first entry behind its cursor; from there on none is missing
 // where no hole was made.
 std::string_view
-auditor::check_reader(const subscription_record &reader) noexcept
+integrity_checker::check_reader(const subscription_record &reader) noexcept
 {
     const log_record &log = z_.log(reader.log);
     const index message = first_after(log.first_message, reader.cursor);
@@ -201,7 +205,7 @@ auditor::check_reader(const subscription_record &reader) noexcept
     return {};
 }
 
-std::string_view auditor::check_news() noexcept
+std::string_view integrity_checker::check_news() noexcept
 {
     index queued = 0;
 
@@ -231,7 +235,7 @@ std::string_view auditor::check_news() noexcept
     return {};
 }
 
-std::string_view auditor::check_unused() noexcept
+std::string_view integrity_checker::check_unused() noexcept
 {
     index older = 0;
     index listed = 0;
@@ -254,7 +258,7 @@ std::string_view auditor::check_unused() noexcept
     return {};
 }
 
-std::string_view auditor::check_reserved() noexcept
+std::string_view integrity_checker::check_reserved() noexcept
 {
     for (std::uint32_t i = 0; i < z_.head->slot_count; i++) {
         const slot_record &slot = z_.slots[i];
@@ -275,7 +279,7 @@ std::string_view auditor::check_reserved() noexcept
     return {};
 }
 
-std::string_view auditor::check_free() noexcept
+std::string_view integrity_checker::check_free() noexcept
 {
     index count = 0;
 
@@ -296,7 +300,7 @@ std::string_view auditor::check_free() noexcept
     return {};
 }
 
-std::string_view auditor::check_totals() noexcept
+std::string_view integrity_checker::check_totals() noexcept
 {
     if (found_.blocks != z_.head->block_count) {
         return "a block is neither in use nor free";
