@@ -1,4 +1,5 @@
-// An entry is written, linked, and made news for those who are subscribed.
+// Writes an entry, links it into its log, and queues the subscriptions that
+// have to read it.
 #include "broker/append.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
@@ -12,10 +13,10 @@ namespace websocket::broker::detail {
 
 namespace {
 
-// 4 KB: what takes less is copied sooner than the lock is taken twice.
+// 4 KiB: copying fewer blocks under the lock costs less than taking it twice.
 constexpr std::size_t max_blocks_copied_locked = 32;
 
-// The slot that this process has taken, if it still has it.
+// The slot that this process claimed, if it still owns it.
 slot_record *slot_of(const zone &z) noexcept
 {
     if (z.slot >= z.head->slot_count) {
@@ -104,7 +105,7 @@ bool append_operation::step(index log_at) noexcept
     return true;
 }
 
-// There are so many free blocks.
+// Requires so many free blocks.
 void append_operation::reserve(std::size_t blocks) noexcept
 {
     const index first = take_blocks(zone_, blocks);
@@ -144,7 +145,7 @@ bool append_operation::finish_without_entry(outcome why) noexcept
     return true;
 }
 
-// The blocks of the entry, with its payload.
+// Returns the first block of the entry, with the payload written.
 index append_operation::take_written() noexcept
 {
     if (is_large()) {
@@ -173,7 +174,8 @@ void append_operation::write_record(index at, index log_at) noexcept
         .after_gap = log.last_gap != 0 && log.last_gap == log.last_position};
 }
 
-// Who dies between the link and the slot's store leaves both to repair().
+// If the process dies between the link and the store to the slot, repair()
+// completes both.
 void append_operation::finish_with_entry(index log_at) noexcept
 {
     const index at = take_written();

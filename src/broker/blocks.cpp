@@ -1,6 +1,6 @@
-// Free blocks are chains that lie on each other. Blocks are taken from the top
-// one, and a chain is given back as it is: that takes no longer for a long one,
-// and keeps its runs of neighbours.
+// Free blocks are a stack of chains. Blocks are taken from the top chain, and a
+// freed chain is pushed as it is. So freeing a long chain takes constant time
+// and keeps its runs of adjacent blocks.
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
 
@@ -11,8 +11,8 @@ namespace websocket::broker::detail {
 
 namespace {
 
-// Calls `run_at(bytes, size)` for each piece of the chain that lies in memory
-// in one go, until it says false.
+// Calls `run_at(bytes, size)` for each contiguous piece of the chain until it
+// returns false.
 template <class function>
 void each_run(const zone &z, index block, std::size_t offset, std::size_t size,
               function run_at) noexcept

@@ -1,27 +1,28 @@
-// Chains of blocks: taken, given back, filled and read.
+// Takes, frees, fills and reads chains of blocks.
 #pragma once
 
 #include "broker/zone.hpp"
 
 namespace websocket::broker::detail {
 
-// How many blocks a record with so many bytes behind it needs.
+// The number of blocks that a record takes with so many bytes after it.
 constexpr std::size_t blocks_for(std::size_t record, std::size_t bytes) noexcept
 {
     return (record + bytes) / block_size +
            ((record + bytes) % block_size != 0 ? 1 : 0);
 }
 
-// A chain of `count` blocks, 1 at least; so many must be free.
+// Takes a chain of `count` blocks, at least 1. So many must be free.
 index take_blocks(zone &z, std::size_t count) noexcept;
 
-// Frees a whole chain of `count` blocks, which nothing reaches any more.
+// Frees a whole chain of `count` blocks. Nothing may refer to it any more.
 void free_blocks(zone &z, index first, std::size_t count) noexcept;
 
-// The block that comes so many after the one in its chain.
+// The block that is `count` blocks further in the chain.
 index skip_blocks(const zone &z, index from, std::size_t count) noexcept;
 
-// The bytes of a chain from `offset` on, which lies in its first block.
+// Write, read or compare the bytes of a chain from `offset` on, which must lie
+// in its first block.
 void write_bytes(zone &z, index first, std::size_t offset,
                  std::span<const std::byte> from) noexcept;
 void read_bytes(const zone &z, index first, std::size_t offset,
@@ -29,7 +30,7 @@ void read_bytes(const zone &z, index first, std::size_t offset,
 bool same_bytes(const zone &z, index first, std::size_t offset,
                 std::span<const std::byte> as) noexcept;
 
-// The marks of repair() and audit(): a bit for each block.
+// Marks for repair() and the tests: one bit for each block.
 void clear_marks(zone &z) noexcept;
 inline bool marked(const zone &z, index at) noexcept
 {
@@ -41,8 +42,8 @@ inline void mark(zone &z, index at) noexcept
 }
 void mark_chain(zone &z, index first) noexcept;
 
-// Makes all blocks without a mark the chain of free ones, in the order in
-// which they lie in memory.
+// Makes all blocks without a mark the chain of free ones, in the order of their
+// addresses.
 void free_unmarked(zone &z) noexcept;
 
 } // namespace websocket::broker::detail

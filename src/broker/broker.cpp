@@ -1,4 +1,4 @@
-// The broker as a whole: made, found, swept and counted.
+// Creates, attaches, sweeps and measures the broker.
 #include "broker/broker.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
@@ -12,8 +12,8 @@ using namespace detail;
 
 namespace {
 
-// The logs that have been unused for too long. Returns what is left of the
-// budget.
+// Removes logs that have been unused for unused_log_ttl. Returns the rest of
+// the budget.
 std::size_t expire_unused_logs(zone &z, std::uint64_t now,
                                std::size_t budget) noexcept
 {
@@ -31,8 +31,8 @@ std::size_t expire_unused_logs(zone &z, std::uint64_t now,
     return budget;
 }
 
-// Removes what is too old in the logs of one bucket, `budget` entries at most;
-// returns how many.
+// Removes entries that are too old or over the limit from the logs of one
+// bucket, at most `budget` of them. Returns the number.
 std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
                         std::size_t budget) noexcept
 {
@@ -52,8 +52,8 @@ std::size_t trim_bucket(zone &z, index first, std::uint64_t now,
     return removed;
 }
 
-// Looks at so many buckets and entries, and goes on there the next time. True:
-// a round has come to its end.
+// Sweeps as many buckets and entries as the budget allows, from where the last
+// call stopped. True: a round over all buckets is complete.
 bool sweep_buckets(zone &z, std::uint64_t now, std::size_t budget) noexcept
 {
     std::uint32_t &sweep = z.head->sweep;

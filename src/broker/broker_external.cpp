@@ -1,8 +1,8 @@
-// Logs whose messages somebody else numbers, for several hosts.
+// External logs: a sequencer outside of this host numbers their messages.
 //
-// A log stands where whoever numbers it says: in his epoch, at his last
-// sequence. Between two stores of a change it stands in no epoch of his, so
-// that nothing is relayed into it before it has been aligned again.
+// An external log has the sequencer's epoch and its last sequence. Between the
+// stores of a change its external epoch is 0, so that nothing can be appended
+// before the position has been set.
 #include "broker/append.hpp"
 #include "broker/broker.hpp"
 #include "broker/entries.hpp"
@@ -17,7 +17,7 @@ using namespace detail;
 
 namespace {
 
-// How many entries are removed at a time; others have the lock in between.
+// Others take the lock between two holds.
 constexpr std::size_t entries_cleared_per_hold = 64;
 
 append_result state_of(const log_record &log, outcome result) noexcept
@@ -44,27 +44,27 @@ outcome order_of(const log_record &log, message_id id) noexcept
                                                 : outcome::out_of_order;
 }
 
-// Whether what the log has is numbered differently in a log that ends there.
+// Whether the entries of the log have wrong ids in a log that ends with `last`.
 bool renumbers(const log_record &log, message_id last) noexcept
 {
     return last.epoch != log.external_epoch ||
            last.sequence < log.last_sequence;
 }
 
-// The log has no entries.
+// Requires a log without entries.
 void renumber(log_record &log, message_id last) noexcept
 {
     store_ordered(log.external_epoch, 0);
-    WEBSOCKET_FAULT_POINT("align.left");
+    WEBSOCKET_FAULT_POINT("position.left");
     store_ordered(log.last_sequence, last.sequence);
-    WEBSOCKET_FAULT_POINT("align.numbered");
+    WEBSOCKET_FAULT_POINT("position.numbered");
     store_ordered(log.external_epoch, last.epoch);
-    WEBSOCKET_FAULT_POINT("align.entered");
+    WEBSOCKET_FAULT_POINT("position.entered");
 }
 
-// Goes as far as one hold of the lock is to reach. False: to be called again.
-// The hole comes before the numbers: who dies in between has told too much of
-// what is missing, not too little.
+// Does one hold of work. False: to be called again. Records the gap before the
+// numbers: if the process dies in between, too much is reported as missing, not
+// too little.
 bool reset_position_step(zone &z, index at, message_id last, bool lost,
                          append_result &result, std::uint64_t now) noexcept
 {
@@ -82,13 +82,13 @@ bool reset_position_step(zone &z, index at, message_id last, bool lost,
 
     renumbering ? renumber(log, last)
                 : store_ordered(log.last_sequence, last.sequence);
-    WEBSOCKET_FAULT_POINT("align.done");
+    WEBSOCKET_FAULT_POINT("position.done");
     result = state_of(log, outcome::done);
     result.wake = lost ? announce(z, at, 0) : slot_set{};
     return true;
 }
 
-// One hold of the lock. False: to be called again.
+// Does one hold of work. False: to be called again.
 bool append_external_step(zone &z, index at, const publication &what,
                           message_id id, append_operation &work) noexcept
 {
@@ -110,7 +110,7 @@ bool append_external_step(zone &z, index at, const publication &what,
     if (work.result.result == outcome::no_memory) {
         record_gap(log);
         store_ordered(log.last_sequence, sequence);
-        WEBSOCKET_FAULT_POINT("relay.left_out");
+        WEBSOCKET_FAULT_POINT("external.left_out");
         work.result.id = last_message(log);
         work.result.wake = announce(z, at, 0);
     }
@@ -118,7 +118,7 @@ bool append_external_step(zone &z, index at, const publication &what,
     return true;
 }
 
-// Does something to the log of that name, if there is one.
+// Applies `change` to the log of that name, if it exists.
 template <class function>
 outcome update_log(mutex &shared, zone &z, std::string_view name,
                    function change) noexcept
@@ -139,13 +139,13 @@ outcome update_log(mutex &shared, zone &z, std::string_view name,
     return outcome::done;
 }
 
-// How the header names the owner that the slot has now.
+// The value of header::leader for the present owner of the slot.
 std::uint64_t owner_of(const zone &z, unsigned slot) noexcept
 {
     return std::uint64_t{z.slots[slot].generation} << 32 | (slot + 1);
 }
 
-// Who leads, and has not given back his slot since.
+// The slot that leads, unless it has been released since.
 std::optional<unsigned> leader_of(const zone &z) noexcept
 {
     const auto slot = static_cast<std::uint32_t>(z.head->leader) - 1;

@@ -1,5 +1,5 @@
-// What processes copy out of the history of a log: a page at a time, which is
-// found in a few steps from the log's last message, see entries.hpp.
+// Copies a log's history out, a page at a time. Each page is found in a few
+// steps from the log's last message: see entries.hpp.
 #include "broker/broker.hpp"
 #include "broker/copying.hpp"
 #include "broker/entries.hpp"
@@ -29,10 +29,10 @@ std::uint64_t passed_sequence(const zone &z,
     return z.entry(unread).sequence - (z.entry(unread).transient ? 0 : 1);
 }
 
-// Finds the message where a log's history begins for somebody.
+// Finds the message where the history of a log begins for one reader.
 class history_search {
 public:
-    // Of messages with a sequence of `lowest` or more.
+    // Only messages with a sequence of at least `lowest` count.
     history_search(const zone &z, const log_record &log, std::uint64_t lowest,
                    std::uint64_t now) noexcept
         : zone_{z}, log_{log}, lowest_{std::max(
@@ -41,8 +41,8 @@ public:
           now_{now}
     {}
 
-    // The first message from which on none is missing up to `last`; 0: even
-    // that is not wanted.
+    // The first message from which none is missing up to `last`; 0: `last`
+    // itself does not count.
     index run(index last) const noexcept
     {
         if (!wanted(last)) {
@@ -68,8 +68,8 @@ public:
     }
 
 private:
-    // As far back as one step leads; 0: what is before the message is not
-    // wanted, or missing.
+    // The message one step back; 0: the one before is missing or does not
+    // count.
     index step(const entry_record &from) const noexcept
     {
         WEBSOCKET_FAULT_POINT("history.step");
@@ -104,10 +104,11 @@ public:
           now_{now}, first_{find_first()}
     {}
 
-    // 0: there is nothing left of what was asked for.
+    // 0: nothing of the requested history is left.
     index first() const noexcept { return first_; }
 
-    // Copies what fits, after the first message if that is copied already.
+    // Copies as many messages as fit, after the first one if that is copied
+    // already.
     read_result copy(const read_buffers &to,
                      bool first_is_copied) const noexcept
     {
@@ -120,7 +121,8 @@ public:
             at = zone_.entry(at).next_in_log;
         }
 
-        // What is too old may stand between what is not: its clock was wrong
+        // A message that is too old may follow a younger one if its clock was
+        // wrong
         for (; at != reader_.unread_message &&
                is_within_age(log_, zone_.entry(at), now_) && copied.add(at);
              at = zone_.entry(at).next_in_log) {}
@@ -138,8 +140,8 @@ public:
     }
 
 private:
-    // A log may have holes where its limits have left nothing of it for a
-    // while: its history does not reach back over them.
+    // A log has gaps where its limits kept no message for a while. Its history
+    // does not reach back over them.
     index find_first() const noexcept
     {
         const index last =

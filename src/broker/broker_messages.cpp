@@ -1,4 +1,4 @@
-// Messages on their way from one process to the others.
+// Appends messages, and finds the subscriptions that have unread ones.
 #include "broker/append.hpp"
 #include "broker/broker.hpp"
 #include "broker/lock_guard.hpp"

@@ -1,4 +1,4 @@
-// What processes copy out of the logs as it is appended.
+// Copies unread entries out of the logs.
 #include "broker/broker.hpp"
 #include "broker/copying.hpp"
 #include "broker/entries.hpp"
@@ -12,7 +12,7 @@ using namespace detail;
 
 namespace {
 
-// Moves the cursor to `position`; what is left in `unread` comes next.
+// Moves the cursor to `position`; reading continues with the first of `unread`.
 void move_cursor(zone &z, subscription_record &reader, std::uint64_t position,
                  const entries_in_order &unread, std::uint64_t now,
                  std::size_t passed) noexcept
@@ -24,7 +24,7 @@ void move_cursor(zone &z, subscription_record &reader, std::uint64_t position,
     trim(z, reader.log, now, passed + max_extra_removals);
 }
 
-// Copies what fits, after the first entry if that is copied already.
+// Copies as many entries as fit, after the first one if that is copied already.
 read_result copy_unread(zone &z, subscription_record &reader,
                         const read_buffers &to, bool first_is_copied,
                         std::uint64_t now) noexcept

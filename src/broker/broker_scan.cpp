@@ -1,8 +1,8 @@
-// The way through all logs, in steps between which others have the lock.
+// Scans all logs in steps, between which others take the lock.
 //
-// A new log is put in front of its bucket, and has a greater epoch than all
-// before it: so the epochs of a bucket go down, and the last one that was told
-// of says where to go on, whatever has come and gone meanwhile.
+// A new log is linked first in its bucket and has a greater epoch than all
+// before it. So the epochs of a bucket decrease, and the epoch of the last
+// returned log is the cursor, whatever was created or removed meanwhile.
 #include "broker/broker.hpp"
 #include "broker/lock_guard.hpp"
 
@@ -12,7 +12,7 @@ using namespace detail;
 
 namespace {
 
-// Fills the place that was lent.
+// Fills the buffers of a scan.
 class scan_writer {
 public:
     scan_writer(const zone &z, const scan_buffers &to) noexcept

@@ -1,4 +1,4 @@
-// Slots: taken by a process, given back by it, or by others when it has died.
+// Claims and releases slots, and reclaims those of dead processes.
 #include "broker/append.hpp"
 #include "broker/broker.hpp"
 #include "broker/fault_point.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint32_t buckets_per_hold = 1024;
 
-// One owner of a slot. It is gone when the generation is another.
+// One owner of a slot. It no longer exists if the slot has another generation.
 struct owner {
     unsigned slot = 0;
     std::int32_t pid = 0;
@@ -79,15 +79,16 @@ index subscription_in_bucket(const zone &z, std::uint32_t bucket,
     return found;
 }
 
-// A way through all buckets that removes one owner's subscriptions. The lock
-// may be left between two steps: a dead owner makes no more of them.
+// Removes the subscriptions of one owner, bucket by bucket. The lock may be
+// released between steps, because a dead owner subscribes no more.
 class slot_cleanup {
 public:
     slot_cleanup(zone &z, const owner &which, std::uint64_t now) noexcept
         : zone_{z}, owner_{which}, now_{now}
     {}
 
-    // Removes at most one. True: the slot is free, or another's.
+    // Removes at most one subscription. True: the slot is free, or has another
+    // owner.
     bool step() noexcept
     {
         slot_record &slot = zone_.slots[owner_.slot];
@@ -120,7 +121,7 @@ public:
         return false;
     }
 
-    // What the step has removed.
+    // The clients, and the name of the log, that the last step removed.
     std::uint32_t clients() const noexcept { return clients_; }
     std::string_view name() const noexcept
     {
@@ -146,8 +147,8 @@ private:
     std::array<std::byte, max_name_size> name_;
 };
 
-// All whose process may be asleep although there is news: its wake-up may have
-// died with the one that was to send it.
+// All slots with something unread: the process that was to wake them may have
+// died before it did so.
 slot_set wake_all(zone &z) noexcept
 {
     slot_set wake;
@@ -184,7 +185,8 @@ std::optional<unsigned> take_slot(zone &z, std::int32_t pid,
     return {};
 }
 
-// Goes all the way, and tells the watch, if there is one, of the clients.
+// Removes all subscriptions of the owner, and reports lost clients to the
+// monitor, if there is one.
 void empty_slot(mutex &shared, zone &z, const owner &which,
                 process_monitor *watch, std::uint64_t now) noexcept
 {
@@ -202,7 +204,7 @@ void empty_slot(mutex &shared, zone &z, const owner &which,
     }
 }
 
-// Empties the slots of dead processes and those with that process slot.
+// Empties the slots of dead processes, and those with that process_slot.
 void reclaim(mutex &shared, zone &z, std::optional<std::int32_t> process_slot,
              process_monitor &watch, std::uint64_t now) noexcept
 {

@@ -1,4 +1,4 @@
-// Subscriptions and the clients that stand behind them.
+// Subscriptions, the clients they count, and the limits of the history.
 #include "broker/broker.hpp"
 #include "broker/entries.hpp"
 #include "broker/lock_guard.hpp"

@@ -1,4 +1,5 @@
-// Pieces end where blocks do, so that the next one is found by counting blocks.
+// Pieces end at the end of a block, so that the next piece is found by counting
+// blocks.
 #include "broker/copying.hpp"
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
@@ -49,7 +50,7 @@ bool large_copy::step(const zone &z, index at, std::span<std::byte> to) noexcept
 {
     const entry_record &entry = z.entry(at);
 
-    // No log gives a position twice
+    // A position of a log is never used twice
     if (at != entry_ || entry.position != position_) {
         entry_ = at;
         position_ = entry.position;

@@ -1,5 +1,5 @@
-// All entries are in one list, oldest first, which is the truth; each log's
-// lists, of its messages and of its transient entries, are derived from it.
+// The list of all entries, oldest first, is primary. The lists of each log, of
+// messages and of transient entries, are derived from it.
 #include "broker/entries.hpp"
 #include "broker/blocks.hpp"
 #include "broker/fault_point.hpp"
@@ -19,8 +19,8 @@ index blocks_of(const entry_record &entry) noexcept
     return static_cast<index>(blocks_for(sizeof(entry_record), entry.size));
 }
 
-// Takes the entry out of its log's list, whose first one it is: messages, and
-// transient entries, are removed in order.
+// Removes the entry from its log's list. It must be the first: both lists are
+// removed from in order.
 void unlist_entry(zone &z, const entry_record &entry) noexcept
 {
     log_record &log = z.log(entry.log);
@@ -39,7 +39,7 @@ void unlist_entry(zone &z, const entry_record &entry) noexcept
     (next != 0 ? z.entry(next).previous_message : log.last_message) = 0;
 }
 
-// Where the way from the entry, which is about to be listed, leads back to.
+// The value of earlier_message for an entry that is about to be listed.
 index find_earlier(const zone &z, const entry_record &entry) noexcept
 {
     const log_record &log = z.log(entry.log);
@@ -55,8 +55,8 @@ index find_earlier(const zone &z, const entry_record &entry) noexcept
         return last;
     }
 
-    // It is removed, unless messages are missing in the log: then the way
-    // from the last one does not reach over that.
+    // It is removed, unless messages are missing in the log. In that case
+    // earlier_message of the last one does not reach over the gap.
     if (earlier + log.message_count < entry.sequence) {
         return 0;
     }
@@ -82,7 +82,7 @@ void remove_entry(zone &z, index at) noexcept
     free_blocks(z, at, blocks_of(entry));
 }
 
-// The position that all subscriptions have passed.
+// The lowest cursor of all subscriptions.
 std::uint64_t min_cursor(const zone &z, const log_record &log) noexcept
 {
     std::uint64_t passed = std::numeric_limits<std::uint64_t>::max();
@@ -97,8 +97,9 @@ std::uint64_t min_cursor(const zone &z, const log_record &log) noexcept
 
 enum class loss { none, history, unread };
 
-// Removes the oldest entry of its log, whoever wants it: says who did. Those
-// who had not read it will see by their cursors that it is missing.
+// Removes the oldest entry of its log, read or not, and returns whether it was
+// unread or in the history. Subscriptions that had not read it see the gap by
+// their cursors.
 loss drop_entry(zone &z, index at, std::uint64_t now) noexcept
 {
     const entry_record &entry = z.entry(at);
@@ -126,7 +127,7 @@ void drop_oldest(zone &z, std::uint64_t now) noexcept
     update_unused_list(z, log, now);
 }
 
-// True: somebody wanted it.
+// True: it was unread or in the history.
 bool drop_first(zone &z, const log_record &log, std::uint64_t now) noexcept
 {
     const index first = earlier_of(z, log.first_message, log.first_transient);
@@ -137,7 +138,7 @@ bool drop_first(zone &z, const log_record &log, std::uint64_t now) noexcept
     return wanted;
 }
 
-// Whether the log would have more than one may have with so many blocks more.
+// Whether the log would exceed its limit with so many more blocks.
 bool over_limit(const zone &z, const log_record &log,
                 std::size_t blocks) noexcept
 {
@@ -219,7 +220,7 @@ std::uint64_t earlier_sequence(std::uint64_t sequence) noexcept
 {
     std::uint64_t rest = sequence;
 
-    // Takes the largest 2^k - 1 off until it is all
+    // Subtracts the largest 2^k - 1 until nothing is left
     for (;;) {
         const std::uint64_t part = std::bit_floor(rest + 1) - 1;
 
@@ -296,9 +297,9 @@ bool clear(zone &z, index at, std::size_t budget) noexcept
 void record_gap(log_record &log) noexcept
 {
     store_ordered(log.last_gap, log.last_position + 1);
-    WEBSOCKET_FAULT_POINT("hole.noted");
+    WEBSOCKET_FAULT_POINT("gap.noted");
     store_ordered(log.last_position, log.last_gap);
-    WEBSOCKET_FAULT_POINT("hole.made");
+    WEBSOCKET_FAULT_POINT("gap.made");
 }
 
 bool reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now) noexcept

@@ -1,34 +1,35 @@
-// The entries: put at the end of their log, removed when nobody wants them or
-// when room is needed.
+// Links entries into their logs, and removes them when they are passed or
+// memory is short.
 #pragma once
 
 #include "broker/zone.hpp"
 
 namespace websocket::broker::detail {
 
-// How many entries an operation removes at most beyond those it has to, so
-// that it does not hold the lock for long.
+// The most entries that an operation removes beyond those it must, so that it
+// does not hold the lock for long.
 constexpr std::size_t max_extra_removals = 16;
 
-// Puts an entry whose record and payload are written at the end of its log.
+// Links an entry, whose record and payload are written, at the end of its log.
 void link_entry(zone &z, index at) noexcept;
 
-// The derived part of it, for repair().
+// The derived part of link_entry(), also for repair().
 void list_entry(zone &z, index at) noexcept;
 
-// A message knows the one before it, and an earlier one in its log, so that any
-// message is found from the last one in a few steps, about twice the logarithm
-// of their number. The earlier one's sequence is that of the message, less the
-// last of the parts 2^k - 1, the largest first, that the sequence is a sum of:
-// from 1,000,000 the way back is 999,993, 999,930, 999,419 and so on. A message
-// has no earlier one where it is removed, or messages are missing in between.
+// Each message links to the previous one, and to an earlier one of its log. So
+// any message is found from the last one in about 2 log2(n) steps.
+//
+// The sequence is a sum of numbers 2^k - 1, the largest first. The earlier
+// sequence is that sum without its last term: from 1,000,000 the way back is
+// 999,993, 999,930, 999,419 and so on. There is no earlier message if it is
+// removed, or messages in between are missing.
 std::uint64_t earlier_sequence(std::uint64_t sequence) noexcept;
 
 // The one of two entries that has the lower position; either may be 0.
 index earlier_of(const zone &z, index a, index b) noexcept;
 
-// Messages and transient entries of a log in the order of their positions, from
-// one of each on; either may be 0.
+// Iterates over messages and transient entries of a log by position, beginning
+// at one of each; either may be 0.
 class entries_in_order {
 public:
     entries_in_order(const zone &z, index message, index transient) noexcept
@@ -56,34 +57,32 @@ private:
     index transient_;
 };
 
-// Whether the log's first message is one of those its history is to keep.
-// Needs a message.
+// Whether the log's first message is in the history. Requires a message.
 bool is_first_in_history(const zone &z, const log_record &log,
                          std::uint64_t now) noexcept;
 
-// Whether an entry is, by age, to be kept.
+// Whether the entry is young enough for the history of the log.
 bool is_within_age(const log_record &log, const entry_record &entry,
                    std::uint64_t now) noexcept;
 
-// Removes what all have passed and history does not want, `budget` entries at
-// most; returns how many.
+// Removes entries that all subscriptions have passed and the history does not
+// keep, at most `budget`. Returns the number.
 std::size_t trim(zone &z, index log, std::uint64_t now,
                  std::size_t budget) noexcept;
 
-// Removes the log's oldest entries, `budget` of them at most, whoever wants
-// them. Those who had not read them will see that they lost some. True: the
-// log has none left.
+// Removes the log's oldest entries, read or not, at most `budget`.
+// Subscriptions that had not read them see a gap. True: the log is empty.
 bool clear(zone &z, index log, std::size_t budget) noexcept;
 
-// Has everybody who is subscribed to the log see that something is missing
-// behind what it has. To be announced.
+// Makes all subscriptions of the log see a gap after its last entry. announce()
+// must follow.
 void record_gap(log_record &log) noexcept;
 
-// Sees to it that so many blocks are free: removes unused logs, then the
-// oldest entries. False: they never will be. For records of few blocks.
+// Frees memory until so many blocks are free: removes unused logs, then the
+// oldest entries. False: impossible. For records of few blocks.
 bool reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now) noexcept;
 
-// The blocks that an entry may have at most, of a log that is limited or not.
+// The most blocks that one entry may have, of a log with or without a limit.
 std::size_t largest_entry(const zone &z, bool limited) noexcept;
 
 enum class reclaim_result {
@@ -94,18 +93,20 @@ enum class reclaim_result {
 
 struct entry_size {
     std::size_t blocks;
-    std::size_t missing; // of them, that are to be free
+    std::size_t missing; // of these, still to be free
 };
 
-// The same for an entry of the log, which first loses its own oldest entries
-// as far as it would have more than one log may have. Takes what it removes off
-// the budget, and counts in `dropped` what of the log's own was still wanted.
+// Frees memory for one entry of the log. The log first loses its own oldest
+// entries as far as it would exceed its limit.
+//
+// Subtracts removed entries from the budget. Adds to `dropped` the log's own
+// entries that were unread or in the history.
 reclaim_result reclaim_for_entry(zone &z, index log, const entry_size &wanted,
                                  std::uint64_t now, std::size_t &budget,
                                  std::uint32_t &dropped) noexcept;
 
-// Removes the oldest entries of a log that has more than one may have,
-// `budget` of them at most; returns how many.
+// Removes the oldest entries of a log over its limit, at most `budget`. Returns
+// the number.
 std::size_t trim_to_limit(zone &z, index log, std::uint64_t now,
                           std::size_t budget) noexcept;
 

@@ -1,4 +1,4 @@
-// The end of a process at the fault point that its environment names.
+// Kills the process at the fault point that its environment names.
 #include "broker/fault_point.hpp"
 
 #ifdef WEBSOCKET_FAULT_POINTS

@@ -1,11 +1,11 @@
-// The larger of several limits.
+// Finds the largest limits among those that locations request.
 #include "broker/history_rules.hpp"
 
 #include <algorithm>
 
 namespace websocket::broker {
 
-// An age of 0 is of any age, if anything is kept at all.
+// An age of 0 is no limit of age, if any message is kept.
 limits larger(const limits &one, const limits &other) noexcept
 {
     if (one.messages == 0 || other.messages == 0) {

@@ -1,8 +1,8 @@
-// How much history the locations of a configuration ask for.
+// Rules for how much history the locations of a configuration request.
 //
-// A location is named by its *source*, a number made of its key text, the same
-// in every configuration. A log remembers the sources that have subscribed to
-// it, so that each worker finds the same limits, and a later configuration can
+// A location is identified by its *source*, a number derived from its key text:
+// the same in every configuration. A log remembers the sources that subscribed
+// to it. So each worker finds the same limits, and a later configuration can
 // lower them.
 #pragma once
 
@@ -17,14 +17,14 @@ using history_source = std::uint32_t;
 
 inline constexpr history_source no_source = 0;
 
-// Stands for all sources of the rules.
+// All sources of the rules.
 inline constexpr history_source any_source = UINT32_MAX;
 
-// Of both limits the larger number of messages and the larger age.
+// The larger number of messages and the larger age of both.
 limits larger(const limits &one, const limits &other) noexcept;
 
-// What each source asks for. The rules are sorted by source, each of which is
-// there once, and outlive the object.
+// The limits that each source requests. Rules are sorted by source, one for
+// each, and must outlive the object.
 class history_rules {
 public:
     struct rule {
@@ -35,18 +35,18 @@ public:
     explicit history_rules(std::span<const rule> rules) noexcept : rules_{rules}
     {}
 
-    // Nothing for a source that is not among them.
+    // No history for an unknown source.
     limits of(history_source source) const noexcept;
 
 private:
     std::span<const rule> rules_;
 };
 
-// What is asked for when a log is subscribed to, or made.
+// A request for history, made when a log is subscribed to or created.
 struct history_request {
     history_request() noexcept = default;
 
-    // By nobody else: the limits become those of the log.
+    // Without rules: the limits become those of the log.
     history_request(const limits &asked) noexcept : asked{asked} {}
 
     history_request(const limits &asked, const history_rules *rules,

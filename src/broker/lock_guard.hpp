@@ -1,4 +1,4 @@
-// The lock, held for as long as an object lives, and a log that is kept.
+// Guards: the lock held, and a log pinned, for the lifetime of an object.
 #pragma once
 
 #include "broker/fault_point.hpp"
@@ -8,7 +8,8 @@
 
 namespace websocket::broker::detail {
 
-// Whoever finds another one still at work takes the lock of a dead process.
+// If at_work is set, the previous owner died in the critical section: repair
+// before use.
 class locked_zone {
 public:
     locked_zone(mutex &shared, zone &z) noexcept : mutex_{shared}, zone_{z}
@@ -37,7 +38,7 @@ private:
     zone &zone_;
 };
 
-// A log that is at work on: it is not removed to make room, and afterwards
+// Keeps a log from being removed while memory is reclaimed. Afterwards it
 // counts as just used.
 class pin {
 public:

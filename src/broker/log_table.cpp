@@ -1,6 +1,6 @@
-// A log is reached through the bucket of its name's hash. The list of unused
-// ones is only there to find them, the one that was used last behind the
-// others; repair() does not know that order and makes it by chance.
+// Finds logs through the hash buckets of their names. The list of unused logs
+// is ordered by their last use; repair() does not know that order and rebuilds
+// it in any.
 #include "broker/log_table.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
@@ -24,7 +24,7 @@ void unlist_unused(zone &z, index at) noexcept
     log.unused = 0;
 }
 
-// Where there are more than it has room for, it stands for all.
+// If the sources do not fit, the last one becomes any_source.
 void add_source(log_extension &rest, history_source added) noexcept
 {
     for (std::uint32_t &each : rest.sources) {
@@ -194,7 +194,7 @@ void ask_history(zone &z, index at, const history_request &asked,
         add_source(rest, asked.source);
     }
 
-    // A worker of before a reload has no say in what came after it
+    // Ignore workers of an earlier configuration
     if (asked.configuration < rest.configuration ||
         (asked.configuration == rest.configuration && !counts)) {
         return;

@@ -1,4 +1,4 @@
-// SipHash-2-4: four words of state, two rounds for each word of the name and
+// SipHash-2-4: four words of state, two rounds for each word of the name, and
 // four at the end.
 #include "broker/name_hash.hpp"
 

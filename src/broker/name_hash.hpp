@@ -1,5 +1,5 @@
-// A hash of names that whoever does not know the key cannot make collide:
-// SipHash-2-4 (Aumasson and Bernstein, 2012).
+// SipHash-2-4 of names (Aumasson and Bernstein, 2012). Without the key nobody
+// can choose names that collide.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
-// Follows the primary links alone: buckets to logs, logs to subscriptions, the
-// oldest entry to the newest. It reads nothing derived that it has not made.
+// Follows primary links alone: from buckets to logs, from logs to
+// subscriptions, from the oldest entry to the newest. Reads no derived word
+// before it has rebuilt it.
 #include "broker/repair.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
@@ -99,8 +100,8 @@ void repair_entry(zone &z, index at) noexcept
     }
 }
 
-// Needs all entries: who died when the blocks had become one has no more of
-// them.
+// Requires all entries: a process that died after its reserved blocks became an
+// entry has no reserved ones.
 void repair_reserved(zone &z, slot_record &slot) noexcept
 {
     if (slot.reserved != 0 && (slot.pid == 0 || marked(z, slot.reserved))) {
@@ -115,7 +116,7 @@ void repair_reserved(zone &z, slot_record &slot) noexcept
     }
 }
 
-// Needs the log's entries.
+// Requires the log's entries.
 void relist_log(zone &z, index at) noexcept
 {
     const log_record &log = z.log(at);

@@ -1,12 +1,12 @@
-// Puts right what a process that died in the middle of a change has left.
+// Repairs the memory after a process died in the middle of a change.
 #pragma once
 
 #include "broker/zone.hpp"
 
 namespace websocket::broker::detail {
 
-// Makes all that is derived anew from what is primary, and frees every block
-// that nothing reaches. May itself be left off anywhere and begun again.
+// Rebuilds all derived words from the primary ones, and frees every block that
+// nothing refers to. May itself be interrupted anywhere and started again.
 void repair(zone &z) noexcept;
 
 } // namespace websocket::broker::detail

@@ -1,5 +1,5 @@
-// What a subscription has to read is all behind its cursor. That it is queued,
-// and where it goes on reading, is derived from that.
+// All entries after its cursor are unread for a subscription. That it is
+// queued, and where it continues to read, is derived from the cursor.
 #include "broker/subscriptions.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
@@ -10,8 +10,8 @@ namespace websocket::broker::detail {
 
 namespace {
 
-// What the end of a slow subscription leaves to be removed can be much; the
-// rest goes with the log's later changes.
+// The end of a slow subscription can leave many entries to remove. Later
+// changes of the log remove the rest.
 constexpr std::size_t max_removed_with_subscription = 64;
 
 } // namespace
@@ -116,7 +116,7 @@ void queue_unread(zone &z, index at) noexcept
     queued.queued = 1;
     queued.previous_queued = slot.queue_last;
     queued.next_queued = 0;
-    WEBSOCKET_FAULT_POINT("news.prepared");
+    WEBSOCKET_FAULT_POINT("unread.prepared");
     (slot.queue_last != 0 ? z.subscription(slot.queue_last).next_queued
                           : slot.queue_first) = at;
     slot.queue_last = at;
@@ -134,7 +134,7 @@ void dequeue_unread(zone &z, index at) noexcept
     (queued.previous_queued != 0
          ? z.subscription(queued.previous_queued).next_queued
          : slot.queue_first) = queued.next_queued;
-    WEBSOCKET_FAULT_POINT("news.half_out");
+    WEBSOCKET_FAULT_POINT("unread.half_out");
     (queued.next_queued != 0
          ? z.subscription(queued.next_queued).previous_queued
          : slot.queue_last) = queued.previous_queued;
@@ -157,7 +157,7 @@ slot_set announce(zone &z, index log, index entry) noexcept
         }
 
         queue_unread(z, at);
-        WEBSOCKET_FAULT_POINT("news.queued");
+        WEBSOCKET_FAULT_POINT("unread.queued");
 
         if (slot.notified == 0) {
             store_ordered(slot.notified, 1);

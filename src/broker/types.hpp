@@ -1,4 +1,4 @@
-// What the broker is told and what it answers.
+// Parameters and results of the broker.
 #pragma once
 
 #include "sdk/websocket_text.hpp"
@@ -12,7 +12,7 @@
 
 namespace websocket::broker {
 
-// The lock that all processes share. The owner may die with it.
+// The lock that all processes share. A process may die while it owns the lock.
 struct mutex {
     virtual void lock() noexcept = 0;
     virtual void unlock() noexcept = 0;
@@ -24,32 +24,32 @@ protected:
 constexpr std::size_t max_slots = 512;
 constexpr std::size_t max_name_size = 4096; // bytes
 
-// How long a log without subscriptions and messages is remembered.
+// Lifetime, in milliseconds, of a log without subscriptions and messages.
 constexpr std::uint64_t unused_log_ttl = 300'000;
 
 using slot_set = std::bitset<max_slots>;
 
 enum class outcome {
     done,
-    no_memory,     // nothing more to drop, or more than half the memory or
-                   // than one log may have wanted
-    name_too_long, // over longest_name
-    full,          // as many clients as there may be
-    gone,          // no such slot, subscription or log (any more)
-    duplicate,     // relayed: the log has that message already
-    out_of_order   // relayed: not the message that follows in the log
+    no_memory,     // nothing left to remove, or the entry exceeds half
+                   // the memory or the limit of a log
+    name_too_long, // over max_name_size
+    full,          // the maximum of clients is reached
+    gone,          // no such slot, subscription or log
+    duplicate,     // append_external: the log has the message
+    out_of_order   // append_external: not the next message
 };
 
-// How much of a log is kept as its history: the last `messages`, none older
-// than `milliseconds` (0: however old).
+// The history of a log: the last `messages`, none older than `milliseconds`; 0:
+// of any age.
 struct limits {
     std::uint64_t messages = 0;
     std::uint64_t milliseconds = 0;
 };
 
-// Sequences of a log grow by one with each message, from 1. The epoch is
-// another, and a greater one, each time a log is made under a name. Those of a
-// log that was aligned are somebody else's, who numbers its messages.
+// The sequence grows by one with each message of a log, from 1. Each time a log
+// is created under a name it gets a new, greater epoch. External logs have the
+// ids of their sequencer.
 struct message_id {
     std::uint64_t epoch = 0;
     std::uint64_t sequence = 0;
@@ -63,19 +63,19 @@ inline std::string to_string(message_id id)
     return websocket::detail::format_id({id.epoch, id.sequence});
 }
 
-// What is to be appended.
+// A message to append.
 struct publication {
     std::span<const std::byte> payload;
     std::uint64_t from = 0; // a client's id, below 2^55
     std::uint64_t time = 0; // when it was published
-    std::uint8_t kind = 0;  // the publishers' and readers' own
+    std::uint8_t kind = 0;  // for publishers and readers
 
-    // Takes no sequence number, has that of the message before it, and is
-    // never history: for news of the moment, as who joined.
+    // Takes no sequence number, has that of the message before it, and is never
+    // in the history: for passing events, such as who joined.
     bool transient = false;
 };
 
-// What was read. The payload lies in the bytes that were lent for it.
+// A message that was read. The payload lies in the bytes of read_buffers.
 struct message {
     message_id id;
     std::uint64_t position = 0; // grows by one with each entry of the log
@@ -86,7 +86,8 @@ struct message {
     std::span<const std::byte> payload;
 };
 
-// A subscription, named by its own process. Stays safe to use when it is gone.
+// The handle of a subscription, for its own process. It stays safe to use when
+// the subscription is gone.
 struct subscription {
     std::uint32_t index = 0;
     std::uint32_t check = 0;
@@ -95,14 +96,14 @@ struct subscription {
     bool operator==(const subscription &) const noexcept = default;
 };
 
-// What claim() and reclaim_dead() have to know, and report. Called without the
-// lock; the functions of the broker may be called in clients_lost.
+// Process table for claim() and reclaim_dead(). Called without the lock;
+// clients_lost may call functions of the broker.
 struct process_monitor {
-    // Whether there still is a process of that id.
+    // Whether a process of that id exists.
     virtual bool alive(std::int32_t pid) noexcept = 0;
 
-    // A dead process had `clients` (1 at least) of the log `name`, which are
-    // no longer counted. The name is lent for the call.
+    // A dead process had `clients` (at least 1) of the log `name`, which are no
+    // longer counted. The name is valid during the call.
     virtual void clients_lost(std::string_view name,
                               std::uint32_t clients) noexcept = 0;
 
@@ -114,8 +115,8 @@ protected:
     ~process_monitor() = default;
 };
 
-// Memory lent to a read: payloads go to `bytes` one behind the other, what
-// there is to say of them to `messages`.
+// Buffers of the caller for a read: payloads go to `bytes`, one after the
+// other, and their descriptions to `messages`.
 struct read_buffers {
     std::span<std::byte> bytes;
     std::span<message> messages;
@@ -130,7 +131,7 @@ struct subscribed {
     outcome result = outcome::gone;
     subscription handle; // if done
 
-    // Of the log's last entry: what comes after it is to be read.
+    // The position of the log's last entry: reading starts after it.
     std::uint64_t position = 0;
 
     limits history{}; // what the log keeps
@@ -139,23 +140,24 @@ struct subscribed {
 struct append_result {
     outcome result = outcome::gone;
 
-    // The message's own id; that of the message before it if transient.
+    // The id of the message; for a transient entry that of the message before
+    // it.
     message_id id;
 
-    // Of the entry in the log; unchanged where it is not stored.
+    // The position of the entry; unchanged if it is not stored.
     std::uint64_t position = 0;
 
     // Clients of the log in all processes of all hosts.
     std::uint32_t clients = 0;
 
-    // Entries that were still wanted and went for this one, because the log
-    // has more than broker::limit_logs allows.
+    // Entries of this log that were unread or in the history and were removed
+    // for this one, because of broker::limit_logs.
     std::uint32_t dropped = 0;
 
-    // Slots that have news and whose process may be asleep: to be woken by
-    // the caller, each once. May hold the caller's own slot, which has to
-    // look for news as the others do. A slot is not named again before its
-    // process has found that there is no more news.
+    // Slots with something unread whose process may be asleep. The caller wakes
+    // each once. May include the caller's own slot, which has to read as the
+    // others do. A slot is not returned again before next_unread() has found
+    // nothing left for it.
     slot_set wake;
 };
 
@@ -171,72 +173,73 @@ struct read_result {
     std::size_t count = 0; // messages read
     bool more = false;     // there is more to be read
 
-    // Of the last entry that the subscription has passed.
+    // The position of the last entry that the subscription has passed.
     std::uint64_t position = 0;
 
-    // Before the first of them (or now, if there are none) messages are
-    // missing that should have been read. Said once.
+    // A gap precedes the first of them, or the present end if there are none.
+    // Reported once.
     bool lost = false;
 
-    // Not 0: the next payload is of so many bytes and did not fit. Nothing
-    // was read or said: to be called again with more room.
+    // Not 0: the next payload has so many bytes and does not fit. Nothing was
+    // read or reported: call again with larger buffers.
     std::size_t needed = 0;
 };
 
 struct description {
     bool exists = false;
-    bool external = false;            // somebody else numbers its messages
-    std::uint32_t clients = 0;        // the local and the remote ones
+    bool external = false;            // a sequencer numbers its messages
+    std::uint32_t clients = 0;        // local and remote
     std::uint32_t local_clients = 0;  // in all processes of this host
     std::uint32_t remote_clients = 0; // in other hosts
     std::uint64_t messages = 0;       // in its history
     message_id last;         // of the last message; sequence 0: none yet
     bool subscribed = false; // some process has a subscription
-    bool synced = false;     // see mark_linked
-    std::uint32_t run = 0;   // see mark_term
+    bool synced = false;     // see broker::mark_synced
+    std::uint32_t run = 0;   // see broker::mark_run
     limits history;
 };
 
-// How far a survey has come.
+// The cursor of a scan.
 struct scan_cursor {
     std::uint32_t bucket = 0;
-    std::uint64_t below = UINT64_MAX; // the epochs in it that are left
+    std::uint64_t below = UINT64_MAX; // epochs of the bucket that are left
 };
 
-// A log as a survey has found it. The name lies in the bytes that were lent.
+// A log that a scan found. The name lies in the bytes of scan_buffers.
 struct scanned_log {
     std::string_view name;
-    std::uint32_t clients = 0;        // the local and the remote ones
+    std::uint32_t clients = 0;        // local and remote
     std::uint32_t remote_clients = 0; // in other hosts
     std::uint64_t messages = 0; // in its history, some perhaps too old for it
     message_id last;
     bool subscribed = false; // some process has a subscription
 };
 
-// Memory lent to a survey: at least longest_name bytes and one log.
+// Buffers of the caller for a scan: at least max_name_size bytes and one log.
 struct scan_buffers {
     std::span<std::byte> names;
     std::span<scanned_log> logs;
 };
 
 struct scan_result {
-    std::size_t count = 0; // logs told of
-    bool more = false;     // the survey is not over
+    std::size_t count = 0; // logs returned
+    bool more = false;     // the scan is not complete
 };
 
 struct usage {
-    std::size_t size = 0; // bytes there are for logs and messages
-    std::size_t used = 0; // bytes of them that are in use
+    std::size_t size = 0; // bytes for logs and messages
+    std::size_t used = 0; // bytes in use
     std::uint64_t logs = 0;
     std::uint64_t subscriptions = 0;
     std::uint64_t entries = 0; // messages and transient ones
 
-    // Since the memory was made.
-    std::uint64_t dropped_unread = 0;  // for want of room, before all had read
-    std::uint64_t dropped_history = 0; // for want of room, from the history
-    std::uint64_t dropped_over_limit = 0; // wanted, in logs over limit_logs
-    std::uint64_t refused = 0;            // had no room
-    std::uint64_t repairs = 0;            // after a process died in here
+    // Since the memory was created.
+    std::uint64_t dropped_unread = 0;  // to free memory, unread
+    std::uint64_t dropped_history = 0; // to free memory, from a history
+    // unread or in the history, over limit_logs
+    std::uint64_t dropped_over_limit = 0;
+    std::uint64_t refused = 0; // no memory
+    std::uint64_t repairs = 0; // after a process died with the lock
 };
 
 } // namespace websocket::broker

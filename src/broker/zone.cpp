@@ -1,4 +1,4 @@
-// Lays the zone out in its memory, and finds it there.
+// Lays out the zone in its memory, and attaches to it.
 #include "broker/zone.hpp"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace websocket::broker::detail {
 namespace {
 
 constexpr std::uint64_t zone_magic = 0x72656b6f72622e77;
-constexpr std::uint64_t zone_layout = 6; // another one for each change of it
+constexpr std::uint64_t zone_layout = 6; // a new number for each change of it
 constexpr std::size_t line_size = 64;
 constexpr std::size_t min_blocks = 256;
 constexpr std::size_t max_blocks = std::size_t{1} << 26; // 8 GiB
@@ -26,7 +26,7 @@ std::size_t buckets_for(std::size_t blocks) noexcept
     return std::bit_floor(blocks / blocks_per_bucket);
 }
 
-// Where the parts begin, in bytes from the header on.
+// Offsets of the parts, in bytes from the header.
 struct parts {
     parts(std::size_t slot_count, std::size_t block_count) noexcept
         : slots{in_lines(sizeof(header))},

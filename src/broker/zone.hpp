@@ -1,18 +1,18 @@
-// What lies where in the broker's shared memory, and the rule by which it
-// survives the death of a process in the middle of a change.
+// The layout of the broker's shared memory, and the rule by which it survives
+// the death of a process in the middle of a change.
 //
 //     header | slots | buckets | marks | next | blocks
 //
-// A record - a log, a subscription or an entry - is a chain of blocks, which
+// A record is a log, a subscription or an entry. It is a chain of blocks, which
 // the table `next` links as a file system's allocation table links sectors.
-// Blocks are named by an index from 1; 0 is none.
+// Blocks are numbered from 1; 0 is none.
 //
-// What is called *primary* here is the truth. It is changed by put() alone, in
-// single words, each of which leaves the whole valid: a record is written
-// first and then made reachable by one store, and made unreachable by one
-// store before its blocks are reused. All the rest is *derived*: repair()
-// makes it anew from what is primary. So a process may die between any two
-// instructions; the next one to take the lock finds `at_work` set and repairs.
+// *Primary* words are authoritative. store_ordered() alone changes them, in
+// single words, each of which leaves the whole valid. A record is written first
+// and then made reachable by one store. It is made unreachable by one store
+// before its blocks are reused. All other words are *derived*: repair()
+// rebuilds them from the primary ones. So a process may die between any two
+// instructions. The next owner of the lock finds `at_work` set and repairs.
 #pragma once
 
 #include <array>
@@ -31,9 +31,10 @@ using index = std::uint32_t;
 
 constexpr std::size_t block_size = 128;
 
-// A store that is done whole and in its turn: to the compiler what stands
-// before it is done before, what stands behind it after. The processor keeps
-// the order by itself for all that the process which dies can have done.
+// A store of one word that the compiler neither splits nor moves: earlier
+// statements stay before it, later ones after it. The processor needs no fence,
+// because its own stores stay in order for a process that takes over after its
+// death.
 template <class word>
 void store_ordered(word &to, std::type_identity_t<word> value) noexcept
 {
@@ -42,8 +43,8 @@ void store_ordered(word &to, std::type_identity_t<word> value) noexcept
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-// A word that another process may be changing at the moment, for those who do
-// not have the lock. atomic_ref asks for one that may be changed by its user.
+// Loads a word that another process may be changing, for readers without the
+// lock. atomic_ref requires a non-const object.
 template <class word>
 word load_relaxed(const word &at) noexcept
 {
@@ -61,21 +62,24 @@ struct header {
     index block_count = 0;
     hash_key key = {};
 
-    // Whether the lock's owner is at work, or died at it.
+    // Set while the owner of the lock works. If it is set when the lock is
+    // taken, the previous owner died.
     std::uint32_t at_work = 0;
 
-    // Primary. The list of all entries in the order they were appended in.
+    // Primary. The list of all entries in the order in which they were
+    // appended.
     index oldest = 0;
-    std::uint32_t last_check = 0; // of a subscription
-    std::uint64_t last_epoch = 0; // of a log
+    std::uint32_t last_check = 0; // of the last subscription
+    std::uint64_t last_epoch = 0; // of the last log
 
-    // Primary. Its slot + 1 and, in the upper half, the slot's generation: who
-    // has another one by now leads no more. 0: nobody has led yet.
+    // Primary. The leader's slot + 1 and, in the upper half, the slot's
+    // generation: a slot with another generation leads no more. 0: there was no
+    // leader yet.
     std::uint64_t leader = 0;
 
     // Any value is right.
-    std::uint32_t sweep = 0;           // the bucket where expire() goes on
-    std::uint32_t link_generation = 0; // see broker::set_link
+    std::uint32_t sweep = 0;           // the bucket where expire() continues
+    std::uint32_t link_generation = 0; // see broker::set_link_generation
     index max_log_blocks = 0;          // see broker::limit_logs; 0: no limit
     std::uint64_t dropped_unread = 0;
     std::uint64_t dropped_history = 0;
@@ -85,9 +89,9 @@ struct header {
 
     // Derived.
     index newest = 0;
-    index free = 0; // the chain of free blocks on top of the others
+    index free = 0; // the top chain of free blocks
     index free_count = 0;
-    index unused_first = 0; // the log that has been unused for longest
+    index unused_first = 0; // unused for longest
     index unused_last = 0;
     std::uint32_t logs = 0;
     std::uint32_t subscriptions = 0;
@@ -95,21 +99,21 @@ struct header {
 };
 
 struct slot_record {
-    // Primary. The pid is stored last when the slot is taken; 0: it is free.
+    // Primary. The pid is stored last when the slot is claimed; 0: it is free.
     std::int32_t pid = 0;
     std::int32_t process_slot = 0;
-    std::uint32_t generation = 0; // another one for each owner
+    std::uint32_t generation = 0; // a new number for each owner
 
-    // Set when somebody has undertaken to wake the owner. If he dies before
-    // he does it, whoever reclaims his slot has it done: see claim().
+    // Set when a process is about to wake the owner. If that process dies
+    // first, the one that reclaims its slot wakes the owner: see claim().
     std::uint32_t notified = 0;
 
-    // Blocks that the owner writes without the lock, until they are an entry;
-    // 0: none. Needs that the slot is taken.
+    // Blocks that the owner writes without the lock before they become an
+    // entry; 0: none. Valid only while the slot is claimed.
     index reserved = 0;
 
-    // Derived: how many; and subscriptions with something to read, longest
-    // waiting first.
+    // Derived: the number of reserved blocks, and the queue of subscriptions
+    // with something to read, longest waiting first.
     index reserved_count = 0;
     index queue_first = 0;
     index queue_last = 0;
@@ -118,19 +122,19 @@ struct slot_record {
 struct log_record {
     // Primary.
     std::uint64_t epoch = 0;
-    std::uint64_t last_sequence = 0; // at least: an entry may be ahead of them
+    std::uint64_t last_sequence = 0; // lower bound: an entry may be ahead
     std::uint64_t last_position = 0; // until repair() has seen it
 
-    // The epoch of whoever numbers the messages; 0: it is the log's own. While
-    // that or the last sequence is being changed it is 0, and there are no
-    // entries: so none is ever seen with an id that is not its own.
+    // The sequencer's epoch; 0: the log numbers its own messages. While it or
+    // the last sequence changes it is 0, and the log has no entries. So no
+    // entry is ever seen under a wrong id.
     std::uint64_t external_epoch = 0;
 
-    // The last position that was given to no entry, for all to see that
-    // something is missing. May be one ahead of the last position.
+    // The last position without an entry, by which all readers see that
+    // something is missing. May be last_position + 1.
     std::uint64_t last_gap = 0;
     std::uint64_t history_milliseconds = 0;
-    std::uint64_t unused_since = 0; // if it is in the list of unused ones
+    std::uint64_t unused_since = 0; // valid if it is in the list of unused logs
     std::uint32_t history_messages = 0;
     std::uint32_t name_hash = 0;
     std::uint16_t name_size = 0;
@@ -141,35 +145,34 @@ struct log_record {
     index subscriptions = 0;
 
     // Any value is right.
-    std::uint32_t synced_link = 0; // the link for which it has all there is
-    std::uint32_t run = 0;         // see broker::mark_term
+    std::uint32_t synced_link = 0; // the link over which it is synchronized
+    std::uint32_t run = 0;         // see broker::mark_run
     std::uint32_t remote_clients = 0;
 
-    // Derived. Messages and transient entries have lists of their own, each
-    // by position.
+    // Derived. Messages and transient entries have a list each, by position.
     index first_message = 0;
     index last_message = 0;
     index first_transient = 0;
     index last_transient = 0;
     std::uint32_t message_count = 0;
-    index entry_blocks = 0;    // that its entries take
+    index entry_blocks = 0;    // of its entries
     std::uint32_t clients = 0; // of all subscriptions
     index older_unused = 0;
     index newer_unused = 0;
 };
 
-// What of a log's record its first block has no room for: it begins the second.
+// The part of a log's record that does not fit into its first block: it begins
+// the second. The name follows it in the chain.
 struct log_extension {
-    // Primary. Who has asked for a history, in the order in which they came;
-    // 0: nobody more. The last one may be any_source. And the configuration by
-    // which the log's limits were found. The name lies behind it, in the chain.
+    // Primary. The sources that have requested a history, in the order of their
+    // requests; 0 ends the list. The last one may be any_source.
     std::array<std::uint32_t, 4> sources{};
     std::uint32_t configuration = 0;
 };
 
 struct subscription_record {
     // Primary.
-    std::uint64_t cursor = 0; // position of the last entry that it has passed
+    std::uint64_t cursor = 0; // position of the last entry that was passed
     void *owner = nullptr;
     std::uint32_t check = 0;
     std::uint32_t slot = 0;
@@ -187,20 +190,20 @@ struct subscription_record {
 };
 
 struct entry_record {
-    // Primary. The payload lies behind the record, in its chain.
+    // Primary. The payload follows the record in its chain.
     std::uint64_t position = 0;
     std::uint64_t sequence = 0;
     std::uint64_t time = 0;
     std::uint64_t from = 0;
     std::uint32_t size = 0;
     index log = 0;
-    index newer = 0; // in the list of all
+    index newer = 0; // in the list of all entries
     std::uint8_t kind = 0;
     bool transient = false;
     bool after_gap = false; // the position before it has no entry
 
-    // Derived. Those of a message's log lead to messages, those of a transient
-    // entry's to transient entries, which have no way back.
+    // Derived. next_in_log links messages to messages and transient entries to
+    // transient entries. Only messages link back.
     index older = 0;
     index next_in_log = 0;
     index previous_message = 0;
@@ -213,14 +216,14 @@ static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
               "a message of 64 bytes is to fill one block");
 
-// What a chain of free blocks begins with.
+// The record at the beginning of a chain of free blocks.
 struct free_record {
-    index below = 0; // derived: the chain that is used up after this one
+    index below = 0; // derived: the next chain of the stack
 };
 
-// What one hold of the lock does at most: whoever has more to do leaves the
-// lock to others in between. Each entry costs the lines of cache that it and
-// its neighbours in two lists lie in.
+// The most that one hold of the lock does. Longer work releases the lock in
+// between. Each entry costs the cache lines of itself and of its neighbours in
+// two lists.
 struct hold_budget {
     std::size_t entries = 64;
     std::size_t blocks = 256;
@@ -241,7 +244,7 @@ struct zone {
     std::uint32_t slot = UINT32_MAX;
     std::uint32_t slot_generation = 0;
 
-    // The log that this process is about to use while it makes room.
+    // A log that must not be removed while memory is reclaimed.
     index pinned = 0;
 
     hold_budget hold;
@@ -278,14 +281,14 @@ struct zone {
     }
 };
 
-// The bytes that are needed for so many slots and the fewest blocks.
+// The size in bytes for so many slots and the fewest blocks.
 std::size_t min_zone_size(std::size_t slots) noexcept;
 
-// Lays a zone without any record out in the memory. False: does not fit.
+// Creates an empty zone in the memory. False: it does not fit.
 bool create_zone(zone &created, std::span<std::byte> memory, std::size_t slots,
                  const hash_key &key) noexcept;
 
-// Finds the zone that was made in the memory. False: there is none.
+// Attaches to a zone in the memory. False: there is none.
 bool attach_zone(zone &attached, std::span<std::byte> memory) noexcept;
 
 } // namespace websocket::broker::detail

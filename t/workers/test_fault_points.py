@@ -19,14 +19,14 @@ MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 # Fault points that no worker passes here. The unit tests of the broker do.
 ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
-    "slot.emptied", "slot.written", "news.half_out", "leader.taken",
-    "leader.resigned", "relay.left_out", "hole.made", "hole.noted",
+    "slot.emptied", "slot.written", "unread.half_out", "leader.taken",
+    "leader.resigned", "external.left_out", "gap.made", "gap.noted",
     "blocks.unreserved", "entry.cleared", "entry.over_limit", "history.step",
     "read.piece",
 }
 
 # Fault points that a leader passes for each new resource.
-WITH_REDIS = ["align.left", "align.numbered", "align.entered", "align.done"]
+WITH_REDIS = ["position.left", "position.numbered", "position.entered", "position.done"]
 
 
 def names():

@@ -31,8 +31,8 @@ constexpr unsigned rare_fault_chance = 300;
 // Those of a log that is aligned are passed seldom.
 bool is_rare(std::string_view name)
 {
-    return name.starts_with("align.") || name.starts_with("hole.") ||
-           name.starts_with("relay.") || name.starts_with("leader.") ||
+    return name.starts_with("position.") || name.starts_with("gap.") ||
+           name.starts_with("external.") || name.starts_with("leader.") ||
            name == "entry.cleared";
 }
 
