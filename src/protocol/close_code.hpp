@@ -1,5 +1,5 @@
-// The status codes of the Close frame (RFC 6455 7.4) and which of them may
-// travel.
+// Status codes of the Close frame (RFC 6455 7.4), and whether a frame may carry
+// them.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ inline constexpr std::uint16_t message_too_big = 1009;
 inline constexpr std::uint16_t internal_error = 1011;
 inline constexpr std::uint16_t try_again_later = 1013;
 
-// True for a code that a Close frame may carry: those that are defined and
-// not reserved for local use (7.4.1, and 1012 to 1014 of the IANA registry),
-// those of libraries (3000 to 3999) and of applications (4000 to 4999).
+// True for a code that a Close frame may carry (7.4.1, and 1012 to 1014 of the
+// IANA registry). Codes reserved for local use are excluded. 3000 to 3999 are
+// for libraries, 4000 to 4999 for applications.
 constexpr bool is_valid_on_wire(std::uint16_t code) noexcept
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||

@@ -1,4 +1,4 @@
-// What a Close frame says (RFC 6455 5.5.1).
+// Reads the payload of a Close frame (RFC 6455 5.5.1).
 #pragma once
 
 #include "protocol/close_code.hpp"
@@ -12,7 +12,7 @@
 namespace websocket::protocol {
 
 struct close_payload {
-    std::uint16_t code = close_code::none_received; // of an empty one
+    std::uint16_t code = close_code::none_received; // for an empty payload
     error broken = error::none;
     std::span<std::byte> reason{};
 };

@@ -1,4 +1,4 @@
-// zlib's side of the messages that are sent compressed.
+// Compresses messages with zlib.
 #include "protocol/deflater.hpp"
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace websocket::protocol {
 
-// zlib's stream must stay where it was made.
+// A zlib stream must not move.
 struct detail::deflate_stream {
     z_stream zlib;
     int level;
@@ -21,25 +21,24 @@ struct detail::deflate_stream {
 
 namespace {
 
-// What a flush ends with and the receiver puts back (RFC 7692 7.2.1).
+// The end of a flush, which the receiver appends again (RFC 7692 7.2.1).
 constexpr std::size_t tail_size = 4;
 
-// Room is taken for text as it is: a third or less is left of it.
+// The first allocation assumes that text shrinks to a third.
 constexpr std::size_t expected_text_ratio = 3;
 
-// zlib cannot refer to the last bytes of a window: those that it looks ahead.
+// zlib cannot refer to the last bytes of a window, its look-ahead.
 constexpr std::size_t look_ahead = 262;
 
 constexpr std::size_t max_deflate_step = std::numeric_limits<uInt>::max();
 
-// More than deflate can make of a message, even if nothing shrinks.
+// An upper bound of the compressed size, for incompressible data too.
 constexpr std::size_t bound(std::size_t size) noexcept
 {
     return size + size / 4 + 64;
 }
 
-// Whether it is not worth going on with a message of which so much was taken
-// in, and so much came out.
+// Whether to give up on a message of which `taken` bytes became `produced`.
 constexpr bool hardly_shrinks(std::size_t taken, std::size_t produced) noexcept
 {
     constexpr std::size_t enough = 256 * 1024;
@@ -48,14 +47,15 @@ constexpr bool hardly_shrinks(std::size_t taken, std::size_t produced) noexcept
     return produced >= enough && produced + kept_back >= taken - taken / 32;
 }
 
-// Gives zlib the next part of what it shall read and write, each in 32 bits.
+// Sets the next part of input and output; zlib counts both in 32 bits.
 void set_zlib_buffers(z_stream &zlib, std::span<const std::byte> &message,
                       const shared_buffer &to, std::size_t used) noexcept
 {
     if (zlib.avail_in == 0) {
         const std::size_t size = std::min(message.size(), max_deflate_step);
 
-        // zlib does not write to its input, but says so only if asked to
+        // zlib does not write to its input; the type lacks const without
+        // ZLIB_CONST
         zlib.next_in =
             reinterpret_cast<Bytef *>(const_cast<std::byte *>(message.data()));
         zlib.avail_in = static_cast<uInt>(size);
@@ -99,7 +99,7 @@ deflater::~deflater()
 
 void deflater::reset() noexcept
 {
-    // It fails only for a stream that is none
+    // It fails only for an invalid stream
     static_cast<void>(deflateReset(&stream_->zlib));
 }
 
@@ -109,8 +109,8 @@ void deflater::use_level(int level) noexcept
         return;
     }
 
-    // Between two messages nothing waits in the stream: zlib has no use for
-    // the byte, but asks for one
+    // Between messages the stream is empty: zlib does not use the byte, but
+    // requires one
     std::array<Bytef, 1> unused{};
     z_stream &zlib = stream_->zlib;
 
@@ -122,10 +122,10 @@ void deflater::use_level(int level) noexcept
 
 shared_buffer deflater::make_frame(opcode kind,
                                    std::span<const std::byte> message,
-                                   std::size_t most) noexcept
+                                   std::size_t max_size) noexcept
 {
-    // The header's length is known only when the payload is there: it has
-    // room for the longest that may be, and what is too much is cut off.
+    // The length of the header is known only after the payload. Reserve the
+    // longest header, and cut off what is too much.
     const std::size_t room = server_header_size(bound(message.size()));
     auto frame = shared_buffer::allocate(
         room + message.size() / expected_text_ratio + tail_size);
@@ -136,7 +136,7 @@ shared_buffer deflater::make_frame(opcode kind,
 
     frame.extend(room);
 
-    if (!compress(message, most, frame)) {
+    if (!compress(message, max_size, frame)) {
         return {};
     }
 
@@ -148,21 +148,21 @@ shared_buffer deflater::make_frame(opcode kind,
     return frame;
 }
 
-// Puts the compressed message behind what is in `to`.
-bool deflater::compress(std::span<const std::byte> message, std::size_t most,
-                        shared_buffer &to) noexcept
+// Appends the compressed message to `to`.
+bool deflater::compress(std::span<const std::byte> message,
+                        std::size_t max_size, shared_buffer &to) noexcept
 {
     if (message.empty()) {
-        // 7.2.3.6; to zlib there would be nothing to flush
+        // RFC 7692 7.2.3.6; zlib would have nothing to flush
         constexpr std::array<std::byte, 1> empty_block{};
         to.append(empty_block);
-        return most != 0;
+        return max_size != 0;
     }
 
     z_stream &zlib = stream_->zlib;
     const std::size_t before = to.size();
     const std::size_t all = message.size();
-    const bool limited = most < all;
+    const bool limited = max_size < all;
     zlib.avail_in = 0;
 
     do {
@@ -173,8 +173,8 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
         set_zlib_buffers(zlib, message, to, to.size());
         const uInt room = zlib.avail_out;
 
-        // A flush that fills the room to its last byte is made twice: that
-        // costs five bytes, and is as legal as once
+        // A flush that fills the output to its last byte is repeated: that
+        // costs five bytes, and is legal too
         if (deflate(&zlib, message.empty() ? Z_SYNC_FLUSH : Z_NO_FLUSH) ==
             Z_STREAM_ERROR) {
             return false;
@@ -182,10 +182,10 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
 
         to.extend(room - zlib.avail_out);
 
-        // What may yet be cut off does not count
+        // The tail does not count: it is cut off
         if (const std::size_t produced = to.size() - before;
             produced > tail_size &&
-            (produced - tail_size > most ||
+            (produced - tail_size > max_size ||
              (limited && hardly_shrinks(all - zlib.avail_in - message.size(),
                                         produced)))) {
             return false;
@@ -198,7 +198,7 @@ bool deflater::compress(std::span<const std::byte> message, std::size_t most,
 
 unsigned deflater_pool::window_for(std::size_t size, unsigned agreed) noexcept
 {
-    // More would find nothing more to refer to
+    // A larger window would have nothing more to refer to
     const auto sufficient =
         static_cast<unsigned>(std::bit_width(size + look_ahead - 1));
 

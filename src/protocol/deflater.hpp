@@ -1,12 +1,13 @@
-// Compresses messages into frames (RFC 7692 7.2.1): a client's own stream for
-// context takeover, and those of a worker for all clients without it.
+// Compresses messages into frames (RFC 7692 7.2.1): with a client's own stream
+// for context takeover, and with streams of the worker for all clients without
+// it.
 //
-// A deflater takes 112 bytes of ours, and memory of zlib's by its window:
+// A deflater takes 112 bytes of its own, and memory of zlib by its window:
 //
 //     window        9      10      11      12       13       14       15
 //     bytes    16,192  18,240  30,528  55,104  104,256  202,560  268,096
 //
-// Not for use by several threads.
+// Not thread-safe.
 #pragma once
 
 #include "protocol/frame.hpp"
@@ -28,7 +29,7 @@ struct deflate_stream;
 
 class deflater {
 public:
-    // Without a stream. Only what make() has returned may compress.
+    // Without a stream. Only an object from create() may compress.
     deflater() noexcept = default;
     deflater(deflater &&other) noexcept
         : stream_{std::exchange(other.stream_, nullptr)}
@@ -40,32 +41,33 @@ public:
     }
     ~deflater();
 
-    // `level` is 1 (fast) to 9 (small), `window` 9 to 15. Without a stream
-    // when there is no memory.
+    // `level` is 1 (fast) to 9 (small), `window` 9 to 15. Without a stream if
+    // there is no memory.
     static deflater create(int level, unsigned window) noexcept;
 
     explicit operator bool() const noexcept { return stream_ != nullptr; }
 
-    // Forgets the messages before: the next one stands by itself.
+    // Drops the context: the next message refers to none before it.
     void reset() noexcept;
 
-    // The level of the messages that follow. They refer to those before.
+    // Sets the level of the following messages. They keep the context.
     void use_level(int level) noexcept;
 
-    // A whole message as one final frame, header included, RSV1 set. It may
-    // refer to all messages since make() or reset(): each of those has to
-    // have been sent, in this order, and so has this one.
+    // Returns a whole message as one final frame, header included, with RSV1
+    // set. It may refer to all messages since create() or reset(). Each of
+    // those must have been sent, in this order, and this one must be sent too.
     //
-    // An empty reference when there is no memory, or when the payload would
-    // take more than `most` bytes; the deflater is then of no use before
-    // reset(). Where `most` is less than the message, a large one is given up
-    // early if what was compressed of it has not become smaller.
-    shared_buffer make_frame(
-        opcode kind, std::span<const std::byte> message,
-        std::size_t most = std::numeric_limits<std::size_t>::max()) noexcept;
+    // Returns an empty reference if there is no memory, or if the payload would
+    // exceed `max_size` bytes. After that only reset() may follow. If
+    // `max_size` is less than the message, a large message is given up early
+    // when it does not shrink.
+    shared_buffer
+    make_frame(opcode kind, std::span<const std::byte> message,
+               std::size_t max_size =
+                   std::numeric_limits<std::size_t>::max()) noexcept;
 
-    // How much memory zlib is let use beside the window, in its own measure:
-    // with less, ratio suffers; with more, a small window costs much CPU.
+    // zlib's memLevel for a window: less costs compression ratio; more costs
+    // much CPU with a small window.
     static constexpr int memory_level(unsigned window) noexcept
     {
         return window < 10 ? 4 : window > 14 ? 8 : static_cast<int>(window) - 6;
@@ -76,33 +78,32 @@ private:
         : stream_{created}
     {}
 
-    bool compress(std::span<const std::byte> message, std::size_t most,
+    bool compress(std::span<const std::byte> message, std::size_t max_size,
                   shared_buffer &to) noexcept;
 
     detail::deflate_stream *stream_ = nullptr;
 };
 
-// The deflaters of one worker, for messages that stand by themselves: made
-// when they are first needed and kept, one for each level and window in use,
-// so that clients take no memory.
+// The deflaters of one worker, for messages without context takeover. Each
+// level and window in use has one, created on first use and kept, so that
+// clients take no memory.
 class deflater_pool {
 public:
-    // The window that a message of `size` bytes is compressed with for a
-    // client with an agreed one. A short message takes a smaller one, which
-    // costs less CPU and serves every client: of a message that goes to many,
-    // one frame can be shared by all for whom this returns the same.
+    // The window for a message of `size` bytes and a client with an agreed
+    // window. A short message takes a smaller window, which costs less CPU and
+    // serves every client. All clients for which this returns the same value
+    // can share one frame.
     static unsigned window_for(std::size_t size, unsigned agreed) noexcept;
 
-    // The frame of a message. An empty reference when it is better sent
-    // uncompressed: it would not become smaller, or there is no memory.
-    // `window` is what window_for() returned.
+    // Returns the frame of a message, or an empty reference if it is better
+    // sent uncompressed: it does not shrink, or there is no memory. `window` is
+    // the result of window_for().
     shared_buffer make_frame(opcode kind, std::span<const std::byte> message,
                              int level, unsigned window) noexcept;
 
-    // How many messages were compressed, those that did not shrink included.
+    // The number of compressed messages, including those that did not shrink.
     std::size_t compressions() const noexcept { return compressions_; }
 
-    // Frees all deflaters.
     void clear() noexcept { deflaters_ = {}; }
 
 private:

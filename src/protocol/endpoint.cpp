@@ -11,8 +11,8 @@ namespace websocket::protocol {
 
 namespace {
 
-// The longest start of `text` that is at most `limit` bytes and does not cut
-// a UTF-8 character.
+// The longest prefix of at most `limit` bytes that does not cut a UTF-8
+// character.
 std::string_view cut_text(std::string_view text, std::size_t limit) noexcept
 {
     if (text.size() <= limit) {
@@ -27,7 +27,7 @@ std::string_view cut_text(std::string_view text, std::size_t limit) noexcept
     return text.substr(0, limit);
 }
 
-// A Close frame that breaks a rule has been received all the same.
+// An invalid Close frame counts as received.
 bool is_close_broken(error reason) noexcept
 {
     return reason == error::close_payload_truncated ||
@@ -50,10 +50,10 @@ control_frame::control_frame(opcode code,
     size_ = static_cast<std::uint8_t>(header + length);
 }
 
-std::string_view close_reason(std::string_view words) noexcept
+std::string_view close_reason(std::string_view text) noexcept
 {
     const std::string_view reason =
-        cut_text(words, max_control_payload - sizeof(std::uint16_t));
+        cut_text(text, max_control_payload - sizeof(std::uint16_t));
 
     return is_valid_utf8(std::as_bytes(std::span(reason))) ? reason
                                                            : std::string_view{};
@@ -106,7 +106,8 @@ control_frame endpoint::answer(const event &received) noexcept
         return close_sent_ ? control_frame{}
                            : control_frame{opcode::pong, received.payload};
     case event_type::close:
-        // 5.5.1: the code is echoed, and an empty Close answers an empty one
+        // RFC 6455 5.5.1: the code is echoed; an empty Close answers an empty
+        // one
         return begin_close(received.code, {});
     case event_type::failed:
         return begin_close(close_code_for(received.reason),

@@ -1,5 +1,5 @@
-// The server's end of one WebSocket connection without its socket: reads
-// what the client sends and keeps the closing handshake (RFC 6455 7).
+// The server's side of one WebSocket connection, without its socket: reads
+// frames of the client and tracks the closing handshake (RFC 6455 7).
 #pragma once
 
 #include "protocol/message_reader.hpp"
@@ -11,11 +11,11 @@
 
 namespace websocket::protocol {
 
-// A control frame as it goes out, header included.
+// A control frame to send, header included.
 class control_frame {
 public:
     control_frame() noexcept = default;
-    // `payload` is cut to the 125 bytes that a control frame may carry.
+    // `payload` is cut to the 125 bytes of a control frame.
     control_frame(opcode code, std::span<const std::byte> payload) noexcept;
 
     std::span<const std::byte> bytes() const noexcept
@@ -29,18 +29,18 @@ private:
     std::array<std::byte, 2 + max_control_payload> bytes_;
 };
 
-// What of a reason can be sent: at most 123 bytes, cut at a character's end;
-// nothing of what is not UTF-8 (RFC 6455 5.5.1).
-std::string_view close_reason(std::string_view words) noexcept;
+// The part of a reason that can be sent: at most 123 bytes, cut between
+// characters; empty if it is not UTF-8 (RFC 6455 5.5.1).
+std::string_view close_reason(std::string_view text) noexcept;
 
-// A Close frame. A code that may not travel makes an empty Close; of a reason
-// goes what can be sent.
+// A Close frame. A code that is not valid on the wire makes an empty Close. The
+// reason is shortened as by close_reason().
 control_frame make_close_frame(std::uint16_t code,
                                std::string_view reason) noexcept;
 
 class endpoint {
 public:
-    // `limits` outlive the endpoint.
+    // `limits` must outlive the endpoint.
     explicit endpoint(const message_limits &limits) noexcept : reader_{limits}
     {}
 
@@ -51,30 +51,29 @@ public:
     }
 
     // As message_reader::next(). After a Close was sent, or after a failure,
-    // only the peer's Close is reported, without its code (5.5.1, 7.1.7):
-    // frames are skipped until it is there. After it input is dropped unread
-    // (1.4).
+    // frames are skipped and only the peer's Close is reported, without its
+    // code (5.5.1, 7.1.7). Input after that Close is dropped unread (1.4).
     event next(std::span<std::byte> &input) noexcept;
 
-    // As message_reader::next_whole(), where between_messages().
+    // As message_reader::next_whole(). Requires between_messages().
     whole_frame next_whole(std::span<std::byte> &input) noexcept
     {
         return reader_.next_whole(input);
     }
 
-    // Not after a Close was sent, when messages count no more.
+    // False after a Close was sent, because messages no longer count.
     bool between_messages() const noexcept
     {
         return !close_sent_ && !finished_reading_ && reader_.between_messages();
     }
 
-    // The frame that answers an event, to be sent before anything that comes
-    // of later events: Pong for ping, Close for close and failed. Empty for
-    // all other events, and where a Close was sent before.
+    // The frame that answers an event: Pong for ping, Close for close and
+    // failed. Send it before anything that later events cause. Empty for all
+    // other events, and if a Close was sent before.
     control_frame answer(const event &received) noexcept;
 
-    // The Close frame that begins the closing handshake. Empty if one was
-    // sent before: there is but one.
+    // The Close frame that begins the closing handshake. Empty if one was sent
+    // before: a connection sends only one.
     control_frame begin_close(std::uint16_t code,
                               std::string_view reason) noexcept;
 
@@ -94,7 +93,7 @@ public:
     std::uint64_t frame_rest() const noexcept { return reader_.frame_rest(); }
     bool close_sent() const noexcept { return close_sent_; }
     bool failed() const noexcept { return failed_; }
-    // The client's Close was received: nothing that still comes counts.
+    // The client's Close was received: later input does not count.
     bool finished_reading() const noexcept { return finished_reading_; }
 
 private:

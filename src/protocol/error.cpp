@@ -1,4 +1,4 @@
-// The map from errors to status codes and words.
+// Maps errors to status codes and texts.
 #include "protocol/error.hpp"
 
 #include "protocol/close_code.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 struct meaning {
     std::uint16_t code;
-    std::string_view words;
+    std::string_view text;
 };
 
 constexpr meaning meaning_of(error reason) noexcept
@@ -69,7 +69,7 @@ std::uint16_t close_code_for(error reason) noexcept
 
 std::string_view describe(error reason) noexcept
 {
-    return meaning_of(reason).words;
+    return meaning_of(reason).text;
 }
 
 } // namespace websocket::protocol

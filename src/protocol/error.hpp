@@ -1,5 +1,5 @@
-// Every way in which a client's frames can break a rule, each with the one
-// status code and the one phrase that belong to it.
+// Every rule that a client's frames can break, each with one status code and
+// one text.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +24,16 @@ enum class error : std::uint8_t {
     invalid_utf8,            // 8.1: 1007
     invalid_compression,     // RFC 7692 7.2.2: 1007
     close_payload_truncated, // 5.5.1: a body of 1 byte
-    close_code_invalid,      // 7.4: a code that may not travel
+    close_code_invalid,      // 7.4: a code that is not valid on the wire
     close_reason_not_utf8,   // 5.5.1
-    out_of_memory,           // ours: 1011
+    out_of_memory,           // not a rule: 1011
 };
 
-// The status code with which the connection is failed (7.1.7).
+// The status code that fails the connection (7.1.7).
 std::uint16_t close_code_for(error reason) noexcept;
 
-// One phrase for the log and for the reason of the Close frame: static, at
-// most 123 bytes.
+// One phrase for the log and for the reason of the Close frame: static, at most
+// 123 bytes.
 std::string_view describe(error reason) noexcept;
 
 } // namespace websocket::protocol

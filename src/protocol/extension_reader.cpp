@@ -1,4 +1,4 @@
-// The grammar of Sec-WebSocket-Extensions (RFC 6455 9.1), read in one pass.
+// Parses Sec-WebSocket-Extensions (RFC 6455 9.1) in one pass.
 #include "protocol/extension_reader.hpp"
 
 #include "protocol/tokens.hpp"
@@ -71,8 +71,7 @@ bool extension_reader::read_value() noexcept
     return !token.empty();
 }
 
-// What the quotation marks hold has to be a token, too, once the backslashes
-// are taken out.
+// After the backslashes are removed, a quoted value must be a token too.
 bool extension_reader::read_quoted_value() noexcept
 {
     for (bool empty = true; !rest_.empty(); empty = false) {

@@ -8,17 +8,17 @@
 
 namespace websocket::protocol {
 
-// Goes once over one field: an extension, then its parameters, then the next
-// extension. Borrows the field. White space may stand between any two parts,
-// as in all grammars of that time (RFC 2616 2.1), and empty elements of the
-// list are skipped.
+// Iterates once over one field: an extension, its parameters, then the next
+// extension. Borrows the field. White space is allowed between any two parts,
+// as in all grammars of that time (RFC 2616 2.1). Empty list elements are
+// skipped.
 class extension_reader {
 public:
     enum class part : std::uint8_t {
-        extension, // name() tells which
-        parameter, // name(), has_value() and value() are those of it
+        extension, // see name()
+        parameter, // see name(), has_value() and value()
         end,
-        malformed, // the field breaks the grammar; it stays so
+        malformed, // the field breaks the grammar; final
     };
 
     explicit extension_reader(std::string_view field) noexcept : rest_{field} {}
@@ -28,8 +28,8 @@ public:
     std::string_view name() const noexcept { return name_; }
     bool has_value() const noexcept { return has_value_; }
 
-    // The value, out of its quotation marks. Of a long one, which means
-    // nothing here, the first 8 characters.
+    // The value without its quotation marks, cut to 8 characters: no longer
+    // value means anything here.
     std::string_view value() const noexcept
     {
         return {value_.data(), value_size_};

@@ -10,8 +10,8 @@ namespace {
 
 constexpr unsigned fin_bit = 0x80;
 constexpr unsigned mask_bit = 0x80;
-constexpr unsigned length_16 = 126; // RFC 6455 5.2: these two values say
-constexpr unsigned length_64 = 127; // that the length follows
+constexpr unsigned length_16 = 126; // RFC 6455 5.2: with these two values
+constexpr unsigned length_64 = 127; // the length follows
 
 constexpr header_result incomplete{0, error::none};
 
@@ -41,7 +41,7 @@ error check_first_byte(unsigned byte, unsigned allowed_reserved_bits) noexcept
         return error::control_fragmented;
     }
 
-    // RFC 7692 6.1: the bit is for the first frame of a data message
+    // RFC 7692 6.1: RSV1 is for the first frame of a data message
     const bool begins_message = code == 0x1 || code == 0x2;
     return !begins_message && (byte & (rsv1 | rsv2 | rsv3)) != 0
                ? error::reserved_bits
@@ -60,7 +60,7 @@ error check_second_byte(unsigned first, unsigned second) noexcept
                : error::none;
 }
 
-// A number of `size` bytes, of which those behind `from` are `missing`.
+// A number of `size` bytes; bytes beyond those of `from` are `missing`.
 std::uint64_t read_big_endian(std::span<const std::byte> from, std::size_t size,
                               std::byte missing) noexcept
 {
@@ -83,20 +83,20 @@ void write_big_endian(std::byte *to, std::uint64_t value,
     }
 }
 
-// Checks a length of `size` bytes of which `from` may be but the first: what
-// is still missing lies between all zeros and all ones.
+// Checks a length of `size` bytes of which `from` may hold only the first.
+// Missing bytes are between all zeros and all ones.
 error check_extended_length(std::span<const std::byte> from,
                             std::size_t size) noexcept
 {
-    const std::uint64_t least = read_big_endian(from, size, std::byte{0});
-    const std::uint64_t most = read_big_endian(from, size, std::byte{0xFF});
+    const std::uint64_t lowest = read_big_endian(from, size, std::byte{0});
+    const std::uint64_t highest = read_big_endian(from, size, std::byte{0xFF});
 
-    if (size == 8 && least >> 63 != 0) {
+    if (size == 8 && lowest >> 63 != 0) {
         return error::length_top_bit;
     }
 
-    return most < (size == 2 ? 126U : 65536U) ? error::length_not_minimal
-                                              : error::none;
+    return highest < (size == 2 ? 126U : 65536U) ? error::length_not_minimal
+                                                 : error::none;
 }
 
 } // namespace
@@ -141,7 +141,7 @@ header_result parse_header(std::span<const std::byte> bytes,
             return refused(reason);
         }
 
-        // Of a cut length the rest is missing, and then the key is, too
+        // If the length is cut, so is the key: incomplete is returned below
         length = read_big_endian(from, extended, std::byte{0});
         size += extended;
     }

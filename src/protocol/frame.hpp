@@ -1,5 +1,5 @@
-// Frame headers (RFC 6455 5.2): read from bytes, with every rule that a
-// header alone can break, and written as bytes.
+// Frame headers (RFC 6455 5.2): parsed with every rule that a header alone can
+// break, and written.
 #pragma once
 
 #include "protocol/error.hpp"
@@ -26,13 +26,13 @@ constexpr bool is_control(opcode code) noexcept
     return (static_cast<unsigned>(code) & 0x8) != 0;
 }
 
-// The reserved bits as they stand in a header's first byte.
+// The reserved bits in the first byte of a header.
 inline constexpr std::uint8_t rsv1 = 0x40;
 inline constexpr std::uint8_t rsv2 = 0x20;
 inline constexpr std::uint8_t rsv3 = 0x10;
 
 inline constexpr std::size_t max_control_payload = 125;
-// What a client sends has a masking key, what a server sends has none.
+// Frames of a client have a masking key, frames of a server have none.
 inline constexpr std::size_t max_client_header = 14;
 inline constexpr std::size_t max_server_header = 10;
 
@@ -45,19 +45,19 @@ struct frame_header {
 };
 
 struct header_result {
-    std::size_t size; // bytes the header takes; 0: incomplete, or an error
+    std::size_t size; // bytes of the header; 0: incomplete, or an error
     error reason;
 };
 
-// Reads the header of a client's frame from the start of `bytes`. An error is
-// reported as soon as the byte that breaks the rule is there, even when the
-// header is not complete. `header` holds what was read when `size` is not 0.
+// Parses the header of a client's frame at the beginning of `bytes`. Reports an
+// error as soon as the byte that breaks the rule is there, even if the header
+// is incomplete. Sets `header` if `size` is not 0.
 header_result parse_header(std::span<const std::byte> bytes,
                            std::uint8_t allowed_reserved_bits,
                            frame_header &header) noexcept;
 
-// Where a frame ends, whatever rules it breaks. `header_size` is 0 as long as
-// the header is incomplete.
+// The end of a frame, whatever rules it breaks. `header_size` is 0 while the
+// header is incomplete.
 struct frame_extent {
     std::size_t header_size;
     std::uint64_t payload_length;
@@ -66,7 +66,7 @@ struct frame_extent {
 
 frame_extent find_extent(std::span<const std::byte> bytes) noexcept;
 
-// Bytes that the header of a server's frame takes: 2, 4 or 10.
+// The size of the header of a server's frame: 2, 4 or 10 bytes.
 constexpr std::size_t server_header_size(std::uint64_t payload_length) noexcept
 {
     return payload_length < 126 ? 2 : payload_length < 65536 ? 4 : 10;
@@ -77,9 +77,9 @@ std::size_t write_long_header(std::byte *to,
                               std::uint64_t payload_length) noexcept;
 }
 
-// Writes the header of a server's frame, which is final and not masked, in
-// its shortest form. Returns the bytes written, server_header_size() of the
-// length; `to` has room for them.
+// Writes the header of a server's frame, final and not masked, in its shortest
+// form. Returns its size, server_header_size(payload_length). `to` must hold so
+// many bytes.
 inline std::size_t write_header(std::byte *to, opcode code,
                                 std::uint64_t payload_length,
                                 std::uint8_t reserved_bits = 0) noexcept

@@ -1,5 +1,4 @@
-// The server's side of the opening handshake: which requests may become a
-// WebSocket, and what is answered to them (RFC 6455 4.2).
+// Validates the opening handshake of a client, and computes the accept key.
 #include "protocol/handshake.hpp"
 
 #include <algorithm>
@@ -22,8 +21,8 @@ constexpr bool is_base64_digit(char c) noexcept
            (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
-// Sixteen bytes are 22 digits and "==". The last digit carries two bits, the
-// upper ones of its six; the others are zero in the one canonical form.
+// Sixteen bytes are 22 digits and "==". The last digit carries two bits, its
+// upper ones; the others are zero in the canonical form.
 bool is_base64_of_16_bytes(std::string_view text) noexcept
 {
     constexpr std::string_view possible_last_digits = "AQgw";
@@ -110,9 +109,9 @@ void opening_handshake::add_header(std::string_view name,
     value = trim_white_space(value);
 
     if (equals_ignoring_case(name, "Upgrade")) {
-        // RFC 9110 7.8 allows name/version, but RFC 6455 4.2.1 asks for the
-        // value "websocket" and registers no version: "websocket/13" is
-        // another protocol.
+        // RFC 9110 7.8 allows name/version, but RFC 6455 4.2.1 requires the
+        // value "websocket" and registers no version. "websocket/13" is another
+        // protocol.
         upgrade_names_websocket_ |= list_has_token(value, "websocket");
     } else if (equals_ignoring_case(name, "Connection")) {
         connection_names_upgrade_ |= list_has_token(value, "upgrade");
@@ -166,8 +165,8 @@ handshake_error opening_handshake::check(std::string_view method,
     return check_subprotocols();
 }
 
-// RFC 6455 11.3.5: at most one field in a request. Its value is one number
-// without leading zeros (4.3), so neither "013" nor "13, 8" is version 13.
+// RFC 6455 11.3.5: at most one field. Its value is one number without leading
+// zeros (4.3), so neither "013" nor "13, 8" is version 13.
 handshake_error opening_handshake::check_version() const noexcept
 {
     if (!version_.seen) {
@@ -194,8 +193,8 @@ handshake_error opening_handshake::check_key() const noexcept
                                              : handshake_error::key_invalid;
 }
 
-// RFC 6455 4.1: the names are tokens and all different. RFC 6455 11.3.4: the
-// fields are one list. A list without a name is not a legal value (4.2.2).
+// RFC 6455 4.1: the names are distinct tokens. 11.3.4: the fields are one list.
+// 4.2.2: the list is not empty.
 handshake_error opening_handshake::check_subprotocols() const noexcept
 {
     constexpr auto invalid = handshake_error::subprotocol_invalid;
@@ -224,8 +223,8 @@ std::string_view opening_handshake::select_subprotocol(
 {
     std::string_view selected;
 
-    // The offer is walked once; each name found leaves only those that the
-    // server prefers to it.
+    // Each name that is found leaves only the names that the server prefers to
+    // it, so one pass over the offer is enough.
     for (const std::string_view field : subprotocol_fields()) {
         for (const std::string_view name : token_list(field)) {
             const auto found =
@@ -278,8 +277,8 @@ bool accept_key(std::string_view key, std::array<char, 28> &answer) noexcept
     if (EVP_Digest(text.data(), text.size(), digest.data(), &digest_length,
                    EVP_sha1(), nullptr) != 1 ||
         digest_length != 20) {
-        // Left in the queue, the error would be taken for one of the next
-        // TLS connection that this thread serves.
+        // OpenSSL would report an error left in the queue for the next TLS
+        // connection of this thread.
         ERR_clear_error();
         return false;
     }

@@ -1,4 +1,4 @@
-// zlib's side of a compressed message, and the text kept between messages.
+// Inflates messages with zlib, and keeps the context between them.
 #include "protocol/inflater.hpp"
 
 #include "protocol/message_buffer.hpp"
@@ -13,31 +13,31 @@
 
 namespace websocket::protocol {
 
-// Always with the largest window: what a stream accepts must not depend on
-// how its output is cut, as it would with zlib's smaller ones.
+// Always uses the largest window: with a smaller one, zlib would accept or
+// reject a stream depending on how its output is cut.
 struct detail::inflate_stream {
     z_stream zlib;
     inflate_stream *next_spare;
-    bool ended; // the last byte that was taken ended a final block
+    bool ended; // the last input byte ended a final block
 };
 
 namespace {
 
 constexpr std::size_t max_spare_streams = 8; // 320 KiB
 
-// What a sender cuts off the end of a message (RFC 7692 7.2.1).
+// The bytes that a sender cuts off the end of a message (RFC 7692 7.2.1).
 constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0},
                                         std::byte{0xFF}, std::byte{0xFF}};
 
-// Of zlib's data_type: behind a block, and how many bits are left over or
-// whether that block was a final one.
+// Bits of zlib's data_type: at the end of a block; and the number of unused
+// bits, or whether that block was final.
 constexpr int after_block = 128;
 constexpr int position_bits = 255;
 
 // zlib counts in 32 bits.
 constexpr std::size_t max_inflate_step = std::numeric_limits<uInt>::max();
 
-// A message's first block of memory has room for this many times its input.
+// The first buffer of a message has this many times the size of its input.
 constexpr std::uint64_t expected_inflation_ratio = 4;
 
 detail::inflate_stream *spare_streams = nullptr;
@@ -84,12 +84,12 @@ void release_stream(detail::inflate_stream *unused) noexcept
 
 Bytef *zlib_bytes(const std::byte *bytes) noexcept
 {
-    // zlib does not write to its input, but says so only if asked to
+    // zlib does not write to its input; the type lacks const without ZLIB_CONST
     return reinterpret_cast<Bytef *>(const_cast<std::byte *>(bytes));
 }
 
-// The free part of the buffer within the limit and a step; where there is none,
-// as much of `probe` as the message may still have, but one byte at least.
+// The free part of the buffer within the limit and a step. If there is none:
+// the part of `probe` that the message may still take, at least one byte.
 std::span<std::byte> output_buffer(const shared_buffer &message,
                                    std::uint64_t limit, std::size_t step,
                                    std::span<std::byte> probe) noexcept
@@ -105,7 +105,7 @@ std::span<std::byte> output_buffer(const shared_buffer &message,
                : probe.first(std::clamp(allowed, std::size_t{1}, probe.size()));
 }
 
-// Puts what came out behind the message's bytes, where it may lie already.
+// Appends output to the message, where it may lie already, and checks it.
 error accept(std::span<const std::byte> produced,
              const inflation_target &to) noexcept
 {
@@ -188,9 +188,9 @@ error inflater::run(std::span<const std::byte> &input, int flush,
     return error::none;
 }
 
-// Lets zlib take all its input, unless a step has come out before: then there
-// is some left. A full buffer grows only when more comes out: where that goes
-// first is on the stack.
+// Inflates all input, unless a step of output comes first: then some input is
+// left. A full buffer grows only if there is more output, which goes to the
+// stack first.
 error inflater::drain(int flush, std::size_t &step,
                       const inflation_target &to) noexcept
 {
@@ -226,8 +226,8 @@ error inflater::drain(int flush, std::size_t &step,
             return error::out_of_memory;
         }
 
-        // A final block is one as any other here (7.2.3.4): what follows may
-        // still refer to what was before it
+        // RFC 7692 7.2.3.4: a final block does not end the stream; later blocks
+        // may refer to bytes before it
         if (result != Z_OK && result != Z_BUF_ERROR &&
             (result != Z_STREAM_END || inflateResetKeep(&zlib) != Z_OK)) {
             return error::invalid_compression;
@@ -235,7 +235,7 @@ error inflater::drain(int flush, std::size_t &step,
 
         step -= std::min(step, produced);
 
-        // What zlib has taken in is finished in any case: that is little
+        // Input inside zlib is finished in any case: it is little
         if (zlib.avail_in == 0 ? zlib.avail_out != 0 || stream_->ended
                                : step == 0) {
             return error::none;
@@ -245,8 +245,8 @@ error inflater::drain(int flush, std::size_t &step,
 
 error inflater::finish(const inflation_target &to) noexcept
 {
-    // Behind a final block there should be the first byte of an empty one.
-    // Where a sender has left it out, there is nothing to put back.
+    // After a final block there should be the first byte of an empty one. If
+    // the sender left it out, there is nothing to append.
     if (!stream_->ended) {
         std::span<const std::byte> end = tail;
 

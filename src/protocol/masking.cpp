@@ -1,4 +1,4 @@
-// Unmasking in words of 8, 16 or 32 bytes.
+// Unmasks in words of 8, 16 or 32 bytes.
 #include "protocol/masking.hpp"
 
 #include <bit>
@@ -26,7 +26,7 @@ void store(std::byte *to, word value) noexcept
     std::memcpy(to, &value, sizeof value);
 }
 
-// The key as it lies in memory over a word that begins at `offset`.
+// The key as a word of memory that begins at `offset` of the payload.
 std::uint32_t key_at(masking_key key, std::size_t offset) noexcept
 {
     const auto bits = static_cast<int>(offset % 4 * 8);
@@ -42,19 +42,18 @@ std::uint64_t twice(std::uint32_t key) noexcept
     return std::uint64_t{key} << 32 | key;
 }
 
-// Each path returns whether all it has unmasked is ASCII: it has the bytes at
-// hand, and whoever checks a text can then do without reading them again.
+// Each path returns whether all unmasked bytes are ASCII, so that the UTF-8
+// check need not read them again.
 
 masking_key rotated(masking_key key, std::size_t offset) noexcept
 {
     return std::bit_cast<masking_key>(key_at(key, offset));
 }
 
-// The long paths read the words at the payload's ends before they write
-// anything, and write them after everything else. Such a word may overlap the
-// ones beside it, because a byte that is written twice gets the same value
-// twice. So nothing is left over at the ends, and SSE2 and AVX2 find aligned
-// words between them.
+// The long paths load the words at both ends before they write, and store them
+// last. These words may overlap their neighbours, because a byte that is
+// written twice gets the same value. So nothing is left over at the ends, and
+// SSE2 and AVX2 have aligned words in between.
 
 // At least 8 bytes.
 bool unmask_portable(std::byte *at, std::size_t size, masking_key key,
@@ -80,7 +79,7 @@ bool unmask_portable(std::byte *at, std::size_t size, masking_key key,
 
 #if defined(__x86_64__)
 
-// The first address behind `at` that is a multiple of `alignment`.
+// The first address after `at` that is a multiple of `alignment`.
 std::byte *next_aligned(std::byte *at, std::size_t alignment) noexcept
 {
     return at + (alignment - reinterpret_cast<std::uintptr_t>(at) % alignment);
@@ -130,9 +129,9 @@ bool unmask_sse2(std::byte *at, std::size_t size, masking_key key,
     return _mm_movemask_epi8(seen) == 0;
 }
 
-// Functions for AVX2 say so one by one. A flag for the whole file would also
-// compile the standard library's inline functions for AVX2, and the linker
-// could then pick those copies for the rest of the program.
+// Each function enables AVX2 for itself. A flag for the whole file would also
+// compile inline functions of the standard library for AVX2. The linker could
+// then pick those copies for the rest of the program.
 [[gnu::target("avx2")]] __m256i mask_256(masking_key key,
                                          std::size_t offset) noexcept
 {

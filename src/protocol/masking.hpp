@@ -1,4 +1,4 @@
-// Takes the mask off a client's payload (RFC 6455 section 5.3).
+// Unmasks the payload of a client's frame (RFC 6455 5.3).
 #pragma once
 
 #include "protocol/simd.hpp"
@@ -12,26 +12,24 @@
 
 namespace websocket::protocol {
 
-// The four bytes as they stand in the frame header.
+// The four bytes in the order of the frame header.
 using masking_key = std::array<std::byte, 4>;
 
-// XORs `payload` in place with the repeated key; doing it twice restores it.
-// `offset` is the position of payload[0] within the frame's payload, for a
-// payload that arrives in pieces (only offset % 4 matters). Any alignment, any
-// length; nothing outside the span is read or written. True if what comes out
-// is ASCII.
+// XORs `payload` in place with the repeated key; doing so twice restores it.
+// `offset` is the position of payload[0] in the payload of the frame, for a
+// payload in pieces; only offset % 4 matters. Any alignment and length; nothing
+// outside the span is read or written. Returns whether the result is ASCII.
 bool unmask(std::span<std::byte> payload, masking_key key,
             std::size_t offset) noexcept;
 
-// The same on a path of the caller's choice, for tests and benchmarks. The
-// machine must have it: at most best_simd_level(). Payloads of less than 32
-// bytes take one common way on every path.
+// The same on a given path, for tests and benchmarks. The machine must support
+// it: at most best_simd_level(). Payloads under 32 bytes take one common path.
 bool unmask(std::span<std::byte> payload, masking_key key, std::size_t offset,
             simd_level level) noexcept;
 
 namespace detail {
 
-// Leaves a word unmasked, and returns it for a look at its bytes.
+// Unmasks a word in place and returns it.
 template <typename word>
 std::uint64_t unmask_word(std::byte *at, word mask) noexcept
 {
@@ -48,10 +46,9 @@ constexpr bool ascii(std::uint64_t seen) noexcept
     return (seen & 0x8080808080808080) == 0;
 }
 
-// Less than 32 bytes, as most chat messages are, from the frame's start or
-// another multiple of 4: one step for each bit of the size. Words do not
-// overlap: who reads the payload next would wait until overlapping stores have
-// reached the cache.
+// Less than 32 bytes, as most chat messages are, from a multiple of 4 in the
+// payload: one step for each bit of the size. Words do not overlap, because a
+// load that spans overlapping stores waits until they have reached the cache.
 inline bool unmask_short(std::byte *at, std::size_t size,
                          masking_key key) noexcept
 {
@@ -80,7 +77,7 @@ inline bool unmask_short(std::byte *at, std::size_t size,
 
 } // namespace detail
 
-// The same for a whole payload: few instructions where it is short.
+// The same for a whole payload: few instructions if it is short.
 inline bool unmask(std::span<std::byte> payload, masking_key key) noexcept
 {
     return payload.size() < 32

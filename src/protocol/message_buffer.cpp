@@ -1,4 +1,5 @@
-// Growing without copying often, and without trusting what is announced.
+// Grows a message buffer with few copies, and without trusting announced
+// lengths.
 #include "protocol/message_buffer.hpp"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ bool reserve_for(shared_buffer &buffer, std::uint64_t expected,
         return true;
     }
 
-    // Many small fragments must not lead to as many copies
+    // Doubling bounds the number of copies for many small fragments
     const std::uint64_t doubled =
         std::min<std::uint64_t>(2 * std::uint64_t{held}, limit);
     const auto wanted = static_cast<std::size_t>(
@@ -33,7 +34,7 @@ bool reserve_for(shared_buffer &buffer, std::uint64_t expected,
 bool lies_within(std::span<const std::byte> piece,
                  const shared_buffer &buffer) noexcept
 {
-    // std::less orders any two pointers, where < may not
+    // std::less orders any two pointers; < may not
     const std::less_equal<const std::byte *> ordered;
 
     return buffer && ordered(buffer.data(), piece.data()) &&

@@ -1,4 +1,4 @@
-// Frames into messages (RFC 6455 5.4 to 5.6, 8.1).
+// Assembles messages from frames (RFC 6455 5.4 to 5.6, 8.1).
 #include "protocol/message_reader.hpp"
 
 #include "protocol/message_buffer.hpp"
@@ -13,30 +13,30 @@ namespace websocket::protocol {
 
 namespace {
 
-// Shorter rests are received together with what follows them.
+// Shorter remainders are received together with the bytes after them.
 constexpr std::uint64_t min_direct_receive = 4096;
 
-// Text is checked in parts that are still in the nearest cache from being
-// unmasked.
+// Text is checked in parts that are still in the L1 cache from unmasking.
 constexpr std::size_t utf8_check_size = 16 * 1024;
 
-// Compressed bytes that are taken by a call, as they may cost much and stand
-// for nothing. They are unmasked at once: what is not inflated is masked again.
+// The most compressed bytes that one call takes, because they may cost much and
+// produce nothing. They are unmasked at once; a rest that is not inflated is
+// masked again.
 constexpr std::size_t max_compressed_input = 4096;
 
 constexpr std::size_t min_inflation = 4096;
 
-// Fragments that are read in one go: they may be empty.
+// The most fragments that one call reads: they may be empty.
 constexpr unsigned max_fragments_per_call = 128;
 
-// What the largest message can become when it is compressed and does not
-// shrink, were it in small blocks of DEFLATE.
+// The largest compressed size of a message of `size` bytes that does not
+// shrink, in small DEFLATE blocks.
 constexpr std::uint64_t largest_compressed(std::uint64_t size) noexcept
 {
-    constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    constexpr std::uint64_t max = std::numeric_limits<std::uint64_t>::max();
     const std::uint64_t more = size / 4 + 1024;
 
-    return size > most - more ? most : size + more;
+    return size > max - more ? max : size + more;
 }
 
 } // namespace
@@ -60,7 +60,7 @@ event message_reader::next(std::span<std::byte> &input) noexcept
         return {};
     }
 
-    // What was handed out last is not needed any more
+    // The last payload that was returned is no longer needed
     if (!in_message_) {
         message_.reset();
     }
@@ -85,7 +85,7 @@ event message_reader::next(std::span<std::byte> &input) noexcept
     return next_in_parts(input);
 }
 
-// One frame or fragment after the other, as much of each as there is.
+// Reads frames or fragments one after the other, as far as they are there.
 event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
 {
     const std::size_t all = input.size();
@@ -131,7 +131,7 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
 
             if (const error reason = consume_payload(piece);
                 reason != error::none) {
-                taken_ = taken_then; // find_close() goes on after it
+                taken_ = taken_then; // find_close() continues after it
                 return fail(reason);
             }
         }
@@ -149,7 +149,7 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
     return {.type = event_type::unfinished};
 }
 
-// As much of the frame's payload as there is.
+// The part of the frame's payload that is in the input.
 inline std::span<std::byte>
 message_reader::next_piece(std::span<std::byte> input) const noexcept
 {
@@ -231,7 +231,7 @@ message_reader::begin_data_frame(const frame_header &header) noexcept
         compressed_ = header.reserved_bits != 0;
     }
 
-    // Before any memory is taken for it
+    // Check limits before memory is taken
     message_size_ += header.payload_length;
 
     if (too_big(message_size_, limits_->max_message_size)) {
@@ -267,7 +267,7 @@ message_reader::consume_payload(std::span<std::byte> piece) noexcept
     }
 
     if (whole && fin_ && code_ != opcode::continuation && !message_) {
-        return error::none; // handed out where it lies
+        return error::none; // returned where it lies
     }
 
     return store(message_, expected_size(), piece);
@@ -288,7 +288,7 @@ inline bool message_reader::consume_text(std::span<std::byte> piece) noexcept
             piece.first(std::min(piece.size(), utf8_check_size));
         piece = piece.subspan(part.size());
 
-        // After a cut character ASCII is wrong
+        // After a cut character, ASCII is invalid
         if (!(unmask_next(part) && text_.complete()) && !text_.feed(part)) {
             return false;
         }
@@ -297,8 +297,8 @@ inline bool message_reader::consume_text(std::span<std::byte> piece) noexcept
     return true;
 }
 
-// What comes out is in the message's buffer, which is made even for nothing.
-// Input is left over where a step is done, or the frame.
+// Output goes to the message's buffer, which is allocated even for no output.
+// Input is left if a step, or the frame, is complete.
 error message_reader::consume_compressed(std::span<std::byte> &input,
                                          std::size_t &inflated) noexcept
 {
@@ -318,7 +318,7 @@ error message_reader::consume_compressed(std::span<std::byte> &input,
          .limit = limits_->max_message_size,
          .step = std::max(inflation_step - inflated, min_inflation)});
 
-    // It is taken again in its turn
+    // These bytes are taken by the next call
     taken_ -= rest.size();
     unmask(piece.last(rest.size()), key_, static_cast<std::size_t>(taken_));
     input = input.subspan(piece.size() - rest.size());
@@ -327,9 +327,9 @@ error message_reader::consume_compressed(std::span<std::byte> &input,
     return reason;
 }
 
-// What the message will take. Where further fragments follow, there is more
-// to come than their headers told so far: without room for it, growing would
-// copy a second time. Browsers send fragments of 128 KiB.
+// The expected size of the message. If fragments follow, it exceeds the lengths
+// in the headers so far; without a reserve the buffer would be copied once
+// more. Browsers send fragments of 128 KiB.
 std::uint64_t message_reader::expected_size() const noexcept
 {
     return fin_ ? message_size_
@@ -345,7 +345,7 @@ error message_reader::store(shared_buffer &buffer, std::uint64_t expected,
     }
 
     if (lies_within(piece, buffer)) {
-        buffer.extend(piece.size()); // it was received into direct_room()
+        buffer.extend(piece.size()); // it was received into receive_buffer()
         return error::none;
     }
 

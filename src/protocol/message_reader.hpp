@@ -1,10 +1,10 @@
-// Turns the bytes of one client into messages and control frames: bytes in,
-// events out. However the bytes are cut, the events are the same.
+// Parses the bytes of one client into messages and control frames. The events
+// do not depend on how the bytes are cut.
 //
-// A frame that lies whole in the input is unmasked where it is and handed out
-// as a view of the input. Only a message that arrives in pieces is copied,
-// once, into a buffer that lives until the message has been handed out. A
-// compressed message is inflated into such a buffer as it arrives.
+// A frame that is whole in the input is unmasked in place and returned as a
+// view of the input. Only a message that arrives in pieces is copied, once,
+// into a buffer that lives until the message has been returned. A compressed
+// message is inflated into such a buffer as it arrives.
 #pragma once
 
 #include "protocol/error.hpp"
@@ -23,10 +23,9 @@
 
 namespace websocket::protocol {
 
-// What one client may send. Sizes in bytes of payload: of a compressed message
-// the inflated one counts. What arrives of it, and its frames, may be larger
-// than these limits by a fourth and 1,024 bytes, for what cannot be compressed
-// grows.
+// Limits for one client, in bytes of payload; for a compressed message, of the
+// inflated one. Compressed messages and their frames may arrive larger by a
+// fourth and 1,024 bytes, because incompressible data grows.
 struct message_limits {
     std::uint64_t max_message_size = std::uint64_t{1} << 20;
     std::uint64_t max_frame_size = std::uint64_t{1} << 20;
@@ -36,77 +35,75 @@ struct message_limits {
 };
 
 enum class event_type : std::uint8_t {
-    need_input, // all input is taken; nothing to report
-    unfinished, // a part of the work is done: next() goes on with the rest
+    need_input, // all input was read; nothing to report
+    unfinished, // to be continued: call next() again
     frame,      // the header of a data frame of a message of `kind`
     message,    // a whole message of `kind`
     ping,
     pong,
     close,  // the peer's Close frame, valid
-    failed, // `reason` says which rule was broken; nothing is read after it
+    failed, // the broken rule is in `reason`; nothing is read after it
 };
 
 struct event {
     event_type type = event_type::need_input;
     opcode kind = opcode::continuation;
     error reason = error::none;
-    // Of a message: bytes in front of its payload that may be overwritten, for
-    // they held its header. Those of a header sent back are never more.
+    // For a message: bytes in front of its payload, of its header, that may be
+    // overwritten. The header of a frame sent back is never longer.
     std::uint8_t headroom = 0;
-    // The close code received; close_code::none_received for an empty Close.
+    // The received close code; close_code::none_received for an empty Close.
     std::uint16_t code = 0;
-    // Of a frame: the length of its payload, and that of its message so far
-    // with it, both as they arrive, compressed or not. No memory has been taken
-    // for either.
+    // For a frame: the length of its payload, and that of its message including
+    // it, as they arrive, compressed or not. No memory has been taken for
+    // either.
     std::uint64_t fragment_length = 0;
     std::uint64_t total_length = 0;
-    bool first = false; // of a frame: its message begins with it
-    // Of a message, a ping or a pong; of a close, its reason. A view of the
-    // input or of the reader's buffer: valid until the next call.
+    bool first = false; // for a frame: it begins a message
+    // The payload of a message, ping or pong; the reason of a close. A view of
+    // the input or of the reader's buffer, valid until the next call.
     std::span<std::byte> payload{};
 };
 
 class message_reader {
 public:
-    // `limits` outlive the reader.
+    // `limits` must outlive the reader.
     explicit message_reader(const message_limits &limits) noexcept
         : limits_{&limits}
     {}
 
-    // Takes compressed messages from now on, if they were agreed on. To be
-    // called before the first byte is read, once at most.
+    // Accepts compressed messages, if they were negotiated. Call it at most
+    // once, before the first byte.
     void accept_compressed(const deflate_params &params) noexcept;
 
-    // Takes bytes from the front of `input` until there is something to
-    // report, and leaves the rest in it. What it takes is unmasked in place.
+    // Reads bytes from the front of `input` until there is an event, and leaves
+    // the rest. Bytes that it reads are unmasked in place.
     //
-    // However much a client may make of few bytes, a call inflates about a
-    // step and reads some hundred fragments at most: then it is unfinished. The
-    // rest of the input may be copied meanwhile.
+    // A call inflates about one step, and reads at most some hundred fragments,
+    // however much a client makes of few bytes: then the event is `unfinished`.
+    // The rest of the input may be moved before the next call.
     event next(std::span<std::byte> &input) noexcept;
 
     static constexpr std::size_t inflation_step = 64 * 1024;
 
-    // The way that most messages take, for those who would rather not have an
-    // event of each. Where between_messages(): takes the next message if it is
-    // a single frame that is all there and keeps all limits. It is not
-    // compressed, and lies in the input. Else `header_size` is 0, and next()
-    // tells what there is.
+    // The fast path of most messages, without an event. Requires
+    // between_messages(). Takes the next message if it is one whole frame, not
+    // compressed, within all limits; it lies in the input. Otherwise
+    // `header_size` is 0, and next() returns the event.
     whole_frame next_whole(std::span<std::byte> &input) noexcept;
 
-    // Nothing has begun, and nothing that was handed out is kept. It stays so
-    // when next_whole() has taken a message.
+    // No message or frame has begun, and no returned payload is kept. Remains
+    // true after next_whole() has taken a message.
     bool between_messages() const noexcept
     {
         return !in_message_ && !in_frame_ && header_size_ == 0 && !message_ &&
                !control_ && !failed_;
     }
 
-    // Instead of next() once nothing but the peer's Close frame counts: our own
-    // was sent, or a rule was broken. Takes bytes from the front of `input` up
-    // to the end of that frame, and returns whether it was there. Other frames
-    // are skipped, whatever rules they break; nothing is unmasked, inflated or
-    // kept any more.
+    // Replaces next() when only the peer's Close frame counts, because a Close
+    // was sent or a rule was broken. Reads up to the end of that frame and
+    // returns whether it was there. Other frames are skipped, whatever rules
+    // they break. Nothing is unmasked, inflated or kept.
     bool find_close(std::span<std::byte> &input) noexcept;
 
     bool inside_frame() const noexcept
@@ -114,24 +111,23 @@ public:
         return in_frame_ || header_size_ != 0;
     }
 
-    // Bytes that are still to come of the frame whose header was read last.
+    // The bytes of the present frame that have not arrived.
     std::uint64_t frame_rest() const noexcept
     {
         return in_frame_ ? length_ - taken_ : 0;
     }
 
-    // Where the next bytes may be received so that they need not be copied:
-    // room for the rest of the payload that is being read, or for a part of
-    // it. Empty when the bytes should come as any input, which is so between
-    // frames. What was received there is passed to next().
+    // A buffer for the next bytes, so that they need not be copied: for the
+    // rest of the present payload or a part of it. Empty between frames and
+    // where bytes should come as other input. Pass the received bytes to
+    // next().
     std::span<std::byte> receive_buffer() noexcept;
 
-    // The buffer that holds the payload of the message handed out last, if it
-    // was assembled from pieces or inflated. Who takes a reference may keep the
-    // payload.
+    // The buffer of the message returned last, if it was assembled or inflated.
+    // A holder of a reference may keep the payload.
     const shared_buffer &assembled() const noexcept { return message_; }
 
-    // True if next() had nothing to do without input.
+    // True if next() needs input for progress.
     bool needs_input() const noexcept
     {
         return !in_frame_ && !message_ && !control_ && !text_invalid_;
@@ -167,12 +163,12 @@ private:
     bool skip_header(std::span<std::byte> &input) noexcept;
 
     const message_limits *limits_;
-    shared_buffer message_;          // the message's pieces so far
-    shared_buffer control_;          // a control frame's pieces so far
+    shared_buffer message_;          // pieces of the message so far
+    shared_buffer control_;          // pieces of a control frame so far
     std::uint64_t length_ = 0;       // of the current frame's payload
-    std::uint64_t taken_ = 0;        // of it, so far
+    std::uint64_t taken_ = 0;        // bytes of it so far
     std::uint64_t message_size_ = 0; // by the headers of its frames so far
-    // Its last bytes are room for the next members: they cost nothing
+    // Its padding holds the next members
     [[no_unique_address]] inflater inflater_;
     utf8_checker text_;
     masking_key key_{};
@@ -182,11 +178,11 @@ private:
     bool in_frame_ = false;   // its header is read, not all its payload
     bool in_message_ = false; // until its last frame ends
     bool failed_ = false;
-    bool text_invalid_ = false;              // by next_whole(): next() says so
-    bool compressed_ = false;                // the current message is
+    bool text_invalid_ = false; // by next_whole(); next() reports it
+    bool compressed_ = false;   // the current message is
     std::uint8_t allowed_reserved_bits_ = 0; // RSV1 if compression is agreed
     std::uint8_t header_size_ = 0;
-    std::array<std::byte, max_client_header> header_{}; // when it is cut
+    std::array<std::byte, max_client_header> header_{}; // of a cut header
 };
 
 inline bool message_reader::accepts(opcode kind,
@@ -198,7 +194,7 @@ inline bool message_reader::accepts(opcode kind,
            size <= limits_->max_frame_size && !limits_->frames_announced;
 }
 
-// In parts rather than as a whole_frame, so that they stay in registers.
+// Returned in parts, not as a whole_frame, so that they stay in registers.
 inline whole_frame
 message_reader::next_whole(std::span<std::byte> &input) noexcept
 {

@@ -1,5 +1,4 @@
-// What a message reader does once no message counts any more: it looks for the
-// Close frame of the peer (RFC 6455 7.1.1).
+// Skips frames until the Close frame of the peer (RFC 6455 7.1.1).
 #include "protocol/message_reader.hpp"
 
 #include <algorithm>
@@ -42,7 +41,7 @@ bool message_reader::find_close(std::span<std::byte> &input) noexcept
 }
 
 // False while the header is incomplete. A header that broke a rule is parsed
-// again from what was kept of it.
+// again from its kept bytes.
 bool message_reader::skip_header(std::span<std::byte> &input) noexcept
 {
     frame_extent found = find_extent(std::span(header_).first(header_size_));

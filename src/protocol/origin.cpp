@@ -1,4 +1,4 @@
-// Which origins may open a WebSocket here (RFC 6455 4.2.2 and 10.2).
+// Parses and matches origins (RFC 6454).
 #include "protocol/origin.hpp"
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace websocket::protocol {
 
 namespace {
 
-// What is wrong with a text, for the person who wrote it; empty if nothing.
+// The fault of a text, for its author; empty if there is none.
 using fault = std::string_view;
 
 constexpr fault bad_form = "expected scheme://host[:port], "
@@ -52,7 +52,7 @@ struct parsed_origin {
     {
         return at.port != 0 ? at.port : default_port(scheme);
     }
-    // Not of a program that shows pages of its own, such as an extension
+    // False for programs with pages of their own, such as browser extensions
     bool of_the_web() const noexcept { return default_port(scheme) != 0; }
 };
 
@@ -87,7 +87,7 @@ bool is_scheme(std::string_view text) noexcept
            });
 }
 
-// Labels between single dots; one dot at the end may stand for the DNS root.
+// Labels between single dots; a final dot may name the DNS root.
 bool is_name(std::string_view host) noexcept
 {
     return !host.empty() && !host.starts_with('.') &&
@@ -95,8 +95,8 @@ bool is_name(std::string_view host) noexcept
            std::all_of(host.begin(), host.end(), is_name_char);
 }
 
-// Only the characters are checked: addresses are compared as text, so one
-// that means nothing equals no origin that a browser sends.
+// Checks only the characters: addresses are compared as text, so a meaningless
+// one equals no origin that a browser sends.
 bool is_bracketed_address(std::string_view host) noexcept
 {
     if (!host.starts_with('[') || !host.ends_with(']')) {
@@ -107,7 +107,7 @@ bool is_bracketed_address(std::string_view host) noexcept
            std::all_of(inner.begin(), inner.end(), is_address_char);
 }
 
-// Browsers write no leading zero, so a port has one form only.
+// Browsers write no leading zero, so a port has one form.
 bool parse_port(std::string_view text, std::uint16_t &port) noexcept
 {
     if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit) ||
@@ -132,13 +132,13 @@ fault check_host(std::string_view host) noexcept
     return ascii ? bad_host : bad_letters;
 }
 
-// Takes host[:port], the whole of the text.
+// Parses host[:port], the whole text.
 fault parse_authority(std::string_view text, authority &result) noexcept
 {
     if (text.find('/') != std::string_view::npos) {
         return has_path;
     }
-    // The colons of an address are behind its bracket.
+    // The colons of an IPv6 address are before its closing bracket.
     const std::size_t from =
         text.starts_with('[') ? std::min(text.find(']'), text.size()) : 0;
     const std::size_t colon = std::min(text.find(':', from), text.size());
@@ -154,7 +154,7 @@ fault parse_authority(std::string_view text, authority &result) noexcept
     return {};
 }
 
-// Takes scheme:// off the front of the text.
+// Removes scheme:// from the front of the text.
 fault take_scheme(std::string_view &text, std::string_view &scheme) noexcept
 {
     constexpr std::string_view separator = "://";
@@ -174,7 +174,7 @@ fault take_scheme(std::string_view &text, std::string_view &scheme) noexcept
                : fault();
 }
 
-// Some programs name files so, which have no host.
+// Some programs use file:// without a host.
 bool is_files(std::string_view scheme, std::string_view rest) noexcept
 {
     return rest.empty() && equals_ignoring_case(scheme, "file");
@@ -202,7 +202,7 @@ bool is_address(std::string_view host) noexcept
     return std::all_of(last.begin(), last.end(), is_digit);
 }
 
-// The dot is compared too: "evil-example.com" is not below "example.com".
+// Compares the dot too: "evil-example.com" is not below "example.com".
 bool is_below(std::string_view host, std::string_view parent) noexcept
 {
     if (host.size() <= parent.size()) {

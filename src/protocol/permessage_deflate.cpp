@@ -1,5 +1,4 @@
-// The four parameters of permessage-deflate (RFC 7692 7.1) and what is
-// answered to them.
+// Negotiates the four parameters of permessage-deflate (RFC 7692 7.1).
 #include "protocol/permessage_deflate.hpp"
 
 #include "protocol/tokens.hpp"
@@ -60,16 +59,16 @@ deflate_response::deflate_response(const deflate_params &params) noexcept
     }
 }
 
-void deflate_response::add(std::string_view words) noexcept
+void deflate_response::add(std::string_view text) noexcept
 {
-    // All four with their punctuation, and the name
+    // The name and all four parameters with punctuation
     static_assert(sizeof text_ >= extension_name.size() +
                                       server_no_context_takeover.size() +
                                       client_no_context_takeover.size() +
                                       server_max_window_bits.size() +
                                       client_max_window_bits.size() + 14);
 
-    size_ += words.copy(text_.data() + size_, text_.size() - size_);
+    size_ += text.copy(text_.data() + size_, text_.size() - size_);
 }
 
 void deflate_response::add_window(std::string_view name,
@@ -119,8 +118,8 @@ void deflate_negotiation::read(std::string_view value) noexcept
     }
 }
 
-// False for what declines the offer (7.1): a parameter that is unknown or
-// repeated, a value that is missing, illegal or too much.
+// False if the parameter declines the offer (7.1): it is unknown or repeated,
+// or its value is missing, illegal or out of range.
 bool deflate_negotiation::offer::take(
     const extension_reader &parameter) noexcept
 {

@@ -1,4 +1,4 @@
-// Text that a peer chose, made fit for a line of a log.
+// Escapes untrusted text for the error log.
 #include "protocol/printable.hpp"
 
 #include "protocol/utf8.hpp"
@@ -18,7 +18,7 @@ struct code_range {
     std::uint32_t last;
 };
 
-// In order of their numbers.
+// In order of code points.
 constexpr code_range unprintable[] = {
     {0x0000, 0x001F},   // C0
     {0x007F, 0x009F},   // DEL and C1, in which U+0085 ends a line
@@ -40,7 +40,7 @@ bool prints(std::uint32_t code) noexcept
     return range == std::end(unprintable) || code < range->first;
 }
 
-// The bytes of the character that a lead byte announces.
+// The number of bytes of the character that begins with `lead`.
 constexpr std::size_t announced(unsigned char lead) noexcept
 {
     return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
@@ -59,8 +59,7 @@ std::uint32_t code_of(std::string_view character) noexcept
     return code;
 }
 
-// How many of the text's first bytes are one character that prints; 0 if the
-// first byte does not.
+// The size of the first character if it is printable, else 0.
 std::size_t printed_size(std::string_view text) noexcept
 {
     const std::string_view character =
@@ -89,7 +88,8 @@ std::string_view print(std::string_view text, quotes how,
 {
     constexpr std::string_view cut = "...";
     std::size_t size = 0;
-    std::size_t size_if_cut = 0; // the most that leaves room for the dots
+    // the longest output that leaves 3 bytes for "..."
+    std::size_t size_if_cut = 0;
 
     while (!text.empty()) {
         const std::size_t printed = printed_size(text);

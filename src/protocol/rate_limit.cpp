@@ -1,4 +1,4 @@
-// The arithmetic of the leaky bucket.
+// Computes the leaky bucket.
 #include "protocol/rate_limit.hpp"
 
 namespace websocket::protocol {
@@ -7,7 +7,7 @@ bool rate_limiter::take(const rate_limit &rate, std::uint64_t now) noexcept
 {
     const std::uint64_t passed = now > last_ ? now - last_ : 0;
 
-    // The product of a long time and a high rate would not fit
+    // Dividing avoids an overflow of the product of a long time and a high rate
     level_ = passed > level_ / rate.leak_ ? 0 : level_ - passed * rate.leak_;
     last_ = now;
 

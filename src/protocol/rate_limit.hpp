@@ -1,20 +1,21 @@
-// How many messages one client may send: a leaky bucket in integers. It has no
-// clock: the caller says what time it is.
+// A limit on the message rate of one client: a leaky bucket in integers. It
+// reads no clock: the caller passes the time.
 #pragma once
 
 #include <cstdint>
 
 namespace websocket::protocol {
 
-// A message fills in a number of parts, each millisecond lets some leak. There
-// are as many parts as milliseconds in a minute, so that one message per
-// minute and one per second both leak whole parts.
+// A message adds a number of parts to the level; each millisecond some leak.
+// One message is as many parts as a minute has milliseconds. So rates per
+// minute and per second both leak whole parts.
 class rate_limit {
 public:
-    static constexpr std::uint32_t max = 1000000; // messages, of each kind
+    // messages: of a rate, and of a burst
+    static constexpr std::uint32_t max = 1000000;
 
-    // `burst` is how many may come at once beyond the steady rate. A rate is
-    // from 1 to `most`, a burst from 0.
+    // `burst` is the number of messages accepted at once beyond the steady
+    // rate. A rate is 1 to `max`, a burst 0 to `max`.
     static rate_limit per_second(std::uint32_t messages,
                                  std::uint32_t burst) noexcept
     {
@@ -35,16 +36,16 @@ private:
         : leak_{leak}, capacity_{burst * parts}
     {}
 
-    std::uint64_t leak_; // parts in a millisecond
+    std::uint64_t leak_; // parts per millisecond
     std::uint64_t
-        capacity_; // parts that may still be there when a message comes
+        capacity_; // the highest level at which a message is accepted, in parts
 };
 
-// What one client has sent.
+// The level of one client.
 class rate_limiter {
 public:
-    // Counts a message at a time in milliseconds; false, and it does not count,
-    // if it is one too many. A time before the last one passes for that.
+    // Counts a message at a time in milliseconds. False: it exceeds the limit
+    // and does not count. A time before the last one is taken for the last one.
     bool take(const rate_limit &rate, std::uint64_t now) noexcept;
 
 private:

@@ -1,8 +1,9 @@
-// Blocks come from malloc in powers of two; some of each size, more of the
-// small ones, are kept for the next takers, so that a busy worker neither
-// calls malloc nor touches new pages for each message. Where somebody looks
-// after them, those that many clients need at a time are kept as well, for as
-// long as they do.
+// Blocks are allocated in powers of two. Free blocks of each size are cached,
+// more of the small sizes. So a busy worker neither calls malloc nor touches
+// new pages for each message.
+//
+// With enable_cache(), blocks that many clients need at a time are cached as
+// well, as long as they are in use.
 #include "protocol/shared_buffer.hpp"
 
 #include <algorithm>
@@ -36,16 +37,16 @@ constexpr std::size_t size_classes = std::bit_width(max_cached_capacity) -
                                      std::bit_width(min_block_capacity) + 1;
 constexpr std::size_t cached_bytes_per_size = std::size_t{1} << 18; // bytes
 constexpr std::size_t min_cached_blocks = 2; // 5.5 MiB in all at most
-constexpr std::size_t max_surplus = std::size_t{32} << 20; // beyond these
+constexpr std::size_t max_surplus = std::size_t{32} << 20; // in addition
 
 struct spare_list {
     block *first = nullptr;
     std::size_t count = 0;
-    std::size_t unneeded = 0; // fewest since drop_surplus()
+    std::size_t unneeded = 0; // minimum since trim_cache()
 };
 
 std::array<spare_list, size_classes> spares;
-std::size_t surplus = 0; // bytes of spares beyond the usual ones
+std::size_t surplus = 0; // bytes beyond default_cached_blocks
 void (*on_surplus)() noexcept = nullptr;
 std::size_t malloc_calls = 0;
 
@@ -78,7 +79,8 @@ void push(spare_list &list, block *unused) noexcept
     list.count++;
 }
 
-// Whether one more may be kept than the usual ones.
+// Adds a block beyond default_cached_blocks to the surplus, if it may be
+// cached.
 bool add_to_surplus(std::size_t capacity) noexcept
 {
     if (on_surplus == nullptr || surplus + capacity > max_surplus) {
@@ -133,8 +135,8 @@ void free_block(block *unused) noexcept
     std::free(unused);
 }
 
-// What malloc has mapped on its own, as it does with large blocks, grows by
-// moving its pages instead of its bytes.
+// malloc maps large blocks separately: realloc moves their pages instead of
+// copying.
 bool grow_in_place(block *&held, std::size_t capacity) noexcept
 {
     if (capacity > SIZE_MAX - sizeof(block)) {

@@ -1,8 +1,7 @@
 // A reference to a block of bytes that its holders share: a message being
-// assembled, a frame that waits in the send queues of many clients.
+// assembled, or a frame in the send queues of many clients.
 //
-// Not for use by several threads at a time: all holders of a block run on the
-// event loop of one worker.
+// Not thread-safe: all holders of a block run on the event loop of one worker.
 #pragma once
 
 #include <cstddef>
@@ -29,13 +28,13 @@ public:
     }
     ~shared_buffer() { reset(); }
 
-    // A block of size 0 with room for `capacity` bytes at least. Empty
-    // reference when there is no memory.
+    // Allocates a block of size 0 with a capacity of at least `capacity` bytes.
+    // Empty reference: no memory.
     static shared_buffer allocate(std::size_t capacity) noexcept;
 
     explicit operator bool() const noexcept { return block_ != nullptr; }
 
-    // Gives the reference back; the last one frees the block.
+    // Releases the reference; the last one frees the block.
     void reset() noexcept
     {
         if (block_ != nullptr) {
@@ -43,14 +42,14 @@ public:
         }
     }
 
-    // The bytes in use. All below need a block.
+    // The bytes in use. All functions below require a block.
     std::byte *data() const noexcept;
     std::size_t size() const noexcept;
     std::size_t capacity() const noexcept;
     std::span<std::byte> bytes() const noexcept { return {data(), size()}; }
 
-    // True when nobody else holds the block: only then may what is in it
-    // change. Bytes may be put behind it in any case.
+    // True if nobody else holds the block: only then may its bytes change.
+    // Bytes may be appended in any case.
     bool unique() const noexcept;
 
     bool same_block(const shared_buffer &other) const noexcept
@@ -58,39 +57,38 @@ public:
         return block_ == other.block_;
     }
 
-    // Counts `added` bytes, which the caller has put behind the last one, as
-    // in use.
+    // Adds to the size `added` bytes that the caller has written after the last
+    // one.
     void extend(std::size_t added) noexcept;
 
-    // Puts a copy of `bytes` behind the last one; there must be room.
+    // Appends a copy of `bytes`; the capacity must suffice.
     void append(std::span<const std::byte> bytes) noexcept;
 
-    // Drops the first `count` bytes; what is behind them moves to the front.
+    // Removes the first `count` bytes; the rest moves to the front.
     void drop_front(std::size_t count) noexcept;
 
-    // Drops the last `count` bytes.
+    // Removes the last `count` bytes.
     void drop_back(std::size_t count) noexcept;
 
-    // Makes room for `capacity` bytes in all, keeping the content. The block
-    // may move, and other holders keep the old one. False when there is no
-    // memory: then nothing has changed.
+    // Grows the capacity to `capacity` bytes and keeps the content. The block
+    // may move; other holders keep the old one. False: no memory, nothing has
+    // changed.
     [[nodiscard]] bool reserve(std::size_t capacity) noexcept;
 
-    // How many blocks malloc has been asked for since the process started.
+    // The number of allocations since the process started.
     static std::size_t allocations() noexcept;
 
-    // From now on more spare blocks are kept for reuse, as many as were needed
-    // at a time, up to 32 MiB; `begins` is called whenever there were none of
-    // them and one is kept. Who gives it has drop_surplus() called from time to
-    // time then, for as long as that says so. Null: no more than the usual ones
-    // are kept.
+    // Caches more free blocks for reuse, as many as were in use at a time, up
+    // to 32 MiB. `begins` is called whenever the first such block is cached. It
+    // must arrange that trim_cache() is called periodically as long as that
+    // returns true. Null: caches no additional blocks.
     static void enable_cache(void (*begins)() noexcept) noexcept;
 
-    // Frees those of them that nobody has needed since the last call. True
-    // while there are others.
+    // Frees additional blocks that nobody has used since the last call. True:
+    // some are left.
     static bool trim_cache() noexcept;
 
-    // Frees the spare blocks that are kept for reuse.
+    // Frees all cached blocks.
     static void clear_cache() noexcept;
 
 private:
@@ -101,7 +99,7 @@ private:
     detail::shared_block *block_ = nullptr;
 };
 
-// Some bytes of a block, and a hold on it.
+// Bytes of a block, and a reference that keeps it.
 struct shared_slice {
     shared_buffer holder;
     std::span<const std::byte> bytes{};

@@ -25,7 +25,7 @@ constexpr bool is_token_char(char c) noexcept
     return is_alphanumeric(c) || others.find(c) != std::string_view::npos;
 }
 
-// The C library's tolower() follows the locale; header fields do not.
+// tolower() of the C library depends on the locale; header fields do not.
 constexpr char lower(char c) noexcept
 {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -6,24 +6,24 @@
 
 namespace websocket::protocol {
 
-// Without the spaces and tabs at both ends (OWS, RFC 9110 5.6.3).
+// Removes spaces and tabs at both ends (OWS, RFC 9110 5.6.3).
 std::string_view trim_white_space(std::string_view text) noexcept;
 
 // Whether the text is one token: not empty, only tchar (RFC 9110 5.6.2).
 bool is_token(std::string_view text) noexcept;
 
-// Takes the longest token off the front of the text and returns it: empty if
-// the text begins with none.
+// Removes the longest token from the front of the text and returns it; empty if
+// there is none.
 std::string_view take_token(std::string_view &text) noexcept;
 
-// Compares without regard to the case of ASCII letters. All other bytes,
-// those above 127 included, have to be the same.
+// Compares ignoring the case of ASCII letters. All other bytes, also above 127,
+// must be equal.
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
 
-// The elements of one header value, in order, without the white space around
-// them; empty elements are skipped (RFC 9110 5.6.1.2). An element is what
-// stands between two commas: it is not checked to be a token, and quoted
-// strings are not known. Borrows the value; range-for is the way to use it.
+// The elements of one header value, in order, without white space around them.
+// Empty elements are skipped (RFC 9110 5.6.1.2). An element is the text between
+// two commas: it need not be a token, and quoted strings are not recognized.
+// Borrows the value. Use it with range-for.
 class token_list {
 public:
     class iterator {
@@ -55,8 +55,8 @@ private:
     std::string_view value_;
 };
 
-// Whether an element of the list equals the token, ignoring case. Elements
-// are compared whole: "keep-upgrade" does not hold "upgrade".
+// Whether an element of the list equals the token, ignoring case. Elements are
+// compared whole: "keep-upgrade" does not match "upgrade".
 bool list_has_token(std::string_view list, std::string_view token) noexcept;
 
 } // namespace websocket::protocol

@@ -1,4 +1,4 @@
-// The UTF-8 checker's state between pieces, and its portable path.
+// The state of the UTF-8 checker between pieces, and its portable path.
 #include "protocol/utf8.hpp"
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 namespace websocket::protocol {
 namespace {
 
-// What may come next. Where a longer form, a surrogate or a code point above
-// U+10FFFF would begin, the lead byte narrows the second byte (RFC 3629
-// section 4).
+// The bytes that may follow. After some lead bytes the range of the second byte
+// is narrower: it excludes longer forms, surrogates and code points above
+// U+10FFFF (RFC 3629 section 4).
 enum expectation : unsigned {
     lead, // or ASCII: a character boundary
     one_more,
@@ -20,7 +20,7 @@ enum expectation : unsigned {
     after_ed,
     after_f0,
     after_f4,
-    nothing, // an impossible byte was met
+    nothing, // an impossible byte was found
     expectations,
 };
 
@@ -71,9 +71,9 @@ constexpr expectation after(expectation expected, unsigned byte)
     }
 }
 
-// A state is an expectation times 6. A byte's row holds, shifted by each
-// state, the state that follows, in 6 bits: so a step is one load, which does
-// not wait for the step before, and one shift, which does.
+// A state is an expectation times 6. The row of a byte holds the following
+// state for each state, shifted by that state, in 6 bits. So a step is one
+// load, which does not depend on the step before, and one shift, which does.
 constexpr unsigned bits = 6;
 static_assert(expectations * bits <= 64);
 
@@ -125,8 +125,8 @@ bool ascii_32(const std::uint8_t *at) noexcept
                  load<std::uint64_t>(at + 16) | load<std::uint64_t>(at + 24));
 }
 
-// For short texts. Reads the words that unmask() writes to them: a read that
-// spans two fresh stores waits until both have reached the cache.
+// For short texts. Loads the same words that unmask() stores: a load that spans
+// two fresh stores waits until both have reached the cache.
 bool short_ascii(std::span<const std::uint8_t> text) noexcept
 {
     const std::uint8_t *at = text.data();
@@ -163,8 +163,8 @@ bool validate_utf8(std::span<const std::uint8_t> text,
     return detail::validate_utf8_portable(text);
 }
 
-// The state behind a possible text, which its last character tells: failed if
-// that is a byte that begins no character.
+// The state after a possible text, found from its last character: failed if a
+// byte there begins no character.
 state state_after(std::span<const std::uint8_t> text) noexcept
 {
     const auto reach = std::min<std::size_t>(text.size(), 3);
@@ -189,7 +189,7 @@ bool validate_utf8_portable(std::span<const std::uint8_t> text) noexcept
 {
     state now = at_boundary;
     for (; text.size() >= 32; text = text.subspan(32)) {
-        // The state is asked last: in other text it is hard to predict.
+        // The state is tested last: in other text it is hard to predict.
         if (!ascii_32(text.data()) || now != at_boundary) {
             now = walk(now, text.first(32));
         }

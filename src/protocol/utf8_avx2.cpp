@@ -1,5 +1,5 @@
-// The UTF-8 check on 32 bytes at a time, by looking pairs of bytes up by their
-// halves.
+// Validates UTF-8 32 bytes at a time, with table lookups on the halves of each
+// pair of bytes.
 #include "protocol/utf8.hpp"
 
 #if defined(__x86_64__)
@@ -8,19 +8,20 @@
 
 #include <immintrin.h>
 
-// Every function that holds AVX2 says so itself. A flag for the whole file
-// would also compile the standard library's inline functions for AVX2, and the
-// linker could then pick those copies for the rest of the program.
+// Each function enables AVX2 for itself. A flag for the whole file would also
+// compile inline functions of the standard library for AVX2. The linker could
+// then pick those copies for the rest of the program.
 #define WEBSOCKET_AVX2 [[gnu::target("avx2")]]
 
 namespace websocket::protocol::detail {
 namespace avx2 {
 namespace {
 
-// What can be wrong with two bytes in a row, one bit each. A pair has a fault
-// if the first byte's upper half, its lower half and the second byte's upper
-// half all allow it: three lookups in tables of 16, joined by AND. Lower
-// halves of second bytes never matter (RFC 3629 section 4).
+// Faults of two consecutive bytes, one bit each. A pair has a fault if three
+// values all allow it: the upper and the lower half of the first byte, and the
+// upper half of the second. Each is a lookup in a table of 16; the results are
+// joined by AND. Lower halves of second bytes never matter (RFC 3629 section
+// 4).
 enum fault : std::uint8_t {
     cut_short = 1 << 0,  // lead byte, then no continuation byte
     stray = 1 << 1,      // ASCII, then a continuation byte
@@ -29,9 +30,9 @@ enum fault : std::uint8_t {
     surrogate = 1 << 4,  // ED, then A0..BF
     long_four = 1 << 5,  // F0, then 80..8F; also F5 and more, then these
     too_large = 1 << 6,  // F4 and more, then 90..BF
-    // Two continuation bytes: right if and only if a character of three or
-    // four bytes began two or three bytes before the second. This one is the
-    // top bit, which is where that is found out.
+    // Two continuation bytes: valid if and only if a character of three or four
+    // bytes began two or three bytes before the second. This is the top bit,
+    // because the check yields that bit.
     second_more = 1 << 7,
 };
 
@@ -80,7 +81,7 @@ constexpr half_table by_second_upper = [] {
     return faults;
 }();
 
-// 32 bytes, and for each of them the one, two and three bytes before it.
+// 32 bytes, and for each the one, two and three bytes before it.
 struct window {
     __m256i at;
     __m256i back1;
@@ -104,7 +105,7 @@ WEBSOCKET_AVX2 inline __m256i all(unsigned byte) noexcept
     return _mm256_set1_epi8(static_cast<char>(byte));
 }
 
-// Lookups stay within each half of a register: both halves hold the table.
+// Lookups stay within each half of a register, so both halves hold the table.
 WEBSOCKET_AVX2 inline __m256i both(const half_table &table) noexcept
 {
     return _mm256_broadcastsi128_si256(
@@ -116,10 +117,10 @@ WEBSOCKET_AVX2 inline window window_at(const std::uint8_t *at) noexcept
     return {load(at), load(at - 1), load(at - 2), load(at - 3)};
 }
 
-// Where nothing comes before: zeros, which are ASCII, stand in for it.
+// At the beginning: zeros, which are ASCII, precede the text.
 WEBSOCKET_AVX2 inline window first_window(__m256i at) noexcept
 {
-    // Zeros, then the first half: what comes before each half.
+    // Zeros, then the first half: the bytes before each half.
     const __m256i before = _mm256_permute2x128_si256(at, at, 0x08);
     return {at, _mm256_alignr_epi8(at, before, 15),
             _mm256_alignr_epi8(at, before, 14),
@@ -131,8 +132,8 @@ WEBSOCKET_AVX2 inline __m256i upper_half(__m256i bytes) noexcept
     return _mm256_and_si256(_mm256_srli_epi16(bytes, 4), all(0x0F));
 }
 
-// Not zero where a byte cannot stand behind those before it. A lead byte that
-// stands nowhere is found only with the byte behind it.
+// Not zero for a byte that cannot follow those before it. An invalid lead byte
+// is found only with the byte after it.
 WEBSOCKET_AVX2 inline __m256i impossible(const window &bytes,
                                          const tables &faults) noexcept
 {
@@ -144,7 +145,7 @@ WEBSOCKET_AVX2 inline __m256i impossible(const window &bytes,
         _mm256_shuffle_epi8(faults.second_upper, upper_half(bytes.at));
     const __m256i pair = _mm256_and_si256(
         _mm256_and_si256(first_upper, first_lower), second_upper);
-    // Saturating subtractions leave the top bit to E0 and more, F0 and more.
+    // Saturating subtractions set the top bit for E0 and more, F0 and more.
     const __m256i third = _mm256_subs_epu8(bytes.back2, all(0xE0 - 0x80));
     const __m256i fourth = _mm256_subs_epu8(bytes.back3, all(0xF0 - 0x80));
     const __m256i more =
@@ -183,7 +184,7 @@ validate_utf8_avx2(std::span<const std::uint8_t> text) noexcept
     __m256i wrong = impossible(first_window(load(at)), faults);
     at += 32;
     for (; end - at >= 64; at += 64) {
-        // With ASCII before it no byte is owed to an earlier character.
+        // After ASCII no continuation byte is expected.
         if (at[-1] < 0x80) {
             at = skip_ascii(at, end);
             if (end - at < 64) {
@@ -197,7 +198,7 @@ validate_utf8_avx2(std::span<const std::uint8_t> text) noexcept
     if (end - at > 32) {
         wrong = _mm256_or_si256(wrong, impossible(window_at(at), faults));
     }
-    // The last 32 bytes, of which some were checked before.
+    // The last 32 bytes, some of them checked before.
     wrong = _mm256_or_si256(wrong, impossible(window_at(end - 32), faults));
     return _mm256_testz_si256(wrong, wrong) != 0;
 }

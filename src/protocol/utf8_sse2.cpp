@@ -1,5 +1,5 @@
-// The UTF-8 check on 16 bytes at a time, by comparing each byte with the three
-// before it.
+// Validates UTF-8 16 bytes at a time: compares each byte with the three before
+// it.
 #include "protocol/utf8.hpp"
 
 #if defined(__x86_64__)
@@ -10,7 +10,7 @@ namespace websocket::protocol::detail {
 namespace sse2 {
 namespace {
 
-// 16 bytes, and for each of them the one, two and three bytes before it.
+// 16 bytes, and for each the one, two and three bytes before it.
 struct window {
     __m128i at;
     __m128i back1;
@@ -33,32 +33,32 @@ window window_at(const std::uint8_t *at) noexcept
     return {load(at), load(at - 1), load(at - 2), load(at - 3)};
 }
 
-// Where nothing comes before: zeros, which are ASCII, stand in for it.
+// At the beginning: zeros, which are ASCII, precede the text.
 window first_window(__m128i at) noexcept
 {
     return {at, _mm_slli_si128(at, 1), _mm_slli_si128(at, 2),
             _mm_slli_si128(at, 3)};
 }
 
-// In this file a byte's top bit is a truth; the other seven bits are noise.
-// at_least() says which bytes are `least` or more, `least` being 0x80 or more:
-// a saturating subtraction moves `least` to 0x80 and nothing past it.
-__m128i at_least(__m128i bytes, unsigned least) noexcept
+// In this file the top bit of each byte is a boolean; the other seven bits have
+// no meaning. at_least() sets it for bytes of `lowest` or more, with `lowest`
+// at least 0x80: a saturating subtraction maps `lowest` to 0x80.
+__m128i at_least(__m128i bytes, unsigned lowest) noexcept
 {
-    return _mm_subs_epu8(bytes, all(least - 0x80));
+    return _mm_subs_epu8(bytes, all(lowest - 0x80));
 }
 
-// Second bytes that a lead byte forbids although they are continuation bytes.
-// Others need no care here, misplaced() finds them.
+// Continuation bytes that a lead byte forbids as its second byte. misplaced()
+// finds all others.
 __m128i narrowed(const window &bytes) noexcept
 {
-    // E0 wants bit 5 set (A0..BF), ED wants it clear (80..9F).
+    // E0 requires bit 5 set (A0..BF), ED requires it clear (80..9F).
     const __m128i bit5 = _mm_slli_epi16(bytes.at, 2);
     const __m128i e0 = _mm_cmpeq_epi8(bytes.back1, all(0xE0));
     const __m128i ed = _mm_cmpeq_epi8(bytes.back1, all(0xED));
     const __m128i three =
         _mm_or_si128(_mm_andnot_si128(bit5, e0), _mm_and_si128(bit5, ed));
-    // F0 wants 90 or more, F4 less.
+    // F0 requires 90 or more, F4 less.
     const __m128i from90 = at_least(bytes.at, 0x90);
     const __m128i f0 = _mm_cmpeq_epi8(bytes.back1, all(0xF0));
     const __m128i f4 = _mm_cmpeq_epi8(bytes.back1, all(0xF4));
@@ -67,19 +67,19 @@ __m128i narrowed(const window &bytes) noexcept
     return _mm_or_si128(three, four);
 }
 
-// A byte must be a continuation byte exactly if one of the three before it
-// begins a character long enough to reach it.
+// A byte must be a continuation byte if and only if one of the three before it
+// begins a character that is long enough.
 __m128i misplaced(const window &bytes) noexcept
 {
     const __m128i expected = _mm_or_si128(
         at_least(bytes.back1, 0xC0),
         _mm_or_si128(at_least(bytes.back2, 0xE0), at_least(bytes.back3, 0xF0)));
-    // As signed numbers 80..BF are the smallest.
+    // As signed numbers, 80..BF are the smallest.
     const __m128i found = _mm_cmplt_epi8(bytes.at, all(0xC0));
     return _mm_xor_si128(expected, found);
 }
 
-// C0, C1 and F5..FF stand nowhere.
+// C0, C1 and F5..FF are always invalid.
 __m128i unknown(__m128i bytes) noexcept
 {
     const __m128i c0_c1 =
@@ -126,7 +126,7 @@ bool validate_utf8_sse2(std::span<const std::uint8_t> text) noexcept
     __m128i wrong = impossible(first_window(load(at)));
     at += 16;
     for (; end - at >= 16; at += 16) {
-        // With ASCII before it no byte is owed to an earlier character.
+        // After ASCII no continuation byte is expected.
         if (at[-1] < 0x80) {
             at = skip_ascii(at, end);
             if (end - at < 16) {
@@ -135,7 +135,7 @@ bool validate_utf8_sse2(std::span<const std::uint8_t> text) noexcept
         }
         wrong = _mm_or_si128(wrong, impossible(window_at(at)));
     }
-    // The last 16 bytes, of which some were checked before.
+    // The last 16 bytes, some of them checked before.
     wrong = _mm_or_si128(wrong, impossible(window_at(end - 16)));
     return none(wrong);
 }

@@ -1,6 +1,5 @@
-// The way that most messages take: one frame, come as a whole, that breaks no
-// rule of its header and no limit. All others are for message_reader to tell
-// apart.
+// The fast path of most messages: one whole frame that breaks no rule and no
+// limit. message_reader handles all others.
 #pragma once
 
 #include "protocol/frame.hpp"
@@ -17,9 +16,9 @@ struct whole_frame {
     opcode kind = opcode::continuation;
 };
 
-// The first frame of the input, if it is a final data frame without reserved
-// bits that is all there. Its payload is as long as 7 or 16 bits can say, in
-// the shortest form (RFC 6455 5.2).
+// The first frame of the input, if it is a whole final data frame without
+// reserved bits. Its length must have 7 or 16 bits, in the shortest form (RFC
+// 6455 5.2).
 inline whole_frame find_whole_frame(std::span<std::byte> input) noexcept
 {
     constexpr std::uint8_t short_header = 2 + sizeof(masking_key);
