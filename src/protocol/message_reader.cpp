@@ -1,7 +1,6 @@
 // Assembles messages from frames (RFC 6455 5.4 to 5.6, 8.1).
 #include "protocol/message_reader.hpp"
 
-#include "protocol/message_buffer.hpp"
 #include "protocol/close_payload.hpp"
 
 #include <algorithm>
@@ -13,18 +12,8 @@ namespace websocket::protocol {
 
 namespace {
 
-// Shorter remainders are received together with the bytes after them.
-constexpr std::uint64_t min_direct_receive = 4096;
-
 // Text is checked in parts that are still in the L1 cache from unmasking.
 constexpr std::size_t utf8_check_size = 16 * 1024;
-
-// The most compressed bytes that one call takes, because they may cost much and
-// produce nothing. They are unmasked at once; a rest that is not inflated is
-// masked again.
-constexpr std::size_t max_compressed_input = 4096;
-
-constexpr std::size_t min_inflation = 4096;
 
 // The most fragments that one call reads: they may be empty.
 constexpr unsigned max_fragments_per_call = 128;
@@ -149,14 +138,6 @@ event message_reader::next_in_parts(std::span<std::byte> &input) noexcept
     return {.type = event_type::unfinished};
 }
 
-// The part of the frame's payload that is in the input.
-inline std::span<std::byte>
-message_reader::next_piece(std::span<std::byte> input) const noexcept
-{
-    return input.first(static_cast<std::size_t>(
-        std::min<std::uint64_t>(length_ - taken_, input.size())));
-}
-
 inline error message_reader::read_header(std::span<std::byte> &input) noexcept
 {
     frame_header header;
@@ -273,14 +254,6 @@ message_reader::consume_payload(std::span<std::byte> piece) noexcept
     return store(message_, expected_size(), piece);
 }
 
-inline bool message_reader::unmask_next(std::span<std::byte> piece) noexcept
-{
-    const bool ascii = unmask(piece, key_, static_cast<std::size_t>(taken_));
-
-    taken_ += piece.size();
-    return ascii;
-}
-
 inline bool message_reader::consume_text(std::span<std::byte> piece) noexcept
 {
     while (!piece.empty()) {
@@ -295,67 +268,6 @@ inline bool message_reader::consume_text(std::span<std::byte> piece) noexcept
     }
 
     return true;
-}
-
-// Output goes to the message's buffer, which is allocated even for no output.
-// Input is left if a step, or the frame, is complete.
-error message_reader::consume_compressed(std::span<std::byte> &input,
-                                         std::size_t &inflated) noexcept
-{
-    const std::size_t before = (message_ ? message_.size() : 0) - inflated;
-
-    const std::span<std::byte> all = next_piece(input);
-    const std::span<std::byte> piece =
-        all.first(std::min(all.size(), max_compressed_input));
-    std::span<const std::byte> rest = piece;
-
-    unmask_next(piece);
-
-    const error reason = inflater_.inflate(
-        rest, fin_ && taken_ == length_,
-        {.message = message_,
-         .text = kind_ == opcode::text ? &text_ : nullptr,
-         .limit = limits_->max_message_size,
-         .step = std::max(inflation_step - inflated, min_inflation)});
-
-    // These bytes are taken by the next call
-    taken_ -= rest.size();
-    unmask(piece.last(rest.size()), key_, static_cast<std::size_t>(taken_));
-    input = input.subspan(piece.size() - rest.size());
-
-    inflated = (message_ ? message_.size() : 0) - before;
-    return reason;
-}
-
-// The expected size of the message. If fragments follow, it exceeds the lengths
-// in the headers so far; without a reserve the buffer would be copied once
-// more. Browsers send fragments of 128 KiB.
-std::uint64_t message_reader::expected_size() const noexcept
-{
-    return fin_ ? message_size_
-                : std::min(8 * std::min(message_size_, max_initial_capacity),
-                           limits_->max_message_size);
-}
-
-error message_reader::store(shared_buffer &buffer, std::uint64_t expected,
-                            std::span<const std::byte> piece) noexcept
-{
-    if (piece.empty()) {
-        return error::none;
-    }
-
-    if (lies_within(piece, buffer)) {
-        buffer.extend(piece.size()); // it was received into receive_buffer()
-        return error::none;
-    }
-
-    if (!reserve_for(buffer, expected, piece.size(),
-                     limits_->max_message_size)) {
-        return error::out_of_memory;
-    }
-
-    buffer.append(piece);
-    return error::none;
 }
 
 inline event message_reader::end_frame(std::span<std::byte> piece) noexcept
@@ -404,22 +316,6 @@ event message_reader::fail(error reason) noexcept
 {
     stop();
     return {.type = event_type::failed, .reason = reason};
-}
-
-std::span<std::byte> message_reader::receive_buffer() noexcept
-{
-    const std::uint64_t rest = length_ - taken_;
-
-    if (!in_frame_ || failed_ || is_control(code_) || compressed_ ||
-        rest < min_direct_receive ||
-        !reserve_for(message_, expected_size(), min_direct_receive,
-                     limits_->max_message_size)) {
-        return {};
-    }
-
-    const std::size_t room = message_.capacity() - message_.size();
-    return {message_.data() + message_.size(),
-            static_cast<std::size_t>(std::min<std::uint64_t>(room, rest))};
 }
 
 bool message_reader::inside_message() const noexcept

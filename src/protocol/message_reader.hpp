@@ -15,6 +15,7 @@
 #include "protocol/utf8.hpp"
 #include "protocol/whole_frame.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -140,6 +141,11 @@ public:
     bool inside_message() const noexcept;
 
 private:
+    // The most compressed bytes that one call takes, because they may cost much
+    // and produce nothing. They are unmasked at once; a rest that is not
+    // inflated is masked again.
+    static constexpr std::size_t max_compressed_input = 4096;
+
     bool accepts(opcode kind, std::size_t size) const noexcept;
     event next_in_parts(std::span<std::byte> &input) noexcept;
     error read_header(std::span<std::byte> &input) noexcept;
@@ -216,6 +222,22 @@ message_reader::next_whole(std::span<std::byte> &input) noexcept
     }
 
     return {payload, header_size, kind};
+}
+
+// The part of the frame's payload that is in the input.
+inline std::span<std::byte>
+message_reader::next_piece(std::span<std::byte> input) const noexcept
+{
+    return input.first(static_cast<std::size_t>(
+        std::min<std::uint64_t>(length_ - taken_, input.size())));
+}
+
+inline bool message_reader::unmask_next(std::span<std::byte> piece) noexcept
+{
+    const bool ascii = unmask(piece, key_, static_cast<std::size_t>(taken_));
+
+    taken_ += piece.size();
+    return ascii;
 }
 
 } // namespace websocket::protocol

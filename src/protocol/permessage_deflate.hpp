@@ -75,6 +75,7 @@ private:
 //
 //     server_max_window   the smaller of offer and `window`, and answered; 8
 //                         is declined
+//
 //     client_max_window   the smaller of offer and `client_window`, and
 //                         answered unless it is 15, the default
 //
