@@ -1,5 +1,5 @@
-// Loads hiredis by the name that the module was built for: what its contexts
-// and replies look like changes with it.
+// Loads hiredis by the name for which the module was built, because its
+// contexts and replies differ between versions.
 #include "nginx/hiredis/library.hpp"
 
 #include <dlfcn.h>
@@ -7,10 +7,6 @@
 namespace websocket::nginx::hiredis {
 
 namespace {
-
-function_table loaded_functions;
-
-#if WEBSOCKET_HIREDIS
 
 #define WEBSOCKET_TEXT_OF(name) #name
 #define WEBSOCKET_TEXT(name) WEBSOCKET_TEXT_OF(name)
@@ -20,8 +16,9 @@ constexpr const char *library = "libhiredis.so." WEBSOCKET_HIREDIS_SONAME;
 constexpr const char *package = "libhiredis" WEBSOCKET_HIREDIS_SONAME;
 
 void *loaded = nullptr;
+function_table loaded_functions;
 
-// False: hiredis has nothing of that name.
+// False: the library has no function of that name.
 template <typename Function>
 bool find(void *handle, const char *name, Function *&function) noexcept
 {
@@ -29,7 +26,7 @@ bool find(void *handle, const char *name, Function *&function) noexcept
     return function != nullptr;
 }
 
-// Null, or the name of what is not there.
+// Returns the name of a function that is missing, or null.
 const char *find_all(void *handle, function_table &all) noexcept
 {
 #define WEBSOCKET_FIND(name, function)                                         \
@@ -48,14 +45,15 @@ const char *find_all(void *handle, function_table &all) noexcept
     return nullptr;
 }
 
-#endif
-
 } // namespace
-
-#if WEBSOCKET_HIREDIS
 
 std::string load()
 {
+    if (WEBSOCKET_HIREDIS == 0) {
+        return "the module was built without the headers of hiredis; install "
+               "Debian's package libhiredis-dev and build it again";
+    }
+
     if (loaded != nullptr) {
         return {};
     }
@@ -65,21 +63,25 @@ std::string load()
     if (handle == nullptr) {
         const char *reason = dlerror();
 
-        return std::string("it needs the library hiredis, Debian's package ") +
-               package + ": " + (reason == nullptr ? library : reason);
+        return std::string("cannot load the library hiredis: ") +
+               (reason == nullptr ? library : reason) +
+               "; install Debian's package " + package;
     }
 
     if (const char *missing = find_all(handle, loaded_functions);
         missing != nullptr) {
         dlclose(handle);
-        return std::string(library) +
-               " is not the library it needs: it has no "
-               "function " +
-               missing;
+        return std::string(library) + " has no function " + missing +
+               "; install Debian's package " + package;
     }
 
     loaded = handle;
     return {};
+}
+
+const function_table &functions() noexcept
+{
+    return loaded_functions;
 }
 
 std::size_t unsent(const redisAsyncContext &context) noexcept
@@ -92,31 +94,6 @@ bool has_partial_reply(const redisAsyncContext &context) noexcept
     const redisReader &reader = *context.c.reader;
 
     return reader.len > reader.pos && reader.buf[reader.pos] != '-';
-}
-
-#else
-
-std::string load()
-{
-    return "this module was built without the headers of the library hiredis, "
-           "Debian's package libhiredis-dev";
-}
-
-std::size_t unsent(const redisAsyncContext &) noexcept
-{
-    return 0;
-}
-
-bool has_partial_reply(const redisAsyncContext &) noexcept
-{
-    return false;
-}
-
-#endif
-
-const function_table &functions() noexcept
-{
-    return loaded_functions;
 }
 
 } // namespace websocket::nginx::hiredis

@@ -1,26 +1,27 @@
-// hiredis, loaded when a configuration asks for Redis: an nginx without does
-// not need it.
+// Loads hiredis when a configuration uses Redis. An nginx without Redis does
+// not need the library.
 #pragma once
 
 #include <cstddef>
 #include <string>
 
 #if __has_include(<hiredis/async.h>)
-#define WEBSOCKET_HIREDIS 1
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
+#define WEBSOCKET_HIREDIS 1
 #else
-#define WEBSOCKET_HIREDIS 0
 #include "nginx/hiredis/stubs.hpp"
+#define WEBSOCKET_HIREDIS 0
 #endif
 
 namespace websocket::nginx::hiredis {
 
-// Empty if it is loaded, then or before, else why not. It stays with the
-// process, so that no configuration can take it from a connection.
+// Loads the library. Returns the reason of a failure, or an empty text, also if
+// it was loaded before. It is never unloaded, so that no configuration can take
+// it from a connection.
 std::string load();
 
-// hiredis's functions of these names. Only once it is loaded.
+// hiredis's functions of these names. Valid after load().
 struct function_table {
     decltype(&redisAsyncConnect) connect;
     decltype(&redisAsyncConnectUnix) connect_unix;
@@ -32,10 +33,10 @@ struct function_table {
 
 const function_table &functions() noexcept;
 
-// Bytes of commands that the socket has not taken yet.
+// The bytes of commands that the socket has not accepted yet.
 std::size_t unsent(const redisAsyncContext &context) noexcept;
 
-// Whether it has read the beginning of an answer, which is none of an error.
+// Whether the beginning of a reply, other than an error, has been read.
 bool has_partial_reply(const redisAsyncContext &context) noexcept;
 
 } // namespace websocket::nginx::hiredis

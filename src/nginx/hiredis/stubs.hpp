@@ -1,17 +1,21 @@
-// Stands in for hiredis's headers where they are not installed, so that the
-// rest compiles. No library is loaded then, and nothing of this ever lives.
+// The part of hiredis's headers that this folder uses, so that the module can
+// be built with nginx-dev and a compiler alone. Such a module has no Redis:
+// load() refuses it, and none of these objects ever exists.
 #pragma once
 
 #include <cstddef>
 
-constexpr int REDIS_OK = 0;
+#define HIREDIS_SONAME
 
-constexpr int REDIS_REPLY_STRING = 1;
-constexpr int REDIS_REPLY_ARRAY = 2;
-constexpr int REDIS_REPLY_INTEGER = 3;
-constexpr int REDIS_REPLY_NIL = 4;
-constexpr int REDIS_REPLY_STATUS = 5;
-constexpr int REDIS_REPLY_ERROR = 6;
+enum { REDIS_OK };
+
+enum {
+    REDIS_REPLY_STRING,
+    REDIS_REPLY_ARRAY,
+    REDIS_REPLY_INTEGER,
+    REDIS_REPLY_STATUS,
+    REDIS_REPLY_ERROR
+};
 
 struct redisReply {
     int type;
@@ -22,9 +26,17 @@ struct redisReply {
     redisReply **element;
 };
 
+struct redisReader {
+    char *buf;
+    std::size_t pos;
+    std::size_t len;
+};
+
 struct redisAsyncContext {
     struct {
         int fd;
+        char *obuf;
+        redisReader *reader;
     } c;
 
     int err;
@@ -49,3 +61,8 @@ void redisAsyncHandleRead(redisAsyncContext *);
 void redisAsyncHandleWrite(redisAsyncContext *);
 int redisAsyncCommandArgv(redisAsyncContext *, redisCallbackFn *, void *, int,
                           const char **, const std::size_t *);
+
+inline std::size_t sdslen(const char *)
+{
+    return 0;
+}
