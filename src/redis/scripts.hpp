@@ -1,28 +1,5 @@
 // The scripts that Redis runs for us, each one step that nothing comes between.
-//
-// What Redis keeps of a resource NAME, each key behind the prefix:
-//
-//     m:NAME  hash: epoch "e" and last sequence "q" of its messages, the term
-//             "r" in which they were last asked for, and in "p" what was
-//             before: EPOCH:TERM:SEQUENCE, the last one in it, the latest first
-//     s:NAME  stream: the messages, under their ids EPOCH-SEQUENCE, each with
-//             the fields k (kind), f (from), t (time), d (payload), in that
-//             order
-//     c:NAME  hash: clients of each host, by the host's id
-//     n:NAME  channel: what is new, see backplane_message.hpp
-//
-// and of the hosts:
-//
-//     hosts   sorted set: ids of hosts, by the time when their lease ends
-//     r:HOST  set: the resources in whose c: the host stands
-//     i:N     string: the host whose clients' numbers begin with N
-//     b:HOST  channel: the host's heartbeat
-//     w:HOST.WORKER  sorted set: the last messages that the worker has
-//             published, ID NUMBER, by its own numbers for them
-//
-// Times are milliseconds of Redis's clock. A term is the life of a Redis, from
-// its start to its end: within one it forgets nothing. It is a number; 0: not
-// known.
+// Their keys: see keys.hpp.
 #pragma once
 
 #include <array>

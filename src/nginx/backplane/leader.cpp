@@ -8,6 +8,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
 #include <algorithm>
 #include <new>
@@ -142,8 +143,9 @@ void redis_leader::on_commands_lost() noexcept
 void redis_leader::on_redis_ready() noexcept
 {
     with_oom_restart([this] {
-        const std::string channel = settings_.prefix + "b:" +
-                                    std::string(worker_bus::zone().host.uid());
+        const std::string channel =
+            settings_.prefix +
+            redis::heartbeat_channel(worker_bus::zone().host.uid());
         const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
 
         if (!subscriber_.command(args, on_channel_reply, this)) {

@@ -5,6 +5,7 @@
 
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
 #include <algorithm>
 #include <new>
@@ -46,8 +47,8 @@ void redis_leader::renew_lease()
     const std::string uid(host.uid());
     const std::string time = std::to_string(lease);
     const std::array<std::string, 4> keys{
-        "hosts", "i:" + std::to_string(host.id_prefix.load()), "b:" + uid,
-        "r:" + uid};
+        redis::hosts_key(), redis::id_prefix_key(host.id_prefix.load()),
+        redis::heartbeat_channel(uid), redis::host_resources_key(uid)};
     const std::array<std::string_view, 2> arguments{uid, time};
 
     renewed_at_ = ngx_current_msec;
@@ -126,7 +127,8 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
 void redis_leader::find_orphans()
 {
     const std::string key =
-        settings_.prefix + "r:" + std::string(worker_bus::zone().host.uid());
+        settings_.prefix +
+        redis::host_resources_key(worker_bus::zone().host.uid());
     const std::array<std::string_view, 2> args{"SMEMBERS", key};
 
     (void)redis_.command(args, on_orphans_reply, this);
@@ -153,8 +155,10 @@ void redis_leader::remove_orphans(const redisReply &names)
             continue; // its number is told when it is synced
         }
 
-        const std::array<std::string, 3> keys{"c:" + name, "r:" + uid, "hosts"};
-        const std::string channel = settings_.prefix + "n:" + name;
+        const std::array<std::string, 3> keys{redis::clients_key(name),
+                                              redis::host_resources_key(uid),
+                                              redis::hosts_key()};
+        const std::string channel = settings_.prefix + redis::channel(name);
         const std::array<std::string_view, 6> arguments{channel, uid, "0",
                                                         name,    "1", ""};
 
@@ -180,8 +184,8 @@ void redis_leader::unregister_if_last() noexcept
     with_oom_restart([this, &zone] {
         const std::string uid(zone.host.uid());
         const std::array<std::string, 3> keys{
-            "hosts", "r:" + uid,
-            "i:" + std::to_string(zone.host.id_prefix.load())};
+            redis::hosts_key(), redis::host_resources_key(uid),
+            redis::id_prefix_key(zone.host.id_prefix.load())};
         const std::array<std::string_view, 2> arguments{uid, settings_.prefix};
 
         if (redis_.run({redis::script::unregister_host, keys, arguments},
@@ -193,7 +197,8 @@ void redis_leader::unregister_if_last() noexcept
 
 void redis_leader::purge_host(std::string_view host)
 {
-    const std::array<std::string, 2> keys{"hosts", "r:" + std::string(host)};
+    const std::array<std::string, 2> keys{redis::hosts_key(),
+                                          redis::host_resources_key(host)};
     const std::array<std::string_view, 3> arguments{host, settings_.prefix,
                                                     max_purged_at_once};
     auto call =

@@ -3,6 +3,7 @@
 
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
 #include <algorithm>
 #include <array>
@@ -105,7 +106,7 @@ void redis_leader::subscribe_more()
         }
 
         const std::string channel =
-            settings_.prefix + "n:" + to_subscribe_.front();
+            settings_.prefix + redis::channel(to_subscribe_.front());
         const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
 
         if (!subscriber_.command(args, on_channel_reply, this)) {
@@ -145,7 +146,7 @@ void redis_leader::handle_channel_reply(std::string_view type,
 
     channel.remove_prefix(settings_.prefix.size());
 
-    if (channel.starts_with("b:")) {
+    if (channel.starts_with(redis::heartbeat_prefix)) {
         heartbeat_at_ = 0;
         heartbeat_ = true;
         subscribed_ = true;
@@ -159,7 +160,7 @@ void redis_leader::handle_channel_reply(std::string_view type,
     }
 
     if (replica *log = find_replica(channel.substr(std::min<std::size_t>(
-            channel.size(), std::string_view("n:").size())));
+            channel.size(), redis::channel_prefix.size())));
         log != nullptr && type == "subscribe") {
         log->subscribed();
     } else if (log != nullptr && type == "message") {
@@ -362,7 +363,7 @@ void redis_leader::unfollow(replica_map::iterator at)
 
     at->second->unfollow();
 
-    const std::string channel = settings_.prefix + "n:" + at->first;
+    const std::string channel = settings_.prefix + redis::channel(at->first);
     const std::array<std::string_view, 2> args{"UNSUBSCRIBE", channel};
 
     (void)subscriber_.command(args, nullptr, nullptr);

@@ -2,6 +2,7 @@
 #include "nginx/backplane/publisher.hpp"
 
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 #include "redis/message.hpp"
 
 #include <algorithm>
@@ -93,9 +94,11 @@ bool redis_publisher::send_stored(const entry &next)
         known.external ? known.last : broker::message_id{};
     const broker::limits limits =
         stream_limits_of(known.exists ? known.history : next.history);
-    const std::array<std::string, 4> keys{"m:" + next.name, "s:" + next.name,
-                                          "c:" + next.name, "w:" + worker_id_};
-    const std::string channel = redis_.settings().prefix + "n:" + next.name;
+    const std::array<std::string, 4> keys{
+        redis::position_key(next.name), redis::stream_key(next.name),
+        redis::clients_key(next.name), redis::published_key(worker_id_)};
+    const std::string channel =
+        redis_.settings().prefix + redis::channel(next.name);
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
     const std::string number = std::to_string(next.number);
@@ -132,8 +135,10 @@ bool redis_publisher::send_transient(const entry &next)
     const broker::description known =
         worker_bus::broker().describe(next.name, worker_bus::now());
     const std::array<std::string, 3> keys{
-        "c:" + next.name, "r:" + std::string(zone.host.uid()), "hosts"};
-    const std::string channel = redis_.settings().prefix + "n:" + next.name;
+        redis::clients_key(next.name),
+        redis::host_resources_key(zone.host.uid()), redis::hosts_key()};
+    const std::string channel =
+        redis_.settings().prefix + redis::channel(next.name);
     const std::string uid = std::string(zone.host.uid());
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
@@ -147,8 +152,9 @@ bool redis_publisher::send_transient(const entry &next)
 
 bool redis_publisher::send_query(const entry &next)
 {
-    const std::array<std::string, 3> keys{"m:" + next.name, "s:" + next.name,
-                                          "c:" + next.name};
+    const std::array<std::string, 3> keys{redis::position_key(next.name),
+                                          redis::stream_key(next.name),
+                                          redis::clients_key(next.name)};
     const std::string age = std::to_string(next.history.milliseconds);
     const std::string max_messages = std::to_string(next.history.messages);
     const std::array<std::string_view, 3> arguments{

@@ -5,6 +5,7 @@
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,9 @@ namespace {
 
 // What may wait for a sync; with more, the stream is read once more instead.
 constexpr std::size_t max_deferred_bytes = 4 * 1024 * 1024;
+
+// A day, in milliseconds, as the scripts have it.
+constexpr std::string_view clients_ttl = "86400000";
 
 broker::broker &local() noexcept
 {
@@ -251,8 +255,11 @@ void replica::notify_clients(bool lost)
 bool replica::notify(std::string_view clients, bool lost)
 {
     const std::string uid(worker_bus::zone().host.uid());
-    const std::array<std::string, 3> keys{"c:" + name_, "r:" + uid, "hosts"};
-    const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
+    const std::array<std::string, 3> keys{redis::clients_key(name_),
+                                          redis::host_resources_key(uid),
+                                          redis::hosts_key()};
+    const std::string channel =
+        shared_.redis.settings().prefix + redis::channel(name_);
     const std::array<std::string_view, 6> arguments{
         channel, uid, clients, name_, lost ? "1" : "0", ""};
 
@@ -278,14 +285,16 @@ void replica::keep_alive()
 {
     const broker::description known =
         local().describe(name_, worker_bus::now());
-    const std::string age =
+    const std::string ttl =
         std::to_string(stream_limits_of(known.history).milliseconds);
+    const std::pair<std::string, std::string_view> keys[] = {
+        {redis::position_key(name_), ttl},
+        {redis::stream_key(name_), ttl},
+        {redis::clients_key(name_), clients_ttl}};
 
-    for (const char *key : {"m:", "s:", "c:"}) {
-        const std::string whole = shared_.redis.settings().prefix + key + name_;
-        const std::array<std::string_view, 3> args{
-            "PEXPIRE", whole,
-            *key == 'c' ? std::string_view("86400000") : std::string_view(age)};
+    for (const auto &[key, expiry] : keys) {
+        const std::string prefixed = shared_.redis.settings().prefix + key;
+        const std::array<std::string_view, 3> args{"PEXPIRE", prefixed, expiry};
 
         (void)shared_.redis.command(args, nullptr, nullptr);
     }

@@ -6,6 +6,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
 #include <array>
 #include <optional>
@@ -98,9 +99,12 @@ void replica::sync()
     const std::uint64_t wanted =
         known.external ? kept.messages : known.history.messages;
     const std::string uid(worker_bus::zone().host.uid());
-    const std::array<std::string, 5> keys{"m:" + name_, "s:" + name_,
-                                          "c:" + name_, "r:" + uid, "hosts"};
-    const std::string channel = shared_.redis.settings().prefix + "n:" + name_;
+    const std::array<std::string, 5> keys{
+        redis::position_key(name_), redis::stream_key(name_),
+        redis::clients_key(name_), redis::host_resources_key(uid),
+        redis::hosts_key()};
+    const std::string channel =
+        shared_.redis.settings().prefix + redis::channel(name_);
     const std::string clients = std::to_string(known.local_clients);
     const std::string epoch = std::to_string(last_.epoch);
     const std::string sequence = std::to_string(last_.sequence);
