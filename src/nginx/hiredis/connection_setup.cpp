@@ -1,0 +1,175 @@
+// Connects to one of the addresses, authenticates and selects the database.
+#include "nginx/hiredis/connection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+namespace websocket::nginx {
+
+namespace {
+
+// The longest reason that is told: Redis's own are shorter.
+constexpr std::size_t max_reason_size = 200;
+
+} // namespace
+
+void redis_connection::start_connecting() noexcept
+{
+    next_address_ = 0;
+
+    if (settings_.resolver != nullptr) {
+        state_ = state::resolving;
+        lookup_.start(settings_, on_resolved, this);
+        return;
+    }
+
+    on_resolved(this, nullptr, {});
+}
+
+// Without an answer what the configuration found is as good as it gets.
+void redis_connection::on_resolved(void *data,
+                                   std::vector<std::string> *addresses,
+                                   std::string_view reason) noexcept
+{
+    auto &self = *static_cast<redis_connection *>(data);
+
+    try {
+        self.reason_.assign("its name could not be resolved: ").append(reason);
+        self.addresses_ =
+            addresses == nullptr ? self.settings_.addresses : *addresses;
+    } catch (const std::bad_alloc &) {
+        self.addresses_.clear();
+    }
+
+    self.try_next_address();
+}
+
+// From the next one on, until one is on its way.
+void redis_connection::try_next_address() noexcept
+{
+    const std::size_t all = settings_.target.is_unix ? 1 : addresses_.size();
+
+    while (next_address_ < all) {
+        if (connect_to_address()) {
+            state_ = state::connecting;
+            start_timer(settings_.connect_timeout);
+            return;
+        }
+
+        next_address_++;
+    }
+
+    on_failure();
+}
+
+bool redis_connection::connect_to_address() noexcept
+try {
+    const redis::server_address &target = settings_.target;
+    std::string reason;
+
+    context_ = target.is_unix
+                   ? redis_context::connect_unix(*this, target.path, reason)
+                   : redis_context::connect_tcp(
+                         *this, addresses_[next_address_], target.port, reason);
+
+    if (context_ == nullptr) {
+        reason_ = sanitize_reason(reason);
+        return false;
+    }
+
+    if (!send_setup_commands()) {
+        std::exchange(context_, nullptr)->abandon(true);
+        reason_ = "no memory";
+        return false;
+    }
+
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+// In one piece. The last is there for a server that is still loading, or wants
+// a password that it is not given.
+bool redis_connection::send_setup_commands() noexcept
+{
+    const redis::server_address &target = settings_.target;
+    std::array<char, 16> digits;
+    const u_char *end = ngx_snprintf(reinterpret_cast<u_char *>(digits.data()),
+                                     digits.size(), "%ud", target.database);
+    const std::string_view auth[] = {"AUTH", target.user, target.password};
+    const std::string_view short_auth[] = {"AUTH", target.password};
+    const std::string_view select[] = {
+        "SELECT", {digits.data(), reinterpret_cast<const char *>(end)}};
+    const std::string_view ping[] = {"PING"};
+    bool sent = true;
+
+    setup_replies_left_ = 0;
+
+    const auto send = [&](std::span<const std::string_view> args) {
+        setup_replies_left_++;
+        sent = sent && context_->command(args, on_setup_reply, this);
+    };
+
+    if (!target.user.empty()) {
+        send(auth);
+    } else if (!target.password.empty()) {
+        send(short_auth);
+    }
+
+    if (target.database != 0) {
+        send(select);
+    }
+
+    send(ping);
+    return sent;
+}
+
+void redis_connection::on_setup_reply(void *data,
+                                      const redisReply *reply) noexcept
+{
+    auto &self = *static_cast<redis_connection *>(data);
+
+    if (reply == nullptr || !self.context_->alive()) {
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        self.context_->end({reply->str, reply->len});
+
+    } else if (--self.setup_replies_left_ == 0) {
+        self.on_ready();
+    }
+}
+
+// One line, with the address if there is a choice. Some servers repeat in an
+// error what they have been sent.
+std::string redis_connection::sanitize_reason(std::string_view reason) const
+{
+    const redis::server_address &target = settings_.target;
+    std::string text{reason};
+    std::size_t at = 0;
+
+    while (!target.password.empty() &&
+           (at = text.find(target.password, at)) != text.npos) {
+        text.replace(at, target.password.size(), "***");
+        at += 3;
+    }
+
+    text.resize(std::min(text.size(), max_reason_size));
+
+    std::replace_if(
+        text.begin(), text.end(),
+        [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+
+    if (next_address_ < addresses_.size() &&
+        addresses_[next_address_] != target.host) {
+        text.insert(0, addresses_[next_address_] + ": ");
+    }
+
+    return text;
+}
+
+} // namespace websocket::nginx
