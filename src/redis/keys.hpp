@@ -3,9 +3,9 @@
 //
 // For a resource NAME:
 //
-//     m:NAME  hash: epoch "e" and last sequence "q" of its messages; the run
-//             "r" that last confirmed them; and in "p" the earlier positions,
-//             EPOCH:RUN:SEQUENCE, the latest first
+//     m:NAME  hash: epoch "e" and last sequence "q" of its messages, and the
+//             run "r" that last confirmed them. "p" has earlier positions as
+//             EPOCH:RUN:SEQUENCE, the latest first.
 //     s:NAME  stream: the messages under their ids EPOCH-SEQUENCE, each with
 //             the fields k (kind), f (from), t (time), d (payload), in that
 //             order

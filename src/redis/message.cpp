@@ -1,4 +1,4 @@
-// Reads and writes what goes through a channel.
+// Parses and formats the messages of a channel.
 #include "redis/message.hpp"
 
 #include "sdk/websocket_text.hpp"
@@ -9,8 +9,8 @@ namespace websocket::redis {
 
 namespace {
 
-// Takes the head of a message apart, word by word. A word that is not there is
-// empty, which no number is.
+// Parses the header of a message, word by word. A missing word is empty, which
+// is no number.
 class word_reader {
 public:
     explicit word_reader(std::string_view head) noexcept : left_{head} {}
@@ -23,7 +23,7 @@ public:
         return word;
     }
 
-    // Something that is no number, or a larger one, makes it all wrong.
+    // A word that is no number, or a larger one, makes the header invalid.
     std::uint64_t number(std::uint64_t max) noexcept
     {
         const auto found = detail::decimal(next());
@@ -40,7 +40,7 @@ public:
         return found.value_or(broker::message_id{});
     }
 
-    // Whether all was right, and nothing is left.
+    // Whether all words were valid, and none is left.
     bool done() const noexcept { return valid_ && left_.empty(); }
 
 private:

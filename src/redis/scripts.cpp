@@ -1,24 +1,27 @@
-// What the scripts do.
+// The scripts, in Lua.
 #include "redis/scripts.hpp"
 
 namespace websocket::redis {
 
 namespace {
 
-// Numbers go through Lua's doubles: exact below 2^53, and written without an
-// exponent. A host's own clients stay for a day where no host is left to take
-// them out.
+// Numbers pass through Lua's doubles: exact below 2^53, and formatted without
+// an exponent. Client counts of a host expire after a day if no other host is
+// left to remove them.
 
-// What all of them begin with.
+// The beginning of all scripts.
 //
-// stand() tells where the messages of a resource stand, the epoch and the last
-// sequence, and up to which sequence a host has the same ones. `heard` is the
-// epoch, the last sequence and the term in which it got them; `term` is the
-// present one. A host that has more than there was when its term ended, or an
-// epoch later than the last, has what Redis came back without, and others may
-// have it too: all is renumbered. Where Redis has forgotten the host's epoch or
-// term as well, it has the same as the host up to where the last term ended of
-// an epoch that is no later: there the two have parted.
+// position() returns the epoch and last sequence of a resource, and the
+// sequence up to which a host has the same messages. `host` has the epoch, last
+// sequence and run of the host; `current` is the present run.
+//
+// If a host has more messages than there were when its run ended, or a later
+// epoch, Redis has lost messages that other hosts may have too. Then all
+// messages are renumbered in a new epoch.
+//
+// If Redis has also lost the host's epoch or run, both have the same messages
+// up to where they diverged: where the last run of an epoch ended that is not
+// later.
 constexpr std::string_view common_text = R"lua(
 local function text(n) return string.format('%.0f', n) end
 local function now()

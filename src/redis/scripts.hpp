@@ -1,5 +1,4 @@
-// The scripts that Redis runs for us, each one step that nothing comes between.
-// Their keys: see keys.hpp.
+// Scripts that Redis runs, each atomically. Their keys: see keys.hpp.
 #pragma once
 
 #include <array>
@@ -10,47 +9,65 @@
 namespace websocket::redis {
 
 enum class script : std::size_t {
-    // Numbers, stores and tells a message, unless it has one of that number
-    // from that worker already: it may be sent again, and come twice. The
-    // epoch is a new one where there is none, or where the host has messages
-    // that Redis has forgotten.
-    // keys m s c w; channel, kind, from, payload, messages kept, expiry,
-    // counted ("1": count the clients), the worker's number for it, host, epoch
-    // and sequence that the host has (0: none), the term in which it got them,
-    // the present one.
-    // [id, clients of the other hosts]
+    // Numbers, stores and publishes a message, unless it already has one of
+    // that number from that worker: a message may be sent again and arrive
+    // twice. Starts a new epoch if there is none, or if the host has messages
+    // that Redis has lost.
+    //
+    // keys: m s c w
+    // arguments: channel, kind, from, payload, messages kept, expiry, "1" to
+    // count
+    //     clients, the worker's number of the message, host, epoch and sequence
+    //     of the host (0: none), the run in which it got them, the present run
+    // reply: [id, clients of the other hosts]
     publish,
 
-    // Tells something that is not stored, and the host's clients.
-    // keys c r hosts; channel, host, clients ("": they stay as they are), name,
-    // lost ("1": they were lost), text ("": none). The clients of the others.
+    // Publishes a transient message, and the clients of the host.
+    //
+    // keys: c r hosts
+    // arguments: channel, host, clients ("": unchanged), name, "1" if they were
+    //     lost, text ("": none)
+    // reply: clients of the other hosts
     notify,
 
-    // What a host has missed of a resource's messages, with a new epoch as
-    // above.
-    // keys m s c r hosts; channel, host, clients, name, epoch and sequence that
-    // the host has, messages wanted at most, expiry, bytes wanted at most, the
-    // term in which it got what it has, the present one.
-    // [epoch, last sequence, sequence before the first wanted, entries,
-    // [host, clients ...]]
+    // Returns messages that a host has missed. May start a new epoch as publish
+    // does.
+    //
+    // keys: m s c r hosts
+    // arguments: channel, host, clients, name, epoch and sequence of the host,
+    //     max. messages, expiry, max. bytes, the run in which it got its
+    //     messages, the present run
+    // reply: [epoch, last sequence, sequence before the first entry, entries,
+    //     [host, clients ...]]
     sync,
 
-    // What is known of a resource.
-    // keys m s c; how old messages may be (0: any age), how many count, host.
-    // [id or "", messages, clients of the other hosts]
+    // Describes a resource.
+    //
+    // keys: m s c
+    // arguments: max. age (0: any), max. messages, host
+    // reply: [id or "", messages, clients of the other hosts]
     describe,
 
-    // Renews the host's lease.
-    // keys hosts i b r; host, lease. ["1" if it was there, "1" if N is its, a
-    // host whose lease has ended or ""]
+    // Renews the lease of the host, and sends its heartbeat.
+    //
+    // keys: hosts i b r
+    // arguments: host, duration
+    // reply: ["1" if there was a lease, "1" if the host owns the id prefix, a
+    // host
+    //     with an expired lease or ""]
     renew,
 
-    // Takes a host whose lease has ended out of some of its resources.
-    // keys hosts r; host, prefix, how many. How many they were.
+    // Removes the clients of a host with an expired lease from some resources.
+    //
+    // keys: hosts r
+    // arguments: host, prefix, max. resources
+    // reply: number of resources
     purge_host,
 
-    // Takes a host that ends out of all of them: its clients have left.
-    // keys hosts r i; host, prefix.
+    // Removes a host that shuts down from all resources: its clients have left.
+    //
+    // keys: hosts r i
+    // arguments: host, prefix
     unregister_host,
 
     count
@@ -59,7 +76,7 @@ enum class script : std::size_t {
 inline constexpr std::size_t script_count =
     static_cast<std::size_t>(script::count);
 
-// In Lua. Throws std::bad_alloc.
+// The text in Lua. Throws std::bad_alloc.
 std::string script_text(script wanted);
 
 } // namespace websocket::redis

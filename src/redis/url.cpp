@@ -1,7 +1,7 @@
-// Reads the address of a Redis server.
+// Parses the URL of a Redis server.
 //
-// A fault never repeats what was given: what is wrong in an address may well
-// be a part of its password.
+// A fault never repeats the text, because any part of an invalid URL may belong
+// to a password.
 #include "redis/url.hpp"
 
 #include "sdk/websocket_text.hpp"
@@ -18,18 +18,17 @@ constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz"
 constexpr std::string_view host_marks = "0123456789-._";
 constexpr std::string_view address_marks = "0123456789abcdefABCDEF:.";
 
-// hiredis leaves the last two bytes of sun_path alone.
+// hiredis uses two bytes less than sun_path has.
 constexpr std::size_t max_path_size = 106;
 
-// As SELECT takes it.
 constexpr unsigned max_databases = 1u << 30;
 
 constexpr std::string_view forms =
     "\"redis://[[user]:password@]host[:port][/db]\" or "
     "\"unix:/path[?user=..&password=..&db=..]\"";
 
-// What comes before the mark; the text is left with what comes behind it.
-// None: there is no such mark.
+// Removes the text before the mark, and the mark, and returns that text.
+// Nullopt: there is no such mark.
 std::optional<std::string_view> cut(std::string_view &text, char mark) noexcept
 {
     const std::size_t at = text.find(mark);
@@ -93,7 +92,7 @@ constexpr std::string_view wrong_percent =
     "a \"%\" is written \"%25\", and stands before two hexadecimal digits "
     "other than \"00\"";
 
-// The readers return what is wrong, or nothing.
+// Each parser returns a fault, or an empty text.
 std::string_view read_database(std::string_view text, server_address &target)
 {
     return read_number(text, 0u, max_databases - 1, target.database)
@@ -117,7 +116,7 @@ std::string_view read_credentials(std::string_view text, server_address &target)
                                    : std::string_view{};
 }
 
-// The address of "[address]"; the text is left with what comes behind it.
+// Removes "[address]" from the text.
 std::string_view read_bracketed(std::string_view &text, server_address &target)
 {
     text.remove_prefix(1);
@@ -160,7 +159,7 @@ std::string_view read_host(std::string_view &text, server_address &target)
 
 std::string_view read_tcp(std::string_view rest, server_address &target)
 {
-    // A password may hold what else would end it
+    // An unescaped delimiter in a password would end it elsewhere
     if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
         if (rest.substr(0, at).find_first_of("@/?#") != rest.npos) {
             return "in a password, \"@\", \"/\", \"?\" and \"#\" are written "
@@ -195,7 +194,7 @@ std::string_view read_tcp(std::string_view rest, server_address &target)
                            : read_database(rest.substr(1), target);
 }
 
-// One of the parameters behind "?".
+// One of the parameters after "?".
 std::string_view read_parameter(std::string_view text, server_address &target)
 {
     const auto name = cut(text, '=');

@@ -1,4 +1,4 @@
-// The address of a Redis server, read from the words of a directive.
+// The address of a Redis server, parsed from the URL of a directive.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +11,25 @@ struct server_address {
     bool is_unix = false;
     std::string host; // an IPv6 address without its brackets
     std::uint16_t port = 6379;
-    std::string path;     // of the socket, with is_unix
+    std::string path;     // of the socket, if is_unix
     std::string user;     // empty: Redis's user "default"
     std::string password; // empty: Redis asks for none
     unsigned database = 0;
 
-    // What a log line may name it by: no user, no password.
+    // The name for log lines: without user and password.
     std::string name() const;
 };
 
 struct parsed_url {
     server_address target;
-    std::string fault; // empty: none; without what may be a password
+    std::string fault; // empty: none; never part of a password
 
     explicit operator bool() const noexcept { return fault.empty(); }
 };
 
-// redis://[[user]:password@]host[:port][/db], or
-// unix:path[?user=..&password=..&db=..], with %XX for any character of
-// a user, a password and a path. Throws only std::bad_alloc.
+// Parses redis://[[user]:password@]host[:port][/db] or
+// unix:path[?user=..&password=..&db=..]. %XX stands for any character of a
+// user, a password or a path. Throws only std::bad_alloc.
 parsed_url parse_url(std::string_view url);
 
 } // namespace websocket::redis

@@ -1,4 +1,5 @@
-// This worker's part in it: its connection, its queue, and whether it leads.
+// Connects this worker to the other hosts: its connection, its publisher, and
+// the leader, if it leads.
 #include "nginx/backplane/backplane.hpp"
 
 #include "nginx/backplane/leader.hpp"
@@ -21,11 +22,11 @@ namespace websocket::nginx::backplane {
 
 namespace {
 
-// A client's id stays below 2^53: so many bits are the host's number.
+// Client ids stay below 2^53: these bits are the number within the host.
 constexpr unsigned number_bits = 40;
 
-// Where there is a master a reload makes new processes; else this one goes on
-// with what it began with, whose configuration will be gone.
+// With a master, a reload starts new processes. A single process keeps its
+// first settings, but the resolver of their configuration is freed.
 redis_settings worker_settings(const redis_settings &of)
 {
     redis_settings result = of;
@@ -111,7 +112,7 @@ private:
         }
     }
 
-    // Who waits to try again need not
+    // Other workers need not wait for their backoff
     void on_commands_ready() noexcept override
     {
         send_control(workers_log, control_event::redis_up, 0, {});
@@ -119,7 +120,7 @@ private:
 
     void on_commands_lost() noexcept override {}
 
-    // What the leader does not know of, or has answered unheard
+    // A new leader does not know these requests; or replies were missed
     void on_overrun() noexcept override
     {
         for (const auto &[token, waiter] : waiting_) {
@@ -149,7 +150,7 @@ std::optional<worker_state> state;
 
 bool redis_configured = false;
 
-// Resources of a worker that has died, as this one found while it came.
+// Resources with clients of a worker that died before start().
 std::vector<std::string> pending_losses;
 
 // Memory that is full may have room again when clients have left.
@@ -245,7 +246,7 @@ try {
                       : control_event::clients_changed,
                  0, name);
 } catch (const std::bad_alloc &) {
-    // They will see that there are less
+    // The clients see the new count later
 }
 
 ngx_msec_t handshake_timeout() noexcept

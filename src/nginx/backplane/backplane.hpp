@@ -1,8 +1,8 @@
-// The other hosts, as the rest of the module sees them: what resources publish
-// goes to Redis, and comes into the host's own logs from there.
+// Resources across hosts, for the rest of the module. Messages are published to
+// Redis, and come back into the host's logs from there.
 //
-// All of it is for where used() says so. Without `websocket_redis` resources
-// live on this host alone, and nothing here has to do with them.
+// Call these functions only if enabled(). Without `websocket_redis`, resources
+// live on this host alone.
 #pragma once
 
 #include "nginx/backplane/publisher.hpp"
@@ -13,36 +13,37 @@
 
 namespace websocket::nginx::backplane {
 
-// Called when the process has its slot, and before it gives it back.
+// Called after the process has claimed its slot, and before it releases it.
 void start(ngx_cycle_t *cycle) noexcept;
 
-// Whoever waits for something is told that it will not be.
+// Fails all pending requests.
 void stop() noexcept;
 
 bool enabled() noexcept;
 
-// A client's id that no client of another host has, of its number here.
+// The id, unique across hosts, of the client with this number on this host.
 std::uint64_t client_id(std::uint64_t number) noexcept;
 
-// False: not taken, as too much waits already. Else the order is told.
+// False: the queue is full. Otherwise on_result of the request is called.
 bool publish(const publish_request &request) noexcept;
 
-// Whether those who publish had better wait, and what is called when they need
-// no more. Null: nobody.
+// Whether publishers should wait, and the function to call when they may
+// continue. Null: none.
 inline bool congested = false;
 inline void (*on_congestion_end)() noexcept = nullptr;
 
-// The resource has more clients on this host, or less; `lost`: they did not
-// leave, their worker died.
+// The number of clients of the resource on this host has changed. `lost`: their
+// worker died.
 void clients_changed(std::string_view name, bool lost) noexcept;
 
-// How long a handshake may wait.
+// The most time that a handshake may wait, in milliseconds.
 ngx_msec_t handshake_timeout() noexcept;
 
-// Somebody who waits until the host's log has all that Redis had at the time.
+// Waits until the host's log has all messages that Redis had at the time of the
+// call.
 class sync_waiter {
 public:
-    // Called once: the waiter is forgotten before.
+    // Called once, after the waiter has been removed.
     virtual void on_synced() noexcept = 0;
 
     std::string_view resource_name; // the resource's name

@@ -1,7 +1,9 @@
-// Leading: taken, given up, and what a leader is in touch with.
+// Leading the host: taking and giving up the lead, and the connection to the
+// other hosts.
 //
-// The host is in touch when Redis has taken down its lease over the connection
-// for commands, and sends its heartbeat over the one for news.
+// The host is connected when two conditions hold. Redis has its lease, over the
+// command connection; and the host receives its own heartbeat over the
+// subscriber connection.
 #include "nginx/backplane/leader.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -19,10 +21,10 @@ namespace {
 
 constexpr ngx_msec_t second = 1000;
 
-// So often a leader looks for clients of a worker that is gone.
+// Clients of dead workers are searched for at this interval.
 constexpr unsigned seconds_between_orphan_checks = 30;
 
-// A worker that leaves waits so long for one that stays.
+// A worker that shuts down leaves the lead to a staying one for so long.
 constexpr unsigned max_leaderless_seconds = 2;
 
 void prepare(ngx_event_t &timer, void *data,
@@ -31,7 +33,7 @@ void prepare(ngx_event_t &timer, void *data,
     timer.data = data;
     timer.handler = handler;
     timer.log = ngx_cycle->log;
-    timer.cancelable = 1; // it does not keep a leaving worker
+    timer.cancelable = 1; // must not delay graceful shutdown
 }
 
 bool another_worker_stays() noexcept
@@ -96,7 +98,7 @@ void redis_leader::become_leader() noexcept
                       permit.suppressed());
         }
 
-        leading_ = false; // it is tried again
+        leading_ = false; // every_second() tries again
         worker_bus::broker().resign(worker_bus::slot());
         return;
     }
@@ -134,7 +136,7 @@ void redis_leader::on_commands_lost() noexcept
     registered_ = false;
 
     if (leading_) {
-        // What it has told meanwhile is read from the streams
+        // Messages that are missed now are read from the streams
         on_disconnect();
         subscriber_.restart("the connection for commands is lost");
     }
@@ -210,8 +212,7 @@ void redis_leader::every_second()
         return;
     }
 
-    // Redis may have refused it, and will not for ever: it had no memory, was
-    // busy, or a replica
+    // Redis may refuse for a while: it had no memory, was busy, or is a replica
     if (redis_.ready() && (!registered_ || lease_is_due())) {
         renew_lease();
     }

@@ -1,9 +1,9 @@
-// What the worker that leads its host does: it keeps the host in touch with
-// Redis, follows the resources that the host's workers have subscribed to,
-// and tells the other hosts how many clients they have here.
+// The leader of a host: one worker that connects the host to Redis. It follows
+// the resources that the host's workers have subscribed to, and announces the
+// host's clients to other hosts.
 //
-// Every worker has one of these; one of them leads. When that is gone another
-// takes over at once, and reads from the streams what came between.
+// Each worker has one of these objects; one leads. When it exits, another takes
+// over at once and reads missed messages from the streams.
 #pragma once
 
 #include "nginx/backplane/replica.hpp"
@@ -31,36 +31,36 @@ public:
     redis_leader(const redis_settings &settings, script_runner &redis);
     redis_leader(const redis_leader &) = delete;
     redis_leader &operator=(const redis_leader &) = delete;
-    ~redis_leader(); // another worker leads then
+    ~redis_leader(); // gives up the lead
 
-    // The host's last worker takes it out of Redis; nothing happens with
-    // another. To be called at the worker's end.
+    // Removes the host from Redis if this is its last worker. To be called at
+    // the exit of the worker.
     void unregister_if_last() noexcept;
 
-    // Leads if nobody does.
+    // Leads if no worker does.
     void try_lead() noexcept;
 
-    // Redis is there again, as another worker has found.
+    // Another worker has found that Redis is up again.
     void retry_now() noexcept { subscriber_.retry_now(); }
 
 private:
     using replica_map =
         std::map<std::string, std::unique_ptr<replica>, std::less<>>;
 
-    // redis_commands
+    // script_runner
     void on_commands_ready() noexcept override;
     void on_commands_lost() noexcept override;
 
-    // The connection for news.
+    // The subscriber connection.
     void on_redis_ready() noexcept override;
     void on_redis_lost(std::string_view reason) noexcept override;
 
-    // The workers of this host.
+    // Workers of this host.
     void on_event(control_event what, std::uint64_t from,
                   std::string_view name) noexcept override;
     void on_overrun() noexcept override;
 
-    // redis_leader.cpp: leading
+    // leader.cpp: leading
     void become_leader() noexcept;
     void step_down() noexcept;
     void on_disconnect() noexcept;
@@ -68,7 +68,7 @@ private:
     static void on_second(ngx_event_t *event);
     void every_second();
 
-    // redis_lease.cpp: the host among the others
+    // leader_lease.cpp: lease of this host, and hosts without one
     void renew_lease();
     void on_lease_renewed(const redisReply &reply);
     void purge_host(std::string_view host);
@@ -79,7 +79,7 @@ private:
     static void on_purge_reply(void *data, const redisReply *reply) noexcept;
     bool lease_is_due() noexcept;
 
-    // redis_following.cpp: the logs
+    // leader_replicas.cpp: logs that are followed
     static bool request_sync(replica::environment &of, const script_call &call,
                              std::string_view name, std::uint64_t number);
     static bool notify(replica::environment &of, const script_call &call,
@@ -103,7 +103,7 @@ private:
     static void tick(ngx_event_t *event);
     void notify_changes();
 
-    // Without memory all begins anew.
+    // Out of memory: restart from a new connection.
     template <class Work>
     void with_oom_restart(Work work) noexcept
     try {
@@ -122,9 +122,9 @@ private:
     } environment_;
 
     bool leading_ = false;
-    bool registered_ = false; // Redis knows of the host, on this connection
-    bool subscribed_ = false; // and sends its heartbeat
-    bool heartbeat_ = false;  // which has come since the last renewal
+    bool registered_ = false; // Redis has its lease, on this connection
+    bool subscribed_ = false; // its heartbeat channel is subscribed
+    bool heartbeat_ = false;  // received since the last renewal
     unsigned leaderless_seconds_ = 0;
 
     ngx_msec_t renewed_at_ = 0;   // asked for
@@ -133,11 +133,12 @@ private:
     replica_map replicas_;
     std::set<std::string, std::less<>> changed_; // names
     std::set<std::string, std::less<>>
-        lost_clients_;                          // of them: clients were lost
-    std::set<std::string, std::less<>> unused_; // perhaps: see leave_unused
+        lost_clients_; // of them: clients were lost
+    // candidates for unfollow_unused()
+    std::set<std::string, std::less<>> unused_;
     std::deque<std::string> to_subscribe_;
-    std::size_t subscribing_ = 0; // asked for, and not yet confirmed
-    std::string kept_alive_;      // the last one
+    std::size_t subscribing_ = 0; // requested, and not yet confirmed
+    std::string kept_alive_;      // the last one of the round
     unsigned seconds_ = 0;
 
     ngx_event_t second_{};

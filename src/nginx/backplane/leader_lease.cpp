@@ -1,5 +1,5 @@
-// The host among the others: its lease in Redis, which ends when nobody renews
-// it; and what a host leaves behind whose lease has ended.
+// The lease of this host in Redis, and the removal of clients of hosts whose
+// lease has expired.
 #include "nginx/backplane/leader.hpp"
 #include "nginx/core/log_line.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 constexpr ngx_msec_t lease = 10'000;
 constexpr ngx_msec_t renewal = 2'000;
 
-// One step takes so many resources from a dead host.
+// The most resources that one step removes a dead host from.
 constexpr std::string_view max_purged_at_once = "100";
 
 ngx_msec_t since(ngx_msec_t moment) noexcept
@@ -28,8 +28,8 @@ ngx_msec_t since(ngx_msec_t moment) noexcept
 
 } // namespace
 
-// The answer to each renewal comes over one connection, a heartbeat over the
-// other: without one that is of no use any more.
+// The reply to a renewal comes over one connection, the heartbeat over the
+// other. A connection without a heartbeat is broken.
 bool redis_leader::lease_is_due() noexcept
 {
     if (subscribed_ && heartbeat_at_ != 0 &&
@@ -72,14 +72,14 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     const std::string_view error = error_in(&reply);
 
     if (redis_.reconnect_if_unusable(error)) {
-        return; // the connection begins anew
+        return; // it reconnects
     }
 
     if (parts.size() != 3) {
         static log_throttle line;
 
         log_refused(line, "take this host in", error);
-        return; // it is asked for again
+        return; // every_second() tries again
     }
 
     const bool known = text_in(parts[0]) == "1";
@@ -88,7 +88,7 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     shared_zone &zone = worker_bus::zone();
 
     if (!number_is_ours && zone.link_generation == 0) {
-        zone.host.choose_id_prefix(); // no client has one with it yet
+        zone.host.choose_id_prefix(); // no client has an id with it
         renew_lease();
         return;
     }
@@ -104,7 +104,7 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     }
 
     if (!known && registered_) {
-        // Others, or a flush, have taken our clients out of the counts
+        // Other hosts, or a flush, have removed our clients from the counts
         for (const auto &[name, log] : replicas_) {
             log->invalidate_client_count();
             changed_.insert(name);
@@ -122,8 +122,8 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     }
 }
 
-// A worker that has died may have been the last with clients of a resource:
-// nobody follows that any more, and the other hosts still count them.
+// A dead worker may have been the last one with clients of a resource. Nobody
+// follows that resource, and other hosts still count its clients.
 void redis_leader::find_orphans()
 {
     const std::string key =
@@ -152,7 +152,7 @@ void redis_leader::remove_orphans(const redisReply &names)
         const std::string name(text_in(each));
 
         if (find_replica(name) != nullptr) {
-            continue; // its number is told when it is synced
+            continue; // announced when it is synchronized
         }
 
         const std::array<std::string, 3> keys{redis::clients_key(name),
@@ -167,7 +167,7 @@ void redis_leader::remove_orphans(const redisReply &names)
     }
 }
 
-// Clients of it that are left are taken out by the others, when its lease ends.
+// Other hosts remove clients that are left when the lease expires.
 void redis_leader::unregister_if_last() noexcept
 {
     shared_zone &zone = worker_bus::zone();

@@ -1,4 +1,5 @@
-// Which logs are followed, and what comes of them.
+// Follows logs: subscribes to their channels, dispatches messages to replicas,
+// and announces clients.
 #include "nginx/backplane/leader.hpp"
 
 #include "nginx/workers/redis_counters.hpp"
@@ -15,16 +16,16 @@ namespace websocket::nginx {
 
 namespace {
 
-// So many channels are asked for before the first is confirmed.
+// The most channels that are requested and not confirmed.
 constexpr std::size_t max_subscribing = 256;
 
-// What changes within that time is told in one go.
+// Changes within this time are announced together.
 constexpr ngx_msec_t notify_delay = 20;
 
-// Who comes back at once finds the log as it was.
+// A client that returns within this time finds the log still followed.
 constexpr ngx_msec_t unused_grace = 1'000;
 
-// A log's keys are kept alive once in so many seconds.
+// The expiry of each log's keys is renewed once in so many seconds.
 constexpr std::size_t seconds_per_keep_alive_round = 60;
 
 struct replica_call {
@@ -59,7 +60,7 @@ replica &redis_leader::follow(std::string_view name)
     replica &log = *created;
 
     if (worker_bus::broker().link_generation() != 0) {
-        to_subscribe_.emplace_back(name); // else all are, with the link
+        to_subscribe_.emplace_back(name); // otherwise follow_all() adds it
     }
 
     replicas_.emplace(std::string(name), std::move(created));
@@ -69,8 +70,8 @@ replica &redis_leader::follow(std::string_view name)
     return log;
 }
 
-// What the workers have subscribed to while nobody led, and what was followed
-// when touch was lost.
+// Follows all logs that workers have subscribed to, and resubscribes those that
+// were followed when the connection was lost.
 void redis_leader::follow_all()
 {
     broker::scan_cursor cursor;
@@ -101,7 +102,7 @@ void redis_leader::subscribe_more()
     while (worker_bus::broker().link_generation() != 0 &&
            !to_subscribe_.empty() && subscribing_ < max_subscribing) {
         if (find_replica(to_subscribe_.front()) == nullptr) {
-            to_subscribe_.pop_front(); // left meanwhile
+            to_subscribe_.pop_front(); // unfollowed meanwhile
             continue;
         }
 
@@ -110,7 +111,7 @@ void redis_leader::subscribe_more()
         const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
 
         if (!subscriber_.command(args, on_channel_reply, this)) {
-            return; // it is about to be lost
+            return; // the connection is about to end
         }
 
         to_subscribe_.pop_front();
@@ -189,7 +190,7 @@ void redis_leader::on_sync_reply(void *data, const redisReply *reply) noexcept
     const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
 
     if (reply == nullptr) {
-        return; // commands_lost() follows
+        return; // on_commands_lost() follows
     }
 
     call->leader.with_oom_restart([&] {
@@ -214,7 +215,7 @@ bool redis_leader::notify(replica::environment &of, const script_call &call,
     return true;
 }
 
-// Refused: it is told again within a second.
+// If Redis refused, announces again within a second.
 void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
@@ -265,7 +266,7 @@ void redis_leader::on_event(control_event what, std::uint64_t from,
     });
 }
 
-// Who wanted a sync says so again when a leader comes.
+// Workers repeat their requests when a leader announces itself.
 void redis_leader::on_overrun() noexcept
 {
     send_control(workers_log, control_event::leader_up, 0, {});
@@ -281,7 +282,7 @@ void redis_leader::on_overrun() noexcept
     });
 }
 
-// Those of a log that is not followed were lost before this worker led.
+// Clients of a log that is not followed were lost before this worker led.
 void redis_leader::clients_changed(std::string_view name, bool lost)
 {
     if (find_replica(name) == nullptr) {
@@ -347,8 +348,8 @@ void redis_leader::unfollow_unused()
     }
 }
 
-// What comes for it from now on does not reach the host: who comes to it finds
-// it out of sync. Who came just before that keeps it.
+// From now on the host misses messages of the log, so it counts as not
+// synchronized. If a worker has just subscribed to it, it is kept.
 void redis_leader::unfollow(replica_map::iterator at)
 {
     broker::broker &local = worker_bus::broker();
@@ -372,7 +373,7 @@ void redis_leader::unfollow(replica_map::iterator at)
         static_cast<std::uint32_t>(replicas_.size()));
 }
 
-// Some of them each time, so that there is no rush.
+// A part of them each second, to spread the load.
 void redis_leader::keep_alive()
 {
     auto at = replicas_.upper_bound(kept_alive_);
@@ -384,7 +385,7 @@ void redis_leader::keep_alive()
         }
 
         at->second->keep_alive();
-        unused_.insert(at->first); // perhaps: nobody says so of a dead worker
+        unused_.insert(at->first); // a dead worker does not report it
         kept_alive_ = at->first;
         ++at;
     }

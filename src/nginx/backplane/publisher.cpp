@@ -1,4 +1,4 @@
-// The queue of what is to be published.
+// The queue of messages for Redis.
 #include "nginx/backplane/publisher.hpp"
 
 #include "nginx/core/log_throttle.hpp"
@@ -14,13 +14,14 @@ namespace websocket::nginx {
 
 namespace {
 
-// What may be on its way at a time, at least: a pipe that is kept full.
+// The fewest bytes that may be sent without a reply, to keep the connection
+// busy.
 constexpr std::size_t min_window = 4 * 1024 * 1024;
 
-// The script remembers twice as many of a worker.
+// The script remembers twice as many messages of a worker.
 constexpr std::size_t max_unanswered = 4096;
 
-// What one look at a client may bring.
+// The most that one turn of a client adds.
 constexpr std::size_t max_read = 512 * 1024;
 
 } // namespace
@@ -51,8 +52,8 @@ redis_publisher::~redis_publisher()
     }
 }
 
-// One message is taken, however large it is; and as long as it is worth while,
-// what a client has sent before it could be held back.
+// An empty queue accepts one message of any size. While Redis is reachable, it
+// also accepts what a client has sent before it could be stopped.
 bool redis_publisher::has_capacity(std::size_t size) const noexcept
 {
     const std::size_t more = redis_.ready() ? max_read : 0;
@@ -114,17 +115,18 @@ try {
 
     rearm_timer();
 } catch (const std::bad_alloc &) {
-    rearm_timer(); // it is tried again with the next one
+    rearm_timer(); // retried with the next one
 }
 
 void redis_publisher::on_reply(void *data, const redisReply *reply) noexcept
 {
-    if (reply != nullptr) { // else commands_lost() follows
+    if (reply != nullptr) { // otherwise on_commands_lost() follows
         static_cast<redis_publisher *>(data)->complete_first(reply);
     }
 }
 
-// Those of the message at hand: what Redis has of them may be a moment old.
+// The clients of the first message's resource on this host: Redis may have an
+// older number.
 std::uint32_t redis_publisher::clients_here() const noexcept
 {
     return worker_bus::broker()
@@ -136,7 +138,7 @@ void redis_publisher::complete_first(const redisReply *reply) noexcept
 {
     const std::string_view error = error_in(reply);
 
-    // Nothing was done, so that all that waits for an answer waits on
+    // Nothing was executed: all pending messages stay
     if (redis_.reconnect_if_unusable(error)) {
         return;
     }
@@ -182,8 +184,8 @@ void redis_publisher::complete(entry &of,
     of.on_result(of.data, outcome);
 }
 
-// Whether Redis has what was sent is not known. What only passes is not sent
-// again: it would be old, or be there twice.
+// It is unknown whether Redis has the messages without a reply. Transient ones
+// are not sent again, because they would be old, or arrive twice.
 void redis_publisher::on_commands_lost() noexcept
 {
     while (!sent_.empty()) {
@@ -211,15 +213,15 @@ try {
     complete(sent, {});
 }
 
-// All wait equally long, so that the first ones are the late ones. What was
-// sent stays until its answer comes, or none will.
+// All have the same timeout, so the first ones expire first. A sent message
+// stays until its reply comes, or the connection ends.
 void redis_publisher::expire() noexcept
 {
     const auto late = [now = ngx_current_msec](const entry &each) {
         return static_cast<ngx_msec_int_t>(now - each.deadline) >= 0;
     };
 
-    // Who is told may publish
+    // The callback may publish and reallocate sent_: use an index
     for (std::size_t i = 0; i < sent_.size() && late(sent_[i]); i++) {
         complete(sent_[i], {});
     }
@@ -241,7 +243,7 @@ void redis_publisher::on_timeout(ngx_event_t *event)
     self.rearm_timer();
 }
 
-// Sees to it that who waits is told in time, and counts them.
+// Sets the timer for the first deadline, and updates the counters.
 void redis_publisher::rearm_timer() noexcept
 {
     const entry *first = queued_.empty() ? nullptr : &queued_.front();
@@ -253,7 +255,7 @@ void redis_publisher::rearm_timer() noexcept
         first = &*sent;
     }
 
-    // A leaving worker waits for those who wait
+    // Pending requests delay graceful shutdown
     timer_.cancelable = first == nullptr;
 
     if (first != nullptr && !timer_.timer_set) {
@@ -270,7 +272,7 @@ void redis_publisher::rearm_timer() noexcept
     counters::current->queued_bytes.set(sent_bytes_ + queued_bytes_);
 }
 
-// Where Redis is away publishers are told so instead.
+// While Redis is unreachable, publishers get errors instead.
 void redis_publisher::update_congestion() noexcept
 {
     const std::size_t queue = redis_.settings().queue;

@@ -1,11 +1,10 @@
-// What this worker asks of Redis for its resources: it publishes, in one order
-// and each message once, over breaks of the connection too.
+// Publishes messages of this worker to Redis, in one order and each once, also
+// over broken connections.
 //
-// A message waits here until Redis has answered. Where there is no connection
-// it waits for one, for at most command_timeout; what was
-// sent when a connection broke is sent again on the next one, marked, so that
-// Redis looks whether it is there already. Whoever publishes is told once what
-// has become of it.
+// A message is queued until Redis has replied. Without a connection it waits
+// for one, for at most connect_timeout + command_timeout. A message without a
+// reply when a connection breaks is sent again on the next one, marked, so that
+// Redis detects duplicates. Each request gets one result.
 #pragma once
 
 #include "broker/types.hpp"
@@ -23,26 +22,26 @@ namespace websocket::nginx {
 
 enum class publish_kind : std::uint8_t {
     stored,    // a message
-    transient, // one that is not kept
-    query      // nothing: what is known of the resource
+    transient, // a message that is not stored
+    query      // no message: describes the resource
 };
 
 struct publish_outcome {
-    bool done = false;          // else it was not published, as far as is known
-    broker::message_id id;      // of what was stored, or of the last; 0-0: none
-    std::uint64_t messages = 0; // in its history, if that was the question
-    std::uint32_t clients = 0;  // on all hosts, if they were to be counted
+    bool done = false;     // otherwise not published, as far as is known
+    broker::message_id id; // of the stored message, or of the last; 0-0: none
+    std::uint64_t messages = 0; // in the history, for a query
+    std::uint32_t clients = 0;  // on all hosts, with counts_clients
 };
 
-// Something for the clients of a resource on all hosts.
+// A message for the clients of a resource on all hosts.
 struct publish_request {
     publish_kind kind = publish_kind::stored;
-    std::string_view name; // as the broker knows the resource
+    std::string_view name; // name of the log
     broker::publication what;
     broker::limits history;      // of the resource
-    bool counts_clients = false; // the outcome is to have them
+    bool counts_clients = false; // set publish_outcome::clients
 
-    // Called exactly once, unless the order is not taken.
+    // Called exactly once if the request is accepted.
     void (*on_result)(void *data, const publish_outcome &outcome);
     void *data;
 };
@@ -53,28 +52,28 @@ public:
     explicit redis_publisher(script_runner &commands);
     redis_publisher(const redis_publisher &) = delete;
     redis_publisher &operator=(const redis_publisher &) = delete;
-    ~redis_publisher(); // tells all who wait
+    ~redis_publisher(); // fails all pending requests
 
-    // Called when half of the queue is in use, so that those who fill it stop,
-    // and when no more than a quarter is.
+    // Called with true when half of the queue is used, so that publishers
+    // pause; with false when a quarter is.
     void (*on_congestion)(bool begins) noexcept = nullptr;
 
-    // Copies what it is given. False: too much waits already, or no memory.
+    // Copies the request. False: the queue is full, or no memory.
     bool publish(const publish_request &request) noexcept;
 
 private:
     struct entry {
         std::string name;
         std::string payload;
-        std::uint64_t number; // of those this worker has taken
+        std::uint64_t number; // counts the requests of this worker
         broker::limits history;
         std::uint64_t from;
         ngx_msec_t deadline;
         std::uint8_t kind;
         publish_kind request_kind;
         bool counts_clients;
-        bool resent = false;    // it was sent before
-        bool completed = false; // whoever waits has been told
+        bool resent = false;    // was sent before
+        bool completed = false; // on_result was called
         void (*on_result)(void *, const publish_outcome &);
         void *data;
 
@@ -100,7 +99,7 @@ private:
     void rearm_timer() noexcept;
     void update_congestion() noexcept;
 
-    // redis_orders.cpp
+    // publisher_commands.cpp
     bool send(const entry &next) noexcept;
     bool send_stored(const entry &next);
     bool send_transient(const entry &next);
@@ -108,19 +107,18 @@ private:
     static publish_outcome result_of(const redisReply *reply) noexcept;
 
     script_runner &redis_;
-    std::deque<entry> sent_; // and not answered by Redis
+    std::deque<entry> sent_; // without a reply
     std::deque<entry> queued_;
     std::size_t sent_bytes_ = 0;
     std::size_t queued_bytes_ = 0;
-    const std::string worker_id_; // unlike all others, there ever were
+    const std::string worker_id_; // unique across hosts and time
     std::uint64_t last_number_ = 0;
     ngx_event_t timer_{};
     bool closing_ = false;
     bool congested_ = false;
 };
 
-// How much of a resource's messages Redis keeps, and for how long after the
-// last use.
+// The number of messages that Redis keeps, and for how long after the last use.
 broker::limits stream_limits_of(const broker::limits &history) noexcept;
 
 } // namespace websocket::nginx

@@ -1,4 +1,4 @@
-// What an order asks of Redis, and what is read in the answer.
+// Runs the script for a request, and parses its reply.
 #include "nginx/backplane/publisher.hpp"
 
 #include "nginx/workers/worker_bus.hpp"
@@ -13,13 +13,14 @@ namespace websocket::nginx {
 
 namespace {
 
-// So many of the last messages are kept for hosts that lose touch for a
-// moment, whatever history a resource has; and what nobody uses for so long.
+// At least so many messages are kept for hosts that lose their connection for a
+// moment, whatever the history of a resource. Unused resources are kept for
+// unused_ttl.
 constexpr std::uint64_t min_kept_messages = 128;
 constexpr std::uint64_t unused_ttl = broker::unused_log_ttl;
-constexpr std::uint64_t history_ttl = 86'400'000; // a day
+constexpr std::uint64_t history_ttl = 86'400'000; // ms: a day
 
-// Redis takes no larger numbers, or not as they are; nobody will see their end.
+// Redis accepts no larger numbers, or not exactly.
 constexpr std::uint64_t max_kept = std::uint64_t{1} << 52;
 
 std::uint64_t number_in(const redisReply *reply) noexcept
@@ -42,8 +43,8 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
             std::min(age, max_kept) + unused_ttl};
 }
 
-// As the scripts answer: the clients; an id and the clients; or an id, which
-// may be empty, the messages, and the clients.
+// Replies of the scripts: the clients; or an id and the clients; or an id,
+// which may be empty, the messages and the clients.
 publish_outcome redis_publisher::result_of(const redisReply *reply) noexcept
 {
     const auto parts = list_in(reply);
@@ -127,8 +128,8 @@ bool redis_publisher::send_stored(const entry &next)
                       this);
 }
 
-// With the number of clients that the host has now, so that those who are told
-// of one that came or left find it counted.
+// Also sends the present number of clients of this host, so that those who
+// learn of a joined or left client see it counted.
 bool redis_publisher::send_transient(const entry &next)
 {
     const shared_zone &zone = worker_bus::zone();

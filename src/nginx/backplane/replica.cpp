@@ -1,4 +1,4 @@
-// How a log keeps up with Redis.
+// Applies messages of a channel to the log, and announces clients.
 #include "nginx/backplane/replica.hpp"
 
 #include "nginx/backplane/publisher.hpp"
@@ -16,7 +16,8 @@ namespace websocket::nginx {
 
 namespace {
 
-// What may wait for a sync; with more, the stream is read once more instead.
+// The most bytes deferred until a sync ends. Beyond that the stream is read
+// again instead.
 constexpr std::size_t max_deferred_bytes = 4 * 1024 * 1024;
 
 // A day, in milliseconds, as the scripts have it.
@@ -27,10 +28,11 @@ broker::broker &local() noexcept
     return worker_bus::broker();
 }
 
-// The rest of what other hosts say that is for the log.
+// Whether a transient message may be appended to the log.
 bool is_relayable(const redis::channel_message &message) noexcept
 {
-    constexpr std::size_t code = 2; // of a Close, which an order begins with
+    // status code at the beginning of the payload
+    constexpr std::size_t code = 2;
 
     return is_message(message.kind) ||
            (message.kind == kind_close_all && message.payload.size() >= code);
@@ -84,7 +86,8 @@ void replica::retry_sync()
     }
 }
 
-// The log has all that the stream had: what came meanwhile goes behind it.
+// The log has all messages of the stream. Applies the messages that arrived
+// meanwhile.
 void replica::finish_sync()
 {
     std::vector<std::string> deferred;
@@ -98,7 +101,7 @@ void replica::finish_sync()
     }
 
     if (state_ != state::current) {
-        return; // something is still missing: it goes on with another sync
+        return; // messages are still missing: another sync runs
     }
 
     (void)local().mark_synced(name_, shared_.link_generation);
@@ -130,7 +133,7 @@ void replica::on_message(std::string_view text)
     }
 
     if (deferred_bytes_ + text.size() > max_deferred_bytes) {
-        // The next sync brings what is numbered, and counts
+        // The next sync returns stored messages and client counts
         deferred_.clear();
         deferred_bytes_ = 0;
         deferred_dropped_ = true;
@@ -177,7 +180,7 @@ void replica::append_external(const redis::channel_message &message)
     if (done.result == broker::outcome::done) {
         host_redis_counters().received.add(1);
     } else if (done.result == broker::outcome::out_of_order) {
-        sync(); // the stream has this one too
+        sync(); // the stream has this message too
     }
 }
 
@@ -201,8 +204,8 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
                                   bool lost)
 {
     if (host == worker_bus::zone().host.uid()) {
-        // Another worker may have told an older number, or another host taken
-        // us for dead
+        // Another worker may have announced an older number, or another host
+        // may have purged this one
         announced_clients_ = lost ? unknown_count : clients;
         shared_.changed(shared_, name_);
         return;
@@ -270,7 +273,7 @@ bool replica::notify(std::string_view clients, bool lost)
 void replica::unfollow()
 {
     if (announced_clients_ != 0) {
-        (void)notify("0", lost_clients_); // else it is found later
+        (void)notify("0", lost_clients_); // otherwise find_orphans() finds it
     }
 }
 

@@ -1,11 +1,11 @@
-// One log that the leader of this host follows: what Redis has of a resource's
-// messages is put into the log that the host's workers share.
+// The replica of one resource's Redis stream in a log of this host, kept by the
+// leader.
 //
-// It is *subscribing* until Redis has begun to send the resource's channel,
-// then *syncing*: what came before is read from the stream, page by page, and
-// what comes meanwhile waits; then *current*, until a message shows that some
-// are missing, or somebody has to know that he has all up to now. A failed
-// sync is tried again by the leader.
+// States: *subscribing* until Redis confirms the subscription of the channel.
+// Then *syncing*: earlier messages are read from the stream, page by page, and
+// new ones are deferred. Then *current*, until a message shows that some are
+// missing, or a worker needs confirmation that all have arrived. After a failed
+// sync the leader retries.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -21,7 +21,7 @@
 
 namespace websocket::nginx {
 
-// Whether an entry of that kind is a message: the only ones that are stored.
+// Whether entries of that kind are messages, which alone are stored.
 constexpr bool is_message(std::uint64_t kind) noexcept
 {
     return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY;
@@ -29,74 +29,77 @@ constexpr bool is_message(std::uint64_t kind) noexcept
 
 class replica {
 public:
-    // What all of them share: it outlives them.
+    // Shared by all replicas, and outlives them.
     struct environment {
         script_runner &redis;
-        std::uint32_t link_generation = 0; // the number of the host's link now
+        std::uint32_t link_generation = 0; // of the present link
 
-        std::uint64_t last_sync_number = 0; // syncs, so far
+        std::uint64_t last_sync_number = 0; // counts syncs
 
-        // Calls sync_answered() of the log of that name, if it is still there.
+        // Runs the script; calls on_sync_reply() of the replica with that name,
+        // if it still exists.
         bool (*request_sync)(environment &of, const script_call &call,
                              std::string_view name, std::uint64_t number);
 
-        // The same, and doubt_clients() if Redis refuses.
+        // Runs the script; calls invalidate_client_count() if Redis refuses.
         bool (*notify)(environment &of, const script_call &call,
                        std::string_view name);
 
-        // Has tell_clients() called soon.
+        // Schedules notify_clients().
         void (*changed)(environment &of, std::string_view name);
     };
 
     replica(environment &shared, std::string_view name);
 
-    // The channel is subscribed to. Throws std::bad_alloc, as all that read
-    // or ask.
+    // The subscription of the channel is confirmed. Throws std::bad_alloc, as
+    // all functions that read or send.
     void subscribed();
 
-    // What came through the channel.
+    // A message of the channel.
     void on_message(std::string_view text);
 
     void on_sync_reply(const redisReply &reply, std::uint64_t number);
 
-    // Redis is out of reach: all begins with the next subscription.
+    // The connection was lost: starts again with the next subscription.
     void on_disconnect() noexcept;
 
-    // Somebody, by his token, waits until he has all that is there now.
+    // Notifies the waiter with that token when all present messages have
+    // arrived.
     void wait_for_sync(std::uint64_t token);
 
-    // A handshake may have changed the number of clients, or they were lost:
-    // tells the other hosts, if it is another one than they know.
+    // Announces the clients of this host to other hosts, if the number has
+    // changed or `lost`.
     void notify_clients(bool lost);
 
-    // For tell_clients(): they may have forgotten.
+    // Other hosts may not know the announced number any more.
     void invalidate_client_count() noexcept
     {
         announced_clients_ = unknown_count;
     }
 
-    // It is not followed any more: nobody here has clients of it.
+    // The log is no longer followed: it has no clients here.
     void unfollow();
 
-    // Somebody may have found it linked while it was to be left.
+    // A worker may have seen the log as synchronized while it was about to be
+    // unfollowed: confirms it with a sync.
     void keep_following();
 
-    // If a sync has failed.
+    // Retries a failed sync.
     void retry_sync();
 
-    // Has Redis keep what it has of the resource.
+    // Renews the expiry of its keys in Redis.
     void keep_alive();
 
     const std::string &name() const noexcept { return name_; }
     bool current() const noexcept { return state_ == state::current; }
 
-    // When it was found unused, or 0.
+    // The time at which it was found unused, or 0.
     ngx_msec_t unused_since = 0;
 
 private:
     enum class state : std::uint8_t { subscribing, syncing, failed, current };
 
-    // Who made it gives up after a while.
+    // A waiter gives up by itself after connect_timeout.
     struct waiter {
         std::uint64_t token;
         ngx_msec_t since;
@@ -104,14 +107,14 @@ private:
 
     static constexpr std::uint32_t unknown_count = UINT32_MAX;
 
-    // followed_sync.cpp
+    // replica_sync.cpp
     void sync();
     void apply_page(const redisReply &reply);
     void align_to(broker::message_id first, const broker::description &known);
     bool apply_entry(const redisReply &entry);
     void record_gap(broker::message_id before);
 
-    // followed_log.cpp
+    // replica.cpp
     void drop_expired(std::vector<waiter> &waiters) const noexcept;
     void finish_sync();
     void notify_waiters();
@@ -127,17 +130,17 @@ private:
     environment &shared_;
     const std::string name_;
     state state_ = state::subscribing;
-    broker::message_id last_;           // that the log has, while it is syncing
-    std::vector<std::string> deferred_; // came while it was not current
+    broker::message_id last_; // last message of the log, while syncing
+    std::vector<std::string> deferred_; // received while not current
     std::size_t deferred_bytes_ = 0;
-    bool deferred_dropped_ = false;    // some of it was too much
-    std::vector<waiter> next_waiters_; // of those who wait for the next sync
-    std::vector<waiter> sync_waiters_; // for the one that is under way
-    std::uint64_t sync_number_ = 0;    // its number; 0: none is
+    bool deferred_dropped_ = false;    // some were dropped
+    std::vector<waiter> next_waiters_; // for the next sync
+    std::vector<waiter> sync_waiters_; // for the running sync
+    std::uint64_t sync_number_ = 0;    // of the running sync; 0: none
     std::map<std::string, std::uint32_t, std::less<>> other_hosts_; // clients
     std::uint32_t announced_clients_ =
         unknown_count;          // clients here, as the others know
-    bool lost_clients_ = false; // some of them, and the others are to be told
+    bool lost_clients_ = false; // some were lost, not yet announced
 };
 
 } // namespace websocket::nginx

@@ -1,4 +1,4 @@
-// How a log that is followed gets what it has missed, page by page.
+// Reads missed messages from the stream, page by page.
 #include "nginx/backplane/replica.hpp"
 
 #include "nginx/backplane/publisher.hpp"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view page_size = "1048576";
 
-// Those who lost something are told by the log itself.
+// Logs a gap. Clients see it in the log.
 void log_gap(const std::string &name) noexcept
 {
     static log_throttle line;
@@ -39,7 +39,8 @@ void log_sync_failed(std::string_view reason) noexcept
     log_refused(line, "tell what was missed", reason);
 }
 
-// A stream's entry: its id, and names and values in the script's order.
+// Parses an entry of a stream: its id, and names and values in the order of the
+// script.
 std::optional<redis::channel_message>
 parse_entry(const redisReply &entry) noexcept
 {
@@ -82,19 +83,19 @@ void replica::sync()
         worker_bus::broker().describe(name_, worker_bus::now());
 
     if (!known.exists) {
-        state_ = state::failed; // it is gone, and about to be left
+        state_ = state::failed; // it was removed, and will be unfollowed
         return;
     }
 
-    // Those of an unfinished one are not served yet
+    // Waiters of an unfinished sync are kept
     drop_expired(sync_waiters_);
     sync_waiters_.insert(sync_waiters_.end(), next_waiters_.begin(),
                          next_waiters_.end());
     next_waiters_.clear();
     last_ = known.external ? known.last : broker::message_id{};
 
-    // A log that is new here needs what its history shows; one that has
-    // clients who have lost touch, all that there is
+    // A new log needs only its history. A log with clients that missed messages
+    // needs all of them
     const broker::limits kept = stream_limits_of(known.history);
     const std::uint64_t wanted =
         known.external ? kept.messages : known.history.messages;
@@ -129,12 +130,12 @@ void replica::sync()
 void replica::on_sync_reply(const redisReply &reply, std::uint64_t number)
 {
     if (state_ != state::syncing || number != sync_number_) {
-        return; // it was asked for before touch was lost
+        return; // requested before the connection was lost
     }
 
     if (const std::string_view error = error_in(&reply); !error.empty()) {
         if (shared_.redis.reconnect_if_unusable(error)) {
-            return; // touch is lost
+            return; // it reconnects
         }
 
         log_sync_failed(error);
@@ -189,14 +190,14 @@ void replica::apply_page(const redisReply &reply)
     update_remote_clients();
 
     if (last_.sequence < *end && last_ == begin) {
-        record_gap({*epoch, *end}); // nothing of it is there, or can be read
+        record_gap({*epoch, *end}); // its entries are missing or invalid
     }
 
     last_.sequence < *end ? sync() : finish_sync();
 }
 
-// Where the page begins. What the log has is of another epoch, or ends before
-// it, if messages are not there any more.
+// Aligns the log to the beginning of a page. The log may be in another epoch,
+// or end before the page if messages were removed.
 void replica::align_to(broker::message_id before,
                        const broker::description &known)
 {
@@ -218,7 +219,7 @@ void replica::align_to(broker::message_id before,
     last_ = before;
 }
 
-// All up to `before` is lost to those who have not got it.
+// Messages up to `before` are lost for subscriptions that have not read them.
 void replica::record_gap(broker::message_id before)
 {
     worker_bus::wake(worker_bus::broker()

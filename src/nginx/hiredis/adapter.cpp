@@ -1,10 +1,9 @@
-// hiredis in nginx's event loop.
+// Runs a hiredis context in nginx's event loop.
 //
-// The events are level-triggered, with epoll too: hiredis reads 16 KB for each
-// and does not say whether that was all, so that behind an edge there would
-// have to be a read that finds nothing. Writing needs no event as a rule: what
-// was asked in one turn is written at its end, and only what the socket does
-// not take waits for one.
+// Events are level-triggered, also with epoll: hiredis reads 16 KB per event
+// and does not report whether that was all, so an edge would cost an additional
+// read. Commands are written at the end of the event loop's turn. Only data
+// that the socket does not accept waits for a write event.
 #include "nginx/hiredis/context.hpp"
 
 #include <new>
@@ -28,7 +27,7 @@ bool redis_context::attach(redisAsyncContext &context) noexcept
         return false;
     }
 
-    // Not for the programs that a plug-in may start
+    // Programs that a plug-in starts must not inherit it
     (void)fcntl(c->fd, F_SETFD, FD_CLOEXEC);
 
     c->data = this;
@@ -37,14 +36,14 @@ bool redis_context::attach(redisAsyncContext &context) noexcept
     c->write->handler = on_write;
     c->write->log = c->log;
 
-    // As nginx's own channel: a worker that leaves does not close it
+    // Like nginx's channel, it must not be closed by a graceful shutdown
     c->read->channel = 1;
     c->write->channel = 1;
 
     context_ = &context;
     connection_ = c;
 
-    // It can be written to when it is connected
+    // The socket becomes writable when it is connected
     if (ngx_add_event(c->write, NGX_WRITE_EVENT, NGX_LEVEL_EVENT) != NGX_OK) {
         release_connection();
         return false;
@@ -75,8 +74,9 @@ void redis_context::add_read(void *data) noexcept
     self.add_event(*self.connection_->read);
 }
 
-// What could be written has been, or it is not connected yet: then the socket
-// tells when. Else there may be more to come in this turn.
+// Called while writing, hiredis has data that the socket did not accept, or is
+// not connected: wait for the socket. Otherwise more commands may follow in
+// this turn.
 void redis_context::add_write(void *data) noexcept
 {
     auto &self = *static_cast<redis_context *>(data);
@@ -99,9 +99,9 @@ void redis_context::del_write(void *data) noexcept
     }
 }
 
-// hiredis closes the socket itself, and frees the context. Which it may do
-// before or after it calls the answers, by its version: the owner is told when
-// it has returned.
+// hiredis closes the socket and frees the context. Depending on its version it
+// does so before or after the callbacks of pending commands, so the owner is
+// notified from the event loop.
 void redis_context::on_context_freed(void *data) noexcept
 {
     auto &self = *static_cast<redis_context *>(data);
@@ -120,7 +120,7 @@ void redis_context::on_context_freed(void *data) noexcept
     ngx_post_event(&self.ended_event_, &ngx_posted_events);
 }
 
-// As ngx_close_connection does, without closing the socket.
+// Like ngx_close_connection, without closing the socket.
 void redis_context::release_connection() noexcept
 {
     ngx_connection_t *c = std::exchange(connection_, nullptr);
@@ -153,8 +153,8 @@ void redis_context::write() noexcept
     writing_ = false;
 }
 
-// hiredis takes it for a fault of its own that nobody waits for an answer, and
-// aborts the process; with an error it ends the connection.
+// If no callback is pending, hiredis aborts the process on any reply but an
+// error, which ends the connection.
 bool redis_context::has_unsolicited_data() const noexcept
 {
     char first;

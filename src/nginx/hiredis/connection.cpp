@@ -1,4 +1,4 @@
-// Keeps a connection to Redis up.
+// Keeps a connection to Redis up: states, backoff, timeouts.
 #include "nginx/hiredis/connection.hpp"
 
 #include "nginx/hiredis/outage_log.hpp"
@@ -14,8 +14,8 @@ namespace {
 constexpr ngx_msec_t min_backoff = 100;
 constexpr ngx_msec_t max_backoff = 5000;
 
-// Half of it is left to chance, so that many workers and hosts do not come
-// back as one.
+// Half of the time is random, so that workers and hosts do not reconnect at the
+// same time.
 ngx_msec_t jittered(ngx_msec_t backoff) noexcept
 {
     return backoff / 2 +
@@ -34,7 +34,7 @@ redis_connection::redis_connection(const redis_settings &settings,
     timer_.handler = on_timer;
     timer_.data = this;
     timer_.log = ngx_cycle->log;
-    timer_.cancelable = 1; // it does not keep a leaving worker
+    timer_.cancelable = 1; // must not delay graceful shutdown
 }
 
 redis_connection::~redis_connection()
@@ -168,10 +168,11 @@ void redis_connection::context_ended(std::string_view reason) noexcept
 
 void redis_connection::on_failure() noexcept
 {
-    const std::string reason = std::move(reason_); // the owner may begin anew
+    // the owner may connect again
+    const std::string reason = std::move(reason_);
     const bool was_ready = state_ == state::ready;
 
-    // One that breaks again and again has not recovered
+    // A connection that breaks again and again has not recovered
     if (was_ready && ngx_current_msec - ready_since_ >= max_backoff) {
         backoff_ = min_backoff;
     }

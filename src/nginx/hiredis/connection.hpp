@@ -1,10 +1,10 @@
-// A connection to Redis that keeps itself up: it connects, authenticates,
-// selects the database, and when it breaks it tries again, with pauses that
-// grow from 0.1 to 5 seconds.
+// A connection to Redis that stays up: it connects, authenticates and selects
+// the database. When it breaks, it reconnects with a backoff of 0.1 to 5
+// seconds.
 //
-// Of one thread, the worker's. Whatever it calls, an answer or its owner, may
-// call it back and may destroy it: to it, that call is always the last thing
-// it does.
+// For the thread of the worker. Callbacks and the owner may call the
+// connection, and may destroy it. Each such call is the last action of the
+// function that makes it.
 #pragma once
 
 #include "nginx/core/redis_settings.hpp"
@@ -22,12 +22,12 @@ namespace websocket::nginx {
 class redis_connection final : redis_context::owner {
 public:
     struct owner {
-        // Connected, authenticated, the database selected.
+        // Connected and authenticated, and the database is selected.
         virtual void on_redis_ready() noexcept = 0;
 
-        // Was ready or could not become it, for the reason `why`, one line
-        // that is lent for the call; tries again by itself. All commands have
-        // had their answers.
+        // The connection was lost or could not be established, for `reason`:
+        // one line, valid during the call. All callbacks have been called. It
+        // reconnects by itself.
         virtual void on_redis_lost(std::string_view reason) noexcept = 0;
 
     protected:
@@ -35,66 +35,67 @@ public:
     };
 
     enum class role {
-        commands,  // anything that has one answer each
-        subscriber // SUBSCRIBE and UNSUBSCRIBE, in capitals, and no more
+        commands,  // commands with one reply each
+        subscriber // SUBSCRIBE and UNSUBSCRIBE only, in capitals
     };
 
-    // The settings and the owner outlive it.
+    // The settings and the owner must outlive it.
     redis_connection(const redis_settings &settings, owner &holder,
                      role as) noexcept;
 
-    // Closes, calling nobody: not the owner, and no answer.
+    // Closes without calling the owner or a callback.
     ~redis_connection();
 
     redis_connection(const redis_connection &) = delete;
     redis_connection &operator=(const redis_connection &) = delete;
 
-    // From now on it keeps itself connected. Calls nobody before it returns.
+    // Connects, and reconnects from now on. Calls nobody before it returns.
     void open() noexcept;
 
-    // And stays closed. Commands without an answer get null, the owner is not
-    // told.
+    // Closes permanently. Pending callbacks get null; the owner is not called.
     void close() noexcept;
 
     bool ready() const noexcept;
 
-    // Sends a command behind those before it; what one turn of the event loop
-    // asks leaves in one piece. The words are copied. False: not ready, or no
-    // memory, and `answer` will not be called.
+    // Sends a command. Commands of one turn of the event loop are written
+    // together. Arguments are copied. False: not ready, or no memory; the
+    // callback is not called.
     //
-    // Role commands: `answer` (null: nobody) is called once, in the order of
-    // the commands, with null if the connection ended before. If nothing at
-    // all comes for command_timeout while one waits, the connection ends.
+    // Role commands: the callback (null: none) is called once, in the order of
+    // the commands, with null if the connection ends first. If nothing is
+    // received for command_timeout while a reply is pending, the connection
+    // ends.
     //
-    // Role subscriber: the answer of SUBSCRIBE is called with each reply that
-    // has the name of one of its channels: arrays of three, "subscribe",
-    // "message" or "unsubscribe", the channel, and a payload or a number;
-    // behind "unsubscribe" nothing comes for a channel. If the connection
-    // ends, it is called with null once for each channel. The pair of answer
-    // and data is remembered as long as the connection lasts: use few.
-    // UNSUBSCRIBE names channels; what it is given as answer is not called.
+    // Role subscriber: the callback of SUBSCRIBE gets each reply for its
+    // channels. A reply is an array of three: "subscribe", "message" or
+    // "unsubscribe", the channel, and a payload or a number. After
+    // "unsubscribe" a channel has no more replies. When the connection ends,
+    // the callback gets null once for each channel. Each pair of callback and
+    // data is kept as long as the connection: use few. UNSUBSCRIBE takes
+    // channels; its callback is not called.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
-    // Ends the connection as if it had broken, and tries again: the owner has
-    // found it useless. If none is ready, nothing happens. Answers that are
-    // due may be called before it returns, redis_lost is called later.
+    // Ends the connection as if it had broken, because the owner cannot use it,
+    // and reconnects. Does nothing unless it is ready. Pending callbacks may be
+    // called before it returns; on_redis_lost is called later.
     void restart(std::string_view reason) noexcept;
 
-    // The same where nothing is wrong with the server: the log has a notice.
+    // The same without an error of the server: logged as a notice.
     void reconnect(std::string_view reason) noexcept;
 
-    // Tries again at once, if it is waiting to: the server is there again.
+    // Reconnects at once if it is backing off: another worker found that the
+    // server is up.
     void retry_now() noexcept;
 
-    // Has what was asked for leave now, not at the end of the turn.
+    // Writes pending commands now instead of at the end of the turn.
     void flush() noexcept;
 
-    // How often it has become ready.
+    // The number of times it has become ready.
     std::uint64_t connects() const noexcept { return connects_; }
 
-    // Bytes of commands that the socket has not taken yet. It is for the owner
-    // to stop asking when they are too many.
+    // The bytes of commands that the socket has not accepted yet. The owner
+    // must limit them.
     std::size_t unsent() const noexcept;
 
 private:
@@ -124,21 +125,21 @@ private:
     state state_ = state::closed;
 
     redis_lookup lookup_;
-    std::vector<std::string> addresses_; // to be tried, in this order
+    std::vector<std::string> addresses_; // tried in this order
     std::size_t next_address_ = 0;
-    std::string reason_; // the last of them was of no use
+    std::string reason_; // why the last of them failed
 
     redis_context *context_ = nullptr;
-    unsigned setup_replies_left_ = 0; // that have no answer yet
+    unsigned setup_replies_left_ = 0; // pending
     ngx_msec_t ready_since_ = 0;
     ngx_msec_t backoff_;
-    bool down_ = false; // lost, and not ready since
+    bool down_ = false; // lost, and not ready again
     bool planned_reconnect_ = false;
-    bool flapping_ = false; // it was of no use for long when it was there
+    bool flapping_ = false; // it was ready only for a short time
     std::uint64_t connects_ = 0;
 
-    // Of what the state is about: the pause, the time to become ready, or when
-    // to look whether a command has waited too long
+    // The timer of the present state: the backoff, connect_timeout, or the
+    // check of command_timeout
     ngx_event_t timer_{};
 };
 

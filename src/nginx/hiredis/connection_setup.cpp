@@ -10,7 +10,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// The longest reason that is told: Redis's own are shorter.
+// Redis's own errors are shorter.
 constexpr std::size_t max_reason_size = 200;
 
 } // namespace
@@ -28,7 +28,7 @@ void redis_connection::start_connecting() noexcept
     on_resolved(this, nullptr, {});
 }
 
-// Without an answer what the configuration found is as good as it gets.
+// If the lookup failed, uses the addresses that the configuration found.
 void redis_connection::on_resolved(void *data,
                                    std::vector<std::string> *addresses,
                                    std::string_view reason) noexcept
@@ -46,7 +46,7 @@ void redis_connection::on_resolved(void *data,
     self.try_next_address();
 }
 
-// From the next one on, until one is on its way.
+// Tries the remaining addresses until a connection attempt begins.
 void redis_connection::try_next_address() noexcept
 {
     const std::size_t all = settings_.target.is_unix ? 1 : addresses_.size();
@@ -91,8 +91,8 @@ try {
     return false;
 }
 
-// In one piece. The last is there for a server that is still loading, or wants
-// a password that it is not given.
+// Sends all commands at once. PING detects a server that is still loading, or
+// requires a password that is not configured.
 bool redis_connection::send_setup_commands() noexcept
 {
     const redis::server_address &target = settings_.target;
@@ -144,8 +144,8 @@ void redis_connection::on_setup_reply(void *data,
     }
 }
 
-// One line, with the address if there is a choice. Some servers repeat in an
-// error what they have been sent.
+// Returns one printable line, with the address if there are several. Some
+// servers repeat in an error what they were sent: passwords are masked.
 std::string redis_connection::sanitize_reason(std::string_view reason) const
 {
     const redis::server_address &target = settings_.target;

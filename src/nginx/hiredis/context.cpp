@@ -1,5 +1,4 @@
-// A connection to Redis: commands and their answers, channels and what comes
-// through them, and its end.
+// Sends commands over a hiredis context, and dispatches replies.
 #include "nginx/hiredis/context.hpp"
 
 #include <algorithm>
@@ -13,7 +12,7 @@ namespace {
 
 using hiredis::functions;
 
-// A subscription's confirmation, by its first element.
+// Whether the reply confirms a subscription: its first element is "subscribe".
 bool is_confirmation(const redisReply &reply) noexcept
 {
     return reply.elements > 0 && reply.element[0]->str != nullptr &&
@@ -128,8 +127,8 @@ redis_context::find_or_add_subscriber(reply_callback callback, void *data)
                                        : *found;
 }
 
-// One command for each channel: hiredis 0.14 counts wrong where one subscribes
-// to several and knows some of them already.
+// One command for each channel: hiredis 0.14 miscounts replies if one command
+// subscribes to several channels and some are known.
 bool redis_context::subscribe(std::span<const std::string_view> channels,
                               reply_callback callback, void *data) noexcept
 try {
@@ -187,7 +186,7 @@ void redis_context::end(std::string_view reason) noexcept
     }
 
     ending_ = true;
-    functions().free(context_); // inside of an answer, when that has returned
+    functions().free(context_); // in a callback: deferred until it returns
 }
 
 void redis_context::abandon(bool silently) noexcept
@@ -214,7 +213,7 @@ void redis_context::on_received(const redisReply *reply, bool answered) noexcept
     }
 }
 
-// The answer comes last: it may end the link, and whoever owns it.
+// The callback comes last: it may end the connection and destroy its owner.
 void redis_context::on_reply(redisAsyncContext *context, void *reply,
                              void *) noexcept
 {

@@ -1,9 +1,9 @@
-// One connection of hiredis in nginx's event loop, from its beginning to its
-// end: it never comes back.
+// One hiredis connection in nginx's event loop, from connecting to its end. It
+// never reconnects.
 //
-// hiredis frees its context when it likes, even under the feet of what called
-// it. So a link belongs to itself: it is told to end, and goes when hiredis is
-// through with it.
+// hiredis frees its context when it chooses, even during a call. So this object
+// owns itself: it is asked to end, and deletes itself when hiredis has freed
+// the context.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -19,22 +19,22 @@
 
 namespace websocket::nginx {
 
-// What came back: lent for the call. Null: the connection ended before.
+// Called with a reply, valid during the call. Null: the connection ended first.
 using reply_callback = void (*)(void *data, const redisReply *reply);
 
 class redis_context {
 public:
     struct owner {
-        // Called once, from the event loop, when all answers have been called.
-        // The link is gone by then.
+        // Called once, from the event loop, after all callbacks. The context no
+        // longer exists.
         virtual void context_ended(std::string_view reason) noexcept = 0;
 
     protected:
         ~owner() = default;
     };
 
-    // On its way to the server; null: it could not even begin, and `why` says
-    // so. An address is numeric: a name would make hiredis wait for a resolver.
+    // Begins to connect. Null: it failed at once, for `reason`. The address
+    // must be numeric: for a name hiredis would block in the resolver.
     static redis_context *connect_tcp(owner &holder, const std::string &address,
                                       std::uint16_t port, std::string &reason);
     static redis_context *connect_unix(owner &holder, const std::string &path,
@@ -43,15 +43,15 @@ public:
     redis_context(const redis_context &) = delete;
     redis_context &operator=(const redis_context &) = delete;
 
-    // See redis_connection::command. Nothing but subscriptions may follow a
-    // subscription.
+    // See redis_connection::command. After a subscription only subscriptions
+    // may follow.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
     bool subscribe(std::span<const std::string_view> channels,
                    reply_callback callback, void *data) noexcept;
     bool unsubscribe(std::span<const std::string_view> channels) noexcept;
 
-    // Sends what waits now, not at the end of the turn.
+    // Writes pending commands now instead of at the end of the turn.
     void flush() noexcept
     {
         if (alive()) {
@@ -59,21 +59,21 @@ public:
         }
     }
 
-    // Ends it for that reason, unless it is ending already. The answers that
-    // are due may be called before it returns.
+    // Ends the connection for that reason, unless it is ending already. Pending
+    // callbacks may be called before it returns.
     void end(std::string_view reason) noexcept;
 
-    // Ends it, and its owner is not told. Answers are called with null; or,
-    // with nobody left, not at all.
+    // Ends the connection without calling its owner. Callbacks are called with
+    // null, or not at all if `silently`.
     void abandon(bool silently) noexcept;
 
     bool alive() const noexcept { return context_ != nullptr && !ending_; }
 
-    // Bytes of commands that the socket has not taken yet.
+    // The bytes of commands that the socket has not accepted yet.
     std::size_t unsent() const noexcept;
 
-    // Commands and subscriptions that Redis has not answered yet, and for how
-    // long they have waited for it to say anything at all.
+    // The number of commands and subscriptions without a reply, and the
+    // milliseconds without any data while they wait.
     std::size_t unanswered() const noexcept { return unanswered_; }
     ngx_msec_t waiting() const noexcept
     {
@@ -104,14 +104,14 @@ private:
     void count_unanswered() noexcept;
     void on_received(const redisReply *reply, bool answered) noexcept;
 
-    // redis_link_events.cpp
+    // adapter.cpp
     bool attach(redisAsyncContext &context) noexcept;
     void add_event(ngx_event_t &event) noexcept;
     void release_connection() noexcept;
     void write() noexcept;
     bool has_unsolicited_data() const noexcept;
 
-    // What hiredis calls
+    // Called by hiredis
     static void on_reply(redisAsyncContext *context, void *reply,
                          void *) noexcept;
     static void on_subscription_reply(redisAsyncContext *context, void *reply,
@@ -121,14 +121,14 @@ private:
     static void del_write(void *data) noexcept;
     static void on_context_freed(void *data) noexcept;
 
-    // What nginx calls
+    // Called by nginx
     static void on_read(ngx_event_t *event) noexcept;
     static void on_write(ngx_event_t *event) noexcept;
     static void on_flush(ngx_event_t *event) noexcept;
     static void on_end(ngx_event_t *event) noexcept;
 
-    owner *owner_;                         // null: nobody is to be told
-    redisAsyncContext *context_ = nullptr; // null: hiredis has let go of it
+    owner *owner_;                         // null: nobody is called
+    redisAsyncContext *context_ = nullptr; // null: hiredis has freed it
     ngx_connection_t *connection_ = nullptr;
     ngx_event_t flush_event_{};
     ngx_event_t ended_event_{};
@@ -138,13 +138,13 @@ private:
     std::string reason_;
 
     std::size_t unanswered_ = 0;
-    ngx_msec_t received_at_ = 0; // when it began to wait, or heard something
+    ngx_msec_t received_at_ = 0; // the last data, or the start of waiting
 
-    std::deque<subscriber> pending_; // of commands, in their order
+    std::deque<subscriber> pending_; // callbacks of commands, in their order
     std::list<subscriber>
         subscribers_; // of subscriptions, ever; hiredis has them
 
-    // Of the command that is being sent; kept for the memory
+    // Buffers for the command being sent, kept for reuse
     std::vector<const char *> args_;
     std::vector<std::size_t> arg_sizes_;
 };

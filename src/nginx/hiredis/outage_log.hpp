@@ -1,4 +1,4 @@
-// What the log is told of a Redis server that is gone.
+// Logs outages of the Redis server.
 #pragma once
 
 #include "nginx/core/log_line.hpp"
@@ -11,8 +11,8 @@
 
 namespace websocket::nginx {
 
-// All connections of this worker have one server: they say once that it is
-// gone, and once that it is back.
+// All connections of this worker have one server: an outage is logged once, and
+// its end once.
 class outage_log {
 public:
     void down() noexcept { connections_down_++; }
@@ -38,7 +38,7 @@ public:
         }
     }
 
-    // A connection that misses it has been closed.
+    // A connection was closed while it was down.
     void connection_closed() noexcept { connections_down_--; }
 
 private:

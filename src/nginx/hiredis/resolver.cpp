@@ -1,4 +1,4 @@
-// Asks where a Redis server's name leads.
+// Resolves the name of a Redis server.
 #include "nginx/hiredis/resolver.hpp"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace websocket::nginx {
 
 namespace {
 
-// As hiredis takes it, without a port.
+// Numeric, without a port, for hiredis.
 std::string address_text(sockaddr *address, socklen_t size)
 {
     std::array<char, NGX_SOCKADDR_STRLEN> text;
@@ -72,13 +72,13 @@ void redis_lookup::start(const redis_settings &settings,
     query->handler = on_answer;
     query->data = this;
     query->timeout = settings.connect_timeout;
-    query->cancelable = 1; // it does not keep a leaving worker
+    query->cancelable = 1; // must not delay graceful shutdown
 
     context_ = query;
     callback_ = callback;
     data_ = data;
 
-    // What is known it answers at once
+    // Calls on_answer() at once if the answer is cached
     if (ngx_resolve_name(query) != NGX_OK) {
         context_ = nullptr;
         callback(data, nullptr, "the resolver cannot be asked");
@@ -93,8 +93,8 @@ void redis_lookup::cancel() noexcept
     }
 }
 
-// nginx turns the addresses round at each answer; all who ask are to try them
-// in one order, or they might end up at different servers.
+// nginx rotates the addresses with each answer. They are sorted, because
+// workers that try them in different orders could use different servers.
 void redis_lookup::on_answer(ngx_resolver_ctx_t *context) noexcept
 {
     auto &self = *static_cast<redis_lookup *>(context->data);

@@ -1,5 +1,5 @@
-// Where a Redis server's name leads: asked when the configuration is read,
-// and of nginx's resolver later.
+// Resolves the name of a Redis server: with the system's resolver when the
+// configuration is read, with nginx's resolver later.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -11,17 +11,16 @@
 
 namespace websocket::nginx {
 
-// Fills in the settings' addresses. Waits for the system's resolver. False:
-// `why` says what it answered.
+// Sets the addresses of the settings. Blocks in the system's resolver. False:
+// `reason` is its error.
 bool resolve_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
                              std::string &reason);
 
-// One question at a time to nginx's resolver, whose answer does not keep the
-// worker waiting.
+// One lookup at a time with nginx's resolver, which does not block.
 class redis_lookup {
 public:
-    // Called once for each question, also from inside ask(). Null: no answer,
-    // for that reason.
+    // Called once for each lookup, also inside start(). Null: it failed for
+    // that reason.
     using result_callback = void (*)(void *data,
                                      std::vector<std::string> *addresses,
                                      std::string_view reason);
@@ -38,7 +37,7 @@ public:
 private:
     static void on_answer(ngx_resolver_ctx_t *context) noexcept;
 
-    ngx_resolver_ctx_t *context_ = nullptr; // null: nothing is asked
+    ngx_resolver_ctx_t *context_ = nullptr; // null: no lookup
     result_callback callback_ = nullptr;
     void *data_ = nullptr;
 };

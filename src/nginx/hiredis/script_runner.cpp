@@ -1,5 +1,5 @@
-// Loads the scripts on each connection, as a restart of Redis forgets them,
-// and calls them by their digests.
+// Loads the scripts on each new connection, because a restarted Redis has lost
+// them, and runs them by their digests.
 #include "nginx/hiredis/script_runner.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -11,8 +11,8 @@ namespace websocket::nginx {
 
 namespace {
 
-// Another one each time that Redis is started, and the same for all who are
-// connected to it: the numbers of its replication are not.
+// A hash of run_id, which is new for each start of Redis and the same for all
+// clients; the replication id is not.
 std::uint32_t run_id_hash_in(std::string_view info) noexcept
 {
     constexpr std::string_view name = "\nrun_id:";
@@ -63,7 +63,7 @@ try {
     connection_.restart("no memory");
 }
 
-// A user may not be allowed to ask.
+// The user may not have permission for INFO.
 void script_runner::on_info(void *data, const redisReply *reply) noexcept
 {
     if (reply == nullptr) {
@@ -81,7 +81,7 @@ void script_runner::on_info(void *data, const redisReply *reply) noexcept
         run_id_hash_in(text_in(reply));
 }
 
-// Answers come in the order of the commands.
+// Replies come in the order of the commands.
 void script_runner::on_script_loaded(void *data,
                                      const redisReply *reply) noexcept
 try {

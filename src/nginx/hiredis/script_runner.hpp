@@ -1,4 +1,4 @@
-// This worker's connection to Redis for commands, with our scripts loaded.
+// This worker's connection to Redis for commands, with the scripts loaded.
 #pragma once
 
 #include "nginx/core/log_throttle.hpp"
@@ -15,7 +15,7 @@
 
 namespace websocket::nginx {
 
-// A script's keys without the prefix, and what else it is given: lent.
+// The keys of a script without the prefix, and its arguments: borrowed.
 struct script_call {
     redis::script script;
     std::span<const std::string> keys;
@@ -24,11 +24,11 @@ struct script_call {
 
 class script_runner final : redis_connection::owner {
 public:
-    // Who is told, in the order in which they were added.
+    // Called in the order of add_listener().
     struct listener {
         virtual void on_commands_ready() noexcept = 0;
 
-        // After each answer that is missing was given as null.
+        // Called after pending callbacks have got null.
         virtual void on_commands_lost() noexcept = 0;
 
     protected:
@@ -42,38 +42,36 @@ public:
 
     void open() noexcept { connection_.open(); }
 
-    // True once the scripts are there too.
+    // Connected, with the scripts loaded.
     bool ready() const noexcept
     {
         return loaded_scripts_ == redis::script_count;
     }
 
-    // Bytes that its socket has not taken yet.
     std::size_t unsent() const noexcept { return connection_.unsent(); }
 
-    // False: not ready, or no memory: `answer` will not be called. Else it is
-    // called once; see redis_answer.
+    // False: not ready, or no memory; the callback is not called. Otherwise it
+    // is called once, see reply_callback.
     bool run(const script_call &call, reply_callback callback,
              void *data) noexcept;
 
-    // The same for a command of Redis's own.
+    // The same for a command of Redis.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
-    // Whether an error, or none, is not the script's word: the server, as it
-    // is now, runs none. Then the connection begins anew, perhaps to another
-    // server: it has forgotten the scripts, or is a replica by now.
+    // Reconnects if the error shows that this server runs no scripts at
+    // present: it has lost them, is loading, or has become a replica. Returns
+    // whether it did.
     bool reconnect_if_unusable(std::string_view error) noexcept;
 
     void retry_now() noexcept { connection_.retry_now(); }
 
-    // Has what was asked for leave now: the process is about to end.
+    // Writes pending commands now: the process is about to exit.
     void flush() noexcept { connection_.flush(); }
 
     const redis_settings &settings() const noexcept { return settings_; }
 
-    // The number of Redis's life, if it is ready; 0: it does not tell. See
-    // redis_scripts.hpp.
+    // A hash of the run_id of Redis, if ready; 0: unknown. See redis/keys.hpp.
     std::uint32_t run_id_hash() const noexcept { return run_id_hash_; }
 
 private:
@@ -88,22 +86,22 @@ private:
     std::array<std::string, redis::script_count> digests_;
     std::size_t loaded_scripts_ = 0;
     std::uint32_t run_id_hash_ = 0;
-    std::vector<std::string> keys_;      // of the call at hand
+    std::vector<std::string> keys_;      // of the present call
     std::vector<std::string_view> args_; // the same
 };
 
-// Says in the log, once in a while, what Redis does not do, and in its own
-// words why.
+// Logs, at most once in ten seconds, that Redis refused a command, its reason,
+// and the effect.
 void log_refused(log_throttle &line, const char *what,
                  std::string_view reason) noexcept;
 
-// What Redis says of an error, or nothing if the answer is none.
+// The error of a reply; empty if it is none.
 std::string_view error_in(const redisReply *reply) noexcept;
 
-// An answer's text; empty if it is none.
+// The text of a reply; empty if it has none.
 std::string_view text_in(const redisReply *reply) noexcept;
 
-// The elements of an answer that is a list.
+// The elements of a reply that is an array.
 std::span<redisReply *const> list_in(const redisReply *reply) noexcept;
 
 } // namespace websocket::nginx
