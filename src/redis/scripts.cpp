@@ -15,9 +15,9 @@ namespace {
 // sequence up to which a host has the same messages. `host` has the epoch, last
 // sequence and run of the host; `current` is the present run.
 //
-// If a host has more messages than there were when its run ended, or a later
-// epoch, Redis has lost messages that other hosts may have too. Then all
-// messages are renumbered in a new epoch.
+// Redis has lost messages if a host has a later epoch, or more messages than
+// there were when its run ended. Other hosts may have them too, so all messages
+// are renumbered in a new epoch.
 //
 // If Redis has also lost the host's epoch or run, both have the same messages
 // up to where they diverged: where the last run of an epoch ended that is not
@@ -36,45 +36,46 @@ local function renumber(stream, epoch)
         redis.call('XDEL', stream, x[1])
     end
 end
-local function parted(past, epoch)
+local function diverged_at(past, epoch)
     for e, q in string.gmatch(past, '(%d+):%d+:(%d+) ') do
         if tonumber(e) <= tonumber(epoch) then return q end
     end
     return 0
 end
-local function stand(key, stream, heard, term)
+local function position(key, stream, host, current)
     local m = redis.call('HMGET', key, 'e', 'q', 'r', 'p')
     local e, q, run, past = m[1], m[2], m[3] or '0', m[4] or ''
     if not e then
         e = text(now())
-        redis.call('HSET', key, 'e', e, 'q', 0, 'r', term, 'p', '')
+        redis.call('HSET', key, 'e', e, 'q', 0, 'r', current, 'p', '')
         redis.call('DEL', stream)
         return e, 0, 0
     end
-    local known = heard[1] == e
+    local known = host[1] == e
     local same = q
-    if not known or (heard[3] ~= '0' and heard[3] ~= run) then
-        same = string.match(' ' .. past, ' ' .. heard[1] .. ':' .. heard[3] ..
+    if not known or (host[3] ~= '0' and host[3] ~= run) then
+        same = string.match(' ' .. past, ' ' .. host[1] .. ':' .. host[3] ..
                             ':(%d+) ')
     end
-    local has, apart = tonumber(heard[2]), not same
-    local ahead = tonumber(heard[1]) > tonumber(e)
-    local forgot = ahead or known and (apart or has > tonumber(same))
+    local has, diverged = tonumber(host[2]), not same
+    local ahead = tonumber(host[1]) > tonumber(e)
+    local lost = ahead or known and (diverged or has > tonumber(same))
     local ended = e .. ':' .. run .. ':' .. q .. ' ' .. past
-    if term == '0' then term = run end
-    if apart then
-        same = parted((term ~= run or run == '0') and ended or past, heard[1])
+    if current == '0' then current = run end
+    if diverged then
+        same = diverged_at((current ~= run or run == '0') and ended or past,
+                           host[1])
     end
-    if forgot or term ~= run then
+    if lost or current ~= run then
         past = ended
-        if forgot and apart then
-            past = heard[1] .. ':' .. heard[3] .. ':' .. same .. ' ' .. past
+        if lost and diverged then
+            past = host[1] .. ':' .. host[3] .. ':' .. same .. ' ' .. past
         end
-        if forgot then
-            e = text(math.max(now(), e + 1, heard[1] + 1))
+        if lost then
+            e = text(math.max(now(), e + 1, host[1] + 1))
             renumber(stream, e)
         end
-        redis.call('HSET', key, 'e', e, 'r', term, 'p',
+        redis.call('HSET', key, 'e', e, 'r', current, 'p',
                    string.sub(past, 1, 512))
     end
     return e, q, math.min(has, same)
@@ -86,16 +87,16 @@ local function count(key, host)
     end
     return clients
 end
-local function enter(clients, key, host, own, name, hosts)
+local function set_clients(clients, key, host, resources, name, hosts)
     if tonumber(clients) > 0 then
         redis.call('HSET', key, host, clients)
-        redis.call('SADD', own, name)
+        redis.call('SADD', resources, name)
         redis.call('PEXPIRE', key, 86400000)
-        redis.call('PEXPIRE', own, 86400000)
+        redis.call('PEXPIRE', resources, 86400000)
         redis.call('ZADD', hosts, 'NX', text(now() + 10000), host)
     else
         redis.call('HDEL', key, host)
-        redis.call('SREM', own, name)
+        redis.call('SREM', resources, name)
     end
 end
 )lua";
@@ -104,7 +105,7 @@ constexpr std::string_view publish_text = R"lua(
 local clients = ARGV[7] == '1' and count(KEYS[3], ARGV[9]) or 0
 local known = redis.call('ZRANGEBYSCORE', KEYS[4], ARGV[8], ARGV[8])[1]
 if known then return {string.match(known, '%S+'), clients} end
-local e = stand(KEYS[1], KEYS[2], {ARGV[10], ARGV[11], ARGV[12]}, ARGV[13])
+local e = position(KEYS[1], KEYS[2], {ARGV[10], ARGV[11], ARGV[12]}, ARGV[13])
 local time = text(now())
 local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[5], id, 'k', ARGV[2],
@@ -121,7 +122,7 @@ return {id, clients}
 
 constexpr std::string_view notify_text = R"lua(
 if ARGV[3] ~= '' then
-    enter(ARGV[3], KEYS[1], ARGV[2], KEYS[2], ARGV[4], KEYS[3])
+    set_clients(ARGV[3], KEYS[1], ARGV[2], KEYS[2], ARGV[4], KEYS[3])
     redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] ..
                ' ' .. ARGV[5] .. '\n')
 end
@@ -130,10 +131,10 @@ return count(KEYS[1], ARGV[2])
 )lua";
 
 constexpr std::string_view sync_text = R"lua(
-local e, q, from = stand(KEYS[1], KEYS[2], {ARGV[5], ARGV[6], ARGV[10]},
-                         ARGV[11])
+local e, q, from = position(KEYS[1], KEYS[2], {ARGV[5], ARGV[6], ARGV[10]},
+                            ARGV[11])
 if (redis.call('HGET', KEYS[3], ARGV[2]) or '0') ~= ARGV[3] then
-    enter(ARGV[3], KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[5])
+    set_clients(ARGV[3], KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[5])
     redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' 0\n')
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[8])
@@ -185,12 +186,12 @@ redis.call('ZADD', KEYS[1], text(time + ARGV[2]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 86400000)
 redis.call('PEXPIRE', KEYS[4], 86400000)
 redis.call('SET', KEYS[2], ARGV[1], 'NX')
-local own = redis.call('GET', KEYS[2]) == ARGV[1]
-if own then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+local owner = redis.call('GET', KEYS[2]) == ARGV[1]
+if owner then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
 redis.call('PUBLISH', KEYS[3], 'b')
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf',
                          '(' .. text(time), 'LIMIT', 0, 1)
-return {known and '1' or '0', own and '1' or '0', ended[1] or ''}
+return {known and '1' or '0', owner and '1' or '0', ended[1] or ''}
 )lua";
 
 constexpr std::string_view purge_host_text = R"lua(

@@ -89,15 +89,15 @@ bool decode(std::string_view text, std::string &decoded)
 }
 
 constexpr std::string_view wrong_percent =
-    "a \"%\" is written \"%25\", and stands before two hexadecimal digits "
-    "other than \"00\"";
+    "write \"%\" as \"%25\", or put two hexadecimal digits other than \"00\" "
+    "after it";
 
 // Each parser returns a fault, or an empty text.
 std::string_view read_database(std::string_view text, server_address &target)
 {
     return read_number(text, 0u, max_databases - 1, target.database)
                ? std::string_view{}
-               : "its database is a number, such as \"/2\"";
+               : "the database must be a number, such as \"/2\"";
 }
 
 std::string_view read_credentials(std::string_view text, server_address &target)
@@ -105,14 +105,14 @@ std::string_view read_credentials(std::string_view text, server_address &target)
     const auto user = cut(text, ':');
 
     if (!user) {
-        return "before \"@\" stands \"user:password\" or \":password\"";
+        return "expected \"user:password\" or \":password\" before \"@\"";
     }
 
     if (!decode(*user, target.user) || !decode(text, target.password)) {
         return wrong_percent;
     }
 
-    return target.password.empty() ? "its password is empty"
+    return target.password.empty() ? "the password is empty"
                                    : std::string_view{};
 }
 
@@ -124,7 +124,7 @@ std::string_view read_bracketed(std::string_view &text, server_address &target)
 
     if (!address || address->find(':') == address->npos ||
         address->find_first_not_of(address_marks) != address->npos) {
-        return "an IPv6 address is written \"[::1]\"";
+        return "write an IPv6 address as \"[::1]\"";
     }
 
     target.host = *address;
@@ -136,19 +136,19 @@ std::string_view read_host(std::string_view &text, server_address &target)
     const std::string_view host = text.substr(0, text.find(':'));
 
     if (text.find(':', host.size() + 1) != text.npos) {
-        return "an IPv6 address is written \"[::1]\"";
+        return "write an IPv6 address as \"[::1]\"";
     }
 
     if (host.empty()) {
-        return "it has no host";
+        return "no host";
     }
 
     for (const char c : host) {
         if (letters.find(c) == letters.npos &&
             host_marks.find(c) == host_marks.npos) {
-            return "its host is a name, an IPv4 address or \"[IPv6 address]\"; "
-                   "in a password, \"@\", \"/\" and \"%\" are written \"%40\", "
-                   "\"%2F\" and \"%25\"";
+            return "the host must be a name, an IPv4 address or \"[IPv6 "
+                   "address]\"; write \"@\", \"/\" and \"%\" in a password as "
+                   "\"%40\", \"%2F\" and \"%25\"";
         }
     }
 
@@ -162,7 +162,7 @@ std::string_view read_tcp(std::string_view rest, server_address &target)
     // An unescaped delimiter in a password would end it elsewhere
     if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
         if (rest.substr(0, at).find_first_of("@/?#") != rest.npos) {
-            return "in a password, \"@\", \"/\", \"?\" and \"#\" are written "
+            return "write \"@\", \"/\", \"?\" and \"#\" in a password as "
                    "\"%40\", \"%2F\", \"%3F\" and \"%23\"";
         }
 
@@ -187,7 +187,7 @@ std::string_view read_tcp(std::string_view rest, server_address &target)
     if (!host.empty() &&
         (host[0] != ':' ||
          !read_number<std::uint16_t>(host.substr(1), 1, 65535, target.port))) {
-        return "its port is a number from 1 to 65535";
+        return "the port must be a number from 1 to 65535";
     }
 
     return rest.size() < 2 ? std::string_view{}
@@ -204,12 +204,12 @@ std::string_view read_parameter(std::string_view text, server_address &target)
           std::pair{"password", &server_address::password}}) {
         if (name == known) {
             if (!(target.*member).empty()) {
-                return "it says \"user=\" or \"password=\" twice";
+                return "duplicate \"user=\" or \"password=\"";
             }
 
             return !decode(text, target.*member) ? wrong_percent
                    : (target.*member).empty()
-                       ? "its \"user=\" or \"password=\" is empty"
+                       ? "\"user=\" or \"password=\" is empty"
                        : std::string_view{};
         }
     }
@@ -217,11 +217,12 @@ std::string_view read_parameter(std::string_view text, server_address &target)
     if (name == "db") {
         return read_database(text, target).empty()
                    ? std::string_view{}
-                   : "its database is a number, such as \"db=2\"";
+                   : "the database must be a number, such as \"db=2\"";
     }
 
-    return "behind \"?\" stand \"user=\", \"password=\" and \"db=\", "
-           "with \"&\" between them";
+    return "expected \"user=\", \"password=\" and \"db=\" after \"?\", "
+           "separated "
+           "by \"&\"";
 }
 
 std::string_view read_unix(std::string_view rest, server_address &target)
@@ -236,11 +237,11 @@ std::string_view read_unix(std::string_view rest, server_address &target)
     }
 
     if (!target.path.starts_with('/')) {
-        return "the path of its socket begins with \"/\"";
+        return "the path of the socket must begin with \"/\"";
     }
 
     if (target.path.size() > max_path_size) {
-        return "the path of its socket is longer than 106 bytes";
+        return "the path of the socket must not exceed 106 bytes";
     }
 
     while (!rest.empty()) {
@@ -256,7 +257,7 @@ std::string_view read_unix(std::string_view rest, server_address &target)
     }
 
     return !target.user.empty() && target.password.empty()
-               ? "it has a user, but no password"
+               ? "a user without a password"
                : std::string_view{};
 }
 
@@ -266,7 +267,7 @@ std::string wrong_scheme(std::string_view url)
         return "TLS is not supported: use a local tunnel";
     }
 
-    return "its address is " + std::string(forms);
+    return "expected " + std::string(forms);
 }
 
 } // namespace

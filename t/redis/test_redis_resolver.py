@@ -57,7 +57,7 @@ def test_all_addresses_are_tried(start):
 
 
 @pytest.mark.parametrize("before, reason", [
-    ((), "its name could not be resolved: Host not found"),
+    ((), "cannot resolve its name: Host not found"),
     ((NOBODY,), f"{NOBODY}: Connection refused")])
 def test_name_that_fails_to_resolve_at_first_is_retried(start, before, reason):
     group, names = start(*before)

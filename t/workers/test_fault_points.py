@@ -26,7 +26,8 @@ ELSEWHERE = {
 }
 
 # Fault points that a leader passes for each new resource.
-WITH_REDIS = ["position.left", "position.numbered", "position.entered", "position.done"]
+WITH_REDIS = ["position.left", "position.numbered", "position.entered",
+              "position.done"]
 
 
 def names():

@@ -93,8 +93,9 @@ void redis_leader::become_leader() noexcept
 
         if (log_permit permit = line.allows(); permit) {
             write_log(NGX_LOG_ERR, ngx_cycle->log,
-                      "websocket: no room in websocket_shared_memory to lead "
-                      "this host%V",
+                      "websocket: no memory to lead this host: it receives "
+                      "nothing from other hosts; increase "
+                      "websocket_shared_memory%V",
                       permit.suppressed());
         }
 
@@ -138,7 +139,7 @@ void redis_leader::on_commands_lost() noexcept
     if (leading_) {
         // Messages that are missed now are read from the streams
         on_disconnect();
-        subscriber_.restart("the connection for commands is lost");
+        subscriber_.restart("the command connection was lost");
     }
 }
 

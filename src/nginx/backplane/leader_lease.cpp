@@ -34,7 +34,7 @@ bool redis_leader::lease_is_due() noexcept
 {
     if (subscribed_ && heartbeat_at_ != 0 &&
         since(heartbeat_at_) > settings_.command_timeout) {
-        subscriber_.restart("no heartbeat came");
+        subscriber_.restart("no heartbeat received");
         return false;
     }
 
@@ -78,7 +78,7 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     if (parts.size() != 3) {
         static log_throttle line;
 
-        log_refused(line, "take this host in", error);
+        log_refused(line, "register this host", error, "retrying");
         return; // every_second() tries again
     }
 
@@ -98,8 +98,10 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
 
         if (line.allows()) {
             write_log(NGX_LOG_WARN, ngx_cycle->log,
-                      "websocket: another host numbers its clients as "
-                      "this one does since it was out of touch");
+                      "websocket: host id prefix %uD was taken by another host "
+                      "during an outage: client ids may collide until nginx is "
+                      "restarted on one of them",
+                      zone.host.id_prefix.load());
         }
     }
 

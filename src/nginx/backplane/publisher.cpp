@@ -151,7 +151,8 @@ void redis_publisher::complete_first(const redisReply *reply) noexcept
     } else {
         static log_throttle line;
 
-        log_refused(line, "publish", error);
+        log_refused(line, "publish a message", error,
+                    "its publisher gets an error");
     }
 
     entry first = std::move(sent_.front());

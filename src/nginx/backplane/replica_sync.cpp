@@ -26,8 +26,8 @@ void log_gap(const std::string &name) noexcept
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_WARN, ngx_cycle->log,
-                  "websocket: Redis does not have all messages of \"%V\" "
-                  "that this host has missed%V",
+                  "websocket: Redis no longer has all messages of \"%V\" that "
+                  "this host missed: its clients get a gap%V",
                   name, permit.suppressed());
     }
 }
@@ -36,7 +36,7 @@ void log_sync_failed(std::string_view reason) noexcept
 {
     static log_throttle line;
 
-    log_refused(line, "tell what was missed", reason);
+    log_refused(line, "return missed messages", reason, "retrying");
 }
 
 // Parses an entry of a stream: its id, and names and values in the order of the
@@ -158,7 +158,7 @@ void replica::apply_page(const redisReply &reply)
     const auto before = number(2);
 
     if (!epoch || !end || !before) {
-        log_sync_failed("its answer is another than it should be");
+        log_sync_failed("unexpected reply");
         state_ = state::failed;
         return;
     }

@@ -201,7 +201,7 @@ void redis_connection::check_command_timeout() noexcept
     }
 
     if (waiting >= settings_.command_timeout) {
-        context_->end("no answer within command_timeout");
+        context_->end("no reply within command_timeout");
 
     } else {
         start_timer(settings_.command_timeout - waiting);

@@ -36,7 +36,7 @@ void redis_connection::on_resolved(void *data,
     auto &self = *static_cast<redis_connection *>(data);
 
     try {
-        self.reason_.assign("its name could not be resolved: ").append(reason);
+        self.reason_.assign("cannot resolve its name: ").append(reason);
         self.addresses_ =
             addresses == nullptr ? self.settings_.addresses : *addresses;
     } catch (const std::bad_alloc &) {

@@ -63,7 +63,7 @@ redis_context *redis_context::create(owner &holder, redisAsyncContext *context,
     auto *created = new (std::nothrow) redis_context(holder);
 
     if (created == nullptr || !created->attach(*context)) {
-        reason = "the worker has no connection left";
+        reason = "no free connection; increase worker_connections";
         functions().free(context);
         delete created;
         return nullptr;
@@ -258,7 +258,7 @@ void redis_context::on_end(ngx_event_t *event) noexcept
     delete self;
 
     if (holder != nullptr) {
-        holder->context_ended(reason.empty() ? "it ended"
+        holder->context_ended(reason.empty() ? "connection closed"
                                              : std::string_view{reason});
     }
 }

@@ -89,7 +89,7 @@ private:
     };
 
     static constexpr std::string_view unsolicited_data =
-        "it says what it was not asked for";
+        "unexpected data without a command";
 
     explicit redis_context(owner &holder) noexcept;
     ~redis_context() = default;
@@ -141,8 +141,9 @@ private:
     ngx_msec_t received_at_ = 0; // the last data, or the start of waiting
 
     std::deque<subscriber> pending_; // callbacks of commands, in their order
-    std::list<subscriber>
-        subscribers_; // of subscriptions, ever; hiredis has them
+
+    // Callbacks of all subscriptions. hiredis has pointers to them
+    std::list<subscriber> subscribers_;
 
     // Buffers for the command being sent, kept for reuse
     std::vector<const char *> args_;

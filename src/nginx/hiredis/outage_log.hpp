@@ -22,9 +22,10 @@ public:
     {
         if (log_permit permit = line_.allows(); permit) {
             logged_ = true;
-            write_log(level, ngx_cycle->log, "websocket: %V Redis at %V: %V%V",
-                      was_ready ? "lost" : "cannot use", settings.name,
-                      unquoted{reason}, permit.suppressed());
+            write_log(level, ngx_cycle->log,
+                      "websocket: %V Redis at %V: %V; retrying%V",
+                      was_ready ? "lost connection to" : "cannot use",
+                      settings.name, unquoted{reason}, permit.suppressed());
         }
     }
 
@@ -34,7 +35,7 @@ public:
 
         if (connections_down_ == 0 && std::exchange(logged_, false)) {
             write_log(NGX_LOG_NOTICE, ngx_cycle->log,
-                      "websocket: Redis at %V is back", settings.name);
+                      "websocket: reconnected to Redis at %V", settings.name);
         }
     }
 

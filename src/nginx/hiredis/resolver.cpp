@@ -64,7 +64,7 @@ void redis_lookup::start(const redis_settings &settings,
     ngx_resolver_ctx_t *query = ngx_resolve_start(settings.resolver, nullptr);
 
     if (query == nullptr || query == NGX_NO_RESOLVER) {
-        callback(data, nullptr, "the resolver cannot be asked");
+        callback(data, nullptr, "no resolver");
         return;
     }
 
@@ -81,7 +81,7 @@ void redis_lookup::start(const redis_settings &settings,
     // Calls on_answer() at once if the answer is cached
     if (ngx_resolve_name(query) != NGX_OK) {
         context_ = nullptr;
-        callback(data, nullptr, "the resolver cannot be asked");
+        callback(data, nullptr, "no resolver");
     }
 }
 

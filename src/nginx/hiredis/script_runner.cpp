@@ -73,7 +73,7 @@ void script_runner::on_info(void *data, const redisReply *reply) noexcept
     if (const std::string_view error = error_in(reply); !error.empty()) {
         static log_throttle line;
 
-        log_refused(line, "say whether it has forgotten something", error);
+        log_refused(line, "run INFO", error, "lost messages may go undetected");
         return;
     }
 
@@ -150,7 +150,7 @@ bool script_runner::reconnect_if_unusable(std::string_view error) noexcept
                                                       "MASTERDOWN"};
 
     if (error.starts_with("NOSCRIPT")) {
-        connection_.reconnect("the scripts are gone");
+        connection_.reconnect("it has lost the scripts");
         return true;
     }
 
@@ -170,13 +170,13 @@ bool script_runner::command(std::span<const std::string_view> args,
     return ready() && connection_.command(args, callback, data);
 }
 
-void log_refused(log_throttle &line, const char *what,
-                 std::string_view reason) noexcept
+void log_refused(log_throttle &line, const char *command,
+                 std::string_view reason, const char *effect) noexcept
 {
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: Redis does not %V: %V%V", what, unquoted{reason},
-                  permit.suppressed());
+                  "websocket: Redis refused to %V: %V; %V%V", command,
+                  unquoted{reason}, effect, permit.suppressed());
     }
 }
 

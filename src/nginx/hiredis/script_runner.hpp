@@ -92,8 +92,8 @@ private:
 
 // Logs, at most once in ten seconds, that Redis refused a command, its reason,
 // and the effect.
-void log_refused(log_throttle &line, const char *what,
-                 std::string_view reason) noexcept;
+void log_refused(log_throttle &line, const char *command,
+                 std::string_view reason, const char *effect) noexcept;
 
 // The error of a reply; empty if it is none.
 std::string_view error_in(const redisReply *reply) noexcept;
