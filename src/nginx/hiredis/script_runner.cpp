@@ -67,7 +67,7 @@ try {
 void script_runner::on_info(void *data, const redisReply *reply) noexcept
 {
     if (reply == nullptr) {
-        return; // redis_lost follows
+        return; // on_redis_lost() follows
     }
 
     if (const std::string_view error = error_in(reply); !error.empty()) {
@@ -88,7 +88,7 @@ try {
     auto &self = *static_cast<script_runner *>(data);
 
     if (reply == nullptr) {
-        return; // redis_lost follows
+        return; // on_redis_lost() follows
     }
 
     if (const std::string_view error = error_in(reply); !error.empty()) {

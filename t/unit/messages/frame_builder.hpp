@@ -218,7 +218,7 @@ events read(reader &from, std::string_view bytes)
 enum class receive_into { input, receive_buffer };
 
 // The events of `wire` that comes in pieces of `sizes`, the last of which
-// repeats. With direct_room(), each piece goes there as far as there is room.
+// repeats. With receive_buffer(), each piece goes there as far as there is room.
 template <class reader>
 events read_in_pieces(reader &from, std::string_view wire,
                       const std::vector<std::size_t> &sizes,
@@ -293,7 +293,7 @@ inline std::vector<std::size_t> random_sizes(std::mt19937 &random,
 
 // Reads `wire` with a new reader whole, byte by byte, cut once at every place
 // (at 500 places of a long one), and in random pieces with and without
-// direct_room(). Expects the same events each time and returns them.
+// receive_buffer(). Expects the same events each time and returns them.
 template <class reader = protocol::message_reader>
 events read_all_ways(const std::string &wire,
                      const protocol::message_limits &limits = {})
