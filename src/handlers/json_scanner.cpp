@@ -1,4 +1,4 @@
-// Reads numbers and strings.
+// Scans numbers and strings.
 #include "handlers/json_scanner.hpp"
 
 #include "sdk/websocket_text.hpp"
@@ -13,7 +13,7 @@ namespace {
 // 1e308 is finite, 2e308 and 1e309 are not.
 constexpr long max_exponent = 308;
 
-// Exponents beyond that are all the same, whatever digits stand before them.
+// Larger exponents are treated alike, whatever the digits before them.
 constexpr long endless = 1L << 40;
 
 constexpr bool is_digit(char character) noexcept
@@ -21,7 +21,7 @@ constexpr bool is_digit(char character) noexcept
     return character >= '0' && character <= '9';
 }
 
-// Whether a character stands for itself in a string, and is ASCII.
+// True for an ASCII character that a string contains unescaped.
 constexpr bool is_plain(char character) noexcept
 {
     return static_cast<signed char>(character) >= ' ' && character != '"' &&
@@ -56,8 +56,7 @@ void append_utf8(std::string &to, unsigned code)
     }
 }
 
-// Whether INTEGER.FRACTION times ten to the exponent rounds to what a double
-// can hold.
+// True if INTEGER.FRACTION times ten to the exponent rounds to a finite double.
 bool is_finite(std::string_view integer, std::string_view fraction,
                long exponent)
 {
@@ -170,7 +169,8 @@ bool json_scanner::string(std::string *to)
     }
 }
 
-// Up to what does not stand for itself. False: it is not UTF-8.
+// Skips to the next quote, backslash or control character. Returns false if the
+// text is not UTF-8.
 bool json_scanner::plain_text() noexcept
 {
     for (;;) {
@@ -192,7 +192,7 @@ bool json_scanner::plain_text() noexcept
     }
 }
 
-// What follows a backslash.
+// Scans an escape after its backslash.
 bool json_scanner::escaped(std::string *to)
 {
     constexpr std::string_view names = "\"\\/bfnrt";

@@ -1,4 +1,5 @@
-// Tokens of JSON (RFC 8259), without values: what a client sends may be large.
+// Scans tokens of JSON (RFC 8259) without building values, since the text of a
+// client may be large.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +9,8 @@
 
 namespace websocket::handlers {
 
-// Lends the text. Where a function returns false a rule is broken, and the
-// place is somewhere within the token.
+// Borrows the text. A function that returns false has found an error; the
+// position is then within the token.
 class json_scanner {
 public:
     explicit json_scanner(std::string_view text) noexcept : text_{text} {}
@@ -17,7 +18,7 @@ public:
     std::size_t place() const noexcept { return at_; }
     bool ended() const noexcept { return at_ == text_.size(); }
 
-    // A zero at the end.
+    // The next character, or zero at the end.
     char next() const noexcept { return ended() ? '\0' : text_[at_]; }
 
     std::string_view since(std::size_t place) const noexcept
@@ -25,7 +26,7 @@ public:
         return text_.substr(place, at_ - place);
     }
 
-    // Whether that was there: then it is passed.
+    // Skips `wanted`. Returns false if something else is next.
     bool take(char wanted) noexcept
     {
         const bool there = !ended() && text_[at_] == wanted;
@@ -47,11 +48,11 @@ public:
         at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size());
     }
 
-    // One that a double can hold, as parsers of JavaScript and others have it.
+    // Skips a number. Its value must be finite as a double, as in JavaScript.
     bool number();
 
-    // With its quotes. `to`, unless it is null, is set to what the string
-    // stands for. May throw std::bad_alloc.
+    // Skips a string with its quotes, and sets `to`, unless it is null, to the
+    // decoded value. May throw std::bad_alloc.
     bool string(std::string *to);
 
 private:

@@ -1,6 +1,6 @@
-// Reads what clients of room.v1.json send. No value is built but "data", and
-// "ref" is a piece of the text, so that neither length nor depth costs much: a
-// message may be large, and all other clients wait for it.
+// Parses requests of clients of room.v1.json. It builds no value but "data",
+// and "ref" is a piece of the text. So length and depth cost little: a message
+// may be large, and all other clients wait meanwhile.
 #include "handlers/json_scanner.hpp"
 #include "handlers/room_json.hpp"
 
@@ -54,8 +54,8 @@ private:
         return scanner_.ended();
     }
 
-    // One value, or the beginning of one that holds others; then what follows
-    // it, up to the next value.
+    // Scans one value, or the start of an object or array, and then everything
+    // up to the next value.
     bool value()
     {
         scanner_.skip_space();
@@ -83,7 +83,7 @@ private:
         return ends();
     }
 
-    // The ends of all that end here.
+    // Scans the ends of objects and arrays here.
     bool ends()
     {
         while (!open_.empty()) {
@@ -154,7 +154,7 @@ private:
         }
     }
 
-    // Whether a member of the request itself is next, or was last.
+    // True if the next or last token belongs to a member of the request itself.
     bool at_member() const noexcept { return object_ && open_.size() == 1; }
 
     char end_of_last() const noexcept { return open_.back() ? '}' : ']'; }
