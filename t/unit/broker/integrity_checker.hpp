@@ -7,7 +7,7 @@
 
 namespace websocket::broker::detail {
 
-// What was counted on the way, to be compared with what the header says.
+// Counts of the check, which are compared with those of the header.
 struct totals {
     index blocks = 0;
     index logs = 0;
@@ -42,7 +42,7 @@ private:
     index first_after(index entry, std::uint64_t cursor) const noexcept;
     std::string_view check_readers(index log_at) noexcept;
     std::string_view check_reader(const subscription_record &reader) noexcept;
-    std::string_view check_news() noexcept;
+    std::string_view check_unread() noexcept;
     std::string_view check_unused() noexcept;
     std::string_view check_reserved() noexcept;
     std::string_view check_free() noexcept;

@@ -71,7 +71,7 @@ std::string_view integrity_checker::check_messages(index log_at) noexcept
     return {};
 }
 
-// What is removed is not followed, and may be anything.
+// Removed entries are not followed, because they may have any contents.
 bool integrity_checker::leads_back(const entry_record &message,
                                    std::uint64_t run) const noexcept
 {
@@ -205,7 +205,7 @@ integrity_checker::check_reader(const subscription_record &reader) noexcept
     return {};
 }
 
-std::string_view integrity_checker::check_news() noexcept
+std::string_view integrity_checker::check_unread() noexcept
 {
     index queued = 0;
 
