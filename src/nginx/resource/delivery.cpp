@@ -180,6 +180,8 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
 
     const frame_arena one_run(expected);
     const std::uint64_t compressed = compression::compressed;
+    const auto &bytes_out = counters::current->totals[counters::bytes_out];
+    const std::uint64_t bytes_before = bytes_out.get();
     std::size_t cost = expected / copied_bytes_per_unit;
 
     dispatching_ = true;
@@ -193,7 +195,11 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
     }
 
     dispatching_ = false;
-    return cost +
+
+    const std::uint64_t queued = bytes_out.get() - bytes_before;
+
+    queued_bytes += queued;
+    return std::max<std::size_t>(cost, queued / copied_bytes_per_unit) +
            (compression::compressed - compressed) / compressed_bytes_per_unit;
 }
 

@@ -167,6 +167,9 @@ public:
     // The number of publications of this worker.
     static inline std::uint64_t publications = 0;
 
+    // The payload bytes that deliveries have queued for clients of this worker.
+    static inline std::uint64_t queued_bytes = 0;
+
     // Sets the history limits. While the handler's object is constructed, this
     // is a minimum; later it replaces the limits of all locations.
     void keep_history(const broker::limits &kept) noexcept;

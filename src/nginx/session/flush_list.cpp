@@ -4,6 +4,7 @@
 #include "nginx/output/deflaters.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/session/worker.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <new>
@@ -73,6 +74,7 @@ void flush_list::run(ngx_event_t *event)
 // events.
 void flush_list::flush_some() noexcept
 {
+    const std::size_t begin = next_;
     const std::size_t end = waiting_.size();
     std::size_t budget = pass_budget;
 
@@ -90,7 +92,10 @@ void flush_list::flush_some() noexcept
         }
     }
 
+    const std::size_t flushed = next_ - begin;
+
     remove_flushed();
+    pace_deliveries(flushed);
 
     if (!waiting_.empty()) {
         if (event_.posted) {
@@ -98,6 +103,28 @@ void flush_list::flush_some() noexcept
         }
         post(ngx_posted_next_events);
     }
+}
+
+// Pauses deliveries while the sessions of the list have much to send: more than
+// one pass sends, and more than is worth one write for each. Otherwise
+// deliveries would fill the send queues, which are then flushed without a
+// budget. A round flushes the sessions that are in the list when it begins. So
+// what they have to send was queued since the round before.
+void flush_list::pace_deliveries(std::size_t flushed) noexcept
+{
+    const std::size_t rest = waiting_.size() - next_;
+
+    round_rest_ -= std::min(round_rest_, flushed);
+
+    if (round_rest_ == 0) {
+        round_rest_ = rest;
+        queued_before_ =
+            std::exchange(queued_at_round_, resource::queued_bytes);
+    }
+
+    worker_bus::pause_deliveries(
+        rest != 0 && resource::queued_bytes - queued_before_ >
+                         std::max(pass_budget, rest * session_cost));
 }
 
 // Moves the rest to the front only if it is not longer than the flushed part.

@@ -30,11 +30,16 @@ private:
     static void run(ngx_event_t *event);
     void post(ngx_queue_t &events) noexcept;
     void flush_some() noexcept;
+    void pace_deliveries(std::size_t flushed) noexcept;
     void remove_flushed() noexcept;
     void prefetch_ahead(std::size_t at) const noexcept;
 
     std::vector<session *> waiting_; // null: the session has ended
     std::size_t next_ = 0;           // sessions before it are flushed
+    std::size_t round_rest_ = 0;     // sessions that the round still flushes
+    // resource::queued_bytes when the round before this one began, and this one
+    std::uint64_t queued_before_ = 0;
+    std::uint64_t queued_at_round_ = 0;
     ngx_event_t event_{};
 };
 

@@ -18,6 +18,7 @@ extern "C" {
 
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <sys/eventfd.h>
 
@@ -55,7 +56,9 @@ struct bus_state {
 std::optional<bus_state> state;
 bool dispatching = false;
 bool dispatch_again = false; // requested while dispatching
-ngx_queue_t retries;         // subscribers that deliver_again() was called for
+bool paused = false;         // see pause_deliveries()
+bool unread_while_paused = false;
+ngx_queue_t retries; // subscribers that deliver_again() was called for
 ngx_event_t dispatch_event;
 ngx_event_t sweep_event;
 
@@ -125,6 +128,11 @@ bool dispatch_next(std::size_t &budget) noexcept
 
 void dispatch_unread(ngx_event_t *)
 {
+    if (paused) {
+        unread_while_paused = true;
+        return;
+    }
+
     std::size_t budget = turn_budget;
 
     dispatching = true;
@@ -305,6 +313,15 @@ void deliver_again(subscriber &to) noexcept
     if (ngx_queue_empty(link)) {
         ngx_queue_insert_tail(&retries, link);
         post_dispatch();
+    }
+}
+
+void pause_deliveries(bool pause) noexcept
+{
+    paused = pause;
+
+    if (!paused && std::exchange(unread_while_paused, false)) {
+        ngx_post_event(&dispatch_event, &ngx_posted_next_events);
     }
 }
 

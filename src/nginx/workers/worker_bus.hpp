@@ -78,6 +78,9 @@ unsigned slot() noexcept;
 // Calls deliver() once more in this turn of the event loop.
 void deliver_again(subscriber &to) noexcept;
 
+// While paused, unread logs are not dispatched. The caller must end each pause.
+void pause_deliveries(bool pause) noexcept;
+
 // Logs, with a throttle, the messages that a resource lost because it reached
 // websocket_room_memory. `name` is that of its log.
 void log_dropped(std::string_view name,
