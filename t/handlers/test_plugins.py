@@ -135,13 +135,15 @@ def test_file_that_is_no_library(nginx, tmp_path):
 
 
 def test_folder(nginx, tmp_path):
-    assert_refused(nginx, tmp_path, "cannot load plug-in.*cannot read file data")
+    assert_refused(nginx, tmp_path,
+                   "cannot load plug-in.*cannot read file data")
 
 
 def test_library_that_lacks_a_function(nginx):
     path = plugin_builder.build_source(
         "void absent(void); void call(void); void call(void) { absent(); }")
-    assert_refused(nginx, path, "cannot load plug-in.*undefined symbol: absent")
+    assert_refused(nginx, path,
+                   "cannot load plug-in.*undefined symbol: absent")
 
 
 def test_missing_symbol(nginx):
@@ -224,7 +226,8 @@ def test_same_name_in_two_libraries(nginx):
 
 
 def test_name_of_a_handler_of_the_module(nginx):
-    assert_refused(nginx, library(first='"echo"'), 'handler name "echo" is already in use')
+    assert_refused(nginx, library(first='"echo"'),
+                   'handler name "echo" is already in use')
 
 
 def test_unknown_handler_lists_the_known_ones(nginx):
