@@ -17,7 +17,7 @@ inline char *conf_failed() noexcept
     return static_cast<char *>(NGX_CONF_ERROR);
 }
 
-// Logs an error in the format of ngx_log_error(); for a setter to return.
+// Logs an error in the format of ngx_snprintf(); for a setter to return.
 template <class... Arguments>
 char *conf_error(ngx_conf_t *cf, const char *format,
                  const Arguments &...arguments) noexcept
