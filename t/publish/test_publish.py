@@ -183,7 +183,7 @@ def test_delete_takes_code_and_reason(server, arguments, code, reason):
 def test_delete_with_wrong_code_is_refused(server, code):
     client = join(server)
     expect_refused(server, request("DELETE", f"/publish?room=1&code={code}"),
-                   400, "^the code")
+                   400, "^close code must be")
     client.expect_alive()
 
 
