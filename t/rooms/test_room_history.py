@@ -132,7 +132,7 @@ def test_raw_client_that_missed_messages_is_closed(server, seen):
     client, ids = filled(server, f"/five?k=miss{seen}", 9)
     since = ids[seen - 1] if seen else client.welcome["last"]
     raw = server.connect(f"/five?k=miss{seen}&since={since}")
-    raw.expect_failure(1013, "gone: connect with since=0 or without")
+    raw.expect_failure(1013, "no longer kept: connect with since=0 or without")
     publish(client, "live")
 
 
@@ -146,7 +146,8 @@ def test_id_that_the_room_does_not_know(server, since):
     back = resume(server, key, since)
     assert back.welcome["recovered"] is False
     assert read_data(back, 3) == ["1", "2", "3"]
-    server.connect(f"{key}&since={since}").expect_failure(1013, "gone")
+    server.connect(f"{key}&since={since}").expect_failure(
+        1013, "no longer kept")
     publish(client, "live")
     assert read_data(back) == ["live"]
 
