@@ -218,7 +218,8 @@ events read(reader &from, std::string_view bytes)
 enum class receive_into { input, receive_buffer };
 
 // The events of `wire` that comes in pieces of `sizes`, the last of which
-// repeats. With receive_buffer(), each piece goes there as far as there is room.
+// repeats. With receive_buffer(), each piece goes there as far as there is
+// room.
 template <class reader>
 events read_in_pieces(reader &from, std::string_view wire,
                       const std::vector<std::size_t> &sizes,
