@@ -4,7 +4,6 @@
 
 #include "nginx/core/log_line.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -30,8 +29,8 @@ void on_message(int sent, int, int kind, const void *, std::size_t, SSL *tls,
     }
 
     const std::uintptr_t now = ngx_current_msec;
-    const std::uintptr_t next =
-        std::max(std::bit_cast<std::uintptr_t>(allowed_for), now) + interval;
+    const auto allowed = std::bit_cast<std::uintptr_t>(allowed_for);
+    const std::uintptr_t next = (allowed > now ? allowed : now) + interval;
 
     SSL_set_msg_callback_arg(tls, std::bit_cast<void *>(next));
 
