@@ -8,7 +8,7 @@ import pytest
 import plugin_builder
 from nginx_server import seconds, wait_until
 
-LOCATION = ("location ~ ^/work/(?<room>.+)$ {"
+LOCATION = ("location ~ ^/jobs/(?<room>.+)$ {"
             "  websocket worker $room gate=%%PREFIX%%/gate; }")
 STILL_RUNNING = "websocket: 1 background jobs are still running"
 
@@ -35,7 +35,7 @@ def open_gate(server):
 
 def begin_slow(server, room="a", begun=1):
     """A client whose job is at work in a thread."""
-    client = server.connect(f"/work/{room}")
+    client = server.connect(f"/jobs/{room}")
     client.text("slow")
     wait_until(lambda: server.size("gate.begun") == begun, seconds(5),
                "a job at work")
@@ -63,7 +63,7 @@ def logged_closes(server):
 @pytest.mark.parametrize("master", [True, False])
 def test_fast_stop_waits_for_no_job(serve, master):
     server = serve(master=master)
-    clients = [begin_slow(server), server.connect("/work/b")]
+    clients = [begin_slow(server), server.connect("/jobs/b")]
     server.send_signal(signal.SIGTERM)
     for client in clients:
         expect_goodbye(client)
@@ -105,7 +105,7 @@ def test_job_of_a_client_that_leaves_at_the_end(serve, master, number):
     """No thread takes it once the process ends; while a worker leaves in
     order, one does, and its end is awaited."""
     server = serve(master=master, http="websocket_drain 60s;")
-    client = server.connect("/work/leaves")
+    client = server.connect("/jobs/leaves")
     open_gate(server)
     server.send_signal(number)
     expect_goodbye(client)
@@ -125,7 +125,7 @@ def test_reload_lets_a_job_end(serve):
     old = server.reload()
     expect_goodbye(client)
     leave(client)
-    server.connect("/work/a").expect_alive()
+    server.connect("/jobs/a").expect_alive()
     assert old[0] in server.worker_pids()
     open_gate(server)
     server.wait_for_workers_gone(old)
@@ -141,13 +141,13 @@ def test_job_that_does_not_end_delays_a_reload_by_the_drain(serve):
     server.wait_for_workers_gone(old, timeout=4)
     server.wait_for_log(f"{old[0]}#.*{STILL_RUNNING}")
     assert logged_closes(server) == [("server", "1001")]
-    server.connect("/work/a").expect_alive()
+    server.connect("/jobs/a").expect_alive()
 
 
 def test_jobs_without_end_do_not_keep_a_worker(serve):
     """Each job begins the next one."""
     server = serve(http="websocket_drain 1s;")
-    client = server.connect("/work/chain")
+    client = server.connect("/jobs/chain")
     client.text("again")
     client.expect_text("aside again")
     old = server.reload()
@@ -160,7 +160,7 @@ def test_jobs_without_end_do_not_keep_a_worker(serve):
 def test_last_lines_of_a_buffered_access_log_are_written(serve, job):
     server = serve(
         http="access_log %%PREFIX%%/buffered.log combined buffer=64k;")
-    clients = [server.connect("/work/b") for _ in range(3)]
+    clients = [server.connect("/jobs/b") for _ in range(3)]
     if job:
         clients.append(begin_slow(server))
     server.send_signal(signal.SIGTERM)
@@ -174,7 +174,7 @@ def test_last_lines_of_a_buffered_access_log_are_written(serve, job):
 def test_stop_is_faster_than_the_masters_patience(serve):
     """With every thread of the pool at work, and more to do."""
     server = serve(main="thread_pool default threads=4;")
-    client = server.connect("/work/a")
+    client = server.connect("/jobs/a")
     for _ in range(8):
         client.text("slow")
     wait_until(lambda: server.size("gate.begun") == 4, seconds(5),
