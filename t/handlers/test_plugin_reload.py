@@ -1,0 +1,121 @@
+"""Reloads with plug-ins whose libraries have changed, or are broken."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+import plugin_builder
+from nginx_server import seconds, wait_until
+from plugin_library import NOT_MARKED, answer_of, loading, source
+
+
+def install(text, place):
+    """Replaces a library as `install` and `mv` do."""
+    shutil.copy(plugin_builder.build_source(text), f"{place}.new")
+    os.rename(f"{place}.new", place)
+
+
+def mapped(pid, place):
+    """The mappings of any copy of a library in a process."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        return {line.split(maxsplit=5)[5].strip() for line in file
+                if os.path.basename(place) in line}
+
+
+@pytest.fixture
+def place(tmp_path):
+    path = os.path.join(os.path.realpath(tmp_path), "changing.so")
+    install(source("one"), path)
+    return path
+
+
+def serving(nginx, place):
+    return nginx("location /first { websocket first;"
+                 " websocket_close_timeout 60s; }", **loading(place))
+
+
+def test_changed_library_runs_after_a_reload(nginx, place):
+    server = serving(nginx, place)
+    staying = server.connect("/first")
+    assert answer_of(server) == "one"
+    install(source("two"), place)
+    assert answer_of(server) == "one"
+    old = server.reload()
+    assert answer_of(server) == "two"
+    staying.expect_close(1001)
+    assert mapped(old[0], place) == {f"{place} (deleted)"}
+    staying.close(1001)
+    staying.expect_eof()
+    staying.disconnect()
+    server.wait_for_workers_gone(old)
+    wait_until(lambda: mapped(server.pid, place) == {place}, seconds(5),
+               "the old copy's end")
+    for pid in server.worker_pids():
+        assert mapped(pid, place) == {place}
+
+
+def test_library_changes_again_and_again(nginx, place):
+    server = serving(nginx, place)
+    for turn in range(5):
+        install(source(f"turn {turn}"), place)
+        old = server.reload()
+        assert answer_of(server) == f"turn {turn}"
+        server.wait_for_workers_gone(old)
+        wait_until(lambda: mapped(server.pid, place) == {place}, seconds(5),
+                   "one copy")
+
+
+def test_library_in_cpp_is_unloaded(nginx, tmp_path):
+    path = os.path.join(os.path.realpath(tmp_path), "greeter.so")
+    shutil.copy(plugin_builder.build_file("greeter.cpp"), path)
+    server = nginx("location /greet { websocket greeter; }", **loading(path))
+    shutil.copy(path, path + ".new")
+    os.rename(path + ".new", path)
+    server.connect("/greet").expect_text("welcome")
+    server.release_clients()
+    old = server.reload()
+    server.connect("/greet").expect_text("welcome")
+    server.wait_for_workers_gone(old)
+    wait_until(lambda: mapped(server.pid, path) == {path}, seconds(5),
+               "the old copy's end")
+
+
+def test_reload_without_a_change_keeps_one_copy(nginx, place):
+    server = serving(nginx, place)
+    server.wait_for_workers_gone(server.reload())
+    assert answer_of(server) == "one"
+    assert mapped(server.pid, place) == {place}
+
+
+@pytest.mark.parametrize("broken", [
+    source(version="9"), source(result="(void)plugin, (void *)0"), NOT_MARKED,
+], ids=["version", "null", "symbol"])
+def test_reload_with_a_broken_library_changes_nothing(nginx, place, broken):
+    server = serving(nginx, place)
+    server.allow_errors(r"\[emerg\].*cannot load plug-in .*changing.so")
+    client = server.connect("/first")
+    workers = server.worker_pids()
+    install(broken, place)
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_log(r"\[emerg\].*changing.so")
+    client.text("?")
+    client.expect_text("one")
+    assert server.worker_pids() == workers
+    install(source("two"), place)
+    server.reload()
+    assert answer_of(server) == "two"
+
+
+def test_handler_that_is_not_named_any_more_is_unloaded(nginx, place):
+    server = serving(nginx, place)
+    path = os.path.join(server.prefix, "nginx.conf")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(f"websocket_plugin {place};", "")
+                   .replace("websocket first;", "websocket echo;"))
+    server.wait_for_workers_gone(server.reload())
+    assert answer_of(server) == "?"
+    assert mapped(server.pid, place) == set()
