@@ -8,7 +8,8 @@ import socket
 import subprocess
 
 from bench_servers import FOLDER
-from nginx_server import (ROOT, die_with_parent, free_ports, make_certificate,
+from loopback_ports import free_ports
+from nginx_server import (ROOT, die_with_parent, make_certificate,
                           wait_until)
 
 RAW_ECHO = os.path.join(FOLDER, "raw_echo")

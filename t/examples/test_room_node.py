@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from nginx_server import ROOT, free_ports, seconds
+from loopback_ports import free_ports
+from nginx_server import ROOT, seconds
 from raw_client import deadline_scale
 from room_client import join, read_type, send_text
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 
-from nginx_server import (START_ATTEMPTS, die_with_parent, free_ports, seconds,
+from loopback_ports import free_ports
+from nginx_server import (START_ATTEMPTS, die_with_parent, seconds,
                           wait_until)
 from redis_client import RedisClient, RedisError
 from worker_probe import state

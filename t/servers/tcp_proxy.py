@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from nginx_server import free_ports
+from loopback_ports import free_ports
 from raw_client import TIMEOUT
 
 READ_SIZE = 65536
