@@ -92,3 +92,23 @@ def test_client_that_closes_itself_when_created_gets_that_close(server):
     entry = server.wait_for_access_log()
     assert entry["websocket_close_code"] == "4002"
     assert entry["websocket_messages_out"] == "0"
+
+
+@pytest.mark.parametrize("frames", [
+    wire.text("late"), wire.binary(b"late"), wire.ping(b"late"),
+    wire.pong(b"late"), wire.frame(wire.TEXT, b"la", fin=False),
+    wire.text("late") * 1000, wire.frame(3, b"")],
+    ids=["text", "binary", "ping", "pong", "fragment", "many", "wrong"])
+@pytest.mark.parametrize("together", [True, False])
+def test_frames_of_a_client_closed_at_its_start_reach_no_handler(
+        server, frames, together):
+    """No resource is there to receive them."""
+    request = wire.upgrade_request("/refusing?k=frames")
+    client = server.open()
+    client.send(request + frames if together else request)
+    expect_switching(client)
+    client.expect_close(4002, "refused")
+    if not together:
+        client.send(frames)
+    client.close(4002)
+    client.expect_eof()
