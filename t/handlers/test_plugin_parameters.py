@@ -74,7 +74,8 @@ static const char *check(void *resource)
     (void)resource;
     return "as %(name)s";
 }
-static const websocket_handler_t checking = HANDLER("checking", .%(name)s = check);
+static const websocket_handler_t checking =
+    HANDLER("checking", .%(name)s = check);
 static const websocket_handler_t *const handlers[] = {&checking};
 static const websocket_plugin_t plugin = {
     sizeof(websocket_plugin_t), WEBSOCKET_PLUGIN_VERSION, handlers, 1};

@@ -1,5 +1,5 @@
-"""Two servers that differ in `websocket_request` alone, and the formats of their
-access logs."""
+"""Two servers that differ in `websocket_request` alone, and the formats of
+their access logs."""
 
 import re
 
