@@ -78,6 +78,8 @@ def test_client_replaced_before_its_start_is_closed(server, together):
     for client in replaced:
         expect_switching(client)
         client.expect_close(4001, "replaced")
+        client.close(4001)
+        client.expect_eof()
     expect_switching(last)
     last.text("how many")
     last.expect_text("1")
