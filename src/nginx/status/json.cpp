@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <functional>
+#include <string>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -47,11 +47,8 @@ json object_of(const worker_stats &stats)
 }
 
 template <class Rows, class Source>
-void add_metrics(json &object, Rows rows, const Source &source)
+void add_metrics(json &object, const Rows &rows, const Source &source)
 {
-    std::ranges::stable_sort(rows, std::less<>(),
-                             &Rows::value_type::json_order);
-
     for (const auto &each : rows) {
         object[std::string(each.key)] = each.value(source);
     }

@@ -42,9 +42,6 @@ struct metric {
     kind type;
     std::string_view help;
     std::uint64_t (*value)(const Source &from);
-
-    // The order of the keys in JSON, where it is not that of the rows.
-    int json_order = 0;
 };
 
 using zone = decltype(status_report::zone);
@@ -89,36 +86,36 @@ inline constexpr std::array redis_metrics{
     metric<redis>{"resources", "redis_resources", kind::gauge,
         "Resources followed in Redis.",
         [](const redis &from) -> std::uint64_t {
-            return from.counters.resources.load(); }, 0},
-    metric<redis>{"queued", "redis_queued", kind::gauge,
-        "Messages that wait for Redis.",
-        [](const redis &from) { return from.queued; }, 4},
-    metric<redis>{"queued_bytes", "redis_queued_bytes", kind::gauge,
-        "Bytes of memory they take.",
-        [](const redis &from) { return from.queued_bytes; }, 4},
+            return from.counters.resources.load(); }},
     metric<redis>{"reconnects", "redis_reconnects_total", kind::counter,
         "Times that the host got in touch again.",
         [](const redis &from) {
             const std::uint64_t connects = from.counters.connects.get();
-            return connects == 0 ? 0 : connects - 1; }, 1},
+            return connects == 0 ? 0 : connects - 1; }},
     metric<redis>{"published", "redis_published_total", kind::counter,
         "Messages that Redis has taken.",
-        [](const redis &from) { return from.counters.published.get(); }, 1},
-    metric<redis>{"retried", "redis_retried_total", kind::counter,
-        "Of them, those sent again after a break.",
-        [](const redis &from) { return from.counters.retried.get(); }, 3},
+        [](const redis &from) { return from.counters.published.get(); }},
     metric<redis>{"failed", "redis_failed_total", kind::counter,
         "Messages that could not be published.",
-        [](const redis &from) { return from.counters.failed.get(); }, 2},
+        [](const redis &from) { return from.counters.failed.get(); }},
+    metric<redis>{"retried", "redis_retried_total", kind::counter,
+        "Messages sent again after a break.",
+        [](const redis &from) { return from.counters.retried.get(); }},
     metric<redis>{"received", "redis_received_total", kind::counter,
         "Messages that came from Redis.",
-        [](const redis &from) { return from.counters.received.get(); }, 3},
+        [](const redis &from) { return from.counters.received.get(); }},
     metric<redis>{"recovered", "redis_recovered_total", kind::counter,
         "Messages read from streams behind a break.",
-        [](const redis &from) { return from.counters.recovered.get(); }, 3},
+        [](const redis &from) { return from.counters.recovered.get(); }},
     metric<redis>{"gaps", "redis_gaps_total", kind::counter,
         "Times that streams had lost what the host had missed.",
-        [](const redis &from) { return from.counters.gaps.get(); }, 3},
+        [](const redis &from) { return from.counters.gaps.get(); }},
+    metric<redis>{"queued", "redis_queued", kind::gauge,
+        "Messages that wait for Redis.",
+        [](const redis &from) { return from.queued; }},
+    metric<redis>{"queued_bytes", "redis_queued_bytes", kind::gauge,
+        "Bytes of memory they take.",
+        [](const redis &from) { return from.queued_bytes; }},
 };
 // clang-format on
 
