@@ -4,33 +4,23 @@ A test file imports the fixtures `browser` and `server` from here.
 """
 
 import contextlib
-import functools
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 
 import pytest
-from selenium import webdriver
 from selenium.common.exceptions import ElementNotInteractableException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from chromium import start_chromium
 from nginx_server import ROOT, NginxServer, seconds
 
 EXAMPLES = os.path.join(ROOT, "examples")
 PLUGINS = os.path.join(ROOT, "build", "examples")
 SCREENSHOTS = os.path.join(ROOT, "build", "screenshots")
 PLUGIN_LINE = "websocket_plugin ../examples/"
-BROWSER_FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
-    "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--window-size=1280,860",
-]
 # Screens: colour scheme, width, height.
 SCREENS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844),
            ("dark", 390, 844), ("light", 320, 640)]
@@ -109,32 +99,6 @@ def start_example(pool):
 def server_fixture(module_nginx):
     """One nginx for all tests of a file."""
     return start_example(module_nginx)
-
-
-@functools.cache
-def start_chromium(config):
-    """A Chromium of this test run: new profile, nothing fetched or guessed.
-    Each file's pages have an origin of their own, by their port."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    profile = tempfile.mkdtemp(prefix="chromium-")
-    for flag in BROWSER_FLAGS + [f"--user-data-dir={profile}"]:
-        options.add_argument(flag)
-    # A connection opened on a guess would look like a leaked one.
-    options.add_experimental_option(
-        "prefs", {"net": {"network_prediction_options": 2}})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # The driver writes nothing to the home of the user.
-    driver = Service("/usr/bin/chromedriver",
-                     env=dict(os.environ, HOME=profile))
-    chromium = webdriver.Chrome(service=driver, options=options)
-
-    def end():
-        chromium.quit()
-        shutil.rmtree(profile, ignore_errors=True)
-
-    config.add_cleanup(end)
-    return chromium
 
 
 @pytest.fixture(name="browser", scope="module")
