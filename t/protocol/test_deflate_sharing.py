@@ -11,7 +11,8 @@ import pytest
 import wire
 from deflating_peer import DeflatingPeer
 from nginx_server import ROOT
-from worker_probe import memory, memory_is_exact, only_worker
+from worker_probe import (memory, memory_is_exact, only_worker,
+                          stopped)
 
 SOURCE = os.path.join(ROOT, "t", "preload", "deflate_counter.c")
 PLAIN = "permessage-deflate"
@@ -85,6 +86,37 @@ def test_clients_with_context_takeover_get_their_own(server):
     assert all(peer.agreed and not peer.terms for peer in peers)
     for index in range(3):
         assert publish(server, peers, f"message {index} to you " * 10) == 5
+
+
+def test_deflaters_are_created_over_several_turns(server):
+    """Each takes up to 1 ms and 200 KB. A client that has none yet receives
+    the message uncompressed."""
+    peers = [DeflatingPeer(server, "/kept/crowd") for _ in range(120)]
+    text = "to all of you " * 40
+    counts = []
+    while not counts or counts[-1] < len(peers):
+        peers[0].client.text(text)
+        messages = [peer.read() for peer in peers]
+        assert {payload for _, payload, _ in messages} == {text.encode()}
+        counts.append(sum(compressed for _, _, compressed in messages))
+    assert counts[0] < 40
+    assert counts == sorted(counts)
+
+
+def test_burst_of_small_messages_is_compressed_within_a_budget(server):
+    """Each of 60 clients may have a compression of its own for each message."""
+    pid = only_worker(server)
+    peers = [DeflatingPeer(server, "/kept/burst") for _ in range(60)]
+    texts = [f"{number} of many ".ljust(3000, ".") for number in range(64)]
+    with stopped(pid):
+        peers[0].client.send(b"".join(map(wire.text, texts)))
+    compressed = 0
+    for text in texts:
+        for peer in peers:
+            _, payload, was_compressed = peer.read()
+            assert payload == text.encode()
+            compressed += was_compressed
+    assert 0 < compressed < len(texts) * len(peers)
 
 
 def test_mixed_clients_each_get_what_they_can_read(server):

@@ -12,9 +12,12 @@ namespace websocket::nginx {
 
 namespace {
 
-// Smaller messages are always compressed, but at level 1 if the budget is used
-// up.
+// If the budget is used up, smaller messages are compressed at level 1 from the
+// reserve.
 constexpr std::size_t small_message = 4 * 1024;
+
+// Creating a deflater takes up to 1 ms, most of it for pages of its memory.
+constexpr std::size_t creation_work = std::size_t{256} * 1024;
 
 // The highest cost of a compressed byte per level, in units of turn. It depends
 // on how long zlib searches for matches, which the client's data decides.
@@ -42,15 +45,15 @@ int level_for(std::size_t size, int level) noexcept
 } // namespace
 
 // A client's own turn already limits compression. Outside of it, one event may
-// send a large message to many clients.
-bool session::may_compress(std::size_t size, int level) const noexcept
+// send messages to many clients.
+bool session::may_compress(std::size_t work) const noexcept
 {
-    return in_turn_ ||
-           this_worker().compression.spend(size * cost_of_level(level));
+    return in_turn_ || this_worker().compression.spend(work);
 }
 
 // Empty if the message should be sent uncompressed. With context takeover a
-// compressed message must be sent, as later ones refer to it.
+// compressed message must be sent, as later ones refer to it; an uncompressed
+// message does not change the context.
 protocol::shared_buffer
 session::compress(protocol::opcode kind,
                   std::span<const std::byte> payload) noexcept
@@ -58,12 +61,16 @@ session::compress(protocol::opcode kind,
     int level =
         level_for(payload.size(), static_cast<int>(conf_.deflate_comp_level));
     const unsigned window = negotiated_.deflate.server_window;
+    const bool creates = negotiated_.deflate.server_takeover && !deflater_;
+    const std::size_t setup = creates ? creation_work : 0;
 
-    if (!may_compress(payload.size(), level)) {
-        if (payload.size() >= small_message) {
+    if (!may_compress(payload.size() * cost_of_level(level) + setup)) {
+        level = 1;
+        if (payload.size() >= small_message ||
+            !this_worker().compression.spend_reserve(
+                payload.size() * cost_of_level(level) + setup)) {
             return {};
         }
-        level = 1;
     }
 
     compression::compressed += payload.size();
@@ -109,14 +116,16 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
         return *known;
     }
 
-    if (!may_compress(size, level)) {
+    if (!may_compress(size * cost_of_level(level))) {
+        level = 1;
+
         // Clients choose their window sizes, and each one needs its own
         // compression
-        if (size >= small_message && frame.has_compressed()) {
+        if (frame.has_compressed() &&
+            (size >= small_message || !this_worker().compression.spend_reserve(
+                                          size * cost_of_level(level)))) {
             return {};
         }
-
-        level = 1;
 
         if (const auto *known = frame.compressed(level, window);
             known != nullptr) {

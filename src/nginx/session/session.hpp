@@ -335,7 +335,7 @@ private:
     {
         return negotiated_.deflate.agreed && size >= conf_.deflate_min_length;
     }
-    bool may_compress(std::size_t size, int level) const noexcept;
+    bool may_compress(std::size_t work) const noexcept;
     protocol::shared_buffer
     compress(protocol::opcode kind,
              std::span<const std::byte> payload) noexcept;

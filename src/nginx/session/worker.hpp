@@ -20,24 +20,34 @@ public:
     static constexpr std::size_t max_work = std::size_t{4} * 1024 * 1024;
 
     // False if the budget is used up. The last work accepted may exceed it.
-    bool spend(std::size_t work) noexcept
+    bool spend(std::size_t work) noexcept { return spend_of(left_, work); }
+
+    // The same from a second budget of this size, for small messages.
+    bool spend_reserve(std::size_t work) noexcept
+    {
+        return spend_of(reserve_, work);
+    }
+
+private:
+    bool spend_of(std::size_t &budget, std::size_t work) noexcept
     {
         if (began_ != ngx_current_msec) {
             began_ = ngx_current_msec;
             left_ = max_work;
+            reserve_ = max_work;
         }
 
-        if (left_ == 0) {
+        if (budget == 0) {
             return false;
         }
 
-        left_ -= std::min(left_, work);
+        budget -= std::min(budget, work);
         return true;
     }
 
-private:
     ngx_msec_t began_ = 0;
     std::size_t left_ = max_work;
+    std::size_t reserve_ = max_work;
 };
 
 struct worker {
@@ -49,7 +59,7 @@ struct worker {
     // The turn of the session that is receiving.
     turn current_turn;
 
-    // For large messages sent to clients outside of their own turns.
+    // For messages sent to clients outside of their own turns.
     compression_budget compression;
 
     flush_list pending_flushes;
