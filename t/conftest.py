@@ -34,15 +34,17 @@ def pytest_generate_tests(metafunc):
 
 def pytest_collection_modifyitems(items):
     """Spreads the files that need a browser among the others: browsers keep
-    the processors busy while most other tests wait."""
+    the processors busy while most other tests wait. The packages are built
+    first, beside other tests."""
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
     browsers = [path for path in files if path.name.startswith("test_browser")]
-    others = [path for path in files if path not in browsers]
+    others = sorted((path for path in files if path not in browsers),
+                    key=lambda path: path.name != "test_package.py")
     space = len(others) // (len(browsers) + 2) or 1
     for number, path in enumerate(browsers):
-        others.insert(number * (space + 1), path)
+        others.insert(1 + number * (space + 1), path)
     items[:] = [item for path in others for item in files[path]]
 
 

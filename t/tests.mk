@@ -159,7 +159,6 @@ test:
 	@t/deps.sh build test package
 	@$(MAKE) $(parallel) module examples unit-program faulty-module \
 	    build/bench/websocket_load
-	@$(MAKE) deb > /dev/null
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
 # In a Debian 13 with the packages of that release.

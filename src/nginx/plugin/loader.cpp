@@ -6,6 +6,7 @@
 #include "handlers/room.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
+#include "nginx/plugin/load_path.hpp"
 #include "nginx/plugin/server_api.hpp"
 #include "nginx/resource/resource.hpp"
 
@@ -104,22 +105,6 @@ bool add_handlers(main_configuration &conf, loaded_library &library,
     }
 
     return true;
-}
-
-// glibc returns the loaded library for a known path, even if the file has been
-// replaced. So each load uses another path of the file.
-std::string unique_dlopen_path(std::string_view path)
-{
-    static unsigned loads;
-
-    const std::size_t slash = path.rfind('/');
-    std::string name{path.substr(0, slash + 1)};
-
-    for (unsigned i = loads++ % 64; i != 0; i--) {
-        name += "./";
-    }
-
-    return name.append(path.substr(slash + 1));
 }
 
 char *reject_plugin(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
@@ -270,7 +255,8 @@ try {
         return conf_failed();
     }
 
-    void *library = dlopen(unique_dlopen_path(view(file)).c_str(), RTLD_NOW);
+    static std::uint64_t loads;
+    void *library = dlopen(load_path(view(file), loads++).c_str(), RTLD_NOW);
 
     if (library == nullptr) {
         return reject_plugin(cf, file, dlerror());
