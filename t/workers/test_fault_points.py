@@ -12,7 +12,8 @@ import pytest
 
 import handler_log
 from nginx_server import ROOT, seconds, wait_until
-from worker_picking import REUSEPORT, worker_of
+from worker_picking import REUSEPORT, connect_to, worker_of
+from worker_probe import stopped
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 
@@ -50,15 +51,36 @@ def test_leader_killed_at(redis, nginx, name):
     kill_workers_at(name, nginx, f"websocket_redis {redis.url()};")
 
 
-def kill_workers_at(name, nginx, http=""):
-    passes = 400 if name.startswith("lock.") else 40
-    server = nginx(
+def test_lock_of_a_dead_worker_is_freed_while_the_master_is_stopped(nginx):
+    """The worker is a zombie until the master waits for it."""
+    server = start(nginx, "lock.taken", 400)
+    server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
+    first, second = sorted(server.worker_pids())
+    victim = connect_to(server, first, "/room")
+    survivor = connect_to(server, second, "/room")
+    with stopped(server.pid):
+        with pytest.raises((AssertionError, OSError)):
+            while True:
+                victim.text("all x")
+                victim.read_frame()
+        survivor.text("all heard")
+        while survivor.read_frame().payload != b"heard":
+            pass
+    victim.disconnect()
+
+
+def start(nginx, name, passes, http=""):
+    return nginx(
         "location /room { websocket probe room$arg_k; }", workers=2,
         module=False,
         http=handler_log.plugin() + "websocket_shared_memory 512k;"
                               "websocket_room_memory 512k;" + http,
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
         **REUSEPORT)
+
+
+def kill_workers_at(name, nginx, http=""):
+    server = start(nginx, name, 400 if name.startswith("lock.") else 40, http)
     server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
     work_until_two_have_died(server)
     check_that_all_is_well(server)

@@ -5,13 +5,33 @@
 
 #include <csignal>
 
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 namespace websocket::nginx {
 
-// False for 0, and for a process that its parent has waited for. A process
-// that may not be signalled exists.
+// False for 0, and for a process that has ended, even if its parent has not
+// waited for it yet. A process that may not be signalled exists.
 inline bool process_exists(ngx_pid_t pid) noexcept
 {
-    return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
+    if (pid == 0 || (kill(pid, 0) == -1 && ngx_errno == ESRCH)) {
+        return false;
+    }
+
+#ifdef SYS_pidfd_open
+    const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+
+    if (fd != -1) {
+        pollfd end{.fd = fd, .events = POLLIN, .revents = 0};
+        const bool ended = poll(&end, 1, 0) == 1;
+
+        close(fd);
+        return !ended;
+    }
+#endif
+
+    return true;
 }
 
 } // namespace websocket::nginx
