@@ -42,8 +42,9 @@ public:
     {
         const ngx_msec_t now = ngx_current_msec;
         ngx_msec_t next = next_.load(std::memory_order_relaxed);
+        const ngx_msec_t wait = next - now;
 
-        if (static_cast<ngx_msec_int_t>(now - next) >= 0 &&
+        if ((wait == 0 || wait > max_wait) &&
             next_.compare_exchange_strong(next, now + interval)) {
             return log_permit{suppressed_.exchange(0)};
         }
@@ -54,6 +55,10 @@ public:
 
 private:
     static constexpr ngx_msec_t interval = 10'000;
+
+    // The cached times of two workers differ. A longer wait is a time in the
+    // past: the clock wraps on systems of 32 bits.
+    static constexpr ngx_msec_t max_wait = 2 * interval;
 
     // When the next line is permitted, on the monotonic clock of all workers
     std::atomic<ngx_msec_t> next_{0};
