@@ -50,8 +50,8 @@ def run(*command, **options):
 def make(*arguments):
     """make as a user calls it, whatever made the tests run. It compiles in
     the time that the tests beside it leave."""
-    return run("nice", "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "MFLAGS",
-               "make", *arguments)
+    return run("nice", "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL",
+               "-u", "MFLAGS", "make", *arguments)
 
 
 @pytest.fixture(scope="module")
