@@ -1,40 +1,16 @@
 /*
- * Preloaded into nginx: records in a file that the test maps the most bytes
- * that a process sent between two calls of epoll_wait.
+ * Preloaded into nginx: the shared number is the largest number of bytes that a
+ * process sent between two calls of epoll_wait.
  */
 #define _GNU_SOURCE
+#include "shared_number.h"
+
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-static atomic_ulong before_mapping;
-static atomic_ulong *most = &before_mapping;
 static unsigned long sent;
-
-__attribute__((constructor)) static void map_counter(void)
-{
-    const char *name = getenv("TURN_COUNTER_FILE");
-    int fd = name == NULL ? -1 : open(name, O_RDWR);
-    void *mapped;
-
-    if (fd == -1) {
-        return;
-    }
-
-    mapped =
-        mmap(NULL, sizeof(*most), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-
-    if (mapped != MAP_FAILED) {
-        most = mapped;
-    }
-}
 
 static ssize_t counted(ssize_t size)
 {
@@ -75,8 +51,8 @@ int epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
             RTLD_NEXT, "epoll_wait");
     }
 
-    if (sent > atomic_load(most)) {
-        atomic_store(most, sent);
+    if (sent > atomic_load(shared_number)) {
+        atomic_store(shared_number, sent);
     }
 
     sent = 0;

@@ -1,20 +1,14 @@
 """The cost of compression: one compression for many clients, and no memory for
 idle clients."""
 
-import os
-import shutil
-import struct
-import subprocess
-
 import pytest
 
 import wire
 from deflating_peer import DeflatingPeer
-from nginx_server import ROOT
+from preload import preloaded
 from worker_probe import (memory, memory_is_exact, only_worker,
                           stopped)
 
-SOURCE = os.path.join(ROOT, "t", "preload", "deflate_counter.c")
 PLAIN = "permessage-deflate"
 LOCATIONS = """
 location /plain { websocket echo; }
@@ -30,27 +24,11 @@ location /deflated { websocket echo; websocket_deflate on; }
 @pytest.fixture(scope="module")
 def server(module_nginx, run_folder):
     """An nginx whose calls of zlib are counted: server.compressed()."""
-    if not memory_is_exact():
-        pytest.skip("nothing else can be preloaded")
-    folder = os.path.join(run_folder, "deflate-counter")
-    os.makedirs(folder)
-    library, file = (os.path.join(folder, name)
-                     for name in ("deflate_counter.so", "count"))
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared",
-                    "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
-    with open(file, "wb") as mapped:
-        mapped.write(bytes(8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEBSOCKET_PRELOAD", library)
-        patch.setenv("DEFLATE_COUNTER_FILE", file)
-        running = module_nginx(LOCATIONS)
-
-    def compressed():
-        with open(file, "rb") as counted:
-            return struct.unpack("=Q", counted.read(8))[0]
-    running.compressed = compressed
-    yield running
-    shutil.rmtree(folder)
+    with preloaded(run_folder, "deflate_counter") as preload:
+        with preload.environment():
+            running = module_nginx(LOCATIONS)
+        running.compressed = lambda: preload.number
+        yield running
 
 
 def publish(server, peers, text):

@@ -1,64 +1,40 @@
 """Memory: no allocation per message, little per idle client (DESIGN 8)."""
 
-import os
 import resource
-import shutil
 import socket
 import struct
-import subprocess
 import time
 
 import pytest
 
 import wire
-from nginx_server import ROOT, seconds
+from nginx_server import seconds
+from preload import preloaded
 from tls_client import client_context
 from tuned_client import connect_blocking, framed, numbered
 from worker_probe import memory, memory_is_exact, only_worker
 
 pytestmark = pytest.mark.alone
 
-SOURCE = os.path.join(ROOT, "t", "preload", "malloc_counter.c")
-
 
 @pytest.fixture(scope="module")
 def counter(run_folder):
-    """The compiled counter and its file, as (library, file)."""
-    if not memory_is_exact():
-        pytest.skip("sanitizers and valgrind have a malloc of their own")
-    compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which(
-        "clang")
-    assert compiler, "no C compiler for t/preload/malloc_counter.c"
-    folder = os.path.join(run_folder, "malloc-counter")
-    os.makedirs(folder, exist_ok=True)
-    library, file = (os.path.join(folder, name)
-                     for name in ("malloc_counter.so", "count"))
-    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-Werror",
-                    "-fno-builtin", "-shared", "-fPIC", "-o", library,
-                    SOURCE], check=True)
-    with open(file, "wb") as mapped:
-        mapped.write(bytes(8))
-    yield library, file
-    shutil.rmtree(folder)
+    """The library that counts allocations."""
+    with preloaded(run_folder, "malloc_counter") as preload:
+        yield preload
 
 
 @pytest.fixture(scope="module")
 def counted_server(counter, module_nginx):
     """An nginx whose allocations are counted."""
-    library, file = counter
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEBSOCKET_PRELOAD", library)
-        patch.setenv("MALLOC_COUNTER_FILE", file)
+    with counter.environment():
         return module_nginx()
 
 
 @pytest.fixture
 def allocations(counter):
     """The number of calls of malloc so far."""
-    def count():
-        with open(counter[1], "rb") as file:
-            return struct.unpack("=Q", file.read(8))[0]
-    return count
+    return lambda: counter.number
 
 
 def test_counter_counts(counted_server, allocations):

@@ -5,18 +5,17 @@ import os
 import re
 import signal
 import socket
-import struct
-import subprocess
 import threading
 
 import pytest
 
 import plugin_builder
 import wire
-from nginx_server import ROOT, seconds, wait_until
+from nginx_server import seconds, wait_until
+from preload import preloaded
 from tuned_client import (TIGHT_LISTEN, connect_tight, framed, numbered,
                           send_until_refused)
-from worker_probe import memory_is_exact, only_worker
+from worker_probe import only_worker
 
 HTTP = """
 websocket_request release;
@@ -371,39 +370,24 @@ REQUEST_POOL = 4096
 
 
 @pytest.fixture
-def refuser(run_folder, monkeypatch):
-    """Sets the size that posix_memalign() refuses in nginx; 0: none."""
-    if not memory_is_exact():
-        pytest.skip("sanitizers and valgrind have a malloc of their own")
-    library, file = (os.path.join(run_folder, name)
-                     for name in ("memory_refuser.so", "refused"))
-    source = os.path.join(ROOT, "t", "preload", "malloc_failer.c")
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-builtin",
-                    "-shared", "-fPIC", "-o", library, source], check=True)
-
-    def refuse(size):
-        with open(file, "r+b" if os.path.exists(file) else "wb") as mapped:
-            mapped.write(struct.pack("=Q", size))
-
-    refuse(0)
-    monkeypatch.setenv("WEBSOCKET_PRELOAD", library)
-    monkeypatch.setenv("MEMORY_REFUSER_FILE", file)
-    yield refuse
-    os.unlink(library)
-    os.unlink(file)
+def memory_failure(run_folder):
+    """Its number is the size for which posix_memalign() fails in nginx."""
+    with preloaded(run_folder, "malloc_failer") as preload, \
+            preload.environment():
+        yield preload
 
 
-def test_end_without_memory_for_the_log_is_reported(refuser, nginx):
+def test_end_without_memory_for_the_log_is_reported(memory_failure, nginx):
     server = nginx(http="websocket_request release;")
     client = server.connect("/echo?a=b")
     client.expect_alive()
     server.allow_errors(r"posix_memalign\(16, 4096\) failed"
                         r"|no memory for the access log")
-    refuser(REQUEST_POOL)
+    memory_failure.number = REQUEST_POOL
     client.leave()
     client.disconnect()
     line = server.wait_for_log(r"\[error\].*no memory for the access log")
-    refuser(0)
+    memory_failure.number = 0
     assert '"GET /echo?a=b HTTP/1.1"' in line
     server.wait_for_log("websocket: closed by client, code 1000")
     server.connect().expect_alive()

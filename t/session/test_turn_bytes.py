@@ -1,18 +1,12 @@
 """How much a worker sends in one turn of its event loop: each turn flushes
 4 MB at most, however much was published for how many clients."""
 
-import os
-import shutil
-import struct
-import subprocess
-
 import pytest
 
 import wire
-from nginx_server import ROOT
-from worker_probe import memory_is_exact, only_worker, stopped
+from preload import preloaded
+from worker_probe import only_worker, stopped
 
-SOURCE = os.path.join(ROOT, "t", "preload", "turn_counter.c")
 LOCATIONS = """
 location /room { websocket room k; websocket_send_queue 64k; }
 location /echo { websocket echo; }
@@ -28,28 +22,11 @@ MOST = 5 << 20
 @pytest.fixture
 def server(nginx, run_folder):
     """An nginx whose calls of send are counted: server.most_sent()."""
-    if not memory_is_exact():
-        pytest.skip("nothing else can be preloaded")
-    folder = os.path.join(run_folder, "turn-counter")
-    os.makedirs(folder)
-    library, file = (os.path.join(folder, name)
-                     for name in ("turn_counter.so", "most"))
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared",
-                    "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
-    with open(file, "wb") as mapped:
-        mapped.write(bytes(8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEBSOCKET_PRELOAD", library)
-        patch.setenv("TURN_COUNTER_FILE", file)
-        running = nginx(LOCATIONS,
-                        listen="sndbuf=4m rcvbuf=4m")
-
-    def most_sent():
-        with open(file, "rb") as counted:
-            return struct.unpack("=Q", counted.read(8))[0]
-    running.most_sent = most_sent
-    yield running
-    shutil.rmtree(folder)
+    with preloaded(run_folder, "turn_counter") as preload:
+        with preload.environment():
+            running = nginx(LOCATIONS, listen="sndbuf=4m rcvbuf=4m")
+        running.most_sent = lambda: preload.number
+        yield running
 
 
 def test_turn_sends_a_bounded_number_of_bytes_to_a_large_room(server):
