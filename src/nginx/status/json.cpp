@@ -1,4 +1,7 @@
 // Writes the report as one JSON object.
+//
+// Only strings are encoded by nlohmann's library: the destructors of its
+// objects and arrays allocate memory, so want of memory would end the process.
 #include "nginx/core/version.hpp"
 #include "nginx/status/metrics.hpp"
 #include "nginx/status/report.hpp"
@@ -12,129 +15,199 @@ namespace websocket::nginx {
 
 namespace {
 
-using json = nlohmann::ordered_json;
+// Clients choose keys: invalid UTF-8 in them is replaced, and other than ASCII
+// is escaped, as a terminal may show the text.
+std::string quoted(std::string_view text)
+{
+    return nlohmann::json(text).dump(-1, ' ', true,
+                                     nlohmann::json::error_handler_t::replace);
+}
+
+// Members of an object follow each other as name() and a value.
+class json_text {
+public:
+    void begin(char bracket)
+    {
+        separate();
+        text_ += bracket;
+        follows_ = false;
+    }
+    void end(char bracket)
+    {
+        text_ += bracket;
+        follows_ = true;
+    }
+
+    json_text &name(std::string_view name)
+    {
+        separate();
+        text_.append(quoted(name)) += ':';
+        follows_ = false;
+        return *this;
+    }
+
+    void number(std::uint64_t value) { raw(std::to_string(value)); }
+    void string(std::string_view value) { raw(quoted(value)); }
+    void null() { raw("null"); }
+
+    std::string take() { return std::move(text_); }
+
+private:
+    void separate()
+    {
+        if (follows_) {
+            text_ += ',';
+        }
+    }
+    void raw(std::string_view value)
+    {
+        separate();
+        text_ += value;
+        follows_ = true;
+    }
+
+    std::string text_;
+    bool follows_ = false; // behind a value
+};
 
 // Codes that were never counted are left out.
-json object_of(const worker_stats::by_code &counts)
+void add_codes(json_text &to, const worker_stats::by_code &counts)
 {
-    json object = json::object();
+    to.begin('{');
 
     for (const auto &[code, count] : counts) {
         if (code != 0) {
-            object[std::to_string(code)] = count;
+            to.name(std::to_string(code)).number(count);
         }
     }
 
     if (const auto other = counts.find(0); other != counts.end()) {
-        object["other"] = other->second;
+        to.name("other").number(other->second);
     }
 
-    return object;
+    to.end('}');
 }
 
-json object_of(const worker_stats &stats)
+// Adds members to an object.
+void add_stats(json_text &to, const worker_stats &stats)
 {
-    json object{{"clients", stats.clients}};
+    to.name("clients").number(stats.clients);
 
     for (const metrics::worker_counter &each : metrics::worker_counters) {
-        object[std::string(each.key)] = stats.counted[each.id];
+        to.name(each.key).number(stats.counted[each.id]);
     }
 
-    object["handshakes"] = {{"accepted", stats.counted[counters::accepted]},
-                            {"refused", object_of(stats.refused)}};
-    object["close_codes"] = object_of(stats.closed);
-    return object;
+    to.name("handshakes").begin('{');
+    to.name("accepted").number(stats.counted[counters::accepted]);
+    add_codes(to.name("refused"), stats.refused);
+    to.end('}');
+
+    add_codes(to.name("close_codes"), stats.closed);
 }
 
 template <class Rows, class Source>
-void add_metrics(json &object, const Rows &rows, const Source &source)
+void add_metrics(json_text &to, const Rows &rows, const Source &source)
 {
     for (const auto &each : rows) {
-        object[std::string(each.key)] = each.value(source);
+        to.name(each.key).number(each.value(source));
     }
 }
 
-json workers_of(const status_report &report)
+void add_workers(json_text &to, const status_report &report)
 {
-    json workers = json::array();
+    to.name("workers").begin('[');
 
     for (const slot_stats &each : report.slots) {
         if (each.pid != 0) {
-            json worker{{"slot", each.slot},
-                        {"pid", each.pid},
-                        {"state", each.draining ? "draining" : "serving"}};
-
-            worker.update(object_of(each.worker));
-            workers.push_back(std::move(worker));
+            to.begin('{');
+            to.name("slot").number(each.slot);
+            to.name("pid").number(static_cast<std::uint64_t>(each.pid));
+            to.name("state").string(each.draining ? "draining" : "serving");
+            add_stats(to, each.worker);
+            to.end('}');
         }
     }
 
-    return workers;
+    to.end(']');
 }
 
-json handlers_of(const status_report &report)
+void add_handlers(json_text &to, const status_report &report)
 {
-    json handlers = json::array();
+    to.name("handlers").begin('[');
 
     for (const handler_stats &each : report.handlers) {
-        handlers.push_back({{"name", each.name}, {"clients", each.clients}});
+        to.begin('{');
+        to.name("name").string(each.name);
+        to.name("clients").number(each.clients);
+        to.end('}');
     }
 
-    return handlers;
+    to.end(']');
 }
 
-json object_of(const metrics::zone &zone)
+void add_resources(json_text &to, status_report &report)
 {
-    json object = json::object();
-
-    add_metrics(object, metrics::zone_metrics, zone);
-    return object;
-}
-
-json resources_of(status_report &report)
-{
-    json resources = json::array();
+    to.name("resources").begin('[');
 
     for (const resource_stats &each : report.take_resources()) {
-        resources.push_back({{"handler", each.handler()},
-                             {"key", each.key()},
-                             {"clients", each.clients},
-                             {"messages", each.messages},
-                             {"last", to_string(each.last)}});
+        to.begin('{');
+        to.name("handler").string(each.handler());
+        to.name("key").string(each.key());
+        to.name("clients").number(each.clients);
+        to.name("messages").number(each.messages);
+        to.name("last").string(to_string(each.last));
+        to.end('}');
     }
 
-    return resources;
+    to.end(']');
 }
 
-json object_of(const redis_stats &redis)
+void add_redis(json_text &to, const redis_stats &redis)
 {
-    json object{{"state", redis.up ? "up" : "down"},
-                {"leader", redis.leader ? json(*redis.leader) : json()}};
+    to.name("redis").begin('{');
+    to.name("state").string(redis.up ? "up" : "down");
+    to.name("leader");
 
-    add_metrics(object, metrics::redis_metrics, redis);
-    return object;
+    if (redis.leader) {
+        to.number(*redis.leader);
+    } else {
+        to.null();
+    }
+
+    add_metrics(to, metrics::redis_metrics, redis);
+    to.end('}');
 }
 
 } // namespace
 
 std::string status_as_json(status_report &report)
 {
-    json object{{"version", module_version},
-                {"time", report.time},
-                {"uptime", report.uptime() / 1000},
-                {"workers", workers_of(report)},
-                {"total", object_of(report.total)},
-                {"handlers", handlers_of(report)},
-                {"zone", object_of(report.zone)},
-                {"resources", resources_of(report)}};
+    json_text to;
+
+    to.begin('{');
+    to.name("version").string(module_version);
+    to.name("time").number(report.time);
+    to.name("uptime").number(report.uptime() / 1000);
+    add_workers(to, report);
+
+    to.name("total").begin('{');
+    add_stats(to, report.total);
+    to.end('}');
+
+    add_handlers(to, report);
+
+    to.name("zone").begin('{');
+    add_metrics(to, metrics::zone_metrics, report.zone);
+    to.end('}');
+
+    add_resources(to, report);
 
     if (report.redis) {
-        object["redis"] = object_of(*report.redis);
+        add_redis(to, *report.redis);
     }
 
-    // Clients choose keys: invalid UTF-8 in them is replaced, and other than
-    // ASCII is escaped, as a terminal may show the text.
-    return object.dump(-1, ' ', true, json::error_handler_t::replace) + "\n";
+    to.end('}');
+    return to.take() + "\n";
 }
 
 } // namespace websocket::nginx

@@ -1,0 +1,64 @@
+"""A report for which a worker has no memory."""
+
+import pytest
+
+from preload import preloaded
+from raw_client import RawClient
+from status_reader import request
+from worker_picking import REUSEPORT
+from worker_probe import only_worker
+
+LOCATIONS = """
+location = /json { websocket_status json; }
+location = /prometheus { websocket_status prometheus; }
+location ~ ^/echo/(?<key>.*)$ { websocket echo $key; }
+location /room { websocket room $arg_k history=9; }
+"""
+# Far more than a report needs
+MOST_CALLS = 5000
+
+
+@pytest.fixture
+def countdown(run_folder):
+    """Its number is the number of the call of malloc that fails."""
+    with preloaded(run_folder, "malloc_countdown") as preload, \
+            preload.environment():
+        yield preload
+
+
+def status_of(server, path):
+    """The status of the response; None: the connection was closed."""
+    client = RawClient(("127.0.0.1", server.port))
+    try:
+        client.send(request(path))
+        return client.read_response().status
+    except (AssertionError, OSError):
+        return None
+    finally:
+        client.disconnect()
+
+
+@pytest.mark.parametrize("path", ["/json", "/prometheus"])
+def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
+    """Each call of malloc fails once."""
+    server = nginx(LOCATIONS, **REUSEPORT)
+    server.allow_errors("failed .12: Cannot allocate memory")
+    clients = [server.connect(where) for where in
+               ("/echo/1", "/echo/%22quoted%ff%c3%a9", "/room?k=many")]
+    for client in clients:
+        client.text("counted")
+        client.expect_text("counted")
+    pid = only_worker(server)
+    statuses = []
+    for call in range(1, MOST_CALLS):
+        countdown.number = call
+        statuses.append(status_of(server, path))
+        reached = countdown.number == 0
+        countdown.number = 0
+        assert only_worker(server) == pid
+        if not reached:
+            break
+    assert statuses[-1] == 200
+    assert 500 in statuses
+    for client in clients:
+        client.expect_alive()
