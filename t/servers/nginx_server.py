@@ -269,15 +269,16 @@ class NginxServer:
         return client
 
     def connect(self, path="/echo", *, subprotocols=(), tls=False,
-                port=None, pipelined=b"", **fields):
+                port=None, client=None, pipelined=b"", **fields):
         """A RawClient after a handshake that must succeed.
 
-        fields: those of wire.upgrade_request; pipelined: bytes sent in one
-        packet with the handshake.
+        client: a connection that is open already; fields: those of
+        wire.upgrade_request; pipelined: bytes sent in one packet with the
+        handshake.
         """
         if subprotocols:
             fields["protocol"] = ", ".join(subprotocols)
-        client = self.open(tls, port)
+        client = client or self.open(tls, port)
         client.send(wire.upgrade_request(path, **fields) + pipelined)
         client.response = client.read_response()
         assert client.response.status == 101, repr(client.response)

@@ -4,11 +4,12 @@
 the workers, and each response names its worker.
 """
 
-import wire
 from nginx_server import seconds, wait_until
 
 REUSEPORT = {"listen": "reuseport",
-             "server": "add_header X-Worker $pid always;"}
+             "server": "add_header X-Worker $pid always;\n"
+                       "location = /worker { access_log off; return 204; }"}
+ASK_WORKER = b"GET /worker HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def worker_of(client):
@@ -16,23 +17,15 @@ def worker_of(client):
     return int(client.response.header("X-Worker"))
 
 
-def leave(client):
-    """Closes a client and waits for the end, so that it is no longer
-    counted."""
-    client.close(1000)
-    while client.read_frame().opcode != wire.CLOSE:
-        pass
-    client.expect_eof()
-    client.disconnect()
-
-
-def connect_to(server, pid, path, **options):
-    """Connects until a client is on this worker; closes the others."""
+def connect_to(server, pid, path, *, tls=False, port=None, **options):
+    """Connects a client to this worker. Each connection asks for its worker
+    before the handshake, so no client is ever on another one."""
     for _ in range(1000):
-        client = server.connect(path, **options)
-        if worker_of(client) == pid:
-            return client
-        leave(client)
+        client = server.open(tls, port)
+        client.send(ASK_WORKER)
+        if int(client.read_response().header("X-Worker")) == pid:
+            return server.connect(path, client=client, **options)
+        client.disconnect()
     raise AssertionError(f"worker {pid} gets no connection")
 
 
