@@ -18,8 +18,8 @@ RUNS = os.path.join(ROOT, "build", "t")
 # Tests of these files run with both values of websocket_request.
 BOTH_REQUEST_POLICIES = {
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
-    "test_other_modules", "test_pipelining", "test_room", "test_shutdown",
-    "test_variables",
+    "test_other_modules", "test_pipelining", "test_room", "test_room_order",
+    "test_shutdown", "test_variables",
 }
 
 
@@ -174,8 +174,9 @@ def nginx_daemon(request, run_folder, live_pools, failures, request_policy):
 
 
 @pytest.fixture(scope="module")
-def module_redis():
-    """A Redis that all tests of a file share."""
+def module_redis(request_policy):  # pylint: disable=unused-argument
+    """A Redis that all tests of a file share. Each request policy begins with
+    an empty one."""
     server = RedisServer()
     yield server
     server.remove()
@@ -214,13 +215,22 @@ def hosts(redis, nginx):
     yield from start_hosts(nginx, redis)
 
 
-def start_hosts(nginx, redis):
+@pytest.fixture(scope="module", params=[1, 2], ids=["one-host", "two-hosts"])
+def module_group(request, module_nginx):
+    """Starts one host without Redis, then two that share one, for all tests
+    of a file; see Hosts."""
+    redis = None if request.param == 1 else \
+        request.getfixturevalue("module_redis")
+    yield from start_hosts(module_nginx, redis, count=request.param)
+
+
+def start_hosts(nginx, redis, **defaults):
     """Yields a function that starts hosts; closes them at the end."""
     started = []
 
     def start(*args, **options):
-        started.append(Hosts(nginx, options.pop("redis", redis), *args,
-                             **options))
+        options = {"redis": redis, **defaults, **options}
+        started.append(Hosts(nginx, options.pop("redis"), *args, **options))
         return started[-1]
 
     yield start

@@ -15,7 +15,6 @@ from room_client import (publish, read, read_data, read_type, send_text,
 LOCATIONS = """
 location /room { websocket room room$arg_k history=100; }
 location /bare { websocket room bare$arg_k; }
-location /quiet { websocket room quiet$arg_k self=off; }
 location /big {
     websocket room big$arg_k;
     websocket_max_message_size 2m;
@@ -64,30 +63,6 @@ def expect(client, payload):
 
 # Order and ids
 
-@pytest.mark.parametrize("path", ["/room?k=order", "/bare?k=order"])
-def test_all_clients_of_all_workers_receive_one_order(pair, path):
-    speakers = pair.on_each_worker(Host.join, path)
-    listeners = pair.on_each_worker(Host.connect, path)
-    for number in range(50):
-        for index, speaker in enumerate(speakers):
-            send_text(speaker, f"{index} {number}")
-    count = 50 * len(speakers)
-    received = [read_message(speakers[0]) for _ in range(count)]
-    for speaker in speakers[1:]:
-        assert [read_message(speaker) for _ in range(count)] == received
-    for listener in listeners:
-        for message in received:
-            listener.expect_text(message["data"])
-    assert consecutive([tuple(map(int, message["id"].split("-")))
-                        for message in received])
-    for index in range(len(speakers)):
-        own = [message["data"] for message in received
-               if message["data"].startswith(f"{index} ")]
-        assert own == [f"{index} {number}" for number in range(50)]
-    for client in speakers + listeners:
-        client.expect_alive()
-
-
 def test_concurrent_messages_over_http_and_from_clients_have_one_order(pair):
     path = "/room?k=mixed"
     speakers = [host.join(path) for host in pair]
@@ -105,29 +80,6 @@ def test_concurrent_messages_over_http_and_from_clients_have_one_order(pair):
         range(1, count + 1))
     assert {tuple(map(int, message["id"].split("-"))): message["data"]
             for message in first if message["from"] is None} == ids
-
-
-def test_publisher_and_receivers_get_the_same_id(pair):
-    path = "/room?k=fields"
-    speakers = pair.on_each_worker(Host.join, path)
-    for number, speaker in enumerate(speakers):
-        send_text(speaker, f"{number}", ref=number)
-        replies = [read(speaker), read(speaker)]
-        answer, message = sorted(replies, key=lambda one: one["type"],
-                                 reverse=True)
-        assert answer == {"type": "published", "ref": number,
-                          "id": message["id"]}
-        assert sequence(message["id"]) == number + 1
-        for other in speakers:
-            if other is not speaker:
-                assert read(other) == message
-    assert message["from"] == speakers[-1].welcome["client"]
-
-
-def test_clients_of_all_hosts_have_ids_of_their_own(pair):
-    clients = pair.on_each_worker(Host.join, "/room?k=names")
-    clients += pair.on_each_worker(Host.join, "/room?k=names")
-    assert len({client.welcome["client"] for client in clients}) == 8
 
 
 def test_flood_from_one_host_is_received_whole_on_another(pair):
@@ -186,25 +138,6 @@ def test_any_key_names_a_room_of_its_own(pair, key):
     message = publish(near, "x")
     assert read(far) == message
     other.expect_alive()
-
-
-def test_self_off_skips_the_sender_alone(pair):
-    path = "/quiet?k=1"
-    clients = pair.on_each_worker(Host.join, path)
-    raw = pair.on_each_worker(Host.connect, path)
-    for sender in clients:
-        send_text(sender, "x", ref=1)
-        assert read(sender)["type"] == "published"
-        for client in clients:
-            if client is not sender:
-                assert read_data(client) == ["x"]
-        for client in raw:
-            client.expect_text("x")
-        sender.expect_alive()
-    raw[0].text("y")
-    for client in raw[1:]:
-        client.expect_text("y")
-    raw[0].expect_alive()
 
 
 # Publishing over HTTP

@@ -2,15 +2,13 @@
 
 import base64
 import json
-import threading
 import time
 
 import pytest
 
 import wire
-from nginx_server import seconds
 from room_client import (JSON, join, publish, read, read_data, read_type,
-                         send_text, sequence)
+                         send_text)
 from worker_picking import REUSEPORT, connect_to, on_each_worker, worker_of
 
 LOCATIONS = """
@@ -57,18 +55,6 @@ def test_raw_message_of_any_size(server, size):
     clients[0].binary(b"x" * size)
     for client in clients:
         client.expect_binary(b"x" * size)
-
-
-def test_self_off_spares_the_sender_alone(server):
-    clients = on_each_worker(server, "/quiet?k=raw")
-    clients.append(server.connect("/quiet?k=raw"))
-    for index, client in enumerate(clients):
-        client.text(str(index))
-        for each in clients:
-            if each is not client:
-                each.expect_text(str(index))
-    for client in clients:
-        client.expect_alive()
 
 
 @pytest.mark.parametrize("protocols", [[], [JSON]], ids=["raw", "json"])
@@ -308,50 +294,7 @@ def test_unusual_objects_are_taken(server, text, data):
     assert read_data(client) == [data]
 
 
-def test_self_off_for_json_clients(server):
-    first, second = pair(server, "/quiet?k=json")
-    for number in range(10):
-        send_text(first, f"a{number}", ref=number)
-        assert read_type(first, "published")["ref"] == number
-        send_text(second, f"b{number}")
-        assert read_data(second) == [f"a{number}"]
-        assert read_data(first) == [f"b{number}"]
-
-
-# One order
-
-def test_order_is_the_same_for_all(server):
-    path, rounds = "/room?k=order", 200
-    clients = pair(server, path) + pair(server, path)
-    raws = on_each_worker(server, path)
-
-    def talk(client, name):
-        for number in range(rounds):
-            text = f"{name} {number}"
-            client.send(wire.text(json.dumps({"data": text})
-                                  if client in clients else text),
-                        duplex=False)
-
-    threads = [threading.Thread(target=talk, args=(client, index))
-               for index, client in enumerate(clients + raws)]
-    for thread in threads:
-        thread.start()
-    total = rounds * len(threads)
-    received = [[read_type(client, "message", seconds(20))
-                 for _ in range(total)] for client in clients]
-    plain = [[raw.read_frame(seconds(20)).payload.decode()
-              for _ in range(total)] for raw in raws]
-    for thread in threads:
-        thread.join()
-    assert all(each == received[0] for each in received)
-    texts = [message["data"] for message in received[0]]
-    assert all(each == texts for each in plain)
-    numbers = [sequence(message["id"]) for message in received[0]]
-    assert numbers == list(range(1, total + 1))
-    for index in range(len(threads)):
-        own = [text for text in texts if text.startswith(f"{index} ")]
-        assert own == [f"{index} {number}" for number in range(rounds)]
-
+# Several rooms
 
 def test_rooms_are_separate(server):
     one, two = (connect_to(server, server.worker_pids()[0], f"/key?k={key}")

@@ -1,6 +1,9 @@
-"""Several nginx on loopback as the hosts of one service, joined by Redis."""
+"""Several nginx on loopback as the hosts of one service, joined by Redis. One
+host may be without."""
 
 import json
+
+import pytest
 
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
@@ -15,6 +18,10 @@ PREFIX = "ws:"
 # machine, and short ones for tests with faults.
 OPTIONS = "connect_timeout=3s command_timeout=3s"
 SHORT_TIMEOUTS = "connect_timeout=500ms command_timeout=500ms queue=64k"
+
+# Tests with the fixture module_group that are for one host alone.
+one_host = pytest.mark.parametrize("module_group", [1], indirect=True,
+                                   ids=["one-host"])
 
 # Log lines of a host about a failing Redis.
 REDIS_ERROR = r"\[error\] .*websocket: .*[Rr]edis"
@@ -102,7 +109,7 @@ class Host:
 class Hosts:
     """A list of `count` hosts.
 
-    nginx: starts servers; proxies: each host has its own proxy to Redis;
+    nginx: starts servers; redis: None for one host without it; proxies: each host has its own proxy to Redis;
     options: the parameters of websocket_redis; url: its first parameter, by
     default that of `redis`; more: options of NginxConfig.
     """
@@ -125,13 +132,19 @@ class Hosts:
     def add(self):
         """Adds a host."""
         proxy = TcpProxy(self.redis.port) if self.proxies else None
+        server = self.nginx(http=self.redis_line(proxy) + self.http,
+                            **self.config)
+        self.hosts.append(Host(server, proxy, self.redis))
+        return self.hosts[-1]
+
+    def redis_line(self, proxy):
+        """The directive websocket_redis, empty without Redis."""
+        if self.redis is None:
+            return ""
         url = self.url or self.redis.url(
             "unix" if self.redis.path and not proxy else "redis",
             proxy and proxy.port)
-        server = self.nginx(http=f"websocket_redis {url} {self.options};\n"
-                                 f"{self.http}", **self.config)
-        self.hosts.append(Host(server, proxy, self.redis))
-        return self.hosts[-1]
+        return f"websocket_redis {url} {self.options};\n"
 
     def __getitem__(self, index):
         return self.hosts[index]
