@@ -1,24 +1,36 @@
-"""Rooms with presence=on: who comes and goes, and how many there are."""
+"""Rooms with presence=on: who comes and goes, and how many there are.
 
+The fixture `group` is one host, then two with a Redis.
+"""
+
+import itertools
 import os
 import signal
 
 import pytest
 
-from room_client import join, publish, read, read_data, read_type, send_text
-from worker_picking import REUSEPORT, wait_for_other_worker, worker_of
+from hosts import Hosts, one_host
+from room_client import publish, read, read_data, read_type, send_text
+from worker_picking import wait_for_other_worker, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k presence=on; }
 location /quiet { websocket room quiet$arg_k presence=on self=off; }
 location /silent { websocket room silent$arg_k; }
 location /kept { websocket room kept$arg_k presence=on history=100; }
+location /publish-room { websocket_publish room room$arg_k; }
+location /publish-quiet { websocket_publish room quiet$arg_k; }
+location /publish-silent { websocket_publish room silent$arg_k; }
+location /publish-kept { websocket_publish room kept$arg_k; }
 """
+
+with_and_without_history = pytest.mark.parametrize("room", ["/room", "/kept"])
 
 
 @pytest.fixture(scope="module")
-def server(module_nginx):
-    return module_nginx(LOCATIONS, workers=2, **REUSEPORT)
+def group(module_group):
+    """One or two hosts with two workers each."""
+    return module_group(LOCATIONS)
 
 
 def event(kind, client, clients):
@@ -29,17 +41,19 @@ def id_of(client):
     return client.welcome["client"]
 
 
-def gather(server, path, count=4):
-    """Connects at least `count` JSON clients, on two workers at least. Each
-    has read the events of later clients."""
+def gather(group, path, count=4):
+    """Connects `count` JSON clients, in turn on each host, to one worker and
+    then to the other. Each has read the events of later clients."""
     clients = []
-    while len(clients) < count or len({worker_of(one)
-                                       for one in clients}) < 2:
-        clients.append(join(server, path))
-        assert clients[-1].welcome["clients"] == len(clients)
-        for client in clients[:-1]:
-            assert read(client) == event("joined", id_of(clients[-1]),
-                                         len(clients))
+    slots = itertools.cycle(itertools.product((0, 1), group))
+    for number, (worker, host) in zip(range(1, count + 1), slots):
+        new = host.join(path, worker)
+        for client in clients:
+            assert read(client) == event("joined", id_of(new), number)
+        assert new.welcome["clients"] == number
+        clients.append(new)
+        if len(group) > 1:
+            group.wait_for_clients(path.replace("/", "/publish-", 1), number)
     return clients
 
 
@@ -48,8 +62,9 @@ def leave(client):
     client.disconnect()
 
 
-def test_presence_events_reach_all_clients(server):
-    clients = gather(server, "/room?k=all")
+@with_and_without_history
+def test_presence_events_reach_all_clients(group, room):
+    clients = gather(group, f"{room}?k=all")
     for client in clients:
         client.expect_alive()
     while len(clients) > 1:
@@ -60,26 +75,30 @@ def test_presence_events_reach_all_clients(server):
     clients[0].expect_alive()
 
 
-def test_connection_that_is_lost_has_left(server):
-    clients = gather(server, "/room?k=lost")
+@with_and_without_history
+def test_connection_that_is_lost_has_left(group, room):
+    clients = gather(group, f"{room}?k=lost")
     gone = clients.pop()
     gone.abort()
     for client in clients:
         assert read(client) == event("left", id_of(gone), len(clients))
 
 
-def test_raw_clients_are_counted_and_get_no_events(server):
-    clients = gather(server, "/room?k=raw")
-    raw = server.connect("/room?k=raw")
-    for client in clients:
-        found = read_type(client, "joined")
-        assert found["clients"] == len(clients) + 1
-        assert found["client"] not in map(id_of, clients)
+@with_and_without_history
+def test_raw_clients_are_counted_and_get_no_events(group, room):
+    path = f"{room}?k=raw"
+    clients = gather(group, path)
+    raw = group[-1].connect(path)
+    found = read_type(clients[0], "joined")
+    assert found["clients"] == len(clients) + 1
+    assert found["client"] not in map(id_of, clients)
+    for client in clients[1:]:
+        assert read(client) == found
     raw.text("words")
     raw.expect_text("words")
     for client in clients:
         assert read_type(client, "message")["from"] == found["client"]
-    late = join(server, "/room?k=raw")
+    late = group[0].join(path)
     for client in clients:
         assert read(client) == event("joined", id_of(late), len(clients) + 2)
     leave(late)
@@ -91,55 +110,63 @@ def test_raw_clients_are_counted_and_get_no_events(server):
         assert read(client) == event("left", found["client"], len(clients))
 
 
-def test_presence_texts_of_clients_are_plain_messages(server):
-    clients = gather(server, "/room?k=words")
+def test_presence_texts_of_clients_are_plain_messages(group):
+    clients = gather(group, "/room?k=words")
     for word in ("joined", "left"):
         send_text(clients[0], word)
         for client in clients:
             assert read_data(client) == [word]
 
 
-def test_presence_is_off_by_default(server):
-    first = join(server, "/silent")
-    second = join(server, "/silent")
+def test_presence_is_off_by_default(group):
+    first = group[0].join("/silent", 0)
+    group.wait_for_clients("/publish-silent", 1)
+    second = group[-1].join("/silent", 1)
     assert second.welcome["clients"] == 2
     leave(second)
+    group.wait_for_clients("/publish-silent", 1)
     first.expect_alive()
 
 
-def test_presence_takes_no_ids_and_is_not_kept(server):
+def test_presence_takes_no_ids_and_is_not_kept(group):
     path = "/kept?k=ids"
-    first = join(server, path)
+    first, other = gather(group, path, 2)
     one = publish(first, "one")
-    late = join(server, path)
+    assert read(other) == one
+    late = group[-1].join(path)
     assert late.welcome["last"] == one["id"]
-    read_type(first, "joined")
+    for client in (first, other):
+        assert read(client) == event("joined", id_of(late), 3)
     leave(late)
-    read_type(first, "left")
+    for client in (first, other):
+        assert read(client) == event("left", id_of(late), 2)
     two = publish(first, "two")
+    assert read(other) == two
     epoch, number = one["id"].split("-")
     assert two["id"] == f"{epoch}-{int(number) + 1}"
-    back = join(server, f"{path}&since=0")
+    back = group[-1].join(f"{path}&since=0")
     assert back.welcome["recovered"] is True
     assert read_data(back, 2) == ["one", "two"]
-    assert read(first) == event("joined", id_of(back), 2)
+    for client in (first, other):
+        assert read(client) == event("joined", id_of(back), 3)
     back.expect_alive()
 
 
-def test_self_off_hides_no_presence_event(server):
-    clients = gather(server, "/quiet")
+def test_self_off_hides_no_presence_event(group):
+    clients = gather(group, "/quiet")
     send_text(clients[0], "x", ref=1)
     assert read(clients[0])["type"] == "published"
     for client in clients[1:]:
         assert read_data(client) == ["x"]
 
 
-def test_presence_events_keep_the_order_of_messages(server):
-    clients = gather(server, "/room?k=order", 3)
+@one_host
+def test_presence_events_keep_the_order_of_messages(group):
+    clients = gather(group, "/room?k=order", 3)
     for number in range(30):
         send_text(clients[0], f"before {number}")
         seen = [read(clients[0])]
-        guest = join(server, "/room?k=order")
+        guest = group[0].join("/room?k=order")
         send_text(guest, f"words {number}")
         while seen[-1].get("data") != f"words {number}":
             seen.append(read(clients[0]))
@@ -154,16 +181,17 @@ def test_presence_events_keep_the_order_of_messages(server):
 
 
 def test_clients_of_a_killed_worker_have_left(nginx):
-    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
+    group = Hosts(nginx, None, LOCATIONS, 1)
+    server = group[0].server
     server.allow_errors("exited on signal 9")
-    clients = gather(server, "/room?k=1", 6)
+    clients = gather(group, "/room?k=1", 6)
     dead = worker_of(clients[0])
     staying = [one for one in clients if worker_of(one) != dead]
     os.kill(dead, signal.SIGKILL)
     for client in staying:
         assert read(client) == event("left", None, len(staying))
     wait_for_other_worker(server, dead, 2)
-    late = join(server, "/room?k=1")
+    late = group[0].join("/room?k=1")
     assert late.welcome["clients"] == len(staying) + 1
     for client in staying:
         assert read(client) == event("joined", id_of(late), len(staying) + 1)
@@ -175,13 +203,13 @@ def test_clients_of_a_killed_worker_have_left(nginx):
 
 
 def test_clients_move_to_new_workers(nginx):
-    server = nginx(LOCATIONS, workers=2, **REUSEPORT)
-    clients = gather(server, "/kept?k=1")
+    group = Hosts(nginx, None, LOCATIONS, 1)
+    clients = gather(group, "/kept?k=1")
     last = publish(clients[0], "old")["id"]
     for client in clients[1:]:
         read_data(client)
-    server.reload()
-    back = join(server, f"/kept?k=1&since={last}")
+    group[0].server.reload()
+    back = group[0].join(f"/kept?k=1&since={last}")
     assert back.welcome["recovered"] is True
     for client in clients:
         while client.read_frame().close_code != 1001:
@@ -191,4 +219,4 @@ def test_clients_move_to_new_workers(nginx):
         client.disconnect()
     gone = {read_type(back, "left")["client"] for _ in clients}
     assert gone == set(map(id_of, clients))
-    assert join(server, "/kept?k=1").welcome["clients"] == 2
+    assert group[0].join("/kept?k=1").welcome["clients"] == 2
