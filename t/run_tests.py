@@ -35,7 +35,7 @@ QUICK_FILES = [
     "protocol/test_handshake.py", "protocol/test_messages.py",
     "protocol/test_origin.py", "protocol/test_utf8.py",
     "publish/test_publish_directive.py", "rooms/test_room.py",
-    "rooms/test_room_parameters.py",
+    "rooms/test_room_order.py", "rooms/test_room_parameters.py",
 ]
 CHECK_SUITES = {
     "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",

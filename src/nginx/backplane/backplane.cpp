@@ -76,12 +76,36 @@ public:
 
     void cancel_sync(sync_waiter &waiter) { waiting_.erase(waiter.token); }
 
+    // Reports clients of a resource that a dead worker had. If that was the
+    // leader, nobody reads the event yet: a new leader gets it again.
+    void report_loss(std::string_view name)
+    {
+        forget_old_losses();
+        send_control(leader_log, control_event::clients_lost, 0, name);
+        losses_.push_back({ngx_current_msec, std::string(name)});
+    }
+
     const redis_settings settings;
     script_runner redis;
     redis_publisher publisher;
     redis_leader leader;
 
 private:
+    struct loss {
+        ngx_msec_t time;
+        std::string name;
+    };
+
+    // Longer than the election of a leader takes
+    static constexpr ngx_msec_t loss_lifetime = 30'000;
+
+    void forget_old_losses() noexcept
+    {
+        std::erase_if(losses_, [](const loss &each) {
+            return ngx_current_msec - each.time > loss_lifetime;
+        });
+    }
+
     void request_sync(const sync_waiter &waiter) noexcept
     {
         send_control(leader_log, control_event::sync_wanted, waiter.token,
@@ -120,9 +144,15 @@ private:
 
     void on_commands_lost() noexcept override {}
 
-    // A new leader does not know these requests; or replies were missed
+    // A new leader does not know these events; or replies were missed
     void on_overrun() noexcept override
     {
+        forget_old_losses();
+
+        for (const loss &each : losses_) {
+            send_control(leader_log, control_event::clients_lost, 0, each.name);
+        }
+
         for (const auto &[token, waiter] : waiting_) {
             request_sync(*waiter);
         }
@@ -142,6 +172,7 @@ private:
 
     control_reader workers_channel_{*this};
     control_reader own_channel_{*this};
+    std::vector<loss> losses_;
     std::unordered_map<std::uint64_t, sync_waiter *> waiting_;
     std::uint64_t last_token_ = 0;
 };
@@ -238,13 +269,14 @@ void clients_changed(std::string_view name, bool lost) noexcept
 try {
     if (!redis_configured) {
         pending_losses.emplace_back(name);
-        return;
+    } else if (lost && state) {
+        state->report_loss(name);
+    } else {
+        send_control(leader_log,
+                     lost ? control_event::clients_lost
+                          : control_event::clients_changed,
+                     0, name);
     }
-
-    send_control(leader_log,
-                 lost ? control_event::clients_lost
-                      : control_event::clients_changed,
-                 0, name);
 } catch (const std::bad_alloc &) {
     // The clients see the new count later
 }
