@@ -1,6 +1,7 @@
 // Reads the configuration of nginx's access log module.
 #include "nginx/request/log_variables.hpp"
 
+#include <cstdint>
 #include <span>
 
 extern "C" {
