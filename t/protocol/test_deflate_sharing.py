@@ -1,6 +1,8 @@
 """The cost of compression: one compression for many clients, and no memory for
 idle clients."""
 
+import random
+
 import pytest
 
 import wire
@@ -16,6 +18,11 @@ location ~ ^/room/(?<name>.*) { websocket room $name; websocket_deflate on; }
 location ~ ^/kept/(?<name>.*) {
     websocket room $name;
     websocket_deflate on; websocket_deflate_context_takeover on;
+}
+location ~ ^/hard/(?<name>.*) {
+    websocket room $name;
+    websocket_deflate on; websocket_deflate_comp_level 9;
+    websocket_send_queue 4m;
 }
 location /deflated { websocket echo; websocket_deflate on; }
 """
@@ -95,6 +102,23 @@ def test_burst_of_small_messages_is_compressed_within_a_budget(server):
             assert payload == text.encode()
             compressed += was_compressed
     assert 0 < compressed < len(texts) * len(peers)
+
+
+@pytest.mark.parametrize("size, count", [(3000, 30), (5000, 200)])
+def test_burst_beyond_the_budget_is_the_same_for_all(server, size, count):
+    """A frame that was compressed for one client serves all with its window,
+    also at the level of a budget that is used up."""
+    digits = random.Random(size)
+    pid = only_worker(server)
+    path = f"/hard/{size}"
+    peers = [DeflatingPeer(server, path) for _ in range(12)]
+    texts = ["".join(digits.choices("ab", k=size)) for _ in range(count)]
+    with stopped(pid):
+        peers[0].client.send(b"".join(map(wire.text, texts)))
+    for text in texts:
+        messages = [peer.read() for peer in peers]
+        assert {payload for _, payload, _ in messages} == {text.encode()}
+        assert len({compressed for _, _, compressed in messages}) == 1
 
 
 def test_mixed_clients_each_get_what_they_can_read(server):

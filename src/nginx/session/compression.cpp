@@ -12,8 +12,8 @@ namespace websocket::nginx {
 
 namespace {
 
-// If the budget is used up, smaller messages are compressed at level 1 from the
-// reserve.
+// If the budget is used up, smaller messages, and larger ones for one window of
+// all, are compressed at level 1 from the reserve.
 constexpr std::size_t small_message = 4 * 1024;
 
 // Creating a deflater takes up to 1 ms, most of it for pages of its memory.
@@ -119,17 +119,17 @@ protocol::shared_buffer session::compress(const shared_frame &frame) noexcept
     if (!may_compress(size * cost_of_level(level))) {
         level = 1;
 
-        // Clients choose their window sizes, and each one needs its own
-        // compression
-        if (frame.has_compressed() &&
-            (size >= small_message || !this_worker().compression.spend_reserve(
-                                          size * cost_of_level(level)))) {
-            return {};
-        }
-
         if (const auto *known = frame.compressed(level, window);
             known != nullptr) {
             return *known;
+        }
+
+        // Clients choose their window sizes, and each one needs its own
+        // compression
+        if ((frame.has_compressed() && size >= small_message) ||
+            !this_worker().compression.spend_reserve(size *
+                                                     cost_of_level(level))) {
+            return {};
         }
     }
 
