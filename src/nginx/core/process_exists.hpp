@@ -29,9 +29,12 @@ inline bool process_exists(ngx_pid_t pid) noexcept
         close(fd);
         return !ended;
     }
-#endif
 
+    // The id is of a thread, or its process has gone meanwhile
+    return ngx_errno != ESRCH && ngx_errno != ENOENT && ngx_errno != EINVAL;
+#else
     return true;
+#endif
 }
 
 } // namespace websocket::nginx
