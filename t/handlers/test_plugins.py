@@ -76,6 +76,16 @@ def test_folder(nginx, tmp_path):
                    "cannot load plug-in.*cannot read file data")
 
 
+@pytest.mark.parametrize("size", [100, 1000, 4096, 8192, 12288])
+def test_file_that_is_being_copied(nginx, tmp_path, size):
+    """The end of its last segment is missing."""
+    path = tmp_path / "half.so"
+    with open(library(), "rb") as file:
+        path.write_bytes(file.read(size))
+    assert_refused(nginx, path, "cannot load plug-in.*half.so.*"
+                                "(incomplete|file too short)")
+
+
 def test_library_that_lacks_a_function(nginx):
     path = plugin_builder.build_source(
         "void absent(void); void call(void); void call(void) { absent(); }")

@@ -6,6 +6,7 @@
 #include "handlers/room.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
+#include "nginx/plugin/library_file.hpp"
 #include "nginx/plugin/load_path.hpp"
 #include "nginx/plugin/server_api.hpp"
 #include "nginx/resource/resource.hpp"
@@ -253,6 +254,12 @@ try {
     if (ngx_array_init(&loaded->handlers, cf->cycle->pool, 1,
                        sizeof(const websocket_handler_t *)) != NGX_OK) {
         return conf_failed();
+    }
+
+    if (is_incomplete_library(reinterpret_cast<const char *>(file.data))) {
+        return reject_plugin(cf, file,
+                             "the file is incomplete; copy it beside the old "
+                             "one and rename it");
     }
 
     static std::uint64_t loads;

@@ -1,0 +1,11 @@
+// Checks the file of a library before it is loaded.
+#pragma once
+
+namespace websocket::nginx {
+
+// Whether an ELF file ends before its segments do, as while it is copied.
+// dlopen() maps such a file, and a signal ends the process when it reads what
+// is missing. False for other files, which dlopen() refuses.
+bool is_incomplete_library(const char *path) noexcept;
+
+} // namespace websocket::nginx
