@@ -174,9 +174,8 @@ def nginx_daemon(request, run_folder, live_pools, failures, request_policy):
 
 
 @pytest.fixture(scope="module")
-def module_redis(request_policy):  # pylint: disable=unused-argument
-    """A Redis that all tests of a file share. Each request policy begins with
-    an empty one."""
+def module_redis():
+    """A Redis that all tests of a file share."""
     server = RedisServer()
     yield server
     server.remove()
@@ -218,10 +217,11 @@ def hosts(redis, nginx):
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-host", "two-hosts"])
 def module_group(request, module_nginx):
     """Starts one host without Redis, then two that share one, for all tests
-    of a file; see Hosts."""
-    redis = None if request.param == 1 else \
-        request.getfixturevalue("module_redis")
+    of a file; see Hosts. The Redis ends after the hosts."""
+    redis = RedisServer() if request.param > 1 else None
     yield from start_hosts(module_nginx, redis, count=request.param)
+    if redis is not None:
+        redis.remove()
 
 
 def start_hosts(nginx, redis, **defaults):
