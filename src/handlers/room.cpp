@@ -202,8 +202,9 @@ void room::handle_request(room_client &from, std::string_view text)
     }
 
     publish(parsed.data, {.from = from.number},
-            [publisher = client_ref<room_client>(from),
+            [this, publisher = client_ref<room_client>(from),
              ref = parsed.ref](const publish_result &done) {
+                published_ = done.id;
                 send_result_object(publisher, ref, done);
             });
 }
@@ -234,8 +235,9 @@ void room::publish_plain(room_client &from, opcode kind,
     }
 
     publish(kind, data, {.from = from.number},
-            [publisher =
-                 client_ref<room_client>(from)](const publish_result &done) {
+            [this, publisher = client_ref<room_client>(from)](
+                const publish_result &done) {
+                published_ = done.id;
                 if (done.result != send_result::queued) {
                     report_failure(publisher, done.result);
                 }

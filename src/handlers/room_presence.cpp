@@ -19,6 +19,10 @@ namespace {
 constexpr std::uint64_t min_interval = 100; // ms
 constexpr std::uint64_t receivers_per_millisecond = 5;
 
+// How often, and for how long, changes wait for messages to be delivered.
+constexpr unsigned max_delays = 10;
+constexpr std::uint64_t delay_interval = 10; // ms
+
 // Changes that are sent one by one: min_named to any number of receivers, or as
 // many as keep changes times receivers below max_named_events.
 constexpr std::size_t min_named = 4;
@@ -99,7 +103,26 @@ void room::send_changes()
     presence_timer_ =
         after(std::max<std::uint64_t>(min_interval,
                                       receivers / receivers_per_millisecond),
-              [this] { send_changes(); });
+              [this] { send_changes_in_order(); });
+    presence_delays_ = 0;
+}
+
+// Messages that this worker has published and not delivered yet precede all
+// that is sent now. One of them may be of a client that has joined: then
+// message_published() sends the changes before it.
+void room::send_changes_in_order()
+{
+    const bool undelivered = published_.epoch == delivered_.epoch &&
+                             published_.sequence > delivered_.sequence;
+
+    if (undelivered && presence_delays_ < max_delays) {
+        presence_delays_++;
+        presence_timer_ =
+            after(delay_interval, [this] { send_changes_in_order(); });
+        return;
+    }
+
+    send_changes();
 }
 
 // Without memory, the changes are sent with the next one.

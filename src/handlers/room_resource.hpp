@@ -123,6 +123,7 @@ private:
     // `client` 0: an unknown number of clients.
     void record_change(bool joined, std::uint64_t client);
     void send_changes();
+    void send_changes_in_order();
     void try_send_changes() noexcept;
     std::size_t count_presence_receivers();
     void send_named_events(const std::vector<frame> &frames);
@@ -144,8 +145,10 @@ private:
     std::string config_error_; // of the parameters
     std::string json_name_;
     message_id delivered_;              // the last message delivered here
+    message_id published_;              // the last message published here
     presence_changes changes_;          // not yet sent to clients
     timer presence_timer_;              // active until they may be sent
+    unsigned presence_delays_ = 0;      // of the timer, since the last changes
     std::uint64_t announced_count_ = 0; // of clients, last sent
 };
 
