@@ -61,6 +61,11 @@ EXPECTED = ["connections", "messages to followers", "messages to raw clients",
             "bad handshakes", "slow readers", "floods", "reloads",
             "killed workers", "closed with 1012"]
 
+# Of these, the actions of the scheduler. A slow machine needs longer for them.
+ACTIONS = {"published over HTTP", "bad frames", "bad handshakes",
+           "slow readers", "floods", "reloads", "killed workers"}
+MORE_SECONDS = 30
+
 
 class Soak:
     """One run. It compares a measurement at the start with one at the end."""
@@ -92,7 +97,7 @@ class Soak:
         at_first = self.measure()
         self.step("faults")
         self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
-        self.scheduler.run_for(self.duration * 0.6, self.fault_rates)
+        self.run_faults()
         self.step("no faults: all clients converge")
         self.converge()
         self.step("the same workers, for longer")
@@ -106,6 +111,15 @@ class Soak:
         for name in self.expected:
             if not self.scheduler.counts[name]:
                 raise Fault(f"there were no {name}")
+
+    def run_faults(self):
+        """Runs for the duration, and until each action has happened."""
+        self.scheduler.run_for(self.duration * 0.6, self.fault_rates)
+        wanted = ACTIONS.intersection(self.expected)
+        deadline = time.monotonic() + seconds(MORE_SECONDS)
+        while time.monotonic() < deadline and not all(
+                self.scheduler.counts[name] for name in wanted):
+            self.scheduler.run_for(1, self.fault_rates)
 
     def step(self, name):
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
