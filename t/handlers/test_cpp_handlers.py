@@ -13,7 +13,7 @@ LOCATIONS = "location /careless { websocket careless room$arg_k; }" + "".join(
 
 
 def plugin():
-    return f"websocket_plugin {plugin_builder.build_file('careless.cpp')};"
+    return f"websocket_plugin {plugin_builder.build_file('throwing.cpp')};"
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def server(module_nginx):
     return module_nginx(
         LOCATIONS, tls=True,
         http=f"""ssl_protocols TLSv1.2 TLSv1.3;
-                 websocket_plugin {build_file('careless.cpp')};""")
+                 websocket_plugin {build_file('throwing.cpp')};""")
 
 
 def connect(port):

@@ -20,7 +20,7 @@ location ~ (?s)^/probe/(?<key>.*)$ { websocket probe $key; }
 location /careless { websocket careless; }
 """
 PLUGINS = f"""
-    {handler_log.plugin()} websocket_plugin {build_file('careless.cpp')};
+    {handler_log.plugin()} websocket_plugin {build_file('throwing.cpp')};
 """
 LINE = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
 PRINTABLE = re.compile("[ -~\xa0-\u0600\u0620-\u200a\u2010-\u2027\u2030-\u205f"

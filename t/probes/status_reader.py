@@ -38,7 +38,7 @@ def check_counters(counters):
 
 def check_report(report):
     """The object has the members that README.md names and no others. With
-    `websocket_redis` it has one more, see test_redis_figures.py."""
+    `websocket_redis` it has one more, see test_redis_counters.py."""
     assert set(report) - {"redis"} == {"version", "time", "uptime", "workers", "total",
                            "handlers", "zone", "resources"}
     assert isinstance(report["version"], str)

@@ -12,7 +12,7 @@ from publish_client import Publisher, answer_of, post, expect_refused
 
 def ledger():
     """The directive that loads it."""
-    return f"websocket_plugin {plugin_builder.build_file('ledger.cpp')};\n"
+    return f"websocket_plugin {plugin_builder.build_file('message_echo.cpp')};\n"
 
 
 # The configuration

@@ -22,7 +22,7 @@ location /publish-ledger { websocket_publish ledger $arg_room; }
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-worker", "two"])
 def server(request, module_nginx):
-    plugin = plugin_builder.build_file("ledger.cpp")
+    plugin = plugin_builder.build_file("message_echo.cpp")
     return module_nginx(
         LOCATIONS, http=f"websocket_plugin {plugin}; "
                         "keepalive_requests 100000;",

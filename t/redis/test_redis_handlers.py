@@ -14,7 +14,7 @@ LOCATIONS = "location /herald { websocket herald $arg_k; }"
 def pair(hosts, start_redis):
     return start_for_faults(
         hosts, start_redis, LOCATIONS, workers=1,
-        http=f"websocket_plugin {build_file('herald.cpp')};\n")
+        http=f"websocket_plugin {build_file('publish_in_ctor.cpp')};\n")
 
 
 def words(what):

@@ -44,7 +44,7 @@ PAYLOADS = {
 
 def plugins():
     return (f"websocket_plugin {example('chat')};"
-            f"websocket_plugin {build_file('ledger.cpp')};")
+            f"websocket_plugin {build_file('message_echo.cpp')};")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ RELEASED = "the request is released"
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    plugin = plugin_builder.build_file("witness.cpp")
+    plugin = plugin_builder.build_file("request_echo.cpp")
     return module_nginx(LOCATIONS, level="debug", ports=1,
                         http=f"websocket_plugin {plugin};" + HTTP)
 

@@ -266,7 +266,7 @@ def test_handlers_of_plug_ins_are_listed(nginx):
 
 
 def test_full_memory_is_counted(nginx):
-    http = (f"websocket_plugin {plugin_builder.build_file('ledger.cpp')};"
+    http = (f"websocket_plugin {plugin_builder.build_file('message_echo.cpp')};"
             "websocket_shared_memory 512k;"
             "websocket_room_memory 512k;")
     server = nginx(STATUS + "location /publish { websocket_publish ledger key"
