@@ -7,8 +7,8 @@ import wire
 from nginx_server import seconds
 
 PLACES = ["resource", "connecting", "connected", "disconnected", "pong"]
-LOCATIONS = "location /careless { websocket careless room$arg_k; }" + "".join(
-    f"location /{place} {{ websocket careless {place}$arg_k throw={place}; }}"
+LOCATIONS = "location /throwing { websocket throwing room$arg_k; }" + "".join(
+    f"location /{place} {{ websocket throwing {place}$arg_k throw={place}; }}"
     for place in PLACES)
 
 
@@ -24,8 +24,8 @@ def server(module_nginx):
 @pytest.fixture
 def thrown(server):
     """Lets exceptions be logged, and all handlers answer afterwards."""
-    server.allow_errors(r"websocket: careless .*(thrown in|exception|unknown)")
-    bystander = server.connect("/careless?k=bystander")
+    server.allow_errors(r"websocket: throwing .*(thrown in|exception|unknown)")
+    bystander = server.connect("/throwing?k=bystander")
     worker = server.worker_pids()
     yield lambda where: server.wait_for_log(rf"\[error\].*thrown in {where}")
     bystander.expect_alive()
@@ -36,7 +36,7 @@ def thrown(server):
 
 @pytest.mark.parametrize("path, where", [
     ("/resource", "resource"), ("/connecting", "connecting"),
-    ("/careless?throw=client", "client"),
+    ("/throwing?throw=client", "client"),
 ])
 def test_exception_before_the_connection_is_500(server, thrown, path, where):
     assert server.request(wire.upgrade_request(path)).status == 500
@@ -45,9 +45,9 @@ def test_exception_before_the_connection_is_500(server, thrown, path, where):
 
 def test_refused_client_delays_no_other(server, thrown):
     """nginx waits for what more it may send before it lets go of it."""
-    bystander = server.connect("/careless?k=held")
+    bystander = server.connect("/throwing?k=held")
     refused = server.open()
-    refused.send(wire.upgrade_request("/careless?k=held&throw=client") + b"x")
+    refused.send(wire.upgrade_request("/throwing?k=held&throw=client") + b"x")
     assert refused.read_response().status == 500
     bystander.text("later")
     bystander.expect(wire.TEXT, b"there", seconds(2))
@@ -60,7 +60,7 @@ def test_exception_in_client_connected(server, thrown):
     client.expect_failure(1011)
     client.disconnect()
     thrown("connected")
-    server.wait_for_log('careless "connected": disconnected 1011')
+    server.wait_for_log('throwing "connected": disconnected 1011')
 
 
 def test_exception_in_client_disconnected(server, thrown):
@@ -71,8 +71,8 @@ def test_exception_in_client_disconnected(server, thrown):
 
 
 def test_exception_in_a_message_ends_that_client_alone(server, thrown):
-    other = server.connect("/careless")
-    client = server.connect("/careless")
+    other = server.connect("/throwing")
+    client = server.connect("/throwing")
     client.send(wire.text("throw") + wire.text("behind"))
     client.expect_failure(1011)
     thrown("text_message_received")
@@ -81,14 +81,14 @@ def test_exception_in_a_message_ends_that_client_alone(server, thrown):
 
 
 def test_exception_that_is_none_of_the_standard_library(server, thrown):
-    client = server.connect("/careless")
+    client = server.connect("/throwing")
     client.text("throw 7")
     client.expect_failure(1011)
-    server.wait_for_log(r"\[error\].*careless")
+    server.wait_for_log(r"\[error\].*throwing")
 
 
 def test_exception_in_check_message(server, thrown):
-    client = server.connect("/careless")
+    client = server.connect("/throwing")
     client.text("x" * 13)
     client.expect_failure(1011)
     thrown("check_message")
@@ -104,7 +104,7 @@ def test_exception_in_pong_received(server, thrown):
 @pytest.mark.parametrize("words, where", [("timer", "after"),
                                           ("timers", "every")])
 def test_exception_in_a_timer_is_logged(server, thrown, words, where):
-    client = server.connect("/careless?k=timer")
+    client = server.connect("/throwing?k=timer")
     client.text(words)
     thrown(where)
     client.expect_alive()
@@ -116,7 +116,7 @@ def test_exception_in_a_timer_is_logged(server, thrown, words, where):
 ])
 def test_exception_in_the_parameter_check_fails(nginx, parameter, error):
     passed, output = nginx.check(
-        f"location /c {{ websocket careless k {parameter}; }}", http=plugin())
+        f"location /c {{ websocket throwing k {parameter}; }}", http=plugin())
     assert not passed
     assert any("[emerg]" in line and f'"websocket" directive: {error}' in line
                for line in output.split("\n")), output
@@ -131,7 +131,7 @@ def test_exception_in_the_parameter_check_fails(nginx, parameter, error):
     ("last 6", ""), ("last 6x", "x"),
 ])
 def test_part_of_a_message_is_sent_back(server, text, sent):
-    client = server.connect("/careless?k=part")
+    client = server.connect("/throwing?k=part")
     client.text(text)
     if sent is not None:
         client.expect_text(sent)
@@ -142,7 +142,7 @@ def test_part_of_a_message_is_sent_back(server, text, sent):
 # Handles and loops
 
 def test_closing_all_inside_the_loop(server):
-    clients = [server.connect("/careless?k=all") for _ in range(10)]
+    clients = [server.connect("/throwing?k=all") for _ in range(10)]
     clients[4].text("close all")
     for client in clients:
         got = client.read_frame()
@@ -155,7 +155,7 @@ def test_closing_all_inside_the_loop(server):
 
 
 def test_handle_is_kept_past_its_client(server):
-    clients = [server.connect("/careless?k=kept") for _ in range(3)]
+    clients = [server.connect("/throwing?k=kept") for _ in range(3)]
     clients[1].leave()
     clients[1].disconnect()
     server.wait_for_log("disconnected 1000")
@@ -165,7 +165,7 @@ def test_handle_is_kept_past_its_client(server):
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_timer_fires_after_its_client_is_gone(server, gone):
-    staying, going = (server.connect("/careless?k=t") for _ in range(2))
+    staying, going = (server.connect("/throwing?k=t") for _ in range(2))
     going.text("later")
     going.expect_alive()
     if gone:
@@ -174,26 +174,26 @@ def test_timer_fires_after_its_client_is_gone(server, gone):
 
 
 def test_timer_of_a_resource_that_is_gone(server):
-    client = server.connect("/careless?k=both")
+    client = server.connect("/throwing?k=both")
     client.text("later")
     client.expect_alive()
     client.abort()
     server.wait_for_log("disconnected 1006")
-    newcomer = server.connect("/careless?k=both")
+    newcomer = server.connect("/throwing?k=both")
     newcomer.expect_nothing(0.1)
 
 
 # Timers
 
 def test_timer_keeps_its_state(server):
-    client = server.connect("/careless?k=count")
+    client = server.connect("/throwing?k=count")
     client.text("count")
     for number in range(3):
         client.expect_text(f"{number}")
 
 
 def test_timer_of_more_time_than_there_is(server):
-    client = server.connect("/careless?k=never")
+    client = server.connect("/throwing?k=never")
     client.text("never")
     client.expect_text("set")
     client.expect_nothing(0.05)

@@ -68,9 +68,9 @@ def test_library_changes_again_and_again(nginx, place):
 
 
 def test_library_in_cpp_is_unloaded(nginx, tmp_path):
-    path = os.path.join(os.path.realpath(tmp_path), "greeter.so")
+    path = os.path.join(os.path.realpath(tmp_path), "minimal.so")
     shutil.copy(plugin_builder.build_file("minimal.cpp"), path)
-    server = nginx("location /greet { websocket greeter; }", **loading(path))
+    server = nginx("location /greet { websocket minimal; }", **loading(path))
     shutil.copy(path, path + ".new")
     os.rename(path + ".new", path)
     server.connect("/greet").expect_text("welcome")

@@ -38,7 +38,7 @@ def test_two_handlers_of_one_library_and_two_libraries(nginx):
 
 def test_handler_in_cpp(nginx):
     path = plugin_builder.build_file("minimal.cpp")
-    server = nginx("location /greet { websocket greeter; }", **loading(path))
+    server = nginx("location /greet { websocket minimal; }", **loading(path))
     client = server.connect("/greet")
     client.expect_text("welcome")
     client.text("x")

@@ -20,7 +20,7 @@ websocket_close_timeout 2s;
 location /echo { websocket echo; websocket_max_message_size 1k;
                  websocket_limit_messages rate=1/m burst=10; }
 location /free { websocket echo; }
-location /careless { websocket careless key throw=connecting; }
+location /throwing { websocket throwing key throw=connecting; }
 """
 COUNT = 2000
 LEVEL = re.compile(r"^\S+ \S+ \[(\w+)\] ")
@@ -239,7 +239,7 @@ def test_exceptions_of_a_handler_are_logged_twenty_times_at_most(server):
     server.allow_errors(r"exception in|exceptions were left out")
     for _ in range(COUNT):
         client = connect(server.port)
-        client.sendall(wire.upgrade_request("/careless",
+        client.sendall(wire.upgrade_request("/throwing",
                                             connection="Upgrade, close"))
         client.shutdown(socket.SHUT_WR)
         assert read_to_end(client).startswith(b"HTTP/1.1 500")

@@ -17,7 +17,7 @@ SMALL_MEMORY = "websocket_shared_memory 512k;"
 LOCATIONS = """
 location ~ (?s)^/room/(?<key>.*)$ { websocket room $key; }
 location ~ (?s)^/probe/(?<key>.*)$ { websocket probe $key; }
-location /careless { websocket careless; }
+location /throwing { websocket throwing; }
 """
 PLUGINS = f"""
     {handler_log.plugin()} websocket_plugin {build_file('throwing.cpp')};
@@ -119,7 +119,7 @@ def test_long_key_is_cut(server):
 def test_text_of_a_plug_in_stays_on_its_line(server, text, shown):
     """The text of an exception, for example, has bytes that a client sent."""
     server.allow_errors("throw ")
-    client = server.connect("/careless")
+    client = server.connect("/throwing")
     client.text(b"throw " + text)
     client.expect_close(1011)
     line = server.wait_for_log("throw ")

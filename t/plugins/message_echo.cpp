@@ -7,9 +7,9 @@
 
 namespace {
 
-class ledger : public websocket::resource<> {
+class message_echo : public websocket::resource<> {
 public:
-    ledger() { keep_history(size()); }
+    message_echo() { keep_history(size()); }
 
     std::string check_parameters() override
     {
@@ -49,4 +49,4 @@ private:
 
 } // namespace
 
-WEBSOCKET_HANDLER("ledger", ledger)
+WEBSOCKET_HANDLER("message_echo", message_echo)

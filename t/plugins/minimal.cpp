@@ -5,7 +5,7 @@
 
 namespace {
 
-struct greeter : websocket::resource<> {
+struct minimal : websocket::resource<> {
     void client_connected(websocket::client &who) override
     {
         who.send_text_message("welcome");
@@ -20,4 +20,4 @@ struct greeter : websocket::resource<> {
 
 } // namespace
 
-WEBSOCKET_HANDLER("greeter", greeter)
+WEBSOCKET_HANDLER("minimal", minimal)

@@ -5,10 +5,10 @@
 
 namespace {
 
-class herald : public websocket::resource<> {
+class publish_in_ctor : public websocket::resource<> {
 public:
-    herald() { announce("begins"); }
-    ~herald() override { announce("ends"); }
+    publish_in_ctor() { announce("begins"); }
+    ~publish_in_ctor() override { announce("ends"); }
 
     void client_connected(websocket::client &who) override
     {
@@ -34,4 +34,4 @@ private:
 
 } // namespace
 
-WEBSOCKET_HANDLER("herald", herald)
+WEBSOCKET_HANDLER("publish_in_ctor", publish_in_ctor)

@@ -5,7 +5,7 @@
 
 namespace {
 
-struct witness : websocket::client {
+struct request_echo : websocket::client {
     std::string name{request().header("X-Name")};
     websocket::request held = request();
 };
@@ -19,19 +19,19 @@ std::string describe(const websocket::request &of)
            std::string(of.variable("http_x_name"));
 }
 
-struct witnesses : websocket::resource<witness> {
-    void client_connected(witness &who) override
+struct request_echoes : websocket::resource<request_echo> {
+    void client_connected(request_echo &who) override
     {
         who.send_text_message("connected " + describe(who.request()));
     }
 
-    void text_message_received(witness &from, std::string_view) override
+    void text_message_received(request_echo &from, std::string_view) override
     {
         from.send_text_message(from.name + " " + describe(from.request()));
         from.send_text_message(from.name + " " + describe(from.held));
     }
 
-    void client_disconnected(witness &who, std::uint16_t code,
+    void client_disconnected(request_echo &who, std::uint16_t code,
                              std::string_view reason) override
     {
         log(websocket::log_level::info, "gone " + std::to_string(code) + " " +
@@ -42,4 +42,4 @@ struct witnesses : websocket::resource<witness> {
 
 } // namespace
 
-WEBSOCKET_HANDLER("witness", witnesses)
+WEBSOCKET_HANDLER("request_echo", request_echoes)

@@ -8,8 +8,8 @@
 
 namespace {
 
-struct careless_client : websocket::client {
-    careless_client()
+struct throwing_client : websocket::client {
+    throwing_client()
     {
         if (request().arg("throw") == "client") {
             throw std::runtime_error("thrown in client");
@@ -17,9 +17,9 @@ struct careless_client : websocket::client {
     }
 };
 
-class careless : public websocket::resource<careless_client> {
+class throwing : public websocket::resource<throwing_client> {
 public:
-    careless() { throw_if("resource", !name().empty()); }
+    throwing() { throw_if("resource", !name().empty()); }
 
     std::string check_parameters() override
     {
@@ -33,13 +33,13 @@ public:
         return 101;
     }
 
-    void client_connected(careless_client &who) override
+    void client_connected(throwing_client &who) override
     {
         throw_if("connected");
         known_.push_back(who);
     }
 
-    void client_disconnected(careless_client &, std::uint16_t code,
+    void client_disconnected(throwing_client &, std::uint16_t code,
                              std::string_view) override
     {
         log(websocket::log_level::notice,
@@ -47,7 +47,7 @@ public:
         throw_if("disconnected");
     }
 
-    void text_message_received(careless_client &from,
+    void text_message_received(throwing_client &from,
                                std::string_view text) override
     {
         const std::string words(text);
@@ -72,7 +72,7 @@ public:
             every(never, [this] { broadcast("too early"); });
             from.send_text_message("set");
         } else if (words == "close all") {
-            for (careless_client &each : clients()) {
+            for (throwing_client &each : clients()) {
                 each.close_connection(4000, "all");
                 each.close_connection(4001);
                 each.send_text_message("never");
@@ -95,12 +95,12 @@ public:
         }
     }
 
-    void pong_received(careless_client &, std::string_view) override
+    void pong_received(throwing_client &, std::string_view) override
     {
         throw_if("pong");
     }
 
-    std::uint16_t check_message(careless_client &, websocket::opcode,
+    std::uint16_t check_message(throwing_client &, websocket::opcode,
                                 std::uint64_t, std::uint64_t total) override
     {
         if (total == 13) {
@@ -131,9 +131,9 @@ private:
         return text;
     }
 
-    std::vector<websocket::client_ref<careless_client>> known_;
+    std::vector<websocket::client_ref<throwing_client>> known_;
 };
 
 } // namespace
 
-WEBSOCKET_HANDLER("careless", careless)
+WEBSOCKET_HANDLER("throwing", throwing)

@@ -24,14 +24,14 @@ GREETER = """
 
 struct user : websocket::client {{}};
 
-struct greeter : websocket::resource<user> {{
+struct minimal : websocket::resource<user> {{
     void client_connected(user &u) override
     {{
         u.send_text_message("hello from outside");
     }}
 }};
 
-WEBSOCKET_HANDLER("greeter", greeter)
+WEBSOCKET_HANDLER("minimal", minimal)
 """
 
 pytestmark = pytest.mark.skipif(
@@ -198,7 +198,7 @@ def test_handler_from_outside_runs(request, nginx, monkeypatch, tmp_path,
                              "cpp", "-I", os.path.join(root, folder))
     module = next(path for path in files(root) if path.endswith("module.so"))
     server = serve(nginx, monkeypatch, os.path.join(root, module), plugin,
-                   "greeter")
+                   "minimal")
     server.connect("/own").expect_text("hello from outside")
     client = server.connect()
     client.send(wire.text("echo"))

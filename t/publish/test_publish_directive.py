@@ -10,9 +10,10 @@ from nginx_server import seconds, wait_until
 from publish_client import Publisher, answer_of, post, expect_refused
 
 
-def ledger():
+def message_echo():
     """The directive that loads it."""
-    return f"websocket_plugin {plugin_builder.build_file('message_echo.cpp')};\n"
+    path = plugin_builder.build_file("message_echo.cpp")
+    return f"websocket_plugin {path};\n"
 
 
 # The configuration
@@ -21,12 +22,12 @@ def ledger():
     "websocket_publish echo key;", "websocket_publish echo $arg_room;",
     "websocket_publish echo 'rooms/$host/$arg_room';",
     "websocket_publish echo Key=1;",
-    "websocket_publish ledger key history=1;",
-    "websocket_publish ledger $arg_room 'history=10';",
+    "websocket_publish message_echo key history=1;",
+    "websocket_publish message_echo $arg_room 'history=10';",
 ])
 def test_directive_is_accepted_with(nginx, line):
     passed, output = nginx.check(f"location /publish {{ {line} }}",
-                                 http=ledger())
+                                 http=message_echo())
     assert passed and "[warn]" not in output, output
 
 
@@ -75,13 +76,13 @@ def test_error_of_the_handler_fails_the_check(nginx):
 
 @pytest.mark.parametrize("others", [
     "", "location /other { websocket echo; }",
-    "location /other { websocket_publish ledger other history=1; }"])
+    "location /other { websocket_publish message_echo other history=1; }"])
 def test_missing_parameters_fail_the_check(nginx, others):
     expect_error(
-        nginx, 'handler "ledger" in "websocket_publish" directive: it needs '
-        "a history", http=ledger(),
+        nginx, 'handler "message_echo" in "websocket_publish" directive: it '
+        "needs a history", http=message_echo(),
         locations=f"{others} location /publish {{\n"
-                 f"websocket_publish ledger key;\n}}")
+                 f"websocket_publish message_echo key;\n}}")
 
 
 def test_location_is_the_only_one_of_ours(nginx):
@@ -93,23 +94,23 @@ def test_location_is_the_only_one_of_ours(nginx):
 # Parameters
 
 PARAMETERS = """
-location /first { websocket ledger first-$arg_k history=1; }
-location /second { websocket ledger second-$arg_k history=2; }
-location /second-too { websocket ledger second-$arg_k history=3; }
-location /named { websocket ledger history=4; }
-location /constant { websocket ledger constant history=5; }
-location /ninth { websocket ledger ninth history=9; }
-location /publish/second { websocket_publish ledger second-$arg_k; }
-location /publish/named { websocket_publish ledger /named; }
-location /publish/constant { websocket_publish ledger constant; }
+location /first { websocket message_echo first-$arg_k history=1; }
+location /second { websocket message_echo second-$arg_k history=2; }
+location /second-too { websocket message_echo second-$arg_k history=3; }
+location /named { websocket message_echo history=4; }
+location /constant { websocket message_echo constant history=5; }
+location /ninth { websocket message_echo ninth history=9; }
+location /publish/second { websocket_publish message_echo second-$arg_k; }
+location /publish/named { websocket_publish message_echo /named; }
+location /publish/constant { websocket_publish message_echo constant; }
 location /publish/constant-own {
-    websocket_publish ledger constant history=7;
+    websocket_publish message_echo constant history=7;
 }
-location /publish/other { websocket_publish ledger other-$arg_k; }
-location /publish/first { websocket_publish ledger first-$arg_k; }
-location /publish/own { websocket_publish ledger own-$arg_k history=6; }
+location /publish/other { websocket_publish message_echo other-$arg_k; }
+location /publish/first { websocket_publish message_echo first-$arg_k; }
+location /publish/own { websocket_publish message_echo own-$arg_k history=6; }
 location /publish/if {
-    websocket_publish ledger second-$arg_k;
+    websocket_publish message_echo second-$arg_k;
     if ($arg_if) { add_header X-If yes; }
 }
 """
@@ -117,13 +118,14 @@ location /publish/if {
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    return module_nginx(PARAMETERS, http=ledger())
+    return module_nginx(PARAMETERS, http=message_echo())
 
 
 def test_handler_that_needs_a_history_is_refused_without(nginx):
     expect_error(
-        nginx, 'handler "ledger" in "websocket" directive: it needs a history',
-        http=ledger(), locations="location / { websocket ledger; }")
+        nginx,
+        'handler "message_echo" in "websocket" directive: it needs a history',
+        http=message_echo(), locations="location / { websocket message_echo; }")
 
 
 @pytest.mark.parametrize("path, kept", [
@@ -141,9 +143,9 @@ def test_history_of_a_resource_without_clients(server, path, kept):
 
 def test_publisher_declared_before_the_clients_location(nginx):
     server = nginx("""
-        location /publish { websocket_publish ledger key; }
-        location /clients { websocket ledger key history=3; }
-        """, http=ledger())
+        location /publish { websocket_publish message_echo key; }
+        location /clients { websocket message_echo key history=3; }
+        """, http=message_echo())
     publisher = Publisher(server)
     for _ in range(5):
         publisher.post("x")

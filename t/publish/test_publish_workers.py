@@ -15,8 +15,8 @@ from worker_picking import REUSEPORT, on_each_worker
 LOCATIONS = """
 location /clients { websocket echo $arg_room; }
 location /publish { websocket_publish echo $arg_room; }
-location /ledger { websocket ledger $arg_room history=100; }
-location /publish-ledger { websocket_publish ledger $arg_room; }
+location /kept { websocket message_echo $arg_room history=100; }
+location /publish-kept { websocket_publish message_echo $arg_room; }
 """
 
 
@@ -113,12 +113,12 @@ def test_any_worker_closes_the_clients_of_all(server):
 
 
 def test_later_clients_get_the_history_on_any_worker(server):
-    path = "/publish-ledger?room=history"
+    path = "/publish-kept?room=history"
     sent = []
     for index, publisher in enumerate(publishers(server, path)):
         sent.append((publisher.post(f"text {index}"), f"text {index}"))
     assert publisher.get_state()[:2] == (0, len(sent))
-    for client in on_each_worker(server, "/ledger?room=history"):
+    for client in on_each_worker(server, "/kept?room=history"):
         for (epoch, sequence), text in sent:
             client.expect_text(
                 f"kept text {epoch}-{sequence} from 0 {text}")
@@ -126,7 +126,7 @@ def test_later_clients_get_the_history_on_any_worker(server):
 
 
 def test_ids_go_on_over_a_reload(nginx):
-    server = nginx(LOCATIONS.partition("location /ledger")[0], **REUSEPORT)
+    server = nginx(LOCATIONS.partition("location /kept")[0], **REUSEPORT)
     epoch, first = Publisher(server).post("x")
     old_client = server.connect("/clients?room=1")
     kept_alive = Publisher(server)
@@ -139,7 +139,7 @@ def test_ids_go_on_over_a_reload(nginx):
 
 
 def test_single_process(nginx):
-    server = nginx(LOCATIONS.partition("location /ledger")[0], master=False)
+    server = nginx(LOCATIONS.partition("location /kept")[0], master=False)
     client, publisher = server.connect("/clients?room=1"), Publisher(server)
     publisher.post("x", clients=1)
     client.expect_text("x")
@@ -150,7 +150,7 @@ def test_single_process(nginx):
 # No room
 
 def test_message_that_the_memory_cannot_hold(nginx):
-    server = nginx(LOCATIONS.partition("location /ledger")[0],
+    server = nginx(LOCATIONS.partition("location /kept")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
     server.allow_errors("no memory for 600000 bytes")
@@ -170,7 +170,7 @@ def test_message_that_the_memory_cannot_hold(nginx):
 
 def test_new_resource_in_full_memory(nginx):
     """A resource with clients is not removed for another one."""
-    server = nginx(LOCATIONS.partition("location /ledger")[0],
+    server = nginx(LOCATIONS.partition("location /kept")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
     server.allow_errors("no memory for")
@@ -196,7 +196,7 @@ def test_new_resource_in_full_memory(nginx):
 # No place: a small zone of one worker has places for 64
 
 def test_worker_without_a_slot_refuses_with_503(nginx):
-    server = nginx(LOCATIONS.partition("location /ledger")[0],
+    server = nginx(LOCATIONS.partition("location /kept")[0],
                    http="websocket_shared_memory 1m;", **REUSEPORT)
     server.allow_errors("no free worker slot of 64")
     config = f"{server.prefix}/nginx.conf"

@@ -7,7 +7,7 @@ from plugin_builder import build_file
 from redis_faults import (injected_fault, start_for_faults, try_to_connect,
                           wait_until_connected)
 
-LOCATIONS = "location /herald { websocket herald $arg_k; }"
+LOCATIONS = "location /publish_in_ctor { websocket publish_in_ctor $arg_k; }"
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def expect_words(client, what):
 
 def test_resource_publishes_when_it_begins_and_ends(pair):
     """Its first client comes when it has begun."""
-    listener = pair[0].connect("/herald?k=a")
+    listener = pair[0].connect("/publish_in_ctor?k=a")
     listener.expect_text("welcome")
     for _ in range(3):
-        passing = pair[1].connect("/herald?k=a")
+        passing = pair[1].connect("/publish_in_ctor?k=a")
         passing.expect_text("welcome")
         expect_words(listener, "begins")
         passing.disconnect()
@@ -41,17 +41,17 @@ def test_resource_publishes_when_it_begins_and_ends(pair):
 @pytest.mark.parametrize("name", ["killed", "frozen"])
 def test_resource_that_ends_in_an_outage(pair, name):
     """No client receives it, and nothing else fails."""
-    clients = [pair[number % 2].connect(f"/herald?k={number}")
+    clients = [pair[number % 2].connect(f"/publish_in_ctor?k={number}")
                for number in range(4)]
     for client in clients:
         client.expect_text("welcome")
     with injected_fault(pair, name):
         for client in clients[:2]:
             client.disconnect()
-        status, client = try_to_connect(pair[0], "/herald?k=new")
+        status, client = try_to_connect(pair[0], "/publish_in_ctor?k=new")
         assert status == 503
         client.disconnect()
         pair[1].server.reload()
     for host in pair:
-        wait_until_connected(host, "/herald?k=again").disconnect()
+        wait_until_connected(host, "/publish_in_ctor?k=again").disconnect()
     test_resource_publishes_when_it_begins_and_ends(pair)

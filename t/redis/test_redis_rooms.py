@@ -21,7 +21,7 @@ location /big {
     websocket_send_queue 4m;
 }
 location /chat { websocket chat $arg_k; }
-location /ledger { websocket ledger $arg_k history=100; }
+location /kept { websocket message_echo $arg_k history=100; }
 location /echo { websocket echo $arg_k; }
 location /publish { websocket_publish room room$arg_k; }
 location /publish-big {
@@ -29,7 +29,7 @@ location /publish-big {
     websocket_publish room big$arg_k;
     websocket_max_message_size 2m;
 }
-location /publish-ledger { websocket_publish ledger $arg_k history=100; }
+location /publish-kept { websocket_publish message_echo $arg_k history=100; }
 location /publish-echo { websocket_publish echo $arg_k; }
 """
 
@@ -226,15 +226,15 @@ def test_broadcast_of_a_handler_reaches_all_hosts(pair):
 
 
 def test_handler_that_keeps_history_has_that_of_all_hosts(pair):
-    first = pair[0].connect("/ledger?k=1")
+    first = pair[0].connect("/kept?k=1")
     first.expect_text("history 100")
-    name = "%d-%d" % pair[0].post("/publish-ledger?k=1", "one")
+    name = "%d-%d" % pair[0].post("/publish-kept?k=1", "one")
     replies = f"text {name} from 0 one"
     first.expect_text(replies)
-    second = pair[1].connect("/ledger?k=1")
+    second = pair[1].connect("/kept?k=1")
     second.expect_text(f"kept {replies}")
     second.expect_text("history 100")
-    name = "%d-%d" % pair[1].post("/publish-ledger?k=1", "two", kind=BINARY)
+    name = "%d-%d" % pair[1].post("/publish-kept?k=1", "two", kind=BINARY)
     for client in (first, second):
         client.expect_text(f"binary {name} from 0 two")
 

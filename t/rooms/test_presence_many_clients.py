@@ -70,11 +70,11 @@ def messages_out(server):
 
 def test_many_clients_joining_at_once_cause_few_events(server):
     need_open_files(2 * CROWD)
-    witness = join(server, "/room?k=crowd")
+    observer = join(server, "/room?k=crowd")
     before = messages_out(server)
     with arriving(server, "/room?k=crowd", CROWD) as pool:
         pass
-    assert read_until(witness, CROWD + 1)[-1]["type"] == "joined"
+    assert read_until(observer, CROWD + 1)[-1]["type"] == "joined"
     for client in pool:
         welcome = read_welcome(client)
         if welcome["clients"] != CROWD + 1:
@@ -85,12 +85,12 @@ def test_many_clients_joining_at_once_cause_few_events(server):
     with worker_probe.stopped(worker_probe.only_worker(server)):
         for client in pool[1:]:
             client.abort()
-    read_until(witness, 2)
+    read_until(observer, 2)
     read_until(pool[0], 2)
     assert messages_out(server) - before < CROWD * CROWD / 8
     late = join(server, "/room?k=crowd")
     assert late.welcome["clients"] == 3
-    for client in (witness, pool[0]):
+    for client in (observer, pool[0]):
         assert read(client) == {"type": "joined", "client": id_of(late),
                                 "clients": 3}
 
@@ -104,16 +104,16 @@ def events_of(client):
     return seen[:-1]
 
 
-def check_views(clients, witnesses):
-    """All join while the witnesses are connected. Each gets the names of later
+def check_views(clients, observers):
+    """All join while the observers are connected. Each gets the names of later
     clients in one order, and perhaps of some that joined with it."""
     for client in clients:
         read_welcome(client)
     everybody = {id_of(client) for client in clients}
     orders = []
-    for witness in witnesses:
-        seen = [read_type(witness, "joined") for _ in clients]
-        assert seen[-1]["clients"] == len(clients) + len(witnesses)
+    for observer in observers:
+        seen = [read_type(observer, "joined") for _ in clients]
+        assert seen[-1]["clients"] == len(clients) + len(observers)
         orders.append([each["client"] for each in seen])
     order = orders[0]
     assert set(order) == everybody and orders == [order] * len(orders)
@@ -127,10 +127,10 @@ def check_views(clients, witnesses):
 
 
 def test_few_clients_joining_at_once_are_named(server):
-    witness = join(server, "/room?k=few")
+    observer = join(server, "/room?k=few")
     with arriving(server, "/room?k=few", 20) as clients:
         pass
-    order = check_views(clients, [witness])
+    order = check_views(clients, [observer])
     for client in clients:
         client.expect_alive()
     for client in clients[1:]:
@@ -143,43 +143,43 @@ def test_few_clients_joining_at_once_are_named(server):
 
 def test_few_clients_joining_two_workers_at_once_are_named(nginx):
     server = nginx(LOCATIONS, workers=2, **REUSEPORT)
-    witnesses = []
-    while len({worker_of(witness) for witness in witnesses}) < 2:
-        witnesses.append(join(server, "/room?k=two"))
-        for witness in witnesses[:-1]:
-            read_type(witness, "joined")
+    observers = []
+    while len({worker_of(observer) for observer in observers}) < 2:
+        observers.append(join(server, "/room?k=two"))
+        for observer in observers[:-1]:
+            read_type(observer, "joined")
     with arriving(server, "/room?k=two", 16) as clients:
         pass
-    check_views(clients, witnesses)
+    check_views(clients, observers)
 
 
 def test_few_clients_joining_two_hosts_at_once_are_named(hosts):
     pair = hosts(LOCATIONS)
-    witnesses = [pair[0].join("/room?k=far"), pair[1].join("/room?k=far")]
-    read(witnesses[0])
+    observers = [pair[0].join("/room?k=far"), pair[1].join("/room?k=far")]
+    read(observers[0])
     far = [pair[1].connect("/room?k=far", subprotocols=[JSON])
            for _ in range(10)]
     everybody = {read_welcome(client)["client"] for client in far}
-    for witness in witnesses:
+    for observer in observers:
         seen = []
         while len(seen) < len(everybody):
-            seen.append(read(witness))
+            seen.append(read(observer))
         assert {each["client"] for each in seen} == everybody
         assert seen[-1]["clients"] == 12
     for client in far:
         client.disconnect()
-    for witness in witnesses:
-        left = [read(witness) for _ in far]
+    for observer in observers:
+        left = [read(observer) for _ in far]
         assert {each["client"] for each in left} == everybody
         assert {each["type"] for each in left} == {"left"}
 
 
 def test_client_that_joins_and_leaves_at_once_causes_both_events(server):
     path = "/room?k=guest"
-    witness = join(server, path)
+    observer = join(server, path)
     opener, guest = join(server, path), join(server, path)
     guest.disconnect()
-    seen = [read(witness) for _ in range(3)]
+    seen = [read(observer) for _ in range(3)]
     assert [(each["type"], each["client"]) for each in seen] == [
         ("joined", id_of(opener)), ("joined", id_of(guest)),
         ("left", id_of(guest))]
@@ -191,12 +191,12 @@ def test_client_that_joins_and_leaves_at_once_causes_both_events(server):
 def test_client_gets_no_events_of_earlier_clients(server):
     """Its join event is not sent yet when the next client joins."""
     path = "/room?k=before"
-    witness = join(server, path)
+    observer = join(server, path)
     guests = [join(server, path) for _ in range(8)]
     last = join(server, path)
     assert last.welcome["clients"] == 10
     for guest in [*guests, last]:
-        assert read(witness)["client"] == id_of(guest)
+        assert read(observer)["client"] == id_of(guest)
     last.expect_alive()
     next_one = join(server, path)
     assert read(last) == {"type": "joined", "client": id_of(next_one),
@@ -205,23 +205,23 @@ def test_client_gets_no_events_of_earlier_clients(server):
 
 def test_join_event_precedes_the_clients_messages(server):
     path = "/room?k=words"
-    witness = join(server, path)
+    observer = join(server, path)
     guests = [join(server, path) for _ in range(4)]
     send_text(guests[-1], "words")
-    seen = [read(witness) for _ in range(5)]
+    seen = [read(observer) for _ in range(5)]
     assert [each["client"] for each in seen[:4]] == list(map(id_of, guests))
     assert seen[4]["data"] == "words" and seen[4]["from"] == id_of(guests[-1])
     assert read_data(guests[-1]) == ["words"]
-    publish(witness, "answer")
+    publish(observer, "answer")
 
 
 def test_message_between_two_events_is_not_delayed(server):
     path = "/room?k=between"
-    witness = join(server, path)
+    observer = join(server, path)
     join(server, path)
-    assert read_type(witness, "joined")["clients"] == 2
+    assert read_type(observer, "joined")["clients"] == 2
     late = join(server, path)
-    send_text(witness, "at once")
-    kinds = sorted(read(witness)["type"] for _ in range(2))
+    send_text(observer, "at once")
+    kinds = sorted(read(observer)["type"] for _ in range(2))
     assert kinds == ["joined", "message"]
     assert read_data(late) == ["at once"]

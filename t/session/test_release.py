@@ -36,12 +36,12 @@ location /after-session { return 204; }
 location /granted { auth_request /grant; websocket echo; }
 location /grant { internal; return 204; }
 location /limited { limit_rate 100; websocket echo; }
-location /redirected { error_page 402 = /witness; return 402; }
+location /redirected { error_page 402 = /request_echo; return 402; }
 location /elsewhere { return 200 $unset$by_unset; }
 location /setter { set $unset 1; }
 location /room { websocket room $arg_k history=10; }
-location /witness { websocket witness; websocket_subprotocols v1; }
-location /real { websocket witness; }
+location /request_echo { websocket request_echo; websocket_subprotocols v1; }
+location /real { websocket request_echo; }
 location /deaf {
     websocket echo; websocket_send_timeout 50ms;
     websocket_ping_interval off; reset_timedout_connection on;
@@ -150,7 +150,7 @@ def test_request_before_a_post_action_is_kept(server):
 def test_address_of_a_redirected_request_is_kept(server):
     client = server.connect("/redirected", headers=[("X-Real-IP", "192.0.2.3")])
     server.wait_for_log("the request is kept: another module has a cleanup")
-    client.expect_text("connected /witness|||192.0.2.3|||")
+    client.expect_text("connected /request_echo|||192.0.2.3|||")
     client.leave()
     client.disconnect()
     assert server.wait_for_access_log()["remote_addr"] == "192.0.2.3"
@@ -178,9 +178,9 @@ def test_message_cut_by_the_release_is_whole(server):
 
 
 def test_handler_reads_what_is_saved_of_the_request(server):
-    client = connect_released(server, "/witness/%41?a=b%20c",
+    client = connect_released(server, "/request_echo/%41?a=b%20c",
                               subprotocols=["v1"], headers=[("X-Name", "me")])
-    line = "/witness/A|a=b%20c|b c|127.0.0.1|v1"
+    line = "/request_echo/A|a=b%20c|b c|127.0.0.1|v1"
     client.expect_text(f"connected {line}|me|me")
     for _ in range(2):
         client.text("x")

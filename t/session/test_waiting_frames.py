@@ -55,11 +55,11 @@ def roomy_server(module_nginx):
 
 def publish(server, path, messages):
     """Publishes texts; returns once all are delivered."""
-    witness, publisher = server.connect(path), server.connect(path)
+    observer, publisher = server.connect(path), server.connect(path)
     data = framed(messages)
     size = len(data) - 4 * len(messages)  # as a server masks nothing
     publisher.send(data)
-    assert len(witness.read_bytes(size, seconds(60))) == size
+    assert len(observer.read_bytes(size, seconds(60))) == size
 
 
 @pytest.mark.parametrize("size", [0, 1, 60, 700, 4000])
@@ -69,14 +69,14 @@ def test_waiting_frames_take_at_most_twice_their_size(nginx, size):
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     path, count, message = f"/{size}", 3000 if size < 300 else 200, "x" * size
-    witness, publisher = server.connect(path), server.connect(path)
+    observer, publisher = server.connect(path), server.connect(path)
     clients = [connect_tight(server, path) for _ in range(5)]
     publisher.text("y" * 60000)  # more than their sockets take
-    witness.expect_text("y" * 60000)
+    observer.expect_text("y" * 60000)
     before = memory(only_worker(server))
     for _ in range(count):
         publisher.text(message)
-        witness.expect_text(message)
+        observer.expect_text(message)
     grown = memory(only_worker(server)) - before
     waiting = len(clients) * count * len(wire.text(message, mask=None))
     assert grown <= 2 * waiting + MEBIBYTE, grown / waiting

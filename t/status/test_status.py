@@ -266,11 +266,12 @@ def test_handlers_of_plug_ins_are_listed(nginx):
 
 
 def test_full_memory_is_counted(nginx):
-    http = (f"websocket_plugin {plugin_builder.build_file('message_echo.cpp')};"
-            "websocket_shared_memory 512k;"
+    plugin = plugin_builder.build_file("message_echo.cpp")
+    http = (f"websocket_plugin {plugin}; websocket_shared_memory 512k;"
             "websocket_room_memory 512k;")
-    server = nginx(STATUS + "location /publish { websocket_publish ledger key"
-                   " history=1000; }", http=http)
+    server = nginx(STATUS + "location /publish {"
+                   " websocket_publish message_echo key history=1000; }",
+                   http=http)
     sender = publish_client.Publisher(server)
     for _ in range(20):
         sender.post("x" * 50000)
