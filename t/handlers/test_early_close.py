@@ -26,9 +26,10 @@ def half_handshake(server, path):
 
 
 def await_halves(other):
-    """Waits until the worker has accepted the earlier clients, and has read
-    what they sent: each round trip is at least one turn of its loop."""
-    for _ in range(2):
+    """Waits until the worker has accepted the earlier clients, three at most,
+    and has read what they sent. Each round trip is at least one turn of its
+    loop, which accepts one of them."""
+    for _ in range(5):
         other.text("turn")
         other.expect_text("turn")
 
