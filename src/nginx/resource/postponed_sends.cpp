@@ -71,14 +71,14 @@ postponed_send::create_close(std::span<const std::byte> control_frame) noexcept
 postponed_send *postponed_list::first() noexcept
 {
     return empty() ? nullptr
-                   : ngx_queue_data(ngx_queue_head(&sends_->queue),
-                                    postponed_send, session_link_);
+                   : postponed_send::from_session_link(
+                         ngx_queue_head(&sends_->queue));
 }
 
 void postponed_list::remove(postponed_send *send) noexcept
 {
-    ngx_queue_remove(&send->session_link_);
-    ngx_queue_remove(&send->resource_link_);
+    ngx_queue_remove(send->session_link());
+    ngx_queue_remove(send->resource_link());
     sends_->cost -= send->cost();
     delete send;
 
@@ -95,10 +95,10 @@ void postponed_list::clear() noexcept
 
     for (ngx_queue_t *it = ngx_queue_head(&sends_->queue);
          it != ngx_queue_sentinel(&sends_->queue);) {
-        auto *send = ngx_queue_data(it, postponed_send, session_link_);
+        auto *send = postponed_send::from_session_link(it);
 
         it = ngx_queue_next(it);
-        ngx_queue_remove(&send->resource_link_);
+        ngx_queue_remove(send->resource_link());
         delete send;
     }
 
@@ -121,14 +121,14 @@ bool postponed_queue::add(postponed_send *send, membership &client,
     send->position_ = position;
 
     if (!empty()) {
-        const postponed_send *last = ngx_queue_data(
-            ngx_queue_last(&sends_), postponed_send, resource_link_);
+        const postponed_send *last =
+            postponed_send::from_resource_link(ngx_queue_last(&sends_));
 
         send->position_ = std::max(position, last->position_);
     }
 
-    ngx_queue_insert_tail(&sends_, &send->resource_link_);
-    ngx_queue_insert_tail(&list.sends_->queue, &send->session_link_);
+    ngx_queue_insert_tail(&sends_, send->resource_link());
+    ngx_queue_insert_tail(&list.sends_->queue, send->session_link());
     list.sends_->cost += send->cost();
     return true;
 }
@@ -140,7 +140,7 @@ membership *postponed_queue::first_due(std::uint64_t delivered) const noexcept
     }
 
     const postponed_send *first =
-        ngx_queue_data(ngx_queue_head(&sends_), postponed_send, resource_link_);
+        postponed_send::from_resource_link(ngx_queue_head(&sends_));
 
     return first->position_ <= delivered ? first->client_ : nullptr;
 }

@@ -19,7 +19,11 @@ namespace websocket::nginx {
 
 class membership;
 
-class postponed_send {
+// Bases, so that a send is found by its link without offsetof().
+struct resource_send_link : ngx_queue_t {};
+struct session_send_link : ngx_queue_t {};
+
+class postponed_send : resource_send_link, session_send_link {
 public:
     // Copies the payload. Null if there is no memory.
     static postponed_send *
@@ -53,8 +57,25 @@ private:
     static postponed_send *
     create_copy(std::span<const std::byte> bytes) noexcept;
 
-    ngx_queue_t resource_link_;
-    ngx_queue_t session_link_;
+    ngx_queue_t *resource_link() noexcept
+    {
+        return static_cast<resource_send_link *>(this);
+    }
+    ngx_queue_t *session_link() noexcept
+    {
+        return static_cast<session_send_link *>(this);
+    }
+    static postponed_send *from_resource_link(ngx_queue_t *link) noexcept
+    {
+        return static_cast<postponed_send *>(
+            static_cast<resource_send_link *>(link));
+    }
+    static postponed_send *from_session_link(ngx_queue_t *link) noexcept
+    {
+        return static_cast<postponed_send *>(
+            static_cast<session_send_link *>(link));
+    }
+
     membership *client_ = nullptr;
     std::uint64_t position_ = 0;
     std::shared_ptr<const shared_frame> frame_;
