@@ -9,6 +9,7 @@
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
@@ -77,7 +78,7 @@ public:
     void cancel_sync(sync_waiter &waiter) { waiting_.erase(waiter.token); }
 
     // Reports clients of a resource that a dead worker had. If that was the
-    // leader, nobody reads the event yet: a new leader gets it again.
+    // leader, nobody reads the event yet: the next leader gets it once more.
     void report_loss(std::string_view name)
     {
         forget_old_losses();
@@ -99,11 +100,15 @@ private:
     // Longer than the election of a leader takes
     static constexpr ngx_msec_t loss_lifetime = 30'000;
 
+    // They are in the order of time: a dead worker may have had many resources
     void forget_old_losses() noexcept
     {
-        std::erase_if(losses_, [](const loss &each) {
-            return ngx_current_msec - each.time > loss_lifetime;
-        });
+        const auto first_kept =
+            std::ranges::find_if(losses_, [](const loss &each) {
+                return ngx_current_msec - each.time <= loss_lifetime;
+            });
+
+        losses_.erase(losses_.begin(), first_kept);
     }
 
     void request_sync(const sync_waiter &waiter) noexcept
@@ -149,7 +154,8 @@ private:
     {
         forget_old_losses();
 
-        for (const loss &each : losses_) {
+        // Only once: a leader that has missed events announces itself again
+        for (const loss &each : std::exchange(losses_, {})) {
             send_control(leader_log, control_event::clients_lost, 0, each.name);
         }
 
