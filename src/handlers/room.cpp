@@ -204,9 +204,16 @@ void room::handle_request(room_client &from, std::string_view text)
     publish(parsed.data, {.from = from.number},
             [this, publisher = client_ref<room_client>(from),
              ref = parsed.ref](const publish_result &done) {
-                published_ = done.id;
+                note_published(done);
                 send_result_object(publisher, ref, done);
             });
+}
+
+void room::note_published(const publish_result &done) noexcept
+{
+    if (done.result == send_result::queued) {
+        published_ = done.id;
+    }
 }
 
 // The client may have ended before the result is known.
@@ -237,7 +244,7 @@ void room::publish_plain(room_client &from, opcode kind,
     publish(kind, data, {.from = from.number},
             [this, publisher = client_ref<room_client>(from)](
                 const publish_result &done) {
-                published_ = done.id;
+                note_published(done);
                 if (done.result != send_result::queued) {
                     report_failure(publisher, done.result);
                 }

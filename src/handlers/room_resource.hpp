@@ -124,6 +124,7 @@ private:
     void record_change(bool joined, std::uint64_t client);
     void send_changes();
     void send_changes_in_order();
+    void note_published(const publish_result &done) noexcept;
     void try_send_changes() noexcept;
     std::size_t count_presence_receivers();
     void send_named_events(const std::vector<frame> &frames);
