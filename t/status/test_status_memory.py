@@ -5,7 +5,6 @@ import pytest
 from preload import preloaded
 from raw_client import RawClient
 from status_reader import request
-from worker_picking import REUSEPORT
 from worker_probe import only_worker
 
 LOCATIONS = """
@@ -41,7 +40,7 @@ def status_of(server, path):
 @pytest.mark.parametrize("path", ["/json", "/prometheus"])
 def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
     """Each call of malloc fails once."""
-    server = nginx(LOCATIONS, **REUSEPORT)
+    server = nginx(LOCATIONS)
     server.allow_errors("failed .12: Cannot allocate memory")
     clients = [server.connect(where) for where in
                ("/echo/1", "/echo/%22quoted%ff%c3%a9", "/room?k=many")]

@@ -22,7 +22,8 @@ public:
     // False if the budget is used up. The last work accepted may exceed it.
     bool spend(std::size_t work) noexcept { return spend_of(left_, work); }
 
-    // The same from a second budget of this size, for small messages.
+    // The same from a second budget of this size, for what is compressed all
+    // the same at level 1.
     bool spend_reserve(std::size_t work) noexcept
     {
         return spend_of(reserve_, work);

@@ -38,10 +38,11 @@ public:
         follows_ = true;
     }
 
+    // Must not contain characters that JSON escapes.
     json_text &name(std::string_view name)
     {
         separate();
-        text_.append(quoted(name)) += ':';
+        text_.append("\"").append(name).append("\":");
         follows_ = false;
         return *this;
     }
