@@ -6,10 +6,8 @@ import re
 import pytest
 
 import handler_log
-import plugin_builder
 import publish_client
 import wire
-from nginx_server import seconds, wait_until
 from raw_client import HttpResponse
 from room_client import join, read_type, send_text
 from status_reader import (report_of, request, resource_with, wait_for_report,
@@ -263,26 +261,6 @@ def test_handlers_of_plug_ins_are_listed(nginx):
     handlers = {handler["name"]: handler["clients"]
                 for handler in wait_for_clients(server, 1)["handlers"]}
     assert handlers["probe"] == 1 and handlers["echo"] == 0
-
-
-def test_full_memory_is_counted(nginx):
-    plugin = plugin_builder.build_file("message_echo.cpp")
-    http = (f"websocket_plugin {plugin}; websocket_shared_memory 512k;"
-            "websocket_room_memory 512k;")
-    server = nginx(STATUS + "location /publish {"
-                   " websocket_publish message_echo key history=1000; }",
-                   http=http)
-    sender = publish_client.Publisher(server)
-    for _ in range(20):
-        sender.post("x" * 50000)
-    refused = sender.ask("POST", body=b"x" * 600000)
-    assert refused.status == 507
-    zone = report_of(server)["zone"]
-    assert zone["dropped_history"] + zone["entries"] == 20
-    assert zone["dropped_history"] > 0 and zone["refused"] == 1
-    assert zone["size"] * 0.5 < zone["used"] <= zone["size"] < 512 * 1024
-    wait_until(lambda: "is full" in server.log(), seconds(5), "the line")
-    server.allow_errors("no memory for")
 
 
 @pytest.mark.parametrize("raw, shown", [

@@ -1,10 +1,14 @@
-"""A report for which a worker has no memory."""
+"""Reports of a full shared memory, and one for which a worker has no
+memory."""
 
 import pytest
 
+import plugin_builder
+import publish_client
+from nginx_server import seconds, wait_until
 from preload import preloaded
 from raw_client import RawClient
-from status_reader import request
+from status_reader import report_of, request
 from worker_probe import only_worker
 
 LOCATIONS = """
@@ -61,3 +65,24 @@ def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
     assert 500 in statuses
     for client in clients:
         client.expect_alive()
+
+
+def test_full_memory_is_counted(nginx):
+    plugin = plugin_builder.build_file("message_echo.cpp")
+    http = (f"websocket_plugin {plugin}; websocket_shared_memory 512k;"
+            "websocket_room_memory 512k;")
+    server = nginx("location = /status { websocket_status; }"
+                   "location /publish {"
+                   " websocket_publish message_echo key history=1000; }",
+                   http=http)
+    sender = publish_client.Publisher(server)
+    for _ in range(20):
+        sender.post("x" * 50000)
+    refused = sender.ask("POST", body=b"x" * 600000)
+    assert refused.status == 507
+    zone = report_of(server)["zone"]
+    assert zone["dropped_history"] + zone["entries"] == 20
+    assert zone["dropped_history"] > 0 and zone["refused"] == 1
+    assert zone["size"] * 0.5 < zone["used"] <= zone["size"] < 512 * 1024
+    wait_until(lambda: "is full" in server.log(), seconds(5), "the line")
+    server.allow_errors("no memory for")
