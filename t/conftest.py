@@ -1,4 +1,4 @@
-"""Fixtures: real nginx servers that must end clean."""
+"""Fixtures: real nginx servers whose logs must be without errors."""
 
 import itertools
 import os
@@ -33,9 +33,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """Spreads the files that need a browser among the others: browsers keep
-    the processors busy while most other tests wait. The packages are built
-    first, beside other tests."""
+    """Spreads the files that need a browser among the others, because browsers
+    use the processors and most other tests wait. The packages are built
+    first."""
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
@@ -90,7 +90,7 @@ class ServerPool:
                                      **options})
 
     def __call__(self, *args, **options):
-        """Starts an nginx; see NginxConfig for what may be given."""
+        """Starts an nginx; the arguments are those of NginxConfig."""
         server = self.kind(self.prefix(), self.config(*args, **options))
         self.servers.append(server)
         return server
@@ -144,7 +144,7 @@ FAILURES = pytest.StashKey()
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """Remembers failures, so that their servers' folders are kept."""
+    """Records failures, so that the folders of their servers are kept."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
@@ -209,8 +209,7 @@ def module_hosts(module_redis, module_nginx):
 
 @pytest.fixture
 def hosts(redis, nginx):
-    """Starts hosts for one test; `redis` is theirs, unless another is
-    given."""
+    """Starts hosts for one test. They use `redis` if none is given."""
     yield from start_hosts(nginx, redis)
 
 

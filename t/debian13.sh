@@ -20,7 +20,7 @@ if [ "${1:-}" = --inside ]; then
     shift
 else
     [ $# -gt 0 ] || fail "usage: debian13.sh FOLDER [COMMAND...]"
-    [ "$(id -u)" = 0 ] || fail "only root can make a Debian in a folder:" \
+    [ "$(id -u)" = 0 ] || fail "only root can install a Debian in a folder:" \
         "sudo make test-debian13"
     "$tree/t/deps.sh" debian13
     exec unshare --mount --pid --fork --kill-child "$0" --inside "$@"

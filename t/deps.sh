@@ -19,7 +19,7 @@ packages_of() {
                 python3-selenium python3-websocket chromium chromium-driver \
                 strace valgrind libc6-dbg redis-server node-ws \
                 libnginx-mod-http-perl libnginx-mod-http-uploadprogress
-            # It saves time only: not worth a download of its own.
+            # It only saves time, so it is not worth a second browser.
             installed chromium || echo chromium-headless-shell
             ;;
         package) echo build-essential debhelper dpkg-dev ;;
@@ -29,7 +29,7 @@ packages_of() {
                 redis-server
             ;;
         peers)
-            # Node that came from elsewhere does as well
+            # A node that is not from Debian is accepted.
             command -v node > /dev/null || echo nodejs
             command -v npm > /dev/null || echo npm
             ;;
@@ -70,7 +70,8 @@ apt_get() {
         -o DPkg::Lock::Timeout=300 "$@" < /dev/null
 }
 
-# Debian starts services on installation. The ports 80 and 6379 must stay free.
+# Debian starts services when it installs them. The ports 80 and 6379 must stay
+# free.
 starts_service() {
     [[ " ${missing[*]} " == *" $1 "* ]]
 }

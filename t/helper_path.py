@@ -1,5 +1,5 @@
-"""Puts the folders of helpers, those of pytest.ini, on the module search path:
-for the programs that pytest does not run."""
+"""Adds the helper folders of pytest.ini to the module search path, for programs
+that pytest does not run."""
 
 import configparser
 import os

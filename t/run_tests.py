@@ -1,13 +1,15 @@
-"""Runs unit and pytest suites; the last line counts what passed and failed.
+"""Runs the unit and pytest suites; the last line counts passed and failed
+tests.
 
-usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]; UNIT_TESTS is the
-GoogleTest program, or "-" for none. It runs beside the first pytest suite. The
-option --check runs QUICK_FILES, the files that take the least time for each
-test. Without options all of t is run, one file more at a time than there are
-processors, because most tests wait most of their time. Tests with the mark
-alone measure something: they run afterwards, one at a time. The counts come
-from the XML reports. A suite that crashed, wrote no report or ran no test
-counts as one failure more.
+usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]
+
+UNIT_TESTS is the GoogleTest program, or "-" for none. It runs beside the first
+pytest suite. The option --check runs QUICK_FILES, the files that take the least
+time for each test. Without options all of t is run, with one more file at a
+time than there are processors, because most tests mostly wait. Tests with the
+mark alone measure time or memory: they run afterwards, one at a time. The
+counts come from the XML reports. A suite that crashed, wrote no report or ran
+no test counts as one more failure.
 """
 
 import os
@@ -45,7 +47,7 @@ CHECK_SUITES = {
 
 
 def allow_open_files():
-    """Raises the limit of open files: 1,024 are too few for many clients."""
+    """Raises the limit of open files. 1,024 are not enough for many clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES
     if hard != resource.RLIM_INFINITY:
@@ -64,8 +66,8 @@ def outcome(case):
 
 
 def read_report(path):
-    """The counts of a report; none if the suite crashed before it wrote
-    one."""
+    """The counts of a report. They are zero if the suite crashed before it
+    wrote one."""
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError):

@@ -21,8 +21,8 @@ deflate_bench_sources := t/bench/deflate_bench.cpp
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src
 libraries := -lcrypto -lz -pthread
 
-# A finding stops nginx, so the current test fails. gcc's runtime is shared, so
-# that it can be preloaded into an nginx that was built without it.
+# A sanitizer's finding stops nginx, so that the current test fails. gcc's
+# runtime is shared, so that an nginx built without it can preload it.
 sanitize_cxx := g++
 sanitize_flags := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -O1 -U_FORTIFY_SOURCE
@@ -78,9 +78,9 @@ broker_bench := t/bench/broker_bench.cpp $(broker_sources)
 raw_echo := t/bench/raw_echo.cpp
 deflate_bench_program := $(deflate_bench_sources) $(protocol_sources)
 
-# A process may be killed at places in the middle of a change of shared memory.
-# Only the broker has such places, so the rest of the faulty module is taken
-# from the module.
+# Shared memory has fault points, at which a process can be killed in the middle
+# of a change. Only the broker has them, so the other objects are those of the
+# module.
 FAULTS ?= build/faults
 faulty_module := $(FAULTS)/ngx_http_websocket_module.so
 faulty_cxx := $(plain_cxx) -fPIC -fvisibility=hidden $(no_unique_symbols) \
@@ -161,7 +161,7 @@ test:
 	    build/bench/websocket_load
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
-# In a Debian 13 with the packages of that release.
+# Runs the tests in a Debian 13 with the packages of that release.
 .PHONY: test-debian13
 test-debian13:
 	@t/debian13.sh build/debian13
@@ -198,7 +198,7 @@ sanitize:
 	    $(run_tests) build/sanitize/t build/sanitize/unit/unit_tests \
 	    $(PYTEST_OPTIONS)
 
-# Random, from a seed that is printed: SOAK_SEED=N repeats it.
+# The actions are random, from a seed that is printed: SOAK_SEED=N repeats them.
 .PHONY: soak-redis
 soak-redis:
 	@$(MAKE) soak SOAK_HOSTS=2
@@ -210,7 +210,7 @@ soak:
 	    SOAK_SEED=$(SOAK_SEED) SOAK_HOSTS=$(SOAK_HOSTS) \
 	    $(PYTHON) t/soak/soak.py
 
-# A target runs from its seeds and from what earlier runs found.
+# Each target starts from its corpus and the inputs that earlier runs found.
 fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))
 .PHONY: $(fuzz_names:%=fuzz-%)
 fuzz:
@@ -227,8 +227,8 @@ $(fuzz_names:%=fuzz-%): fuzz-%:
 	    { tail -n 60 build/fuzz/$*.log; exit 1; }
 	@grep -h -e Done -e new_units build/fuzz/$*.log
 
-# BENCH_OPTIONS passes options: see t/bench/bench.py --help and rooms.py
-# --help.
+# BENCH_OPTIONS passes options: see `t/bench/bench.py --help` and `rooms.py
+# --help`.
 core_bench = build/bench/protocol_bench
 bench_script = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench
 .PHONY: bench-full bench-charts bench-core bench-rooms bench-redis \
@@ -239,7 +239,7 @@ bench: bench-programs
 bench-full: bench-programs
 	@$(bench_script)/bench.py $(BENCH_OPTIONS)
 
-# The results of t/bench/README.md, from the last run
+# Writes the results of the last run into t/bench/README.md.
 bench-charts:
 	@$(bench_script)/readme_results.py
 
@@ -268,7 +268,7 @@ bench-rooms: bench-programs
 bench-redis: bench-programs
 	@$(bench_script)/redis_bench.py $(BENCH_OPTIONS)
 
-# Without node or npm, the server ws is left out.
+# The server ws is omitted without node or npm.
 bench-programs:
 	@t/deps.sh build bench
 	@t/deps.sh peers || true
@@ -283,7 +283,8 @@ format:
 	@t/deps.sh lint
 	@clang-format -i $(formatted)
 
-# A layer as one source: no two of its files may use a name differently.
+# Compiles each layer as one source, which fails if two files define a name
+# differently.
 layers := $(sort $(patsubst src/%/,%,$(dir $(SOURCES))))
 .PHONY: $(layers:%=lint-%)
 $(layers:%=lint-%): lint-%:

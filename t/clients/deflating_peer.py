@@ -10,8 +10,8 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 class DeflatingPeer:
-    """A client that offered the extension and uses it as the server
-    answered."""
+    """A client that offers the extension and uses the parameters of the
+    server's response."""
 
     def __init__(self, server, path="/echo", offer="permessage-deflate",
                  **options):

@@ -19,7 +19,7 @@ def literal(name, value):
 
 
 class Http2Client:
-    """Speaks as much HTTP/2 as asking for something takes."""
+    """Sends the HTTP/2 frames of a request, and reads its response."""
 
     def __init__(self, server):
         self.raw = server.open(port=server.ports[0])
@@ -27,7 +27,7 @@ class Http2Client:
         self.stream = -1
 
     def ask(self, path, *fields, method="GET", body=None):
-        """(header block, body) of the answer."""
+        """The header block and the body of the response."""
         self.stream += 2
         fields = [(":method", method), (":scheme", "http"), (":path", path),
                   (":authority", "localhost"), *fields]

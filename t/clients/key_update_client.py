@@ -1,5 +1,5 @@
-"""A TLS 1.3 client that sends KeyUpdates and padded records, which python's
-own cannot."""
+"""A TLS 1.3 client that sends KeyUpdates and padded records, which Python's ssl
+module cannot send."""
 
 import ctypes
 import ctypes.util
@@ -28,8 +28,8 @@ class KeyUpdateClient:
     """A client of one path. It builds all records first and sends them in one
     write.
 
-    record_size: bytes that each of its records is padded to. OpenSSL 3.5 takes
-    it only before the handshake.
+    record_size: the size to which each of its records is padded, in bytes.
+    OpenSSL 3.5 accepts it only before the handshake.
     """
 
     def __init__(self, port, path, record_size=None):
@@ -48,7 +48,7 @@ class KeyUpdateClient:
         assert self.read().startswith(b"HTTP/1.1 101 ")
 
     def update(self, count):
-        """Prepares `count` KeyUpdates; they leave with the next send()."""
+        """Prepares `count` KeyUpdates, which the next send() sends."""
         for _ in range(count):
             assert SSL.SSL_key_update(self.tls, KEY_UPDATE_NOT_REQUESTED) == 1
             assert SSL.SSL_do_handshake(self.tls) == 1
@@ -60,7 +60,7 @@ class KeyUpdateClient:
             self.socket.sendall(piece.raw[:size])
 
     def read(self):
-        """Returns the next bytes; none at the end of the connection."""
+        """Returns the next bytes, or b"" at the end of the connection."""
         piece = ctypes.create_string_buffer(65536)
         size = SSL.SSL_read(self.tls, piece, len(piece))
         return piece.raw[:max(size, 0)]

@@ -24,13 +24,13 @@ class Viewer:
         self.client = client
 
     def message(self):
-        """The next message, whatever its type."""
+        """The next message of any type."""
         frame = self.client.read_frame(seconds(10))
         assert (frame.opcode, frame.fin) == (wire.TEXT, True), frame
         return json.loads(frame.payload)
 
     def next(self, kind):
-        """The next message of a type; earlier samples are skipped."""
+        """The next message of a type. Earlier samples are skipped."""
         while (message := self.message())["type"] != kind:
             assert message["type"] == "sample", message
         return message
@@ -39,14 +39,14 @@ class Viewer:
         return [self.next("sample") for _ in range(count)]
 
     def sample_until(self, condition, attempts=100):
-        """The first sample of which the condition holds."""
+        """The first sample for which the condition holds."""
         for _ in range(attempts):
             if condition(sample := self.next("sample")):
                 return sample
         raise AssertionError(f"not in {attempts} samples, the last: {sample}")
 
     def ask(self, command):
-        """Sends a command; returns the answer, settings or an error."""
+        """Sends a command; returns the response, settings or an error."""
         self.client.text(command)
         while (message := self.message())["type"] == "sample":
             pass

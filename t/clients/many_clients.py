@@ -1,4 +1,4 @@
-"""Many clients at once, on bare sockets and one selector.
+"""Many clients at once, on plain sockets and one selector.
 
 They send no message. They answer a Close frame with the same code and wait for
 the end of the connection. Each records the time and the code of its Close

@@ -1,4 +1,4 @@
-"""A TLS client whose records pass through memory."""
+"""A TLS client whose records are read from and written to memory."""
 
 import socket
 import ssl
@@ -9,7 +9,8 @@ from raw_client import TIMEOUT
 
 
 class MemoryTlsClient:
-    """TLS apart from its socket: python's own reads ahead when it ends."""
+    """TLS that is separate from its socket. Python's SSLSocket cannot read data
+    after it has sent its close_notify."""
 
     def __init__(self, port, context):
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
@@ -18,7 +19,8 @@ class MemoryTlsClient:
         self.run(self.tls.do_handshake)
 
     def run(self, step, *arguments):
-        """One step, with all the reading and sending that it needs."""
+        """Calls one step of TLS until it succeeds, with the sending and reading
+        that it needs."""
         while True:
             try:
                 return step(*arguments)
@@ -38,13 +40,13 @@ class MemoryTlsClient:
         self.flush()
 
     def send_close_notify(self):
-        """Ends our side; what the server sends can still be read."""
+        """Sends a close_notify. Data of the server can still be read."""
         with pytest.raises(ssl.SSLWantReadError):
             self.tls.unwrap()
         self.flush()
 
     def read_all(self):
-        """Up to the server's close_notify; without one this fails."""
+        """Reads up to the server's close_notify; fails if there is none."""
         data = bytearray()
         try:
             while True:

@@ -1,7 +1,7 @@
-"""A WebSocket client on a plain socket that checks nothing it sends.
+"""A WebSocket client on a plain socket that does not check its own messages.
 
 It sends any bytes, whole or cut anywhere, and reads frames with a deadline.
-Only the `expect_*` methods check what the server sends.
+Only the `expect_*` methods check the server's frames.
 """
 
 import os
@@ -21,7 +21,7 @@ BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 def deadline_scale():
-    """The factor by which a sanitizer or valgrind slows the server down."""
+    """The factor by which a sanitizer or valgrind slows the server."""
     return float(os.environ.get("WEBSOCKET_SLOWNESS", "1"))
 
 
@@ -29,7 +29,7 @@ TIMEOUT = 5 * deadline_scale()
 
 
 class EndOfStream(AssertionError):
-    """The server ended the connection where more was expected."""
+    """The server ended the connection before the expected bytes."""
 
 
 class ConnectionWasReset(AssertionError):
@@ -37,7 +37,7 @@ class ConnectionWasReset(AssertionError):
 
 
 class HttpResponse:
-    """A parsed response; `body` as it was sent, dechunked."""
+    """A parsed response. Its `body` is without chunks."""
 
     def __init__(self, head):
         self.head = bytes(head)
@@ -66,7 +66,7 @@ class HttpResponse:
 
 
 class RawClient:
-    """One connection. Reads never outlive their deadline."""
+    """One connection. Each read fails at its deadline."""
 
     def __init__(self, address, tls=False):
         self.buffer = bytearray()
@@ -83,11 +83,12 @@ class RawClient:
     def send(self, data, cut=None, duplex=True):
         """Sends bytes, or a list of them joined.
 
-        cut: None sends all at once; a number or a list of numbers cuts
-        there; "each" cuts after each byte. At a cut the rest is held back
-        until the server has read what came before. duplex: take in what
-        the server sends meanwhile, so that neither side blocks the other;
-        False leaves it in the socket.
+        cut: None sends all at once; a number or a list of numbers cuts at these
+        offsets; "each" cuts after each byte. After a cut, the rest is sent when
+        the server has read all bytes so far.
+
+        duplex: bytes of the server are read meanwhile, so that neither side
+        blocks the other. With False they stay in the socket.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = b"".join(data)
@@ -99,7 +100,7 @@ class RawClient:
                 self.wait_until_read()
 
     def wait_until_read(self, timeout=None):
-        """Returns once the server has read all that was sent to it."""
+        """Returns when the server has read all bytes that were sent."""
         if self.queue is None:
             self.queue = UnreadBytes(self.socket)
         self.queue.wait_until_read(timeout or TIMEOUT)
@@ -135,14 +136,13 @@ class RawClient:
         self.send(wire.close(code, reason, **options))
 
     def half_close(self):
-        """Ends our direction only: the server reads EOF."""
+        """Shuts down the sending direction, so that the server reads EOF."""
         socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     # Reading
 
     def _fill(self):
-        """Reads the available bytes; returns False at the end of the
-        stream."""
+        """Reads the available bytes; returns False at the end of the stream."""
         try:
             data = self.socket.recv(READ_SIZE)
         except BLOCKED:
@@ -184,7 +184,7 @@ class RawClient:
         return data
 
     def read_frame(self, timeout=None):
-        """The next frame, whatever it is."""
+        """The next frame of any type."""
         def take():
             parsed = wire.parse_frame(self.buffer)
             if parsed is None:
@@ -227,15 +227,15 @@ class RawClient:
         return self._wait_for(take, "line", timeout)
 
     def read_bytes(self, size, timeout=None):
-        """Exactly so many bytes."""
+        """Reads exactly so many bytes."""
         def take():
             return self._take(size) if len(self.buffer) >= size else None
         return self._wait_for(take, f"{size} bytes", timeout)
 
-    # Judging
+    # Checking
 
     def expect(self, opcode, payload, timeout=None):
-        """The next frame is this whole one, in a form a server may send."""
+        """The next frame is a whole, unmasked message with this payload."""
         if isinstance(payload, str):
             payload = payload.encode()
         got = self.read_frame(timeout)
@@ -266,7 +266,8 @@ class RawClient:
         return got
 
     def expect_eof(self, timeout=None):
-        """The server ends its direction in order: no data, no RST."""
+        """The server ends its direction without more data and without an
+        RST."""
         def take():
             assert not self.buffer, (
                 f"got {bytes(self.buffer[:200])!r} instead of the end")
@@ -274,7 +275,8 @@ class RawClient:
         self._wait_for(take, "end of the stream", timeout)
 
     def expect_nothing(self, seconds=0.05):
-        """Nothing arrives for a while. Prefer a Ping that is answered."""
+        """Nothing arrives for this time. `expect_alive` is faster where a Pong
+        proves the same."""
         ready, _, _ = select.select([self.socket], [], [], seconds)
         if ready:
             self._fill()
@@ -282,14 +284,15 @@ class RawClient:
             f"got {bytes(self.buffer[:200])!r}, {self.ended}")
 
     def expect_failure(self, code, reason_pattern=None):
-        """The server fails the connection: Close, ours, then the end."""
+        """The server fails the connection: it sends a Close, reads the
+        client's, and ends the connection."""
         got = self.expect_close(code, reason_pattern)
         self.close(code)
         self.expect_eof()
         return got
 
     def expect_alive(self):
-        """The server has read everything and failed nothing: it answers a
+        """The server has read all frames and accepted them: it answers a
         Ping."""
         self.ping(b"alive?")
         self.expect_pong(b"alive?")
@@ -303,14 +306,14 @@ class RawClient:
     # Ending
 
     def disconnect(self):
-        """Closes the socket; harmless when repeated."""
+        """Closes the socket. Repeated calls do nothing."""
         if self.queue is not None:
             self.queue.close()
             self.queue = None
         self.socket.close()
 
     def abort(self):
-        """Ends with an RST."""
+        """Ends the connection with an RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                b"\1\0\0\0\0\0\0\0")
         self.disconnect()

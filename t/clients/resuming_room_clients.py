@@ -1,4 +1,4 @@
-"""Clients of a room that reconnect and resume whenever they are closed."""
+"""Clients of a room that reconnect and resume each time they are closed."""
 
 import json
 import selectors
@@ -28,15 +28,15 @@ class ResumingClient:
         self.epochs = []
         self.buffer = bytearray()
         self.socket = None
-        self.close_received = False  # that this connection ends
+        self.close_received = False  # on this connection
 
     def connect(self):
-        """Connects. A worker that shuts down between connection and handshake
-        answers 503; then it tries again."""
+        """Connects. A worker that shuts down before the handshake answers 503;
+        the client then tries again."""
         for _ in range(100):
             if self.try_to_connect():
                 return
-        raise AssertionError("only workers that leave")
+        raise AssertionError("no worker accepts the client")
 
     def try_to_connect(self):
         link = socket.create_connection(self.pool.address(), TIMEOUT)

@@ -13,10 +13,10 @@ class SequencePublisher:
     """A thread that publishes `first`, `first` + 1 and so on to a host, within
     a `with` block.
 
-    ids: number -> (epoch, sequence) of accepted messages; refused: number ->
-    status; unknown: numbers whose connection was lost before the response, so
-    that they may or may not be published. rest: seconds between a response and
-    the next number.
+    ids: number -> (epoch, sequence) of accepted messages. refused: number ->
+    status. unknown: numbers whose connection was lost before the response, so
+    they may or may not be published. rest: seconds between a response and the
+    next number.
     """
 
     def __init__(self, host, path, rest=0.001, first=1):
@@ -45,7 +45,7 @@ class SequencePublisher:
         self.over.set()
         if self.thread.ident is not None:
             self.thread.join(seconds(30))
-        assert not self.thread.is_alive(), "it does not end"
+        assert not self.thread.is_alive(), "the publisher does not end"
         assert self.fault is None, self.fault
         return self.last
 

@@ -8,8 +8,8 @@ class TlsSocket(ssl.SSLSocket):
     """A TLS socket whose failures do not affect other connections.
 
     OpenSSL 3.5 leaves a failed write in the error queue of its thread. Python
-    takes it for an error of the connection that is used next. A read may write
-    too: alerts.
+    then reports it as an error of the next connection that is used. A read may
+    also write, because OpenSSL sends alerts.
     """
 
     def recv(self, buflen=1024, flags=0):
@@ -31,8 +31,8 @@ class TlsSocket(ssl.SSLSocket):
 
 @contextlib.contextmanager
 def failures_dropped():
-    """Empties OpenSSL's error queue after a failure: the next failure takes
-    all of it."""
+    """Empties OpenSSL's error queue after a failure. The failed handshake of
+    another TLS object removes all entries."""
     try:
         yield
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -7,16 +7,16 @@ import ssl
 import wire
 from raw_client import BLOCKED, TIMEOUT, RawClient
 
-# For `listen`: what the kernel holds for a connection is soon full.
+# Parameters of `listen` for small kernel buffers, which are soon full.
 TIGHT_LISTEN = "sndbuf=16k rcvbuf=16k"
 TIGHT_BUFFER = 8192
 
 
 class TunedClient(RawClient):
-    """A RawClient whose socket is prepared before it connects.
+    """A RawClient whose socket options are set before it connects.
 
-    kernel_buffer: bytes the kernel keeps for us in each direction.
-    tls: an ssl.SSLContext, or None for a plain connection.
+    kernel_buffer: the size of its buffer in each direction, in bytes. tls: an
+    ssl.SSLContext, or None for a plain connection.
     """
 
     def __init__(self, address, *, kernel_buffer=None, tls=None):
@@ -29,14 +29,14 @@ class TunedClient(RawClient):
                 raw.setsockopt(socket.SOL_SOCKET, option, kernel_buffer)
         raw.connect(address)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # An end without close_notify shall not pass for an orderly one
+        # An end without close_notify is an error
         self.socket = raw if tls is None else tls.wrap_socket(
             raw, suppress_ragged_eofs=False)
         self.socket.setblocking(False)
 
 
 def open_tuned(server, port=None, **options):
-    """A TunedClient that has sent nothing; the server cleans it up."""
+    """A TunedClient that has sent nothing. The server disconnects it."""
     client = TunedClient(("127.0.0.1", port or server.port), **options)
     server.clients.append(client)
     return client
@@ -53,14 +53,14 @@ def connect_tuned(server, path="/echo", port=None, pipelined=b"", headers=(),
 
 
 def connect_tight(server, path="/echo", port=None, **options):
-    """A client for which little fits into the kernel's buffers."""
+    """A client with small buffers in the kernel."""
     return connect_tuned(server, path, port,
                          kernel_buffer=TIGHT_BUFFER, **options)
 
 
 def connect_blocking(server, tls=None, path="/echo", **fields):
-    """A bare socket after its handshake: select(), and with it RawClient,
-    is not for more than 1,024 descriptors."""
+    """A plain socket after its handshake. RawClient calls select(), which
+    cannot use descriptors above 1,023."""
     port = server.tls_port if tls else server.port
     client = socket.create_connection(("127.0.0.1", port), TIMEOUT)
     if tls:
@@ -74,7 +74,7 @@ def connect_blocking(server, tls=None, path="/echo", **fields):
 
 
 def send_until_refused(client, data, patience=0.3):
-    """Sends without reading until the server takes no more for `patience`
+    """Sends without reading until the server accepts no byte for `patience`
     seconds, or ends the connection. Returns the number of bytes sent."""
     view, sent = memoryview(data), 0
     while sent < len(view):
@@ -90,7 +90,7 @@ def send_until_refused(client, data, patience=0.3):
 
 
 def numbered(count, size):
-    """Distinct text messages of one size, each beginning with its number."""
+    """Distinct text messages of one size, which begin with their numbers."""
     return [f"{index:08d}".ljust(size, ".") for index in range(count)]
 
 

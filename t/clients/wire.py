@@ -1,4 +1,5 @@
-"""Builds and parses the bytes of RFC 6455, legal and illegal ones alike."""
+"""Builds and parses frames and handshakes of RFC 6455, both valid and
+invalid."""
 
 import base64
 import dataclasses
@@ -13,7 +14,7 @@ MASK = b"\x37\xfa\x21\x3d"
 
 
 def accept_value(key):
-    """The Sec-WebSocket-Accept that answers a key (section 4.2.2)."""
+    """The Sec-WebSocket-Accept for a key (section 4.2.2)."""
     digest = hashlib.sha1(key.encode() + GUID).digest()
     return base64.b64encode(digest).decode()
 
@@ -27,17 +28,17 @@ def masked(payload, mask):
 
 
 def shortest(length):
-    """Extra length bytes of the one legal encoding (section 5.2)."""
+    """The extra length bytes of the shortest encoding (section 5.2)."""
     if length < 126:
         return 0
     return 2 if length < 65536 else 8
 
 
 def header(opcode, length, *, fin=True, rsv=0, mask=MASK, length_bytes=None):
-    """A frame header that claims `length`, as given and unchecked.
+    """A frame header that claims `length`, which is not checked.
 
-    rsv: three bits, RSV1 is 4. mask: None leaves the frame unmasked.
-    length_bytes: 0, 2 or 8 extra bytes, default the shortest form.
+    rsv: three bits; RSV1 is 4. mask: None leaves the frame unmasked.
+    length_bytes: 0, 2 or 8 extra bytes, by default the shortest form.
     """
     if length_bytes is None:
         length_bytes = shortest(length)
@@ -101,7 +102,7 @@ def fragments(opcode, *parts, last=True):
 
 @dataclasses.dataclass
 class Frame:
-    """One frame as it was read; `well_formed` is what a server may send."""
+    """One parsed frame. `well_formed`: a server may send it."""
 
     fin: bool
     rsv: int
@@ -135,7 +136,7 @@ class Frame:
 
 
 def parse_frame(data):
-    """Returns (frame, its size in bytes), or None while it is incomplete."""
+    """Returns (frame, its size in bytes), or None if it is incomplete."""
     if len(data) < 2:
         return None
     first, second = data[0], data[1]
@@ -162,8 +163,8 @@ def upgrade_request(path="/echo", *, method="GET", version="HTTP/1.1",
                     host="localhost", upgrade="websocket",
                     connection="Upgrade", key=KEY, websocket_version="13",
                     protocol=None, origin=None, headers=(), body=b""):
-    """An opening handshake. Each field: None leaves it out, a list repeats
-    it; `headers` are further (name, value) pairs."""
+    """An opening handshake. For each field, None omits it and a list repeats
+    it. `headers` are further (name, value) pairs."""
     fields = [
         ("Host", host), ("Upgrade", upgrade), ("Connection", connection),
         ("Sec-WebSocket-Key", key),

@@ -4,8 +4,8 @@ import re
 
 
 def expect_error(nginx, *patterns, **options):
-    """nginx -t fails with one message, which gives the file and the line,
-    and in which each pattern is found."""
+    """nginx -t fails with one message that has the file, the line, and each
+    pattern."""
     passed, output = nginx.check(**options)
     assert not passed, output
     errors = re.findall(r"\[emerg\] \d+#\d+: (.*)", output)

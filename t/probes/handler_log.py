@@ -36,7 +36,7 @@ def wait_for_words(server, pattern, count=1, key=None, since=None):
 
 
 def client_events(server, since=0):
-    """The history of each client: {id: [word, ...]}."""
+    """The lines of each client: {id: [word, ...]}."""
     found = {}
     for words in matching(
             server, r"(created|connected|disconnected|destroyed) \d+.*",

@@ -14,7 +14,7 @@ from worker_probe import memory_is_exact
 
 class Preload:
     """One library, and the number that it shares with the test. Servers that
-    start while environment() is entered load it."""
+    are started within environment() load it."""
 
     def __init__(self, folder, name):
         self.library, self.file = (os.path.join(folder, part)
@@ -46,8 +46,8 @@ class Preload:
 
 @contextlib.contextmanager
 def preloaded(run_folder, name):
-    """Compiles t/preload/NAME.c; yields a Preload. Skips the test where nothing
-    else can be preloaded."""
+    """Compiles t/preload/NAME.c; yields a Preload. Skips the test under a
+    sanitizer or valgrind."""
     if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     folder = os.path.join(run_folder, name)

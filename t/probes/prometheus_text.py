@@ -6,7 +6,7 @@ from status_reader import request
 
 
 def text_of(server, path="/status"):
-    """The text that some worker answers with."""
+    """The text that a worker answers with."""
     response = server.request(request(path))
     assert response.status == 200
     assert response.header("Content-Type") == "text/plain; version=0.0.4"
@@ -25,7 +25,7 @@ def families_of(text):
 
 
 def samples_of(families):
-    """{(name, labels): value}, each once."""
+    """{(name, labels): value}; each sample must be unique."""
     found = {}
     for family in families.values():
         for sample in family.samples:

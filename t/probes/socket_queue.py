@@ -1,10 +1,10 @@
-"""Finds out whether the peer of a loopback connection has read all bytes.
+"""Checks whether the peer of a loopback connection has read all bytes.
 
-The server may read bytes that were sent one by one in one call. A test that
-means "one byte per read" must wait for each byte to be read. The kernel's
-socket diagnostics have the received and the unread bytes of the server's end.
-If the kernel does not give them, /proc/net/tcp has the unread bytes. A byte on
-its way then counts as read, so two bytes may occasionally be read together.
+If the client sends single bytes, the server may still read several in one call.
+A test of one byte per read must wait until each byte is read. The kernel's
+socket diagnostics report the received and the unread bytes of the server's end.
+Without them, /proc/net/tcp reports the unread bytes. A byte in transit then
+counts as read, so the server may occasionally read two bytes together.
 """
 
 import os
@@ -24,7 +24,7 @@ RQUEUE_OFFSET = 56
 STATE_OFFSET = 1
 ATTRIBUTE_HEADER = struct.Struct("=HH")
 
-# Places in struct tcp_info, linux/tcp.h.
+# Offsets in struct tcp_info, linux/tcp.h.
 BYTES_RECEIVED_OFFSET = 128
 BYTES_NOT_SENT_OFFSET = 144
 BYTES_SENT_OFFSET = 200
@@ -32,8 +32,8 @@ BYTES_RETRANSMITTED_OFFSET = 208
 
 
 def tcp_bytes_written(own):
-    """Payload bytes that our end has taken from us, each counted once: those
-    that it has put on the wire and, on a busy machine, those it has yet to."""
+    """The number of payload bytes that were written to this socket. Bytes that
+    the kernel has not sent yet count; retransmitted ones count once."""
     info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     sent, = struct.unpack_from("=Q", info, BYTES_SENT_OFFSET)
     again, = struct.unpack_from("=Q", info, BYTES_RETRANSMITTED_OFFSET)
@@ -42,7 +42,7 @@ def tcp_bytes_written(own):
 
 
 def diagnostics_request(local, remote):
-    """The netlink question for one TCP socket by its four numbers."""
+    """The netlink request for the TCP socket with these addresses."""
     def padded(address):
         return socket.inet_aton(address[0]) + bytes(12)
 
@@ -56,7 +56,8 @@ def diagnostics_request(local, remote):
 
 
 def parse_diagnostics(answer):
-    """Returns (bytes received, bytes unread), or None for a gone socket."""
+    """Returns (bytes received, bytes unread), or None if the socket is
+    closed."""
     if NETLINK_HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
         return None
     message = answer[NETLINK_HEADER.size:]
@@ -75,7 +76,7 @@ def parse_diagnostics(answer):
 
 
 def unread_by_proc(local, remote):
-    """The unread bytes of one TCP socket; None when it is gone."""
+    """The unread bytes of one TCP socket, or None if it is closed."""
     def shown(address):
         number, = struct.unpack("=I", socket.inet_aton(address[0]))
         return f"{number:08X}:{address[1]:04X}"
@@ -105,12 +106,13 @@ class UnreadBytes:
         self.netlink.close()
 
     def diagnose(self, local, remote):
-        """(bytes received, bytes unread), None if there is no answer."""
+        """(bytes received, bytes unread), or None if the kernel does not
+        reply."""
         self.netlink.send(diagnostics_request(local, remote))
         return parse_diagnostics(self.netlink.recv(4096))
 
     def all_is_read(self):
-        """True also when the peer is gone: nobody will read any more."""
+        """Whether the peer has read all bytes, or has closed its socket."""
         if not self.diagnostics:
             return not unread_by_proc(self.there, self.here)
         state = self.diagnose(self.there, self.here)
@@ -120,7 +122,7 @@ class UnreadBytes:
         return unread == 0 and received >= tcp_bytes_written(self.own)
 
     def wait_until_read(self, timeout):
-        """Returns once the peer has read, or dropped, all that we sent."""
+        """Returns when the peer has read or discarded all bytes."""
         deadline = time.monotonic() + timeout
         while not self.all_is_read():
             if time.monotonic() > deadline:

@@ -39,8 +39,9 @@ def check_counters(counters):
 def check_report(report):
     """The object has the members that README.md names and no others. With
     `websocket_redis` it has one more, see test_redis_counters.py."""
-    assert set(report) - {"redis"} == {"version", "time", "uptime", "workers", "total",
-                           "handlers", "zone", "resources"}
+    assert set(report) - {"redis"} == {
+        "version", "time", "uptime", "workers", "total", "handlers", "zone",
+        "resources"}
     assert isinstance(report["version"], str)
     assert is_count(report["time"]) and is_count(report["uptime"])
     for worker in report["workers"]:
@@ -64,7 +65,7 @@ def check_report(report):
 
 
 def report_of(server, path="/status"):
-    """The JSON object that some worker answers with."""
+    """The JSON object that a worker answers with."""
     response = server.request(request(path))
     assert response.status == 200, repr(response)
     assert response.header("Content-Type") == "application/json"
@@ -75,7 +76,7 @@ def report_of(server, path="/status"):
 
 
 def wait_for_report(server, condition, what, path="/status"):
-    """The first report for which the condition holds."""
+    """Waits for a report for which the condition holds; returns it."""
     def asked():
         report = report_of(server, path)
         return report if condition(report) else None
@@ -83,14 +84,14 @@ def wait_for_report(server, condition, what, path="/status"):
 
 
 def worker_with(report, pid):
-    """The entry of one worker; None if it has none."""
+    """The entry of one worker, or None."""
     found = [worker for worker in report["workers"] if worker["pid"] == pid]
     assert len(found) < 2, found
     return found[0] if found else None
 
 
 def resource_with(report, key):
-    """The entry of the resource with this key; None if it has none."""
+    """The entry of the resource with this key, or None."""
     found = [each for each in report["resources"] if each["key"] == key]
     assert len(found) < 2, found
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Watches the system calls of a worker by strace."""
+"""Records the system calls of a worker with strace."""
 
 import collections
 import contextlib
@@ -42,7 +42,7 @@ class Trace:
         return [call for call in self.calls if call.name in names]
 
     def received(self):
-        """Pairs of descriptor and size, in order, for what was received."""
+        """Pairs of descriptor and size of received data, in order."""
         return [(call.descriptor, call.result)
                 for call in self.of(RECEIVING) if call.result > 0]
 
@@ -85,7 +85,7 @@ def traced(pid, folder, also=()):
 
 
 def wait_for_attachment(process):
-    """Returns once strace is attached; skips the test if it cannot attach."""
+    """Returns when strace is attached; skips the test if it cannot attach."""
     output = b""
     while b"attached" not in output:
         ready, _, _ = select.select([process.stderr], [], [], seconds(10))

@@ -36,20 +36,20 @@ def cpu_seconds(pid):
 
 
 def descriptors(pid):
-    """How many files and sockets the process holds."""
+    """The number of the process's open files and sockets."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def state(pid):
-    """The letter of the process state: R, S, T or t when traced, Z."""
+    """The letter of the process state: R, S, Z, or T or t if stopped."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return file.read().rpartition(")")[2].split()[0]
 
 
 @contextlib.contextmanager
 def stopped(pid):
-    """Stops the process within the block. It finds everything that arrives
-    meanwhile at once."""
+    """Stops the process within the block. Afterwards it reads in one turn all
+    data that arrived meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: state(pid) in "Tt", seconds(5), "the stop")

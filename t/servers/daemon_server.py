@@ -14,14 +14,14 @@ PRELOADED = "env LD_PRELOAD; env ASAN_OPTIONS; env UBSAN_OPTIONS;"
 
 
 def alive(pid):
-    """Whether a process runs; a zombie does not."""
+    """Whether a process runs. A zombie does not run."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return state(pid) != "Z"
     return False
 
 
 def children(pid):
-    """The pids of those that a process has started."""
+    """The pids of a process's children."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         with open(f"/proc/{pid}/task/{pid}/children",
                   encoding="ascii") as file:
@@ -77,8 +77,9 @@ class DaemonServer(NginxServer):
 
     @contextlib.contextmanager
     def upgraded(self):
-        """Starts another master with its own workers; yields its pid. It may
-        replace the old one, and is ended at the end of the block."""
+        """Starts a second master with its own workers and yields its pid. The
+        block may let it replace the old master. It is stopped at the end of the
+        block."""
         self.send_signal(signal.SIGUSR2)
         wait_until(lambda: self._read_pid("nginx.pid.oldbin") == self.pid
                    and self._read_pid("nginx.pid"), seconds(10),

@@ -10,13 +10,13 @@ import wire
 
 
 class FakeServer:
-    """Serves on a thread until the block is left.
+    """Serves on a thread until the end of the block.
 
-    answer(server, client, frame) is called for each message, with the
-    index of its client, and sends by `server.send`.
+    answer(server, client, frame) is called for each message; client is the
+    index of the connection. It replies with `server.send`.
 
-    extensions: what the opening handshake answers of them. tls: an
-    ssl.SSLContext, or none.
+    extensions: the Sec-WebSocket-Extensions of the response. tls: an
+    ssl.SSLContext, or None.
     """
 
     def __init__(self, answer, accept=wire.accept_value, extensions=None,
@@ -43,7 +43,8 @@ class FakeServer:
             one.close()
 
     def serve(self):
-        """Reads whatever arrives; sending may block."""
+        """Reads from all clients until the end of the block. A send may
+        block."""
         open_ones = [self.listener, self.wakeup_reader]
         while True:
             ready, _, _ = select.select(open_ones, [], [])
@@ -95,7 +96,7 @@ class FakeServer:
         return True
 
     def shake_hands(self, client, request):
-        """Answers the opening handshake, which arrives in one piece."""
+        """Answers the opening handshake, which must arrive in one read."""
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", request).group(1)
         self.inputs[client] = bytearray()
         self.sockets[client].sendall(

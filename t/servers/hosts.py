@@ -1,5 +1,5 @@
-"""Several nginx on loopback as the hosts of one service, joined by Redis. One
-host may be without."""
+"""Several nginx on loopback that share a Redis. A single host may run without
+Redis."""
 
 import json
 
@@ -94,7 +94,7 @@ class Host:
         return found[0] if found else None
 
     def wait_for_leader(self):
-        """Waits for a leader; returns its pid."""
+        """Waits until a worker has subscribed; returns its pid."""
         return wait_until(self.leader, seconds(5), "a worker that leads")
 
     def close(self):
@@ -109,9 +109,10 @@ class Host:
 class Hosts:
     """A list of `count` hosts.
 
-    nginx: starts servers; redis: None for one host without it; proxies: each host has its own proxy to Redis;
-    options: the parameters of websocket_redis; url: its first parameter, by
-    default that of `redis`; more: options of NginxConfig.
+    nginx: starts servers. redis: None for one host without Redis. proxies: each
+    host has its own proxy to Redis. options: the parameters of websocket_redis.
+    url: its first parameter, by default that of `redis`. more: options of
+    NginxConfig.
     """
 
     def __init__(self, nginx, redis, locations, count=2, *, proxies=False,
@@ -191,7 +192,8 @@ def ids_of(client, count):
 
 
 def consecutive(ids):
-    """Whether these are of one epoch and grow by one."""
+    """Whether all ids have the same epoch and each sequence is one higher than
+    the one before."""
     return ids == [(ids[0][0], ids[0][1] + index)
                    for index in range(len(ids))]
 

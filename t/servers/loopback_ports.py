@@ -9,9 +9,11 @@ import socket
 
 @functools.cache
 def own_ports():
-    """Loopback ports that no other test run has, one after the other again and
-    again. A server that a test has stopped must not be found replaced by
-    another run's. The kernel gives ports above these to who asks for any."""
+    """Loopback ports that no other test run uses, in an endless cycle.
+
+    If a test stops a server, another run must not start one on the same port.
+    The kernel assigns higher ports to sockets without a port of their own.
+    """
     blocks = list(range(100, 300))
     random.shuffle(blocks)
     for block in blocks:
@@ -25,7 +27,7 @@ def own_ports():
 
 
 def is_free(port):
-    """Whether it can be listened on."""
+    """Whether a server can listen on the port."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:
@@ -34,7 +36,7 @@ def is_free(port):
 
 
 def free_ports(count):
-    """Loopback ports that were free a moment ago."""
+    """Loopback ports that nothing listened on a moment ago."""
     _, ports = own_ports()
     free = (port for port in itertools.islice(ports, 100) if is_free(port))
     found = list(itertools.islice(free, count))

@@ -46,7 +46,7 @@ class NameServer:
         found = self.addresses if asked.endswith(
             struct.pack("!2H", TYPE_A, CLASS_IN)) else ()
         status = RECURSION if self.addresses else RECURSION | NO_SUCH_NAME
-        name = 0xc000 | HEADER.size  # where the question has it
+        name = 0xc000 | HEADER.size  # a pointer to the name in the question
         return HEADER.pack(number, status, 1, len(found), 0, 0) + asked + \
             b"".join(ANSWER.pack(name, TYPE_A, CLASS_IN, 1, 4) +
                      socket.inet_aton(one) for one in found)

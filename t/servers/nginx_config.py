@@ -90,7 +90,8 @@ class NginxConfig:
         self.request_policy = request_policy
 
     def ports_needed(self):
-        """Control, main, TLS, and what the test asked for."""
+        """The number of ports: control, main, TLS, and those that the test
+        needs."""
         return 3 + self.ports
 
     def request_line(self):

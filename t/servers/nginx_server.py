@@ -33,7 +33,7 @@ ADDRESS_IN_USE = "Address already in use"
 
 
 def module_file():
-    """The module under test; a missing one fails the test."""
+    """The file of the module under test. A test fails if it is missing."""
     path = os.path.join(ROOT, os.environ.get(
         "WEBSOCKET_MODULE", "build/ngx_http_websocket_module.so"))
     assert os.path.exists(path), f"{path} is not built"
@@ -41,12 +41,12 @@ def module_file():
 
 
 def seconds(nominal):
-    """A deadline, stretched where the server runs slower than usual."""
+    """A deadline, longer by WEBSOCKET_SLOWNESS if the server runs slowly."""
     return nominal * deadline_scale()
 
 
 def wait_until(condition, timeout, what):
-    """Polls until the condition holds; returns what it returned."""
+    """Polls until the condition holds; returns its result."""
     deadline = time.monotonic() + timeout
     while True:
         held = condition()
@@ -63,7 +63,7 @@ def die_with_parent():
 
 
 def nginx_environment(prefix):
-    """The environment for nginx: a preload for nginx alone."""
+    """The environment of nginx. LD_PRELOAD is set for nginx alone."""
     environment = dict(os.environ)
     preload = os.environ.get("WEBSOCKET_PRELOAD")
     if preload:
@@ -77,7 +77,8 @@ def nginx_environment(prefix):
 
 
 def make_certificate(folder):
-    """A self-signed certificate for localhost; returns path without end."""
+    """Creates a self-signed certificate for localhost; returns the path of both
+    files without its suffix."""
     base = os.path.join(folder, "localhost")
     if not os.path.exists(base + ".crt"):
         subprocess.run(
@@ -103,7 +104,7 @@ def write_config(prefix, config):
 
 
 def check_config(prefix, config):
-    """Runs nginx -t; returns (passed, all it printed)."""
+    """Runs nginx -t; returns (passed, its output)."""
     path, _, _ = write_config(prefix, config)
     done = subprocess.run(
         [NGINX, "-t", "-p", prefix, "-c", path], text=True, check=False,
@@ -132,7 +133,8 @@ class NginxServer:
     # Starting and stopping
 
     def _start(self):
-        """False: another process took the port first."""
+        """Starts nginx; returns False if another process took the port
+        first."""
         path, ports, self.token = write_config(self.prefix, self.config)
         self.control_port, self.port, self.tls_port, *self.ports = ports
         runner = shlex.split(os.environ.get("WEBSOCKET_RUNNER", ""))
@@ -153,13 +155,13 @@ class NginxServer:
         return False
 
     def ready(self):
-        """All workers run and at least one takes connections."""
+        """Whether all workers run and at least one accepts connections."""
         started = len(self.worker_pids())
         wanted = 1 if self.config.master is False else self.config.workers
         return started >= wanted and self.serving_pid() is not None
 
     def serving_pid(self):
-        """The pid of the worker that answered just now; else None."""
+        """The pid of a worker that answers now, or None."""
         try:
             answer = self.control("/token")
         except (OSError, AssertionError):
@@ -207,7 +209,7 @@ class NginxServer:
         self.stopped = True
 
     def kill(self):
-        """The last resort: KILL for the master and each worker."""
+        """Kills the master and each worker by SIGKILL."""
         for pid in self.worker_pids() + [self.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -216,8 +218,8 @@ class NginxServer:
         self.process.wait(seconds(10))
 
     def reload(self, timeout=10):
-        """HUP; returns once only new workers take connections. The old
-        ones may still serve their clients: see `wait_for_workers_gone`."""
+        """Sends HUP and waits until only new workers accept connections. Old
+        workers may still serve their clients: see `wait_for_workers_gone`."""
         old, mark = self.worker_pids(), self.log_size()
         self.send_signal(signal.SIGHUP)
         wait_until(lambda: len(set(self.worker_pids()) - set(old))
@@ -243,8 +245,8 @@ class NginxServer:
                    seconds(timeout), f"the end of workers {pids}")
 
     def worker_pids(self):
-        """The workers of all generations; the process alone without a
-        master."""
+        """The workers of all generations. Without a master, the only
+        process."""
         if not self.config.master:
             return [self.pid]
         path = f"/proc/{self.pid}/task/{self.pid}/children"
@@ -255,7 +257,7 @@ class NginxServer:
             return []
 
     def active_connections(self):
-        """Connections nginx holds, the one asking not counted."""
+        """The number of nginx's connections, without that of this request."""
         return int(re.search(r"Active connections: (\d+)",
                              self.control("/active")).group(1)) - 1
 
@@ -272,8 +274,8 @@ class NginxServer:
                 port=None, client=None, pipelined=b"", **fields):
         """A RawClient after a handshake that must succeed.
 
-        client: a connection that is open already; fields: those of
-        wire.upgrade_request; pipelined: bytes sent in one packet with the
+        client: a connection that is open already. fields: those of
+        wire.upgrade_request. pipelined: bytes sent in one packet with the
         handshake.
         """
         if subprotocols:
@@ -291,14 +293,14 @@ class NginxServer:
         return client.read_response(bodiless=data.startswith(b"HEAD "))
 
     def has_lost_worker(self):
-        """Whether a worker was killed. Its connections stay in nginx's count.
-        The master may log the death a moment after the test."""
+        """Whether a worker was killed. nginx still counts its connections. The
+        master may log the death after the end of the test."""
         self.worker_lost |= "exited on signal" in self.log()
         return self.worker_lost
 
     def release_clients(self, timeout=5):
-        """Disconnects this server's clients and waits until nginx has
-        dropped each of them: a session that stays is a fault."""
+        """Disconnects this server's clients and waits until nginx has closed
+        each connection. A session that remains fails the test."""
         for client in self.clients:
             client.disconnect()
         self.clients.clear()
@@ -331,7 +333,7 @@ class NginxServer:
             return ""
 
     def log_size(self):
-        """A mark in the error log, for `since`."""
+        """The size of the error log, for `since`."""
         return self.size("error.log")
 
     def log(self, since=None):

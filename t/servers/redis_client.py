@@ -72,7 +72,7 @@ class RedisClient:
         return read_reply(self.file)
 
     def read(self):
-        """Reads a message that is no reply to a command."""
+        """Reads a message that Redis sends without a command."""
         return read_reply(self.file)
 
     def close(self):

@@ -17,8 +17,8 @@ RECOVERY_SECONDS = 10  # time in which hosts must recover
 
 @dataclasses.dataclass
 class Fault:
-    """begin and end are called with the hosts. refuses: whether handshakes are
-    refused meanwhile; keeps: whether published messages stay."""
+    """`begin` and `end` are called with the hosts. refuses: handshakes are
+    refused during the fault. keeps: published messages survive it."""
 
     begin: object
     end: object
@@ -27,7 +27,7 @@ class Fault:
 
 
 def on_proxies(call, *arguments):
-    """A call to the proxy of each host."""
+    """Returns a function that makes a call to the proxy of each host."""
     def order(group):
         for host in group:
             getattr(host.proxy, call)(*arguments)
@@ -92,7 +92,7 @@ FAULTS = {
 
 @contextlib.contextmanager
 def injected_fault(group, name):
-    """The fault lasts as long as the block."""
+    """Begins the fault; ends it after the block."""
     fault = FAULTS[name]
     fault.begin(group)
     try:
@@ -126,9 +126,11 @@ def try_to_post(host, path, body):
 
 
 def publish_until_accepted(host, path, name, timeout=RECOVERY_SECONDS):
-    """Posts until a message is accepted; returns its text and its id. Each
-    attempt has a text of its own: Redis may have stored a message before its
-    answer came too late, so that a refused one may be published too."""
+    """Posts until a message is accepted; returns its text and its id.
+
+    Each attempt has its own text. Redis may store a message and reply too late,
+    so that a refused message is published too.
+    """
     numbers = itertools.count(1)
 
     def tried():
@@ -208,13 +210,13 @@ class Received:
         for index in range(1, len(self.ids)):
             before, now = self.ids[index - 1:index + 1]
             assert index in self.gaps or now == (before[0], before[1] + 1), (
-                f"{now} after {before} without a word")
+                f"{now} after {before} without a gap")
             assert now > before, (before, now)
 
 
 def read_raw_until(client, last, timeout=RECOVERY_SECONDS):
     """The texts that a raw client gets up to `last`, or up to a Close 1013,
-    which is None."""
+    which appears as None."""
     received = []
     while not received or received[-1] not in (last, None):
         frame = client.read_frame(seconds(timeout))

@@ -1,4 +1,4 @@
-"""Starts, watches, disturbs and stops a real redis-server on loopback."""
+"""Starts, watches, stops and breaks a real redis-server on loopback."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ class RedisServer:
     """One redis-server with its own folder.
 
     keep: its data survive a restart. unix: it also listens on a socket at
-    `path`. address, port: other ones than 127.0.0.1 and a free port. settings:
+    `path`. address, port: used instead of 127.0.0.1 and a free port. settings:
     lines of redis.conf by name, with `_` for `-`.
     """
 
@@ -46,7 +46,8 @@ class RedisServer:
     # Starting and stopping
 
     def _start(self):
-        """False: another process took the port first."""
+        """Starts Redis; returns False if another process took the port
+        first."""
         settings = {"port": self.port, "bind": self.address, "save": "",
                     "appendonly": "yes" if self.keep else "no",
                     "appendfsync": "no", "dir": self.folder,
@@ -115,7 +116,7 @@ class RedisServer:
             for name in os.listdir(self.folder):
                 if name.startswith("appendonly"):
                     shutil.rmtree(os.path.join(self.folder, name))
-        assert self._start(), f"somebody has taken port {self.port}"
+        assert self._start(), f"another process has taken port {self.port}"
 
     def restart(self, empty=False):
         """Kills it and starts it again."""
@@ -123,8 +124,8 @@ class RedisServer:
         self.start(empty)
 
     def freeze(self):
-        """Stops the process: connections and bytes are accepted and not
-        answered."""
+        """Stops the process by SIGSTOP. The kernel still accepts connections
+        and bytes, but nothing replies."""
         self.process.send_signal(signal.SIGSTOP)
         wait_until(lambda: state(self.pid) in "Tt", seconds(5), "the stop")
 
@@ -133,7 +134,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def frozen(self):
-        """Stops the process within the block."""
+        """Stops the process by SIGSTOP for the time of the block."""
         self.freeze()
         try:
             yield
@@ -187,8 +188,8 @@ class RedisServer:
     # Its connections
 
     def connections(self):
-        """The connections of CLIENT LIST without its own, as dicts of
-        strings."""
+        """The connections of CLIENT LIST, without the one of this command, as
+        dicts of strings."""
         lines = self.command("CLIENT", "LIST").splitlines()
         found = [dict(part.partition("=")[::2] for part in line.split())
                  for line in lines]
@@ -201,7 +202,7 @@ class RedisServer:
                 + int(each.get("ssub", 0))]
 
     def client_kill(self, connection=None):
-        """Ends one connection, or all except its own."""
+        """Ends one connection, or all except the one of this command."""
         if connection is not None:
             return self.command("CLIENT", "KILL", "ID", connection["id"])
         with self.client() as client:

@@ -1,5 +1,5 @@
-"""Two servers that differ in `websocket_request` alone, and the formats of
-their access logs."""
+"""Two servers that differ only in `websocket_request`, and the formats of their
+access logs."""
 
 import re
 
@@ -21,12 +21,13 @@ OURS = ["websocket_" + name for name in (
     "bytes_in", "bytes_out", "close_by", "close_code", "dropped",
     "extensions", "handler", "messages_in", "messages_out", "resource",
     "subprotocol")]
-# By a map or so, of the request, of the end, and of each other
+# Variables that map, geo, split_clients or set create. Some depend on the
+# request, some on the end of the session, some on each other.
 MADE = """
 kind loud very_loud quiet by_status address_kind part folded set_early
 set_before_the_end granted captured named_part never_set
 """.split()
-# Variables that differ between connections
+# Variables whose values differ between connections.
 SHAPES = {
     "connection": r"\d+", "connection_time": r"\d+\.\d{3}",
     "msec": r"\d+\.\d{3}", "realip_remote_port": r"\d+",
@@ -136,7 +137,7 @@ POLICIES = ("keep", "release")
 
 
 def server_blocks():
-    """Both servers, on ports of their own."""
+    """Both servers, each on its own ports."""
     blocks = ""
     for number, policy in enumerate(POLICIES):
         block = SERVER

@@ -78,7 +78,7 @@ class TcpProxy:
         self._execute(self._release)
 
     def reset(self):
-        """Ends all connections with an RST; paused bytes are lost."""
+        """Ends all connections with an RST and drops paused bytes."""
         self._execute(self._drop_all)
 
     def cut(self):
@@ -89,8 +89,8 @@ class TcpProxy:
         self._execute(command)
 
     def blackhole(self):
-        """Ends all connections. New ones get no answer, as from a host that is
-        off."""
+        """Ends all connections. New ones get no response, as from a host that
+        is switched off."""
         def command():
             self._drop_all()
             self._stop_listening()
@@ -116,7 +116,7 @@ class TcpProxy:
         self._execute(command)
 
     def close(self):
-        """Ends the proxy."""
+        """Closes all connections and ends the thread."""
         def command():
             self._drop_all()
             self._stop_listening()
@@ -130,7 +130,7 @@ class TcpProxy:
         done = threading.Event()
         self.commands.put((command, done))
         self.wakeup_writer.send(b"x")
-        assert done.wait(TIMEOUT), "the relay does not move"
+        assert done.wait(TIMEOUT), "the proxy does not respond"
 
     # In the thread
 
@@ -143,7 +143,7 @@ class TcpProxy:
             for key, _ in self.selector.select(rest):
                 if key.fileobj is self.wakeup_reader:
                     self._run_commands()
-                    break  # others may be gone
+                    break  # the other sockets may be closed by now
                 if key.data is None:
                     self._accept()
                     break

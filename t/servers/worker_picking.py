@@ -1,7 +1,7 @@
 """Connects clients to workers that the test chooses.
 
-`nginx(..., workers=2, **REUSEPORT)` lets the kernel spread connections over
-the workers, and each response names its worker.
+With `nginx(..., workers=2, **REUSEPORT)` the kernel spreads connections over
+the workers. Each response names its worker.
 """
 
 from nginx_server import seconds, wait_until
@@ -18,8 +18,8 @@ def worker_of(client):
 
 
 def connect_to(server, pid, path, *, tls=False, port=None, **options):
-    """Connects a client to this worker. Each connection asks for its worker
-    before the handshake, so no client is ever on another one."""
+    """Connects a client to this worker. Each connection requests the pid of its
+    worker before the handshake, so no client is ever on another worker."""
     for _ in range(1000):
         client = server.open(tls, port)
         client.send(ASK_WORKER)
@@ -36,7 +36,7 @@ def on_each_worker(server, path, **options):
 
 
 def wait_for_other_worker(server, dead, count):
-    """Waits until `count` workers run without the dead one."""
+    """Waits until `count` workers run and the dead one is not among them."""
     def replaced():
         pids = server.worker_pids()
         return len(pids) == count and dead not in pids and pids
