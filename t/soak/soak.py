@@ -1,8 +1,8 @@
 """A busy server with random clients and faults, from a seed.
 
-environment: SOAK_SECONDS (180), SOAK_SEED (random, printed), SOAK_HOSTS (1):
-several hosts share a Redis, see soak_hosts.py; and those of the tests:
-WEBSOCKET_MODULE, WEBSOCKET_PRELOAD, WEBSOCKET_SLOWNESS.
+environment: SOAK_SECONDS (180); SOAK_SEED (random, printed); SOAK_HOSTS (1),
+several of which share a Redis, see soak_hosts.py; and WEBSOCKET_MODULE,
+WEBSOCKET_PRELOAD and WEBSOCKET_SLOWNESS, as for the tests.
 """
 
 import os
@@ -38,7 +38,7 @@ def main():
     try:
         soak.run()
     except BaseException:
-        print(f"failed; what nginx left is in {folder}\n"
+        print(f"failed; the files of nginx are in {folder}\n"
               f"seed {seed}; the same again: {again}", flush=True)
         soak.abort()
         raise

@@ -10,7 +10,7 @@ from soak_connection import Connection
 
 
 class BadFrames(SoakClient):
-    """Sends illegal frames; the server closes it."""
+    """Sends invalid frames, so that the server closes the connection."""
 
     kind = "bad frames"
     codes = {DRAINED, 1000, 1002, 1007, 1009, TIMED_OUT, ASKED, LOST, None}
@@ -41,7 +41,8 @@ class BadFrames(SoakClient):
         self.soak.later(random.uniform(0, 1), self.abort)
 
     def abort(self):
-        """It may have been the beginning of a frame."""
+        """Ends the connection. Its bytes may be the beginning of a valid
+        frame."""
         if not self.closed:
             self.ended_by_us = True
             self.connection.half_close()
@@ -76,7 +77,7 @@ class BadHandshake(SoakClient):
         self.soak.later(random.uniform(0, 2), self.end)
 
     def received(self, connection):
-        """Ignores the response: the request may have become HTTP/0.9."""
+        """Ignores the response. The server may read the request as HTTP/0.9."""
 
     def ended(self, connection, broken):
         self.end()
@@ -107,14 +108,15 @@ class Publisher(SoakClient):
             .encode() + body)
 
     def received(self, connection):
-        """All comes before the end."""
+        """Leaves the response in the buffer until the connection ends."""
 
     def ended(self, connection, broken):
         head, _, body = connection.received.partition(b"\r\n\r\n")
         if not head and self.soak.was_killed(None, connection.opened):
             self.soak.counts["requests lost with a worker"] += 1
         elif head.startswith((b"HTTP/1.1 503", b"HTTP/1.1 507")):
-            self.soak.counts[f"publishers told {head[9:12].decode()}"] += 1
+            status = head[9:12].decode()
+            self.soak.counts[f"publishers refused with {status}"] += 1
         elif not head.startswith(b"HTTP/1.1 200"):
             raise Fault(f"publisher: {bytes(connection.received[:200])!r}")
         elif self.method == "POST":

@@ -1,11 +1,11 @@
-"""Checks the messages of all clients of a soak: each has one id for all
+"""Checks the messages of all clients of a soak. Each message has one id for all
 clients, and no client receives anything else."""
 
 import collections
 import hashlib
 
 
-# Shorter messages may come from clients that send bad frames.
+# Shorter messages may also come from clients that send bad frames.
 LEAST = 20
 
 
@@ -18,21 +18,21 @@ class Fault(AssertionError):
 
 
 class Checker:
-    """Rooms with their messages; `counts` is the report.
+    """Rooms with their messages; `counts` is printed at the end.
 
-    forgetful: Redis may lose published messages, and a publisher without a
-    reply may publish one again in a new epoch.
+    forgetful: Redis may lose published messages. A publisher without a reply
+    may then publish one again in a new epoch.
     """
 
     def __init__(self, forgetful=False):
         self.forgetful = forgetful
-        self.data = {}  # of (room, epoch, sequence)
-        self.ids = {}   # by epoch, of (room, data)
+        self.data = {}  # by (room, epoch, sequence)
+        self.ids = {}  # by (room, data), then by epoch
         self.counts = collections.Counter()
 
     def record(self, room, name, data):
-        """Records a message of a room by its id. Data that cannot be sent
-        twice belong to one id alone."""
+        """Records the id and the data of a message in a room. Data of at least
+        LEAST bytes are sent once, so they have one id."""
         epoch, sequence = map(int, name.split("-"))
         seen = digest(data)
         if self.data.setdefault((room, epoch, sequence), seen) != seen:
@@ -48,8 +48,8 @@ class Checker:
         return epoch, sequence
 
     def check_run(self, room, run):
-        """Checks the messages of one connection without ids: those with known
-        ids are consecutive."""
+        """Checks the messages of a connection without ids. Those whose ids are
+        known are consecutive."""
         before = {}, 0
         for index, seen in enumerate(run):
             known = self.ids.get((room, seen))
@@ -71,7 +71,7 @@ class Follower:
         self.checker = checker
         self.room = room
         self.last = None       # (epoch, sequence)
-        self.lost = True       # the next id may be any that is later
+        self.lost = True  # the next id may be any later one
 
     @property
     def since(self):
@@ -92,7 +92,7 @@ class Follower:
             expected = (self.last[0], self.last[1] + 1)
             if got != expected and not (self.lost and got > self.last):
                 raise Fault(f"{self.room}: {got} after {self.last}"
-                            f"{', behind a gap' if self.lost else ''}")
+                            f"{', after a gap' if self.lost else ''}")
         self.last = got
         self.lost = False
         self.checker.counts["messages to followers"] += 1

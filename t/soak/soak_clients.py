@@ -1,5 +1,5 @@
-"""The kinds of clients of a soak. Each checks what it receives; `step` makes
-it do something at random."""
+"""The kinds of clients of a soak. Each checks the messages it receives; `step`
+performs a random action."""
 
 import base64
 import json
@@ -21,13 +21,13 @@ DRAINED, TIMED_OUT, LOST, ASKED = 1012, 1001, 1013, 4000
 
 
 class SoakClient:
-    """One connection with its handshake and its end."""
+    """One connection from its handshake to its end."""
 
     kind = "peer"
     path = "/echo"
     subprotocol = None
-    codes = {DRAINED}  # of Close frames that it may get
-    reconnects = True  # after any end
+    codes = {DRAINED}  # Close codes that it may receive
+    reconnects = True  # after each end of a connection
 
     def __init__(self, soak):
         self.soak = soak
@@ -59,7 +59,7 @@ class SoakClient:
             return
         for frame in frames_of(connection.received, self.deflate):
             if self.close_received:
-                raise Fault(f"{self.kind}: {frame} behind the Close")
+                raise Fault(f"{self.kind}: {frame} after the Close")
             self._take(frame)
 
     def _read_response(self, connection):
@@ -68,7 +68,7 @@ class SoakClient:
             return False
         lines = head.decode("latin-1").split("\r\n")
         status = int(lines[0].split()[1])
-        if status == 503:  # the worker leaves, or has no memory for it
+        if status == 503:  # the worker shuts down or is out of memory
             self.soak.counts["503"] += 1
             self.end()
             return False
@@ -99,7 +99,8 @@ class SoakClient:
             self.message(frame)
 
     def ended(self, connection, broken):
-        """Without a Close frame only with its worker."""
+        """A connection ends without a Close frame only if its worker was
+        killed."""
         if not (self.close_received or self.ended_by_us
                 or self.soak.was_killed(self.worker, connection.opened)):
             raise Fault(f"{self.kind} of worker {self.worker}: ended without "
@@ -112,16 +113,16 @@ class SoakClient:
     # For the kinds
 
     def welcomed(self):
-        """The handshake is done."""
+        """Called after the handshake."""
 
     def message(self, frame):
-        """A message came."""
+        """Called for each message."""
 
     def step(self):
-        """Does something."""
+        """Performs a random action."""
 
     def send(self, payload, opcode=wire.TEXT):
-        """One message, whole or in pieces, compressed or not."""
+        """Sends one message, whole or fragmented, compressed or not."""
         if not self.upgraded:
             return
         rsv = 0
@@ -158,7 +159,8 @@ class SoakClient:
             self.soak.later(self.random.uniform(0, 8), self.end)
 
     def end(self):
-        """Ends the connection; the scheduler decides on another one."""
+        """Ends the connection. The scheduler decides whether to open
+        another."""
         if not self.closed:
             self.closed = True
             self.connection.close()
@@ -166,7 +168,7 @@ class SoakClient:
 
 
 class Echo(SoakClient):
-    """Gets back what it sends, in order."""
+    """Sends messages and expects the same ones back, in order."""
 
     kind = "echo"
 
@@ -207,7 +209,8 @@ class RoomClient(SoakClient):
 
 
 class Json(RoomClient):
-    """Follows its room by ids, and resumes on each reconnect."""
+    """Checks that ids are consecutive except after a gap, and resumes when it
+    reconnects."""
 
     kind = "follower"
     subprotocol = JSON
@@ -244,8 +247,8 @@ class Json(RoomClient):
         self.drops = self.soak.drops
 
     def check_gap(self):
-        """Messages must have been dropped since the last gap, or since the
-        last time that somebody looked before this connection was made."""
+        """Checks that messages were dropped since the last gap, or since the
+        last check before this connection."""
         if self.place in self.soak.lossless:
             before, self.drops = self.drops, self.soak.read_drops()
             if before == self.drops:
@@ -274,7 +277,7 @@ class Json(RoomClient):
 
 
 class Raw(RoomClient):
-    """Receives payloads without ids, so it checks their order alone."""
+    """Receives payloads without ids, so it checks only their order."""
 
     kind = "raw"
     codes = {DRAINED, ASKED, LOST}
@@ -302,7 +305,7 @@ class Raw(RoomClient):
 
 
 class Slow(Json):
-    """Pauses reading, and then catches up or disconnects."""
+    """Stops reading for some time, then continues or disconnects."""
 
     kind = "slow reader"
     codes = {DRAINED, ASKED, LOST, TIMED_OUT}
@@ -335,6 +338,6 @@ class Slow(Json):
         """Sends nothing."""
 
     def ended(self, connection, broken):
-        # A client that did not read in time misses its Close, too.
+        # A client that did not read in time may also miss its Close.
         self.ended_by_us = True
         super().ended(connection, broken)

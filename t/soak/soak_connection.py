@@ -1,5 +1,5 @@
-"""One connection of the soak: a socket, plain or under TLS, that never blocks,
-and the frames that come out of it."""
+"""One connection of the soak: a non-blocking socket, plain or with TLS, and its
+received frames."""
 
 import re
 import selectors
@@ -18,7 +18,7 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 class Deflate:
-    """permessage-deflate as the server's response agreed on it."""
+    """permessage-deflate with the parameters of the server's response."""
 
     def __init__(self, answer):
         parts = re.split(r"\s*;\s*", answer)
@@ -45,7 +45,7 @@ class Deflate:
 
 class Connection:
     """A connection. It calls `owner.received(connection)` after a read, and
-    `owner.ended(connection, broken)` once, unless it was ended from here."""
+    `owner.ended(connection, broken)` once, unless the owner ended it."""
 
     def __init__(self, selector, address, owner, context=None, room=None):
         self.selector = selector
@@ -66,10 +66,10 @@ class Connection:
             plain, do_handshake_on_connect=False, suppress_ragged_eofs=False)
         selector.register(self.socket, selectors.EVENT_WRITE, self)
 
-    # From here
+    # Called by the owner
 
     def send(self, data):
-        """Sends now or later, in this order."""
+        """Sends the bytes now, or later in the same order."""
         self.unsent += data
         self._flush()
 
@@ -79,14 +79,14 @@ class Connection:
         self._watch()
 
     def half_close(self):
-        """Ends our side, without a word of TLS."""
+        """Shuts down the sending direction, without a close_notify of TLS."""
         try:
             socket.socket.shutdown(self.socket, socket.SHUT_WR)
         except OSError:
-            pass  # the other side was faster
+            pass  # the server has ended the connection already
 
     def abort(self):
-        """Ends with an RST."""
+        """Ends the connection with an RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                b"\1\0\0\0\0\0\0\0")
         self.close()
@@ -98,10 +98,10 @@ class Connection:
                 self.selector.unregister(self.socket)
             self.socket.close()
 
-    # From the selector
+    # Called by the selector
 
     def turn(self):
-        """Something may be read or sent."""
+        """Reads and writes as much as the socket allows."""
         if self.shaking and not self._shake_hands():
             return
         self._flush()
@@ -128,7 +128,7 @@ class Connection:
         except BLOCKED:
             pass
         except OSError:
-            self.unsent.clear()  # what came before the end is still to be read
+            self.unsent.clear()  # bytes from before the end can still be read
         self._watch()
 
     def _watch(self):
@@ -170,7 +170,7 @@ class Connection:
 
 
 def frames_of(received, deflate):
-    """The frames that are whole, inflated; they leave the buffer."""
+    """Removes the whole frames from the buffer; returns them inflated."""
     while parsed := wire.parse_frame(received):
         frame, size = parsed
         del received[:size]

@@ -1,5 +1,5 @@
-"""The soak of several hosts with a Redis. It is killed, emptied and frozen,
-and the connections to it are cut, paused and slowed down."""
+"""The soak of several hosts with a Redis. Redis is killed, emptied and frozen.
+Connections to it are cut, paused and slowed down."""
 
 import json
 
@@ -14,10 +14,10 @@ from soak_scheduler import NORMAL_RATES, ROOMS, FAULT_RATES, Scheduler
 from tcp_proxy import TcpProxy
 
 OPTIONS = "connect_timeout=1s command_timeout=1s queue=256k"
-LONGEST = 1.5  # seconds of trouble
+LONGEST = 1.5  # seconds of a fault
 
-# By which the workers of a host speak to each other: two of each worker, and
-# one of the leader.
+# Subscriptions of the workers of a host themselves: two of each worker and one
+# of the leader.
 OWN_SUBSCRIPTIONS = 2 * WORKERS + 1
 
 
@@ -29,8 +29,10 @@ class HostsScheduler(Scheduler):
         self.redis = redis
         self.proxies = proxies
         self.checker.forgetful = True
-        self.lossless = set()  # messages lost by Redis are no drops of a host
-        # An emptied Redis has lost messages that an echo may have missed.
+        # Redis may lose messages, which no host counts as dropped.
+        self.lossless = set()
+        # An emptied Redis may have lost messages that an Echo client did not
+        # get.
         Echo.codes = {*Echo.codes, LOST}
         self.end_fault = None
 
@@ -83,7 +85,7 @@ class HostsScheduler(Scheduler):
         return proxy.release
 
     def begin_mute(self):
-        """Requests arrive; replies are late or lost."""
+        """Requests reach Redis, but replies are late or lost."""
         proxy = self.random.choice(self.proxies)
         proxy.pause("down")
 
@@ -100,7 +102,7 @@ class HostsScheduler(Scheduler):
 
 
 class HostsSoak(Soak):
-    """The same phases. The data in Redis at the end are checked as well."""
+    """The phases of Soak, followed by a check of the data in Redis."""
 
     fault_rates = dict(FAULT_RATES, inject_fault=1)
     normal_rates = dict(NORMAL_RATES, inject_fault=0.5)
@@ -125,8 +127,8 @@ class HostsSoak(Soak):
     # Growth
 
     def capacity(self):
-        """Rather than how many messages the shared memory would hold: what
-        is in it when nobody is there."""
+        """Waits until no client's subscription is left; returns 1. The number
+        of messages that fit is not measured with Redis."""
         wait_until(lambda: all(zone["subscriptions"] <= OWN_SUBSCRIPTIONS
                                for zone in self.zones()),
                    seconds(15), "the end of subscriptions")
@@ -141,7 +143,7 @@ class HostsSoak(Soak):
         self.check_no_counts()
 
     def check_no_counts(self):
-        """Redis has no counts, and no host listens to a room."""
+        """Redis has no client counts, and no host subscribes to a room."""
         wait_until(lambda: not self.redis.keys("ws:c:*"), seconds(15),
                    "the end of counts")
         wait_until(lambda: not self.redis.subscriptions("ws:n:*"),
@@ -161,7 +163,7 @@ class HostsSoak(Soak):
         super().converge()
 
     def all_publish(self):
-        """Whether each host is connected to Redis again."""
+        """Whether each host can publish, so is connected to Redis."""
         path = ROOMS[0].replace("/", "/publish-", 1)
         return all(self.published(server, path) for server in self.servers)
 

@@ -1,4 +1,4 @@
-"""Requests that a soak makes of its servers, beside its clients."""
+"""Single HTTP requests of a soak to its servers."""
 
 import json
 
@@ -6,7 +6,7 @@ from publish_client import Publisher
 
 
 def send_request(server, method, path, **options):
-    """One request on a connection of its own."""
+    """Sends a request on a new connection; returns the response."""
     publisher = Publisher(server, path)
     try:
         return publisher.ask(method, **options)
@@ -16,8 +16,7 @@ def send_request(server, method, path, **options):
 
 
 def get_state(server, path, attempts=5):
-    """The JSON object of a location. It tries again, because the worker may be
-    killed meanwhile."""
+    """The JSON object of a location. It tries again if the worker is killed."""
     try:
         return json.loads(send_request(server, "GET", path).body)
     except (AssertionError, OSError):

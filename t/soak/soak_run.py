@@ -1,5 +1,5 @@
-"""The phases of a soak: measuring, faults, convergence, and a comparison with
-the first measurement."""
+"""The phases of a soak: a measurement, faults, convergence, and a second
+measurement that is compared with the first."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from worker_probe import cpu_seconds, descriptors, memory, memory_is_exact
 
 WORKERS = 2
 MEBIBYTE = 1 << 20
-KEPT_SECONDS = 15  # longer than workers keep buffers that nobody needs
+KEPT_SECONDS = 15  # longer than workers keep unused buffers
 SLACK = 2 * MEBIBYTE
 
 HTTP = """
@@ -61,14 +61,15 @@ EXPECTED = ["connections", "messages to followers", "messages to raw clients",
             "bad handshakes", "slow readers", "floods", "reloads",
             "killed workers", "closed with 1012"]
 
-# Of these, the actions of the scheduler. A slow machine needs longer for them.
+# The actions of the scheduler among them. A slow machine needs more time until
+# each has happened.
 ACTIONS = {"published over HTTP", "bad frames", "bad handshakes",
            "slow readers", "floods", "reloads", "killed workers"}
 MORE_SECONDS = 30
 
 
 class Soak:
-    """One run. It compares a measurement at the start with one at the end."""
+    """One run. It compares measurements at the start and at the end."""
 
     fault_rates = FAULT_RATES
     normal_rates = NORMAL_RATES
@@ -86,7 +87,7 @@ class Soak:
         return Scheduler(self.servers, seed)
 
     def start_server(self, http="", locations=""):
-        """One more server."""
+        """Starts one more server."""
         self.servers.append(NginxServer(
             os.path.join(self.folder, str(len(self.servers))),
             NginxConfig(LOCATIONS + locations, workers=WORKERS,
@@ -125,8 +126,8 @@ class Soak:
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
 
     def replace_workers(self):
-        """Reloads, and runs until only new workers are left."""
-        self.scheduler.run_for(1, {})  # a reload may be on its way
+        """Reloads nginx, and runs until only new workers are left."""
+        self.scheduler.run_for(1, {})  # an earlier reload may not be complete
         old = set(self.pids())
         for server in self.servers:
             server.send_signal(signal.SIGHUP)
@@ -165,14 +166,15 @@ class Soak:
         return max(map(descriptors, self.pids()))
 
     def disconnect_clients(self, files):
-        """No connection stays; idle workers have so many files."""
+        """Disconnects all clients and waits until idle workers have so many
+        files."""
         self.scheduler.disconnect_all()
         wait_until(lambda: self.files_of_workers() <= files, seconds(10),
                    f"workers with {files} files")
 
     def memory_of_workers(self, expected=None):
-        """Workers keep buffers for a while. If the memory is more than
-        expected, it waits that long."""
+        """Waits until workers have freed unused buffers, if their memory is
+        more than expected."""
         def largest():
             return max(memory(pid, "Anonymous") for pid in self.pids())
 
@@ -183,7 +185,7 @@ class Soak:
         return largest()
 
     def capacity(self):
-        """How many messages the shared memory holds."""
+        """The number of messages that fit into the shared memory."""
         key, kept = f"capacity{self.scheduler.number()}", 0
         path = f"/publish-capacity?k={key}"
         wait_until(lambda: self.kept("/publish-room?k=0")
@@ -215,7 +217,7 @@ class Soak:
                 raise Fault(f"{name} has grown")
 
     def check_growth(self, files):
-        """Workers that keep running do not grow."""
+        """Checks that the memory of running workers does not grow."""
         sizes = []
         for _ in range(3):
             self.scheduler.connect_clients(followers=24, raw=9, echoes=12)
@@ -225,18 +227,19 @@ class Soak:
                 sizes[-1] + SLACK if sizes else None))
         print(f"  memory of workers: {sizes}")
         if memory_is_exact() and sizes[2] > sizes[1] + SLACK:
-            raise Fault("workers grow")
+            raise Fault("the memory of workers grows")
         pids = self.pids()
         spent = [cpu_seconds(pid) for pid in pids]
         time.sleep(1)
         for pid, before in zip(pids, spent):
             if cpu_seconds(pid) - before > 0.1:
-                raise Fault(f"worker {pid} spins")
+                raise Fault(f"worker {pid} uses the processor without clients")
 
     # Convergence
 
     def converge(self):
-        """Without faults, all clients reconnect and get the last message."""
+        """Checks that all clients reconnect without faults and get the last
+        message."""
         scheduler = self.scheduler
         self.replace_workers()
         scheduler.wait_until(lambda: all(client.upgraded and not client.closed
@@ -272,4 +275,4 @@ class Soak:
             server.kill()
 
     def close(self):
-        """Ends the servers that are no nginx."""
+        """Stops servers other than nginx."""

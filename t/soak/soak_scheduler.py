@@ -15,7 +15,7 @@ from soak_requests import get_state
 from tls_client import client_context
 
 ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
-FLOOD = 200  # messages of 8 KB: more than the shared memory takes
+FLOOD = 200  # messages of 8 KB, more than fit into the shared memory
 KILLED = r"worker process {pid} exited on signal 9|was locked by {pid}\b"
 
 # Rates of actions per second.
@@ -37,21 +37,22 @@ class Scheduler:
         self.checker = Checker()
         self.counts = self.checker.counts
         self.rooms = ROOMS
-        self.clients = {}  # in the order of their coming
+        self.clients = {}  # in the order of connecting
         self.runs = []
         self.killed = {}
         self.due = []
         self.order = itertools.count()
         self.numbers = itertools.count(1)
         self.staying = True
-        # Rooms whose clients have a gap only where the memory was too small
+        # Rooms whose clients have a gap only if the shared memory was full
         self.lossless = {place for place in ROOMS if "flood" not in place}
         self.drops = 0
 
     # Calls of clients
 
     def read_drops(self):
-        """The number of messages dropped so far for want of shared memory."""
+        """The number of messages that were dropped because the memory was
+        full."""
         self.drops = sum(get_state(server, "/status")["zone"]["dropped_unread"]
                          for server in self.servers)
         return self.drops
@@ -64,7 +65,7 @@ class Scheduler:
         return next(self.numbers)
 
     def unique_text(self, size):
-        """Text that is sent only once, as far as its size allows."""
+        """Text that is sent only once, if it is long enough."""
         text = f"{self.number()} of these words ".encode()
         return (text * (size // len(text) + 1))[:size]
 
@@ -73,13 +74,13 @@ class Scheduler:
                        (time.monotonic() + delay, next(self.order), call))
 
     def was_killed(self, worker, opened):
-        """Whether a connection may have been lost with a killed worker."""
+        """Whether a killed worker may have ended this connection."""
         if worker is not None:
             return worker in self.killed
         return any(when >= opened for when in self.killed.values())
 
     def on_closed(self, client):
-        """One connection is over."""
+        """Called after the end of a client's connection."""
         if client.reconnects and self.staying:
             self.later(self.random.uniform(0, 0.3),
                        lambda: self.reconnect(client))
@@ -103,7 +104,7 @@ class Scheduler:
         return client
 
     def connect_clients(self, followers, raw, echoes):
-        """Connects clients that reconnect whenever they are closed."""
+        """Connects clients that reconnect each time they are closed."""
         self.staying = True
         for index in range(followers):
             self.add_client(Json, ROOMS[index % len(ROOMS)])
@@ -126,7 +127,7 @@ class Scheduler:
                 and client.reconnects]
 
     def guests(self, room):
-        """How many are connected to a room now."""
+        """The number of clients that are connected to a room now."""
         return sum(client.upgraded and not client.closed
                    for client in self.clients
                    if isinstance(client, (Json, Raw)) and client.place == room)
