@@ -1,9 +1,10 @@
-// Arbitrary payloads of compressed messages through two readers, one whole and
-// one cut: both report the same, within the limits.
+// Fuzzes the payloads of compressed messages. Two readers, one with whole and
+// one with cut input, must report the same within the limits.
 //
-// The input is a row of frames: four bytes choose what the connection agreed
-// on, then each frame has a byte of flags, one of length, and its payload. The
-// frames are well formed, so that what is fuzzed is behind the headers.
+// The input is a series of frames. Its first four bytes choose the limits and
+// the negotiated parameters. Each frame has a byte of flags, a byte of length,
+// and its payload. All frame headers are valid, so that the fuzzer reaches the
+// payloads.
 #include "protocol/message_reader.hpp"
 #include "protocol/utf8.hpp"
 
@@ -30,9 +31,9 @@ void require(bool holds)
 
 struct choices {
     std::uint8_t size;      // one of four limits
-    std::uint8_t agreement; // takeover, and the client's window
+    std::uint8_t agreement; // context takeover, and the client's window
     std::uint8_t seed_of_cuts;
-    std::uint8_t key; // all four bytes of each masking key
+    std::uint8_t key; // repeated in all four bytes of each masking key
 };
 
 constexpr std::array<std::uint64_t, 4> sizes{0, 100, 5000, 500000};
@@ -92,7 +93,7 @@ public:
     std::vector<outcome> outcomes;
 
 private:
-    // Properties of the message that is being read.
+    // Properties of the current message.
     std::size_t inflated() const
     {
         return reader_.assembled() && reader_.inside_message()
@@ -120,9 +121,8 @@ private:
     message_reader reader_{limits_};
 };
 
-// Adds the frame that stands at the front of `rest`: bit 0 of the flags is
-// FIN, bit 1 text, bit 2 a ping, bit 3 not compressed, and the bits above
-// repeat the payload.
+// Adds the first frame of `rest`. Bit 0 of the flags is FIN, bit 1 text, bit 2
+// ping, bit 3 uncompressed. The higher bits repeat the payload.
 void add_frame(std::vector<std::byte> &wire, std::span<const std::byte> &rest,
                std::byte key, bool &inside)
 {

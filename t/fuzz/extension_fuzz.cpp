@@ -1,8 +1,8 @@
-// Fuzzes the parser of Sec-WebSocket-Extensions and the agreement.
+// Fuzzes the parser of Sec-WebSocket-Extensions and the negotiation.
 //
-// The input is text in lines. The first byte of the first line chooses
-// settings, each other line is a field. The result of the fields must be that
-// of one field that joins them, and the response must be one that was offered.
+// The input is lines of text. The first byte of the first line chooses
+// settings; each other line is a field. Several fields must have the same
+// result as one field that joins them. The response must match an offer.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -27,7 +27,8 @@ void require(bool holds)
     }
 }
 
-// Text in an allocation of just its size: a read past a view is found.
+// Text in an allocation of exactly its size, so that AddressSanitizer finds a
+// read past its end.
 class exact_text {
 public:
     explicit exact_text(std::string_view text)
@@ -50,7 +51,7 @@ deflate_settings settings_of(unsigned chosen)
             .context_takeover = chosen >= 128};
 }
 
-// The parts that are read lie inside the field and are in order.
+// Checks that all parts lie inside the field and are in order.
 bool check_parts(std::string_view field)
 {
     using part = extension_reader::part;
@@ -95,7 +96,7 @@ void check_agreement(const deflate_params &made,
             (!made.server_takeover && !made.client_takeover));
     require(check_parts(answer.text()));
 
-    // Our response, offered again, is agreed on unchanged.
+    // The response, used as an offer, is accepted unchanged.
     deflate_settings largest{.enabled = true, .context_takeover = true};
     largest.window = made.server_window;
     deflate_negotiation again{largest};
@@ -133,7 +134,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
     check_agreement(separate.result(), settings);
     require(correct || !separate.result().agreed);
 
-    // A broken field could be whole again once it is joined
+    // Joining may make a broken field valid
     if (correct) {
         deflate_negotiation together{settings};
         together.add_header(field_name, joined);

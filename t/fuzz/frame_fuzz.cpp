@@ -1,5 +1,5 @@
-// Frame headers from arbitrary bytes: what the start of a header decides, the
-// rest does not change, and what is written reads back.
+// Fuzzes the parser of frame headers. More bytes must not change a result, and
+// a parsed header must be written back as the same bytes.
 #include "protocol/frame.hpp"
 
 #include <array>
@@ -21,7 +21,8 @@ void require(bool holds)
     }
 }
 
-// Parses from a block of exactly that size, so that no byte behind it counts.
+// Parses from a block of exactly this size, so that AddressSanitizer finds a
+// read past its end.
 header_result parse(std::span<const std::byte> bytes, std::uint8_t allowed,
                     frame_header &header)
 {
@@ -34,7 +35,7 @@ header_result parse(std::span<const std::byte> bytes, std::uint8_t allowed,
     return parse_header({copy.get(), bytes.size()}, allowed, header);
 }
 
-// The header as a client writes it, from nothing but what was read.
+// Writes the header as a client does, from its parsed fields alone.
 std::size_t write_client_header(std::byte *to, const frame_header &header)
 {
     std::array<std::byte, max_server_header> unmasked;
@@ -99,7 +100,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
         decided = !incomplete;
     }
 
-    // The longest header decides
+    // The longest possible header gives a result
     require(decided || bytes.size() < max_client_header);
 
     if (result.size != 0) {

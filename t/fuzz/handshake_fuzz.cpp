@@ -1,9 +1,9 @@
-// Fuzzes the opening handshake, its token lists, and the match of origins.
+// Fuzzes the opening handshake, its token lists, and the origin patterns.
 //
-// The input is text in lines. The first is the method and the HTTP version,
-// the others are header fields as `name:value`. Three names are the fuzzer's
-// own: `Prefer` is a subprotocol of the server, `Pattern` a pattern of
-// origins, `Host` the host that the origin is compared with.
+// The input is lines of text. The first has the method and the HTTP version,
+// the others are header fields as `name:value`. The fuzzer uses three names
+// itself: `Prefer` is a subprotocol of the server, `Pattern` an origin pattern,
+// `Host` the host that the origin is compared with.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -28,7 +28,8 @@ void require(bool holds)
     }
 }
 
-// Text in an allocation of just its size: a read past a view is found.
+// Text in an allocation of exactly its size, so that AddressSanitizer finds a
+// read past its end.
 class exact_text {
 public:
     explicit exact_text(std::string_view text)
@@ -77,7 +78,7 @@ void check_tokens(std::string_view value)
         require(total <= value.size());
         require(list_has_token(value, element));
         require(list_has_token(upper_case(value), element));
-        // No more than a few, as each walks the list again.
+        // Each element walks the list again, so the number is limited.
         if (total > 256) {
             break;
         }
@@ -99,7 +100,7 @@ void check_pattern(std::string_view text, std::string_view origin)
     const bool matched = pattern->matches(origin);
     require(matched == pattern->matches(upper_case(origin)));
     if (matched) {
-        // Only what could be a pattern of its own is ever matched.
+        // An origin that matches is a valid pattern itself.
         const auto own = origin_pattern::parse(origin);
         require(own && own->matches(origin));
         require(!pattern->matches(std::string(origin) + "/"));

@@ -1,8 +1,8 @@
-// Arbitrary bytes of a client through two endpoints, cut in two ways: both
-// report and answer the same, and whatever they report keeps the rules.
+// Fuzzes the bytes of a client. Two endpoints read them cut in two ways, must
+// report and answer the same, and must report only valid events.
 //
-// The first bytes of the input choose limits and cuts, the rest is what the
-// client sends.
+// The first bytes of the input choose limits and cuts; the client sends the
+// rest.
 #include "protocol/close_code.hpp"
 #include "protocol/endpoint.hpp"
 #include "protocol/utf8.hpp"
@@ -31,9 +31,9 @@ void require(bool holds)
 
 struct choices {
     std::uint8_t kinds_and_size; // accepted kinds, and one of four limits
-    std::uint8_t close_after;    // events until our Close; 255: none
-    std::uint8_t repeated;       // 32 times as many of the last byte follow
-    std::uint8_t seed_of_cuts;   // even: one endpoint reads without cuts
+    std::uint8_t close_after;    // events until the server's Close; 255: none
+    std::uint8_t repeated; // 32 times as many copies of the last byte follow
+    std::uint8_t seed_of_cuts; // even: one endpoint reads the input uncut
 };
 
 constexpr std::array<std::uint64_t, 4> sizes{100, 5000, 20000,
@@ -49,7 +49,7 @@ message_limits limits_of(const choices &chosen)
             .binary_accepted = (bits & 2) == 0};
 }
 
-// All that came of an event.
+// All results of an event.
 struct outcome {
     event_type type;
     opcode kind;
@@ -72,7 +72,7 @@ void check_event(const event &found, const message_limits &limits,
     switch (found.type) {
     case event_type::need_input:
     case event_type::unfinished:
-    case event_type::frame: // not asked for
+    case event_type::frame: // off by default
         require(false);
         break;
     case event_type::message:
@@ -118,7 +118,8 @@ public:
         read({copy.get(), bytes.size()});
     }
 
-    // Takes as many as there is room for; 0 where there is none.
+    // Reads as many bytes as fit into the receive buffer; returns 0 without
+    // one.
     std::size_t receive_directly(std::span<const std::byte> bytes)
     {
         const std::span<std::byte> room = endpoint_.receive_buffer();
@@ -208,8 +209,8 @@ private:
     bool closed_ = false;
 };
 
-// The next of a fixed row of piece sizes that begins with `seed`: mostly
-// small, some of up to 128 bytes.
+// The next size of a series that depends on `seed`: most are small, some up to
+// 128 bytes.
 std::size_t next_size(std::uint32_t &seed)
 {
     seed = seed * 1664525 + 1013904223;

@@ -1,8 +1,8 @@
-// Fuzzes the UTF-8 check: each implementation must agree with the reference on
-// the text alone and inside ASCII, whole, bytewise and in pieces.
+// Fuzzes the UTF-8 check. Each implementation must agree with the reference on
+// the text, alone and inside ASCII, whole, bytewise and in pieces.
 //
 // The first byte of the input is the number of ASCII bytes before the text, the
-// second the size of a piece. The next 400 bytes at most are the text.
+// second the size of a piece. The text is at most the next 400 bytes.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -27,8 +27,8 @@ void require(bool holds)
     }
 }
 
-// Feeds a copy in an allocation of just its size: a read past it is found.
-// Single bytes are too many for that.
+// Feeds a copy in an allocation of exactly its size, so that AddressSanitizer
+// finds a read past its end. Single bytes are too many for a copy.
 bool feed(utf8_checker &checker, std::string_view piece, simd_level level)
 {
     const auto bytes = std::as_bytes(std::span(piece.data(), piece.size()));
@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data,
         return 0;
     }
     const std::size_t piece_size = std::max<std::size_t>(data[1], 1);
-    // More would repeat what the loops do, and cost time.
+    // A longer text would repeat the same checks and cost time.
     constexpr std::size_t greatest_size = 400;
     const std::string text(data + 2, data + std::min(size, 2 + greatest_size));
     check_all(text, piece_size);
