@@ -1,5 +1,5 @@
-// A handler whose answers come from a thread: "slow" blocks until the file in
-// the parameter `gate` is there, "throw" throws, anything else is answered.
+// A handler that replies from a thread. "slow" waits until the file in the
+// parameter `gate` exists, "throw" throws, and any other text is sent back.
 #include "websocket.hpp"
 
 #include <filesystem>
@@ -77,7 +77,7 @@ private:
                           [this] { begin_again(); });
     }
 
-    // Each job that is dropped puts a byte into the file `gate`.over.
+    // Each discarded job appends a byte to the file `gate`.over.
     bool wait_aside(const std::string &words)
     {
         const std::string gate(parameter("gate"));

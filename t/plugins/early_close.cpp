@@ -1,4 +1,4 @@
-// Test plug-ins that close clients before these have joined their resource.
+// Test plug-ins that close clients before client_connected().
 #include "websocket.hpp"
 
 #include <algorithm>
@@ -23,8 +23,9 @@ struct waiting_client : websocket::client {
     bool connected = false;
 };
 
-// At the delivery of "expel", closes the clients that have not joined yet, and
-// sends to all others whether their objects outlived that call.
+// When "expel" is delivered, closes the clients that are not connected yet.
+// Then reports to all others whether the closed objects still exist after that
+// call.
 class expelling : public websocket::resource<waiting_client> {
 public:
     void client_connected(waiting_client &who) override
@@ -78,7 +79,7 @@ private:
 
 WEBSOCKET_HANDLER("expelling", expelling)
 
-// Each client replaces the one before it, even if that has not started.
+// Each new client closes the one before it, even if it is not connected yet.
 struct only_client : websocket::client {
     only_client();
 };

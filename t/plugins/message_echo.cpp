@@ -1,6 +1,6 @@
-// A test plug-in with its own delivery. It requires the parameter `history`,
-// keeps a history of that size, and sends its clients the fields of each
-// message.
+// A test plug-in that delivers messages itself. It requires the parameter
+// `history`, keeps a history of that size, and sends its clients the fields of
+// each message.
 #include "websocket.hpp"
 
 #include <string>

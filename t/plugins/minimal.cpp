@@ -1,4 +1,4 @@
-// A test plug-in in C++ that greets.
+// A minimal test plug-in in C++, which sends each client a greeting.
 #include "websocket.hpp"
 
 #include <string>

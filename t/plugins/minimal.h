@@ -1,6 +1,6 @@
 /*
- * A handler that answers each message with ANSWER, for test plug-ins that
- * bring their own list of handlers.
+ * A handler that replies ANSWER to each message, for test plug-ins that have
+ * their own list of handlers.
  */
 #ifndef MINIMAL_H
 #define MINIMAL_H

@@ -1,5 +1,5 @@
-// Test plug-ins that publish, send and close in one call, in all the callbacks
-// from which that can be done.
+// Test plug-ins that publish, send and close in one call, from each callback
+// that may do so.
 #include "websocket.hpp"
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace {
 
-// Messages that were handed to clients in this worker, by all resources.
+// Messages that `counted` has sent to clients of this worker.
 std::size_t deliveries = 0;
 
 // Executes the commands of a text.
@@ -86,7 +86,7 @@ private:
         }
     }
 
-    // More than a queue of 64 KiB takes, while nothing of it may leave.
+    // Sends more than a queue of 64 KiB holds, while its start cannot be sent.
     void fill(websocket::client &who)
     {
         const std::string much(10000, 'x');
@@ -113,7 +113,8 @@ private:
 
 WEBSOCKET_HANDLER("ordering", ordering)
 
-// Sends what lies in its own memory, which each message it publishes replaces.
+// Sends bytes of its own memory, which it replaces at each message that it
+// publishes.
 class replacing : public websocket::resource<> {
 public:
     void text_message_received(websocket::client &who,
@@ -149,7 +150,7 @@ private:
 
 WEBSOCKET_HANDLER("replacing", replacing)
 
-// Counts what all clients of this worker are sent.
+// Counts the messages that it sends to clients of this worker.
 class counted : public websocket::resource<> {
 public:
     void text_message_received(websocket::client &,
@@ -171,7 +172,7 @@ public:
 
 WEBSOCKET_HANDLER("counted", counted)
 
-// Sends the number of clients at the time of the call.
+// Sends the count of `counted` at the time of the call.
 class gauge : public websocket::resource<> {
 public:
     void text_message_received(websocket::client &who,

@@ -22,21 +22,21 @@ WARNINGS = ["-O2", "-g", "-Wall", "-Wextra", "-Werror"]
 
 
 def example(name):
-    """The library of an example, which is there already."""
+    """The library of an example, which must be built already."""
     path = os.path.join(EXAMPLES, name + ".so")
     assert os.path.exists(path), f"{path} is not built"
     return path
 
 
 def build_file(name):
-    """The library made of a file in t/plugins."""
+    """The library compiled from a file in t/plugins."""
     with open(os.path.join(SOURCES, name), encoding="utf-8") as file:
         return build_source(file.read(), name.rpartition(".")[2])
 
 
 def build_source(source, language="c"):
-    """The library made of a source text: the path of a fresh or a cached
-    file, which is not to be changed."""
+    """The library compiled from a source text. The file may be shared with
+    other tests, so it must not be changed."""
     command = FLAGS[language] + WARNINGS + [
         "-fPIC", "-shared", "-I", SDK, "-I", SOURCES, "-x",
         "c++" if language == "cpp" else "c", "-"]

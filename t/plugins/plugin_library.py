@@ -1,5 +1,5 @@
-"""Libraries of handlers for the tests of websocket_plugin: their source, and
-what nginx answers or refuses with them."""
+"""Source of plug-ins for the tests of websocket_plugin, and the replies or
+errors of nginx with them."""
 
 import re
 
@@ -24,7 +24,8 @@ ECHO = "location / { websocket echo; }"
 
 
 def source(answer="answer", **parts):
-    """A plug-in with one handler `first`, but for what is named."""
+    """A plug-in with the handler `first`. `parts` replace parts of its
+    source."""
     text = {"first": '"first"', "second": '"second"', "result": "&plugin",
             "version": "WEBSOCKET_PLUGIN_VERSION", "count": "1",
             "size": "sizeof(websocket_plugin_t)"}
@@ -37,12 +38,12 @@ def library(answer="answer", **parts):
 
 
 def loading(*paths):
-    """The options of an nginx that loads these."""
+    """The options of an nginx that loads these libraries."""
     return {"http": " ".join(f"websocket_plugin {path};" for path in paths)}
 
 
 def refusal(nginx, path, locations=ECHO):
-    """The error of nginx -t about a library that cannot be used."""
+    """The errors of nginx -t with a library that must be refused."""
     passed, output = nginx.check(locations, **loading(path))
     assert not passed
     return [line for line in output.split("\n") if "[emerg]" in line]

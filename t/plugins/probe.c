@@ -1,7 +1,7 @@
 /*
- * Test handlers over the C interface, which write their history into the
- * error log. Text messages, and the parameters of a location that are named
- * after callbacks, are scripts.
+ * Test handlers over the C interface, which write each callback to the error
+ * log. Text messages are scripts, as are the parameters of a location that have
+ * the names of callbacks.
  */
 #define _GNU_SOURCE
 #include "probe_script.h"
@@ -129,7 +129,8 @@ static void client_disconnected(void *resource, void *client, uint16_t code,
     run_parameter(room, client, "disconnected");
 }
 
-/* Twice as it is, and its end and its start alone. */
+/* Sends the data as text and as binary, then without its start, then without
+ * its end. */
 static int send_back(struct member *self, const char *data, size_t size)
 {
     server->send(self->handle, WEBSOCKET_TEXT, data, size);
@@ -206,7 +207,7 @@ static const websocket_handler_t probe = {
     .client_drained = client_drained,
 };
 
-/* Nothing but what is needed. */
+/* A handler with the required callbacks alone. */
 static const websocket_handler_t bare = {
     .size = sizeof(websocket_handler_t),
     .version = WEBSOCKET_PLUGIN_VERSION,

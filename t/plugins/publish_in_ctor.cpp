@@ -1,4 +1,4 @@
-// A test plug-in whose resources publish when they begin and when they end.
+// A test plug-in whose resources publish in constructor and destructor.
 #include "websocket.hpp"
 
 #include <string>
@@ -23,7 +23,7 @@ public:
     }
 
 private:
-    // The name is asked for while the resource is there.
+    // Works while the resource is created and destroyed.
     void announce(const std::string &what)
     {
         publish(what, {});

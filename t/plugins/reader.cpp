@@ -1,5 +1,5 @@
-// A test plug-in that reads the history when a client asks for it, as much as
-// the client takes, and goes on when that is drained.
+// A test plug-in that sends its history on request. It stops when the client's
+// send queue is full, and continues when the queue is drained.
 #include "websocket.hpp"
 
 #include <algorithm>

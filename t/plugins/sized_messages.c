@@ -1,7 +1,7 @@
 /*
- * A handler that publishes messages whose size is another one than that of the
- * header it is built with. "N B": N bytes more, each of them B. Each message
- * lies before a page that cannot be read.
+ * A handler that publishes messages of another size than that of its header
+ * file. "N B" adds N bytes with the value B. Each message ends before a page
+ * without access.
  */
 #define _GNU_SOURCE
 #include "websocket_plugin.h"

@@ -1,5 +1,5 @@
 // A test plug-in in C++ that throws on request, and keeps handles of clients
-// that have disconnected.
+// after their disconnection.
 #include "websocket.hpp"
 
 #include <stdexcept>

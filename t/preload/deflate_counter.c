@@ -1,5 +1,5 @@
 /*
- * Preloaded into nginx: the shared number counts the bytes that zlib
+ * Preloaded into nginx. The shared number counts the bytes that zlib
  * compresses.
  */
 #define _GNU_SOURCE

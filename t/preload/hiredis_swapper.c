@@ -1,6 +1,6 @@
 /*
- * Preloaded into nginx: when it asks for hiredis it gets the library that is
- * named in LIBRARY_SWAPPER_GIVES.
+ * Preloaded into nginx. dlopen() of hiredis opens the library in
+ * LIBRARY_SWAPPER_GIVES instead.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /*
- * Preloaded into nginx: each call of malloc lowers the shared number by 1. The
- * call that makes it 0 fails; further calls succeed.
+ * Preloaded into nginx. Each call of malloc lowers the shared number by 1. The
+ * call that lowers it to 0 fails; further calls succeed.
  */
 #include "shared_number.h"
 

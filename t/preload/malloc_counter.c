@@ -1,6 +1,6 @@
 /*
- * Preloaded into nginx: the shared number counts the calls of malloc and of
- * functions like it.
+ * Preloaded into nginx. The shared number counts the calls of malloc and
+ * similar functions.
  */
 #include "shared_number.h"
 

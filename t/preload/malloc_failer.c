@@ -1,6 +1,6 @@
 /*
- * Preloaded into nginx: posix_memalign fails for the size that is the shared
- * number, as if there was no memory for a pool.
+ * Preloaded into nginx. posix_memalign fails for a size equal to the shared
+ * number, as if no memory for a pool were left.
  */
 #include "shared_number.h"
 

@@ -1,7 +1,7 @@
 /*
- * The number that a test and all processes of its nginx share, in the file
- * that the environment names. Before it is mapped, the number is the process's
- * own.
+ * The number that a test and all processes of its nginx share, in the file that
+ * PRELOAD_NUMBER names. Until the file is mapped, each process has a number of
+ * its own.
  */
 #include <fcntl.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /*
- * Preloaded into nginx: the shared number is the largest number of bytes that a
+ * Preloaded into nginx. The shared number is the largest number of bytes that a
  * process sent between two calls of epoll_wait.
  */
 #define _GNU_SOURCE
