@@ -1,4 +1,4 @@
-"""Runs of the load generator, and answers for the fake server."""
+"""Runs the load generator, and replies to it from a fake server."""
 
 import json
 import os
@@ -11,8 +11,8 @@ GENERATOR = os.path.join(ROOT, "build/bench/websocket_load")
 
 
 def load(server, mode, *options):
-    """The finished process. A pause of the machine is no fault of a server:
-    where nothing shall be missing it waits for long."""
+    """Runs the generator; returns the finished process. Its patience is long,
+    because a pause of the machine is no fault of the server."""
     return subprocess.run(
         [GENERATOR, mode, f"--port={server.port}", "--text",
          f"--patience={seconds(10)}", *options], capture_output=True,
@@ -20,7 +20,7 @@ def load(server, mode, *options):
 
 
 def patience(error):
-    """A run that waits for something that never arrives ends soon."""
+    """Options for a short wait, in a run that waits for missing messages."""
     return ["--patience=0.5"] if error == "are missing" else []
 
 
@@ -31,7 +31,7 @@ def result(done):
 
 
 def assert_found(done, error):
-    """The run fails with a message."""
+    """Checks that the run failed with this message."""
     assert done.returncode == 1, done.stdout
     assert error in done.stderr
     assert done.stdout == ""
@@ -51,7 +51,7 @@ def echo_between_pings(server, client, frame):
 
 
 class Late:
-    """Answers correctly `count` times, then as the test chooses."""
+    """Replies correctly to `after` - 1 messages, then as the test chooses."""
 
     def __init__(self, wrong, after=20):
         self.wrong = wrong

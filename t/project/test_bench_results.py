@@ -1,4 +1,4 @@
-"""make bench-charts finds its places in t/bench/README.md, which has the
+"""make bench-charts replaces the results in t/bench/README.md, which has the
 instructions of instructions.json."""
 
 import os

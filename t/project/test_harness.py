@@ -1,4 +1,4 @@
-"""The harness itself, on an nginx without the module."""
+"""Tests of the test harness, on an nginx without the module."""
 
 import os
 import signal
@@ -116,7 +116,7 @@ def test_known_frame_is_built_as_in_the_rfc():
 
 
 def reads_at_the_other_end(client, peer):
-    """The bytes of each read while the client sends in pieces."""
+    """The bytes of each read, with a client that sends in pieces."""
     reads = []
 
     def read_all():
@@ -126,7 +126,7 @@ def reads_at_the_other_end(client, peer):
     reader = threading.Thread(target=read_all)
     reader.start()
     client.send(b"abcdef" * 4, cut="each")
-    client.wait_until_read()  # a send does not wait for its last piece
+    client.wait_until_read()  # send() does not wait for its last piece
     client.send(b"0123456789", cut=[3, 7])
     client.half_close()
     reader.join()
@@ -187,13 +187,13 @@ def test_ill_formed_server_frame_fails_expect(pair, options):
         client.expect_text("x")
 
 
-def test_failure_of_a_tls_client_is_its_own(nginx):
+def test_tls_failure_does_not_affect_other_clients(nginx):
     server = nginx(PLAIN, module=False, tls=True)
     failing, other = (server.open(tls=True) for _ in range(2))
     other.socket.setblocking(False)
     while True:
         try:
-            other.socket.recv(1)  # what belongs to the handshake
+            other.socket.recv(1)  # the tickets that follow the handshake
         except ssl.SSLWantReadError:
             break
     socket.socket.shutdown(failing.socket, socket.SHUT_WR)

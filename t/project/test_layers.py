@@ -1,4 +1,4 @@
-"""The folders are layers: each includes only what its layer may know."""
+"""The folders are layers: each includes only headers of the layers below it."""
 
 import collections
 import os
@@ -15,7 +15,7 @@ SKIPPED = {".git", "build", "__pycache__", "node_modules"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 NGINX_HEADER = re.compile(r"ngx_|^nginx\.h$|^nginx_headers")
 SYSTEM_NAMES = re.compile(r"\bngx_|\bNGX_")
-# No I/O, no clock: these come with sockets, files or time.
+# No I/O and no clock, which need headers of sockets, files or time.
 FORBIDDEN_IN_PROTOCOL = re.compile(
     r"^(sys/|netinet/|arpa/|unistd\.h|fcntl\.h|time\.h|ctime|chrono|fstream"
     r"|iostream|cstdio|stdio\.h|thread|mutex|poll\.h|openssl/ssl)")
@@ -26,7 +26,7 @@ ALLOWED_LIBRARIES_IN_HANDLERS = re.compile(
     r"^(nlohmann/json\.hpp|openssl/evp\.h)$")
 STANDARD_HEADER = re.compile(r"^(c?[a-z_]+[a-z0-9_]*|std[a-z]+\.h)$")
 
-# Which folders' headers a folder may include, by the first path part.
+# Layers whose headers a layer may include, by the first part of the path.
 MAY_INCLUDE = {
     "protocol": {"protocol"},
     "sdk": {"sdk"},
@@ -35,7 +35,7 @@ MAY_INCLUDE = {
     "redis": {"redis", "broker", "sdk"},
     "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
 }
-# The folders of src/nginx: each may include those before it.
+# The folders of src/nginx. Each may include the folders before it.
 NGINX_FOLDERS = [
     "core", "workers", "hiredis", "output", "request", "backplane", "resource",
     "status", "session", "publish", "upgrade", "plugin", "module",
@@ -48,7 +48,7 @@ PACKAGING = "debian"
 
 
 def tree_files():
-    """Every file of the tree, relative to its root."""
+    """All files of the tree, relative to its root."""
     for folder, names, files in os.walk(ROOT):
         names[:] = [name for name in names if name not in SKIPPED]
         for file in files:
@@ -103,7 +103,7 @@ def twins(paths, key):
 
 
 def last_two(path):
-    """last-folder/basename, by which nginx's build names objects."""
+    """"last-folder/basename", by which nginx's build names objects."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.basename(folder), name)
 

@@ -1,5 +1,5 @@
-"""The texts of the tree: links and anchors lead somewhere, and README.md has
-every directive, variable, member and metric of the status."""
+"""All links and anchors of the documents resolve. README.md has every
+directive, variable, and member and metric of the status."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def texts():
 
 
 def slug(heading):
-    """The anchor that a heading gets."""
+    """The anchor of a heading."""
     words = re.sub(r"[^\w\- ]", "", heading.replace("`", "").strip().lower())
     return words.replace(" ", "-")
 
@@ -50,7 +50,7 @@ def anchors(text):
 
 
 def broken_links(path, text):
-    """The links of a text that lead nowhere."""
+    """The links of a text whose target does not exist."""
     broken = []
     for target in LINK.findall(CODE.sub("", text)):
         if re.match(r"[a-z]+:", target):
@@ -90,14 +90,15 @@ def directives_of_readme(text):
 
 
 def string_literals(text):
-    """The texts of a source, those that follow each other joined."""
+    """The string literals of a source; adjacent ones are joined."""
     joined = re.sub(r'"\s*\n\s*"', "", text)
     return "\n".join(found.replace(r'\"', '"')
                      for found in STRINGS.findall(joined))
 
 
 def quoted_log_texts(text):
-    """Those that README quotes: in columns and sentences about the log."""
+    """Log texts that README.md quotes, in columns and sentences about the
+    log."""
     found, in_log_column = [], False
     for above, line in zip([""] + text.split("\n"), text.split("\n")):
         if line.startswith("|"):
@@ -123,7 +124,7 @@ def members(value, prefix=""):
 
 
 def names_in(text):
-    """The texts in backquotes in README.md, without labels."""
+    """The texts in backquotes, without labels."""
     return {name.partition("{")[0] for name in re.findall(r"`([^`]+)`", text)}
 
 
@@ -206,7 +207,7 @@ def test_log_texts_of_readme_are_those_of_the_source():
 
 
 def configurations(text):
-    """{level: [lines]} of what a text would have in a configuration."""
+    """{level: [lines]} of the examples in a text that are configuration."""
     found = {"http": [], "locations": []}
     for block in re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE):
         if re.match(r" +location\b", block):
@@ -250,10 +251,10 @@ def status_of(server, form):
 
 
 def undocumented(server, text):
-    """The members and metrics of the status that a text does not have."""
+    """The members and metrics of the status that a text does not name."""
     known = names_in(text)
     report = json.loads(status_of(server, "json"))
-    report.pop("workers")[0]["pid"]  # it has those of the total too
+    report.pop("workers")[0]["pid"]  # its members are also those of the total
     metrics = re.findall(r"^# TYPE (\w+)", status_of(server, "prometheus"),
                          re.MULTILINE)
     names = members(report) | set(metrics)

@@ -1,4 +1,4 @@
-"""The load generator of make bench finds what a server gets wrong."""
+"""The load generator of make bench reports each mistake of a server."""
 
 import subprocess
 
@@ -85,7 +85,7 @@ def test_wrong_echo_fails(wrong, error):
 
 
 class Swapped:
-    """Answers two messages in the wrong order."""
+    """Answers two messages in reverse order."""
 
     def __init__(self):
         self.held = []
@@ -119,7 +119,7 @@ def test_handshakes_are_counted():
 
 class Room:
     """Sends each message to all clients. `change` may alter the frames of one
-    client at a position, which is the message's number in the room."""
+    client at one position, the number of a message in the room."""
 
     def __init__(self, change=lambda client, number, frame: [frame]):
         self.change = change
@@ -179,8 +179,8 @@ def test_incomplete_or_repeated_fan_out_fails(error, change):
 
 
 def test_repetition_before_all_others_fails():
-    """With one in flight nobody is further when the first client gets it
-    again, so it is held against what was published, not against others."""
+    """With one message in flight, no other client is further when the first one
+    gets it again. So it is compared with the published messages."""
     with FakeServer(Room(lambda client, number, frame:
                          [frame, frame] if (client, number) == (0, 20)
                          else [frame])) as server:
@@ -188,7 +188,7 @@ def test_repetition_before_all_others_fails():
 
 
 class Disordered:
-    """One client gets two messages in the wrong order."""
+    """Sends two messages to one client in reverse order."""
 
     def __init__(self):
         self.held = []

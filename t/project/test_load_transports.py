@@ -1,4 +1,4 @@
-"""The load generator inside TLS, and with compressed messages."""
+"""The load generator with TLS, and with compressed messages."""
 
 import ssl
 import zlib
@@ -62,8 +62,8 @@ def test_server_without_tls_fails():
 
 
 class Deflating:
-    """Inflates each message and compresses it again, with the agreed context
-    takeover. `change` may alter the result."""
+    """Inflates each message and compresses it again, with the negotiated
+    context takeover. `change` may alter the result."""
 
     NO_TAKEOVER = ("; server_no_context_takeover"
                    "; client_no_context_takeover")
@@ -132,7 +132,7 @@ def test_compressed_fan_out_counts_each_delivery():
 
 
 class Keeping(Deflating):
-    """Takes contexts over against its own agreement."""
+    """Takes over contexts although its own response excludes it."""
 
     def __init__(self):
         super().__init__(Deflating.NO_TAKEOVER)

@@ -1,5 +1,5 @@
 """The files of `make deb` and `make install`: a module that nginx loads, and
-headers to build a handler outside of the tree."""
+headers to compile a handler outside of the tree."""
 
 import faulthandler
 import gzip
@@ -49,16 +49,16 @@ def run(*command, **options):
 
 
 def make(*arguments):
-    """make as a user calls it, whatever made the tests run. It compiles in
-    the time that the tests beside it leave."""
+    """Runs make as a user does, without the variables of the test run, and with
+    low priority."""
     return run("nice", "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL",
                "-u", "MFLAGS", "make", *arguments)
 
 
 @pytest.fixture(scope="module")
 def packages():
-    """The two package files, as (module, headers). Compiling takes minutes on
-    a busy machine, which is no hanging test."""
+    """The two package files, as (module, headers). Compiling them may take
+    minutes on a busy machine."""
     faulthandler.cancel_dump_traceback_later()
     paths = [os.path.join(ROOT, path) for path in make("deb").split("\n")
              if path.endswith(".deb")]
@@ -68,7 +68,7 @@ def packages():
 
 @pytest.fixture(scope="module")
 def unpacked(packages, tmp_path_factory):
-    """A folder with the files of both."""
+    """A folder with the files of both packages."""
     folder = str(tmp_path_factory.mktemp("packages"))
     for path in packages:
         run("dpkg-deb", "-x", path, folder)
@@ -77,7 +77,7 @@ def unpacked(packages, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder that `make install` was given."""
+    """The folder to which `make install` installed."""
     folder = str(tmp_path_factory.mktemp("installed"))
     make("install", f"DESTDIR={folder}")
     return folder
@@ -94,7 +94,7 @@ def field(path, name):
 
 
 def version():
-    """The version that the sources have."""
+    """The version in the sources."""
     with open(os.path.join(ROOT, "src/nginx/core/version.hpp"),
               encoding="ascii") as file:
         return re.search(r'module_version = "(.*)"', file.read()).group(1)
@@ -107,7 +107,7 @@ def test_control_fields(packages):
     assert {field(path, "Version") for path in packages} == {version()}
     assert field(headers, "Architecture") == "all"
     depends = field(module, "Depends")
-    # The ABI of the very nginx that it was built for
+    # The ABI of the nginx for which it was built
     with open("/usr/share/nginx/src/debian/libnginx-mod.abisubstvars",
               encoding="ascii") as file:
         abi = re.search(r"nginx:abi=(\S+)", file.read()).group(1)
@@ -145,7 +145,7 @@ def test_packages_hold_the_texts_of_their_readers(unpacked):
                            (NAME + "-dev", "# Writing a handler")):
         path = os.path.join(unpacked, "usr/share/doc", package, "README.md")
         if not os.path.exists(path):
-            path += ".gz"  # debhelper packs long ones
+            path += ".gz"  # debhelper compresses long documents
         with (gzip.open if path.endswith(".gz") else open)(
                 path, "rt", encoding="utf-8") as file:
             assert file.readline().strip() == title
@@ -171,7 +171,7 @@ def test_uninstall_leaves_nothing(tmp_path):
 
 
 def compile_outside(folder, source, language, *includes):
-    """A library made of a source in a folder of its own."""
+    """Compiles a source in a folder of its own; returns the library."""
     path = os.path.join(folder, f"plugin.{language}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(source)
@@ -184,7 +184,7 @@ def compile_outside(folder, source, language, *includes):
 
 
 def serve(nginx, monkeypatch, module, plugin, handler):
-    """An nginx with that module and plug-in."""
+    """Starts an nginx with this module and this plug-in."""
     monkeypatch.setenv("WEBSOCKET_MODULE", module)
     return nginx(f"location /echo {{ websocket echo; }}"
                  f"location /own {{ websocket {handler}; }}",

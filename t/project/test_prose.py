@@ -1,7 +1,7 @@
-"""Comments and names of src and t keep to plain English.
+"""Comments and names of src and t are in plain English.
 
-A sentence of a comment opens with its subject, not with "What" or "Whoever".
-Words with a vague or old meaning stay out of comments and identifiers.
+Each sentence of a comment opens with its subject, not with "What" or "Who".
+Comments and identifiers avoid words with a vague or private meaning.
 """
 
 import ast
@@ -21,7 +21,7 @@ HASHES = (".py", ".sh", ".mk")
 OPENING = re.compile(r"(What|Who|Whoever|Whose|Where)\b[^?]*$")
 SENTENCE_END = re.compile(r"(?<=[.:!?])\s+|\n\s*\n")
 
-# In comments, with the words to use instead.
+# Not allowed in comments, with the words to use instead.
 WORDS = {
     "told": "reported, sent", "tell": "report, send", "tells": "reports",
     "telling": "reporting", "heard": "received", "hear": "receive",
@@ -29,7 +29,7 @@ WORDS = {
     "judged": "checked", "anew": "again", "whoever": "the one that",
     "news": "unread messages", "lent": "valid until, borrowed",
 }
-# As a part of an identifier; "settled" is a word of promises in JavaScript.
+# Not allowed in identifiers. "settled" describes promises in JavaScript.
 PARTS = {
     "told", "tell", "said", "heard", "hear", "judge", "unsettled", "lent",
     "news", "bury", "tally", "complain", "waker", "wakers", "goer", "goers",
@@ -90,7 +90,7 @@ def of_source(path, text):
 
 
 def joined(comments):
-    """Comments on consecutive lines as one text."""
+    """Joins comments on consecutive lines."""
     texts = []
     end = 0
     for line, words in comments:

@@ -1,4 +1,4 @@
-"""The short forms of `make soak`, from another seed each time."""
+"""Short runs of `make soak`, each with a new seed."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ SOAK = os.path.join(ROOT, "t", "soak", "soak.py")
 
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_short_soak_passes(capsys, hosts):
-    """The first line of its output has the command that repeats it."""
+    """The first line of the output has the command that repeats the run."""
     environment = {"SOAK_SECONDS": "9", **os.environ,
                    "SOAK_HOSTS": f"{hosts}"}
     done = subprocess.run(

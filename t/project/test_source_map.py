@@ -1,4 +1,4 @@
-"""src/README.md leads to files that are there."""
+"""All files that src/README.md names exist."""
 
 import os
 import re
