@@ -19,16 +19,17 @@ from worker_probe import only_worker, stopped
 
 STATUS = "location = /status { websocket_status; }\n"
 ECHO = "location /echo { websocket echo; }\n"
-ROOM = "location ~ (?s)^/room/(?<name>.+)$ { websocket room $name history=9; }\n"
+ROOM = ("location ~ (?s)^/room/(?<name>.+)$ "
+        "{ websocket room $name history=9; }\n")
 
 
 def totals(server):
-    """The total of all workers."""
+    """The sum over all workers."""
     return report_of(server)["total"]
 
 
 def wait_for_clients(server, count):
-    """Waits for a report with so many clients."""
+    """Waits for a report with so many clients; returns it."""
     return wait_for_report(server,
                            lambda report: report["total"]["clients"] == count,
                            f"{count} clients")
@@ -167,7 +168,7 @@ def test_refused_handshakes_are_counted_by_status(nginx):
     for status in STATUSES:
         ask(status, f"/{status}")
     refused = totals(server)["handshakes"]
-    # As many as there are places for
+    # Eight statuses that are not known get counters, the rest share "other"
     rest = [expected.pop(str(status)) for status in STATUSES[8:]]
     assert refused == {"accepted": 1,
                        "refused": {**expected, "other": sum(rest)}}
@@ -190,7 +191,7 @@ websocket_close_timeout 500ms;
 location /close { websocket echo; websocket_send_queue 8k close; }
 location /drop { websocket echo; websocket_send_queue 8k drop; }
 """
-# The first part of a turn, which no clock ends, has too many of them
+# Too many messages for the queue, read in one turn of the event loop
 PIPELINED = numbered(8, 5000)
 
 
@@ -282,7 +283,7 @@ def test_any_bytes_of_a_key_give_valid_json(nginx, raw, shown):
         ("room", shown)]
 
 
-def test_key_does_not_command_the_terminal_that_shows_it(nginx):
+def test_control_characters_of_a_key_are_escaped(nginx):
     server = nginx(STATUS + ROOM)
     server.connect("/room/a%1b%7f%c2%85%c2%9b%e2%80%a8%e2%80%aeb")
     wait_for_clients(server, 1)
@@ -304,7 +305,7 @@ def server_fixture(module_nginx):
 
 
 def ask(server, path="/status", method="GET", headers=""):
-    """The response, whatever it is."""
+    """Sends a request; returns its response, whatever its status."""
     client = server.open()
     client.send(request(path, method, headers))
     return client.read_response(bodiless=method == "HEAD")

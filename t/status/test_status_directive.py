@@ -44,13 +44,13 @@ def test_directive_is_refused_outside_of_locations(nginx, options):
                  **options)
 
 
-def test_location_is_the_only_one_of_ours(nginx):
-    """The shared memory is made for it alone."""
+def test_location_needs_no_other_of_the_module(nginx):
+    """The shared memory exists without any other location of the module."""
     assert report_of(nginx("location /status { websocket_status; }",
                            http="websocket_shared_memory 512k;"))["workers"]
 
 
-def test_least_memory_serves_as_many_workers_as_ever(nginx):
+def test_smallest_memory_fits_counters_and_messages(nginx):
     """The counters of 64 workers leave enough memory for messages."""
     server = nginx("location /echo { websocket echo; }"
                    "location /status { websocket_status; }",

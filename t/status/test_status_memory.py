@@ -1,5 +1,5 @@
-"""Reports of a full shared memory, and one for which a worker has no
-memory."""
+"""Reports with a full shared memory, and reports that fail for lack of memory
+in the worker."""
 
 import pytest
 
@@ -17,20 +17,20 @@ location = /prometheus { websocket_status prometheus; }
 location ~ ^/echo/(?<key>.*)$ { websocket echo $key; }
 location /room { websocket room $arg_k history=9; }
 """
-# Far more than a report needs
+# Far more calls of malloc than a report makes
 MOST_CALLS = 5000
 
 
 @pytest.fixture
 def countdown(run_folder):
-    """Its number is the number of the call of malloc that fails."""
+    """Makes the call of malloc fail whose number is set."""
     with preloaded(run_folder, "malloc_countdown") as preload, \
             preload.environment():
         yield preload
 
 
 def status_of(server, path):
-    """The status of the response; None: the connection was closed."""
+    """The status of the response, or None if the connection was closed."""
     client = RawClient(("127.0.0.1", server.port))
     try:
         client.send(request(path))
@@ -43,7 +43,7 @@ def status_of(server, path):
 
 @pytest.mark.parametrize("path", ["/json", "/prometheus"])
 def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
-    """Each call of malloc fails once."""
+    """Each call of malloc fails in one of the reports."""
     server = nginx(LOCATIONS)
     server.allow_errors("failed .12: Cannot allocate memory")
     clients = [server.connect(where) for where in

@@ -1,4 +1,4 @@
-"""The Prometheus text of websocket_status, read by Prometheus's own parser."""
+"""The Prometheus text of websocket_status, read by Prometheus's parser."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ TYPES = {
 
 
 def samples(server):
-    """The samples that some worker returns."""
+    """The samples that a worker returns."""
     return samples_of(families_of(text_of(server)))
 
 
@@ -56,8 +56,8 @@ def test_text_is_what_a_scraper_expects(server):
 
 
 def test_lines_are_grouped_by_metric(server):
-    """The parser forgives what the format does not: HELP and TYPE stand once,
-    before the samples, which follow one another."""
+    """HELP and TYPE stand once, before all samples of the metric. Prometheus's
+    parser does not check this."""
     names = []
     for line in text_of(server).splitlines():
         assert line == line.strip() and line
@@ -111,7 +111,8 @@ def test_values_are_those_of_the_json(nginx):
 
 
 def test_names_of_resources_are_no_labels(server):
-    """Clients may choose them, each would be a series for good."""
+    """Clients may choose these names. As labels, each would remain as a
+    series."""
     before = text_of(server).count("\n")
     for number in range(20):
         server.connect(f"/room/%22%0a%5c{number}")
@@ -123,7 +124,8 @@ def test_names_of_resources_are_no_labels(server):
 
 
 def test_counters_never_go_down(nginx):
-    """Over a reload, a killed worker, and workers that take their slots."""
+    """Counters survive a reload, a killed worker, and new workers in its
+    slot."""
     server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     last = samples(server)
     types = {key for key in last if key[0].endswith("_total")}

@@ -25,7 +25,7 @@ location ~ ^/room/(?<name>.+)$ { websocket room $name; }
 
 @pytest.fixture
 def start(nginx):
-    """Starts a server, whose connections spread over its workers."""
+    """Starts a server whose connections spread over its workers."""
     def started(workers=2, locations="", **options):
         return nginx(LOCATIONS + locations, workers=workers,
                      http="keepalive_requests 1000000;", **REUSEPORT,
@@ -40,7 +40,7 @@ def talk(client, count=1):
 
 
 def wait_for_states(server, **expected):
-    """The report in which there are so many workers of each state."""
+    """Waits for a report with so many workers of each state; returns it."""
     def states_are(report):
         states = [worker["state"] for worker in report["workers"]]
         return all(states.count(state) == count
@@ -124,7 +124,8 @@ def test_killed_worker_is_not_listed_and_its_counts_stay(start):
 
 
 def test_total_never_goes_down(start):
-    """Over reloads and killed workers, from any worker."""
+    """The total of any worker does not decrease over reloads and killed
+    workers."""
     server = start(workers=3)
     last = report_of(server)
     for step in range(6):
@@ -189,7 +190,7 @@ PUBLISH = "location = /publish { websocket_publish room $arg_room; }"
 
 
 def fill_rooms(server, count):
-    """Makes so many resources, of which nobody is a client."""
+    """Creates so many resources without clients."""
     sender = server.open()
     for start_at in range(0, count, 500):
         numbers = range(start_at, min(count, start_at + 500))
@@ -225,7 +226,8 @@ def test_first_hundred_of_many_resources(start):
 
 @pytest.mark.parametrize("last", ["", "?format=prometheus"])
 def test_clients_that_leave_during_a_report(start, last):
-    """The answer takes several turns, in which its client may be gone."""
+    """The response takes several turns of the event loop. Its client may close
+    the connection meanwhile."""
     server = start(locations=PUBLISH, workers=1)
     fill_rooms(server, MANY)
     for _ in range(20):
@@ -248,6 +250,6 @@ def test_worker_that_exits_during_reports(start):
     for client in asking:
         try:
             assert client.read_response().status == 200
-        except (EndOfStream, ConnectionWasReset):  # not accepted any more
+        except (EndOfStream, ConnectionWasReset):  # not accepted
             assert not client.buffer
     server.wait_for_exit(seconds(10))
