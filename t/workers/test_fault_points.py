@@ -1,6 +1,6 @@
 """Workers that are killed between two stores to the shared memory.
 
-The module is built with its fault points for this, by `make test`.
+`make test` builds the module for these tests with its fault points.
 """
 
 import itertools
@@ -17,22 +17,23 @@ from worker_probe import stopped
 
 MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 
-# Fault points that no worker passes here. The unit tests of the broker do.
+# Fault points that no worker reaches here. Unit tests of the broker do.
 ELSEWHERE = {
-    "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited", "slot.renewed",
-    "slot.emptied", "slot.written", "unread.half_out", "leader.taken",
-    "leader.resigned", "external.left_out", "gap.made", "gap.noted",
-    "blocks.unreserved", "entry.cleared", "entry.over_limit", "history.step",
-    "read.piece",
+    "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited",
+    "slot.renewed", "slot.emptied", "slot.written", "unread.half_out",
+    "leader.taken", "leader.resigned", "external.left_out", "gap.made",
+    "gap.noted", "blocks.unreserved", "entry.cleared", "entry.over_limit",
+    "history.step", "read.piece",
 }
 
-# Fault points that a leader passes for each new resource.
+# Fault points that a leader reaches for each new resource.
 WITH_REDIS = ["position.left", "position.numbered", "position.entered",
               "position.done"]
 
 
 def names():
-    """All fault points but those inside a repair."""
+    """The fault points that a worker without Redis reaches, except those
+    inside a repair."""
     found = subprocess.run(
         ["grep", "-rhoP", r'FAULT_POINT\("\K[^"]+', "src/broker"], cwd=ROOT,
         check=True, capture_output=True, text=True).stdout.split()
@@ -45,14 +46,15 @@ def test_worker_killed_at(nginx, name):
     kill_workers_at(name, nginx)
 
 
-# Redis is there before nginx, and longer
+# The fixture `redis` comes first, so that Redis starts before nginx and ends
+# later.
 @pytest.mark.parametrize("name", WITH_REDIS)
 def test_leader_killed_at(redis, nginx, name):
     kill_workers_at(name, nginx, f"websocket_redis {redis.url()};")
 
 
 def test_lock_of_a_dead_worker_is_freed_while_the_master_is_stopped(nginx):
-    """The worker is a zombie until the master waits for it."""
+    """The dead worker is a zombie until the master waits for it."""
     server = start(nginx, "lock.taken", 400)
     server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
     first, second = sorted(server.worker_pids())
@@ -83,7 +85,7 @@ def kill_workers_at(name, nginx, http=""):
     server = start(nginx, name, 400 if name.startswith("lock.") else 40, http)
     server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
     work_until_two_have_died(server)
-    check_that_all_is_well(server)
+    check_workers_serve(server)
 
 
 def deaths(server):
@@ -91,7 +93,8 @@ def deaths(server):
 
 
 def work_until_two_have_died(server):
-    """Clients come, talk, and leave; who loses his worker comes again."""
+    """Connects clients, publishes and disconnects until two workers were
+    killed. Clients of a killed worker are replaced."""
     rooms = itertools.count()
 
     def worked():
@@ -111,9 +114,10 @@ def work_until_two_have_died(server):
     wait_until(worked, seconds(40), "two dead workers")
 
 
-def check_that_all_is_well(server):
-    """The next worker to pass the point has an end as well: so little is done,
-    and again if that was not little enough."""
+def check_workers_serve(server):
+    """Waits until clients on two workers get a message and the right count. A
+    new worker dies at the fault point too, so each attempt does little and may
+    fail."""
     def well():
         clients = []
         try:

@@ -1,4 +1,5 @@
-"""The directives of shared memory and of clients: what they take and refuse."""
+"""Directives about shared memory and the number of clients: accepted values,
+and errors of nginx -t."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Slots for workers: a reload to any number of them, while old ones live."""
+"""Slots for workers: a reload to any number of workers, while old ones run."""
 
 import json
 import os
@@ -16,12 +16,12 @@ location /room { websocket room all; }
 location /publish { websocket_publish room all; }
 location /status { websocket_status; }
 """
-# Old workers keep all clients but their first for minutes.
+# Old workers close their first client at once, the others after minutes.
 LONG = "websocket_drain 1h;"
 
 
 def workers_of(server):
-    """Pids of the workers that have a slot, by state."""
+    """The pids of workers with a slot, by state."""
     client = server.open()
     client.send(b"GET /status HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
     body = json.loads(client.read_response().body)
@@ -32,13 +32,14 @@ def workers_of(server):
 
 
 def is_served_by(server, count, old):
-    """By so many new workers, when the old ones have begun to drain."""
+    """Whether so many new workers serve, and the old ones have begun to
+    drain."""
     serving = workers_of(server)["serving"]
     return len(serving) == count and not serving & old
 
 
 def reload_to(server, count):
-    """Another number of workers: all of them serve."""
+    """Reloads with another number of workers; waits until all of them serve."""
     server.rewrite_config(f"worker_processes {server.config.workers};",
                           f"worker_processes {count};")
     server.config.workers = count
@@ -64,7 +65,7 @@ def test_reload_to_more_workers_leaves_none_without_a_slot(nginx):
     for count in (16, 64, 100):
         clients += [server.connect("/room") for _ in range(count)]
         reload_to(server, count)
-        # The first of each old worker leaves now
+        # Each old worker closes its first client now
         text = f"published after the reload to {count}"
         publish(server, text)
         staying = []
@@ -90,7 +91,7 @@ def test_reload_to_more_workers_leaves_none_without_a_slot(nginx):
 
 
 def test_reload_to_more_workers_leaves_nginx_the_files_it_needs(nginx):
-    """Eventfds for all of them would take those for nginx's own sockets."""
+    """More eventfds would leave no descriptors for nginx's own sockets."""
     server = nginx(LOCATIONS, http=LONG, connections=128)
     client = server.connect("/room")
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (230, 230))
@@ -106,7 +107,7 @@ def test_reload_to_more_workers_leaves_nginx_the_files_it_needs(nginx):
 
 
 def test_start_without_files_for_eventfds_serves(nginx):
-    """The limit is inherited by the nginx that is started."""
+    """The nginx that is started inherits the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))
     try:
@@ -115,7 +116,7 @@ def test_start_without_files_for_eventfds_serves(nginx):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert "eventfd() failed after 0 of 64" in server.log() + \
         server.read("stderr")
-    # An upgrade of the limit: workers that have none of the new eventfds
+    # With a higher limit, workers still have none of the new eventfds
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (1024, hard))
     clients = [server.connect("/room") for _ in range(8)]
     clients[0].text("x")
@@ -124,7 +125,7 @@ def test_start_without_files_for_eventfds_serves(nginx):
 
 
 def test_worker_limit_below_the_eventfds_leaves_it_files(nginx):
-    """Workers inherit all that the master opens."""
+    """Workers inherit all descriptors that the master opens."""
     server = nginx(LOCATIONS, connections=30, workers=2,
                    main="worker_rlimit_nofile 50;")
     assert "eventfd() failed after 0 of 64" in server.log() + \
@@ -136,7 +137,7 @@ def test_worker_limit_below_the_eventfds_leaves_it_files(nginx):
 
 
 def test_worker_without_a_slot_tries_again(nginx):
-    """A small memory has 64."""
+    """A small memory has 64 slots."""
     server = nginx(LOCATIONS,
                    http="websocket_shared_memory 1m;" + LONG)
     server.allow_errors("no free worker slot")

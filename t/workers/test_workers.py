@@ -1,5 +1,5 @@
-"""Resources over several workers: one order, one count, and what becomes of
-them when a worker dies, stands still, or is replaced."""
+"""Resources over several workers: one order and one count, also after a worker
+was killed, stopped, or replaced."""
 
 import os
 import random
@@ -43,7 +43,7 @@ def wait_for_count(client, count):
 
 
 def texts_until(client, last, times=1):
-    """All texts up to one, or up to it for the second time."""
+    """All texts up to `last`, which comes `times` times."""
     found = []
     while found.count(last) < times:
         frame = client.read_frame()
@@ -169,12 +169,12 @@ def test_messages_of_one_worker_wake_no_other(start):
     for number in range(2000):
         client.text(f"all {number}")
         client.expect_text(str(number))
-    # It looks around once in a second
+    # It wakes up once a second without messages
     assert switches(quiet) - before < 50
 
 
 def switches(pid):
-    """How often a process has gone to sleep."""
+    """The number of voluntary context switches of a process."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         for line in file:
             if line.startswith("voluntary_ctxt_switches"):
@@ -222,7 +222,7 @@ def test_workers_killed_at_random_under_load(start):
                    for client in clients]
         for thread in threads:
             thread.start()
-        threading.Event().wait(chance.random() * 0.05)  # anywhere in it
+        threading.Event().wait(chance.random() * 0.05)  # at a random time
         os.kill(worker_of(victim), signal.SIGKILL)
         for thread in threads:
             thread.join()
