@@ -1,4 +1,4 @@
-"""The example of two hosts, on a Redis and ports of the test's own."""
+"""The example of two hosts, with a Redis and ports of the test."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def text_of(name):
 
 @pytest.fixture
 def pair(nginx, redis):
-    """Both hosts, as the example's files have them."""
+    """Both hosts, with the example's configuration files."""
     options = re.search(r"websocket_redis redis://127\.0\.0\.1:6379 (.*);",
                         text_of("hosts.conf")).group(1)
     locations = text_of("room.conf").replace("../../../examples",
@@ -35,7 +35,7 @@ def test_room_lives_on_both_hosts(pair):
     near, far = pair[0].join("/room/lobby"), pair[1].join("/room/lobby")
     read_type(near, "joined")
     output = publish(near, "hello")
-    # The event of the other host may come after the welcome
+    # The event of the other host may arrive after the welcome
     assert read_message(far) == output
     pair[1].post("/publish?room=lobby", "from a shell")
     assert read_type(near, "message")["data"] == "from a shell"

@@ -1,5 +1,5 @@
-"""examples/load: who asked for samples of the machine's load gets them, at the
-interval asked for."""
+"""examples/load: clients that request samples of the machine's load get them at
+the requested interval."""
 
 import json
 import os
@@ -137,7 +137,7 @@ def test_clients_choose_their_own_intervals(server):
     samples = [quick.sample_until(lambda now: now["time"] >= first)]
     while samples[-1]["time"] < last:
         samples.append(quick.next("sample"))
-    # Both get the same readings, one of them more of them.
+    # Both get the same readings, but one of them gets more.
     times = [sample["time"] for sample in samples]
     assert set(times) >= {sample["time"] for sample in wanted}
     assert len(wanted) + 2 <= len(times) <= 3 * len(wanted) - 2

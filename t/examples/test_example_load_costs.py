@@ -1,5 +1,5 @@
-"""examples/load: slow readers skip samples, nothing is sampled without
-clients, and errors of reading the machine are reported."""
+"""examples/load: slow readers skip samples, no samples are taken without
+clients, and read errors of /proc are reported."""
 
 import os
 import shutil
@@ -86,7 +86,7 @@ def test_nothing_is_sampled_without_clients(server, nginx, end):
     before = bytes_read(pid), times_woken(pid)
     clock.samples(15)
     assert bytes_read(pid) == before[0]
-    # nginx itself looks around once in a second
+    # nginx itself wakes up once a second
     assert times_woken(pid) - before[1] < 5
     if end == "pause":
         viewer.ask("resume")
@@ -109,7 +109,7 @@ def test_many_clients_share_the_readings(server):
 
 @pytest.fixture
 def interface():
-    """A network interface that can be taken away, and a way to do it."""
+    """A network interface, and a function that removes it."""
     name = f"t{os.getpid()}"
     ip = shutil.which("ip", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 

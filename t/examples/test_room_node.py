@@ -1,5 +1,5 @@
-"""examples/room/room.js outside of browsers: in Node, with its own WebSocket
-and with npm's ws, against a real nginx."""
+"""examples/room/room.js in Node, with Node's WebSocket and with npm's ws,
+against a real nginx."""
 
 import functools
 import json
@@ -30,7 +30,7 @@ location /watch { websocket room room$arg_k history=100 publish=off; }
 
 @functools.cache
 def native():
-    """The options that give Node a WebSocket; None if it has none."""
+    """The options that give Node a WebSocket, or None."""
     for flags in [], ["--experimental-websocket"]:
         output = subprocess.run(
             ["node", *flags, "-p", "typeof WebSocket"], text=True,
@@ -41,15 +41,16 @@ def native():
 
 
 class Node:
-    """A process that runs one scene."""
+    """A Node process that runs one script."""
 
     def __init__(self, folder, websocket, script):
-        # Older ones take a .js of no package for no module
+        # Older versions import a .js without a package as CommonJS
         room = os.path.join(folder, "room.mjs")
         shutil.copy(ROOM, room)
         flags, module = websocket
         self.process = subprocess.Popen(
-            ["node", "--no-warnings", *flags, NODE_PROGRAM, room, module, script],
+            ["node", "--no-warnings", *flags, NODE_PROGRAM, room, module,
+             script],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         self.deadline = threading.Timer(seconds(60), self.process.kill)
@@ -60,13 +61,13 @@ class Node:
         self.process.stdin.flush()
 
     def read(self):
-        """The next report of the script."""
+        """The next object that the script reports."""
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         return json.loads(line)
 
     def end(self):
-        """All reports until the process ends."""
+        """All objects until the process ends."""
         output, errors = self.process.communicate()
         assert self.process.returncode == 0, errors
         assert errors == ""
@@ -75,7 +76,7 @@ class Node:
 
 @pytest.fixture(name="run_script", params=["ws", "native"])
 def run_script_fixture(request, tmp_path):
-    """Starts a scene in Node."""
+    """Starts a script in Node."""
     if request.param == "ws":
         found = [path for path in WS if os.path.exists(path)]
         assert found, "npm's ws is not installed"
@@ -109,9 +110,9 @@ def url(server, path):
 
 @pytest.mark.parametrize("end, state", [("close", "closed"),
                                         ("suspend", "suspended")])
-def test_room_that_is_left_while_it_connects_stays_so(server, run_script, end,
-                                                      state):
-    """Node ends when nothing is left to come."""
+def test_room_left_while_it_connects_stays_closed(server, run_script, end,
+                                                  state):
+    """Node exits when no timer and no connection is left."""
     path = f"/room?k={end}"
     node = run_script(f"""
         const room = new Room("{url(server, path)}");
@@ -122,7 +123,7 @@ def test_room_that_is_left_while_it_connects_stays_so(server, run_script, end,
     assert join(server, path).welcome["clients"] == 1
 
 
-def test_room_that_is_left_when_it_is_open_stays_so(server, run_script):
+def test_room_left_when_it_is_open_stays_closed(server, run_script):
     node = run_script(f"""
         const room = new Room("{url(server, '/room?k=open')}");
         const state = watched(room);
@@ -135,7 +136,7 @@ def test_room_that_is_left_when_it_is_open_stays_so(server, run_script):
     assert node.end() == ["open", "suspended", "connecting", "open", "closed"]
 
 
-# The close code of a connection that was never open. The WebSocket of Node 20
+# The close code of a connection that never opened. The WebSocket of Node 20
 # reports 1002.
 FAILED = (1006, 1002)
 
@@ -194,8 +195,8 @@ def test_server_answers_pings(server, run_script, path):
     assert node.end() == ["open", "closed"]
 
 
-def test_dead_connection_is_found_and_what_was_sent_settles(nginx, run_script):
-    """The worker is stopped, so no end of the connection arrives."""
+def test_dead_connection_is_found_and_its_publishes_settle(nginx, run_script):
+    """The worker is stopped, so the end of the connection does not arrive."""
     server = nginx(LOCATIONS)
     [worker] = server.worker_pids()
     within = round(300 * deadline_scale())
