@@ -1,5 +1,5 @@
-"""Messages in the same packet as an error, a Close or the end of the stream:
-handlers get them, and the client gets its replies."""
+"""Messages in the same packet as an error, a Close or the end of the stream.
+Handlers get them, and the client gets their replies."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ location /counted { websocket echo; websocket_limit_messages rate=1000/s; }
 """
 HANDLERS = ["/echo", "/c", "/room", "/kept", "/json", "/chat", "/counted"]
 ROOMS = {"/room", "/kept", "/json", "/chat"}
-# Data after the message, and the code of the Close that answers it.
+# Data after the messages, and the code of the Close that follows.
 ENDS = {
     "bad-frame": (wire.frame(3), 1002),
     "bad-text": (wire.text(b"\xff"), 1007),
@@ -62,15 +62,15 @@ class Member:
         assert self.peer.agreed == deflate
 
     def frame(self, text):
-        """One message as it goes out."""
+        """The frame of a message, compressed if agreed."""
         payload = (json.dumps({"data": text}) if self.json else text).encode()
         if not self.peer.agreed:
             return wire.text(payload)
         return wire.frame(wire.TEXT, self.peer.compress(payload), rsv=4)
 
     def expect(self, texts):
-        """Reads these messages in this order, without presence texts of the
-        handler. The next frame is no message."""
+        """Reads these messages in this order, without the handler's presence
+        texts."""
         for text in texts:
             while True:
                 opcode, payload, _ = self.peer.read()
@@ -110,6 +110,6 @@ def test_messages_before_an_end_are_delivered(
 
 
 def expect_close(member, code):
-    """Nothing comes any more but the Close."""
+    """The next frame is a Close with this code."""
     frame = member.client.read_frame()
     assert (frame.opcode, frame.close_code) == (wire.CLOSE, code), frame

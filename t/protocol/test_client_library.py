@@ -1,4 +1,4 @@
-"""Plain use by a client library that others wrote: python's websocket."""
+"""A client library of other authors: Python's websocket."""
 
 import ssl
 
@@ -22,7 +22,7 @@ def server(module_nginx):
 
 @pytest.fixture
 def connect(server):
-    """Connects to a path; what was connected is closed with the test."""
+    """Connects to a path. The connections are closed after the test."""
     opened = []
 
     def connect_to(path="/echo", scheme="ws", **options):

@@ -75,7 +75,8 @@ def test_close_with_invalid_body_fails_with_1002(server, body, cut):
 
 @pytest.mark.parametrize("byte", [b"\x03", b"\x0b"])
 def test_one_byte_body_is_not_completed_by_what_follows(server, byte):
-    """1000 is 03 e8: the byte behind the frame must not be taken for it."""
+    """The code 1000 is 03 e8. The first byte after the frame must not complete
+    the code."""
     client = server.connect()
     client.send(wire.frame(wire.CLOSE, byte) + b"\xe8\xe8\xe8\xe8")
     client.expect_close(1002)
@@ -124,12 +125,12 @@ def test_data_after_a_close_is_ignored(server, after, together):
         try:
             client.send(after, duplex=False)
         except ConnectionError:
-            pass  # the handshake was complete, and the connection ended
+            pass  # after its Close the server has ended the connection
     client.expect_close(1000)
     try:
         client.expect_eof()
     except ConnectionWasReset:
-        assert not together  # it ended before the rest arrived
+        assert not together  # the connection ended before the rest arrived
 
 
 def test_server_ends_the_connection_first(server):
@@ -153,7 +154,7 @@ def test_close_reason_with_line_break_cannot_forge_a_log_line(server):
     assert "\n2026/01/01" not in server.log()
 
 
-# Begun by the server: the Close arrives whatever waits unread
+# Begun by the server: the Close arrives although input is unread
 
 FAULTS = {
     "unmasked": (wire.text("x", mask=None), 1002),
@@ -267,7 +268,7 @@ def test_half_close_after_a_close_gets_the_answer(server):
     wire.text("echoed"), wire.binary(bytes(MEBIBYTE)),
 ], ids=["silent", "in-header", "in-payload", "in-message", "with-reply",
         "with-large-reply"])
-def test_reset_ends_the_session_in_silence(server, data):
+def test_reset_ends_the_session_without_an_error(server, data):
     client = server.connect()
     client.send(data, duplex=False)
     client.abort()

@@ -1,6 +1,6 @@
-"""The end of a connection after a Close of the server. The server waits for
-the peer's Close, finds it after any other data, and then ends the connection
-at once."""
+"""The end of a connection after a Close of the server. The server reads up to
+the client's Close, which may follow other data, and then ends the connection at
+once."""
 
 import time
 
@@ -12,7 +12,7 @@ from nginx_server import seconds
 from publish_client import request
 
 MEBIBYTE = 1 << 20
-# The most that the server drops after its Close.
+# The server discards at most so many bytes after its Close.
 MOST_DROPPED = 64 * MEBIBYTE
 
 LOCATIONS = """
@@ -33,7 +33,7 @@ location /idle {
 location /limited { websocket echo; websocket_limit_messages rate=1/s; }
 location /packed { websocket echo; websocket_deflate on; }
 """
-# Here no time that is over ends what a test waits for.
+# A long timeout, so that no test passes because of it.
 PATIENT = "websocket_close_timeout 60s;"
 
 
@@ -42,7 +42,8 @@ def server(module_nginx):
     return module_nginx(LOCATIONS, http=PATIENT, tls=True)
 
 
-# Path, what a client sends, and the code of the Close that answers it
+# The path, the bytes that a client sends, and the code of the Close that
+# follows
 CLOSES = {
     "kind": ("/binary", wire.text("unwanted"), 1003),
     "message": ("/small", wire.fragments(wire.BINARY, *[bytes(400)] * 3),
@@ -53,7 +54,7 @@ CLOSES = {
     "idle": ("/idle", b"", 1001),
     "deleted": ("/subscribe", None, 4001),
 }
-# Data that breaks the protocol, and whether frames follow it.
+# Bytes that break the protocol, and the code of the Close that follows.
 FAILURES = {
     "opcode": (wire.frame(5, "reserved"), 1002),
     "bits": (wire.text("reserved", rsv=6), 1002),
@@ -80,7 +81,7 @@ over_both = pytest.mark.parametrize("tls", [False, True],
 
 
 def provoke(server, path, data, tls=False):
-    """A client that will be closed, after it has sent this."""
+    """Connects a client and provokes a Close of the server."""
     client = server.connect(path, tls=tls)
     if data is None:
         server.request(request("DELETE", "/delete?code=4001"))
@@ -90,8 +91,8 @@ def provoke(server, path, data, tls=False):
 
 
 def expect_end(server, client, code):
-    """The server ends the connection by itself, and wholly: the client keeps
-    its side open. Returns the line of the access log."""
+    """The server ends the connection, and nginx logs it, although the client
+    keeps its side open. Returns the line of the access log."""
     client.expect_eof()
     entry = server.wait_for_access_log()
     assert entry["websocket_close_code"] == str(code)
@@ -178,7 +179,8 @@ def test_failure_ends_soon_without_a_close_of_the_client(
     ("/binary", wire.header(wire.TEXT, 100), 1003),
 ], ids=["too-big", "kind"])
 @over_both
-def test_silence_within_a_refused_frame_ends_soon(server, path, data, code, tls):
+def test_silence_within_a_refused_frame_ends_soon(
+        server, path, data, code, tls):
     client = server.connect(path, tls=tls)
     client.send(data)
     client.expect_close(code)
@@ -189,7 +191,7 @@ def test_silence_within_a_refused_frame_ends_soon(server, path, data, code, tls)
 
 
 def test_frame_that_still_comes_is_waited_for(server):
-    """For longer than a silent client would be."""
+    """The server waits longer than for a silent client."""
     client = server.connect("/small")
     client.send(wire.header(wire.BINARY, 5000))
     client.expect_close(1009)
@@ -242,7 +244,7 @@ def test_close_inside_a_compressed_message_is_answered(server):
     expect_end(server, client, 1007)
 
 
-# Its own timer, where the client's Close does not come
+# The close timeout, if the client's Close does not arrive
 
 def test_close_timeout_ends_a_client_that_does_not_answer(nginx):
     server = nginx(LOCATIONS, http="websocket_close_timeout 500ms;")
@@ -256,8 +258,8 @@ def test_close_timeout_ends_a_client_that_does_not_answer(nginx):
 
 
 def send_on(client, data):
-    """Sends the same again and again until the connection is reset; returns
-    how many bytes went."""
+    """Sends the same data repeatedly until the connection is reset; returns the
+    number of bytes sent."""
     client.socket.setblocking(True)
     client.socket.settimeout(seconds(30))
     sent = 0
@@ -296,7 +298,7 @@ def test_close_timeout_ends_a_client_that_sends_on(nginx):
     server.wait_for_access_log(websocket_close_code=1009)
 
 
-# A closing handshake that is complete
+# A complete closing handshake
 
 @over_both
 @whole_and_bytewise

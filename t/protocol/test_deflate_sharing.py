@@ -30,7 +30,7 @@ location /deflated { websocket echo; websocket_deflate on; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx, run_folder):
-    """An nginx whose calls of zlib are counted: server.compressed()."""
+    """An nginx with server.compressed(), the bytes that zlib has compressed."""
     with preloaded(run_folder, "deflate_counter") as preload:
         with preload.environment():
             running = module_nginx(LOCATIONS)
@@ -39,7 +39,7 @@ def server(module_nginx, run_folder):
 
 
 def publish(server, peers, text):
-    """Sends one message through a room; how often it was compressed."""
+    """Sends one message through a room; returns how often it was compressed."""
     before = server.compressed()
     peers[0].client.text(text)
     for peer in peers:
@@ -74,8 +74,8 @@ def test_clients_with_context_takeover_get_their_own(server):
 
 
 def test_deflaters_are_created_over_several_turns(server):
-    """Each takes up to 1 ms and 200 KB. A client that has none yet receives
-    the message uncompressed."""
+    """Each turn takes up to 1 ms and 200 KB for them. A client without a
+    deflater receives the message uncompressed."""
     peers = [DeflatingPeer(server, "/kept/crowd") for _ in range(120)]
     text = "to all of you " * 40
     counts = []
@@ -89,7 +89,8 @@ def test_deflaters_are_created_over_several_turns(server):
 
 
 def test_burst_of_small_messages_is_compressed_within_a_budget(server):
-    """Each of 60 clients may have a compression of its own for each message."""
+    """Without a budget, each of 60 clients could have its own compression of
+    each message."""
     pid = only_worker(server)
     peers = [DeflatingPeer(server, "/kept/burst") for _ in range(60)]
     texts = [f"{number} of many ".ljust(3000, ".") for number in range(64)]
@@ -106,8 +107,8 @@ def test_burst_of_small_messages_is_compressed_within_a_budget(server):
 
 @pytest.mark.parametrize("size, count", [(3000, 30), (5000, 200)])
 def test_burst_beyond_the_budget_is_the_same_for_all(server, size, count):
-    """A frame that was compressed for one client serves all with its window,
-    also at the level of a budget that is used up."""
+    """A frame that was compressed for one client is sent to all with its
+    window, also after the budget is used up and the level is lower."""
     digits = random.Random(size)
     pid = only_worker(server)
     path = f"/hard/{size}"

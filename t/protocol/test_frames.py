@@ -20,7 +20,8 @@ def server(module_nginx):
 
 
 def sample(length):
-    """ASCII, so that it may travel as either kind, without a short period."""
+    """ASCII, so that it is valid as text and as binary, without a short
+    period."""
     return bytes(32 + index * 7 % 95 for index in range(length))
 
 
@@ -29,7 +30,7 @@ def fails_with_1002(server, data, cut):
     client.send(data, cut)
     if data[0] & 15 == wire.CLOSE:
         client.expect_close(1002)
-        client.expect_eof()  # a broken Close was the client's last frame
+        client.expect_eof()  # a broken Close was the last frame of the client
     else:
         client.expect_failure(1002)
 
@@ -219,7 +220,7 @@ def test_header_of_a_long_control_frame_fails_with_1002(server, opcode, cut):
     fails_with_1002(server, wire.header(opcode, 126), cut)
 
 
-# The failure is known as early as its first byte allows
+# A frame fails at the first byte that shows the fault
 
 @pytest.mark.parametrize("data", [
     b"\xf1", b"\xc1", b"\xa1", b"\x91", b"\x83", b"\x8f", b"\x09", b"\x08",

@@ -1,4 +1,4 @@
-"""The opening handshake: what is upgraded, what is refused (RFC 6455 4.2)."""
+"""The opening handshake: accepted and refused requests (RFC 6455 4.2)."""
 
 import re
 
@@ -19,13 +19,13 @@ def server(module_nginx):
 
 
 def assert_works(client):
-    """The connection is a WebSocket now."""
+    """The connection is a WebSocket."""
     client.text("hello")
     client.expect_text("hello")
 
 
 def refuse(server, status, log_pattern, cut=None, **fields):
-    """Sends a handshake that is refused; checks status and the log."""
+    """Sends a handshake that must be refused; checks the status and the log."""
     response = server.request(wire.upgrade_request(**fields), cut)
     assert response.status == status, repr(response)
     server.wait_for_log(rf"\[info\] .*websocket: .*{log_pattern}")

@@ -1,7 +1,7 @@
-"""A WebSocket location under HTTP/2: refused in the protocol's own terms.
+"""A WebSocket location over HTTP/2 refuses requests with 426.
 
-nginx offers no extended CONNECT (RFC 8441), so clients that know it come
-over HTTP/1.1, and others learn from the 426 that they should.
+nginx does not offer extended CONNECT (RFC 8441). Clients that support it
+therefore use HTTP/1.1, and the 426 tells others to do so.
 """
 
 import re
@@ -36,7 +36,7 @@ def server(module_nginx):
 
 
 def assert_quiet(server):
-    """Nothing above info was logged."""
+    """No line above info was logged."""
     assert not re.search(r"\[(?!info|notice)\w+\] ", server.log())
 
 
@@ -54,7 +54,7 @@ def test_request_is_refused_with_426(server, fields):
 
 
 def test_refusal_has_no_field_of_a_connection(server):
-    """RFC 9113 8.2.2: neither Connection nor Upgrade."""
+    """RFC 9113 8.2.2 allows neither Connection nor Upgrade."""
     headers, _ = Http2Client(server).ask("/echo", *HANDSHAKE)
     for field in (b"upgrade", UPGRADE_IN_HUFFMAN, b"connection"):
         assert field not in headers.lower().replace(b"426", b"")

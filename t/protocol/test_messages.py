@@ -235,7 +235,7 @@ def test_other_kind_fails_with_1003_at_its_header(server, path, opcode, cut):
 # Any cut of the input gives the same replies
 
 def script():
-    """Frames of every sort, a few hundred bytes, ending in a Close."""
+    """Frames of each kind, a few hundred bytes, with a Close at the end."""
     return b"".join([
         wire.text("plain"), wire.text(), wire.binary(b"\0\xff" * 10),
         wire.fragments(wire.TEXT, "\u043f\u0440\u0438", "", "\U0001f600"),

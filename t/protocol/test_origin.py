@@ -1,4 +1,4 @@
-"""Which origins may connect, and which subprotocol is answered."""
+"""Allowed origins, and the subprotocol in the response."""
 
 import pytest
 

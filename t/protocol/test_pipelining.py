@@ -1,4 +1,4 @@
-"""Bytes that follow the opening handshake without waiting for its answer."""
+"""Bytes that follow the opening handshake before its response."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""A handler that sends the message at hand back, whole and in parts: frames
-that refer to where it was received do not disturb each other."""
+"""A handler that sends a received message back, whole and in parts. The frames
+refer to the receive buffer and must not disturb each other."""
 
 import pytest
 

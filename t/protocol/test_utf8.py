@@ -32,7 +32,7 @@ EDGES = {
     "4-bytes-first": "\U00010000", "4-bytes-last": "\U0010ffff",
 }
 
-# The bytes, and how many of them already make the text impossible.
+# The bytes, and the number of them after which no valid text is possible.
 INVALID = {
     "lone-continuation": (b"\x80", 1),
     "lone-continuation-bf": (b"\xbf", 1),
@@ -66,7 +66,7 @@ TRUNCATED = {
     "4-of-1": b"\xf0", "4-of-2": b"\xf0\x9f", "4-of-3": b"\xf0\x9f\x98",
 }
 
-# Enough before the fault that vector code has work, and not.
+# Prefixes long enough for vector code, and too short for it.
 PREFIXES = {"alone": b"", "after-text": "тест ".encode() * 3,
             "after-100": b"a" * 100, "after-mixed": "ж€".encode() * 41}
 
@@ -127,7 +127,7 @@ def test_invalid_text_fails_with_1007(server, payload, enough, prefix, cut):
 @pytest.mark.parametrize("payload, enough", **table(INVALID))
 def test_first_impossible_byte_fails_inside_the_frame(
         server, payload, enough, prefix):
-    """The byte before it does not, and the rest is not waited for."""
+    """The byte before it does not fail, and later bytes are not awaited."""
     whole = prefix + payload + b"x" * 100
     data = wire.text(whole)
     head = len(data) - len(whole)
@@ -173,7 +173,7 @@ def test_character_cut_by_the_last_fragment_fails_with_1007(server, payload):
 
 @pytest.mark.parametrize("payload", **table(TRUNCATED))
 def test_next_message_starts_afresh(server, payload):
-    """A character's start is no part of the message after it."""
+    """The start of a character does not belong to the next message."""
     client = server.connect()
     client.send([wire.binary(payload), wire.text("clean")])
     client.expect_binary(payload)
