@@ -1,5 +1,4 @@
-"""Publishing over HTTP: what POST, GET, HEAD and DELETE do, and each status
-(DESIGN 5)."""
+"""Publishing over HTTP: POST, GET, HEAD and DELETE, and each status."""
 
 from time import monotonic
 
@@ -212,7 +211,7 @@ def test_delete_follows_what_was_published(server):
 
 
 def test_resource_serves_on_after_delete(server):
-    """Each time at once: none waits for the worker's next look round."""
+    """No step waits for a timer of the worker."""
     publisher, began = Publisher(server, "/publish?room=again"), monotonic()
     for _ in range(20):
         client = join(server, "again")

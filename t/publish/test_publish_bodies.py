@@ -1,5 +1,5 @@
-"""The bodies that websocket_publish takes: wherever nginx puts them, however
-they come, and those that never come whole."""
+"""Request bodies of websocket_publish: in each of nginx's buffers, in pieces or
+chunks, and incomplete."""
 
 import os
 
@@ -23,7 +23,7 @@ SETTINGS = {
 PLACES = list(SETTINGS)
 SIZES = [0, 1, 125, 1023, 1024, 1025, 16384, 16385, 100000, 1048576]
 
-# Other locations read the body first, or sent it on while it came
+# Other locations that read the body first, or that forwarded it meanwhile
 ELSEWHERE = """
 location @publish { websocket_publish echo $arg_room; }
 location = /sent-on {
@@ -48,9 +48,10 @@ BACKEND = """server {
     location = /200 { return 200; }
     location / { client_max_body_size 0; return 503; }
 }"""
-LOCATIONS = ELSEWHERE + "location /clients { websocket echo $arg_room; }" + "".join(
-    f"location /{name} {{ websocket_publish echo $arg_room; {setting} }}\n"
-    for name, setting in SETTINGS.items())
+LOCATIONS = (
+    ELSEWHERE + "location /clients { websocket echo $arg_room; }" + "".join(
+        f"location /{name} {{ websocket_publish echo $arg_room; {setting} }}\n"
+        for name, setting in SETTINGS.items()))
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +66,14 @@ def join(server, room="1"):
 
 
 def pattern(size):
-    """Bytes of which none is where another might stand."""
+    """Bytes in which each offset can be recognized."""
     block = b"".join(b"%06x," % number for number in range(0, size, 7))
     return block[:size]
 
 
 def wait_for_no_files(server):
-    """nginx takes its temporary files away, which may outlive the answer."""
+    """Waits until nginx has removed its temporary files, which may be later
+    than the response."""
     folder = os.path.join(server.prefix, "client_body")
     wait_until(lambda: not any(files for _, _, files in os.walk(folder)),
                seconds(5), "no files")
@@ -118,8 +120,8 @@ def test_chunked_request_in_pieces(server, place, cut):
     client.expect_text("äbc")
 
 
-# A character of four bytes at each place of a border: between what comes with
-# the head and what comes later, and at the end of nginx's buffer
+# A character of four bytes at each place of a border: between bytes that arrive
+# with the header and later ones, and at the end of nginx's buffer
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("before", [1, 2, 3])
@@ -285,7 +287,7 @@ def test_pipelined_requests_are_published_in_order(server):
 # Leaks
 
 def post_many(server, path, count, body, **options):
-    """Over one connection, some of them on their way at a time."""
+    """Sends so many requests over one connection, 100 of them pipelined."""
     poster, at_once = server.open(), 100
     data = b"".join(post(body, path, **options) for _ in range(at_once))
     for _ in range(count // at_once):

@@ -11,7 +11,7 @@ from publish_client import Publisher, answer_of, post, expect_refused
 
 
 def message_echo():
-    """The directive that loads it."""
+    """The directive that loads the plug-in message_echo."""
     path = plugin_builder.build_file("message_echo.cpp")
     return f"websocket_plugin {path};\n"
 
@@ -85,8 +85,8 @@ def test_missing_parameters_fail_the_check(nginx, others):
                  f"websocket_publish message_echo key;\n}}")
 
 
-def test_location_is_the_only_one_of_ours(nginx):
-    """The shared memory is made for it alone."""
+def test_location_needs_no_other_of_the_module(nginx):
+    """The shared memory exists without any other location of the module."""
     server = nginx("location /publish { websocket_publish echo key; }")
     Publisher(server).post("x", clients=0)
 
@@ -132,7 +132,7 @@ def test_handler_that_needs_a_history_is_refused_without(nginx):
     ("/publish/first?k=1", 1), ("/publish/second?k=1", 3),
     ("/publish/named", 4), ("/publish/own?k=1", 6),
     ("/publish/if?k=2&if=1", 3), ("/publish/if?k=3", 3),
-    ("/publish/other?k=1", 9), # as much as any location asks for
+    ("/publish/other?k=1", 9),  # the largest of all locations
 ])
 def test_history_of_a_resource_without_clients(server, path, kept):
     publisher = Publisher(server, path)
@@ -157,7 +157,7 @@ def test_publisher_declared_before_the_clients_location(nginx):
 
 
 def test_publishers_history_counts_as_a_locations_does(server):
-    """The first client does not shrink it; the object has the parameters of
+    """The first client does not shrink it. The new object has the parameters of
     the clients' location."""
     publisher = Publisher(server, "/publish/constant-own")
     for _ in range(9):
@@ -177,7 +177,8 @@ def test_publishers_history_counts_as_a_locations_does(server):
 def test_handler_callback_gets_published_messages(server):
     client = server.connect("/first?k=fields")
     client.expect_text("history 1")
-    epoch, sequence = Publisher(server, "/publish/first?k=fields").post("häuser")
+    publisher = Publisher(server, "/publish/first?k=fields")
+    epoch, sequence = publisher.post("häuser")
     client.expect_text(f"text {epoch}-{sequence} from 0 häuser")
     answer = answer_of(server.request(post(
         b"bytes", "/publish/first?k=fields", kind="application/octet-stream")))
@@ -217,7 +218,7 @@ def test_resource_without_clients_ends_with_the_request(nginx):
     publisher = Publisher(server)
     publisher.post("x")
     publisher.post("x")
-    # A request ends behind its answer
+    # The end of a request comes after its response
     wait_until(lambda: handler_log.history(server, "key") == 2 * [
         "resource created", "resource destroyed"], seconds(5), "both ends")
     publisher.get_state()

@@ -1,4 +1,4 @@
-"""nginx's own directives on locations with websocket_publish: access, limits,
+"""nginx's own directives in locations with websocket_publish: access, limits,
 pages, subrequests, HTTP/2, variables."""
 
 import json
@@ -264,7 +264,7 @@ def test_variables_name_handler_and_resource(server, method):
         "websocket_handler": "echo", "websocket_resource": "room 1"}
 
 
-def test_key_that_asks_for_itself(server):
+def test_own_variable_is_empty_in_the_key(server):
     Publisher(server, "/itself").post("x", clients=0)
     entry = server.wait_for_access_log()
     assert entry["websocket_resource"] == "<>"

@@ -1,5 +1,5 @@
-"""Pages that publish from other origins: preflights, and the fields by which a
-browser gives answers to a page (CORS)."""
+"""Pages of other origins that publish: preflights, and the response fields that
+let a browser pass the response to the page (CORS)."""
 
 import pytest
 
@@ -80,7 +80,7 @@ def ask(server, method, path, origin=APP, **options):
 
 
 def cors(response):
-    """The fields that a browser looks at; none is there twice."""
+    """The fields that a browser reads; each must be unique."""
     found = {}
     for name in CORS:
         values = response.all(name)
@@ -124,7 +124,7 @@ def test_preflight_allows_the_fields_that_it_asks_for(server, fields):
 
 
 @pytest.mark.parametrize("fields", ["a b", "a, \"b\"", "a;b", "\xe4"])
-def test_preflight_repeats_no_fields_that_are_none(server, fields):
+def test_preflight_does_not_repeat_malformed_field_names(server, fields):
     response = server.request(preflight("/listed", fields=fields))
     assert response.status == 204
     assert response.header("Access-Control-Allow-Headers") is None
@@ -146,7 +146,7 @@ def test_preflight_of_another_origin_gets_403(server, path, origin):
 
 @pytest.mark.parametrize("path", ["/guarded", "/denied", "/limited"])
 def test_preflight_is_answered_before_access_is_checked(server, path):
-    """A browser sends neither cookies nor Authorization with it."""
+    """Browsers send preflights without cookies and Authorization."""
     response = server.request(preflight(path))
     assert response.status == 204
     assert cors(response)["Access-Control-Allow-Origin"] == APP
@@ -166,7 +166,7 @@ def test_preflight_publishes_nothing(server):
         ("Origin", APP), ("Access-Control-Request-Method", "POST")])
     assert response.status == 204
     expect_nothing_published(client)
-    assert poster.get_state()[0] == 1  # the connection goes on
+    assert poster.get_state()[0] == 1  # the connection is kept alive
 
 
 # Answers
@@ -197,13 +197,13 @@ def test_answer_to_any_page_is_without_credentials(server):
 
 
 def test_answer_to_null_is_without_credentials(server):
-    """Any site can make a page whose origin is null."""
+    """A page of any site can have the origin null."""
     response = ask(server, "POST", "/listed?key=a", "null", body="x")
     answer_of(response)
     assert cors(response) == {"Access-Control-Allow-Origin": "null"}
 
 
-def test_answer_to_a_program_varies_all_the_same(server):
+def test_answer_without_origin_has_vary_too(server):
     response = server.request(post("x", "/listed?key=a"))
     answer_of(response)
     assert not cors(response)
@@ -237,11 +237,11 @@ def test_page_of_another_origin_gets_403_and_nothing_else(server, method,
     ("/listed?key=a", "POST", {"body": b"x" * 101}, 413),
     ("/listed?key=a", "PUT", {"body": b"x"}, 405),
     ("/listed?key=a&code=99", "DELETE", {}, 400),
-    # nginx's own
+    # errors of nginx
     ("/guarded", "POST", {"body": "x"}, 401),
     ("/denied", "POST", {"body": "x"}, 403),
     ("/limited", "POST", {"body": "x" * 11}, 413),
-    # from another location
+    # pages of another location
     ("/page", "PUT", {"body": "x"}, 405),
     ("/page?key=", "POST", {"body": "x"}, 400),
     ("/page-denied", "POST", {"body": "x"}, 403),
@@ -261,7 +261,7 @@ def test_error_is_given_to_an_allowed_page(server, path, method, options,
 
 # The configuration's own fields
 
-def test_fields_of_the_configuration_stay_alone(server):
+def test_cors_fields_of_the_configuration_replace_ours(server):
     answer = ask(server, "POST", "/by-hand", body="x")
     assert answer_of(answer)
     assert cors(answer) == {"Access-Control-Allow-Origin": APP}

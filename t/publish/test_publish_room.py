@@ -1,5 +1,5 @@
-"""Publishing over HTTP to rooms: the history that it fills, and both payload
-forms."""
+"""Publishing over HTTP to rooms: their history, and the raw and JSON forms of a
+message."""
 
 import base64
 import time

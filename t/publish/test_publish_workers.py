@@ -1,5 +1,5 @@
-"""Publishing over HTTP to clients on several workers, and where there is no
-room, no worker's place, or no master."""
+"""Publishing over HTTP to clients on several workers; full memory, a worker
+without a slot, and nginx without a master."""
 
 import re
 
@@ -30,7 +30,7 @@ def server(request, module_nginx):
 
 
 def publishers(server, path="/publish?room=1"):
-    """A connection to each worker, in the order of their pids."""
+    """A connection to each worker, in the order of pids."""
     found = {}
     pids = server.worker_pids()
     for _ in range(1000):
@@ -147,7 +147,7 @@ def test_single_process(nginx):
     client.expect_failure(4000)
 
 
-# No room
+# Full memory
 
 def test_message_that_the_memory_cannot_hold(nginx):
     server = nginx(LOCATIONS.partition("location /kept")[0],
@@ -155,7 +155,7 @@ def test_message_that_the_memory_cannot_hold(nginx):
                         "websocket_room_memory 512k;")
     server.allow_errors("no memory for 600000 bytes")
     path = "/publish?room=1"
-    answer_of(server.request(post(b"x" * 600000, path)))  # nobody wants it
+    answer_of(server.request(post(b"x" * 600000, path)))  # no client
     client = server.connect("/clients?room=1")
     for _ in range(3):
         response = expect_refused(
@@ -169,7 +169,7 @@ def test_message_that_the_memory_cannot_hold(nginx):
 
 
 def test_new_resource_in_full_memory(nginx):
-    """A resource with clients is not removed for another one."""
+    """A new resource does not replace one with clients."""
     server = nginx(LOCATIONS.partition("location /kept")[0],
                    http="websocket_shared_memory 512k;"
                         "websocket_room_memory 512k;")
@@ -184,7 +184,7 @@ def test_new_resource_in_full_memory(nginx):
     assert re.search(r'no memory for one more resource, \S+ "k+\.\.\.", in '
                      "websocket_shared_memory: its clients are refused with "
                      "503", line), line
-    # More than what was too little for a client's
+    # This name is longer than the one that did not fit for a client
     path = f"/publish?room={'k' * 500}{rooms.pop()}"
     expect_refused(server, post("x", path), 507,
                    "websocket_shared_memory is full")
@@ -193,7 +193,7 @@ def test_new_resource_in_full_memory(nginx):
     Publisher(server, path).post("x", clients=0)
 
 
-# No place: a small zone of one worker has places for 64
+# Without a slot: a small zone has 64 slots
 
 def test_worker_without_a_slot_refuses_with_503(nginx):
     server = nginx(LOCATIONS.partition("location /kept")[0],
