@@ -1,5 +1,5 @@
-"""A client that resumes with a long history costs the others no more than a
-turn, however little of it goes over the wire."""
+"""A client that resumes with a long history delays other clients by no more
+than a turn of the event loop, however few bytes it is sent."""
 
 import zlib
 
@@ -26,8 +26,9 @@ location /alone {
 }
 """
 DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
-# Bytes of a message, how many there are, and how many a turn may send: some
-# parts of 512 messages or 64 KB, each in an event of its own
+# The size of a message in bytes, the number of messages, and the most that one
+# turn may send. A part has 512 messages or 64 KB and an event of its own; a
+# turn may have several.
 HISTORIES = {
     "/tiny": (1, 20000, 2000),
     "/packed": (4000, 1500, 80),
@@ -43,7 +44,7 @@ def server(module_nginx):
 
 
 def fill(server, path, payload, count):
-    """A client that stays, so that the room does."""
+    """Fills the history; returns a client that keeps the room in use."""
     client = server.connect(path, headers=DEFLATE)
     for at in range(0, count, 10):
         client.send(wire.binary(payload) * 10)
@@ -54,7 +55,7 @@ def fill(server, path, payload, count):
 
 
 def read_history(client, inflater, payload, count):
-    """Returns the size of the frames."""
+    """Reads the history; returns the size of its frames."""
     total = 0
     for _ in range(count):
         frame = client.read_frame()
@@ -83,7 +84,7 @@ def test_long_history_is_sent_in_parts(server, path):
 
 
 def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
-    """Their compression counts in the budget of their turn."""
+    """Their compression uses the budget of the turn."""
     size, count, most = HISTORIES["/packed"]
     payload = bytes(size)
     fill(server, "/packed", payload, count)
@@ -105,7 +106,7 @@ def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
 
 
 def test_history_that_a_client_asks_for_is_handed_over_in_parts(server):
-    """In its own turn too, where the socket takes all of it."""
+    """This holds even if the socket accepts all of it in one turn."""
     fill(server, "/reader", b"x", 2000)
     client = server.connect("/reader")
     client.text("history")

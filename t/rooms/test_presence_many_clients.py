@@ -1,5 +1,5 @@
-"""Presence when many come and go at once: few events, and each client's view
-of who is there stays exact."""
+"""Presence if many clients join and leave at once: few events, and each client
+knows exactly who is in the room."""
 
 import contextlib
 
@@ -32,10 +32,10 @@ def id_of(client):
 
 @contextlib.contextmanager
 def arriving(server, path, count, pids=None):
-    """Clients whose handshakes wait in the sockets of workers that stand
-    still, until the block ends: then all come at once."""
+    """Clients whose handshakes wait in the sockets of stopped workers until the
+    end of the block. Then all arrive at once."""
     clients = [server.open() for _ in range(count)]
-    # nginx accepts each before it stands still
+    # The workers accept all connections before they are stopped
     for client in clients:
         client.send(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
         client.read_response()
@@ -56,7 +56,7 @@ def read_welcome(client):
 
 
 def read_until(client, clients):
-    """Its presence events until there are so many clients."""
+    """Reads presence events until there are so many clients."""
     seen = []
     while not seen or seen[-1]["clients"] != clients:
         seen.append(read(client))
@@ -79,7 +79,7 @@ def test_many_clients_joining_at_once_cause_few_events(server):
         welcome = read_welcome(client)
         if welcome["clients"] != CROWD + 1:
             read_until(client, CROWD + 1)
-    # By name it were CROWD / 2 for each
+    # Events with names would be CROWD / 2 for each client
     assert messages_out(server) - before < CROWD * CROWD / 8
     before = messages_out(server)
     with worker_probe.stopped(worker_probe.only_worker(server)):
@@ -96,7 +96,7 @@ def test_many_clients_joining_at_once_cause_few_events(server):
 
 
 def events_of(client):
-    """All that it was sent until now."""
+    """All events that a client has been sent."""
     client.text('{"ping":1}')
     seen = [read(client)]
     while seen[-1] != {"type": "pong"}:
@@ -105,8 +105,9 @@ def events_of(client):
 
 
 def check_views(clients, observers):
-    """All join while the observers are connected. Each gets the names of later
-    clients in one order, and perhaps of some that joined with it."""
+    """All clients join while the observers are connected. Each gets the names
+    of later clients in one order, and maybe those of some that joined with
+    it."""
     for client in clients:
         read_welcome(client)
     everybody = {id_of(client) for client in clients}
@@ -189,7 +190,8 @@ def test_client_that_joins_and_leaves_at_once_causes_both_events(server):
 
 
 def test_client_gets_no_events_of_earlier_clients(server):
-    """Its join event is not sent yet when the next client joins."""
+    """The join event of the last client is still pending when the next one
+    joins."""
     path = "/room?k=before"
     observer = join(server, path)
     guests = [join(server, path) for _ in range(8)]

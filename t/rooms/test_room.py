@@ -1,4 +1,4 @@
-"""Rooms: what clients publish and get, raw and as room.v1.json (DESIGN 4)."""
+"""Rooms: messages that clients publish and receive, raw and as room.v1.json."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def server(module_nginx):
 
 
 def pair(server, path):
-    """JSON clients on two workers."""
+    """Two JSON clients on two workers."""
     return [join(server, path, pid) for pid in sorted(server.worker_pids())]
 
 
@@ -73,7 +73,8 @@ def test_publish_off_closes_clients_that_publish(server, protocols, frame):
 
 @pytest.mark.parametrize("path", ["/room?k=ping", "/listen"])
 def test_ping_is_answered(server, path):
-    """Also where clients do not publish; to the one that asks alone."""
+    """A client may ping even if it may not publish. Only the sender gets the
+    pong."""
     other, client = pair(server, path)
     for ping, answer in [({"ping": 1, "ref": 7}, {"ref": 7}),
                          ({"ping": 1}, {}),
@@ -112,7 +113,7 @@ def test_kinds_that_are_not_accepted_are_not_published(server):
     ("/room?k=offer", ["chat"], None),
     ("/room?k=offer", ["room.v2.json"], None),
     ("/room?k=offer", ["ROOM.V1.JSON"], None),
-    # Beside its own, those of websocket_subprotocols
+    # Names of websocket_subprotocols in addition to its own
     ("/chosen", [], None),
     ("/chosen", [JSON], JSON),
     ("/chosen", ["chat", JSON], JSON),

@@ -1,7 +1,7 @@
-"""History of rooms and resuming in it: nothing twice, nothing lost.
+"""The history of rooms: resuming clients get each message exactly once.
 
-The fixture `group` is one host, then two with a Redis: then clients resume on
-another host than the one where messages were published.
+The fixture `group` is one host, then two with a Redis. With two, clients resume
+on another host than the one where messages were published.
 """
 
 import time
@@ -44,20 +44,20 @@ def group(module_group):
 
 
 def resume(host, path, since, worker=None, **options):
-    """A JSON client that names what it has seen."""
+    """A JSON client with the id of the last message that it has seen."""
     return host.join(f"{path}&since={since}", worker, **options)
 
 
 def filled(host, path, count):
-    """A client of a room in which so many messages were published, and
-    their ids."""
+    """Connects a client to a new room in which so many messages are published;
+    returns it and their ids."""
     client = host.join(path)
     return client, [publish(client, str(number))["id"]
                     for number in range(1, count + 1)]
 
 
 def fill(host, path, count, source):
-    """Publishes so many messages, from a client that stays or over HTTP,
+    """Publishes so many messages, from a client that remains or over HTTP
     without a client in the room; returns their ids."""
     if source == "client":
         return filled(host, path, count)[1]
@@ -146,7 +146,7 @@ def test_last_event_id_is_as_since(group):
     assert back.welcome["recovered"] is True
     assert read_data(back, 2) == ["8", "9"]
     back = resume(host, path, ids[7], headers=header)
-    assert read_data(back) == ["9"], "since goes first"
+    assert read_data(back) == ["9"], '"since" precedes Last-Event-ID'
     raw = host.connect(path, headers=[("last-event-id", "0")])
     for number in range(5, 10):
         raw.expect_text(str(number))
@@ -209,7 +209,8 @@ def test_malformed_since_is_refused(group, since):
 
 
 def test_resuming_client_gets_its_own_messages(group):
-    """The id of a connection is its own: self=off is for one connection."""
+    """self=off concerns one connection, so messages of an earlier connection of
+    the client are sent."""
     client = group[0].join("/quiet?k=1")
     send_text(client, "mine", ref=1)
     read_type(client, "published")
@@ -245,7 +246,7 @@ def test_history_ends_with_age(group):
 
 
 def test_history_outlives_its_clients(group):
-    """Also on hosts that have unsubscribed."""
+    """Hosts that have unsubscribed return it as well."""
     path = "/five?k=alone"
     client, ids = filled(group[-1], path, 7)
     leave(client)
@@ -302,7 +303,7 @@ def test_large_history_arrives_whole(group, protocols, path, count, size):
 
 
 def test_slow_reader_of_history_is_not_pushed(nginx):
-    """Messages published meanwhile follow the missed ones."""
+    """Messages published meanwhile follow the history."""
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     path = "/small?k=slow"
     client = server.connect(path)

@@ -1,5 +1,5 @@
-"""Rooms at their limits: clients slower than the room, workers slower than
-the shared memory, no memory at all. Never silence (DESIGN 7)."""
+"""Rooms at their limits: clients slower than the room, workers slower than the
+shared memory, and full memory. Each loss is reported."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def server(module_nginx):
 
 @pytest.fixture
 def tiny(nginx):
-    """With as little shared memory as there can be."""
+    """A server with the smallest possible shared memory."""
     return nginx(LOCATIONS, workers=2, **REUSEPORT,
                  http="websocket_shared_memory 512k;"
                       "websocket_room_memory 512k;"
@@ -47,7 +47,7 @@ def tiny(nginx):
 
 
 def slow_client(server, path, protocols=()):
-    """One for which the kernel keeps little."""
+    """A client with small buffers in the kernel."""
     client = open_tuned(server, kernel_buffer=TIGHT_BUFFER)
     fields = {"protocol": ", ".join(protocols)} if protocols else {}
     client.send(wire.upgrade_request(path, **fields))
@@ -63,7 +63,7 @@ def numbered(count=COUNT):
 
 
 def publish_all(client, texts):
-    """The ids of what this JSON client publishes."""
+    """Publishes from a JSON client; returns the ids."""
     return [publish(client, text)["id"] for text in texts]
 
 
@@ -91,7 +91,7 @@ def test_slow_client_gets_all_from_the_history(server, protocols):
     entry = server.wait_for_access_log(
         websocket_client=str(slow.welcome["client"])) if protocols else (
             server.wait_for_access_log())
-    assert int(entry["websocket_dropped"]) > 0, "it was not slow"
+    assert int(entry["websocket_dropped"]) > 0, "the client was not slow"
 
 
 @pytest.mark.parametrize("path", ["/short?k=gap", "/none?k=gap"])
@@ -103,7 +103,7 @@ def test_slow_json_client_gets_a_gap(server, path):
     known = dict(zip(ids, texts))
     received, gaps = [], []
     kept = 50 if "short" in path else 0
-    # It may fall behind once more while the worker still delivers
+    # A second gap is possible while the worker still delivers
     while not gaps or (kept and received[-1]["id"] != ids[-1]):
         found = read(slow)
         if found["type"] == "gap":
@@ -160,7 +160,7 @@ def test_slow_client_does_not_slow_down_others(server):
 
 
 def test_slow_client_gets_the_count_of_clients(server):
-    """It got no event for clients that left while it was behind."""
+    """It got no events for clients that left while it read the history."""
     path = "/informed?k=1"
     speaker = join(server, path)
     slow = slow_client(server, path, [JSON])
@@ -179,7 +179,7 @@ def test_slow_client_gets_the_count_of_clients(server):
                           "client": guests[1].welcome["client"]}
 
 
-def test_slow_client_is_spared_its_own_messages(server):
+def test_slow_client_does_not_get_its_own_messages(server):
     path = "/quiet?k=1"
     speaker = join(server, path)
     slow = slow_client(server, path, [JSON])
@@ -187,14 +187,15 @@ def test_slow_client_is_spared_its_own_messages(server):
     for index, text in enumerate(texts):
         send_text(speaker, text, ref=index)
         read_type(speaker, "published")
-    slow.binary("own")  # it is read once there is room for what comes of it
+    slow.binary("own")  # it is read when the send queue has space for its reply
     assert read_data(slow, COUNT) == texts
     assert "base64" in read_type(speaker, "message")
     slow.expect_alive()
 
 
-def test_much_at_once_is_no_slowness(server):
-    """A worker that stood still delivers all at once to clients that read."""
+def test_burst_does_not_make_a_client_slow(server):
+    """A worker that was stopped delivers many messages at once. Clients that
+    read them are not slow."""
     path = "/burst"
     speaker = join(server, path)
     pid = next(pid for pid in server.worker_pids()
@@ -209,7 +210,7 @@ def test_much_at_once_is_no_slowness(server):
     reader.expect_alive()
 
 
-# A worker that is slower than the shared memory
+# A worker slower than the shared memory
 
 def test_clients_of_a_stopped_worker_get_a_gap(tiny):
     tiny.allow_errors("messages of room .* were lost")
@@ -247,7 +248,7 @@ def test_clients_of_a_stopped_worker_get_the_count(tiny):
         for number in range(2000):
             send_text(speaker, f"{number:04}" * 100)
             read_type(speaker, "message")
-    # Those that came to the other worker may leave late
+    # Events of the other worker's clients may be sent late
     while (first := read(late)["type"]) in ("joined", "left"):
         pass
     assert first == "gap"

@@ -29,13 +29,13 @@ def server(module_nginx):
 
 
 def enter(server, pid, path, form):
-    """A client of a worker that is past its welcome."""
+    """Connects a client to this worker and reads its welcome."""
     return (join(server, path, pid) if form == JSON
             else connect_to(server, pid, path))
 
 
 def read_past_presence(client):
-    """The next object that is not of who comes and goes."""
+    """The next object that is not a presence event."""
     while True:
         found = read(client)
         if found["type"] not in ("joined", "left"):
@@ -43,7 +43,7 @@ def read_past_presence(client):
 
 
 def fill(server, path, count=10):
-    """Publishes so many and leaves: the room is empty then."""
+    """Publishes so many messages and disconnects, so the room is empty."""
     client = join(server, path)
     for number in range(count):
         publish(client, f"text {number}")
@@ -115,8 +115,8 @@ def test_history_skips_own_messages_with_self_off(server):
 
 @pytest.mark.parametrize("first", ["/play", "/watch"])
 def test_presence_parameter_is_that_of_the_location(server, first):
-    """All clients cause events; each location decides whether its clients get
-    them."""
+    """All clients cause events. Only clients of locations with presence=on
+    receive them."""
     key = f"?k=events{first[1:]}"
     one = join(server, first + key)
     two = join(server, ("/watch" if first == "/play" else "/play") + key)
@@ -134,7 +134,7 @@ def test_presence_parameter_is_that_of_the_location(server, first):
 
 @pytest.mark.parametrize("visits", [["/watch"], ["/watch", "/deaf"],
                                     ["/deaf", "/watch", "/play"]])
-def test_no_visitor_shrinks_a_history(server, visits):
+def test_clients_shrink_no_history(server, visits):
     key = "k=" + "".join(visit[1:] for visit in visits)
     fill(server, f"/play?{key}")
     for visit in visits:
@@ -168,8 +168,8 @@ def test_publisher_shrinks_no_history(server, path):
 
 
 def test_publisher_with_another_key_keeps_the_largest_history(server):
-    """It is not known which clients will connect. None of them loses history,
-    and the first one does not shrink it."""
+    """nginx does not know which clients will connect, so it keeps the largest
+    history. The first client does not shrink it."""
     publisher = Publisher(server, "/elsewhere?k=any")
     for number in range(25):
         publisher.post(f"text {number}")
@@ -181,7 +181,8 @@ def test_publisher_with_another_key_keeps_the_largest_history(server):
 
 
 def test_largest_history_seen_applies_if_keys_differ(server):
-    """They are known to be one room when they meet."""
+    """With keys that differ, nginx learns of a common room only when clients of
+    both locations have connected."""
     first = join(server, "/short/meet")
     for number in range(30):
         publish(first, f"text {number}")
@@ -203,7 +204,8 @@ def test_largest_history_seen_applies_if_keys_differ(server):
     ("history=3", 3), ("history=40", 10), ("publish=on", 0),
     ("history=10 history_time=1ms", 0)])
 def test_reload_changes_the_history(nginx, change, left):
-    """Lowered with the first who comes after it; raised for what follows."""
+    """A smaller history applies from the first client after the reload, a
+    larger one to later messages."""
     server = nginx(LOCATIONS, workers=2, **REUSEPORT)
     fill(server, "/play?k=reload")
     old = join(server, "/play?k=reload")

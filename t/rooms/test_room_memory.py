@@ -1,5 +1,5 @@
-"""`websocket_room_memory`: a resource that would have more than its share of
-the shared memory loses its own oldest messages, and nobody else's."""
+"""`websocket_room_memory`: a resource that exceeds its share of the shared
+memory loses its own oldest messages, and other resources lose none."""
 
 import re
 import threading
@@ -25,7 +25,8 @@ location /status { websocket_status; }
 """
 SMALL = "websocket_shared_memory 1m;"
 SHARE = "websocket_room_memory 64k;"
-REACHED = r'"room:room{}" reached websocket_room_memory \({} bytes\): dropped its'
+REACHED = (r'"room:room{}" reached websocket_room_memory \({} bytes\): '
+           'dropped its')
 FULL = r"websocket_shared_memory is full: {} messages were dropped"
 KILOBYTE = "x" * 1000
 # A message takes its 1000 bytes and 64 more, in blocks of 128 bytes
@@ -39,7 +40,7 @@ def start(nginx, http=SMALL + SHARE, **options):
 
 
 def kept(server, key):
-    """How many messages a room's history has."""
+    """The number of messages in a room's history."""
     return Publisher(server, f"/publish?k={key}").get_state()[1]
 
 
@@ -119,7 +120,7 @@ def test_share(nginx, memory, share):
 ])
 def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
                                                      count, size):
-    """Its publishers are read as fast as the worker delivers."""
+    """The worker reads publishers as fast as it delivers their messages."""
     server = start(nginx, f"""websocket_send_queue 200m;
         websocket_room_memory {share};""")
     reader = server.connect("/room")
@@ -140,7 +141,7 @@ def test_burst_costs_others_of_the_worker_no_message(nginx, share, publishers,
 
 
 def test_publishers_that_are_held_back_keep_no_memory(nginx):
-    """A message that has ended a turn is given back before the next one."""
+    """A message that ended a turn is freed before the next message is read."""
     server = start(nginx, "websocket_room_memory 2m;")
     pid = worker_probe.only_worker(server)
     before = worker_probe.memory(pid, "Anonymous")
@@ -178,7 +179,7 @@ def test_message_over_the_share_is_refused_to_each_publisher(nginx):
 
 
 def test_clients_of_a_stopped_worker_get_a_gap(nginx):
-    """Unread messages count too; other rooms lose nothing."""
+    """Unread messages count too. Other rooms lose none."""
     server = start(nginx, workers=2, **REUSEPORT)
     server.allow_errors("messages of room .* were lost")
     speaker = join(server, "/room?k=a")
@@ -217,10 +218,10 @@ def test_new_worker_reports_no_earlier_loss(nginx):
     fill(server, "a", 30, "x" * 50_000)
     lost = zone_of(server)["dropped_history"]
     server.wait_for_log(FULL.format(lost), timeout=20)
-    time.sleep(11)  # there is one such line in ten seconds
+    time.sleep(11)  # there is at most one such line in ten seconds
     mark = server.log_size()
     server.wait_for_workers_gone(server.reload())
-    time.sleep(1.5)  # it looks once a second
+    time.sleep(1.5)  # a worker checks once a second
     assert "is full" not in server.log(mark)
     fill(server, "a", 1, "x" * 50_000)
     server.wait_for_log(FULL.format(lost + 1), since=mark)

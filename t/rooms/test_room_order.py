@@ -101,7 +101,7 @@ def test_self_off_spares_a_raw_sender_alone(group):
 
 
 def test_self_off_spares_a_json_sender_alone(group):
-    """The sender asks for the id in every other round."""
+    """The sender requests the id in every other round."""
     path = "/quiet?k=json"
     clients = group.on_each_worker(Host.join, path)
     raws = group.on_each_worker(Host.connect, path)

@@ -1,4 +1,4 @@
-"""The parameters of the handler `room` (DESIGN 4)."""
+"""The parameters of the handler `room`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rooms with presence=on: who comes and goes, and how many there are.
+"""Rooms with presence=on: clients that join and leave, and their number.
 
 The fixture `group` is one host, then two with a Redis.
 """
@@ -42,8 +42,8 @@ def id_of(client):
 
 
 def gather(group, path, count=4):
-    """Connects `count` JSON clients, in turn on each host, to one worker and
-    then to the other. Each has read the events of later clients."""
+    """Connects `count` JSON clients: one to worker 0 of each host, then one to
+    worker 1 of each, and so on. Each has read the events of later clients."""
     clients = []
     slots = itertools.cycle(itertools.product((0, 1), group))
     for number, (worker, host) in zip(range(1, count + 1), slots):

@@ -1,4 +1,4 @@
-"""Clients of rooms that come back again and again: nothing twice, nothing lost.
+"""Clients that reconnect to rooms many times get each message exactly once.
 
 The fixture `group` is one host, then two with a Redis, between which clients
 move.
@@ -24,12 +24,13 @@ def group(module_group):
 
 
 def resume(host, path, since, worker=None):
-    """A JSON client that names what it has seen."""
+    """A JSON client with the id of the last message that it has seen."""
     return host.join(f"{path}&since={since}", worker)
 
 
 def talk(client, prefix, done):
-    """Publishes at full speed until it is over, and 100 messages at least."""
+    """Publishes at full speed until `done` is set, and at least 100
+    messages."""
     count = 0
     while not done.is_set() or count < 100:
         send_text(client, f"{prefix} {count}", ref=0)
@@ -42,8 +43,8 @@ def talk(client, prefix, done):
 @pytest.mark.parametrize("speakers", [2, 4])
 def test_reconnects_resume_without_loss_or_duplicates(group, speakers,
                                                       protocols):
-    """Two speakers are on the first host; then a second one is subscribed for
-    the reconnecting client alone."""
+    """With two publishers, both are on the first host. The second host then
+    subscribes only for the reconnecting client."""
     path = f"/long?k=again{len(protocols)}{speakers}"
     done = threading.Event()
     threads = []
@@ -67,8 +68,8 @@ def test_reconnects_resume_without_loss_or_duplicates(group, speakers,
 
 
 def read_in_pieces(group, path, protocols, chance):
-    """The numbers of the messages that a client has got which lost its
-    connection so often. A raw one knows their ids by counting."""
+    """The sequences of all messages that a client receives over many
+    connections. A raw client counts its messages to know their ids."""
     epoch = group[0].join(path).welcome["last"].split("-")[0]
     received, since = [], f"{epoch}-0"
     for _ in range(150 if len(group) == 1 else 80):
@@ -93,7 +94,7 @@ def read_in_pieces(group, path, protocols, chance):
 
 
 def numbers_of(host, path, texts):
-    """Which numbers in the room these messages have."""
+    """The sequences of these messages in the room."""
     reader = resume(host, path, "0")
     known = {}
     while len(known) < len(texts):
@@ -103,7 +104,8 @@ def numbers_of(host, path, texts):
 
 
 def test_many_reconnecting_clients_receive_the_same(group):
-    """They overlap everywhere: joining never leaves a hole or a double."""
+    """Histories and published messages overlap. A client that joins has neither
+    a gap nor a duplicate."""
     path = "/long?k=many"
     speaker = group[0].join(path)
     stop = threading.Event()
