@@ -1,5 +1,5 @@
-"""How an old worker closes its clients: when, with which code, and that it
-serves them until then."""
+"""The drain of an old worker: time and code of each client's Close, and service
+until then."""
 
 import re
 import signal
@@ -31,8 +31,8 @@ LONG = "websocket_drain 100s 4001;"
 
 
 def quantiles_hold(pool, began, lasts):
-    """No client was closed before its turn, and none long after it: `lasts`
-    is the time in which all should be."""
+    """Each client is closed at its turn or little later. `lasts`: the seconds
+    in which all are closed."""
     closed = pool.closed()
     late = seconds(0.5)
     for index, member in enumerate(closed):
@@ -78,7 +78,7 @@ def test_directive_is_for_the_http_level(nginx, level):
     assert '"websocket_drain" directive is not allowed here' in output
 
 
-# When, and with which code
+# Time and code
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
@@ -192,7 +192,7 @@ def test_short_shutdown_timeout_still_sends_each_close(nginx):
 
 # The end of the worker
 
-def test_silent_clients_hold_it_for_the_close_timeout_more(nginx):
+def test_silent_clients_delay_the_exit_by_the_close_timeout(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 500ms;")
     pid = only_worker(server)
     with ClientPool(server, 20, "/quick", answers=False) as pool:
@@ -205,7 +205,7 @@ def test_silent_clients_hold_it_for_the_close_timeout_more(nginx):
     server.wait_for_workers_gone([pid], timeout=1)
 
 
-def test_clients_that_do_not_read_hold_it_no_longer(nginx):
+def test_clients_that_do_not_read_delay_the_exit_no_longer(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 500ms;",
                    listen=TIGHT_LISTEN)
     for _ in range(4):
@@ -216,7 +216,7 @@ def test_clients_that_do_not_read_hold_it_no_longer(nginx):
     server.wait_for_access_log(4, websocket_close_code=1001)
 
 
-def test_clients_that_leave_let_it_go(nginx):
+def test_worker_exits_when_all_clients_have_left(nginx):
     server = nginx(LOCATIONS, http=LONG)
     with ClientPool(server, 100) as pool:
         old = server.reload()
@@ -226,7 +226,7 @@ def test_clients_that_leave_let_it_go(nginx):
         server.wait_for_workers_gone(old, timeout=2)
 
 
-def test_those_that_leave_do_not_hasten_the_others(nginx):
+def test_clients_that_leave_do_not_hasten_other_closes(nginx):
     server = nginx(LOCATIONS, http=LONG)
     with ClientPool(server, 100) as pool:
         first = pool.members[0]
@@ -253,11 +253,12 @@ def test_draining_worker_does_not_spin(nginx):
         assert pid in server.worker_pids()
 
 
-# Until their turn clients are served
+# Clients are served until their turn
 
 @pytest.fixture(name="draining")
 def draining_fixture(nginx):
-    """Connects clients and reloads: the first is closed, the others wait."""
+    """Connects clients and reloads. The first client is closed, the others
+    wait."""
     def drain(count, connect, **options):
         server = nginx(LOCATIONS, http=LONG, **options)
         clients = [connect(server) for _ in range(count)]

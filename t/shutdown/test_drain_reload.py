@@ -49,7 +49,7 @@ def test_reloads_leave_no_files_in_the_master(nginx, sizes):
 
 @pytest.mark.parametrize("memory", ["1m", "2m"], ids=["same", "other"])
 def test_failed_reload_leaves_no_files_in_the_master(nginx, memory):
-    """It fails late, after the memory was made or taken over."""
+    """The reload fails late, after the memory was created or reused."""
     server = nginx(LOCATIONS, http="websocket_shared_memory 1m;", workers=2)
     server.allow_errors("bind.* failed|still could not bind")
     clients = [server.connect("/room?k=1") for _ in range(8)]
@@ -83,7 +83,7 @@ def test_old_workers_wake_each_other_when_their_memory_is_gone(nginx):
 
 
 def is_served(client):
-    """False: the worker has closed it already."""
+    """False if the worker has closed it already."""
     client.ping(b"?")
     return client.read_frame().opcode == wire.PONG
 
@@ -142,6 +142,6 @@ def test_reload_with_many_clients(nginx, tls, count):
         pool.wait_for_ends(seconds(10))
         closed = pool.closed()
         assert {member.code for member in closed} == {1001}
-        # The first may have waited to be read while the late ones connected
+        # The first Close may be read late, while other clients connect
         assert closed[-1].closed - began > 1.9
     server.wait_for_workers_gone(old, timeout=5)

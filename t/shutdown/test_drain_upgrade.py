@@ -30,8 +30,9 @@ def codes_of(pool):
 
 
 def watch_workers_leave(pool, server, old):
-    """One that leaves late may still get clients of one that left first: they
-    are closed once more, and the worker waits for their answers."""
+    """Waits until the old workers have exited. An old worker may still get
+    clients of another one. It closes them as well, and waits for their Close
+    frames."""
     pool.watch(lambda: not set(old) & set(server.worker_pids()), 5,
                lambda: f"the end of workers {old}")
     assert all(client.codes for client in pool.clients)
@@ -39,7 +40,7 @@ def watch_workers_leave(pool, server, old):
 
 
 def test_upgrade_moves_clients_to_the_new_program(nginx_daemon):
-    """The new nginx has its own memory, so rooms start a new epoch."""
+    """The new nginx has its own memory, so rooms begin a new epoch."""
     server = nginx_daemon(LOCATIONS, **UPGRADE)
     epoch = publish_to(server, "before")[0]
     with ResumingClients(server, 20,
@@ -60,9 +61,9 @@ def test_upgrade_moves_clients_to_the_new_program(nginx_daemon):
             assert (client.gaps, client.broken) == (1, 0)
 
 
-def test_upgrade_that_is_taken_back_loses_nothing(nginx_daemon):
-    """The old master still has the rooms: who comes back from the new one
-    finds them, and those that never were there resume."""
+def test_cancelled_upgrade_loses_nothing(nginx_daemon):
+    """The old master still has the memory of the rooms. Clients that return
+    from the new nginx find it, and all others resume."""
     server = nginx_daemon(LOCATIONS, **UPGRADE)
     first = publish_to(server, "before")
     with ResumingClients(server, 20,

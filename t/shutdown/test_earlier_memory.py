@@ -1,5 +1,5 @@
-"""Workers in the memory of an earlier configuration: nginx's master frees no
-lock there when one of them dies."""
+"""Workers in the memory of an earlier configuration. If one of them dies there,
+nginx's master does not free its lock."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
         main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:30;",
         **REUSEPORT)
     server.allow_errors("exited on signal 9")
-    # The first client of each worker leaves at once
+    # The first client of each worker gets its Close at once
     pairs = [on_each_worker(server, "/room") for _ in range(3)]
     old = set(server.worker_pids())
     server.rewrite_config(MEMORY.format("1m"), MEMORY.format("2m"))
@@ -43,8 +43,8 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
 
 
 def test_worker_killed_while_the_master_reads_stops_no_other(nginx, tmp_path):
-    """The master handles the death when the new configuration is its own
-    already, and another worker waits for the lock."""
+    """The master handles the death when it uses the new configuration already
+    and another worker waits for the lock."""
     included = tmp_path / "included.conf"
     included.touch()
     server = nginx(

@@ -1,5 +1,4 @@
-"""A new version of the module: upgrades that load it, and reloads that do
-not."""
+"""A new version of the module. Upgrades load it, reloads do not."""
 
 import os
 import signal
@@ -20,7 +19,7 @@ REPLACED = "has been replaced, but a reload keeps the loaded module"
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """A copy of the module for one test: its path."""
+    """The path of a copy of the module for one test."""
     path = tmp_path / "module.so"
     with open(module_file(), "rb") as file:
         path.write_bytes(file.read())
@@ -29,7 +28,7 @@ def module(tmp_path, monkeypatch):
 
 
 def replace(path):
-    """Replaces the file of the module with a module of another version."""
+    """Replaces the module's file with a module of another version."""
     content = path.read_bytes()
     assert content.count(OLD) == 1 and len(OLD) == len(NEW)
     fresh = path.with_suffix(".new")
@@ -38,7 +37,7 @@ def replace(path):
 
 
 def version_line(server):
-    """The reason that the module gives for refusing a POST."""
+    """The reason with which the module refuses a POST."""
     mark = server.log_size()
     server.request(wire.upgrade_request(method="POST"))
     line = server.wait_for_log("handshake refused", since=mark)
@@ -69,8 +68,8 @@ def test_upgrade_of_the_program_loads_the_new_module(nginx_daemon, module):
 
 
 class Machine:
-    """Stands for what the package's script asks of a Debian machine: each
-    command writes down its arguments and fails if it is among `failing`."""
+    """Replaces the commands of a Debian machine that the package's script runs.
+    Each command records its arguments, and fails if it is in `failing`."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -89,7 +88,7 @@ class Machine:
                 file.read().replace("/run/nginx.pid.oldbin", str(self.oldbin)))
 
     def run(self, *arguments, failing=()):
-        """Runs the script; returns its calls and its output."""
+        """Runs the script; returns its commands and its output."""
         (self.folder / "calls").write_text("")
         (self.folder / "failing").write_text("\n".join(failing) + "\n")
         done = subprocess.run(
@@ -120,7 +119,7 @@ def test_package_restarts_an_nginx_that_cannot_be_upgraded(machine):
 
 
 def test_package_restarts_an_nginx_that_ignores_an_upgrade(machine):
-    """The one before the last upgrade still serves clients."""
+    """The master before the last upgrade still serves clients."""
     machine.oldbin.write_text("1")
     assert machine.run("configure", "0.1") == ([STATUS, TEST, RESTART], "")
 
@@ -139,8 +138,8 @@ def test_package_leaves_an_nginx_alone_whose_configuration_fails(machine):
 
 @pytest.mark.parametrize("failing", [[STATUS], []])
 def test_package_starts_nothing(machine, failing):
-    """Neither where nginx does not run, or policy-rc.d forbids to ask, nor
-    when the package is new or an upgrade is taken back."""
+    """nginx does not run, policy-rc.d forbids the question, the package is new,
+    or an upgrade is cancelled."""
     if failing:
         assert machine.run("configure", "0.1", failing=failing) == (
             [STATUS], "")

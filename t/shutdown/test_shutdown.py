@@ -17,13 +17,13 @@ QUICK = "location /echo { websocket echo; websocket_close_timeout 1s; }"
 PATIENT = "location /echo { websocket echo; websocket_close_timeout 60s; }"
 MANY = 1000
 
-# These tests are about the closing of each client; test_drain.py is about its
+# These tests are about the Close of each client; test_drain.py is about its
 # time.
 AT_ONCE = {"http": "websocket_drain 0;"}
 
 
 def answer_going_away(client):
-    """The server's Close 1001, our answer, the end."""
+    """The server sends Close 1001, the client replies, the connection ends."""
     client.expect_close(1001, "shutting down")
     client.close(1001)
     client.expect_eof()
@@ -147,7 +147,7 @@ def test_reload_sends_each_of_many_clients_a_close(nginx):
     assert closed_by(server, MANY) == {("server", "1001")}
 
 
-# Upgrades while the worker leaves
+# Upgrades during the shutdown
 
 def test_upgrade_gets_503_during_shutdown(nginx):
     server = nginx(QUICK)
@@ -240,7 +240,7 @@ def test_quit_during_our_own_close_ends_in_time(nginx):
     assert closed_by(server, 2) == {("client", "1000"), ("error", "1002")}
 
 
-# Fast stop: there is no time to wait for answers
+# Fast stop: the worker does not wait for replies
 
 @pytest.mark.parametrize("master", [True, False],
                          ids=["master", "single-process"])
