@@ -1,5 +1,5 @@
-"""Clients that do not read: bounded memory, no lost reply, the policies of
-websocket_send_queue (DESIGN 3, NOTES 4)."""
+"""Clients that do not read: bounded memory, no lost reply, and the policies of
+websocket_send_queue."""
 
 import json
 
@@ -35,17 +35,17 @@ def server(module_nginx):
 
 @pytest.fixture(scope="module")
 def roomy_server(module_nginx):
-    """With the kernel's own buffer sizes."""
+    """A server with the kernel's default buffer sizes."""
     return module_nginx(LOCATIONS)
 
 
 @pytest.fixture(scope="module")
 def crammed_server(module_nginx):
-    """A request may bring much with it."""
+    """A server that reads many frames together with the handshake."""
     return module_nginx(CRAMMED, http="client_header_buffer_size 1m;")
 
 
-# Nothing is read from a client that does not read
+# nginx stops reading from a client that does not read
 
 @pytest.mark.parametrize("path", ["/64k", "/echo"])
 @pytest.mark.parametrize("size", [20, 1000, 3000, 16384, 100000])
@@ -54,7 +54,7 @@ def test_late_reader_gets_all_replies_in_order(server, path, size):
     data = framed(messages)
     client = connect_tight(server, path)
     sent = send_until_refused(client, data)
-    assert sent < len(data), "the server went on reading"
+    assert sent < len(data), "nginx did not stop reading"
     client.send(data[sent:])
     for message in messages:
         client.expect_text(message)
@@ -71,7 +71,7 @@ def test_late_reader_gets_all_replies_over_roomy_sockets(roomy_server):
     data = framed(messages)
     client = roomy_server.connect()
     sent = send_until_refused(client, data)
-    assert sent < len(data), "the server went on reading"
+    assert sent < len(data), "nginx did not stop reading"
     client.send(data[sent:])
     for message in messages:
         client.expect_text(message)
@@ -81,14 +81,14 @@ def test_unread_replies_take_little_memory(server):
     pid = only_worker(server)
     data = framed(numbered(4000, 1000))
     for client in [connect_tight(server, "/64k") for _ in range(2)]:
-        send_until_refused(client, data)  # what the worker keeps for reuse
+        send_until_refused(client, data)  # the worker keeps buffers for reuse
         client.disconnect()
     before = memory(pid)
     clients = [connect_tight(server, "/64k") for _ in range(10)]
     for client in clients:
         assert send_until_refused(client, data, 0.1) < MEBIBYTE
     grown = memory(pid) - before
-    # Half the queue, the replies to one read turn, and block ends
+    # Half the queue, the replies to one turn of reading, and block ends
     assert grown < 10 * 256 * 1024, f"{grown // 10} bytes per client"
 
 
@@ -139,7 +139,7 @@ def test_close_of_late_reader_follows_all_replies(server):
     client.expect_eof()
 
 
-# A slow reader is no fast one's business
+# A slow reader does not delay a fast one
 
 def test_late_reader_does_not_disturb_others(server):
     stuck = [connect_tight(server, "/echo") for _ in range(5)]
@@ -163,7 +163,7 @@ def test_sixteen_messages_of_a_mebibyte_in_flight_are_echoed(roomy_server):
 
 
 def mixed_messages():
-    """Large ones with small ones right behind them."""
+    """Large messages, each followed by small ones."""
     for index in range(8):
         yield wire.BINARY, bytes([index]) * MEBIBYTE
         for part in range(100):
@@ -171,7 +171,7 @@ def mixed_messages():
 
 
 def in_fragments(opcode, payload, size):
-    """The frames of one message, none longer than so many bytes."""
+    """The frames of one message, each of at most so many bytes."""
     parts = [payload[at:at + size] for at in range(0, len(payload), size)]
     return wire.fragments(opcode, *parts)
 
@@ -190,11 +190,11 @@ def test_small_messages_after_large_ones_are_echoed(request, kind, fragment):
         client.expect(opcode, payload, seconds(10))
 
 
-# Clients that the server stops reading for a while.
+# Clients from which the server stops reading for some time
 
-def test_pings_sent_meanwhile_are_answered(nginx):
-    """A client's queue is filled by another's message, and empty again, all
-    in the turn in which it asks for something itself."""
+def test_message_sent_while_the_queue_fills_is_answered(nginx):
+    """The message of another client fills this client's queue, which is empty
+    again in the turn in which this client's own message arrives."""
     server = nginx("location /room { websocket room room;"
                    " websocket_send_queue 64k; }")
     filler, client = join(server, "/room"), server.connect("/room")
@@ -210,8 +210,8 @@ def test_pings_sent_meanwhile_are_answered(nginx):
 
 
 def test_reading_continues_while_replies_are_compressed(nginx):
-    """The replies wait behind what is published, as large as half of the
-    queue, and leave as some bytes."""
+    """The replies follow published messages as large as half of the queue.
+    Compressed, all of them have few bytes."""
     server = nginx("location /room { websocket room room; websocket_deflate "
                    "on; websocket_ping_interval off; }")
     peer = DeflatingPeer(server, "/room", subprotocols=[JSON])
@@ -226,15 +226,16 @@ def test_reading_continues_while_replies_are_compressed(nginx):
         assert json.loads(peer.read()[1])["ref"] == ref
 
 
-# The policies for a full queue. Replies to what came with the handshake wait
-# behind the 101, which limit_rate holds back.
+# The policies for a full queue. Replies to messages that arrived with the
+# handshake follow the 101, which limit_rate delays.
 
-# Large ones, so that the first part of a turn, which no clock ends, has too many
+# Messages so large that the first part of a turn, which no time limit ends, has
+# too many of them
 PIPELINED = numbered(8, 5000)
 
 
 def connect_with_full_queue(server, path):
-    """A client whose queue fills in its first turn."""
+    """A client whose queue is full in its first turn."""
     client = open_tuned(server)
     with stopped(only_worker(server)):
         client.send(wire.upgrade_request(path) + framed(PIPELINED),
@@ -244,7 +245,7 @@ def connect_with_full_queue(server, path):
 
 
 def expect_messages(client):
-    """Takes the messages up to another frame; returns how many and that."""
+    """Reads text messages; returns their number and the next other frame."""
     count, number = 0, -1
     while True:
         frame = client.read_frame()

@@ -1,4 +1,5 @@
-"""Peers that vanish, talk nonsense, or are too many; ways to run nginx."""
+"""Peers that disconnect or send no WebSocket, too many peers, and ways to run
+nginx."""
 
 import itertools
 import os
@@ -84,7 +85,7 @@ def test_peer_that_shuts_its_side_while_we_close_is_ended(server):
     server.wait_for_access_log(timeout=0.8)
 
 
-# Nonsense
+# No WebSocket
 
 NOISE = {
     "zeros": bytes(5000),
@@ -109,7 +110,7 @@ def test_noise_instead_of_frames_is_failed(server, noise, cut):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_frames_never_hurt(server, seed):
+def test_random_frames_do_not_end_the_worker(server, seed):
     def number(limit, state=[seed * 7919 + 1]):
         state[0] = (state[0] * 1103515245 + 12345) & 0x7FFFFFFF
         return (state[0] >> 8) % limit
@@ -127,10 +128,10 @@ def test_random_frames_never_hurt(server, seed):
     server.wait_for_access_log()
 
 
-# Nothing is left behind
+# Leaks
 
 def vanish(server, kind):
-    """Connects once more and goes away in one of several ways."""
+    """Connects a client and ends its connection in one of several ways."""
     client = server.open()
     client.send(UPGRADE + wire.text("x" * 200))
     if kind != 0:
@@ -176,7 +177,7 @@ def test_many_concurrent_clients_leak_no_memory(server):
     assert_no_growth([after_round() for _ in range(3)], 128 * 1024)
 
 
-# Too many
+# Too many connections
 
 class SmallConfig(NginxConfig):
     """An nginx for few connections."""
@@ -187,7 +188,7 @@ class SmallConfig(NginxConfig):
 
 
 def start_small(nginx, **options):
-    """Starts one that ends with the test."""
+    """Starts a small server for one test."""
     server = NginxServer(nginx.prefix(), SmallConfig(QUICK, **options))
     nginx.servers.append(server)
     server.begin_test()
@@ -274,7 +275,7 @@ def test_workers_with_their_own_listeners_serve_all(nginx):
 
 
 def sockets_of(pid, port):
-    """How many connected sockets of a local port a process holds."""
+    """The number of a process's connected sockets on a local port."""
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
         target = os.readlink(f"/proc/{pid}/fd/{name}")

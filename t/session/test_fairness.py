@@ -1,7 +1,7 @@
-"""One client's flood must not delay the others of its worker.
+"""A flood of one client must not delay other clients of its worker.
 
-A stopped worker finds everything that reaches its sockets at once when it
-continues. strace then shows from whom it receives, and in which order.
+A stopped worker that continues finds all data on its sockets at once. strace
+then shows from which sockets it receives, and in which order.
 """
 
 import collections
@@ -16,14 +16,14 @@ from worker_probe import only_worker, stopped
 pytestmark = pytest.mark.alone
 
 TURN = 64 * 1024
-# The last receive of a turn may go beyond its budget
+# The last receive of a turn may exceed the budget
 LONGEST_TURN = 2 * TURN
-# One receive of large messages is larger
+# One receive for a large message is larger
 LARGE_TURN = 256 * 1024
 FLOOD = 1 << 20
 
 
-PAGE = 64 * 1024  # of a history, in a turn of the loop
+PAGE = 64 * 1024  # of a history, in a turn of the event loop
 LOCATIONS = """
 location /echo { websocket echo; }
 location /history { websocket room history history=3000; }
@@ -32,17 +32,17 @@ location /history { websocket room history history=3000; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    """The kernel takes a whole flood in before the worker reads of it."""
+    """A server whose sockets hold a whole flood before the worker reads it."""
     return module_nginx(LOCATIONS, listen="rcvbuf=4m sndbuf=4m")
 
 
 def flood_of(size):
-    """Messages of one size, as many as make a flood."""
+    """Messages of one size that together are a flood."""
     return numbered(FLOOD // (size + 8), size)
 
 
 def largest(received):
-    """The descriptor of which most was received."""
+    """The descriptor from which most bytes were received."""
     totals = collections.Counter()
     for descriptor, size in received:
         totals[descriptor] += size
@@ -50,8 +50,8 @@ def largest(received):
 
 
 def flood_before_others(trace):
-    """Bytes received of the flooder before the others' first receive, for
-    each of these."""
+    """For each other client, the bytes received from the flooder before the
+    first receive from that client."""
     flooder, read, before = largest(trace.received()), 0, {}
     for descriptor, size in trace.received():
         if descriptor == flooder:
@@ -94,7 +94,7 @@ def test_new_client_is_served_while_a_flood_is_read(server):
         late.expect_text("late")
         for message in messages:
             flooder.expect_text(message)
-    # It is accepted in one turn of the loop and read in a later one
+    # The connection is accepted in one turn and read in a later one
     assert max(flood_before_others(trace)) <= 4 * LONGEST_TURN
 
 
@@ -128,7 +128,7 @@ def test_large_message_does_not_keep_others_waiting(server):
         other.expect_text("between")
         for _ in range(3):
             flooder.expect_binary(payload)
-    # A receive goes straight into the message, of a mebibyte at most
+    # A receive of up to 1 MiB goes directly into the message
     assert max(flood_before_others(trace)) <= 1.2 * len(payload)
 
 
@@ -154,7 +154,7 @@ def sent_between_waits(trace):
 
 
 def test_long_history_leaves_in_pages(server):
-    """Other events have their turn after each."""
+    """Other events are handled after each page."""
     pid, messages = only_worker(server), numbered(3000, 1000)
     publisher = server.connect("/history")
     publisher.send(framed(messages), duplex=False)

@@ -1,5 +1,5 @@
-"""A send queue that gets full after the connection's Close was postponed: the
-client receives no later message, and a Close with 1013."""
+"""A send queue that is full after the Close of the connection was postponed.
+The client receives no later message, and a Close with 1013."""
 
 import os
 import zlib
@@ -26,12 +26,12 @@ location /peer { websocket room k; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    # All messages arrive at once, and few fit into the client's socket
+    # All messages arrive at once, and few of them fit into the client's socket
     return module_nginx(LOCATIONS, listen="sndbuf=4k rcvbuf=256k")
 
 
 def read_until_close(client):
-    """The messages that came before the Close, and its frame."""
+    """The messages of the connection, and its Close frame."""
     inflater = zlib.decompressobj(wbits=-15)
     messages = []
     while True:

@@ -1,4 +1,4 @@
-"""KeyUpdates of TLS 1.3: OpenSSL follows them within one call."""
+"""KeyUpdates of TLS 1.3, all of which OpenSSL handles within one call."""
 
 import contextlib
 

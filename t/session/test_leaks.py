@@ -1,4 +1,4 @@
-"""valgrind over a short run: no connection leaves memory behind."""
+"""valgrind over a short run: connections do not leak memory."""
 
 import re
 import shutil
@@ -9,14 +9,15 @@ import pytest
 import wire
 from worker_probe import memory_is_exact
 
-# More connections must not lose more bytes than fewer do
+# Many connections must not lose more bytes than few
 FEW, MANY = 5, 30
 LOST = re.compile(r"(definitely|indirectly|possibly) lost: ([\d,]+) bytes")
 ERRORS = re.compile(r"ERROR SUMMARY: (\d+) errors")
 
 
 def use(server, index):
-    """One connection that talks, and ends in one of several ways."""
+    """Exchanges messages on one connection and ends it in one of several
+    ways."""
     client = server.connect(tls=index % 5 == 4)
     client.send(wire.text(str(index)) + wire.ping(b"p")
                 + wire.fragments(wire.BINARY, bytes(3000), bytes(20000)))
@@ -44,7 +45,7 @@ def run_under_valgrind(nginx, tmp_path):
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
     if not memory_is_exact():
-        pytest.skip("one of its kind runs already")
+        pytest.skip("a sanitizer or valgrind runs already")
 
     def run(connections):
         log = tmp_path / f"valgrind-{connections}"

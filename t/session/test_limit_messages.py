@@ -1,5 +1,5 @@
-"""websocket_limit_messages: what counts, how much passes, and that the rest
-closes with 1008 (DESIGN 3)."""
+"""websocket_limit_messages: messages that count, the rate that passes, and the
+Close 1008 after it."""
 
 import time
 import zlib
@@ -44,12 +44,12 @@ def server(module_nginx):
 
 
 def expect_limit(client):
-    """The Close for too much, and the end."""
+    """The Close for too many messages, and the end of the connection."""
     client.expect_failure(1008, REASON)
 
 
 def echoes(client):
-    """How many messages come back before the Close for too much."""
+    """The number of messages that come back before the Close 1008."""
     count = 0
     while True:
         frame = client.read_frame()
@@ -147,7 +147,7 @@ def test_compressed_message_is_refused_before_it_is_inflated(server, cut):
     client.text("two")
     client.expect_text("one")
     client.expect_text("two")
-    # Inflated it would be too big: 1009
+    # Inflated it would be too large: 1009
     client.send(wire.frame(wire.BINARY, bomb[:-4], rsv=4)[:200], cut)
     expect_limit(client)
 
@@ -177,7 +177,7 @@ def test_steady_sender_stays(server):
 @pytest.mark.parametrize("path, least", [("/second", 51), ("/minute", 4)])
 def test_default_burst_is_the_rate_of_a_second(server, path, least):
     client = server.connect(path, pipelined=wire.text("x") * 500)
-    # More only if the packet came in pieces
+    # More only if the packet arrived in pieces
     assert least <= echoes(client) < least + 20
 
 
@@ -201,7 +201,7 @@ def test_flood_that_continues_after_the_close_is_ended(server):
     with pytest.raises((ConnectionError, AssertionError)):
         while time.monotonic() < deadline:
             client.send(block)
-    assert time.monotonic() < deadline, "the flood was read for ever"
+    assert time.monotonic() < deadline, "nginx never stopped reading"
     assert memory(pid) - before < 2 << 20
     server.wait_for_access_log(websocket_close_code=1008)
 

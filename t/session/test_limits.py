@@ -1,5 +1,5 @@
-"""The most that hostile clients can use: each limit has a code, a log line and
-a variable; memory is bounded and other clients are served."""
+"""The resources that hostile clients can use. Each limit has a code, a log line
+and a variable; memory is bounded, and other clients are served."""
 
 import contextlib
 import json
@@ -45,8 +45,7 @@ def expect_quick_echoes(client, count=30):
 
 @contextlib.contextmanager
 def others_served(server):
-    """Another client has its echoes soon, before and after what is done
-    within."""
+    """Another client gets quick echoes before and after the block."""
     other = server.connect()
     expect_quick_echoes(other)
     yield other
@@ -54,13 +53,13 @@ def others_served(server):
 
 
 def counted(server):
-    """The sums that websocket_status has."""
+    """The totals of websocket_status."""
     answer = server.request(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
     return json.loads(answer.body)["total"]
 
 
 def assert_counted(server, before, code, dropped=False):
-    """One more connection has come to its end with this code."""
+    """One more connection has ended with this code."""
     now = counted(server)
     name = str(code)
     assert now["close_codes"][name] == before["close_codes"].get(name, 0) + 1
@@ -68,8 +67,8 @@ def assert_counted(server, before, code, dropped=False):
 
 
 def assert_ended(server, code, by, reason, dropped="0"):
-    """The entry and the line of the client that was ended, whatever others
-    there are."""
+    """Checks the access log entry and the log line of the closed client, of
+    which others may exist."""
     entry = server.wait_for_access_log(websocket_close_code=code,
                                        websocket_close_by=by)
     if dropped == "0":
@@ -81,7 +80,7 @@ def assert_ended(server, code, by, reason, dropped="0"):
     return entry
 
 
-# One client that does what it may not
+# A client that breaks a rule
 
 FAULTS = {
     "size": ("/size", wire.header(wire.BINARY, 1025), 1009, "error",
@@ -124,10 +123,11 @@ def test_client_over_the_limit_is_refused(server):
     assert counted(server)["handshakes"]["refused"]["503"] == before + 1
 
 
-# One that never reads
+# A client that never reads
 
 def flood_room(server, path):
-    """Fills the queue of a member that does not read; returns both."""
+    """Fills the queue of a client that does not read; returns it and the
+    publisher."""
     stuck = connect_tight(server, path)
     speaker = server.connect("/room")
     for message in numbered(300, 4000):
@@ -167,10 +167,10 @@ def test_client_that_reads_nothing_is_ended(server):
     assert int(entry["websocket_messages_in"]) > 0
 
 
-# Those that hold on to what they have begun
+# Clients that do not finish a message
 
 def grown_by(server, act):
-    """Bytes that the worker has taken on while `act` was done."""
+    """The growth of the worker's memory in bytes during `act`."""
     pid = only_worker(server)
     before = memory(pid, "Anonymous")
     act()
@@ -178,7 +178,7 @@ def grown_by(server, act):
 
 
 PARTS = {
-    # name: what each has sent of a message, bytes it may cost beyond a client
+    # name: part of a message, and the bytes that it may cost beyond a client
     "header": (wire.header(wire.BINARY, 1 << 20)[:-1], 1024),
     "payload": (wire.header(wire.BINARY, 1 << 20) + b"12345", 8192),
     "fragment": (wire.binary(bytes(100), fin=False), 8192),
@@ -219,7 +219,7 @@ def test_bytewise_message_delays_no_other(server):
         client.expect_text("slowly" * 5)
 
 
-# Floods of what costs little to send
+# Floods of small frames
 
 FLOODS = {
     "ping": wire.ping(),
@@ -245,7 +245,8 @@ def test_flood_takes_no_memory_and_delays_no_other(server, frame):
                 client.buffer.clear()
 
     with others_served(server):
-        # The queues of four, and what the worker keeps for reuse
+        # The queues of four clients, and buffers that the worker keeps for
+        # reuse
         assert grown_by(server, flood) < 6 << 20
     for client in clients:
         client.disconnect()

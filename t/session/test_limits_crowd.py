@@ -1,5 +1,5 @@
-"""Ten thousand silent connections: each is ended in time, other clients are
-served meanwhile, and nothing leaks."""
+"""Ten thousand silent connections: each is closed in time, other clients are
+served meanwhile, and no memory leaks."""
 
 import collections
 import contextlib
@@ -26,12 +26,12 @@ location /silent { websocket echo; websocket_ping_interval 500ms;
                    websocket_timeout 2s; websocket_close_timeout 2s; }
 """
 WANTED = 10000 if memory_is_exact() else 1000
-SPARE = 500  # descriptors for all else
+SPARE = 500  # descriptors for other files
 
 
 @pytest.fixture(scope="module")
 def pool_size():
-    """Ten thousand, or as many as this machine lets a process open."""
+    """Ten thousand, or as many as a process may open here."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard > WANTED + SPARE:
         hard = WANTED + SPARE
@@ -52,7 +52,7 @@ def server(module_nginx, pool_size):
 
 @pytest.fixture
 def pool(server, pool_size):
-    """Makes the crowd: sockets on which `begin(socket)` was called."""
+    """Opens many sockets and calls `begin(socket)` for each."""
     with contextlib.ExitStack() as sockets:
         def gather(begin, count=pool_size, port=server.port):
             made = []
@@ -75,7 +75,7 @@ def shake_hands(one):
 
 
 def worst_echo(client, count=50):
-    """The slowest of some round trips, in seconds."""
+    """The longest of several round trips, in seconds."""
     worst = 0
     for index in range(count):
         began = time.monotonic()
@@ -86,8 +86,8 @@ def worst_echo(client, count=50):
 
 
 def read_all_to_end(sockets, timeout):
-    """Reads all sockets to the server's end; returns how often each sequence
-    of bytes came."""
+    """Reads all sockets to their ends; returns the number of sockets for each
+    sequence of received bytes."""
     got = {one.fileno(): (one, bytearray()) for one in sockets}
     poll, deadline = select.epoll(), time.monotonic() + seconds(timeout)
     for number in got:
@@ -108,8 +108,8 @@ def read_all_to_end(sockets, timeout):
 
 
 def assert_free(server, before, most):
-    """The worker holds no socket more than before, and no more memory but so
-    many bytes."""
+    """The worker has no more sockets than before, and at most so many bytes of
+    memory more."""
     pid = only_worker(server)
     wait_until(lambda: descriptors(pid) <= before["descriptors"],
                seconds(5), "the closing of all sockets")
@@ -139,7 +139,7 @@ def test_silent_connections_are_ended(server, pool, pool_size):
 
 
 def expect_pings_and_close(received):
-    """Each has got nothing but Pings, and then a Close for its silence."""
+    """Each client received Pings, then a Close because it was silent."""
     for data in received:
         opcodes = []
         while data:
@@ -172,8 +172,8 @@ def test_silent_websockets_are_pinged_and_closed(server, pool,
 
 
 def assert_like_crowds_take_no_more(server, before, come_and_go):
-    """The heap keeps what it once had, or gives it back to the kernel, as
-    what lies at its end allows: what is lost of each client adds up."""
+    """The heap keeps its largest size, or returns memory if its end is free. A
+    leak would add up over equal rounds."""
     assert_free(server, before, math.inf)
     sizes = [memory(only_worker(server), "Anonymous")]
     for _ in range(3):
@@ -185,7 +185,7 @@ def assert_like_crowds_take_no_more(server, before, come_and_go):
 
 
 def dribble(sockets, data, other):
-    """Sends a byte to each in turn, until the first of them is ended."""
+    """Sends one byte to each socket in turn, until the first one is closed."""
     for at in range(len(data)):
         for one in sockets:
             try:
@@ -195,11 +195,11 @@ def dribble(sockets, data, other):
         assert worst_echo(other, 5) < seconds(1)
         if select.select(sockets[:1], [], [], 0.05)[0]:
             return
-    raise AssertionError("all was taken")
+    raise AssertionError("no connection was closed")
 
 
 HALVES = {
-    # name: what comes byte by byte, and what before it
+    # name: the bytes sent one at a time, and the bytes before them
     "header": (b"GET /echo HTTP/1.1\r\nHost: " + b"h" * 800, b""),
     "body": (b"x" * 800, wire.upgrade_request(
         headers=[("Content-Length", "801")])),
@@ -211,7 +211,7 @@ def test_handshake_that_never_ends_is_ended(server, pool, data, first):
     other = server.connect()
     sockets = pool(lambda one: one.sendall(first), 200)
     if first:
-        # A body may come as slowly as it likes, as long as it comes
+        # A body may arrive slowly if it does not stop
         for one in sockets:
             one.sendall(data[:1])
         assert worst_echo(other) < seconds(1)

@@ -1,4 +1,4 @@
-"""Memory: no allocation per message, little per idle client (DESIGN 8)."""
+"""Memory: no allocation per message, and little memory per idle client."""
 
 import resource
 import socket
@@ -45,8 +45,8 @@ def test_counter_counts(counted_server, allocations):
 
 
 def assert_needs_no_more(allocations, work):
-    """Once in a while more may be needed at a time than ever before, as
-    what comes is cut as the machine pleases; but not again and again."""
+    """Repeats the work until a round allocates nothing. A round may need more
+    than any before, because data is cut at random, but not every round."""
     counts = []
     while 0 not in counts:
         assert len(counts) < 5, counts
@@ -121,7 +121,7 @@ def test_large_messages_at_once_allocate_nothing_for_as_long_as_they_come(
     assert_needs_no_more(allocations, lambda: echo(3))
 
     before = allocations()
-    time.sleep(seconds(11))  # what is not needed is kept for up to 10
+    time.sleep(seconds(11))  # unused buffers are kept for up to 10 seconds
     echo(1)
     assert allocations() != before
 
@@ -133,7 +133,7 @@ access_log %%PREFIX%%/access.log combined;
 location /echo { websocket_request keep; websocket echo; }
 location /released { websocket_request release; websocket echo; }
 """
-# As a client in Python sends it
+# The fields of a Python client
 HEADERS = [
     ("User-Agent", "Python/3.11 websockets/10.4"),
     ("Sec-WebSocket-Extensions",
@@ -144,13 +144,13 @@ COUNTS = {"plain": 10000, "TLS": 1000}
 
 
 def close_at_once(client):
-    """Leaves no port waiting behind."""
+    """Closes with an RST, so that the port is not in TIME_WAIT."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     client.close()
 
 
 def memory_per_client(server, path, count, tls):
-    """Bytes of its own that an idle client adds to the worker."""
+    """The memory that an idle client adds to the worker, in bytes."""
     pid = only_worker(server)
     clients = []
 
@@ -173,7 +173,7 @@ def memory_per_client(server, path, count, tls):
 
 @pytest.fixture
 def many_files():
-    """Lets this process open a socket for each client."""
+    """Raises the limit of open files, so that each client has a socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(COUNTS.values()) + 500
     if hard != resource.RLIM_INFINITY and hard < wanted:

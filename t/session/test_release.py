@@ -1,5 +1,5 @@
-"""`websocket_request release`: the request is freed, or kept where something
-holds it, and the session goes on and ends as any other."""
+"""`websocket_request release`: the request is freed, or kept if something uses
+it. The session continues and ends as any other."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def server(module_nginx):
 
 
 def connect_released(server, path="/echo", **fields):
-    """A client whose request is gone."""
+    """A client whose request has been freed."""
     mark = server.log_size()
     client = server.connect(path, **fields)
     server.wait_for_log(RELEASED, since=mark)
@@ -66,7 +66,7 @@ def connect_released(server, path="/echo", **fields):
 
 
 def connect_kept(server, reason, path, **fields):
-    """A client whose request is there, and why."""
+    """A client whose request is kept for this reason."""
     mark = server.log_size()
     client = server.connect(path, **fields)
     server.wait_for_log(f"the request is kept: {reason}", since=mark)
@@ -91,7 +91,7 @@ def test_wrong_directive_fails_the_check(module_nginx, text, error):
     assert error in output
 
 
-def test_location_has_the_last_word(server):
+def test_value_of_the_location_applies(server):
     mark = server.log_size()
     server.connect("/kept").expect_alive()
     assert "the request is" not in server.log(mark)
@@ -228,7 +228,7 @@ def test_variables_of_other_locations_are_accepted(server):
 def test_client_that_does_not_read_is_ended(server):
     client = connect_released(server, "/deaf")
     with pytest.raises((AssertionError, OSError)):
-        while True:  # until the server has gone away
+        while True:  # until the server has ended the connection
             client.send(wire.binary(bytes(60000)), duplex=False)
     entry = server.wait_for_access_log(websocket_close_by="timeout")
     assert entry["websocket_close_code"] == "1006"
@@ -241,7 +241,7 @@ def stub_status(server):
 
 
 def test_stub_status_counts_each_request_once(server):
-    # Each time it is asked is a connection and a request
+    # Each query itself is a connection and a request
     before = stub_status(server)
     clients = [connect_released(server) for _ in range(5)]
     during = stub_status(server)
@@ -278,7 +278,8 @@ def test_end_of_nginx_sends_a_close_and_is_logged(nginx, number, tls):
 
 
 def test_reload_with_other_variables_keeps_those_of_the_client(nginx):
-    """The old worker logs by the old configuration, the new one by its own."""
+    """The old worker logs with the old configuration, the new one with its
+    own."""
     server = nginx("location /echo { websocket echo; }",
                    http="websocket_request release;", workers=2)
     old = connect_all(server, 4)
@@ -326,7 +327,7 @@ def test_shutdown_timeout_ends_clients_with_full_queues(nginx):
     assert len(server.access_log(status=101)) == 3
 
 
-def test_killed_worker_takes_nothing_along(nginx):
+def test_killed_worker_does_not_disturb_the_new_one(nginx):
     server = nginx(http="websocket_request release;")
     server.allow_errors("exited on signal 9")
     client = server.connect()
@@ -341,7 +342,7 @@ def test_killed_worker_takes_nothing_along(nginx):
 
 
 def test_many_sessions_leak_nothing(nginx):
-    """From four sides at once, each in one of several ways."""
+    """Four threads run sessions, each with one of several ends."""
     server = nginx(http="websocket_request release;", tls=True, workers=2)
 
     def visit(first):
@@ -371,7 +372,7 @@ REQUEST_POOL = 4096
 
 @pytest.fixture
 def memory_failure(run_folder):
-    """Its number is the size for which posix_memalign() fails in nginx."""
+    """posix_memalign() in nginx fails for the size that is set."""
     with preloaded(run_folder, "malloc_failer") as preload, \
             preload.environment():
         yield preload

@@ -1,8 +1,7 @@
-"""`websocket_request release`: the access log has the same line as with
-`keep`.
+"""`websocket_request release`: the access log has the same line as with `keep`.
 
-Two servers differ in that directive alone. One client of each does the same,
-and the lines that they log are compared.
+Two servers differ only in that directive. A client of each does the same, and
+their log lines are compared.
 """
 
 import json
@@ -34,7 +33,7 @@ def port(server, policy, kind):
 
 
 def open_client(server, number, tls_name):
-    """A connection; with a name for SNI if it is over TLS."""
+    """A connection, with TLS and a name for SNI if one is given."""
     client = RawClient(("127.0.0.1", number))
     if tls_name:
         client.socket.setblocking(True)
@@ -46,7 +45,7 @@ def open_client(server, number, tls_name):
 
 
 def talk(client):
-    """Some messages, and the closing handshake with 1000."""
+    """Exchanges a message, and closes with 1000."""
     client.text("hello")
     client.expect_text("hello")
     client.leave()
@@ -63,7 +62,8 @@ FIELDS = {
 
 def run_at(server, policy, path, act, kind="plain", tls_name=None, before=b"",
            held=False, **fields):
-    """One session at one of the servers."""
+    """Runs one session at one of the servers; returns the log line of its
+    end."""
     mark = server.log_size()
     client = open_client(server, port(server, policy, kind), tls_name)
     client.send(before + wire.upgrade_request(path, **{**FIELDS, **fields}))
@@ -81,7 +81,8 @@ def run_at(server, policy, path, act, kind="plain", tls_name=None, before=b"",
 
 
 def lines_of(server, path, act=talk, log="all.log", **options):
-    """The access log's new lines for each policy, and the error log's."""
+    """The new lines of the access log for each policy. Those of the error log
+    must be equal."""
     written, closed = [], []
     for policy in POLICIES:
         mark = server.size(log)
@@ -95,7 +96,7 @@ def lines_of(server, path, act=talk, log="all.log", **options):
 
 
 def alike(server, path, act=talk, **options):
-    """One line each, and the same; returns it as an object."""
+    """The lines of both policies must be equal; returns them as one object."""
     kept, released = (json.loads(text) for text in
                       lines_of(server, path, act, **options))
     for name, shape in SHAPES.items():
@@ -258,7 +259,7 @@ def test_large_headers_are_the_same(server, size):
 
 
 def test_request_after_others_is_the_same(server):
-    """Its number on the connection too, and that it was sent early."""
+    """Its number on the connection, and that it was pipelined."""
     first = b"GET /unset HTTP/1.1\r\nHost: x\r\n\r\n"
 
     def skip(client):

@@ -1,4 +1,4 @@
-"""How many system calls messages cost, counted by strace (DESIGN 8)."""
+"""The number of system calls for messages, counted by strace."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_messages_of_one_turn_leave_as_one_piece(server):
         for listener in listeners:
             for message in messages:
                 listener.expect_text(message)
-    # One piece: not gathered from many, as writev would
+    # One buffer is sent, unlike writev with many
     assert [call.name for call in trace.of(SENDING)] == ["sendto"] * 20
 
 
@@ -98,7 +98,7 @@ def test_mebibyte_is_received_in_few_calls(server):
 
 
 def longest_turn(trace):
-    """The most bytes received of one descriptor between two waits."""
+    """The most bytes received from one descriptor between two waits."""
     longest, turns = 0, {}
     for call in trace.calls:
         if call.name in WAITING:
@@ -121,7 +121,7 @@ def test_read_turn_is_bounded(server):
     received = trace.received()
     assert sum(size for _, size in received) == len(framed(messages))
     assert longest_turn(trace) <= 128 * 1024
-    # One write per read; a full socket may cut some in two
+    # One write per read, but a full socket may cut some in two
     assert len(trace.of(SENDING)) <= 1.5 * len(received) + 2
 
 

@@ -1,4 +1,4 @@
-"""The timers of a session: idle, ping, close, send (DESIGN 3)."""
+"""The timers of a session: idle, ping, close and send."""
 
 import select
 import time
@@ -35,7 +35,7 @@ location /patient { websocket echo; websocket_timeout 200ms;
                     websocket_ping_interval off;
                     websocket_send_timeout 30s; }
 """
-# nginx wakes up by milliseconds, and its clock is that of the last event
+# nginx's timers have milliseconds, and its clock is that of the last event
 EARLY = 0.02
 
 
@@ -45,7 +45,7 @@ def server(module_nginx):
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Seconds since its creation."""
 
     def __init__(self):
         self.began = time.monotonic()
@@ -56,13 +56,13 @@ class Stopwatch:
 
 
 def wait_quietly(client, duration):
-    """Lets time pass; fails when something arrives."""
+    """Waits; fails if something arrives."""
     ready, _, _ = select.select([client.socket], [], [], duration)
     assert not ready, client.socket.recv(1000)
 
 
 def wait_unread(duration):
-    """Lets time pass and leaves what arrives in the socket."""
+    """Waits, and leaves arriving data in the socket."""
     select.select([], [], [], duration)
 
 
@@ -122,7 +122,7 @@ def test_idle_client_in_the_middle_of_a_message_gets_1001(server):
 
 def test_client_that_is_not_listened_to_does_not_time_out(server):
     messages = numbered(3000, 1000)
-    data = framed(messages)  # which takes longer than the timeout
+    data = framed(messages)  # this takes longer than the timeout
     client = connect_tight(server, "/patient")
     sent = send_until_refused(client, data, 0.8)
     assert sent < len(data)
@@ -172,7 +172,8 @@ def test_pings_come_at_a_third_of_a_shorter_timeout(server, path):
 
 
 def test_client_that_only_sends_is_pinged(server):
-    """Else a proxy that waits for data of ours cuts the connection."""
+    """Otherwise a proxy that waits for data of the server cuts the
+    connection."""
     client = server.connect("/subscribe")
     watch = Stopwatch()
     pings = 0
@@ -188,7 +189,8 @@ def test_client_that_only_sends_is_pinged(server):
 
 
 def test_client_that_only_receives_is_pinged(server):
-    """Else it would reach the timeout, or a firewall forget it."""
+    """Otherwise the client would reach the timeout, or a firewall drop its
+    state."""
     client, publisher = server.connect("/subscribe"), server.connect("/publish")
     watch = Stopwatch()
     pings = 0
@@ -277,7 +279,7 @@ def test_flood_after_a_close_is_ended(server):
             select.select([], [client.socket], [], 0.5)
             sent += client.socket.send(bytes(4096))
             watch.assert_between(0, 4)
-    # Whichever comes first, the time or the 64 MB that are dropped
+    # The timeout ends it, or the limit of 64 MB after the Close
     watch.assert_between(0 if sent >= 64 << 20 else 0.7, 4)
 
 

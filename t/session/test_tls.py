@@ -1,4 +1,5 @@
-"""The same over TLS: records and blocked writes have ways of their own."""
+"""Sessions over TLS, whose records and blocked writes are handled
+separately."""
 
 import signal
 import socket
@@ -36,13 +37,13 @@ def server(module_nginx):
 
 @pytest.fixture(params=VERSIONS.values(), ids=VERSIONS.keys())
 def context(request):
-    """One after the other: contexts of TLS 1.2 and 1.3."""
+    """Client contexts of TLS 1.2 and TLS 1.3, one for each run."""
     return client_context(request.param)
 
 
 @pytest.fixture
 def connect(server, context):
-    """Connects to the server with roomy sockets."""
+    """Connects to the server with default socket buffers."""
     def connect_to(**options):
         return connect_tuned(server, port=server.tls_port, tls=context,
                              **options)
@@ -51,7 +52,7 @@ def connect(server, context):
 
 @pytest.fixture
 def connect_tight(server, context):
-    """Connects where little fits into the sockets."""
+    """Connects with small socket buffers."""
     return lambda: connect_tuned(server, port=server.ports[0], tls=context,
                                  kernel_buffer=TIGHT_BUFFER)
 
@@ -150,8 +151,8 @@ def test_small_messages_after_large_ones_are_echoed(connect_tight):
 
 
 def send_pages(client, count):
-    """How many of so many requests the server answered without waiting for
-    us to read."""
+    """The number of requests, of `count`, that the server answers while the
+    client does not read."""
     for sent in range(count):
         client.send(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n", duplex=False)
         try:
@@ -166,7 +167,7 @@ def test_101_is_sent_first_even_if_it_has_to_wait(server, context):
         return open_tuned(server, server.ports[0], tls=context,
                           kernel_buffer=TIGHT_BUFFER)
 
-    # About so many responses fill the sockets: one of the 101s will wait
+    # About so many responses fill the sockets, so one of the 101s must wait
     most = send_pages(connect_unread(), 1000)
     for count in range(most - 5, most + 2):
         client = connect_unread()
@@ -239,7 +240,7 @@ def test_end_without_close_notify_ends_the_session(server, connect):
     assert entry["websocket_close_by"] == "client"
 
 
-def test_reset_ends_the_session_in_silence(server, connect):
+def test_reset_ends_the_session_without_an_error(server, connect):
     client = connect()
     client.send(wire.binary(bytes(100000))[:-1], duplex=False)
     client.abort()
@@ -260,7 +261,7 @@ def test_broken_record_ends_the_session(server, connect, noise):
     below.close()
 
 
-# The worker's end, also while a write is blocked
+# The end of the worker, also while a write is blocked
 
 def connect_unread(server, context):
     """A client whose send queue is full."""
@@ -272,7 +273,7 @@ def connect_unread(server, context):
 
 @pytest.fixture
 def mortal_server(nginx):
-    """One that a test may end."""
+    """A server that a test may end."""
     return nginx(tls=True, servers=TIGHT_SERVER, ports=1, http="""
         ssl_protocols TLSv1.2 TLSv1.3;
         websocket_close_timeout 500ms; websocket_drain 0;""")

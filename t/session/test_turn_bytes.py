@@ -1,5 +1,5 @@
-"""How much a worker sends in one turn of its event loop: each turn flushes
-4 MB at most, however much was published for how many clients."""
+"""The bytes that a worker sends in one turn of its event loop. Each turn
+flushes at most 4 MB, for any number of messages and clients."""
 
 import pytest
 
@@ -15,13 +15,13 @@ CLIENTS = 300
 PUBLISHERS = 4
 MESSAGES = 3  # of each publisher
 SIZE = 16 * 1024
-# A pass of the flush list, the last client's share, and a message of a client
+# A pass of the flush list, the last client's share, and one echoed message
 MOST = 5 << 20
 
 
 @pytest.fixture
 def server(nginx, run_folder):
-    """An nginx whose calls of send are counted: server.most_sent()."""
+    """An nginx with server.most_sent(), the most bytes sent in a turn."""
     with preloaded(run_folder, "turn_counter") as preload:
         with preload.environment():
             running = nginx(LOCATIONS, listen="sndbuf=4m rcvbuf=4m")

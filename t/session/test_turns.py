@@ -1,8 +1,8 @@
-"""The data of one client must not cost the others more than a turn, with
+"""Data of one client must not delay others by more than a turn, including
 inflating, compressing and replying.
 
-A stopped worker finds everything that reaches its sockets at once when it
-continues. strace then shows its sends, and their order.
+A stopped worker that continues finds all data on its sockets at once. strace
+then shows its sends and their order.
 """
 
 import collections
@@ -52,7 +52,7 @@ BOMBS = 40
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    """The kernel takes a whole flood in before the worker reads of it."""
+    """A server whose sockets hold a whole flood before the worker reads it."""
     return module_nginx(LOCATIONS, tls=True, listen="rcvbuf=4m sndbuf=4m",
                         servers=TLS_SERVER, ports=1)
 
@@ -74,8 +74,8 @@ def inflated(payload):
 
 
 def sent_before_others(trace, others):
-    """Bytes sent to the flooder, who is sent most, before the last of the
-    others has its answer."""
+    """The bytes sent to the flooder before all other clients have a reply, and
+    in total. The flooder is the client with the most bytes."""
     sent = [(call.descriptor, call.result) for call in trace.of(SENDING)
             if call.result > 0]
     totals = {descriptor: sum(size for found, size in sent
@@ -99,7 +99,8 @@ def sent_before_others(trace, others):
     (wire.BINARY, bytes(MEBIBYTE)),
     (wire.TEXT, "é".encode() * (MEBIBYTE // 2)),
 ], ids=["binary", "text"])
-def test_bombs_leave_the_others_their_turns(server, path, kind, payload):
+def test_bombs_do_not_delay_others_by_more_than_a_turn(
+        server, path, kind, payload):
     flooder = server.connect(path, headers=DEFLATE)
     others = [server.connect("/echo") for _ in range(5)]
     bomb = wire.frame(kind, compressed(payload), rsv=4)
@@ -116,7 +117,7 @@ def test_bombs_leave_the_others_their_turns(server, path, kind, payload):
             assert reply.opcode == kind and reply.rsv == 4
             assert inflated(reply.payload) == payload
     before, total = sent_before_others(trace, len(others))
-    # The others are read in the turn of the loop in which the flood is
+    # The others are read in the same turn of the event loop as the flood
     assert before <= 4 * total / BOMBS, (before, total)
 
 
@@ -152,8 +153,8 @@ def test_peer_that_has_sent_a_flood_and_ends_gets_all_replies(server):
 
 
 def read_before_others(trace, others):
-    """Bytes read from the flooder, of whom most is read, before the last of
-    the others has its answer, and all of them."""
+    """The bytes read from the flooder before all other clients have a reply,
+    and in total. The flooder is the client with the most bytes."""
     reads = collections.Counter()
     before, answered = 0, set()
     for call in trace.of(SENDING | {"read"}):
@@ -166,8 +167,8 @@ def read_before_others(trace, others):
     return before, max(reads.values())
 
 
-def test_tiny_records_leave_the_others_their_turns(server):
-    """However small TLS records are, each one has to be decrypted."""
+def test_tiny_records_do_not_delay_others_by_more_than_a_turn(server):
+    """Each TLS record must be decrypted, however small it is."""
     flooder = MemoryTlsClient(server.ports[0], client_context())
     flooder.send(wire.upgrade_request("/echo"))
     flooder.run(flooder.tls.read, 65536)
@@ -188,13 +189,14 @@ def test_tiny_records_leave_the_others_their_turns(server):
             replies -= len(flooder.run(flooder.tls.read, 65536))
     before, flood = read_before_others(trace, len(others))
     assert flood >= 20 * len(messages), "no flood"
-    # A turn is some 1,024 records: the clock is read after each. The others
-    # are read in the turn of the loop after that in which the flood begins
+    # A turn has about 1,024 records, because the clock is read after that many.
+    # The others are read in the turn after the one in which the flood begins
     assert before <= flood / 2, (before, flood)
 
 
-def test_padded_records_leave_the_others_their_turns(server):
-    """Records of one byte each may have 16 KB, which have to be decrypted."""
+def test_padded_records_do_not_delay_others_by_more_than_a_turn(server):
+    """A record with one byte of data may be padded to 16 KB, which must be
+    decrypted."""
     flooder = KeyUpdateClient(server.ports[0], "/echo", record_size=16384)
     others = [server.connect("/echo") for _ in range(5)]
     message = wire.text("x" * 44)
@@ -218,7 +220,7 @@ def test_padded_records_leave_the_others_their_turns(server):
 
 
 def test_large_broadcast_is_compressed_for_the_first_clients(server):
-    """With context takeover each client takes a compression of its own."""
+    """With context takeover, each client needs its own compression."""
     peers = [DeflatingPeer(server, "/room") for _ in range(20)]
     large = "".join(f'{{"id":{i}}},' for i in range(100000))[:MEBIBYTE]
     for index in range(3):
@@ -235,7 +237,7 @@ def test_large_broadcast_is_compressed_for_the_first_clients(server):
 
 
 def test_large_broadcast_is_compressed_for_the_first_windows(server):
-    """Without context takeover each window takes a compression of its own."""
+    """Without context takeover, each window size needs its own compression."""
     peers = [DeflatingPeer(server, "/room", "permessage-deflate; "
                            "server_no_context_takeover; "
                            f"server_max_window_bits={bits}")
@@ -252,15 +254,15 @@ def test_large_broadcast_is_compressed_for_the_first_windows(server):
 
 
 def cpu_time(pid):
-    """Nanoseconds that the worker has run."""
+    """The CPU time of the worker in nanoseconds."""
     with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
         return int(file.read().split()[0])
 
 
 @pytest.mark.parametrize("size", [8000, 26000, 60000, 200000])
 def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
-    """Random text of two letters: the search at level 9 takes a hundred times
-    as long as at level 1."""
+    """For random text of two letters, level 9 takes a hundred times as long as
+    level 1."""
     digits = random.Random(1)
     hard = "".join(digits.choice("ab") for _ in range(size))
     pid = only_worker(server)
@@ -272,13 +274,13 @@ def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
             peer.send(hard)
             peer.expect(hard)
         costs.append((cpu_time(pid) - began) / count)
-    # One message, at any level, little longer than 1 MB at level 1
+    # A message at any level takes little longer than 1 MB at level 1
     assert costs[1] / costs[0] < 3 * MEBIBYTE / size, costs
 
 
 @pytest.mark.parametrize("size", [4000, 6000])
 def test_hard_broadcasts_cost_little_more_at_level_9(server, size):
-    """Compression for all clients counts in the budget of a turn."""
+    """Compression for all clients uses the budget of a turn."""
     digits = random.Random(1)
     hard = ["".join(digits.choices("ab", k=size)) for _ in range(64)]
     pid = only_worker(server)

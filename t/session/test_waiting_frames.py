@@ -1,5 +1,5 @@
-"""Frames that wait for clients that do not read: their memory, and how they
-are sent when the clients read again."""
+"""Frames that wait for clients that do not read: their memory, and how they are
+sent when the clients read again."""
 
 import socket
 
@@ -36,7 +36,7 @@ server {
 }
 """
 DEFLATE = [("Sec-WebSocket-Extensions", "permessage-deflate")]
-# Frames that are sent to one client in a turn of the event loop
+# The size of the frames that one client is sent in a turn of the event loop
 FLUSH = 256 * KIBIBYTE
 RECORD = 16 * KIBIBYTE
 
@@ -48,30 +48,30 @@ def server(module_nginx):
 
 @pytest.fixture(scope="module")
 def roomy_server(module_nginx):
-    """The kernel takes megabytes for a client, and TLS does not."""
+    """A server whose sockets hold megabytes for a client. TLS holds less."""
     return module_nginx(LOCATIONS, listen="sndbuf=4m", servers=ROOMY_TLS,
                         ports=1, tls=True)
 
 
 def publish(server, path, messages):
-    """Publishes texts; returns once all are delivered."""
+    """Publishes texts; returns when all are delivered."""
     observer, publisher = server.connect(path), server.connect(path)
     data = framed(messages)
-    size = len(data) - 4 * len(messages)  # as a server masks nothing
+    size = len(data) - 4 * len(messages)  # the server does not mask
     publisher.send(data)
     assert len(observer.read_bytes(size, seconds(60))) == size
 
 
 @pytest.mark.parametrize("size", [0, 1, 60, 700, 4000])
 def test_waiting_frames_take_at_most_twice_their_size(nginx, size):
-    """Published one at a time: each is a frame by itself."""
+    """Messages are published one at a time, so each has its own frame."""
     if not memory_is_exact():
         pytest.skip("sanitizers and valgrind have a malloc of their own")
     server = nginx(LOCATIONS, listen=TIGHT_LISTEN)
     path, count, message = f"/{size}", 3000 if size < 300 else 200, "x" * size
     observer, publisher = server.connect(path), server.connect(path)
     clients = [connect_tight(server, path) for _ in range(5)]
-    publisher.text("y" * 60000)  # more than their sockets take
+    publisher.text("y" * 60000)  # more than fits into their sockets
     observer.expect_text("y" * 60000)
     before = memory(only_worker(server))
     for _ in range(count):
@@ -90,7 +90,7 @@ def test_waiting_frames_of_one_client_each_take_at_most_twice_their_size(
     messages = numbered(10000, 100)
     clients = [connect_tight(server, "/takeover/", headers=DEFLATE)
                for _ in range(5)]
-    publish(server, "/takeover/", messages[:200])  # their own contexts
+    publish(server, "/takeover/", messages[:200])  # creates their contexts
     before = memory(only_worker(server))
     publish(server, "/takeover/", messages)
     grown = memory(only_worker(server)) - before
@@ -99,7 +99,7 @@ def test_waiting_frames_of_one_client_each_take_at_most_twice_their_size(
 
 
 def test_late_reader_gets_small_and_large_messages_in_order(server):
-    """They are copied, shared and cut while they wait."""
+    """Waiting frames are copied, shared and cut."""
     messages = [text for size in (1, 70, 3000, 500, 20000, 10, 900)
                 for text in numbered(20, size)]
     client = connect_tight(server, "/mixed")
@@ -110,7 +110,7 @@ def test_late_reader_gets_small_and_large_messages_in_order(server):
     client.expect_alive()
 
 
-# Leaving in budgets
+# Waiting frames are sent within budgets
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_late_reader_shares_the_worker(roomy_server, tls):
@@ -132,7 +132,7 @@ def test_late_reader_shares_the_worker(roomy_server, tls):
         client.expect_alive()
     turns = [max(turn.values()) for turn in trace.sent_per_turn(names) if turn]
     assert sum(turns) > 2 * MEBIBYTE, "little has waited"
-    # Records have bytes of their own, and the last send goes beyond
+    # Records add bytes, and the last send may exceed the budget
     assert max(turns) <= 1.3 * FLUSH, turns
 
 
