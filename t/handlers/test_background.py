@@ -1,4 +1,4 @@
-"""run_in_background: work in a thread, its end on the event loop."""
+"""run_in_background: work in a thread, and its completion on the event loop."""
 
 import os
 import signal
@@ -67,7 +67,7 @@ def test_work_of_a_constructor(server):
 
 
 def test_work_of_a_constructor_that_fails(server):
-    """No client is left at its end, and later clients do not get its
+    """The work completes without clients. Later clients do not get its
     result."""
     server.allow_errors("no such worker")
     for _ in range(3):

@@ -34,7 +34,7 @@ def open_gate(server):
 
 
 def begin_slow(server, room="a", begun=1):
-    """A client whose job is at work in a thread."""
+    """Connects a client whose job runs in a thread."""
     client = server.connect(f"/jobs/{room}")
     client.text("slow")
     wait_until(lambda: server.size("gate.begun") == begun, seconds(5),
@@ -43,12 +43,13 @@ def begin_slow(server, room="a", begun=1):
 
 
 def expect_goodbye(client):
-    """The server's Close; that it ends the connection is not awaited."""
+    """Reads the server's Close, without waiting for the end of the
+    connection."""
     client.expect_close(1001, "shutting down")
 
 
 def leave(client):
-    """Answers the Close, and ends the connection."""
+    """Answers the Close and disconnects."""
     client.close(1001)
     client.expect_eof()
     client.disconnect()
@@ -70,7 +71,7 @@ def test_fast_stop_waits_for_no_job(serve, master):
     server.wait_for_exit()
     assert logged_closes(server) == [("server", "1001")] * 2
     assert STILL_RUNNING in server.log()
-    # The one of two resources without a running job.
+    # The resource without a running job.
     assert 'websocket: worker "b": destroyed' in server.log()
     assert 'websocket: worker "a": destroyed' not in server.log()
     if master:
@@ -102,8 +103,8 @@ def test_jobs_that_wait_for_a_thread_are_not_begun_by_a_stop(serve):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 @pytest.mark.parametrize("master", [True, False])
 def test_job_of_a_client_that_leaves_at_the_end(serve, master, number):
-    """No thread takes it once the process ends; while a worker leaves in
-    order, one does, and its end is awaited."""
+    """During a stop no thread starts the job. During a graceful exit one does,
+    and the worker waits for its end."""
     server = serve(master=master, http="websocket_drain 60s;")
     client = server.connect("/jobs/leaves")
     open_gate(server)
@@ -171,8 +172,8 @@ def test_last_lines_of_a_buffered_access_log_are_written(serve, job):
     assert sum('" 101 ' in line for line in lines) == len(clients)
 
 
-def test_stop_is_faster_than_the_masters_patience(serve):
-    """With every thread of the pool at work, and more to do."""
+def test_stop_ends_the_worker_before_the_master_kills_it(serve):
+    """All threads of the pool are busy, and more jobs wait."""
     server = serve(main="thread_pool default threads=4;")
     client = server.connect("/jobs/a")
     for _ in range(8):

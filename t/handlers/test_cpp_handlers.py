@@ -1,4 +1,5 @@
-"""Handlers in C++: what exceptions cost, and handles that outlive clients."""
+"""Handlers in C++: the effects of exceptions, and handles whose clients have
+disconnected."""
 
 import pytest
 
@@ -23,7 +24,8 @@ def server(module_nginx):
 
 @pytest.fixture
 def thrown(server):
-    """Lets exceptions be logged, and all handlers answer afterwards."""
+    """Allows logged exceptions. Afterwards the worker still serves another
+    client."""
     server.allow_errors(r"websocket: throwing .*(thrown in|exception|unknown)")
     bystander = server.connect("/throwing?k=bystander")
     worker = server.worker_pids()
@@ -44,7 +46,7 @@ def test_exception_before_the_connection_is_500(server, thrown, path, where):
 
 
 def test_refused_client_delays_no_other(server, thrown):
-    """nginx waits for what more it may send before it lets go of it."""
+    """nginx keeps the connection until the refused client ends it."""
     bystander = server.connect("/throwing?k=held")
     refused = server.open()
     refused.send(wire.upgrade_request("/throwing?k=held&throw=client") + b"x")
@@ -80,7 +82,7 @@ def test_exception_in_a_message_ends_that_client_alone(server, thrown):
     other.expect_text("alive")
 
 
-def test_exception_that_is_none_of_the_standard_library(server, thrown):
+def test_exception_not_derived_from_std_exception(server, thrown):
     client = server.connect("/throwing")
     client.text("throw 7")
     client.expect_failure(1011)
@@ -122,10 +124,12 @@ def test_exception_in_the_parameter_check_fails(nginx, parameter, error):
                for line in output.split("\n")), output
 
 
-# A part of the very message that came is checked at its ends
+# Only a valid part of the received message is sent back: it may not start or
+# end inside a character
 
 @pytest.mark.parametrize("text, sent", [
-    ("first", "first"), ("first 7", "first 7"), ("first 7\N{EURO SIGN}", "first 7"),
+    ("first", "first"), ("first 7", "first 7"),
+    ("first 7\N{EURO SIGN}", "first 7"),
     ("first \N{EURO SIGN}", None), ("first\N{EURO SIGN}", None),
     ("last \N{EURO SIGN}", None), ("last 6\N{EURO SIGN}", "\N{EURO SIGN}"),
     ("last 6", ""), ("last 6x", "x"),
@@ -192,7 +196,7 @@ def test_timer_keeps_its_state(server):
         client.expect_text(f"{number}")
 
 
-def test_timer_of_more_time_than_there_is(server):
+def test_timer_of_the_longest_time_never_fires(server):
     client = server.connect("/throwing?k=never")
     client.text("never")
     client.expect_text("set")

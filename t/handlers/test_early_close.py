@@ -1,4 +1,4 @@
-"""Clients that a handler closes before they have joined their resource."""
+"""Clients that a handler closes before client_connected()."""
 
 import pytest
 
@@ -18,7 +18,8 @@ def server(module_nginx):
 
 
 def half_handshake(server, path):
-    """A client whose request lacks its last two bytes, and these."""
+    """Sends a request without its last two bytes; returns the client and these
+    bytes."""
     client = server.open()
     request = wire.upgrade_request(path)
     client.send(request[:-2])
@@ -26,9 +27,9 @@ def half_handshake(server, path):
 
 
 def await_halves(other):
-    """Waits until the worker has accepted the earlier clients, three at most,
-    and has read what they sent. Each round trip is at least one turn of its
-    loop, which accepts one of them."""
+    """Waits until the worker has accepted the earlier clients, at most three,
+    and has read their bytes. Each round trip is at least one turn of its event
+    loop, which accepts one connection."""
     for _ in range(5):
         other.text("turn")
         other.expect_text("turn")
@@ -105,7 +106,7 @@ def test_client_that_closes_itself_when_created_gets_that_close(server):
 @pytest.mark.parametrize("together", [True, False])
 def test_frames_of_a_client_closed_at_its_start_reach_no_handler(
         server, frames, together):
-    """No resource is there to receive them."""
+    """The resource no longer exists."""
     request = wire.upgrade_request("/refusing?k=frames")
     client = server.open()
     client.send(request + frames if together else request)

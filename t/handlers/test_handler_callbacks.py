@@ -1,5 +1,5 @@
-"""Callbacks and calls of handlers: sending, broadcasts, requests, checks of
-messages, subprotocols."""
+"""Callbacks and calls of handlers: sending, broadcasts, requests, message
+checks and subprotocols."""
 
 import re
 
@@ -200,7 +200,7 @@ def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
     for line in ("not sent: text is not valid UTF-8",
                  "published text that is not valid UTF-8: message dropped"):
         lines = re.findall(rf"\[info\].*{line}", server.log(since=0))
-        # Earlier tests count too: one line in ten seconds.
+        # Lines of earlier tests count too: at most one in ten seconds.
         assert 1 <= len(lines) <= 5, lines
 
 
@@ -273,7 +273,7 @@ def test_drained(server):
     assert len(handler_log.matching(server, "drained.*")) == 1
 
 
-def test_nothing_drains_that_has_not_waited(server):
+def test_empty_queue_is_not_reported_as_drained(server):
     client = server.connect("/drained")
     for _ in range(3):
         client.text("self x")
@@ -320,7 +320,7 @@ def test_control_frames_are_not_checked(server):
 
 
 def test_empty_fragment_that_ends_the_turn_ends_its_message(server):
-    """A check takes longer than a turn, and nothing comes after it."""
+    """The check takes longer than a turn, and no later frame arrives."""
     peer = DeflatingPeer(server, "/slow_check")
     peer.client.send(
         wire.frame(wire.TEXT, peer.compress(b"self x"), fin=False, rsv=RSV1)

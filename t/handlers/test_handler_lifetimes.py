@@ -1,5 +1,5 @@
-"""Lifetimes of a handler's clients: exactly one client_disconnected for each
-client_connected, on every path."""
+"""Lifetimes of a handler's clients: each client_connected is followed by
+exactly one client_disconnected, for each kind of end."""
 
 import re
 
@@ -39,8 +39,7 @@ def server(module_nginx):
 
 
 def check_end(server, code, reason="", key="plain"):
-    """One client connected, and disconnected once with this code and
-    reason."""
+    """One client connected, and disconnected once with this code and reason."""
     handler_log.wait_for_words(server, r"destroyed \d+", key=key)
     life, = handler_log.client_events(server, since=server.error_mark).values()
     assert life == handler_log.ALL_EVENTS

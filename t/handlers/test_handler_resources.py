@@ -1,4 +1,4 @@
-"""Lifetimes of a handler's resources, and what ends with a worker."""
+"""Lifetimes of a handler's resources, also at the end of a worker."""
 
 import signal
 
@@ -40,7 +40,8 @@ def test_client_that_cannot_be_made_leaves_no_resource(server):
     response = server.request(wire.upgrade_request("/null?k=1"))
     assert response.status == 500
     handler_log.wait_for_words(server, "resource destroyed")
-    assert handler_log.history(server) == ["resource created", "resource destroyed"]
+    assert handler_log.history(server) == ["resource created",
+                                           "resource destroyed"]
 
 
 def test_resource_ends_with_its_last_client(server):
@@ -81,7 +82,8 @@ def test_resource_of_a_constant_key_stays(server):
 def test_refused_client_leaves_no_resource(server):
     response = server.request(wire.upgrade_request("/status?k=1"))
     assert response.status == 403
-    assert handler_log.history(server) == ["resource created", "resource destroyed"]
+    assert handler_log.history(server) == ["resource created",
+                                           "resource destroyed"]
 
 
 def test_key_separates_resources(server):
@@ -93,7 +95,8 @@ def test_key_separates_resources(server):
 
 
 def test_resource_is_held_by_a_client_on_its_way(server):
-    """The last client goes in the turn in which the next one comes."""
+    """The last client leaves in the same turn in which the next one
+    connects."""
     worker, = server.worker_pids()
     for _ in range(20):
         leaving = server.connect("/room?k=way")

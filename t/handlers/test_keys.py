@@ -1,5 +1,5 @@
-"""The key of a resource: never empty, and the same whether it comes by path or
-by argument."""
+"""The key of a resource: it is never empty, and equal from a path and from an
+argument."""
 
 import urllib.parse
 
@@ -48,7 +48,7 @@ def test_key_with_a_fixed_part_is_not_empty(server):
     server.connect("/fixed").expect_alive()
 
 
-def test_location_is_the_key_that_was_left_out(server):
+def test_omitted_key_is_the_location(server):
     assert join(server, "/own/x").welcome["room"] == "/own/"
 
 
@@ -66,7 +66,7 @@ def test_location_is_the_key_that_was_left_out(server):
     ("/shown?room=100%", "100%"), ("/shown?room=%zz", "%zz"),
     ("/shown?room=%4", "%4"), ("/shown?room=%2541", "%41"),
     ("/shown?room=a%0Ab", "a\nb"),
-    # No text
+    # Not UTF-8
     ("/shown?room=%ff", ""), ("/shown?room=a%d0", ""),
     ("/shown?room=%c0%8a", ""), ("/shown?room=%ed%a0%80", ""),
     ("/shown?room=a%00", ""),
@@ -82,7 +82,8 @@ def test_argument_is_decoded(server, target, shown):
 @pytest.mark.parametrize("quote", [urllib.parse.quote,
                                    urllib.parse.quote_plus])
 @pytest.mark.parametrize("name", [
-    "lobby", "a b", "a+b", "ж 日本", "100%", "a&b=c#d", '"quoted"', "line\nfeed",
+    "lobby", "a b", "a+b", "ж 日本", "100%", "a&b=c#d", '"quoted"',
+    "line\nfeed",
 ])
 def test_path_and_argument_are_one_room(server, name, quote):
     path = join(server, "/path/" + urllib.parse.quote(name, safe=""))

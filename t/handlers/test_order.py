@@ -1,5 +1,5 @@
-"""Messages and closes reach clients in the order of the handler's calls. The
-event loop alone delivers them, within budgets."""
+"""Messages and closes reach clients in the order of the handler's calls. Only
+the event loop delivers them, within budgets."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def server(module_nginx):
 
 @pytest.fixture
 def key(request):
-    """A resource of the test's own."""
+    """A new resource for each test."""
     return f"{abs(hash(request.node.name))}"
 
 
@@ -145,7 +145,7 @@ def test_pending_delivery_counts_in_the_send_queue(server, key):
     frame, taken = client.read_frame(), 0
     while frame.payload.startswith(b"x"):
         frame, taken = client.read_frame(), taken + 1
-    # One message may come on top of the queue, as in a client's own turn
+    # One message may exceed the queue, as in a client's own turn
     assert 1 <= taken < 130
     assert frame.payload == f"taken {taken}".encode()
 
@@ -153,7 +153,7 @@ def test_pending_delivery_counts_in_the_send_queue(server, key):
 # Budgets
 
 def flood(server, key):
-    """Readers and a flooder of a room, with the flood for it."""
+    """Connects readers of a room; returns them and a flood of messages."""
     readers = [server.connect(f"/counted?k={key}") for _ in range(READERS)]
     return readers, wire.text("x") * 9000
 
@@ -164,7 +164,7 @@ def deliveries_when_asked(gauge):
 
 @pytest.mark.parametrize("newcomer", [False, True])
 def test_flood_is_delivered_in_turns(server, key, newcomer):
-    """Others have their turn soon, also where somebody joins the room."""
+    """Other clients are served soon, also if a client joins the room."""
     pid = only_worker(server)
     readers, messages = flood(server, key)
     gauge, other = server.connect(f"/gauge?k={key}"), server.open()

@@ -1,4 +1,4 @@
-"""Parameters of handlers of plug-ins, and the checks of them."""
+"""Parameters of the handlers of plug-ins, and their checks."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Reloads with plug-ins whose libraries have changed, or are broken."""
+"""Reloads with plug-ins whose libraries have changed or are broken."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def install(text, place):
 
 
 def mapped(pid, place):
-    """The mappings of any copy of a library in a process."""
+    """The paths of all copies of a library that a process has mapped."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as file:
         return {line.split(maxsplit=5)[5].strip() for line in file
                 if os.path.basename(place) in line}

@@ -1,4 +1,4 @@
-"""websocket_plugin: libraries that load, and the errors of others."""
+"""websocket_plugin: libraries that nginx loads, and errors about others."""
 
 import os
 
@@ -57,7 +57,7 @@ def test_handler_that_is_built_against_a_shorter_structure(nginx):
     client.leave()
 
 
-# Libraries that cannot be loaded.
+# Libraries that cannot be loaded
 
 def test_missing_file(nginx):
     assert_refused(nginx, "/nowhere/absent.so",
@@ -115,7 +115,7 @@ def test_handler_of_another_version(nginx):
 
 
 def test_handler_with_more_callbacks_than_known(nginx):
-    """A missing function fails the check; it is not silently left out."""
+    """The unknown function fails the check; it is not ignored."""
     assert_refused(
         nginx, library(first='"first", .size = '
                        'sizeof(websocket_handler_t) + sizeof(void *)'),
@@ -133,7 +133,7 @@ def test_list_of_handlers_of_another_size(nginx, size, error):
 
 
 def test_message_is_read_as_far_as_its_size(nginx):
-    """Each lies before a page that cannot be read."""
+    """Each message structure ends before a page without access."""
     server = nginx("location /m { websocket sized; }", **loading(
         plugin_builder.build_file("sized_messages.c")))
     client = server.connect("/m")

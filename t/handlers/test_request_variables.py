@@ -1,5 +1,5 @@
-"""Variables of nginx that a handler asks for in each message: their values,
-and that they take no memory that grows with the messages."""
+"""Variables of nginx that a handler reads at each message: their values, and
+constant memory."""
 
 import re
 
@@ -63,7 +63,8 @@ def test_value_that_changes_is_the_present_one(server):
 
 
 def test_value_that_nginx_evaluates_once_stays(server):
-    """It is used elsewhere, so nginx keeps it; the header has it too."""
+    """nginx keeps the value, because the configuration uses the variable too. A
+    response header has the same value."""
     client = connect(server)
     given = client.response.header("X-Used").split()
     for _ in range(3):
