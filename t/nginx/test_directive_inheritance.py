@@ -1,4 +1,4 @@
-"""How values of directives pass from http over server to location."""
+"""Inheritance of directives from http to server to location."""
 
 import pytest
 
@@ -28,8 +28,8 @@ def server(module_nginx):
 
 
 def fits(server, path, size, **options):
-    """Whether a message of this size in one frame is echoed; a larger one
-    fails with 1009."""
+    """Whether a message of this size in one frame is echoed. A larger one fails
+    with 1009."""
     client = server.connect(path, **options)
     client.send(wire.binary(bytes(size)))
     frame = client.read_frame()

@@ -86,7 +86,7 @@ def test_handler_is_accepted_with(nginx, line):
     assert passed, output
 
 
-# Refused: values. The message names the directive and what would be right.
+# Refused values. The message names the directive and the valid values.
 
 NOT_A_TIME = ["0", "0s", "-1", "1x", "soon", "1.5s", "", "ms",
               "99999999999999999999s"]
@@ -285,7 +285,7 @@ OTHERS = ["proxy_pass http://127.0.0.1:1", "stub_status", "empty_gif"]
 @pytest.mark.parametrize("ours", OURS)
 @pytest.mark.parametrize("other", OTHERS)
 def test_content_handler_beside_that_of_nginx_is_warned_of(nginx, ours, other):
-    """nginx has the last one answer and does not mention the first."""
+    """nginx uses the last one and reports nothing."""
     name = ours.split()[0]
     passed, output = nginx.check(f"location /a {{ {ours}; {other}; }}")
     assert passed, output

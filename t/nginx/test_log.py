@@ -34,8 +34,7 @@ def server(module_nginx):
 
 
 def our_lines(server):
-    """The lines that the module has logged since the test began, all at
-    info."""
+    """The module's log lines since the test began, which must all be info."""
     lines = [line for line in server.log().splitlines()
              if "websocket" in line.split(", client: ")[0]]
     assert all("[info] " in line for line in lines), lines
@@ -43,7 +42,7 @@ def our_lines(server):
 
 
 def the_line(server, pattern):
-    """The one line that the module has logged, once all is over."""
+    """The only log line of the module, after all clients are disconnected."""
     server.wait_for_log(pattern)
     server.release_clients()
     lines = our_lines(server)
@@ -52,7 +51,7 @@ def the_line(server, pattern):
 
 
 def closed(server, timeout=5):
-    """The fields of the one line about a close."""
+    """The fields of the only line about a close."""
     server.wait_for_access_log(status=101, timeout=timeout)
     line = the_line(server, "websocket: closed")
     found = CLOSED.search(line)
@@ -79,7 +78,8 @@ REFUSALS = {
     "method": (405, "GET", {"method": "POST"}),
     "origin": (403, 'origin "https://evil.example" is not allowed on host '
                '"localhost"', {"origin": "https://evil.example"}),
-    "two-origins": (403, "Origin is repeated", {"origin": ["http://localhost"] * 2}),
+    "two-origins": (403, "Origin is repeated",
+                    {"origin": ["http://localhost"] * 2}),
     "everything": (405, "GET", {
         "method": "PUT", "upgrade": None, "key": None,
         "websocket_version": "8", "origin": "https://evil.example"}),

@@ -1,5 +1,5 @@
-"""Floods of bad clients: a line of ours for each at info, none above, and no
-alarm of nginx's own that we would have caused."""
+"""Floods of bad clients: one line of the module for each at info, none above,
+and no alert of nginx."""
 
 import collections
 import re
@@ -43,14 +43,14 @@ def connect(port):
 
 
 def reset(client):
-    """Ends with an RST."""
+    """Ends the connection with an RST."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                       b"\1\0\0\0\0\0\0\0")
     client.close()
 
 
 def read_to_end(client):
-    """All that comes up to the server's end, however it ends."""
+    """All bytes up to any end of the connection."""
     got = b""
     try:
         while piece := client.recv(65536):
@@ -61,8 +61,8 @@ def read_to_end(client):
 
 
 def check_flood_log(server, clients, ours):
-    """Each bad client has left one line with `ours`, or none if that is None,
-    and at most one of nginx's; nothing is above info."""
+    """Each bad client has at most one line of nginx, and exactly one line with
+    `ours`, or none if that is None. No line is above info."""
     count = clients if ours else 0
     server.release_clients(timeout=20)
     if ours:
@@ -80,7 +80,7 @@ def check_flood_log(server, clients, ours):
 
 
 SENT = {
-    # name: what each sends, the line it gets, whether it waits for the end
+    # name: the bytes of each client, its log line, whether it waits for the end
     "unmasked": (UPGRADE + wire.text("x", mask=None), CLOSED, True),
     "utf8": (UPGRADE + wire.text(b"\xff"), CLOSED, True),
     "oversize": (UPGRADE + wire.header(wire.BINARY, 1 << 40), CLOSED, True),
@@ -122,7 +122,7 @@ def test_flood_of_resets_around_the_101(server):
     server.release_clients(timeout=20)
     our_lines = server.log().count("websocket: ")
     assert our_lines <= COUNT
-    # Not more than one of nginx's either, but for some no session came to be
+    # nginx also logs at most one line for each; some connections had no session
     levels = set(re.findall(r"(?m)^\S+ \S+ \[(\w+)\]", server.log()))
     assert levels <= {"info"}, levels
     assert len(server.log().splitlines()) <= our_lines + COUNT
@@ -140,7 +140,7 @@ def open_tls(server, context, path="/echo"):
 
 
 def talk_on(client):
-    """Goes on behind its own fault, also when it has got the Close."""
+    """Sends a faulty frame and then more frames, also after the Close."""
     client.sendall(wire.text("x", mask=None))
     try:
         for _ in range(3):
@@ -200,8 +200,8 @@ def test_flood_over_tls_leaves_a_line_each(server, act, version):
 
 
 def test_tls_is_not_used_after_a_write_has_failed(server):
-    """The replies meet a client that has gone: the first one fails, and is
-    the last to be tried."""
+    """The client has closed the connection before the replies. The first write
+    fails, and no further one is tried."""
     (worker,) = server.worker_pids()
     replies = [20000] * 3 + [6000, 100]
     for _ in range(50):
@@ -229,7 +229,7 @@ def test_tls_handshakes_that_fail_are_no_alarm(server):
             try:
                 client.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it was ended as soon as the first bytes were read
+                pass  # the server ended the connection after the first bytes
             read_to_end(client)
             client.close()
     check_flood_log(server, 400, None)
@@ -248,5 +248,5 @@ def test_exceptions_of_a_handler_are_logged_twenty_times_at_most(server):
     lines = server.log().splitlines()
     assert sum(REFUSED in line for line in lines) == COUNT
     logged = sum("exception in client_connecting" in line for line in lines)
-    # Twenty in ten seconds, and this may have taken some of these
+    # Twenty in ten seconds; the loop may take longer than that
     assert 20 <= logged <= 100 and logged % 20 == 0, logged

@@ -1,5 +1,5 @@
-"""Text that a client chose never adds a line to the error log, forges a field
-of one, or commands the terminal on which it is read."""
+"""Text that a client chose cannot add a line to the error log, forge a field,
+or send control sequences to a terminal."""
 
 import os
 import re
@@ -26,7 +26,7 @@ LINE = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: ")
 PRINTABLE = re.compile("[ -~\xa0-\u0600\u0620-\u200a\u2010-\u2027\u2030-\u205f"
                        "\u2070-\ud7ff\ue000-\ufefe\uff00-\ufff8"
                        "\U00010000-\U0001ffff]*")
-# Names that clients choose, and how the log shows them.
+# Names that clients choose, and their form in the log.
 TEXTS = {
     "line-feed": (b"a\n2026/11/29 00:00:00 [emerg] 1#0: forged",
                   r"a\x0A2026/11/29 00:00:00 [emerg] 1#0: forged"),
@@ -54,15 +54,15 @@ def server(module_nginx):
 
 @pytest.fixture
 def small(nginx):
-    """A server that has written none of the lines that come once in ten
-    seconds."""
+    """A new server, so that no log line is suppressed because it was written
+    less than ten seconds ago."""
     running = nginx(LOCATIONS, http=SMALL_MEMORY + PLUGINS)
     running.allow_errors("no memory for")
     return running
 
 
 def expect_clean(server):
-    """Each line is one of nginx's, and prints."""
+    """Each line has nginx's form and only printable characters."""
     server.release_clients()
     with open(server.error_log, "rb") as file:
         lines = file.read().split(b"\n")[:-1]
@@ -77,7 +77,7 @@ def path_of(folder, text):
 
 
 def outside_quotes(shown):
-    """In a sentence these stay as they are."""
+    """Quotes and backslashes are not escaped outside of quotes."""
     return shown.replace(r'\"', '"').replace(r"\\", "\\")
 
 
@@ -117,7 +117,8 @@ def test_long_key_is_cut(server):
 
 @UTF8
 def test_text_of_a_plug_in_stays_on_its_line(server, text, shown):
-    """The text of an exception, for example, has bytes that a client sent."""
+    """For example, the text of an exception may have bytes that a client
+    sent."""
     server.allow_errors("throw ")
     client = server.connect("/throwing")
     client.text(b"throw " + text)
@@ -145,7 +146,8 @@ def test_field_of_a_released_request(nginx, text, shown):
 
 
 def test_lines_are_written_at_one_place():
-    """All that the module logs goes through write_log(), which cleans it."""
+    """All lines of the module are written by write_log(), which escapes
+    them."""
     folder = os.path.join(ROOT, "src")
     callers = []
     for path, _, names in os.walk(folder):
@@ -154,4 +156,4 @@ def test_lines_are_written_at_one_place():
                 if re.search(r"\bngx_log_(error|abort|stderr)\w*\(",
                              file.read()):
                     callers.append(name)
-    assert callers == ["log_line.hpp"], "write_log() is to be used"
+    assert callers == ["log_line.hpp"], "call write_log() instead"

@@ -1,4 +1,4 @@
-"""nginx's own access directives on a WebSocket location, and its limits."""
+"""nginx's own access and limit directives in a WebSocket location."""
 
 import base64
 import os
@@ -76,7 +76,7 @@ def server(module_nginx):
 
 
 def refuse(server, path, status, **fields):
-    """A handshake that nginx itself refuses starts no session."""
+    """nginx refuses a handshake with this status, and no session starts."""
     client = server.open()
     client.send(wire.upgrade_request(path, **fields) + wire.text("no"))
     response = client.read_response()
@@ -144,7 +144,7 @@ def test_unauthorized_request_is_refused(server, verdict, status):
     refuse(server, "/asked", status, headers=[("X-As", verdict)])
 
 
-# How many
+# Numbers of connections and requests
 
 def test_connections_count_for_the_whole_session(server):
     first, second = server.connect("/two"), server.connect("/two")
@@ -210,7 +210,7 @@ def test_request_above_the_rate_is_refused(server):
     refuse(server, "/rated?client=c", 429)
 
 
-# Whence
+# Client addresses
 
 @pytest.mark.parametrize("path, address", [
     ("/real", "203.0.113.7"), ("/forged", "127.0.0.1")])

@@ -1,5 +1,5 @@
-"""nginx's own headers, error pages, output and connection directives on a
-WebSocket location."""
+"""nginx's own directives about headers, error pages, output and connections in
+a WebSocket location."""
 
 import re
 
@@ -42,7 +42,7 @@ REFUSALS = {
 
 
 def ask(server, path, status):
-    """The response to a handshake that is refused for `status`."""
+    """The response to a handshake that is refused with `status`."""
     return server.request(wire.upgrade_request(path, **REFUSALS[status]))
 
 
@@ -77,10 +77,10 @@ def test_server_tokens_off_hides_the_version(nginx):
         assert b"nginx/" not in response.body
 
 
-# Pages for the refusals
+# Error pages for refusals
 
 def assert_logs_values(response, status):
-    """The headers that RFC 9110 wants beside the status."""
+    """The fields that RFC 9110 requires with a 426 or 405."""
     if status == 426:
         assert response.header("Upgrade") == "websocket"
     if status == 405:
@@ -190,7 +190,7 @@ def test_session_works_under(filtering, index):
     client.leave()
 
 
-# A page takes seconds at 10 bytes a second
+# Without limit_rate 10, at which an error page takes seconds
 @pytest.mark.parametrize("index", [
     pytest.param(index, id=line) for index, line in enumerate(FILTERS)
     if "limit_rate" not in line])
@@ -235,7 +235,7 @@ def test_request_after_a_session_is_not_answered(server):
     assert len(server.access_log()) == 1
 
 
-# Old protocols, bodies
+# Old protocol versions, bodies
 
 @pytest.mark.parametrize("request_line", [b"GET /echo HTTP/1.0\r\n\r\n",
                                           b"GET /echo\r\n"])
@@ -270,7 +270,7 @@ BODIES = {
 
 
 def with_body(kind, size):
-    """A handshake with a body of that size, and a frame behind it."""
+    """A handshake with a body of this size."""
     headers, body = BODIES[kind]
     values = {"size": size, "body": "b" * size, "hex": f"{size:x}"}
     return wire.upgrade_request(
@@ -307,7 +307,7 @@ def test_missing_body_starts_no_session(small_bodies):
     assert (entry["status"], entry["websocket_client"]) == ("408", "")
 
 
-# The action after a request
+# post_action
 
 def test_post_action_follows_the_session_once(nginx):
     server = nginx("""
@@ -321,7 +321,7 @@ def test_post_action_follows_the_session_once(nginx):
     client.expect_text("x")
     client.leave()
     client.disconnect()
-    # The request ends where it was led to, and still knows its session
+    # The request ends in the location /after, and still has its session
     entry = server.wait_for_access_log(uri="/after")
     assert entry["websocket_close_code"] == "1000"
     assert server.access_log(uri="/after-session")[0]["args"] == "in=1"
@@ -329,7 +329,7 @@ def test_post_action_follows_the_session_once(nginx):
 
 
 def test_zones_of_other_modules_may_be_called_websocket(nginx):
-    """Also where websocket_shared_memory asks for memory of its own."""
+    """This holds with websocket_shared_memory too."""
     passed, output = nginx.check(
         "location /echo { websocket echo; limit_conn websocket 9; }",
         http="limit_conn_zone $binary_remote_addr zone=websocket:1m;")

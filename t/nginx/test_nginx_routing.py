@@ -1,4 +1,4 @@
-"""The ways by which nginx brings a request into a WebSocket location."""
+"""The ways in which nginx routes a request to a WebSocket location."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def server(module_nginx):
 
 
 def assert_works(client):
-    """The connection is a WebSocket until we leave."""
+    """The connection is a WebSocket; closes it."""
     client.text("hello")
     client.expect_text("hello")
     client.leave()
@@ -201,8 +201,7 @@ def test_mirror_to_a_websocket_location_is_refused(including):
 
 @pytest.fixture
 def mirrored_to(including):
-    """Receives the mirrored requests, and answers them on request of the
-    test."""
+    """Accepts the mirrored requests, which the test answers."""
     address = ("127.0.0.1", including.ports[0])
     with socket.create_server(address) as listener:
         listener.settimeout(seconds(5))
@@ -210,7 +209,7 @@ def mirrored_to(including):
 
 
 def accept_copy(listener):
-    """The connection of a mirrored request, once that has come."""
+    """Waits for the connection of a mirrored request."""
     copy, _ = listener.accept()
     copy.settimeout(seconds(5))
     assert copy.recv(65536).startswith(b"GET /copy ")
@@ -238,7 +237,7 @@ def test_session_outlives_its_mirrored_request(including, mirrored_to, answer):
 
 
 def test_session_that_nginx_ends_is_closed_and_logged(including, mirrored_to):
-    """nginx gives a request up when its mirror is upgraded."""
+    """nginx terminates a request if its mirror is upgraded."""
     including.allow_errors("connection upgrade in subrequest")
     client = including.connect("/copied")
     with accept_copy(mirrored_to) as copy:

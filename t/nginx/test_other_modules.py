@@ -1,6 +1,7 @@
-"""Beside Debian's other modules: those that this machine has installed.
+"""The module together with Debian's other modules that are installed.
 
-WEBSOCKET_OTHER_MODULES names another folder that has them."""
+WEBSOCKET_OTHER_MODULES names another folder of modules.
+"""
 
 import os
 import re
@@ -11,7 +12,7 @@ import pytest
 import wire
 from nginx_server import NGINX
 
-# Others need the symbols of these.
+# Other modules need the symbols of these.
 NEEDED_BY_OTHERS = ["ndk_http_module.so", "ngx_stream_module.so",
                     "ngx_mail_module.so"]
 OURS = "ngx_http_websocket_module.so"
@@ -29,7 +30,7 @@ location /room { websocket room $room; }
 
 
 def modules_folder():
-    """The folder of the modules of the nginx under test."""
+    """The folder of modules of the nginx under test."""
     output = subprocess.run([NGINX, "-V"], capture_output=True, text=True,
                             check=True).stderr
     found = re.search(r"--modules-path=(\S+)", output)
@@ -38,14 +39,14 @@ def modules_folder():
 
 
 def loadable(path):
-    """False where something is missing that the module cannot do without."""
+    """False if a library that the module needs is missing."""
     output = subprocess.run(["ldd", path], capture_output=True, text=True,
                             check=False).stdout
     return "not found" not in output
 
 
 def installed():
-    """The names of all modules but ours, those that others need first."""
+    """The names of all other modules, with those that others need first."""
     folder = modules_folder()
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     names = [name for name in names if name.endswith(".so") and name != OURS
@@ -57,7 +58,7 @@ INSTALLED = installed()
 
 
 def load(names):
-    """Lines that load these, and before them what they need."""
+    """Lines that load these modules, after those that others need."""
     wanted = [name for name in INSTALLED
               if name in names or name in NEEDED_BY_OTHERS]
     return "\n".join(f"load_module {os.path.join(modules_folder(), name)};"
@@ -65,7 +66,7 @@ def load(names):
 
 
 def talk(server, path, agent):
-    """A client sends a message and closes in order."""
+    """A client that sends a message and closes normally."""
     client = server.connect(path, headers=[("User-Agent", agent),
                                            ("X-Room", "garden")])
     client.text("hello")
@@ -77,7 +78,7 @@ def talk(server, path, agent):
 
 
 def served_as_ever(server):
-    """Handshakes, messages and the log's lines."""
+    """Checks handshakes, messages and log lines."""
     talk(server, "/echo", "first")
     talk(server, "/room", "second")
     server.wait_for_access_log(2)

@@ -1,5 +1,5 @@
-"""The variables $websocket_*: the access log has them once, at the end of a
-session. They are empty everywhere else."""
+"""The variables $websocket_*. They have values in the access log, once at the
+end of a session, and are empty everywhere else."""
 
 import re
 import signal
@@ -53,8 +53,8 @@ def server(module_nginx):
 
 
 def ended(server, client):
-    """The access log's entry for a session whose client goes now; there is
-    no second one."""
+    """Disconnects the client; returns the only access log entry of its
+    session."""
     client.disconnect()
     entry = server.wait_for_access_log(status=101)
     assert len(server.access_log()) == 1
@@ -201,7 +201,7 @@ def test_end_without_close_is_code_1006(server, end, by):
 def test_client_that_does_not_read_is_timed_out(server):
     client = server.connect("/deaf")
     with pytest.raises((AssertionError, OSError)):
-        while True:  # until the server has gone away
+        while True:  # until the server has ended the connection
             client.send(wire.binary(bytes(60000)), duplex=False)
     entry = server.wait_for_access_log(status=101)
     assert entry["websocket_close_code"] == "1006"
@@ -223,7 +223,7 @@ def test_close_variables_of_a_shutdown(nginx, number):
     server.wait_for_exit()
 
 
-# Clients have numbers of their own
+# Client numbers
 
 def test_client_is_unique_over_the_workers_and_a_reload(nginx):
     server = nginx(
@@ -326,7 +326,7 @@ def test_log_can_be_limited_to_sessions_with_messages(server):
     assert len(server.access_log()) == 1
 
 
-# Words that a client chose
+# Text from clients
 
 @pytest.mark.parametrize("reason", [
     "\n[alert] forged", "\r\nforged", "a\0b", '"quoted"', "back\\slash",
