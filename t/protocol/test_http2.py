@@ -1,7 +1,7 @@
 """A WebSocket location over HTTP/2 refuses requests with 426.
 
 nginx does not offer extended CONNECT (RFC 8441). Clients that support it
-therefore use HTTP/1.1, and the 426 tells others to do so.
+therefore use HTTP/1.1, which the 426 asks of all others.
 """
 
 import re
