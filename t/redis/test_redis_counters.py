@@ -39,13 +39,13 @@ def pair(hosts, start_redis):
 
 @pytest.fixture
 def patient(hosts, start_redis):
-    """Nothing that waits for Redis fails."""
+    """A host that waits so long for Redis that nothing fails."""
     return start_for_faults(hosts, start_redis, LOCATIONS, PATIENT,
                             workers=1)
 
 
 def redis_counters(host):
-    """The object `redis` of a report, which has all members."""
+    """The object `redis` of a report, with all of its members."""
     counters = report_of(host.server)["redis"]
     assert set(counters) == COUNTS | {"state", "leader"}, counters
     assert counters["state"] in ("up", "down")
@@ -65,13 +65,13 @@ def wait_for(host, what, **values):
 
 
 def at_least(host, **values):
-    """Waits until these counts are reached."""
+    """Waits until the counters have at least these values."""
     wait_for_report(host.server, lambda report: all(
         report["redis"][name] >= value for name, value in values.items()),
         f"{values} in the counters")
 
 
-# All is well
+# Without faults
 
 def test_status_without_redis_has_no_redis_counters(nginx):
     server = nginx("location /status { websocket_status; }")
@@ -129,7 +129,7 @@ def test_leader_is_the_slot_of_the_worker_that_listens(pair):
         clients.append(wait_until_joined(pair[0], "/room"))
 
 
-# Trouble
+# With faults
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "cut", "locked"])
 def test_state_and_failures(pair, name):

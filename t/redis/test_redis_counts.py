@@ -1,4 +1,4 @@
-"""The count of clients on all hosts, also when hosts go or Redis forgets."""
+"""The count of clients on all hosts, also if hosts end or Redis loses data."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ location /publish-plain { websocket_publish room plain$arg_k; }
 location /publish-few { websocket_publish room few$arg_k; }
 """
 
-# A host that has died is counted until its lease ends.
+# A dead host is counted until its lease ends.
 LEASE = 10
 
 
@@ -123,11 +123,11 @@ def test_limit_is_for_all_hosts_together(pair):
     assert try_to_connect(pair[1], "/few?k=other")[0] == 101
 
 
-# Workers and hosts that go
+# Workers and hosts that end
 
 @pytest.mark.parametrize("leads", [True, False])
 def test_clients_of_a_killed_worker_are_not_counted(hosts, leads):
-    """Another worker leads afterwards if this one did."""
+    """If the killed worker was the leader, another one leads afterwards."""
     group = hosts(LOCATIONS)
     group[0].server.allow_errors("exited on signal 9|was locked by")
     for worker in (0, 1, 0, 1):
@@ -163,8 +163,8 @@ def test_clients_that_move_at_a_reload_are_counted_once(hosts):
 
 
 def test_count_keys_of_a_live_host_do_not_expire(pair):
-    """The clients stay for longer than a day. Other hosts must still find the
-    keys of the host when it has gone."""
+    """Clients may stay for more than a day. When their host dies, other hosts
+    must still find its keys."""
     clients = [host.connect("/plain?k=days") for host in pair]
     pair.wait_for_clients("/publish-plain?k=days", 2)
     keys = pair.redis.keys(f"{PREFIX}r:*")
@@ -196,7 +196,7 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
 
 
 def test_host_that_stood_still_is_counted_again(hosts):
-    """Its lease ends, and a new one begins when the host continues."""
+    """The lease of a stopped host ends. When it continues, a new one begins."""
     group = hosts(LOCATIONS, 2, workers=1)
     group.allow_redis_errors()
     client, other = (host.join("/plain") for host in group)
@@ -224,11 +224,11 @@ def test_hosts_that_quit_are_not_counted(hosts):
         assert group.redis.command("TTL", key) > 0, key
 
 
-# Redis forgets
+# Redis loses data
 
 @pytest.mark.parametrize("way", ["flushall", "restart"])
 def test_counts_heal_where_redis_has_lost_them(hosts, way):
-    """A Redis that has lost the position of the room causes a gap, which
+    """If Redis has lost the position of the room, clients get a gap, which
     closes no JSON client."""
     group = hosts(LOCATIONS)
     group.allow_redis_errors()
@@ -246,7 +246,7 @@ def test_counts_heal_where_redis_has_lost_them(hosts, way):
 
 
 def stored(group):
-    """The clients of all hosts, as Redis has them."""
+    """The number of clients of all hosts that Redis has stored."""
     values = group.redis.command("HVALS", "ws:c:room:plain")
     return sum(map(int, values))
 

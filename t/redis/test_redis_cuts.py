@@ -1,5 +1,5 @@
-"""A host that was cut off gets the missed messages afterwards, or a gap is
-reported. An emptied Redis is reported as a gap, too."""
+"""A host that was cut off receives the missed messages afterwards, or reports a
+gap. An emptied Redis is also reported as a gap."""
 
 import pytest
 
@@ -22,7 +22,7 @@ location /publish-five { websocket_publish room five$arg_k; }
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    """Two hosts with two workers each, and a relay each."""
+    """Two hosts with two workers and a proxy each."""
     return start_for_faults(hosts, start_redis, LOCATIONS)
 
 
@@ -35,7 +35,7 @@ def cut_off(host, way):
 
 
 def post_many(host, path, count, first=1):
-    """Publishes so many; returns their texts."""
+    """Publishes so many messages; returns their texts."""
     publisher = Publisher(host.server, path)
     texts = [f"{number}" for number in range(first, first + count)]
     for text in texts:
@@ -50,7 +50,7 @@ def restore(host, way):
     host.proxy.restore()
 
 
-# Cut off for a while
+# Cut off for a short time
 
 @pytest.mark.parametrize("way", ["cut", "pause", "blackhole", "reset"])
 def test_host_receives_missed_messages_after_a_cut(pair, way):
@@ -72,7 +72,7 @@ def test_host_receives_missed_messages_after_a_cut(pair, way):
 
 
 def publish_everywhere(pair, clients):
-    """All is well: each host's messages reach all."""
+    """Checks that messages of each host reach all clients."""
     for index, host in enumerate(pair):
         text = wait_until_published(host, "/publish-room", f"end {index}")
         for client in clients:
@@ -80,7 +80,7 @@ def publish_everywhere(pair, clients):
 
 
 def test_connection_paused_and_resumed_duplicates_nothing(pair):
-    """Messages sent before the break arrive late."""
+    """Messages sent before the interruption arrive late."""
     near = pair[0].join("/room")
     far = pair[1].join("/room")
     texts = []
@@ -95,8 +95,8 @@ def test_connection_paused_and_resumed_duplicates_nothing(pair):
 
 
 def test_cuts_under_a_stream_of_messages(pair):
-    """Wherever the cut falls, between reading what was missed and hearing
-    what is new as well."""
+    """A cut may fall at any time, also while a host reads missed messages and
+    already receives new ones."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     with SequencePublisher(pair[1], "/publish-room") as stream:
         for number in range(8):
@@ -116,7 +116,7 @@ def test_cuts_under_a_stream_of_messages(pair):
 
 
 def test_new_clients_while_a_host_catches_up(pair):
-    """New clients get the missed messages, or those after them."""
+    """New clients get the missed messages, or only later ones."""
     first = pair[0].join("/room")
     start = publish(first, "0")["id"]
     pair[0].proxy.cut()
@@ -150,7 +150,7 @@ def test_rooms_without_messages_have_no_gap(pair):
         assert received["type"] == "message", received
 
 
-# For too long
+# Cut off for too long
 
 @pytest.mark.parametrize("way", ["cut", "pause", "blackhole"])
 def test_host_cut_off_for_too_long_reports_a_gap(pair, way):
@@ -177,7 +177,8 @@ def test_host_cut_off_for_too_long_reports_a_gap(pair, way):
 
 
 def test_trimmed_stream_is_a_gap_for_those_that_were_cut_off(pair):
-    """Somebody trims it, or memory runs out with another policy."""
+    """A command trims it, or Redis with another policy when its memory is
+    full."""
     near, far = pair[0].join("/room"), pair[1].join("/room")
     publish(near, "0")
     pair[0].proxy.cut()
@@ -191,10 +192,10 @@ def test_trimmed_stream_is_a_gap_for_those_that_were_cut_off(pair):
     assert Received(far, "50").gaps == []
 
 
-# Redis has nothing any more
+# An emptied Redis
 
 def new_epoch(client, text):
-    """Nobody knows what has been in the old one: there is a gap."""
+    """A gap comes first, because the messages of the old epoch are unknown."""
     received = Received(client, text)
     received.check()
     assert received.gaps == [0], received.gaps
@@ -247,14 +248,15 @@ def test_new_epoch_for_a_host_that_was_cut_off_meanwhile(pair):
     post_many(pair[1], "/publish-room", 5)
     pair[0].proxy.restore()
     received = Received(near, "5")
-    assert received.data == list("12345"), "the new stream has them all"
-    assert received.gaps == [0], "nobody knows what was in the old one"
+    assert received.data == list("12345"), "the new stream has all messages"
+    assert received.gaps == [0], "messages of the old stream are unknown"
     assert received.ids == Received(far, "5").ids
     assert read_raw_until(raw, "never") == [None]
 
 
 def test_silent_room_in_an_emptied_redis(pair):
-    """Nobody publishes: clients stay, and resume with what they have."""
+    """Nobody publishes. Clients stay connected, and resume with their last
+    id."""
     near, far = pair[0].join("/room"), pair[1].join("/room")
     last = publish(near, "0")["id"]
     assert read_data(far) == ["0"]

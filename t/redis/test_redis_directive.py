@@ -10,14 +10,14 @@ import pytest
 from config_errors import expect_error
 from nginx_server import ROOT, seconds, wait_until
 
-# Never resolved: RFC 6761.
+# This name never resolves (RFC 6761).
 UNKNOWN = "nowhere.invalid"
 RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
 
 
 def refuse_redis(nginx, words, pattern):
-    """nginx -t fails with a line that matches, and does not show the
-    password."""
+    """nginx -t fails with a line that matches the pattern, and its output does
+    not have the password."""
     http = f"websocket_redis {words};"
     expect_error(nginx, pattern, http=http)
     _, output = nginx.check(http=http)
@@ -25,13 +25,14 @@ def refuse_redis(nginx, words, pattern):
 
 
 def maps_hiredis(pid):
-    """Whether the process has the library in its memory."""
+    """Whether the process has loaded hiredis."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as file:
         return "libhiredis" in file.read()
 
 
 def numbers(cases):
-    """Names of cases without passwords: nginx logs the name of its folder."""
+    """Ids of cases without passwords, because nginx logs the name of its
+    folder."""
     return [str(number) for number in range(len(cases))]
 
 
@@ -71,8 +72,10 @@ REFUSED = [
     ("redis://", "no host"),
     ("redis://user@localhost", 'expected "user:password"'),
     ("redis://user:se/secret@localhost", '"/".* in a password as .*"%2F"'),
-    ("redis://:secret@localhost:x", "the port must be a number from 1 to 65535"),
-    ("redis://:secret@localhost/x", 'the database must be a number, such as "/2"'),
+    ("redis://:secret@localhost:x",
+     "the port must be a number from 1 to 65535"),
+    ("redis://:secret@localhost/x",
+     'the database must be a number, such as "/2"'),
     ("redis://::1", r'write an IPv6 address as "\[::1\]"'),
     ("redis://[1:2]", "invalid IPv6 address"),
     ("unix:redis.sock", 'the path of the socket must begin with "/"'),
@@ -127,11 +130,11 @@ def test_name_that_does_not_resolve_is_refused(nginx):
 def test_name_that_does_not_resolve_is_left_to_the_resolver(nginx, lines):
     passed, output = nginx.check(http=lines)
     assert passed, output
-    assert re.search(rf'\[warn\].*"{UNKNOWN}".*: host not found.*; workers will '
-                     r"ask the resolver in \S+nginx\.conf:\d+\n", output)
+    assert re.search(rf'\[warn\].*"{UNKNOWN}".*: host not found.*; workers '
+                     r"will ask the resolver in \S+nginx\.conf:\d+\n", output)
 
 
-def test_address_is_no_question_for_the_resolver(nginx):
+def test_address_needs_no_resolver(nginx):
     passed, output = nginx.check(
         http=f"{RESOLVER} websocket_redis redis://[0:0::1];")
     assert passed and "[warn]" not in output, output
@@ -141,9 +144,9 @@ def test_address_is_no_question_for_the_resolver(nginx):
 
 @pytest.fixture
 def swapper(run_folder, monkeypatch):
-    """Gives nginx another library, by name, when it asks for hiredis."""
+    """Makes nginx load another library, given by name, instead of hiredis."""
     if os.environ.get("WEBSOCKET_PRELOAD"):
-        pytest.skip("sanitizers want to be preloaded alone")
+        pytest.skip("sanitizers must be the only preloaded library")
     library = os.path.join(run_folder, "library_swapper.so")
     source = os.path.join(ROOT, "t", "preload", "hiredis_swapper.c")
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared",
@@ -160,9 +163,9 @@ def swapper(run_folder, monkeypatch):
 def test_missing_library_is_refused_with_its_package(nginx, swapper):
     swapper("libnosuch.so.0")
     refuse_redis(nginx, "redis://:secret@127.0.0.1",
-                 r'"websocket_redis" directive: cannot load the library hiredis: '
-                 r"libnosuch.so.0: cannot open .*; install Debian's package "
-                 r"libhiredis[\d.]+")
+                 r'"websocket_redis" directive: cannot load the library '
+                 r"hiredis: libnosuch.so.0: cannot open .*; "
+                 r"install Debian's package libhiredis[\d.]+")
 
 
 def test_library_without_a_function_is_refused_with_its_name(nginx, swapper):
@@ -172,7 +175,7 @@ def test_library_without_a_function_is_refused_with_its_name(nginx, swapper):
                  r"install Debian's package libhiredis")
 
 
-def test_missing_library_is_not_missed_without_the_directive(nginx, swapper):
+def test_missing_library_is_no_error_without_the_directive(nginx, swapper):
     swapper("libnosuch.so.0")
     passed, output = nginx.check()
     assert passed, output

@@ -1,4 +1,4 @@
-"""Faults that tests inject block a Redis, and end."""
+"""Each injected fault blocks writes to Redis until it ends."""
 
 import pytest
 
@@ -13,7 +13,7 @@ class Host:
         self.proxy = TcpProxy(redis.port)
 
     def write(self):
-        """Whether Redis takes something, and answers soon."""
+        """Whether Redis accepts a write and replies soon."""
         try:
             with RedisClient(("127.0.0.1", self.proxy.port),
                              timeout=0.1) as client:
@@ -24,7 +24,7 @@ class Host:
 
 
 class Group(list):
-    """A substitute for the hosts of redis_faults."""
+    """Replaces the hosts of redis_faults."""
 
     def __init__(self, redis):
         super().__init__([Host(redis), Host(redis)])

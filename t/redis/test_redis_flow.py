@@ -1,5 +1,5 @@
-"""More messages than Redis takes at a time: publishers are slowed down, not
-closed, and messages that were sent again are published once."""
+"""More messages than Redis accepts at a time. Publishers are slowed down, not
+closed, and messages that are sent again are published once."""
 
 import contextlib
 import threading
@@ -32,7 +32,8 @@ def frames(count, size):
 
 
 def test_client_that_publishes_too_much_is_slowed_down(patient):
-    """24 MB, of which 4 may be on their way, and sockets take some."""
+    """The client sends 24 MB. At most 4 MB may be on their way to Redis, and
+    sockets hold some more."""
     count, size = 6000, 4096
     flood, quiet = patient[0].connect("/flood"), patient[1].connect("/flood")
     patient[0].proxy.pause(UP)
@@ -40,8 +41,8 @@ def test_client_that_publishes_too_much_is_slowed_down(patient):
                                kwargs={"duplex": False}, daemon=True)
     sending.start()
     quiet.expect_alive()
-    sending.join(1)  # it cannot end, and is not waited for
-    assert sending.is_alive(), "the server has read it all"
+    sending.join(1)  # it cannot end before release()
+    assert sending.is_alive(), "the server has read all messages"
     patient[0].proxy.release()
     for number in range(count):
         frame = quiet.read_frame(seconds(20))
@@ -74,7 +75,7 @@ def test_echo_continues_while_publishers_are_paused(hosts, start_redis):
 
 
 def test_more_than_the_stream_keeps_was_sent_twice(patient):
-    """Their answers were lost, and Redis has forgotten most of them."""
+    """Their replies were lost, and Redis has trimmed most of them."""
     near, far = patient[0].connect("/room"), patient[1].join("/room")
     near.text("first")
     assert read_data(far) == ["first"]
@@ -86,14 +87,15 @@ def test_more_than_the_stream_keeps_was_sent_twice(patient):
     assert received.data == [f"{number}" for number in range(500)]
     patient[0].proxy.reset()
     patient[0].proxy.release()
-    # It has lost touch with more than there is: that is no message twice
+    # The client may be closed, because it missed more than the stream keeps.
+    # No message is sent twice.
     assert read_raw_until(near, "499", 20)[-1] in (None, "499")
     send_text(far, "next")
     assert read_type(far, "message", seconds(20))["data"] == "next"
 
 
 def ask_often(host, path, count):
-    """Asks what is known of a resource, so many times."""
+    """Sends `count` GET requests for the state of a resource."""
     for begin in range(0, count, 500):  # nginx ends a connection after 1,000
         publisher = host.publisher(path)
         for _ in range(begin, min(begin + 500, count)):
@@ -101,9 +103,9 @@ def ask_often(host, path, count):
         publisher.client.disconnect()
 
 
-def test_redis_remembers_the_last_messages_alone(hosts):
-    """However many questions a worker asks between them, which it numbers as
-    well and of which there is nothing to be remembered."""
+def test_redis_stores_only_the_last_messages_of_a_worker(hosts):
+    """A worker also numbers its queries, of which Redis stores none. Their
+    number must not displace messages."""
     group = hosts(LOCATIONS, count=1, workers=1)
     client = group[0].connect("/room")
     for numbers, questions in ((range(3000), 6000), (range(3000, 6000), 0)):

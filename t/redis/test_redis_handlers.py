@@ -1,4 +1,4 @@
-"""Plug-ins on several hosts: publishing when a resource begins and ends."""
+"""Plug-ins on several hosts that publish in constructors and destructors."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def expect_words(client, what):
 
 
 def test_resource_publishes_when_it_begins_and_ends(pair):
-    """Its first client comes when it has begun."""
+    """Its first client is connected after the constructor."""
     listener = pair[0].connect("/publish_in_ctor?k=a")
     listener.expect_text("welcome")
     for _ in range(3):
@@ -40,7 +40,7 @@ def test_resource_publishes_when_it_begins_and_ends(pair):
 
 @pytest.mark.parametrize("name", ["killed", "frozen"])
 def test_resource_that_ends_in_an_outage(pair, name):
-    """No client receives it, and nothing else fails."""
+    """No client receives the message, and nothing else fails."""
     clients = [pair[number % 2].connect(f"/publish_in_ctor?k={number}")
                for number in range(4)]
     for client in clients:

@@ -135,7 +135,7 @@ def test_message_reaches_a_subscriber(redis):
         assert client.read() == ["message", "a", "x"]
 
 
-# The relay
+# The proxy
 
 def test_proxy_forwards_everything(proxy):
     data = os.urandom(3000000)

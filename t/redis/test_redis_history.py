@@ -1,4 +1,5 @@
-"""History in Redis: hosts that were away, and how long its keys are kept."""
+"""History in Redis: hosts that were not subscribed, and the lifetime of
+keys."""
 
 import pytest
 
@@ -49,7 +50,7 @@ def leave(client):
 @pytest.fixture(scope="module")
 def abandoned(pair):
     """{path: ids}: rooms with five messages that the second host has received.
-    It has unsubscribed, because its clients have left."""
+    It has unsubscribed since, because its clients have left."""
     ids = {}
     for path in ("/long?k=deaf", "/five?k=new", "/five?k=more"):
         client = pair[1].join(path)
@@ -115,10 +116,11 @@ def test_host_that_starts_later_has_the_history(hosts):
     assert group[2].get_state("/publish-long?k=1")[1] == 8
 
 
-# How much is kept, and how long
+# Length and time of the history
 
 def test_history_may_be_as_long_as_on_one_host(pair):
-    """Longer than Redis can count, in messages and in milliseconds."""
+    """A history longer than the numbers of Redis, in messages and
+    milliseconds."""
     client = pair[0].join("/all")
     texts = ["0", "1", publish(client, "2")["data"]]
     fill(pair[1], "/all", range(2))
@@ -126,7 +128,7 @@ def test_history_may_be_as_long_as_on_one_host(pair):
     for host in pair:
         late = host.join("/all?since=0")
         assert read_data(late, 3) == texts[2:] + texts[:2]
-        # The other host may still count the one who has left
+        # The other host may still count the client that has left
         wait_until(lambda host=host: host.get_state("/publish-all")[:2]
                    == (2, 3), seconds(5), "two clients, three messages")
         leave(late)
@@ -155,12 +157,13 @@ def test_stream_is_kept_to_the_history_and_expires(pair):
     for name, stream in streams.items():
         assert redis.command("TYPE", stream) == "stream", name
         assert redis.command("TTL", stream) > 0, name
-    for name in ("five", "none"):  # a few more, for hosts that were away
+    # Streams keep some more messages, for hosts that were cut off
+    for name in ("five", "none"):
         assert 5 <= redis.command("XLEN", streams[name]) <= 300, name
 
 
 def test_all_keys_expire(pair):
-    """Keys of hosts expire."""
+    """Keys of hosts expire too."""
     client = pair[0].join("/five?k=keys")
     publish(client, "x")
     keys = pair.redis.keys()

@@ -1,4 +1,4 @@
-"""One worker of a host, the leader, subscribes for the rooms with clients.
+"""One worker of a host, the leader, subscribes to the rooms with clients.
 Another worker replaces it without loss."""
 
 import json
@@ -27,7 +27,7 @@ HTTP = "keepalive_requests 1000000;"
 
 @pytest.fixture(scope="module")
 def pair(module_hosts):
-    """Two hosts with two workers each, which may lose connections."""
+    """Two hosts with two workers each, which may lose connections to Redis."""
     group = module_hosts(LOCATIONS, http=HTTP)
     group.allow_redis_errors()
     return group
@@ -35,7 +35,7 @@ def pair(module_hosts):
 
 @pytest.fixture
 def two(hosts):
-    """Such hosts for one test, whose workers may be killed."""
+    """Two such hosts for one test, whose workers may be killed."""
     group = hosts(LOCATIONS, http=HTTP)
     group[0].server.allow_errors("exited on signal 9|was locked by")
     group.allow_redis_errors()
@@ -43,7 +43,7 @@ def two(hosts):
 
 
 def listeners(group, name):
-    """How many connections have subscribed to a room."""
+    """The number of connections that have subscribed to a room."""
     channel = channel_of(f"room:room{name}")
     return group.redis.subscriptions(channel).get(channel, 0)
 
@@ -54,8 +54,8 @@ def wait_for_listeners(group, name, count):
 
 
 def numbers(client, last):
-    """The numbers that a JSON client gets up to `last`; anything but messages
-    fails."""
+    """The numbers that a JSON client gets up to `last`, without other
+    objects."""
     def data():
         found = read(client)
         assert found["type"] == "message", found
@@ -64,7 +64,7 @@ def numbers(client, last):
 
 
 def survivors(pid, clients):
-    """Those that another worker than this one serves."""
+    """The clients of other workers than this one."""
     return [one for one in clients if worker_of(one) != pid]
 
 
@@ -73,7 +73,7 @@ def survivors(pid, clients):
 def test_a_host_listens_once_and_only_while_it_has_clients(pair):
     assert listeners(pair, "1") == 0
     near = [pair[0].join("/room?k=1", worker) for worker in (0, 1)]
-    assert listeners(pair, "1") == 1, "before the 101, and one worker only"
+    assert listeners(pair, "1") == 1, "one worker subscribes before the 101"
     far = [pair[1].join("/room?k=1", worker) for worker in (0, 1)]
     assert listeners(pair, "1") == 2
     for client in [near[0], *far]:
@@ -101,7 +101,8 @@ def test_many_rooms(pair):
 
 
 def test_room_that_empties_and_refills_at_once_stays_subscribed(pair):
-    """Leaving and coming cross each other on the way to Redis."""
+    """The subscription and its end are on their way to Redis at the same
+    time."""
     other = pair[1].join("/room?k=cross")
     for number in range(50):
         client = pair[0].join("/room?k=cross")
@@ -130,7 +131,7 @@ def test_single_process(hosts):
     assert group[0].leader() == group[0].server.pid
 
 
-# Its end
+# The end of the leader
 
 @pytest.mark.parametrize("which", ["leader", "other"])
 def test_clients_of_surviving_workers_miss_nothing(two, which):
@@ -164,7 +165,7 @@ def client_text(client):
 
 
 def test_leader_after_leader_is_killed(hosts):
-    """Those that stay for long have been led by several."""
+    """The clients of surviving workers get the messages of several leaders."""
     group = hosts(LOCATIONS, workers=4, http=HTTP)
     host = group[0]
     host.server.allow_errors("exited on signal 9|was locked by")
@@ -184,7 +185,7 @@ def test_leader_after_leader_is_killed(hosts):
 
 
 def test_killed_leader_does_not_affect_publishers(two):
-    """A message of a surviving worker arrives everywhere once."""
+    """A message of a surviving worker arrives on all hosts once."""
     near = [two[0].join("/room?k=own", worker) for worker in (0, 1)]
     far = two[1].join("/room?k=own")
     leader = two[0].wait_for_leader()
@@ -199,7 +200,7 @@ def test_killed_leader_does_not_affect_publishers(two):
     wait_for_other_worker(two[0].server, leader, 2)
 
 
-def test_leader_that_stands_still_holds_up_and_loses_nothing(pair):
+def test_stopped_leader_delays_only_its_host_and_loses_nothing(pair):
     clients = [pair[0].join("/room?k=still", worker) for worker in (0, 1)]
     leader = pair[0].wait_for_leader()
     far = pair[1].join("/room?k=still")
@@ -212,7 +213,8 @@ def test_leader_that_stands_still_holds_up_and_loses_nothing(pair):
 
 
 def test_leader_that_reads_too_slowly_for_redis(two):
-    """Redis ends its connection; the stream has what it missed."""
+    """Redis ends the leader's connection. The stream has the missed
+    messages."""
     clients = [two[0].join("/room?k=slow", worker) for worker in (0, 1)]
     far = two[1].join("/room?k=slow")
     two.redis.config_set("client-output-buffer-limit",
@@ -221,7 +223,7 @@ def test_leader_that_reads_too_slowly_for_redis(two):
     with stopped(two[0].wait_for_leader()):
         while len(two.redis.subscribers()) == 2:
             last += 1
-            assert last < 400, "the socket takes 20 MB"
+            assert last < 400, "Redis did not end the connection after 20 MB"
             send_text(far, f"{last}".ljust(50000))
             assert read(far)["data"].strip() == f"{last}"
     for client in clients:
@@ -260,7 +262,7 @@ def test_clients_that_move_at_a_reload_miss_nothing(hosts):
 
 
 def test_clients_of_old_workers_receive_after_a_reload(hosts):
-    """The old workers still serve them, and one of the new ones leads."""
+    """The old workers still serve them, and one of the new workers leads."""
     group = hosts(LOCATIONS, http=HTTP + "websocket_drain 3s;")
     server = group[0].server
     staying = [group[0].join("/room", worker) for worker in (0, 1) * 3]

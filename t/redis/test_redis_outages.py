@@ -1,5 +1,5 @@
-"""Outages of Redis: clients stay connected, publishers get errors, and
-everything works afterwards."""
+"""Outages of Redis: clients stay connected, publishers get errors, and hosts
+recover afterwards."""
 
 import re
 import time
@@ -28,12 +28,12 @@ PROMPTLY = 2.5
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    """Two hosts with two workers each, and a relay each."""
+    """Two hosts with two workers and a proxy each."""
     return start_for_faults(hosts, start_redis, LOCATIONS)
 
 
 def errors(host):
-    """Lines of the log that an administrator sees."""
+    """Log lines of level warn and error."""
     return re.findall(r"(?m)^.*\[(?:warn|error)\].*$", host.server.log())
 
 
@@ -94,8 +94,8 @@ def test_outage_keeps_clients_and_fails_publishing_until_recovery(pair, name):
 
 
 def check_all(received, accepted):
-    """All that was accepted is there, in order, and beside it at most what
-    was refused."""
+    """All accepted messages were received in order, and besides them only
+    refused ones."""
     received.check()
     assert not received.gaps and not received.others
     assert [one for one in received.data if one in accepted] == accepted
@@ -118,7 +118,7 @@ def test_workers_have_nothing_to_do_in_an_outage(pair, name):
 
 
 def test_reconnect_delay_grows(pair):
-    """The relay takes connections for a server that is not there."""
+    """The proxy accepts connections for a server that does not run."""
     for host in pair:
         host.join("/room")
     pair.redis.kill()
@@ -181,7 +181,7 @@ def test_wrong_password_is_logged(hosts, start_redis):
 
 @pytest.mark.parametrize("name", ["killed", "frozen", "deaf"])
 def test_reload_and_quit_in_an_outage(pair, name):
-    """New workers come and serve as soon as they can."""
+    """New workers start during the outage and serve when it ends."""
     clients = pair.on_each_worker(Host.join, "/room")
     with injected_fault(pair, name):
         old = pair[0].server.reload()
@@ -199,10 +199,10 @@ def test_reload_and_quit_in_an_outage(pair, name):
             host.server.stop()
 
 
-# Slow, and short of its scripts
+# A slow Redis, and scripts that it has lost
 
 def test_slow_redis_serves_all(hosts, start_redis):
-    """200 ms there and back: commands do not wait for one another."""
+    """The round trip takes 200 ms. Commands do not wait for each other."""
     group = start_for_faults(hosts, start_redis, LOCATIONS,
                              "connect_timeout=3s command_timeout=3s")
     for host in group:
@@ -244,7 +244,7 @@ def test_forgotten_scripts_without_publishers_are_loaded_again(pair):
 
 
 def test_flapping_redis_loses_no_acknowledged_message(pair):
-    """Again and again, for shorter than anybody needs to notice."""
+    """Several outages, each too short for a timeout."""
     listeners = pair.on_each_worker(Host.join, "/room")
     for number in range(5):
         with injected_fault(pair, ["frozen", "cut", "killed"][number % 3]):

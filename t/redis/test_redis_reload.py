@@ -1,4 +1,4 @@
-"""Reloads with another Redis, or none: old and new workers have separate
+"""Reloads with another Redis or without one. Old and new workers have separate
 rooms."""
 
 import signal
@@ -34,7 +34,7 @@ def publish(server, text):
 
 
 def memories(server):
-    """How many shared memories of this size the master has."""
+    """The number of the master's shared memory zones of this size."""
     with open(f"/proc/{server.pid}/maps", encoding="ascii") as file:
         spans = [line.split()[0].split("-") for line in file
                  if "/dev/zero" in line]
@@ -81,7 +81,7 @@ def test_reloads_to_another_redis_leave_one_memory(redis, nginx):
 
 
 def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
-    """It fails late, when there is a new one."""
+    """The reload fails late, when the new zone exists."""
     server = nginx(LOCATIONS, http="websocket_shared_memory 3m;")
     server.allow_errors("bind.* failed|still could not bind")
     publish(server, "kept")
@@ -113,7 +113,8 @@ def test_reload_loads_the_module(redis, nginx, prefix):
 
 
 def fill(server):
-    """Clients, each in a room of its own, as many as the memory takes."""
+    """Connects clients to rooms of their own until the shared memory is
+    full."""
     clients = []
     while True:
         client = socket.create_connection(("127.0.0.1", server.port))

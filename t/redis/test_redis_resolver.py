@@ -1,4 +1,4 @@
-"""A Redis whose name the resolver knows, or not yet."""
+"""A Redis whose name the resolver resolves, at once or later."""
 
 import contextlib
 
@@ -11,18 +11,18 @@ from redis_faults import (RECOVERY_SECONDS, Received, try_to_connect,
                           wait_until_joined, wait_until_published)
 from room_client import publish, read, send_text
 
-NAME = "redis.invalid"  # nobody else knows it
+NAME = "redis.invalid"  # resolved only by NameServer
 LOCATIONS = """
 location /room { websocket room room history=10; }
 location /publish { websocket_publish room room; }
 """
-NOBODY = "127.0.0.9"  # listens there
+NOBODY = "127.0.0.9"  # no server listens there
 
 
 @pytest.fixture
 def start(hosts, start_redis):
-    """Starts two hosts with a name server that has these addresses; returns
-    both."""
+    """Starts two hosts and a name server with these addresses; returns the
+    hosts and the name server."""
     with contextlib.ExitStack() as stack:
         def begin(*addresses):
             names = NameServer(*addresses)
@@ -37,7 +37,7 @@ def start(hosts, start_redis):
         yield begin
 
 
-def check_that_all_is_well(group):
+def check_that_hosts_work(group):
     near, far = (wait_until_joined(host, "/room") for host in group)
     message = publish(near, "text")
     assert read(far) == message
@@ -45,7 +45,7 @@ def check_that_all_is_well(group):
 
 def test_resolver_is_asked_for_the_name(start):
     group, names = start("127.0.0.1")
-    check_that_all_is_well(group)
+    check_that_hosts_work(group)
     assert names.questions >= 2
     for host in group:
         assert "[error]" not in host.server.log()
@@ -53,7 +53,7 @@ def test_resolver_is_asked_for_the_name(start):
 
 def test_all_addresses_are_tried(start):
     group, _ = start(NOBODY, "127.0.0.1")
-    check_that_all_is_well(group)
+    check_that_hosts_work(group)
 
 
 @pytest.mark.parametrize("before, reason", [
@@ -67,11 +67,11 @@ def test_name_that_fails_to_resolve_at_first_is_retried(start, before, reason):
         client.disconnect()
         host.server.wait_for_log(reason)
     names.addresses = ("127.0.0.1",)
-    check_that_all_is_well(group)
+    check_that_hosts_work(group)
 
 
 def replica_of(other, start_redis):
-    """At another address, and in step."""
+    """Starts a replica at another address, and waits until it is in sync."""
     made = start_redis(address="127.0.0.8", port=other.port,
                        replicaof=f"{other.address} {other.port}")
     wait_for_replica(made)
@@ -84,8 +84,8 @@ def wait_for_replica(redis):
 
 
 def test_name_with_a_new_address_is_resolved_again(start, start_redis):
-    """As when a replica has taken over: who was connected to the old one
-    goes to the new one when that is gone."""
+    """This happens when a replica takes over. Hosts that were connected to the
+    old address connect to the new one when the old server ends."""
     group, names = start("127.0.0.1")
     old = group.redis
     clients = [wait_until_joined(host, "/room") for host in group]
@@ -107,8 +107,8 @@ def test_name_with_a_new_address_is_resolved_again(start, start_redis):
 
 
 def test_master_that_becomes_a_replica(start, start_redis):
-    """A replica still sends messages and refuses all commands. A host that
-    only reads must not lose rooms one by one."""
+    """A replica still sends messages but refuses all commands. A host that only
+    reads must not lose its rooms one after another."""
     group, names = start("127.0.0.1")
     old = group.redis
     clients = [wait_until_joined(host, "/room") for host in group]
@@ -129,11 +129,11 @@ def test_master_that_becomes_a_replica(start, start_redis):
 
 
 def test_replica_at_first(start, start_redis):
-    """A master that has come back as a replica, where nobody publishes."""
+    """The name first has the address of a replica, and no client publishes."""
     group, names = start()
     other = replica_of(group.redis, start_redis)
     names.addresses = (other.address,)
     wait_until(lambda: "errorstat_READONLY" in other.info("errorstats"),
                seconds(RECOVERY_SECONDS), "a host that finds a replica")
     names.addresses = ("127.0.0.1",)
-    check_that_all_is_well(group)
+    check_that_hosts_work(group)

@@ -1,5 +1,5 @@
-"""Redis restarts with older data: messages that it lost are not confused with
-later ones of the same id, and nothing else is lost."""
+"""Redis restarts with older data. Messages that it lost are not confused with
+later ones of the same id, and no other message is lost."""
 
 import pytest
 
@@ -26,19 +26,19 @@ def pair(hosts, start_redis):
 
 
 def roll_back(group):
-    """To the last SAVE."""
+    """Restarts Redis with the data of the last SAVE."""
     group.redis.kill()
     group.redis.start()
 
 
 def post(host, *texts):
-    """Returns the id of the last one."""
+    """Publishes these texts; returns the last id."""
     epoch, number = [host.post("/publish", text) for text in texts][-1]
     return f"{epoch}-{number}"
 
 
 def publish_new_epoch(host, count):
-    """Returns what was accepted."""
+    """Publishes until `count` messages are accepted; returns their texts."""
     return [wait_until_published(host, "/publish", f"new {number}")
             for number in range(count)]
 
@@ -46,7 +46,7 @@ def publish_new_epoch(host, count):
 @pytest.mark.parametrize("count", [1, 3, 8],
                          ids=["fewer", "as many", "more"])
 def test_host_without_clients_publishes_first(pair, count):
-    """A message with the id of a lost one is not missed."""
+    """A message whose id is that of a lost one still reaches all clients."""
     near = [pair[0].join("/room", worker) for worker in (0, 1)]
     raw = [pair[0].connect("/room", worker) for worker in (0, 1)]
     old = [f"{number}" for number in range(8)]
@@ -76,12 +76,12 @@ def test_host_without_clients_publishes_first(pair, count):
         fresh = wait_until_joined(host, "/room?since=0")
         received = Received(fresh, new[-1])
         received.check()
-        assert received.data == old[:5] + new, "nothing else is forgotten"
+        assert received.data == old[:5] + new, "no other message is lost"
 
 
 def test_host_without_clients_detects_a_rollback(pair):
-    """It follows the resource again later, with what it had, when others
-    have published more than was forgotten."""
+    """The host subscribes again with its old state after others have published
+    more messages than Redis lost."""
     near = pair[0].join("/room")
     post(pair[1], "0", "1")
     pair.redis.command("SAVE")
@@ -102,9 +102,9 @@ def test_host_without_clients_detects_a_rollback(pair):
 
 
 @pytest.mark.parametrize("all_receive", [True, False])
-def test_back_to_the_same_again(pair, all_receive):
-    """Redis has lost the last epoch as well. With it or without, no message
-    arrives twice."""
+def test_repeated_rollbacks_duplicate_nothing(pair, all_receive):
+    """Each rollback also removes the epoch that the last one began. No message
+    arrives twice, whether or not clients had received that epoch."""
     clients = [host.join("/room", worker) for host in pair
                for worker in (0, 1)]
     old = ["0", "1", "2", "3", "4"]
@@ -170,8 +170,8 @@ def post_last(group):
 
 
 def check_accepted(received, stream):
-    """The messages of the stream are in order; each missing one is in a
-    gap."""
+    """Checks that the messages of the stream are in order, with a gap in the
+    place of each missing one."""
     own = [(index, int(text)) for index, text in enumerate(received.data)
            if text.isdigit() and stream.first <= int(text) <= stream.last]
     numbers = [number for _, number in own]
@@ -186,7 +186,8 @@ def check_accepted(received, stream):
 
 
 def test_restarts_that_lose_nothing_are_not_noticed(hosts, start_redis):
-    """Neither by who stays, nor by who has been away for several."""
+    """Neither connected clients nor a host that was cut off over several
+    restarts get a gap."""
     group = start_for_faults(hosts, start_redis, LOCATIONS)
     near, far = group[0].join("/room"), group[1].join("/room")
     first = post(group[0], "first")
@@ -206,8 +207,8 @@ def test_restarts_that_lose_nothing_are_not_noticed(hosts, start_redis):
         assert back.welcome["recovered"] is True
 
 
-def test_user_that_may_not_ask_for_the_term(hosts, start_redis):
-    """It is logged, and everything else works."""
+def test_user_without_info_is_logged_and_served(hosts, start_redis):
+    """nginx logs that INFO is refused, and everything else works."""
     redis = start_redis()
     redis.command("ACL", "SETUSER", "web", "on", ">pass", "~*", "&*", "+@all",
                   "-info")

@@ -54,7 +54,7 @@ def pair(module_hosts):
 
 
 def expect(client, payload):
-    """A raw client gets this as its kind."""
+    """A raw client gets this payload as text or as binary."""
     if isinstance(payload, str):
         client.expect_text(payload)
     else:
@@ -253,7 +253,7 @@ def test_echo_works_without_redis_and_receives_what_is_published(pair):
             client.expect_text("to all")
 
 
-# How Redis is named
+# Addresses and URLs of Redis
 
 def works(group):
     near, far = group[0].join("/room"), group[1].join("/room")

@@ -1,5 +1,5 @@
-"""The Redis user of README.md may do what nginx needs, with its own keys
-alone."""
+"""The Redis user of README.md may run all commands that nginx needs, with keys
+of nginx alone."""
 
 import os
 import re
@@ -20,7 +20,7 @@ location /publish { websocket_publish room room; }
 
 
 def acl_command():
-    """The words of README's command, its lines joined."""
+    """The arguments of the ACL command in README.md, with its lines joined."""
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         found = re.search(r"^    (ACL SETUSER .*(?:\n        .*)*)",
                           file.read(), re.MULTILINE)

@@ -1,5 +1,5 @@
-"""Messages and handshakes that wait for Redis: for how long, how many, and
-that each is published once."""
+"""Messages and handshakes that wait for Redis: their time, their number, and
+that each message is published once."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ KILOBYTE = "x" * 1000
 
 @pytest.fixture
 def patient(hosts, start_redis):
-    """Hosts that wait for longer than any test takes."""
+    """Hosts with timeouts longer than any outage here."""
     return start_for_faults(hosts, start_redis, LOCATIONS, PATIENT,
                             workers=1)
 
@@ -40,12 +40,12 @@ def hasty(hosts, start_redis):
 
 
 def in_stream(group):
-    """How many messages Redis has of the room."""
+    """The number of messages in the room's stream in Redis."""
     return group.redis.command("XLEN", stream_of("room:room"))
 
 
 def wait_until_reached(host, before):
-    """Until bytes have gone up through the host's relay since then."""
+    """Waits until the host has sent bytes to Redis."""
     wait_until(lambda: host.proxy.passed["up"] > before, seconds(5),
                "a command")
 
@@ -91,7 +91,8 @@ def test_post_waits_over_a_short_outage(patient, name):
 
 @pytest.mark.parametrize("way", ["post", "json", "raw"])
 def test_message_whose_answer_was_lost_is_published_once(patient, way):
-    """Redis has stored it, and the connection broke before its reply."""
+    """Redis has stored the message, and the connection ended before its
+    reply."""
     near, far = patient[0].join("/room"), patient[1].join("/room")
     raw = patient[0].connect("/room")
     publisher = patient[0].publisher("/publish")
@@ -157,7 +158,7 @@ def test_handshakes_wait_over_a_short_outage(patient):
 
 
 def test_client_that_does_not_wait_for_its_handshake(patient):
-    """It is gone, and leaves nothing behind."""
+    """The client disconnects, and nothing of it is counted."""
     with injected_fault(patient, "cut"):
         clients = [patient[0].server.open() for _ in range(20)]
         for client in clients:
@@ -185,7 +186,7 @@ def test_raw_client_is_closed_if_its_message_expires(hasty, name):
         assert read_raw_until(raw, "never", 3)[-1] is None
         took = time.monotonic() - began
         assert took < seconds(2.5)
-        assert took > 0.3 or name in ("full", "locked"), "it waits a while"
+        assert took > 0.3 or name in ("full", "locked"), "no wait"
         raw.close(1013)
         raw.expect_eof()
         quiet.expect_alive()
@@ -209,7 +210,7 @@ def test_acknowledgements_arrive_in_order(hasty):
 # Full queue
 
 def test_full_queue_refuses_at_once(patient):
-    """64 KB of messages wait; each of these is one of a thousand bytes."""
+    """The queue takes 64 KB; each message has a thousand bytes."""
     member, far = patient[0].join("/room"), patient[1].join("/room")
     with injected_fault(patient, "cut"):
         began = time.monotonic()
@@ -246,13 +247,13 @@ def test_full_queue_closes_a_raw_client(patient):
         quiet.expect_alive()
     last = wait_until_published(patient[0], "/publish", "last")
     received = read_raw_until(far, last)
-    assert received[:-1] == texts[:len(received) - 1], "not in order"
+    assert received[:-1] == texts[:len(received) - 1], "not the first ones"
     assert 10 <= len(received) <= 100
     assert read_raw_until(quiet, last) == received
 
 
 def test_large_message_passes_a_small_queue(patient):
-    """The queue is for what waits: what can be sent is sent."""
+    """Only messages that wait count, not those that can be sent at once."""
     near, far = patient[0].connect("/room"), patient[1].connect("/room")
     for _ in range(3):
         near.text("x" * 500000)
@@ -260,7 +261,7 @@ def test_large_message_passes_a_small_queue(patient):
         near.expect_text("x" * 500000, seconds(10))
 
 
-def test_connections_that_redis_ends_for_having_nothing_to_do(patient):
+def test_idle_connections_that_redis_ends_lose_nothing(patient):
     patient.redis.config_set("timeout", "1")
     listeners = [host.join("/room") for host in patient]
     with SequencePublisher(patient[0], "/publish", 0.9) as stream:
