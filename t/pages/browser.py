@@ -1,4 +1,4 @@
-"""A real browser on the nginx that `make run` starts, for the tests of pages.
+"""A real browser and the nginx of `make run`, for the tests of pages.
 
 A test file imports the fixtures `browser` and `server` from here.
 """
@@ -25,9 +25,9 @@ PLUGIN_LINE = "websocket_plugin ../examples/"
 SCREENS = [("light", 1280, 860), ("dark", 1280, 860), ("light", 390, 844),
            ("dark", 390, 844), ("light", 320, 640)]
 
-# The harness finds out through this server that nginx serves, and with how
-# many connections. Those that the browser keeps, or opens for later, would
-# count.
+# The test harness asks this server whether nginx serves, and for the number of
+# its connections. The browser's kept or early connections would count, so they
+# end soon.
 HARNESS_LINES = """http {{
     keepalive_timeout 0;
     client_header_timeout 2s;
@@ -41,7 +41,7 @@ HARNESS_LINES = """http {{
 
 
 class ExampleConfig:
-    """examples/nginx.conf with the test's own port and paths."""
+    """examples/nginx.conf with the port and the paths of the test."""
 
     workers, master, module, tls = 2, True, True, False
 
@@ -52,7 +52,7 @@ class ExampleConfig:
 
     @staticmethod
     def text(prefix, module_file, token, ports, _certificate):
-        """Each replacement must meet its line exactly once."""
+        """Each replaced text must occur exactly once."""
         with open(os.path.join(EXAMPLES, "nginx.conf"),
                   encoding="utf-8") as file:
             text = file.read()
@@ -63,7 +63,8 @@ class ExampleConfig:
             "load_module ../ngx_http_websocket_module.so;":
                 f"load_module {module_file}; daemon off; {user}",
             "error_log stderr info;": f"error_log {prefix}/error.log info;",
-            # Evenly over the workers, of which few clients would keep to one
+            # The kernel spreads connections over the workers; a few clients
+            # could all reach one
             "listen 127.0.0.1:8080;":
                 f"listen 127.0.0.1:{ports[1]} reuseport;",
             "root ../../examples;": f"root {EXAMPLES};",
@@ -75,8 +76,8 @@ class ExampleConfig:
 
 
 def build_plugins(names):
-    """Builds what is not there: `make test` has built all of them before, a
-    test that is run by itself may not."""
+    """Builds missing plug-ins. `make test` has built all of them, but a single
+    test may run without it."""
     assert names, "examples/nginx.conf names no plug-in"
     if all(os.path.exists(os.path.join(PLUGINS, name)) for name in names):
         return
@@ -103,7 +104,7 @@ def server_fixture(module_nginx):
 
 @pytest.fixture(name="browser", scope="module")
 def browser_fixture(request):
-    """The browser with one empty window, and an empty console."""
+    """The browser with one empty window and an empty console."""
     chromium = start_chromium(request.config)
     yield chromium
     first, *others = chromium.window_handles
@@ -118,7 +119,7 @@ def browser_fixture(request):
 class Page:
     """The actions and the contents of a page; subclasses add to them."""
 
-    # The prefix of the names of its screenshots.
+    # The prefix of the names of screenshots.
     name = "page"
 
     def __init__(self, browser):
@@ -129,11 +130,11 @@ class Page:
         return self.browser.find_element(By.ID, name)
 
     def text(self, name):
-        """An element's text, whether it is scrolled into view or not."""
+        """The text of an element, visible or not."""
         return self.find(name).get_property("textContent").strip()
 
     def wait(self, condition, what):
-        """Waits until the condition holds; returns what it returned."""
+        """Waits until the condition holds; returns its result."""
         return WebDriverWait(self.browser, seconds(10), 0.02).until(
             lambda _: condition(), what)
 
@@ -142,7 +143,7 @@ class Page:
         self.find(name).click()
 
     def click_when_shown(self, name):
-        """Clicks the element with this id, which is hidden now and then."""
+        """Waits until the element with this id is shown; clicks it."""
         def clicked():
             try:
                 self.find(name).click()
@@ -152,21 +153,21 @@ class Page:
         self.wait(clicked, f"{name}, shown")
 
     def enter(self, element, text):
-        """Types into a field and presses Enter. Not all versions of the
-        driver have keys for all characters."""
+        """Types into a field and presses Enter. The text is inserted, because
+        some versions of the driver have no keys for some characters."""
         element.click()
         self.browser.execute_cdp_cmd("Input.insertText", {"text": text})
         element.send_keys(Keys.ENTER)
 
     def screenshot(self, name):
-        """Keeps what a person would see, in build/screenshots."""
+        """Saves a screenshot in build/screenshots."""
         os.makedirs(SCREENSHOTS, exist_ok=True)
         self.browser.save_screenshot(os.path.join(
             SCREENSHOTS, f"{self.name}-{name}.png"))
 
     @contextlib.contextmanager
     def on_screen(self, scheme, width, height):
-        """Shows the page on such a screen meanwhile."""
+        """Shows the page on such a screen within the block."""
         send = self.browser.execute_cdp_cmd
         try:
             send("Emulation.setEmulatedMedia", {"features": [
@@ -180,7 +181,7 @@ class Page:
             send("Emulation.clearDeviceMetricsOverride", {})
 
     def check_fits(self, screens=tuple(SCREENS), name="open"):
-        """Fails where the page scrolls sideways; keeps screenshots."""
+        """Fails if the page scrolls sideways; saves screenshots."""
         for scheme, width, height in screens:
             with self.on_screen(scheme, width, height):
                 self.screenshot(f"{name}-{scheme}-{width}")
@@ -190,7 +191,7 @@ class Page:
                 assert overflow <= 0, f"scrolls sideways at {width} px"
 
     def check_names(self, least):
-        """Each control has a name for those who do not see it."""
+        """Each control has a name for screen readers."""
         controls = self.browser.execute_script("""
             return Array.from(document.querySelectorAll(
                 "a, button, input, textarea, summary, [tabindex='0']"))
@@ -201,7 +202,8 @@ class Page:
                 "outerHTML")
 
     def in_turn(self):
-        """Lends the page for a test, which is to leave a clean console."""
+        """Yields the page to a test, which must leave a console without
+        errors."""
         yield self
         errors = self.console_errors()
         self.browser.get("about:blank")

@@ -1,4 +1,4 @@
-"""Starts Chromium, with the driver through which Selenium controls it."""
+"""Starts Chromium, and the driver through which Selenium controls it."""
 
 import collections
 import functools
@@ -12,8 +12,8 @@ import threading
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-# The shell draws no windows, and takes less than half of the processor time.
-# If it is not installed, the tests start the whole Chromium.
+# The shell draws no windows and takes less than half of the CPU time. If it is
+# not installed, the tests start the full Chromium.
 SHELL = "/usr/bin/chromium-headless-shell"
 CHROMIUM = "/usr/bin/chromium"
 DRIVER = "/usr/bin/chromedriver"
@@ -27,9 +27,9 @@ LISTENING = "DevTools listening on ws://"
 
 
 def start_shell(flags):
-    """Starts the shell; returns its process and the address of its debugger,
-    a free port of the loopback interface. SHELL is a script that starts the
-    program, so both are in a process group of their own."""
+    """Starts the shell; returns its process and the address of its debugger, a
+    free port on loopback. SHELL is a script that starts the program, so both
+    get a process group of their own."""
     process = subprocess.Popen(
         [SHELL, *flags, "--remote-debugging-port=0", "about:blank"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -41,7 +41,7 @@ def start_shell(flags):
         printed.append(line)
     else:
         raise AssertionError(f"{SHELL} ended: {''.join(printed)}")
-    # A full pipe would stop it.
+    # A full pipe would block the shell.
     threading.Thread(target=collections.deque, args=(process.stderr, 0),
                      daemon=True).start()
     return process, line.removeprefix(LISTENING).split("/")[0]
@@ -49,8 +49,9 @@ def start_shell(flags):
 
 @functools.cache
 def start_chromium(config):
-    """A Chromium of this test run: new profile, nothing fetched or guessed.
-    Each file's pages have an origin of their own, by their port."""
+    """A Chromium for this test run, with a new profile and without background
+    requests. The pages of each test file have another origin, because of their
+    port."""
     profile = tempfile.mkdtemp(prefix="chromium-")
     config.add_cleanup(lambda: shutil.rmtree(profile, ignore_errors=True))
     flags = [*FLAGS, f"--user-data-dir={profile}"]
@@ -58,7 +59,7 @@ def start_chromium(config):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
 
     if os.path.exists(SHELL):
-        # The driver finds no page in a shell that it starts itself.
+        # The driver finds no page in a shell that it starts.
         process, options.debugger_address = start_shell(flags)
         config.add_cleanup(process.wait)
         config.add_cleanup(
@@ -67,11 +68,11 @@ def start_chromium(config):
         options.binary_location = CHROMIUM
         for flag in ["--headless=new", *flags]:
             options.add_argument(flag)
-        # A connection opened on a guess would look like a leaked one.
+        # A speculative connection would look like a leaked one.
         options.add_experimental_option(
             "prefs", {"net": {"network_prediction_options": 2}})
 
-    # The driver writes nothing to the home of the user.
+    # The driver must not write into the user's home.
     driver = Service(DRIVER, env=dict(os.environ, HOME=profile))
     chromium = webdriver.Chrome(service=driver, options=options)
     config.add_cleanup(chromium.quit)

@@ -113,7 +113,7 @@ function restore() {
 const kinds = ["state", "welcome", "message", "presence", "gap", "caught_up",
                "fault"];
 
-// One event as the text that most tests compare.
+// One event in the text form that most tests compare.
 function describe({ type, detail }) {
     switch (type) {
     case "state": return detail.state;

@@ -1,5 +1,5 @@
-"""Runs scripts against examples/room/room.js in a browser. WebSocket, clock
-and random numbers belong to the test: see room_js_harness.js."""
+"""Runs scripts with examples/room/room.js in a browser. The test provides
+WebSocket, clock and random numbers: see room_js_harness.js."""
 
 import os
 

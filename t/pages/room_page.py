@@ -13,7 +13,8 @@ from publish_client import post
 
 
 class RoomPage(Page):
-    """One window with the room page: each call looks at that window."""
+    """One window with the room page. Each call first switches to that
+    window."""
 
     name = "room"
 
@@ -46,13 +47,13 @@ class RoomPage(Page):
                 ({ dataset }) => dataset.id);""")
 
     def notes(self):
-        """The notes of the page itself in its log."""
+        """The notes that the page itself wrote into its log."""
         return self.look().browser.execute_script("""
             return Array.from(document.querySelectorAll(".note"),
                 (row) => row.textContent);""")
 
     def wait_text(self, *texts):
-        """Waits until these are the last messages, and there once."""
+        """Waits until these are the last messages; each must be there once."""
         self.wait(lambda: self.texts()[-len(texts):] == list(texts),
                   f"{texts} at the end")
         for text in texts:
@@ -60,14 +61,14 @@ class RoomPage(Page):
         return self
 
     def wait_note(self, pattern, count=1):
-        """Waits for a note; returns the last such one."""
+        """Waits for `count` matching notes; returns the last one."""
         def found():
             notes = [note for note in self.notes() if re.search(pattern, note)]
             return len(notes) >= count and notes
         return self.wait(found, f"a note like {pattern}")[-1]
 
     def wait_count(self, clients):
-        """Waits until so many are here."""
+        """Waits until the page shows so many clients."""
         words = ("you alone" if clients == 1
                  else f"{clients} here, you included")
         self.look().wait(lambda: self.text("count") == words, words)
@@ -82,13 +83,13 @@ class RoomPage(Page):
         return int(re.fullmatch(r"You, (\d+)", self.here()[0]).group(1))
 
     def type_text(self, *texts):
-        """Types and publishes."""
+        """Types texts and publishes them."""
         for text in texts:
             self.enter(self.look().find("text"), text)
         return self
 
     def cut(self, length=600):
-        """Cuts the connection until it is brought back."""
+        """Cuts the connection for so many seconds, or until connect()."""
         box = self.look().find("seconds")
         box.clear()
         box.send_keys(str(length))
@@ -105,8 +106,8 @@ class RoomPage(Page):
 
 @pytest.fixture(name="open_room")
 def open_room_fixture(browser, server):
-    """Opens room pages, the first in the window that is there. All leave in
-    the end, with clean consoles."""
+    """Opens room pages, the first in the current window. At the end all are
+    closed, and their consoles must have no errors."""
     yield from room_opener(browser, server)
 
 

@@ -1,4 +1,4 @@
-"""Start page and chat in a real browser, two windows of it."""
+"""The start page and the chat in two windows of a real browser."""
 
 import re
 import signal
@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import (SCREENS, Page, browser_fixture, server_fixture,
                      start_example)
 from nginx_server import seconds
@@ -18,7 +18,7 @@ PHONES = [screen for screen in SCREENS if screen[1] < 800]
 
 
 class Chat(Page):
-    """One window with a chat box in it: each call looks at that window."""
+    """One window with a chat box. Each call first switches to that window."""
 
     def __init__(self, browser, handle, name):
         super().__init__(browser)
@@ -26,7 +26,7 @@ class Chat(Page):
         self.name = name
 
     def look(self):
-        """Makes this the window that the browser is asked about."""
+        """Switches the browser to this window."""
         self.browser.switch_to.window(self.handle)
         return self
 
@@ -55,25 +55,25 @@ class Chat(Page):
         return [tuple(row) for row in rows]
 
     def wait_row(self, kind, words):
-        """Waits until these words are there, once."""
+        """Waits until one row has these words."""
         self.wait(lambda: self.rows().count((kind, words)) == 1,
                   f"{kind} {words!r}")
         return self
 
     def type_text(self, text):
-        """Types and sends."""
+        """Types a text and sends it."""
         self.enter(self.part("textarea"), text)
         return self
 
     def shown_name(self):
-        """The user's name in its field."""
+        """The text of the field for the user's name."""
         return self.part(".chat-own-name").text
 
 
 @pytest.fixture
 def open_chat(browser, server):
-    """Opens pages with a chat, the first in the window that is there. All
-    leave in the end, with clean consoles."""
+    """Opens pages with a chat, the first in the current window. At the end all
+    are closed, and their consoles must have no errors."""
     base = f"http://127.0.0.1:{server.port}/"
     first = browser.current_window_handle
     chats = []
@@ -104,7 +104,7 @@ def open_chat(browser, server):
 
 
 def close_window(chat, other):
-    """Closes a window as a person does, and goes to another."""
+    """Closes a window as a user does, and switches to another one."""
     chat.look().browser.close()
     other.look()
 
@@ -289,7 +289,7 @@ def test_address_with_an_impossible_room_is_explained(open_chat):
     ann.wait_row("note", "You joined lobby as Ann.")
 
 
-def test_second_window_is_somebody_else(open_chat):
+def test_second_window_is_another_user(open_chat):
     ann = open_chat(room="garden", name="Ann")
     before = set(ann.browser.window_handles)
     ann.part(".chat-foot a").click()
@@ -302,7 +302,7 @@ def test_second_window_is_somebody_else(open_chat):
 
 
 def below_end(chat):
-    """How many pixels of the log lie below what is seen of it."""
+    """The number of pixels of the log below its visible part."""
     return chat.look().browser.execute_script("""
         const bottom = (selector) => document.querySelector(selector)
             .getBoundingClientRect().bottom;

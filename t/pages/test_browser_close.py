@@ -1,13 +1,12 @@
-"""Closes by the server in a browser: `wasClean`."""
+"""Closes of the server in a real browser, where `wasClean` must be true."""
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture
 from nginx_server import seconds
 
-# Connections that a browser keeps, or opens for later, would look like
-# leaked ones.
+# A browser's kept or early connections would look like leaked ones.
 HTTP = """
 websocket_close_timeout 60s;
 keepalive_timeout 0;
@@ -31,7 +30,7 @@ location /idle {
 location /delete { websocket_publish room a; }
 """
 
-# Connects, sends what the case asks for, and waits for the end.
+# Connects, sends data as the case requires, and waits for the end.
 SCRIPT = """
 const [url, kind, size, done] = arguments;
 const socket = new WebSocket(url);
@@ -80,13 +79,13 @@ def test_close_of_the_server_is_clean_for_a_browser(
         found = page.execute_async_script(
             SCRIPT, f"ws://127.0.0.1:{server.port}{path}", kind, size)
         assert (found["clean"], found["code"]) == (True, code), found
-        # Not by the end of websocket_close_timeout, which is 60 s
+        # Not because websocket_close_timeout, 60 s, has passed
         assert found["after"] < seconds(20) * 1000, found
 
 
 def test_close_within_a_large_message_shows_its_code(page, server):
-    """Whether that counts as clean is the browser's: it does not while a part
-    of the message is still in the page, however the handshake ended."""
+    """`wasClean` is not checked: browsers report false while a part of the
+    message is still in the page, even after a complete closing handshake."""
     found = page.execute_async_script(
         SCRIPT, f"ws://127.0.0.1:{server.port}/small", "binary", 8 << 20)
     assert found["code"] == 1009, found

@@ -1,4 +1,4 @@
-"""permessage-deflate with a real browser at the other end."""
+"""permessage-deflate between nginx and a real browser."""
 
 import pytest
 
@@ -18,7 +18,7 @@ location /small {
 location /off { websocket echo; }
 """
 
-# Sends texts and bytes of many sizes, several at once, and compares.
+# Sends texts and bytes of many sizes at once, and compares the replies.
 ECHO = """
 const [path, done] = arguments;
 const socket = new WebSocket("ws://" + location.host + path);

@@ -1,4 +1,4 @@
-"""The echo page in a real browser, on the nginx that `make run` starts."""
+"""The echo page in a real browser, with the nginx of `make run`."""
 
 import re
 import signal
@@ -7,7 +7,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import Page, browser_fixture, server_fixture, start_example
 from nginx_server import seconds, wait_until
 
@@ -24,12 +24,12 @@ class EchoPage(Page):
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
     def wait_idle(self, messages):
-        """Waits until so many messages have come back, and are shown."""
+        """Waits until the page shows that so many messages have come back."""
         self.wait(lambda: self.text("messages-in") == str(messages),
                   f"{messages} echoes")
 
     def rows(self, direction):
-        """The log's rows: their words by the name of the cell."""
+        """The log's rows: the text of each cell by its name."""
         return self.browser.execute_script("""
             const rows = document.querySelectorAll(
                 `#log > [data-direction=${arguments[0]}]`);
@@ -42,12 +42,12 @@ class EchoPage(Page):
             });""", direction)
 
     def send_as_binary(self):
-        """Turns the switch on, as the keyboard does."""
+        """Turns the switch on by keyboard."""
         self.find("as-binary").send_keys(Keys.SPACE)
         assert self.find("as-binary").is_selected()
 
     def disconnect(self, code, reason):
-        """Closes from the page; None leaves the code out."""
+        """Closes from the page; None omits the code."""
         for name, value in (("close-code", code), ("close-reason", reason)):
             self.find(name).clear()
             self.find(name).send_keys(value or "")
@@ -62,7 +62,7 @@ class EchoPage(Page):
 
 
 def open_page(browser, server):
-    """Opens the page and waits until it has connected by itself."""
+    """Opens the page and waits until it has connected."""
     browser.get_log("browser")
     browser.get(f"http://127.0.0.1:{server.port}/echo/")
     page = EchoPage(browser)
@@ -72,7 +72,7 @@ def open_page(browser, server):
 
 @pytest.fixture
 def page(browser, server):
-    """The page, connected; left in the end, with a clean console."""
+    """The page, connected. At the end its console must have no errors."""
     yield from open_page(browser, server).in_turn()
 
 

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import Page, browser_fixture, server_fixture, start_example
 
 
@@ -30,7 +30,7 @@ class EchoPage(Page):
 
 @pytest.fixture
 def page(browser, nginx):
-    """The page, connected; the server is its own."""
+    """The page, connected, with a server of its own."""
     server = start_example(nginx)
     browser.get_log("browser")
     browser.get(f"http://127.0.0.1:{server.port}/echo-c/")

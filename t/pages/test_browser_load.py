@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import Page, browser_fixture, server_fixture, start_example
 from load_client import watch
 
@@ -26,7 +26,7 @@ class LoadPage(Page):
         return int(self.text("received"))
 
     def wait_samples(self, count=1):
-        """Waits until so many more samples have come."""
+        """Waits for so many more samples."""
         wanted = self.received() + count
         self.wait(lambda: self.received() >= wanted, f"{count} samples")
 
@@ -36,12 +36,12 @@ class LoadPage(Page):
             ").click()", str(interval))
 
     def chosen(self):
-        """The interval that is marked, as the server has confirmed it."""
+        """The marked interval, which the server has confirmed."""
         return self.browser.execute_script(
             "return document.querySelector('[name=interval]:checked')?.value")
 
     def drawn(self, name):
-        """How many points of a chart have the colour of its main line."""
+        """The number of points of a chart in the colour of its main line."""
         return self.browser.execute_script("""
             const canvas = document.getElementById(`${arguments[0]}-chart`);
             const probe = document.createElement("p");
@@ -65,14 +65,14 @@ class LoadPage(Page):
             ".toDataURL()", name)
 
     def still(self, reduce):
-        """Asks for less motion, as a person's settings do."""
+        """Sets the browser's preference for reduced motion."""
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
             "features": [{"name": "prefers-reduced-motion",
                           "value": "reduce" if reduce else ""}]})
 
 
 def open_page(browser, server):
-    """Opens the page and waits until it has connected by itself."""
+    """Opens the page and waits until it has connected."""
     browser.get_log("browser")
     browser.get(f"http://127.0.0.1:{server.port}/load/")
     page = LoadPage(browser)
@@ -82,7 +82,7 @@ def open_page(browser, server):
 
 @pytest.fixture
 def page(browser, server):
-    """The page, connected; left in the end, with a clean console."""
+    """The page, connected. At the end its console must have no errors."""
     yield from open_page(browser, server).in_turn()
 
 
@@ -101,7 +101,7 @@ def test_values_are_shown_and_change(page):
     assert len(cores) == os.cpu_count()
     assert all(re.fullmatch(r"Core \d+ \d+(\.\d)? %", row) for row in cores)
     page.choose(100)
-    # Each may stay as it is: on a machine that is busy, or has nothing to do
+    # Each value may stay equal on a busy or an idle machine
     names = ["cpu", "network-in", "memory", "load", "processes"]
     before = [page.text(name) for name in names]
     page.wait(lambda: [page.text(name) for name in names] != before,
@@ -170,7 +170,7 @@ def test_less_motion_is_drawn_with_the_samples_alone(page):
                 frames < 60 ? requestAnimationFrame(look) : done(seen.size);
             };
             look();""")
-        assert moved <= 4, "it moved between samples"
+        assert moved <= 4, "the chart moved between samples"
     finally:
         page.still(False)
 

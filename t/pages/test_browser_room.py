@@ -1,4 +1,4 @@
-"""The room page in a real browser: several windows, over both workers."""
+"""The room page in a real browser, with windows on both workers."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture, server_fixture
 from nginx_server import seconds, wait_until
 from publish_client import BINARY, post, request
@@ -19,7 +19,7 @@ from room_page import RoomPage, open_room_fixture, publish
 # Talking
 
 def clients_of_workers(server):
-    """How many connections each worker has with clients of the pages."""
+    """The number of page connections of each worker."""
     inodes = set()
     with open("/proc/net/tcp", encoding="ascii") as file:
         for line in file.readlines()[1:]:

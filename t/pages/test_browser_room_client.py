@@ -1,9 +1,9 @@
-"""examples/room/room.js alone: its events for messages of the server.
+"""The events of examples/room/room.js for messages of the server.
 room_js_harness.js describes the scripts."""
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture, server_fixture
 from room_js_harness import run_script_fixture
 
@@ -246,7 +246,8 @@ def test_types_of_later_versions_are_passed_over(run_script, kind):
 def test_nothing_is_taken_before_the_welcome(run_script):
     assert run_script("""
         make();
-        server().message("5-1").deliver("gap").deliver("joined", { clients: 2 });
+        server().message("5-1").deliver("gap")
+            .deliver("joined", { clients: 2 });
         server().frame("?").welcome("5-1");
         return events();""") == ["fault", "open", "welcome", "caught up 0 true"]
 

@@ -1,9 +1,9 @@
-"""examples/room/room.js alone: reconnecting. room_js_harness.js describes the
+"""The reconnecting of examples/room/room.js. room_js_harness.js describes the
 scripts."""
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture, server_fixture
 from room_js_harness import run_script_fixture
 
@@ -162,7 +162,7 @@ def test_final_codes_end_the_room(run_script, code, ends):
             [1, "closed"] if ends else [2, "connecting"])
 
 
-# Whether the connection lives
+# Whether the connection is alive
 
 def test_silent_connection_is_pinged_and_dropped(run_script):
     assert run_script("""
@@ -223,7 +223,7 @@ def test_pong_is_no_event(run_script):
 
 @pytest.mark.parametrize("late, state", [(0, "waiting"), (301, "open")])
 def test_frozen_page_pings_again(run_script, late, state):
-    """Its timer is late, and the answer may wait behind it."""
+    """Its timer runs late, when the pong may already be waiting to be read."""
     assert run_script(f"""
         const room = make({{ ping_after: 1000, pong_within: 300,
                              first_delay: 1e6, longest_delay: 1e6 }});

@@ -1,9 +1,9 @@
-"""examples/room/room.js alone: suspending, resuming and closing a room.
+"""Suspending, resuming and closing a room of examples/room/room.js.
 room_js_harness.js describes the scripts."""
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture, server_fixture
 from room_js_harness import run_script_fixture
 
@@ -13,7 +13,7 @@ from room_js_harness import run_script_fixture
 @pytest.mark.parametrize("welcomed", [False, True])
 def test_socket_that_reports_its_close_at_once(run_script, end, state,
                                                welcomed):
-    """As that of Node 24 does: the room is not opened again."""
+    """The WebSocket of Node 24 does so. The room is not opened again."""
     assert run_script(f"""
         const room = make();
         const first = server();

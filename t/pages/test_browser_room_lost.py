@@ -1,5 +1,5 @@
-"""The room page when its connection is lost: cut, by a server that goes away,
-by one that is killed."""
+"""The room page after the loss of its connection: cut by the page, or by the
+end of the server."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import signal
 
 from selenium.webdriver.common.by import By
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import (ExampleConfig, browser_fixture, server_fixture,
                      start_example)
 from nginx_server import NginxServer, seconds
@@ -81,7 +81,7 @@ def test_history_that_is_too_short_is_shown_as_a_gap(open_room, server):
     order = ann.browser.execute_script("""
         const rows = Array.from(document.querySelectorAll("#rows li"));
         return rows.slice(-102).map(({ dataset }) => dataset.tone);""")
-    assert order[:2] == ["bad", "bad"], "the gap is not before the messages"
+    assert order[:2] == ["bad", "bad"], "the gap does not precede the messages"
     ann.browser.execute_script("""
         document.querySelectorAll("#rows li").forEach((row) =>
             row.textContent.startsWith("Gap") && row.scrollIntoView({
@@ -123,7 +123,7 @@ def test_reload_of_nginx_costs_nothing(open_room, server):
 
 
 class SamePort(ExampleConfig):
-    """The same server again, where the browser looks for it."""
+    """examples/nginx.conf with the port that the browser uses."""
 
     def __init__(self, port):
         self.port = port
@@ -134,8 +134,8 @@ class SamePort(ExampleConfig):
 
 
 def start_again(pool, server):
-    """Kills nginx, the master first so that it starts no worker, and starts it
-    again."""
+    """Kills nginx and starts it again. The master is killed first, so that it
+    starts no workers."""
     for pid in [server.pid, *server.worker_pids()]:
         os.kill(pid, signal.SIGKILL)
     server.process.wait(seconds(10))
@@ -163,7 +163,7 @@ def test_killed_server_is_found_again_with_a_gap(browser, nginx):
     epochs = [name.partition("-")[0] for name in ann.ids()]
     assert epochs[0] != epochs[1] == epochs[2]
     assert ann.ids()[0] == before[0]
-    browser.get_log("browser")  # it has the refused attempts
+    browser.get_log("browser")  # discards refused attempts
     for _ in opener:
         pass
 
@@ -187,7 +187,7 @@ def test_stopped_server_is_waited_for(browser, nginx):
         pass
 
 
-def test_room_that_is_closed_by_its_owner_stays_so(open_room, server):
+def test_room_that_the_user_closed_stays_closed(open_room, server):
     ann = open_room("closed")
     state = json.loads(server.request(request(
         "DELETE", "/publish?room=closed&reason=good+night")).body)

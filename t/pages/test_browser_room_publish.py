@@ -1,9 +1,9 @@
-"""publish() of examples/room/room.js: the result of its promise, and no
+"""publish() of examples/room/room.js: the result of its promise, without
 unnoticed duplicates. room_js_harness.js describes the scripts."""
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import browser_fixture, server_fixture
 from room_js_harness import run_script_fixture
 
@@ -120,7 +120,7 @@ def test_only_so_many_wait_for_a_connection(run_script):
             "not: too many messages wait for a connection"]
 
 
-# The connection breaks before the answer
+# The connection ends before the reply
 
 def test_message_that_the_resume_brings_was_published(run_script):
     assert run_script("""
@@ -214,12 +214,12 @@ def test_suspended_room_keeps_unanswered_messages(run_script):
             "5-1", "5-2", [{"data": "y", "ref": 2}]]
 
 
-# No answer comes
+# No reply arrives
 
 NO_ANSWER = "perhaps: no answer came in time"
 
 
-def test_promise_does_not_wait_for_ever_on_a_connection(run_script):
+def test_promise_without_reply_rejects_on_a_connection(run_script):
     assert run_script("""
         const room = make({ answer_within: 1000, ping_after: Infinity });
         server().welcome("5-0");
@@ -235,7 +235,7 @@ def test_promise_does_not_wait_for_ever_on_a_connection(run_script):
 
 
 def test_answer_timeout_restarts_with_a_connection(run_script):
-    """Without one there is nothing to wait for an answer on."""
+    """Without a connection, no reply can arrive."""
     assert run_script("""
         const room = make({ answer_within: 1000, ping_after: Infinity,
                             first_delay: 50_000, longest_delay: 50_000 });

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-# The fixtures are found because they are imported.
+# Imported so that pytest finds the fixtures.
 from browser import Page, browser_fixture, server_fixture, start_example
 from nginx_server import NGINX, nginx_environment, seconds, wait_until
 from status_reader import check_report
@@ -25,8 +25,7 @@ location ~ (?s)^/room/(?<name>.+)$ { websocket room $name history=9; }
 """
 
 
-# Connections that the browser keeps, or opens for later, would look like
-# leaked ones.
+# A browser's kept or early connections would look like leaked ones.
 UNKEPT = {"http": "keepalive_timeout 0; client_header_timeout 1s;"}
 
 
@@ -36,7 +35,7 @@ class StatusPage(Page):
     name = "status"
 
     def wait_state(self, state):
-        """Waits for the badge."""
+        """Waits until the badge has this text."""
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
     def wait_text(self, name, words):
@@ -44,7 +43,7 @@ class StatusPage(Page):
                   f"{name} to be {words}, not {self.text(name)}")
 
     def rows(self, name):
-        """The words of the cells of each row of a table, list or facts."""
+        """The texts of the cells of each row of a table, list or facts."""
         return self.browser.execute_script(
             "return Array.from(document.getElementById(arguments[0]).children,"
             " (row) => Array.from(row.children, (cell) => cell.textContent))",
@@ -74,7 +73,7 @@ def open_page(browser, server, path="/status"):
 
 @pytest.fixture
 def page(browser, server):
-    """The page, live; left in the end, with a clean console."""
+    """The page, live. At the end its console must have no errors."""
     yield from open_page(browser, server).in_turn()
 
 
@@ -100,7 +99,7 @@ def grouped(number):
 
 
 def shown_counts(worker):
-    """The cells of a row of the table of workers that are plain counts."""
+    """The cells of a row of the table of workers that only show counts."""
     handshakes = worker["handshakes"]
     return [grouped(number) for number in (
         worker["clients"], worker["messages_in"], worker["messages_out"],
@@ -220,7 +219,7 @@ def test_reload_and_killed_worker_do_not_stop_it(page, server):
     page.wait_state("live")
     assert int(page.rows("total")[0][4].replace(",", "")) >= counted
     server.allow_errors("signal 9")
-    page.browser.get_log("browser")  # the dead one may have been asked
+    page.browser.get_log("browser")  # of the killed worker
 
 
 def test_page_loads_nothing_from_elsewhere(page, server):
@@ -267,7 +266,7 @@ def test_colours_are_those_that_the_person_prefers(page):
     assert all(before != after for before, after in zip(light, dark))
 
 
-# Names of resources are of the clients' choice
+# Clients choose the names of resources
 
 @pytest.mark.parametrize("path", ["/status", "/status?format=html&a=b"])
 def test_name_of_a_resource_is_only_text(browser, nginx, path):
@@ -290,10 +289,10 @@ def test_name_of_a_resource_is_only_text(browser, nginx, path):
     browser.get("about:blank")
 
 
-# No answer
+# No response
 
 def start_again(server):
-    """The same nginx on the same ports."""
+    """Starts nginx again on the same ports."""
     return subprocess.Popen(
         [NGINX, "-p", server.prefix, "-c",
          os.path.join(server.prefix, "nginx.conf")],
@@ -345,6 +344,7 @@ def test_page_shows_what_the_server_refuses(browser, nginx):
     browser.get(f"http://127.0.0.1:{server.port}/status")
     page = StatusPage(browser)
     page.wait_state("no answer")
-    assert page.text("notice") == "The server answers with status 503. Retrying."
+    assert page.text("notice") == (
+        "The server answers with status 503. Retrying.")
     assert page.text("clients") == "–"
     browser.get("about:blank")
