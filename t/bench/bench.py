@@ -1,9 +1,9 @@
-"""Measures the module beside its peers: echo, fan-out, handshakes, memory of
-idle clients, compression.
+"""Measures the module and other servers.
 
-Prints medians as tables, and writes build/bench.json and build/bench/*.svg.
-No figure makes it fail; a wrong or a missing reply of ours does, and a fault
-in nginx's log.
+The sections are echo, fan-out, handshakes, memory of idle clients, and
+compression. Prints medians as tables, and writes build/bench.json and
+build/bench/*.svg. No result makes it fail. A wrong or missing reply of the
+module does, as does an error in nginx's log.
 """
 
 import argparse
@@ -36,12 +36,12 @@ OURS, RAW = "ours", "raw"
 
 
 def is_measured(name):
-    """Whether it is ours that is at fault if replies are wrong."""
+    """Whether wrong replies are a fault of this project."""
     return name.startswith((OURS, RAW))
 
 
 class Bench:
-    """The servers that can be had, and what was found so far."""
+    """The available servers, and the results so far."""
 
     def __init__(self, options):
         self.options = options
@@ -53,7 +53,7 @@ class Bench:
         self.find_peers()
 
     def find_peers(self):
-        """Leaves out servers that are missing, and reports them."""
+        """Leaves out servers that are not available, and reports them."""
         self.nchan_module, why = bench_servers.find_nchan()
         if why:
             self.leave_out("nchan", why)
@@ -70,7 +70,7 @@ class Bench:
             self.leave_out("websocket_request release", why)
 
     def leave_out(self, what, why):
-        """Prints once that something is not measured."""
+        """Prints once that a server or a case is not measured."""
         line = f"{what}: left out: {why}"
         if line not in self.found["left_out"]:
             self.found["left_out"].append(line)
@@ -78,7 +78,7 @@ class Bench:
 
     @contextlib.contextmanager
     def servers(self, **starts):
-        """Runs {name: function} on the server's core; yields those that
+        """Runs {name: function} on the server's core; yields the servers that
         could be started."""
         with contextlib.ExitStack() as stack:
             running = {}
@@ -96,7 +96,8 @@ class Bench:
             yield running
 
     def stop(self, name, server):
-        """Ends a server; what is wrong with a peer's end is its own."""
+        """Stops a server. Errors at the end of another project's server are
+        only printed."""
         try:
             server.stop()
         except AssertionError as error:
@@ -105,8 +106,8 @@ class Bench:
             print(f"{name}: {error}", flush=True)
 
     def try_peer(self, name, call):
-        """Runs the call; returns its result, or None if a peer replies
-        wrong."""
+        """Runs the call; returns its result, or None after a wrong reply of
+        another project's server."""
         try:
             return call()
         except WrongReply as error:
@@ -117,7 +118,7 @@ class Bench:
 
     def load(self, mode, server, *arguments, tls=False, seconds=None,
              **options):
-        """A function that runs the generator once against a server."""
+        """Returns a function that runs the generator once against a server."""
         time = seconds or self.options.seconds
         times = [f"--seconds={time}", f"--warm-up={time / 4}"]
 
@@ -128,8 +129,9 @@ class Bench:
         return measure
 
     def warm_up(self, servers, mode, arguments_of):
-        """Lets each server do some of what is to be measured: Node compiles
-        while it runs. A number of messages, as time may be scarce."""
+        """Makes each server do some of the measured work, because Node compiles
+        while it runs. The number of messages is fixed, because the time may be
+        short."""
         for name, server in list(servers.items()):
             run = functools.partial(run_load, mode, server.port,
                                     *arguments_of(name))
@@ -137,8 +139,9 @@ class Bench:
                 del servers[name]
 
     def alternate(self, section, cell, variants):
-        """Runs each of {name: function} in turn, and keeps the results.
-        A peer that answers wrong is out of this cell."""
+        """Runs each of {name: function} in turn, and keeps the results. A
+        server of another project that replies wrongly is left out of this
+        cell."""
         results = {name: [] for name in variants}
         wrong = {}
         for _ in range(self.options.runs):
@@ -155,7 +158,7 @@ class Bench:
             self.keep(section, cell, name, runs, wrong.get(name))
 
     def keep(self, section, cell, name, runs, wrong=None):
-        """Puts results into the file to be."""
+        """Adds results to the object that is written at the end."""
         entry = {"section": section, "cell": cell, "server": name}
         entry.update({"wrong": wrong} if wrong else {"runs": runs})
         self.found["results"].append(entry)
@@ -176,13 +179,13 @@ def parse_arguments():
 
 
 def allow_all_files():
-    """As many open files as this machine lets a process have."""
+    """Raises the limit of open files as far as possible."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def write(found):
-    """Keeps what there is so far, should a later section fail."""
+    """Writes the results so far, because a later section may fail."""
     found["machine"]["after"] = state_of_machine()
     with open(RESULT, "w", encoding="utf-8") as file:
         json.dump(found, file, indent=1)

@@ -1,4 +1,4 @@
-"""The measurements, section by section: cases, and the servers for each."""
+"""The measurements by section: their cases, and the servers of each."""
 
 import bench_servers
 import other_servers
@@ -9,7 +9,7 @@ MIB = KIB * KIB
 FAN_OUT_SIZE = 64
 IDLE_CLIENTS = 10000
 
-# (payload, connections, in flight)
+# (payload, connections, messages in flight)
 SHORT_ECHO = [(20, 1, 1), (20, 100, 1), (20, 100, 16), (512, 100, 1),
               (512, 100, 16), (16 * KIB, 100, 1), (16 * KIB, 100, 16),
               (MIB, 10, 1)]
@@ -21,7 +21,7 @@ FULL_ECHO = [(size, connections, depth)
 
 
 def peer_starts(bench, tls):
-    """ws by itself and behind nginx, where it can be had."""
+    """The server ws, alone and behind nginx, if it is available."""
     if not bench.ws_folder:
         return {}
     return {
@@ -32,18 +32,18 @@ def peer_starts(bench, tls):
 
 
 def raw_options(name):
-    """The options of a load for that server."""
+    """The options of the generator for this server."""
     return ["--raw"] if name.startswith("raw") else []
 
 
 def takes_part(name, size, tls):
-    """A raw echo has no TLS; a short frame is whole when it comes."""
+    """A raw echo has no TLS. A short frame arrives whole in any case."""
     return not name.startswith("raw") or \
         not tls and (name != "raw, whole" or size >= 16 * KIB)
 
 
 def measure_echo(bench):
-    """Every message comes back."""
+    """Each message comes back."""
     starts = {"ours": lambda: bench_servers.start_own(1, tls=True),
               "raw echo": other_servers.start_raw,
               "raw, whole": lambda: other_servers.start_raw("whole")}
@@ -58,7 +58,7 @@ def measure_echo(bench):
                 arguments = [f"--size={size}", f"--in-flight={depth}",
                              f"--connections={connections}", "--text",
                              "--path=/echo"]
-                # One client that sleeps would measure wake-ups
+                # A single client that sleeps would measure wake-ups
                 arguments += ["--spin"] if connections == 1 else []
                 bench.alternate(
                     "echo", {"size": size, "connections": connections,
@@ -85,14 +85,14 @@ def fan_out_starts(bench):
 
 
 def fan_out_paths(name):
-    """The paths to subscribe and to publish."""
+    """The paths to which clients subscribe and publish."""
     if name.startswith("nchan"):
         return ["--path=/subscribe", "--publish-path=/publish"]
     return ["--path=/room" if name == "ws" else "--path=/lobby"]
 
 
 def measure_fan_out(bench):
-    """A message for all clients; with 2 workers, on both cores."""
+    """Each message is sent to all clients. Two workers run on both cores."""
     with bench.servers(**fan_out_starts(bench)) as running:
         for name, server in running.items():
             if "2 workers" in name:
@@ -112,7 +112,7 @@ def measure_fan_out(bench):
 
 
 def measure_handshakes(bench):
-    """Connect, upgrade, disconnect."""
+    """Clients connect, upgrade and disconnect."""
     starts = {"ours": lambda: bench_servers.start_own(1, tls=True)}
     with bench.servers(**starts, **peer_starts(bench, True)) as running:
         bench.warm_up(running, "handshake", lambda _: [
@@ -126,7 +126,7 @@ def measure_handshakes(bench):
 
 
 def idle_starts(bench):
-    """Servers that have had no client yet."""
+    """New servers, which had no client yet."""
     starts = {"ours, keep": lambda: bench_servers.start_own(1, tls=True)}
     if bench.knows_release:
         starts["ours, release"] = lambda: bench_servers.start_own(
@@ -138,13 +138,13 @@ def idle_starts(bench):
 
 
 def measure_idle(bench):
-    """The cost of an idle client: one run each, because memory has little
-    noise; 2,000 clients in the short form."""
+    """The memory of an idle client. There is one run each, because memory has
+    little noise. The short form has 2,000 clients."""
     wanted = 2000 if bench.options.short else IDLE_CLIENTS
     for tls in (False, True):
         for name, start in idle_starts(bench).items():
-            # The proxy has two sockets for each; and nginx closes those it
-            # can spare before its last sixteenth is taken
+            # The proxy has two sockets for each client. nginx closes idle
+            # connections when fewer than a sixteenth are free
             room = bench_servers.open_files() * 9 // 10
             clients = min(wanted, room // (2 if "+" in name else 1))
             path = "/subscribe" if name == "nchan" else "/echo"
@@ -158,7 +158,7 @@ def measure_idle(bench):
 
 
 def measure_deflate(bench):
-    """Echo of rows of JSON, compressed both ways."""
+    """Rows of JSON are echoed, compressed in both directions."""
     starts = {"ours": lambda: bench_servers.start_own(1)}
     if bench.ws_folder:
         starts["ws"] = lambda: other_servers.start_ws(bench.ws_folder)

@@ -1,5 +1,5 @@
-"""The nginx servers that are measured: with our module, with nchan, and as
-a proxy. All have a plain and a TLS port where they are asked for one."""
+"""The measured nginx servers: with the module, with nchan, and as a proxy. All
+have a plain port, and a TLS port if it is requested."""
 
 import glob
 import os
@@ -31,7 +31,7 @@ RELEASE_LOCATIONS = """
 location = /echo { websocket echo; websocket_request release; }
 """
 
-# Each subscriber gets the messages published from now on.
+# A subscriber gets only messages that are published after it.
 NCHAN_LOCATIONS = """
 location = /subscribe {
     nchan_subscriber websocket;
@@ -46,7 +46,7 @@ location = /publish {
 }
 """
 
-# The same by way of a Redis.
+# The same locations with a Redis.
 NCHAN_REDIS_LOCATIONS = re.sub(
     "(?m)^}", "    nchan_use_redis on;\n    nchan_redis_url @URL@;\n}",
     NCHAN_LOCATIONS)
@@ -60,20 +60,21 @@ location / {{
 }}
 """
 
-# Connections are spread over the workers, and each answer names its own.
+# Connections are spread over the workers, and each response names its worker.
 SERVER = "access_log off; add_header X-Worker $pid always;"
 
-# TLS versions that Node supports too; Debian's nginx would stop at 1.2.
+# TLS versions that Node supports too. Debian's nginx allows only up to 1.2 by
+# default.
 HTTP = "ssl_protocols TLSv1.2 TLSv1.3;"
 
 
 def open_files():
-    """How many a server may have."""
+    """The number of files that a server may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def fresh_prefix(name):
-    """A folder without the logs of an earlier run."""
+    """The path of a folder without logs of earlier runs."""
     prefix = os.path.join(FOLDER, name)
     remove_prefix(prefix)
     return prefix
@@ -89,14 +90,14 @@ def own_config(locations, workers, http="", **options):
 
 def start_own(workers, tls=False, locations=OWN_LOCATIONS, name="own",
               **options):
-    """nginx with the module that was built."""
+    """Starts nginx with the module."""
     module_file()
     return NginxServer(fresh_prefix(f"{name}-{workers}"),
                        own_config(locations, workers, tls=tls, **options))
 
 
 def knows_release():
-    """(whether the module can give requests back, why not)."""
+    """(whether the module has `websocket_request release`, else the error)."""
     passed, output = check_config(fresh_prefix("own-check"),
                                   own_config(RELEASE_LOCATIONS, 1))
     error = re.search(r"#\d+: (.*) in /", output)
@@ -104,7 +105,7 @@ def knows_release():
 
 
 def start_plain(name, config, **options):
-    """An nginx without our module. Only its replies are checked."""
+    """Starts nginx without the module. Its logs are not checked."""
     server = NginxServer(fresh_prefix(name), NginxConfig(
         server="access_log off;", http=HTTP, level="warn",
         listen="backlog=4096", connections=min(open_files(), 20000),
@@ -114,7 +115,7 @@ def start_plain(name, config, **options):
 
 
 def start_nchan(module, workers=1, tls=False, name="nchan", redis_url=None):
-    """nginx with nchan."""
+    """Starts nginx with nchan."""
     locations = NCHAN_LOCATIONS if redis_url is None else \
         NCHAN_REDIS_LOCATIONS.replace("@URL@", redis_url)
     return start_plain(
@@ -124,7 +125,7 @@ def start_nchan(module, workers=1, tls=False, name="nchan", redis_url=None):
 
 
 class Proxy:
-    """nginx in front of another server; both count."""
+    """nginx in front of another server. The CPU time of both counts."""
 
     def __init__(self, upstream, tls=False):
         self.upstream = upstream
@@ -151,8 +152,8 @@ def installed_nchan():
 
 
 def find_nchan():
-    """(file, why not): the module as it is installed, or else unpacked
-    from Debian's package into build/, where nothing needs root."""
+    """(file, error): nchan's module as installed, or unpacked from Debian's
+    package into build/, which does not need root."""
     folder = os.path.join(FOLDER, "nchan-package")
     found = installed_nchan() or next(
         glob.iglob(f"{folder}/**/{NCHAN}", recursive=True), None)

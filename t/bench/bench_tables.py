@@ -1,4 +1,4 @@
-"""Makes tables of what bench.py has found: (title, head, rows, notes)."""
+"""Creates tables from the results of bench.py: (title, head, rows, notes)."""
 
 from measuring import median
 from tables import kilobytes, ratio, size_name, thousands
@@ -11,7 +11,7 @@ ORDER = ("raw echo", "raw, whole", "ours", "ours, 1 worker", "ours, 2 workers",
 
 
 def cells_of(found, section):
-    """[(cell, {server: entry})], in the order of measuring."""
+    """[(cell, {server: entry})], in the order of the measurements."""
     cells = []
     for entry in found["results"]:
         if entry["section"] != section:
@@ -23,19 +23,19 @@ def cells_of(found, section):
 
 
 def servers_of(cells):
-    """All that were measured, in the usual order."""
+    """All measured servers, in the usual order."""
     names = {name for _, entries in cells for name in entries}
     return sorted(names, key=ORDER.index)
 
 
 def result(entry, *keys):
-    """A median of an entry's runs; none where its replies were wrong."""
+    """The median of an entry's runs, or None after a wrong reply."""
     runs = entry.get("runs") if entry else None
     return median(runs, *keys) if runs else None
 
 
 def cpu_share(entry):
-    """How much of its core a server has used; none where nobody knows."""
+    """The share of its core that a server used, or None if it is not known."""
     seconds = result(entry, "seconds")
     return result(entry, "server_cpu") / seconds if seconds else None
 
@@ -45,24 +45,24 @@ def is_ours(name):
 
 
 def best_peer(entries, key):
-    """The greatest figure that is neither ours nor that of a raw echo."""
+    """The highest result, without those of this project and of raw echoes."""
     return max((result(entry, key) or 0 for name, entry in entries.items()
                 if not is_ours(name) and not name.startswith("raw")),
                default=0)
 
 
 def own_result(entries, key):
-    """Ours with one worker."""
+    """The module's result with one worker."""
     return result(entries.get("ours") or entries.get("ours, 1 worker"), key)
 
 
 def base_of(entries, key):
-    """The base of ratios: the raw echo, or else ours."""
+    """The base of ratios: the raw echo, or else the module."""
     return result(entries.get("raw echo"), key) or own_result(entries, key)
 
 
 def per_cpu_table(title, labels, cells, note):
-    """Figures of a second of the server's CPU, with their ratios."""
+    """Results for a second of the server's CPU time, with their ratios."""
     key = "per_cpu_second"
     servers = servers_of(cells)
     rows = []
@@ -81,7 +81,7 @@ def per_cpu_table(title, labels, cells, note):
 
 
 def per_second_table(title, labels, cells):
-    """The same of a second of time; how busy the server's core was."""
+    """Results for a second of time, and the use of the server's core."""
     servers = servers_of(cells)
     rows, idle, all_of_them = [], 0, 0
     for cell, entries in cells:
@@ -104,13 +104,13 @@ def per_second_table(title, labels, cells):
 
 
 def with_head(table, head, last=()):
-    """Puts the names of the first columns before the servers'."""
+    """Puts the names of the first columns before those of the servers."""
     title, servers, rows, notes = table
     return title, [*head, *servers, *last], rows, notes
 
 
 def pair_of_tables(title, head, labels, cells, note):
-    """Per second of CPU, and per second."""
+    """One table for a second of CPU time, and one for a second."""
     return [
         with_head(per_cpu_table(title, labels, cells, note), head,
                   ["ours : peer"]),
@@ -119,7 +119,7 @@ def pair_of_tables(title, head, labels, cells, note):
 
 
 def latency_table(title, cells):
-    """Latencies of one client that polls, with one message in flight."""
+    """Latencies of one polling client with one message in flight."""
     servers = servers_of(cells)
     rows = [[size_name(cell["size"])]
             + [" / ".join(f"{result(entries.get(name), 'latency_us', at):.0f}"
@@ -179,7 +179,7 @@ def deflate_tables(found):
 
 
 def idle_tables(found):
-    """One row for each server."""
+    """A table with one row for each server."""
     cells = cells_of(found, "idle")
     rows = []
     for name in servers_of(cells):

@@ -1,5 +1,5 @@
-// The cost of the broker alone: appending and reading a message of 64 bytes,
-// waking another process and being woken by it, and a scan of all logs.
+// Measures the broker alone: appending and reading a message of 64 bytes, the
+// wake-up of another process, and a scan of all logs.
 #include "shared_broker.hpp"
 
 #include <benchmark/benchmark.h>
@@ -30,8 +30,8 @@ broker::subscription subscribe(shared_broker &to, unsigned slot,
     return to.access().subscribe(slot, log, nullptr, {}, 0).handle;
 }
 
-// Each subscription is another worker's; all are served by this process, so
-// that no time but the broker's own is measured, wake-ups left aside.
+// Each subscription belongs to another worker. This process serves all of them,
+// so that only the broker's time is measured, without wake-ups.
 void append_and_read(benchmark::State &state)
 {
     const auto readers = static_cast<std::size_t>(state.range(0));
@@ -68,7 +68,7 @@ void append_and_read(benchmark::State &state)
                                benchmark::Counter::kInvert);
 }
 
-// The cost of a room with one client.
+// Measures a room with one client.
 void append_alone(benchmark::State &state)
 {
     shared_broker shared;
@@ -88,7 +88,7 @@ void append_alone(benchmark::State &state)
     }
 }
 
-// A step of a scan of many logs, which holds the lock.
+// Measures one step of a scan of many logs, which holds the lock.
 void scan_step(benchmark::State &state)
 {
     const auto logs = static_cast<std::size_t>(state.range(0));
@@ -148,7 +148,7 @@ std::vector<int> cores(const cpu_set_t &allowed)
     return found;
 }
 
-// A worker: its place in the room that both are in.
+// A worker: its slot, and its subscription to the common room.
 struct member {
     shared_broker &shared;
     unsigned slot;
@@ -161,8 +161,8 @@ member join(shared_broker &shared, std::int32_t pid)
     return {shared, slot, subscribe(shared, slot, "room")};
 }
 
-// Wakes the other process, as nginx's workers do. A worker reads its own
-// messages in the same turn.
+// Appends a message and wakes the other process, as nginx's workers do. A
+// worker reads its own messages in the same turn.
 void send(const member &by, std::uint8_t kind)
 {
     broker::append_result done = by.shared.access().append(
@@ -172,8 +172,8 @@ void send(const member &by, std::uint8_t kind)
     by.shared.wake(done.wake);
 }
 
-// Reads everything; returns the kind of the other process's last message, 0 if
-// there is none.
+// Reads all messages; returns the kind of the other process's last one, or 0
+// without any.
 std::uint8_t receive(const member &to, read_storage &place)
 {
     broker::broker &access = to.shared.access();

@@ -1,8 +1,8 @@
-"""Draws what bench.py has found as bars, in SVG that reads on light and on
+"""Draws the results of bench.py as bars, in SVG that is readable on light and
 dark pages.
 
-A chart is groups of bars under a heading each; a bar has a name, a length,
-and words behind it.
+A chart has groups of bars, each with a heading. A bar has a name before it, a
+length, and a text after it.
 """
 
 import os
@@ -28,19 +28,19 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 
 
 def kind_of(name):
-    """How a server's bar is painted."""
+    """The style of a server's bar."""
     return "ours" if name.startswith("ours") else \
         "raw" if name.startswith("raw") else "peer"
 
 
 def text(x, y, words, kind=""):
-    """One line of words."""
+    """One line of text."""
     return f'<text x="{x:.0f}" y="{y:.0f}" class="{kind}">' \
         f"{escape(words)}</text>"
 
 
 def bar(y, name, length, words):
-    """A bar with its name before it and words behind."""
+    """A bar with its name before it and its text after it."""
     return [text(LEFT - 8, y + 12, name, "name"),
             f'<rect x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" '
             f'height="{STEP - 4}" rx="2" class="{kind_of(name)}"/>',
@@ -48,7 +48,8 @@ def bar(y, name, length, words):
 
 
 def draw(title, note, groups, mark=None):
-    """The chart of [(heading, [(name, value, words)])]; a line at `mark`."""
+    """The chart of [(heading, [(name, value, words)])], with a line at
+    `mark`."""
     longest = max(value for _, bars in groups for _, value, _ in bars)
     parts, y = [text(8, 20, title, "title"), text(8, 38, note, "faint")], 60
     for heading, bars in groups:
@@ -69,7 +70,7 @@ def draw(title, note, groups, mark=None):
 
 
 def rate_groups(cells, heading):
-    """Bars as long as their ratio to the base of their group."""
+    """Bars whose length is their ratio to the base of their group."""
     key = "per_cpu_second"
     groups = []
     for cell, entries in cells:
@@ -85,7 +86,7 @@ def rate_groups(cells, heading):
 
 
 def many_clients(cells):
-    """Without those of one client, whose server sleeps between."""
+    """Leaves out cells with one client, where the server often sleeps."""
     return [one for one in cells if one[0]["connections"] > 1]
 
 

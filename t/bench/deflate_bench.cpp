@@ -1,6 +1,6 @@
-// The savings and the cost of compression: messages of JSON by size, level and
-// window, each alone and with context takeover; and the memory of zlib for each
-// window.
+// Measures the size and the cost of compression: JSON messages by size, level
+// and window, without and with context takeover. Also prints zlib's memory for
+// each window.
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
 
@@ -26,7 +26,7 @@ constexpr int rounds = 5;
 
 using messages = std::vector<std::string>;
 
-// Rows as a ticker or a dashboard sends them, cut to the size.
+// JSON rows like those of a ticker or a dashboard, cut to the size.
 messages json_messages(std::size_t size)
 {
     constexpr std::array<const char *, 5> names{"alice", "bob", "carol", "dave",
@@ -65,7 +65,7 @@ double microseconds(std::clock_t ticks, std::size_t count)
            static_cast<double>(count);
 }
 
-// CPU time of one message in `work`, which goes over all of them.
+// CPU time per message of `work`, which processes all messages.
 template <class function>
 double cost(std::size_t size, const function &work)
 {
@@ -86,12 +86,12 @@ double cost(std::size_t size, const function &work)
 
 struct result {
     double size;    // bytes of a payload
-    double deflate; // microseconds of a message
+    double deflate; // microseconds per message
     double inflate;
 };
 
-// Exits if the output differs from the input, since no result would mean
-// anything.
+// Exits if the output differs from the input, because the results would be
+// worthless.
 void require(bool holds)
 {
     if (!holds) {
@@ -109,8 +109,8 @@ std::span<const std::byte> payload_of(const shared_buffer &frame)
                                  : 10);
 }
 
-// `make` compresses the message of a number; `restart` is called before the
-// first one of each round.
+// `make` compresses the message with a number. `restart` is called before the
+// first message of each round.
 template <class maker, class function>
 result measure(const messages &texts, bool takeover, const maker &make,
                const function &restart)
@@ -183,7 +183,7 @@ void print_costs(std::size_t size, int level, unsigned window)
               [&] { kept = deflater::create(level, window); }));
 }
 
-// zlib's own requests, counted.
+// The bytes that zlib has requested.
 std::size_t requested = 0;
 
 voidpf count_request(voidpf, uInt items, uInt size)
@@ -212,7 +212,8 @@ void print_memory()
         const std::size_t deflating = std::exchange(requested, 0);
         deflateEnd(&zlib);
 
-        // The window is taken when something is left to be referred to
+        // zlib allocates the window when data remain that a later block may
+        // refer to
         std::array<Bytef, 2> out;
         std::array<Bytef, 7> in{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
         inflateInit2(&zlib, -static_cast<int>(window));

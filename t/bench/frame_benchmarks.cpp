@@ -1,5 +1,5 @@
-// How long an endpoint takes for the messages of one client: small ones, many
-// in one input; 16 KiB of text; 1 MiB that arrives in pieces.
+// Measures an endpoint with the messages of one client: many small ones in one
+// input, 16 KiB of text, and 1 MiB that arrives in pieces.
 #include "protocol/endpoint.hpp"
 
 #include <benchmark/benchmark.h>
@@ -21,8 +21,8 @@ namespace {
 constexpr message_limits limits;
 constexpr std::size_t read_size = 65536;
 
-// The masking key is zero: the work is the same, and the input, unmasked
-// where it lies, can be read again.
+// The masking key is zero. The work is the same, and the input can be read
+// again, because unmasking does not change it.
 std::string frame(opcode code, std::string_view payload)
 {
     std::array<std::byte, max_server_header> header;
@@ -64,7 +64,7 @@ std::size_t count_messages(endpoint &peer, std::span<std::byte> input)
     }
 }
 
-// A measurement of something else than was meant must not pass unseen.
+// Fails the benchmark if it did not do the expected work.
 void expect(benchmark::State &state, bool holds)
 {
     if (!holds) {
@@ -118,8 +118,8 @@ void read_16_kib(benchmark::State &state, opcode code, std::string_view words)
     report(state, 1, payload.size());
 }
 
-// Each read is a copy into the place where the socket's bytes would go, as
-// the kernel's is.
+// Each read copies bytes to the place where a socket's bytes would go, like the
+// kernel.
 void read_1_mib(benchmark::State &state, opcode code, bool direct)
 {
     const std::string payload = repeated("words of a text ", 1 << 20);

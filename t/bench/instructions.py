@@ -1,9 +1,9 @@
-"""Counts the instructions that nginx takes for a message, under callgrind.
+"""Counts nginx's instructions for a message with callgrind.
 
-Each result is the difference of two runs of different length, so that start
-and end do not count. nginx runs without a master. Instructions of the kernel
-are not counted. The results are compared with those of instructions.json,
-which --record writes. No result makes it fail.
+Each result is the difference between two runs of different length, so start and
+end do not count. nginx runs without a master. Instructions of the kernel are
+not counted. The results are compared with those in instructions.json, which
+--record writes. No result makes it fail.
 """
 
 import argparse
@@ -29,15 +29,15 @@ COMMAND = "make bench-instructions"
 RECORD = os.path.join(ROOT, "t/bench/instructions.json")
 RESULT = os.path.join(ROOT, "build/bench-instructions.json")
 CLIENTS = 1000
-SLOWNESS = "30"  # of a server under callgrind
-REPEATED = 2  # the least counts: what a busy machine adds is no part of it
+SLOWNESS = "30"  # factor of the deadlines, for a server under callgrind
+REPEATED = 2  # the lowest count is used, because other load can only add to it
 
 ECHO = ["echo", "--path=/echo", "--text"]
 FAN_OUT = ["fan-out", "--path=/lobby", "--text", "--size=64",
            f"--connections={CLIENTS}"]
 
-# {name: (load, messages of the shorter and of the longer run, of how many
-# things a message is one)}
+# {name: (load, messages of the shorter and of the longer run, deliveries of a
+# message)}
 CASES = {
     "echo, 20 B, 1 in flight": (
         [*ECHO, "--connections=1", "--size=20"], (1000, 6000), 1),
@@ -54,7 +54,7 @@ CASES = {
 
 
 def start_counted(output):
-    """nginx under callgrind, which writes its sum at the end."""
+    """Starts nginx under callgrind, which writes the sum at the end."""
     os.environ["WEBSOCKET_RUNNER"] = (
         f"valgrind --tool=callgrind --callgrind-out-file={output} -q")
     os.environ["WEBSOCKET_SLOWNESS"] = SLOWNESS
@@ -65,7 +65,7 @@ def start_counted(output):
 
 
 def count(load, messages):
-    """The instructions of a whole run of nginx."""
+    """The number of instructions of nginx in a whole run."""
     output = os.path.join(FOLDER, "callgrind.out")
     server = start_counted(output)
     try:
@@ -79,7 +79,7 @@ def count(load, messages):
 
 
 def measure(case):
-    """Instructions of one of its things."""
+    """The number of instructions of one delivery."""
     load, (few, many), parts = CASES[case]
     shorter, longer = (min(count(load, messages) for _ in range(REPEATED))
                        for messages in (few, many))
@@ -95,7 +95,7 @@ def version(command, pattern):
 
 
 def surroundings():
-    """The environment that the results depend on."""
+    """The versions and the SIMD level on which the results depend."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         flags = file.read()
     return {"nginx": version([NGINX, "-v"], r"nginx/(\S+)"),
@@ -106,7 +106,7 @@ def surroundings():
 
 
 def read_record():
-    """The recorded results, or none."""
+    """The recorded results, or empty ones."""
     try:
         with open(RECORD, encoding="utf-8") as file:
             return json.load(file)
@@ -115,7 +115,8 @@ def read_record():
 
 
 def show(found, recorded):
-    """The table, and what is not the same as it was for the record."""
+    """Prints the table, and the differences to the environment of the
+    record."""
     rows = []
     for name, value in found["instructions"].items():
         was = recorded["instructions"].get(name)

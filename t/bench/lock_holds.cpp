@@ -1,6 +1,6 @@
-// How long the broker's operations hold its lock, in logs of a million messages
-// and with large ones: the thread's CPU time between lock and unlock, so that
-// what else the machine does counts for nothing.
+// Measures how long operations of the broker hold its lock, with large messages
+// and in logs of a million. The result is the thread's CPU time between lock
+// and unlock, so other load does not count.
 #include "broker/broker.hpp"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ std::uint64_t nanoseconds(clockid_t clock) noexcept
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// No other process is there: it notes how long it is held.
+// A mutex for a single process, which records how long it is held.
 class timed_mutex final : public broker::mutex {
 public:
     timed_mutex() { holds_.reserve(4 * million); }
@@ -88,7 +88,7 @@ public:
         return core.subscribe(slot, name, nullptr, kept, now).handle;
     }
 
-    // Appends, and reads what it has appended.
+    // Appends messages and reads them.
     void append(broker::subscription to, std::uint64_t count, std::size_t size,
                 bool reads = true)
     {
@@ -107,7 +107,7 @@ public:
         while (core.read(from, {bytes, messages}, now).more) {}
     }
 
-    // Measures what the function does, and prints a line.
+    // Calls the function, and prints a line about the lock.
     void measure(std::string_view what, const std::function<void()> &work)
     {
         mutex_.holds().clear();
@@ -143,7 +143,7 @@ public:
     std::vector<broker::message> messages = std::vector<broker::message>(64);
 };
 
-// All of a history, page after page.
+// Reads a whole history, page by page.
 void read_history(bench &with, broker::subscription from, std::uint64_t after)
 {
     broker::read_result page{.more = true};

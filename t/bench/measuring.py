@@ -1,4 +1,4 @@
-"""Runs the load generator, pins processes, counts system calls."""
+"""Runs the load generator, pins processes to cores, and counts system calls."""
 
 import contextlib
 import json
@@ -16,18 +16,18 @@ GENERATOR = os.path.join(ROOT, "build/bench/websocket_load")
 LONGEST_RUN = 120  # seconds
 CORES = sorted(os.sched_getaffinity(0))
 
-# With separate cores, a run measures the server alone.
+# On a core of its own, the server is measured alone.
 SERVER_CORES = {CORES[0]}
 GENERATOR_CORES = {CORES[-1]}
 ALL_CORES = set(CORES)
 
 
 class WrongReply(Exception):
-    """The generator found a reply wrong or missing."""
+    """The generator reports a wrong or missing reply."""
 
 
 class CannotWatch(Exception):
-    """strace is not installed, or may not attach here."""
+    """strace is not installed, or cannot attach."""
 
 
 class Load:
@@ -71,19 +71,19 @@ class Load:
         raise WrongReply(self.process.stderr.read().strip() or "no result")
 
     def begin(self):
-        """Lets a waiting run go on."""
+        """Starts a run that waits."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
 
 def run_load(*arguments, **options):
-    """The result of one run."""
+    """Runs the generator once; returns its result."""
     with Load(*arguments, **options) as load:
         return load.read()
 
 
 def pin(pids, cores):
-    """Each process, with all of its threads, on one of the cores, in
+    """Pins each process with all of its threads to one of the cores, in
     turn."""
     for index, pid in enumerate(pids):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -94,7 +94,7 @@ def pin(pids, cores):
 
 def alternate(variants, runs):
     """Runs each of {name: function} in turn, `runs` times; returns lists of
-    results. Other load on the machine then affects all alike."""
+    results. So other load on the machine affects all of them."""
     results = {name: [] for name in variants}
     for _ in range(runs):
         for name, measure in variants.items():
@@ -103,7 +103,7 @@ def alternate(variants, runs):
 
 
 def median(results, *keys):
-    """The median of one figure, which may lie deeper."""
+    """The median of one value, which may be nested."""
     def value(result):
         for key in keys:
             result = result[key]
@@ -112,7 +112,7 @@ def median(results, *keys):
 
 
 def describe_machine():
-    """The machine of the measurement."""
+    """The machine and its versions."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file
                       if line.startswith("model name")), "unknown")
@@ -124,13 +124,13 @@ def describe_machine():
 
 
 def state_of_machine():
-    """The other load of the machine."""
+    """The time and the load average."""
     return {"time": time.strftime("%Y-%m-%d %H:%M:%S"),
             "load_average": os.getloadavg()}
 
 
 def wait_for_words(process, words, count):
-    """Waits until a process has printed a text so often."""
+    """Waits until a process has printed a text `count` times."""
     output = b""
     while output.count(words) < count:
         ready, _, _ = select.select([process.stderr], [], [], 10)
@@ -141,7 +141,7 @@ def wait_for_words(process, words, count):
 
 
 def parse_summary(text):
-    """Calls by name, from what strace -c writes."""
+    """{name: calls} from the output of strace -c."""
     calls = {}
     for line in text.splitlines():
         words = line.split()
@@ -151,8 +151,8 @@ def parse_summary(text):
 
 
 def count_calls(pids, file, *arguments, **options):
-    """Calls that the processes make during a run, without its handshakes;
-    and the run's result."""
+    """Counts the calls of the processes during a run, without its handshakes;
+    returns them and the run's result."""
     if not shutil.which("strace"):
         raise CannotWatch("strace is not installed")
     with Load(*arguments, wait=True, **options) as load:

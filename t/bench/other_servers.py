@@ -1,4 +1,4 @@
-"""The measured servers that are no nginx: the raw echo, and npm's ws."""
+"""The measured servers other than nginx: the raw echo, and npm's ws."""
 
 import json
 import os
@@ -19,11 +19,12 @@ INSTALL_SECONDS = 120
 
 
 class CannotHave(Exception):
-    """A peer cannot be installed or started here, with the reason."""
+    """A server cannot be installed or started here. The text gives the
+    reason."""
 
 
 class Process:
-    """A server that is one process."""
+    """A server with one process."""
 
     def __init__(self, command, **options):
         self.process = subprocess.Popen(
@@ -35,7 +36,7 @@ class Process:
         return [self.process.pid]
 
     def stop(self):
-        """Ends it, unless it has ended by itself."""
+        """Stops the process, unless it has ended."""
         self.process.terminate()
         self.process.wait(10)
         if self.process.stdout:
@@ -43,7 +44,7 @@ class Process:
 
 
 def listens(port):
-    """Whether somebody takes connections."""
+    """Whether a server accepts connections on the port."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
         return True
@@ -52,8 +53,8 @@ def listens(port):
 
 
 def start_raw(*options):
-    """Starts a server that writes back the bytes it reads; "whole": frame by
-    frame."""
+    """Starts a server that writes back the bytes it reads, or whole frames with
+    the option "whole"."""
     port = free_ports(1)[0]
     server = Process([RAW_ECHO, str(port), *options])
     server.port = port
@@ -62,7 +63,7 @@ def start_raw(*options):
 
 
 def install_ws():
-    """The folder with ws in it, and its version; installs it if need be."""
+    """Installs ws if necessary; returns its folder and its version."""
     folder = os.path.join(FOLDER, "ws")
     with open(PACKAGE, encoding="utf-8") as file:
         wanted = json.load(file)["dependencies"]["ws"]
@@ -92,7 +93,7 @@ def version_of(package):
 
 
 def start_ws(folder):
-    """ws on one thread of Node."""
+    """Starts ws on one thread of Node."""
     base = make_certificate(folder)
     environment = dict(os.environ, NODE_ENV="production",
                        NODE_PATH=os.path.join(folder, "node_modules"))

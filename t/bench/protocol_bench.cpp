@@ -1,7 +1,8 @@
-// How fast payloads are unmasked and checked, on each path, in cache.
+// Measures the speed of unmasking and of the UTF-8 check, for each SIMD level,
+// with payloads in the cache.
 //
-// Bytes per second are bytes of payload. Compare with memcpy, and look at
-// medians: --benchmark_repetitions=5 --benchmark_report_aggregates_only=true.
+// Bytes per second are bytes of payload. Compare medians with memcpy:
+// --benchmark_repetitions=5 --benchmark_report_aggregates_only=true.
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -31,7 +32,7 @@ constexpr std::string_view mixed =
     "色は匂へど散りぬるを。 Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. "
     "नमस्ते दुनिया 👋🌍 שלום עולם مرحبا بالعالم 안녕하세요 ";
 
-// The text over and over, cut at the last character that fits whole.
+// The text, repeated, and cut at the last whole character.
 bytes text_of(std::string_view text, std::size_t size)
 {
     std::string repeated;
@@ -81,7 +82,7 @@ void copy(benchmark::State &state)
     report(state, size);
 }
 
-// The payload begins 8 bytes into its buffer, as behind a frame's header.
+// The payload begins 8 bytes into its buffer, as after a frame header.
 void unmask_payload(benchmark::State &state, simd_level level)
 {
     alignas(cache_line) static std::byte buffer[8 + greatest_size];
@@ -115,7 +116,8 @@ void check_text(benchmark::State &state, std::string_view sample,
     report(state, text.size());
 }
 
-// A key of zeros costs what any key does, and leaves the text for the check.
+// A key of zeros costs as much as any other, and leaves valid text for the
+// check.
 void unmask_and_check(benchmark::State &state, std::string_view sample,
                       simd_level level)
 {

@@ -1,8 +1,8 @@
-// Writes back the bytes it reads: what no server can be faster than.
+// Writes back the bytes it reads, which is the upper limit for any echo server.
 //
-// usage: raw_echo PORT [whole]; on 127.0.0.1, one thread, ends by a signal.
-// whole: it gives each frame of a client back when all of it has come, as
-// everybody must who checks a message before it is answered.
+// usage: raw_echo PORT [whole]; listens on 127.0.0.1, has one thread, ends on a
+// signal. whole: sends a frame back when it is complete, like any server that
+// validates a message before it replies.
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -30,9 +30,9 @@ struct peer {
     peer &operator=(const peer &) = delete;
 
     int socket;
-    std::vector<char> unsent; // read, but the socket took no more
-    std::vector<char> frame;  // one that has not come as a whole
-    std::size_t come = 0;     // of its bytes; 0: there is none
+    std::vector<char> unsent; // read, but not accepted by the socket
+    std::vector<char> frame;  // an incomplete frame
+    std::size_t come = 0;     // received bytes of it; 0 without one
 };
 
 // Sockets are edge-triggered: a reader that stops early is not called again.
@@ -40,8 +40,8 @@ enum class outcome { goes_on, waits, ended };
 
 bool gather; // whole frames
 
-// How many bytes the frame takes that begins here, as far as is known: at
-// least one more than there are while it is not known.
+// The size of the frame that begins here, if its header is complete. Otherwise
+// a number above `come`.
 std::size_t frame_size(const char *at, std::size_t come)
 {
     const auto byte = [at](std::size_t i) {
@@ -71,7 +71,8 @@ std::size_t frame_size(const char *at, std::size_t come)
     return header + length;
 }
 
-// Sends what the socket takes, and keeps the rest. False: there is one.
+// Sends as much as the socket accepts, and keeps the rest. Returns false if
+// there is a rest.
 bool write_back(peer &to, const char *data, std::size_t size)
 {
     const ssize_t sent = send(to.socket, data, size, MSG_NOSIGNAL);
@@ -85,7 +86,7 @@ outcome failed(ssize_t got)
     return got == -1 && errno == EAGAIN ? outcome::waits : outcome::ended;
 }
 
-// Receives more of the frame that has begun.
+// Receives more of the incomplete frame.
 outcome complete_frame(peer &of)
 {
     const ssize_t got = recv(of.socket, of.frame.data() + of.come,
@@ -108,7 +109,7 @@ outcome complete_frame(peer &of)
                                                             : outcome::waits;
 }
 
-// How much of what has been read may be written back; the rest waits.
+// Returns how many of these bytes may be written back, and keeps the rest.
 std::size_t keep_rest(peer &of, const char *data, std::size_t size)
 {
     std::size_t whole = 0;

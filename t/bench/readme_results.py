@@ -1,4 +1,4 @@
-"""Puts the results of build/bench.json between the markers of
+"""Writes the results of build/bench.json between the markers of
 t/bench/README.md, and the charts into t/bench/charts/."""
 
 import json
@@ -18,7 +18,7 @@ from tables import markdown_table  # noqa: E402
 
 RESULT = os.path.join(ROOT, "build/bench.json")
 README = os.path.join(ROOT, "t/bench/README.md")
-CHARTS = "charts"  # beside it
+CHARTS = "charts"  # in the folder of the README
 RECORD = os.path.join(ROOT, "t/bench/instructions.json")
 BEGIN, END = "<!-- results: {} -->", "<!-- end of results -->"
 
@@ -40,7 +40,7 @@ def describe(found):
               f"{options['seconds']:g} s; load average before: "
               f"{loads(machine['before'])}, after: "
               f"{loads(machine['after'])}.")
-    # A server and the generator account for two
+    # The server and the generator account for two
     if machine["after"]["load_average"][2] > 3:
         words += (" The machine had other work too: ratios hold, latencies "
                   "do not.")
@@ -48,8 +48,8 @@ def describe(found):
 
 
 def section_text(found, name):
-    """The charts, then the tables per second of CPU; those per second of time
-    are printed by the benchmark alone."""
+    """The charts, then the tables for a second of CPU time. The benchmark
+    itself also prints those for a second of time."""
     names = {"echo": ["echo", "echo-tls"]}.get(name, [name])
     parts = [f"![{each}]({CHARTS}/{each}.svg)" for each in names]
     for table in bench_tables.tables_of(found, name):
@@ -59,7 +59,7 @@ def section_text(found, name):
 
 
 def instructions_text():
-    """The instructions that later changes are compared with."""
+    """The table of instructions, with which later changes are compared."""
     with open(RECORD, encoding="utf-8") as file:
         record = json.load(file)
     where = record["surroundings"]
@@ -71,7 +71,7 @@ def instructions_text():
 
 
 def replace(page, name, text):
-    """The page with another text between a pair of markers."""
+    """Replaces the text between a pair of markers; returns the page."""
     begin = BEGIN.format(name)
     before, found, rest = page.partition(begin)
     if not found or END not in rest:

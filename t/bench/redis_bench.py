@@ -1,9 +1,8 @@
-"""Measures rooms over two hosts with a Redis between them, beside one host
-alone, and beside nchan.
+"""Measures rooms on two hosts with a Redis, on one host, and with nchan.
 
-Somebody publishes on one host, others listen on the other one. Prints medians
-as tables and writes build/bench-redis.json. No figure makes it fail; a wrong or
-a missing message does, and a server that logs a fault.
+A client publishes on one host, and others subscribe on the other one. Prints
+medians as tables and writes build/bench-redis.json. No result makes it fail. A
+wrong or missing message does, as does a server that logs an error.
 """
 
 import argparse
@@ -30,14 +29,14 @@ from worker_probe import cpu_seconds  # noqa: E402
 
 SIZE = 64
 RESULT = os.path.join(ROOT, "build/bench-redis.json")
-PROBE = 300  # messages of a trial, which determine the length of a run
+PROBE = 300  # messages of the run that determines the length of others
 
-# (subscribers, messages of the publisher that not all have got)
+# (subscribers, messages that not all of them have received)
 CASES = [(1, 1), (1, 16), (1, 256), (100, 1), (100, 16)]
 
 
 class Service:
-    """Hosts that share a Redis, or one without."""
+    """Hosts that share a Redis, or one host without it."""
 
     def __init__(self, start, count, paths, redis=None):
         self.redis = redis
@@ -51,8 +50,8 @@ class Service:
         return [self.redis.pid] if self.redis else []
 
     def load(self, subscribers, depth, messages):
-        """One run. The result has the CPU time of each process for each
-        message."""
+        """Runs the generator once. The result includes the CPU time of the
+        hosts and of Redis for each message."""
         before = self.spent()
         found = run_load(
             "fan-out", self.hosts[-1].port, *self.paths,
@@ -68,12 +67,12 @@ class Service:
         return found
 
     def spent(self):
-        """CPU seconds of the hosts, and of Redis."""
+        """The CPU seconds of the hosts, and of Redis."""
         return (sum(map(cpu_seconds, self.pids)),
                 sum(map(cpu_seconds, self.redis_pids())))
 
     def ready(self):
-        """A message gets through."""
+        """Publishes one message; returns None if it does not arrive."""
         with contextlib.suppress(WrongReply):
             return self.load(1, 1, 1)
         return None
@@ -88,7 +87,7 @@ NCHAN_PATHS = ["--path=/subscribe", "--publish-path=/publish"]
 
 
 def own_service(redis=None):
-    """Rooms on one host, or on two."""
+    """Starts rooms on one host, or on two with a Redis."""
     http = f" websocket_redis {redis.url()};" if redis else ""
     return Service(
         lambda number: bench_servers.start_own(
@@ -97,7 +96,7 @@ def own_service(redis=None):
 
 
 def nchan_service(module, redis=None):
-    """The same with nchan."""
+    """Starts the same with nchan."""
     return Service(
         lambda number: bench_servers.start_nchan(
             module, name=f"nchan-host-{number}",
@@ -106,7 +105,7 @@ def nchan_service(module, redis=None):
 
 
 def knows_redis():
-    """Whether the module accepts the directive here, and its error."""
+    """(whether the module accepts websocket_redis, output of nginx -t)."""
     return check_config(
         bench_servers.fresh_prefix("own-check"),
         bench_servers.own_config(bench_servers.OWN_LOCATIONS, 1,
@@ -114,7 +113,7 @@ def knows_redis():
 
 
 def start_services(stack, redis):
-    """{name: service}, and what is left out with the reason."""
+    """{name: service}, and the omitted ones with the reason."""
     starts = {"ours, one host": own_service}
     left_out = {}
     passed, output = knows_redis()
@@ -143,13 +142,13 @@ def start_services(stack, redis):
 
 
 def enough(service, subscribers, depth, seconds):
-    """How many messages take about so long."""
+    """The number of messages that take about so many seconds."""
     rate = service.load(subscribers, depth, PROBE)["rate"]
     return max(PROBE, int(rate * seconds))
 
 
 def measure(services, subscribers, depth, options):
-    """{name: results} of one case, printed."""
+    """Measures one case and prints it; returns {name: results}."""
     found = alternate({
         name: lambda service=service, count=enough(
             service, subscribers, depth, options.seconds):

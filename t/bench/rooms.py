@@ -1,7 +1,7 @@
 """Measures rooms: system calls, wake-ups, rooms of one client, the broker.
 
-Prints medians as tables and writes build/bench-rooms.json. No figure makes it
-fail; a wrong or a missing reply does, and a server that logs a fault.
+Prints medians as tables and writes build/bench-rooms.json. No result makes it
+fail. A wrong or missing reply does, as does a server that logs an error.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FAN_OUT = [f"--connections={CLIENTS}", f"--size={SIZE}", "--text"]
 
 
 class Bench:
-    """The servers, and what was found so far."""
+    """The servers, and the results so far."""
 
     def __init__(self, options, stack):
         self.runs = options.runs
@@ -47,26 +47,27 @@ class Bench:
         self.two = self.start(stack, bench_servers.start_own, 2)
 
     def start(self, stack, start, *arguments):
-        """A server with its workers on the server's core."""
+        """Starts a server with its workers on the server's core."""
         server = start(*arguments)
         stack.callback(server.stop)
         pin(server.worker_pids(), SERVER_CORES)
         return server
 
     def load(self, mode, server, *options, **more):
-        """A function that runs the generator once against a server."""
+        """Returns a function that runs the generator once against a server."""
         def measure():
             return run_load(mode, server.port, *options, *self.time,
                             servers=server.worker_pids(), **more)
         return measure
 
     def keep(self, section, results):
-        """Puts the results of all runs into the file to be."""
+        """Adds the results of all runs to the object that is written at the
+        end."""
         self.found.setdefault(section, {}).update(results)
 
 
 def measure_calls(bench):
-    """System calls of a published message."""
+    """Counts system calls for a published message."""
     rows = []
     for name, server in (("1 worker", bench.one), ("2 workers", bench.two)):
         for outstanding, messages in ((1, 50), (16, 160)):
@@ -90,7 +91,7 @@ def measure_calls(bench):
 
 
 def measure_wake_ups(bench):
-    """From publishing to the delivery to one subscriber."""
+    """Measures the time from publishing to the delivery to one subscriber."""
     places = ("same-worker", "other-worker")
     paths = ["--path=/quiet", "--publish-path=/quiet", "--connections=1",
              f"--size={SIZE}", "--text"]
@@ -119,7 +120,7 @@ def measure_wake_ups(bench):
 
 
 def measure_alone(bench):
-    """Rooms of one client each, beside an echo of the same messages."""
+    """Compares rooms of one client each with an echo of the same messages."""
     paths = {"echo": "/echo", "room of one": "/alone?room={}"}
     results = alternate({
         (name, depth): bench.load(
@@ -150,7 +151,7 @@ def measure_alone(bench):
 
 
 def broker_result(one):
-    """The time of a message or a round trip in a repetition, in its unit:
+    """The time of a message or a round trip in one repetition, in its unit:
     nanoseconds or microseconds."""
     if "per_message" in one:
         return one["per_message"] * 1e9
@@ -158,7 +159,7 @@ def broker_result(one):
 
 
 def measure_broker(bench):
-    """The broker by itself, in C++."""
+    """Measures the broker alone, in C++."""
     done = subprocess.run(
         [BROKER_BENCH, f"--benchmark_min_time={bench.broker_time}",
          f"--benchmark_repetitions={bench.runs}",

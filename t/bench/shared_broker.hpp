@@ -1,5 +1,5 @@
-// A broker in memory that forked processes share, each with an eventfd by
-// which it is woken: as in nginx, without nginx.
+// A broker in memory that forked processes share. An eventfd wakes each
+// process, as in nginx.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -26,7 +26,7 @@ namespace broker = websocket::broker;
 
 inline constexpr std::size_t message_size = 64;
 
-// The word lies in the shared memory. Waits as nginx's lock does at first.
+// A lock in the shared memory, which first waits like nginx's.
 class spin_mutex final : public broker::mutex {
 public:
     explicit spin_mutex(std::atomic<std::uint32_t> &word) : word_{word} {}
@@ -45,13 +45,13 @@ private:
     std::atomic<std::uint32_t> &word_;
 };
 
-// Nobody dies here.
+// Reports all processes as alive.
 struct no_watch final : broker::process_monitor {
     bool alive(std::int32_t) noexcept override { return true; }
     void clients_lost(std::string_view, std::uint32_t) noexcept override {}
 };
 
-// To be made before the processes are forked that share it.
+// Must be created before the processes are forked.
 class shared_broker {
 public:
     static constexpr std::size_t slots = 4;
@@ -86,7 +86,7 @@ public:
     broker::broker &access() noexcept { return access_; }
     int wakeup_fd(unsigned slot) const noexcept { return wakeup_fds_[slot]; }
 
-    // The slot of a process, which need not be there.
+    // Claims the slot of a process, which may be started later.
     unsigned claim(std::int32_t pid)
     {
         no_watch nobody;
@@ -112,7 +112,7 @@ private:
     std::array<int, slots> wakeup_fds_ = {};
 };
 
-// The buffers that a process reads into.
+// The buffers into which a process reads.
 struct read_storage {
     std::array<std::byte, 16 * 1024> bytes;
     std::array<broker::message, 64> messages;
@@ -136,7 +136,7 @@ struct read_storage {
     }
 };
 
-// Sleeps until a slot is woken.
+// Sleeps until the slot is woken.
 class sleeper {
 public:
     explicit sleeper(int wakeup_fd)

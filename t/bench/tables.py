@@ -10,7 +10,7 @@ def thousands(value):
 
 
 def ratio(value, base):
-    """How many times the base a value is."""
+    """The ratio of a value to the base."""
     return f"{value / base:.2f}" if base else "-"
 
 

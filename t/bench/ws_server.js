@@ -1,7 +1,7 @@
-// The peer: npm's ws, which echoes, and broadcasts in /room.
+// A server with npm's ws, for comparison. It echoes, and broadcasts in /room.
 //
-// usage: ws_server.js [KEY CERTIFICATE]; prints its ports as one line of
-// JSON, ends by a signal.
+// usage: ws_server.js [KEY CERTIFICATE]; prints its ports as one line of JSON,
+// ends on a signal.
 'use strict';
 
 const fs = require('fs');
@@ -11,7 +11,7 @@ const { WebSocket, WebSocketServer } = require('ws');
 
 const backlog = 4096;
 
-// As the module compresses: level 1, however short a message is.
+// The module's settings: level 1, and messages of any length.
 function compressing(takeover) {
     return {
         perMessageDeflate: {

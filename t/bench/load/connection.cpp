@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t longest_answer = 16384;
 
-// All connections are read one after another.
+// Connections are read one after another, so they share a buffer.
 const auto buffer =
     std::make_unique_for_overwrite<std::byte[]>(transport::buffer_size);
 
@@ -82,7 +82,7 @@ void connection::reset() noexcept
     state_ = state::closed;
 }
 
-// An event may be left over of a socket that has been closed since.
+// epoll may have reported the socket before it was closed.
 void connection::ready(bool readable)
 {
     try {
@@ -128,7 +128,7 @@ void connection::connected()
 
     if (getpeername(transport_.socket(), reinterpret_cast<sockaddr *>(&peer),
                     &size) == -1) {
-        return; // not yet
+        return; // not complete yet
     }
 
     state_ = state::securing;
@@ -174,7 +174,7 @@ void connection::shake_hands()
         return;
     }
 
-    // The first frames may have come with the response.
+    // The first frames may follow the response in the same packet.
     const std::string rest = answer_.substr(end + 4);
 
     agreed_ =
@@ -216,7 +216,7 @@ void connection::receive()
     }
 }
 
-// A context that nothing is taken over in serves all.
+// Without context takeover, all connections share an inflater.
 std::span<const std::byte>
 connection::inflated(std::span<const std::byte> payload)
 {
@@ -266,8 +266,8 @@ void connection::send(const prepared_messages &ring, std::size_t count)
     write_messages();
 }
 
-// The messages that are owed follow each other in the ring, which they may
-// reach over the end of.
+// The messages to be sent are consecutive in the ring, and may continue at its
+// start.
 void connection::write_messages()
 {
     write_control();
@@ -281,7 +281,7 @@ void connection::write_messages()
         const std::size_t sent = transport_.send(first, second);
 
         if (sent == 0) {
-            return; // goes on when there is room
+            return; // continues when the socket is writable
         }
 
         owed_ -= sent;
@@ -292,7 +292,7 @@ void connection::write_messages()
     transport_.flush();
 }
 
-// A Pong goes between two messages.
+// A Pong is sent between two messages.
 void connection::write_control()
 {
     const bool between = ring_ == nullptr || ring_->begins_at(ring_position_);

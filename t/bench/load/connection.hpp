@@ -17,14 +17,14 @@ namespace websocket::load {
 
 class connection;
 
-// The callbacks of a run. In a call a connection may send, and in `opened` it
-// may be reset and opened again.
+// The callbacks of a run. They may send on the connection. `opened` may also
+// reset it and open it again.
 struct connection_events {
     virtual void opened(connection &of) = 0;
     virtual void message(connection &of, opcode code,
                          std::span<const std::byte> payload) = 0;
 
-    // The frames of a read were handled.
+    // Called before and after the frames of a read.
     virtual void read_begins(connection &of) = 0;
     virtual void read_through(connection &of) = 0;
 
@@ -32,7 +32,7 @@ protected:
     ~connection_events() = default;
 };
 
-// Whatever goes wrong on it is thrown as std::runtime_error.
+// Any error of the connection is thrown as std::runtime_error.
 class connection final : public ready_handler {
 public:
     connection(std::size_t number, event_loop &loop, connection_events &events,
@@ -41,20 +41,20 @@ public:
     connection(const connection &) = delete;
     connection &operator=(const connection &) = delete;
 
-    // Begins to connect; `opened` gets the server's agreement. The destination
-    // must outlive the connection.
+    // Begins to connect. `opened` is called after the handshake. The
+    // destination must outlive the connection.
     void open(const destination &to);
 
-    // Ends it at once, and leaves no socket in TIME_WAIT behind.
+    // Closes the connection at once, and leaves no socket in TIME_WAIT.
     void reset() noexcept;
 
-    // Sends the next messages of the ring, behind what waits still.
+    // Sends the next messages of the ring, after those that wait.
     void send(const prepared_messages &ring, std::size_t count);
 
     std::size_t number() const noexcept { return number_; }
     bool is_open() const noexcept { return state_ == state::open; }
 
-    // The agreement in the server's response.
+    // The negotiated parameters of the server's response.
     const agreement &agreed() const noexcept { return agreed_; }
     std::string cipher() const { return transport_.cipher(); }
 
@@ -87,11 +87,11 @@ private:
     std::optional<inflater> inflater_;
     std::string request_;
     std::string answer_;
-    std::vector<std::byte> control_; // a Pong that is to be sent
+    std::vector<std::byte> control_; // a Pong to be sent
     const prepared_messages *ring_ = nullptr;
     std::size_t next_ = 0;          // message of the ring
     std::size_t ring_position_ = 0; // bytes
-    std::size_t owed_ = 0;          // bytes of the ring
+    std::size_t owed_ = 0;          // bytes of the ring to be sent
 };
 
 } // namespace websocket::load

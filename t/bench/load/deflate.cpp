@@ -1,4 +1,4 @@
-// A client's end of permessage-deflate (RFC 7692).
+// The client's side of permessage-deflate (RFC 7692).
 #include "deflate.hpp"
 
 #include "transport.hpp"
@@ -11,7 +11,7 @@ namespace websocket::load {
 
 namespace {
 
-// RFC 7692 7.2.1: the end of each message, which is not sent.
+// The end of each message, which is not sent (RFC 7692 7.2.1).
 constexpr std::array<std::byte, 4> tail = {std::byte{0}, std::byte{0},
                                            std::byte{0xff}, std::byte{0xff}};
 
@@ -90,8 +90,8 @@ deflate_terms parse_deflate_terms(std::string_view answer)
     return result;
 }
 
-// zlib has no window of 8 bits to compress with: the server is asked for none,
-// and one that asks for it gets what fits into 9 only if it is short.
+// zlib cannot compress with a window of 8 bits, so a server that requires one
+// is refused.
 compressor::compressor(const deflate_terms &terms)
     : takeover_{terms.client_takeover}
 {
@@ -116,7 +116,7 @@ std::vector<std::byte> compressor::compress(std::span<const std::byte> payload)
         return {std::byte{0}}; // RFC 7692 7.2.3.6
     }
 
-    // A flush adds up to five bytes to what zlib itself counts on
+    // A flush adds up to five bytes to the bound of zlib
     std::vector<std::byte> result(deflateBound(&stream_, payload.size()) + 16);
 
     if (!takeover_) {

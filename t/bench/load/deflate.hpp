@@ -1,4 +1,4 @@
-// A client's end of permessage-deflate (RFC 7692).
+// The client's side of permessage-deflate (RFC 7692).
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct deflate_terms {
     bool operator==(const deflate_terms &) const = default;
 };
 
-// Parses Sec-WebSocket-Extensions of a response. Throws peer_fault if it does
+// Parses Sec-WebSocket-Extensions of the response. Throws peer_fault if it does
 // not match the offer.
 deflate_terms parse_deflate_terms(std::string_view answer);
 
@@ -34,7 +34,7 @@ public:
     compressor(const compressor &) = delete;
     compressor &operator=(const compressor &) = delete;
 
-    // The payload of a frame that stands for this.
+    // Returns the payload of the compressed frame.
     std::vector<std::byte> compress(std::span<const std::byte> payload);
 
 private:

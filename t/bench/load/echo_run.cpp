@@ -1,4 +1,5 @@
-// Each connection sends, and gets back what it has sent, in order.
+// The mode `echo`: each connection sends messages and gets the same ones back,
+// in order.
 #include "run.hpp"
 
 namespace websocket::load {
@@ -17,13 +18,14 @@ public:
     }
 
 private:
-    // Neighbours send something else, so that mixed up replies are seen.
+    // Adjacent connections send different messages, so that replies to the
+    // wrong connection are detected.
     static constexpr std::size_t rings = 3;
 
     struct peer {
         std::uint64_t sent = 0;
         std::uint64_t received = 0;
-        std::vector<std::uint64_t> sent_at; // by number, in turn
+        std::vector<std::uint64_t> sent_at; // by number, as a ring
     };
 
     const prepared_messages &ring_of(const connection &of) const
@@ -96,7 +98,7 @@ private:
     opcode code_;
     std::vector<prepared_messages> messages_;
     std::vector<peer> peers_;
-    std::size_t open_ = 0; // messages that are not back
+    std::size_t open_ = 0; // messages without a reply so far
 };
 
 } // namespace

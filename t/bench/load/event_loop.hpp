@@ -5,12 +5,12 @@
 
 namespace websocket::load {
 
-// Nanoseconds of a clock that never steps.
+// Nanoseconds of a monotonic clock.
 std::uint64_t now() noexcept;
 
 struct ready_handler {
-    // The socket has become readable, writable or both. Read until it is empty:
-    // epoll reports it only once.
+    // The socket has become readable, writable or both. The callee must read
+    // until it is empty, because epoll reports it only once.
     virtual void ready(bool readable) = 0;
 
 protected:
@@ -27,7 +27,8 @@ public:
     // The handler must outlive the descriptor.
     void add(int descriptor, ready_handler &handler);
 
-    // Handles what is there, or what comes within the time; 0 does not wait.
+    // Handles events that are ready, or that occur within the time; 0 does not
+    // wait.
     void turn(int milliseconds);
 
 private:

@@ -1,4 +1,5 @@
-// Publishers send, and all subscribers get all messages in one order.
+// The mode `fan-out`: publishers send messages, and all subscribers get all of
+// them in one order.
 #include "run.hpp"
 
 #include <stdexcept>
@@ -24,20 +25,20 @@ public:
 private:
     struct publisher {
         std::uint64_t sent = 0;
-        std::uint64_t ordered = 0;  // that a subscriber has got
-        std::uint64_t complete = 0; // that all subscribers have got
+        std::uint64_t ordered = 0;  // received by at least one subscriber
+        std::uint64_t complete = 0; // received by all subscribers
         std::vector<std::uint64_t> sent_at;
     };
 
-    // A position in the order of all messages, determined by its first
-    // receiver.
+    // A position in the order of all messages. Its first receiver determines
+    // the message.
     struct place {
         std::size_t author = 0;
         std::uint64_t number = 0;
-        std::size_t missing = 0; // subscribers
+        std::size_t missing = 0; // subscribers that have not received it
     };
 
-    // Subscribers come first; publishers are among them or behind.
+    // Subscribers come first. Publishers are among them or follow them.
     connection &publishing(std::size_t author)
     {
         return *connections_[own_publishers_ ? given_.connections + author
@@ -59,15 +60,16 @@ private:
     bool own_publishers_;
     std::vector<prepared_messages> messages_;
     std::vector<publisher> publishers_;
-    std::vector<place> order_;            // by position, in turn
+    std::vector<place> order_;            // by position, as a ring
     std::uint64_t determined_ = 0;        // positions
     std::vector<std::uint64_t> received_; // positions, by subscriber
-    std::size_t open_ = 0;                // messages that not all have got
+    std::size_t open_ = 0;                // messages not received by all
     std::uint64_t done_ = 0;
-    bool owing_ = true; // there are messages to be sent
+    bool owing_ = true; // messages are still to be sent
 };
 
-// The first publisher's worker decides where subscribers are wanted.
+// The worker of the first publisher determines on which workers subscribers are
+// accepted.
 void fan_out_run::open_all()
 {
     const std::size_t all =

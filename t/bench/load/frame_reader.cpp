@@ -1,4 +1,4 @@
-// Cuts what a server sends into frames.
+// Splits the bytes of a server into frames.
 #include "frame_reader.hpp"
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace websocket::load {
 
-// The size of a frame as far as its header has arrived.
+// The size of a frame, or of as much of its header as is known.
 frame_reader::measure
 frame_reader::measured(std::span<const std::byte> bytes) const noexcept
 {
@@ -77,7 +77,7 @@ void frame_reader::keep(std::span<const std::byte> bytes, const measure &of)
     filled_ = bytes.size();
 }
 
-// A complete header is followed by its payload.
+// When a header is complete, the gap is extended by the payload.
 void frame_reader::filled(std::size_t size, const sink &each)
 {
     filled_ += size;

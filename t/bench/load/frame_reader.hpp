@@ -1,4 +1,4 @@
-// Cuts what a server sends into frames.
+// Splits the bytes of a server into frames.
 #pragma once
 
 #include <cstddef>
@@ -17,13 +17,13 @@ struct frame {
     std::span<const std::byte> payload; // valid during the call
 };
 
-// Bytes are received into the gap of a frame that has begun, if there is one,
-// and behind it into any buffer: so a large frame is copied once at most.
+// Bytes are received into the gap, the missing part of an incomplete frame, and
+// after it into any buffer. So a large frame is copied once at most.
 class frame_reader {
 public:
     using sink = std::function<void(const frame &)>;
 
-    // Frames from servers are not masked; those of an echo of bytes are.
+    // Frames of servers are not masked. Those of a raw echo are.
     explicit frame_reader(bool masked) noexcept : masked_{masked} {}
 
     // Whether messages may have RSV1.
@@ -37,8 +37,8 @@ public:
     // So many bytes were received into the gap.
     void filled(std::size_t size, const sink &each);
 
-    // These were received behind it. Throws std::runtime_error on what no
-    // server may send here.
+    // These bytes were received after the gap. Throws std::runtime_error if a
+    // server may not send them.
     void feed(std::span<const std::byte> bytes, const sink &each);
 
 private:
@@ -58,7 +58,7 @@ private:
     std::unique_ptr<std::byte[]> partial_;
     std::size_t capacity_ = 0;
     std::size_t filled_ = 0;
-    std::size_t wanted_ = 0; // of the frame, or of its header
+    std::size_t wanted_ = 0; // size of the frame, or of its header
 };
 
 } // namespace websocket::load

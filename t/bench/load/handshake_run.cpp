@@ -1,4 +1,4 @@
-// Connections that are opened, reset and opened again.
+// The mode `handshake`: connections are opened, reset and opened again.
 #include "run.hpp"
 
 namespace websocket::load {

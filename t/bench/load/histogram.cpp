@@ -1,4 +1,4 @@
-// Durations, counted in steps that grow with them.
+// A histogram of durations whose steps grow with them.
 #include "histogram.hpp"
 
 #include <bit>

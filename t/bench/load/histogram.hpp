@@ -1,4 +1,4 @@
-// Durations, counted in steps that grow with them.
+// A histogram of durations whose steps grow with them.
 #pragma once
 
 #include <array>
@@ -13,8 +13,8 @@ public:
     void clear() noexcept;
     std::uint64_t count() const noexcept { return count_; }
 
-    // The duration that a share of all, from 0 to 1, did not exceed, less
-    // than a percent too great; 0 of none.
+    // The duration that a share of all, from 0 to 1, did not exceed. It is less
+    // than a percent too high; 0 without durations.
     std::uint64_t quantile(double share) const noexcept;
 
 private:

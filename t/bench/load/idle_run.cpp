@@ -1,4 +1,5 @@
-// Connections that do nothing, and what memory they cost the server.
+// The mode `idle`: connections without messages, and the server's memory for
+// them.
 #include "run.hpp"
 
 #include "server_watch.hpp"

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view key = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr std::string_view accepted = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-// The value of a header field of an answer, empty if it is absent.
+// The value of a header field of a response, or empty.
 std::string_view field(std::string_view head, std::string_view name)
 {
     std::size_t at = 0;

@@ -18,19 +18,19 @@ struct destination {
     std::uint16_t port = 0;
     std::string path;
     std::string subprotocol;
-    bool raw = false; // no handshake, and bytes come back as they were sent
+    bool raw = false; // no handshake; the server sends all bytes back
     bool deflate = false;
     const tls_setting *tls = nullptr;
 };
 
 struct agreement {
-    long worker = 0; // the header X-Worker; 0: there is none
+    long worker = 0; // the header X-Worker; 0 without it
     std::optional<deflate_terms> deflate;
 };
 
 std::string request_for(const destination &to, std::size_t number);
 
-// Throws peer_fault on an answer that is none to the request.
+// Throws peer_fault if the response does not match the request.
 agreement check_response(std::string_view head, const destination &to);
 
 } // namespace websocket::load

@@ -1,4 +1,4 @@
-// Messages that are ready to be sent, all different, with the expected replies.
+// Messages that are ready to be sent, all different, and the expected replies.
 #include "prepared_messages.hpp"
 
 #include <algorithm>
@@ -13,8 +13,8 @@ namespace websocket::load {
 
 namespace {
 
-// More than are in flight, so that one in another's place is seen, but no
-// more than caches hold.
+// More messages than are in flight, so that a reply with another message is
+// detected, but no more than fit into caches.
 constexpr std::size_t usual_count = 257;
 constexpr std::size_t usual_bytes = 1 << 20;
 constexpr std::size_t fewest = 3;
@@ -54,7 +54,7 @@ std::optional<std::size_t> read_number(std::span<const std::byte> from)
     return number;
 }
 
-// Letters that nothing can be saved on.
+// Random letters, which cannot be compressed well.
 void fill_with_letters(std::span<std::byte> to, std::minstd_rand &random)
 {
     for (std::byte &letter : to) {
@@ -62,7 +62,7 @@ void fill_with_letters(std::span<std::byte> to, std::minstd_rand &random)
     }
 }
 
-// Rows of a list, as those who compress may send them.
+// Rows of JSON, like those that are compressed in practice.
 void fill_with_rows(std::span<std::byte> to, std::minstd_rand &random)
 {
     while (!to.empty()) {
@@ -153,8 +153,8 @@ read_signature(std::span<const std::byte> payload) noexcept
                            : std::nullopt;
 }
 
-// With context takeover a message refers to those of its own lap alone, which
-// have gone before it in every lap.
+// With context takeover, a message refers only to earlier messages of its own
+// lap of the ring. They precede it in every lap.
 prepared_messages::prepared_messages(const message_plan &plan)
     : count_{count_for(plan.least, plan.size)}, size_{plan.size}
 {

@@ -1,4 +1,4 @@
-// Messages that are ready to be sent, all different, with the expected replies.
+// Messages that are ready to be sent, all different, and the expected replies.
 #pragma once
 
 #include "deflate.hpp"
@@ -25,34 +25,34 @@ bool same_bytes(std::span<const std::byte> one,
 
 using masking_key = std::uint32_t;
 
-// Writes a masked frame behind what is there.
+// Appends a masked frame.
 void append_frame(std::vector<std::byte> &to, opcode code,
                   std::span<const std::byte> payload, masking_key key,
                   bool compressed = false);
 
-// The signature at the start of each payload, unless it is shorter.
+// The signature at the start of each payload that is long enough.
 struct signature {
     static constexpr std::size_t size = 12;
 
-    std::size_t index = 0; // of the message among its author's
+    std::size_t index = 0; // of the message among those of its author
     std::size_t author = 0;
 };
 
-// None: the payload begins with no signature.
+// Returns nothing if the payload does not begin with a signature.
 std::optional<signature>
 read_signature(std::span<const std::byte> payload) noexcept;
 
 struct message_plan {
     std::size_t author = 0;
-    std::size_t least = 0; // messages
-    std::size_t size = 0;  // bytes of each
+    std::size_t least = 0; // number of messages
+    std::size_t size = 0;  // bytes of each payload
     opcode code = opcode::binary;
-    bool echoed_as_bytes = false; // the masked payload is to come back
+    bool echoed_as_bytes = false; // the masked payload comes back
     std::optional<deflate_terms> deflate;
 };
 
-// A ring of frames in the order of their indices, each with a payload of
-// ASCII of one size.
+// A ring of frames in the order of their indices. Their payloads are ASCII and
+// have the same size.
 class prepared_messages {
 public:
     // Creates at least as many messages as planned.
@@ -61,13 +61,13 @@ public:
     std::size_t count() const noexcept { return count_; }
     std::span<const std::byte> frames() const noexcept { return frames_; }
 
-    // Bytes of so many frames from a place of the ring on.
+    // The size of so many frames from index `first` on, in bytes.
     std::size_t size_of(std::size_t first, std::size_t count) const noexcept;
 
     // Whether a frame begins at this byte.
     bool begins_at(std::size_t position) const noexcept;
 
-    // The payload that is to come back for a message.
+    // The payload of the expected reply to a message.
     std::span<const std::byte> expected(std::size_t index) const noexcept
     {
         return std::span(expected_).subspan(index % count_ * size_, size_);
@@ -77,7 +77,7 @@ private:
     std::size_t count_;
     std::size_t size_;
     std::vector<std::byte> frames_;
-    std::vector<std::size_t> ends_; // of each frame
+    std::vector<std::size_t> ends_; // end offset of each frame
     std::vector<std::byte> expected_;
 };
 

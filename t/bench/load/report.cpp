@@ -12,7 +12,7 @@ void report::add_raw(std::string_view name, std::string_view json)
     members_.append(name).append("\":").append(json);
 }
 
-// Words are names of ours: there is nothing to escape in them.
+// Words are constants without characters that must be escaped.
 void report::add(std::string_view name, std::string_view word)
 {
     add_raw(name, "\"" + std::string(word) + "\"");

@@ -1,5 +1,5 @@
-// The common part of all modes: connections are opened, the load warms up, is
-// measured for a time, and ends when all replies have arrived.
+// The common part of all modes. Connections are opened; the load warms up, is
+// measured for some time, and ends when all replies have arrived.
 #include "run.hpp"
 
 #include "server_watch.hpp"
@@ -18,7 +18,7 @@ namespace websocket::load {
 
 namespace {
 
-// So many handshakes at a time do not fill a listener's queue.
+// So few handshakes at a time do not fill a listener's queue.
 constexpr std::size_t opened_at_once = 64;
 
 constexpr int longest_wait = 5; // milliseconds
@@ -38,7 +38,7 @@ void allow_descriptors(std::size_t count)
     }
 }
 
-// Reads what has come on standard input. False: that has ended.
+// Reads the available standard input. Returns false at its end.
 bool read_input()
 {
     std::array<char, 256> line;
@@ -263,7 +263,7 @@ void run::note_cipher(const connection &of)
     }
 }
 
-// The process that started this one.
+// Commands of the process that started this one.
 
 void run::report_ready() const
 {

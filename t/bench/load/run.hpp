@@ -1,5 +1,5 @@
-// The common part of all modes: connections are opened, the load warms up, is
-// measured for a time, and ends when all replies have arrived.
+// The common part of all modes. Connections are opened; the load warms up, is
+// measured for some time, and ends when all replies have arrived.
 #pragma once
 
 #include "connection.hpp"
@@ -24,42 +24,43 @@ public:
     explicit run(const options &given);
     virtual ~run() = default;
 
-    // Throws std::runtime_error when a reply is wrong or missing.
+    // Throws std::runtime_error if a reply is wrong or missing.
     void execute();
 
 protected:
-    // All connections are open: the first messages are to be sent.
+    // Sends the first messages. All connections are open.
     virtual void begin() = 0;
 
-    // All that was sent has come back everywhere.
+    // Whether all messages have arrived everywhere.
     virtual bool drained() const = 0;
 
-    // Messages may be sent here, after what has been received.
+    // Called after received data were handled. Messages may be sent here.
     virtual void turn_over() {}
 
-    // Adds to the report what only the mode knows.
+    // Adds the mode's own values to the report.
     virtual void describe(report &) const {}
 
     virtual void open_all();
 
-    // All connections are open: what the messages are is known.
+    // Creates the messages. All connections are open, so their format is known.
     virtual void prepare() {}
 
-    // The agreement of all connections; none: nothing is compressed.
+    // The negotiated parameters of all connections; none without compression.
     std::optional<deflate_terms> deflate_agreed() const;
 
-    // Opens connections [first, end), a few at a time.
+    // Opens connections [first, end), some at a time.
     void open(std::size_t first, std::size_t end, const destination &to);
     const destination &at(const std::string &path, std::uint16_t port = 0);
     connection &add_connection();
 
-    // For the report: what the connections are encrypted with.
+    // Records the cipher of the connections for the report.
     void note_cipher(const connection &of);
 
-    // How many messages may still be sent, of so many: none at the end.
+    // The number of messages, at most `wanted`, that may still be sent; 0 at
+    // the end.
     std::size_t claim(std::size_t wanted) noexcept;
 
-    // Something came that was sent at that time; it counts for the result.
+    // Counts a received message by the time when it was sent.
     void count(std::uint64_t sent_at) noexcept;
     void progress() noexcept { progress_at_ = now(); }
     void progress_by_read() noexcept { progress_at_ = read_at_; }
@@ -91,7 +92,7 @@ private:
     void print() const;
 
     std::unique_ptr<tls_setting> tls_;
-    std::deque<destination> destinations_; // that connections know
+    std::deque<destination> destinations_; // connections refer to them
     std::string cipher_;
     const destination *opening_to_ = nullptr;
     std::size_t next_to_open_ = 0;
@@ -111,7 +112,7 @@ private:
     double own_cpu_ = 0;
 };
 
-// Each makes the run of a mode.
+// Each creates the run of one mode.
 std::unique_ptr<run> make_echo(const options &given);
 std::unique_ptr<run> make_fan_out(const options &given);
 std::unique_ptr<run> make_idle(const options &given);

@@ -7,10 +7,10 @@
 
 namespace websocket::load {
 
-// Seconds of CPU time that all threads of the processes have used so far.
+// Seconds of CPU time that all threads of the processes have used.
 double cpu_seconds(const std::vector<pid_t> &processes);
 
-// Bytes of memory of the processes, what is shared counted in part (PSS).
+// Bytes of memory of the processes. Shared memory counts proportionally (PSS).
 double memory(const std::vector<pid_t> &processes);
 
 // Seconds of CPU time of this process.

@@ -1,7 +1,7 @@
-// The bytes of one connection, as they are or inside TLS.
+// The bytes of one connection, plain or with TLS.
 //
-// TLS reads from and writes to memory, so that a turn of the event loop makes
-// one recv and one send for each connection, as it does without TLS.
+// TLS reads from memory and writes to memory. So a turn of the event loop makes
+// one recv and one send for each connection, as without TLS.
 #include "transport.hpp"
 
 #include <algorithm>
@@ -19,11 +19,11 @@ namespace websocket::load {
 
 namespace {
 
-// With a record that had come in part it is still less than the buffer.
+// With an incomplete record from before, this is still less than the buffer.
 constexpr std::size_t records_size = transport::buffer_size - 2 * 16 * 1024;
 const auto records = std::make_unique_for_overwrite<std::byte[]>(records_size);
 
-// Encrypted at a time, so that little waits where the socket is full.
+// Encrypted at a time, so that few bytes wait if the socket is full.
 constexpr std::size_t encrypted_at_once = 64 * 1024;
 
 [[noreturn]] void fail_tls(const char *what)

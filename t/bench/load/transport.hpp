@@ -1,4 +1,4 @@
-// The bytes of one connection, as they are or inside TLS.
+// The bytes of one connection, plain or with TLS.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ struct peer_fault : std::runtime_error {
 
 std::string words_of(int error);
 
-// The TLS settings of all connections. Certificates are not checked, and no
-// session is resumed.
+// The TLS settings of all connections. Certificates are not checked, and
+// sessions are not resumed.
 class tls_setting {
 public:
     tls_setting();
@@ -32,12 +32,12 @@ private:
 
 struct reading {
     std::size_t size = 0;
-    bool more = false; // the socket may have more, and is not reported again
+    bool more = false; // data may be left, which epoll does not report again
 };
 
 class transport {
 public:
-    // More than `receive` ever brings at a time beyond the gap.
+    // More than `receive` reads at a time beyond the gap.
     static constexpr std::size_t buffer_size = 256 * 1024;
 
     transport() = default;
@@ -45,23 +45,24 @@ public:
     transport(const transport &) = delete;
     transport &operator=(const transport &) = delete;
 
-    // Takes the socket; no setting: no TLS.
+    // Takes over the socket; without a setting, TLS is not used.
     void open(int socket, const tls_setting *tls);
     void close() noexcept;
     int socket() const noexcept { return socket_; }
 
-    // False: the TLS handshake waits for the server.
+    // Returns false while the TLS handshake waits for the server.
     bool secure();
 
-    // Both may be called once `secure` has returned true. Received bytes go
+    // Both may be called after `secure` has returned true. Received bytes go
     // into the gap, then into the buffer.
     reading receive(std::span<std::byte> gap, std::span<std::byte> buffer);
 
-    // How many bytes of both were taken: 0 until the socket is writable.
+    // Returns the number of bytes that were accepted. After 0, the socket must
+    // become writable first.
     std::size_t send(std::span<const std::byte> first,
                      std::span<const std::byte> second);
 
-    // False: some of what was taken waits for the socket.
+    // Returns false if accepted bytes wait for the socket.
     bool flush();
 
     // The TLS version and cipher; empty without TLS.
@@ -76,7 +77,7 @@ private:
 
     int socket_ = -1;
     std::unique_ptr<SSL, void (*)(SSL *)> tls_{nullptr, SSL_free};
-    std::size_t flushed_ = 0; // bytes of what TLS has written
+    std::size_t flushed_ = 0; // bytes of the TLS output
 };
 
 } // namespace websocket::load
