@@ -37,7 +37,7 @@ MAY_INCLUDE = {
 }
 # The folders of src/nginx. Each may include the folders before it.
 NGINX_FOLDERS = [
-    "core", "workers", "hiredis", "output", "request", "backplane", "resource",
+    "core", "workers", "redis_io", "output", "request", "backplane", "resource",
     "status", "session", "publish", "upgrade", "plugin", "module",
 ]
 NGINX_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]nginx/([^/">]+)/[^">]+[">]',

@@ -8,8 +8,8 @@
 
 #include "nginx/backplane/replica.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/hiredis/connection.hpp"
-#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/redis_io/connection.hpp"
+#include "nginx/redis_io/script_runner.hpp"
 #include "nginx/workers/control_channel.hpp"
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/redis_io/script_runner.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "broker/broker.hpp"
-#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/redis_io/script_runner.hpp"
 #include "redis/message.hpp"
 #include "sdk/websocket_plugin.h"
 

@@ -2,8 +2,8 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/hiredis/library.hpp"
-#include "nginx/hiredis/resolver.hpp"
+#include "nginx/redis_io/library.hpp"
+#include "nginx/redis_io/resolver.hpp"
 #include "nginx/module/setters.hpp"
 
 #include <memory>

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/hiredis/library.hpp"
+#include "nginx/redis_io/library.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -1,7 +1,7 @@
 // Keeps a connection to Redis up: states, backoff, timeouts.
-#include "nginx/hiredis/connection.hpp"
+#include "nginx/redis_io/connection.hpp"
 
-#include "nginx/hiredis/outage_log.hpp"
+#include "nginx/redis_io/outage_log.hpp"
 
 #include <algorithm>
 #include <new>

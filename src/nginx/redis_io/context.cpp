@@ -1,5 +1,5 @@
 // Sends commands over a hiredis context, and dispatches replies.
-#include "nginx/hiredis/context.hpp"
+#include "nginx/redis_io/context.hpp"
 
 #include <algorithm>
 #include <cstring>

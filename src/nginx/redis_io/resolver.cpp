@@ -1,5 +1,5 @@
 // Resolves the name of a Redis server.
-#include "nginx/hiredis/resolver.hpp"
+#include "nginx/redis_io/resolver.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nginx/core/log_throttle.hpp"
-#include "nginx/hiredis/connection.hpp"
+#include "nginx/redis_io/connection.hpp"
 #include "redis/scripts.hpp"
 
 #include <array>

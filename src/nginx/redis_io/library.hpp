@@ -10,7 +10,7 @@
 #include <hiredis/hiredis.h>
 #define WEBSOCKET_HIREDIS 1
 #else
-#include "nginx/hiredis/stubs.hpp"
+#include "nginx/redis_io/stubs.hpp"
 #define WEBSOCKET_HIREDIS 0
 #endif
 

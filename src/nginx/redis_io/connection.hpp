@@ -8,8 +8,8 @@
 #pragma once
 
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/hiredis/context.hpp"
-#include "nginx/hiredis/resolver.hpp"
+#include "nginx/redis_io/context.hpp"
+#include "nginx/redis_io/resolver.hpp"
 
 #include <cstdint>
 #include <span>

@@ -1,6 +1,6 @@
 // Loads the scripts on each new connection, because a restarted Redis has lost
 // them, and runs them by their digests.
-#include "nginx/hiredis/script_runner.hpp"
+#include "nginx/redis_io/script_runner.hpp"
 
 #include "nginx/core/log_line.hpp"
 

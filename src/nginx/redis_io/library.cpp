@@ -1,6 +1,6 @@
 // Loads hiredis by the name for which the module was built, because its
 // contexts and replies differ between versions.
-#include "nginx/hiredis/library.hpp"
+#include "nginx/redis_io/library.hpp"
 
 #include <dlfcn.h>
 

@@ -1,5 +1,5 @@
 // Connects to one of the addresses, authenticates and selects the database.
-#include "nginx/hiredis/connection.hpp"
+#include "nginx/redis_io/connection.hpp"
 
 #include <algorithm>
 #include <array>

@@ -4,7 +4,7 @@
 // and does not report whether that was all, so an edge would cost an additional
 // read. Commands are written at the end of the event loop's turn. Only data
 // that the socket does not accept waits for a write event.
-#include "nginx/hiredis/context.hpp"
+#include "nginx/redis_io/context.hpp"
 
 #include <new>
 #include <utility>
