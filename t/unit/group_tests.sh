@@ -1,11 +1,12 @@
 #!/bin/bash
-# Writes sources that compile several unit tests as one, since most of the
-# compiler's time goes into GoogleTest's and the standard library's headers.
+# Writes sources that each include several unit tests, because most of the
+# compiler's time goes into headers of GoogleTest and the standard library.
 #
-# usage: group_tests.sh FOLDER SIZE TEST.cpp...; FOLDER/tests_1.cpp and so on
-# get SIZE tests each.  First comes all that the tests include; then each test,
-# in a namespace of its own, so that helpers in two of them may share a name.
-# A test that opens the module's namespace can be in no other.
+# usage: group_tests.sh FOLDER SIZE TEST.cpp...
+#
+# FOLDER/tests_1.cpp and so on get SIZE tests each: first all headers that these
+# include, then each test in its own namespace, so that helpers may share names.
+# A test that opens the namespace of the module gets none.
 
 set -euo pipefail
 
@@ -16,7 +17,7 @@ shift 2
 group() {
     local test format
     grep -h '^#include' "$@" | LC_ALL=C sort -u
-    # The tests' bases are in unnamed namespaces, and not in this very file.
+    # The bases of the tests are in unnamed namespaces of other files.
     echo '#ifndef __clang__'
     echo '#pragma GCC diagnostic ignored "-Wsubobject-linkage"'
     echo '#endif'

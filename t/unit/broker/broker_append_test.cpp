@@ -1,5 +1,5 @@
-// Large payloads: written while others have the lock, in blocks that are
-// reserved for the writer's slot until they are an entry.
+// Large payloads. They are copied without the lock, into blocks that are
+// reserved for the writer's slot until the entry is linked.
 #include "broker_fixture.hpp"
 #include "fault_counter.hpp"
 
@@ -12,7 +12,7 @@ using namespace broker_tests;
 
 namespace {
 
-// Bytes copied into the zone with the lock held, and without it.
+// Counts blocks that are written with the lock held, and without it.
 class copy_counter {
 public:
     copy_counter() : before_{set_fault_hook(count)} { locked = unlocked = 0; }
@@ -56,11 +56,11 @@ protected:
     {
         make(1024 * kibibyte);
         reader_ = subscribe(claim(1), "room", {.messages = 1000});
-        // Claimed last: what is reserved from now on is this slot's
+        // The last claim, so later reservations are for this slot
         slot_ = claim(2);
     }
 
-    // In a process that dies at the point.
+    // Runs the work in a process that dies at the fault point.
     template <class function>
     void die_at(const char *point, function work)
     {
@@ -144,7 +144,7 @@ TEST_F(broker_append, that_its_process_did_not_survive_leaves_no_blocks)
     EXPECT_EQ(read(reader_), texts{std::string(100'000, 'x')});
 }
 
-// The blocks are not free, though no record has them.
+// The blocks of the dead process stay reserved, although no record has them.
 TEST_F(broker_append, goes_on_where_another_process_dies_meanwhile)
 {
     die_at("append.copied", [this] { append_large(); });

@@ -1,5 +1,5 @@
-// A process dies at every fault point of every operation, and the others go
-// on without it.
+// A process dies at each fault point of each operation, and the others continue
+// without it.
 #include "broker/fault_point.hpp"
 #include "crash_operations.hpp"
 
@@ -37,9 +37,9 @@ int work(void *given)
     return 0;
 }
 
-// Runs the operation in a process that dies behind `points` fault points. It
-// shares all memory: to copy it would take most of the time. False: it did not
-// come to that.
+// Runs the operation in a process that dies after `points` fault points. The
+// process shares all memory, because a copy would take most of the time.
+// Returns false if the operation ended before.
 bool die_after(scenario &where, const operation &what, int points)
 {
     alignas(16) static std::array<std::byte, 256 * 1024> stack;
@@ -59,7 +59,8 @@ bool die_after(scenario &where, const operation &what, int points)
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-// How this program ends if it runs one test with WEBSOCKET_DIE_AT set so.
+// The exit status of this program when it runs one test with this value of
+// WEBSOCKET_DIE_AT.
 int status_with(const char *death)
 {
     const pid_t child = fork();
@@ -106,7 +107,7 @@ TEST_P(broker_crash, at_any_point_leaves_the_others_working)
     }
 }
 
-// The first to come after a death dies in the repair, and so does the next.
+// The first process after a death dies in the repair, and so does the next one.
 TEST_P(broker_crash, in_a_repair_is_repaired)
 {
     const operation look{"look", [](scenario &s) { s.core.measure(); }};

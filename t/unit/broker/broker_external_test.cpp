@@ -1,5 +1,5 @@
-// Messages that somebody else numbers: what is taken into a log, and with
-// which ids it is read.
+// Messages with external numbers: which of them a log accepts, and the ids that
+// readers get.
 #include "broker_fixture.hpp"
 
 using namespace broker_tests;
@@ -97,7 +97,7 @@ TEST_F(broker_external, into_another_epoch_is_refused)
     EXPECT_EQ(read(a), texts{});
 }
 
-// A log may have been made in the millisecond that names the outer epoch.
+// A log may be created in the millisecond that is the external epoch.
 TEST_F(broker_external, is_refused_in_the_log_s_own_epoch)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});

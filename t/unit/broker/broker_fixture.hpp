@@ -1,5 +1,5 @@
-// A broker in memory that processes share, and a mutex which can be freed when
-// its owner has died.
+// A broker in memory that processes share, and a mutex that is freed after the
+// death of its owner.
 #pragma once
 
 #include "integrity_check.hpp"
@@ -29,7 +29,7 @@ namespace broker_tests {
 
 using namespace websocket::broker;
 
-// Memory that stays shared with the processes forked off.
+// Memory that forked processes share.
 class shared_memory {
 public:
     explicit shared_memory(std::size_t size)
@@ -57,7 +57,7 @@ private:
     std::span<std::byte> bytes_;
 };
 
-// Holds its owner's pid, as nginx's own does.
+// Holds the pid of its owner, like nginx's mutex.
 class owned_mutex : public mutex {
 public:
     void lock() noexcept override
@@ -71,7 +71,7 @@ public:
     }
     void unlock() noexcept override { *owner() = 0; }
 
-    // Does what nginx's master does for a process that has exited.
+    // Frees the mutex of a process that has exited, like nginx's master.
     bool free_of(pid_t dead) noexcept
     {
         return owner()->compare_exchange_strong(dead, 0);
@@ -83,7 +83,7 @@ private:
     shared_memory word_{sizeof(std::atomic<pid_t>)};
 };
 
-// Processes that are alive until the test ends them.
+// A process monitor whose processes live until the test marks them dead.
 struct process_table : process_monitor {
     bool alive(std::int32_t pid) noexcept override
     {
@@ -125,8 +125,8 @@ inline publication transient_of(std::string_view text)
     return {.payload = bytes_of(text), .transient = true};
 }
 
-// A buffer of few messages, so that most reading takes several calls; grows
-// when it has to.
+// A buffer of four messages, so that most reading takes several calls. It grows
+// on demand.
 class read_memory {
 public:
     explicit read_memory(std::size_t messages = 4, std::size_t size = 512)
@@ -151,7 +151,7 @@ class broker_test : public testing::Test {
 protected:
     static constexpr std::size_t kibibyte = 1024;
 
-    // Ends the test's life if the zone is not in order when it is over.
+    // Fails the test if the zone is damaged at its end.
     ~broker_test() override
     {
         if (memory_ != nullptr) {
@@ -190,7 +190,7 @@ protected:
         return sent;
     }
 
-    // All that the subscription has to read.
+    // Reads all messages of the subscription.
     std::vector<std::string> read(subscription from)
     {
         return gather(
@@ -208,7 +208,7 @@ protected:
         });
     }
 
-    // All unread messages of a slot, in the order of next_unread().
+    // Reads all unread messages of a slot, in the order of next_unread().
     std::vector<std::string> drain(unsigned slot)
     {
         std::vector<std::string> all;
@@ -222,13 +222,13 @@ protected:
         return all;
     }
 
-    // Goes round until the sweep has been everywhere.
+    // Sweeps until every log was visited.
     void expire_all()
     {
         while (!core.expire(now, 1000)) {}
     }
 
-    // After this there is to be nothing left of anything.
+    // Removes expired messages and all unused logs.
     void forget_all()
     {
         expire_all();
@@ -272,10 +272,10 @@ private:
     std::unique_ptr<shared_memory> memory_;
 };
 
-// The epoch of somebody who numbers messages for several hosts.
+// The epoch of messages with external numbers.
 constexpr std::uint64_t outer = 77;
 
-// A log, "room", that is numbered so.
+// A log "room" whose messages have external numbers.
 class outer_room_test : public broker_test {
 protected:
     outer_room_test() { make(); }
@@ -286,7 +286,7 @@ protected:
         return core.reset_position("room", {epoch, sequence}, lost, now);
     }
 
-    // The text is the sequence.
+    // The text of the message is its sequence.
     append_result append_external(std::uint64_t sequence,
                                   std::uint64_t epoch = outer)
     {

@@ -1,5 +1,4 @@
-// The history of a log: what it keeps, and how those who come back are given
-// what they missed.
+// The history of a log: its limits, and the messages that resuming readers get.
 #include "broker_fixture.hpp"
 
 using namespace broker_tests;
@@ -116,7 +115,7 @@ TEST_F(broker_history, keeps_nothing_older_than_it_may)
     }
     read(a);
 
-    // Sent 300, 600 and 900 ms ago.
+    // Sent 300, 600 and 900 ms before.
     EXPECT_EQ(history(a, 7), numbers(8, 10));
     EXPECT_EQ(history(a, 0), gap_and(numbers(8, 10)));
     expire_all();

@@ -1,5 +1,5 @@
-// The state of other hosts: the count of their clients, whether this host is
-// connected to Redis, and the process that keeps the connection.
+// The state of other hosts: the count of their clients, the connection of this
+// host to Redis, and the process that leads.
 #include "broker_fixture.hpp"
 
 #include <array>
@@ -151,7 +151,7 @@ TEST_F(broker_hosts, know_the_term_in_which_a_log_was_compared)
               outcome::gone);
     EXPECT_EQ(core.describe("room", now).run, 7u);
 
-    // It is about messages: their numbers may change, who compares them says so
+    // A new position changes the ids, not the run with which they were compared
     core.reset_position("room", {9, 4}, false, now);
     EXPECT_EQ(core.describe("room", now).run, 7u);
 }
@@ -161,7 +161,7 @@ TEST_F(broker_hosts, are_linked_where_logs_are_marked_with_the_link)
     const subscription a = subscribe(claim(1));
     EXPECT_EQ(core.link_generation(), 0);
     EXPECT_EQ(core.mark_synced("room", 0), outcome::done);
-    EXPECT_FALSE(core.synced(a)); // 0 is no link
+    EXPECT_FALSE(core.synced(a)); // 0 is no generation
     EXPECT_EQ(core.mark_synced("room", 1), outcome::done);
     EXPECT_FALSE(core.synced(a));
     core.set_link_generation(1);
@@ -239,7 +239,7 @@ TEST_F(broker_hosts, are_led_by_another_when_the_leader_gives_its_slot_back)
     core.release(slot_a, now);
     EXPECT_EQ(core.leader(), std::nullopt);
 
-    // The next owner of the slot has not taken the lead by that.
+    // The next owner of the slot is not the leader.
     EXPECT_EQ(claim(3), slot_a);
     EXPECT_EQ(core.leader(), std::nullopt);
     EXPECT_TRUE(core.lead(slot_b));
@@ -252,7 +252,7 @@ TEST_F(broker_hosts, are_led_by_another_when_the_leader_has_died)
     const unsigned slot_b = claim(2);
     core.lead(slot_a);
     processes.dead = {1};
-    EXPECT_FALSE(core.lead(slot_b)); // nobody has found out yet
+    EXPECT_FALSE(core.lead(slot_b)); // the death is not detected yet
     core.reclaim_dead(processes, now);
     EXPECT_EQ(core.leader(), std::nullopt);
     EXPECT_TRUE(core.lead(slot_b));

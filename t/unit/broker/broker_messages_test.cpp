@@ -1,5 +1,5 @@
-// Messages from one subscription to the others: their order, their ids, and
-// who is woken for them.
+// Messages from one subscription to all others: their order, their ids, and the
+// slots that are woken.
 #include "broker_fixture.hpp"
 
 #include <algorithm>

@@ -76,7 +76,7 @@ TEST_F(broker_position, tells_of_what_is_lost_where_it_is_missing)
     relay_all(1, 2);
     drain(slot_a);
 
-    // a sleeps, b has been woken for unread messages already.
+    // a has read all, so its slot must be woken; b was woken before.
     EXPECT_EQ(reset_position(outer, 5, true).wake, slot_set{1ULL << slot_a});
     EXPECT_EQ(drain(slot_a), texts{gap});
     relay_all(6, 7);
@@ -207,7 +207,7 @@ TEST_F(broker_position, to_another_epoch_tells_those_with_unread_entries)
     subscribe_both(0);
     relay_all(1, 3);
     read(a);
-    EXPECT_TRUE(reset_position(outer + 1, 1).wake.none()); // b is awake
+    EXPECT_TRUE(reset_position(outer + 1, 1).wake.none()); // b was woken before
 
     EXPECT_EQ(core.measure().entries, 0);
     EXPECT_EQ(core.measure().dropped_unread, 0);
@@ -252,7 +252,7 @@ TEST_F(broker_position, to_another_epoch_without_subscriptions_clears_the_log)
 
     core.set_limits(a, {}, now);
     core.unsubscribe(a, now);
-    forget_all(); // it is among the unused ones
+    forget_all(); // it is in the list of unused logs
     EXPECT_EQ(core.measure().used, 0);
 }
 

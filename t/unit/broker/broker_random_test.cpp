@@ -1,7 +1,7 @@
-// Processes do what comes into their mind, and are killed and replaced at any
-// time; what they read is right as long as they live.
+// Processes perform random operations, and are killed and replaced at random
+// times. They must read correct messages as long as they run.
 //
-// BROKER_SEED and BROKER_SECONDS say what to do and for how long.
+// BROKER_SEED determines the operations, BROKER_SECONDS their duration.
 #include "broker/fault_point.hpp"
 #include "random_worker.hpp"
 
@@ -23,12 +23,12 @@ std::uint64_t setting(const char *name, std::uint64_t fallback)
     return text != nullptr ? std::strtoull(text, nullptr, 10) : fallback;
 }
 
-// Dies at one of so many fault points.
+// A process dies at one of so many fault points.
 std::minstd_rand fault_dice;
 constexpr unsigned fault_chance = 20'000;
 constexpr unsigned rare_fault_chance = 300;
 
-// Those of a log that is aligned are passed seldom.
+// Fault points of logs with external numbers, which are passed seldom.
 bool is_rare(std::string_view name)
 {
     return name.starts_with("position.") || name.starts_with("gap.") ||
@@ -44,7 +44,7 @@ void die_by_chance(const char *name) noexcept
     }
 }
 
-// Keeps so many processes at work, and kills some.
+// Keeps four processes running, and kills some.
 class nursery {
 public:
     explicit nursery(std::uint64_t seed) : dice_{seed}
@@ -79,7 +79,7 @@ public:
         stop();
     }
 
-    // Nothing is left when all have gone.
+    // Checks that nothing is left after the end of all processes.
     void check_end()
     {
         real_processes processes;
@@ -127,8 +127,8 @@ private:
         children_[place] = child;
     }
 
-    // Waits up to `patience` milliseconds for one that has died. The mutex is
-    // freed as nginx's master does it.
+    // Waits up to `patience` milliseconds for dead processes. Frees their
+    // mutex, like nginx's master, and replaces them.
     void replace_dead(int patience)
     {
         const timespec time{.tv_sec = 0, .tv_nsec = patience * 1'000'000L};
@@ -154,8 +154,8 @@ private:
             const std::uint64_t one = 1;
             EXPECT_EQ(write(event, &one, sizeof(one)), sizeof(one));
         }
-        // Whichever ends first: another one may wait for the mutex that it has
-        // died with.
+        // In the order in which they end, because a process may wait for the
+        // mutex of a dead one.
         for (std::size_t i = 0; i < children_.size(); i++) {
             lock_.free_of(waitpid(-1, nullptr, 0));
         }
@@ -172,7 +172,7 @@ private:
     int deaths_ = 0;
 };
 
-// SIGCHLD can only be waited for while it is blocked.
+// sigtimedwait() needs a blocked SIGCHLD.
 class child_signal_blocked {
 public:
     child_signal_blocked()

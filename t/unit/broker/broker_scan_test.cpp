@@ -1,4 +1,4 @@
-// A scan of all logs: each is seen once, also if logs are created and removed
+// A scan of all logs finds each log once, although logs are created and removed
 // between its steps.
 #include "broker_fixture.hpp"
 
@@ -119,13 +119,13 @@ TEST_F(broker_scan, sees_each_log_once_with_any_room_and_budget)
 TEST_F(broker_scan, sees_those_that_stay_while_others_come_and_go)
 {
     make();
-    make_logs(0, 200); // unused for long by then
+    make_logs(0, 200); // unused for longer than unused_log_ttl at the scan
     now += unused_log_ttl + 1;
     make_logs(200, 400);
 
     int next = 400;
     while (step(1, 3)) {
-        make_logs(next, next + 1); // makes no room: the old ones are removed
+        make_logs(next, next + 1); // the sweep removes the old ones
         next++;
         core.expire(now, 1);
     }
@@ -148,7 +148,7 @@ TEST_F(broker_scan, does_not_mind_a_process_that_died_in_it)
         step(1, 1);
     }
 
-    // As one leaves it who is killed with the lock.
+    // The state after a process was killed with the lock.
     detail::zone zone;
     ASSERT_TRUE(detail::attach_zone(zone, memory()));
     zone.head->at_work = 1;

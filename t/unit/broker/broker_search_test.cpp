@@ -1,4 +1,5 @@
-// How messages are found in a long history, and large ones copied in pieces.
+// Search for messages in a long history, and large messages that are copied in
+// pieces.
 #include "broker/entries.hpp"
 #include "broker/lock_guard.hpp"
 #include "broker/subscriptions.hpp"
@@ -12,7 +13,7 @@ using namespace broker_tests;
 
 namespace {
 
-// Does something when the lock is free again, as another process would.
+// Calls a function when the lock is released, as if another process took it.
 class interrupted_mutex final : public owned_mutex {
 public:
     void unlock() noexcept override
@@ -30,7 +31,7 @@ class broker_search : public broker_test {
 protected:
     broker_search() { make(4096 * kibibyte); }
 
-    // The text is the sequence.
+    // The text of each message is its sequence.
     void send_numbers(subscription to, int count)
     {
         for (int i = 0; i < count; i++) {
@@ -44,7 +45,8 @@ protected:
         while (core.read(from, storage.buffers(), now).more) {}
     }
 
-    // The first message after the sequence, and what the search for it costs.
+    // Finds the first message after the sequence, and checks the cost of the
+    // search.
     void find(subscription in, std::uint64_t after, std::uint64_t expected)
     {
         const fault_counter count;
@@ -64,8 +66,8 @@ protected:
     std::mt19937_64 dice{42};
 };
 
-// The history by definition: all wanted messages from the end on, found one by
-// one. 0: there is none.
+// The start of the history by definition: the consecutive messages from the end
+// on that are within the limit. 0: there is none.
 detail::index first_by_definition(const detail::zone &z,
                                   const detail::subscription_record &reader,
                                   std::uint64_t passed, std::uint64_t after)
@@ -97,7 +99,7 @@ TEST(broker_earlier_sequence, leads_back_in_steps_that_double)
         const std::uint64_t earlier = detail::earlier_sequence(i);
         const std::uint64_t before = detail::earlier_sequence(i - 1);
 
-        // An append finds its place in two steps from the message before
+        // At most two steps lead there from the previous message
         EXPECT_TRUE(earlier == i - 1 ||
                     earlier == detail::earlier_sequence(before));
 
@@ -132,7 +134,7 @@ TEST_F(broker_search, finds_the_first_that_is_left_in_few_steps)
     find(a, 0, 7001);
     find(a, 9000, 9001);
 
-    core.set_limits(a, {.messages = 1234}, now); // most are still there
+    core.set_limits(a, {.messages = 1234}, now); // most remain stored
     find(a, 0, 8767);
     expire_all();
     find(a, 0, 8767);
@@ -147,7 +149,7 @@ TEST_F(broker_search, finds_the_first_that_is_young_in_few_steps)
     for (int i = 0; i < 4000; i++, now++) {
         send_numbers(a, 1);
     }
-    now += 3000; // those to 2000 have been there for longer than 5 s
+    now += 3000; // messages up to 2000 are older than 5 s
     find(a, 0, 2001);
     find(a, 1500, 2001);
     find(a, 3000, 3001);
@@ -167,7 +169,7 @@ TEST_F(broker_search, leaves_out_what_is_too_old_among_what_is_not)
     };
 
     send_at(now, 20);
-    send_at(now - 6000, 3); // 21 to 23: a clock that was slow
+    send_at(now - 6000, 3); // 21 to 23, sent with a slow clock
     send_at(now, 10);
 
     std::vector<std::uint64_t> found;
@@ -229,7 +231,8 @@ TEST_F(broker_search, works_where_somebody_else_numbers_the_messages)
     find(a, start, start + 4001);
 }
 
-// Whatever has become of the log: what is found is what is to be found.
+// The search finds the message that the definition gives, in any state of the
+// log.
 TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
 {
     make(512 * kibibyte);
@@ -273,7 +276,7 @@ TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
             break;
         case 6:
             if (dice() % 20 == 0) {
-                send(a, std::string(200'000, 'x')); // much has to go for it
+                send(a, std::string(200'000, 'x')); // removes many messages
             }
             break;
         default:
@@ -358,7 +361,7 @@ TEST_F(broker_search, copies_what_is_left_where_a_large_message_goes_meanwhile)
 
     send(a, std::string(1'000'000, '3'));
     EXPECT_EQ(core.read(a, storage.buffers(), now).count, 1);
-    lose_the_first(); // what is older
+    lose_the_first(); // removes the older messages
     other_lock.next = lose_the_first;
     result = other.read_history(a, 2, storage.buffers(), now);
     EXPECT_EQ(result.count, 0);

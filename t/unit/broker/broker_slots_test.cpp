@@ -1,5 +1,4 @@
-// Slots and clients: what a process takes, and what becomes of it when the
-// process has died.
+// Slots and clients: claims of processes, and the release after their death.
 #include "broker_fixture.hpp"
 
 using namespace broker_tests;
@@ -107,7 +106,7 @@ TEST_F(broker_slots, of_the_same_place_among_processes_are_reclaimed)
     const claim_result before = core.claim(10, 7, processes, now);
     join(subscribe(*before.slot), 1);
 
-    // The pid may be in use again by somebody else's process.
+    // The pid may belong to another process by now.
     const claim_result after = core.claim(11, 7, processes, now);
     EXPECT_EQ(after.slot, before.slot);
     EXPECT_EQ(processes.lost["room"], 1);

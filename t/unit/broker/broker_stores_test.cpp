@@ -1,6 +1,5 @@
-// A process is stopped after each store to the shared memory of every
-// operation, and the others must be able to go on from what is there: it could
-// have died at that very moment.
+// A process is stopped after each store to shared memory of each operation, as
+// if it had died there. The others must be able to continue.
 #include "crash_operations.hpp"
 #include "store_stops.hpp"
 
@@ -25,7 +24,7 @@ pid_t start(scenario &where, const operation &what)
     return child;
 }
 
-// False: the process has ended.
+// False if the process has ended.
 bool stopped(pid_t child)
 {
     int status = 0;

@@ -1,4 +1,4 @@
-// The memory of the broker: made, found again, and looked through for damage.
+// The memory of the broker: it is created, attached, and checked for damage.
 #include "broker/blocks.hpp"
 #include "broker/log_table.hpp"
 #include "broker/name_hash.hpp"
@@ -13,8 +13,7 @@ namespace {
 
 class broker_zone : public broker_test {};
 
-// Messages in several logs, some read and some not, so that each list has
-// something in it.
+// Messages in several logs, some of them read, so that each list has entries.
 class broker_damage : public broker_test {
 protected:
     broker_damage()

@@ -1,4 +1,4 @@
-// Each kind of operation that a process may die in.
+// All operations during which a process may die.
 #pragma once
 
 #include "crash_scenario.hpp"
@@ -8,7 +8,7 @@
 
 namespace broker_tests {
 
-// The operation during which the victim dies.
+// An operation during which the victim dies.
 struct operation {
     const char *name;
     std::function<void(scenario &)> run;

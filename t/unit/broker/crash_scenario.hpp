@@ -1,5 +1,4 @@
-// A broker at work for several processes, and what must be true for the others
-// when one of them has died in it.
+// A broker of several processes, and the checks after the death of one of them.
 #pragma once
 
 #include "broker_fixture.hpp"
@@ -11,7 +10,7 @@ namespace broker_tests {
 // The processes of the scenario, by their pids.
 constexpr std::int32_t survivor = 1;
 constexpr std::int32_t victim = 2;    // dies in an operation
-constexpr std::int32_t long_gone = 3; // whose slot nobody has reclaimed yet
+constexpr std::int32_t long_gone = 3; // dead; its slot is not reclaimed yet
 constexpr std::int32_t successor = 4;
 
 class scenario {
@@ -29,11 +28,11 @@ public:
         }
         room_last = core.last_id(room_v);
         EXPECT_EQ(check_integrity(core), "");
-        // From now on that one is dead for those who ask.
+        // From now on the process monitor reports it as dead.
         processes.dead = {long_gone};
     }
 
-    // The same at one moment of another one's memory.
+    // A copy of the memory of another scenario.
     explicit scenario(const scenario &other)
         : now{other.now}, slot_s{other.slot_s}, slot_v{other.slot_v},
           room_s{other.room_s}, own_s{other.own_s}, room_v{other.room_v},
@@ -48,7 +47,7 @@ public:
 
     std::span<std::byte> bytes() const { return memory_.bytes(); }
 
-    // Another process has none of what one keeps in memory of its own.
+    // Discards the state that a process keeps outside the shared memory.
     void forget_private_state()
     {
         std::destroy_at(&core);
@@ -66,7 +65,8 @@ public:
         EXPECT_EQ(core.clients(room_s), 3);
         EXPECT_EQ(core.leader(), std::nullopt);
 
-        // In the other epoch it stands where it was aligned to, or behind it.
+        // In the external epoch, the log is at the position that was set or
+        // after it.
         const message_id last = core.last_id(room_s);
         EXPECT_TRUE(last.epoch != outer + 1 || last.sequence >= 2000);
         check_history();
@@ -91,7 +91,7 @@ public:
     subscription own_s;
     subscription room_v;
     subscription own_v;
-    message_id room_last; // when the victim begins
+    message_id room_last; // before the operation of the victim
 
 private:
     static constexpr limits three{.messages = 3};
@@ -126,8 +126,8 @@ private:
         join(core.subscribe(slot_g, "gone", nullptr, {}, now).handle, 5);
     }
 
-    // Entries that some have read and some not, of each kind; logs that are
-    // unused, for long and just now; history that is too old.
+    // Leaves entries of each kind, some of them read; logs that have been
+    // unused for short and for long; and history that is too old.
     void leave_traces()
     {
         read_memory storage(64, 8192);
@@ -148,7 +148,7 @@ private:
         core.read(room_s, storage.buffers(), now);
         core.append(room_v, message_of("last", now), now);
         core.append(own_s, message_of("to the survivor", now), now);
-        // The survivor sleeps with unread messages; the victim is running.
+        // The survivor sleeps with unread messages; the victim runs.
         core.next_unread(slot_v);
     }
 
@@ -160,7 +160,7 @@ private:
         }
     }
 
-    // No message is ever seen in another epoch than the one it came in.
+    // A message keeps the epoch in which it arrived.
     void check_epoch(const message &of_room)
     {
         EXPECT_EQ(of_room.id.epoch,
@@ -191,12 +191,12 @@ private:
             lost = false;
         }
 
-        if (lost) { // and behind that there was nothing
+        if (lost) { // no message follows the loss
             passed_ = core.passed_id(room_s).sequence;
         }
     }
 
-    // Reads everything. The entries of each log are consecutive unless a loss
+    // Reads all messages. The entries of each log are consecutive unless a loss
     // is reported.
     std::size_t drain_survivor()
     {
@@ -225,7 +225,7 @@ private:
         return read;
     }
 
-    // All that a process does in its life, by the survivor and a new one.
+    // Performs a process's usual operations, as the survivor and as a new one.
     void work_on()
     {
         const claim_result next = core.claim(successor, victim, processes, now);
@@ -259,7 +259,7 @@ private:
         EXPECT_EQ(core.clients(room_s), 3);
     }
 
-    // Actions of another leader; the log may be at any position.
+    // Calls the functions of a leader. The log may be at any position.
     void lead_on(unsigned slot)
     {
         EXPECT_TRUE(core.lead(slot));
@@ -306,7 +306,7 @@ private:
 
     shared_memory memory_{broker::min_size(4)};
 
-    // The survivor's messages of the room.
+    // The epoch and the state of the survivor's messages of the room.
     std::uint64_t epoch_ = outer;
     std::uint64_t passed_ = 0;
     bool room_lost_ = false;

@@ -1,4 +1,4 @@
-// Counts how often fault points are passed while the broker's lock is held.
+// Counts the fault points that are passed while the broker's lock is held.
 #pragma once
 
 #include "broker/fault_point.hpp"
@@ -11,7 +11,7 @@
 
 namespace broker_tests {
 
-// One at a time.
+// Only one counter may exist at a time.
 class fault_counter {
 public:
     fault_counter() : before_{websocket::broker::set_fault_hook(count)}
@@ -24,7 +24,7 @@ public:
     fault_counter(const fault_counter &) = delete;
     fault_counter &operator=(const fault_counter &) = delete;
 
-    // In any hold so far.
+    // The largest number in one hold of the lock.
     std::size_t most(std::string_view name) const
     {
         const auto found = most_in_a_hold.find(std::string(name));

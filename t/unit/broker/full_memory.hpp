@@ -1,4 +1,4 @@
-// A broker that tests fill.
+// A broker whose memory tests fill.
 #pragma once
 
 #include "broker_fixture.hpp"

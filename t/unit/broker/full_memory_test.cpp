@@ -202,7 +202,8 @@ TEST_F(full_memory, never_frees_the_log_of_the_message)
     fill(loud, 1);
     core.append("small", message_of("x"), one, now);
 
-    // Its only message goes for the next one, and it would be unused then.
+    // The next message displaces its only one, and then the log would be
+    // unused.
     while (core.describe("small", now).messages == 1) {
         send(loud, "x");
     }

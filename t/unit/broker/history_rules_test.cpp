@@ -1,4 +1,4 @@
-// The history of a log if several locations configure different ones.
+// The history of a log for which several locations configure different limits.
 #include "broker_fixture.hpp"
 
 #include <array>
@@ -131,7 +131,7 @@ TEST_F(history_rules_test, earlier_configuration_no_longer_applies)
     publish(from(any_source));
     expect(kept(), {5, 1000});
 
-    // It has been noted who came
+    // The broker recorded that a client used `hundred`
     expect(come(later_from(ten)).history, {20, 1000});
 }
 

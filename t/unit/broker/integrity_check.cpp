@@ -1,6 +1,6 @@
 // Checks the records: logs, subscriptions and entries. Each check stops at the
-// first fault, before it would follow a wrong link: so it ends in damaged
-// memory too.
+// first fault, before it follows a wrong link. So it also ends in damaged
+// memory.
 #include "integrity_check.hpp"
 #include "integrity_checker.hpp"
 
@@ -18,13 +18,13 @@
 
 namespace websocket::broker::detail {
 
-// Whether the block is one of a record that was found before.
+// Whether the block belongs to a record that was found before.
 bool integrity_checker::known(index at) const noexcept
 {
     return at != 0 && at <= z_.head->block_count && marked(z_, at);
 }
 
-// Each block belongs to one record, or is free.
+// Marks a block. Each block belongs to one record or is free.
 bool integrity_checker::take(index at) noexcept
 {
     if (at == 0 || at > z_.head->block_count || marked(z_, at)) {

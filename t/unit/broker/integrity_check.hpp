@@ -1,5 +1,5 @@
-// Checks the broker's shared memory: all that is reachable from the header is
-// compared with the words that are derived from it.
+// Checks the broker's shared memory. All records that are reachable from the
+// header are compared with the values derived from them.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -8,8 +8,8 @@
 
 namespace websocket::broker {
 
-// Takes the lock, and overwrites the marks. Returns the first fault, or an
-// empty text.
+// Takes the lock and overwrites the marks. Returns the first fault, or an empty
+// text.
 std::string_view check_integrity(broker &checked) noexcept;
 
 } // namespace websocket::broker

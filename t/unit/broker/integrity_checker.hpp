@@ -1,4 +1,4 @@
-// One look through a zone, check by check.
+// One check of a whole zone.
 #pragma once
 
 #include "broker/zone.hpp"
@@ -7,7 +7,7 @@
 
 namespace websocket::broker::detail {
 
-// Counts of the check, which are compared with those of the header.
+// Counts that the check finds, and compares with the header.
 struct totals {
     index blocks = 0;
     index logs = 0;
@@ -53,11 +53,11 @@ private:
 
     zone &z_;
     totals found_;
-    std::size_t blocks_listed_ = 0; // of the entries of the log at hand
+    std::size_t blocks_listed_ = 0; // of the entries of the current log
 };
 
-// Calls `check(index, bucket)` for each log until it finds something. The link
-// to the next log is followed when the check has found nothing.
+// Calls `check(index, bucket)` for each log until it reports a fault. The link
+// to the next log is followed only after its check.
 template <class function>
 std::string_view integrity_checker::each_log(function check) noexcept
 {

@@ -1,5 +1,5 @@
-// Checks derived words: they must follow from the records, which have been
-// checked before.
+// Checks derived values. They must follow from the records, which were checked
+// before.
 #include "integrity_checker.hpp"
 
 #include "broker/blocks.hpp"
@@ -38,7 +38,7 @@ std::string_view integrity_checker::check_messages(index log_at) noexcept
 {
     const log_record &log = z_.log(log_at);
     std::uint32_t count = 0;
-    std::uint64_t run = 0; // from this sequence on none is missing
+    std::uint64_t run = 0; // no message is missing from this sequence on
     index last = 0;
 
     for (index at = log.first_message; at != 0; at = z_.entry(at).next_in_log) {
@@ -71,7 +71,8 @@ std::string_view integrity_checker::check_messages(index log_at) noexcept
     return {};
 }
 
-// Removed entries are not followed, because they may have any contents.
+// Links to removed entries are not followed, because their contents are
+// undefined.
 bool integrity_checker::leads_back(const entry_record &message,
                                    std::uint64_t run) const noexcept
 {
@@ -165,8 +166,8 @@ index integrity_checker::first_after(index entry,
     return entry;
 }
 
-// Goes on at the first entry behind its cursor; from there on none is missing
-// where no hole was made.
+// A reader continues at the first entry after its cursor. From there on, no
+// entry is missing unless a gap was recorded.
 std::string_view
 integrity_checker::check_reader(const subscription_record &reader) noexcept
 {

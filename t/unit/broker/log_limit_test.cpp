@@ -26,7 +26,7 @@ TEST_F(log_limit, drops_the_oldest_of_a_log_over_its_limit)
         dropped += send(loud, std::string(1000, 'x')).dropped;
         read(loud);
     }
-    // 9 blocks of 128 bytes each
+    // 9 blocks of 128 bytes per message
     EXPECT_EQ(core.describe("loud", now).messages, 14);
     EXPECT_EQ(dropped, 86);
     EXPECT_EQ(core.measure().dropped_over_limit, 86);

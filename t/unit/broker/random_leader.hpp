@@ -1,5 +1,5 @@
-// The reports and locks of processes in a random run, and the actions of the
-// leader. It appends the messages of some rooms with external numbers.
+// The reports of processes in a random run, and the actions of the leader. It
+// appends messages with external numbers to some rooms.
 #pragma once
 
 #include "broker_fixture.hpp"
@@ -12,14 +12,14 @@
 
 namespace broker_tests {
 
-// The names are numbers, those of rooms that are numbered elsewhere the last.
+// Their names are numbers. The last rooms have external numbers.
 constexpr std::size_t room_count = 6;
 constexpr std::size_t outer_room_count = 2;
 constexpr std::uint32_t most_clients = 50;
 constexpr std::uint32_t most_remote_clients = 10;
 
-// Numbers the messages of a room, as Redis does for several hosts. A leader
-// that dies cannot separate an epoch from its sequence.
+// Numbers the messages of a room, as Redis does for several hosts. Epoch and
+// sequence are one word, so that the death of a leader cannot separate them.
 class numbering {
 public:
     message_id last() const { return {last_ >> 32, last_ & UINT32_MAX}; }
@@ -38,7 +38,7 @@ private:
     std::atomic<std::uint64_t> last_{std::uint64_t{1} << 32};
 };
 
-// The sender of what is relayed: no process has such an id.
+// The sender of messages with external numbers. No process has this id.
 constexpr std::int32_t sender_of(std::uint64_t epoch)
 {
     return (1 << 30) + static_cast<std::int32_t>(epoch);
@@ -54,9 +54,9 @@ struct report {
     std::array<char, 200> fault;
 };
 
-// The contents of each message: its sender, its number among that sender's
-// messages, and bytes derived from both. For a message with an external number
-// these are its epoch and sequence.
+// The content of each message: its sender, its number among the messages of
+// that sender, and bytes derived from both. With external numbers, these are
+// epoch and sequence.
 struct content {
     std::int32_t sender;
     std::uint32_t number;
@@ -76,8 +76,8 @@ inline std::vector<std::byte> bytes_of(const content &what)
     return bytes;
 }
 
-// One process's part in that: it takes the lead, and goes on where the leader
-// before it has died.
+// A process that may lead. It continues after the last message of the leader
+// before it.
 class leader {
 public:
     using wake_function = std::function<void(const slot_set &)>;
@@ -87,7 +87,7 @@ public:
         : core_{core}, report_{out}, random_{random}, wake_{std::move(wake)}
     {}
 
-    // Returns what is wrong.
+    // Returns a fault, or an empty text.
     std::string act(unsigned slot, std::uint64_t now)
     {
         if (!core_.lead(slot)) {
@@ -123,8 +123,7 @@ public:
     }
 
 private:
-    // Messages that a leader had not appended when it died are reported as
-    // lost.
+    // Messages that a dead leader had not appended are reported as lost.
     std::string relay_next(message_id next)
     {
         const unsigned spread = random_() % 200;

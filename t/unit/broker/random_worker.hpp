@@ -1,5 +1,5 @@
-// A process that does with the broker what comes into its mind, and looks at
-// whether what it reads is right.
+// A process that performs random operations on the broker, and checks the
+// messages that it reads.
 #pragma once
 
 #include "random_leader.hpp"
@@ -17,13 +17,13 @@ constexpr std::size_t subscriptions_at_most = 8;
 constexpr int longest_sleep = 3000; // milliseconds
 constexpr std::uint64_t forever = std::numeric_limits<std::uint64_t>::max();
 
-// Whether a process is there, for the processes themselves.
+// Asks the kernel whether a process runs.
 struct real_processes : process_monitor {
     bool alive(std::int32_t pid) noexcept override { return kill(pid, 0) == 0; }
     void clients_lost(std::string_view, std::uint32_t) noexcept override {}
 };
 
-// One process: subscribes, publishes, reads, and looks at what it reads.
+// One process: subscribes, publishes, reads, and checks the messages.
 class worker {
 public:
     worker(broker &core, std::span<const int> events, report &out,
@@ -54,7 +54,7 @@ public:
 private:
     struct reader {
         subscription handle;
-        bool outer; // its messages are numbered by somebody else
+        bool outer; // its messages have external numbers
         std::uint64_t position;
         message_id id;
         std::map<std::int32_t, std::uint32_t> numbers;
@@ -95,7 +95,7 @@ private:
         } else if (what < 98) {
             wake(core_.reclaim_dead(processes_, now()));
         } else if (what < 99) {
-            // As if unused logs were old already.
+            // May treat unused logs as expired.
             core_.expire(now() + (random_() % 2) * unused_log_ttl, 20);
         } else if (const std::string_view damage = check_integrity(core_);
                    !damage.empty()) {
@@ -166,8 +166,8 @@ private:
         }
     }
 
-    // Reads everything, and sometimes sleeps until it is woken. Messages found
-    // after too long a sleep must be new.
+    // Reads all messages, and sometimes sleeps until it is woken. After a sleep
+    // that reached its timeout, messages must be new.
     void listen()
     {
         drain(forever);
@@ -227,7 +227,7 @@ private:
         report_.messages_read += result.count;
     }
 
-    // Position 0: unknown, after all there was had been lost.
+    // Position 0 is unknown, because all messages had been lost.
     void check(reader &from, const message &next, bool lost)
     {
         const std::uint64_t step = next.transient ? 0 : 1;
@@ -310,8 +310,8 @@ private:
         }
     }
 
-    // The history ends where the subscription goes on, and has no holes
-    // behind the first of it.
+    // The history ends at the position of the subscription. No message is
+    // missing after its first one.
     void look_back()
     {
         if (const reader *own = any_reader()) {
@@ -325,7 +325,7 @@ private:
 
             for (const message &each : storage_.first(result.count)) {
                 if (each.id.epoch != passed.epoch) {
-                    return; // aligned meanwhile
+                    return; // the position was set meanwhile
                 }
                 if (each.transient || each.id.sequence > passed.sequence ||
                     (!lost && each.id.sequence != before + 1)) {

@@ -1,5 +1,5 @@
-// Stops this process after each of its stores to some memory: a store to pages
-// that may only be read is done as a single step, with the pages writable.
+// Stops this process after each of its stores to some memory. The pages are
+// read-only, and a store is made as a single step with the pages writable.
 #pragma once
 
 #include <csignal>
@@ -51,8 +51,8 @@ inline void end_store(int, siginfo_t *, void *context)
     kill(getpid(), SIGSTOP);
 }
 
-// Memory of whole pages. The parent sees this process stopped by SIGSTOP, and
-// continues it by SIGCONT.
+// The memory consists of whole pages. The parent sees this process stopped by
+// SIGSTOP, and continues it with SIGCONT.
 inline void stop_after_stores(std::span<std::byte> memory)
 {
     struct sigaction action = {};

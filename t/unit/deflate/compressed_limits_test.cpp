@@ -1,5 +1,5 @@
-// The limits of compressed messages, and the memory that they take: neither
-// grows with what a small payload could become (RFC 7692 8).
+// The limits of compressed messages and their memory. Neither depends on the
+// size to which a small payload could inflate (RFC 7692 8).
 #include "protocol/message_reader.hpp"
 
 #include "deflate_builder.hpp"
@@ -41,7 +41,7 @@ events read(const std::string &wire, const message_limits &limits)
     return frames::read_all_ways<lone_reader>(wire, limits);
 }
 
-// Compresses `size` equal bytes without holding all of them.
+// Compresses `size` equal bytes in parts.
 std::string bomb(std::size_t size)
 {
     compression::sender made{9};
@@ -99,7 +99,7 @@ TEST(compressed_limits, report_the_fault_that_comes_first)
               events{failed(error::invalid_utf8)});
     EXPECT_EQ(read(packed(text, compressed("xx" + bad)), messages_of_1000),
               events{failed(error::message_too_big)});
-    // Invalid behind the limit
+    // Invalid after the limit
     compression::sender peer;
     EXPECT_EQ(read(packed(text, peer.part(std::string(1001, 'x'), Z_SYNC_FLUSH)
                                     .append("\x06")),
@@ -124,7 +124,7 @@ TEST(compressed_limits, take_what_grows_when_it_is_compressed)
 
 TEST(compressed_limits, refuse_a_payload_that_is_much_too_big_by_its_header)
 {
-    // 1,000 and a fourth of it and 1,024
+    // 1,000, a fourth of it, and 1,024
     const message_limits small_frames{.max_frame_size = 1000};
     const std::string fits = frames::header(binary | compression::rsv1, 2274);
     const std::string over = frames::header(binary | compression::rsv1, 2275);
@@ -188,7 +188,7 @@ TEST(compressed_limits, stop_a_bomb_in_memory_of_the_limit)
     EXPECT_EQ(found, events{failed(error::message_too_big)});
     EXPECT_LE(largest, mebibyte);
     EXPECT_GT(largest, mebibyte / 4);
-    EXPECT_LT(taken, 2000U); // a mebibyte is a 300th of it
+    EXPECT_LT(taken, 2000U); // a mebibyte is a 300th of the whole
 }
 
 TEST(compressed_limits, stop_a_bomb_that_comes_at_once)
@@ -201,7 +201,7 @@ TEST(compressed_limits, stop_a_bomb_that_comes_at_once)
     EXPECT_EQ(frames::read(reader, packed(text, bomb(8 * mebibyte))),
               events{failed(error::message_too_big)});
     EXPECT_FALSE(reader.assembled());
-    EXPECT_LE(shared_buffer::allocations() - before, 7U); // doubling
+    EXPECT_LE(shared_buffer::allocations() - before, 7U); // capacity doubles
 }
 
 TEST(compressed_limits, follow_the_bytes_not_the_announcement)
@@ -236,7 +236,7 @@ TEST(compressed_limits, hold_the_text_that_is_kept_in_one_block)
     const message_limits limits;
     takeover_reader reader{limits};
     EXPECT_EQ(frames::read(reader, wire).size(), 100U);
-    // The message's, and the text's of 4, 8, 16 and 32 KiB
+    // The message's block, and text blocks of 4, 8, 16 and 32 KiB
     EXPECT_LE(shared_buffer::allocations() - before, 7U);
 }
 
@@ -244,7 +244,7 @@ TEST(compressed_limits, give_all_back_with_the_reader)
 {
     const std::string wire = packed(frames::text, compressed("words"));
 
-    // Leaks are for the sanitizer to find
+    // The sanitizer detects leaks
     for (int i = 0; i < 20; i++) {
         const message_limits limits;
         takeover_reader reader{limits};

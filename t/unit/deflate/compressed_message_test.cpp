@@ -1,5 +1,5 @@
-// Compressed messages that a client sends (RFC 7692 6 and 7.2.2): whole, in
-// fragments, with and without context takeover, the bytes cut in all ways.
+// Compressed messages of a client (RFC 7692 6 and 7.2.2): whole and in
+// fragments, with and without context takeover, with the bytes cut in all ways.
 #include "protocol/message_reader.hpp"
 
 #include "deflate_builder.hpp"
@@ -181,7 +181,7 @@ TEST(compressed_message, may_refer_to_those_before_only_with_takeover)
 
 TEST(compressed_message, may_refer_to_as_much_as_was_agreed_on)
 {
-    // A row of 505 bytes, so that a message's copy of it is all but 512 away
+    // Two copies of a row of 505 bytes are nearly 512 bytes apart
     const std::string row = noise(505);
     sender with_9{9, 9, 8};
     sender with_15{9, 15, 8};
@@ -313,7 +313,7 @@ TEST(compressed_message, is_marked_only_where_it_begins)
 {
     const events refused{failed(error::reserved_bits)};
 
-    // Not agreed on
+    // Not negotiated
     EXPECT_EQ(frames::read_all_ways(packed(text, hello)), refused);
     for (const unsigned first :
          {ping, fin | frames::pong, fin | frames::close, last, more}) {
@@ -349,8 +349,8 @@ TEST(compressed_message, that_ends_inside_a_block_fails)
                   events{failed(error::invalid_compression)})
             << size;
     }
-    // The bytes that the sender must remove are still there, as one block too
-    // many.
+    // The bytes that the sender must remove are still there, and form another
+    // block.
     EXPECT_EQ(read(packed(binary,
                           std::string(hello) + std::string(compression::tail))),
               events{failed(error::invalid_compression)});
@@ -358,7 +358,7 @@ TEST(compressed_message, that_ends_inside_a_block_fails)
 
 TEST(compressed_message, gets_the_bytes_put_back_if_a_block_wants_them)
 {
-    // A stored block of four bytes that are not there
+    // A stored block whose four bytes are missing
     EXPECT_EQ(read(packed(binary, {"\x00\x04\x00\xfb\xff", 5})),
               events{binary_message({"\x00\x00\xff\xff", 4})});
 }

@@ -1,5 +1,5 @@
-// A client's side of permessage-deflate: messages compressed in every way that
-// zlib has, and readers for them.
+// A client's side of permessage-deflate: messages compressed in each way of
+// zlib, and readers for them.
 #pragma once
 
 #include "protocol/message_reader.hpp"
@@ -21,14 +21,14 @@ namespace protocol = websocket::protocol;
 inline constexpr unsigned rsv1 = 0x40;
 inline constexpr std::string_view tail{"\0\0\xff\xff", 4};
 
-// How a message ends.
+// The end of a message.
 enum class ending {
     flush,       // as in RFC 7692 7.2.1
-    final_block, // 7.2.3.4: a block with BFINAL, and the byte behind it
+    final_block, // 7.2.3.4: a block with BFINAL, and the byte after it
     bare         // a block with BFINAL alone
 };
 
-// One side of zlib's own, with context takeover unless reset() is called.
+// A compressor of zlib, with context takeover unless reset() is called.
 class sender {
 public:
     explicit sender(int level = 6, int window = 15, int memory = 8,
@@ -63,7 +63,8 @@ public:
         return made;
     }
 
-    // A message's payload. A final block leaves nothing to refer to.
+    // The payload of a message. After a final block, no later message refers to
+    // it.
     std::string message(std::string_view text, ending how = ending::flush)
     {
         if (how == ending::flush) {
@@ -92,7 +93,7 @@ inline std::string frame(unsigned first, std::string_view payload)
     return frames::frame(first | rsv1, payload);
 }
 
-// Readers of a client with which it is agreed on.
+// Readers of a client that has negotiated the extension.
 template <bool takeover, unsigned window>
 class reader : public protocol::message_reader {
 public:

@@ -1,5 +1,5 @@
-// Made by deflate_vectors.py: streams compressed by Python's zlib, each message
-// with what it holds. Not to be edited.
+// Streams compressed by Python's zlib, each message with its text.
+// Written by deflate_vectors.py; do not edit.
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@ TAIL = b"\x00\x00\xff\xff"
 
 
 def pieces(*parts):
-    """A plain text as (bytes, times) so that long ones stay short here."""
+    """A text as (bytes, times), so that long ones are short here."""
     return [(part, 1) if isinstance(part, bytes) else part for part in parts]
 
 
@@ -51,7 +51,8 @@ def chained(messages, flush=zlib.Z_SYNC_FLUSH, **how):
 
 
 def finished(messages):
-    """Each message in one final block, and the byte that follows it."""
+    """Each message in one final block, followed by the byte of RFC 7692
+    7.2.3.4."""
     result = []
     for parts in messages:
         made = compressor()
@@ -86,7 +87,7 @@ NAMES = {TABLE: "table", ROW: "row", ALL_BYTES: "bytes"}
 
 
 def literal(data):
-    """A C++ literal, in octal: what follows it cannot be taken for it."""
+    """A C++ literal in octal, which following characters cannot extend."""
     text = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?'
                    else f"\\{byte:03o}" for byte in data)
     lines, line = [], ""
@@ -102,8 +103,8 @@ def literal(data):
 
 
 HEAD = """\
-// Made by deflate_vectors.py: streams compressed by Python's zlib, each message
-// with what it holds. Not to be edited.
+// Streams compressed by Python's zlib, each message with its text.
+// Written by deflate_vectors.py; do not edit.
 #pragma once
 
 #include <cstddef>

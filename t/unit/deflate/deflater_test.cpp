@@ -1,5 +1,5 @@
-// Messages that are sent compressed (RFC 7692 7.2.1), read by an inflater that
-// is not zlib's.
+// Compressed messages of the server (RFC 7692 7.2.1), read by an inflater that
+// is independent of zlib.
 #include "protocol/deflater.hpp"
 
 #include "deflate_builder.hpp"
@@ -24,7 +24,7 @@ std::span<const std::byte> bytes_of(std::string_view text)
     return std::as_bytes(std::span(text));
 }
 
-// The payload of a frame that has to be whole, final, of `kind`, with RSV1.
+// The payload of a frame that must be whole, final, of `kind`, with RSV1.
 std::string payload_of(const shared_buffer &frame, opcode kind = opcode::text)
 {
     if (!frame) {
@@ -43,7 +43,7 @@ std::string payload_of(const shared_buffer &frame, opcode kind = opcode::text)
     return bytes.substr(header);
 }
 
-// With the bytes put back that are cut off a message's end.
+// Inflates a payload after appending the bytes that the sender removed.
 reference::inflated inflated(const std::string &payload,
                              std::string_view before = {})
 {
@@ -130,7 +130,7 @@ TEST(deflater, refers_to_messages_before_within_its_window)
     for (unsigned window = 9; window <= 15; window++) {
         const std::size_t size = std::size_t{1} << window;
 
-        // zlib does not see the last 262 bytes of its window
+        // zlib does not use the last 262 bytes of its window
         for (const std::size_t distance : {size - 300, size, size + 300}) {
             deflater made = deflater::create(9, window);
             const std::string between(distance - row.size(), '-');
@@ -284,7 +284,7 @@ TEST(deflater_pool, makes_no_frame_of_what_does_not_shrink)
     for (const std::string &bytes :
          {std::string(), std::string("x"), noise(100), noise(30000)}) {
         EXPECT_FALSE(pool.make_frame(opcode::binary, bytes_of(bytes), 6, 9));
-        // The next one is not disturbed
+        // The next message is not affected
         EXPECT_EQ(inflated(payload_of(pool.make_frame(
                                opcode::text, bytes_of(repeated), 6, 9)))
                       .text,
@@ -298,7 +298,7 @@ TEST(deflater_pool, gives_up_a_large_message_that_hardly_shrinks)
     const std::string random = noise(700000);
     const std::string text = table(600000);
 
-    // It would shrink, but only at its end
+    // It would shrink, but only near its end
     EXPECT_FALSE(pool.make_frame(
         opcode::binary, bytes_of(random + std::string(500000, 'x')), 1, 15));
 

@@ -11,10 +11,10 @@ using websocket::protocol::extension_reader;
 
 namespace {
 
-// "a;b=c|d" for two extensions, "!" where the grammar is broken.
+// "a;b=c|d" for two extensions; "!" marks a fault of the grammar.
 std::string parts_of(std::string_view value)
 {
-    // On the heap: a sanitizer sees each step outside
+    // On the heap, so that a sanitizer finds a read past the end
     const auto copy = std::make_unique<char[]>(value.size());
     value.copy(copy.get(), value.size());
     extension_reader reader{{copy.get(), value.size()}};

@@ -1,5 +1,5 @@
-// A slow inflater (RFC 1951) that is independent of zlib. It finds how far back
-// a stream refers, and whether the stream ends after a block.
+// A slow inflater (RFC 1951) that is independent of zlib. It reports the
+// largest distance of a stream and its number of blocks.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@ struct inflated {
 
 class inflater {
 public:
-    // All blocks of `data`, which may refer to `before`. Throws where the
-    // stream is wrong, ends inside a block, or has bits left over.
+    // Inflates all blocks of `data`, which may refer to `before`. Throws if the
+    // stream is invalid, ends inside a block, or has bits left over.
     inflated read(std::string_view data, std::string_view before = {})
     {
         data_ = data;
@@ -39,7 +39,7 @@ public:
     }
 
 private:
-    // A code by the lengths of its symbols: canonical, RFC 1951 3.2.2.
+    // A canonical code from the lengths of its symbols (RFC 1951 3.2.2).
     struct code {
         explicit code(const std::vector<unsigned> &lengths)
         {
@@ -93,7 +93,7 @@ private:
 
     void read_block()
     {
-        bits(1); // a final block is one as any other
+        bits(1); // a final block is not treated differently
 
         switch (bits(2)) {
         case 0:
@@ -180,7 +180,7 @@ private:
         }
     }
 
-    // 3.2.5: in groups of four, each group with one more bit.
+    // Lengths come in groups of four; each group has one more bit (3.2.5).
     unsigned length_of(unsigned index)
     {
         if (index < 8) {
@@ -193,7 +193,7 @@ private:
         return 3 + ((4 + index % 4) << extra) + bits(extra);
     }
 
-    // In groups of two.
+    // Distances come in groups of two.
     unsigned distance_of(unsigned index)
     {
         if (index < 4) {

@@ -1,4 +1,5 @@
-// The agreement for each offer of permessage-deflate (RFC 7692 5, 7.1).
+// The negotiated parameters for each offer of permessage-deflate (RFC 7692 5,
+// 7.1).
 #include "protocol/permessage_deflate.hpp"
 
 #include <gtest/gtest.h>
@@ -28,8 +29,8 @@ deflate_params agreement(std::initializer_list<std::string_view> fields,
     return negotiation.result();
 }
 
-// The response to one offer with these parameters, without the name of the
-// extension; "no" if it is declined.
+// The parameters of the response to one offer with these parameters; "no" if it
+// is declined.
 std::string answer(std::string_view parameters,
                    const deflate_settings &settings = keeping)
 {
@@ -130,7 +131,7 @@ TEST(permessage_deflate, takes_the_smaller_window_of_the_client)
         settings.client_window = window;
         const std::string parameter = "; client_max_window_bits";
 
-        // Answered only where it was offered
+        // Only if it was offered
         EXPECT_EQ(answer("", settings), "");
         EXPECT_EQ(agreement({"permessage-deflate"}, settings).client_window,
                   15);
@@ -170,7 +171,7 @@ TEST(permessage_deflate, is_declined_with_an_illegal_window)
             EXPECT_EQ(answer(std::string(name).append(value)), "no") << value;
         }
     }
-    // zlib has no such window, and ours has to be named
+    // zlib has no such window, and this parameter requires a value
     EXPECT_EQ(answer("; server_max_window_bits=8"), "no");
     EXPECT_EQ(answer("; server_max_window_bits"), "no");
 }
@@ -234,7 +235,7 @@ TEST(permessage_deflate, takes_the_first_offer_that_is_acceptable)
 
 TEST(permessage_deflate, leaves_a_declined_offer_behind)
 {
-    // Nothing of the first offer counts for the second
+    // The first offer does not affect the second
     EXPECT_EQ(agreement({"permessage-deflate; client_max_window_bits=9;"
                          "server_no_context_takeover; x, permessage-deflate"}),
               agreement({"permessage-deflate"}));

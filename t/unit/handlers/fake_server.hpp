@@ -1,4 +1,4 @@
-// A server for handlers that is a table of plain functions.
+// A server for handlers that consists of plain functions.
 #pragma once
 
 #include "sdk/websocket_plugin.h"
@@ -164,7 +164,8 @@ inline const websocket_server_t fake_server = [] {
     return made;
 }();
 
-// As the server does: one that does not repeat has ended when it fires.
+// Fires a timer as the server does. A timer that does not repeat has ended when
+// it fires.
 inline void fire(websocket_timer &timer)
 {
     const auto fired = timer.fired;

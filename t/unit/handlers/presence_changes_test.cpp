@@ -1,4 +1,4 @@
-// Stored joins and leaves of clients.
+// Pending presence events of joins and leaves.
 #include "handlers/presence_changes.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The objects of room.v1.json.
+// The JSON objects of room.v1.json.
 #include "handlers/room_json.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Messages of clients in room.v1.json, compared with another parser.
+// Client messages of room.v1.json, compared with another JSON parser.
 #include "handlers/room_json.hpp"
 
 #include <gtest/gtest.h>
@@ -136,7 +136,7 @@ double cost(Work work)
     return least;
 }
 
-// A room's other clients wait for it.
+// The parsing of one message delays the other clients of a worker.
 TEST(RoomRequest, LargeOnesCostLittleMoreThanPublishingThem)
 {
     constexpr std::size_t size = 1 << 20;

@@ -1,5 +1,5 @@
-// Handlers in C++ over a server that is a table of plain functions.
-// sdk_test.cpp registers them.
+// Handlers in C++ and a server that consists of plain functions. sdk_test.cpp
+// registers the handlers.
 #pragma once
 
 #include "sdk/websocket.hpp"

@@ -1,4 +1,4 @@
-// The C++ SDK over a server that is a table of plain functions.
+// The C++ SDK with a server that consists of plain functions.
 #include "sdk/websocket.hpp"
 
 #include "sdk_fixture.hpp"
@@ -18,7 +18,8 @@ WEBSOCKET_HANDLER("derived", derived_room)
 
 } // namespace
 
-// Four of this file, and the room: the program has the objects of the module.
+// Four handlers of this file, and `room`, because the program has the objects
+// of the module.
 constexpr std::size_t handlers = 5;
 
 TEST_F(sdk, a_library_has_its_handlers_whenever_asked)
@@ -227,7 +228,7 @@ TEST_F(sdk, a_ref_is_null_after_its_client)
     EXPECT_EQ(websocket::client_ref<user>().get(), nullptr);
 }
 
-// A server that ends a client inside close() is the hardest case.
+// The server ends a client inside close(), the hardest case.
 TEST_F(sdk, clients_may_end_inside_the_loop_over_them)
 {
     static sdk *test;

@@ -1,4 +1,4 @@
-// Text that a client chose: decoded, and repaired where it is not UTF-8.
+// Text from clients: decoded, and repaired if it is not UTF-8.
 #include "sdk/websocket_text.hpp"
 
 #include "protocol/utf8.hpp"

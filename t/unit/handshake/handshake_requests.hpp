@@ -1,5 +1,5 @@
-// Requests for the tests of the opening handshake: a correct one, which a test
-// spoils or adds to.
+// Requests for the tests of the opening handshake: a valid one, which a test
+// changes.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ namespace websocket::protocol {
 
 inline constexpr std::string_view sample_key = "dGhlIHNhbXBsZSBub25jZQ==";
 
-// A correct request that a test spoils or adds to.
+// A valid request, which a test changes or extends.
 class request {
 public:
     request &add(std::string name, std::string value)
@@ -37,7 +37,7 @@ public:
         return add(std::move(name), std::move(value));
     }
 
-    // The object borrows from this request.
+    // The result refers to memory of this request.
     opening_handshake read() const &
     {
         opening_handshake handshake;

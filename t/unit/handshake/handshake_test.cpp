@@ -1,4 +1,4 @@
-// The opening handshake: each rule with a request that keeps it and one that
+// The opening handshake: each rule with a request that follows it and one that
 // breaks it.
 #include "handshake_requests.hpp"
 
@@ -205,7 +205,8 @@ TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place)
                 continue;
             }
             key[place] = byte;
-            // White space at an end is trimmed, and then the key is short.
+            // White space at the ends is trimmed, which makes the key too
+            // short.
             EXPECT_EQ(check_key(key), key_invalid)
                 << place << ' ' << static_cast<int>(byte);
         }
@@ -228,7 +229,7 @@ TEST(key, must_stand_exactly_once)
 
 TEST(handshake, reports_the_first_broken_rule)
 {
-    // Everything is wrong; then one rule after the other is kept.
+    // All rules are broken at first; then one after the other is followed.
     request wrong;
     wrong.set("Upgrade", "x").set("Connection", "x");
     wrong.set("Sec-WebSocket-Version", "8").set("Sec-WebSocket-Key", "x");

@@ -5,7 +5,7 @@
 
 namespace origin_lists {
 
-// No browser sends one of these as an origin.
+// Origins that no browser sends.
 inline constexpr std::string_view malformed_origins[] = {
     "",
     "Null",

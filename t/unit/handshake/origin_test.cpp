@@ -1,4 +1,4 @@
-// Patterns of origins.
+// Origin patterns of websocket_origins.
 #include <string>
 #include <string_view>
 
@@ -13,7 +13,7 @@ using namespace origin_lists;
 
 namespace {
 
-// Whether the pattern matches; a text that is no pattern fails the test.
+// Whether the pattern matches. An invalid pattern fails the test.
 bool match(std::string_view pattern, std::string_view origin)
 {
     const auto parsed = origin_pattern::parse(pattern);

@@ -61,7 +61,7 @@ TEST(same_origin, never_holds_for_a_malformed_origin)
     for (const std::string_view origin : malformed_origins) {
         EXPECT_FALSE(is_same_origin(origin, "a.example")) << origin;
         EXPECT_FALSE(is_same_origin(origin, origin)) << origin;
-        // Nor does its text after the scheme match.
+        // A Host with the text after the scheme does not match either.
         const auto slashes = origin.find("//");
         if (origin.starts_with("https:") && slashes == 6) {
             const auto host = origin.substr(8);

@@ -1,4 +1,4 @@
-// The offer of subprotocols in an opening handshake, and the server's choice.
+// The subprotocols offered in an opening handshake, and the server's choice.
 #include "handshake_requests.hpp"
 
 #include <string>

@@ -63,7 +63,7 @@ TEST(comparison, tells_different_texts_apart)
 
 TEST(comparison, folds_nothing_but_letters)
 {
-    // Pairs that differ only in the bit that sets the case of letters.
+    // Pairs that differ only in the bit that is the case of letters.
     EXPECT_FALSE(equals_ignoring_case("@", "`"));
     EXPECT_FALSE(equals_ignoring_case("[", "{"));
     EXPECT_FALSE(equals_ignoring_case("\r", "-"));

@@ -1,4 +1,4 @@
-// Which status codes a Close frame may carry (RFC 6455 7.4).
+// Status codes that a Close frame may have (RFC 6455 7.4).
 #include "protocol/close_code.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// operator new and delete that count.
+// Replaces operator new and delete to count their calls.
 #include "counted_memory.hpp"
 
 #include <algorithm>

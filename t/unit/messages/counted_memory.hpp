@@ -1,7 +1,7 @@
-// Counts what the program takes from the heap.
+// Counts allocations on the heap.
 #pragma once
 
 #include <cstddef>
 
-// Calls of operator new by all of the program so far.
+// Calls of operator new in the whole program so far.
 extern std::size_t calls_of_new;

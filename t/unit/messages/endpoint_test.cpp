@@ -1,5 +1,5 @@
-// The answers of an endpoint, and the closing handshake in all its orders
-// (RFC 6455 1.4, 5.5, 7).
+// The replies of an endpoint, and the closing handshake in each order (RFC 6455
+// 1.4, 5.5, 7).
 #include "protocol/endpoint.hpp"
 
 #include "protocol/close_code.hpp"
@@ -44,7 +44,7 @@ constexpr unsigned empty_close = fin | frames::close;
 
 constexpr message_limits limits;
 
-// All answers of the endpoint to `wire`, joined.
+// All replies of the endpoint to `wire`, joined.
 std::string answers(endpoint &peer, std::string_view wire)
 {
     frames::received copy{wire};
@@ -68,11 +68,12 @@ std::string answer_of_new(std::string_view wire)
     return answers(peer, wire);
 }
 
-// After a Close of ours, or a failure, a Close is reported without its code.
+// After a Close of the server or a failure, a Close is reported without its
+// code.
 const frames::seen bare_close = control(event_type::close);
 
-// One of each kind: frames whose headers break a rule, that are too big, and
-// whose payload does.
+// One failure of each kind: frames with invalid headers, too large frames, and
+// frames with invalid payload.
 std::vector<std::pair<std::string, error>> failures()
 {
     using frames::length_form;

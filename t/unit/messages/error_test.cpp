@@ -1,4 +1,4 @@
-// The map from errors to status codes and words.
+// The status codes and texts of errors.
 #include "protocol/error.hpp"
 
 #include "protocol/close_code.hpp"

@@ -1,5 +1,5 @@
-// Builds the frames of a client, legal or not, and runs bytes through a reader
-// in every way in which a network may cut them.
+// Builds frames of a client, valid or not, and runs bytes through a reader with
+// each way in which a network may cut them.
 #pragma once
 
 #include "protocol/endpoint.hpp"
@@ -24,7 +24,7 @@ namespace frames {
 
 namespace protocol = websocket::protocol;
 
-// First bytes of a header, to be joined with an opcode.
+// The first byte of a header is one of these bits joined with an opcode.
 inline constexpr unsigned fin = 0x80;
 inline constexpr unsigned continuation = 0x0;
 inline constexpr unsigned text = 0x1;
@@ -35,8 +35,8 @@ inline constexpr unsigned pong = 0xA;
 
 inline constexpr std::string_view key = "\x37\xfa\x21\x3d";
 
-// How the length is written: in the second byte, or in the 16 or 64 bits
-// behind it. `shortest` is what RFC 6455 5.2 asks for.
+// The place of the length: the second byte, or the 16 or 64 bits after it. RFC
+// 6455 5.2 requires the shortest form.
 enum class length_form { shortest, short_7, long_16, long_64 };
 
 inline std::string big_endian(std::uint64_t value, std::size_t size)
@@ -157,8 +157,8 @@ inline seen failed(protocol::error reason)
     return {.type = protocol::event_type::failed, .reason = reason};
 }
 
-// Bytes on the heap, in a block of exactly their size: a sanitizer sees each
-// step outside.
+// Bytes on the heap in a block of exactly their size, so that a sanitizer finds
+// an access past it.
 class received {
 public:
     explicit received(std::string_view bytes)
@@ -217,9 +217,8 @@ events read(reader &from, std::string_view bytes)
 
 enum class receive_into { input, receive_buffer };
 
-// The events of `wire` that comes in pieces of `sizes`, the last of which
-// repeats. With receive_buffer(), each piece goes there as far as there is
-// room.
+// The events of `wire` in pieces of `sizes`, of which the last repeats. With
+// receive_buffer(), each piece goes there as far as it fits.
 template <class reader>
 events read_in_pieces(reader &from, std::string_view wire,
                       const std::vector<std::size_t> &sizes,
@@ -253,7 +252,7 @@ events read_in_pieces(reader &from, std::string_view wire,
     return found;
 }
 
-// The events of `wire` that comes at once, which are the same byte by byte.
+// The events of `wire` at once, which must be the same byte by byte.
 template <class reader = protocol::message_reader>
 events read_two_ways(const std::string &wire,
                      const protocol::message_limits &limits = {})
@@ -266,7 +265,7 @@ events read_two_ways(const std::string &wire,
     return whole;
 }
 
-// Random cuts come from the environment's FRAMES_SEED, if it is set.
+// FRAMES_SEED in the environment determines the random cuts.
 inline unsigned seed()
 {
     static const unsigned chosen = [] {
@@ -292,9 +291,9 @@ inline std::vector<std::size_t> random_sizes(std::mt19937 &random,
     return sizes;
 }
 
-// Reads `wire` with a new reader whole, byte by byte, cut once at every place
-// (at 500 places of a long one), and in random pieces with and without
-// receive_buffer(). Expects the same events each time and returns them.
+// Reads `wire` with new readers: whole, byte by byte, cut once at each place,
+// and in random pieces, with and without receive_buffer(). A long `wire` is cut
+// at 500 places. All events must be equal; returns them.
 template <class reader = protocol::message_reader>
 events read_all_ways(const std::string &wire,
                      const protocol::message_limits &limits = {})
@@ -327,8 +326,7 @@ events read_all_ways(const std::string &wire,
     return whole;
 }
 
-// How many bytes a reader needs, given one at a time, until it fails; npos
-// when it does not.
+// The number of single bytes after which a reader fails, or npos.
 inline std::size_t
 bytes_until_failure(std::string_view wire,
                     const protocol::message_limits &limits = {})

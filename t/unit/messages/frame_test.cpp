@@ -1,5 +1,5 @@
-// Frame headers: each rule of RFC 6455 5.2 that one header can break is
-// reported as soon as the bytes read so far break it.
+// Frame headers: each rule of RFC 6455 5.2 about one header. A fault is
+// reported at the first byte that shows it.
 #include "protocol/frame.hpp"
 
 #include "frame_builder.hpp"
@@ -29,7 +29,7 @@ struct parsed {
     std::size_t decided_after; // bytes until size or error was known
 };
 
-// Parses every start of `bytes`: what is known stays known.
+// Parses each prefix of `bytes`. Once it is known, a result must not change.
 parsed parse(std::string_view bytes, std::uint8_t allowed = 0)
 {
     parsed found{{0, error::none}, {}, never};
@@ -145,7 +145,7 @@ TEST(frame_header, with_other_bit_than_the_negotiated_is_refused)
 
 TEST(frame_header, of_continuation_or_control_takes_no_negotiated_bit)
 {
-    // RFC 7692 6.1: the bit stands on the first frame of a data message
+    // Only the first frame of a data message may have the bit (RFC 7692 6.1)
     for (const unsigned code : {0x0U, 0x8U, 0x9U, 0xAU}) {
         expect_refused(header(fin | rsv1 | code, 1), error::reserved_bits, 1,
                        rsv1);
@@ -211,7 +211,7 @@ TEST(frame_header, with_16_bits_for_a_short_length_is_refused_after_4_bytes)
 
 TEST(frame_header, with_64_bits_for_a_short_length_is_refused_after_8_bytes)
 {
-    // 6 bytes of zeros leave 16 bits, whatever they will be
+    // Six bytes of zeros leave 16 bits for the length, whatever follows
     for (const std::uint64_t length : {0, 125, 126, 65535}) {
         expect_refused(header(fin | frames::text, length, length_form::long_64),
                        error::length_not_minimal, 8);

@@ -1,4 +1,4 @@
-// Unmasking, each path against a loop over bytes.
+// Unmasking: each SIMD level is compared with a loop over bytes.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -47,7 +47,7 @@ bytes text_bytes(std::string_view text)
 
 } // namespace
 
-// RFC 6455 section 5.7, the second example.
+// The second example of RFC 6455 section 5.7.
 TEST(unmask, restores_the_hello_of_the_rfc)
 {
     bytes payload = text_bytes("\x7F\x9F\x4D\x51\x58");
@@ -73,7 +73,7 @@ TEST(unmask, with_a_key_of_zeros_changes_nothing)
     }
 }
 
-// The bytes around the payload are compared too: they must stay.
+// The bytes around the payload must not change.
 TEST(unmask, equals_the_loop_for_all_lengths_offsets_and_alignments)
 {
     constexpr std::size_t border = 64;

@@ -1,5 +1,5 @@
-// Messages that a location refuses by their header alone: messages and frames
-// over its limits, and kinds of message (RFC 6455 7.4.1).
+// Messages that a location refuses by their header: over its size limits, or of
+// a kind that it does not accept (RFC 6455 7.4.1).
 #include "protocol/message_reader.hpp"
 
 #include "frame_builder.hpp"

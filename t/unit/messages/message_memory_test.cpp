@@ -1,5 +1,5 @@
-// The memory of payloads: a whole frame is not copied, a frame in pieces is
-// copied once, and no message allocates a block.
+// The memory of payloads. A whole frame is not copied, a frame in pieces is
+// copied once, and no message allocates a block of its own.
 #include "protocol/message_reader.hpp"
 
 #include "counted_memory.hpp"
@@ -34,7 +34,7 @@ class message_memory : public testing::Test {
 protected:
     message_memory() { shared_buffer::clear_cache(); }
 
-    // Those of the reader, and of operator new for all else.
+    // Blocks of the reader, and all other calls of operator new.
     std::size_t allocations() const
     {
         return shared_buffer::allocations() + calls_of_new - before_;
@@ -149,7 +149,7 @@ TEST_F(message_memory, of_a_cut_control_frame_is_one_block)
 
 TEST_F(message_memory, of_a_message_in_128_kib_fragments_is_one_block)
 {
-    // So browsers send what is larger
+    // Browsers send large messages in such fragments
     const std::string fragment(mebibyte / 8, 'x');
     received first{frame(frames::binary, fragment)};
     next(first.input());
@@ -269,7 +269,7 @@ TEST_F(message_memory, of_cut_messages_is_not_allocated_for_each)
         readers.emplace_back(limits_);
     }
 
-    // Each client's message is cut in two, all clients at the same time
+    // Each client's message is cut in two, for all clients at the same time
     const auto round = [&] {
         for (const std::size_t cut : {std::size_t{0}, std::size_t{300}}) {
             const std::size_t end = cut == 0 ? 300 : wire.size();

@@ -1,5 +1,5 @@
-// Frames into messages (RFC 6455 5.4 to 5.6, 7.4, 8.1): each rule accepting
-// and rejecting, the bytes cut in all ways.
+// Messages from frames (RFC 6455 5.4 to 5.6, 7.4, 8.1): each rule with a valid
+// and an invalid input, cut in all ways.
 #include "protocol/message_reader.hpp"
 
 #include "protocol/close_code.hpp"
@@ -50,7 +50,7 @@ std::string pattern(std::size_t size)
     return bytes;
 }
 
-// The failure comes with the last byte of `start`, whatever would follow it.
+// The reader fails at the last byte of `start`, independently of later bytes.
 void expect_failure(const std::string &start, error reason,
                     const events &before = {})
 {
@@ -280,7 +280,7 @@ TEST(message_reader, fails_at_the_first_impossible_byte_of_a_frame)
         for (const std::size_t before : {0U, 1U, 40U, 100U}) {
             const std::string start = pattern(before) + std::string(bad);
 
-            // The frame goes on for 200 bytes that never come
+            // The frame claims 200 more bytes, which do not arrive
             expect_failure(header(text, start.size() + 200) +
                                frames::masked(start),
                            error::invalid_utf8);
@@ -302,7 +302,7 @@ TEST(message_reader, fails_at_a_text_that_ends_inside_a_character)
                    error::invalid_utf8);
 }
 
-// Long texts are unmasked and checked in parts, wherever these begin.
+// Long texts are unmasked and checked in parts, which may begin anywhere.
 TEST(message_reader, takes_characters_anywhere_in_a_long_text)
 {
     const std::string character = "\xf0\x9f\x98\x80";

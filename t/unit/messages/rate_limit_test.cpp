@@ -1,4 +1,4 @@
-// How many messages a client may send in which time.
+// The number of messages that a client may send in some time.
 #include "protocol/rate_limit.hpp"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t start = 1000000;
 
-// How many of many messages that come at one moment are taken.
+// The number of messages that are accepted at one moment.
 int taken_at_once(rate_limiter &meter, const rate_limit &rate,
                   std::uint64_t now)
 {

@@ -1,4 +1,4 @@
-// References to blocks of bytes, and the spare blocks that save calls of
+// References to blocks of bytes, and the cache of blocks that saves calls of
 // malloc.
 #include "protocol/shared_buffer.hpp"
 
@@ -32,7 +32,7 @@ shared_buffer buffer_with(std::string_view text)
     return made;
 }
 
-// Blocks of a mebibyte that were held all at once, and given back.
+// Holds blocks of a mebibyte at the same time, and frees them.
 void use_at_once(std::size_t count)
 {
     std::vector<shared_buffer> held;

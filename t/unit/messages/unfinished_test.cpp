@@ -1,5 +1,5 @@
-// The most work of one call of a reader, however much a few compressed bytes
-// inflate to: after that it is unfinished, and the rest follows in its turn.
+// The maximum work in one call of a reader, although few compressed bytes may
+// inflate to many. It then returns `unfinished`, and the next call continues.
 #include "protocol/endpoint.hpp"
 
 #include "deflate_builder.hpp"
@@ -45,8 +45,8 @@ std::string json(std::size_t size)
     return all;
 }
 
-// Reads one message and expects that each call makes a step of it at most.
-// Between two calls the rest of the input moves. Returns how many there were.
+// Reads one message. Each call must inflate at most one step. The rest of the
+// input moves between two calls. Returns the number of calls.
 template <class reader>
 std::size_t read_in_steps(reader &from, std::string_view wire,
                           std::string_view message)
@@ -128,11 +128,12 @@ TEST(unfinished, is_no_message_of_less_than_a_step)
     EXPECT_EQ(read_in_steps(reader, wire, message), 1U);
 }
 
-// A block of DEFLATE with codes of its own takes as long as kilobytes of text.
+// A block of DEFLATE with its own codes takes as long as kilobytes of text.
 TEST(unfinished, are_blocks_of_nothing_after_4_kb)
 {
     constexpr std::size_t most = 4096;
-    // Four blocks of 90 bits: the lengths of the codes, and the block's end
+    // Four blocks of 90 bits: the lengths of the codes, and the end of the
+    // block
     constexpr std::string_view blocks{
         "\x04\xc0\x81\x00\x00\x00\x00\x00\x90\xff\x6b\x10\x00\x07\x02"
         "\x00\x00\x00\x00\x40\xfe\xaf\x41\x00\x1c\x08\x00\x00\x00\x00"
@@ -144,7 +145,7 @@ TEST(unfinished, are_blocks_of_nothing_after_4_kb)
         payload += blocks;
     }
 
-    payload += '\0'; // one that is stored, and empty
+    payload += '\0'; // an empty stored block
 
     for (const std::size_t part : {payload.size(), std::size_t{3000}}) {
         std::string wire;
@@ -178,7 +179,7 @@ TEST(unfinished, is_a_bomb_in_fragments_after_each_step)
     const std::string payload = compressed(zeros);
     std::string wire;
 
-    // Each stands for nearly a step
+    // Each part inflates to nearly a step
     for (std::size_t at = 0; at < payload.size(); at += 60) {
         wire += frame((at == 0 ? frames::binary | compression::rsv1
                                : frames::continuation) |
@@ -258,7 +259,7 @@ TEST(unfinished, are_many_empty_fragments)
             EXPECT_LE(before - input.size(), 1000U);
         }
 
-        // "end" is nothing that can be inflated
+        // "end" is not valid DEFLATE
         EXPECT_EQ(found.type,
                   packed ? event_type::failed : event_type::message);
     }

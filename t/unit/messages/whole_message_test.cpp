@@ -1,5 +1,5 @@
-// The short way of messages that are one whole frame: what takes it, and that
-// all else is left to message_reader::next().
+// The fast path of messages in one whole frame: the messages that it accepts.
+// All others are left to message_reader::next().
 #include "protocol/message_reader.hpp"
 
 #include "frame_builder.hpp"
@@ -28,14 +28,14 @@ std::string_view words(std::span<const std::byte> bytes)
 
 class whole_message : public testing::Test {
 protected:
-    // Makes it what is to be read next.
+    // Makes these bytes the next input.
     void receive(std::string bytes)
     {
         bytes_ = std::move(bytes);
         input_ = std::as_writable_bytes(std::span(bytes_));
     }
 
-    // Nothing is taken, nor changed.
+    // The input is neither consumed nor changed.
     void expect_left(const std::string &bytes)
     {
         receive(bytes);
@@ -124,7 +124,7 @@ TEST_F(whole_message, that_is_not_utf8_fails_the_reader_once)
         receive(frame(text, wrong));
         EXPECT_EQ(reader.next_whole(input_).header_size, 0);
         EXPECT_FALSE(reader.between_messages());
-        EXPECT_FALSE(reader.needs_input()); // it is not reported yet
+        EXPECT_FALSE(reader.needs_input()); // the failure is not reported yet
 
         const event found = reader.next(input_);
         EXPECT_EQ(found.type, event_type::failed);
@@ -145,7 +145,7 @@ TEST_F(whole_message, waits_for_what_has_begun)
 
     receive(frame(fin | frames::continuation, "last"));
     EXPECT_EQ(words(reader_.next(input_).payload), "firstlast");
-    EXPECT_FALSE(reader_.between_messages()); // it is still kept
+    EXPECT_FALSE(reader_.between_messages()); // inside a message
     EXPECT_EQ(reader_.next(input_).type, event_type::need_input);
     EXPECT_TRUE(reader_.between_messages());
 

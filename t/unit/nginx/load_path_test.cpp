@@ -1,4 +1,4 @@
-// Paths of one plug-in, for each time that it is loaded.
+// The paths of one plug-in, a different one for each time that it is loaded.
 #include "nginx/plugin/load_path.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The queue of one client: the order of its bytes, and its memory.
+// The send queue of one client: the order of its bytes, and its memory.
 #include "nginx/output/send_queue.hpp"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ std::string numbered(std::size_t number, std::size_t size)
 
 class waiting_frames : public testing::Test {
 protected:
-    // As a frame of its own, in a block of its own that only the queue keeps.
+    // Adds a frame in a block that only the queue refers to.
     void add(std::string_view text, std::size_t capacity = 0)
     {
         const shared_buffer block = block_with(text, capacity);
@@ -62,7 +62,7 @@ protected:
         expected_ += second;
     }
 
-    // Takes bytes from the front, as a socket does.
+    // Removes bytes from the front, as a socket does.
     std::string take(std::size_t size)
     {
         std::array<std::span<const std::byte>, 64> pieces;
@@ -93,7 +93,7 @@ protected:
     std::string expected_;
 };
 
-// Under a sanitizer malloc does not report used memory: then it is 0.
+// Under a sanitizer, malloc does not report its memory, and the result is 0.
 class queue_memory : public waiting_frames {
 protected:
     queue_memory()

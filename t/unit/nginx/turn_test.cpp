@@ -1,4 +1,4 @@
-// When the turn of a session is over.
+// The end of a session's turn.
 #include "nginx/core/turn.hpp"
 
 #include <gtest/gtest.h>

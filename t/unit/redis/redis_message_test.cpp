@@ -1,4 +1,4 @@
-// Messages between hosts through a channel: read, refused, written.
+// Messages between hosts through a channel: parsing, refusals, and writing.
 #include "redis/message.hpp"
 
 #include <gtest/gtest.h>

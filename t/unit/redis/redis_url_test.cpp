@@ -1,4 +1,4 @@
-// Addresses of Redis servers.
+// URLs of Redis servers.
 #include <string>
 #include <string_view>
 
@@ -152,7 +152,7 @@ TEST_P(redis_url_refused, says_why)
     EXPECT_NE(fault.find(words), std::string::npos) << fault;
 }
 
-// Whatever is wrong, a fault repeats nothing.
+// No error repeats a part of the URL.
 TEST_P(redis_url_refused, keeps_the_password_to_itself)
 {
     EXPECT_EQ(fault_of(GetParam().url).find("secret"), std::string::npos);

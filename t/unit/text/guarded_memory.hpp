@@ -1,5 +1,5 @@
-// Memory between two pages that may not be touched: a stray read or write ends
-// the test, with or without a sanitizer.
+// Memory between two pages without access, so that a stray read or write ends
+// the test even without a sanitizer.
 #pragma once
 
 #include <cstddef>
@@ -28,12 +28,12 @@ public:
     guarded_memory(const guarded_memory &) = delete;
     guarded_memory &operator=(const guarded_memory &) = delete;
 
-    // `size` bytes, at most a page, that begin where the page begins.
+    // `size` bytes, at most a page, from the start of the page.
     std::span<std::byte> front(std::size_t size) const
     {
         return {all_ + page_, size};
     }
-    // `size` bytes, at most a page, that end where the page ends.
+    // `size` bytes, at most a page, up to the end of the page.
     std::span<std::byte> back(std::size_t size) const
     {
         return {all_ + 2 * page_ - size, size};

@@ -1,4 +1,4 @@
-// Text of a peer in a line of a log.
+// Text of a peer in a log line.
 #include "protocol/printable.hpp"
 
 #include <gtest/gtest.h>
@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(
         unprintable_case{"\u2066"sv, R"(\xE2\x81\xA6)"},
         unprintable_case{"\uFEFF"sv, R"(\xEF\xBB\xBF)"},
         unprintable_case{"\U000E0041"sv, R"(\xF3\xA0\x81\x81)"},
-        // No UTF-8: alone, cut, overlong, a surrogate, beyond U+10FFFF
+        // Not UTF-8: alone, cut, overlong, a surrogate, above U+10FFFF
         unprintable_case{"\x80"sv, R"(\x80)"},
         unprintable_case{"\xFF\xFE"sv, R"(\xFF\xFE)"},
         unprintable_case{"\xE2\x82"sv, R"(\xE2\x82)"},
@@ -88,7 +88,8 @@ TEST(printable_quotes, are_escaped_where_the_text_stands_in_quotes)
     EXPECT_EQ(printed(R"(a "b" \)", quotes::kept), R"(a "b" \)");
 }
 
-// Never larger than the buffer, never cut inside a character or an escape.
+// The result never exceeds the buffer, and is never cut inside a character or
+// an escape.
 TEST(printable_size, text_that_does_not_fit_ends_in_dots)
 {
     EXPECT_EQ(printed("12345678", quotes::escaped, 8), "12345678");

@@ -1,4 +1,4 @@
-// The paths through unmasking and the UTF-8 check that this machine can run.
+// The SIMD levels of unmasking and the UTF-8 check that this machine can run.
 #pragma once
 
 #include <vector>

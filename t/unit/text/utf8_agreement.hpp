@@ -1,4 +1,5 @@
-// Compares the UTF-8 checker with the reference, however the text is cut.
+// Compares the UTF-8 checker with the reference, with text that is cut in each
+// way.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +31,7 @@ inline std::string hex(std::string_view text)
     return result;
 }
 
-// Whether the implementation agrees with the reference on the text, fed at
-// once.
+// Whether the implementation agrees with the reference on the whole text.
 inline bool agrees_whole(std::string_view text,
                          utf8_reference::verdict expected,
                          websocket::protocol::simd_level level)
@@ -42,7 +42,7 @@ inline bool agrees_whole(std::string_view text,
            checker.complete() == expected.complete;
 }
 
-// The same for two pieces; a checker that failed once fails again.
+// The same for two pieces. A checker that has failed must fail again.
 inline bool agrees_cut(std::string_view text, std::size_t cut,
                        utf8_reference::verdict expected,
                        websocket::protocol::simd_level level)
@@ -55,7 +55,8 @@ inline bool agrees_cut(std::string_view text, std::size_t cut,
            checker.complete() == expected.complete;
 }
 
-// The same for single bytes: the first refused one is the first impossible.
+// The same for single bytes. The first impossible byte must be the first that
+// is refused.
 inline bool agrees_bytewise(std::string_view text,
                             utf8_reference::verdict expected,
                             websocket::protocol::simd_level level)

@@ -1,5 +1,5 @@
-// Checks UTF-8 with an encoder alone: a byte is possible at a place if the
-// encoding of some code point has it there. It is slow and has no other rule.
+// Checks UTF-8 with an encoder. A byte is possible at a place if the encoding
+// of a code point has it there. This is slow, but has no other rule.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-// RFC 3629 section 3, for any value of up to 21 bits.
+// The encoding of RFC 3629 section 3, for any value of up to 21 bits.
 inline std::string encode_utf8(std::uint32_t value)
 {
     const auto tail = [value](int shift) {
@@ -86,7 +86,7 @@ private:
         }
     }
 
-    // `read` holds the first `size` bytes of something.
+    // `read` has the first `size` bytes of a character.
     kind look_up(std::uint32_t read, std::size_t size) const
     {
         if (size < 4) {
@@ -99,7 +99,7 @@ private:
                                    std::vector<kind>(1 << 8),
                                    std::vector<kind>(1 << 16),
                                    std::vector<kind>(1 << 24)};
-    // Indexed by all bits but the lead byte's upper five, which the first byte
-    // was already looked up with.
+    // Indexed by all bits except the upper five of the lead byte, which were
+    // checked with the first byte.
     std::vector<bool> four_ = std::vector<bool>(1 << 27);
 };

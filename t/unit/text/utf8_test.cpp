@@ -1,4 +1,5 @@
-// The UTF-8 checker, each path against the reference, whole and in pieces.
+// The UTF-8 checker: each SIMD level is compared with the reference, whole and
+// in pieces.
 #include <algorithm>
 #include <random>
 #include <string>
@@ -29,7 +30,7 @@ std::string three_bytes(std::uint32_t value)
             static_cast<char>(value)};
 }
 
-// The edges of every rule of RFC 3629 section 4, from inside and from outside.
+// The bounds of each rule of RFC 3629 section 4, from both sides.
 struct rule_case {
     const char *name;
     std::string_view good;
@@ -79,7 +80,7 @@ const std::vector<rule_case> &rule_cases()
     return cases;
 }
 
-// A text of whole characters that is at least `size` bytes long.
+// Whole characters of at least `size` bytes in total.
 std::string repeated(std::string_view characters, std::size_t size)
 {
     std::string result;
@@ -89,9 +90,9 @@ std::string repeated(std::string_view characters, std::size_t size)
     return result;
 }
 
-// Calls `use` with the sequence at each position 0..130, in ASCII and in text
-// of two, three and four bytes per character, and both in the middle and at
-// the end of a text.
+// Calls `use` with the sequence at each position from 0 to 130. The text is
+// ASCII, has three bytes per character, or is mixed; it ends after the sequence
+// or continues.
 template <typename function>
 void at_each_position(std::string_view sequence, function use)
 {
@@ -246,7 +247,7 @@ TEST(utf8_checker, judges_all_sequences_of_one_and_two_bytes)
     }
 }
 
-// Every path leaves texts as short as these to the same code.
+// All levels check such short texts with the same code.
 TEST(utf8_checker, judges_all_sequences_of_three_bytes)
 {
     for (std::uint32_t value = 0; value < 1 << 24 && !HasFailure(); ++value) {
@@ -258,7 +259,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes)
     }
 }
 
-// Inside a text that is long enough for every path's main loop.
+// The text is long enough for the main loop of each level.
 TEST(utf8_checker, judges_all_sequences_of_three_bytes_in_a_text)
 {
     constexpr std::size_t position = 63;
@@ -266,7 +267,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes_in_a_text)
     for (std::uint32_t value = 0x800000; value < 1 << 24 && !HasFailure();
          ++value) {
         text.replace(position, 3, three_bytes(value));
-        // The reference need not read all the ASCII.
+        // The reference may skip the ASCII.
         auto expected =
             utf8_reference::check(std::string_view(text).substr(position, 6));
         expected.first_impossible = expected.complete
