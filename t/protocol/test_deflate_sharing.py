@@ -105,6 +105,33 @@ def test_burst_of_small_messages_is_compressed_within_a_budget(server):
     assert 0 < compressed < len(texts) * len(peers)
 
 
+def test_each_compression_counts_beside_its_bytes(server):
+    """A short message takes some 4 us, most of it not for its bytes."""
+    pid = only_worker(server)
+    peers = [DeflatingPeer(server, "/kept/short") for _ in range(200)]
+
+    def count_compressed(texts):
+        """Reads the messages; how many were compressed."""
+        compressed = 0
+        for text in texts:
+            for peer in peers:
+                _, payload, was_compressed = peer.read()
+                assert payload == text.encode()
+                compressed += was_compressed
+        return compressed
+
+    text = "all of them have compressors ".ljust(64, ".")
+    peers[0].client.text(text)
+    while count_compressed([text]) < len(peers):
+        peers[0].client.text(text)
+    peers[0].client.text(".")
+    assert count_compressed(["."]) == 0  # after cheap ones a batch is large
+    texts = [f"{number} of many ".ljust(64, ".") for number in range(64)]
+    with stopped(pid):
+        peers[0].client.send(b"".join(map(wire.text, texts)))
+    assert 0 < count_compressed(texts) < len(texts) * len(peers)
+
+
 @pytest.mark.parametrize("size, count", [(3000, 30), (5000, 200)])
 def test_burst_beyond_the_budget_is_the_same_for_all(server, size, count):
     """A frame that was compressed for one client is sent to all with its

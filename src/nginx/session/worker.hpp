@@ -19,6 +19,10 @@ class compression_budget {
 public:
     static constexpr std::size_t max_work = std::size_t{4} * 1024 * 1024;
 
+    // Counted for each compression beside its bytes: a short message takes
+    // some 4 us, most of it for the block's codes and memory outside the cache.
+    static constexpr std::size_t message_work = 2048;
+
     // False if the budget is used up. The last work accepted may exceed it.
     bool spend(std::size_t work) noexcept { return spend_of(left_, work); }
 
@@ -42,7 +46,7 @@ private:
             return false;
         }
 
-        budget -= std::min(budget, work);
+        budget -= std::min(budget, work + message_work);
         return true;
     }
 
