@@ -45,8 +45,9 @@ void room::message_published(const message &published)
 
     message_frames frames(published);
 
-    // "joined" precedes the messages of that client
-    if (changes_.names(published.from)) {
+    // "joined" precedes the messages of that client. Other changes are sent if
+    // their time is up and the timer waits for messages.
+    if (presence_delays_ != 0 || changes_.names(published.from)) {
         try_send_changes();
     }
 
@@ -83,7 +84,9 @@ void room::messages_lost()
         }
     }
 
-    // The lost messages may include presence events
+    // The lost messages may include presence events, and those that this worker
+    // has published
+    published_ = {};
     changes_.add_unnamed(true, true);
     send_changes();
 }

@@ -20,7 +20,7 @@ constexpr std::uint64_t min_interval = 100; // ms
 constexpr std::uint64_t receivers_per_millisecond = 5;
 
 // How often, and for how long, changes wait for messages to be delivered.
-constexpr unsigned max_delays = 10;
+constexpr unsigned max_delays = 100;
 constexpr std::uint64_t delay_interval = 10; // ms
 
 // Changes that are sent one by one: min_named to any number of receivers, or as
@@ -108,8 +108,8 @@ void room::send_changes()
 }
 
 // Messages that this worker has published and not delivered yet precede all
-// that is sent now. One of them may be of a client that has joined: then
-// message_published() sends the changes before it.
+// that is sent now. One of them may be of a client that has joined. So
+// message_published() sends the changes, before the next message.
 void room::send_changes_in_order()
 {
     const bool undelivered = published_.epoch == delivered_.epoch &&
