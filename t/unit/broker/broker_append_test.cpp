@@ -123,7 +123,7 @@ TEST_F(broker_append, of_much_reserves_few_blocks_in_a_hold)
     EXPECT_EQ(count.most("blocks.reserved"), 1);
 }
 
-TEST_F(broker_append, that_its_process_did_not_survive_leaves_no_blocks)
+TEST_F(broker_append, of_a_dead_process_leaves_no_blocks)
 {
     const std::size_t used = core.measure().used;
 
@@ -145,7 +145,7 @@ TEST_F(broker_append, that_its_process_did_not_survive_leaves_no_blocks)
 }
 
 // The blocks of the dead process stay reserved, although no record has them.
-TEST_F(broker_append, goes_on_where_another_process_dies_meanwhile)
+TEST_F(broker_append, continues_after_another_process_died)
 {
     die_at("append.copied", [this] { append_large(); });
     const std::size_t used = core.measure().used;

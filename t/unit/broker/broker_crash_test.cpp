@@ -81,7 +81,7 @@ class broker_crash : public testing::TestWithParam<scenario::memory> {};
 
 } // namespace
 
-TEST(broker_fault_point, is_where_the_environment_says)
+TEST(broker_fault_point, is_selected_by_the_environment)
 {
     EXPECT_EQ(status_with("nowhere"), 0);
     EXPECT_EQ(status_with("entry.linked:101"), 0);

@@ -32,7 +32,7 @@ TEST_F(broker_external, reaches_all_with_the_ids_it_came_with)
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 501}));
 }
 
-TEST_F(broker_external, carries_all_of_a_message)
+TEST_F(broker_external, keeps_all_fields_of_a_message)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 0);
@@ -49,7 +49,7 @@ TEST_F(broker_external, carries_all_of_a_message)
     EXPECT_FALSE(read.transient);
 }
 
-TEST_F(broker_external, makes_no_log)
+TEST_F(broker_external, creates_no_log)
 {
     EXPECT_EQ(append_external(1).result, outcome::gone);
     EXPECT_EQ(core.append_external("room", transient_of("t"), {}, now).result,
@@ -61,7 +61,7 @@ TEST_F(broker_external, makes_no_log)
     EXPECT_EQ(core.measure().logs, 0);
 }
 
-TEST_F(broker_external, takes_the_message_that_follows_alone)
+TEST_F(broker_external, accepts_only_the_next_message)
 {
     const subscription a = subscribe(claim(1));
     reset_position(outer, 5);
@@ -131,7 +131,7 @@ TEST_F(broker_external, of_transient_entries_asks_for_no_id)
     EXPECT_EQ(history(a, 5), (texts{"6", "7"}));
 }
 
-TEST_F(broker_external, that_nobody_wants_takes_its_number_only)
+TEST_F(broker_external, without_readers_takes_its_number_only)
 {
     core.append("room", message_of("x"), {}, now);
     reset_position(outer, 5);
@@ -240,7 +240,7 @@ TEST_F(broker_external, keeps_a_log_from_being_removed_as_unused)
     EXPECT_EQ(append_external(2).result, outcome::gone);
 }
 
-TEST_F(broker_external, into_a_log_made_anew_has_to_wait_for_its_alignment)
+TEST_F(broker_external, into_a_new_log_requires_its_position)
 {
     const unsigned slot = claim(1);
     const subscription before = subscribe(slot);

@@ -61,7 +61,7 @@ TEST_F(broker_history, of_a_young_log_is_whole)
     EXPECT_EQ(history(a, 0), numbers(1, 20));
 }
 
-TEST_F(broker_history, is_there_without_subscriptions)
+TEST_F(broker_history, is_kept_without_subscriptions)
 {
     for (int i = 1; i <= 9; i++) {
         core.append("room", message_of(std::to_string(i), now),
@@ -189,7 +189,7 @@ TEST_F(broker_history, shrinks_and_grows_with_its_limits)
     EXPECT_EQ(history(a, 11), texts{gap});
 }
 
-TEST_F(broker_history, that_is_cut_by_much_goes_bit_by_bit)
+TEST_F(broker_history, that_is_cut_by_much_is_removed_in_steps)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 1000});
     send_numbers(a, 1, 1000);
@@ -225,7 +225,7 @@ TEST_F(broker_history, does_not_reach_over_messages_that_were_not_kept)
     EXPECT_EQ(history(after, 0), gap_and(numbers(402, 403)));
 }
 
-TEST_F(broker_history, asks_for_room_for_a_large_message)
+TEST_F(broker_history, asks_for_a_larger_buffer_for_a_large_message)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 3});
     const std::string large(5000, 'x');
@@ -240,7 +240,7 @@ TEST_F(broker_history, asks_for_room_for_a_large_message)
     EXPECT_EQ(history(a, 0), texts{large});
 }
 
-TEST_F(broker_history, of_unread_messages_lost_says_so)
+TEST_F(broker_history, reports_lost_unread_messages)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 5000});
     send_numbers(a, 1, 3);
@@ -253,7 +253,7 @@ TEST_F(broker_history, of_unread_messages_lost_says_so)
     EXPECT_GT(core.measure().dropped_history, 0);
 }
 
-TEST_F(broker_history, begins_anew_with_another_epoch_when_the_log_was_gone)
+TEST_F(broker_history, begins_in_a_new_epoch_after_the_log_was_removed)
 {
     const limits few{.messages = 2};
     const unsigned slot_number = claim(1);

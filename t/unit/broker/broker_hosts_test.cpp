@@ -72,7 +72,7 @@ TEST_F(broker_hosts, have_no_more_clients_than_can_be_counted)
     EXPECT_EQ(core.describe("room", now).local_clients, 2);
 }
 
-TEST_F(broker_hosts, are_counted_in_no_log_that_is_not_there)
+TEST_F(broker_hosts, are_not_counted_without_a_log)
 {
     EXPECT_EQ(core.set_remote_clients("room", 1), outcome::gone);
     EXPECT_EQ(core.set_remote_clients(std::string(max_name_size + 1, 'n'), 1),
@@ -80,7 +80,7 @@ TEST_F(broker_hosts, are_counted_in_no_log_that_is_not_there)
     EXPECT_FALSE(core.describe("room", now).exists);
 }
 
-TEST_F(broker_hosts, stay_counted_when_processes_here_come_and_go)
+TEST_F(broker_hosts, stay_counted_when_processes_here_are_replaced)
 {
     const unsigned slot = claim(1);
     join(subscribe(slot), 4);
@@ -138,7 +138,7 @@ TEST_F(broker_hosts, have_ids_of_the_external_epoch_in_a_scan)
     EXPECT_EQ(seen, 2);
 }
 
-TEST_F(broker_hosts, know_the_term_in_which_a_log_was_compared)
+TEST_F(broker_hosts, know_the_run_with_which_a_log_was_compared)
 {
     EXPECT_EQ(core.mark_run("room", 7), outcome::gone);
 

@@ -54,7 +54,7 @@ TEST_F(broker_messages, reach_all_in_the_same_order_the_sender_too)
     EXPECT_EQ(read(b), texts{});
 }
 
-TEST_F(broker_messages, appended_by_name_reach_those_who_subscribed)
+TEST_F(broker_messages, appended_by_name_reach_all_subscriptions)
 {
     EXPECT_EQ(core.append("room", message_of("one"), {}, now).clients, 0);
     EXPECT_EQ(core.append("another room", message_of("none"), {}, now).result,
@@ -158,7 +158,7 @@ TEST_F(broker_messages, begin_where_the_subscription_does)
     EXPECT_EQ(read(b), (texts{"before", "after"}));
 }
 
-TEST_F(broker_messages, go_when_all_have_read_them)
+TEST_F(broker_messages, are_removed_when_all_have_read_them)
 {
     const std::size_t before = core.measure().used;
 
@@ -174,7 +174,7 @@ TEST_F(broker_messages, go_when_all_have_read_them)
     EXPECT_EQ(core.measure().used, before);
 }
 
-TEST_F(broker_messages, that_only_the_slow_one_wants_go_with_it)
+TEST_F(broker_messages, that_only_a_slow_subscription_needs_are_removed_with_it)
 {
     for (int i = 0; i < 50; i++) {
         send(a, "x");
@@ -185,7 +185,7 @@ TEST_F(broker_messages, that_only_the_slow_one_wants_go_with_it)
     EXPECT_EQ(core.measure().entries, 0);
 }
 
-TEST_F(broker_messages, take_a_number_where_nobody_is_subscribed)
+TEST_F(broker_messages, take_a_number_without_subscriptions)
 {
     const append_result first = core.append("empty", message_of("x"), {}, now);
     const append_result second = core.append("empty", message_of("x"), {}, now);
@@ -215,7 +215,7 @@ TEST_F(broker_messages, that_are_transient_take_no_number)
     EXPECT_EQ(storage.first(2)[1].position, 2);
 }
 
-TEST_F(broker_messages, that_are_transient_leave_nothing_where_nobody_is)
+TEST_F(broker_messages, that_are_transient_leave_nothing_without_subscriptions)
 {
     const append_result sent = core.append("empty", transient_of("joined"),
                                            limits{.messages = 9}, now);
@@ -225,7 +225,7 @@ TEST_F(broker_messages, that_are_transient_leave_nothing_where_nobody_is)
     EXPECT_EQ(core.measure().entries, 0);
 }
 
-TEST_F(broker_messages, that_do_not_fit_ask_for_room_and_are_kept)
+TEST_F(broker_messages, that_do_not_fit_ask_for_a_larger_buffer)
 {
     send(a, "short");
     send(a, long_text(1000));
@@ -262,7 +262,7 @@ TEST_F(broker_messages, wake_each_slot_once_until_it_has_found_no_more)
     EXPECT_EQ(send(b, "five").wake, slot_set{0b10});
 }
 
-TEST_F(broker_messages, wake_nobody_who_is_not_subscribed)
+TEST_F(broker_messages, wake_only_subscribed_slots)
 {
     const subscription alone = subscribe(slot_b, "other");
 
@@ -306,7 +306,7 @@ TEST_F(broker_messages, that_were_read_early_are_not_unread)
     EXPECT_TRUE(core.next_unread(slot_b));
 }
 
-TEST_F(broker_messages, of_a_subscription_that_is_gone_are_refused)
+TEST_F(broker_messages, of_a_removed_subscription_are_refused)
 {
     core.unsubscribe(a, now);
     core.unsubscribe(a, now);
@@ -323,7 +323,7 @@ TEST_F(broker_messages, of_a_subscription_that_is_gone_are_refused)
               outcome::gone);
 }
 
-TEST_F(broker_messages, do_not_reach_what_took_the_place_of_a_subscription)
+TEST_F(broker_messages, do_not_reach_a_subscription_that_replaces_another)
 {
     core.unsubscribe(b, now);
     const subscription next = subscribe(slot_b, "room");

@@ -26,7 +26,7 @@ protected:
 
 } // namespace
 
-TEST_F(broker_position, makes_no_log)
+TEST_F(broker_position, creates_no_log)
 {
     EXPECT_EQ(reset_position(outer, 0).result, outcome::gone);
     EXPECT_EQ(reset_position(0, 0).result, outcome::gone);
@@ -37,7 +37,7 @@ TEST_F(broker_position, makes_no_log)
     EXPECT_EQ(core.measure().logs, 0);
 }
 
-TEST_F(broker_position, says_where_the_log_stands_then)
+TEST_F(broker_position, returns_the_new_position)
 {
     subscribe_both(0);
     EXPECT_EQ(core.join(a, 0), outcome::done);
@@ -58,7 +58,7 @@ TEST_F(broker_position, to_no_epoch_is_refused)
     EXPECT_EQ(drain(slot_a), texts{});
 }
 
-TEST_F(broker_position, to_where_the_log_stands_changes_nothing)
+TEST_F(broker_position, to_the_present_position_changes_nothing)
 {
     subscribe_both(4);
     relay_all(5, 6);
@@ -70,7 +70,7 @@ TEST_F(broker_position, to_where_the_log_stands_changes_nothing)
     EXPECT_EQ(history(a, 4), (texts{"5", "6"}));
 }
 
-TEST_F(broker_position, tells_of_what_is_lost_where_it_is_missing)
+TEST_F(broker_position, reports_a_loss_in_its_place)
 {
     subscribe_both(0);
     relay_all(1, 2);
@@ -85,7 +85,7 @@ TEST_F(broker_position, tells_of_what_is_lost_where_it_is_missing)
     EXPECT_EQ(read(b), texts{});
 }
 
-TEST_F(broker_position, tells_of_a_loss_at_the_end_of_what_is_unread)
+TEST_F(broker_position, reports_a_loss_after_the_last_unread_entry)
 {
     subscribe_both(0);
     relay_all(1, 2);
@@ -103,7 +103,7 @@ TEST_F(broker_position, tells_of_a_loss_at_the_end_of_what_is_unread)
     EXPECT_EQ(core.passed_id(a), (message_id{outer, 2}));
 }
 
-TEST_F(broker_position, tells_of_each_loss_once)
+TEST_F(broker_position, reports_each_loss_once)
 {
     subscribe_both(0);
     reset_position(outer, 3, true);
@@ -121,7 +121,7 @@ TEST_F(broker_position, tells_of_each_loss_once)
     EXPECT_EQ(check_integrity(core), "");
 }
 
-TEST_F(broker_position, asks_for_room_behind_a_hole_as_before_it)
+TEST_F(broker_position, asks_for_a_larger_buffer_after_a_gap_too)
 {
     const std::string large(5000, 'x');
     subscribe_both(0);
@@ -138,7 +138,7 @@ TEST_F(broker_position, asks_for_room_behind_a_hole_as_before_it)
     EXPECT_EQ(read(a), (texts{gap, large}));
 }
 
-TEST_F(broker_position, loses_what_is_dropped_before_a_hole_with_it)
+TEST_F(broker_position, joins_dropped_entries_and_the_gap_after_them)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -156,7 +156,7 @@ TEST_F(broker_position, loses_what_is_dropped_before_a_hole_with_it)
     EXPECT_EQ(all.size(), left + 1);
 }
 
-TEST_F(broker_position, further_on_ends_the_history_at_the_hole)
+TEST_F(broker_position, further_on_ends_the_history_at_the_gap)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -188,7 +188,7 @@ TEST_F(broker_position, further_on_leaves_unread_entries_and_their_history)
     EXPECT_EQ(read(a), (texts{"3", "4", gap, "11"}));
 }
 
-TEST_F(broker_position, further_on_without_subscriptions_tells_nobody)
+TEST_F(broker_position, further_on_without_subscriptions_wakes_no_slot)
 {
     core.append("room", message_of("x"), limits{.messages = 9}, now);
     reset_position(outer, 0);
@@ -202,7 +202,7 @@ TEST_F(broker_position, further_on_without_subscriptions_tells_nobody)
     EXPECT_EQ(history(a, 1), (texts{gap, "7"}));
 }
 
-TEST_F(broker_position, to_another_epoch_tells_those_with_unread_entries)
+TEST_F(broker_position, to_another_epoch_reports_a_loss_of_unread_entries)
 {
     subscribe_both(0);
     relay_all(1, 3);
@@ -221,7 +221,7 @@ TEST_F(broker_position, to_another_epoch_tells_those_with_unread_entries)
     EXPECT_EQ(core.passed_id(a), (message_id{outer + 1, 3}));
 }
 
-TEST_F(broker_position, to_another_epoch_with_a_loss_tells_all_once)
+TEST_F(broker_position, to_another_epoch_with_a_loss_is_reported_to_all_once)
 {
     subscribe_both(0);
     relay_all(1, 3);

@@ -192,7 +192,7 @@ private:
 
 } // namespace
 
-TEST(broker_random, survivors_see_what_is_right_while_others_die)
+TEST(broker_random, survivors_read_correct_messages_while_others_die)
 {
     const std::uint64_t seed = setting("BROKER_SEED", std::random_device{}());
     const child_signal_blocked blocked;

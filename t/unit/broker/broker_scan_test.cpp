@@ -140,7 +140,7 @@ TEST_F(broker_scan, sees_those_that_stay_while_others_come_and_go)
     EXPECT_LT(core.measure().logs, 400U + static_cast<unsigned>(next));
 }
 
-TEST_F(broker_scan, does_not_mind_a_process_that_died_in_it)
+TEST_F(broker_scan, continues_after_a_process_died_in_it)
 {
     make();
     make_logs(0, 100);

@@ -157,7 +157,7 @@ TEST_F(broker_search, finds_the_first_that_is_young_in_few_steps)
     EXPECT_TRUE(core.read_history(a, 0, storage.buffers(), now).lost);
 }
 
-TEST_F(broker_search, leaves_out_what_is_too_old_among_what_is_not)
+TEST_F(broker_search, omits_old_messages_between_newer_ones)
 {
     const subscription a =
         subscribe(claim(1), "room", {.messages = 100, .milliseconds = 5000});
@@ -208,7 +208,7 @@ TEST_F(broker_search, passes_by_any_number_of_transient_entries)
     }
 }
 
-TEST_F(broker_search, works_where_somebody_else_numbers_the_messages)
+TEST_F(broker_search, finds_messages_with_external_numbers)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 10'000});
     const std::uint64_t start = 123'456'789'012;
@@ -233,7 +233,7 @@ TEST_F(broker_search, works_where_somebody_else_numbers_the_messages)
 
 // The search finds the message that the definition gives, in any state of the
 // log.
-TEST_F(broker_search, finds_what_is_to_be_found_in_any_log)
+TEST_F(broker_search, finds_the_same_as_the_definition_in_any_log)
 {
     make(512 * kibibyte);
     const unsigned slot = claim(1);
@@ -334,7 +334,7 @@ TEST_F(broker_search, copies_a_large_message_in_pieces)
     }
 }
 
-TEST_F(broker_search, copies_what_is_left_where_a_large_message_goes_meanwhile)
+TEST_F(broker_search, copies_what_is_left_when_a_large_message_is_removed)
 {
     const unsigned slot = claim(1);
     const subscription a = subscribe(slot, "room", {.messages = 10});

@@ -31,7 +31,7 @@ TEST_F(broker_slots, are_given_to_one_process_each)
     EXPECT_EQ(claim(50), 2);
 }
 
-TEST_F(broker_slots, that_nobody_has_are_of_no_use)
+TEST_F(broker_slots, without_a_process_are_refused)
 {
     for (const unsigned slot : {0U, 3U, 4U, 1000U}) {
         EXPECT_EQ(core.subscribe(slot, "room", nullptr, {}, now).result,
@@ -88,7 +88,7 @@ TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_reported)
     EXPECT_EQ(claim(30), slot_a);
 }
 
-TEST_F(broker_slots, of_dead_processes_are_given_to_the_next_who_asks)
+TEST_F(broker_slots, of_dead_processes_are_given_to_the_next_claim)
 {
     for (const std::int32_t pid : {10, 20, 30, 40}) {
         join(subscribe(claim(pid)), 1);
@@ -101,7 +101,7 @@ TEST_F(broker_slots, of_dead_processes_are_given_to_the_next_who_asks)
     EXPECT_EQ(core.describe("room", now).clients, 2);
 }
 
-TEST_F(broker_slots, of_the_same_place_among_processes_are_reclaimed)
+TEST_F(broker_slots, of_the_same_process_number_are_reclaimed)
 {
     const claim_result before = core.claim(10, 7, processes, now);
     join(subscribe(*before.slot), 1);

@@ -83,7 +83,7 @@ TEST_F(broker_zone, fits_the_smallest_memory_for_any_number_of_slots)
     }
 }
 
-TEST_F(broker_zone, uses_what_memory_there_is)
+TEST_F(broker_zone, uses_all_memory)
 {
     for (const std::size_t size : {64, 65, 100, 1000, 4096, 32'768}) {
         const shared_memory memory(size * kibibyte);
@@ -123,7 +123,7 @@ TEST_F(broker_zone, may_begin_and_end_anywhere)
     }
 }
 
-TEST_F(broker_zone, is_found_with_all_that_is_in_it)
+TEST_F(broker_zone, is_attached_with_its_contents)
 {
     const shared_memory memory(64 * kibibyte);
     ASSERT_TRUE(core.create(memory.bytes(), 4, 1));
@@ -137,7 +137,7 @@ TEST_F(broker_zone, is_found_with_all_that_is_in_it)
     EXPECT_EQ(check_integrity(other), "");
 }
 
-TEST_F(broker_zone, is_not_found_where_it_is_not_or_has_another_layout)
+TEST_F(broker_zone, is_not_attached_elsewhere_or_with_another_layout)
 {
     const shared_memory memory(64 * kibibyte);
     const auto bytes = memory.bytes();

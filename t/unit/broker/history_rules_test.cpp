@@ -79,7 +79,7 @@ TEST_F(history_rules_test, know_each_source_and_all)
     expect(history_rules(std::span<history_rules::rule>{}).of(any_source), {});
 }
 
-TEST_F(history_rules_test, no_visitor_shrinks_a_history)
+TEST_F(history_rules_test, clients_shrink_no_history)
 {
     expect(come(from(hundred)).history, {100, 50});
     expect(come(from(none)).history, {100, 50});
@@ -87,7 +87,7 @@ TEST_F(history_rules_test, no_visitor_shrinks_a_history)
     expect(kept(), {100, 1000});
 }
 
-TEST_F(history_rules_test, largest_that_has_come_is_kept)
+TEST_F(history_rules_test, largest_so_far_is_kept)
 {
     const subscription guest = come(from(none)).handle;
 
@@ -97,7 +97,7 @@ TEST_F(history_rules_test, largest_that_has_come_is_kept)
     expect(core.ask_history(guest, from(hundred), now), {100, 1000});
 }
 
-TEST_F(history_rules_test, outlast_their_visitors)
+TEST_F(history_rules_test, outlast_the_clients)
 {
     const subscription first_one = come(from(hundred)).handle;
 
@@ -107,7 +107,7 @@ TEST_F(history_rules_test, outlast_their_visitors)
     EXPECT_EQ(core.describe("room", now).messages, 1);
 }
 
-TEST_F(history_rules_test, later_configuration_lowers_for_all_who_came)
+TEST_F(history_rules_test, later_configuration_lowers_for_all_sources)
 {
     come(from(ten));
     come(from(hundred));
@@ -115,7 +115,7 @@ TEST_F(history_rules_test, later_configuration_lowers_for_all_who_came)
     expect(kept(), {20, 1000});
 }
 
-TEST_F(history_rules_test, later_configuration_forgets_what_it_has_not)
+TEST_F(history_rules_test, later_configuration_drops_removed_sources)
 {
     come(from(day));
     expect(come(later_from(ten)).history, {5, 1000});
@@ -142,7 +142,7 @@ TEST_F(history_rules_test, publisher_fills_a_new_log_for_all)
     expect(come(from(ten)).history, {100, 0});
 }
 
-TEST_F(history_rules_test, publisher_changes_nothing_that_is_there)
+TEST_F(history_rules_test, publisher_changes_no_existing_log)
 {
     come(from(ten));
     publish(from(any_source));
@@ -153,7 +153,7 @@ TEST_F(history_rules_test, publisher_changes_nothing_that_is_there)
     expect(come(later_from(none)).history, {5, 1000});
 }
 
-TEST_F(history_rules_test, what_a_resource_asks_for_counts_too)
+TEST_F(history_rules_test, limits_of_a_resource_count_too)
 {
     expect(come({{50, 0}, &first, 1, ten}).history, {50, 0});
     expect(come(from(ten)).history, {50, 0});
@@ -169,7 +169,7 @@ TEST_F(history_rules_test, resource_may_set_its_limits_itself)
     expect(come(limits{2, 0}).history, {2, 0});
 }
 
-TEST_F(history_rules_test, more_sources_than_are_remembered_stand_for_all)
+TEST_F(history_rules_test, more_sources_than_stored_count_as_all)
 {
     std::array<history_rules::rule, 8> many{};
 

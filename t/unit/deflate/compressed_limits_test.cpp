@@ -107,7 +107,7 @@ TEST(compressed_limits, report_the_fault_that_comes_first)
               events{failed(error::message_too_big)});
 }
 
-TEST(compressed_limits, take_what_grows_when_it_is_compressed)
+TEST(compressed_limits, take_a_message_that_grows_by_compression)
 {
     const message_limits limits{.max_message_size = 1000,
                                 .max_frame_size = 1000};

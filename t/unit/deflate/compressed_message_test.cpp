@@ -325,7 +325,7 @@ TEST(compressed_message, is_marked_only_where_it_begins)
     }
 }
 
-TEST(compressed_message, that_is_no_deflate_fails)
+TEST(compressed_message, that_is_not_deflate_fails)
 {
     for (const std::string_view bad :
          {std::string_view("\x06"), std::string_view("\xff\xff"),
@@ -356,7 +356,7 @@ TEST(compressed_message, that_ends_inside_a_block_fails)
               events{failed(error::invalid_compression)});
 }
 
-TEST(compressed_message, gets_the_bytes_put_back_if_a_block_wants_them)
+TEST(compressed_message, gets_the_removed_bytes_back_inside_a_block)
 {
     // A stored block whose four bytes are missing
     EXPECT_EQ(read(packed(binary, {"\x00\x04\x00\xfb\xff", 5})),

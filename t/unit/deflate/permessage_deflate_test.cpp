@@ -78,7 +78,7 @@ TEST(permessage_deflate, does_not_look_at_other_fields)
     EXPECT_TRUE(negotiation.result().agreed);
 }
 
-TEST(permessage_deflate, without_takeover_tells_both_sides_to_go_without)
+TEST(permessage_deflate, without_takeover_excludes_it_for_both_sides)
 {
     EXPECT_EQ(answer("", without), go_without);
     EXPECT_EQ(answer("; client_no_context_takeover", without), go_without);
@@ -89,7 +89,7 @@ TEST(permessage_deflate, without_takeover_tells_both_sides_to_go_without)
     EXPECT_FALSE(made.client_takeover);
 }
 
-TEST(permessage_deflate, honours_each_offer_to_go_without_takeover)
+TEST(permessage_deflate, honours_each_offer_without_takeover)
 {
     const std::string_view server = "; server_no_context_takeover";
     const std::string_view client = "; client_no_context_takeover";
@@ -264,7 +264,7 @@ TEST(permessage_deflate, takes_values_in_quotation_marks)
               "; client_max_window_bits=9");
 }
 
-TEST(permessage_deflate, bears_any_number_of_offers_and_parameters)
+TEST(permessage_deflate, takes_any_number_of_offers_and_parameters)
 {
     std::string offers;
     std::string parameters = "permessage-deflate";

@@ -11,7 +11,7 @@ using websocket::handlers::room_parameters;
 
 namespace {
 
-TEST(RoomParameters, DefaultsAreThose)
+TEST(RoomParameters, HasDefaults)
 {
     const room_parameters given;
 
@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         time_case{"1m1h", 0}, time_case{"1s1s", 0}, time_case{"1ms1", 0},
         time_case{"1s1", 0}, time_case{"1min", 0}));
 
-TEST(RoomParameters, ComplaintSaysWhatIsAllowed)
+TEST(RoomParameters, ErrorNamesTheValidValues)
 {
     room_parameters given;
 
@@ -98,7 +98,7 @@ TEST(RoomParameters, ComplaintSaysWhatIsAllowed)
               "presence, publish, self");
 }
 
-TEST(RoomParameters, NoneIsGivenTwice)
+TEST(RoomParameters, RepeatedParameterIsRefused)
 {
     room_parameters given;
 
@@ -106,7 +106,7 @@ TEST(RoomParameters, NoneIsGivenTwice)
     EXPECT_EQ(given.set("self", "on"), "\"self\" is given twice");
 }
 
-TEST(RoomParameters, TimeAloneKeepsNothing)
+TEST(RoomParameters, TimeWithoutHistoryIsRefused)
 {
     room_parameters given;
 

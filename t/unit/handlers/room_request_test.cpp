@@ -86,7 +86,7 @@ constexpr std::array<std::string_view, 60> pieces{
     R"({"a":{"data":"no"},"data":)",
 };
 
-TEST(RoomRequest, WhatIsJsonIsWhatOthersTakeForJson)
+TEST(RoomRequest, AcceptsTheJsonThatAnotherParserAccepts)
 {
     std::minstd_rand random(1);
     std::size_t accepted = 0;
@@ -107,7 +107,7 @@ TEST(RoomRequest, WhatIsJsonIsWhatOthersTakeForJson)
     EXPECT_GT(accepted, 1000U);
 }
 
-TEST(RoomRequest, LongNumbersCountAsWhatTheyAre)
+TEST(RoomRequest, LongNumbersAreCheckedByTheirValue)
 {
     const std::string zeros(400, '0');
 
@@ -137,7 +137,7 @@ double cost(Work work)
 }
 
 // The parsing of one message delays the other clients of a worker.
-TEST(RoomRequest, LargeOnesCostLittleMoreThanPublishingThem)
+TEST(RoomRequest, LargeOnesCostLittleMoreThanTheirPublishing)
 {
     constexpr std::size_t size = 1 << 20;
     const std::string data(size, 'x');

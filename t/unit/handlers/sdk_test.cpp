@@ -134,7 +134,7 @@ TEST_F(sdk, constructors_that_throw_make_nothing)
               "not a std::exception|");
 }
 
-TEST_F(sdk, nobody_else_builds_clients_and_resources)
+TEST_F(sdk, only_the_sdk_builds_clients_and_resources)
 {
     EXPECT_THROW(user(), std::logic_error);
     EXPECT_THROW(quiet_room(), std::logic_error);

@@ -268,7 +268,7 @@ TEST(origin_header, differs_from_an_absent_one)
     EXPECT_EQ(one.check(), none);
 }
 
-TEST(origin_header, repeated_keeps_the_first_and_says_so)
+TEST(origin_header, repeated_keeps_the_first_and_is_reported)
 {
     request two;
     two.add("Origin", "https://a.example").add("Origin", "https://b.example");

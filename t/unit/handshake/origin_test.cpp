@@ -49,7 +49,7 @@ TEST(origin_pattern, ignores_the_case_of_scheme_and_host)
     EXPECT_TRUE(match("http://[::FF]", "http://[::ff]"));
 }
 
-TEST(origin_pattern, tells_schemes_apart)
+TEST(origin_pattern, distinguishes_schemes)
 {
     EXPECT_FALSE(match("https://a.example", "http://a.example"));
     EXPECT_FALSE(match("http://a.example", "https://a.example"));
@@ -66,7 +66,7 @@ TEST(origin_pattern, takes_the_default_port_for_none)
     EXPECT_TRUE(match("http://a.example:65535", "http://a.example:65535"));
 }
 
-TEST(origin_pattern, tells_ports_apart)
+TEST(origin_pattern, distinguishes_ports)
 {
     EXPECT_FALSE(match("https://a.example", "https://a.example:8443"));
     EXPECT_FALSE(match("https://a.example:8443", "https://a.example"));
@@ -74,7 +74,7 @@ TEST(origin_pattern, tells_ports_apart)
     EXPECT_FALSE(match("https://a.example", "https://a.example:80"));
 }
 
-TEST(origin_pattern, tells_hosts_apart)
+TEST(origin_pattern, distinguishes_hosts)
 {
     for (const char *origin :
          {"https://b.example", "https://a.example.com", "https://a.exampl",

@@ -32,7 +32,7 @@ TEST(same_origin, does_not_compare_the_scheme)
     EXPECT_TRUE(is_same_origin("https://a.example:8080", "a.example:8080"));
 }
 
-TEST(same_origin, compares_the_ports_that_are_meant)
+TEST(same_origin, compares_default_ports_too)
 {
     EXPECT_TRUE(is_same_origin("https://a.example", "a.example:443"));
     EXPECT_TRUE(is_same_origin("https://a.example:443", "a.example"));

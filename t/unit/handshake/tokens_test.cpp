@@ -54,7 +54,7 @@ TEST(comparison, ignores_the_case_of_ascii_letters)
     EXPECT_TRUE(equals_ignoring_case("AZaz09-_", "azAZ09-_"));
 }
 
-TEST(comparison, tells_different_texts_apart)
+TEST(comparison, distinguishes_different_texts)
 {
     EXPECT_FALSE(equals_ignoring_case("upgrade", "upgrad"));
     EXPECT_FALSE(equals_ignoring_case("", "a"));

@@ -21,31 +21,31 @@ void expect_all(bool expected, std::uint16_t first, std::uint16_t last)
 
 } // namespace
 
-TEST(close_code, defined_ones_may_travel)
+TEST(close_code, defined_ones_are_valid_on_the_wire)
 {
     expect_all(true, 1000, 1003);
     expect_all(true, 1007, 1014);
 }
 
-TEST(close_code, those_for_local_use_may_not_travel)
+TEST(close_code, those_for_local_use_are_not_valid_on_the_wire)
 {
     expect_all(false, 1004, 1006);
     expect_all(false, 1015, 1015);
 }
 
-TEST(close_code, unassigned_ones_may_not_travel)
+TEST(close_code, unassigned_ones_are_not_valid_on_the_wire)
 {
     expect_all(false, 0, 999);
     expect_all(false, 1016, 2999);
 }
 
-TEST(close_code, those_of_libraries_and_applications_may_travel)
+TEST(close_code, those_of_libraries_and_applications_are_valid)
 {
     expect_all(true, 3000, 3999);
     expect_all(true, 4000, 4999);
 }
 
-TEST(close_code, those_beyond_applications_may_not_travel)
+TEST(close_code, those_beyond_applications_are_not_valid)
 {
     expect_all(false, 5000, 65535);
 }

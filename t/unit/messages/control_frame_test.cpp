@@ -54,7 +54,7 @@ TEST(control_frame, cuts_a_payload_over_125_bytes)
     EXPECT_EQ(bytes_of(made), sent(ping, long_one.substr(0, 125)));
 }
 
-TEST(control_frame, keeps_its_payload_after_the_original_is_gone)
+TEST(control_frame, keeps_its_payload_after_the_original_was_freed)
 {
     std::string payload = "queued";
     const control_frame made{opcode::ping, std::as_bytes(std::span(payload))};

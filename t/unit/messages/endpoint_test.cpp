@@ -134,7 +134,7 @@ TEST(endpoint, answers_an_empty_close_with_an_empty_one)
     EXPECT_EQ(answer_of_new(frame(empty_close)), sent(empty_close));
 }
 
-TEST(endpoint, answers_a_failure_with_its_code_and_words)
+TEST(endpoint, answers_a_failure_with_its_code_and_text)
 {
     EXPECT_EQ(answer_of_new(frame(0x83)),
               sent_close(1002, describe(error::reserved_opcode)));
@@ -261,7 +261,7 @@ TEST(endpoint, reports_the_close_that_follows_its_own)
     EXPECT_EQ(read(peer, close_frame(3000, "mine")), events{bare_close});
 }
 
-TEST(endpoint, knows_no_failure_after_its_close)
+TEST(endpoint, reports_no_failure_after_its_close)
 {
     for (const auto &[broken, reason] : failures()) {
         endpoint peer{limits};
@@ -274,7 +274,7 @@ TEST(endpoint, knows_no_failure_after_its_close)
     }
 }
 
-TEST(endpoint, swallows_messages_and_control_frames_after_its_close)
+TEST(endpoint, discards_messages_and_control_frames_after_its_close)
 {
     endpoint peer{limits};
     peer.begin_close(1001, "bye");
@@ -289,7 +289,7 @@ TEST(endpoint, swallows_messages_and_control_frames_after_its_close)
               events{bare_close});
 }
 
-TEST(endpoint, keeps_nothing_of_what_comes_after_its_close)
+TEST(endpoint, stores_nothing_after_its_close)
 {
     const std::string wire = frame(text, std::string(100000, 'x'));
     endpoint peer{limits};
@@ -331,7 +331,7 @@ TEST(endpoint, closes_inside_a_message_that_is_being_received)
     EXPECT_EQ(read(peer, wire.substr(20)), events{bare_close});
 }
 
-TEST(endpoint, counts_what_is_to_come_of_a_frame)
+TEST(endpoint, counts_the_missing_bytes_of_a_frame)
 {
     endpoint peer{limits};
 
@@ -350,7 +350,7 @@ TEST(endpoint, counts_what_is_to_come_of_a_frame)
     EXPECT_TRUE(peer.inside_frame());
 }
 
-TEST(endpoint, counts_what_is_to_come_of_a_frame_that_is_too_big)
+TEST(endpoint, counts_the_missing_bytes_of_a_frame_that_is_too_big)
 {
     endpoint peer{limits};
 

@@ -29,7 +29,7 @@ std::vector<error> all_errors()
 
 } // namespace
 
-TEST(error, each_has_a_code_that_may_travel)
+TEST(error, each_has_a_code_valid_on_the_wire)
 {
     for (const error reason : all_errors()) {
         EXPECT_TRUE(close_code::is_valid_on_wire(close_code_for(reason)))
@@ -70,7 +70,7 @@ TEST(error, broken_framing_is_a_protocol_error)
     }
 }
 
-TEST(error, what_a_message_breaks_has_the_code_that_names_it)
+TEST(error, faults_of_messages_have_their_own_codes)
 {
     EXPECT_EQ(close_code_for(error::none), 1000);
     EXPECT_EQ(close_code_for(error::kind_not_accepted), 1003);

@@ -88,7 +88,7 @@ TEST(frame_header, of_the_rfc_example_is_read)
     EXPECT_EQ(frames::as_string(found.header.key), frames::key);
 }
 
-TEST(frame_header, tells_each_opcode_and_fin)
+TEST(frame_header, reads_each_opcode_and_fin)
 {
     for (const unsigned code : {0x0U, 0x1U, 0x2U, 0x8U, 0x9U, 0xAU}) {
         const parsed found = parse(header(fin | code, 1));

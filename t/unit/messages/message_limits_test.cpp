@@ -113,7 +113,7 @@ TEST(message_limits, do_not_count_control_frames)
               events{control(event_type::ping, body)});
 }
 
-TEST(message_limits, count_each_message_anew)
+TEST(message_limits, count_each_message_separately)
 {
     const std::string largest(100, 'x');
 

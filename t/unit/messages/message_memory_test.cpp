@@ -323,7 +323,7 @@ TEST_F(message_memory, of_a_large_announcement_follows_what_arrives)
     EXPECT_LE(blocks(), 8U);
 }
 
-TEST_F(message_memory, is_kept_by_who_takes_a_reference)
+TEST_F(message_memory, is_kept_by_a_reference)
 {
     const std::string wire = frame(text, "Hello");
     received head{wire.substr(0, 8)};

@@ -240,7 +240,7 @@ TEST(message_reader, fails_at_a_close_of_one_byte)
                    error::close_payload_truncated);
 }
 
-TEST(message_reader, takes_exactly_the_codes_that_may_travel)
+TEST(message_reader, takes_exactly_the_codes_valid_on_the_wire)
 {
     for (const unsigned code : {1000U, 1003U, 1007U, 1014U, 3000U, 4999U}) {
         EXPECT_EQ(read_all_ways(close_frame(code)),
@@ -338,7 +338,7 @@ TEST(message_reader, fails_at_a_cut_character_anywhere_in_a_long_text)
     }
 }
 
-TEST(message_reader, checks_each_text_anew)
+TEST(message_reader, checks_each_text_separately)
 {
     EXPECT_EQ(read_all_ways(frame(text, "\xc3\xa9") + frame(text, "a")),
               (events{text_message("\xc3\xa9"), text_message("a")}));

@@ -57,7 +57,7 @@ TEST(rate_limit, steady_sender_is_never_refused)
     }
 }
 
-TEST(rate_limit, rate_holds_to_the_message_over_a_long_time)
+TEST(rate_limit, rate_is_exact_over_a_long_time)
 {
     const auto rate = rate_limit::per_second(7, 3);
     rate_limiter meter;
@@ -109,7 +109,7 @@ TEST(rate_limit, refused_message_does_not_count)
     EXPECT_TRUE(meter.take(rate, start + 1000));
 }
 
-TEST(rate_limit, silence_gives_no_more_than_the_burst)
+TEST(rate_limit, silence_allows_no_more_than_the_burst)
 {
     const auto rate = rate_limit::per_second(10, 5);
     rate_limiter meter;

@@ -319,7 +319,7 @@ TEST_F(shared_buffer_surplus, that_is_needed_stays)
     EXPECT_EQ(allocations(), 10U);
 }
 
-TEST_F(shared_buffer_surplus, that_nobody_needs_is_freed)
+TEST_F(shared_buffer_surplus, that_is_not_needed_is_freed)
 {
     use_at_once(10);
     EXPECT_TRUE(shared_buffer::trim_cache());

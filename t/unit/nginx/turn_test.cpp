@@ -52,7 +52,7 @@ TEST(turn, with_a_clock_the_time_counts_from_the_beginning)
     EXPECT_TRUE(current.over());
 }
 
-TEST(turn, begins_anew)
+TEST(turn, can_begin_again)
 {
     turn current;
 

@@ -39,7 +39,7 @@ class redis_url_refused : public testing::TestWithParam<wrong_url> {};
 
 } // namespace
 
-TEST(redis_url, host_alone_has_the_usual_port_and_no_password)
+TEST(redis_url, host_alone_has_the_default_port_and_no_password)
 {
     const server_address target = target_of("redis://redis.example");
 
@@ -123,7 +123,7 @@ TEST(redis_url, unix_socket_takes_parameters)
     EXPECT_EQ(target_of("unix:/a?password=b").password, "b");
 }
 
-TEST(redis_url, name_tells_neither_user_nor_password)
+TEST(redis_url, name_has_neither_user_nor_password)
 {
     for (const std::string_view url :
          {"redis://user:secret@localhost/1",
@@ -144,7 +144,7 @@ TEST(redis_url, path_may_fill_a_socket_address)
               std::string::npos);
 }
 
-TEST_P(redis_url_refused, says_why)
+TEST_P(redis_url_refused, has_a_reason)
 {
     const auto &[url, words] = GetParam();
     const std::string fault = fault_of(url);
@@ -153,7 +153,7 @@ TEST_P(redis_url_refused, says_why)
 }
 
 // No error repeats a part of the URL.
-TEST_P(redis_url_refused, keeps_the_password_to_itself)
+TEST_P(redis_url_refused, does_not_repeat_the_password)
 {
     EXPECT_EQ(fault_of(GetParam().url).find("secret"), std::string::npos);
 }

@@ -234,7 +234,7 @@ TEST(utf8_checker, accepts_every_code_point_among_its_neighbours)
     }
 }
 
-TEST(utf8_checker, judges_all_sequences_of_one_and_two_bytes)
+TEST(utf8_checker, checks_all_sequences_of_one_and_two_bytes)
 {
     std::string text(1, 0);
     for (int first = 0; first < 256; ++first) {
@@ -248,7 +248,7 @@ TEST(utf8_checker, judges_all_sequences_of_one_and_two_bytes)
 }
 
 // All levels check such short texts with the same code.
-TEST(utf8_checker, judges_all_sequences_of_three_bytes)
+TEST(utf8_checker, checks_all_sequences_of_three_bytes)
 {
     for (std::uint32_t value = 0; value < 1 << 24 && !HasFailure(); ++value) {
         const std::string text = three_bytes(value);
@@ -260,7 +260,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes)
 }
 
 // The text is long enough for the main loop of each level.
-TEST(utf8_checker, judges_all_sequences_of_three_bytes_in_a_text)
+TEST(utf8_checker, checks_all_sequences_of_three_bytes_in_a_text)
 {
     constexpr std::size_t position = 63;
     std::string text = ascii(128);
@@ -281,7 +281,7 @@ TEST(utf8_checker, judges_all_sequences_of_three_bytes_in_a_text)
     }
 }
 
-TEST(utf8_checker, judges_four_bytes_by_every_lead_and_second_byte)
+TEST(utf8_checker, checks_four_bytes_with_every_lead_and_second_byte)
 {
     constexpr std::uint8_t others[] = {0x00, 0x7F, 0x80, 0xBF, 0xC2, 0xFF};
     std::string text = ascii(132);
@@ -317,7 +317,7 @@ TEST(utf8_checker, finds_each_rule_kept_at_each_position)
     }
 }
 
-TEST(utf8_checker, judges_damaged_text_as_the_reference_does)
+TEST(utf8_checker, checks_damaged_text_as_the_reference_does)
 {
     constexpr std::string_view characters[] = {"a",
                                                "\xC3\xA4",
