@@ -204,7 +204,7 @@ def test_client_that_pauses_gets_no_samples_until_it_resumes(server):
     latest = other.next("sample")
     assert pausing.ask("resume")["paused"] is False
     resumed = pausing.next("sample")
-    assert start(resumed) >= latest["time"] - 2, "it counts from its resuming"
+    assert start(resumed) >= latest["time"] - 2, "its period is too long"
     assert resumed["skipped"] == 0
 
 

@@ -145,7 +145,7 @@ def test_pausing_stops_the_samples(page, server):
         const picture = canvas.toDataURL();
         requestAnimationFrame(() => requestAnimationFrame(() =>
             done(picture === canvas.toDataURL())));""", "cpu-chart"),
-              "a chart that stands still")
+              "a chart that does not move")
     page.click("pause")
     page.wait_state("live")
     page.wait_samples(3)

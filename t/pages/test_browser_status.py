@@ -215,7 +215,7 @@ def test_reload_and_killed_worker_do_not_stop_it(page, server):
     wait_for_other_worker(server, victim, 2)
     pids = {str(pid) for pid in server.worker_pids()}
     page.wait(lambda: {row[1] for row in page.rows("workers")} == pids,
-              "the worker that came for it")
+              "the worker that replaced it")
     page.wait_state("live")
     assert int(page.rows("total")[0][4].replace(",", "")) >= counted
     server.allow_errors("signal 9")

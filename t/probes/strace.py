@@ -75,7 +75,7 @@ def traced(pid, folder, also=()):
         wait_for_attachment(process)
         yield trace
         # The worker sleeps again, so strace has seen the end of each call.
-        wait_until(lambda: state(pid) == "S", seconds(5), "the worker's rest")
+        wait_until(lambda: state(pid) == "S", seconds(5), "a sleeping worker")
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(seconds(10))

@@ -135,7 +135,7 @@ def test_each_compression_counts_beside_its_bytes(server):
 @pytest.mark.parametrize("size, count", [(3000, 30), (5000, 200)])
 def test_burst_beyond_the_budget_is_the_same_for_all(server, size, count):
     """A frame that was compressed for one client is sent to all with its
-    window, also after the budget is used up and the level is lower."""
+    window. This holds at the lower level of a used-up budget too."""
     digits = random.Random(size)
     pid = only_worker(server)
     path = f"/hard/{size}"

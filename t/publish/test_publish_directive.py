@@ -220,7 +220,7 @@ def test_resource_without_clients_ends_with_the_request(nginx):
     publisher.post("x")
     # The end of a request comes after its response
     wait_until(lambda: handler_log.history(server, "key") == 2 * [
-        "resource created", "resource destroyed"], seconds(5), "both ends")
+        "resource created", "resource destroyed"], seconds(5), "two ends")
     publisher.get_state()
     publisher.close_clients()
     assert len(handler_log.history(server, "key")) == 4

@@ -172,7 +172,7 @@ def test_count_keys_of_a_live_host_do_not_expire(pair):
     for key in keys:
         assert pair.redis.command("PEXPIRE", key, 60000) == 1
     wait_until(lambda: all(pair.redis.command("PTTL", key) > 60000
-                           for key in keys), seconds(10), "another day")
+                           for key in keys), seconds(10), "a longer expiry")
     for client in clients:
         client.disconnect()
 

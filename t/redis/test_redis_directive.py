@@ -191,4 +191,4 @@ def test_library_is_loaded_with_the_directive_alone(nginx):
     assert maps_hiredis(server.pid)
     server.allow_errors("cannot use Redis at unix:/nowhere.sock")
     wait_until(lambda: "cannot use Redis" in server.log(), seconds(5),
-               "a try to connect")
+               "an attempt to connect")

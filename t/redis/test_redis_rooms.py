@@ -182,11 +182,11 @@ def test_get_returns_the_same_state_on_each_host(pair):
         last = publish(client, f"{number}")["id"]
     for host in pair:
         wait_until(lambda host=host: host.get_state(path) == (1, 3, last),
-                   seconds(5), "what the room has")
+                   seconds(5), "the state of the room")
     client.leave()
     for host in pair:
         wait_until(lambda host=host: host.get_state(path) == (0, 3, last),
-                   seconds(5), "what the room has")
+                   seconds(5), "the state of the room")
 
 
 @pytest.mark.parametrize("index", [0, 1])

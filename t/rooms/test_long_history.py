@@ -1,5 +1,5 @@
-"""A client that resumes with a long history delays other clients by no more
-than a turn of the event loop, however few bytes it is sent."""
+"""A client that resumes with a long history delays other clients by at most a
+turn of the event loop, even if few bytes are sent."""
 
 import zlib
 

@@ -65,7 +65,7 @@ class DaemonServer(NginxServer):
         self.pid = wait_until(lambda: self._read_pid("nginx.pid"), seconds(5),
                               "nginx.pid")
         self.process = Daemon(self.pid)
-        wait_until(self.ready, seconds(15), "nginx start")
+        wait_until(self.ready, seconds(15), "the start of nginx")
         return True
 
     def _read_pid(self, name):
@@ -92,4 +92,4 @@ class DaemonServer(NginxServer):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(master, signal.SIGTERM)
-            wait_until(lambda: not alive(master), seconds(10), "its end")
+            wait_until(lambda: not alive(master), seconds(10), "a dead master")

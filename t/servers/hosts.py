@@ -95,7 +95,7 @@ class Host:
 
     def wait_for_leader(self):
         """Waits until a worker has subscribed; returns its pid."""
-        return wait_until(self.leader, seconds(5), "a worker that leads")
+        return wait_until(self.leader, seconds(5), "a leader")
 
     def close(self):
         """Stops nginx before its proxy, so that nginx logs no error."""

@@ -62,7 +62,7 @@ class RedisServer:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         wait_until(lambda: self.process.poll() is not None or self.ready(),
-                   seconds(15), "redis start")
+                   seconds(15), "the start of Redis")
         if self.process.poll() is None:
             return True
         output = self.log()

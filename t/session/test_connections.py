@@ -211,7 +211,7 @@ def test_exhausted_connections_are_refused_until_some_end(nginx):
     for client in taken:
         client.disconnect()
     wait_until(lambda: few.serving_pid() and few.active_connections() == 0,
-               seconds(5), "room for others")
+               seconds(5), "free connections")
     few.connect().expect_alive()
 
 

@@ -162,7 +162,7 @@ def test_silent_websockets_are_pinged_and_closed(server, pool,
     expect_pings_and_close(read_all_to_end(sockets, 30))
     other.disconnect()
     wait_until(lambda: server.log().count("closed by timeout, code 1001")
-               >= pool_size, seconds(10), "a line for each")
+               >= pool_size, seconds(10), "a log line for each client")
     entries = server.access_log(websocket_close_code=1001,
                                 websocket_close_by="timeout", status=101)
     assert len(entries) == pool_size

@@ -37,7 +37,7 @@ def test_reloads_leave_no_files_in_the_master(nginx, sizes):
         size = sizes[number % len(sizes)]
         reload_with(server, f"memory {before};", f"memory {size};")
         wait_until(lambda: descriptors(server.pid) == at_first, seconds(5),
-                   "the end of what the old workers had")
+                   "closed files of the old workers")
         before = size
         client = server.connect("/room?k=1")
         client.text("x")
@@ -61,7 +61,7 @@ def test_failed_reload_leaves_no_files_in_the_master(nginx, memory):
         server.send_signal(signal.SIGHUP)
         server.wait_for_log("still could not bind")
     wait_until(lambda: descriptors(server.pid) == before, seconds(5),
-               "the end of what the failed reload made")
+               "closed files of the failed reload")
     clients[0].text("to all")
     for client in clients:
         client.expect_text("to all")

@@ -36,7 +36,7 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
         reader.expect_text(f"{number}")
     victim.text("the last word")
     wait_until(lambda: "exited on signal 9" in server.log(), seconds(10),
-               "a death")
+               "a dead worker")
     writer.text("after it")
     for text in iter(lambda: reader.read_frame().payload.decode(), "after it"):
         assert text == "the last word"
@@ -68,7 +68,7 @@ def test_worker_killed_while_the_master_reads_stops_no_other(nginx, tmp_path):
     server.send_signal(signal.SIGHUP)
     server.wait_for_log("reconfiguring", since=mark)
     victim.text("3")
-    wait_until(lambda: state(killed) == "Z", seconds(10), "a death")
+    wait_until(lambda: state(killed) == "Z", seconds(10), "a dead worker")
     other.text("4")
     other.wait_until_read()
     with open(included, "wb"):

@@ -244,7 +244,7 @@ class Soak:
         self.replace_workers()
         scheduler.wait_until(lambda: all(client.upgraded and not client.closed
                                          for client in scheduler.followers()),
-                             15, lambda: "all followers are back")
+                             15, lambda: "all followers are connected")
         for room in ROOMS:
             self.last_message(room)
 

@@ -84,5 +84,5 @@ def test_full_memory_is_counted(nginx):
     assert zone["dropped_history"] + zone["entries"] == 20
     assert zone["dropped_history"] > 0 and zone["refused"] == 1
     assert zone["size"] * 0.5 < zone["used"] <= zone["size"] < 512 * 1024
-    wait_until(lambda: "is full" in server.log(), seconds(5), "the line")
+    wait_until(lambda: "is full" in server.log(), seconds(5), "the log line")
     server.allow_errors("no memory for")

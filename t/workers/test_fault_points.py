@@ -136,4 +136,4 @@ def check_workers_serve(server):
         finally:
             for client in clients:
                 client.disconnect()
-    wait_until(well, seconds(20), "workers that do their work")
+    wait_until(well, seconds(20), "messages on two workers")

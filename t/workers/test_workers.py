@@ -250,7 +250,7 @@ def flood(client):
         pass
 
 
-# A worker that stands still
+# A stopped worker
 
 def test_frozen_worker_does_not_stop_the_others(start):
     server = start(http="websocket_shared_memory 512k;"
