@@ -19,6 +19,8 @@ location /room { websocket room $arg_k history=9; }
 """
 # Far more calls of malloc than a report makes
 MOST_CALLS = 5000
+# Makes all calls fail after the one with the number
+AND_LATER = 1 << 63
 
 
 @pytest.fixture
@@ -42,8 +44,11 @@ def status_of(server, path):
 
 
 @pytest.mark.parametrize("path", ["/json", "/prometheus"])
-def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
-    """Each call of malloc fails in one of the reports."""
+@pytest.mark.parametrize("later", [0, AND_LATER], ids=["once", "and-later"])
+def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path,
+                                                    later):
+    """Each call of malloc fails in one of the reports, in half of the tests
+    with all calls after it."""
     server = nginx(LOCATIONS)
     server.allow_errors("failed .12: Cannot allocate memory")
     clients = [server.connect(where) for where in
@@ -54,9 +59,9 @@ def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path):
     pid = only_worker(server)
     statuses = []
     for call in range(1, MOST_CALLS):
-        countdown.number = call
+        countdown.number = later | call
         statuses.append(status_of(server, path))
-        reached = countdown.number == 0
+        reached = countdown.number == later
         countdown.number = 0
         assert only_worker(server) == pid
         if not reached:

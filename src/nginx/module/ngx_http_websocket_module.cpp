@@ -11,9 +11,25 @@
 #include "nginx/request/saved_variables.hpp"
 #include "nginx/workers/shared_zone.hpp"
 
+#include <new>
+
 namespace {
 
 namespace ours = websocket::nginx;
+
+// The first exception of a thread allocates memory. If there is none, which is
+// when std::bad_alloc is thrown, glibc ends the process. So the first one is
+// thrown here; workers inherit the memory.
+void throw_first_exception() noexcept
+try {
+    throw std::bad_alloc();
+} catch (const std::bad_alloc &) {}
+
+ngx_int_t prepare(ngx_conf_t *cf)
+{
+    throw_first_exception();
+    return ours::add_variables(cf);
+}
 
 ngx_int_t complete(ngx_conf_t *cf)
 {
@@ -32,8 +48,8 @@ ngx_int_t init_module(ngx_cycle_t *cycle)
 }
 
 ngx_http_module_t module_context = {
-    ours::add_variables, // preconfiguration
-    complete,            // postconfiguration
+    prepare,  // preconfiguration
+    complete, // postconfiguration
 
     ours::create_main_configuration,
     ours::init_main_configuration,
