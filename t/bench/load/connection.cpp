@@ -169,7 +169,7 @@ void connection::shake_hands()
 
     if (end == answer_.npos) {
         if (answer_.size() > longest_answer) {
-            fail("the server's answer does not end");
+            fail("the server's response does not end");
         }
         return;
     }
@@ -247,14 +247,14 @@ void connection::received(const frame &what)
     case opcode::pong:
         break;
     case opcode::close:
-        fail("the server closed it with " +
+        fail("the server closed the connection with " +
              (what.payload.size() < 2
                   ? std::string("no code")
                   : std::to_string(std::to_integer<int>(what.payload[0]) << 8 |
                                    std::to_integer<int>(what.payload[1]))));
         break;
     default:
-        fail("a frame of unknown kind was received");
+        fail("a frame with an unknown opcode was received");
     }
 }
 

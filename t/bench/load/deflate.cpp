@@ -43,7 +43,7 @@ int window_bits(std::string_view value)
     const auto [rest, error] = std::from_chars(value.data(), end, bits);
 
     if (error != std::errc{} || rest != end || bits < 8 || bits > 15) {
-        throw peer_fault("a deflate window cannot be agreed on");
+        throw peer_fault("the response has an invalid deflate window");
     }
 
     return bits;
@@ -65,7 +65,7 @@ void take_parameter(deflate_terms &to, std::string_view parameter)
     } else if (name == "client_max_window_bits") {
         to.client_window = window_bits(value);
     } else {
-        throw peer_fault("an unknown parameter of deflate was answered: " +
+        throw peer_fault("the response has an unknown deflate parameter: " +
                          std::string(parameter));
     }
 }
@@ -78,7 +78,7 @@ deflate_terms parse_deflate_terms(std::string_view answer)
     std::size_t end = answer.find(';');
 
     if (trimmed(answer.substr(0, end)) != "permessage-deflate") {
-        throw peer_fault("the server did not agree to compress");
+        throw peer_fault("the server declined permessage-deflate");
     }
 
     while (end != answer.npos) {
@@ -173,7 +173,7 @@ void inflater::inflate_part(std::span<const std::byte> part)
         }
 
         if (inflated_.size() == largest) {
-            throw peer_fault("a message inflates to too much");
+            throw peer_fault("a message inflates to too many bytes");
         }
 
         inflated_.resize(inflated_.size() * 2);

@@ -79,11 +79,11 @@ private:
         const auto expected = ring_of(from).expected(of.received);
 
         if (of.received == of.sent) {
-            wrong(from, "more came back than was sent");
+            wrong(from, "more messages came back than were sent");
         }
 
         if (code != code_ || !same_bytes(payload, expected)) {
-            wrong(from, "what came back is not what was sent");
+            wrong(from, "a message came back changed");
         }
 
         progress_by_read();

@@ -93,7 +93,7 @@ void fan_out_run::open_all()
         const long worker = publishing(0).agreed().worker;
 
         if (worker == 0) {
-            throw std::runtime_error("the answer has no header X-Worker");
+            throw std::runtime_error("the response has no header X-Worker");
         }
 
         wanted = [this, worker](const connection &of) {
@@ -158,7 +158,7 @@ void fan_out_run::message(connection &to, opcode code,
     const auto expected = messages_[of.author].expected(of.number);
 
     if (code != code_ || !same_bytes(payload, expected)) {
-        wrong(to, "a message is not what others got in its place");
+        wrong(to, "a message is not that of another subscriber");
     }
 
     progress_by_read();
@@ -175,14 +175,14 @@ fan_out_run::place &fan_out_run::determine(const connection &to,
     const auto found = read_signature(payload);
 
     if (!found || found->author >= publishers_.size()) {
-        wrong(to, "a message of nobody was received");
+        wrong(to, "a message of no publisher was received");
     }
 
     publisher &by = publishers_[found->author];
 
     if (by.ordered == by.sent ||
         found->index != by.ordered % messages_[found->author].count()) {
-        wrong(to, "a message is not its publisher's next one");
+        wrong(to, "a message is not the next one of its publisher");
     }
 
     place &made = order_[determined_++ % order_.size()];

@@ -28,7 +28,7 @@ std::unique_ptr<run> make_run(const options &given)
         return make_handshakes(given);
     }
 
-    throw std::invalid_argument("no such mode: " + given.mode);
+    throw std::invalid_argument("unknown mode: " + given.mode);
 }
 
 } // namespace

@@ -76,7 +76,7 @@ agreement check_response(std::string_view head, const destination &to)
     }
 
     if (field(head, "Sec-WebSocket-Accept") != accepted) {
-        throw peer_fault("the answer has a wrong Sec-WebSocket-Accept");
+        throw peer_fault("the response has a wrong Sec-WebSocket-Accept");
     }
 
     agreement result;
@@ -89,7 +89,7 @@ agreement check_response(std::string_view head, const destination &to)
     if (to.deflate) {
         result.deflate = parse_deflate_terms(extensions);
     } else if (!extensions.empty()) {
-        throw peer_fault("an extension was answered that was not offered");
+        throw peer_fault("the response has an extension that was not offered");
     }
 
     return result;

@@ -18,50 +18,51 @@ namespace {
 
 constexpr const char *help = R"(usage: websocket_load MODE --port=N [OPTION...]
 
-Loads a WebSocket server on 127.0.0.1 from one thread, checks every message
-that comes back, and prints the result as one line of JSON. Status 1: a reply
-was wrong or missing; 2: wrong usage.
+Loads a WebSocket server on 127.0.0.1 with one thread, checks every message
+that comes back, and prints the result as one line of JSON. Exit status 1: a
+reply was wrong or missing; 2: wrong usage.
 
 Modes
-  echo       each connection sends, and expects each message back, in order
-  fan-out    publishers send, and every subscriber is to get all messages, in
-             one order
-  idle       opens the connections and holds them
-  handshake  opens a connection, checks the answer, resets it, opens the next
+  echo       each connection sends messages and expects the same ones back, in
+             order
+  fan-out    publishers send messages, and every subscriber must receive all of
+             them in one order
+  idle       opens the connections and keeps them open
+  handshake  opens a connection, checks the response, resets the connection,
+             and opens the next one
 
 Options
   --port=N          the server's port
-  --path=PATH       of the handshake; "{}" stands for the connection's number
+  --path=PATH       of the handshake; "{}" is replaced by the connection's number
   --subprotocol=S   offered in the handshake
-  --connections=N   at a time; in fan-out the subscribers (100)
-  --in-flight=N     echo: messages of a connection, fan-out: of a publisher,
-                    that have been sent and are not back everywhere (1)
-  --size=BYTES      of a payload (64); in fan-out 12 at least
+  --connections=N   at a time; in fan-out, the subscribers (100)
+  --in-flight=N     messages that a connection (echo) or a publisher (fan-out)
+                    has sent and that have not arrived everywhere (1)
+  --size=BYTES      of a payload (64); in fan-out at least 12
   --text            text messages instead of binary ones
   --raw             echo: the server returns bytes, without a handshake
-  --tls             inside TLS; the certificate is not checked, and no session
-                    is resumed
-  --deflate         offers permessage-deflate, which the server has to agree
-                    to, and sends messages that are compressed
-  --seconds=S       how long is measured (1.5)
-  --warm-up=S       what goes before and does not count (0.3)
-  --messages=N      ends after so many sent messages or handshakes, all of
-                    which count
-  --patience=S      without any progress for so long messages are missing (10)
-  --spin            looks for events all the time instead of sleeping
-  --server=PID      a process whose CPU time and memory are looked at; may be
+  --tls             uses TLS; certificates are not checked, and sessions are not
+                    resumed
+  --deflate         offers permessage-deflate, which the server must accept, and
+                    sends compressed messages
+  --seconds=S       duration of the measurement (1.5)
+  --warm-up=S       duration of the load before it, which does not count (0.3)
+  --messages=N      ends after so many messages or handshakes, all of which count
+  --patience=S      fails if no message arrives for so long (10)
+  --spin            polls for events instead of sleeping
+  --server=PID      a process whose CPU time and memory are reported; may be
                     given several times
-  --wait            prints {"ready":N} when all connections are open, begins
-                    when a line comes on standard input, disconnects when that
-                    ends
+  --wait            prints {"ready":N} when all connections are open, begins when
+                    a line arrives on standard input, ends at its end
 
-Fan-out alone
+Fan-out only
   --publishers=K    the first K subscribers publish (1)
-  --publish-path=P  or else K connections more, of which nothing is expected
-  --publish-port=N  and these are to another server, which passes on to the
-                    first one what they send
+  --publish-path=P  K further connections publish, and receive nothing
+  --publish-port=N  these connect to another server, which forwards their
+                    messages to the first one
   --subscribers=same-worker|other-worker
-                    as the first publisher's, by the header X-Worker
+                    subscribers are on the worker of the first publisher, or on
+                    others, by the header X-Worker
 )";
 
 enum flag : int {
@@ -139,7 +140,8 @@ placement parse_placement(std::string_view given)
         return placement::other_worker;
     }
 
-    throw std::invalid_argument("no such place: " + std::string(given));
+    throw std::invalid_argument("not a value of --subscribers: " +
+                                std::string(given));
 }
 
 void set_number(options &to, int which, std::string_view given)
@@ -228,12 +230,12 @@ void check(const options &given)
 {
     if (given.port == 0 || given.connections == 0 || given.in_flight == 0) {
         throw std::invalid_argument(
-            "--port, --connections and --in-flight are 1 at least");
+            "--port, --connections and --in-flight must be at least 1");
     }
 
     if (given.raw && (given.mode != "echo" || given.tls || given.deflate)) {
         throw std::invalid_argument(
-            "--raw is for echo, without --tls and --deflate");
+            "--raw requires echo, without --tls and --deflate");
     }
 
     if (given.mode != "fan-out") {
@@ -241,17 +243,17 @@ void check(const options &given)
     }
 
     if (given.size < signature::size) {
-        throw std::invalid_argument("fan-out needs --size=12 at least");
+        throw std::invalid_argument("fan-out requires at least --size=12");
     }
 
     if (given.publish_port != 0 && given.publish_path.empty()) {
-        throw std::invalid_argument("--publish-port needs --publish-path");
+        throw std::invalid_argument("--publish-port requires --publish-path");
     }
 
     if (given.publishers == 0 ||
         (given.publish_path.empty() && given.publishers > given.connections)) {
         throw std::invalid_argument(
-            "--publishers: 1 at least and no more than --connections");
+            "--publishers must be at least 1, and at most --connections");
     }
 }
 
@@ -267,7 +269,7 @@ options parse_options(int count, char **arguments)
     }
 
     if (optind != count - 1) {
-        throw std::invalid_argument("one mode is needed: see --help");
+        throw std::invalid_argument("a mode is required: see --help");
     }
 
     result.mode = arguments[optind];

@@ -141,7 +141,7 @@ void run::stop_measuring()
 void run::check_progress() const
 {
     if (seconds_since(progress_at_) > given_.patience) {
-        throw std::runtime_error("no message came for " +
+        throw std::runtime_error("no message arrived for " +
                                  std::to_string(given_.patience) +
                                  " s: some are missing");
     }
@@ -196,7 +196,7 @@ std::optional<deflate_terms> run::deflate_agreed() const
 
     for (const auto &each : connections_) {
         if (each->agreed().deflate != terms) {
-            wrong(*each, "another deflate was agreed on than with others");
+            wrong(*each, "its deflate parameters differ from those of others");
         }
     }
 

@@ -45,7 +45,7 @@ double kibibytes(pid_t process, const std::string &name)
     }
 
     throw std::runtime_error("the memory of process " +
-                             std::to_string(process) + " cannot be seen");
+                             std::to_string(process) + " cannot be read");
 }
 
 } // namespace

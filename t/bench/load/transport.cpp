@@ -49,7 +49,7 @@ std::size_t checked(ssize_t size, const char *what)
 std::size_t received(ssize_t size)
 {
     if (size == 0) {
-        throw peer_fault("the server ended it");
+        throw peer_fault("the server ended the connection");
     }
 
     return checked(size, "cannot receive: ");
@@ -185,7 +185,7 @@ std::size_t transport::decrypt(std::span<std::byte> to)
             const int why = SSL_get_error(tls_.get(), done);
 
             if (why == SSL_ERROR_ZERO_RETURN) {
-                throw peer_fault("the server ended it");
+                throw peer_fault("the server ended the connection");
             }
 
             if (why != SSL_ERROR_WANT_READ) {
