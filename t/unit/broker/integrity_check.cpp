@@ -54,7 +54,7 @@ std::string_view integrity_checker::check_log(index at,
                                               std::uint32_t bucket) noexcept
 {
     if (at > z_.head->block_count) {
-        return "a log is linked that is no block";
+        return "a linked log is not a block";
     }
 
     const log_record &log = z_.log(at);
@@ -79,11 +79,11 @@ std::string_view integrity_checker::check_log(index at,
     }
 
     if (log.epoch == 0 || log.epoch > z_.head->last_epoch) {
-        return "a log's epoch was not given out";
+        return "a log's epoch was never assigned";
     }
 
     if (log.last_gap > log.last_position + 1) {
-        return "a log has a hole behind its end";
+        return "a log has a gap after its end";
     }
 
     found_.logs++;
@@ -105,7 +105,7 @@ std::string_view integrity_checker::check_subscriptions(index log_at) noexcept
     }
 
     if (clients != log.clients) {
-        return "a log's clients are not those of its subscriptions";
+        return "a log's clients are not the sum of its subscriptions";
     }
 
     return {};
@@ -121,11 +121,11 @@ std::string_view integrity_checker::check_subscription(index at,
     const subscription_record &found = z_.subscription(at);
 
     if (found.log != log_at) {
-        return "a subscription is to another log";
+        return "a subscription belongs to another log";
     }
 
     if (find_subscription(z_, {at, found.check}) == nullptr) {
-        return "a subscription's slot has not its owner";
+        return "a subscription's slot has another owner";
     }
 
     if (found.cursor > z_.log(log_at).last_position) {
@@ -150,7 +150,7 @@ std::string_view integrity_checker::check_entries() noexcept
     }
 
     if (z_.head->newest != older) {
-        return "the newest entry is another one";
+        return "the newest entry is not the last of the list";
     }
 
     return {};
@@ -159,7 +159,7 @@ std::string_view integrity_checker::check_entries() noexcept
 std::string_view integrity_checker::check_entry(index at, index older) noexcept
 {
     if (at > z_.head->block_count) {
-        return "an entry is linked that is no block";
+        return "a linked entry is not a block";
     }
 
     const entry_record &entry = z_.entry(at);
@@ -169,11 +169,11 @@ std::string_view integrity_checker::check_entry(index at, index older) noexcept
     }
 
     if (!known(entry.log)) {
-        return "an entry's log is not there";
+        return "an entry's log does not exist";
     }
 
     if (entry.older != older) {
-        return "the list of all entries does not lead back";
+        return "the list of all entries has a wrong link back";
     }
 
     found_.entries++;

@@ -15,7 +15,7 @@ std::string_view integrity_checker::check_lists(index log_at) noexcept
     const log_record &log = z_.log(log_at);
 
     if ((log.unused != 0) != (log.subscriptions == 0 && is_empty(log))) {
-        return "a log is in the list of unused ones, or not, wrongly";
+        return "a log is wrongly marked as used or unused";
     }
 
     found_.unused += log.unused;
@@ -55,7 +55,7 @@ std::string_view integrity_checker::check_messages(index log_at) noexcept
         }
 
         if (!leads_back(entry, run)) {
-            return "a message leads back to the wrong one";
+            return "a message has a wrong link back";
         }
 
         blocks_listed_ += blocks_for(sizeof(entry_record), entry.size);
@@ -127,7 +127,7 @@ std::string_view integrity_checker::check_order(const log_record &log) noexcept
 
         if (entry.position <= position ||
             entry.sequence < sequence + (entry.transient ? 0 : 1)) {
-            return "an entry does not follow on the one before it";
+            return "an entry is not in order";
         }
 
         position = entry.position;
@@ -179,7 +179,7 @@ integrity_checker::check_reader(const subscription_record &reader) noexcept
 
     if (reader.unread_message != message ||
         reader.unread_transient != transient) {
-        return "a subscription goes on reading at the wrong entry";
+        return "a subscription continues at the wrong entry";
     }
 
     if (at == 0) {
@@ -200,7 +200,7 @@ integrity_checker::check_reader(const subscription_record &reader) noexcept
 
     if (position != log.last_position + 1 &&
         log.last_gap != log.last_position) {
-        return "an entry is missing behind the unread ones";
+        return "an entry is missing after the unread ones";
     }
 
     return {};
@@ -219,18 +219,18 @@ std::string_view integrity_checker::check_unread() noexcept
 
             if (!known(at) || queued++ == found_.queued || found.queued != 1 ||
                 found.slot != i || found.previous_queued != last) {
-                return "a slot's list of news is wrong";
+                return "a slot's list of unread subscriptions is wrong";
             }
             last = at;
         }
 
         if (z_.slots[i].queue_last != last) {
-            return "a slot's list of news ends wrongly";
+            return "a slot's list of unread subscriptions ends wrongly";
         }
     }
 
     if (queued != found_.queued) {
-        return "a subscription is queued nowhere";
+        return "a queued subscription is in no list";
     }
 
     return {};
@@ -288,7 +288,7 @@ std::string_view integrity_checker::check_free() noexcept
          chain = z_.free_chain(chain).below) {
         for (index at = chain; at != 0; at = z_.next[at]) {
             if (!take(at)) {
-                return "a free block is in use, or free twice";
+                return "a free block is in use or listed twice";
             }
             count++;
         }

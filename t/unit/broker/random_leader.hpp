@@ -94,7 +94,7 @@ public:
             return {};
         }
         if (core_.leader() != slot) {
-            return "the leader is another one";
+            return "another slot leads";
         }
 
         const std::size_t which = random_() % outer_room_count;
@@ -134,14 +134,14 @@ private:
         outcome sent = append_external(what, false, next);
 
         if (sent == outcome::duplicate) {
-            return "a new message is known";
+            return "a new message is a duplicate";
         }
         if (sent == outcome::out_of_order) {
             reset_position(next, true);
         }
         sent = append_external(what, false, next);
         return sent == outcome::done || sent == outcome::no_memory
-                   ? "a message was taken twice"
+                   ? "a message was appended twice"
                    : "";
     }
 

@@ -160,7 +160,7 @@ private:
             if (slots.test(i)) {
                 const std::uint64_t one = 1;
                 if (write(events_[i], &one, sizeof(one)) != sizeof(one)) {
-                    fail("an event could not be written");
+                    fail("an eventfd could not be written");
                 }
             }
         }
@@ -194,7 +194,7 @@ private:
                 }
             }
             if (from == nullptr) {
-                fail("news of a subscription that is none");
+                fail("an unread subscription is unknown");
             }
             read_some(*from, oldest);
         }
@@ -210,14 +210,14 @@ private:
             return;
         }
         if (result.count == 0 && !result.lost) {
-            fail("news without anything to read");
+            fail("an unread subscription has no message");
         }
         bool lost = result.lost;
         for (const message &each : storage_.first(result.count)) {
             check(from, each, lost);
             lost = false;
             if (now() > each.time && now() - each.time > oldest) {
-                fail("nobody was woken for a message");
+                fail("no slot was woken for a message");
             }
         }
         if (result.lost) {
@@ -236,7 +236,7 @@ private:
         if (from.position != 0 && !lost &&
             (next.position != from.position + 1 ||
              (!new_epoch && next.id.sequence != from.id.sequence + step))) {
-            fail("a message is missing, or comes twice");
+            fail("a message is missing or duplicated");
         }
         if (next.position <= from.position ||
             (!new_epoch && next.id.sequence < from.id.sequence + step)) {
@@ -259,12 +259,12 @@ private:
         if (next.payload.size() != bytes.size() ||
             std::memcmp(bytes.data(), next.payload.data(), bytes.size()) != 0 ||
             next.from != static_cast<std::uint64_t>(what.sender)) {
-            fail("a message is not what was sent");
+            fail("a message has changed");
         }
         if (from.outer && !next.transient &&
             (what.sender != sender_of(next.id.epoch) ||
              what.number != next.id.sequence)) {
-            fail("a message has another one's id");
+            fail("a message has the id of another one");
         }
         std::uint32_t &number = from.numbers[what.sender];
         if (what.number <= number) {
@@ -305,7 +305,7 @@ private:
             }
             if (core_.clients(own->handle) >
                 most_clients + most_remote_clients) {
-                fail("there are more clients than may be");
+                fail("there are more clients than allowed");
             }
         }
     }
