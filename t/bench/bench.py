@@ -168,8 +168,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--short", action="store_true",
                         help="fewer cases, 3 runs of 0.3 s")
-    parser.add_argument("--runs", type=int, help="medians of so many (5)")
-    parser.add_argument("--seconds", type=float, help="of a run (1)")
+    parser.add_argument("--runs", type=int, help="the number of runs (5)")
+    parser.add_argument("--seconds", type=float, help="duration of a run (1)")
     parser.add_argument("--only", choices=SECTIONS, action="append",
                         help="a section; may be given several times")
     options = parser.parse_args()

@@ -140,7 +140,7 @@ def write(file, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--record", action="store_true",
-                        help="writes t/bench/instructions.json again")
+                        help="writes t/bench/instructions.json")
     options = parser.parse_args()
     allow_all_files()
     os.makedirs(FOLDER, exist_ok=True)

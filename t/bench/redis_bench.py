@@ -176,7 +176,7 @@ def parse_arguments():
     parser.add_argument("--short", action="store_true",
                         help="runs of 0.4 s instead of 1.5 s")
     parser.add_argument("--runs", type=int, default=5,
-                        help="medians of so many (5)")
+                        help="the number of runs (5)")
     parser.add_argument("--seconds", type=float)
     options = parser.parse_args()
     options.seconds = options.seconds or (0.4 if options.short else 1.5)

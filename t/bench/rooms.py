@@ -197,7 +197,7 @@ def parse_arguments():
     parser.add_argument("--short", action="store_true",
                         help="runs of 0.4 s instead of 1.5 s")
     parser.add_argument("--runs", type=int, default=5,
-                        help="medians of so many (5)")
+                        help="the number of runs (5)")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--only", choices=SECTIONS, action="append",
                         help="a section; may be given several times")

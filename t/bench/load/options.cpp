@@ -33,7 +33,7 @@ Modes
 
 Options
   --port=N          the server's port
-  --path=PATH       of the handshake; "{}" is replaced by the connection's number
+  --path=PATH       of the handshake; "{}" becomes the connection's number
   --subprotocol=S   offered in the handshake
   --connections=N   at a time; in fan-out, the subscribers (100)
   --in-flight=N     messages that a connection (echo) or a publisher (fan-out)
@@ -47,13 +47,13 @@ Options
                     sends compressed messages
   --seconds=S       duration of the measurement (1.5)
   --warm-up=S       duration of the load before it, which does not count (0.3)
-  --messages=N      ends after so many messages or handshakes, all of which count
+  --messages=N      ends after so many messages or handshakes; all of them count
   --patience=S      fails if no message arrives for so long (10)
   --spin            polls for events instead of sleeping
   --server=PID      a process whose CPU time and memory are reported; may be
                     given several times
-  --wait            prints {"ready":N} when all connections are open, begins when
-                    a line arrives on standard input, ends at its end
+  --wait            prints {"ready":N} when all connections are open, begins
+                    when a line arrives on standard input, ends at its end
 
 Fan-out only
   --publishers=K    the first K subscribers publish (1)
