@@ -1,5 +1,5 @@
-"""A client that resumes with a long history delays other clients by at most a
-turn of the event loop, even if few bytes are sent."""
+"""A client that resumes with a long history delays others by at most a turn of
+the event loop, even if few bytes are sent."""
 
 import zlib
 
