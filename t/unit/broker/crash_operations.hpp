@@ -30,7 +30,7 @@ inline std::vector<operation> operations()
          [](scenario &s) {
              s.core.append(s.room_v, message_of(long_text), s.now);
          }},
-        {"append to nobody",
+        {"append without subscriptions",
          [](scenario &s) {
              s.core.append("unused", message_of("x"), {}, s.now);
          }},
@@ -42,12 +42,12 @@ inline std::vector<operation> operations()
          [](scenario &s) {
              s.core.append(s.room_v, transient_of("x"), s.now);
          }},
-        {"append much",
+        {"append a large message",
          [](scenario &s) {
              s.core.append(s.own_v, message_of(std::string(16'000, 'm')),
                            s.now);
          }},
-        {"append too much",
+        {"append a too large message",
          [](scenario &s) {
              s.core.append(s.own_v, message_of(std::string(17'000, 'm')),
                            s.now);
@@ -58,57 +58,57 @@ inline std::vector<operation> operations()
              s.core.append(s.room_v, message_of(long_text), s.now);
              s.core.limit_logs(0);
          }},
-        {"relay",
+        {"append an external message",
          [](scenario &s) {
              s.core.append_external("room", message_of("x"),
                                     behind(s.room_last), s.now);
          }},
-        {"relay a transient entry",
+        {"append an external transient entry",
          [](scenario &s) {
              s.core.append_external("room", transient_of("x"), {}, s.now);
          }},
-        {"relay too much",
+        {"append a too large external message",
          [](scenario &s) {
              s.core.append_external("room",
                                     message_of(std::string(17'000, 'm')),
                                     behind(s.room_last), s.now);
          }},
-        {"relay to nobody",
+        {"append an external message without subscriptions",
          [](scenario &s) {
              s.core.reset_position("unused", {outer, 3}, true, s.now);
              s.core.append_external("unused", message_of("x"), {outer, 4},
                                     s.now);
          }},
-        {"align at first",
+        {"set the first position",
          [](scenario &s) {
              s.core.reset_position("victim's", {outer, 2}, true, s.now);
          }},
-        {"align further on",
+        {"set a later position",
          [](scenario &s) {
              s.core.reset_position("room", {outer, s.room_last.sequence + 5},
                                    true, s.now);
          }},
-        {"align back",
+        {"set an earlier position",
          [](scenario &s) {
              s.core.reset_position("room", {outer, 1}, false, s.now);
          }},
-        {"align to another epoch",
+        {"set another epoch",
          [](scenario &s) {
              s.core.reset_position("room", {outer + 1, 2000}, false, s.now);
              s.core.append_external("room", message_of("anew"),
                                     {outer + 1, 2001}, s.now);
          }},
-        {"align to another epoch with a loss",
+        {"set another epoch with a loss",
          [](scenario &s) {
              s.core.reset_position("room", {outer + 1, 2000}, true, s.now);
              s.core.append_external("room", message_of("anew"),
                                     {outer + 1, 2001}, s.now);
          }},
-        {"mark as linked", [](scenario &s) { s.core.mark_synced("room", 1); }},
+        {"mark as synced", [](scenario &s) { s.core.mark_synced("room", 1); }},
         {"count remote clients",
          [](scenario &s) { s.core.set_remote_clients("victim's", 9); }},
         {"lead", [](scenario &s) { static_cast<void>(s.core.lead(s.slot_v)); }},
-        {"lead no more",
+        {"resign",
          [](scenario &s) {
              s.core.lead(s.slot_v);
              s.core.resign(s.slot_v);
@@ -128,7 +128,7 @@ inline std::vector<operation> operations()
          }},
         {"unsubscribe",
          [](scenario &s) { s.core.unsubscribe(s.room_v, s.now); }},
-        {"unsubscribe alone",
+        {"unsubscribe the only subscription",
          [](scenario &s) {
              s.core.set_limits(s.own_v, {}, s.now);
              s.core.unsubscribe(s.own_v, s.now);
@@ -157,7 +157,7 @@ inline std::vector<operation> operations()
              read_memory storage(2, 8192);
              s.core.read(s.own_v, storage.buffers(), s.now);
          }},
-        {"read news until none",
+        {"read until nothing is unread",
          [](scenario &s) {
              read_memory storage(3, 8192);
              while (const unread_subscription next =
