@@ -18,8 +18,8 @@ constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz"
 constexpr std::string_view host_marks = "0123456789-._";
 constexpr std::string_view address_marks = "0123456789abcdefABCDEF:.";
 
-// hiredis uses two bytes less than sun_path has.
-constexpr std::size_t max_path_size = 106;
+// The path in a socket address ends with a zero byte.
+constexpr std::size_t max_path_size = 107;
 
 constexpr unsigned max_databases = 1u << 30;
 
@@ -241,7 +241,7 @@ std::string_view read_unix(std::string_view rest, server_address &target)
     }
 
     if (target.path.size() > max_path_size) {
-        return "the path of the socket must not exceed 106 bytes";
+        return "the path of the socket must not exceed 107 bytes";
     }
 
     while (!rest.empty()) {
@@ -272,7 +272,7 @@ std::string wrong_scheme(std::string_view url)
 
 } // namespace
 
-std::string server_address::name() const
+std::string endpoint::name() const
 {
     if (is_unix) {
         return "unix:" + path;

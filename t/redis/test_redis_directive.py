@@ -171,7 +171,7 @@ def test_missing_library_is_refused_with_its_package(nginx, swapper):
 def test_library_without_a_function_is_refused_with_its_name(nginx, swapper):
     swapper("libz.so.1")
     refuse_redis(nginx, "redis://:secret@127.0.0.1",
-                 r"libhiredis\.so\.[\d.]+ has no function redisAsync\w+; "
+                 r"libhiredis\.so\.[\d.]+ has no function redisReader\w+; "
                  r"install Debian's package libhiredis")
 
 

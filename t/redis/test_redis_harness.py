@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from redis_client import RedisClient, RedisError
+from nginx_server import seconds, wait_until
+from redis_client import RedisClient, RedisError, encode
 from redis_server import connections_of
 from tcp_proxy import DOWN, UP, TcpProxy
 
@@ -153,6 +154,30 @@ def test_proxy_delays_what_it_forwards(proxy):
         assert 0.2 <= time.monotonic() - began < 2
         proxy.restore()
         assert client.ask("PING") == "PONG"
+
+
+def test_proxy_forwards_in_pieces(proxy):
+    with through(proxy) as client:
+        proxy.set_piece(1)
+        assert client.ask("ECHO", "some text") == "some text"
+
+
+def test_proxy_injects_replies(proxy):
+    with through(proxy) as client:
+        client.ask("PING")
+        proxy.inject(b"+injected\r\n")
+        assert client.read() == "injected"
+        assert client.ask("PING") == "PONG"
+
+
+def test_proxy_half_closes(redis, proxy):
+    with through(proxy) as client:
+        client.ask("PING")
+        proxy.half_close()
+        with pytest.raises(ConnectionError):
+            client.read()
+        client.socket.sendall(encode(["SET", "a", "b"]))
+        wait_until(lambda: redis.command("GET", "a"), seconds(5), "a command")
 
 
 @pytest.mark.parametrize("way, known", [(UP, None), (DOWN, "1")])

@@ -50,6 +50,7 @@ class TcpProxy:
         self.listener = socket.create_server(("127.0.0.1", self.port))
         self.pairs = set()
         self.delay = 0
+        self.piece = None
         self.paused = set()
         self.fillers = []
         self.passed = collections.Counter()  # bytes, by direction
@@ -67,6 +68,24 @@ class TcpProxy:
     def set_delay(self, delay):
         """Delays later bytes by so many seconds in each direction."""
         self._execute(lambda: setattr(self, "delay", delay))
+
+    def set_piece(self, size):
+        """Forwards later bytes in sends of so many bytes; None: as they
+        come."""
+        self._execute(lambda: setattr(self, "piece", size))
+
+    def inject(self, data):
+        """Sends bytes to all clients, as if the server had sent them."""
+        self._execute(lambda: [
+            pair.ways[DOWN].waiting.append((time.monotonic(), data))
+            for pair in self.pairs])
+
+    def half_close(self):
+        """Ends the direction to the clients with a FIN. Their bytes are still
+        forwarded."""
+        self._execute(lambda: [
+            pair.ways[DOWN].target.shutdown(socket.SHUT_WR)
+            for pair in self.pairs])
 
     def pause(self, *ways):
         """Stops forwarding, by default in both directions. Connections are
@@ -109,6 +128,7 @@ class TcpProxy:
         """Accepts connections again and forwards at full speed."""
         def command():
             self.delay = 0
+            self.piece = None
             if self.fillers or self.listener is None:
                 self._stop_listening()
                 self._listen(socket.create_server(("127.0.0.1", self.port)))
@@ -224,7 +244,7 @@ class TcpProxy:
                 self._drop(pair, False)
                 return
             try:
-                sent = way.target.send(data)
+                sent = way.target.send(data[:self.piece])
             except BlockingIOError:
                 way.waiting[0] = (now + 0.001, data)
                 return

@@ -6,6 +6,7 @@
 #include "protocol/printable.hpp"
 
 #include <array>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -105,6 +106,19 @@ void write_log(ngx_uint_t level, ngx_log_t *log, log_format format,
                const Arguments &...arguments) noexcept
 {
     write_log(level, log, 0, format, arguments...);
+}
+
+// The message of a complete line, as a writer of a log gets it: "TIME [LEVEL]
+// PID#TID: " and the message.
+inline std::string_view message_in(std::span<const u_char> line) noexcept
+{
+    std::string_view text(reinterpret_cast<const char *>(line.data()),
+                          line.size());
+    const std::size_t prefix = text.find(": ", text.find("] "));
+
+    text.remove_prefix(prefix == text.npos ? 0 : prefix + 2);
+    text.remove_suffix(text.ends_with('\n') ? 1 : 0);
+    return text;
 }
 
 } // namespace websocket::nginx

@@ -9,6 +9,13 @@
 
 namespace websocket::nginx {
 
+// An address that a connection can be opened to.
+struct redis_peer {
+    ngx_sockaddr_t address;
+    socklen_t size = 0;
+    std::string text; // without the port, for log lines
+};
+
 // Lives in the configuration's pool, as long as the configuration.
 struct redis_settings {
     redis::server_address target;
@@ -19,9 +26,9 @@ struct redis_settings {
     ngx_msec_t command_timeout = 2000;
     std::size_t queue = 1024 * 1024; // bytes
 
-    // As resolved with the configuration; none for a unix socket.
-    std::vector<std::string> addresses;
-    ngx_resolver_t *resolver = nullptr; // null: use `addresses`
+    // The addresses of the target when the configuration was read
+    std::vector<redis_peer> peers;
+    ngx_resolver_t *resolver = nullptr; // null: use `peers`
 
     std::string file; // position of the directive
     ngx_uint_t line = 0;

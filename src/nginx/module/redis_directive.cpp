@@ -165,14 +165,6 @@ ngx_resolver_t *resolver_of(ngx_conf_t *cf) noexcept
                : nullptr;
 }
 
-bool is_address(ngx_conf_t *cf, std::string_view host) noexcept
-{
-    const ngx_str_t text = borrowed(host);
-    ngx_addr_t address;
-
-    return ngx_parse_addr(cf->pool, &address, text.data, text.len) == NGX_OK;
-}
-
 } // namespace
 
 char *set_redis(ngx_conf_t *cf, ngx_command_t *, void *conf)
@@ -222,15 +214,13 @@ try {
     redis_settings *settings = main.redis;
     std::string why;
 
-    if (settings == nullptr || settings->target.is_unix) {
+    if (settings == nullptr) {
         return NGX_CONF_OK;
     }
 
-    if (!is_address(cf, settings->target.host)) {
-        settings->resolver = resolver_of(cf);
-    }
+    settings->resolver = resolver_of(cf);
 
-    if (resolve_redis_addresses(cf, *settings, why)) {
+    if (find_peers(cf->pool, settings->target, true, settings->peers, why)) {
         return NGX_CONF_OK;
     }
 

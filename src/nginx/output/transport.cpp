@@ -123,19 +123,12 @@ private:
 
 ngx_log_t tls_log::lowering_;
 
-// The line is complete: "TIME [LEVEL] PID#TID: " and the message.
 void tls_log::write(ngx_log_t *log, ngx_uint_t level, u_char *line,
                     std::size_t size)
 {
-    const std::string_view whole(reinterpret_cast<const char *>(line), size);
-    const std::size_t prefix = whole.find(": ", whole.find("] "));
-    std::string_view message =
-        whole.substr(prefix == std::string_view::npos ? 0 : prefix + 2);
-
-    message.remove_suffix(message.ends_with('\n') ? 1 : 0);
-
     write_log(std::max<ngx_uint_t>(level, NGX_LOG_INFO),
-              static_cast<ngx_log_t *>(log->wdata), "%V", unquoted{message});
+              static_cast<ngx_log_t *>(log->wdata), "%V",
+              unquoted{message_in({line, size})});
 }
 
 // nginx takes the text as char *, but does not change it.

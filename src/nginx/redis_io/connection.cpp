@@ -39,12 +39,18 @@ redis_connection::redis_connection(const redis_settings &settings,
 
 redis_connection::~redis_connection()
 {
-    if (context_ != nullptr) {
-        context_->abandon(true);
-        context_ = nullptr;
+    if (socket_ != nullptr) {
+        socket_->abandon(true);
+        socket_ = nullptr;
     }
 
     close();
+}
+
+void redis_connection::set_endpoint(const redis::endpoint &server)
+{
+    endpoint_ = server;
+    endpoint_name_ = server.name();
 }
 
 void redis_connection::open() noexcept
@@ -66,20 +72,19 @@ void redis_connection::close() noexcept
         outage.connection_closed();
     }
 
-    if (redis_context *left = std::exchange(context_, nullptr);
-        left != nullptr) {
+    if (redis_socket *left = std::exchange(socket_, nullptr); left != nullptr) {
         left->abandon(false);
     }
 }
 
 bool redis_connection::ready() const noexcept
 {
-    return state_ == state::ready && context_->alive();
+    return state_ == state::ready && socket_->alive();
 }
 
 std::size_t redis_connection::unsent() const noexcept
 {
-    return context_ == nullptr ? 0 : context_->unsent();
+    return socket_ == nullptr ? 0 : socket_->unsent();
 }
 
 bool redis_connection::command(std::span<const std::string_view> args,
@@ -93,21 +98,14 @@ bool redis_connection::command(std::span<const std::string_view> args,
         start_timer(settings_.command_timeout);
     }
 
-    if (role_ == role::commands) {
-        return context_->command(args, callback, data);
-    }
-
-    if (args[0] == "SUBSCRIBE") {
-        return context_->subscribe(args.subspan(1), callback, data);
-    }
-
-    return args[0] == "UNSUBSCRIBE" && context_->unsubscribe(args.subspan(1));
+    return role_ == role::commands ? socket_->command(args, callback, data)
+                                   : socket_->subscribe(args, callback, data);
 }
 
 void redis_connection::restart(std::string_view reason) noexcept
 {
     if (state_ == state::ready) {
-        context_->end(reason);
+        socket_->end(reason);
     }
 }
 
@@ -127,8 +125,8 @@ void redis_connection::retry_now() noexcept
 
 void redis_connection::flush() noexcept
 {
-    if (context_ != nullptr) {
-        context_->flush();
+    if (socket_ != nullptr) {
+        socket_->flush();
     }
 }
 
@@ -140,15 +138,15 @@ void redis_connection::on_ready() noexcept
     stop_timer();
 
     if (std::exchange(down_, false)) {
-        outage.up(settings_);
+        outage.up(name());
     }
 
     owner_.on_redis_ready();
 }
 
-void redis_connection::context_ended(std::string_view reason) noexcept
+void redis_connection::socket_ended(std::string_view reason) noexcept
 {
-    context_ = nullptr;
+    socket_ = nullptr;
     stop_timer();
 
     try {
@@ -162,8 +160,8 @@ void redis_connection::context_ended(std::string_view reason) noexcept
         return;
     }
 
-    next_address_++;
-    try_next_address();
+    next_peer_++;
+    try_next_peer();
 }
 
 void redis_connection::on_failure() noexcept
@@ -186,7 +184,7 @@ void redis_connection::on_failure() noexcept
         outage.down();
     }
 
-    outage.log_down(settings_, was_ready, reason,
+    outage.log_down(name(), was_ready, reason,
                     std::exchange(planned_reconnect_, false) ? NGX_LOG_NOTICE
                                                              : NGX_LOG_ERR);
     owner_.on_redis_lost(reason);
@@ -194,14 +192,14 @@ void redis_connection::on_failure() noexcept
 
 void redis_connection::check_command_timeout() noexcept
 {
-    const ngx_msec_t waiting = context_->waiting();
+    const ngx_msec_t waiting = socket_->waiting();
 
-    if (context_->unanswered() == 0) {
+    if (socket_->unanswered() == 0) {
         return;
     }
 
     if (waiting >= settings_.command_timeout) {
-        context_->end("no reply within command_timeout");
+        socket_->end("no reply within command_timeout");
 
     } else {
         start_timer(settings_.command_timeout - waiting);
@@ -218,7 +216,7 @@ void redis_connection::on_timer(ngx_event_t *event) noexcept
         break;
 
     case state::connecting:
-        self.context_->end("not ready within connect_timeout");
+        self.socket_->end("not ready within connect_timeout");
         break;
 
     case state::ready:

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "nginx/core/redis_settings.hpp"
-#include "nginx/redis_io/context.hpp"
 #include "nginx/redis_io/resolver.hpp"
+#include "nginx/redis_io/socket.hpp"
 
 #include <cstdint>
 #include <span>
@@ -19,7 +19,7 @@
 
 namespace websocket::nginx {
 
-class redis_connection final : redis_context::owner {
+class redis_connection final : redis_socket::owner {
 public:
     struct owner {
         // Connected and authenticated, and the database is selected.
@@ -49,6 +49,11 @@ public:
     redis_connection(const redis_connection &) = delete;
     redis_connection &operator=(const redis_connection &) = delete;
 
+    // Connects to this server instead of that of the settings, with the same
+    // credentials and database, from the next attempt on. Throws
+    // std::bad_alloc.
+    void set_endpoint(const redis::endpoint &server);
+
     // Connects, and reconnects from now on. Calls nobody before it returns.
     void open() noexcept;
 
@@ -67,18 +72,17 @@ public:
     // ends.
     //
     // Role subscriber: the callback of SUBSCRIBE gets each reply for its
-    // channels. A reply is an array of three: "subscribe", "message" or
-    // "unsubscribe", the channel, and a payload or a number. After
-    // "unsubscribe" a channel has no more replies. When the connection ends,
-    // the callback gets null once for each channel. Each pair of callback and
-    // data is kept as long as the connection: use few. UNSUBSCRIBE takes
-    // channels; its callback is not called.
+    // channels; all must give the same one. A reply is an array of three:
+    // "subscribe", "message" or "unsubscribe", the channel, and a payload or a
+    // number. After "unsubscribe" a channel has no more replies. When the
+    // connection ends, the callback gets null. UNSUBSCRIBE takes channels; its
+    // callback is not called.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
     // Ends the connection as if it had broken, because the owner cannot use it,
-    // and reconnects. Does nothing unless it is ready. Pending callbacks may be
-    // called before it returns; on_redis_lost is called later.
+    // and reconnects. Does nothing unless it is ready. Calls nobody before it
+    // returns.
     void restart(std::string_view reason) noexcept;
 
     // The same without an error of the server: logged as a notice.
@@ -101,11 +105,12 @@ public:
 private:
     enum class state { closed, backing_off, resolving, connecting, ready };
 
-    void context_ended(std::string_view reason) noexcept override;
+    void socket_ended(std::string_view reason) noexcept override;
 
     void start_connecting() noexcept;
-    void try_next_address() noexcept;
-    bool connect_to_address() noexcept;
+    bool find_literal_peer() noexcept;
+    void try_next_peer() noexcept;
+    bool connect_to_peer() noexcept;
     bool send_setup_commands() noexcept;
     void on_ready() noexcept;
     void on_failure() noexcept;
@@ -114,7 +119,17 @@ private:
     void stop_timer() noexcept;
     std::string sanitize_reason(std::string_view reason) const;
 
-    static void on_resolved(void *data, std::vector<std::string> *addresses,
+    bool has_own_endpoint() const noexcept { return !endpoint_name_.empty(); }
+    const redis::endpoint &endpoint() const noexcept
+    {
+        return has_own_endpoint() ? endpoint_ : settings_.target;
+    }
+    const std::string &name() const noexcept
+    {
+        return has_own_endpoint() ? endpoint_name_ : settings_.name;
+    }
+
+    static void on_resolved(void *data, std::vector<redis_peer> *peers,
                             std::string_view reason) noexcept;
     static void on_setup_reply(void *data, const redisReply *reply) noexcept;
     static void on_timer(ngx_event_t *event) noexcept;
@@ -125,11 +140,14 @@ private:
     state state_ = state::closed;
 
     redis_lookup lookup_;
-    std::vector<std::string> addresses_; // tried in this order
-    std::size_t next_address_ = 0;
+    std::vector<redis_peer> peers_; // tried in this order
+    std::size_t next_peer_ = 0;
     std::string reason_; // why the last of them failed
 
-    redis_context *context_ = nullptr;
+    redis::endpoint endpoint_;
+    std::string endpoint_name_; // empty: it is the target of the settings
+
+    redis_socket *socket_ = nullptr;
     unsigned setup_replies_left_ = 0; // pending
     ngx_msec_t ready_since_ = 0;
     ngx_msec_t backoff_;

@@ -17,70 +17,86 @@ constexpr std::size_t max_reason_size = 200;
 
 void redis_connection::start_connecting() noexcept
 {
-    next_address_ = 0;
+    next_peer_ = 0;
 
-    if (settings_.resolver != nullptr) {
+    if (find_literal_peer()) {
+        try_next_peer();
+
+    } else if (settings_.resolver != nullptr) {
         state_ = state::resolving;
-        lookup_.start(settings_, on_resolved, this);
-        return;
-    }
+        lookup_.start(settings_, endpoint(), on_resolved, this);
 
-    on_resolved(this, nullptr, {});
+    } else {
+        on_resolved(this, nullptr, "no resolver");
+    }
+}
+
+// Whether the endpoint is an address or a Unix socket.
+bool redis_connection::find_literal_peer() noexcept
+try {
+    const std::unique_ptr<ngx_pool_t, decltype(&ngx_destroy_pool)> pool{
+        ngx_create_pool(1024, ngx_cycle->log), ngx_destroy_pool};
+
+    return pool != nullptr &&
+           find_peers(pool.get(), endpoint(), false, peers_, reason_) &&
+           !peers_.empty();
+
+} catch (const std::bad_alloc &) {
+    return false;
 }
 
 // If the lookup failed, uses the addresses that the configuration found.
-void redis_connection::on_resolved(void *data,
-                                   std::vector<std::string> *addresses,
+void redis_connection::on_resolved(void *data, std::vector<redis_peer> *peers,
                                    std::string_view reason) noexcept
 {
     auto &self = *static_cast<redis_connection *>(data);
 
     try {
         self.reason_.assign("cannot resolve its name: ").append(reason);
-        self.addresses_ =
-            addresses == nullptr ? self.settings_.addresses : *addresses;
+
+        if (peers != nullptr) {
+            self.peers_ = std::move(*peers);
+        } else if (!self.has_own_endpoint()) {
+            self.peers_ = self.settings_.peers;
+        } else {
+            self.peers_.clear();
+        }
     } catch (const std::bad_alloc &) {
-        self.addresses_.clear();
+        self.peers_.clear();
     }
 
-    self.try_next_address();
+    self.try_next_peer();
 }
 
-// Tries the remaining addresses until a connection attempt begins.
-void redis_connection::try_next_address() noexcept
+// Tries the remaining peers until a connection attempt begins.
+void redis_connection::try_next_peer() noexcept
 {
-    const std::size_t all = settings_.target.is_unix ? 1 : addresses_.size();
-
-    while (next_address_ < all) {
-        if (connect_to_address()) {
+    while (next_peer_ < peers_.size()) {
+        if (connect_to_peer()) {
             state_ = state::connecting;
             start_timer(settings_.connect_timeout);
             return;
         }
 
-        next_address_++;
+        next_peer_++;
     }
 
     on_failure();
 }
 
-bool redis_connection::connect_to_address() noexcept
+bool redis_connection::connect_to_peer() noexcept
 try {
-    const redis::server_address &target = settings_.target;
     std::string reason;
 
-    context_ = target.is_unix
-                   ? redis_context::connect_unix(*this, target.path, reason)
-                   : redis_context::connect_tcp(
-                         *this, addresses_[next_address_], target.port, reason);
+    socket_ = redis_socket::connect(*this, peers_[next_peer_], reason);
 
-    if (context_ == nullptr) {
+    if (socket_ == nullptr) {
         reason_ = sanitize_reason(reason);
         return false;
     }
 
     if (!send_setup_commands()) {
-        std::exchange(context_, nullptr)->abandon(true);
+        std::exchange(socket_, nullptr)->abandon(true);
         reason_ = "no memory";
         return false;
     }
@@ -110,7 +126,7 @@ bool redis_connection::send_setup_commands() noexcept
 
     const auto send = [&](std::span<const std::string_view> args) {
         setup_replies_left_++;
-        sent = sent && context_->command(args, on_setup_reply, this);
+        sent = sent && socket_->command(args, on_setup_reply, this);
     };
 
     if (!target.user.empty()) {
@@ -132,12 +148,12 @@ void redis_connection::on_setup_reply(void *data,
 {
     auto &self = *static_cast<redis_connection *>(data);
 
-    if (reply == nullptr || !self.context_->alive()) {
+    if (reply == nullptr || !self.socket_->alive()) {
         return;
     }
 
     if (reply->type == REDIS_REPLY_ERROR) {
-        self.context_->end({reply->str, reply->len});
+        self.socket_->end({reply->str, reply->len});
 
     } else if (--self.setup_replies_left_ == 0) {
         self.on_ready();
@@ -164,9 +180,9 @@ std::string redis_connection::sanitize_reason(std::string_view reason) const
         text.begin(), text.end(),
         [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
 
-    if (next_address_ < addresses_.size() &&
-        addresses_[next_address_] != target.host) {
-        text.insert(0, addresses_[next_address_] + ": ");
+    if (!endpoint().is_unix && next_peer_ < peers_.size() &&
+        peers_[next_peer_].text != endpoint().host) {
+        text.insert(0, peers_[next_peer_].text + ": ");
     }
 
     return text;

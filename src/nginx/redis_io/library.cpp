@@ -1,5 +1,5 @@
-// Loads hiredis by the name for which the module was built, because its
-// contexts and replies differ between versions.
+// Loads hiredis by the name for which the module was built, because its replies
+// differ between versions.
 #include "nginx/redis_io/library.hpp"
 
 #include <dlfcn.h>
@@ -34,12 +34,11 @@ const char *find_all(void *handle, function_table &all) noexcept
         return #name;                                                          \
     }
 
-    WEBSOCKET_FIND(redisAsyncConnect, connect)
-    WEBSOCKET_FIND(redisAsyncConnectUnix, connect_unix)
-    WEBSOCKET_FIND(redisAsyncFree, free)
-    WEBSOCKET_FIND(redisAsyncHandleRead, handle_read)
-    WEBSOCKET_FIND(redisAsyncHandleWrite, handle_write)
-    WEBSOCKET_FIND(redisAsyncCommandArgv, command)
+    WEBSOCKET_FIND(redisReaderCreate, create_reader)
+    WEBSOCKET_FIND(redisReaderFree, free_reader)
+    WEBSOCKET_FIND(redisReaderFeed, feed)
+    WEBSOCKET_FIND(redisReaderGetReply, get_reply)
+    WEBSOCKET_FIND(freeReplyObject, free_reply)
 
 #undef WEBSOCKET_FIND
     return nullptr;
@@ -82,18 +81,6 @@ std::string load()
 const function_table &functions() noexcept
 {
     return loaded_functions;
-}
-
-std::size_t unsent(const redisAsyncContext &context) noexcept
-{
-    return context.c.obuf == nullptr ? 0 : sdslen(context.c.obuf);
-}
-
-bool has_partial_reply(const redisAsyncContext &context) noexcept
-{
-    const redisReader &reader = *context.c.reader;
-
-    return reader.len > reader.pos && reader.buf[reader.pos] != '-';
 }
 
 } // namespace websocket::nginx::hiredis

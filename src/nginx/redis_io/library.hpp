@@ -1,12 +1,10 @@
-// Loads hiredis when a configuration uses Redis. An nginx without Redis does
-// not need the library.
+// Loads hiredis, which parses replies, when a configuration uses Redis. An
+// nginx without Redis does not need the library.
 #pragma once
 
-#include <cstddef>
 #include <string>
 
-#if __has_include(<hiredis/async.h>)
-#include <hiredis/async.h>
+#if __has_include(<hiredis/hiredis.h>)
 #include <hiredis/hiredis.h>
 #define WEBSOCKET_HIREDIS 1
 #else
@@ -23,20 +21,13 @@ std::string load();
 
 // hiredis's functions of these names. Valid after load().
 struct function_table {
-    decltype(&redisAsyncConnect) connect;
-    decltype(&redisAsyncConnectUnix) connect_unix;
-    decltype(&redisAsyncFree) free;
-    decltype(&redisAsyncHandleRead) handle_read;
-    decltype(&redisAsyncHandleWrite) handle_write;
-    decltype(&redisAsyncCommandArgv) command;
+    decltype(&redisReaderCreate) create_reader;
+    decltype(&redisReaderFree) free_reader;
+    decltype(&redisReaderFeed) feed;
+    decltype(&redisReaderGetReply) get_reply;
+    decltype(&freeReplyObject) free_reply;
 };
 
 const function_table &functions() noexcept;
-
-// The bytes of commands that the socket has not accepted yet.
-std::size_t unsent(const redisAsyncContext &context) noexcept;
-
-// Whether the beginning of a reply, other than an error, has been read.
-bool has_partial_reply(const redisAsyncContext &context) noexcept;
 
 } // namespace websocket::nginx::hiredis

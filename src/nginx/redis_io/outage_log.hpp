@@ -4,38 +4,36 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/core/redis_settings.hpp"
 
 #include <string_view>
 #include <utility>
 
 namespace websocket::nginx {
 
-// All connections of this worker have one server: an outage is logged once, and
-// its end once.
+// An outage of the connections of this worker is logged once, and its end once.
 class outage_log {
 public:
     void down() noexcept { connections_down_++; }
 
-    void log_down(const redis_settings &settings, bool was_ready,
+    void log_down(std::string_view name, bool was_ready,
                   std::string_view reason, ngx_uint_t level) noexcept
     {
         if (log_permit permit = line_.allows(); permit) {
             logged_ = true;
             write_log(level, ngx_cycle->log,
                       "websocket: %V Redis at %V: %V; retrying%V",
-                      was_ready ? "lost connection to" : "cannot use",
-                      settings.name, unquoted{reason}, permit.suppressed());
+                      was_ready ? "lost connection to" : "cannot use", name,
+                      unquoted{reason}, permit.suppressed());
         }
     }
 
-    void up(const redis_settings &settings) noexcept
+    void up(std::string_view name) noexcept
     {
         connection_closed();
 
         if (connections_down_ == 0 && std::exchange(logged_, false)) {
             write_log(NGX_LOG_NOTICE, ngx_cycle->log,
-                      "websocket: reconnected to Redis at %V", settings.name);
+                      "websocket: reconnected to Redis at %V", name);
         }
     }
 

@@ -1,4 +1,4 @@
-// Resolves the name of a Redis server.
+// Finds the addresses of a Redis server.
 #include "nginx/redis_io/resolver.hpp"
 
 #include <algorithm>
@@ -10,53 +10,64 @@ namespace websocket::nginx {
 
 namespace {
 
-// Numeric, without a port, for hiredis.
-std::string address_text(sockaddr *address, socklen_t size)
+redis_peer peer_at(const sockaddr *address, socklen_t size, std::uint16_t port)
 {
     std::array<char, NGX_SOCKADDR_STRLEN> text;
-    const std::size_t length = ngx_sock_ntop(
-        address, size, reinterpret_cast<u_char *>(text.data()), text.size(), 0);
+    redis_peer peer;
 
-    return {text.data(), length};
+    ngx_memcpy(&peer.address, address, size);
+    ngx_inet_set_port(&peer.address.sockaddr, port);
+    peer.size = size;
+    peer.text.assign(text.data(),
+                     ngx_sock_ntop(&peer.address.sockaddr, size,
+                                   reinterpret_cast<u_char *>(text.data()),
+                                   text.size(), 0));
+    return peer;
 }
 
+// Each address once.
 template <class Address>
-std::vector<std::string> address_texts(std::span<const Address> addresses)
+std::vector<redis_peer> peers_at(std::span<const Address> addresses,
+                                 std::uint16_t port)
 {
-    std::vector<std::string> texts;
+    std::vector<redis_peer> peers;
 
     for (const Address &address : addresses) {
-        std::string text = address_text(address.sockaddr, address.socklen);
+        redis_peer peer = peer_at(address.sockaddr, address.socklen, port);
 
-        if (std::find(texts.begin(), texts.end(), text) == texts.end()) {
-            texts.push_back(std::move(text));
+        if (std::none_of(peers.begin(), peers.end(), [&peer](const auto &each) {
+                return each.text == peer.text;
+            })) {
+            peers.push_back(std::move(peer));
         }
     }
 
-    return texts;
+    return peers;
 }
 
 } // namespace
 
-bool resolve_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
-                             std::string &reason)
+bool find_peers(ngx_pool_t *pool, const redis::endpoint &server, bool resolve,
+                std::vector<redis_peer> &peers, std::string &reason)
 {
+    const std::string name = server.name();
     ngx_url_t url{};
 
-    url.url = borrowed(settings.name);
-    url.default_port = settings.target.port;
+    url.url = borrowed(name);
+    url.no_resolve = !resolve;
 
-    if (ngx_parse_url(cf->pool, &url) != NGX_OK) {
+    if (ngx_parse_url(pool, &url) != NGX_OK) {
         reason = url.err == nullptr ? "no memory" : url.err;
         return false;
     }
 
-    settings.addresses =
-        address_texts(std::span<const ngx_addr_t>{url.addrs, url.naddrs});
+    peers = peers_at(std::span<const ngx_addr_t>{url.addrs, url.naddrs},
+                     server.port);
     return true;
 }
 
 void redis_lookup::start(const redis_settings &settings,
+                         const redis::endpoint &server,
                          result_callback callback, void *data) noexcept
 {
     cancel();
@@ -68,7 +79,7 @@ void redis_lookup::start(const redis_settings &settings,
         return;
     }
 
-    query->name = borrowed(settings.target.host);
+    query->name = borrowed(server.host);
     query->handler = on_answer;
     query->data = this;
     query->timeout = settings.connect_timeout;
@@ -77,6 +88,7 @@ void redis_lookup::start(const redis_settings &settings,
     context_ = query;
     callback_ = callback;
     data_ = data;
+    port_ = server.port;
 
     // Calls on_answer() at once if the answer is cached
     if (ngx_resolve_name(query) != NGX_OK) {
@@ -103,12 +115,17 @@ void redis_lookup::on_answer(ngx_resolver_ctx_t *context) noexcept
     const char *reason = context->state == 0
                              ? "no memory"
                              : ngx_resolver_strerror(context->state);
-    std::vector<std::string> found;
+    std::vector<redis_peer> found;
 
     try {
-        found = address_texts(std::span<const ngx_resolver_addr_t>{
-            context->addrs, context->state == 0 ? context->naddrs : 0});
-        std::sort(found.begin(), found.end());
+        found = peers_at(
+            std::span<const ngx_resolver_addr_t>{
+                context->addrs, context->state == 0 ? context->naddrs : 0},
+            self.port_);
+        std::sort(found.begin(), found.end(),
+                  [](const auto &one, const auto &other) {
+                      return one.text < other.text;
+                  });
     } catch (const std::bad_alloc &) {
         found.clear();
     }

@@ -1,28 +1,29 @@
-// Resolves the name of a Redis server: with the system's resolver when the
+// Finds the addresses of a Redis server: with the system's resolver when the
 // configuration is read, with nginx's resolver later.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/redis_settings.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace websocket::nginx {
 
-// Sets the addresses of the settings. Blocks in the system's resolver. False:
-// `reason` is its error.
-bool resolve_redis_addresses(ngx_conf_t *cf, redis_settings &settings,
-                             std::string &reason);
+// Finds the peers of a server. `resolve`: asks the system's resolver, which
+// blocks; without it a name has no peers. False: it failed for `reason`. Throws
+// std::bad_alloc.
+bool find_peers(ngx_pool_t *pool, const redis::endpoint &server, bool resolve,
+                std::vector<redis_peer> &peers, std::string &reason);
 
 // One lookup at a time with nginx's resolver, which does not block.
 class redis_lookup {
 public:
     // Called once for each lookup, also inside start(). Null: it failed for
     // that reason.
-    using result_callback = void (*)(void *data,
-                                     std::vector<std::string> *addresses,
+    using result_callback = void (*)(void *data, std::vector<redis_peer> *peers,
                                      std::string_view reason);
 
     redis_lookup() noexcept = default;
@@ -30,8 +31,9 @@ public:
     redis_lookup(const redis_lookup &) = delete;
     redis_lookup &operator=(const redis_lookup &) = delete;
 
-    void start(const redis_settings &settings, result_callback callback,
-               void *data) noexcept;
+    // `server` must outlive the lookup.
+    void start(const redis_settings &settings, const redis::endpoint &server,
+               result_callback callback, void *data) noexcept;
     void cancel() noexcept;
 
 private:
@@ -40,6 +42,7 @@ private:
     ngx_resolver_ctx_t *context_ = nullptr; // null: no lookup
     result_callback callback_ = nullptr;
     void *data_ = nullptr;
+    std::uint16_t port_ = 0;
 };
 
 } // namespace websocket::nginx

@@ -27,42 +27,11 @@ struct redisReply {
 };
 
 struct redisReader {
-    char *buf;
-    std::size_t pos;
-    std::size_t len;
+    char errstr[128];
 };
 
-struct redisAsyncContext {
-    struct {
-        int fd;
-        char *obuf;
-        redisReader *reader;
-    } c;
-
-    int err;
-    char *errstr;
-    void *data;
-
-    struct {
-        void *data;
-        void (*addRead)(void *);
-        void (*addWrite)(void *);
-        void (*delWrite)(void *);
-        void (*cleanup)(void *);
-    } ev;
-};
-
-using redisCallbackFn = void(redisAsyncContext *, void *, void *);
-
-redisAsyncContext *redisAsyncConnect(const char *, int);
-redisAsyncContext *redisAsyncConnectUnix(const char *);
-void redisAsyncFree(redisAsyncContext *);
-void redisAsyncHandleRead(redisAsyncContext *);
-void redisAsyncHandleWrite(redisAsyncContext *);
-int redisAsyncCommandArgv(redisAsyncContext *, redisCallbackFn *, void *, int,
-                          const char **, const std::size_t *);
-
-inline std::size_t sdslen(const char *)
-{
-    return 0;
-}
+redisReader *redisReaderCreate();
+void redisReaderFree(redisReader *);
+int redisReaderFeed(redisReader *, const char *, std::size_t);
+int redisReaderGetReply(redisReader *, void **);
+void freeReplyObject(void *);

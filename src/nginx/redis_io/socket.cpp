@@ -1,0 +1,292 @@
+// Connects, reads and writes as nginx does with its own connections.
+#include "nginx/redis_io/socket.hpp"
+
+#include <array>
+#include <new>
+#include <utility>
+
+#include <fcntl.h>
+
+namespace websocket::nginx {
+
+namespace {
+
+// Bytes that are read in one turn of the event loop, so that a large reply does
+// not delay the worker's clients.
+constexpr std::size_t read_size = 16 * 1024;
+
+// A larger output buffer is freed when it is empty.
+constexpr std::size_t max_kept_output = 64 * 1024;
+
+void prepare_event(ngx_event_t &event, void *data,
+                   ngx_event_handler_pt handler) noexcept
+{
+    event.data = data;
+    event.handler = handler;
+    event.log = ngx_cycle->log;
+}
+
+} // namespace
+
+redis_socket::redis_socket(owner &holder)
+    : owner_{&holder}, reader_{hiredis::functions().create_reader(),
+                               hiredis::functions().free_reader}
+{
+    prepare_event(flush_event_, this, on_flush);
+    prepare_event(ended_event_, this, on_ended);
+}
+
+redis_socket *redis_socket::connect(owner &holder, const redis_peer &peer,
+                                    std::string &reason)
+{
+    std::unique_ptr<redis_socket> created{new redis_socket(holder)};
+
+    if (created->reader_ == nullptr) {
+        reason = "no memory";
+        return nullptr;
+    }
+
+    if (!created->open(peer)) {
+        reason = created->log_.error();
+        return nullptr;
+    }
+
+    return created.release();
+}
+
+bool redis_socket::open(const redis_peer &peer) noexcept
+{
+    ngx_peer_connection_t request{};
+    ngx_str_t name = borrowed(peer.text);
+    ngx_sockaddr_t address = peer.address;
+
+    request.sockaddr = &address.sockaddr;
+    request.socklen = peer.size;
+    request.name = &name;
+    request.get = ngx_event_get_peer;
+    request.log = log_.get();
+    request.log_error = NGX_ERROR_ERR;
+    request.so_keepalive = 1;
+
+    const ngx_int_t result = ngx_event_connect_peer(&request);
+
+    if (result != NGX_OK && result != NGX_AGAIN) {
+        return false;
+    }
+
+    ngx_connection_t *c = request.connection;
+
+    // Programs that a plug-in starts must not inherit it
+    (void)fcntl(c->fd, F_SETFD, FD_CLOEXEC);
+
+    if (c->tcp_nodelay == NGX_TCP_NODELAY_UNSET) {
+        (void)ngx_tcp_nodelay(c);
+    }
+
+    c->data = this;
+    c->read->handler = on_read;
+    c->write->handler = on_write;
+
+    // Like nginx's channel, it must not be closed by a graceful shutdown
+    c->read->channel = 1;
+    c->write->channel = 1;
+    connection_ = c;
+
+    if (result == NGX_OK) {
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+
+    return true;
+}
+
+// Whether the connection is established. It ends if that failed.
+bool redis_socket::check_connected() noexcept
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (getsockopt(connection_->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+        error = ngx_socket_errno;
+    }
+
+    if (error != 0) {
+        (void)ngx_connection_error(connection_, error,
+                                   const_cast<char *>("connect() failed"));
+        end(log_.error());
+        return false;
+    }
+
+    return true;
+}
+
+void redis_socket::on_open() noexcept
+{
+    open_ = true;
+    flush();
+}
+
+void redis_socket::flush() noexcept
+{
+    if (!open_ || !alive()) {
+        return;
+    }
+
+    while (unsent() != 0 && connection_->write->ready) {
+        const ssize_t sent = connection_->send(
+            connection_, reinterpret_cast<u_char *>(output_.data()) + sent_,
+            unsent());
+
+        if (sent == NGX_ERROR) {
+            end(log_.error());
+            return;
+        }
+
+        sent_ += sent > 0 ? static_cast<std::size_t>(sent) : 0;
+    }
+
+    if (sent_ >= max_kept_output || unsent() == 0) {
+        output_.erase(0, sent_);
+        sent_ = 0;
+    }
+
+    if (output_.empty() && output_.capacity() > max_kept_output) {
+        output_ = {};
+    }
+
+    if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) {
+        end(log_.error());
+    }
+}
+
+void redis_socket::receive() noexcept
+{
+    ngx_event_t &event = *connection_->read;
+    std::array<u_char, read_size> buffer;
+    const ssize_t received =
+        connection_->recv(connection_, buffer.data(), buffer.size());
+
+    if (received == 0) {
+        end("Redis closed the connection");
+
+    } else if (received > 0) {
+        received_at_ = ngx_current_msec;
+        parse({reinterpret_cast<const char *>(buffer.data()),
+               static_cast<std::size_t>(received)});
+
+    } else if (received == NGX_ERROR) {
+        end(log_.error());
+    }
+
+    if (!alive()) {
+        return;
+    }
+
+    if (event.ready) {
+        ngx_post_event(&event, &ngx_posted_next_events);
+
+    } else if (ngx_handle_read_event(&event, 0) != NGX_OK) {
+        end(log_.error());
+    }
+}
+
+void redis_socket::on_read(ngx_event_t *event) noexcept
+{
+    auto *c = static_cast<ngx_connection_t *>(event->data);
+    auto &self = *static_cast<redis_socket *>(c->data);
+
+    if (self.open_) {
+        self.receive();
+    } else {
+        on_write(c->write);
+    }
+}
+
+void redis_socket::on_write(ngx_event_t *event) noexcept
+{
+    auto *c = static_cast<ngx_connection_t *>(event->data);
+    auto &self = *static_cast<redis_socket *>(c->data);
+
+    if (self.open_) {
+        self.flush();
+    } else if (self.check_connected()) {
+        self.on_open();
+    }
+}
+
+void redis_socket::on_flush(ngx_event_t *event) noexcept
+{
+    static_cast<redis_socket *>(event->data)->flush();
+}
+
+void redis_socket::close() noexcept
+{
+    if (flush_event_.posted) {
+        ngx_delete_posted_event(&flush_event_);
+    }
+
+    ngx_close_connection(std::exchange(connection_, nullptr));
+    ngx_post_event(&ended_event_, &ngx_posted_events);
+}
+
+void redis_socket::end(std::string_view reason) noexcept
+{
+    if (!alive()) {
+        return;
+    }
+
+    try {
+        reason_ = reason;
+    } catch (const std::bad_alloc &) {
+        reason_.clear();
+    }
+
+    close();
+}
+
+void redis_socket::abandon(bool silently) noexcept
+{
+    owner_ = nullptr;
+
+    if (alive()) {
+        close();
+    }
+
+    if (silently) {
+        pending_.clear();
+        subscriber_ = {};
+    }
+
+    fail_pending();
+}
+
+// A callback may destroy the owner, which clears what is left.
+void redis_socket::fail_pending() noexcept
+{
+    while (!pending_.empty()) {
+        const pending_reply next = pending_.front();
+
+        pending_.pop_front();
+        next.call(nullptr);
+    }
+
+    std::exchange(subscriber_, {}).call(nullptr);
+}
+
+void redis_socket::on_ended(ngx_event_t *event) noexcept
+{
+    auto *self = static_cast<redis_socket *>(event->data);
+
+    self->fail_pending();
+
+    owner *holder = self->owner_;
+    const std::string reason = std::move(self->reason_);
+
+    delete self;
+
+    if (holder != nullptr) {
+        holder->socket_ended(reason.empty() ? "connection closed"
+                                            : std::string_view{reason});
+    }
+}
+
+} // namespace websocket::nginx
