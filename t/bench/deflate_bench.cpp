@@ -1,6 +1,6 @@
 // Measures the size and the cost of compression: JSON messages by size, level
 // and window, without and with context takeover. Also prints zlib's memory for
-// each window.
+// each window, and the time of each level for text that zlib finds hard.
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
 
@@ -227,6 +227,58 @@ void print_memory()
     }
 }
 
+// Random text of which each sequence of three bytes has one of few values in
+// zlib's hash, whose bits each byte shifts. So zlib compares with many
+// sequences that differ. `values` 0: random bytes, which do not shrink.
+std::string hard_text(unsigned window, unsigned values)
+{
+    constexpr std::size_t size = std::size_t{64} * 1024;
+    const auto hash_bits =
+        static_cast<unsigned>(deflater::memory_level(window)) + 7;
+    const unsigned shift = (hash_bits + 2) / 3;
+    const unsigned low = (1U << shift) - 1;
+    std::mt19937 random{1};
+    std::string made;
+    unsigned next = 0;
+
+    while (made.size() != size) {
+        const unsigned byte = values == 0 ? random() : next << shift;
+
+        next = values == 0 ? 0 : random() % values;
+        made.push_back(static_cast<char>(byte | (next & low)));
+    }
+
+    return made;
+}
+
+void print_hard_text()
+{
+    std::printf("\nhard text, ns per byte with a window\n%7s %10s %10s\n",
+                "level", "9 and 10", "12 and 15");
+
+    for (int level = 1; level <= 9; level++) {
+        std::array<double, 2> most{};
+
+        for (const unsigned window : {9U, 10U, 12U, 15U}) {
+            for (const unsigned values : {0U, 3U, 8U}) {
+                const std::string text = hard_text(window, values);
+                deflater used = deflater::create(level, window);
+                const std::clock_t start = std::clock();
+                const auto frame =
+                    used.make_frame(opcode::binary, bytes_of(text));
+                const double time =
+                    1000 * microseconds(std::clock() - start, text.size());
+
+                require(static_cast<bool>(frame));
+                double &worst = most[window > 10];
+                worst = std::max(worst, time);
+            }
+        }
+
+        std::printf("%7d %10.0f %10.0f\n", level, most[0], most[1]);
+    }
+}
+
 } // namespace
 
 int main()
@@ -244,4 +296,5 @@ int main()
     }
 
     print_memory();
+    print_hard_text();
 }

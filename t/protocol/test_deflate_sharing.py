@@ -26,6 +26,17 @@ location ~ ^/hard/(?<name>.*) {
 }
 location /deflated { websocket echo; websocket_deflate on; }
 """
+# For each level: the size of a message, and the most nanoseconds that zlib
+# takes for a byte of the worst text found (t/bench/deflate_bench.cpp).
+WORST = {1: (20000, 25), 2: (20000, 37), 3: (20000, 80), 4: (20000, 46),
+         5: (20000, 82), 6: (5000, 254), 7: (5000, 434), 8: (4200, 1406),
+         9: (4200, 3850)}
+LOCATIONS += "".join(f"""
+location /level{level} {{
+    websocket room level{level};
+    websocket_deflate on; websocket_deflate_context_takeover on;
+    websocket_deflate_comp_level {level};
+}}""" for level in WORST)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +141,30 @@ def test_each_compression_counts_beside_its_bytes(server):
     with stopped(pid):
         peers[0].client.send(b"".join(map(wire.text, texts)))
     assert 0 < count_compressed(texts) < len(texts) * len(peers)
+
+
+@pytest.mark.parametrize("level", WORST)
+def test_broadcast_is_compressed_in_limited_time_at_each_level(server, level):
+    """The text is not the worst: the bytes that zlib is given are counted.
+    These are large messages, as small ones have a second budget."""
+    size, nanoseconds = WORST[level]
+    peers = [DeflatingPeer(server, f"/level{level}") for _ in range(70)]
+
+    def count_compressed(text):
+        """Sends a message to all; to how many it was compressed."""
+        peers[0].client.text(text)
+        messages = [peer.read() for peer in peers]
+        assert {payload for _, payload, _ in messages} == {text.encode()}
+        return sum(compressed for _, _, compressed in messages)
+
+    while count_compressed("all have a compressor " * 4) < len(peers):
+        pass
+    before = server.compressed()
+    count = count_compressed("to all of you ".ljust(size, "."))
+    assert server.compressed() - before == count * size
+    assert 0 < count < len(peers)
+    # The last message may exceed the budget
+    assert (count - 1) * size * nanoseconds < 26_000_000
 
 
 @pytest.mark.parametrize("size, count", [(3000, 30), (5000, 200)])
