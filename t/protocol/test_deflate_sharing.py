@@ -24,6 +24,11 @@ location ~ ^/hard/(?<name>.*) {
     websocket_deflate on; websocket_deflate_comp_level 9;
     websocket_send_queue 4m;
 }
+location /turns {
+    websocket room turns;
+    websocket_deflate on; websocket_deflate_context_takeover on;
+    websocket_deflate_comp_level 9; websocket_deflate_window 9;
+}
 location /deflated { websocket echo; websocket_deflate on; }
 """
 # For each level: the size of a message, and the most nanoseconds that zlib
@@ -141,6 +146,30 @@ def test_each_compression_counts_beside_its_bytes(server):
     with stopped(pid):
         peers[0].client.send(b"".join(map(wire.text, texts)))
     assert 0 < count_compressed(texts) < len(texts) * len(peers)
+
+
+def test_clients_beyond_the_budget_take_turns(server):
+    """The second budget is spent from the first client that it did not suffice
+    for before."""
+    peers = [DeflatingPeer(server, "/turns") for _ in range(300)]
+
+    def which_compressed(text):
+        """Sends a message to all; for each client, if it was compressed."""
+        peers[0].client.text(text)
+        messages = [peer.read() for peer in peers]
+        assert {payload for _, payload, _ in messages} == {text.encode()}
+        return [compressed for _, _, compressed in messages]
+
+    while not all(which_compressed("all have a compressor " * 4)):
+        pass
+    first, second = (which_compressed(str(number).ljust(4000, "."))
+                     for number in range(2))
+    assert sum(first) < len(peers)
+    refused = first.index(False)
+    assert not any(first[refused:]) and all(second[refused:])
+    assert sum(second) < refused  # the rest of the reserve is not spent
+    # If it suffices, all are served
+    assert all(which_compressed("short " * 20))
 
 
 @pytest.mark.parametrize("level", WORST)

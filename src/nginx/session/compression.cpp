@@ -52,7 +52,7 @@ int level_for(std::size_t size, int level) noexcept
 // send messages to many clients.
 bool session::may_compress(std::size_t work) const noexcept
 {
-    return in_turn_ || this_worker().compression.spend(work);
+    return in_turn_ || this_worker().compression.spend(work, this);
 }
 
 // Empty if the message should be sent uncompressed. With context takeover a
@@ -72,7 +72,7 @@ session::compress(protocol::opcode kind,
         level = 1;
         if (payload.size() >= small_message ||
             !this_worker().compression.spend_reserve(
-                payload.size() * cost_of_level(level) + setup)) {
+                payload.size() * cost_of_level(level) + setup, this)) {
             return {};
         }
     }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -24,24 +25,56 @@ public:
     static constexpr std::size_t message_work = 2048;
 
     // False if the budget is used up. The last work accepted may exceed it.
-    bool spend(std::size_t work) noexcept { return spend_of(left_, work); }
+    bool spend(std::size_t work, const void *client) noexcept
+    {
+        begin_interval();
+        skipping_ = skipping_ && client != first_refused_;
+        return spend_of(left_, work);
+    }
 
     // The same from a second budget of this size, for what is compressed all
     // the same at level 1.
     bool spend_reserve(std::size_t work) noexcept
     {
+        begin_interval();
         return spend_of(reserve_, work);
     }
 
+    // The same for a client with context takeover. If the reserve did not
+    // suffice for all, the next interval spends it from the first client that
+    // was refused. Must follow spend().
+    bool spend_reserve(std::size_t work, const void *client) noexcept
+    {
+        if (skipping_) {
+            return false;
+        }
+
+        if (spend_reserve(work)) {
+            return true;
+        }
+
+        if (!std::exchange(refused_, true)) {
+            first_refused_ = client;
+        }
+
+        return false;
+    }
+
 private:
-    bool spend_of(std::size_t &budget, std::size_t work) noexcept
+    // If the first client refused gets no message in an interval, no client is
+    // skipped in the next one.
+    void begin_interval() noexcept
     {
         if (began_ != ngx_current_msec) {
             began_ = ngx_current_msec;
             left_ = max_work;
             reserve_ = max_work;
+            skipping_ = std::exchange(refused_, false);
         }
+    }
 
+    static bool spend_of(std::size_t &budget, std::size_t work) noexcept
+    {
         if (budget == 0) {
             return false;
         }
@@ -53,6 +86,9 @@ private:
     ngx_msec_t began_ = 0;
     std::size_t left_ = max_work;
     std::size_t reserve_ = max_work;
+    const void *first_refused_ = nullptr; // compared only: it may have ended
+    bool refused_ = false;                // in this interval
+    bool skipping_ = false;               // clients before the first refused
 };
 
 struct worker {
