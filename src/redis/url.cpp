@@ -24,8 +24,8 @@ constexpr std::size_t max_path_size = 107;
 constexpr unsigned max_databases = 1u << 30;
 
 constexpr std::string_view forms =
-    "\"redis://[[user]:password@]host[:port][/db]\" or "
-    "\"unix:/path[?user=..&password=..&db=..]\"";
+    "\"redis://[[user]:password@]host[:port][/db]\", the same with "
+    "\"rediss://\" for TLS, or \"unix:/path[?user=..&password=..&db=..]\"";
 
 // Removes the text before the mark, and the mark, and returns that text.
 // Nullopt: there is no such mark.
@@ -261,15 +261,6 @@ std::string_view read_unix(std::string_view rest, server_address &target)
                : std::string_view{};
 }
 
-std::string wrong_scheme(std::string_view url)
-{
-    if (url.starts_with("rediss://") || url.starts_with("valkeys://")) {
-        return "TLS is not supported: use a local tunnel";
-    }
-
-    return "expected " + std::string(forms);
-}
-
 } // namespace
 
 std::string endpoint::name() const
@@ -286,17 +277,22 @@ std::string endpoint::name() const
 parsed_url parse_url(std::string_view url)
 {
     constexpr std::string_view tcp = "redis://";
+    constexpr std::string_view tls = "rediss://";
     constexpr std::string_view local = "unix:";
     parsed_url parsed;
 
     if (url.starts_with(tcp)) {
         parsed.fault = read_tcp(url.substr(tcp.size()), parsed.target);
 
+    } else if (url.starts_with(tls)) {
+        parsed.target.tls = true;
+        parsed.fault = read_tcp(url.substr(tls.size()), parsed.target);
+
     } else if (url.starts_with(local)) {
         parsed.fault = read_unix(url.substr(local.size()), parsed.target);
 
     } else {
-        parsed.fault = wrong_scheme(url);
+        parsed.fault = "expected " + std::string(forms);
     }
 
     return parsed;

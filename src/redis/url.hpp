@@ -19,6 +19,7 @@ struct endpoint {
 };
 
 struct server_address : endpoint {
+    bool tls = false;     // rediss://
     std::string user;     // empty: Redis's user "default"
     std::string password; // empty: Redis asks for none
     unsigned database = 0;
@@ -31,8 +32,8 @@ struct parsed_url {
     explicit operator bool() const noexcept { return fault.empty(); }
 };
 
-// Parses redis://[[user]:password@]host[:port][/db] or
-// unix:path[?user=..&password=..&db=..]. %XX stands for any character of a
+// Parses redis://[[user]:password@]host[:port][/db], the same with rediss://,
+// or unix:path[?user=..&password=..&db=..]. %XX stands for any character of a
 // user, a password or a path. Throws only std::bad_alloc.
 parsed_url parse_url(std::string_view url);
 

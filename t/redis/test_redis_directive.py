@@ -40,7 +40,7 @@ def numbers(cases):
 
 ACCEPTED = [
     "redis://127.0.0.1", "redis://localhost:6380/2", "redis://[::1]:6379",
-    "redis://chat:se%40cret@127.0.0.1/0", "redis://:secret@127.0.0.1",
+    "rediss://:secret@127.0.0.1", "redis://chat:se%40cret@127.0.0.1/0", "redis://:secret@127.0.0.1",
     "unix:/run/redis/redis.sock",
     "'unix:/run/redis/redis.sock?user=a&password=secret&db=1'",
     "redis://127.0.0.1 prefix=chat: connect_timeout=500ms"
@@ -68,7 +68,7 @@ REFUSED = [
     ("", "invalid number of arguments"),
     ("localhost", r'invalid address in "websocket_redis" directive: expected '
      r'"redis://\[\[user\]'),
-    ("rediss://:secret@localhost", "TLS is not supported: use a local tunnel"),
+    ("valkeys://:secret@localhost", 'the same with "rediss://" for TLS'),
     ("redis://", "no host"),
     ("redis://user@localhost", 'expected "user:password"'),
     ("redis://user:se/secret@localhost", '"/".* in a password as .*"%2F"'),

@@ -89,7 +89,7 @@ class Host:
         ports = {int(each["addr"].rpartition(":")[2])
                  for each in self.redis.subscribers()}
         found = [pid for pid in self.pids()
-                 if ports & connections_of(pid, self.redis.port)]
+                 if ports & connections_of(pid, self.redis.service_port)]
         assert len(found) < 2, f"{found} have subscribed"
         return found[0] if found else None
 
@@ -132,7 +132,7 @@ class Hosts:
 
     def add(self):
         """Adds a host."""
-        proxy = TcpProxy(self.redis.port) if self.proxies else None
+        proxy = TcpProxy(self.redis.service_port) if self.proxies else None
         server = self.nginx(http=self.redis_line(proxy) + self.http,
                             **self.config)
         self.hosts.append(Host(server, proxy, self.redis))

@@ -22,12 +22,13 @@ class RedisServer:
     """One redis-server with its own folder.
 
     keep: its data survive a restart. unix: it also listens on a socket at
-    `path`. address, port: used instead of 127.0.0.1 and a free port. settings:
-    lines of redis.conf by name, with `_` for `-`.
+    `path`. address, port: used instead of 127.0.0.1 and a free port. tls: a
+    Certificate, with which it also listens at `tls_port`. settings: lines of
+    redis.conf by name, with `_` for `-`.
     """
 
     def __init__(self, keep=False, unix=False, address="127.0.0.1", port=None,
-                 **settings):
+                 tls=None, **settings):
         self.folder = tempfile.mkdtemp(prefix="redis-")
         self.keep = keep
         self.path = os.path.join(self.folder, "socket") if unix else None
@@ -37,8 +38,12 @@ class RedisServer:
         self.process = None
         self.address = address
         self.port = port
+        self.tls = tls
+        self.tls_port = None
         for _ in range(START_ATTEMPTS):
-            self.port = port or free_ports(1)[0]
+            ports = free_ports(2)
+            self.port = port or ports[0]
+            self.tls_port = ports[1] if tls else None
             if self._start():
                 return
         raise AssertionError("no free port in several attempts")
@@ -55,6 +60,12 @@ class RedisServer:
                     **self.settings}
         if self.path:
             settings["unixsocket"] = self.path
+        if self.tls:
+            settings = {"tls-port": self.tls_port,
+                        "tls-cert-file": self.tls.certificate,
+                        "tls-key-file": self.tls.key,
+                        "tls-ca-cert-file": self.tls.authority,
+                        "tls-auth-clients": "no", **settings}
         command = [REDIS]
         for name, value in settings.items():
             command += [f"--{name}", str(value)]
@@ -80,6 +91,11 @@ class RedisServer:
     @property
     def pid(self):
         return self.process.pid
+
+    @property
+    def service_port(self):
+        """The port for nginx: that of TLS, if there is one."""
+        return self.tls_port or self.port
 
     @property
     def running(self):
@@ -163,7 +179,9 @@ class RedisServer:
         if scheme == "unix":
             return f"unix:{self.path}"
         password = f":{self.password}@" if self.password else ""
-        return f"redis://{password}{self.address}:{port or self.port}"
+        name = "rediss" if self.tls else "redis"
+        return (f"{name}://{password}{self.address}:"
+                f"{port or self.service_port}")
 
     def info(self, section="all"):
         """The statistics of INFO, as a dict of strings."""

@@ -30,6 +30,10 @@ struct redis_settings {
     std::vector<redis_peer> peers;
     ngx_resolver_t *resolver = nullptr; // null: use `peers`
 
+    ngx_ssl_t *tls = nullptr; // null: a connection without TLS
+    bool verify = true;       // the certificate of the server
+    std::string server_name;  // that it must have; empty: the host
+
     std::string file; // position of the directive
     ngx_uint_t line = 0;
 };

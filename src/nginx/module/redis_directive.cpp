@@ -2,35 +2,38 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/redis_settings.hpp"
+#include "nginx/module/setters.hpp"
 #include "nginx/redis_io/library.hpp"
 #include "nginx/redis_io/resolver.hpp"
-#include "nginx/module/setters.hpp"
+#include "nginx/redis_io/tls.hpp"
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <memory>
 #include <new>
-#include <optional>
 
 namespace websocket::nginx {
 
 namespace {
 
-// The texts of the parameters after the address.
-struct redis_arguments {
-    std::optional<std::string_view> prefix;
-    std::optional<std::string_view> connect_timeout;
-    std::optional<std::string_view> command_timeout;
-    std::optional<std::string_view> queue;
+// The values of the parameters after the address, by name. nginx ends them with
+// a zero byte.
+using redis_arguments = std::map<std::string_view, ngx_str_t>;
 
-    // Null: there is no parameter of that name.
-    std::optional<std::string_view> *find(std::string_view name) noexcept
-    {
-        return name == "prefix"            ? &prefix
-               : name == "connect_timeout" ? &connect_timeout
-               : name == "command_timeout" ? &command_timeout
-               : name == "queue"           ? &queue
-                                           : nullptr;
-    }
-};
+constexpr std::array<std::string_view, 4> parameters{
+    "prefix", "connect_timeout", "command_timeout", "queue"};
+constexpr std::array<std::string_view, 5> tls_parameters{
+    "ca", "cert", "key", "verify", "server_name"};
+
+bool is_parameter(std::string_view name) noexcept
+{
+    const auto named = [name](const auto &list) {
+        return std::find(list.begin(), list.end(), name) != list.end();
+    };
+
+    return named(parameters) || named(tls_parameters);
+}
 
 void destroy_settings(void *data)
 {
@@ -61,27 +64,25 @@ bool split_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
         const std::string_view text = view(each);
         const std::size_t sign = text.find('=');
         ngx_str_t name = borrowed(text.substr(0, sign));
-        auto *value = sign == text.npos ? nullptr : args.find(view(name));
 
-        if (value == nullptr) {
+        if (sign == text.npos || !is_parameter(view(name))) {
             conf_error(cf,
                        "invalid argument %ui in \"websocket_redis\" "
                        "directive; expected one address, then \"prefix=\", "
-                       "\"connect_timeout=\", \"command_timeout=\" or "
-                       "\"queue=\"",
+                       "\"connect_timeout=\", \"command_timeout=\", "
+                       "\"queue=\", \"ca=\", \"cert=\", \"key=\", "
+                       "\"verify=\" or \"server_name=\"",
                        static_cast<ngx_uint_t>(&each - texts.data()) + 2);
             return false;
         }
 
-        if (value->has_value()) {
+        if (!args.emplace(view(name), borrowed(text.substr(sign + 1))).second) {
             conf_error(cf,
                        "duplicate parameter \"%V=\" in \"websocket_redis\" "
                        "directive",
                        &name);
             return false;
         }
-
-        *value = text.substr(sign + 1);
     }
 
     return true;
@@ -97,14 +98,16 @@ bool invalid_parameter(ngx_conf_t *cf, const char *name, ngx_str_t value,
     return false;
 }
 
-bool read_time(ngx_conf_t *cf, const char *name,
-               std::optional<std::string_view> value, ngx_msec_t &time)
+bool read_time(ngx_conf_t *cf, const redis_arguments &args, const char *name,
+               ngx_msec_t &time)
 {
-    if (!value) {
+    const auto found = args.find(name);
+
+    if (found == args.end()) {
         return true;
     }
 
-    ngx_str_t text = borrowed(*value);
+    ngx_str_t text = found->second;
     const ngx_int_t parsed = ngx_parse_time(&text, 0);
 
     if (parsed == NGX_ERROR || parsed == 0) {
@@ -116,14 +119,15 @@ bool read_time(ngx_conf_t *cf, const char *name,
     return true;
 }
 
-bool read_queue(ngx_conf_t *cf, std::optional<std::string_view> value,
-                std::size_t &size)
+bool read_queue(ngx_conf_t *cf, const redis_arguments &args, std::size_t &size)
 {
-    if (!value) {
+    const auto found = args.find("queue");
+
+    if (found == args.end()) {
         return true;
     }
 
-    ngx_str_t text = borrowed(*value);
+    ngx_str_t text = found->second;
     const ssize_t parsed = parse_size(text);
 
     if (parsed == NGX_ERROR || parsed == 0) {
@@ -135,22 +139,107 @@ bool read_queue(ngx_conf_t *cf, std::optional<std::string_view> value,
     return true;
 }
 
+// `text` stays empty without such a parameter.
+bool read_text(ngx_conf_t *cf, const redis_arguments &args, const char *name,
+               ngx_str_t &text)
+{
+    const auto found = args.find(name);
+
+    if (found == args.end()) {
+        return true;
+    }
+
+    text = found->second;
+    return text.len != 0 ||
+           invalid_parameter(cf, name, text, "a text that is not empty");
+}
+
+bool read_verify(ngx_conf_t *cf, const redis_arguments &args, bool &verify)
+{
+    const auto found = args.find("verify");
+
+    if (found == args.end() || view(found->second) == "on") {
+        return true;
+    }
+
+    if (view(found->second) != "off") {
+        return invalid_parameter(cf, "verify", found->second,
+                                 "\"on\" or \"off\"");
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "\"verify=off\" in \"websocket_redis\" directive: the "
+                       "certificate of the server is not verified");
+    verify = false;
+    return true;
+}
+
+bool read_tls(ngx_conf_t *cf, const redis_arguments &args,
+              redis_settings &settings)
+{
+    tls_files files;
+    ngx_str_t server_name{};
+
+    if (!read_text(cf, args, "ca", files.ca) ||
+        !read_text(cf, args, "cert", files.certificate) ||
+        !read_text(cf, args, "key", files.key) ||
+        !read_text(cf, args, "server_name", server_name) ||
+        !read_verify(cf, args, settings.verify)) {
+        return false;
+    }
+
+    if ((files.certificate.len == 0) != (files.key.len == 0)) {
+        conf_error(cf, "\"cert=\" and \"key=\" in \"websocket_redis\" "
+                       "directive require each other");
+        return false;
+    }
+
+    settings.server_name = view(server_name);
+
+    if (const std::string why = create_tls(cf, files, settings.tls);
+        !why.empty()) {
+        conf_error(cf, "cannot use TLS in \"websocket_redis\" directive: %s",
+                   why.c_str());
+        return false;
+    }
+
+    return true;
+}
+
+// Without TLS its parameters are refused.
+bool refuse_tls(ngx_conf_t *cf, const redis_arguments &args)
+{
+    for (const std::string_view name : tls_parameters) {
+        if (args.contains(name)) {
+            conf_error(cf,
+                       "\"%s=\" in \"websocket_redis\" directive requires an "
+                       "address that begins with \"rediss://\"",
+                       name.data());
+            return false;
+        }
+    }
+
+    return true;
+}
+
 bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                      redis_settings &settings)
 {
     redis_arguments args;
 
     if (!split_parameters(cf, texts, args) ||
-        !read_time(cf, "connect_timeout", args.connect_timeout,
-                   settings.connect_timeout) ||
-        !read_time(cf, "command_timeout", args.command_timeout,
-                   settings.command_timeout) ||
-        !read_queue(cf, args.queue, settings.queue)) {
+        !read_time(cf, args, "connect_timeout", settings.connect_timeout) ||
+        !read_time(cf, args, "command_timeout", settings.command_timeout) ||
+        !read_queue(cf, args, settings.queue)) {
         return false;
     }
 
-    settings.prefix = args.prefix.value_or("ws:");
-    return true;
+    if (const auto prefix = args.find("prefix"); prefix != args.end()) {
+        settings.prefix = view(prefix->second);
+    }
+
+    return settings.target.tls ? read_tls(cf, args, settings)
+                               : refuse_tls(cf, args);
 }
 
 // The resolver of the block `http`. Null if it has none: nginx then has a
@@ -191,13 +280,17 @@ try {
 
     redis_settings *settings = create_settings(cf);
 
-    if (settings == nullptr ||
-        !read_parameters(cf, args.subspan(1), *settings)) {
+    if (settings == nullptr) {
         return conf_failed();
     }
 
     settings->target = url.target;
     settings->name = url.target.name();
+
+    if (!read_parameters(cf, args.subspan(1), *settings)) {
+        return conf_failed();
+    }
+
     settings->file = view(cf->conf_file->file.name);
     settings->line = cf->conf_file->line;
     main.redis = settings;

@@ -88,7 +88,10 @@ bool redis_connection::connect_to_peer() noexcept
 try {
     std::string reason;
 
-    socket_ = redis_socket::connect(*this, peers_[next_peer_], reason);
+    socket_ = redis_socket::connect(
+        *this, settings_, peers_[next_peer_],
+        settings_.server_name.empty() ? endpoint().host : settings_.server_name,
+        reason);
 
     if (socket_ == nullptr) {
         reason_ = sanitize_reason(reason);

@@ -1,6 +1,8 @@
 // Connects, reads and writes as nginx does with its own connections.
 #include "nginx/redis_io/socket.hpp"
 
+#include "nginx/redis_io/tls.hpp"
+
 #include <array>
 #include <new>
 #include <utility>
@@ -28,18 +30,24 @@ void prepare_event(ngx_event_t &event, void *data,
 
 } // namespace
 
-redis_socket::redis_socket(owner &holder)
-    : owner_{&holder}, reader_{hiredis::functions().create_reader(),
-                               hiredis::functions().free_reader}
+redis_socket::redis_socket(owner &holder, const redis_settings &settings,
+                           const std::string &server_name)
+    : owner_{&holder}, settings_{settings},
+      server_name_{server_name}, reader_{hiredis::functions().create_reader(),
+                                         hiredis::functions().free_reader}
 {
     prepare_event(flush_event_, this, on_flush);
     prepare_event(ended_event_, this, on_ended);
 }
 
-redis_socket *redis_socket::connect(owner &holder, const redis_peer &peer,
+redis_socket *redis_socket::connect(owner &holder,
+                                    const redis_settings &settings,
+                                    const redis_peer &peer,
+                                    const std::string &server_name,
                                     std::string &reason)
 {
-    std::unique_ptr<redis_socket> created{new redis_socket(holder)};
+    std::unique_ptr<redis_socket> created{
+        new redis_socket(holder, settings, server_name)};
 
     if (created->reader_ == nullptr) {
         reason = "no memory";
@@ -119,8 +127,39 @@ bool redis_socket::check_connected() noexcept
     return true;
 }
 
+void redis_socket::on_connected() noexcept
+{
+    if (settings_.tls == nullptr) {
+        on_open();
+    } else if (!start_handshake(connection_, settings_, server_name_,
+                                on_handshake)) {
+        end("no memory");
+    }
+}
+
+void redis_socket::on_handshake(ngx_connection_t *c) noexcept
+try {
+    auto &self = *static_cast<redis_socket *>(c->data);
+    const auto fault = handshake_fault(c, self.settings_, self.server_name_,
+                                       self.log_.error());
+
+    if (!fault.empty()) {
+        self.end(fault);
+        return;
+    }
+
+    // The handshake has read what followed it
+    ngx_post_event(c->read, &ngx_posted_events);
+    self.on_open();
+
+} catch (const std::bad_alloc &) {
+    static_cast<redis_socket *>(c->data)->end("no memory");
+}
+
 void redis_socket::on_open() noexcept
 {
+    connection_->read->handler = on_read;
+    connection_->write->handler = on_write;
     open_ = true;
     flush();
 }
@@ -209,7 +248,7 @@ void redis_socket::on_write(ngx_event_t *event) noexcept
     if (self.open_) {
         self.flush();
     } else if (self.check_connected()) {
-        self.on_open();
+        self.on_connected();
     }
 }
 
@@ -224,7 +263,16 @@ void redis_socket::close() noexcept
         ngx_delete_posted_event(&flush_event_);
     }
 
-    ngx_close_connection(std::exchange(connection_, nullptr));
+    ngx_connection_t *c = std::exchange(connection_, nullptr);
+    ngx_pool_t *pool = c->pool; // of TLS
+
+    end_tls(c);
+    ngx_close_connection(c);
+
+    if (pool != nullptr) {
+        ngx_destroy_pool(pool);
+    }
+
     ngx_post_event(&ended_event_, &ngx_posted_events);
 }
 

@@ -31,8 +31,12 @@ public:
         ~owner() = default;
     };
 
-    // Begins to connect. Null: it failed at once, for `reason`.
-    static redis_socket *connect(owner &holder, const redis_peer &peer,
+    // Begins to connect. The settings must outlive it. With TLS the server's
+    // certificate must have the name. Null: it failed at once, for `reason`.
+    // Throws std::bad_alloc.
+    static redis_socket *connect(owner &holder, const redis_settings &settings,
+                                 const redis_peer &peer,
+                                 const std::string &server_name,
                                  std::string &reason);
 
     redis_socket(const redis_socket &) = delete;
@@ -88,12 +92,14 @@ private:
 
     friend std::default_delete<redis_socket>;
 
-    explicit redis_socket(owner &holder);
+    redis_socket(owner &holder, const redis_settings &settings,
+                 const std::string &server_name);
     ~redis_socket() = default;
 
     // socket.cpp: I/O
     bool open(const redis_peer &peer) noexcept;
     bool check_connected() noexcept;
+    void on_connected() noexcept;
     void on_open() noexcept;
     void receive() noexcept;
     void close() noexcept;
@@ -101,6 +107,7 @@ private:
 
     static void on_read(ngx_event_t *event) noexcept;
     static void on_write(ngx_event_t *event) noexcept;
+    static void on_handshake(ngx_connection_t *c) noexcept;
     static void on_flush(ngx_event_t *event) noexcept;
     static void on_ended(ngx_event_t *event) noexcept;
 
@@ -109,12 +116,14 @@ private:
     void parse(std::string_view input) noexcept;
     void dispatch(const redisReply &reply) noexcept;
 
-    owner *owner_;                           // null: nobody is called
+    owner *owner_; // null: nobody is called
+    const redis_settings &settings_;
+    std::string server_name_;
     ngx_connection_t *connection_ = nullptr; // null: closed
     captured_log log_;
     ngx_event_t flush_event_{};
     ngx_event_t ended_event_{};
-    bool open_ = false; // connected: commands may be written
+    bool open_ = false; // connected, after the handshake of TLS
     std::string reason_;
 
     std::string output_; // commands; the first sent_ bytes are written

@@ -83,6 +83,22 @@ TEST(redis_url, percents_in_user_and_password_are_decoded)
     EXPECT_EQ(target.password, "@/%?# \xc3\xbc:x");
 }
 
+TEST(redis_url, rediss_is_the_same_with_tls)
+{
+    const server_address target =
+        target_of("rediss://chat:secret@redis.example:6380/12");
+
+    EXPECT_TRUE(target.tls);
+    EXPECT_EQ(target.user, "chat");
+    EXPECT_EQ(target.password, "secret");
+    EXPECT_EQ(target.host, "redis.example");
+    EXPECT_EQ(target.port, 6380);
+    EXPECT_EQ(target.database, 12u);
+    EXPECT_EQ(target_of("rediss://localhost").port, 6379);
+    EXPECT_FALSE(target_of("redis://localhost").tls);
+    EXPECT_FALSE(target_of("unix:/redis.sock").tls);
+}
+
 TEST(redis_url, ipv6_address_stands_in_brackets)
 {
     const server_address target = target_of("redis://:x@[fd00::1]:6380/3");
@@ -165,7 +181,10 @@ INSTANTIATE_TEST_SUITE_P(
         wrong_url{"redis:localhost", "redis://"},
         wrong_url{"REDIS://localhost", "redis://"},
         wrong_url{"http://:secret@localhost", "redis://"},
-        wrong_url{"rediss://:secret@localhost", "local tunnel"},
+        wrong_url{"rediss:localhost", "rediss://"},
+        wrong_url{"valkeys://:secret@localhost", "rediss://"},
+        wrong_url{"rediss://", "no host"},
+        wrong_url{"rediss://:secret@localhost:0", "the port"},
         wrong_url{"redis://", "no host"}, wrong_url{"redis://:6379", "no host"},
         wrong_url{"redis:///2", "no host"},
         wrong_url{"redis://:secret@", "no host"},
