@@ -166,7 +166,7 @@ void redis_socket::on_open() noexcept
 
 void redis_socket::flush() noexcept
 {
-    if (!open_ || !alive()) {
+    if (!open_ || write_failed_ || !alive()) {
         return;
     }
 
@@ -176,7 +176,7 @@ void redis_socket::flush() noexcept
             unsent());
 
         if (sent == NGX_ERROR) {
-            end(log_.error());
+            read_reason();
             return;
         }
 
@@ -197,6 +197,15 @@ void redis_socket::flush() noexcept
     }
 }
 
+// The server may have sent why it closed the connection. So the connection ends
+// when all has been read.
+void redis_socket::read_reason() noexcept
+{
+    write_failed_ = true;
+    connection_->read->available = -1; // unknown
+    ngx_post_event(connection_->read, &ngx_posted_events);
+}
+
 void redis_socket::receive() noexcept
 {
     ngx_event_t &event = *connection_->read;
@@ -212,7 +221,7 @@ void redis_socket::receive() noexcept
         parse({reinterpret_cast<const char *>(buffer.data()),
                static_cast<std::size_t>(received)});
 
-    } else if (received == NGX_ERROR) {
+    } else if (received == NGX_ERROR || write_failed_) {
         end(log_.error());
     }
 
@@ -220,7 +229,7 @@ void redis_socket::receive() noexcept
         return;
     }
 
-    if (event.ready) {
+    if (event.ready || write_failed_) {
         ngx_post_event(&event, &ngx_posted_next_events);
 
     } else if (ngx_handle_read_event(&event, 0) != NGX_OK) {

@@ -101,6 +101,7 @@ private:
     bool check_connected() noexcept;
     void on_connected() noexcept;
     void on_open() noexcept;
+    void read_reason() noexcept;
     void receive() noexcept;
     void close() noexcept;
     void fail_pending() noexcept;
@@ -124,6 +125,7 @@ private:
     ngx_event_t flush_event_{};
     ngx_event_t ended_event_{};
     bool open_ = false; // connected, after the handshake of TLS
+    bool write_failed_ = false;
     std::string reason_;
 
     std::string output_; // commands; the first sent_ bytes are written
