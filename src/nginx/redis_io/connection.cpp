@@ -134,7 +134,6 @@ void redis_connection::on_ready() noexcept
 {
     state_ = state::ready;
     ready_since_ = ngx_current_msec;
-    connects_++;
     stop_timer();
 
     if (std::exchange(down_, false)) {

@@ -11,7 +11,6 @@
 #include "nginx/redis_io/resolver.hpp"
 #include "nginx/redis_io/socket.hpp"
 
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -95,9 +94,6 @@ public:
     // Writes pending commands now instead of at the end of the turn.
     void flush() noexcept;
 
-    // The number of times it has become ready.
-    std::uint64_t connects() const noexcept { return connects_; }
-
     // The bytes of commands that the socket has not accepted yet. The owner
     // must limit them.
     std::size_t unsent() const noexcept;
@@ -154,7 +150,6 @@ private:
     bool down_ = false; // lost, and not ready again
     bool planned_reconnect_ = false;
     bool flapping_ = false; // it was ready only for a short time
-    std::uint64_t connects_ = 0;
 
     // The timer of the present state: the backoff, connect_timeout, or the
     // check of command_timeout

@@ -18,19 +18,13 @@ constexpr const char *package = "libhiredis" WEBSOCKET_HIREDIS_SONAME;
 void *loaded = nullptr;
 function_table loaded_functions;
 
-// False: the library has no function of that name.
-template <typename Function>
-bool find(void *handle, const char *name, Function *&function) noexcept
-{
-    function = reinterpret_cast<Function *>(dlsym(handle, name));
-    return function != nullptr;
-}
-
 // Returns the name of a function that is missing, or null.
 const char *find_all(void *handle, function_table &all) noexcept
 {
 #define WEBSOCKET_FIND(name, function)                                         \
-    if (!find(handle, #name, all.function)) {                                  \
+    all.function =                                                             \
+        reinterpret_cast<decltype(all.function)>(dlsym(handle, #name));        \
+    if (all.function == nullptr) {                                             \
         return #name;                                                          \
     }
 

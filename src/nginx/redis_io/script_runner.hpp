@@ -48,8 +48,6 @@ public:
         return loaded_scripts_ == redis::script_count;
     }
 
-    std::size_t unsent() const noexcept { return connection_.unsent(); }
-
     // False: not ready, or no memory; the callback is not called. Otherwise it
     // is called once, see reply_callback.
     bool run(const script_call &call, reply_callback callback,
