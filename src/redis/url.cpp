@@ -263,7 +263,7 @@ std::string_view read_unix(std::string_view rest, server_address &target)
 
 } // namespace
 
-std::string endpoint::name() const
+std::string server_address::name() const
 {
     if (is_unix) {
         return "unix:" + path;

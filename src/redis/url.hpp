@@ -1,4 +1,4 @@
-// Addresses of Redis servers, and the URL of the directive.
+// The address of a Redis server, parsed from the URL of a directive.
 #pragma once
 
 #include <cstdint>
@@ -7,22 +7,18 @@
 
 namespace websocket::redis {
 
-// The address of a server.
-struct endpoint {
+struct server_address {
     bool is_unix = false;
     std::string host; // an IPv6 address without its brackets
     std::uint16_t port = 6379;
-    std::string path; // of the socket, if is_unix
-
-    // The name for log lines.
-    std::string name() const;
-};
-
-struct server_address : endpoint {
+    std::string path;     // of the socket, if is_unix
     bool tls = false;     // rediss://
     std::string user;     // empty: Redis's user "default"
     std::string password; // empty: Redis asks for none
     unsigned database = 0;
+
+    // The name for log lines: without user and password.
+    std::string name() const;
 };
 
 struct parsed_url {

@@ -47,12 +47,6 @@ redis_connection::~redis_connection()
     close();
 }
 
-void redis_connection::set_endpoint(const redis::endpoint &server)
-{
-    endpoint_ = server;
-    endpoint_name_ = server.name();
-}
-
 void redis_connection::open() noexcept
 {
     if (state_ == state::closed) {
@@ -137,7 +131,7 @@ void redis_connection::on_ready() noexcept
     stop_timer();
 
     if (std::exchange(down_, false)) {
-        outage.up(name());
+        outage.up(settings_.name);
     }
 
     owner_.on_redis_ready();
@@ -183,7 +177,7 @@ void redis_connection::on_failure() noexcept
         outage.down();
     }
 
-    outage.log_down(name(), was_ready, reason,
+    outage.log_down(settings_.name, was_ready, reason,
                     std::exchange(planned_reconnect_, false) ? NGX_LOG_NOTICE
                                                              : NGX_LOG_ERR);
     owner_.on_redis_lost(reason);

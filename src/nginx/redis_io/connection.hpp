@@ -48,11 +48,6 @@ public:
     redis_connection(const redis_connection &) = delete;
     redis_connection &operator=(const redis_connection &) = delete;
 
-    // Connects to this server instead of that of the settings, with the same
-    // credentials and database, from the next attempt on. Throws
-    // std::bad_alloc.
-    void set_endpoint(const redis::endpoint &server);
-
     // Connects, and reconnects from now on. Calls nobody before it returns.
     void open() noexcept;
 
@@ -115,16 +110,6 @@ private:
     void stop_timer() noexcept;
     std::string sanitize_reason(std::string_view reason) const;
 
-    bool has_own_endpoint() const noexcept { return !endpoint_name_.empty(); }
-    const redis::endpoint &endpoint() const noexcept
-    {
-        return has_own_endpoint() ? endpoint_ : settings_.target;
-    }
-    const std::string &name() const noexcept
-    {
-        return has_own_endpoint() ? endpoint_name_ : settings_.name;
-    }
-
     static void on_resolved(void *data, std::vector<redis_peer> *peers,
                             std::string_view reason) noexcept;
     static void on_setup_reply(void *data, const redisReply *reply) noexcept;
@@ -139,9 +124,6 @@ private:
     std::vector<redis_peer> peers_; // tried in this order
     std::size_t next_peer_ = 0;
     std::string reason_; // why the last of them failed
-
-    redis::endpoint endpoint_;
-    std::string endpoint_name_; // empty: it is the target of the settings
 
     redis_socket *socket_ = nullptr;
     unsigned setup_replies_left_ = 0; // pending

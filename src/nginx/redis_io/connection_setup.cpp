@@ -24,21 +24,21 @@ void redis_connection::start_connecting() noexcept
 
     } else if (settings_.resolver != nullptr) {
         state_ = state::resolving;
-        lookup_.start(settings_, endpoint(), on_resolved, this);
+        lookup_.start(settings_, on_resolved, this);
 
     } else {
         on_resolved(this, nullptr, "no resolver");
     }
 }
 
-// Whether the endpoint is an address or a Unix socket.
+// Whether the target is an address or a Unix socket.
 bool redis_connection::find_literal_peer() noexcept
 try {
     const std::unique_ptr<ngx_pool_t, decltype(&ngx_destroy_pool)> pool{
         ngx_create_pool(1024, ngx_cycle->log), ngx_destroy_pool};
 
     return pool != nullptr &&
-           find_peers(pool.get(), endpoint(), false, peers_, reason_) &&
+           find_peers(pool.get(), settings_.target, false, peers_, reason_) &&
            !peers_.empty();
 
 } catch (const std::bad_alloc &) {
@@ -54,13 +54,8 @@ void redis_connection::on_resolved(void *data, std::vector<redis_peer> *peers,
     try {
         self.reason_.assign("cannot resolve its name: ").append(reason);
 
-        if (peers != nullptr) {
-            self.peers_ = std::move(*peers);
-        } else if (!self.has_own_endpoint()) {
-            self.peers_ = self.settings_.peers;
-        } else {
-            self.peers_.clear();
-        }
+        self.peers_ =
+            peers != nullptr ? std::move(*peers) : self.settings_.peers;
     } catch (const std::bad_alloc &) {
         self.peers_.clear();
     }
@@ -88,10 +83,11 @@ bool redis_connection::connect_to_peer() noexcept
 try {
     std::string reason;
 
-    socket_ = redis_socket::connect(
-        *this, settings_, peers_[next_peer_],
-        settings_.server_name.empty() ? endpoint().host : settings_.server_name,
-        reason);
+    socket_ = redis_socket::connect(*this, settings_, peers_[next_peer_],
+                                    settings_.server_name.empty()
+                                        ? settings_.target.host
+                                        : settings_.server_name,
+                                    reason);
 
     if (socket_ == nullptr) {
         reason_ = sanitize_reason(reason);
@@ -183,8 +179,8 @@ std::string redis_connection::sanitize_reason(std::string_view reason) const
         text.begin(), text.end(),
         [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
 
-    if (!endpoint().is_unix && next_peer_ < peers_.size() &&
-        peers_[next_peer_].text != endpoint().host) {
+    if (!target.is_unix && next_peer_ < peers_.size() &&
+        peers_[next_peer_].text != target.host) {
         text.insert(0, peers_[next_peer_].text + ": ");
     }
 

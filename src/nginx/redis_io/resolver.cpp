@@ -47,8 +47,9 @@ std::vector<redis_peer> peers_at(std::span<const Address> addresses,
 
 } // namespace
 
-bool find_peers(ngx_pool_t *pool, const redis::endpoint &server, bool resolve,
-                std::vector<redis_peer> &peers, std::string &reason)
+bool find_peers(ngx_pool_t *pool, const redis::server_address &server,
+                bool resolve, std::vector<redis_peer> &peers,
+                std::string &reason)
 {
     const std::string name = server.name();
     ngx_url_t url{};
@@ -67,7 +68,6 @@ bool find_peers(ngx_pool_t *pool, const redis::endpoint &server, bool resolve,
 }
 
 void redis_lookup::start(const redis_settings &settings,
-                         const redis::endpoint &server,
                          result_callback callback, void *data) noexcept
 {
     cancel();
@@ -79,7 +79,7 @@ void redis_lookup::start(const redis_settings &settings,
         return;
     }
 
-    query->name = borrowed(server.host);
+    query->name = borrowed(settings.target.host);
     query->handler = on_answer;
     query->data = this;
     query->timeout = settings.connect_timeout;
@@ -88,7 +88,7 @@ void redis_lookup::start(const redis_settings &settings,
     context_ = query;
     callback_ = callback;
     data_ = data;
-    port_ = server.port;
+    port_ = settings.target.port;
 
     // Calls on_answer() at once if the answer is cached
     if (ngx_resolve_name(query) != NGX_OK) {

@@ -15,8 +15,9 @@ namespace websocket::nginx {
 // Finds the peers of a server. `resolve`: asks the system's resolver, which
 // blocks; without it a name has no peers. False: it failed for `reason`. Throws
 // std::bad_alloc.
-bool find_peers(ngx_pool_t *pool, const redis::endpoint &server, bool resolve,
-                std::vector<redis_peer> &peers, std::string &reason);
+bool find_peers(ngx_pool_t *pool, const redis::server_address &server,
+                bool resolve, std::vector<redis_peer> &peers,
+                std::string &reason);
 
 // One lookup at a time with nginx's resolver, which does not block.
 class redis_lookup {
@@ -31,9 +32,9 @@ public:
     redis_lookup(const redis_lookup &) = delete;
     redis_lookup &operator=(const redis_lookup &) = delete;
 
-    // `server` must outlive the lookup.
-    void start(const redis_settings &settings, const redis::endpoint &server,
-               result_callback callback, void *data) noexcept;
+    // The settings must outlive the lookup.
+    void start(const redis_settings &settings, result_callback callback,
+               void *data) noexcept;
     void cancel() noexcept;
 
 private:
