@@ -8,15 +8,25 @@ import pytest
 import plugin_builder
 import wire
 from nginx_server import seconds, wait_until
+from preload import preloaded
+from worker_probe import only_worker
 
 
-@pytest.fixture
-def server(nginx):
+# Makes malloc_countdown fail all calls after the one with the number
+AND_LATER = 1 << 63
+
+
+def start(nginx):
     plugin = plugin_builder.build_file("background.cpp")
     return nginx(
         "location ~ ^/job/(?<room>.+)$ {"
         "  websocket worker $room gate=%%PREFIX%%/gate; }",
         http=f"websocket_plugin {plugin};")
+
+
+@pytest.fixture
+def server(nginx):
+    return start(nginx)
 
 
 def open_gate(server):
@@ -57,6 +67,25 @@ def test_exception_in_the_work_is_logged_and_harmless(server):
     server.wait_for_log("no such work")
     client.text("two")
     client.expect_text("aside two")
+
+
+def test_exception_without_memory_ends_no_worker(run_folder, nginx):
+    """The first exception of a thread needs memory of its own."""
+    with preloaded(run_folder, "malloc_countdown") as countdown, \
+            countdown.environment():
+        server = start(nginx)
+        server.allow_errors("bad_alloc|failed .12: Cannot allocate memory")
+        pid = only_worker(server)
+        client = server.connect("/job/a")
+        client.text("full")
+        begun = os.path.join(server.prefix, "gate.begun")
+        wait_until(lambda: os.path.exists(begun), seconds(5), "the job")
+        countdown.number = AND_LATER | 1
+        open_gate(server)
+        server.wait_for_log("bad_alloc")
+        countdown.number = 0
+        assert only_worker(server) == pid
+        server.connect("/job/b").expect_alive()
 
 
 def test_work_of_a_constructor(server):

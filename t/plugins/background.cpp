@@ -1,11 +1,15 @@
 // A handler that replies from a thread. "slow" waits until the file in the
-// parameter `gate` exists, "throw" throws, and any other text is sent back.
+// parameter `gate` exists, "throw" throws, "full" waits and throws, and any
+// other text is sent back.
 #include "websocket.hpp"
 
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <stdexcept>
 #include <thread>
+
+#include <unistd.h>
 
 struct worker : websocket::resource<> {
     worker()
@@ -51,11 +55,16 @@ struct worker : websocket::resource<> {
         run_in_background(
             [=] {
                 *aside = std::this_thread::get_id() != loop;
-                if (wanted == "slow") {
+                if (wanted == "slow" || wanted == "full") {
                     std::ofstream(gate + ".begun", std::ios::app) << '.';
                 }
                 if (wanted == "throw") {
                     throw std::runtime_error("no such work");
+                }
+                while (wanted == "full") { // without an allocation
+                    if (access(gate.c_str(), F_OK) == 0) {
+                        throw std::bad_alloc();
+                    }
                 }
                 while (wanted == "slow" && !std::filesystem::exists(gate)) {
                     std::this_thread::yield();

@@ -1,4 +1,5 @@
 // The module table: the functions that nginx calls.
+#include "nginx/core/first_exception.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/module/content_handlers.hpp"
@@ -11,23 +12,13 @@
 #include "nginx/request/saved_variables.hpp"
 #include "nginx/workers/shared_zone.hpp"
 
-#include <new>
-
 namespace {
 
 namespace ours = websocket::nginx;
 
-// The first exception of a thread allocates memory. If there is none, which is
-// when std::bad_alloc is thrown, glibc ends the process. So the first one is
-// thrown here; workers inherit the memory.
-void throw_first_exception() noexcept
-try {
-    throw std::bad_alloc();
-} catch (const std::bad_alloc &) {}
-
 ngx_int_t prepare(ngx_conf_t *cf)
 {
-    throw_first_exception();
+    ours::throw_first_exception();
     return ours::add_variables(cf);
 }
 

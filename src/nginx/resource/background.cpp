@@ -2,6 +2,7 @@
 #include "nginx/resource/background.hpp"
 
 #include "nginx/core/drain_time.hpp"
+#include "nginx/core/first_exception.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/timer.hpp"
 #include "nginx/resource/resource.hpp"
@@ -79,7 +80,12 @@ std::size_t count_jobs(Condition condition) noexcept
 // running.
 void work_in_thread(void *context, ngx_log_t *)
 {
+    static thread_local bool prepared = false;
     auto *this_job = static_cast<job *>(context);
+
+    if (!std::exchange(prepared, true)) {
+        throw_first_exception();
+    }
 
     this_job->running.store(true);
 
