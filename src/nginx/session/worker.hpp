@@ -32,8 +32,8 @@ public:
         return spend_of(left_, work);
     }
 
-    // The same from a second budget of this size, for what is compressed all
-    // the same at level 1.
+    // The same from a second budget of this size: beyond the first one, such
+    // messages are still compressed, at level 1.
     bool spend_reserve(std::size_t work) noexcept
     {
         begin_interval();
