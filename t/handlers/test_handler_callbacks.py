@@ -55,10 +55,7 @@ for status in STATUSES + SILLY:
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    running = module_nginx(LOCATIONS, http=handler_log.plugin())
-    yield running
-    running.stop()
-    handler_log.check_client_events(running)
+    yield from handler_log.checked_server(module_nginx, LOCATIONS)
 
 
 def ask(client, question):

@@ -32,10 +32,7 @@ location /bare { websocket bare bare; }
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    running = module_nginx(LOCATIONS, http=handler_log.plugin())
-    yield running
-    running.stop()
-    handler_log.check_client_events(running)
+    yield from handler_log.checked_server(module_nginx, LOCATIONS)
 
 
 def check_end(server, code, reason="", key="plain"):

@@ -23,10 +23,7 @@ location /leaving {
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    running = module_nginx(LOCATIONS, http=handler_log.plugin())
-    yield running
-    running.stop()
-    handler_log.check_client_events(running)
+    yield from handler_log.checked_server(module_nginx, LOCATIONS)
 
 
 def test_resource_that_cannot_be_made(server):

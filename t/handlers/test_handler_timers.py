@@ -9,10 +9,7 @@ LOCATION = "location /room { websocket probe room$arg_k; }"
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    running = module_nginx(LOCATION, http=handler_log.plugin())
-    yield running
-    running.stop()
-    handler_log.check_client_events(running)
+    yield from handler_log.checked_server(module_nginx, LOCATION)
 
 
 def test_timer_fires_once(server):

@@ -49,6 +49,15 @@ def client_events(server, since=0):
 ALL_EVENTS = ["created", "connected", "disconnected", "destroyed"]
 
 
+def checked_server(start, locations):
+    """Yields a server with the plug-in for a fixture; checks the events of its
+    clients at the end."""
+    running = start(locations, http=plugin())
+    yield running
+    running.stop()
+    check_client_events(running)
+
+
 def check_client_events(server):
     """Checks after the end of a server that each client had its callbacks in
     order."""
