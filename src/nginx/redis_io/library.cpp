@@ -42,11 +42,6 @@ const char *find_all(void *handle, function_table &all) noexcept
 
 std::string load()
 {
-    if (WEBSOCKET_HIREDIS == 0) {
-        return "the module was built without the headers of hiredis; install "
-               "Debian's package libhiredis-dev and build it again";
-    }
-
     if (loaded != nullptr) {
         return {};
     }

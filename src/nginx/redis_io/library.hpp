@@ -4,13 +4,7 @@
 
 #include <string>
 
-#if __has_include(<hiredis/hiredis.h>)
 #include <hiredis/hiredis.h>
-#define WEBSOCKET_HIREDIS 1
-#else
-#include "nginx/redis_io/stubs.hpp"
-#define WEBSOCKET_HIREDIS 0
-#endif
 
 namespace websocket::nginx::hiredis {
 
