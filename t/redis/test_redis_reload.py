@@ -1,5 +1,5 @@
 """Reloads with another Redis or without one. Old and new workers have separate
-rooms."""
+rooms, and the clients of old ones are closed with 1012."""
 
 import signal
 import socket
@@ -53,7 +53,7 @@ def test_reload_to_another_redis_loses_no_message(redis, nginx, before,
     leaving, staying = join(server, "/room"), join(server, "/room")
     rewrite(server, redis, before, after)
     server.reload()
-    leaving.expect_close(1001)
+    leaving.expect_close(1012)
     leaving.disconnect()
     new = [join(server, "/room") for _ in range(2)]
     for number in range(5):
@@ -64,6 +64,52 @@ def test_reload_to_another_redis_loses_no_message(redis, nginx, before,
             assert read_data(client) == [f"new {number}"]
     for client in (staying, *new):
         client.disconnect()
+
+
+@pytest.mark.parametrize("drain, after, code", [
+    ("", "{other}", 1012), ("", "{same}/1", 1012),
+    ("", "{same} prefix=b:", 1012), ("", "", 1012),
+    ("websocket_drain 1s;", "{other}", 1012),
+    ("websocket_drain 1s 1001;", "{other}", 1001),
+    ("websocket_drain 1s 4001;", "{other}", 4001),
+    ("", "{same}", 1001), ("", "{same} queue=2m command_timeout=9s", 1001),
+], ids=["server", "database", "prefix", "removed", "drain", "configured",
+        "own code", "no change", "limits"])
+def test_reload_closes_clients_with(redis, start_redis, nginx, drain, after,
+                                    code):
+    words = f"websocket_redis {redis.url()};"
+    server = nginx(LOCATIONS, http=drain + words)
+    client = join(server, "/room")
+    after = after.format(other=start_redis().url(), same=redis.url())
+    server.rewrite_config(words, after and f"websocket_redis {after};")
+    old = server.reload()
+    client.expect_close(code)
+    client.disconnect()
+    server.wait_for_workers_gone(old)
+    client = join(server, "/room")
+    server.reload()
+    client.expect_close(1001 if code == 1012 else code)
+
+
+def test_old_clients_stay_with_the_hosts_of_their_redis(hosts, start_redis):
+    """The old worker goes on with the earlier Redis until it is gone."""
+    pair = hosts(LOCATIONS, workers=1, http="websocket_drain 1h;")
+    near, far = pair
+    # The first client of the worker gets its Close at once
+    leaving, staying = near.join("/room"), near.join("/room")
+    other = far.join("/room")
+    near.server.rewrite_config(near.redis.url(), start_redis().url())
+    near.server.reload()
+    leaving.expect_close(1012)
+    leaving.disconnect()
+    new = near.join("/room")
+    for number in range(5):
+        far.post("/publish", f"far {number}")
+        send_text(staying, f"near {number}")
+        for client in (staying, other):
+            assert read_data(client, 2) == [f"far {number}", f"near {number}"]
+    near.post("/publish", "new")
+    assert read_data(new) == ["new"]
 
 
 def test_reloads_to_another_redis_leave_one_memory(redis, nginx):

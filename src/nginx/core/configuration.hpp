@@ -36,7 +36,7 @@ struct main_configuration {
     wakeup_fd_set *wakeup_fds;
 
     ngx_msec_t drain_time;
-    ngx_uint_t drain_code;
+    ngx_uint_t drain_code; // 0: not configured
 
     redis_settings *redis; // null: no websocket_redis
 

@@ -144,7 +144,6 @@ char *init_main_configuration(ngx_conf_t *cf, void *conf)
 
     if (main.drain_time == NGX_CONF_UNSET_MSEC) {
         main.drain_time = 5000;
-        main.drain_code = protocol::close_code::going_away;
     }
 
     return resolve_redis(cf, main);

@@ -165,8 +165,12 @@ char *set_drain(ngx_conf_t *cf, ngx_command_t *, void *conf)
     }
 
     main.drain_time = static_cast<ngx_msec_t>(time);
-    main.drain_code = args.size() == 3 ? read_close_code(args[2])
-                                       : protocol::close_code::going_away;
+
+    if (args.size() < 3) {
+        return NGX_CONF_OK;
+    }
+
+    main.drain_code = read_close_code(args[2]);
 
     if (main.drain_code == 0) {
         return invalid_value(cf, args[2],

@@ -7,6 +7,7 @@
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -56,9 +57,18 @@ ngx_msec_t next_close_time() noexcept
            static_cast<ngx_msec_t>(turn * plan.time / plan.clients);
 }
 
+// Clients that reconnect find the rooms of another Redis: to them the service
+// has restarted.
 std::uint16_t shutdown_code() noexcept
 {
-    return static_cast<std::uint16_t>(main_conf_of(*ngx_cycle).drain_code);
+    if (const ngx_uint_t code = main_conf_of(*ngx_cycle).drain_code;
+        code != 0) {
+        return static_cast<std::uint16_t>(code);
+    }
+
+    return worker_bus::running() && worker_bus::zone().replaced.load()
+               ? protocol::close_code::service_restart
+               : protocol::close_code::going_away;
 }
 
 } // namespace

@@ -346,6 +346,7 @@ void commit_zone(ngx_cycle_t &cycle) noexcept
     if (const auto *before = previous_conf(cycle);
         before != nullptr && before->zone != nullptr) {
         before->zone->noreuse = 1;
+        static_cast<shared_zone *>(before->zone->data)->replaced.store(true);
     }
 }
 

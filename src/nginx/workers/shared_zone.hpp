@@ -46,7 +46,9 @@ struct shared_zone {
     std::atomic<std::uint64_t>
         dropped_logged; // messages, in the last such line
 
-    std::uint32_t configurations; // so far; written by the master
+    // Written by the master
+    std::uint32_t configurations; // so far
+    std::atomic<bool> replaced;   // a reload has changed the Redis
 
     // With Redis
     host_identity host;
@@ -57,9 +59,9 @@ struct shared_zone {
 // Adds the zone once the configuration is read. NGX_ERROR is logged.
 ngx_int_t add_shared_zone(ngx_conf_t *cf) noexcept;
 
-// Called when the new configuration is in use. nginx frees the memory of a zone
-// that is marked `noreuse`: clears the mark of the new zone, and sets that of
-// the old one.
+// Called when the new configuration is in use, before the old workers drain.
+// nginx frees the memory of a zone that is marked `noreuse`: clears the mark of
+// the new zone, and sets that of the old one.
 void commit_zone(ngx_cycle_t &cycle) noexcept;
 
 // The zone of a configuration; null if no location needs it.
