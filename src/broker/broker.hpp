@@ -173,12 +173,14 @@ public:
 
     /*
      * External logs: a sequencer outside of this host numbers their messages.
-     * One process of each host, the leader, appends them to the host's log.
+     * One process of each host, the leader, appends them to the host's log. A
+     * process that has lost the lead changes nothing: the result is
+     * not_leading.
      */
 
     // The generation of the link to the sequencer: a new number for each link.
-    // 0, the initial value: there is no link. Without the lock.
-    void set_link_generation(std::uint32_t generation) noexcept;
+    // 0, the initial value: there is no link. Reading takes no lock.
+    outcome set_link_generation(std::uint32_t generation) noexcept;
     std::uint32_t link_generation() const noexcept;
 
     // Appends a message that already has an id. Does not create the log: gone.
@@ -229,9 +231,17 @@ public:
                                std::uint32_t clients) noexcept;
 
     // Makes the slot the leader unless another one leads. True: it leads. A
-    // released slot leads no more; the slot of a dead process leads until it is
-    // reclaimed.
-    bool lead(unsigned slot) noexcept;
+    // released slot leads no more. The slot of a dead or stalled process leads
+    // until it is reclaimed, or until lead_timeout has passed since the last
+    // call of lead or keep_lead for it.
+    bool lead(unsigned slot, std::uint64_t now) noexcept;
+
+    // Confirms that the leader is alive. False: the process does not lead.
+    bool keep_lead(std::uint64_t now) noexcept;
+
+    // Whether the process still has the lead that it took last. Without the
+    // lock.
+    bool leads() const noexcept;
 
     // Ends the lead of the slot. Does nothing if it does not lead.
     void resign(unsigned slot) noexcept;

@@ -20,6 +20,41 @@ namespace {
 // Others take the lock between two holds.
 constexpr std::size_t entries_cleared_per_hold = 64;
 
+// The value of header::leader for the present owner of the slot.
+std::uint64_t owner_of(const zone &z, unsigned slot) noexcept
+{
+    return std::uint64_t{z.slots[slot].generation} << 32 | (slot + 1);
+}
+
+// The slot that leads, unless it has been released since.
+std::optional<unsigned> leader_of(const zone &z) noexcept
+{
+    const auto slot = static_cast<std::uint32_t>(z.head->leader) - 1;
+
+    if (z.head->leader == 0 || z.slots[slot].pid == 0 ||
+        z.head->leader != owner_of(z, slot)) {
+        return {};
+    }
+
+    return slot;
+}
+
+// Whether the process has led, and another one or none leads since.
+bool lost_lead(const zone &z) noexcept
+{
+    return z.lead != 0 && z.lead != z.head->leader;
+}
+
+// Whether the leader has been silent for too long. The clock may have been set
+// back.
+bool lead_expired(const zone &z, std::uint64_t now) noexcept
+{
+    const std::uint64_t since = z.head->led_at;
+
+    return now > since ? now - since >= lead_timeout
+                       : since - now >= lead_timeout;
+}
+
 append_result state_of(const log_record &log, outcome result) noexcept
 {
     return {.result = result,
@@ -93,7 +128,9 @@ bool append_external_step(zone &z, index at, const publication &what,
                           message_id id, append_operation &work) noexcept
 {
     log_record &log = z.log(at);
-    const outcome order = what.transient ? outcome::done : order_of(log, id);
+    const outcome order = lost_lead(z)     ? outcome::not_leading
+                          : what.transient ? outcome::done
+                                           : order_of(log, id);
 
     if (order != outcome::done) {
         work.cancel();
@@ -135,34 +172,26 @@ outcome update_log(mutex &shared, zone &z, std::string_view name,
         return outcome::gone;
     }
 
+    if (lost_lead(z)) {
+        return outcome::not_leading;
+    }
+
     change(z.log(at));
     return outcome::done;
 }
 
-// The value of header::leader for the present owner of the slot.
-std::uint64_t owner_of(const zone &z, unsigned slot) noexcept
-{
-    return std::uint64_t{z.slots[slot].generation} << 32 | (slot + 1);
-}
-
-// The slot that leads, unless it has been released since.
-std::optional<unsigned> leader_of(const zone &z) noexcept
-{
-    const auto slot = static_cast<std::uint32_t>(z.head->leader) - 1;
-
-    if (z.head->leader == 0 || z.slots[slot].pid == 0 ||
-        z.head->leader != owner_of(z, slot)) {
-        return {};
-    }
-
-    return slot;
-}
-
 } // namespace
 
-void broker::set_link_generation(std::uint32_t generation) noexcept
+outcome broker::set_link_generation(std::uint32_t generation) noexcept
 {
+    locked_zone hold(mutex_, zone_);
+
+    if (lost_lead(zone_)) {
+        return outcome::not_leading;
+    }
+
     store_ordered(zone_.head->link_generation, generation);
+    return outcome::done;
 }
 
 std::uint32_t broker::link_generation() const noexcept
@@ -212,6 +241,10 @@ append_result broker::reset_position(std::string_view name, message_id last,
             return {};
         }
 
+        if (lost_lead(zone_)) {
+            return state_of(zone_.log(at), outcome::not_leading);
+        }
+
         if (last.epoch == 0) {
             return state_of(zone_.log(at), outcome::out_of_order);
         }
@@ -251,7 +284,7 @@ bool broker::synced(subscription handle) const noexcept
     return found != nullptr && is_synced(zone_, zone_.log(found->log));
 }
 
-bool broker::lead(unsigned slot) noexcept
+bool broker::lead(unsigned slot, std::uint64_t now) noexcept
 {
     if (slot >= zone_.head->slot_count) {
         return false;
@@ -260,13 +293,34 @@ bool broker::lead(unsigned slot) noexcept
     locked_zone hold(mutex_, zone_);
     const std::optional<unsigned> leading = leader_of(zone_);
 
-    if (leading.has_value() || zone_.slots[slot].pid == 0) {
-        return leading == slot;
+    if (zone_.slots[slot].pid == 0 ||
+        (leading.has_value() && leading != slot && !lead_expired(zone_, now))) {
+        return false;
     }
 
-    store_ordered(zone_.head->leader, owner_of(zone_, slot));
+    zone_.lead = owner_of(zone_, slot);
+    store_ordered(zone_.head->led_at, now);
+    WEBSOCKET_FAULT_POINT("leader.dated");
+    store_ordered(zone_.head->leader, zone_.lead);
     WEBSOCKET_FAULT_POINT("leader.taken");
     return true;
+}
+
+bool broker::keep_lead(std::uint64_t now) noexcept
+{
+    locked_zone hold(mutex_, zone_);
+
+    if (!leads()) {
+        return false;
+    }
+
+    store_ordered(zone_.head->led_at, now);
+    return true;
+}
+
+bool broker::leads() const noexcept
+{
+    return zone_.lead != 0 && zone_.lead == load_relaxed(zone_.head->leader);
 }
 
 void broker::resign(unsigned slot) noexcept

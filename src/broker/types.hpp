@@ -27,6 +27,10 @@ constexpr std::size_t max_name_size = 4096; // bytes
 // Lifetime, in milliseconds, of a log without subscriptions and messages.
 constexpr std::uint64_t unused_log_ttl = 300'000;
 
+// A leader that has not called keep_lead for so long, in milliseconds, can be
+// replaced.
+constexpr std::uint64_t lead_timeout = 1200;
+
 using slot_set = std::bitset<max_slots>;
 
 enum class outcome {
@@ -37,7 +41,8 @@ enum class outcome {
     full,          // the maximum of clients is reached
     gone,          // no such slot, subscription or log
     duplicate,     // append_external: the log has the message
-    out_of_order   // append_external: not the next message
+    out_of_order,  // append_external: not the next message
+    not_leading    // an external log: this process has lost the lead
 };
 
 // The history of a log: the last `messages`, none older than `milliseconds`; 0:

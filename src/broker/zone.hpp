@@ -78,6 +78,7 @@ struct header {
     std::uint64_t leader = 0;
 
     // Any value is right.
+    std::uint64_t led_at = 0;          // see broker::keep_lead
     std::uint32_t sweep = 0;           // the bucket where expire() continues
     std::uint32_t link_generation = 0; // see broker::set_link_generation
     index max_log_blocks = 0;          // see broker::limit_logs; 0: no limit
@@ -243,6 +244,10 @@ struct zone {
     // The slot that was claimed last, and its generation then.
     std::uint32_t slot = UINT32_MAX;
     std::uint32_t slot_generation = 0;
+
+    // The value of header::leader when this process took the lead last; 0: it
+    // has never led.
+    std::uint64_t lead = 0;
 
     // A log that must not be removed while memory is reclaimed.
     index pinned = 0;

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -210,6 +211,32 @@ def test_stopped_leader_delays_only_its_host_and_loses_nothing(pair):
         assert numbers(far, 500) == list(range(1, 501))
     for client in clients:
         assert numbers(client, 500) == list(range(1, 501))
+
+
+def test_stalled_leader_is_replaced(pair):
+    """The clients of healthy workers do not wait for it. When it continues, it
+    adds nothing twice and leads no more."""
+    clients = [pair[0].join("/room?k=stall", worker) for worker in (0, 1)]
+    leader = pair[0].wait_for_leader()
+    far = pair[1].join("/room?k=stall")
+    [healthy] = survivors(leader, clients)
+    with stopped(leader):
+        stalled_at = time.monotonic()
+        send_text(far, "1")
+        assert numbers(healthy, 1) == [1]
+        assert time.monotonic() - stalled_at < seconds(2.5)
+        for number in range(2, 101):
+            send_text(healthy, f"{number}")
+        assert numbers(healthy, 100) == list(range(2, 101))
+    new = worker_of(healthy)
+    for client in [*survivors(new, clients), far]:
+        assert numbers(client, 100) == list(range(1, 101))
+    send_text(far, "101")
+    for client in [*clients, far]:
+        assert numbers(client, 101) == [101]
+    wait_until(lambda: len(pair.redis.subscribers()) == 2, seconds(5),
+               "the end of the earlier leader's subscription")
+    assert pair[0].leader() == new
 
 
 def test_leader_that_reads_too_slowly_for_redis(two):

@@ -21,8 +21,8 @@ MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited",
     "slot.renewed", "slot.emptied", "slot.written", "unread.half_out",
-    "leader.taken", "leader.resigned", "external.left_out", "gap.made",
-    "gap.noted", "blocks.unreserved", "entry.cleared", "entry.over_limit",
+    "leader.dated", "leader.taken", "leader.resigned", "external.left_out",
+    "gap.made", "gap.noted", "blocks.unreserved", "entry.cleared", "entry.over_limit",
     "history.step", "read.piece",
 }
 

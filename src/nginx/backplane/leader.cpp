@@ -14,12 +14,16 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 namespace websocket::nginx {
 
 namespace {
 
 constexpr ngx_msec_t second = 1000;
+
+// The leader confirms that it is alive, and the others look, at this interval.
+constexpr ngx_msec_t pulse_interval = 400;
 
 // Clients of dead workers are searched for at this interval.
 constexpr unsigned seconds_between_orphan_checks = 30;
@@ -59,7 +63,9 @@ redis_leader::redis_leader(const redis_settings &settings, script_runner &redis)
     redis.add_listener(*this);
     prepare(second_, this, on_second);
     prepare(tick_, this, tick);
+    prepare(pulse_, this, on_pulse);
     ngx_add_timer(&second_, second);
+    ngx_add_timer(&pulse_, pulse_interval);
 }
 
 redis_leader::~redis_leader()
@@ -68,7 +74,7 @@ redis_leader::~redis_leader()
         step_down();
     }
 
-    for (ngx_event_t *timer : {&second_, &tick_}) {
+    for (ngx_event_t *timer : {&second_, &tick_, &pulse_}) {
         if (timer->timer_set) {
             ngx_del_timer(timer);
         }
@@ -77,16 +83,29 @@ redis_leader::~redis_leader()
 
 void redis_leader::try_lead() noexcept
 {
-    if (!leading_ && worker_bus::broker().lead(worker_bus::slot())) {
-        become_leader();
+    broker::broker &local = worker_bus::broker();
+    const std::optional<unsigned> before = local.leader();
+
+    if (leading_ || !local.lead(worker_bus::slot(), worker_bus::now())) {
+        return;
     }
+
+    if (before.has_value() && before != worker_bus::slot()) {
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: the worker with slot %ui, which connected this "
+                  "host to Redis, has not responded for over a second: this "
+                  "worker takes its place",
+                  static_cast<ngx_uint_t>(*before));
+    }
+
+    become_leader();
 }
 
 void redis_leader::become_leader() noexcept
 {
     leading_ = true;
     leaderless_seconds_ = 0;
-    worker_bus::broker().set_link_generation(0);
+    (void)worker_bus::broker().set_link_generation(0);
 
     if (!control_.subscribe(leader_log)) {
         static log_throttle line;
@@ -114,15 +133,37 @@ void redis_leader::become_leader() noexcept
 
 void redis_leader::step_down() noexcept
 {
+    const bool was_replaced = !worker_bus::broker().leads();
+
     on_disconnect();
     leading_ = false;
     registered_ = false;
     subscriber_.close();
     control_.stop();
     replicas_.clear();
-    host_redis_counters().resources.store(0);
-    worker_bus::broker().resign(worker_bus::slot());
-    send_control(workers_log, control_event::leader_down, 0, {});
+
+    if (!was_replaced) {
+        host_redis_counters().resources.store(0);
+        worker_bus::broker().resign(worker_bus::slot());
+        send_control(workers_log, control_event::leader_down, 0, {});
+    }
+}
+
+// A leader that stalls is replaced. When it continues, the broker refuses its
+// changes, and it steps down.
+void redis_leader::on_pulse(ngx_event_t *event)
+{
+    auto &self = *static_cast<redis_leader *>(event->data);
+
+    if (!self.leading_) {
+        if (!ngx_exiting) {
+            self.try_lead();
+        }
+    } else if (!worker_bus::broker().keep_lead(worker_bus::now())) {
+        self.step_down();
+    }
+
+    ngx_add_timer(event, pulse_interval);
 }
 
 void redis_leader::on_commands_ready() noexcept
@@ -165,7 +206,7 @@ void redis_leader::on_redis_lost(std::string_view) noexcept
 
 void redis_leader::on_disconnect() noexcept
 {
-    worker_bus::broker().set_link_generation(0);
+    (void)worker_bus::broker().set_link_generation(0);
     to_subscribe_.clear();
     subscribing_ = 0;
     subscribed_ = false;
@@ -183,7 +224,8 @@ void redis_leader::on_connect() noexcept
     }
 
     environment_.link_generation = ++worker_bus::zone().link_generation;
-    worker_bus::broker().set_link_generation(environment_.link_generation);
+    (void)worker_bus::broker().set_link_generation(
+        environment_.link_generation);
     host_redis_counters().connects.add(1);
     with_oom_restart([this] {
         follow_all();
@@ -202,7 +244,7 @@ void redis_leader::on_second(ngx_event_t *event)
 void redis_leader::every_second()
 {
     if (!leading_) {
-        if (!ngx_exiting || leaderless_seconds_++ >= max_leaderless_seconds) {
+        if (ngx_exiting && leaderless_seconds_++ >= max_leaderless_seconds) {
             try_lead();
         }
         return;

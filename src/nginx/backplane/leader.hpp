@@ -3,7 +3,8 @@
 // host's clients to other hosts.
 //
 // Each worker has one of these objects; one leads. When it exits, another takes
-// over at once and reads missed messages from the streams.
+// over at once and reads missed messages from the streams. When it stalls,
+// another takes over within two seconds.
 #pragma once
 
 #include "nginx/backplane/replica.hpp"
@@ -11,6 +12,7 @@
 #include "nginx/redis_io/connection.hpp"
 #include "nginx/redis_io/script_runner.hpp"
 #include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -65,6 +67,7 @@ private:
     void step_down() noexcept;
     void on_disconnect() noexcept;
     void on_connect() noexcept;
+    static void on_pulse(ngx_event_t *event);
     static void on_second(ngx_event_t *event);
     void every_second();
 
@@ -103,11 +106,14 @@ private:
     static void tick(ngx_event_t *event);
     void notify_changes();
 
-    // Out of memory: restart from a new connection.
+    // Out of memory: restart from a new connection. A leader that has been
+    // replaced does nothing until on_pulse() finds out.
     template <class Work>
     void with_oom_restart(Work work) noexcept
     try {
-        work();
+        if (!leading_ || worker_bus::broker().leads()) {
+            work();
+        }
     } catch (const std::bad_alloc &) {
         subscriber_.restart("no memory");
     }
@@ -143,6 +149,7 @@ private:
 
     ngx_event_t second_{};
     ngx_event_t tick_{};
+    ngx_event_t pulse_{};
 };
 
 } // namespace websocket::nginx

@@ -207,9 +207,9 @@ TEST_F(broker_hosts, have_one_leader)
     const unsigned slot_a = claim(1);
     const unsigned slot_b = claim(2);
     EXPECT_EQ(core.leader(), std::nullopt);
-    EXPECT_TRUE(core.lead(slot_b));
-    EXPECT_TRUE(core.lead(slot_b));
-    EXPECT_FALSE(core.lead(slot_a));
+    EXPECT_TRUE(core.lead(slot_b, now));
+    EXPECT_TRUE(core.lead(slot_b, now));
+    EXPECT_FALSE(core.lead(slot_a, now));
     EXPECT_EQ(core.leader(), slot_b);
 
     core.resign(slot_a);
@@ -217,7 +217,7 @@ TEST_F(broker_hosts, have_one_leader)
     core.resign(slot_b);
     EXPECT_EQ(core.leader(), std::nullopt);
     core.resign(slot_b);
-    EXPECT_TRUE(core.lead(slot_a));
+    EXPECT_TRUE(core.lead(slot_a, now));
     EXPECT_EQ(core.leader(), slot_a);
 }
 
@@ -225,7 +225,7 @@ TEST_F(broker_hosts, are_not_led_by_slots_without_a_process)
 {
     claim(1);
     for (const unsigned slot : {1U, 3U, 4U, 1000U, UINT32_MAX}) {
-        EXPECT_FALSE(core.lead(slot)) << slot;
+        EXPECT_FALSE(core.lead(slot, now)) << slot;
         core.resign(slot);
     }
     EXPECT_EQ(core.leader(), std::nullopt);
@@ -235,30 +235,103 @@ TEST_F(broker_hosts, are_led_by_another_when_the_leader_gives_its_slot_back)
 {
     const unsigned slot_a = claim(1);
     const unsigned slot_b = claim(2);
-    core.lead(slot_a);
+    core.lead(slot_a, now);
     core.release(slot_a, now);
     EXPECT_EQ(core.leader(), std::nullopt);
 
     // The next owner of the slot is not the leader.
     EXPECT_EQ(claim(3), slot_a);
     EXPECT_EQ(core.leader(), std::nullopt);
-    EXPECT_TRUE(core.lead(slot_b));
-    EXPECT_FALSE(core.lead(slot_a));
+    EXPECT_TRUE(core.lead(slot_b, now));
+    EXPECT_FALSE(core.lead(slot_a, now));
+}
+
+TEST_F(broker_hosts, are_led_by_another_when_the_leader_is_silent)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    ASSERT_TRUE(core.lead(slot_a, now));
+    EXPECT_FALSE(core.lead(slot_b, now + lead_timeout - 1));
+    EXPECT_TRUE(core.lead(slot_b, now + lead_timeout));
+    EXPECT_EQ(core.leader(), slot_b);
+}
+
+TEST_F(broker_hosts, keep_a_leader_that_confirms_its_lead)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    ASSERT_TRUE(core.lead(slot_a, now));
+    EXPECT_TRUE(core.keep_lead(now + lead_timeout));
+    EXPECT_FALSE(core.lead(slot_b, now + 2 * lead_timeout - 1));
+    EXPECT_TRUE(core.lead(slot_a, now + 2 * lead_timeout - 1));
+    EXPECT_FALSE(core.lead(slot_b, now + 2 * lead_timeout));
+}
+
+TEST_F(broker_hosts, replace_a_silent_leader_after_the_clock_was_set_back)
+{
+    const unsigned slot_a = claim(1);
+    const unsigned slot_b = claim(2);
+    ASSERT_TRUE(core.lead(slot_a, now));
+    EXPECT_FALSE(core.lead(slot_b, now - lead_timeout + 1));
+    EXPECT_TRUE(core.lead(slot_b, now - lead_timeout));
+}
+
+TEST_F(broker_hosts, ignore_a_process_that_has_lost_the_lead)
+{
+    const unsigned slot_a = claim(1);
+    const subscription room = subscribe(slot_a);
+    broker other(lock);
+    ASSERT_TRUE(other.attach(memory()));
+    const unsigned slot_b = *other.claim(2, 2, processes, now).slot;
+
+    EXPECT_FALSE(core.leads());
+    EXPECT_FALSE(core.keep_lead(now));
+    ASSERT_TRUE(core.lead(slot_a, now));
+    EXPECT_TRUE(core.leads());
+    ASSERT_EQ(core.reset_position("room", {7, 1}, false, now).result,
+              outcome::done);
+    ASSERT_TRUE(other.lead(slot_b, now + lead_timeout));
+    EXPECT_EQ(other.set_link_generation(3), outcome::done);
+    EXPECT_EQ(other.mark_synced("room", 3), outcome::done);
+
+    EXPECT_FALSE(core.leads());
+    EXPECT_FALSE(core.keep_lead(now));
+    EXPECT_EQ(core.append_external("room", {}, {7, 2}, now).result,
+              outcome::not_leading);
+    EXPECT_EQ(core.append_external("room", message_of("x"), {}, now).result,
+              outcome::not_leading);
+    EXPECT_EQ(core.reset_position("room", {8, 1}, true, now).result,
+              outcome::not_leading);
+    EXPECT_EQ(core.set_link_generation(0), outcome::not_leading);
+    EXPECT_EQ(core.mark_synced("room", 0), outcome::not_leading);
+    EXPECT_EQ(core.mark_run("room", 5), outcome::not_leading);
+    EXPECT_EQ(core.set_remote_clients("room", 5), outcome::not_leading);
+
+    EXPECT_TRUE(other.synced(room));
+    EXPECT_EQ(core.clients(room), 0);
+    EXPECT_EQ(other.append_external("room", {}, {7, 2}, now).result,
+              outcome::done);
+
+    other.resign(slot_b);
+    EXPECT_EQ(other.mark_synced("room", 3), outcome::not_leading);
+    EXPECT_TRUE(core.lead(slot_a, now));
+    EXPECT_EQ(core.append_external("room", {}, {7, 3}, now).result,
+              outcome::done);
 }
 
 TEST_F(broker_hosts, are_led_by_another_when_the_leader_has_died)
 {
     const unsigned slot_a = claim(1);
     const unsigned slot_b = claim(2);
-    core.lead(slot_a);
+    core.lead(slot_a, now);
     processes.dead = {1};
-    EXPECT_FALSE(core.lead(slot_b)); // the death is not detected yet
+    EXPECT_FALSE(core.lead(slot_b, now)); // the death is not detected yet
     core.reclaim_dead(processes, now);
     EXPECT_EQ(core.leader(), std::nullopt);
-    EXPECT_TRUE(core.lead(slot_b));
+    EXPECT_TRUE(core.lead(slot_b, now));
 
     processes.dead = {2};
     EXPECT_EQ(claim(3), slot_a);
     EXPECT_EQ(core.leader(), std::nullopt);
-    EXPECT_TRUE(core.lead(slot_a));
+    EXPECT_TRUE(core.lead(slot_a, now));
 }

@@ -107,15 +107,16 @@ inline std::vector<operation> operations()
         {"mark as synced", [](scenario &s) { s.core.mark_synced("room", 1); }},
         {"count remote clients",
          [](scenario &s) { s.core.set_remote_clients("victim's", 9); }},
-        {"lead", [](scenario &s) { static_cast<void>(s.core.lead(s.slot_v)); }},
+        {"lead",
+         [](scenario &s) { static_cast<void>(s.core.lead(s.slot_v, s.now)); }},
         {"resign",
          [](scenario &s) {
-             s.core.lead(s.slot_v);
+             s.core.lead(s.slot_v, s.now);
              s.core.resign(s.slot_v);
          }},
         {"release the leader's slot",
          [](scenario &s) {
-             s.core.lead(s.slot_v);
+             s.core.lead(s.slot_v, s.now);
              s.core.release(s.slot_v, s.now);
          }},
         {"subscribe",

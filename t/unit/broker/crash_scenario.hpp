@@ -262,8 +262,8 @@ private:
     // Calls the functions of a leader. The log may be at any position.
     void lead_on(unsigned slot)
     {
-        EXPECT_TRUE(core.lead(slot));
-        EXPECT_FALSE(core.lead(slot_s));
+        EXPECT_TRUE(core.lead(slot, now));
+        EXPECT_FALSE(core.lead(slot_s, now));
         epoch_ = outer + 2;
         passed_ = 10;
         EXPECT_EQ(relay_next(), outcome::out_of_order);

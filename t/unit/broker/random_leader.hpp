@@ -90,10 +90,10 @@ public:
     // Returns a fault, or an empty text.
     std::string act(unsigned slot, std::uint64_t now)
     {
-        if (!core_.lead(slot)) {
+        if (!core_.lead(slot, now)) {
             return {};
         }
-        if (core_.leader() != slot) {
+        if (core_.leader() != slot && core_.leads()) {
             return "another slot leads";
         }
 
@@ -138,6 +138,9 @@ private:
         }
         if (sent == outcome::out_of_order) {
             reset_position(next, true);
+        }
+        if (sent == outcome::not_leading) {
+            return ""; // it was paused for too long
         }
         sent = append_external(what, false, next);
         return sent == outcome::done || sent == outcome::no_memory
