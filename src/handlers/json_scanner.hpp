@@ -15,15 +15,15 @@ class json_scanner {
 public:
     explicit json_scanner(std::string_view text) noexcept : text_{text} {}
 
-    std::size_t place() const noexcept { return at_; }
+    std::size_t position() const noexcept { return at_; }
     bool ended() const noexcept { return at_ == text_.size(); }
 
     // The next character, or zero at the end.
     char next() const noexcept { return ended() ? '\0' : text_[at_]; }
 
-    std::string_view since(std::size_t place) const noexcept
+    std::string_view since(std::size_t position) const noexcept
     {
-        return text_.substr(place, at_ - place);
+        return text_.substr(position, at_ - position);
     }
 
     // Skips `wanted`. Returns false if something else is next.

@@ -25,13 +25,13 @@ public:
         }
 
         // A request with data is not a ping
-        made_.ping = made_.ping && data_ == kind::none;
-        made_.error = !object_               ? "not an object"
-                      : made_.ping           ? ""
-                      : data_ == kind::none  ? "no data"
-                      : data_ == kind::other ? "data is not a string"
-                                             : "";
-        return std::move(made_);
+        result_.ping = result_.ping && data_ == kind::none;
+        result_.error = !object_               ? "not an object"
+                        : result_.ping         ? ""
+                        : data_ == kind::none  ? "no data"
+                        : data_ == kind::other ? "data is not a string"
+                                               : "";
+        return std::move(result_);
     }
 
 private:
@@ -63,7 +63,7 @@ private:
         const char first = scanner_.next();
 
         if (at_member()) {
-            began_ = scanner_.place();
+            began_ = scanner_.position();
         }
 
         if (first == '{' || first == '[') {
@@ -108,8 +108,9 @@ private:
     {
         switch (first) {
         case '"':
-            return scanner_.string(
-                at_member() && member_ == member::data ? &made_.data : nullptr);
+            return scanner_.string(at_member() && member_ == member::data
+                                       ? &result_.data
+                                       : nullptr);
         case 't':
             return scanner_.take("true");
         case 'f':
@@ -133,7 +134,7 @@ private:
             member_ = name_ == "data"  ? member::data
                       : name_ == "ref" ? member::ref
                                        : member::other;
-            made_.ping = made_.ping || name_ == "ping";
+            result_.ping = result_.ping || name_ == "ping";
         }
 
         scanner_.skip_space();
@@ -150,7 +151,7 @@ private:
             data_ = text ? kind::text : kind::other;
 
         } else if (member_ == member::ref) {
-            made_.ref = scanner_.since(began_);
+            result_.ref = scanner_.since(began_);
         }
     }
 
@@ -160,7 +161,7 @@ private:
     char end_of_last() const noexcept { return open_.back() ? '}' : ']'; }
 
     json_scanner scanner_;
-    request made_;
+    request result_;
     std::string name_;
     std::vector<bool> open_; // objects, true, and arrays that have not ended
     std::size_t began_ = 0;  // the value of the member

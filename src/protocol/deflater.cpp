@@ -126,24 +126,24 @@ shared_buffer deflater::make_frame(opcode kind,
 {
     // The length of the header is known only after the payload. Reserve the
     // longest header, and cut off what is too much.
-    const std::size_t room = server_header_size(bound(message.size()));
+    const std::size_t headroom = server_header_size(bound(message.size()));
     auto frame = shared_buffer::allocate(
-        room + message.size() / expected_text_ratio + tail_size);
+        headroom + message.size() / expected_text_ratio + tail_size);
 
     if (!frame) {
         return {};
     }
 
-    frame.extend(room);
+    frame.extend(headroom);
 
     if (!compress(message, max_size, frame)) {
         return {};
     }
 
-    const std::size_t size = frame.size() - room;
+    const std::size_t size = frame.size() - headroom;
     const std::size_t header = server_header_size(size);
 
-    frame.drop_front(room - header);
+    frame.drop_front(headroom - header);
     write_header(frame.data(), kind, size, rsv1);
     return frame;
 }
@@ -171,7 +171,7 @@ bool deflater::compress(std::span<const std::byte> message,
         }
 
         set_zlib_buffers(zlib, message, to, to.size());
-        const uInt room = zlib.avail_out;
+        const uInt available = zlib.avail_out;
 
         // A flush that fills the output to its last byte is repeated: that
         // costs five bytes, and is legal too
@@ -180,7 +180,7 @@ bool deflater::compress(std::span<const std::byte> message,
             return false;
         }
 
-        to.extend(room - zlib.avail_out);
+        to.extend(available - zlib.avail_out);
 
         // The tail does not count: it is cut off
         if (const std::size_t produced = to.size() - before;

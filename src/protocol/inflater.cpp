@@ -97,11 +97,11 @@ std::span<std::byte> output_buffer(const shared_buffer &message,
     const std::size_t size = message.size();
     const auto allowed =
         static_cast<std::size_t>(limit > size ? limit - size : 0);
-    const std::size_t room =
+    const std::size_t available =
         std::min({message.capacity() - size, allowed, step, max_inflate_step});
 
-    return room != 0
-               ? std::span(message.data() + size, room)
+    return available != 0
+               ? std::span(message.data() + size, available)
                : probe.first(std::clamp(allowed, std::size_t{1}, probe.size()));
 }
 
@@ -207,15 +207,15 @@ error inflater::drain(int flush, std::size_t &step,
 
     for (;;) {
         std::array<std::byte, 64> probe;
-        const std::span<std::byte> room =
+        const std::span<std::byte> buffer =
             output_buffer(message, to.limit, to.step, probe);
-        zlib.next_out = reinterpret_cast<Bytef *>(room.data());
-        zlib.avail_out = static_cast<uInt>(room.size());
+        zlib.next_out = reinterpret_cast<Bytef *>(buffer.data());
+        zlib.avail_out = static_cast<uInt>(buffer.size());
 
         const int result = ::inflate(&zlib, flush);
-        const std::size_t produced = room.size() - zlib.avail_out;
+        const std::size_t produced = buffer.size() - zlib.avail_out;
 
-        if (const error reason = accept(room.first(produced), to);
+        if (const error reason = accept(buffer.first(produced), to);
             reason != error::none) {
             return reason;
         }

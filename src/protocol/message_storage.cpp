@@ -88,9 +88,9 @@ std::span<std::byte> message_reader::receive_buffer() noexcept
         return {};
     }
 
-    const std::size_t room = message_.capacity() - message_.size();
+    const std::size_t available = message_.capacity() - message_.size();
     return {message_.data() + message_.size(),
-            static_cast<std::size_t>(std::min<std::uint64_t>(room, rest))};
+            static_cast<std::size_t>(std::min<std::uint64_t>(available, rest))};
 }
 
 } // namespace websocket::protocol
