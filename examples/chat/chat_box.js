@@ -3,7 +3,7 @@
 
 import { describe_close } from "../close_codes.js";
 import { chat_client } from "./chat_client.js";
-import { clean_name, keep_name, made_up_name, max_name } from "./own_name.js";
+import { clean_name, keep_name, random_name, max_name } from "./own_name.js";
 
 const max_rows = 300;
 const max_shown = 4000; // characters of a message
@@ -107,14 +107,14 @@ class chat_box extends HTMLElement {
 
     build_closed() {
         this.closed_code = make("strong");
-        this.closed_words = make("span");
+        this.closed_reason = make("span");
         this.closed_retry = make("span", { className: "quiet" });
         const now = make("button", { type: "button",
             textContent: "Try now" });
         now.addEventListener("click", () => this.client.retry());
         this.closed_strip = make("div", { className: "chat-closed",
             hidden: true }, make("p", {}, this.closed_code, " ",
-            this.closed_words, " ", this.closed_retry), now);
+            this.closed_reason, " ", this.closed_retry), now);
         return this.closed_strip;
     }
 
@@ -144,7 +144,7 @@ class chat_box extends HTMLElement {
         const aim = () => {
             const page = new URL(".", import.meta.url);
             page.searchParams.set("room", this.room ?? "");
-            page.searchParams.set("name", made_up_name());
+            page.searchParams.set("name", random_name());
             link.href = page;
         };
         link.href = new URL(".", import.meta.url);
@@ -156,9 +156,9 @@ class chat_box extends HTMLElement {
 
     // -- the connection --
 
-    show_state(state, words = state) {
+    show_state(state, label = state) {
         this.dataset.state = state;
-        this.state_text.textContent = words;
+        this.state_text.textContent = label;
         this.send_button.disabled = state !== "open";
         if (state === "connecting") {
             clearInterval(this.countdown);
@@ -183,7 +183,7 @@ class chat_box extends HTMLElement {
         this.dataset.tone = event.code === 1000 ? "calm" : "bad";
         this.show_state("closed", "offline");
         this.closed_code.textContent = `${event.code} ${name}.`;
-        this.closed_words.textContent = event.reason || meaning;
+        this.closed_reason.textContent = event.reason || meaning;
         this.closed_strip.hidden = false;
         this.count_down(performance.now() + delay);
         if (opened) {
@@ -226,7 +226,7 @@ class chat_box extends HTMLElement {
         const goes_on = last?.row === this.rows.lastElementChild
             && last.name === name && last.own === own
             && now - last.at < same_breath;
-        const words = make("p", { className: "chat-text",
+        const body = make("p", { className: "chat-text",
             textContent: shortened(text), dir: "auto" });
         const who = make("span", { className: "chat-who", dir: "auto",
             textContent: own ? "You" : shortened(name) });
@@ -234,7 +234,7 @@ class chat_box extends HTMLElement {
             make("span", { className: "chat-face", textContent:
                 Array.from(name.trim())[0]?.toUpperCase() ?? "?",
                 attributes: { "aria-hidden": "true" } }),
-            make("p", { className: "chat-by" }, who, " ", clock()), words);
+            make("p", { className: "chat-by" }, who, " ", clock()), body);
         Object.assign(row.dataset, { kind: own ? "own" : "other", name,
             colour: colour_of(name), goesOn: goes_on });
         this.last_message = { row, name, own, at: now };

@@ -74,12 +74,13 @@ export class chat_client {
         const socket = new WebSocket(address_of(this.room, this.name));
         // `waiting` has the texts that were sent and not yet received, oldest
         // first.
-        const mine = { socket, waiting: [], joined: false, opened_at: 0 };
-        this.session = mine;
-        socket.addEventListener("open", () => this.opened(mine));
+        const session = { socket, waiting: [], joined: false, opened_at: 0 };
+        this.session = session;
+        socket.addEventListener("open", () => this.opened(session));
         socket.addEventListener("message", (event) =>
-            this.received(mine, event.data));
-        socket.addEventListener("close", (event) => this.closed(mine, event));
+            this.received(session, event.data));
+        socket.addEventListener("close", (event) =>
+            this.closed(session, event));
         this.listener.connecting();
     }
 
@@ -95,39 +96,39 @@ export class chat_client {
         return true;
     }
 
-    opened(mine) {
-        if (mine === this.session) {
-            mine.opened_at = performance.now();
+    opened(session) {
+        if (session === this.session) {
+            session.opened_at = performance.now();
             this.listener.opened();
         }
     }
 
-    received(mine, line) {
-        if (mine !== this.session || typeof line !== "string") {
+    received(session, line) {
+        if (session !== this.session || typeof line !== "string") {
             return;
         }
         // The room echoes in order: a line with the oldest waiting text is
         // ours, even if another client has the same name.
-        const [oldest] = mine.waiting;
+        const [oldest] = session.waiting;
         if (oldest !== undefined && line === this.name + says + oldest) {
-            mine.waiting.shift();
+            session.waiting.shift();
             this.listener.line({ kind: "says", name: this.name, text: oldest,
                              own: true });
             return;
         }
         const parsed = parse_line(line, this.room);
-        parsed.own = !mine.joined && parsed.kind === "joined"
+        parsed.own = !session.joined && parsed.kind === "joined"
             && parsed.name === this.name;
-        mine.joined ||= parsed.own;
+        session.joined ||= parsed.own;
         this.listener.line(parsed);
     }
 
-    closed(mine, event) {
-        if (mine !== this.session) {
+    closed(session, event) {
+        if (session !== this.session) {
             return;
         }
-        const opened = mine.opened_at > 0;
-        if (opened && performance.now() - mine.opened_at > settled_after) {
+        const opened = session.opened_at > 0;
+        if (opened && performance.now() - session.opened_at > settled_after) {
             this.failures = 0;
         }
         // Each delay is twice the one before. The random part prevents all
@@ -137,6 +138,6 @@ export class chat_client {
         this.failures++;
         this.session = undefined;
         this.timer = setTimeout(() => this.connect(), delay);
-        this.listener.closed(event, opened, delay, mine.waiting);
+        this.listener.closed(event, opened, delay, session.waiting);
     }
 }

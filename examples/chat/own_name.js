@@ -11,8 +11,8 @@ const animals = ["Badger", "Beaver", "Falcon", "Finch", "Fox", "Heron",
 
 export const max_name = 32;
 
-export function made_up_name() {
-    const one_of = (words) => words[Math.floor(Math.random() * words.length)];
+export function random_name() {
+    const one_of = (list) => list[Math.floor(Math.random() * list.length)];
     return `${one_of(qualities)} ${one_of(animals)}`;
 }
 
@@ -46,7 +46,7 @@ function store(storage_of, name) {
 export function own_name(wanted) {
     const name = clean_name(wanted ?? "")
         || clean_name(stored(() => sessionStorage))
-        || clean_name(stored(() => localStorage)) || made_up_name();
+        || clean_name(stored(() => localStorage)) || random_name();
     store(() => sessionStorage, name);
     return name;
 }

@@ -27,9 +27,9 @@ struct peer {
 
 static const websocket_server_t *server;
 
-static void note(const struct room *room, int level, const char *words)
+static void note(const struct room *room, int level, const char *text)
 {
-    server->log(room->handle, level, (websocket_text_t){words, strlen(words)});
+    server->log(room->handle, level, (websocket_text_t){text, strlen(text)});
 }
 
 static void *resource_created(websocket_resource_t *handle)

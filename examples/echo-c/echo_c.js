@@ -2,7 +2,7 @@
 
 import { describe_close } from "../close_codes.js";
 
-const most_lines = 100;
+const max_lines = 100;
 
 const element = (id) => document.getElementById(id);
 
@@ -14,16 +14,16 @@ address.hash = "";
 let socket;
 
 function connect() {
-    const mine = new WebSocket(address);
+    const current = new WebSocket(address);
     let opened = false;
-    socket = mine;
-    mine.addEventListener("open", () => {
+    socket = current;
+    current.addEventListener("open", () => {
         opened = true;
         show_state("open");
     });
-    mine.addEventListener("message", (event) => add_line(event.data));
-    mine.addEventListener("close", (event) => {
-        if (mine === socket) {
+    current.addEventListener("message", (event) => add_line(event.data));
+    current.addEventListener("close", (event) => {
+        if (current === socket) {
             const { name, meaning } = describe_close(event, { opened });
             add_line(`Closed with ${event.code}, ${name}. ${meaning}`, "note");
             show_state("closed");
@@ -48,7 +48,7 @@ function add_line(text, name = "") {
     line.textContent = text;
     element("log").prepend(line);
     element("log-empty").hidden = true;
-    if (element("log").childElementCount > most_lines) {
+    if (element("log").childElementCount > max_lines) {
         element("log").lastElementChild.remove();
     }
 }

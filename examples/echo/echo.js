@@ -37,16 +37,17 @@ function connect() {
     // first.
     session = { socket, waiting: [], opened_at: 0, asked: undefined,
                 reason: "" };
-    const mine = session;
-    socket.addEventListener("open", () => opened(mine));
-    socket.addEventListener("message", (event) => received(mine, event.data));
-    socket.addEventListener("close", (event) => closed(mine, event));
+    const current = session;
+    socket.addEventListener("open", () => opened(current));
+    socket.addEventListener("message", (event) =>
+        received(current, event.data));
+    socket.addEventListener("close", (event) => closed(current, event));
     element("closed").hidden = true;
     show_state("connecting");
 }
 
-function opened(mine) {
-    mine.opened_at = performance.now();
+function opened(current) {
+    current.opened_at = performance.now();
     show_state("open");
     log.note("Connected: what you send comes straight back.", "good");
     announce("Connected.");
@@ -70,28 +71,28 @@ function disconnect() {
         : `Closing with ${code}${reason ? `, “${reason}”` : ""}.`);
 }
 
-function closed(mine, event) {
-    if (mine !== session) {
+function closed(current, event) {
+    if (current !== session) {
         return;
     }
-    const opened = mine.opened_at > 0;
+    const opened = current.opened_at > 0;
     const { name, meaning, by } = describe_close(event,
-        { opened, asked: mine.asked });
+        { opened, asked: current.asked });
     // A server may answer our Close frame with the code alone.
-    const reason = event.reason || (by === "this page" ? mine.reason : "");
-    const lasted = (performance.now() - mine.opened_at) / 1000;
+    const reason = event.reason || (by === "this page" ? current.reason : "");
+    const lasted = (performance.now() - current.opened_at) / 1000;
     set_text("closed-code", event.code);
     set_text("closed-name", name);
     set_text("closed-meaning", meaning);
     set_text("closed-by", by);
     set_text("closed-reason", reason || "none given");
     set_text("closed-after", opened ? `${lasted.toFixed(1)} s` : "–");
-    set_text("closed-lost", format_number(mine.waiting.length));
+    set_text("closed-lost", format_number(current.waiting.length));
     const card = element("closed");
     const calm = by === "this page" || [1000, 1001, 1005].includes(event.code);
     document.body.dataset.tone = calm ? "calm" : "bad";
     card.hidden = false;
-    mine.waiting.length = 0;
+    current.waiting.length = 0;
     log.note(`Closed: ${event.code} ${name}`
         + `${reason ? `, “${reason}”` : ""} (by: ${by}).`,
         calm ? "plain" : "bad");
@@ -119,7 +120,7 @@ function send(data, burst) {
     show_counts();
 }
 
-function received(mine, payload) {
+function received(current, payload) {
     const now = performance.now();
     const text = typeof payload === "string";
     const data = text ? payload : new Uint8Array(payload);
@@ -128,7 +129,7 @@ function received(mine, payload) {
     counts.bytes_in += bytes;
 
     // Echoes come back in order: this one answers the oldest message.
-    const sent = mine.waiting.shift();
+    const sent = current.waiting.shift();
     const same = sent !== undefined && equal(sent.data, data);
     const trip = sent ? now - sent.sent_at : NaN;
     log.add({ direction: "in", data, bytes, same,
@@ -147,12 +148,12 @@ function received(mine, payload) {
     }
 }
 
-function equal(sent, came) {
-    if (typeof sent === "string" || typeof came === "string") {
-        return sent === came;
+function equal(sent, returned) {
+    if (typeof sent === "string" || typeof returned === "string") {
+        return sent === returned;
     }
-    return sent.length === came.length
-        && sent.every((byte, at) => byte === came[at]);
+    return sent.length === returned.length
+        && sent.every((byte, at) => byte === returned[at]);
 }
 
 function burst_progress(burst, now) {
@@ -160,12 +161,12 @@ function burst_progress(burst, now) {
     if (burst.left > 0) {
         return;
     }
-    const took = Math.max(now - burst.started_at, 0.1);
-    const rate = format_number(Math.round(burst_size / took * 1000));
-    const words = `${burst_size} messages echoed in ${format_ms(took)}, `
+    const elapsed = Math.max(now - burst.started_at, 0.1);
+    const rate = format_number(Math.round(burst_size / elapsed * 1000));
+    const text = `${burst_size} messages echoed in ${format_ms(elapsed)}, `
         + `${rate} a second.`;
-    log.note(words, "good");
-    announce(words);
+    log.note(text, "good");
+    announce(text);
 }
 
 // The switch decides for typed and for made-up messages alike.
@@ -226,17 +227,17 @@ function write_counts() {
     }
 }
 
-function announce(words) {
-    set_text("announcer", words);
+function announce(text) {
+    set_text("announcer", text);
 }
 
 function show_code_table() {
     for (const [code, name, meaning] of all_codes()) {
         const term = document.createElement("dt");
-        const words = document.createElement("dd");
+        const description = document.createElement("dd");
         term.textContent = `${code} ${name}`;
-        words.textContent = meaning;
-        element("code-table").append(term, words);
+        description.textContent = meaning;
+        element("code-table").append(term, description);
     }
 }
 

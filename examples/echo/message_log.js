@@ -67,10 +67,10 @@ const marks = { out: ["↑", "sent"], in: ["↓", "received"], note: ["·", ""] 
 function begin_row(entry) {
     const row = document.createElement("li");
     row.dataset.direction = entry.direction;
-    const [mark, words] = marks[entry.direction];
+    const [mark, label] = marks[entry.direction];
     const arrow = cell("mark", mark);
     arrow.setAttribute("aria-hidden", "true");
-    row.append(cell("time", entry.time, "time"), arrow, cell("hidden", words));
+    row.append(cell("time", entry.time, "time"), arrow, cell("hidden", label));
     return row;
 }
 

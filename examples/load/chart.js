@@ -59,7 +59,7 @@ export class chart {
         Object.assign(this, { canvas, lines, styles, top, label });
         this.context = canvas.getContext("2d");
         this.scale = undefined;
-        this.words = ""; // the label of the end of the scale
+        this.end_label = ""; // of the scale
         new ResizeObserver(() => this.resize()).observe(canvas);
     }
 
@@ -102,7 +102,7 @@ export class chart {
         }
         const target = this.top(samples.filter((sample) =>
             sample.time > edge - shown_ms));
-        this.words = samples.length > 0 ? this.label(target) : "";
+        this.end_label = samples.length > 0 ? this.label(target) : "";
         const rest = target - (this.scale ?? target);
         const is_final = jump || this.scale === undefined
             || Math.abs(rest) < target / 500;
@@ -141,10 +141,10 @@ export class chart {
 
         const base = this.height - 4;
         context.textBaseline = "alphabetic";
-        for (const [text, place, align] of [["60 s ago", 0, "left"],
+        for (const [text, position, align] of [["60 s ago", 0, "left"],
             ["30 s", 0.5, "center"], ["now", 1, "right"]]) {
             context.textAlign = align;
-            context.fillText(text, this.width * place, base);
+            context.fillText(text, this.width * position, base);
         }
     }
 

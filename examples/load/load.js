@@ -4,7 +4,7 @@ import { chart, round_top } from "./chart.js";
 import { load_feed } from "./feed.js";
 
 const kept_ms = 66_000; // a minute, and what a line needs to enter from
-const most_core_lines = 8;
+const max_core_lines = 8;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -49,7 +49,7 @@ const highest = (shown, of, least) =>
 
 const charts = {
     cpu: new chart(element("cpu-chart"), {
-        lines: ({ cpu }) => cpu.cores.length > most_core_lines ? [cpu.all]
+        lines: ({ cpu }) => cpu.cores.length > max_core_lines ? [cpu.all]
             : [cpu.all, ...cpu.cores],
         styles: [{ colour: "--accent", width: 2.5, fill: true },
                  { colour: "--cool", width: 1, alpha: 0.55 }],
@@ -111,8 +111,8 @@ function draw() {
     for (const each of all) {
         due = !each.draw(samples, now, still.matches) || due;
         const scale = each.canvas.nextElementSibling;
-        if (scale.textContent !== each.words) {
-            scale.textContent = each.words;
+        if (scale.textContent !== each.end_label) {
+            scale.textContent = each.end_label;
         }
     }
 }
@@ -143,7 +143,7 @@ function take_sample(sample) {
 
 function show_numbers({ cpu, memory, swap, load, network, processes }) {
     set_text("cpu", share(cpu.all));
-    const lines = cpu.cores.length > most_core_lines ? "" : ", thin lines";
+    const lines = cpu.cores.length > max_core_lines ? "" : ", thin lines";
     set_text("cpu-more", plural(cpu.cores.length, "core") + lines);
     set_text("memory", bytes(memory.used));
     set_text("memory-more", `of ${bytes(memory.total)}, `
@@ -192,27 +192,27 @@ function describe() {
         processes: ["Running threads", ({ processes }) => processes.running,
                     plain],
     };
-    for (const [name, [title, of, words]] of Object.entries(lines)) {
+    for (const [name, [title, of, format]] of Object.entries(lines)) {
         const values = samples.map(of);
         charts[name].canvas.ariaLabel = `${title} in the last minute: `
-            + `from ${words(Math.min(...values))} `
-            + `to ${words(Math.max(...values))}, now ${words(values.at(-1))}`;
+            + `from ${format(Math.min(...values))} `
+            + `to ${format(Math.max(...values))}, now ${format(values.at(-1))}`;
     }
 }
 
 // -- connection --
 
-const state_words = { connecting: "connecting", open: "live",
-                      paused: "paused", waiting: "offline" };
+const state_labels = { connecting: "connecting", open: "live",
+                       paused: "paused", waiting: "offline" };
 let retry_at = 0;
 let countdown;
 
 function show_state(state, wait) {
     document.body.dataset.state = state === "waiting" ? "closed" : state;
     document.body.dataset.tone = state === "waiting" ? "bad" : "calm";
-    if (element("state").textContent !== state_words[state]) {
-        set_text("state", state_words[state]);
-        set_text("announcer", `The feed is ${state_words[state]}.`);
+    if (element("state").textContent !== state_labels[state]) {
+        set_text("state", state_labels[state]);
+        set_text("announcer", `The feed is ${state_labels[state]}.`);
     }
     set_text("pause", feed.paused ? "Resume" : "Pause");
     element("pause").classList.toggle("primary", feed.paused);

@@ -89,15 +89,15 @@ inline void read_memory(reading &into)
     for (std::string_view rest = text; !rest.empty();) {
         std::string_view line = take_until(rest, '\n');
         const std::string_view name = take_until(line, ':');
-        std::uint64_t *const place = name == "MemTotal" ? &into.memory_total
-                                     : name == "MemAvailable"
-                                         ? &into.memory_available
-                                     : name == "SwapTotal" ? &into.swap_total
-                                     : name == "SwapFree"  ? &into.swap_free
-                                                           : nullptr;
+        std::uint64_t *const target = name == "MemTotal" ? &into.memory_total
+                                      : name == "MemAvailable"
+                                          ? &into.memory_available
+                                      : name == "SwapTotal" ? &into.swap_total
+                                      : name == "SwapFree"  ? &into.swap_free
+                                                            : nullptr;
 
-        if (place != nullptr) {
-            *place = take_number(line) * 1024;
+        if (target != nullptr) {
+            *target = take_number(line) * 1024;
         }
     }
 }
@@ -170,15 +170,15 @@ inline void count_processes(reading &into)
 // Throws std::runtime_error with what cannot be read.
 inline reading read_machine(std::string_view interface)
 {
-    reading made;
+    reading result;
 
-    read_cores(made);
-    read_memory(made);
-    read_load_average(made);
-    read_network(made, interface);
-    count_processes(made);
+    read_cores(result);
+    read_memory(result);
+    read_load_average(result);
+    read_network(result, interface);
+    count_processes(result);
 
-    return made;
+    return result;
 }
 
 } // namespace load

@@ -1,8 +1,8 @@
 // The rows of a room's log. Published texts become textContent, never markup.
 
-const most_rows = 400;
-const most_shown = 4000; // characters of a message
-const most_bytes = 64; // of a binary one
+const max_rows = 400;
+const max_length = 4000; // characters of a message
+const max_bytes = 64; // of a binary one
 const colours = 8;
 
 export function make(tag, properties = {}, ...children) {
@@ -26,13 +26,13 @@ export function colour_of(client) {
 
 function shown_text(data) {
     if (typeof data !== "string") {
-        const bytes = Array.from(data.slice(0, most_bytes), (each) =>
+        const bytes = Array.from(data.slice(0, max_bytes), (each) =>
             each.toString(16).padStart(2, "0")).join(" ");
         return `${plural(data.length, "byte")}: ${bytes}`
-            + (data.length > most_bytes ? " …" : "");
+            + (data.length > max_bytes ? " …" : "");
     }
     // A cut between two surrogates would show half a character.
-    return data.length <= most_shown ? data : `${data.slice(0, most_shown)
+    return data.length <= max_length ? data : `${data.slice(0, max_length)
         .replace(/[\ud800-\udbff]$/, "")} …`;
 }
 
@@ -85,7 +85,7 @@ export class room_log {
 
     add(row) {
         this.rows.append(row);
-        while (this.rows.childElementCount > most_rows) {
+        while (this.rows.childElementCount > max_rows) {
             this.rows.firstElementChild.remove();
         }
     }

@@ -7,7 +7,7 @@ import { colour_of, make, plural, room_log } from "./room-log.js";
 
 const first_room = "lobby";
 const history = 50;
-const most_named = 40;
+const max_named = 40;
 
 const element = (id) => document.getElementById(id);
 const set_text = (id, text) => { element(id).textContent = text; };
@@ -20,9 +20,9 @@ const log = new room_log(element("log"), element("rows"));
 
 // -- the connection --
 
-const state_words = { connecting: "connecting", open: "open",
-                      waiting: "offline", suspended: "cut",
-                      closed: "closed" };
+const state_labels = { connecting: "connecting", open: "open",
+                       waiting: "offline", suspended: "cut",
+                       closed: "closed" };
 let cut_until; // as performance.now() counts; undefined: not cut
 let away_since;
 let countdown;
@@ -69,7 +69,7 @@ room.addEventListener("state", ({ detail }) => {
     document.body.dataset.state = { waiting: "closed", suspended: "closed" }
         [state] ?? state;
     document.body.dataset.tone = state === "suspended" ? "calm" : "bad";
-    set_text("state", state_words[state]);
+    set_text("state", state_labels[state]);
     element("cut").disabled = state !== "open";
     show_waiting();
     switch (state) {
@@ -109,9 +109,9 @@ room.addEventListener("welcome", ({ detail }) => {
     show_here(clients);
     if (resumed) {
         const seconds = (performance.now() - away_since) / 1000;
-        const words = `Back after ${seconds.toFixed(1)} s, as client ${client}`;
-        show_recovered = log.note(`${words} …`, "good");
-        show_recovered.words = words;
+        const text = `Back after ${seconds.toFixed(1)} s, as client ${client}`;
+        show_recovered = log.note(`${text} …`, "good");
+        show_recovered.text = text;
     } else {
         log.note(`You are client ${client}`, "good");
     }
@@ -122,8 +122,8 @@ room.addEventListener("caught_up", ({ detail }) => {
     if (show_recovered) {
         const count = `${plural(detail.messages, "message")} recovered`;
         const loss = detail.complete ? "none lost" : "some may be lost";
-        show_recovered(`${show_recovered.words}: ${count}, ${loss}`,
-                    detail.complete ? "good" : "bad");
+        show_recovered(`${show_recovered.text}: ${count}, ${loss}`,
+                       detail.complete ? "good" : "bad");
         set_text("result", `${count}, ${loss}.`);
         show_recovered = undefined;
     }
@@ -182,18 +182,18 @@ function show_here(clients) {
         : [`${clients} here`, make("span", { className: "wide-only",
             textContent: ", you included" })]);
     const rows = [here_row("you", `You, ${room.client}`, room.client)];
-    for (const client of Array.from(here).slice(-most_named)) {
+    for (const client of Array.from(here).slice(-max_named)) {
         rows.push(here_row("other", `Client ${client}`, client));
     }
-    const more = unknown + Math.max(0, here.size - most_named);
+    const more = unknown + Math.max(0, here.size - max_named);
     if (more > 0) {
         rows.push(here_row("more", `${more} more`));
     }
     element("here").replaceChildren(...rows);
 }
 
-function here_row(kind, words, client) {
-    const row = make("li", { textContent: words });
+function here_row(kind, label, client) {
+    const row = make("li", { textContent: label });
     Object.assign(row.dataset, { kind,
         colour: client === undefined ? "" : colour_of(client) });
     return row;

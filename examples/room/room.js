@@ -604,11 +604,11 @@ export class Room extends EventTarget {
         }
     }
 
-    #reject(which, words) {
+    #reject(which, reason) {
         for (const [ref, each] of this.#pending) {
             if (which(each)) {
                 this.#take(ref);
-                each.reject(new RoomError(words, each.client !== undefined));
+                each.reject(new RoomError(reason, each.client !== undefined));
             }
         }
     }
