@@ -37,7 +37,7 @@ void append_and_read(benchmark::State &state)
     const auto readers = static_cast<std::size_t>(state.range(0));
     const auto messages = static_cast<std::size_t>(state.range(1));
     shared_broker shared;
-    read_storage place;
+    read_storage storage;
     std::vector<unsigned> slots;
     std::vector<broker::subscription> subscriptions;
 
@@ -55,7 +55,7 @@ void append_and_read(benchmark::State &state)
         }
 
         for (const unsigned slot : slots) {
-            if (place.read_unread(shared.access(), slot) != messages) {
+            if (storage.read_unread(shared.access(), slot) != messages) {
                 state.SkipWithError("a message was not read");
                 return;
             }
@@ -72,10 +72,10 @@ void append_and_read(benchmark::State &state)
 void append_alone(benchmark::State &state)
 {
     shared_broker shared;
-    const unsigned own = shared.claim(1);
+    const unsigned slot = shared.claim(1);
 
     subscribe(shared, shared.claim(2), "another room");
-    subscribe(shared, own, "one more");
+    subscribe(shared, slot, "one more");
 
     for (auto _ : state) {
         const broker::append_result done =
@@ -174,18 +174,18 @@ void send(const member &by, std::uint8_t kind)
 
 // Reads all messages; returns the kind of the other process's last one, or 0
 // without any.
-std::uint8_t receive(const member &to, read_storage &place)
+std::uint8_t receive(const member &to, read_storage &storage)
 {
     broker::broker &access = to.shared.access();
     std::uint8_t received = 0;
 
     while (access.next_unread(to.slot)) {
         const broker::read_result read =
-            access.read(to.room, {place.bytes, place.messages}, 0);
+            access.read(to.room, {storage.bytes, storage.messages}, 0);
 
         for (std::size_t i = 0; i != read.count; i++) {
-            if (place.messages[i].from != to.slot) {
-                received = place.messages[i].kind;
+            if (storage.messages[i].from != to.slot) {
+                received = storage.messages[i].kind;
             }
         }
     }
@@ -194,10 +194,10 @@ std::uint8_t receive(const member &to, read_storage &place)
 }
 
 std::uint8_t wait_and_receive(const member &to, const sleeper &sleep,
-                              read_storage &place)
+                              read_storage &storage)
 {
     for (;;) {
-        if (const std::uint8_t received = receive(to, place); received != 0) {
+        if (const std::uint8_t received = receive(to, storage); received != 0) {
             return received;
         }
 
@@ -208,12 +208,12 @@ std::uint8_t wait_and_receive(const member &to, const sleeper &sleep,
 [[noreturn]] void answer_all(const member &by, int core)
 {
     const sleeper sleep{by.shared.wakeup_fd(by.slot)};
-    read_storage place;
+    read_storage storage;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(core);
 
-    while (wait_and_receive(by, sleep, place) != farewell) {
+    while (wait_and_receive(by, sleep, storage) != farewell) {
         send(by, ordinary);
     }
 
@@ -243,13 +243,13 @@ void wake_up_round_trip(benchmark::State &state, bool other_core)
     }
 
     const sleeper sleep{shared.wakeup_fd(home.slot)};
-    read_storage place;
+    read_storage storage;
 
     pin(usable[0]);
 
     for (auto _ : state) {
         send(home, ordinary);
-        wait_and_receive(home, sleep, place);
+        wait_and_receive(home, sleep, storage);
     }
 
     send(home, farewell);

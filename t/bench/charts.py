@@ -33,22 +33,22 @@ def kind_of(name):
         "raw" if name.startswith("raw") else "peer"
 
 
-def text(x, y, words, kind=""):
+def text(x, y, label, kind=""):
     """One line of text."""
     return f'<text x="{x:.0f}" y="{y:.0f}" class="{kind}">' \
-        f"{escape(words)}</text>"
+        f"{escape(label)}</text>"
 
 
-def bar(y, name, length, words):
+def bar(y, name, length, label):
     """A bar with its name before it and its text after it."""
     return [text(LEFT - 8, y + 12, name, "name"),
             f'<rect x="{LEFT}" y="{y}" width="{max(length, 1):.1f}" '
             f'height="{STEP - 4}" rx="2" class="{kind_of(name)}"/>',
-            text(LEFT + length + 6, y + 12, words, "faint")]
+            text(LEFT + length + 6, y + 12, label, "faint")]
 
 
 def draw(title, note, groups, mark=None):
-    """The chart of [(heading, [(name, value, words)])], with a line at
+    """The chart of [(heading, [(name, value, label)])], with a line at
     `mark`."""
     longest = max(value for _, bars in groups for _, value, _ in bars)
     parts, y = [text(8, 20, title, "title"), text(8, 38, note, "faint")], 60
@@ -59,8 +59,8 @@ def draw(title, note, groups, mark=None):
             x = LEFT + mark / longest * BAR
             parts.append(f'<line x1="{x:.1f}" y1="{y - 2}" x2="{x:.1f}" '
                          f'y2="{y + STEP * len(bars) - 2}" class="line"/>')
-        for name, value, words in bars:
-            parts += bar(y, name, value / longest * BAR, words)
+        for name, value, label in bars:
+            parts += bar(y, name, value / longest * BAR, label)
             y += STEP
         y += 22
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '

@@ -32,9 +32,9 @@ messages json_messages(std::size_t size)
     constexpr std::array<const char *, 5> names{"alice", "bob", "carol", "dave",
                                                 "mallory"};
     std::mt19937 random{1};
-    messages made;
+    messages result;
 
-    while (made.size() < messages_of_a_size) {
+    while (result.size() < messages_of_a_size) {
         std::string text = "{\"type\":\"update\",\"items\":[";
 
         while (text.size() < size) {
@@ -48,10 +48,10 @@ messages json_messages(std::size_t size)
                     ",\"active\":" + (random() % 2 == 0 ? "true" : "false") +
                     "},";
         }
-        made.push_back(text.substr(0, size));
+        result.push_back(text.substr(0, size));
     }
 
-    return made;
+    return result;
 }
 
 std::span<const std::byte> bytes_of(const std::string &text)
@@ -192,9 +192,9 @@ voidpf count_request(voidpf, uInt items, uInt size)
     return std::calloc(items, size);
 }
 
-void free_request(voidpf, voidpf made)
+void free_request(voidpf, voidpf memory)
 {
-    std::free(made);
+    std::free(memory);
 }
 
 void print_memory()
@@ -238,17 +238,17 @@ std::string hard_text(unsigned window, unsigned values)
     const unsigned shift = (hash_bits + 2) / 3;
     const unsigned low = (1U << shift) - 1;
     std::mt19937 random{1};
-    std::string made;
+    std::string result;
     unsigned next = 0;
 
-    while (made.size() != size) {
+    while (result.size() != size) {
         const unsigned byte = values == 0 ? random() : next << shift;
 
         next = values == 0 ? 0 : random() % values;
-        made.push_back(static_cast<char>(byte | (next & low)));
+        result.push_back(static_cast<char>(byte | (next & low)));
     }
 
-    return made;
+    return result;
 }
 
 void print_hard_text()
@@ -257,7 +257,7 @@ void print_hard_text()
                 "level", "9 and 10", "12 and 15");
 
     for (int level = 1; level <= 9; level++) {
-        std::array<double, 2> most{};
+        std::array<double, 2> maxima{};
 
         for (const unsigned window : {9U, 10U, 12U, 15U}) {
             for (const unsigned values : {0U, 3U, 8U}) {
@@ -270,12 +270,12 @@ void print_hard_text()
                     1000 * microseconds(std::clock() - start, text.size());
 
                 require(static_cast<bool>(frame));
-                double &worst = most[window > 10];
+                double &worst = maxima[window > 10];
                 worst = std::max(worst, time);
             }
         }
 
-        std::printf("%7d %10.0f %10.0f\n", level, most[0], most[1]);
+        std::printf("%7d %10.0f %10.0f\n", level, maxima[0], maxima[1]);
     }
 }
 

@@ -105,9 +105,9 @@ void read_small_messages(benchmark::State &state, opcode code)
     report(state, messages, payload.size());
 }
 
-void read_16_kib(benchmark::State &state, opcode code, std::string_view words)
+void read_16_kib(benchmark::State &state, opcode code, std::string_view text)
 {
-    const std::string payload = repeated(words, 16384);
+    const std::string payload = repeated(text, 16384);
     std::vector<std::byte> input = as_input(frame(code, payload));
     endpoint peer{limits};
 

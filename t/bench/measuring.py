@@ -129,10 +129,10 @@ def state_of_machine():
             "load_average": os.getloadavg()}
 
 
-def wait_for_words(process, words, count):
+def wait_for_text(process, text, count):
     """Waits until a process has printed a text `count` times."""
     output = b""
-    while output.count(words) < count:
+    while output.count(text) < count:
         ready, _, _ = select.select([process.stderr], [], [], 10)
         piece = os.read(process.stderr.fileno(), 4096) if ready else b""
         if not piece:
@@ -144,9 +144,9 @@ def parse_summary(text):
     """{name: calls} from the output of strace -c."""
     calls = {}
     for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
-            calls[words[-1]] = int(words[3])
+        row = line.split()
+        if len(row) >= 5 and row[3].isdigit() and row[-1] != "total":
+            calls[row[-1]] = int(row[3])
     return calls
 
 
@@ -163,7 +163,7 @@ def count_calls(pids, file, *arguments, **options):
         strace = subprocess.Popen(command, stderr=subprocess.PIPE,
                                   preexec_fn=die_with_parent)
         try:
-            wait_for_words(strace, b"attached", len(pids))
+            wait_for_text(strace, b"attached", len(pids))
             load.begin()
             result = load.read()
         finally:

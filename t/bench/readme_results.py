@@ -32,19 +32,19 @@ def describe(found):
     """The date, the machine, the versions and the load average."""
     machine, options = found["machine"], found["options"]
     kernel = machine["kernel"].partition("-")[0]
-    words = (f"{machine['before']['time'][:10]}, {machine['cores']} cores of "
-             f"{machine['cpu']}, Linux {kernel}, nginx {machine['nginx']}")
+    text = (f"{machine['before']['time'][:10]}, {machine['cores']} cores of "
+            f"{machine['cpu']}, Linux {kernel}, nginx {machine['nginx']}")
     if "ws" in machine:
-        words += f", ws {machine['ws']} on Node {machine['node']}"
-    words += (f"; medians of {options['runs']} alternating runs of "
-              f"{options['seconds']:g} s; load average before: "
-              f"{loads(machine['before'])}, after: "
+        text += f", ws {machine['ws']} on Node {machine['node']}"
+    text += (f"; medians of {options['runs']} alternating runs of "
+             f"{options['seconds']:g} s; load average before: "
+             f"{loads(machine['before'])}, after: "
               f"{loads(machine['after'])}.")
     # The server and the generator account for two
     if machine["after"]["load_average"][2] > 3:
-        words += (" The machine had other work too: ratios hold, latencies "
-                  "do not.")
-    return "\n".join(textwrap.wrap(words, 80))
+        text += (" The machine had other work too: ratios hold, latencies "
+                 "do not.")
+    return "\n".join(textwrap.wrap(text, 80))
 
 
 def section_text(found, name):

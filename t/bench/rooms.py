@@ -92,7 +92,7 @@ def measure_calls(bench):
 
 def measure_wake_ups(bench):
     """Measures the time from publishing to the delivery to one subscriber."""
-    places = ("same-worker", "other-worker")
+    workers = ("same-worker", "other-worker")
     paths = ["--path=/quiet", "--publish-path=/quiet", "--connections=1",
              f"--size={SIZE}", "--text"]
     rows = []
@@ -103,16 +103,16 @@ def measure_wake_ups(bench):
              {"options": [], "cores": ALL_CORES})):
         pin(bench.two.worker_pids(), cores)
         results = alternate({
-            place: bench.load("fan-out", bench.two, *paths,
-                              f"--subscribers={place}", *more["options"],
+            worker: bench.load("fan-out", bench.two, *paths,
+                              f"--subscribers={worker}", *more["options"],
                               cores=more["cores"])
-            for place in places}, bench.runs)
-        same, other = (median(results[place], "latency_us", "p50")
-                       for place in places)
+            for worker in workers}, bench.runs)
+        same, other = (median(results[worker], "latency_us", "p50")
+                       for worker in workers)
         rows.append([name, f"{same:.1f}", f"{other:.1f}",
                      f"{other - same:+.1f}"])
-        bench.keep("wake_up", {f"{name}, {place}": results[place]
-                               for place in places})
+        bench.keep("wake_up", {f"{name}, {worker}": results[worker]
+                               for worker in workers})
     pin(bench.two.worker_pids(), SERVER_CORES)
     print_table("From publishing to delivery, p50, us (2 workers, one "
                 "subscriber)", ["", "same worker", "other worker",

@@ -73,7 +73,7 @@ class Publisher:
 
 def refusals(server):
     """The log lines about refused requests: (status, reason)."""
-    return [(int(status), words) for status, words in re.findall(
+    return [(int(status), reason) for status, reason in re.findall(
         r"\[info\] .* websocket: publish request refused with (\d+): (.*?), "
         r"client: ", server.log())]
 

@@ -93,7 +93,7 @@ class RawClient:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = b"".join(data)
         at = 0
-        for end in cut_places(len(data), cut):
+        for end in cut_positions(len(data), cut):
             self._send_piece(memoryview(data)[at:end], duplex)
             at = end
             if end < len(data):
@@ -319,12 +319,12 @@ class RawClient:
         self.disconnect()
 
 
-def cut_places(length, cut):
+def cut_positions(length, cut):
     """The end offset of each piece."""
     if cut is None or length == 0:
         return [length]
     if cut == "each":
         return range(1, length + 1)
     cuts = [cut] if isinstance(cut, int) else cut
-    inner = sorted({place for place in cuts if 0 < place < length})
+    inner = sorted({end for end in cuts if 0 < end < length})
     return inner + [length]

@@ -79,29 +79,30 @@ bool check_parts(std::string_view field)
     }
 }
 
-void check_agreement(const deflate_params &made,
+void check_agreement(const deflate_params &params,
                      const deflate_settings &settings)
 {
-    const deflate_response answer{made};
+    const deflate_response answer{params};
 
-    if (!made.agreed) {
-        require(made == deflate_params{} && answer.text().empty());
+    if (!params.agreed) {
+        require(params == deflate_params{} && answer.text().empty());
         return;
     }
 
-    require(made.server_window >= 9 && made.server_window <= settings.window);
-    require(made.client_window >= 8 && made.client_window <= 15);
-    require(made.client_window_answered || made.client_window == 15);
+    require(params.server_window >= 9 &&
+            params.server_window <= settings.window);
+    require(params.client_window >= 8 && params.client_window <= 15);
+    require(params.client_window_answered || params.client_window == 15);
     require(settings.context_takeover ||
-            (!made.server_takeover && !made.client_takeover));
+            (!params.server_takeover && !params.client_takeover));
     require(check_parts(answer.text()));
 
     // The response, used as an offer, is accepted unchanged.
     deflate_settings largest{.enabled = true, .context_takeover = true};
-    largest.window = made.server_window;
+    largest.window = params.server_window;
     deflate_negotiation again{largest};
     again.add_header(field_name, answer.text());
-    require(again.result() == made);
+    require(again.result() == params);
 }
 
 } // namespace

@@ -101,8 +101,8 @@ void check_pattern(std::string_view text, std::string_view origin)
     require(matched == pattern->matches(upper_case(origin)));
     if (matched) {
         // An origin that matches is a valid pattern itself.
-        const auto own = origin_pattern::parse(origin);
-        require(own && own->matches(origin));
+        const auto exact = origin_pattern::parse(origin);
+        require(exact && exact->matches(origin));
         require(!pattern->matches(std::string(origin) + "/"));
         require(!pattern->matches(std::string(origin) + "a"));
     }
@@ -111,8 +111,8 @@ void check_pattern(std::string_view text, std::string_view origin)
 void check_same_origin(std::string_view origin, std::string_view host)
 {
     if (is_same_origin(origin, host)) {
-        const auto own = origin_pattern::parse(origin);
-        require(own && own->matches(origin));
+        const auto exact = origin_pattern::parse(origin);
+        require(exact && exact->matches(origin));
         require(is_same_origin(upper_case(origin), host));
         require(is_same_origin(origin, upper_case(host)));
         require(is_same_origin("http://" + std::string(host), host));

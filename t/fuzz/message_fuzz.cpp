@@ -166,18 +166,18 @@ private:
 
     void note(const event &found)
     {
-        outcome made{found.type,
-                     found.kind,
-                     found.reason,
-                     found.code,
-                     copy_of(found.payload),
-                     {}};
+        outcome result{found.type,
+                       found.kind,
+                       found.reason,
+                       found.code,
+                       copy_of(found.payload),
+                       {}};
         const control_frame answer = endpoint_.answer(found);
 
         require(answer.empty() || !closed_);
         closed_ = endpoint_.close_sent();
-        made.answer = copy_of(answer.bytes());
-        outcomes.push_back(std::move(made));
+        result.answer = copy_of(answer.bytes());
+        outcomes.push_back(std::move(result));
 
         if (outcomes.size() == chosen_.close_after) {
             begin_close();
@@ -194,10 +194,10 @@ private:
     void check_memory() const
     {
         if (endpoint_.assembled()) {
-            const shared_buffer &held = endpoint_.assembled();
-            require(held.size() <= std::min<std::uint64_t>(
-                                       limits_.max_message_size, received_));
-            require(held.capacity() <= std::size_t{1} << 20);
+            const shared_buffer &buffer = endpoint_.assembled();
+            require(buffer.size() <= std::min<std::uint64_t>(
+                                         limits_.max_message_size, received_));
+            require(buffer.capacity() <= std::size_t{1} << 20);
         }
     }
 

@@ -7,10 +7,10 @@ import plugin_builder
 import wire
 from nginx_server import seconds
 
-PLACES = ["resource", "connecting", "connected", "disconnected", "pong"]
+CALLS = ["resource", "connecting", "connected", "disconnected", "pong"]
 LOCATIONS = "location /throwing { websocket throwing room$arg_k; }" + "".join(
-    f"location /{place} {{ websocket throwing {place}$arg_k throw={place}; }}"
-    for place in PLACES)
+    f"location /{call} {{ websocket throwing {call}$arg_k throw={call}; }}"
+    for call in CALLS)
 
 
 def plugin():
@@ -75,7 +75,7 @@ def test_exception_in_client_disconnected(server, thrown):
 def test_exception_in_a_message_ends_that_client_alone(server, thrown):
     other = server.connect("/throwing")
     client = server.connect("/throwing")
-    client.send(wire.text("throw") + wire.text("behind"))
+    client.send(wire.text("throw") + wire.text("after"))
     client.expect_failure(1011)
     thrown("text_message_received")
     other.text("alive")
@@ -103,11 +103,11 @@ def test_exception_in_pong_received(server, thrown):
     thrown("pong")
 
 
-@pytest.mark.parametrize("words, where", [("timer", "after"),
-                                          ("timers", "every")])
-def test_exception_in_a_timer_is_logged(server, thrown, words, where):
+@pytest.mark.parametrize("command, where", [("timer", "after"),
+                                            ("timers", "every")])
+def test_exception_in_a_timer_is_logged(server, thrown, command, where):
     client = server.connect("/throwing?k=timer")
-    client.text(words)
+    client.text(command)
     thrown(where)
     client.expect_alive()
 

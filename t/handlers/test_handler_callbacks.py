@@ -186,8 +186,8 @@ def test_text_that_is_not_utf_8_is_not_sent(server, text, result):
         for _ in range((2 if client is clients[0] else 1) if not result else 0):
             client.expect_text(left)
         client.expect_alive()
-    handler_log.wait_for_words(server, f"cut -> {result}")
-    handler_log.wait_for_words(server, f"cutall -> {result}")
+    handler_log.wait_for_lines(server, f"cut -> {result}")
+    handler_log.wait_for_lines(server, f"cutall -> {result}")
 
 
 def test_text_that_is_not_utf_8_is_logged_once_in_a_while(server):
@@ -206,7 +206,7 @@ def test_reason_of_a_close(server):
     client.text("close self 4000 " + "x" * 122 + "\N{EURO SIGN}")
     client.expect_failure(4000, "x" * 122 + "$")
     client.disconnect()
-    handler_log.wait_for_words(server, 'disconnected [0-9]+ 4000 "x{122}"')
+    handler_log.wait_for_lines(server, 'disconnected [0-9]+ 4000 "x{122}"')
 
 
 def test_one_client_closes_all_others(server):
@@ -220,7 +220,7 @@ def test_one_client_closes_all_others(server):
         else:
             client.expect_failure(4002, "out")
         client.disconnect()
-    handler_log.wait_for_words(server, "resource destroyed")
+    handler_log.wait_for_lines(server, "resource destroyed")
     assert len(handler_log.matching(server, r"send \d+ -> 3")) == 5
 
 
@@ -229,7 +229,7 @@ def test_results_of_sending(server):
     client.text("self x")
     client.expect_text("x")
     client.text("fill 300")
-    handler_log.wait_for_words(server, "filled -> 2, something waits")
+    handler_log.wait_for_lines(server, "filled -> 2, something waits")
     assert handler_log.matching(server, r"send \d+ -> 0")
     client.abort()
 
@@ -237,7 +237,7 @@ def test_results_of_sending(server):
 def test_full_queue_of_one_does_not_harm_a_broadcast(server):
     slow, quick = (server.connect("/tight?k=f") for _ in range(2))
     slow.text("fill 300")
-    handler_log.wait_for_words(server, "filled .*")
+    handler_log.wait_for_lines(server, "filled .*")
     quick.text("all x")
     quick.expect_text("x")
     slow.abort()
@@ -261,7 +261,7 @@ def test_ping_and_pong(server):
 def test_drained(server):
     client = server.connect("/drained")
     client.text("fill 300")
-    handler_log.wait_for_words(server, "filled -> 1, something waits")
+    handler_log.wait_for_lines(server, "filled -> 1, something waits")
     assert not handler_log.matching(server, "drained.*")
     for _ in range(300):
         assert len(client.read_frame().payload) == 65536

@@ -37,7 +37,7 @@ def server(module_nginx):
 
 def check_end(server, code, reason="", key="plain"):
     """One client connected, and disconnected once with this code and reason."""
-    handler_log.wait_for_words(server, r"destroyed \d+", key=key)
+    handler_log.wait_for_lines(server, r"destroyed \d+", key=key)
     life, = handler_log.client_events(server, since=server.error_mark).values()
     assert life == handler_log.ALL_EVENTS
     gone, = handler_log.matching(server, "disconnected .*", key)
@@ -110,8 +110,8 @@ def test_many_that_vanish_at_once(server):
     clients = [server.connect("/plain") for _ in range(50)]
     for client in clients:
         client.abort()
-    handler_log.wait_for_words(server, 'disconnected .* 1006 ""', 50)
-    handler_log.wait_for_words(server, "destroyed .*", 50)
+    handler_log.wait_for_lines(server, 'disconnected .* 1006 ""', 50)
+    handler_log.wait_for_lines(server, "destroyed .*", 50)
     assert all(life == handler_log.ALL_EVENTS for life
                in handler_log.client_events(
                    server, server.error_mark).values())
@@ -243,11 +243,11 @@ def test_failure_in_a_message(server):
     server.allow_errors('probe "plain": it failed')
     other = server.connect("/plain")
     client = server.connect("/plain")
-    client.text("self before;fail;self behind")
+    client.text("self before;fail;self after")
     client.expect_text("before")
     client.expect_failure(1011)
     client.disconnect()
-    handler_log.wait_for_words(server, r'disconnected \d+ 1011 ".*"')
+    handler_log.wait_for_lines(server, r'disconnected \d+ 1011 ".*"')
     other.expect_alive()
 
 
@@ -271,8 +271,8 @@ def test_failure_after_a_close(server):
 
 def test_client_that_cannot_be_made(server):
     assert server.request(wire.upgrade_request("/null")).status == 500
-    handler_log.wait_for_words(server, "resource created", key="null",
-                    since=0)
+    handler_log.wait_for_lines(server, "resource created", key="null",
+                               since=0)
     assert not handler_log.client_events(server, server.error_mark)
 
 
@@ -290,7 +290,7 @@ def test_sending_and_closing_inside_client_disconnected(server, end):
     staying.expect_text("left")
     staying.leave()
     staying.disconnect()
-    handler_log.wait_for_words(server, "resource destroyed")
+    handler_log.wait_for_lines(server, "resource destroyed")
     assert len(handler_log.matching(server, r"disconnected .*")) == 2
     assert len(handler_log.matching(server, r"send \d+ -> 3")) == 2
     assert len(handler_log.matching(server, r"ping -> 3")) == 2

@@ -36,7 +36,7 @@ def test_resource_that_cannot_be_made(server):
 def test_client_that_cannot_be_made_leaves_no_resource(server):
     response = server.request(wire.upgrade_request("/null?k=1"))
     assert response.status == 500
-    handler_log.wait_for_words(server, "resource destroyed")
+    handler_log.wait_for_lines(server, "resource destroyed")
     assert handler_log.history(server) == ["resource created",
                                            "resource destroyed"]
 
@@ -49,7 +49,7 @@ def test_resource_ends_with_its_last_client(server):
     second.expect_text("1")
     second.leave()
     second.disconnect()
-    handler_log.wait_for_words(server, "resource destroyed", key="room1")
+    handler_log.wait_for_lines(server, "resource destroyed", key="room1")
     assert handler_log.matching(server, "resource.*", "room1") == [
         "resource created", "resource destroyed"]
     assert handler_log.history(server, "room1")[-2].startswith("destroyed ")
@@ -60,7 +60,7 @@ def test_resource_is_created_again(server):
         client = server.connect("/room?k=2")
         client.leave()
         client.disconnect()
-        handler_log.wait_for_words(server, "resource destroyed", count,
+        handler_log.wait_for_lines(server, "resource destroyed", count,
                                    key="room2")
     assert len(handler_log.matching(server, "resource created", "room2")) == 3
 
@@ -70,7 +70,7 @@ def test_resource_of_a_constant_key_stays(server):
         client = server.connect("/plain")
         client.leave()
         client.disconnect()
-    handler_log.wait_for_words(server, r"destroyed \d+", 3)
+    handler_log.wait_for_lines(server, r"destroyed \d+", 3)
     assert not handler_log.matching(server, "resource destroyed")
     assert len(handler_log.matching(server, "resource created", "plain",
                                     since=0)) == 1
@@ -86,8 +86,8 @@ def test_refused_client_leaves_no_resource(server):
 def test_key_separates_resources(server):
     one, two = server.connect("/room?k=a"), server.connect("/room?k=b")
     one.text("all for a;ask name;ask count")
-    for words in ["for a", "rooma", "1"]:
-        one.expect_text(words)
+    for text in ["for a", "rooma", "1"]:
+        one.expect_text(text)
     two.expect_alive()
 
 
@@ -107,7 +107,7 @@ def test_resource_is_held_by_a_client_on_its_way(server):
         coming.expect_text("1")
         coming.leave()
         coming.disconnect()
-    handler_log.wait_for_words(server, r"destroyed \d+", 40)
+    handler_log.wait_for_lines(server, r"destroyed \d+", 40)
 
 
 # The end of the worker
@@ -129,9 +129,9 @@ def test_end_of_nginx(nginx, number):
     gone = handler_log.matching(server,
                                 r'disconnected \d+ 1001 ".*shutting down.*"')
     assert len(gone) == 5
-    made = handler_log.matching(server, "resource created")
-    assert len(made) == len(handler_log.matching(server,
-                                                 "resource destroyed")) == 3
+    created = handler_log.matching(server, "resource created")
+    assert len(created) == len(handler_log.matching(
+        server, "resource destroyed")) == 3
 
 
 def test_end_of_nginx_while_clients_close_each_other(nginx):

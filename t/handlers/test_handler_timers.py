@@ -48,7 +48,7 @@ def test_timers_end_with_the_resource(server):
     client.expect_text("x")
     client.leave()
     client.disconnect()
-    handler_log.wait_for_words(server, "resource destroyed")
+    handler_log.wait_for_lines(server, "resource destroyed")
     client = server.connect("/room?k=t4")
     client.expect_nothing(0.07)
     assert not handler_log.matching(server, "noted.*")

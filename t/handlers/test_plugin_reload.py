@@ -11,59 +11,59 @@ from nginx_server import seconds, wait_until
 from plugin_library import NOT_MARKED, answer_of, loading, source
 
 
-def install(text, place):
+def install(text, library):
     """Replaces a library as `install` and `mv` do."""
-    shutil.copy(plugin_builder.build_source(text), f"{place}.new")
-    os.rename(f"{place}.new", place)
+    shutil.copy(plugin_builder.build_source(text), f"{library}.new")
+    os.rename(f"{library}.new", library)
 
 
-def mapped(pid, place):
+def mapped(pid, library):
     """The paths of all copies of a library that a process has mapped."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as file:
         return {line.split(maxsplit=5)[5].strip() for line in file
-                if os.path.basename(place) in line}
+                if os.path.basename(library) in line}
 
 
 @pytest.fixture
-def place(tmp_path):
+def library(tmp_path):
     path = os.path.join(os.path.realpath(tmp_path), "changing.so")
     install(source("one"), path)
     return path
 
 
-def serving(nginx, place):
+def serving(nginx, library):
     return nginx("location /first { websocket first;"
-                 " websocket_close_timeout 60s; }", **loading(place))
+                 " websocket_close_timeout 60s; }", **loading(library))
 
 
-def test_changed_library_runs_after_a_reload(nginx, place):
-    server = serving(nginx, place)
+def test_changed_library_runs_after_a_reload(nginx, library):
+    server = serving(nginx, library)
     staying = server.connect("/first")
     assert answer_of(server) == "one"
-    install(source("two"), place)
+    install(source("two"), library)
     assert answer_of(server) == "one"
     old = server.reload()
     assert answer_of(server) == "two"
     staying.expect_close(1001)
-    assert mapped(old[0], place) == {f"{place} (deleted)"}
+    assert mapped(old[0], library) == {f"{library} (deleted)"}
     staying.close(1001)
     staying.expect_eof()
     staying.disconnect()
     server.wait_for_workers_gone(old)
-    wait_until(lambda: mapped(server.pid, place) == {place}, seconds(5),
+    wait_until(lambda: mapped(server.pid, library) == {library}, seconds(5),
                "the old copy's end")
     for pid in server.worker_pids():
-        assert mapped(pid, place) == {place}
+        assert mapped(pid, library) == {library}
 
 
-def test_library_changes_again_and_again(nginx, place):
-    server = serving(nginx, place)
+def test_library_changes_again_and_again(nginx, library):
+    server = serving(nginx, library)
     for turn in range(5):
-        install(source(f"turn {turn}"), place)
+        install(source(f"turn {turn}"), library)
         old = server.reload()
         assert answer_of(server) == f"turn {turn}"
         server.wait_for_workers_gone(old)
-        wait_until(lambda: mapped(server.pid, place) == {place}, seconds(5),
+        wait_until(lambda: mapped(server.pid, library) == {library}, seconds(5),
                    "one copy")
 
 
@@ -82,40 +82,40 @@ def test_library_in_cpp_is_unloaded(nginx, tmp_path):
                "the old copy's end")
 
 
-def test_reload_without_a_change_keeps_one_copy(nginx, place):
-    server = serving(nginx, place)
+def test_reload_without_a_change_keeps_one_copy(nginx, library):
+    server = serving(nginx, library)
     server.wait_for_workers_gone(server.reload())
     assert answer_of(server) == "one"
-    assert mapped(server.pid, place) == {place}
+    assert mapped(server.pid, library) == {library}
 
 
 @pytest.mark.parametrize("broken", [
     source(version="9"), source(result="(void)plugin, (void *)0"), NOT_MARKED,
 ], ids=["version", "null", "symbol"])
-def test_reload_with_a_broken_library_changes_nothing(nginx, place, broken):
-    server = serving(nginx, place)
+def test_reload_with_a_broken_library_changes_nothing(nginx, library, broken):
+    server = serving(nginx, library)
     server.allow_errors(r"\[emerg\].*cannot load plug-in .*changing.so")
     client = server.connect("/first")
     workers = server.worker_pids()
-    install(broken, place)
+    install(broken, library)
     server.send_signal(signal.SIGHUP)
     server.wait_for_log(r"\[emerg\].*changing.so")
     client.text("?")
     client.expect_text("one")
     assert server.worker_pids() == workers
-    install(source("two"), place)
+    install(source("two"), library)
     server.reload()
     assert answer_of(server) == "two"
 
 
-def test_handler_that_is_not_named_any_more_is_unloaded(nginx, place):
-    server = serving(nginx, place)
+def test_handler_that_is_not_named_any_more_is_unloaded(nginx, library):
+    server = serving(nginx, library)
     path = os.path.join(server.prefix, "nginx.conf")
     with open(path, encoding="utf-8") as file:
         text = file.read()
     with open(path, "w", encoding="utf-8") as file:
-        file.write(text.replace(f"websocket_plugin {place};", "")
+        file.write(text.replace(f"websocket_plugin {library};", "")
                    .replace("websocket first;", "websocket echo;"))
     server.wait_for_workers_gone(server.reload())
     assert answer_of(server) == "?"
-    assert mapped(server.pid, place) == set()
+    assert mapped(server.pid, library) == set()

@@ -22,7 +22,7 @@ location /itself { websocket echo <$websocket_client$websocket_resource>; }
 location /chat { websocket echo; websocket_subprotocols v2.chat chat; }
 location /impatient { websocket echo; websocket_timeout 150ms;
                       websocket_ping_interval off; }
-location /deaf { websocket echo; websocket_send_timeout 50ms; }
+location /unread { websocket echo; websocket_send_timeout 50ms; }
 location /plain { return 200 plain; }
 location /headers { ADDED websocket echo; }
 location /headers-plain { ADDED return 200 plain; }
@@ -199,7 +199,7 @@ def test_end_without_close_is_code_1006(server, end, by):
 
 
 def test_client_that_does_not_read_is_timed_out(server):
-    client = server.connect("/deaf")
+    client = server.connect("/unread")
     with pytest.raises((AssertionError, OSError)):
         while True:  # until the server has ended the connection
             client.send(wire.binary(bytes(60000)), duplex=False)

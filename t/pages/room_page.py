@@ -69,9 +69,9 @@ class RoomPage(Page):
 
     def wait_count(self, clients):
         """Waits until the page shows so many clients."""
-        words = ("you alone" if clients == 1
-                 else f"{clients} here, you included")
-        self.look().wait(lambda: self.text("count") == words, words)
+        text = ("you alone" if clients == 1
+                else f"{clients} here, you included")
+        self.look().wait(lambda: self.text("count") == text, text)
         return self
 
     def here(self):

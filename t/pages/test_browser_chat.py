@@ -54,10 +54,10 @@ class Chat(Page):
             """)
         return [tuple(row) for row in rows]
 
-    def wait_row(self, kind, words):
-        """Waits until one row has these words."""
-        self.wait(lambda: self.rows().count((kind, words)) == 1,
-                  f"{kind} {words!r}")
+    def wait_row(self, kind, text):
+        """Waits until one row has this text."""
+        self.wait(lambda: self.rows().count((kind, text)) == 1,
+                  f"{kind} {text!r}")
         return self
 
     def type_text(self, text):
@@ -241,7 +241,7 @@ def test_changed_name_is_announced_and_remembered(open_chat):
     assert next_visit.shown_name() == "Ännchen \N{SLIGHTLY SMILING FACE}"
 
 
-def test_made_up_names_belong_to_a_window(open_chat):
+def test_random_names_belong_to_a_window(open_chat):
     first = open_chat(room="lobby")
     name = first.shown_name()
     assert re.fullmatch(r"\w+ \w+", name)

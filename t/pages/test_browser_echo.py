@@ -34,11 +34,11 @@ class EchoPage(Page):
             const rows = document.querySelectorAll(
                 `#log > [data-direction=${arguments[0]}]`);
             return Array.from(rows, (row) => {
-                const words = { ...row.dataset };
+                const texts = { ...row.dataset };
                 for (const cell of row.children) {
-                    words[cell.className] = cell.textContent;
+                    texts[cell.className] = cell.textContent;
                 }
-                return words;
+                return texts;
             });""", direction)
 
     def send_as_binary(self):
@@ -106,12 +106,12 @@ def test_multi_byte_text_is_echoed(page):
     page.find("message").send_keys("Grüße, 你好, €", Keys.ENTER)
     page.click("scripts")
     page.wait_idle(2)
-    typed, made_up = page.rows("in")
+    typed, generated = page.rows("in")
     assert typed["content"] == "Grüße, 你好, €"
     assert typed["bytes"] == str(len("Grüße, 你好, €".encode()))
-    assert "\N{SLIGHTLY SMILING FACE}" in made_up["content"]
-    assert made_up["bytes"] == str(len(made_up["content"].encode()))
-    assert [row["same"] for row in (typed, made_up)] == ["true", "true"]
+    assert "\N{SLIGHTLY SMILING FACE}" in generated["content"]
+    assert generated["bytes"] == str(len(generated["content"].encode()))
+    assert [row["same"] for row in (typed, generated)] == ["true", "true"]
 
 
 def test_binary_message_is_echoed_and_shown_as_hex(page):

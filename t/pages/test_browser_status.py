@@ -38,9 +38,9 @@ class StatusPage(Page):
         """Waits until the badge has this text."""
         self.wait(lambda: self.text("state") == state, f"state {state}")
 
-    def wait_text(self, name, words):
-        self.wait(lambda: self.text(name) == words,
-                  f"{name} to be {words}, not {self.text(name)}")
+    def wait_text(self, name, text):
+        self.wait(lambda: self.text(name) == text,
+                  f"{name} to be {text}, not {self.text(name)}")
 
     def rows(self, name):
         """The texts of the cells of each row of a table, list or facts."""

@@ -87,7 +87,7 @@ private:
     }
 
     // Each discarded job appends a byte to the file `gate`.over.
-    bool wait_aside(const std::string &words)
+    bool wait_aside(const std::string &text)
     {
         const std::string gate(parameter("gate"));
         const std::shared_ptr<const char> dropped("", [gate](const char *) {
@@ -101,7 +101,7 @@ private:
                 }
             },
             [=, this] {
-                log(websocket::log_level::notice, words);
+                log(websocket::log_level::notice, text);
                 (void)dropped;
             });
     }

@@ -49,9 +49,9 @@ def build_source(source, language="c"):
     path = os.path.join(CACHE, digest.hexdigest()[:16] + ".so")
     if not os.path.exists(path):
         os.makedirs(CACHE, exist_ok=True)
-        made = f"{path}.{os.getpid()}"
-        done = subprocess.run(command + ["-o", made], input=source, text=True,
+        output = f"{path}.{os.getpid()}"
+        done = subprocess.run(command + ["-o", output], input=source, text=True,
                               check=False, capture_output=True)
         assert done.returncode == 0, done.stderr
-        os.replace(made, path)
+        os.replace(output, path)
     return path

@@ -45,11 +45,11 @@ static void resource_destroyed(void *resource)
 
 static const char *check_parameters(void *resource)
 {
-    static char words[100];
+    static char reason[100];
     websocket_text_t wrong = parameter(resource, "wrong");
 
-    snprintf(words, sizeof words, "%.*s", (int)wrong.size, wrong.data);
-    return wrong.data == NULL ? NULL : words;
+    snprintf(reason, sizeof reason, "%.*s", (int)wrong.size, wrong.data);
+    return wrong.data == NULL ? NULL : reason;
 }
 
 static unsigned client_connecting(void *resource,
@@ -83,18 +83,18 @@ static int select_subprotocol(void *resource,
 static void *client_created(void *resource, websocket_client_t *handle)
 {
     struct room *room = resource;
-    struct member *made;
+    struct member *member;
 
     if (parameter(room, "created").data != NULL) {
         return NULL;
     }
-    made = calloc(1, sizeof *made);
-    made->handle = handle;
-    note(room, "created %lu", id_of(made));
+    member = calloc(1, sizeof *member);
+    member->handle = handle;
+    note(room, "created %lu", id_of(member));
     if (parameter(room, "early").data != NULL) {
-        send_to(room, made, "too early");
+        send_to(room, member, "too early");
     }
-    return made;
+    return member;
 }
 
 static void client_destroyed(void *resource, void *client)

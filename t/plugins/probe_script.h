@@ -43,9 +43,9 @@ static const websocket_server_t *server;
 static int run_script(struct room *room, struct member *self,
                       websocket_text_t script);
 
-static websocket_text_t text(const char *words)
+static websocket_text_t text(const char *string)
 {
-    return (websocket_text_t){words, words == NULL ? 0 : strlen(words)};
+    return (websocket_text_t){string, string == NULL ? 0 : strlen(string)};
 }
 
 __attribute__((format(printf, 2, 3))) static void note(struct room *room,
@@ -80,28 +80,28 @@ static int run_parameter(struct room *room, struct member *self,
 
 static void ticked(void *data)
 {
-    struct ticker *own = data;
+    struct ticker *ticker = data;
 
-    if (own->left > 0 && --own->left == 0) {
-        server->stop_timer(own->timer);
-        note(own->room, "stopped");
+    if (ticker->left > 0 && --ticker->left == 0) {
+        server->stop_timer(ticker->timer);
+        note(ticker->room, "stopped");
     }
 
-    run_script(own->room, NULL, text(own->action));
+    run_script(ticker->room, NULL, text(ticker->action));
 }
 
 static void start_ticker(struct room *room, int milliseconds, int times,
                          const char *action)
 {
-    struct ticker *made = calloc(1, sizeof *made);
+    struct ticker *ticker = calloc(1, sizeof *ticker);
 
-    made->room = room;
-    made->left = times;
-    snprintf(made->action, sizeof made->action, "%s", action);
-    made->timer = server->start_timer(room->handle, (uint64_t)milliseconds,
-                                      times != 0, ticked, made);
-    made->next = room->tickers;
-    room->tickers = made;
+    ticker->room = room;
+    ticker->left = times;
+    snprintf(ticker->action, sizeof ticker->action, "%s", action);
+    ticker->timer = server->start_timer(room->handle, (uint64_t)milliseconds,
+                                        times != 0, ticked, ticker);
+    ticker->next = room->tickers;
+    room->tickers = ticker;
 }
 
 static void stop_ticker(struct room *room)
@@ -115,23 +115,24 @@ static void stop_ticker(struct room *room)
 
 /* Actions */
 
-static void send_to(struct room *room, struct member *to, const char *words)
+static void send_to(struct room *room, struct member *to, const char *string)
 {
-    int result = server->send(to->handle, WEBSOCKET_TEXT, words, strlen(words));
+    int result =
+        server->send(to->handle, WEBSOCKET_TEXT, string, strlen(string));
     note(room, "send %lu -> %d", id_of(to), result);
 }
 
 static void each_other(struct room *room, struct member *self, unsigned code,
-                       const char *words)
+                       const char *string)
 {
     for (struct member *at = room->members; at != NULL; at = at->next) {
         if (at == self) {
             continue;
         }
         if (code == 0) {
-            send_to(room, at, words);
+            send_to(room, at, string);
         } else {
-            server->close(at->handle, (uint16_t)code, text(words));
+            server->close(at->handle, (uint16_t)code, text(string));
         }
     }
 }
@@ -151,10 +152,10 @@ static void close_action(struct room *room, struct member *self,
     }
 }
 
-static websocket_text_t number(char *place, uint64_t value)
+static websocket_text_t number(char *buffer, uint64_t value)
 {
-    sprintf(place, "%llu", (unsigned long long)value);
-    return text(place);
+    sprintf(buffer, "%llu", (unsigned long long)value);
+    return text(buffer);
 }
 
 static websocket_text_t answer(struct room *room, struct member *self,

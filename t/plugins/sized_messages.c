@@ -26,7 +26,7 @@ static void done(void *data, int result, websocket_message_id_t id)
     last_result = result;
 }
 
-static const websocket_message_t *place(int more, int fill, const char *text)
+static const websocket_message_t *copy(int more, int fill, const char *text)
 {
     const size_t known = sizeof(websocket_message_t);
     const size_t size = (size_t)((int)known + more);
@@ -55,10 +55,10 @@ static int message_received(void *resource, void *client, int kind,
         return 1;
     }
 
-    message = place(more, fill, text);
+    message = copy(more, fill, text);
     result = server->publish(resource, message, NULL);
 
-    message = place(more, fill, "");
+    message = copy(more, fill, "");
     last_result = -1;
     server->publish_then(resource, message, done, NULL);
 

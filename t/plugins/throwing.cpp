@@ -50,39 +50,39 @@ public:
     void text_message_received(throwing_client &from,
                                std::string_view text) override
     {
-        const std::string words(text);
+        const std::string command(text);
 
-        if (words == "throw") {
+        if (command == "throw") {
             throw std::runtime_error("thrown in text_message_received");
-        } else if (words == "throw 7") {
+        } else if (command == "throw 7") {
             throw 7;
-        } else if (words.starts_with("throw ")) {
-            throw std::runtime_error(words);
-        } else if (words == "timer") {
+        } else if (command.starts_with("throw ")) {
+            throw std::runtime_error(command);
+        } else if (command == "timer") {
             after(1, [] { throw std::runtime_error("thrown in after"); });
-        } else if (words == "timers") {
+        } else if (command == "timers") {
             every(1, [] { throw std::runtime_error("thrown in every"); });
-        } else if (words == "count") {
+        } else if (command == "count") {
             every(5, [this, number = 0]() mutable {
                 broadcast(std::to_string(number++));
             });
-        } else if (words == "never") {
+        } else if (command == "never") {
             const auto never = static_cast<std::uint64_t>(-1);
             after(never, [this] { broadcast("too early"); });
             every(never, [this] { broadcast("too early"); });
             from.send_text_message("set");
-        } else if (words == "close all") {
+        } else if (command == "close all") {
             for (throwing_client &each : clients()) {
                 each.close_connection(4000, "all");
                 each.close_connection(4001);
                 each.send_text_message("never");
                 from.send_text_message(".");
             }
-        } else if (words == "later") {
+        } else if (command == "later") {
             after(50, [this, to = websocket::client_ref(from)] {
                 broadcast(to.get() == nullptr ? "gone" : "there");
             });
-        } else if (words == "handles") {
+        } else if (command == "handles") {
             from.send_text_message(handles());
         } else if (text.starts_with("first")) {
             from.send_text_message(
@@ -91,7 +91,7 @@ public:
             from.send_text_message(
                 name_of(from.send_text_message(text.substr(6))));
         } else {
-            from.send_text_message(words);
+            from.send_text_message(command);
         }
     }
 

@@ -47,9 +47,9 @@ void *aligned_alloc(size_t alignment, size_t size)
     return __libc_memalign(alignment, size);
 }
 
-int posix_memalign(void **made, size_t alignment, size_t size)
+int posix_memalign(void **memory, size_t alignment, size_t size)
 {
     count();
-    *made = __libc_memalign(alignment, size);
-    return *made == NULL ? ENOMEM : 0;
+    *memory = __libc_memalign(alignment, size);
+    return *memory == NULL ? ENOMEM : 0;
 }

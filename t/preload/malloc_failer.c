@@ -9,8 +9,8 @@
 
 extern void *__libc_memalign(size_t alignment, size_t size);
 
-int posix_memalign(void **made, size_t alignment, size_t size)
+int posix_memalign(void **memory, size_t alignment, size_t size)
 {
-    *made = size == *shared_number ? NULL : __libc_memalign(alignment, size);
-    return *made == NULL ? ENOMEM : 0;
+    *memory = size == *shared_number ? NULL : __libc_memalign(alignment, size);
+    return *memory == NULL ? ENOMEM : 0;
 }

@@ -17,17 +17,17 @@ def plugin():
 
 def history(server, key=None, since=None):
     """The lines since the test began, of one resource or of all."""
-    return [words for name, words in LINE.findall(server.log(since))
+    return [line for name, line in LINE.findall(server.log(since))
             if key in (None, name)]
 
 
 def matching(server, pattern, key=None, since=None):
     """The lines that match the whole pattern."""
-    return [words for words in history(server, key, since)
-            if re.fullmatch(pattern, words)]
+    return [line for line in history(server, key, since)
+            if re.fullmatch(pattern, line)]
 
 
-def wait_for_words(server, pattern, count=1, key=None, since=None):
+def wait_for_lines(server, pattern, count=1, key=None, since=None):
     """Waits for so many matching entries; returns all that match."""
     return wait_until(
         lambda: (lambda found: len(found) >= count and found)(
@@ -38,10 +38,10 @@ def wait_for_words(server, pattern, count=1, key=None, since=None):
 def client_events(server, since=0):
     """The lines of each client: {id: [word, ...]}."""
     found = {}
-    for words in matching(
+    for line in matching(
             server, r"(created|connected|disconnected|destroyed) \d+.*",
             since=since):
-        event, number, *_ = words.split()
+        event, number, *_ = line.split()
         found.setdefault(int(number), []).append(event)
     return found
 
@@ -64,5 +64,5 @@ def check_client_events(server):
     for number, events in client_events(server).items():
         assert events in (ALL_EVENTS,
                           ["created", "destroyed"]), (number, events)
-    words = history(server, since=0)
-    assert words.count("resource created") == words.count("resource destroyed")
+    lines = history(server, since=0)
+    assert lines.count("resource created") == lines.count("resource destroyed")

@@ -13,7 +13,7 @@ from publish_client import request
 
 MEBIBYTE = 1 << 20
 # The server discards at most so many bytes after its Close.
-MOST_DROPPED = 64 * MEBIBYTE
+MAX_DISCARDED = 64 * MEBIBYTE
 
 LOCATIONS = """
 location /echo { websocket echo; }
@@ -226,7 +226,7 @@ def test_flood_is_not_read_for_a_close(server):
 @over_both
 def test_frame_too_long_to_be_dropped_ends_at_once(server, tls):
     client = server.connect(tls=tls)
-    client.send(wire.header(wire.BINARY, MOST_DROPPED + 2) + b"x")
+    client.send(wire.header(wire.BINARY, MAX_DISCARDED + 2) + b"x")
     client.expect_close(1009)
     client.expect_eof()
     client.disconnect()
@@ -278,9 +278,9 @@ def test_client_that_sends_on_and_on_is_ended(server, first):
     client.send(first + bytes(1000))
     assert client.read_frame().opcode == wire.CLOSE
     sent = send_on(client, bytes(MEBIBYTE))
-    assert sent > MOST_DROPPED
+    assert sent > MAX_DISCARDED
     line = server.wait_for_log("keeps sending after the Close")
-    assert f"closed after {MOST_DROPPED} bytes" in line
+    assert f"closed after {MAX_DISCARDED} bytes" in line
     server.wait_for_access_log()
 
 

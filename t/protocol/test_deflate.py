@@ -10,7 +10,7 @@ import wire
 from deflating_peer import RSV1, TAIL, DeflatingPeer
 from worker_probe import memory, memory_is_exact, only_worker
 
-WORDS = "so much depends upon a red wheel barrow glazed with rain water "
+TEXT = "so much depends upon a red wheel barrow glazed with rain water "
 ECHO = "websocket echo; websocket_deflate on;"
 LOCATIONS = f"""
 location /off {{ websocket echo; }}
@@ -63,8 +63,8 @@ def test_offer_is_answered(server, path, offer, answer):
     peer = DeflatingPeer(server, path, offer)
     assert peer.answer == answer
     if peer.agreed:
-        peer.send(WORDS * 3)
-        peer.expect(WORDS * 3)
+        peer.send(TEXT * 3)
+        peer.expect(TEXT * 3)
     peer.client.leave()
     peer.client.disconnect()
     entry = server.wait_for_access_log(uri=path)
@@ -85,7 +85,7 @@ def test_offers_of_several_fields_are_tried_in_order(server):
 @pytest.mark.parametrize("cut", [None, "each"])
 def test_messages_in_both_directions(server, path, cut):
     peer = DeflatingPeer(server, path, PLAIN + "; client_max_window_bits")
-    for payload in (WORDS * 2, "grüße €😀 " * 20, "x" * 300, WORDS * 50):
+    for payload in (TEXT * 2, "grüße €😀 " * 20, "x" * 300, TEXT * 50):
         peer.send(payload, cut=cut)
         assert peer.expect(payload) == wire.TEXT
     peer.send(bytes(range(256)) * 4, wire.BINARY, cut=cut)
@@ -97,27 +97,27 @@ def test_context_is_taken_over_where_it_is_agreed(server):
     peer = DeflatingPeer(server, "/kept")
     sizes = []
     for _ in range(3):
-        peer.send(WORDS * 4)
+        peer.send(TEXT * 4)
         frame = peer.client.read_frame()
         sizes.append(len(frame.payload))
-        assert peer.decompress(frame.payload).decode() == WORDS * 4
+        assert peer.decompress(frame.payload).decode() == TEXT * 4
     assert sizes[1] < sizes[0] / 2
 
 
 def test_messages_stand_by_themselves_without_takeover(server):
     peer = DeflatingPeer(server, "/echo")
     for _ in range(3):
-        peer.send(WORDS * 4)
+        peer.send(TEXT * 4)
         payload = peer.client.read_frame().payload
         alone = zlib.decompressobj(wbits=-15).decompress(payload + TAIL)
-        assert alone.decode() == WORDS * 4
+        assert alone.decode() == TEXT * 4
 
 
 @pytest.mark.parametrize("path", ["/echo", "/kept"])
 def test_message_in_fragments_with_control_frames_between(server, path):
     peer = DeflatingPeer(server, path)
     for _ in range(2):
-        payload = peer.compress((WORDS * 9).encode())
+        payload = peer.compress((TEXT * 9).encode())
         third = len(payload) // 3
         peer.client.send(
             wire.frame(wire.TEXT, payload[:third], fin=False, rsv=RSV1)
@@ -126,16 +126,16 @@ def test_message_in_fragments_with_control_frames_between(server, path):
             + wire.frame(wire.CONTINUATION, b"", fin=False)
             + wire.frame(wire.CONTINUATION, payload[2 * third:]))
         peer.client.expect_pong("between")
-        peer.expect(WORDS * 9)
+        peer.expect(TEXT * 9)
 
 
 def test_uncompressed_messages_are_taken_too(server):
     peer = DeflatingPeer(server, "/kept")
     for _ in range(2):
-        peer.client.text(WORDS * 2)
-        peer.expect(WORDS * 2)
-        peer.send(WORDS)
-        peer.expect(WORDS, compressed=len(WORDS) >= 64)
+        peer.client.text(TEXT * 2)
+        peer.expect(TEXT * 2)
+        peer.send(TEXT)
+        peer.expect(TEXT, compressed=len(TEXT) >= 64)
 
 
 @pytest.mark.parametrize("path, length, compressed", [
@@ -159,8 +159,8 @@ def test_empty_message(server):
     peer = DeflatingPeer(server, "/kept")
     peer.client.send(wire.frame(wire.TEXT, b"\x00", rsv=RSV1))
     peer.expect("", compressed=False)
-    peer.send(WORDS * 2)
-    peer.expect(WORDS * 2)
+    peer.send(TEXT * 2)
+    peer.expect(TEXT * 2)
 
 
 def test_final_blocks_are_taken(server):

@@ -231,13 +231,13 @@ def test_idle_client_without_takeover_costs_nothing_more(nginx, capsys):
     def per_client(path):
         server = nginx(LOCATIONS)
         pid = only_worker(server)
-        words = "some words that are worth compressing " * 3
+        text = "some words that are worth compressing " * 3
 
         def talk_by(number):
             for _ in range(number):
                 peer = DeflatingPeer(server, path)
-                peer.client.text(words)
-                peer.expect(words, compressed=path != "/plain")
+                peer.client.text(text)
+                peer.expect(text, compressed=path != "/plain")
         talk_by(50)
         before = memory(pid, "Anonymous")
         talk_by(count)

@@ -267,10 +267,10 @@ def test_script_of_frames_is_answered(server, cut):
     expect_script_replies(client)
 
 
-def test_script_cut_at_any_one_place_gives_the_same_replies(server):
-    for place in range(1, len(script())):
+def test_script_cut_at_any_byte_gives_the_same_replies(server):
+    for cut in range(1, len(script())):
         client = server.connect()
-        client.send(script(), place)
+        client.send(script(), cut)
         expect_script_replies(client)
         client.disconnect()
 

@@ -131,12 +131,12 @@ def test_first_impossible_byte_fails_inside_the_frame(
     whole = prefix + payload + b"x" * 100
     data = wire.text(whole)
     head = len(data) - len(whole)
-    place = head + len(prefix) + enough
+    index = head + len(prefix) + enough
     client = server.connect()
-    client.send(data[:place - 1])
+    client.send(data[:index - 1])
     client.wait_until_read()
     client.expect_nothing(0.002)
-    client.send(data[place - 1:place])
+    client.send(data[index - 1:index])
     client.expect_failure(1007)
 
 
@@ -190,10 +190,10 @@ def test_invalid_text_in_binary_and_ping_is_echoed(server, payload, enough):
     client.expect_binary(payload)
 
 
-@pytest.mark.parametrize("place", [0, 1, 1000, 16383, 65535, 300000])
-def test_one_bad_byte_in_a_large_text_fails_with_1007(server, place):
+@pytest.mark.parametrize("index", [0, 1, 1000, 16383, 65535, 300000])
+def test_one_bad_byte_in_a_large_text_fails_with_1007(server, index):
     payload = bytearray(b"y" * 400000)
-    payload[place] = 0xFF
+    payload[index] = 0xFF
     client = server.connect()
     client.send(wire.text(bytes(payload)))
     client.expect_failure(1007)

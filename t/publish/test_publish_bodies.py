@@ -20,7 +20,7 @@ SETTINGS = {
     "single-spilled": "client_body_buffer_size 1k; "
                       "client_body_in_single_buffer on;",
 }
-PLACES = list(SETTINGS)
+PATHS = list(SETTINGS)
 SIZES = [0, 1, 125, 1023, 1024, 1025, 16384, 16385, 100000, 1048576]
 
 # Other locations that read the body first, or that forwarded it meanwhile
@@ -80,9 +80,9 @@ def wait_for_no_files(server):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("place", PLACES)
-def test_body_is_the_message(server, place, size):
-    client, publisher = join(server), Publisher(server, f"/{place}?room=1")
+@pytest.mark.parametrize("path", PATHS)
+def test_body_is_the_message(server, path, size):
+    client, publisher = join(server), Publisher(server, f"/{path}?room=1")
     publisher.post(pattern(size))
     client.expect_text(pattern(size))
     publisher.post(pattern(size), kind=BINARY)
@@ -91,60 +91,60 @@ def test_body_is_the_message(server, place, size):
 
 
 @whole_and_bytewise
-@pytest.mark.parametrize("place", PLACES)
-def test_request_in_pieces(server, place, cut):
+@pytest.mark.parametrize("path", PATHS)
+def test_request_in_pieces(server, path, cut):
     client = join(server)
-    data = post("häuser und wörter", f"/{place}?room=1")
+    data = post("häuser und wörter", f"/{path}?room=1")
     assert answer_of(server.request(data, cut))["clients"] == 1
     client.expect_text("häuser und wörter")
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("chunks", [
     [b"one"], [b"one", b"two", b"three"], [], [b"x"] * 300,
     [b"a" * 3000, b"b" * 3000], [pattern(200000)], [b"\xc3", b"\xa4"],
 ], ids=["one", "three", "none", "small", "large", "spilled", "character"])
-def test_chunked_body(server, place, chunks):
-    client, publisher = join(server), Publisher(server, f"/{place}?room=1")
+def test_chunked_body(server, path, chunks):
+    client, publisher = join(server), Publisher(server, f"/{path}?room=1")
     publisher.post(None, chunks=chunks)
     client.expect_text(b"".join(chunks))
 
 
 @whole_and_bytewise
-@pytest.mark.parametrize("place", PLACES)
-def test_chunked_request_in_pieces(server, place, cut):
+@pytest.mark.parametrize("path", PATHS)
+def test_chunked_request_in_pieces(server, path, cut):
     client = join(server)
-    data = request("POST", f"/{place}?room=1",
+    data = request("POST", f"/{path}?room=1",
                    chunks=["ä".encode()[:1], "ä".encode()[1:], b"bc"])
     answer_of(server.request(data, cut))
     client.expect_text("äbc")
 
 
-# A character of four bytes at each place of a border: between bytes that arrive
-# with the header and later ones, and at the end of nginx's buffer
+# A character of four bytes at each position of a border: between bytes that
+# arrive with the header and later ones, and at the end of nginx's buffer
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("before", [1, 2, 3])
-def test_character_across_two_buffers(server, place, before):
+def test_character_across_two_buffers(server, path, before):
     client = join(server)
     for size in (1024, 5000, 16384, 65536):
         body = b"x" * (size - before) + "\U0001F600".encode() + b"y" * 20000
-        data = post(body, f"/{place}?room=1")
+        data = post(body, f"/{path}?room=1")
         head = len(data) - len(body)
         answer_of(server.request(data, cut=[head + size, head + size + 100]))
         client.expect_text(body)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("end, start", [
     (b"\xc3", b"x"), (b"\xf0\x9f", b"\x98x"), (b"\xe2\x82", b"\xe2\x82\xac"),
     (b"\xed", b"\xa0\x80"), (b"x", b"\x80"),
 ], ids=["cut", "short", "restarted", "surrogate", "stray"])
-def test_invalid_character_across_two_buffers(server, place, end, start):
+def test_invalid_character_across_two_buffers(server, path, end, start):
     client = join(server)
     for size in (1024, 16384):
         body = b"x" * (size - len(end)) + end + start + b"y" * 20000
-        data = post(body, f"/{place}?room=1")
+        data = post(body, f"/{path}?room=1")
         head = len(data) - len(body)
         before = len(refusals(server))
         expect_refused(server, data, 400, "not UTF-8", cut=[head + size])
@@ -171,17 +171,17 @@ def test_too_large_body_is_not_waited_for(server):
     assert poster.read_response().status == 413
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("sent", [0, 10, 5000])
 @pytest.mark.parametrize("end", ["abort", "half_close"])
-def test_unfinished_body_is_not_published(server, place, sent, end):
+def test_unfinished_body_is_not_published(server, path, sent, end):
     client = join(server)
     poster = server.open()
-    poster.send(post(b"x" * 10000, f"/{place}?room=1")[:sent - 10000])
+    poster.send(post(b"x" * 10000, f"/{path}?room=1")[:sent - 10000])
     poster.wait_until_read()
     getattr(poster, end)()
     server.wait_for_access_log(status="400")
-    assert Publisher(server, f"/{place}?room=1").post("whole", clients=1)
+    assert Publisher(server, f"/{path}?room=1").post("whole", clients=1)
     client.expect_text("whole")
 
 
@@ -244,9 +244,9 @@ def test_encoding_is_refused_before_the_body_comes(server):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
-@pytest.mark.parametrize("place", PLACES)
-def test_body_of_other_methods_is_passed_over(server, place, method):
-    publisher = Publisher(server, f"/{place}?room=1")
+@pytest.mark.parametrize("path", PATHS)
+def test_body_of_other_methods_is_passed_over(server, path, method):
+    publisher = Publisher(server, f"/{path}?room=1")
     for body in (b"x", pattern(50000)):
         assert publisher.ask(method, body=body).status == 200
     assert publisher.ask(method, chunks=[b"a", b"b"]).status == 200
@@ -312,11 +312,11 @@ def test_many_posts_leak_nothing(server):
     assert_no_growth(sizes, 128 * 1024)
 
 
-@pytest.mark.parametrize("place", ["file", "memory"])
-def test_many_posts_without_clients_leak_nothing(server, place):
+@pytest.mark.parametrize("path", ["file", "memory"])
+def test_many_posts_without_clients_leak_nothing(server, path):
     pid, sizes = only_worker(server), []
     for _ in range(4):
-        post_many(server, f"/{place}?room=nobody", 1000, b"x" * 3000)
+        post_many(server, f"/{path}?room=nobody", 1000, b"x" * 3000)
         sizes.append(memory(pid))
     assert_no_growth(sizes, 128 * 1024)
     wait_for_no_files(server)

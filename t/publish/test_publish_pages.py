@@ -140,8 +140,8 @@ def test_preflight_of_another_origin_gets_403(server, path, origin):
     response = server.request(preflight(path, origin))
     assert response.status == 403
     assert not cors(response)
-    [(status, words)] = refusals(server)
-    assert status == 403 and "is not allowed on host" in words
+    [(status, reason)] = refusals(server)
+    assert status == 403 and "is not allowed on host" in reason
 
 
 @pytest.mark.parametrize("path", ["/guarded", "/denied", "/limited"])
@@ -224,10 +224,10 @@ def test_page_of_another_origin_gets_403_and_nothing_else(server, method,
             ("Authorization", "Basic bWU6d29yZA==")]))
     assert response.status == 403
     assert not cors(response)
-    [(status, words)] = refusals(server)
+    [(status, reason)] = refusals(server)
     assert status == 403
-    assert words.startswith('origin "https://evil.example" is not allowed on '
-                            'host "localhost"')
+    assert reason.startswith('origin "https://evil.example" is not allowed on '
+                             'host "localhost"')
     expect_nothing_published(client)
 
 

@@ -215,5 +215,5 @@ def test_worker_without_a_slot_refuses_with_503(nginx):
             break
         server.clients.pop().disconnect()
     assert {status for _, status in found} == {200, 503}, found
-    assert {words for _, words in refusals(server)} == {
+    assert {reason for _, reason in refusals(server)} == {
         "no free worker slot: too many old workers are still shutting down"}

@@ -69,7 +69,7 @@ def read_history(client, inflater, payload, count):
 
 @pytest.mark.parametrize("path", HISTORIES)
 def test_long_history_is_sent_in_parts(server, path):
-    size, count, most = HISTORIES[path]
+    size, count, max_messages = HISTORIES[path]
     payload = bytes(size)
     fill(server, path, payload, count)
     pid = only_worker(server)
@@ -80,12 +80,12 @@ def test_long_history_is_sent_in_parts(server, path):
     turns = [max(sent.values(), default=0)
              for sent in trace.sent_per_turn(SENDING)]
     assert sum(turns) >= total
-    assert max(turns) <= most * total / count + 1000, max(turns)
+    assert max(turns) <= max_messages * total / count + 1000, max(turns)
 
 
 def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
     """Their compression uses the budget of the turn."""
-    size, count, most = HISTORIES["/packed"]
+    size, count, max_messages = HISTORIES["/packed"]
     payload = bytes(size)
     fill(server, "/packed", payload, count)
     pid = only_worker(server)
@@ -102,7 +102,7 @@ def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
                                   count)
     turns = [sum(sent.values()) for sent in trace.sent_per_turn(SENDING)]
     each = total / len(clients) / count
-    assert max(turns) <= 2 * most * each, max(turns) / each
+    assert max(turns) <= 2 * max_messages * each, max(turns) / each
 
 
 def test_history_that_a_client_asks_for_is_handed_over_in_parts(server):

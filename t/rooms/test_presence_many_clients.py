@@ -18,7 +18,7 @@ location /room { websocket room room$arg_k presence=on; }
 location /silent { websocket room silent; }
 location /status { websocket_status; }
 """
-CROWD = 400
+CLIENTS = 400
 
 
 @pytest.fixture(scope="module")
@@ -69,26 +69,26 @@ def messages_out(server):
 
 
 def test_many_clients_joining_at_once_cause_few_events(server):
-    need_open_files(2 * CROWD)
-    observer = join(server, "/room?k=crowd")
+    need_open_files(2 * CLIENTS)
+    observer = join(server, "/room?k=many")
     before = messages_out(server)
-    with arriving(server, "/room?k=crowd", CROWD) as pool:
+    with arriving(server, "/room?k=many", CLIENTS) as pool:
         pass
-    assert read_until(observer, CROWD + 1)[-1]["type"] == "joined"
+    assert read_until(observer, CLIENTS + 1)[-1]["type"] == "joined"
     for client in pool:
         welcome = read_welcome(client)
-        if welcome["clients"] != CROWD + 1:
-            read_until(client, CROWD + 1)
-    # Events with names would be CROWD / 2 for each client
-    assert messages_out(server) - before < CROWD * CROWD / 8
+        if welcome["clients"] != CLIENTS + 1:
+            read_until(client, CLIENTS + 1)
+    # Events with names would be CLIENTS / 2 for each client
+    assert messages_out(server) - before < CLIENTS * CLIENTS / 8
     before = messages_out(server)
     with worker_probe.stopped(worker_probe.only_worker(server)):
         for client in pool[1:]:
             client.abort()
     read_until(observer, 2)
     read_until(pool[0], 2)
-    assert messages_out(server) - before < CROWD * CROWD / 8
-    late = join(server, "/room?k=crowd")
+    assert messages_out(server) - before < CLIENTS * CLIENTS / 8
+    late = join(server, "/room?k=many")
     assert late.welcome["clients"] == 3
     for client in (observer, pool[0]):
         assert read(client) == {"type": "joined", "client": id_of(late),

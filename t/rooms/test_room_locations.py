@@ -15,7 +15,7 @@ from worker_picking import REUSEPORT, connect_to
 LOCATIONS = """
 location /play { websocket room $arg_k history=10 presence=on; }
 location /watch { websocket room $arg_k publish=off; }
-location /deaf { websocket room $arg_k self=off; }
+location /silent { websocket room $arg_k self=off; }
 location /publish { websocket_publish room $arg_k; }
 location ~ ^/path/(?<k>.*)$ { websocket room $k history=20; }
 location ~ ^/short/(?<kk>.*)$ { websocket room $kk history=5; }
@@ -72,41 +72,41 @@ def test_publish_parameter_is_that_of_the_location(server, first, form,
         server, pids[index if second_worker else 0], path, form)
         for index, path in enumerate(paths)}
     player, viewer = clients["play"], clients["watch"]
-    words = '{"data":"words"}' if form == JSON else "words"
-    player.text(words)
+    text = '{"data":"text"}' if form == JSON else "text"
+    player.text(text)
     for client in player, viewer:
         if form == JSON:
-            assert read_past_presence(client)["data"] == "words"
+            assert read_past_presence(client)["data"] == "text"
         else:
-            client.expect_text("words")
-    viewer.text(words)
+            client.expect_text("text")
+    viewer.text(text)
     viewer.expect_failure(1008)
-    player.text(words.replace("words", "more"))
+    player.text(text.replace("text", "more"))
     if form == JSON:
         assert read_past_presence(player)["data"] == "more"
     else:
         player.expect_text("more")
 
 
-@pytest.mark.parametrize("first", ["/play", "/deaf"])
+@pytest.mark.parametrize("first", ["/play", "/silent"])
 def test_self_parameter_is_that_of_the_location(server, first):
     key = f"?k=self{first[1:]}"
     clients = [server.connect(path + key) for path in
-               ([first] + [path for path in ("/play", "/deaf")
+               ([first] + [path for path in ("/play", "/silent")
                            if path != first])]
     for client in clients:
         client.text("words")
-    deaf = clients[0 if first == "/deaf" else 1]
-    other = clients[1 if first == "/deaf" else 0]
+    silent = clients[0 if first == "/silent" else 1]
+    other = clients[1 if first == "/silent" else 0]
     other.expect_text("words")
     other.expect_text("words")
-    deaf.expect_text("words")
-    deaf.expect_alive()
+    silent.expect_text("words")
+    silent.expect_alive()
 
 
 def test_history_skips_own_messages_with_self_off(server):
     fill(server, "/play?k=since", 2)
-    client = join(server, "/deaf?k=since&since=0")
+    client = join(server, "/silent?k=since&since=0")
     assert read_data(client, 2) == ["text 0", "text 1"]
     send_text(client, "own", ref=1)
     read_type(client, "published")
@@ -132,8 +132,8 @@ def test_presence_parameter_is_that_of_the_location(server, first):
 
 # The history
 
-@pytest.mark.parametrize("visits", [["/watch"], ["/watch", "/deaf"],
-                                    ["/deaf", "/watch", "/play"]])
+@pytest.mark.parametrize("visits", [["/watch"], ["/watch", "/silent"],
+                                    ["/silent", "/watch", "/play"]])
 def test_clients_shrink_no_history(server, visits):
     key = "k=" + "".join(visit[1:] for visit in visits)
     fill(server, f"/play?{key}")
@@ -148,7 +148,7 @@ def test_clients_shrink_no_history(server, visits):
 
 
 def test_history_is_kept_before_the_first_client_that_uses_it(server):
-    client = join(server, "/deaf?k=early")
+    client = join(server, "/silent?k=early")
     for number in range(20):
         send_text(client, f"text {number}", ref=number)
         read_type(client, "published")
@@ -234,7 +234,7 @@ def test_publisher_after_a_reload_brings_the_new_history(nginx):
 
 # Warnings of nginx -t
 
-PLACE = r"in \S+/nginx\.conf:(\d+)"
+LOCATION = r"in \S+/nginx\.conf:(\d+)"
 
 
 def check(nginx, *lines, **options):
@@ -246,7 +246,7 @@ def check(nginx, *lines, **options):
     return re.findall(r"\[warn\] .*", output)
 
 
-@pytest.mark.parametrize("lines, words", [
+@pytest.mark.parametrize("lines, histories", [
     (["websocket room $arg_k history=10;",
       "websocket room $arg_k history=20 history_time=1m;"],
      ["10 messages", "20 messages of 60000 ms"]),
@@ -255,10 +255,10 @@ def check(nginx, *lines, **options):
     (["websocket room key history=1;",
       "websocket_publish room key history=2;"], ["1 messages", "2 messages"]),
 ])
-def test_histories_that_differ_are_warned_of(nginx, lines, words):
+def test_histories_that_differ_are_warned_of(nginx, lines, histories):
     [warning] = check(nginx, *lines)
-    found = re.search(rf"different histories.*: {words[0]} {PLACE}, {words[1]} "
-                      rf"{PLACE}; ", warning)
+    found = re.search(rf"different histories.*: {histories[0]} {LOCATION}, "
+                      rf"{histories[1]} {LOCATION}; ", warning)
     assert found, warning
     assert int(found[2]) == int(found[1]) + 3
 

@@ -21,8 +21,8 @@ commonName = supplied
 """
 
 
-def openssl(*words):
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
 
 
 def make_key(base, name, *more):

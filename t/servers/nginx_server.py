@@ -49,9 +49,9 @@ def wait_until(condition, timeout, what):
     """Polls until the condition holds; returns its result."""
     deadline = time.monotonic() + timeout
     while True:
-        held = condition()
-        if held:
-            return held
+        result = condition()
+        if result:
+            return result
         assert time.monotonic() < deadline, f"{what}: not in {timeout} s"
         time.sleep(POLL_SECONDS)
 

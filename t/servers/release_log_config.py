@@ -23,7 +23,7 @@ OURS = ["websocket_" + name for name in (
     "subprotocol")]
 # Variables that map, geo, split_clients or set create. Some depend on the
 # request, some on the end of the session, some on each other.
-MADE = """
+DEFINED = """
 kind loud very_loud quiet by_status address_kind part folded set_early
 set_before_the_end granted captured named_part never_set
 """.split()
@@ -57,7 +57,7 @@ split_clients $arg_room $half { 50%% a; * b; }
 map $set_before_the_end $elsewhere { default x; }
 set_real_ip_from 127.0.0.1;
 uninitialized_variable_warn off;
-""" % ", ".join(f'"{name}":"${name}"' for name in (*CORE, *OURS, *MADE,
+""" % ", ".join(f'"{name}":"${name}"' for name in (*CORE, *OURS, *DEFINED,
                                                      *SHAPES))
 
 LOCATIONS = r"""
@@ -141,8 +141,8 @@ def server_blocks():
     blocks = ""
     for number, policy in enumerate(POLICIES):
         block = SERVER
-        values = {name: str(number * len(PORTS) + place + 1)
-                  for place, name in enumerate(PORTS)}
+        values = {name: str(number * len(PORTS) + index + 1)
+                  for index, name in enumerate(PORTS)}
         values.update(certificate=CERTIFICATE, policy=policy,
                       locations=LOCATIONS)
         for name, value in values.items():

@@ -258,9 +258,9 @@ def expect_messages(client):
 
 def test_full_queue_drops_the_newest_and_counts_them(crammed_server):
     client = connect_with_full_queue(crammed_server, "/drop")
-    client.ping(b"behind")
+    client.ping(b"after")
     count, frame = expect_messages(client)
-    assert (frame.opcode, frame.payload) == (wire.PONG, b"behind")
+    assert (frame.opcode, frame.payload) == (wire.PONG, b"after")
     assert count < len(PIPELINED)
     client.text("taken again")
     client.expect_text("taken again")

@@ -196,12 +196,12 @@ def start_small(nginx, **options):
 
 
 def test_exhausted_connections_are_refused_until_some_end(nginx):
-    few = start_small(nginx)
-    few.allow_errors("worker_connections are not enough")
+    small = start_small(nginx)
+    small.allow_errors("worker_connections are not enough")
     taken = []
     with pytest.raises((EndOfStream, ConnectionWasReset, OSError)):
         for _ in range(80):
-            client = few.open()
+            client = small.open()
             client.send(UPGRADE)
             assert client.read_response().status == 101
             taken.append(client)
@@ -210,9 +210,9 @@ def test_exhausted_connections_are_refused_until_some_end(nginx):
         client.expect_alive()
     for client in taken:
         client.disconnect()
-    wait_until(lambda: few.serving_pid() and few.active_connections() == 0,
+    wait_until(lambda: small.serving_pid() and small.active_connections() == 0,
                seconds(5), "free connections")
-    few.connect().expect_alive()
+    small.connect().expect_alive()
 
 
 # Ways to run
@@ -262,8 +262,8 @@ def test_workers_with_their_own_listeners_serve_all(nginx):
                                                    enumerate(clients)):
         client.text(f"{turn} {index}")
         client.expect_text(f"{turn} {index}")
-    held = [sockets_of(pid, server.port) for pid in server.worker_pids()]
-    assert min(held) > 0, held
+    sockets = [sockets_of(pid, server.port) for pid in server.worker_pids()]
+    assert min(sockets) > 0, sockets
     identities = set()
     for client in clients:
         client.leave()

@@ -42,7 +42,7 @@ location /setter { set $unset 1; }
 location /room { websocket room $arg_k history=10; }
 location /request_echo { websocket request_echo; websocket_subprotocols v1; }
 location /real { websocket request_echo; }
-location /deaf {
+location /unread {
     websocket echo; websocket_send_timeout 50ms;
     websocket_ping_interval off; reset_timedout_connection on;
 }
@@ -226,7 +226,7 @@ def test_variables_of_other_locations_are_accepted(server):
 
 
 def test_client_that_does_not_read_is_ended(server):
-    client = connect_released(server, "/deaf")
+    client = connect_released(server, "/unread")
     with pytest.raises((AssertionError, OSError)):
         while True:  # until the server has ended the connection
             client.send(wire.binary(bytes(60000)), duplex=False)

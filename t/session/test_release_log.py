@@ -19,12 +19,12 @@ from tls_client import client_context
 
 @pytest.fixture(scope="module")
 def server(module_nginx):
-    made = module_nginx(http=HTTP, servers=server_blocks(), tls=True,
-                        level="debug",
-                        ports=len(PORTS) * len(POLICIES))
-    write_users(made)
-    made.allow_errors("using uninitialized")
-    return made
+    running = module_nginx(http=HTTP, servers=server_blocks(), tls=True,
+                           level="debug",
+                           ports=len(PORTS) * len(POLICIES))
+    write_users(running)
+    running.allow_errors("using uninitialized")
+    return running
 
 
 def port(server, policy, kind):
@@ -88,8 +88,8 @@ def lines_of(server, path, act=talk, log="all.log", **options):
         mark = server.size(log)
         closed.append(run_at(server, policy, path, act, **options))
         written.append(server.read(log, mark))
-    for place, line in enumerate(closed):
-        closed[place] = re.sub(r"^.*(?=websocket: closed)|after [\d.]+s|"
+    for index, line in enumerate(closed):
+        closed[index] = re.sub(r"^.*(?=websocket: closed)|after [\d.]+s|"
                                r"server: [\d.:]+", "", line)
     assert closed[0] == closed[1]
     return written
@@ -250,12 +250,12 @@ def test_user_is_the_same(server):
 
 @pytest.mark.parametrize("size", [3000, 7000])
 def test_large_headers_are_the_same(server, size):
-    words = "".join(f"{number}," for number in range(size))[:size]
-    entry = alike(server, f"/echo?room={words}", headers=[
-        ("User-Agent", "agent" + words), ("X-Quote", words[::-1]),
-        ("Referer", words)])
-    assert entry["http_x_quote"] == words[::-1]
-    assert entry["arg_room"] == words
+    text = "".join(f"{number}," for number in range(size))[:size]
+    entry = alike(server, f"/echo?room={text}", headers=[
+        ("User-Agent", "agent" + text), ("X-Quote", text[::-1]),
+        ("Referer", text)])
+    assert entry["http_x_quote"] == text[::-1]
+    assert entry["arg_room"] == text
 
 
 def test_request_after_others_is_the_same(server):

@@ -50,9 +50,9 @@ class Stopwatch:
     def __init__(self):
         self.began = time.monotonic()
 
-    def assert_between(self, least, most):
+    def assert_between(self, shortest, longest):
         passed = time.monotonic() - self.began
-        assert least - EARLY <= passed <= seconds(most), passed
+        assert shortest - EARLY <= passed <= seconds(longest), passed
 
 
 def wait_quietly(client, duration):

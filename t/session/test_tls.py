@@ -168,8 +168,8 @@ def test_101_is_sent_first_even_if_it_has_to_wait(server, context):
                           kernel_buffer=TIGHT_BUFFER)
 
     # About so many responses fill the sockets, so one of the 101s must wait
-    most = send_pages(connect_unread(), 1000)
-    for count in range(most - 5, most + 2):
+    max_pages = send_pages(connect_unread(), 1000)
+    for count in range(max_pages - 5, max_pages + 2):
         client = connect_unread()
         if send_pages(client, count) != count:
             break

@@ -16,16 +16,16 @@ PUBLISHERS = 4
 MESSAGES = 3  # of each publisher
 SIZE = 16 * 1024
 # A pass of the flush list, the last client's share, and one echoed message
-MOST = 5 << 20
+MAX_BYTES = 5 << 20
 
 
 @pytest.fixture
 def server(nginx, run_folder):
-    """An nginx with server.most_sent(), the most bytes sent in a turn."""
+    """An nginx with server.max_sent(), the most bytes sent in a turn."""
     with preloaded(run_folder, "turn_counter") as preload:
         with preload.environment():
             running = nginx(LOCATIONS, listen="sndbuf=4m rcvbuf=4m")
-        running.most_sent = lambda: preload.number
+        running.max_sent = lambda: preload.number
         yield running
 
 
@@ -46,4 +46,4 @@ def test_turn_sends_a_bounded_number_of_bytes_to_a_large_room(server):
             client.expect_binary(message)
     echo.text("beside")
     echo.expect_text("beside")
-    assert SIZE < server.most_sent() < MOST
+    assert SIZE < server.max_sent() < MAX_BYTES

@@ -48,7 +48,7 @@ def codes(pool):
 
 # The directive
 
-@pytest.mark.parametrize("value, words", [
+@pytest.mark.parametrize("value, message", [
     ("5", None), ("0", None), ("0s", None), ("1d 1000", None),
     ("500ms 1012", None), ("1m 3000", None), ("1s 4999", None),
     ("", "invalid number of arguments"),
@@ -63,12 +63,12 @@ def codes(pool):
     ("1s 99999999999999999999", "may send"),
     ("1s; websocket_drain 2s", "is duplicate"),
 ])
-def test_directive_is_checked(nginx, value, words):
+def test_directive_is_checked(nginx, value, message):
     passed, output = nginx.check(http=f"websocket_drain {value};")
-    assert passed is (words is None), output
-    if words:
+    assert passed is (message is None), output
+    if message:
         assert "websocket_drain" in output
-        assert re.search(words, output), output
+        assert re.search(message, output), output
 
 
 @pytest.mark.parametrize("level", ["server", "locations"])

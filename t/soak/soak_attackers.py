@@ -92,13 +92,13 @@ class Publisher(SoakClient):
     def connect(self, room=None):
         self.closed = False
         self.worker = None
-        self.place = self.random.choice(self.soak.rooms)
+        self.room = self.random.choice(self.soak.rooms)
         self.data = self.soak.unique_text(self.random.choice([20, 300, 3000]))
         self.method = self.random.choices(["POST", "GET", "DELETE"],
                                           [50, 5, 0.5])[0]
         self.connection = Connection(self.soak.selector,
                                      self.soak.address(False), self)
-        path = self.place.replace("/", "/publish-", 1)
+        path = self.room.replace("/", "/publish-", 1)
         if self.method == "DELETE":
             path += f"&code={ASKED}"
         body = self.data if self.method == "POST" else b""
@@ -120,7 +120,7 @@ class Publisher(SoakClient):
         elif not head.startswith(b"HTTP/1.1 200"):
             raise Fault(f"publisher: {bytes(connection.received[:200])!r}")
         elif self.method == "POST":
-            self.soak.checker.record(self.place, json.loads(body)["id"],
+            self.soak.checker.record(self.room, json.loads(body)["id"],
                                      self.data)
             self.soak.counts["published over HTTP"] += 1
         self.end()

@@ -201,11 +201,11 @@ class RoomClient(SoakClient):
     """A client of one of the rooms."""
 
     def __init__(self, soak, room=None):
-        self.place = room or soak.random.choice(soak.rooms)
+        self.room = room or soak.random.choice(soak.rooms)
         super().__init__(soak)
 
     def target(self):
-        return self.place
+        return self.room
 
 
 class Json(RoomClient):
@@ -223,13 +223,13 @@ class Json(RoomClient):
 
     def connect(self, room=None):
         if self.follower is None:
-            self.follower = Follower(self.soak.checker, self.place)
+            self.follower = Follower(self.soak.checker, self.room)
         self.sent = {}
         self.ended_by_us = False
         super().connect(room)
 
     def target(self):
-        return f"{self.place}&since={self.follower.since}"
+        return f"{self.room}&since={self.follower.since}"
 
     def step(self):
         if self.upgraded and len(self.sent) < 20:
@@ -249,10 +249,10 @@ class Json(RoomClient):
     def check_gap(self):
         """Checks that messages were dropped since the last gap, or since the
         last check before this connection."""
-        if self.place in self.soak.lossless:
+        if self.room in self.soak.lossless:
             before, self.drops = self.drops, self.soak.read_drops()
             if before == self.drops:
-                raise Fault(f"{self.place}: a gap, and nothing was dropped")
+                raise Fault(f"{self.room}: a gap, and nothing was dropped")
 
     def message(self, frame):
         message = json.loads(frame.payload)
@@ -267,7 +267,7 @@ class Json(RoomClient):
             self.follower.gap()
             self.check_gap()
         elif kind == "published":
-            self.soak.checker.record(self.place, message["id"],
+            self.soak.checker.record(self.room, message["id"],
                                      self.sent.pop(message["ref"]))
         elif kind == "error":
             self.sent.pop(message.get("ref"), None)
@@ -300,7 +300,7 @@ class Raw(RoomClient):
 
     def end(self):
         if not self.closed:
-            self.soak.runs.append((self.place, self.run))
+            self.soak.runs.append((self.room, self.run))
         super().end()
 
 

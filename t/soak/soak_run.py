@@ -105,8 +105,8 @@ class Soak:
         self.check_growth(at_first["files of workers"])
         self.step("measuring again")
         self.compare(at_first, self.measure(at_first))
-        for place, run in self.scheduler.runs:
-            self.scheduler.checker.check_run(place, run)
+        for room, run in self.scheduler.runs:
+            self.scheduler.checker.check_run(room, run)
         for server in self.servers:
             server.stop()
         for name in self.expected:
@@ -257,7 +257,7 @@ class Soak:
         name = json.loads(response.body)["id"]
         last = self.scheduler.checker.record(room, name, data)
         those = [client for client in self.scheduler.followers()
-                 if client.place == room]
+                 if client.room == room]
         self.scheduler.wait_until(
             lambda: all(client.follower.last == last for client in those), 10,
             lambda: f"{room}: message {last} for "

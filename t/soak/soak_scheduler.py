@@ -45,7 +45,7 @@ class Scheduler:
         self.numbers = itertools.count(1)
         self.staying = True
         # Rooms whose clients have a gap only if the shared memory was full
-        self.lossless = {place for place in ROOMS if "flood" not in place}
+        self.lossless = {room for room in ROOMS if "flood" not in room}
         self.drops = 0
 
     # Calls of clients
@@ -130,7 +130,7 @@ class Scheduler:
         """The number of clients that are connected to a room now."""
         return sum(client.upgraded and not client.closed
                    for client in self.clients
-                   if isinstance(client, (Json, Raw)) and client.place == room)
+                   if isinstance(client, (Json, Raw)) and client.room == room)
 
     # Actions
 
@@ -167,7 +167,7 @@ class Scheduler:
 
     def flood(self):
         speakers = [client for client in self.clients
-                    if isinstance(client, Raw) and client.place == ROOMS[-1]
+                    if isinstance(client, Raw) and client.room == ROOMS[-1]
                     and not client.closed]
         for client in speakers[:1]:
             for _ in range(FLOOD):

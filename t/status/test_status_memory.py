@@ -18,7 +18,7 @@ location ~ ^/echo/(?<key>.*)$ { websocket echo $key; }
 location /room { websocket room $arg_k history=9; }
 """
 # Far more calls of malloc than a report makes
-MOST_CALLS = 5000
+MAX_CALLS = 5000
 # Makes all calls fail after the one with the number
 AND_LATER = 1 << 63
 
@@ -58,7 +58,7 @@ def test_report_that_finds_no_memory_ends_no_worker(countdown, nginx, path,
         client.expect_text("counted")
     pid = only_worker(server)
     statuses = []
-    for call in range(1, MOST_CALLS):
+    for call in range(1, MAX_CALLS):
         countdown.number = later | call
         statuses.append(status_of(server, path))
         reached = countdown.number == later

@@ -61,14 +61,14 @@ def test_lines_are_grouped_by_metric(server):
     names = []
     for line in text_of(server).splitlines():
         assert line == line.strip() and line
-        words = line.split(" ")
-        if words[0] == "#":
-            assert words[1] in ("HELP", "TYPE")
-            if words[1] == "HELP":
-                names.append(words[2])
-            assert words[2] == names[-1]
+        fields = line.split(" ")
+        if fields[0] == "#":
+            assert fields[1] in ("HELP", "TYPE")
+            if fields[1] == "HELP":
+                names.append(fields[2])
+            assert fields[2] == names[-1]
         else:
-            assert words[0].partition("{")[0] == names[-1]
+            assert fields[0].partition("{")[0] == names[-1]
     assert len(names) == len(set(names)) == len(TYPES)
 
 

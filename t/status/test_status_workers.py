@@ -204,19 +204,19 @@ def fill_rooms(server, count):
 def test_first_hundred_of_many_resources(start):
     server = start(locations=PUBLISH)
     fill_rooms(server, MANY)
-    crowded = {f"room-{number:06d}": 1 + number // 2000
-               for number in (0, 1, 17, 999, 2500, 4999)}
-    for name, clients in crowded.items():
+    expected = {f"room-{number:06d}": 1 + number // 2000
+                for number in (0, 1, 17, 999, 2500, 4999)}
+    for name, clients in expected.items():
         for _ in range(clients):
             join(server, f"/room/{name}")
-    wanted = sum(crowded.values())
+    wanted = sum(expected.values())
     report = wait_for_report(
         server, lambda report: report["total"]["clients"] == wanted, "clients")
     resources = report["resources"]
     assert len(resources) == 100
     assert report["zone"]["logs"] == MANY
     assert {each["key"]: each["clients"]
-            for each in resources if each["clients"]} == crowded
+            for each in resources if each["clients"]} == expected
     order = [(-each["clients"], -each["messages"], each["key"])
              for each in resources]
     assert order == sorted(order)

@@ -122,10 +122,10 @@ def test_new_client_gets_no_earlier_broadcast(start):
         speaker.expect_text(f"before {number}")
         newcomer = server.connect("/room")
         newcomer.expect_alive()
-        speaker.text(f"all behind {number}")
-        newcomer.expect_text(f"behind {number}")
+        speaker.text(f"all after {number}")
+        newcomer.expect_text(f"after {number}")
         newcomer.disconnect()
-        speaker.expect_text(f"behind {number}")
+        speaker.expect_text(f"after {number}")
 
 
 def test_count_is_of_all_workers(start):
@@ -232,8 +232,8 @@ def test_workers_killed_at_random_under_load(start):
         assert received[0] == received[1]
         for index in range(2):
             own = f"{staying[index].number} "
-            mine = [text for text in received[0] if text.startswith(own)]
-            assert mine == [f"{own}{number}" for number in range(200)]
+            texts = [text for text in received[0] if text.startswith(own)]
+            assert texts == [f"{own}{number}" for number in range(200)]
         wait_for_count(staying[0], 2)
         for client in clients:
             client.disconnect()

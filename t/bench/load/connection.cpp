@@ -57,7 +57,7 @@ void connection::open(const destination &to)
         ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (socket == -1) {
-        fail("no socket: " + words_of(errno));
+        fail("no socket: " + error_text(errno));
     }
 
     transport_.open(socket, to.tls);
@@ -70,7 +70,7 @@ void connection::open(const destination &to)
     if (connect(socket, reinterpret_cast<const sockaddr *>(&address),
                 sizeof(address)) == -1 &&
         errno != EINPROGRESS) {
-        fail("cannot connect: " + words_of(errno));
+        fail("cannot connect: " + error_text(errno));
     }
 
     loop_.add(socket, *this);
@@ -120,7 +120,7 @@ void connection::connected()
     if (getsockopt(transport_.socket(), SOL_SOCKET, SO_ERROR, &error, &size) ==
             -1 ||
         error != 0) {
-        fail("cannot connect: " + words_of(error));
+        fail("cannot connect: " + error_text(error));
     }
 
     sockaddr_in peer;
@@ -221,14 +221,14 @@ std::span<const std::byte>
 connection::inflated(std::span<const std::byte> payload)
 {
     static std::optional<inflater> shared;
-    std::optional<inflater> &mine =
+    std::optional<inflater> &current =
         agreed_.deflate->server_takeover ? inflater_ : shared;
 
-    if (!mine) {
-        mine.emplace(*agreed_.deflate);
+    if (!current) {
+        current.emplace(*agreed_.deflate);
     }
 
-    return mine->inflate(payload);
+    return current->inflate(payload);
 }
 
 void connection::received(const frame &what)

@@ -37,7 +37,7 @@ private:
     {
         for (std::size_t i = 0; i != rings; i++) {
             messages_.emplace_back(message_plan{.author = i,
-                                                .least = given_.in_flight,
+                                                .in_flight = given_.in_flight,
                                                 .size = given_.size,
                                                 .code = code_,
                                                 .echoed_as_bytes = given_.raw,

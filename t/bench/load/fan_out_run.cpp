@@ -32,7 +32,7 @@ private:
 
     // A position in the order of all messages. Its first receiver determines
     // the message.
-    struct place {
+    struct ordered_message {
         std::size_t author = 0;
         std::uint64_t number = 0;
         std::size_t missing = 0; // subscribers that have not received it
@@ -51,8 +51,9 @@ private:
     void turn_over() override;
     void message(connection &to, opcode code,
                  std::span<const std::byte> payload) override;
-    place &determine(const connection &to, std::span<const std::byte> payload);
-    void complete(const place &of);
+    ordered_message &determine(const connection &to,
+                               std::span<const std::byte> payload);
+    void complete(const ordered_message &of);
     void describe(report &to) const override;
     bool drained() const override { return open_ == 0; }
 
@@ -60,7 +61,7 @@ private:
     bool own_publishers_;
     std::vector<prepared_messages> messages_;
     std::vector<publisher> publishers_;
-    std::vector<place> order_;            // by position, as a ring
+    std::vector<ordered_message> order_;  // by position, as a ring
     std::uint64_t determined_ = 0;        // positions
     std::vector<std::uint64_t> received_; // positions, by subscriber
     std::size_t open_ = 0;                // messages not received by all
@@ -110,7 +111,7 @@ void fan_out_run::prepare()
 {
     for (std::size_t i = 0; i != publishers_.size(); i++) {
         messages_.emplace_back(message_plan{.author = i,
-                                            .least = given_.in_flight,
+                                            .in_flight = given_.in_flight,
                                             .size = given_.size,
                                             .code = code_,
                                             .deflate = deflate_agreed()});
@@ -153,8 +154,9 @@ void fan_out_run::message(connection &to, opcode code,
     }
 
     const std::uint64_t position = received_[to.number()]++;
-    place &of = position == determined_ ? determine(to, payload)
-                                        : order_[position % order_.size()];
+    ordered_message &of = position == determined_
+                              ? determine(to, payload)
+                              : order_[position % order_.size()];
     const auto expected = messages_[of.author].expected(of.number);
 
     if (code != code_ || !same_bytes(payload, expected)) {
@@ -169,8 +171,8 @@ void fan_out_run::message(connection &to, opcode code,
     }
 }
 
-fan_out_run::place &fan_out_run::determine(const connection &to,
-                                           std::span<const std::byte> payload)
+fan_out_run::ordered_message &
+fan_out_run::determine(const connection &to, std::span<const std::byte> payload)
 {
     const auto found = read_signature(payload);
 
@@ -185,13 +187,13 @@ fan_out_run::place &fan_out_run::determine(const connection &to,
         wrong(to, "a message is not the next one of its publisher");
     }
 
-    place &made = order_[determined_++ % order_.size()];
+    ordered_message &next = order_[determined_++ % order_.size()];
 
-    made = {found->author, by.ordered++, given_.connections};
-    return made;
+    next = {found->author, by.ordered++, given_.connections};
+    return next;
 }
 
-void fan_out_run::complete(const place &of)
+void fan_out_run::complete(const ordered_message &of)
 {
     publishers_[of.author].complete++;
     done_++;

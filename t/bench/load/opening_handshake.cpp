@@ -46,8 +46,8 @@ std::string request_for(const destination &to, std::size_t number)
 {
     std::string path = to.path;
 
-    if (const auto place = path.find("{}"); place != path.npos) {
-        path.replace(place, 2, std::to_string(number));
+    if (const auto at = path.find("{}"); at != path.npos) {
+        path.replace(at, 2, std::to_string(number));
     }
 
     std::string request = "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1:" +

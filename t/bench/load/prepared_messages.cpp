@@ -15,17 +15,18 @@ namespace {
 
 // More messages than are in flight, so that a reply with another message is
 // detected, but no more than fit into caches.
-constexpr std::size_t usual_count = 257;
-constexpr std::size_t usual_bytes = 1 << 20;
-constexpr std::size_t fewest = 3;
+constexpr std::size_t default_count = 257;
+constexpr std::size_t default_bytes = 1 << 20;
+constexpr std::size_t min_count = 3;
 
 constexpr std::size_t index_digits = 8;
 constexpr std::string_view digits = "0123456789abcdef";
 
-std::size_t count_for(std::size_t least, std::size_t size)
+std::size_t count_for(std::size_t in_flight, std::size_t size)
 {
-    return std::max(std::clamp(usual_bytes / (size + 1), fewest, usual_count),
-                    least + 1);
+    return std::max(
+        std::clamp(default_bytes / (size + 1), min_count, default_count),
+        in_flight + 1);
 }
 
 // The lowest digit comes first, so that short payloads differ too.
@@ -55,7 +56,7 @@ std::optional<std::size_t> read_number(std::span<const std::byte> from)
 }
 
 // Random letters, which cannot be compressed well.
-void fill_with_letters(std::span<std::byte> to, std::minstd_rand &random)
+void fill_with_random_text(std::span<std::byte> to, std::minstd_rand &random)
 {
     for (std::byte &letter : to) {
         letter = static_cast<std::byte>('a' + random() % 26);
@@ -90,7 +91,7 @@ std::vector<std::byte> payload_of(const signature &of, const message_plan &plan,
     if (plan.deflate) {
         fill_with_rows(rest, random);
     } else {
-        fill_with_letters(rest, random);
+        fill_with_random_text(rest, random);
     }
 
     payload.resize(size);
@@ -156,7 +157,7 @@ read_signature(std::span<const std::byte> payload) noexcept
 // With context takeover, a message refers only to earlier messages of its own
 // lap of the ring. They precede it in every lap.
 prepared_messages::prepared_messages(const message_plan &plan)
-    : count_{count_for(plan.least, plan.size)}, size_{plan.size}
+    : count_{count_for(plan.in_flight, plan.size)}, size_{plan.size}
 {
     std::minstd_rand random(static_cast<unsigned>(plan.author + 1));
     std::optional<compressor> deflating;

@@ -44,8 +44,8 @@ read_signature(std::span<const std::byte> payload) noexcept;
 
 struct message_plan {
     std::size_t author = 0;
-    std::size_t least = 0; // number of messages
-    std::size_t size = 0;  // bytes of each payload
+    std::size_t in_flight = 0; // number of messages
+    std::size_t size = 0;      // bytes of each payload
     opcode code = opcode::binary;
     bool echoed_as_bytes = false; // the masked payload comes back
     std::optional<deflate_terms> deflate;

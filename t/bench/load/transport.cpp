@@ -28,10 +28,10 @@ constexpr std::size_t encrypted_at_once = 64 * 1024;
 
 [[noreturn]] void fail_tls(const char *what)
 {
-    std::array<char, 256> words;
+    std::array<char, 256> text;
 
-    ERR_error_string_n(ERR_get_error(), words.data(), words.size());
-    throw peer_fault(std::string(what) + ": " + words.data());
+    ERR_error_string_n(ERR_get_error(), text.data(), text.size());
+    throw peer_fault(std::string(what) + ": " + text.data());
 }
 
 std::size_t checked(ssize_t size, const char *what)
@@ -40,7 +40,7 @@ std::size_t checked(ssize_t size, const char *what)
         if (errno == EAGAIN) {
             return 0;
         }
-        throw peer_fault(what + words_of(errno));
+        throw peer_fault(what + error_text(errno));
     }
 
     return static_cast<std::size_t>(size);
@@ -57,7 +57,7 @@ std::size_t received(ssize_t size)
 
 } // namespace
 
-std::string words_of(int error)
+std::string error_text(int error)
 {
     return std::generic_category().message(error);
 }

@@ -17,7 +17,7 @@ struct peer_fault : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-std::string words_of(int error);
+std::string error_text(int error);
 
 // The TLS settings of all connections. Certificates are not checked, and
 // sessions are not resumed.

@@ -44,15 +44,15 @@ events read(const std::string &wire, const message_limits &limits)
 // Compresses `size` equal bytes in parts.
 std::string bomb(std::size_t size)
 {
-    compression::sender made{9};
+    compression::sender compressor{9};
     const std::string part(mebibyte, '\0');
     std::string payload;
 
     for (std::size_t i = 0; i < size; i += part.size()) {
-        payload += made.part(part, Z_NO_FLUSH);
+        payload += compressor.part(part, Z_NO_FLUSH);
     }
 
-    return payload + made.message("");
+    return payload + compressor.message("");
 }
 
 } // namespace

@@ -47,7 +47,7 @@ public:
     // The output of zlib for `text` up to this flush.
     std::string part(std::string_view text, int flush)
     {
-        std::string made;
+        std::string output;
         char some[4096];
 
         zlib_.next_in =
@@ -57,10 +57,10 @@ public:
             zlib_.next_out = reinterpret_cast<Bytef *>(some);
             zlib_.avail_out = sizeof some;
             deflate(&zlib_, flush);
-            made.append(some, sizeof some - zlib_.avail_out);
+            output.append(some, sizeof some - zlib_.avail_out);
         } while (zlib_.avail_out == 0);
 
-        return made;
+        return output;
     }
 
     // The payload of a message. After a final block, no later message refers to
@@ -68,15 +68,15 @@ public:
     std::string message(std::string_view text, ending how = ending::flush)
     {
         if (how == ending::flush) {
-            std::string made = part(text, Z_SYNC_FLUSH);
-            EXPECT_TRUE(made.ends_with(tail));
-            made.resize(made.size() - tail.size());
-            return made;
+            std::string output = part(text, Z_SYNC_FLUSH);
+            EXPECT_TRUE(output.ends_with(tail));
+            output.resize(output.size() - tail.size());
+            return output;
         }
 
-        const std::string made = part(text, Z_FINISH);
+        const std::string output = part(text, Z_FINISH);
         reset();
-        return how == ending::bare ? made : made + '\0';
+        return how == ending::bare ? output : output + '\0';
     }
 
 private:

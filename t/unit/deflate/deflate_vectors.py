@@ -31,8 +31,8 @@ def far_apart(distance):
     return pieces(ROW, (b"-", distance), ROW)
 
 
-def flushed(made, parts, flush=zlib.Z_SYNC_FLUSH):
-    data = made.compress(plain(parts)) + made.flush(flush)
+def flushed(deflater, parts, flush=zlib.Z_SYNC_FLUSH):
+    data = deflater.compress(plain(parts)) + deflater.flush(flush)
     assert data.endswith(TAIL)
     return data[:-len(TAIL)]
 
@@ -46,8 +46,8 @@ def lone(messages, **how):
 
 
 def chained(messages, flush=zlib.Z_SYNC_FLUSH, **how):
-    made = compressor(**how)
-    return [(parts, flushed(made, parts, flush)) for parts in messages]
+    deflater = compressor(**how)
+    return [(parts, flushed(deflater, parts, flush)) for parts in messages]
 
 
 def finished(messages):
@@ -55,8 +55,8 @@ def finished(messages):
     7.2.3.4."""
     result = []
     for parts in messages:
-        made = compressor()
-        result.append((parts, made.compress(plain(parts)) + made.flush()
+        deflater = compressor()
+        result.append((parts, deflater.compress(plain(parts)) + deflater.flush()
                        + b"\x00"))
     return result
 

@@ -80,15 +80,15 @@ TEST(deflater, makes_a_frame_that_holds_the_message)
 {
     for (const int level : {1, 6, 9}) {
         for (unsigned window = 9; window <= 15; window++) {
-            deflater made = deflater::create(level, window);
-            ASSERT_TRUE(made);
+            deflater compressor = deflater::create(level, window);
+            ASSERT_TRUE(compressor);
 
             for (const std::size_t size :
                  {1U, 2U, 100U, 124U, 500U, 1000U, 16384U, 70000U}) {
                 const std::string text = table(size);
-                made.reset();
-                const reference::inflated read = inflated(
-                    payload_of(made.make_frame(opcode::text, bytes_of(text))));
+                compressor.reset();
+                const reference::inflated read = inflated(payload_of(
+                    compressor.make_frame(opcode::text, bytes_of(text))));
 
                 EXPECT_EQ(read.text, text) << level << ", " << window;
                 EXPECT_LE(read.farthest, std::size_t{1} << window);
@@ -99,28 +99,31 @@ TEST(deflater, makes_a_frame_that_holds_the_message)
 
 TEST(deflater, makes_the_payload_of_the_rfc)
 {
-    deflater made = deflater::create(6, 15);
+    deflater compressor = deflater::create(6, 15);
 
-    EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of("Hello"))),
-              std::string("\xf2\x48\xcd\xc9\xc9\x07\x00", 7));
-    EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of("Hello"))),
-              std::string("\xf2\x00\x11\x00\x00", 5));
+    EXPECT_EQ(
+        payload_of(compressor.make_frame(opcode::text, bytes_of("Hello"))),
+        std::string("\xf2\x48\xcd\xc9\xc9\x07\x00", 7));
+    EXPECT_EQ(
+        payload_of(compressor.make_frame(opcode::text, bytes_of("Hello"))),
+        std::string("\xf2\x00\x11\x00\x00", 5));
 }
 
 TEST(deflater, makes_an_empty_message_of_one_byte)
 {
-    deflater made = deflater::create(1, 15);
+    deflater compressor = deflater::create(1, 15);
 
     for (int i = 0; i < 3; i++) {
-        EXPECT_EQ(
-            payload_of(made.make_frame(opcode::binary, {}), opcode::binary),
-            std::string(1, '\0'));
+        EXPECT_EQ(payload_of(compressor.make_frame(opcode::binary, {}),
+                             opcode::binary),
+                  std::string(1, '\0'));
     }
-    made.make_frame(opcode::text, bytes_of("Hello"));
-    EXPECT_EQ(payload_of(made.make_frame(opcode::text, {})),
+    compressor.make_frame(opcode::text, bytes_of("Hello"));
+    EXPECT_EQ(payload_of(compressor.make_frame(opcode::text, {})),
               std::string(1, '\0'));
-    EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of("Hello"))),
-              std::string("\xf2\x00\x11\x00\x00", 5));
+    EXPECT_EQ(
+        payload_of(compressor.make_frame(opcode::text, bytes_of("Hello"))),
+        std::string("\xf2\x00\x11\x00\x00", 5));
 }
 
 TEST(deflater, refers_to_messages_before_within_its_window)
@@ -132,16 +135,16 @@ TEST(deflater, refers_to_messages_before_within_its_window)
 
         // zlib does not use the last 262 bytes of its window
         for (const std::size_t distance : {size - 300, size, size + 300}) {
-            deflater made = deflater::create(9, window);
+            deflater compressor = deflater::create(9, window);
             const std::string between(distance - row.size(), '-');
             std::string before;
             reference::inflated read;
 
             for (const std::string &text : {row, between, row}) {
-                read = inflated(
-                    payload_of(made.make_frame(opcode::binary, bytes_of(text)),
-                               opcode::binary),
-                    before);
+                read = inflated(payload_of(compressor.make_frame(
+                                               opcode::binary, bytes_of(text)),
+                                           opcode::binary),
+                                before);
                 ASSERT_EQ(read.text, text) << window;
                 before += text;
             }
@@ -153,28 +156,30 @@ TEST(deflater, refers_to_messages_before_within_its_window)
 
 TEST(deflater, refers_to_nothing_after_a_reset)
 {
-    deflater made = deflater::create(6, 12);
+    deflater compressor = deflater::create(6, 12);
     const std::string text = table(300);
     const std::string first =
-        payload_of(made.make_frame(opcode::text, bytes_of(text)));
+        payload_of(compressor.make_frame(opcode::text, bytes_of(text)));
 
-    EXPECT_LT(payload_of(made.make_frame(opcode::text, bytes_of(text))).size(),
-              first.size() / 2);
-    made.reset();
-    EXPECT_EQ(payload_of(made.make_frame(opcode::text, bytes_of(text))), first);
+    EXPECT_LT(
+        payload_of(compressor.make_frame(opcode::text, bytes_of(text))).size(),
+        first.size() / 2);
+    compressor.reset();
+    EXPECT_EQ(payload_of(compressor.make_frame(opcode::text, bytes_of(text))),
+              first);
 }
 
 TEST(deflater, refers_to_messages_of_other_levels)
 {
-    deflater made = deflater::create(1, 15);
+    deflater compressor = deflater::create(1, 15);
     const std::string text = table(3000);
     std::string before;
 
     for (const int level : {1, 9, 9, 6, 1, 3, 1}) {
-        made.use_level(level);
+        compressor.use_level(level);
 
         const std::string payload =
-            payload_of(made.make_frame(opcode::text, bytes_of(text)));
+            payload_of(compressor.make_frame(opcode::text, bytes_of(text)));
 
         EXPECT_EQ(inflated(payload, before).text, text);
         EXPECT_LT(payload.size(), before.empty() ? 3000U : 300U);
@@ -199,11 +204,11 @@ TEST(deflater, takes_what_cannot_be_compressed)
     for (const unsigned window : {9U, 12U, 15U}) {
         for (const std::size_t size :
              {1U, 100U, 110U, 118U, 126U, 1000U, 4096U, 65500U, 300000U}) {
-            deflater made = deflater::create(1, window);
+            deflater compressor = deflater::create(1, window);
             const std::string bytes = noise(size);
-            const std::string payload =
-                payload_of(made.make_frame(opcode::binary, bytes_of(bytes)),
-                           opcode::binary);
+            const std::string payload = payload_of(
+                compressor.make_frame(opcode::binary, bytes_of(bytes)),
+                opcode::binary);
 
             EXPECT_EQ(inflated(payload).text, bytes);
             EXPECT_LE(payload.size(), size + size / 8 + 8);
@@ -214,19 +219,20 @@ TEST(deflater, takes_what_cannot_be_compressed)
 TEST(deflater, makes_no_frame_over_the_size_given)
 {
     const std::string text = table(5000);
-    deflater made = deflater::create(6, 15);
+    deflater compressor = deflater::create(6, 15);
     const std::size_t size =
-        payload_of(made.make_frame(opcode::text, bytes_of(text))).size();
+        payload_of(compressor.make_frame(opcode::text, bytes_of(text))).size();
 
-    made.reset();
+    compressor.reset();
     EXPECT_EQ(
-        payload_of(made.make_frame(opcode::text, bytes_of(text), size)).size(),
+        payload_of(compressor.make_frame(opcode::text, bytes_of(text), size))
+            .size(),
         size);
-    made.reset();
-    EXPECT_FALSE(made.make_frame(opcode::text, bytes_of(text), size - 1));
-    made.reset();
-    EXPECT_FALSE(made.make_frame(opcode::text, {}, 0));
-    EXPECT_TRUE(made.make_frame(opcode::text, {}, 1));
+    compressor.reset();
+    EXPECT_FALSE(compressor.make_frame(opcode::text, bytes_of(text), size - 1));
+    compressor.reset();
+    EXPECT_FALSE(compressor.make_frame(opcode::text, {}, 0));
+    EXPECT_TRUE(compressor.make_frame(opcode::text, {}, 1));
 }
 
 TEST(deflater, can_be_moved)

@@ -35,11 +35,11 @@ std::string answer(std::string_view parameters,
                    const deflate_settings &settings = keeping)
 {
     const std::string offer = "permessage-deflate" + std::string(parameters);
-    const deflate_params made = agreement({offer}, settings);
-    const deflate_response written{made};
+    const deflate_params params = agreement({offer}, settings);
+    const deflate_response written{params};
 
-    if (!made.agreed) {
-        EXPECT_EQ(made, deflate_params{});
+    if (!params.agreed) {
+        EXPECT_EQ(params, deflate_params{});
         EXPECT_EQ(written.text(), "");
         return "no";
     }
@@ -84,9 +84,9 @@ TEST(permessage_deflate, without_takeover_excludes_it_for_both_sides)
     EXPECT_EQ(answer("; client_no_context_takeover", without), go_without);
     EXPECT_EQ(answer("; server_no_context_takeover", without), go_without);
 
-    const deflate_params made = agreement({"permessage-deflate"}, without);
-    EXPECT_FALSE(made.server_takeover);
-    EXPECT_FALSE(made.client_takeover);
+    const deflate_params params = agreement({"permessage-deflate"}, without);
+    EXPECT_FALSE(params.server_takeover);
+    EXPECT_FALSE(params.client_takeover);
 }
 
 TEST(permessage_deflate, honours_each_offer_without_takeover)
@@ -98,10 +98,10 @@ TEST(permessage_deflate, honours_each_offer_without_takeover)
     EXPECT_EQ(answer(client), client);
     EXPECT_EQ(answer(std::string(client).append(server)), go_without);
 
-    const deflate_params made =
+    const deflate_params params =
         agreement({"permessage-deflate; server_no_context_takeover"});
-    EXPECT_FALSE(made.server_takeover);
-    EXPECT_TRUE(made.client_takeover);
+    EXPECT_FALSE(params.server_takeover);
+    EXPECT_TRUE(params.client_takeover);
 }
 
 TEST(permessage_deflate, takes_the_smaller_window_of_the_server)

@@ -64,104 +64,106 @@ websocket_text_t lookup(const Map &map, websocket_text_t name)
 }
 
 inline const websocket_server_t fake_server = [] {
-    websocket_server_t made{};
+    websocket_server_t functions{};
 
-    made.size = sizeof(made);
-    made.version = WEBSOCKET_PLUGIN_VERSION;
-    made.send = [](websocket_client_t *client, int kind, const void *data,
-                   std::size_t size) -> int {
+    functions.size = sizeof(functions);
+    functions.version = WEBSOCKET_PLUGIN_VERSION;
+    functions.send = [](websocket_client_t *client, int kind, const void *data,
+                        std::size_t size) -> int {
         client->sent.push_back(
             (kind == WEBSOCKET_TEXT ? "text " : "binary ") +
             std::string(static_cast<const char *>(data), size));
         return WEBSOCKET_BACKPRESSURE;
     };
-    made.send_ping = [](websocket_client_t *client, const void *data,
-                        std::size_t size) -> int {
+    functions.send_ping = [](websocket_client_t *client, const void *data,
+                             std::size_t size) -> int {
         client->sent.push_back(
             "ping " + std::string(static_cast<const char *>(data), size));
         return WEBSOCKET_CLOSED;
     };
-    made.close = [](websocket_client_t *client, std::uint16_t code,
-                    websocket_text_t) {
+    functions.close = [](websocket_client_t *client, std::uint16_t code,
+                         websocket_text_t) {
         client->closed_with = code;
         if (client->when_closed != nullptr) {
             client->when_closed(client);
         }
     };
-    made.buffered_amount = [](const websocket_client_t *) -> std::size_t {
+    functions.buffered_amount = [](const websocket_client_t *) -> std::size_t {
         return 42;
     };
-    made.client_id = [](const websocket_client_t *client) {
+    functions.client_id = [](const websocket_client_t *client) {
         return client->id;
     };
-    made.client_request =
+    functions.client_request =
         [](const websocket_client_t *client) -> const websocket_request_t * {
         return &client->request;
     };
-    made.request_uri = [](const websocket_request_t *) {
+    functions.request_uri = [](const websocket_request_t *) {
         return as_c("/chat");
     };
-    made.request_args = [](const websocket_request_t *request) {
+    functions.request_args = [](const websocket_request_t *request) {
         return as_c(request->args);
     };
-    made.request_header = [](const websocket_request_t *request,
-                             websocket_text_t name) {
+    functions.request_header = [](const websocket_request_t *request,
+                                  websocket_text_t name) {
         return lookup(request->headers, name);
     };
-    made.request_remote_address = [](const websocket_request_t *) {
+    functions.request_remote_address = [](const websocket_request_t *) {
         return as_c("127.0.0.1");
     };
-    made.request_subprotocol = [](const websocket_request_t *) {
+    functions.request_subprotocol = [](const websocket_request_t *) {
         return websocket_text_t{nullptr, 0};
     };
-    made.request_variable = [](const websocket_request_t *,
-                               websocket_text_t name) { return name; };
-    made.resource_name = [](const websocket_resource_t *) {
+    functions.request_variable = [](const websocket_request_t *,
+                                    websocket_text_t name) { return name; };
+    functions.resource_name = [](const websocket_resource_t *) {
         return as_c("key");
     };
-    made.parameter = [](const websocket_resource_t *resource,
-                        websocket_text_t name) {
+    functions.parameter = [](const websocket_resource_t *resource,
+                             websocket_text_t name) {
         return lookup(resource->parameters, name);
     };
-    made.parameter_name = [](const websocket_resource_t *resource,
-                             std::size_t place) {
+    functions.parameter_name = [](const websocket_resource_t *resource,
+                                  std::size_t index) {
         auto known = resource->parameters.begin();
 
-        while (place != 0 && known != resource->parameters.end()) {
+        while (index != 0 && known != resource->parameters.end()) {
             ++known;
-            place--;
+            index--;
         }
 
         return known == resource->parameters.end()
                    ? websocket_text_t{nullptr, 0}
                    : as_c(known->first);
     };
-    made.client_count = [](const websocket_resource_t *) -> std::uint64_t {
+    functions.client_count = [](const websocket_resource_t *) -> std::uint64_t {
         return 3;
     };
-    made.broadcast = [](websocket_resource_t *resource, int, const void *data,
-                        std::size_t size) -> int {
+    functions.broadcast = [](websocket_resource_t *resource, int,
+                             const void *data, std::size_t size) -> int {
         resource->broadcasts.append(static_cast<const char *>(data), size)
             .append("|");
         return WEBSOCKET_DROPPED;
     };
-    made.start_timer = [](websocket_resource_t *resource,
-                          std::uint64_t milliseconds, int repeats,
-                          void (*fired)(void *),
-                          void *data) -> websocket_timer_t * {
+    functions.start_timer = [](websocket_resource_t *resource,
+                               std::uint64_t milliseconds, int repeats,
+                               void (*fired)(void *),
+                               void *data) -> websocket_timer_t * {
         if (!resource->gives_timers) {
             return nullptr;
         }
         resource->timers.push_back({milliseconds, repeats != 0, fired, data});
         return &resource->timers.back();
     };
-    made.stop_timer = [](websocket_timer_t *timer) { timer->fired = nullptr; };
-    made.log = [](const websocket_resource_t *, int level,
-                  websocket_text_t text) {
+    functions.stop_timer = [](websocket_timer_t *timer) {
+        timer->fired = nullptr;
+    };
+    functions.log = [](const websocket_resource_t *, int level,
+                       websocket_text_t text) {
         logged += std::to_string(level) + ":" + std::string(of(text)) + "|";
     };
 
-    return made;
+    return functions;
 }();
 
 // Fires a timer as the server does. A timer that does not repeat has ended when

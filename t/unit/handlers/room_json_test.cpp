@@ -24,13 +24,13 @@ websocket::message text_message(std::string_view text)
 
 std::string repeated(std::string_view part, std::size_t times)
 {
-    std::string made;
+    std::string result;
 
     while (times-- != 0) {
-        made += part;
+        result += part;
     }
 
-    return made;
+    return result;
 }
 
 TEST(RoomJson, RequestIsRead)
@@ -49,10 +49,10 @@ TEST(RoomJson, RefIsAPieceOfTheText)
          {"0", "-0", "1.0e5", "12345678901234567890", "\"\\u0041\"", "null",
           "true", "[ 1 , 2 ]", "{\"ref\":{\"ref\":1}}", "\"}\"", "-1.5E-3",
           "9007199254740993", "\"\"", "[]", "{}"}) {
-        for (const std::string_view behind : {"}", " }", "\n}", ",\"x\":1}"}) {
+        for (const std::string_view after : {"}", " }", "\n}", ",\"x\":1}"}) {
             const std::string text =
                 "{\"data\":\"\",\"ref\" : " + std::string(ref) +
-                std::string(behind);
+                std::string(after);
 
             EXPECT_EQ(json::parse(text).ref, ref) << text;
             EXPECT_EQ(json::parse(text).error, "") << text;
@@ -179,8 +179,8 @@ TEST(RoomJson, TextComesBack)
         all += c;
     }
 
-    const std::string made = json::published_message(text_message(all));
-    const std::string data = made.substr(made.find("\"data\""));
+    const std::string result = json::published_message(text_message(all));
+    const std::string data = result.substr(result.find("\"data\""));
 
     EXPECT_EQ(json::parse("{" + data).data, all);
 }
@@ -212,10 +212,10 @@ TEST(RoomJson, LongBytesAreOneCode)
 
     given.kind = websocket::opcode::binary;
 
-    const std::string made = json::published_message(given);
-    const std::size_t begin = made.find("\"base64\":\"") + 10;
+    const std::string result = json::published_message(given);
+    const std::size_t begin = result.find("\"base64\":\"") + 10;
 
-    EXPECT_EQ(made.substr(begin), std::string(1333334, 'A') + "==\"}");
+    EXPECT_EQ(result.substr(begin), std::string(1333334, 'A') + "==\"}");
 }
 
 TEST(RoomJson, OtherObjects)

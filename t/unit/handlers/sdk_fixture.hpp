@@ -185,10 +185,10 @@ public:
         busy_->client_destroyed(object_, peer);
     }
 
-    int text(void *peer, std::string_view words)
+    int text(void *peer, std::string_view text)
     {
         return busy_->message_received(object_, peer, WEBSOCKET_TEXT,
-                                       words.data(), words.size());
+                                       text.data(), text.size());
     }
 
     const websocket_handler_t *busy_ = handler("busy");

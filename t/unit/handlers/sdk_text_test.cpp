@@ -21,9 +21,9 @@ namespace {
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
-bool is_text(std::string_view words)
+bool is_text(std::string_view text)
 {
-    return is_valid_utf8(std::as_bytes(std::span(words)));
+    return is_valid_utf8(std::as_bytes(std::span(text)));
 }
 
 } // namespace
@@ -39,11 +39,11 @@ TEST(form_decoded, takes_plus_and_percent)
 
 TEST(repaired_text, leaves_what_is_utf_8)
 {
-    for (const std::string_view words :
+    for (const std::string_view text :
          {"", "plain", "J\xc3\xb6rg", "\xe2\x82\xac", "\xef\xbf\xbf",
           "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf",
           "\xee\x80\x80", "\xe0\xa0\x80", "\xf0\x90\x80\x80"}) {
-        EXPECT_EQ(repaired_text(words), words);
+        EXPECT_EQ(repaired_text(text), text);
     }
 }
 
@@ -68,9 +68,9 @@ TEST(repaired_text, makes_utf_8_of_all_that_is_not)
     int wrong = 0;
 
     for (std::uint32_t i = 0; i != 1U << 24; i++) {
-        const char words[] = {static_cast<char>(i >> 16),
-                              static_cast<char>(i >> 8), static_cast<char>(i)};
-        const std::string_view given(words, sizeof words);
+        const char text[] = {static_cast<char>(i >> 16),
+                             static_cast<char>(i >> 8), static_cast<char>(i)};
+        const std::string_view given(text, sizeof text);
         const std::string repaired = repaired_text(given);
 
         wrong +=

@@ -39,17 +39,17 @@ TEST_F(sdk_timer, a_timer_may_be_cancelled_in_its_own_call)
     std::string seen;
 
     for (const bool repeats : {false, true}) {
-        websocket::timer own;
-        const auto call = [&own, &seen, kept] {
-            own.cancel();
-            own.cancel();
+        websocket::timer timer;
+        const auto call = [&timer, &seen, kept] {
+            timer.cancel();
+            timer.cancel();
             seen += kept;
         };
 
-        own = repeats ? room().every(1, call) : room().after(1, call);
+        timer = repeats ? room().every(1, call) : room().after(1, call);
         fire(server_side_.timers.back());
         EXPECT_EQ(server_side_.timers.back().fired, nullptr);
-        EXPECT_FALSE(own.active());
+        EXPECT_FALSE(timer.active());
     }
 
     EXPECT_EQ(seen, kept + kept);

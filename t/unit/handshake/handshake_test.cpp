@@ -197,18 +197,18 @@ TEST(key, refuses_other_lengths)
 
 TEST(key, refuses_every_byte_outside_the_alphabet_in_every_place)
 {
-    for (std::size_t place = 0; place < sample_key.size(); ++place) {
+    for (std::size_t index = 0; index < sample_key.size(); ++index) {
         for (const char byte : {' ', '\t', '-', '_', '=', ',', '.', '@', '[',
                                 '`', '{', ':', '\0', '\x80', '\xFF'}) {
             std::string key(sample_key);
-            if (key[place] == byte) {
+            if (key[index] == byte) {
                 continue;
             }
-            key[place] = byte;
+            key[index] = byte;
             // White space at the ends is trimmed, which makes the key too
             // short.
             EXPECT_EQ(check_key(key), key_invalid)
-                << place << ' ' << static_cast<int>(byte);
+                << index << ' ' << static_cast<int>(byte);
         }
     }
 }

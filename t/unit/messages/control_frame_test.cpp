@@ -37,11 +37,11 @@ std::string cut_reason(std::string_view reason)
 TEST(control_frame, has_header_and_payload)
 {
     const std::string longest(125, 'x');
-    const control_frame made{opcode::ping, std::as_bytes(std::span(longest))};
+    const control_frame frame{opcode::ping, std::as_bytes(std::span(longest))};
 
-    EXPECT_EQ(bytes_of(made), sent(ping, longest));
+    EXPECT_EQ(bytes_of(frame), sent(ping, longest));
     EXPECT_EQ(bytes_of({opcode::pong, {}}), sent(pong));
-    EXPECT_FALSE(made.empty());
+    EXPECT_FALSE(frame.empty());
     EXPECT_TRUE(control_frame{}.empty());
     EXPECT_TRUE(control_frame{}.bytes().empty());
 }
@@ -49,16 +49,16 @@ TEST(control_frame, has_header_and_payload)
 TEST(control_frame, cuts_a_payload_over_125_bytes)
 {
     const std::string long_one(126, 'x');
-    const control_frame made{opcode::ping, std::as_bytes(std::span(long_one))};
+    const control_frame frame{opcode::ping, std::as_bytes(std::span(long_one))};
 
-    EXPECT_EQ(bytes_of(made), sent(ping, long_one.substr(0, 125)));
+    EXPECT_EQ(bytes_of(frame), sent(ping, long_one.substr(0, 125)));
 }
 
 TEST(control_frame, keeps_its_payload_after_the_original_was_freed)
 {
     std::string payload = "queued";
-    const control_frame made{opcode::ping, std::as_bytes(std::span(payload))};
-    const control_frame copy = made;
+    const control_frame frame{opcode::ping, std::as_bytes(std::span(payload))};
+    const control_frame copy = frame;
     payload = "reused";
 
     EXPECT_EQ(bytes_of(copy), sent(ping, "queued"));

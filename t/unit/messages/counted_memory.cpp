@@ -13,8 +13,8 @@ void *counted(std::size_t size)
 {
     calls_of_new++;
 
-    if (void *made = std::malloc(std::max<std::size_t>(size, 1))) {
-        return made;
+    if (void *memory = std::malloc(std::max<std::size_t>(size, 1))) {
+        return memory;
     }
 
     throw std::bad_alloc{};
@@ -30,19 +30,19 @@ void *operator new[](std::size_t size)
 {
     return counted(size);
 }
-void operator delete(void *made) noexcept
+void operator delete(void *memory) noexcept
 {
-    std::free(made);
+    std::free(memory);
 }
-void operator delete[](void *made) noexcept
+void operator delete[](void *memory) noexcept
 {
-    std::free(made);
+    std::free(memory);
 }
-void operator delete(void *made, std::size_t) noexcept
+void operator delete(void *memory, std::size_t) noexcept
 {
-    std::free(made);
+    std::free(memory);
 }
-void operator delete[](void *made, std::size_t) noexcept
+void operator delete[](void *memory, std::size_t) noexcept
 {
-    std::free(made);
+    std::free(memory);
 }

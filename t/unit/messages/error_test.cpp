@@ -40,20 +40,20 @@ TEST(error, each_has_a_code_valid_on_the_wire)
 TEST(error, each_has_words_that_fit_a_close_frame)
 {
     for (const error reason : all_errors()) {
-        const std::string_view words = describe(reason);
+        const std::string_view text = describe(reason);
 
-        EXPECT_EQ(words.empty(), reason == error::none) << int(reason);
-        EXPECT_LE(words.size(), 123U) << words;
-        EXPECT_TRUE(is_valid_utf8(std::as_bytes(std::span(words)))) << words;
+        EXPECT_EQ(text.empty(), reason == error::none) << int(reason);
+        EXPECT_LE(text.size(), 123U) << text;
+        EXPECT_TRUE(is_valid_utf8(std::as_bytes(std::span(text)))) << text;
     }
 }
 
 TEST(error, each_has_words_of_its_own)
 {
-    std::set<std::string_view> words;
+    std::set<std::string_view> texts;
 
     for (const error reason : all_errors()) {
-        EXPECT_TRUE(words.insert(describe(reason)).second) << describe(reason);
+        EXPECT_TRUE(texts.insert(describe(reason)).second) << describe(reason);
     }
 }
 

@@ -229,20 +229,20 @@ events read_in_pieces(reader &from, std::string_view wire,
     for (std::size_t turn = 0; !wire.empty(); turn++) {
         std::size_t size =
             std::min(sizes[std::min(turn, sizes.size() - 1)], wire.size());
-        std::span<std::byte> room;
+        std::span<std::byte> buffer;
 
         if (where == receive_into::receive_buffer) {
-            room = from.receive_buffer();
+            buffer = from.receive_buffer();
         }
 
         events some;
 
-        if (room.empty()) {
+        if (buffer.empty()) {
             some = read(from, wire.substr(0, size));
         } else {
-            size = std::min(size, room.size());
-            std::memcpy(room.data(), wire.data(), size);
-            some = read(from, room.first(size));
+            size = std::min(size, buffer.size());
+            std::memcpy(buffer.data(), wire.data(), size);
+            some = read(from, buffer.first(size));
         }
 
         wire.remove_prefix(size);

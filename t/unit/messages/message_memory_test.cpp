@@ -115,18 +115,18 @@ TEST_F(message_memory, of_a_cut_payload_is_one_block)
 {
     const std::string payload(50000, 'x');
     const std::string wire = frame(text, payload);
-    const std::byte *place = nullptr;
+    const std::byte *data = nullptr;
 
     for (std::size_t at = 0; at < wire.size(); at += 1000) {
         received piece{std::string_view(wire).substr(at, 1000)};
         const event found = next(piece.input());
 
         ASSERT_TRUE(reader_.assembled());
-        place = at == 0 ? reader_.assembled().data() : place;
-        EXPECT_EQ(reader_.assembled().data(), place) << at;
+        data = at == 0 ? reader_.assembled().data() : data;
+        EXPECT_EQ(reader_.assembled().data(), data) << at;
 
         if (at + 1000 >= wire.size()) {
-            EXPECT_EQ(found.payload.data(), place);
+            EXPECT_EQ(found.payload.data(), data);
             EXPECT_EQ(frames::as_string(found.payload), payload);
         }
     }
@@ -153,13 +153,13 @@ TEST_F(message_memory, of_a_message_in_128_kib_fragments_is_one_block)
     const std::string fragment(mebibyte / 8, 'x');
     received first{frame(frames::binary, fragment)};
     next(first.input());
-    const std::byte *place = reader_.assembled().data();
+    const std::byte *data = reader_.assembled().data();
 
     for (int i = 1; i < 8; i++) {
         received more{frame(i < 7 ? frames::continuation : last, fragment)};
         const event found = next(more.input());
 
-        EXPECT_EQ(reader_.assembled().data(), place) << i;
+        EXPECT_EQ(reader_.assembled().data(), data) << i;
         EXPECT_EQ(found.payload.size(), i < 7 ? 0 : mebibyte);
     }
 
@@ -186,24 +186,24 @@ TEST_F(message_memory, received_directly_is_not_copied)
 
     EXPECT_TRUE(reader_.receive_buffer().empty());
     next(head.input());
-    const std::byte *place = reader_.receive_buffer().data();
+    const std::byte *data = reader_.receive_buffer().data();
     std::size_t at = 0;
     event found;
 
     while (at < wire.size()) {
-        const std::span<std::byte> room = reader_.receive_buffer();
-        ASSERT_FALSE(room.empty()) << at;
-        EXPECT_EQ(room.data(), place + at);
-        ASSERT_LE(room.size(), wire.size() - at);
+        const std::span<std::byte> buffer = reader_.receive_buffer();
+        ASSERT_FALSE(buffer.empty()) << at;
+        EXPECT_EQ(buffer.data(), data + at);
+        ASSERT_LE(buffer.size(), wire.size() - at);
 
-        const std::size_t size = std::min<std::size_t>(room.size(), 70000);
-        std::memcpy(room.data(), wire.data() + at, size);
-        found = next(room.first(size));
+        const std::size_t size = std::min<std::size_t>(buffer.size(), 70000);
+        std::memcpy(buffer.data(), wire.data() + at, size);
+        found = next(buffer.first(size));
         at += size;
     }
 
     EXPECT_EQ(found.type, event_type::message);
-    EXPECT_EQ(found.payload.data(), place);
+    EXPECT_EQ(found.payload.data(), data);
     EXPECT_EQ(frames::as_string(found.payload), payload);
     EXPECT_EQ(blocks(), 1U);
 }
@@ -311,13 +311,13 @@ TEST_F(message_memory, of_a_large_announcement_follows_what_arrives)
     next(head.input());
 
     for (std::size_t at = 0; at < 40 * mebibyte;) {
-        const std::span<std::byte> room = reader_.receive_buffer();
+        const std::span<std::byte> buffer = reader_.receive_buffer();
 
-        ASSERT_GE(room.size(), 4096U);
+        ASSERT_GE(buffer.size(), 4096U);
         ASSERT_LE(reader_.assembled().capacity(),
                   std::max(mebibyte, 2 * (at + 4096)));
-        next(room);
-        at += room.size();
+        next(buffer);
+        at += buffer.size();
     }
 
     EXPECT_LE(blocks(), 8U);

@@ -27,18 +27,18 @@ std::span<const std::byte> bytes_of(std::string_view text)
 
 shared_buffer buffer_with(std::string_view text)
 {
-    shared_buffer made = shared_buffer::allocate(text.size());
-    made.append(bytes_of(text));
-    return made;
+    shared_buffer buffer = shared_buffer::allocate(text.size());
+    buffer.append(bytes_of(text));
+    return buffer;
 }
 
 // Holds blocks of a mebibyte at the same time, and frees them.
 void use_at_once(std::size_t count)
 {
-    std::vector<shared_buffer> held;
+    std::vector<shared_buffer> buffers;
 
     for (std::size_t i = 0; i != count; i++) {
-        held.push_back(shared_buffer::allocate(mebibyte));
+        buffers.push_back(shared_buffer::allocate(mebibyte));
     }
 }
 
@@ -87,121 +87,121 @@ TEST(shared_buffer, allocated_has_room_and_no_bytes)
     for (const std::size_t wanted :
          {std::size_t{0}, std::size_t{1}, std::size_t{1024}, std::size_t{1025},
           mebibyte, mebibyte + 1, 3 * mebibyte}) {
-        const shared_buffer made = shared_buffer::allocate(wanted);
+        const shared_buffer buffer = shared_buffer::allocate(wanted);
 
-        ASSERT_TRUE(made);
-        EXPECT_EQ(made.size(), 0U);
-        EXPECT_GE(made.capacity(), wanted);
-        EXPECT_TRUE(made.unique());
+        ASSERT_TRUE(buffer);
+        EXPECT_EQ(buffer.size(), 0U);
+        EXPECT_GE(buffer.capacity(), wanted);
+        EXPECT_TRUE(buffer.unique());
     }
 }
 
 TEST(shared_buffer, appended_bytes_follow_those_before)
 {
-    shared_buffer made = shared_buffer::allocate(16);
+    shared_buffer buffer = shared_buffer::allocate(16);
 
-    made.append(bytes_of("one "));
-    made.append({});
-    made.append(bytes_of("two"));
+    buffer.append(bytes_of("one "));
+    buffer.append({});
+    buffer.append(bytes_of("two"));
 
-    EXPECT_EQ(frames::as_string(made.bytes()), "one two");
+    EXPECT_EQ(frames::as_string(buffer.bytes()), "one two");
 }
 
 TEST(shared_buffer, extended_counts_bytes_that_are_there)
 {
-    shared_buffer made = buffer_with("one");
+    shared_buffer buffer = buffer_with("one");
 
-    made.data()[3] = std::byte{'!'};
-    made.extend(1);
+    buffer.data()[3] = std::byte{'!'};
+    buffer.extend(1);
 
-    EXPECT_EQ(frames::as_string(made.bytes()), "one!");
+    EXPECT_EQ(frames::as_string(buffer.bytes()), "one!");
 }
 
 TEST(shared_buffer, copied_shares_the_block)
 {
-    shared_buffer made = buffer_with("shared");
-    const shared_buffer copy = made;
+    shared_buffer buffer = buffer_with("shared");
+    const shared_buffer copy = buffer;
 
-    EXPECT_EQ(copy.data(), made.data());
-    EXPECT_FALSE(made.unique());
+    EXPECT_EQ(copy.data(), buffer.data());
+    EXPECT_FALSE(buffer.unique());
 
-    made.reset();
-    EXPECT_FALSE(made);
+    buffer.reset();
+    EXPECT_FALSE(buffer);
     EXPECT_TRUE(copy.unique());
     EXPECT_EQ(frames::as_string(copy.bytes()), "shared");
 }
 
 TEST(shared_buffer, moved_hands_the_block_over)
 {
-    shared_buffer made = buffer_with("moved");
-    const std::byte *place = made.data();
-    const shared_buffer taken = std::move(made);
+    shared_buffer buffer = buffer_with("moved");
+    const std::byte *data = buffer.data();
+    const shared_buffer taken = std::move(buffer);
 
-    EXPECT_FALSE(made);
+    EXPECT_FALSE(buffer);
     EXPECT_TRUE(taken.unique());
-    EXPECT_EQ(taken.data(), place);
+    EXPECT_EQ(taken.data(), data);
 }
 
 TEST(shared_buffer, assigned_gives_its_own_block_back)
 {
-    shared_buffer made = buffer_with("old");
-    const shared_buffer old = made;
+    shared_buffer buffer = buffer_with("old");
+    const shared_buffer old = buffer;
 
-    made = buffer_with("new");
+    buffer = buffer_with("new");
 
     EXPECT_TRUE(old.unique());
-    EXPECT_EQ(frames::as_string(made.bytes()), "new");
+    EXPECT_EQ(frames::as_string(buffer.bytes()), "new");
 }
 
 TEST(shared_buffer, assigned_to_itself_keeps_its_block)
 {
-    shared_buffer made = buffer_with("same");
-    const shared_buffer &alias = made;
+    shared_buffer buffer = buffer_with("same");
+    const shared_buffer &alias = buffer;
 
-    made = alias;
+    buffer = alias;
 
-    EXPECT_TRUE(made.unique());
-    EXPECT_EQ(frames::as_string(made.bytes()), "same");
+    EXPECT_TRUE(buffer.unique());
+    EXPECT_EQ(frames::as_string(buffer.bytes()), "same");
 }
 
 TEST(shared_buffer, reserved_keeps_the_content)
 {
     for (const std::size_t wanted :
          {std::size_t{10}, std::size_t{5000}, mebibyte + 1, 8 * mebibyte}) {
-        shared_buffer made = buffer_with("kept");
+        shared_buffer buffer = buffer_with("kept");
 
-        ASSERT_TRUE(made.reserve(wanted));
-        EXPECT_GE(made.capacity(), wanted);
-        EXPECT_EQ(frames::as_string(made.bytes()), "kept");
+        ASSERT_TRUE(buffer.reserve(wanted));
+        EXPECT_GE(buffer.capacity(), wanted);
+        EXPECT_EQ(frames::as_string(buffer.bytes()), "kept");
 
-        ASSERT_TRUE(made.reserve(made.capacity() + 1));
-        EXPECT_EQ(frames::as_string(made.bytes()), "kept");
+        ASSERT_TRUE(buffer.reserve(buffer.capacity() + 1));
+        EXPECT_EQ(frames::as_string(buffer.bytes()), "kept");
     }
 }
 
 TEST(shared_buffer, reserved_within_its_room_does_not_move)
 {
-    shared_buffer made = buffer_with("here");
-    const std::byte *place = made.data();
+    shared_buffer buffer = buffer_with("here");
+    const std::byte *data = buffer.data();
 
-    ASSERT_TRUE(made.reserve(made.capacity()));
-    EXPECT_EQ(made.data(), place);
+    ASSERT_TRUE(buffer.reserve(buffer.capacity()));
+    EXPECT_EQ(buffer.data(), data);
 }
 
 TEST(shared_buffer, reserved_leaves_other_holders_the_old_block)
 {
     for (const std::size_t size : {std::size_t{100}, 2 * mebibyte}) {
         const std::string text(size, 'x');
-        shared_buffer made = buffer_with(text);
-        const shared_buffer other = made;
+        shared_buffer buffer = buffer_with(text);
+        const shared_buffer other = buffer;
 
-        ASSERT_TRUE(made.reserve(4 * mebibyte));
+        ASSERT_TRUE(buffer.reserve(4 * mebibyte));
 
-        EXPECT_TRUE(made.unique());
+        EXPECT_TRUE(buffer.unique());
         EXPECT_TRUE(other.unique());
-        EXPECT_NE(other.data(), made.data());
+        EXPECT_NE(other.data(), buffer.data());
         EXPECT_EQ(frames::as_string(other.bytes()), text);
-        EXPECT_EQ(frames::as_string(made.bytes()), text);
+        EXPECT_EQ(frames::as_string(buffer.bytes()), text);
     }
 }
 
@@ -210,12 +210,12 @@ TEST(shared_buffer, without_memory_stays_as_it_was)
     EXPECT_FALSE(shared_buffer::allocate(SIZE_MAX));
 
     for (const std::size_t size : {std::size_t{4}, 2 * mebibyte}) {
-        shared_buffer made = buffer_with(std::string(size, 'x'));
-        const std::byte *place = made.data();
+        shared_buffer buffer = buffer_with(std::string(size, 'x'));
+        const std::byte *data = buffer.data();
 
-        EXPECT_FALSE(made.reserve(SIZE_MAX));
-        EXPECT_EQ(made.data(), place);
-        EXPECT_EQ(made.size(), size);
+        EXPECT_FALSE(buffer.reserve(SIZE_MAX));
+        EXPECT_EQ(buffer.data(), data);
+        EXPECT_EQ(buffer.size(), size);
     }
 }
 
@@ -233,10 +233,10 @@ TEST_F(shared_buffer_memory, of_many_small_blocks_at_once_serves_again)
 {
     // Many clients whose messages are cut at the same time
     for (int round = 0; round < 10; round++) {
-        std::vector<shared_buffer> held;
+        std::vector<shared_buffer> buffers;
 
         for (int client = 0; client < 100; client++) {
-            held.push_back(shared_buffer::allocate(700));
+            buffers.push_back(shared_buffer::allocate(700));
         }
     }
 
@@ -246,16 +246,16 @@ TEST_F(shared_buffer_memory, of_many_small_blocks_at_once_serves_again)
 TEST_F(shared_buffer_memory, is_not_kept_beyond_two_large_blocks)
 {
     {
-        std::vector<shared_buffer> held;
+        std::vector<shared_buffer> buffers;
 
         for (int i = 0; i < 5; i++) {
-            held.push_back(shared_buffer::allocate(mebibyte));
+            buffers.push_back(shared_buffer::allocate(mebibyte));
         }
     }
 
-    std::vector<shared_buffer> held;
+    std::vector<shared_buffer> buffers;
     for (int i = 0; i < 5; i++) {
-        held.push_back(shared_buffer::allocate(mebibyte));
+        buffers.push_back(shared_buffer::allocate(mebibyte));
     }
 
     EXPECT_EQ(allocations(), 5U + 3U);

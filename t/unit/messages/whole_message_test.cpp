@@ -21,7 +21,7 @@ constexpr unsigned text = fin | frames::text;
 constexpr unsigned binary = fin | frames::binary;
 constexpr unsigned ping = fin | frames::ping;
 
-std::string_view words(std::span<const std::byte> bytes)
+std::string_view as_text(std::span<const std::byte> bytes)
 {
     return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
@@ -63,16 +63,16 @@ TEST_F(whole_message, is_taken_one_at_a_time)
     ASSERT_TRUE(reader_.between_messages());
 
     whole_frame found = reader_.next_whole(input_);
-    EXPECT_EQ(words(found.payload), "Hello");
+    EXPECT_EQ(as_text(found.payload), "Hello");
     EXPECT_EQ(found.kind, opcode::text);
     EXPECT_EQ(found.header_size, 6);
 
     found = reader_.next_whole(input_);
-    EXPECT_EQ(words(found.payload), "\xff");
+    EXPECT_EQ(as_text(found.payload), "\xff");
     EXPECT_EQ(found.kind, opcode::binary);
 
     found = reader_.next_whole(input_);
-    EXPECT_EQ(words(found.payload), longer);
+    EXPECT_EQ(as_text(found.payload), longer);
     EXPECT_EQ(found.header_size, 8);
 
     found = reader_.next_whole(input_);
@@ -144,7 +144,7 @@ TEST_F(whole_message, waits_for_what_has_begun)
     EXPECT_FALSE(reader_.between_messages());
 
     receive(frame(fin | frames::continuation, "last"));
-    EXPECT_EQ(words(reader_.next(input_).payload), "firstlast");
+    EXPECT_EQ(as_text(reader_.next(input_).payload), "firstlast");
     EXPECT_FALSE(reader_.between_messages()); // inside a message
     EXPECT_EQ(reader_.next(input_).type, event_type::need_input);
     EXPECT_TRUE(reader_.between_messages());

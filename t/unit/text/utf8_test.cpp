@@ -355,11 +355,11 @@ TEST(utf8_checker, reads_nothing_outside_the_piece)
     for (const std::string_view filler : {"a", "\xC3\xA4", "\xE2\x82\xAC"}) {
         for (std::size_t size = 0; size <= 300; ++size) {
             const std::string text = repeated(filler, size).substr(0, size);
-            for (const auto place : {memory.front(size), memory.back(size)}) {
-                std::ranges::copy(as_bytes(text), place.begin());
+            for (const auto buffer : {memory.front(size), memory.back(size)}) {
+                std::ranges::copy(as_bytes(text), buffer.begin());
                 for (const simd_level level : simd_levels()) {
                     utf8_checker checker;
-                    EXPECT_TRUE(checker.feed(place, level)) << "size " << size;
+                    EXPECT_TRUE(checker.feed(buffer, level)) << "size " << size;
                 }
             }
         }

@@ -55,13 +55,13 @@ def pool(server, pool_size):
     """Opens many sockets and calls `begin(socket)` for each."""
     with contextlib.ExitStack() as sockets:
         def gather(begin, count=pool_size, port=server.port):
-            made = []
+            connections = []
             for _ in range(count):
                 one = sockets.enter_context(
                     socket.create_connection(("127.0.0.1", port), TIMEOUT))
                 begin(one)
-                made.append(one)
-            return made
+                connections.append(one)
+            return connections
         yield gather
 
 
@@ -107,7 +107,7 @@ def read_all_to_end(sockets, timeout):
     return collections.Counter(bytes(data) for _, data in got.values())
 
 
-def assert_free(server, before, most):
+def assert_free(server, before, max_bytes):
     """The worker has no more sockets than before, and at most so many bytes of
     memory more."""
     pid = only_worker(server)
@@ -115,7 +115,7 @@ def assert_free(server, before, most):
                seconds(5), "the closing of all sockets")
     if memory_is_exact():
         grown = memory(pid, "Anonymous") - before["memory"]
-        assert grown < most, grown
+        assert grown < max_bytes, grown
 
 
 def measure(server):
@@ -131,8 +131,8 @@ def test_silent_connections_are_ended(server, pool, pool_size):
     sockets = pool(connect_silent)
     assert worst_echo(other) < seconds(1)
     if memory_is_exact():
-        held = memory(only_worker(server), "Anonymous") - before["memory"]
-        assert held < pool_size * 2048, held
+        grown = memory(only_worker(server), "Anonymous") - before["memory"]
+        assert grown < pool_size * 2048, grown
     assert read_all_to_end(sockets, 20) == {b"": pool_size}
     other.disconnect()
     assert_free(server, before, 8 << 20)
@@ -157,8 +157,8 @@ def test_silent_websockets_are_pinged_and_closed(server, pool,
     sockets = pool(shake_hands)
     assert worst_echo(other) < seconds(1)
     if memory_is_exact():
-        held = memory(only_worker(server), "Anonymous") - before["memory"]
-        assert held < pool_size * 16384, held
+        grown = memory(only_worker(server), "Anonymous") - before["memory"]
+        assert grown < pool_size * 16384, grown
     expect_pings_and_close(read_all_to_end(sockets, 30))
     other.disconnect()
     wait_until(lambda: server.log().count("closed by timeout, code 1001")
