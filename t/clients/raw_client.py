@@ -283,11 +283,17 @@ class RawClient:
         assert not self.buffer and not self.ended, (
             f"got {bytes(self.buffer[:200])!r}, {self.ended}")
 
-    def expect_failure(self, code, reason_pattern=None):
+    def expect_failure(self, code, reason_pattern=None, inside_frame=False):
         """The server fails the connection: it sends a Close, reads the
-        client's, and ends the connection."""
+        client's, and ends the connection.
+
+        inside_frame: the frame that fails is not whole. The client then ends
+        its direction. Otherwise the server would wait for the rest of it.
+        """
         got = self.expect_close(code, reason_pattern)
         self.close(code)
+        if inside_frame:
+            self.half_close()
         self.expect_eof()
         return got
 

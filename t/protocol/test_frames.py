@@ -25,14 +25,16 @@ def sample(length):
     return bytes(32 + index * 7 % 95 for index in range(length))
 
 
-def fails_with_1002(server, data, cut):
+def fails_with_1002(server, data, cut, inside_frame=False):
     client = server.connect()
     client.send(data, cut)
     if data[0] & 15 == wire.CLOSE:
         client.expect_close(1002)
+        if inside_frame:
+            client.half_close()
         client.expect_eof()  # a broken Close was the last frame of the client
     else:
-        client.expect_failure(1002)
+        client.expect_failure(1002, inside_frame=inside_frame)
 
 
 # Lengths
@@ -85,8 +87,9 @@ def test_any_masking_key_is_removed(server, mask, cut):
 @whole_and_bytewise
 def test_length_not_in_shortest_form_fails_with_1002(
         server, opcode, length, length_bytes, cut):
-    data = wire.header(opcode, length, length_bytes=length_bytes)
-    fails_with_1002(server, data + sample(min(length, 200)), cut)
+    head = wire.header(opcode, length, length_bytes=length_bytes)
+    payload = sample(min(length, 200))
+    fails_with_1002(server, head + payload, cut, len(payload) < length)
 
 
 @pytest.mark.parametrize("length", [0, 1, 125])
@@ -104,7 +107,8 @@ def test_control_length_not_in_shortest_form_fails_with_1002(
 ], ids=hex)
 @whole_and_bytewise
 def test_length_with_top_bit_fails_with_1002(server, length, cut):
-    fails_with_1002(server, wire.header(wire.BINARY, length), cut)
+    fails_with_1002(server, wire.header(wire.BINARY, length), cut,
+                    inside_frame=True)
 
 
 # Masking
@@ -217,7 +221,7 @@ def test_control_frame_over_125_bytes_fails_with_1002(server, opcode, length):
                          ids=["close", "ping", "pong"])
 @whole_and_bytewise
 def test_header_of_a_long_control_frame_fails_with_1002(server, opcode, cut):
-    fails_with_1002(server, wire.header(opcode, 126), cut)
+    fails_with_1002(server, wire.header(opcode, 126), cut, inside_frame=True)
 
 
 # A frame fails at the first byte that shows the fault
@@ -229,7 +233,7 @@ def test_header_of_a_long_control_frame_fails_with_1002(server, opcode, cut):
 def test_illegal_first_bytes_fail_without_the_rest(server, data):
     client = server.connect()
     client.send(data)
-    client.expect_failure(1002)
+    client.expect_failure(1002, inside_frame=True)
 
 
 def test_failure_is_logged_with_code_and_reason(server):

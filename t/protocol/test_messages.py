@@ -167,7 +167,7 @@ def test_message_of_the_limit_is_echoed(server, opcode):
 def test_header_over_the_limit_fails_with_1009(server, path, length, cut):
     client = server.connect(path)
     client.send(wire.header(wire.BINARY, length), cut)
-    client.expect_failure(1009)
+    client.expect_failure(1009, inside_frame=True)
 
 
 @whole_and_bytewise
@@ -179,14 +179,14 @@ def test_fragment_header_over_the_limit_fails_with_1009(server, before, cut):
     client.send(wire.fragments(wire.TEXT, *before, last=False))
     client.expect_alive()
     client.send(wire.header(0, 1, fin=False), cut)
-    client.expect_failure(1009)
+    client.expect_failure(1009, inside_frame=True)
 
 
 def test_huge_fragment_sum_does_not_overflow(server):
     client = server.connect("/small")
     client.send(wire.binary(b"x" * 100, fin=False))
     client.send(wire.header(0, (1 << 63) - 1))
-    client.expect_failure(1009)
+    client.expect_failure(1009, inside_frame=True)
 
 
 def test_fragments_of_the_frame_limit_are_echoed(server):
@@ -229,7 +229,7 @@ def test_accepted_kind_is_echoed(server, path, opcode):
 def test_other_kind_fails_with_1003_at_its_header(server, path, opcode, cut):
     client = server.connect(path)
     client.send(wire.header(opcode, 10), cut)
-    client.expect_failure(1003)
+    client.expect_failure(1003, inside_frame=True)
 
 
 # Any cut of the input gives the same replies

@@ -137,7 +137,7 @@ def test_first_impossible_byte_fails_inside_the_frame(
     client.wait_until_read()
     client.expect_nothing(0.002)
     client.send(data[index - 1:index])
-    client.expect_failure(1007)
+    client.expect_failure(1007, inside_frame=True)
 
 
 @pytest.mark.parametrize("payload, enough", **table(INVALID))
