@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 180
 SOAK_HOSTS ?= 1
 
-protocol_sources := $(sort $(wildcard src/protocol/*.cpp))
+protocol_sources := $(sort $(wildcard src/protocol/*/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
 # Sources of src/nginx that do not include nginx.
 container_sources := src/nginx/output/send_queue.cpp

@@ -1,8 +1,8 @@
 // Measures the size and the cost of compression: JSON messages by size, level
 // and window, without and with context takeover. Also prints zlib's memory for
 // each window, and the time of each level for text that zlib finds hard.
-#include "protocol/deflater.hpp"
-#include "protocol/inflater.hpp"
+#include "protocol/deflate/deflater.hpp"
+#include "protocol/deflate/inflater.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // Measures an endpoint with the messages of one client: many small ones in one
 // input, 16 KiB of text, and 1 MiB that arrives in pieces.
-#include "protocol/endpoint.hpp"
+#include "protocol/messages/endpoint.hpp"
 
 #include <benchmark/benchmark.h>
 

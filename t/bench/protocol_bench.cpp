@@ -12,8 +12,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "protocol/masking.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/masking.hpp"
+#include "protocol/text/utf8.hpp"
 
 using namespace websocket::protocol;
 

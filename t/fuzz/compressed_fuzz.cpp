@@ -5,8 +5,8 @@
 // the negotiated parameters. Each frame has a byte of flags, a byte of length,
 // and its payload. All frame headers are valid, so that the fuzzer reaches the
 // payloads.
-#include "protocol/message_reader.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/messages/message_reader.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <algorithm>
 #include <array>

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/extension_reader.hpp"
-#include "protocol/permessage_deflate.hpp"
+#include "protocol/deflate/extension_reader.hpp"
+#include "protocol/deflate/permessage_deflate.hpp"
 
 using namespace websocket::protocol;
 

@@ -1,6 +1,6 @@
 // Fuzzes the parser of frame headers. More bytes must not change a result, and
 // a parsed header must be written back as the same bytes.
-#include "protocol/frame.hpp"
+#include "protocol/frames/frame.hpp"
 
 #include <array>
 #include <cstddef>

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/handshake.hpp"
-#include "protocol/origin.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/handshake/handshake.hpp"
+#include "protocol/handshake/origin.hpp"
+#include "protocol/text/tokens.hpp"
 
 using namespace websocket::protocol;
 

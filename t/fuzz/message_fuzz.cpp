@@ -3,9 +3,9 @@
 //
 // The first bytes of the input choose limits and cuts; the client sends the
 // rest.
-#include "protocol/close_code.hpp"
-#include "protocol/endpoint.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/messages/endpoint.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <algorithm>
 #include <array>

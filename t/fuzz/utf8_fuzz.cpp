@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include "../unit/text/simd_levels.hpp"
 #include "../unit/text/utf8_reference.hpp"

@@ -35,13 +35,15 @@ MAY_INCLUDE = {
     "redis": {"redis", "broker", "sdk"},
     "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
 }
-# The folders of src/nginx. Each may include the folders before it.
-NGINX_FOLDERS = [
-    "core", "workers", "redis_io", "output", "request", "backplane", "resource",
-    "status", "session", "publish", "upgrade", "plugin", "module",
-]
-NGINX_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]nginx/([^/">]+)/[^">]+[">]',
-                           re.MULTILINE)
+# The folders of a layer. Each may include the folders before it.
+FOLDERS = {
+    "protocol": ["text", "handshake", "frames", "deflate", "messages"],
+    "nginx": [
+        "core", "workers", "redis_io", "output", "request", "backplane",
+        "resource", "status", "session", "publish", "upgrade", "plugin",
+        "module",
+    ],
+}
 MAX_FILES = 20  # in a folder
 KNOWS_NGINX = {"nginx", "broker"}
 PACKAGING = "debian"
@@ -88,10 +90,12 @@ def faults_of(layer, text):
     return faults
 
 
-def upward_includes(folder, text):
-    """The folders of src/nginx that a source includes against their order."""
-    known = NGINX_FOLDERS[:NGINX_FOLDERS.index(folder) + 1]
-    return [name for name in NGINX_INCLUDE.findall(text) if name not in known]
+def upward_includes(layer, folder, text):
+    """The folders of a layer that a source includes against their order."""
+    known = FOLDERS[layer][:FOLDERS[layer].index(folder) + 1]
+    parts = [name.split("/") for _, name in INCLUDE.findall(text)]
+    return [part[1] for part in parts
+            if part[0] == layer and len(part) == 3 and part[1] not in known]
 
 
 def twins(paths, key):
@@ -130,34 +134,42 @@ def test_every_source_folder_is_a_known_layer():
     assert folders <= set(MAY_INCLUDE) | {PACKAGING}
 
 
-def nginx_files():
-    return [path for path in tree_files() if path.startswith("src/nginx/")]
+def files_of(layer):
+    return [path for path in tree_files() if path.startswith(f"src/{layer}/")]
 
 
-def test_folders_of_nginx_include_those_before_them():
+@pytest.mark.parametrize("layer", FOLDERS)
+def test_folders_include_those_before_them(layer):
     faults = {}
-    for path in nginx_files():
+    for path in files_of(layer):
         folder = path.split("/")[2]
         with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-            found = upward_includes(folder, file.read())
+            found = upward_includes(layer, folder, file.read())
         if found:
             faults[path] = found
     assert not faults
 
 
-def test_folders_of_nginx_are_known_and_small():
+@pytest.mark.parametrize("layer", FOLDERS)
+def test_folders_are_known_and_small(layer):
     files = collections.Counter(
-        path.rpartition("/")[0].removeprefix("src/nginx/")
-        for path in nginx_files())
-    assert set(files) == set(NGINX_FOLDERS)
+        path.rpartition("/")[0].removeprefix(f"src/{layer}/")
+        for path in files_of(layer))
+    assert set(files) == set(FOLDERS[layer])
     assert max(files.values()) <= MAX_FILES, files
 
 
-def test_include_against_the_order_is_found():
-    text = ('#include "nginx/core/version.hpp"\n'
-            '# include "nginx/session/session.hpp"\n')
-    assert upward_includes("resource", text) == ["session"]
-    assert not upward_includes("session", text)
+@pytest.mark.parametrize("layer, folder, above, text", [
+    ("nginx", "resource", "session",
+     '#include "nginx/core/version.hpp"\n'
+     '# include "nginx/session/session.hpp"\n'),
+    ("protocol", "deflate", "messages",
+     '#include "protocol/text/utf8.hpp"\n'
+     '#include "protocol/messages/endpoint.hpp"\n'),
+])
+def test_include_against_the_order_is_found(layer, folder, above, text):
+    assert upward_includes(layer, folder, text) == [above]
+    assert not upward_includes(layer, above, text)
 
 
 def test_packaging_holds_no_code():
@@ -183,12 +195,12 @@ def test_object_names_are_unique_by_last_folder():
     ("protocol", '#include <chrono>'),
     ("protocol", '#include <openssl/ssl.h>'),
     ("protocol", 'struct ngx_str_t;'),
-    ("handlers", '#include "protocol/frame.hpp"'),
+    ("handlers", '#include "protocol/frames/frame.hpp"'),
     ("handlers", '#include "nginx/session/session.hpp"'),
     ("handlers", '#  include <ngx_config.h>'),
     ("handlers", '#include <nlohmann/detail/input/lexer.hpp>'),
     ("handlers", '#include <zlib.h>'),
-    ("sdk", '#include "protocol/utf8.hpp"'),
+    ("sdk", '#include "protocol/text/utf8.hpp"'),
     ("sdk", '#include <nlohmann/json.hpp>'),
     ("sdk", '#include <zlib.h>'),
     ("broker", '#include "handlers/echo.hpp"'),
@@ -202,14 +214,14 @@ def test_forbidden_line_is_found(layer, line):
     ("protocol", '#include <string_view>'),
     ("protocol", '#include <zlib.h>'),
     ("protocol", '#include <openssl/evp.h>'),
-    ("protocol", '#include "protocol/frame.hpp"'),
+    ("protocol", '#include "protocol/frames/frame.hpp"'),
     ("protocol", '#include "frame.hpp"'),
     ("handlers", '#include "sdk/websocket_plugin.h"'),
     ("handlers", '#include <nlohmann/json.hpp>'),
     ("handlers", '#include <openssl/evp.h>'),
     ("sdk", '#include <stddef.h>'),
     ("nginx", '#include <ngx_http.h>'),
-    ("nginx", '#include "protocol/frame.hpp"'),
+    ("nginx", '#include "protocol/frames/frame.hpp"'),
 ])
 def test_allowed_line_is_passed(layer, line):
     assert not faults_of(layer, f"// purpose\n{line}\n")

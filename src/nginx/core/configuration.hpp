@@ -4,10 +4,10 @@
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
-#include "protocol/rate_limit.hpp"
-#include "protocol/message_reader.hpp"
-#include "protocol/origin.hpp"
-#include "protocol/permessage_deflate.hpp"
+#include "protocol/messages/rate_limit.hpp"
+#include "protocol/messages/message_reader.hpp"
+#include "protocol/handshake/origin.hpp"
+#include "protocol/deflate/permessage_deflate.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstdint>

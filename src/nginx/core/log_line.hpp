@@ -3,7 +3,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "protocol/printable.hpp"
+#include "protocol/text/printable.hpp"
 
 #include <array>
 #include <span>

@@ -1,7 +1,7 @@
 // The directives that take lists: websocket_origins, websocket_subprotocols.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/text/tokens.hpp"
 
 #include <new>
 

@@ -3,7 +3,7 @@
 
 #include "nginx/module/setters.hpp"
 #include "nginx/status/status.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 #include <cstdint>

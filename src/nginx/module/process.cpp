@@ -13,8 +13,8 @@
 #include "nginx/workers/shared_zone.hpp"
 #include "nginx/workers/wakeup_fds.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/inflater.hpp"
-#include "protocol/shared_buffer.hpp"
+#include "protocol/deflate/inflater.hpp"
+#include "protocol/frames/shared_buffer.hpp"
 
 namespace websocket::nginx {
 

@@ -1,7 +1,7 @@
 // The directive websocket_limit_messages.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
-#include "protocol/rate_limit.hpp"
+#include "protocol/messages/rate_limit.hpp"
 
 #include <new>
 #include <optional>

@@ -1,7 +1,7 @@
 // The setters of directives that take sizes, times, numbers and keywords.
 #include "nginx/core/configuration.hpp"
 #include "nginx/module/setters.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <cstdint>
 #include <limits>

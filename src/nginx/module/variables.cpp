@@ -8,7 +8,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/session/session.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 #include "sdk/websocket_text.hpp"
 
 #include <array>

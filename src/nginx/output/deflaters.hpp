@@ -1,7 +1,7 @@
 // The compression streams of this worker.
 #pragma once
 
-#include "protocol/deflater.hpp"
+#include "protocol/deflate/deflater.hpp"
 
 #include <cstdint>
 

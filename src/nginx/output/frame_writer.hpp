@@ -5,7 +5,7 @@
 
 #include "nginx/output/send_queue.hpp"
 #include "nginx/output/transport.hpp"
-#include "protocol/frame.hpp"
+#include "protocol/frames/frame.hpp"
 
 #include <array>
 #include <cstddef>

@@ -8,7 +8,7 @@
 // has bytes, however small the frames are.
 #pragma once
 
-#include "protocol/shared_buffer.hpp"
+#include "protocol/frames/shared_buffer.hpp"
 
 #include <cstddef>
 #include <cstdint>

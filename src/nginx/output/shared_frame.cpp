@@ -3,7 +3,7 @@
 #include "nginx/output/shared_frame.hpp"
 
 #include "nginx/output/deflaters.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <algorithm>
 #include <new>

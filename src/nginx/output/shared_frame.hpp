@@ -3,9 +3,9 @@
 // is sent them as one piece.
 #pragma once
 
-#include "protocol/deflater.hpp"
-#include "protocol/frame.hpp"
-#include "protocol/shared_buffer.hpp"
+#include "protocol/deflate/deflater.hpp"
+#include "protocol/frames/frame.hpp"
+#include "protocol/frames/shared_buffer.hpp"
 
 #include <array>
 #include <cstddef>

@@ -5,7 +5,7 @@
 
 #include "nginx/session/session.hpp"
 #include "nginx/upgrade/negotiation.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/text/tokens.hpp"
 
 #include <cstdint>
 

@@ -7,7 +7,7 @@
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,7 +6,7 @@
 #include "nginx/publish/response.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/text/tokens.hpp"
 
 #include <optional>
 #include <string_view>

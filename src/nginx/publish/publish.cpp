@@ -11,9 +11,9 @@
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/close_code.hpp"
-#include "protocol/tokens.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/tokens.hpp"
+#include "protocol/text/utf8.hpp"
 #include "sdk/websocket_text.hpp"
 
 #include <array>

@@ -2,8 +2,8 @@
 #include "nginx/request/origin_check.hpp"
 
 #include "nginx/core/log_line.hpp"
-#include "protocol/origin.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/handshake/origin.hpp"
+#include "protocol/text/tokens.hpp"
 
 namespace websocket::nginx {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "protocol/handshake.hpp"
+#include "protocol/handshake/handshake.hpp"
 
 #include <string_view>
 

@@ -14,8 +14,8 @@
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/read_buffer.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <algorithm>
 #include <array>

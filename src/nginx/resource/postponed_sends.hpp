@@ -8,7 +8,7 @@
 
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/output/shared_frame.hpp"
-#include "protocol/frame.hpp"
+#include "protocol/frames/frame.hpp"
 
 #include <cstddef>
 #include <cstdint>

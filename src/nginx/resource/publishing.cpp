@@ -6,7 +6,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <memory>
 #include <new>

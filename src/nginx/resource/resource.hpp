@@ -7,8 +7,8 @@
 #include "nginx/core/parameters.hpp"
 #include "nginx/resource/postponed_sends.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/frame.hpp"
-#include "protocol/shared_buffer.hpp"
+#include "protocol/frames/frame.hpp"
+#include "protocol/frames/shared_buffer.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstddef>

@@ -4,7 +4,7 @@
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 #include <cstdint>

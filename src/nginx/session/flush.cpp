@@ -3,7 +3,7 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/session/worker.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 #include <limits>

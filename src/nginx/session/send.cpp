@@ -6,8 +6,8 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
-#include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <algorithm>
 #include <memory>

@@ -19,10 +19,10 @@
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/close_initiator.hpp"
 #include "nginx/session/flush_list.hpp"
-#include "protocol/deflater.hpp"
-#include "protocol/endpoint.hpp"
-#include "protocol/permessage_deflate.hpp"
-#include "protocol/rate_limit.hpp"
+#include "protocol/deflate/deflater.hpp"
+#include "protocol/messages/endpoint.hpp"
+#include "protocol/deflate/permessage_deflate.hpp"
+#include "protocol/messages/rate_limit.hpp"
 
 #include <cstddef>
 #include <cstdint>

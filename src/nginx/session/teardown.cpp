@@ -5,7 +5,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <cstdint>
 #include <string_view>

@@ -5,7 +5,7 @@
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
-#include "protocol/handshake.hpp"
+#include "protocol/handshake/handshake.hpp"
 
 #include <optional>
 #include <string_view>

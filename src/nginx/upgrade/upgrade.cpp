@@ -12,7 +12,7 @@
 #include "nginx/upgrade/sync_wait.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/handshake.hpp"
+#include "protocol/handshake/handshake.hpp"
 
 #include <array>
 #include <cstddef>

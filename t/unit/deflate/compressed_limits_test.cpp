@@ -1,6 +1,6 @@
 // The limits of compressed messages and their memory. Neither depends on the
 // size to which a small payload could inflate (RFC 7692 8).
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "deflate_builder.hpp"
 #include "frame_builder.hpp"

@@ -1,6 +1,6 @@
 // Compressed messages of a client (RFC 7692 6 and 7.2.2): whole and in
 // fragments, with and without context takeover, with the bytes cut in all ways.
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "deflate_builder.hpp"
 #include "deflate_vectors.hpp"

@@ -2,7 +2,7 @@
 // zlib, and readers for them.
 #pragma once
 
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "frame_builder.hpp"
 

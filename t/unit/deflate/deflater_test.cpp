@@ -1,6 +1,6 @@
 // Compressed messages of the server (RFC 7692 7.2.1), read by an inflater that
 // is independent of zlib.
-#include "protocol/deflater.hpp"
+#include "protocol/deflate/deflater.hpp"
 
 #include "deflate_builder.hpp"
 #include "frame_builder.hpp"

@@ -1,5 +1,5 @@
 // The grammar of Sec-WebSocket-Extensions (RFC 6455 9.1).
-#include "protocol/extension_reader.hpp"
+#include "protocol/deflate/extension_reader.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The negotiated parameters for each offer of permessage-deflate (RFC 7692 5,
 // 7.1).
-#include "protocol/permessage_deflate.hpp"
+#include "protocol/deflate/permessage_deflate.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Text from clients: decoded, and repaired if it is not UTF-8.
 #include "sdk/websocket_text.hpp"
 
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <gtest/gtest.h>
 

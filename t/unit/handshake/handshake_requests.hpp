@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/handshake.hpp"
-#include "protocol/tokens.hpp"
+#include "protocol/handshake/handshake.hpp"
+#include "protocol/text/tokens.hpp"
 
 namespace websocket::protocol {
 

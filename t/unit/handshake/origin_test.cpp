@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/origin.hpp"
+#include "protocol/handshake/origin.hpp"
 
 #include "origin_lists.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/origin.hpp"
+#include "protocol/handshake/origin.hpp"
 
 #include "origin_lists.hpp"
 

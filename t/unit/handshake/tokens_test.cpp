@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/tokens.hpp"
+#include "protocol/text/tokens.hpp"
 
 using namespace websocket::protocol;
 

@@ -1,5 +1,5 @@
 // Status codes that a Close frame may have (RFC 6455 7.4).
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // Control frames that an endpoint sends (RFC 6455 5.5).
-#include "protocol/endpoint.hpp"
+#include "protocol/messages/endpoint.hpp"
 
-#include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include "frame_builder.hpp"
 #include "sent_frames.hpp"

@@ -1,9 +1,9 @@
 // The replies of an endpoint, and the closing handshake in each order (RFC 6455
 // 1.4, 5.5, 7).
-#include "protocol/endpoint.hpp"
+#include "protocol/messages/endpoint.hpp"
 
-#include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include "frame_builder.hpp"
 #include "sent_frames.hpp"

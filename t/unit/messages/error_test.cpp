@@ -1,8 +1,8 @@
 // The status codes and texts of errors.
-#include "protocol/error.hpp"
+#include "protocol/frames/error.hpp"
 
-#include "protocol/close_code.hpp"
-#include "protocol/utf8.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 // each way in which a network may cut them.
 #pragma once
 
-#include "protocol/endpoint.hpp"
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/endpoint.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Frame headers: each rule of RFC 6455 5.2 about one header. A fault is
 // reported at the first byte that shows it.
-#include "protocol/frame.hpp"
+#include "protocol/frames/frame.hpp"
 
 #include "frame_builder.hpp"
 

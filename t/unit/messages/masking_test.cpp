@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/masking.hpp"
+#include "protocol/frames/masking.hpp"
 
 #include "guarded_memory.hpp"
 #include "simd_levels.hpp"

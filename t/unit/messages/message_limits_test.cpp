@@ -1,6 +1,6 @@
 // Messages that a location refuses by their header: over its size limits, or of
 // a kind that it does not accept (RFC 6455 7.4.1).
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "frame_builder.hpp"
 

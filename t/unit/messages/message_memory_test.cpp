@@ -1,6 +1,6 @@
 // The memory of payloads. A whole frame is not copied, a frame in pieces is
 // copied once, and no message allocates a block of its own.
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "counted_memory.hpp"
 #include "frame_builder.hpp"

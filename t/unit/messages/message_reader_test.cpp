@@ -1,8 +1,8 @@
 // Messages from frames (RFC 6455 5.4 to 5.6, 7.4, 8.1): each rule with a valid
 // and an invalid input, cut in all ways.
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
-#include "protocol/close_code.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include "frame_builder.hpp"
 

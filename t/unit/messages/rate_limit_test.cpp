@@ -1,5 +1,5 @@
 // The number of messages that a client may send in some time.
-#include "protocol/rate_limit.hpp"
+#include "protocol/messages/rate_limit.hpp"
 
 #include <gtest/gtest.h>
 

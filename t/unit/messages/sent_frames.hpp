@@ -1,7 +1,7 @@
 // The bytes of frames that a server sends.
 #pragma once
 
-#include "protocol/endpoint.hpp"
+#include "protocol/messages/endpoint.hpp"
 
 #include "frame_builder.hpp"
 

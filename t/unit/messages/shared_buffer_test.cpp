@@ -1,6 +1,6 @@
 // References to blocks of bytes, and the cache of blocks that saves calls of
 // malloc.
-#include "protocol/shared_buffer.hpp"
+#include "protocol/frames/shared_buffer.hpp"
 
 #include "frame_builder.hpp"
 

@@ -1,6 +1,6 @@
 // The maximum work in one call of a reader, although few compressed bytes may
 // inflate to many. It then returns `unfinished`, and the next call continues.
-#include "protocol/endpoint.hpp"
+#include "protocol/messages/endpoint.hpp"
 
 #include "deflate_builder.hpp"
 #include "frame_builder.hpp"

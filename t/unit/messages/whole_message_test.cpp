@@ -1,6 +1,6 @@
 // The fast path of messages in one whole frame: the messages that it accepts.
 // All others are left to message_reader::next().
-#include "protocol/message_reader.hpp"
+#include "protocol/messages/message_reader.hpp"
 
 #include "frame_builder.hpp"
 

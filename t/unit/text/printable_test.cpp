@@ -1,5 +1,5 @@
 // Text of a peer in a log line.
-#include "protocol/printable.hpp"
+#include "protocol/text/printable.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "protocol/simd.hpp"
+#include "protocol/text/simd.hpp"
 
 inline const std::vector<websocket::protocol::simd_level> &simd_levels()
 {

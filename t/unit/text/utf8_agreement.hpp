@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include "simd_levels.hpp"
 #include "utf8_reference.hpp"

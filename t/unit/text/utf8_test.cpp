@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "protocol/utf8.hpp"
+#include "protocol/text/utf8.hpp"
 
 #include "guarded_memory.hpp"
 #include "simd_levels.hpp"
