@@ -7,6 +7,7 @@ import pytest
 
 import wire
 from deflating_peer import DeflatingPeer
+from nginx_server import seconds, wait_until
 from preload import preloaded
 from worker_probe import (memory, memory_is_exact, only_worker,
                           stopped)
@@ -30,6 +31,7 @@ location /turns {
     websocket_deflate_comp_level 9; websocket_deflate_window 9;
 }
 location /deflated { websocket echo; websocket_deflate on; }
+location /clock { return 200 $msec; }
 """
 # For each level: the size of a message, and the most nanoseconds that zlib
 # takes for a byte of the worst text found (t/bench/deflate_bench.cpp).
@@ -52,6 +54,16 @@ def server(module_nginx, run_folder):
             running = module_nginx(LOCATIONS)
         running.compressed = lambda: preload.number
         yield running
+
+
+def wait_for_interval(server):
+    """Waits until the budget of a later millisecond is in use. nginx reads the
+    clock of `$msec` together with that of the budget."""
+    def clock():
+        request = b"GET /clock HTTP/1.1\r\nHost: a\r\n\r\n"
+        return float(server.request(request).body)
+    before = clock()
+    wait_until(lambda: clock() > before + 0.0015, seconds(5), "2 ms")
 
 
 def publish(server, peers, text):
@@ -188,6 +200,7 @@ def test_broadcast_is_compressed_in_limited_time_at_each_level(server, level):
 
     while count_compressed("all have a compressor " * 4) < len(peers):
         pass
+    wait_for_interval(server)
     before = server.compressed()
     count = count_compressed("to all of you ".ljust(size, "."))
     assert server.compressed() - before == count * size
