@@ -25,7 +25,7 @@ constexpr std::size_t max_backpressure_threshold = 64 * 1024;
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_INFO, log,
-                  "websocket: not sent: text is not valid UTF-8%V",
+                  "websocket: message not sent: text is not valid UTF-8%V",
                   permit.suppressed());
     }
 }

@@ -68,7 +68,7 @@ private:
     }
 
     std::string text_;
-    bool follows_ = false; // behind a value
+    bool follows_ = false; // after a value
 };
 
 // Codes that were never counted are left out.

@@ -129,14 +129,13 @@ void add_codes(exposition &to, std::string_view label_name,
 
 void add_clients(exposition &to, const status_report &report)
 {
-    to.family("clients", "gauge", "Clients that are connected now.");
+    to.family("clients", "gauge", "Connected clients.");
 
     for (const slot_stats &each : report.slots) {
         to.sample({{"worker", std::to_string(each.slot)}}, each.all.clients);
     }
 
-    to.family("handler_clients", "gauge",
-              "Clients that are connected now, by resource handler.");
+    to.family("handler_clients", "gauge", "Connected clients, by handler.");
 
     for (const handler_stats &each : report.handlers) {
         to.sample({{"handler", each.name}}, each.clients);
@@ -154,7 +153,7 @@ void add_workers(exposition &to, const status_report &report)
         }
     }
 
-    to.family("workers", "gauge", "Worker processes that are there now.");
+    to.family("workers", "gauge", "Live worker processes.");
     to.sample({{"state", "serving"}}, serving);
     to.sample({{"state", "draining"}}, draining);
 }
@@ -162,7 +161,7 @@ void add_workers(exposition &to, const status_report &report)
 void add_handshakes(exposition &to, const status_report &report)
 {
     to.family("handshakes_total", "counter",
-              "Opening handshakes, by the status they were answered with.");
+              "Opening handshakes, by status of the response.");
 
     for (const slot_stats &each : report.slots) {
         const std::string worker = std::to_string(each.slot);
@@ -175,8 +174,7 @@ void add_handshakes(exposition &to, const status_report &report)
 
 void add_closes(exposition &to, const status_report &report)
 {
-    to.family("closes_total", "counter",
-              "Connections that came to their end, by close code.");
+    to.family("closes_total", "counter", "Ended connections, by close code.");
 
     for (const slot_stats &each : report.slots) {
         add_codes(to, "code", std::to_string(each.slot), each.all.closed);
@@ -195,7 +193,7 @@ void add_metrics(exposition &to, const Rows &rows, const Source &source)
 
 void add_redis(exposition &to, const redis_stats &redis)
 {
-    to.single("redis_up", "gauge", "Whether the host is in touch with Redis.",
+    to.single("redis_up", "gauge", "Whether the host is connected to Redis.",
               redis.up ? 1 : 0);
     add_metrics(to, metrics::redis_metrics, redis);
 }

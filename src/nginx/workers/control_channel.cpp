@@ -39,7 +39,7 @@ void send_control(std::string_view log, control_event event, std::uint64_t from,
         write_log(NGX_LOG_WARN, ngx_cycle->log,
                   "websocket: websocket_shared_memory is full: a control event "
                   "between workers was lost; handshakes that wait for Redis "
-                  "may wait in vain");
+                  "may time out");
     }
 }
 

@@ -44,12 +44,12 @@ using counter = single_writer<std::uint64_t>;
       "Messages received, and accepted for sending.")                          \
     X(messages_out, "messages_total", "out", "")                               \
     X(bytes_in, "payload_bytes_total", "in",                                   \
-      "Bytes of payload in these messages.")                                   \
+      "Payload of these messages, in bytes.")                                  \
     X(bytes_out, "payload_bytes_total", "out", "")                             \
     X(dropped, "dropped_messages_total", "",                                   \
-      "Messages that full send queues did not take, or forgot.")               \
+      "Messages discarded because a send queue was full.")                     \
     X(slow_closes, "slow_closes_total", "",                                    \
-      "Connections ended because the client reads too slowly.")                \
+      "Connections closed because the client reads too slowly.")               \
     X(lost, "losses_total", "",                                                \
       "Times that clients of a resource missed messages.")                     \
     X(published, "published_total", "", "Messages published over HTTP.")

@@ -214,8 +214,8 @@ bool attach(ngx_cycle_t *cycle, shared_zone &zone,
 
     if (!state->access.attach(zone.memory)) {
         write_log(NGX_LOG_ALERT, cycle->log,
-                  "websocket: the shared memory has no broker; this worker "
-                  "refuses WebSockets");
+                  "websocket: websocket_shared_memory has another layout; this "
+                  "worker refuses WebSockets; restart nginx");
         state.reset();
         return false;
     }

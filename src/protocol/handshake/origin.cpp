@@ -21,13 +21,13 @@ constexpr fault bad_scheme =
 constexpr fault not_of_pages =
     "an origin has the scheme of the page, https or http, not wss or ws";
 constexpr fault bad_host =
-    "the host has to be a name or an IPv6 address in brackets";
+    "the host must be a name or an IPv6 address in brackets";
 constexpr fault bad_letters =
-    "a host with non-ASCII letters has to be written in its xn-- form";
-constexpr fault bad_port = "the port has to be a number from 1 to 65535";
+    "a host with non-ASCII letters must be written in its xn-- form";
+constexpr fault bad_port = "the port must be a number from 1 to 65535";
 constexpr fault has_path = "nothing may follow the host and port, not even /";
 constexpr fault address_below =
-    "*. has to be followed by a name, not by an address";
+    "*. must be followed by a name, not by an address";
 
 constexpr std::string_view null_origin = "null";
 constexpr std::string_view any_subdomain = "*.";

@@ -292,16 +292,16 @@ TEST(origin_pattern, gives_the_reason_of_its_refusal)
     EXPECT_EQ(why_not("my_app://a.example"),
               "a scheme is a letter, then letters, digits, +, - or .");
     EXPECT_EQ(why_not("https://a b"),
-              "the host has to be a name or an IPv6 address in brackets");
+              "the host must be a name or an IPv6 address in brackets");
     EXPECT_EQ(why_not("https://\xC3\xA4.example"),
-              "a host with non-ASCII letters has to be written in its xn-- "
+              "a host with non-ASCII letters must be written in its xn-- "
               "form");
     EXPECT_EQ(why_not("*.a.example:65536"),
-              "the port has to be a number from 1 to 65535");
+              "the port must be a number from 1 to 65535");
     EXPECT_EQ(why_not("https://a.example/"),
               "nothing may follow the host and port, not even /");
     EXPECT_EQ(why_not("*.127.0.0.1"),
-              "*. has to be followed by a name, not by an address");
+              "*. must be followed by a name, not by an address");
 }
 
 TEST(origin_pattern, leaves_the_reason_alone_when_legal)
