@@ -290,7 +290,7 @@ def test_clients_that_move_at_a_reload_miss_nothing(hosts):
 
 def test_clients_of_old_workers_receive_after_a_reload(hosts):
     """The old workers still serve them, and one of the new workers leads."""
-    group = hosts(LOCATIONS, http=HTTP + "websocket_drain 3s;")
+    group = hosts(LOCATIONS, http=HTTP + "websocket_drain 30s;")
     server = group[0].server
     staying = [group[0].join("/room", worker) for worker in (0, 1) * 3]
     old = server.reload()
