@@ -13,8 +13,6 @@ from load_client import LOADED, LOCATIONS, Viewer, start, watch
 from tuned_client import TIGHT_LISTEN, connect_tight, send_until_refused
 from worker_probe import only_worker
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def server(nginx):

@@ -18,8 +18,6 @@ from raw_client import TIMEOUT
 from tls_client import client_context
 from worker_probe import descriptors, memory, memory_is_exact, only_worker
 
-pytestmark = pytest.mark.alone
-
 LOCATIONS = """
 location /echo { websocket echo; }
 location /silent { websocket echo; websocket_ping_interval 500ms;

@@ -14,8 +14,6 @@ from tls_client import client_context
 from tuned_client import connect_blocking, framed, numbered
 from worker_probe import memory, memory_is_exact, only_worker
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def counter(run_folder):

@@ -16,8 +16,6 @@ from tuned_client import TIGHT_LISTEN, connect_tight, framed, numbered, \
     send_until_refused
 from worker_probe import cpu_seconds, only_worker
 
-pytestmark = pytest.mark.alone
-
 LOCATIONS = """
 location /echo { websocket echo; websocket_close_timeout 60s; }
 location /quick { websocket echo; websocket_close_timeout 500ms; }
@@ -78,6 +76,7 @@ def test_directive_is_for_the_http_level(nginx, level):
     assert '"websocket_drain" directive is not allowed here' in output
 
 
+@pytest.mark.alone
 # Time and code
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -125,6 +124,7 @@ def test_time_0_closes_all_at_once(nginx):
     server.wait_for_workers_gone(old, timeout=2)
 
 
+@pytest.mark.alone
 def test_each_worker_spreads_its_own_clients(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 1s;", workers=2,
                    listen="reuseport")
@@ -165,6 +165,7 @@ def test_without_a_master_all_are_closed_at_once(nginx):
     server.wait_for_exit(2)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_shutdown_timeout_shortens_the_drain(nginx, tls):
     server = nginx(LOCATIONS, main="worker_shutdown_timeout 2s;",
@@ -192,6 +193,7 @@ def test_short_shutdown_timeout_still_sends_each_close(nginx):
 
 # The end of the worker
 
+@pytest.mark.alone
 def test_silent_clients_delay_the_exit_by_the_close_timeout(nginx):
     server = nginx(LOCATIONS, http="websocket_drain 500ms;")
     pid = only_worker(server)
@@ -240,6 +242,7 @@ def test_clients_that_leave_do_not_hasten_other_closes(nginx):
         server.wait_for_workers_gone(old, timeout=2)
 
 
+@pytest.mark.alone
 def test_draining_worker_does_not_spin(nginx):
     server = nginx(LOCATIONS, http=LONG, listen=TIGHT_LISTEN)
     full = connect_tight(server)

@@ -13,8 +13,6 @@ from publish_client import Publisher
 from resuming_room_clients import ResumingClients
 from worker_probe import descriptors
 
-pytestmark = pytest.mark.alone
-
 LOCATIONS = """
 location /room { websocket room $arg_k history=100000; }
 location /publish { websocket_publish room $arg_k; }
