@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import raw_client
 import wire
 from worker_probe import memory_is_exact
 
@@ -54,6 +55,7 @@ def run_under_valgrind(nginx, tmp_path):
                          " --errors-for-leak-kinds=none"
                          f" --num-callers=25 --log-file={log}")
             patch.setenv("WEBSOCKET_SLOWNESS", "10")
+            patch.setattr(raw_client, "TIMEOUT", 50)
             server = nginx(master=False, tls=True)
             for index in range(connections):
                 use(server, index)
