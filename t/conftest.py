@@ -22,6 +22,20 @@ BOTH_REQUEST_POLICIES = {
     "test_shutdown", "test_variables",
 }
 
+# The files that take longest, in this order. They start first, so that none is
+# left at the end while other processes have nothing to do.
+LONGEST_FILES = [
+    "test_redis_outages", "test_package", "test_closing_handshake",
+    "test_soak", "test_browser_status", "test_shutdown", "test_browser_load",
+    "test_redis_counts", "test_limits_many_clients", "test_redis_resolver",
+    "test_redis_counters", "test_redis_leader", "test_timers",
+    "test_redis_tls", "test_redis_cuts", "test_redis_waiting", "test_memory",
+    "test_release", "test_browser_chat", "test_room_memory",
+    "test_drain_reload", "test_tls", "test_fault_points",
+    "test_room_presence", "test_backpressure", "test_example_load",
+    "test_leaks", "test_drain", "test_example_load_costs",
+]
+
 
 def pytest_generate_tests(metafunc):
     """Gives the tests of some files both request policies."""
@@ -33,19 +47,22 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    """Spreads the files that need a browser among the others, because browsers
-    use the processors and most other tests wait. The packages are built
-    first."""
+    """Puts the longest files first, and spreads the other files that need a
+    browser among the rest, because browsers use the processors and most other
+    tests wait."""
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    browsers = [path for path in files if path.name.startswith("test_browser")]
-    others = sorted((path for path in files if path not in browsers),
-                    key=lambda path: path.name != "test_package.py")
+    longest = [path for name in LONGEST_FILES for path in files
+               if path.stem == name]
+    browsers = [path for path in files if path not in longest
+                and path.name.startswith("test_browser")]
+    others = [path for path in files
+              if path not in longest and path not in browsers]
     space = len(others) // (len(browsers) + 2) or 1
     for number, path in enumerate(browsers):
         others.insert(1 + number * (space + 1), path)
-    items[:] = [item for path in others for item in files[path]]
+    items[:] = [item for path in longest + others for item in files[path]]
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]
 
 UNIT_TESTS is the GoogleTest program, or "-" for none. It runs beside the first
 pytest suite. The option --check runs QUICK_FILES, the files that take the least
-time for each test. Without options all of t is run, with one more file at a
-time than there are processors, because most tests mostly wait. Tests with the
-mark alone measure time or memory: they run afterwards, one at a time. The
-counts come from the XML reports. A suite that crashed, wrote no report or ran
-no test counts as one more failure.
+time for each test. Without options all of t is run, with six files at a time
+on two processors, because most tests mostly wait. Tests with the mark alone
+measure time or the use of the processor: they run afterwards, one at a time.
+The counts come from the XML reports. A suite that crashed, wrote no report or
+ran no test counts as one more failure.
 """
 
 import os
@@ -23,7 +23,7 @@ from collections import Counter
 PYTEST_TESTS_FAILED = 1
 OPEN_FILES = 16384
 
-FILES_AT_A_TIME = (os.cpu_count() or 1) + 1
+FILES_AT_A_TIME = 2 * (os.cpu_count() or 1) + 2
 PYTEST_SUITES = {
     "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
                "--dist", "loadfile", "t"],

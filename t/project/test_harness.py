@@ -9,7 +9,8 @@ import threading
 import pytest
 
 import wire
-from nginx_server import tool_reports
+from conftest import LONGEST_FILES
+from nginx_server import ROOT, tool_reports
 from raw_client import ConnectionWasReset, EndOfStream, RawClient
 
 PLAIN = "location / { return 200 hello; }"
@@ -24,6 +25,14 @@ def pair():
     with peer:
         yield client, peer
     client.disconnect()
+
+
+def test_longest_files_exist():
+    """A name that no file has would start no file first."""
+    found = [name[:-3] for _, _, names in os.walk(os.path.join(ROOT, "t"))
+             for name in names if name.endswith(".py")]
+    assert sorted(LONGEST_FILES) == sorted(set(LONGEST_FILES))
+    assert not set(LONGEST_FILES) - set(found)
 
 
 def test_nginx_starts_answers_and_ends(nginx):
