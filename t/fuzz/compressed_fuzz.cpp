@@ -8,11 +8,12 @@
 #include "protocol/messages/message_reader.hpp"
 #include "protocol/text/utf8.hpp"
 
+#include "fuzzing.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -21,13 +22,6 @@
 using namespace websocket::protocol;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
 
 struct choices {
     std::uint8_t size;      // one of four limits

@@ -5,8 +5,6 @@
 // result as one field that joins them. The response must match an offer.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,34 +12,13 @@
 #include "protocol/deflate/extension_reader.hpp"
 #include "protocol/deflate/permessage_deflate.hpp"
 
+#include "fuzzing.hpp"
+
 using namespace websocket::protocol;
 
 namespace {
 
 constexpr std::string_view field_name = "Sec-WebSocket-Extensions";
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
-
-// Text in an allocation of exactly its size, so that AddressSanitizer finds a
-// read past its end.
-class exact_text {
-public:
-    explicit exact_text(std::string_view text)
-        : bytes_(new char[text.size()]), size_(text.size())
-    {
-        text.copy(bytes_.get(), size_);
-    }
-    std::string_view view() const { return {bytes_.get(), size_}; }
-
-private:
-    std::unique_ptr<char[]> bytes_;
-    std::size_t size_;
-};
 
 deflate_settings settings_of(unsigned chosen)
 {

@@ -2,10 +2,11 @@
 // a parsed header must be written back as the same bytes.
 #include "protocol/frames/frame.hpp"
 
+#include "fuzzing.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -13,13 +14,6 @@
 using namespace websocket::protocol;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
 
 // Parses from a block of exactly this size, so that AddressSanitizer finds a
 // read past its end.

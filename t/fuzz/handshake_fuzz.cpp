@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,32 +15,11 @@
 #include "protocol/handshake/origin.hpp"
 #include "protocol/text/tokens.hpp"
 
+#include "fuzzing.hpp"
+
 using namespace websocket::protocol;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
-
-// Text in an allocation of exactly its size, so that AddressSanitizer finds a
-// read past its end.
-class exact_text {
-public:
-    explicit exact_text(std::string_view text)
-        : bytes_(new char[text.size()]), size_(text.size())
-    {
-        std::copy(text.begin(), text.end(), bytes_.get());
-    }
-    std::string_view view() const { return {bytes_.get(), size_}; }
-
-private:
-    std::unique_ptr<char[]> bytes_;
-    std::size_t size_;
-};
 
 struct field {
     exact_text name;

@@ -7,11 +7,12 @@
 #include "protocol/messages/endpoint.hpp"
 #include "protocol/text/utf8.hpp"
 
+#include "fuzzing.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -21,13 +22,6 @@
 using namespace websocket::protocol;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
 
 struct choices {
     std::uint8_t kinds_and_size; // accepted kinds, and one of four limits

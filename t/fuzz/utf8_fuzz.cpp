@@ -5,7 +5,6 @@
 // second the size of a piece. The text is at most the next 400 bytes.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,19 +12,13 @@
 
 #include "protocol/text/utf8.hpp"
 
+#include "fuzzing.hpp"
 #include "../unit/text/simd_levels.hpp"
 #include "../unit/text/utf8_reference.hpp"
 
 using namespace websocket::protocol;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds) {
-        std::abort();
-    }
-}
 
 // Feeds a copy in an allocation of exactly its size, so that AddressSanitizer
 // finds a read past its end. Single bytes are too many for a copy.
