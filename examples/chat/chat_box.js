@@ -2,6 +2,7 @@
 // never markup.
 
 import { describe_close } from "../close_codes.js";
+import { make } from "../elements.js";
 import { chat_client } from "./chat_client.js";
 import { clean_name, keep_name, random_name, max_name } from "./own_name.js";
 
@@ -10,16 +11,6 @@ const max_shown = 4000; // characters of a message
 const max_text = 2000; // characters a person may send at once
 const same_breath = 120000; // ms
 const colours = 8;
-
-function make(tag, properties = {}, ...children) {
-    const { attributes = {}, ...rest } = properties;
-    const element = Object.assign(document.createElement(tag), rest);
-    for (const [name, value] of Object.entries(attributes)) {
-        element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-}
 
 function colour_of(name) {
     let sum = 0;

@@ -1,19 +1,11 @@
 // The rows of a room's log. Published texts become textContent, never markup.
 
+import { make } from "../elements.js";
+
 const max_rows = 400;
 const max_length = 4000; // characters of a message
 const max_bytes = 64; // of a binary one
 const colours = 8;
-
-export function make(tag, properties = {}, ...children) {
-    const { attributes = {}, ...rest } = properties;
-    const element = Object.assign(document.createElement(tag), rest);
-    for (const [name, value] of Object.entries(attributes)) {
-        element.setAttribute(name, value);
-    }
-    element.append(...children);
-    return element;
-}
 
 export function plural(count, word) {
     return `${count} ${word}${count === 1 ? "" : "s"}`;
@@ -72,13 +64,13 @@ export class room_log {
     }
 
     // Adds a line of the page itself. Returns a function that changes its text.
-    note(words, tone = "plain") {
-        const text = make("span", { textContent: words });
-        const row = make("li", { className: "note" }, text);
+    note(text, tone = "plain") {
+        const label = make("span", { textContent: text });
+        const row = make("li", { className: "note" }, label);
         Object.assign(row.dataset, { kind: "note", tone });
         this.add(row);
         return (other, other_tone = tone) => {
-            text.textContent = other;
+            label.textContent = other;
             row.dataset.tone = other_tone;
         };
     }

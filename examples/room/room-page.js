@@ -2,8 +2,9 @@
 // be cut.
 
 import { describe_close } from "../close_codes.js";
+import { make } from "../elements.js";
 import { Room } from "./room.js";
-import { colour_of, make, plural, room_log } from "./room-log.js";
+import { colour_of, plural, room_log } from "./room-log.js";
 
 const first_room = "lobby";
 const history = 50;
