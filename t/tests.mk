@@ -15,7 +15,7 @@ unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
 integrity_sources := $(sort $(wildcard t/unit/broker/integrity_*.cpp))
 fuzz_sources := $(sort $(wildcard t/fuzz/*_fuzz.cpp))
 bench_sources := t/bench/protocol_bench.cpp t/bench/frame_benchmarks.cpp
-load_sources := $(sort $(wildcard t/bench/load/*.cpp))
+load_sources := $(sort $(wildcard t/bench/load/*.cpp t/bench/load/*/*.cpp))
 deflate_bench_sources := t/bench/deflate_bench.cpp
 
 cxx_flags := -std=c++20 -O2 -g -Wall -Wextra -Werror -MMD -MP -I src

@@ -1,5 +1,5 @@
 // A load generator for WebSocket servers: see --help.
-#include "run.hpp"
+#include "runs/run.hpp"
 
 #include <csignal>
 #include <cstdio>

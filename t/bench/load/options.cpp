@@ -1,7 +1,7 @@
 // The command line of the load generator.
 #include "options.hpp"
 
-#include "prepared_messages.hpp"
+#include "wire/prepared_messages.hpp"
 
 #include <charconv>
 #include <cstdio>

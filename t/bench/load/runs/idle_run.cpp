@@ -2,7 +2,7 @@
 // them.
 #include "run.hpp"
 
-#include "server_watch.hpp"
+#include "../server_watch.hpp"
 
 namespace websocket::load {
 

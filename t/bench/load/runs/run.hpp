@@ -2,11 +2,11 @@
 // measured for some time, and ends when all replies have arrived.
 #pragma once
 
-#include "connection.hpp"
-#include "event_loop.hpp"
-#include "histogram.hpp"
-#include "options.hpp"
-#include "report.hpp"
+#include "../wire/connection.hpp"
+#include "../event_loop.hpp"
+#include "../histogram.hpp"
+#include "../options.hpp"
+#include "../report.hpp"
 
 #include <cstddef>
 #include <cstdint>

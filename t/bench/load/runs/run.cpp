@@ -2,7 +2,7 @@
 // measured for some time, and ends when all replies have arrived.
 #include "run.hpp"
 
-#include "server_watch.hpp"
+#include "../server_watch.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 // One WebSocket connection of the load generator.
 #pragma once
 
-#include "event_loop.hpp"
+#include "../event_loop.hpp"
 #include "frame_reader.hpp"
 #include "opening_handshake.hpp"
 #include "prepared_messages.hpp"

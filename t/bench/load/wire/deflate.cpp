@@ -128,7 +128,7 @@ std::vector<std::byte> compressor::compress(std::span<const std::byte> payload)
     stream_.next_out = bytes_of(result);
     stream_.avail_out = static_cast<uInt>(result.size());
 
-    if (deflate(&stream_, Z_SYNC_FLUSH) != Z_OK || stream_.avail_out == 0) {
+    if (::deflate(&stream_, Z_SYNC_FLUSH) != Z_OK || stream_.avail_out == 0) {
         throw peer_fault("zlib cannot compress");
     }
 
