@@ -33,6 +33,7 @@ WORDS = {
 PARTS = {
     "told", "tell", "said", "heard", "hear", "judge", "unsettled", "lent",
     "news", "bury", "tally", "complain", "waker", "wakers", "goer", "goers",
+    "crowd", "crowds", "crowded", "deaf",
 }
 
 C_TOKEN = re.compile(

@@ -104,7 +104,7 @@ def test_clients_with_context_takeover_get_their_own(server):
 def test_deflaters_are_created_over_several_turns(server):
     """Each turn takes up to 1 ms and 200 KB for them. A client without a
     deflater receives the message uncompressed."""
-    peers = [DeflatingPeer(server, "/kept/crowd") for _ in range(120)]
+    peers = [DeflatingPeer(server, "/kept/many") for _ in range(120)]
     text = "to all of you " * 40
     counts = []
     while not counts or counts[-1] < len(peers):

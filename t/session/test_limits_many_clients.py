@@ -164,12 +164,12 @@ def test_silent_websockets_are_pinged_and_closed(server, pool,
     entries = server.access_log(websocket_close_code=1001,
                                 websocket_close_by="timeout", status=101)
     assert len(entries) == pool_size
-    assert_like_crowds_take_no_more(server, before, lambda: (
+    assert_repetition_takes_no_more(server, before, lambda: (
         expect_pings_and_close(
             read_all_to_end(pool(shake_hands, pool_size // 8), 30))))
 
 
-def assert_like_crowds_take_no_more(server, before, come_and_go):
+def assert_repetition_takes_no_more(server, before, come_and_go):
     """The heap keeps its largest size, or returns memory if its end is free. A
     leak would add up over equal rounds."""
     assert_free(server, before, math.inf)
