@@ -180,26 +180,4 @@ void log_refused(log_throttle &line, const char *command,
     }
 }
 
-std::string_view error_in(const redisReply *reply) noexcept
-{
-    return reply->type == REDIS_REPLY_ERROR
-               ? std::string_view{reply->str, reply->len}
-               : std::string_view{};
-}
-
-std::string_view text_in(const redisReply *reply) noexcept
-{
-    return reply->type == REDIS_REPLY_STRING ||
-                   reply->type == REDIS_REPLY_STATUS
-               ? std::string_view{reply->str, reply->len}
-               : std::string_view{};
-}
-
-std::span<redisReply *const> list_in(const redisReply *reply) noexcept
-{
-    return reply->type == REDIS_REPLY_ARRAY
-               ? std::span<redisReply *const>{reply->element, reply->elements}
-               : std::span<redisReply *const>{};
-}
-
 } // namespace websocket::nginx

@@ -3,6 +3,7 @@
 
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/redis_io/connection.hpp"
+#include "nginx/redis_io/replies.hpp"
 #include "redis/scripts.hpp"
 
 #include <array>
@@ -92,14 +93,5 @@ private:
 // and the effect.
 void log_refused(log_throttle &line, const char *command,
                  std::string_view reason, const char *effect) noexcept;
-
-// The error of a reply; empty if it is none.
-std::string_view error_in(const redisReply *reply) noexcept;
-
-// The text of a reply; empty if it has none.
-std::string_view text_in(const redisReply *reply) noexcept;
-
-// The elements of a reply that is an array.
-std::span<redisReply *const> list_in(const redisReply *reply) noexcept;
 
 } // namespace websocket::nginx
