@@ -1,4 +1,4 @@
-// Parses the URL of a Redis server.
+// Parses the URL of a Redis server or of its sentinels.
 //
 // A fault never repeats the text, because any part of an invalid URL may belong
 // to a password.
@@ -6,6 +6,7 @@
 
 #include "sdk/websocket_text.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -24,8 +25,12 @@ constexpr std::size_t max_path_size = 107;
 constexpr unsigned max_databases = 1u << 30;
 
 constexpr std::string_view forms =
-    "\"redis://[[user]:password@]host[:port][/db]\", the same with "
-    "\"rediss://\" for TLS, or \"unix:/path[?user=..&password=..&db=..]\"";
+    "\"redis://[[user]:password@]host[:port][/db]\", "
+    "\"sentinel://[[user]:password@]host[:port],host[:port]/master[/db]\", the "
+    "same with \"rediss://\" and \"sentinels://\" for TLS, or "
+    "\"unix:/path[?user=..&password=..&db=..]\"";
+
+constexpr std::uint16_t sentinel_port = 26379;
 
 // Removes the text before the mark, and the mark, and returns that text.
 // Nullopt: there is no such mark.
@@ -157,37 +162,108 @@ std::string_view read_host(std::string_view &text, server_address &target)
     return {};
 }
 
-std::string_view read_tcp(std::string_view rest, server_address &target)
+// Removes "[[user]:password@]" from the text. An unescaped delimiter in a
+// password would end it elsewhere.
+std::string_view cut_credentials(std::string_view &text, server_address &target)
 {
-    // An unescaped delimiter in a password would end it elsewhere
-    if (const std::size_t at = rest.rfind('@'); at != rest.npos) {
-        if (rest.substr(0, at).find_first_of("@/?#") != rest.npos) {
-            return "write \"@\", \"/\", \"?\" and \"#\" in a password as "
-                   "\"%40\", \"%2F\", \"%3F\" and \"%23\"";
-        }
+    const std::size_t at = text.rfind('@');
 
-        const auto fault = read_credentials(rest.substr(0, at), target);
-
-        if (!fault.empty()) {
-            return fault;
-        }
-
-        rest.remove_prefix(at + 1);
+    if (at == text.npos) {
+        return {};
     }
 
-    std::string_view host = rest.substr(0, rest.find('/'));
-    rest.remove_prefix(host.size());
+    const std::string_view credentials = text.substr(0, at);
 
-    const auto fault = host.starts_with('[') ? read_bracketed(host, target)
-                                             : read_host(host, target);
+    text.remove_prefix(at + 1);
+    return credentials.find_first_of("@/?#") == credentials.npos
+               ? read_credentials(credentials, target)
+               : "write \"@\", \"/\", \"?\" and \"#\" in a password as "
+                 "\"%40\", \"%2F\", \"%3F\" and \"%23\"";
+}
+
+// Reads "host[:port]".
+std::string_view read_endpoint(std::string_view text, server_address &target)
+{
+    const auto fault = text.starts_with('[') ? read_bracketed(text, target)
+                                             : read_host(text, target);
     if (!fault.empty()) {
         return fault;
     }
 
-    if (!host.empty() &&
-        (host[0] != ':' ||
-         !read_number<std::uint16_t>(host.substr(1), 1, 65535, target.port))) {
-        return "the port must be a number from 1 to 65535";
+    return text.empty() || (text[0] == ':' &&
+                            read_number<std::uint16_t>(text.substr(1), 1, 65535,
+                                                       target.port))
+               ? std::string_view{}
+               : "the port must be a number from 1 to 65535";
+}
+
+std::string_view read_tcp(std::string_view rest, server_address &target)
+{
+    if (const auto fault = cut_credentials(rest, target); !fault.empty()) {
+        return fault;
+    }
+
+    const std::string_view host = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(host.size());
+
+    if (const auto fault = read_endpoint(host, target); !fault.empty()) {
+        return fault;
+    }
+
+    return rest.size() < 2 ? std::string_view{}
+                           : read_database(rest.substr(1), target);
+}
+
+// Redis accepts these characters in the name of a master.
+bool is_master_name(std::string_view name) noexcept
+{
+    return !name.empty() && std::ranges::all_of(name, [](const char c) {
+        return letters.find(c) != letters.npos ||
+               host_marks.find(c) != host_marks.npos;
+    });
+}
+
+// Reads "host[:port][,host[:port]...]".
+std::string_view read_hosts(std::string_view text, server_address &target)
+{
+    while (true) {
+        const std::string_view host = text.substr(0, text.find(','));
+        server_address &added = target.sentinels.emplace_back();
+
+        added.port = sentinel_port;
+        added.tls = target.tls;
+
+        if (const auto fault = read_endpoint(host, added); !fault.empty()) {
+            return fault;
+        }
+
+        if (host.size() == text.size()) {
+            return {};
+        }
+
+        text.remove_prefix(host.size() + 1);
+    }
+}
+
+std::string_view read_sentinels(std::string_view rest, server_address &target)
+{
+    if (const auto fault = cut_credentials(rest, target); !fault.empty()) {
+        return fault;
+    }
+
+    const auto hosts = cut(rest, '/');
+
+    if (const auto fault = read_hosts(hosts.value_or(rest), target);
+        !fault.empty()) {
+        return fault;
+    }
+
+    target.master = hosts ? rest.substr(0, rest.find('/')) : "";
+    rest.remove_prefix(target.master.size());
+
+    if (!is_master_name(target.master)) {
+        return "expected the name of the master after the sentinels, such as "
+               "\"/mymaster\": letters, digits, \".\", \"-\" and \"_\"";
     }
 
     return rest.size() < 2 ? std::string_view{}
@@ -263,38 +339,31 @@ std::string_view read_unix(std::string_view rest, server_address &target)
 
 } // namespace
 
-std::string server_address::name() const
-{
-    if (is_unix) {
-        return "unix:" + path;
-    }
-
-    const bool bracketed = host.find(':') != host.npos;
-
-    return (bracketed ? '[' + host + ']' : host) + ':' + std::to_string(port);
-}
-
 parsed_url parse_url(std::string_view url)
 {
-    constexpr std::string_view tcp = "redis://";
-    constexpr std::string_view tls = "rediss://";
-    constexpr std::string_view local = "unix:";
+    struct scheme {
+        std::string_view name;
+        std::string_view (*read)(std::string_view, server_address &);
+        bool tls;
+    };
+
+    constexpr scheme schemes[]{{"redis://", read_tcp, false},
+                               {"rediss://", read_tcp, true},
+                               {"sentinel://", read_sentinels, false},
+                               {"sentinels://", read_sentinels, true},
+                               {"unix:", read_unix, false}};
     parsed_url parsed;
 
-    if (url.starts_with(tcp)) {
-        parsed.fault = read_tcp(url.substr(tcp.size()), parsed.target);
-
-    } else if (url.starts_with(tls)) {
-        parsed.target.tls = true;
-        parsed.fault = read_tcp(url.substr(tls.size()), parsed.target);
-
-    } else if (url.starts_with(local)) {
-        parsed.fault = read_unix(url.substr(local.size()), parsed.target);
-
-    } else {
-        parsed.fault = "expected " + std::string(forms);
+    for (const scheme &each : schemes) {
+        if (url.starts_with(each.name)) {
+            parsed.target.tls = each.tls;
+            parsed.fault =
+                each.read(url.substr(each.name.size()), parsed.target);
+            return parsed;
+        }
     }
 
+    parsed.fault = "expected " + std::string(forms);
     return parsed;
 }
 

@@ -41,6 +41,8 @@ def numbers(cases):
 ACCEPTED = [
     "redis://127.0.0.1", "redis://localhost:6380/2", "redis://[::1]:6379",
     "rediss://:secret@127.0.0.1", "redis://chat:se%40cret@127.0.0.1/0", "redis://:secret@127.0.0.1",
+    "sentinel://127.0.0.1/m", "sentinels://:secret@127.0.0.1,[::1]:1/my.m-1/2",
+    "sentinels://127.0.0.1/m server_name=redis.example",
     "unix:/run/redis/redis.sock",
     "'unix:/run/redis/redis.sock?user=a&password=secret&db=1'",
     "redis://127.0.0.1 prefix=chat: connect_timeout=500ms"
@@ -68,7 +70,7 @@ REFUSED = [
     ("", "invalid number of arguments"),
     ("localhost", r'invalid address in "websocket_redis" directive: expected '
      r'"redis://\[\[user\]'),
-    ("valkeys://:secret@localhost", 'the same with "rediss://" for TLS'),
+    ("valkeys://:secret@localhost", 'the same with "rediss://" and .* for TLS'),
     ("redis://", "no host"),
     ("redis://user@localhost", 'expected "user:password"'),
     ("redis://user:se/secret@localhost", '"/".* in a password as .*"%2F"'),
@@ -80,6 +82,13 @@ REFUSED = [
     ("redis://[1:2]", "invalid IPv6 address"),
     ("unix:redis.sock", 'the path of the socket must begin with "/"'),
     ("'unix:/a?pass=secret'", 'expected "user="'),
+    ("sentinel://:secret@127.0.0.1", "expected the name of the master after "
+     'the sentinels, such as "/mymaster"'),
+    ("sentinel://127.0.0.1,/m", "no host"),
+    ("sentinel://127.0.0.1:0,127.0.0.1/m", "the port"),
+    ("sentinel://127.0.0.1/m/x", "the database must be a number"),
+    ("sentinel://127.0.0.1/m ca=x", '"ca=".* requires an address that begins '
+     'with "rediss://" or "sentinels://"'),
     ("redis://localhost prefix", "invalid argument 2"),
     ("redis://localhost prefix=a Prefix=secret", "invalid argument 3"),
     ("redis://:a secret@localhost", "no host"),
@@ -122,6 +131,11 @@ def test_name_that_does_not_resolve_is_refused(nginx):
     refuse_redis(nginx, f"redis://:secret@{UNKNOWN}",
                  rf'cannot resolve host "{UNKNOWN}" of "websocket_redis" '
                  "directive: host not found")
+
+
+def test_each_sentinel_must_resolve(nginx):
+    refuse_redis(nginx, f"sentinel://127.0.0.1,{UNKNOWN}/m",
+                 rf'cannot resolve host "{UNKNOWN}"')
 
 
 @pytest.mark.parametrize("lines", [

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
-#include "redis/url.hpp"
+#include "redis/server_address.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,22 +14,33 @@ namespace websocket::nginx {
 struct redis_peer {
     ngx_sockaddr_t address;
     socklen_t size = 0;
-    std::string text; // without the port, for log lines
+    std::string host; // its certificate has this name
+    std::string text; // for log lines: without the port, unless it is a master
+
+    // With sentinels, the version of the configuration that names this master
+    std::uint64_t epoch = 0;
+};
+
+// A server that a connection is for.
+struct redis_target {
+    redis::server_address address;
+    std::string name; // of the address, for log lines
+
+    // Found when the configuration was read; none of a master of sentinels
+    std::vector<redis_peer> peers;
 };
 
 // Lives in the configuration's pool, as long as the configuration.
 struct redis_settings {
-    redis::server_address target;
-    std::string name; // of the target, for log lines
+    redis_target server;
+    std::vector<redis_target> sentinels; // of the server; empty: none
 
     std::string prefix = "ws:";
     ngx_msec_t connect_timeout = 2000;
     ngx_msec_t command_timeout = 2000;
     std::size_t queue = 1024 * 1024; // bytes
 
-    // The addresses of the target when the configuration was read
-    std::vector<redis_peer> peers;
-    ngx_resolver_t *resolver = nullptr; // null: use `peers`
+    ngx_resolver_t *resolver = nullptr; // null: use the peers of the targets
 
     ngx_ssl_t *tls = nullptr; // null: a connection without TLS
     bool verify = true;       // the certificate of the server

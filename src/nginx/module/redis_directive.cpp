@@ -6,6 +6,7 @@
 #include "nginx/redis_io/library.hpp"
 #include "nginx/redis_io/resolver.hpp"
 #include "nginx/redis_io/tls.hpp"
+#include "redis/url.hpp"
 
 #include <algorithm>
 #include <array>
@@ -213,7 +214,8 @@ bool refuse_tls(ngx_conf_t *cf, const redis_arguments &args)
         if (args.contains(name)) {
             conf_error(cf,
                        "\"%s=\" in \"websocket_redis\" directive requires an "
-                       "address that begins with \"rediss://\"",
+                       "address that begins with \"rediss://\" or "
+                       "\"sentinels://\"",
                        name.data());
             return false;
         }
@@ -238,8 +240,8 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
         settings.prefix = view(prefix->second);
     }
 
-    return settings.target.tls ? read_tls(cf, args, settings)
-                               : refuse_tls(cf, args);
+    return settings.server.address.tls ? read_tls(cf, args, settings)
+                                       : refuse_tls(cf, args);
 }
 
 // The resolver of the block `http`. Null if it has none: nginx then has a
@@ -252,6 +254,11 @@ ngx_resolver_t *resolver_of(ngx_conf_t *cf) noexcept
     return core->resolver != nullptr && core->resolver->connections.nelts != 0
                ? core->resolver
                : nullptr;
+}
+
+redis_target target_of(const redis::server_address &address)
+{
+    return {.address = address, .name = address.name(), .peers = {}};
 }
 
 } // namespace
@@ -284,8 +291,11 @@ try {
         return conf_failed();
     }
 
-    settings->target = url.target;
-    settings->name = url.target.name();
+    settings->server = target_of(url.target);
+
+    for (const redis::server_address &each : url.target.sentinels) {
+        settings->sentinels.push_back(target_of(each));
+    }
 
     if (!read_parameters(cf, args.subspan(1), *settings)) {
         return conf_failed();
@@ -300,12 +310,36 @@ try {
     return conf_failed();
 }
 
+namespace {
+
+// A failure is logged. Workers try again if they have a resolver.
+bool resolve_target(ngx_conf_t *cf, const redis_settings &settings,
+                    redis_target &target)
+{
+    std::string why;
+
+    if (find_peers(cf->pool, target.address, true, target.peers, why)) {
+        return true;
+    }
+
+    const bool retried = settings.resolver != nullptr;
+
+    write_log(retried ? NGX_LOG_WARN : NGX_LOG_EMERG, cf->log,
+              "cannot resolve host \"%V\" of \"websocket_redis\" directive: "
+              "%V%V in %V:%ui",
+              target.address.host, unquoted{why},
+              retried ? "; workers will ask the resolver" : "", settings.file,
+              settings.line);
+    return retried;
+}
+
+} // namespace
+
 // The system's resolver may block, so it is used only here. Workers ask the
 // resolver of nginx, if there is one.
 char *resolve_redis(ngx_conf_t *cf, main_configuration &main)
 try {
     redis_settings *settings = main.redis;
-    std::string why;
 
     if (settings == nullptr) {
         return NGX_CONF_OK;
@@ -313,19 +347,17 @@ try {
 
     settings->resolver = resolver_of(cf);
 
-    if (find_peers(cf->pool, settings->target, true, settings->peers, why)) {
-        return NGX_CONF_OK;
-    }
+    const std::span<redis_target> targets =
+        settings->sentinels.empty()
+            ? std::span<redis_target>{&settings->server, 1}
+            : std::span<redis_target>{settings->sentinels};
 
-    const bool retried = settings->resolver != nullptr;
-
-    write_log(retried ? NGX_LOG_WARN : NGX_LOG_EMERG, cf->log,
-              "cannot resolve host \"%V\" of \"websocket_redis\" directive: "
-              "%V%V in %V:%ui",
-              settings->target.host, unquoted{why},
-              retried ? "; workers will ask the resolver" : "", settings->file,
-              settings->line);
-    return retried ? NGX_CONF_OK : conf_failed();
+    return std::ranges::all_of(targets,
+                               [&](redis_target &each) {
+                                   return resolve_target(cf, *settings, each);
+                               })
+               ? NGX_CONF_OK
+               : conf_failed();
 
 } catch (const std::bad_alloc &) {
     return conf_failed();

@@ -2,6 +2,7 @@
 #include "nginx/redis_io/connection.hpp"
 
 #include "nginx/redis_io/outage_log.hpp"
+#include "nginx/redis_io/sentinel.hpp"
 
 #include <algorithm>
 #include <new>
@@ -10,9 +11,6 @@
 namespace websocket::nginx {
 
 namespace {
-
-constexpr ngx_msec_t min_backoff = 100;
-constexpr ngx_msec_t max_backoff = 5000;
 
 // Half of the time is random, so that workers and hosts do not reconnect at the
 // same time.
@@ -27,10 +25,15 @@ outage_log outage;
 } // namespace
 
 redis_connection::redis_connection(const redis_settings &settings,
+                                   const redis_target &target,
                                    redis_connection::owner &holder,
                                    role as) noexcept
-    : settings_{settings}, owner_{holder}, role_{as}, backoff_{min_backoff}
+    : settings_{settings}, target_{target}, owner_{holder}, role_{as},
+      backoff_{min_backoff}
 {
+    sentinels_event_.handler = on_sentinels;
+    sentinels_event_.data = this;
+    sentinels_event_.log = ngx_cycle->log;
     timer_.handler = on_timer;
     timer_.data = this;
     timer_.log = ngx_cycle->log;
@@ -62,6 +65,11 @@ void redis_connection::close() noexcept
     lookup_.cancel();
     stop_timer();
 
+    if (sentinels_ != nullptr) {
+        sentinels_->remove(sentinels_event_);
+        sentinels_.reset();
+    }
+
     if (std::exchange(down_, false)) {
         outage.connection_closed();
     }
@@ -92,8 +100,9 @@ bool redis_connection::command(std::span<const std::string_view> args,
         start_timer(settings_.command_timeout);
     }
 
-    return role_ == role::commands ? socket_->command(args, callback, data)
-                                   : socket_->subscribe(args, callback, data);
+    return role_ == role::subscriber || args[0] == "SUBSCRIBE"
+               ? socket_->subscribe(args, callback, data)
+               : socket_->command(args, callback, data);
 }
 
 void redis_connection::restart(std::string_view reason) noexcept
@@ -131,7 +140,7 @@ void redis_connection::on_ready() noexcept
     stop_timer();
 
     if (std::exchange(down_, false)) {
-        outage.up(settings_.name);
+        outage.up(target_.name);
     }
 
     owner_.on_redis_ready();
@@ -159,9 +168,14 @@ void redis_connection::socket_ended(std::string_view reason) noexcept
 
 void redis_connection::on_failure() noexcept
 {
+    const bool was_ready = state_ == state::ready;
+
+    if (!was_ready) {
+        consult_sentinels();
+    }
+
     // the owner may connect again
     const std::string reason = std::move(reason_);
-    const bool was_ready = state_ == state::ready;
 
     // A connection that breaks again and again has not recovered
     if (was_ready && ngx_current_msec - ready_since_ >= max_backoff) {
@@ -173,14 +187,23 @@ void redis_connection::on_failure() noexcept
     start_timer(jittered(backoff_));
     backoff_ = std::min(2 * backoff_, max_backoff);
 
+    if (role_ != role::sentinel) {
+        log_down(was_ready, reason);
+    }
+
+    owner_.on_redis_lost(reason);
+}
+
+void redis_connection::log_down(bool was_ready,
+                                std::string_view reason) noexcept
+{
     if (!std::exchange(down_, true)) {
         outage.down();
     }
 
-    outage.log_down(settings_.name, was_ready, reason,
+    outage.log_down(target_.name, was_ready, reason,
                     std::exchange(planned_reconnect_, false) ? NGX_LOG_NOTICE
                                                              : NGX_LOG_ERR);
-    owner_.on_redis_lost(reason);
 }
 
 void redis_connection::check_command_timeout() noexcept

@@ -1,6 +1,7 @@
 // A connection to Redis that stays up: it connects, authenticates and selects
 // the database. When it breaks, it reconnects with a backoff of 0.1 to 5
-// seconds.
+// seconds. With sentinels it connects to the master that they name, and moves
+// when they name another one.
 //
 // For the thread of the worker. Callbacks and the owner may call the
 // connection, and may destroy it. Each such call is the last action of the
@@ -11,12 +12,16 @@
 #include "nginx/redis_io/resolver.hpp"
 #include "nginx/redis_io/socket.hpp"
 
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace websocket::nginx {
+
+class sentinel_group;
 
 class redis_connection final : redis_socket::owner {
 public:
@@ -34,13 +39,20 @@ public:
     };
 
     enum class role {
-        commands,  // commands with one reply each
-        subscriber // SUBSCRIBE and UNSUBSCRIBE only, in capitals
+        commands,   // commands with one reply each
+        subscriber, // SUBSCRIBE and UNSUBSCRIBE only, in capitals
+        sentinel    // commands, then SUBSCRIBE; outages are not logged
     };
 
-    // The settings and the owner must outlive it.
+    // The settings, the target and the owner must outlive it.
+    redis_connection(const redis_settings &settings, const redis_target &target,
+                     owner &holder, role as) noexcept;
+
+    // To the server of the settings.
     redis_connection(const redis_settings &settings, owner &holder,
-                     role as) noexcept;
+                     role as) noexcept
+        : redis_connection{settings, settings.server, holder, as}
+    {}
 
     // Closes without calling the owner or a callback.
     ~redis_connection();
@@ -99,12 +111,17 @@ private:
     void socket_ended(std::string_view reason) noexcept override;
 
     void start_connecting() noexcept;
+    void ask_sentinels() noexcept;
+    void use_masters();
+    void follow_sentinels();
+    void consult_sentinels() noexcept;
     bool find_literal_peer() noexcept;
     void try_next_peer() noexcept;
     bool connect_to_peer() noexcept;
     bool send_setup_commands() noexcept;
     void on_ready() noexcept;
     void on_failure() noexcept;
+    void log_down(bool was_ready, std::string_view reason) noexcept;
     void check_command_timeout() noexcept;
     void start_timer(ngx_msec_t time) noexcept;
     void stop_timer() noexcept;
@@ -113,9 +130,16 @@ private:
     static void on_resolved(void *data, std::vector<redis_peer> *peers,
                             std::string_view reason) noexcept;
     static void on_setup_reply(void *data, const redisReply *reply) noexcept;
+    static void on_optional_reply(void *data, const redisReply *reply) noexcept;
+    static void on_role_reply(void *data, const redisReply *reply) noexcept;
+    static void on_sentinels(ngx_event_t *event) noexcept;
     static void on_timer(ngx_event_t *event) noexcept;
 
+    static constexpr ngx_msec_t min_backoff = 100;
+    static constexpr ngx_msec_t max_backoff = 5000;
+
     const redis_settings &settings_;
+    const redis_target &target_;
     redis_connection::owner &owner_;
     role role_;
     state state_ = state::closed;
@@ -124,6 +148,10 @@ private:
     std::vector<redis_peer> peers_; // tried in this order
     std::size_t next_peer_ = 0;
     std::string reason_; // why the last of them failed
+
+    std::shared_ptr<sentinel_group> sentinels_; // null: none, or not yet used
+    std::uint64_t seen_answers_ = 0;            // see sentinel_group::version()
+    ngx_event_t sentinels_event_{};
 
     redis_socket *socket_ = nullptr;
     unsigned setup_replies_left_ = 0; // pending

@@ -10,7 +10,8 @@ namespace websocket::nginx {
 
 namespace {
 
-redis_peer peer_at(const sockaddr *address, socklen_t size, std::uint16_t port)
+redis_peer peer_at(const sockaddr *address, socklen_t size,
+                   const std::string &host, std::uint16_t port)
 {
     std::array<char, NGX_SOCKADDR_STRLEN> text;
     redis_peer peer;
@@ -18,6 +19,7 @@ redis_peer peer_at(const sockaddr *address, socklen_t size, std::uint16_t port)
     ngx_memcpy(&peer.address, address, size);
     ngx_inet_set_port(&peer.address.sockaddr, port);
     peer.size = size;
+    peer.host = host;
     peer.text.assign(text.data(),
                      ngx_sock_ntop(&peer.address.sockaddr, size,
                                    reinterpret_cast<u_char *>(text.data()),
@@ -28,12 +30,13 @@ redis_peer peer_at(const sockaddr *address, socklen_t size, std::uint16_t port)
 // Each address once.
 template <class Address>
 std::vector<redis_peer> peers_at(std::span<const Address> addresses,
-                                 std::uint16_t port)
+                                 const std::string &host, std::uint16_t port)
 {
     std::vector<redis_peer> peers;
 
     for (const Address &address : addresses) {
-        redis_peer peer = peer_at(address.sockaddr, address.socklen, port);
+        redis_peer peer =
+            peer_at(address.sockaddr, address.socklen, host, port);
 
         if (std::none_of(peers.begin(), peers.end(), [&peer](const auto &each) {
                 return each.text == peer.text;
@@ -63,14 +66,16 @@ bool find_peers(ngx_pool_t *pool, const redis::server_address &server,
     }
 
     peers = peers_at(std::span<const ngx_addr_t>{url.addrs, url.naddrs},
-                     server.port);
+                     server.host, server.port);
     return true;
 }
 
 void redis_lookup::start(const redis_settings &settings,
+                         const redis::server_address &server,
                          result_callback callback, void *data) noexcept
-{
+try {
     cancel();
+    host_ = server.host;
 
     ngx_resolver_ctx_t *query = ngx_resolve_start(settings.resolver, nullptr);
 
@@ -79,7 +84,7 @@ void redis_lookup::start(const redis_settings &settings,
         return;
     }
 
-    query->name = borrowed(settings.target.host);
+    query->name = borrowed(host_);
     query->handler = on_answer;
     query->data = this;
     query->timeout = settings.connect_timeout;
@@ -88,13 +93,16 @@ void redis_lookup::start(const redis_settings &settings,
     context_ = query;
     callback_ = callback;
     data_ = data;
-    port_ = settings.target.port;
+    port_ = server.port;
 
     // Calls on_answer() at once if the answer is cached
     if (ngx_resolve_name(query) != NGX_OK) {
         context_ = nullptr;
         callback(data, nullptr, "no resolver");
     }
+
+} catch (const std::bad_alloc &) {
+    callback(data, nullptr, "no memory");
 }
 
 void redis_lookup::cancel() noexcept
@@ -121,7 +129,7 @@ void redis_lookup::on_answer(ngx_resolver_ctx_t *context) noexcept
         found = peers_at(
             std::span<const ngx_resolver_addr_t>{
                 context->addrs, context->state == 0 ? context->naddrs : 0},
-            self.port_);
+            self.host_, self.port_);
         std::sort(found.begin(), found.end(),
                   [](const auto &one, const auto &other) {
                       return one.text < other.text;

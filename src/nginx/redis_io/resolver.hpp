@@ -32,8 +32,10 @@ public:
     redis_lookup(const redis_lookup &) = delete;
     redis_lookup &operator=(const redis_lookup &) = delete;
 
-    // The settings must outlive the lookup.
-    void start(const redis_settings &settings, result_callback callback,
+    // Finds the peers of a server. The settings must outlive the lookup, the
+    // address need not.
+    void start(const redis_settings &settings,
+               const redis::server_address &server, result_callback callback,
                void *data) noexcept;
     void cancel() noexcept;
 
@@ -43,6 +45,7 @@ private:
     ngx_resolver_ctx_t *context_ = nullptr; // null: no lookup
     result_callback callback_ = nullptr;
     void *data_ = nullptr;
+    std::string host_;
     std::uint16_t port_ = 0;
 };
 

@@ -268,8 +268,7 @@ bool same_log(const redis_settings *one, const redis_settings *other)
     }
 
     return one->prefix == other->prefix &&
-           one->target.name() == other->target.name() &&
-           one->target.database == other->target.database;
+           redis::same_database(one->server.address, other->server.address);
 }
 
 // A module that a reload loads is in the new configuration only.

@@ -139,10 +139,62 @@ TEST(redis_url, unix_socket_takes_parameters)
     EXPECT_EQ(target_of("unix:/a?password=b").password, "b");
 }
 
+TEST(redis_url, sentinels_have_a_list_of_hosts_and_the_name_of_a_master)
+{
+    const server_address target = target_of(
+        "sentinel://chat:secret@a.example,10.0.0.1:5000,[fd00::1]/my-master/3");
+
+    ASSERT_EQ(target.sentinels.size(), 3u);
+    EXPECT_EQ(target.sentinels[0].name(), "a.example:26379");
+    EXPECT_EQ(target.sentinels[1].name(), "10.0.0.1:5000");
+    EXPECT_EQ(target.sentinels[2].name(), "[fd00::1]:26379");
+    EXPECT_EQ(target.master, "my-master");
+    EXPECT_EQ(target.user, "chat");
+    EXPECT_EQ(target.password, "secret");
+    EXPECT_EQ(target.database, 3u);
+    EXPECT_FALSE(target.tls);
+    EXPECT_EQ(target.name(), "sentinel://a.example:26379,10.0.0.1:5000,"
+                             "[fd00::1]:26379/my-master");
+}
+
+TEST(redis_url, one_sentinel_is_enough)
+{
+    const server_address target = target_of("sentinels://localhost/m/");
+
+    ASSERT_EQ(target.sentinels.size(), 1u);
+    EXPECT_TRUE(target.tls);
+    EXPECT_TRUE(target.sentinels[0].tls);
+    EXPECT_EQ(target.master, "m");
+    EXPECT_EQ(target.database, 0u);
+    EXPECT_EQ(target.name(), "sentinels://localhost:26379/m");
+}
+
+TEST(redis_url, same_database_needs_the_same_server_and_number)
+{
+    const auto same = [](std::string_view one, std::string_view other) {
+        return same_database(target_of(one), target_of(other)) &&
+               same_database(target_of(other), target_of(one));
+    };
+
+    EXPECT_TRUE(same("redis://a:6379", "redis://:secret@a/0"));
+    EXPECT_TRUE(same("redis://a", "rediss://a"));
+    EXPECT_FALSE(same("redis://a", "redis://b"));
+    EXPECT_FALSE(same("redis://a", "redis://a:6380"));
+    EXPECT_FALSE(same("redis://a", "redis://a/1"));
+    EXPECT_FALSE(same("redis://a", "unix:/a"));
+    EXPECT_FALSE(same("unix:/a", "unix:/b"));
+    EXPECT_TRUE(same("sentinel://a,b/m", "sentinels://:secret@c,b/m"));
+    EXPECT_FALSE(same("sentinel://a,b/m", "sentinel://c,d/m"));
+    EXPECT_FALSE(same("sentinel://a,b/m", "sentinel://a,b/n"));
+    EXPECT_FALSE(same("sentinel://a,b/m", "sentinel://a,b/m/1"));
+    EXPECT_FALSE(same("sentinel://a/m", "redis://a:26379"));
+}
+
 TEST(redis_url, name_has_neither_user_nor_password)
 {
     for (const std::string_view url :
          {"redis://user:secret@localhost/1",
+          "sentinel://user:secret@localhost/m/1",
           "unix:/redis.sock?user=user&password=secret"}) {
         const std::string name = target_of(url).name();
 
@@ -217,6 +269,20 @@ INSTANTIATE_TEST_SUITE_P(
         wrong_url{"redis://user:secret%4x@localhost", "%25"},
         wrong_url{"redis://user:secret%00@localhost", "%25"},
         wrong_url{"redis://us%er:secret@localhost", "%25"},
+        wrong_url{"sentinel://", "no host"},
+        wrong_url{"sentinel:///m", "no host"},
+        wrong_url{"sentinel://a,/m", "no host"},
+        wrong_url{"sentinel://:secret@,a/m", "no host"},
+        wrong_url{"sentinel://a", "the name of the master"},
+        wrong_url{"sentinel://a/", "the name of the master"},
+        wrong_url{"sentinel://a//1", "the name of the master"},
+        wrong_url{"sentinel://a/m%20n", "the name of the master"},
+        wrong_url{"sentinel://a,b:0/m", "the port"},
+        wrong_url{"sentinel://a, b/m", "the host"},
+        wrong_url{"sentinel://a,::1/m", "IPv6"},
+        wrong_url{"sentinel://a/m/x", "the database"},
+        wrong_url{"sentinel://secret@a/m", "\"user:password\""},
+        wrong_url{"sentinel://:se/secret@a/m", "%2F"},
         wrong_url{"unix:", "must begin"},
         wrong_url{"unix:a.sock", "must begin"},
         wrong_url{"unix:?db=1", "must begin"}, wrong_url{"unix:/a%", "%25"},
