@@ -205,10 +205,10 @@ class Received:
     def check(self):
         """No message is duplicated or out of order, and each loss is reported
         as a gap."""
-        assert len(set(self.ids)) == len(self.ids), self.ids
-        assert len(set(self.data)) == len(self.data), self.data
-        for index in range(1, len(self.ids)):
-            before, now = self.ids[index - 1:index + 1]
+        ids, data = self.ids, self.data
+        assert len(set(ids)) == len(ids), ids
+        assert len(set(data)) == len(data), data
+        for index, (before, now) in enumerate(zip(ids, ids[1:]), 1):
             assert index in self.gaps or now == (before[0], before[1] + 1), (
                 f"{now} after {before} without a gap")
             assert now > before, (before, now)
