@@ -24,11 +24,12 @@ def test_cut_connection_catches_up_without_loss_or_repetition(
     before = ann.client()
     bob.type_text("before")
     ann.wait_text("before").cut()
-    bob.wait_count(1).type_text("one", "two")
+    bob.wait_count(1).type_text("one", "two").wait_text("one", "two")
     publish(server, "cut", "three")
     peer = join(server, "/room/cut")
     send_text(peer, "four")
-    bob.type_text("five").wait_text("one", "two", "three", "four", "five")
+    bob.wait_text("three", "four").type_text("five")
+    bob.wait_text("one", "two", "three", "four", "five")
     assert ann.texts() == ["before"]
     ann.screenshot("cut")
     assert ann.connect() == "5 messages recovered, none lost."
