@@ -133,9 +133,14 @@ def test_name_that_does_not_resolve_is_refused(nginx):
                  "directive: host not found")
 
 
-def test_each_sentinel_must_resolve(nginx):
-    refuse_redis(nginx, f"sentinel://127.0.0.1,{UNKNOWN}/m",
+def test_one_sentinel_must_resolve(nginx):
+    refuse_redis(nginx, f"sentinel://:secret@{UNKNOWN}/m",
                  rf'cannot resolve host "{UNKNOWN}"')
+    passed, output = nginx.check(
+        http=f"websocket_redis sentinel://{UNKNOWN},127.0.0.1/m;")
+    assert passed, output
+    assert re.search(rf'\[warn\].*cannot resolve host "{UNKNOWN}".*: host not '
+                     r"found in \S+nginx\.conf:\d+\n", output), output
 
 
 @pytest.mark.parametrize("lines", [

@@ -13,6 +13,9 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace websocket::nginx {
 
@@ -310,36 +313,12 @@ try {
     return conf_failed();
 }
 
-namespace {
-
-// A failure is logged. Workers try again if they have a resolver.
-bool resolve_target(ngx_conf_t *cf, const redis_settings &settings,
-                    redis_target &target)
-{
-    std::string why;
-
-    if (find_peers(cf->pool, target.address, true, target.peers, why)) {
-        return true;
-    }
-
-    const bool retried = settings.resolver != nullptr;
-
-    write_log(retried ? NGX_LOG_WARN : NGX_LOG_EMERG, cf->log,
-              "cannot resolve host \"%V\" of \"websocket_redis\" directive: "
-              "%V%V in %V:%ui",
-              target.address.host, unquoted{why},
-              retried ? "; workers will ask the resolver" : "", settings.file,
-              settings.line);
-    return retried;
-}
-
-} // namespace
-
 // The system's resolver may block, so it is used only here. Workers ask the
-// resolver of nginx, if there is one.
+// resolver of nginx, if there is one. One sentinel that resolves is enough.
 char *resolve_redis(ngx_conf_t *cf, main_configuration &main)
 try {
     redis_settings *settings = main.redis;
+    std::vector<std::pair<redis_target *, std::string>> failed;
 
     if (settings == nullptr) {
         return NGX_CONF_OK;
@@ -348,16 +327,31 @@ try {
     settings->resolver = resolver_of(cf);
 
     const std::span<redis_target> targets =
-        settings->sentinels.empty()
-            ? std::span<redis_target>{&settings->server, 1}
-            : std::span<redis_target>{settings->sentinels};
+        settings->sentinels.empty() ? std::span{&settings->server, 1}
+                                    : std::span{settings->sentinels};
 
-    return std::ranges::all_of(targets,
-                               [&](redis_target &each) {
-                                   return resolve_target(cf, *settings, each);
-                               })
-               ? NGX_CONF_OK
-               : conf_failed();
+    for (redis_target &each : targets) {
+        std::string why;
+
+        if (!find_peers(cf->pool, each.address, true, each.peers, why)) {
+            failed.emplace_back(&each, std::move(why));
+        }
+    }
+
+    const bool retried = settings->resolver != nullptr;
+    const bool usable = retried || failed.size() < targets.size();
+
+    for (const auto &[target, why] : failed) {
+        write_log(
+            usable ? NGX_LOG_WARN : NGX_LOG_EMERG, cf->log,
+            "cannot resolve host \"%V\" of \"websocket_redis\" directive: "
+            "%V%V in %V:%ui",
+            target->address.host, unquoted{why},
+            retried ? "; workers will ask the resolver" : "", settings->file,
+            settings->line);
+    }
+
+    return usable ? NGX_CONF_OK : conf_failed();
 
 } catch (const std::bad_alloc &) {
     return conf_failed();
