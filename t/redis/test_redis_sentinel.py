@@ -187,7 +187,9 @@ def test_dead_sentinels_are_reported_and_tried_again(hosts, real):
     real.sentinels[2].restart()
     check_that_hosts_work(group)
     for host in group:
-        host.server.wait_for_log("reconnected to Redis at sentinel://")
+        host.server.wait_for_log(
+            rf"reconnected to Redis at sentinel://\S+/{MASTER}: the master is "
+            rf"127.0.0.1:{real.master.port}\n")
 
 
 def test_unknown_master_is_reported(hosts, real):
@@ -246,11 +248,15 @@ def test_announced_master_is_used_at_once(hosts, redis, start_redis, fake):
             host.server.log()
 
 
+@pytest.mark.parametrize("alone", [False, True])
 def test_announcement_of_an_older_configuration_changes_nothing(
-        hosts, redis, start_redis, fake):
+        hosts, redis, start_redis, fake, alone):
+    """Also if the sentinel with the newer one has gone."""
     sentinel, stale = fake(redis, epoch=5), fake(redis, epoch=4)
     group = start_with_fakes(hosts, redis, sentinel, stale)
     check_that_hosts_work(group)
+    if alone:
+        sentinel.close()
     stale.announce("127.0.0.1", start_redis().port, 3)
     wait_until(lambda: stale.asked >= 8, seconds(5), "another question")
     check_that_hosts_work(group)
@@ -259,11 +265,17 @@ def test_announcement_of_an_older_configuration_changes_nothing(
         assert "another master" not in host.server.log()
 
 
-def test_failover_of_a_living_master_is_followed(hosts, real):
-    group = start(hosts, real.master, real.url())
+def fail_over(group):
+    group.ask(group.sentinels[1], "SENTINEL", "FAILOVER", MASTER)
+
+
+@pytest.mark.parametrize("trouble", [
+    fail_over, lambda group: group.master.freeze()], ids=["lives", "frozen"])
+def test_master_that_keeps_its_connections_is_left(hosts, real, trouble):
+    group = start(hosts, real.master, real.url(), "command_timeout=1h")
     check_that_hosts_work(group)
     with real.announcements() as announcements:
-        real.ask(real.sentinels[1], "SENTINEL", "FAILOVER", MASTER)
+        trouble(real)
         began = announcements.wait()
     wait_until(lambda: uses(group, real.replica) and leaves(group, real.master),
                began + seconds(2) - time.monotonic(), "the new master")

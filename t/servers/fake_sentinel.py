@@ -1,6 +1,7 @@
 """A sentinel on loopback that answers what the test chooses."""
 
 import contextlib
+import socket
 import socketserver
 import threading
 
@@ -17,12 +18,14 @@ class FakeSentinel:
         self.epoch = epoch
         self.asked = 0
         self.subscribers = []
+        self.connections = []
         outer = self
 
         class Connection(socketserver.StreamRequestHandler):
             """One connection, until nginx ends it."""
 
             def handle(self):
+                outer.connections.append(self.connection)
                 with contextlib.suppress(ConnectionError):
                     while True:
                         self.wfile.write(outer.answer(
@@ -62,6 +65,10 @@ class FakeSentinel:
                 each.write(encode(["message", "+switch-master", message]))
 
     def close(self):
+        """Ends all connections and accepts no more."""
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+        for each in self.connections:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

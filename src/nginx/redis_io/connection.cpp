@@ -140,7 +140,9 @@ void redis_connection::on_ready() noexcept
     stop_timer();
 
     if (std::exchange(down_, false)) {
-        outage.up(target_.name);
+        outage.up(target_.name, sentinels_ == nullptr
+                                    ? std::string_view{}
+                                    : peers_[next_peer_].text);
     }
 
     owner_.on_redis_ready();

@@ -27,13 +27,16 @@ public:
         }
     }
 
-    void up(std::string_view name) noexcept
+    // `peer`: the address of the master that sentinels name, or empty.
+    void up(std::string_view name, std::string_view peer) noexcept
     {
         connection_closed();
 
         if (connections_down_ == 0 && std::exchange(logged_, false)) {
             write_log(NGX_LOG_NOTICE, ngx_cycle->log,
-                      "websocket: reconnected to Redis at %V", name);
+                      "websocket: reconnected to Redis at %V%V%V", name,
+                      std::string_view{peer.empty() ? "" : ": the master is "},
+                      peer);
         }
     }
 
