@@ -6,10 +6,13 @@ import ctypes
 import itertools
 import os
 import socket
+import time
 
 import pytest
 
 from hosts import Host, channel_of
+from nginx_server import wait_until
+from publish_client import post
 from redis_faults import (Received, start_for_faults, wait_until_joined,
                           wait_until_published)
 from room_client import publish, read_data
@@ -108,6 +111,27 @@ def test_large_reply_is_read_in_parts(hosts, start_redis):
                     key=lambda call: call.name in WAITING) if not waits]
     assert sum(per_turn) > 16 << 20
     assert max(per_turn) <= 64 << 10
+
+
+def test_command_timeout_counts_from_the_command(hosts, start_redis):
+    """A command is in flight when the timeout has passed since the reply to
+    the previous one."""
+    redis = start_redis()
+    [host] = hosts(LOCATIONS, count=1, redis=redis, workers=1,
+                   options="command_timeout=1s")
+    publisher = host.publisher("/publish")
+    publisher.post("first")
+    replied = time.monotonic()
+
+    def wait_for(passed):
+        wait_until(lambda: time.monotonic() > replied + passed, 5,
+                   f"{passed} s after the reply")
+
+    wait_for(0.7)
+    with redis.frozen():
+        publisher.client.send(post("second", "/publish"))
+        wait_for(1.2)
+    assert publisher.client.read_response().status == 200
 
 
 def sockets_to(pid, port):

@@ -114,6 +114,7 @@ private:
 
     // socket_commands.cpp
     bool append(std::span<const std::string_view> args) noexcept;
+    void start_waiting() noexcept;
     void parse(std::string_view input) noexcept;
     void dispatch(const redisReply &reply) noexcept;
 

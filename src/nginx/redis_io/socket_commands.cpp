@@ -57,11 +57,15 @@ bool redis_socket::append(std::span<const std::string_view> args) noexcept
         ngx_post_event(&flush_event_, &ngx_posted_events);
     }
 
+    return true;
+}
+
+// Call it before the new command counts as unanswered.
+void redis_socket::start_waiting() noexcept
+{
     if (unanswered() == 0) {
         received_at_ = ngx_current_msec;
     }
-
-    return true;
 }
 
 bool redis_socket::command(std::span<const std::string_view> args,
@@ -71,6 +75,7 @@ try {
         return false;
     }
 
+    start_waiting();
     pending_.push_back({callback, data});
 
     if (!append(args)) {
@@ -90,6 +95,8 @@ bool redis_socket::subscribe(std::span<const std::string_view> args,
     if (!alive()) {
         return false;
     }
+
+    start_waiting();
 
     if (!append(args)) {
         end("no memory");
