@@ -29,14 +29,13 @@ class Sentinel:
         self.folder = tempfile.mkdtemp(prefix="sentinel-")
         self.process = None
 
-    def start(self, master, replica, others, lines=()):
+    def start(self, master, replica, others, lines):
         """Writes the configuration, which the sentinel changes later, and
         starts the process."""
         lines = [
             f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}",
             f"logfile {self.folder}/log", f"sentinel myid {self.id}",
             f"sentinel monitor {MASTER} 127.0.0.1 {master.service_port} 2",
-            f"sentinel down-after-milliseconds {MASTER} 500",
             f"sentinel failover-timeout {MASTER} 5000",
             f"sentinel known-replica {MASTER} 127.0.0.1 "
             f"{replica.service_port}",
@@ -77,12 +76,14 @@ class SentinelGroup:
     """A master, its replica, and three sentinels that watch them.
 
     password: required by all of them. tls: a Certificate, with which all of
-    them also listen on a TLS port, and nginx uses it.
+    them also listen on a TLS port, and nginx uses it. down_after: the
+    milliseconds without a reply after which the master is replaced.
     """
 
-    def __init__(self, password=None, tls=None, count=3):
+    def __init__(self, password=None, tls=None, down_after=60_000, count=3):
         self.password = password
         self.tls = tls
+        self.down_after = down_after
         settings = {"repl-diskless-sync-delay": "0", "repl-timeout": "5"}
         if password:
             settings.update(requirepass=password, masterauth=password)
@@ -102,11 +103,11 @@ class SentinelGroup:
         wait_until(self.is_ready, seconds(15), "sentinels that see all")
 
     def lines(self, sentinel):
-        """Lines of sentinel.conf for passwords and TLS."""
-        lines = []
+        """Lines of sentinel.conf for the options."""
+        lines = ["sentinel down-after-milliseconds "
+                 f"{MASTER} {self.down_after}"]
         if self.password:
             lines += [f"requirepass {self.password}",
-                      f"sentinel sentinel-pass {self.password}",
                       f"sentinel auth-pass {MASTER} {self.password}"]
         if self.tls:
             lines += [f"tls-port {sentinel.tls_port}",
