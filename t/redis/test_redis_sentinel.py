@@ -265,20 +265,18 @@ def test_announcement_of_an_older_configuration_changes_nothing(
         assert "another master" not in host.server.log()
 
 
-def fail_over(group):
-    group.ask(group.sentinels[1], "SENTINEL", "FAILOVER", MASTER)
-
-
 @pytest.mark.alone
-@pytest.mark.parametrize("trouble", [
-    fail_over, lambda group: group.master.freeze()], ids=["lives", "frozen"])
+@pytest.mark.parametrize("trouble", ["fail_over", "freeze"])
 def test_master_that_keeps_its_connections_is_left(hosts, start_sentinels,
                                                    trouble):
     real = start_sentinels(down_after=500)
     group = start(hosts, real.master, real.url(), "command_timeout=1h")
     check_that_hosts_work(group)
     with real.announcements() as announcements:
-        trouble(real)
+        if trouble == "freeze":
+            real.master.freeze()
+        else:
+            real.fail_over()
         began = announcements.wait()
     wait_until(lambda: uses(group, real.replica) and leaves(group, real.master),
                began + seconds(2) - time.monotonic(), "the new master")
@@ -320,3 +318,21 @@ def test_failover_under_load_loses_nothing_that_the_new_master_has(
         received.check()
         assert set(kept.data) <= set(received.data)
         assert len(received.gaps) <= 1
+
+
+@pytest.mark.alone
+def test_old_master_that_returns_is_not_used(hosts, start_sentinels):
+    """It returns empty, and is a master until the sentinels change that."""
+    real = start_sentinels(down_after=500)
+    group = start(hosts, real.master, real.url())
+    check_that_hosts_work(group)
+    with real.announcements() as announcements:
+        real.master.kill()
+        announcements.wait()
+    check_that_hosts_work(group)
+    real.master.start()
+    real.replica.client_kill()
+    wait_until(lambda: uses(group, real.replica), seconds(10),
+               "the new master again")
+    assert leaves(group, real.master)
+    check_that_hosts_work(group)

@@ -137,6 +137,10 @@ class SentinelGroup:
         fields = dict(zip(replicas[0][::2], replicas[0][1::2]))
         return fields["master-link-status"] == "ok"
 
+    def fail_over(self):
+        """Begins a failover though the master works."""
+        self.ask(self.sentinels[1], "SENTINEL", "FAILOVER", MASTER)
+
     def url(self, sentinels=None, master=MASTER):
         """The URL for a configuration. sentinels: ports, instead of all."""
         ports = sentinels or [each.service_port for each in self.sentinels]

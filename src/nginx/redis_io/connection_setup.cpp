@@ -96,6 +96,7 @@ void redis_connection::follow_sentinels()
     }
 
     if (state_ == state::backing_off) {
+        backoff_ = min_backoff;
         stop_timer();
         start_connecting();
         return;
