@@ -7,6 +7,7 @@ then shows its sends and their order.
 
 import collections
 import random
+import time
 import zlib
 
 import pytest
@@ -34,7 +35,6 @@ location /room {
     websocket room big; websocket_max_message_size 2m;
     websocket_deflate_context_takeover on;
 }
-location /fast_room { websocket room fast; }
 location /slow_room { websocket room slow; websocket_deflate_comp_level 9; }
 """
 TLS_SERVER = """
@@ -278,22 +278,32 @@ def test_text_that_zlib_finds_hard_costs_little_more_at_level_9(server, size):
     assert costs[1] / costs[0] < 3 * MEBIBYTE / size, costs
 
 
+def time_at_level_9(texts):
+    """The CPU time of zlib in nanoseconds, the shortest of three."""
+    times = []
+    for _ in range(3):
+        began = time.process_time_ns()
+        for text in texts:
+            compressed_at(text, 9)
+        times.append(time.process_time_ns() - began)
+    return min(times)
+
+
 @pytest.mark.parametrize("size", [4000, 6000])
-def test_hard_broadcasts_cost_little_more_at_level_9(server, size):
+def test_hard_broadcasts_cost_a_fraction_of_level_9(server, size):
     """Compression for all clients uses the budget of a turn."""
     digits = random.Random(1)
     hard = ["".join(digits.choices("ab", k=size)) for _ in range(64)]
     pid = only_worker(server)
-    costs = []
-    for path in ("/fast_room", "/slow_room"):
-        speaker, peer = server.connect(path), DeflatingPeer(server, path)
-        began = cpu_time(pid)
-        with stopped(pid):
-            speaker.send(b"".join(wire.text(text) for text in hard))
-        for text in hard:
-            peer.expect(text)
-        costs.append(cpu_time(pid) - began)
-    assert costs[1] < 7 * costs[0], costs
+    speaker = server.connect("/slow_room")
+    peer = DeflatingPeer(server, "/slow_room")
+    began = cpu_time(pid)
+    with stopped(pid):
+        speaker.send(b"".join(wire.text(text) for text in hard))
+    for text in hard:
+        peer.expect(text)
+    cost = cpu_time(pid) - began
+    assert cost < 0.3 * time_at_level_9(hard)
 
 
 @pytest.mark.parametrize("path", ["/slow", "/slow_alone"])
