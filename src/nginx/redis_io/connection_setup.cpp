@@ -154,7 +154,11 @@ void redis_connection::on_resolved(void *data, std::vector<redis_peer> *peers,
     try {
         self.reason_.assign("cannot resolve its name: ").append(reason);
 
-        self.peers_ = peers != nullptr ? std::move(*peers) : self.target_.peers;
+        if (peers != nullptr) {
+            self.peers_ = std::move(*peers);
+        } else {
+            self.peers_ = self.target_.peers;
+        }
     } catch (const std::bad_alloc &) {
         self.peers_.clear();
     }
