@@ -4,14 +4,15 @@ tests.
 usage: run_tests.py OUTPUT UNIT_TESTS [pytest options]
 
 UNIT_TESTS is the GoogleTest program, or "-" for none. It runs beside the first
-pytest suite. The option --check runs QUICK_FILES, the files that take the least
-time for each test. Without options all of t is run, with six files at a time
-on two processors, because most tests mostly wait. Tests with the mark alone
-measure time or the use of the processor: they run afterwards, one at a time.
-The counts come from the XML reports. A suite that crashed, wrote no report or
-ran no test counts as one more failure.
+pytest suite, as one shard for each processor. The option --check runs
+QUICK_FILES, the files that take the least time for each test. Without options
+all of t is run, with six files at a time on two processors, because most tests
+mostly wait. Tests with the mark alone measure time or the use of the processor:
+they run afterwards, one at a time. The counts come from the XML reports. A
+suite that crashed, wrote no report or ran no test counts as one more failure.
 """
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -23,6 +24,7 @@ from collections import Counter
 PYTEST_TESTS_FAILED = 1
 OPEN_FILES = 16384
 
+UNIT_SHARDS = os.cpu_count() or 1
 FILES_AT_A_TIME = 2 * (os.cpu_count() or 1) + 2
 PYTEST_SUITES = {
     "pytest": ["-q", "-m", "not alone", "-n", f"{FILES_AT_A_TIME}",
@@ -78,8 +80,10 @@ def read_report(path):
 class Suite:
     """One suite. The constructor starts it."""
 
-    def __init__(self, name, command, report, failure_statuses, log=None):
-        """`log`: a file that holds its output until result()."""
+    def __init__(self, name, command, report, failure_statuses, log=None,
+                 **variables):
+        """`log`: a file that holds its output until result(). `variables` are
+        added to its environment."""
         self.name = name
         self.report = report
         self.failure_statuses = failure_statuses
@@ -90,7 +94,8 @@ class Suite:
         if log is None:
             print(f"== {name} tests", flush=True)
         try:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log,
+                                            env={**os.environ, **variables})
         except OSError as error:
             print(error, flush=True)
 
@@ -117,11 +122,13 @@ class Suite:
         return counts
 
 
-def start_unit_tests(program, output, log):
-    """The GoogleTest program."""
-    report = os.path.join(output, "unit.xml")
+def start_unit_tests(program, output, shard, log):
+    """One shard of the GoogleTest program."""
+    report = os.path.join(output, f"unit-{shard}.xml")
     return Suite("unit", [program, "--gtest_brief=1",
-                          f"--gtest_output=xml:{report}"], report, {1}, log)
+                          f"--gtest_output=xml:{report}"], report, {1}, log,
+                 GTEST_TOTAL_SHARDS=f"{UNIT_SHARDS}",
+                 GTEST_SHARD_INDEX=f"{shard}")
 
 
 def run_pytest(name, options, output):
@@ -140,14 +147,14 @@ def main(output, unit_tests, *pytest_options):
     if pytest_options == ("--check",):
         suites = CHECK_SUITES
     counts = Counter()
-    with tempfile.TemporaryFile() as log:
-        unit = (start_unit_tests(unit_tests, output, log)
-                if unit_tests != "-" else None)
+    with contextlib.ExitStack() as logs:
+        shards = [start_unit_tests(unit_tests, output, shard,
+                                   logs.enter_context(tempfile.TemporaryFile()))
+                  for shard in range(UNIT_SHARDS) if unit_tests != "-"]
         for name, options in suites.items():
             counts += run_pytest(name, options, output)
-            if unit:
-                counts += unit.result()
-                unit = None
+            while shards:
+                counts += shards.pop(0).result()
 
     line = f"{counts['passed']} passed, {counts['failed']} failed"
     if counts["skipped"]:
