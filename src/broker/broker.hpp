@@ -225,6 +225,11 @@ public:
     // Whether the log is synchronized over the present link. Without the lock.
     bool synced(subscription handle) const noexcept;
 
+    // Sets the cursor with that index, below max_cursors. If the process dies
+    // meanwhile, the cursor is the earlier one, the new one, or none.
+    outcome store_cursor(std::size_t at, const log_cursor &cursor) noexcept;
+    log_cursor cursor(std::size_t at) noexcept;
+
     // Sets the number of clients that the log has on other hosts. It is lost
     // with the log. Gone: there is no such log.
     outcome set_remote_clients(std::string_view name,

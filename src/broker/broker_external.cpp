@@ -269,6 +269,41 @@ outcome broker::mark_run(std::string_view name, std::uint32_t run) noexcept
                       [run](log_record &log) { store_ordered(log.run, run); });
 }
 
+outcome broker::store_cursor(std::size_t at, const log_cursor &cursor) noexcept
+{
+    locked_zone hold(mutex_, zone_);
+
+    if (lost_lead(zone_)) {
+        return outcome::not_leading;
+    }
+
+    header::cursor &stored = zone_.head->cursors[at];
+
+    if (stored.epoch == cursor.last.epoch && stored.run == cursor.run) {
+        store_ordered(stored.sequence, cursor.last.sequence);
+        return outcome::done;
+    }
+
+    store_ordered(stored.epoch, 0);
+    WEBSOCKET_FAULT_POINT("cursor.left");
+    store_ordered(stored.sequence, cursor.last.sequence);
+    WEBSOCKET_FAULT_POINT("cursor.numbered");
+    store_ordered(stored.run, cursor.run);
+    store_ordered(stored.epoch, cursor.last.epoch);
+    WEBSOCKET_FAULT_POINT("cursor.entered");
+    return outcome::done;
+}
+
+log_cursor broker::cursor(std::size_t at) noexcept
+{
+    locked_zone hold(mutex_, zone_);
+    const header::cursor &stored = zone_.head->cursors[at];
+
+    return stored.epoch == 0
+               ? log_cursor{}
+               : log_cursor{{stored.epoch, stored.sequence}, stored.run};
+}
+
 outcome broker::set_remote_clients(std::string_view name,
                                    std::uint32_t clients) noexcept
 {

@@ -31,6 +31,9 @@ constexpr std::uint64_t unused_log_ttl = 300'000;
 // replaced.
 constexpr std::uint64_t lead_timeout = 1200;
 
+// Logs of the sequencer, each with a cursor of this host.
+constexpr std::size_t max_cursors = 16;
+
 using slot_set = std::bitset<max_slots>;
 
 enum class outcome {
@@ -60,6 +63,15 @@ struct message_id {
     std::uint64_t sequence = 0;
 
     bool operator==(const message_id &) const noexcept = default;
+};
+
+// The last entry of a sequencer's log that the host has applied, and the run of
+// the sequencer that it is from. Epoch 0: the log is not read.
+struct log_cursor {
+    message_id last;
+    std::uint32_t run = 0;
+
+    bool operator==(const log_cursor &) const noexcept = default;
 };
 
 // Formats an id as "EPOCH-SEQUENCE". Throws std::bad_alloc.

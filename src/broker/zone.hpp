@@ -24,6 +24,7 @@
 #include <type_traits>
 
 #include "broker/name_hash.hpp"
+#include "broker/types.hpp"
 
 namespace websocket::broker::detail {
 
@@ -76,6 +77,14 @@ struct header {
     // generation: a slot with another generation leads no more. 0: there was no
     // leader yet.
     std::uint64_t leader = 0;
+
+    // Primary. While a cursor gets another epoch or run, its epoch is 0.
+    struct cursor {
+        std::uint64_t epoch = 0;
+        std::uint64_t sequence = 0;
+        std::uint32_t run = 0;
+    };
+    std::array<cursor, max_cursors> cursors{};
 
     // Any value is right.
     std::uint64_t led_at = 0;          // see broker::keep_lead

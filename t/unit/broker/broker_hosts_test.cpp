@@ -202,6 +202,29 @@ TEST_F(broker_hosts, share_the_link_among_all_their_processes)
     EXPECT_TRUE(core.synced(a));
 }
 
+TEST_F(broker_hosts, share_a_cursor_for_each_log_of_the_sequencer)
+{
+    claim(1);
+    const log_cursor first{{9, 4}, 77};
+    const log_cursor second{{9, 5}, 78};
+    EXPECT_EQ(core.cursor(0), log_cursor{});
+    EXPECT_EQ(core.store_cursor(0, first), outcome::done);
+    EXPECT_EQ(core.store_cursor(max_cursors - 1, second), outcome::done);
+
+    broker other(lock);
+    ASSERT_TRUE(other.attach(memory()));
+    EXPECT_EQ(other.cursor(0), first);
+    EXPECT_EQ(other.cursor(1), log_cursor{});
+    EXPECT_EQ(other.cursor(max_cursors - 1), second);
+
+    EXPECT_EQ(core.store_cursor(0, {{9, 5}, 77}), outcome::done);
+    EXPECT_EQ(core.cursor(0), (log_cursor{{9, 5}, 77}));
+    EXPECT_EQ(core.store_cursor(0, second), outcome::done);
+    EXPECT_EQ(core.cursor(0), second);
+    EXPECT_EQ(core.store_cursor(0, {}), outcome::done);
+    EXPECT_EQ(core.cursor(0), log_cursor{});
+}
+
 TEST_F(broker_hosts, have_one_leader)
 {
     const unsigned slot_a = claim(1);
@@ -306,7 +329,9 @@ TEST_F(broker_hosts, ignore_a_process_that_has_lost_the_lead)
     EXPECT_EQ(core.mark_synced("room", 0), outcome::not_leading);
     EXPECT_EQ(core.mark_run("room", 5), outcome::not_leading);
     EXPECT_EQ(core.set_remote_clients("room", 5), outcome::not_leading);
+    EXPECT_EQ(core.store_cursor(2, {{7, 1}, 5}), outcome::not_leading);
 
+    EXPECT_EQ(other.cursor(2), log_cursor{});
     EXPECT_TRUE(other.synced(room));
     EXPECT_EQ(core.clients(room), 0);
     EXPECT_EQ(other.append_external("room", {}, {7, 2}, now).result,

@@ -105,6 +105,15 @@ inline std::vector<operation> operations()
                                     {outer + 1, 2001}, s.now);
          }},
         {"mark as synced", [](scenario &s) { s.core.mark_synced("room", 1); }},
+        {"store a cursor",
+         [](scenario &s) {
+             s.core.store_cursor(1, {{outer, 9}, 5});
+         }},
+        {"store a cursor of another run",
+         [](scenario &s) {
+             s.core.store_cursor(1, {{outer, 9}, 5});
+             s.core.store_cursor(1, {{outer, 3}, 6});
+         }},
         {"count remote clients",
          [](scenario &s) { s.core.set_remote_clients("victim's", 9); }},
         {"lead",
