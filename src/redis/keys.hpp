@@ -1,25 +1,40 @@
 // Names of the keys and channels in Redis, without the prefix that the
 // directive websocket_redis sets.
 //
+// A resource belongs to one of 16 shards, by a hash of its name. The names of
+// all keys of a shard S, and of its channel, begin with {S}. In a cluster they
+// are therefore on one node.
+//
+// For a shard:
+//
+//     {S}log    stream: the last entries, under their ids EPOCH-SEQUENCE, each
+//               with the field e: see log_entry.hpp
+//     {S}pos    hash: epoch "e", last sequence "q" and run "r" of the log, as
+//               of a resource, and "b", its bytes
+//     {S}n:DB   channel: "ID ENTRY" for each entry of the log; DB is the number
+//               of the database, because channels are the same in all
+//     {S}hosts  set: uids of hosts that have clients in the shard
+//     {S}l:HOST string that expires: the lease of the host
+//     {S}r:HOST set: resources with an entry of the host in their c:NAME
+//
 // For a resource NAME:
 //
-//     m:NAME  hash: epoch "e" and last sequence "q" of its messages, and the
-//             run "r" that last confirmed them. "p" has earlier positions as
-//             EPOCH:RUN:SEQUENCE, the latest first.
-//     s:NAME  stream: the messages under their ids EPOCH-SEQUENCE, each with
-//             the fields k (kind), f (from), t (time), d (payload), in that
-//             order
-//     c:NAME  hash: clients of each host, by the host's uid
-//     n:NAME  channel: messages between the hosts, see message.hpp
+//     {S}m:NAME  hash: epoch "e" and last sequence "q" of its messages, and the
+//                run "r" that last confirmed them. "p" has earlier positions as
+//                EPOCH:RUN:SEQUENCE, the latest first. "h": messages kept,
+//                "l": lifetime, "t": time at which the expiry was renewed. "x":
+//                the last close of all clients, as "ID ENTRY"
+//     {S}s:NAME  stream: its history under the ids EPOCH-SEQUENCE, each with
+//                the fields k (kind), f (from), t (time), d (payload), in that
+//                order
+//     {S}c:NAME  hash: clients of each host, by the host's uid
 //
 // For hosts:
 //
-//     hosts   sorted set: uids of hosts, by the end of their lease
-//     r:HOST  set: resources with an entry of the host in their c:NAME
 //     i:N     string: uid of the host with the id prefix N
 //     b:HOST  channel: heartbeat of the host
-//     w:HOST.WORKER  sorted set: the last messages that a worker has published,
-//             "ID NUMBER", by the worker's own numbers
+//     {S}w:HOST.WORKER  hash: the last 256 messages that a worker has
+//             published in the shard, "NUMBER ID" by NUMBER modulo 256
 //
 // Times are milliseconds of Redis's clock. A run is the lifetime of a Redis
 // process, within which it loses nothing: a hash of its run_id; 0: unknown.
@@ -31,37 +46,75 @@
 
 namespace websocket::redis {
 
-inline constexpr std::string_view channel_prefix = "n:";
 inline constexpr std::string_view heartbeat_prefix = "b:";
+
+inline constexpr unsigned shard_count = 16;
+
+// All hosts must agree on it. FNV-1a, whose high bits are the better ones.
+constexpr unsigned shard_of(std::string_view name) noexcept
+{
+    std::uint32_t hash = 2166136261;
+
+    for (const char each : name) {
+        hash = (hash ^ static_cast<unsigned char>(each)) * 16777619;
+    }
+
+    return (hash >> 16 ^ hash) % shard_count;
+}
+
+inline std::string shard_tag(unsigned shard)
+{
+    return std::string("{").append(std::to_string(shard)).append("}");
+}
+
+inline std::string log_key(unsigned shard)
+{
+    return shard_tag(shard).append("log");
+}
+
+inline std::string log_position_key(unsigned shard)
+{
+    return shard_tag(shard).append("pos");
+}
+
+inline std::string channel(unsigned shard, unsigned database)
+{
+    return shard_tag(shard).append("n:").append(std::to_string(database));
+}
+
+inline std::string hosts_key(unsigned shard)
+{
+    return shard_tag(shard).append("hosts");
+}
+
+inline std::string lease_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("l:").append(uid);
+}
+
+inline std::string host_resources_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("r:").append(uid);
+}
 
 inline std::string position_key(std::string_view name)
 {
-    return std::string("m:").append(name);
+    return shard_tag(shard_of(name)).append("m:").append(name);
 }
 
 inline std::string stream_key(std::string_view name)
 {
-    return std::string("s:").append(name);
+    return shard_tag(shard_of(name)).append("s:").append(name);
 }
 
 inline std::string clients_key(std::string_view name)
 {
-    return std::string("c:").append(name);
+    return shard_tag(shard_of(name)).append("c:").append(name);
 }
 
-inline std::string channel(std::string_view name)
+inline std::string published_key(unsigned shard, std::string_view worker)
 {
-    return std::string(channel_prefix).append(name);
-}
-
-inline std::string hosts_key()
-{
-    return "hosts";
-}
-
-inline std::string host_resources_key(std::string_view uid)
-{
-    return std::string("r:").append(uid);
+    return shard_tag(shard).append("w:").append(worker);
 }
 
 inline std::string id_prefix_key(std::uint32_t id_prefix)
@@ -72,11 +125,6 @@ inline std::string id_prefix_key(std::uint32_t id_prefix)
 inline std::string heartbeat_channel(std::string_view uid)
 {
     return std::string(heartbeat_prefix).append(uid);
-}
-
-inline std::string published_key(std::string_view worker)
-{
-    return std::string("w:").append(worker);
 }
 
 } // namespace websocket::redis

@@ -5,52 +5,58 @@ namespace websocket::redis {
 
 namespace {
 
-// Numbers pass through Lua's doubles: exact below 2^53, and formatted without
-// an exponent. Client counts of a host expire after a day if no other host is
-// left to remove them.
+// Numbers pass through Lua's doubles: exact below 2^53. text() formats them
+// without an exponent, as redis.call() does. Client counts of a host expire
+// after a day if no other host is left to remove them.
 
 // The beginning of all scripts.
 //
-// position() returns the epoch and last sequence of a resource, and the
-// sequence up to which a host has the same messages. `host` has the epoch, last
-// sequence and run of the host; `current` is the present run.
+// position() returns the epoch and last sequence of a resource or of a log, and
+// the sequence up to which a host has the same entries. `host` has the epoch,
+// last sequence and run of the host; `current` is the present run.
 //
-// Redis has lost messages if a host has a later epoch, or more messages than
-// there were when its run ended. Other hosts may have them too, so all messages
+// Redis has lost entries if a host has a later epoch, or more entries than
+// there were when its run ended. Other hosts may have them too, so all entries
 // are renumbered in a new epoch.
 //
-// If Redis has also lost the host's epoch or run, both have the same messages
-// up to where they diverged: where the last run of an epoch ended that is not
-// later.
+// If Redis has also lost the host's epoch or run, both have the same entries up
+// to the point at which they diverged: the end of the last run of an epoch that
+// is not later.
 constexpr std::string_view common_text = R"lua(
+local day, hour = 86400000, 3600000
 local function text(n) return string.format('%.0f', n) end
 local function now()
     local t = redis.call('TIME')
     return t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local function renumber(stream, epoch)
-    for i = 1, redis.call('XLEN', stream) do
-        local x = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-        redis.call('XADD', stream, epoch .. string.match(x[1], '%-%d+'),
-                   unpack(x[2]))
-        redis.call('XDEL', stream, x[1])
-    end
-end
-local function diverged_at(past, epoch)
-    for e, q in string.gmatch(past, '(%d+):%d+:(%d+) ') do
-        if tonumber(e) <= tonumber(epoch) then return q end
-    end
-    return 0
-end
 local function position(key, stream, host, current)
-    local m = redis.call('HMGET', key, 'e', 'q', 'r', 'p')
-    local e, q, run, past = m[1], m[2], m[3] or '0', m[4] or ''
+    local m = redis.call('HMGET', key, 'e', 'q', 'r', 'b', 'h', 'l', 't')
+    local e, q, run = m[1], m[2], m[3] or '0'
+    if e == host[1] and run == host[3] and run == current and
+        tonumber(host[2]) <= tonumber(q) then
+        return e, q, tonumber(host[2]), m
+    end
     if not e then
         e = text(now())
         redis.call('HSET', key, 'e', e, 'q', 0, 'r', current, 'p', '')
         redis.call('DEL', stream)
-        return e, 0, 0
+        return e, 0, 0, m
     end
+    local function renumber(stream, epoch)
+        for i = 1, redis.call('XLEN', stream) do
+            local x = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+            redis.call('XADD', stream, epoch .. string.match(x[1], '%-%d+'),
+                       unpack(x[2]))
+            redis.call('XDEL', stream, x[1])
+        end
+    end
+    local function diverged_at(past, epoch)
+        for e, q in string.gmatch(past, '(%d+):%d+:(%d+) ') do
+            if tonumber(e) <= tonumber(epoch) then return q end
+        end
+        return 0
+    end
+    local past = redis.call('HGET', key, 'p') or ''
     local known = host[1] == e
     local same = q
     if not known or (host[3] ~= '0' and host[3] ~= run) then
@@ -78,8 +84,55 @@ local function position(key, stream, host, current)
         redis.call('HSET', key, 'e', e, 'r', current, 'p',
                    string.sub(past, 1, 512))
     end
-    return e, q, math.min(has, same)
+    return e, q, math.min(has, same), m
 end
+)lua";
+
+// The beginning of the scripts that use a shard's log. post() appends an entry
+// to it and publishes it. The oldest entries are removed beyond 2 MiB, each
+// counted with 64 bytes more than its size. keep() renews the expiry of a
+// resource if that was done more than half an hour ago, or grows.
+constexpr std::string_view shard_text = R"lua(
+local pos, log, channel, run, me = KEYS[1], KEYS[2], ARGV[1], ARGV[5], ARGV[6]
+local cursor, max_bytes = {ARGV[2], ARGV[3], ARGV[4]}, 2097152
+local function trim(bytes)
+    local removed = 0
+    local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 100)
+    for i = 1, #oldest - 1 do
+        if bytes <= max_bytes then break end
+        bytes, removed = bytes - #oldest[i][2][2] - 64, i
+    end
+    redis.call('XTRIM', log, 'MAXLEN', redis.call('XLEN', log) - removed)
+    return bytes
+end
+local function post(entry)
+    local e, q, _, m = position(pos, log, cursor, run)
+    local last, bytes = text(q + 1), (m[4] or 0) + #entry + 64
+    local id = e .. '-' .. last
+    redis.call('XADD', log, id, 'e', entry)
+    if bytes > max_bytes + 65536 then bytes = trim(bytes) end
+    redis.call('HSET', pos, 'q', last, 'b', bytes)
+    if q % 32 == 0 then
+        redis.call('PEXPIRE', pos, day)
+        redis.call('PEXPIRE', log, day)
+    end
+    redis.call('PUBLISH', channel, id .. ' ' .. entry)
+    return id
+end
+local function keep(key, stream, m, messages, lifetime, time)
+    local kept = math.max(messages, m[5] or 0)
+    local left = math.max(lifetime, m[6] or 0)
+    if kept ~= tonumber(m[5]) or left ~= tonumber(m[6]) or m[2] == '0' or
+        time - (m[7] or 0) > hour / 2 then
+        redis.call('HSET', key, 'h', kept, 'l', left, 't', time)
+        redis.call('PEXPIRE', key, left)
+        redis.call('PEXPIRE', stream, left)
+    end
+end
+)lua";
+
+// The clients of a resource on other hosts.
+constexpr std::string_view count_text = R"lua(
 local function count(key, host)
     local clients, all = 0, redis.call('HGETALL', key)
     for i = 1, #all, 2 do
@@ -87,72 +140,115 @@ local function count(key, host)
     end
     return clients
 end
-local function set_clients(clients, key, host, resources, name, hosts)
+)lua";
+
+// Sets and posts the clients of a host.
+constexpr std::string_view clients_text = R"lua(
+local function post_clients(key, host, clients, name, lost, resources, hosts,
+                            lease)
     if tonumber(clients) > 0 then
         redis.call('HSET', key, host, clients)
         redis.call('SADD', resources, name)
-        redis.call('PEXPIRE', key, 86400000)
-        redis.call('PEXPIRE', resources, 86400000)
-        redis.call('ZADD', hosts, 'NX', text(now() + 10000), host)
+        redis.call('PEXPIRE', key, day)
+        redis.call('PEXPIRE', resources, day)
+        redis.call('SADD', hosts, host)
+        redis.call('SET', lease, '', 'PX', 10000, 'NX')
     else
         redis.call('HDEL', key, host)
         redis.call('SREM', resources, name)
     end
+    post('c ' .. #name .. ' ' .. host .. ' ' .. clients .. ' ' .. lost ..
+         '\n' .. name)
 end
 )lua";
 
 constexpr std::string_view publish_text = R"lua(
-local clients = ARGV[7] == '1' and count(KEYS[3], ARGV[9]) or 0
-local known = redis.call('ZRANGEBYSCORE', KEYS[4], ARGV[8], ARGV[8])[1]
-if known then return {string.match(known, '%S+'), clients} end
-local e = position(KEYS[1], KEYS[2], {ARGV[10], ARGV[11], ARGV[12]}, ARGV[13])
-local time = text(now())
-local id = e .. '-' .. text(redis.call('HINCRBY', KEYS[1], 'q', 1))
-redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[5], id, 'k', ARGV[2],
-           'f', ARGV[3], 't', time, 'd', ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
-redis.call('PEXPIRE', KEYS[2], ARGV[6])
-redis.call('ZADD', KEYS[4], ARGV[8], id .. ' ' .. ARGV[8])
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', text(ARGV[8] - 8192))
-redis.call('PEXPIRE', KEYS[4], 600000)
-redis.call('PUBLISH', ARGV[1], 'm ' .. id .. ' ' .. ARGV[2] .. ' ' ..
-           ARGV[3] .. ' ' .. time .. '\n' .. ARGV[4])
+local key, history, worker, name, payload = KEYS[3], KEYS[4], KEYS[6], ARGV[7],
+    ARGV[8]
+local number, clients = ARGV[14], ARGV[13] == '1' and count(KEYS[5], me) or 0
+local slot = number % 256
+if ARGV[15] == '1' then
+    local known = redis.call('HGET', worker, slot) or ''
+    local id = string.match(known, '^' .. number .. ' (%S+)')
+    if id then return {id, clients} end
+end
+local e, q, _, m = position(key, history, {ARGV[17], ARGV[18], ARGV[19]}, run)
+local time, last = now(), text(q + 1)
+local id = e .. '-' .. last
+local kept = math.max(ARGV[11], m[5] or 0)
+redis.call('HSET', key, 'q', last)
+time = text(time)
+if kept > 0 then
+    redis.call('XADD', history, 'MAXLEN', kept, id, 'k', ARGV[9],
+               'f', ARGV[10], 't', time, 'd', payload)
+end
+keep(key, history, m, kept, ARGV[12], time)
+redis.call('HSET', worker, slot, number .. ' ' .. id)
+if ARGV[16] == '1' then redis.call('PEXPIRE', worker, hour) end
+post('m ' .. #name .. ' ' .. id .. ' ' .. ARGV[9] .. ' ' .. ARGV[10] .. ' ' ..
+     time .. ' ' .. run .. '\n' .. name .. payload)
 return {id, clients}
 )lua";
 
 constexpr std::string_view notify_text = R"lua(
-if ARGV[3] ~= '' then
-    set_clients(ARGV[3], KEYS[1], ARGV[2], KEYS[2], ARGV[4], KEYS[3])
-    redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] ..
-               ' ' .. ARGV[5] .. '\n')
+local key, clients, name = KEYS[3], ARGV[7], ARGV[8]
+if clients ~= '' then
+    post_clients(key, me, clients, name, ARGV[9], KEYS[4], KEYS[5], KEYS[6])
+    if clients == '0' and redis.call('EXISTS', key) == 0 and
+        redis.call('HGET', KEYS[7], 'q') == '0' then
+        redis.call('DEL', KEYS[7])
+    end
 end
-if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[6]) end
-return count(KEYS[1], ARGV[2])
+if ARGV[10] ~= '' then
+    local id = post(ARGV[10])
+    if ARGV[11] == '1' then
+        redis.call('HSET', KEYS[7], 'x', id .. ' ' .. ARGV[10])
+        if redis.call('PTTL', KEYS[7]) < 0 then
+            redis.call('PEXPIRE', KEYS[7], hour)
+        end
+    end
+end
+return count(key, me)
 )lua";
 
 constexpr std::string_view sync_text = R"lua(
-local e, q, from = position(KEYS[1], KEYS[2], {ARGV[5], ARGV[6], ARGV[10]},
-                            ARGV[11])
-if (redis.call('HGET', KEYS[3], ARGV[2]) or '0') ~= ARGV[3] then
-    set_clients(ARGV[3], KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[5])
-    redis.call('PUBLISH', ARGV[1], 'c ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' 0\n')
+local key, history, clients, name = KEYS[3], KEYS[4], KEYS[5], ARGV[8]
+local e, q, from, m = position(key, history, {ARGV[9], ARGV[10], ARGV[11]}, run)
+if (redis.call('HGET', clients, me) or '0') ~= ARGV[7] then
+    post_clients(clients, me, ARGV[7], name, '0', KEYS[6], KEYS[7], KEYS[8])
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[8])
-redis.call('PEXPIRE', KEYS[2], ARGV[8])
-redis.call('PEXPIRE', KEYS[3], 86400000)
-redis.call('PEXPIRE', KEYS[4], 86400000)
-if q - from > tonumber(ARGV[7]) then from = q - ARGV[7] end
+keep(key, history, m, ARGV[12], ARGV[13], now())
+redis.call('PEXPIRE', clients, day)
+if q - from > tonumber(ARGV[12]) then from = q - ARGV[12] end
 local entries, bytes = {}, 0
 if tonumber(q) > from then
-    local found = redis.call('XRANGE', KEYS[2], e .. '-' .. text(from + 1),
+    local found = redis.call('XRANGE', history, e .. '-' .. text(from + 1),
                              '+', 'COUNT', 100)
     for i, x in ipairs(found) do
         bytes = bytes + #(x[2][8] or '')
-        if i > 1 and bytes > tonumber(ARGV[9]) then break end
+        if i > 1 and bytes > tonumber(ARGV[14]) then break end
         entries[i] = x
     end
 end
-return {e, text(q), text(from), entries, redis.call('HGETALL', KEYS[3])}
+local log_epoch, log_end = position(pos, log, cursor, run)
+return {e, text(q), text(from), entries, redis.call('HGETALL', clients),
+        log_epoch .. '-' .. text(log_end), redis.call('HGET', key, 'x') or ''}
+)lua";
+
+constexpr std::string_view fetch_text = R"lua(
+local e, q, from = position(pos, log, cursor, run)
+if cursor[1] == '0' then from = tonumber(q) end
+local entries, bytes = {}, 0
+if tonumber(q) > from then
+    local found = redis.call('XRANGE', log, e .. '-' .. text(from + 1), '+',
+                             'COUNT', 500)
+    for i, x in ipairs(found) do
+        bytes = bytes + #x[2][2]
+        if i > 1 and bytes > tonumber(ARGV[7]) then break end
+        entries[i] = x
+    end
+end
+return {e, text(q), text(from), entries}
 )lua";
 
 constexpr std::string_view describe_text = R"lua(
@@ -180,53 +276,92 @@ return {id, messages, clients}
 )lua";
 
 constexpr std::string_view renew_text = R"lua(
-local time = now()
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[1], text(time + ARGV[2]), ARGV[1])
-redis.call('PEXPIRE', KEYS[1], 86400000)
-redis.call('PEXPIRE', KEYS[4], 86400000)
-redis.call('SET', KEYS[2], ARGV[1], 'NX')
-local owner = redis.call('GET', KEYS[2]) == ARGV[1]
-if owner then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
-redis.call('PUBLISH', KEYS[3], 'b')
-local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf',
-                         '(' .. text(time), 'LIMIT', 0, 1)
-return {known and '1' or '0', owner and '1' or '0', ended[1] or ''}
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+local owner = redis.call('GET', KEYS[1]) == ARGV[1]
+if owner then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+redis.call('PUBLISH', KEYS[2], 'b')
+return {owner and '1' or '0', text(now())}
+)lua";
+
+// A full Redis accepts PEXPIRE.
+constexpr std::string_view lease_text = R"lua(
+local hosts, lease = KEYS[3], KEYS[4]
+if redis.call('PEXPIRE', lease, ARGV[7]) == 0 then
+    redis.call('SET', lease, '', 'PX', ARGV[7])
+    redis.call('SADD', hosts, me)
+end
+for _, key in ipairs({pos, log, hosts, KEYS[5]}) do
+    redis.call('PEXPIRE', key, day)
+end
+local tag = string.sub(pos, 1, -4)
+for i = 8, #ARGV, 2 do
+    redis.call('PEXPIRE', tag .. 'm:' .. ARGV[i], ARGV[i + 1])
+    redis.call('PEXPIRE', tag .. 's:' .. ARGV[i], ARGV[i + 1])
+    redis.call('PEXPIRE', tag .. 'c:' .. ARGV[i], day)
+end
+local ended = ''
+for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
+    local other = string.sub(lease, 1, -#me - 1) .. host
+    if redis.call('EXISTS', other) == 0 then ended = host end
+end
+local e, q = position(pos, log, cursor, run)
+return {e .. '-' .. text(q), ended}
 )lua";
 
 constexpr std::string_view purge_host_text = R"lua(
-local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ends and tonumber(ends) >= now() then return 0 end
-local names = redis.call('SPOP', KEYS[2], ARGV[3])
+local hosts, host = KEYS[3], ARGV[7]
+if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end
+local names = redis.call('SPOP', KEYS[5], ARGV[9])
 for _, name in ipairs(names) do
-    redis.call('HDEL', ARGV[2] .. 'c:' .. name, ARGV[1])
-    redis.call('PUBLISH', ARGV[2] .. 'n:' .. name, 'c ' .. ARGV[1] .. ' 0 1\n')
+    redis.call('HDEL', ARGV[8] .. 'c:' .. name, host)
+    post('c ' .. #name .. ' ' .. host .. ' 0 1\n' .. name)
 end
-if #names == 0 then redis.call('ZREM', KEYS[1], ARGV[1]) end
+if #names == 0 then redis.call('SREM', hosts, host) end
 return #names
 )lua";
 
 constexpr std::string_view unregister_host_text = R"lua(
-for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    redis.call('HDEL', ARGV[2] .. 'c:' .. name, ARGV[1])
-    redis.call('PUBLISH', ARGV[2] .. 'n:' .. name, 'c ' .. ARGV[1] .. ' 0 0\n')
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+    redis.call('HDEL', ARGV[7] .. 'c:' .. name, me)
+    post('c ' .. #name .. ' ' .. me .. ' 0 0\n' .. name)
 end
-redis.call('DEL', KEYS[2])
-redis.call('ZREM', KEYS[1], ARGV[1])
-if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
+redis.call('DEL', KEYS[4], KEYS[5])
+redis.call('SREM', KEYS[3], me)
 return 1
 )lua";
 
-constexpr std::array<std::string_view, script_count> texts{
-    publish_text, notify_text,     sync_text,           describe_text,
-    renew_text,   purge_host_text, unregister_host_text};
+constexpr std::string_view release_id_prefix_text = R"lua(
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+)lua";
+
+// The parts of each script, in the order of the enumeration.
+using parts = std::array<std::string_view, 4>;
+
+constexpr std::array<parts, script_count> sources{
+    {{shard_text, count_text, publish_text},
+     {shard_text, count_text, clients_text, notify_text},
+     {shard_text, clients_text, sync_text},
+     {shard_text, fetch_text},
+     {count_text, describe_text},
+     {renew_text},
+     {shard_text, lease_text},
+     {shard_text, purge_host_text},
+     {shard_text, unregister_host_text},
+     {release_id_prefix_text}}};
 
 } // namespace
 
 std::string script_text(script wanted)
 {
-    return std::string{common_text}.append(
-        texts[static_cast<std::size_t>(wanted)]);
+    std::string text{common_text};
+
+    for (const std::string_view part :
+         sources[static_cast<std::size_t>(wanted)]) {
+        text.append(part);
+    }
+
+    return text;
 }
 
 } // namespace websocket::redis

@@ -8,38 +8,48 @@
 
 namespace websocket::redis {
 
+// Scripts that are marked with "shard" have these keys and arguments before
+// their own:
+//
+// keys: log position, log
+// arguments: channel; epoch, sequence and run of the host's cursor in the log
+//     (0: none); the present run; host
 enum class script : std::size_t {
-    // Numbers, stores and publishes a message, unless it already has one of
-    // that number from that worker: a message may be sent again and arrive
-    // twice. Starts a new epoch if there is none, or if the host has messages
-    // that Redis has lost.
+    // Numbers, stores and posts a message. If it is sent again, returns the
+    // one that Redis has of that number from that worker. Starts a new epoch if
+    // there is none, or if the host has messages that Redis has lost.
     //
-    // keys: m s c w
-    // arguments: channel, kind, from, payload, messages kept, expiry, "1" to
-    // count
-    //     clients, the worker's number of the message, host, epoch and sequence
-    //     of the host (0: none), the run in which it got them, the present run
+    // shard keys: m s c w
+    // arguments: name, payload, kind, from, messages kept, lifetime, "1" to
+    //     count clients, the worker's number of the message, "1" if it is sent
+    //     again, "1" to renew the expiry of w; epoch, sequence and run of the
+    //     host's last message (0: none)
     // reply: [id, clients of the other hosts]
     publish,
 
-    // Publishes a transient message, and the clients of the host.
+    // Posts the clients of the host, and a transient entry.
     //
-    // keys: c r hosts
-    // arguments: channel, host, clients ("": unchanged), name, "1" if they were
-    //     lost, text ("": none)
+    // shard keys: c r hosts l m
+    // arguments: clients ("": unchanged), name, "1" if they were lost, entry
+    //     ("": none), "1" if it closes all clients
     // reply: clients of the other hosts
     notify,
 
-    // Returns messages that a host has missed. May start a new epoch as publish
-    // does.
+    // Returns messages of a resource that a host does not have. May start a new
+    // epoch as publish does.
     //
-    // keys: m s c r hosts
-    // arguments: channel, host, clients, name, epoch and sequence of the host,
-    //     max. messages, expiry, max. bytes, the run in which it got its
-    //     messages, the present run
+    // shard keys: m s c r hosts l
+    // arguments: clients, name; epoch, sequence and run of the host's last
+    //     message; max. messages, lifetime, max. bytes
     // reply: [epoch, last sequence, sequence before the first entry, entries,
-    //     [host, clients ...]]
+    //     [host, clients ...], end of the log, last close of all clients or ""]
     sync,
+
+    // Returns entries of the log behind the cursor; with cursor 0 its end.
+    //
+    // shard arguments: max. bytes
+    // reply: [epoch, last sequence, sequence before the first entry, entries]
+    fetch,
 
     // Describes a resource.
     //
@@ -48,27 +58,38 @@ enum class script : std::size_t {
     // reply: [id or "", messages, clients of the other hosts]
     describe,
 
-    // Renews the lease of the host, and sends its heartbeat.
+    // Keeps the id prefix of the host, and sends its heartbeat.
     //
-    // keys: hosts i b r
+    // keys: i b
     // arguments: host, duration
-    // reply: ["1" if there was a lease, "1" if the host owns the id prefix, a
-    // host
-    //     with an expired lease or ""]
+    // reply: ["1" if the host owns the id prefix, time]
     renew,
 
-    // Removes the clients of a host with an expired lease from some resources.
+    // Renews the lease of the host in a shard, and the expiry of resources.
     //
-    // keys: hosts r
-    // arguments: host, prefix, max. resources
+    // shard keys: hosts l r
+    // arguments: duration; names and lifetimes of resources to keep
+    // reply: [end of the log, a host without a lease or ""]
+    lease,
+
+    // Removes the clients of a host without a lease from some resources.
+    //
+    // shard keys: hosts, l and r of that host
+    // arguments: that host, prefix with shard, max. resources
     // reply: number of resources
     purge_host,
 
-    // Removes a host that shuts down from all resources: its clients have left.
+    // Removes a host that shuts down from a shard: its clients have left.
     //
-    // keys: hosts r i
-    // arguments: host, prefix
+    // shard keys: hosts l r
+    // arguments: prefix with shard
     unregister_host,
+
+    // Gives up the id prefix of the host.
+    //
+    // keys: i
+    // arguments: host
+    release_id_prefix,
 
     count
 };

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hosts import SHORT_TIMEOUTS, PREFIX, Host
+from hosts import SHORT_TIMEOUTS, PREFIX, Host, key_of, shard_of
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
 from redis_faults import start_for_faults, try_to_connect
@@ -100,9 +100,9 @@ def test_counts_of_rooms_are_their_own(pair):
 def test_room_without_clients_is_not_counted_any_more(pair):
     client = pair[0].connect("/plain?k=none")
     name = "room:plainnone"
-    wait_until(lambda: pair.redis.keys(f"ws:c:{name}"), seconds(5), "a count")
+    wait_until(lambda: pair.redis.keys(key_of("c", name)), seconds(5), "a count")
     leave(client)
-    wait_until(lambda: not pair.redis.keys(f"ws:c:{name}"), seconds(5),
+    wait_until(lambda: not pair.redis.keys(key_of("c", name)), seconds(5),
                "the end of the count")
 
 
@@ -167,7 +167,7 @@ def test_count_keys_of_a_live_host_do_not_expire(pair):
     must still find its keys."""
     clients = [host.connect("/plain?k=days") for host in pair]
     pair.wait_for_clients("/publish-plain?k=days", 2)
-    keys = pair.redis.keys(f"{PREFIX}r:*")
+    keys = pair.redis.keys(f"{PREFIX}*r:*")
     assert len(keys) == 2
     for key in keys:
         assert pair.redis.command("PEXPIRE", key, 60000) == 1
@@ -192,7 +192,8 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
             pass
         assert events == event("left", None, 4)
         client.expect_alive()
-    assert len(group.redis.command("ZRANGE", "ws:hosts", 0, -1)) == 2
+    hosts_key = f"ws:{{{shard_of('room:room')}}}hosts"
+    assert group.redis.command("SCARD", hosts_key) == 2
 
 
 def test_host_that_stood_still_is_counted_again(hosts):
@@ -219,7 +220,7 @@ def test_hosts_that_quit_are_not_counted(hosts):
         host.server.stop()
     group[2].wait_for_clients("/publish-room", 2)
     group[2].server.stop()
-    assert not group.redis.keys("ws:c:*")
+    assert not group.redis.keys("ws:*c:*")
     for key in group.redis.keys():
         assert group.redis.command("TTL", key) > 0, key
 
@@ -247,7 +248,7 @@ def test_counts_heal_where_redis_has_lost_them(hosts, way):
 
 def stored(group):
     """The number of clients of all hosts that Redis has stored."""
-    values = group.redis.command("HVALS", "ws:c:room:plain")
+    values = group.redis.command("HVALS", key_of("c", "room:plain"))
     return sum(map(int, values))
 
 

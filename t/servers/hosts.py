@@ -198,11 +198,29 @@ def consecutive(ids):
                    for index in range(len(ids))]
 
 
+def shard_of(name):
+    """The shard of a resource `handler:key`: an FNV-1a hash."""
+    number = 2166136261
+    for byte in name.encode():
+        number = (number ^ byte) * 16777619 % 2**32
+    return (number >> 16 ^ number) % 16
+
+
+def key_of(kind, name):
+    """The key of a resource, for example of kind "m"."""
+    return f"{PREFIX}{{{shard_of(name)}}}{kind}:{name}"
+
+
 def stream_of(name):
-    """The key of a resource's stream: `handler:key`."""
-    return f"{PREFIX}s:{name}"
+    """The key of a resource's history."""
+    return key_of("s", name)
+
+
+def log_of(name):
+    """The key of the log of a resource's shard."""
+    return f"{PREFIX}{{{shard_of(name)}}}log"
 
 
 def channel_of(name):
-    """A resource's channel."""
-    return f"{PREFIX}n:{name}"
+    """The channel of a resource's shard, in database 0."""
+    return f"{PREFIX}{{{shard_of(name)}}}n:0"

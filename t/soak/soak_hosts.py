@@ -144,14 +144,14 @@ class HostsSoak(Soak):
 
     def check_no_counts(self):
         """Redis has no client counts, and no host subscribes to a room."""
-        wait_until(lambda: not self.redis.keys("ws:c:*"), seconds(15),
+        wait_until(lambda: not self.redis.keys("ws:*c:*"), seconds(15),
                    "the end of counts")
-        wait_until(lambda: not self.redis.subscriptions("ws:n:*"),
+        wait_until(lambda: not self.redis.subscriptions("ws:*n:0"),
                    seconds(15), "the end of subscriptions")
 
     def compare(self, before, after):
         super().compare(before, after)
-        for key in self.redis.keys("ws:s:*"):
+        for key in self.redis.keys("ws:*s:*"):
             if self.redis.command("TTL", key) < 0:
                 raise Fault(f"{key} never expires")
 

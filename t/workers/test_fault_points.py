@@ -28,7 +28,8 @@ ELSEWHERE = {
 
 # Fault points that a leader reaches for each new resource.
 WITH_REDIS = ["position.left", "position.numbered", "position.entered",
-              "position.done"]
+              "position.done", "cursor.left", "cursor.numbered",
+              "cursor.entered"]
 
 
 def names():
@@ -82,7 +83,8 @@ def start(nginx, name, passes, http=""):
 
 
 def kill_workers_at(name, nginx, http=""):
-    server = start(nginx, name, 400 if name.startswith("lock.") else 40, http)
+    passes = {"lock": 400, "cursor": 3}.get(name.partition(".")[0], 40)
+    server = start(nginx, name, passes, http)
     server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked")
     work_until_two_have_died(server)
     check_workers_serve(server)

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <new>
 #include <optional>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -26,7 +27,7 @@ constexpr ngx_msec_t second = 1000;
 constexpr ngx_msec_t pulse_interval = 400;
 
 // Clients of dead workers are searched for at this interval.
-constexpr unsigned seconds_between_orphan_checks = 30;
+constexpr unsigned seconds_between_orphan_checks = 300;
 
 // A worker that shuts down leaves the lead to a staying one for so long.
 constexpr unsigned max_leaderless_seconds = 2;
@@ -54,11 +55,10 @@ bool another_worker_stays() noexcept
 } // namespace
 
 redis_leader::redis_leader(const redis_settings &settings, script_runner &redis)
-    : settings_{settings}, redis_{redis},
+    : replica::environment{redis}, settings_{settings},
       subscriber_{settings, *this, redis_connection::role::subscriber},
-      control_{*this}, environment_{{redis, 0, 0, request_sync, notify,
-                                     on_clients_changed},
-                                    *this}
+      control_{*this}, shards_{make_shards(
+                           std::make_index_sequence<redis::shard_count>())}
 {
     redis.add_listener(*this);
     prepare(second_, this, on_second);
@@ -79,6 +79,13 @@ redis_leader::~redis_leader()
             ngx_del_timer(timer);
         }
     }
+}
+
+template <std::size_t... index>
+std::array<redis_leader::shard_state, sizeof...(index)>
+redis_leader::make_shards(std::index_sequence<index...>) noexcept
+{
+    return {{{shard_reader(redis, *this, index), *this, {}, {}}...}};
 }
 
 void redis_leader::try_lead() noexcept
@@ -126,7 +133,7 @@ void redis_leader::become_leader() noexcept
     send_control(workers_log, control_event::leader_up, 0, {});
     subscriber_.open();
 
-    if (redis_.ready()) {
+    if (redis.ready()) {
         on_commands_ready();
     }
 }
@@ -140,7 +147,11 @@ void redis_leader::step_down() noexcept
     registered_ = false;
     subscriber_.close();
     control_.stop();
-    replicas_.clear();
+    followed_ = 0;
+
+    for (shard_state &each : shards_) {
+        each.replicas.clear();
+    }
 
     if (!was_replaced) {
         host_redis_counters().resources.store(0);
@@ -169,7 +180,7 @@ void redis_leader::on_pulse(ngx_event_t *event)
 void redis_leader::on_commands_ready() noexcept
 {
     if (leading_) {
-        with_oom_restart([this] { renew_lease(); });
+        with_oom_restart([this] { renew_leases(); });
     }
 }
 
@@ -207,13 +218,13 @@ void redis_leader::on_redis_lost(std::string_view) noexcept
 void redis_leader::on_disconnect() noexcept
 {
     (void)worker_bus::broker().set_link_generation(0);
-    to_subscribe_.clear();
-    subscribing_ = 0;
     subscribed_ = false;
 
-    for (const auto &[name, log] : replicas_) {
-        log->on_disconnect();
+    for (shard_state &each : shards_) {
+        each.reader.on_disconnect();
     }
+
+    for_each_replica([](replica &each) { each.on_disconnect(); });
 }
 
 void redis_leader::on_connect() noexcept
@@ -223,12 +234,22 @@ void redis_leader::on_connect() noexcept
         return;
     }
 
-    environment_.link_generation = ++worker_bus::zone().link_generation;
-    (void)worker_bus::broker().set_link_generation(
-        environment_.link_generation);
+    link_generation = ++worker_bus::zone().link_generation;
     host_redis_counters().connects.add(1);
     with_oom_restart([this] {
         follow_all();
+        (void)worker_bus::broker().set_link_generation(link_generation);
+
+        for (shard_state &each : shards_) {
+            if (!each.replicas.empty()) {
+                subscribe(each.reader.shard());
+                renew_shard_lease(each.reader.shard());
+            }
+        }
+
+        for_each_replica(
+            [this](replica &each) { changed_.insert(each.name()); });
+        notify_changes();
         find_orphans();
     });
 }
@@ -256,8 +277,8 @@ void redis_leader::every_second()
     }
 
     // Redis may refuse for a while: it had no memory, was busy, or is a replica
-    if (redis_.ready() && (!registered_ || lease_is_due())) {
-        renew_lease();
+    if (redis.ready() && (!registered_ || lease_is_due())) {
+        renew_leases();
     }
 
     unfollow_unused();
@@ -266,16 +287,17 @@ void redis_leader::every_second()
         return;
     }
 
-    keep_alive();
     notify_changes();
 
     if (++seconds_ % seconds_between_orphan_checks == 0) {
         find_orphans();
     }
 
-    for (const auto &[name, log] : replicas_) {
-        log->retry_sync();
+    for (shard_state &each : shards_) {
+        each.reader.retry();
     }
+
+    for_each_replica([](replica &each) { each.retry_sync(); });
 }
 
 } // namespace websocket::nginx

@@ -8,26 +8,32 @@
 #pragma once
 
 #include "nginx/backplane/replica.hpp"
+#include "nginx/backplane/shard_reader.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_io/connection.hpp"
 #include "nginx/redis_io/script_runner.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "redis/keys.hpp"
 
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <new>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace websocket::nginx {
 
 class redis_leader final : script_runner::listener,
                            redis_connection::owner,
-                           control_reader::listener {
+                           control_reader::listener,
+                           shard_reader::listener,
+                           public replica::environment {
 public:
     // Throws std::bad_alloc.
     redis_leader(const redis_settings &settings, script_runner &redis);
@@ -72,36 +78,50 @@ private:
     void every_second();
 
     // leader_lease.cpp: lease of this host, and hosts without one
-    void renew_lease();
+    void renew_leases();
+    void renew_shard_lease(unsigned shard);
     void on_lease_renewed(const redisReply &reply);
-    void purge_host(std::string_view host);
+    void on_shard_lease_renewed(unsigned shard, const redisReply &reply);
+    void purge_host(unsigned shard, std::string_view host);
     void find_orphans();
-    void remove_orphans(const redisReply &names);
+    void remove_orphans(unsigned shard, const redisReply &names);
     static void on_orphans_reply(void *data, const redisReply *reply) noexcept;
     static void on_renew_reply(void *data, const redisReply *reply) noexcept;
+    static void on_lease_reply(void *data, const redisReply *reply) noexcept;
     static void on_purge_reply(void *data, const redisReply *reply) noexcept;
     bool lease_is_due() noexcept;
 
-    // leader_replicas.cpp: logs that are followed
-    static bool request_sync(replica::environment &of, const script_call &call,
-                             std::string_view name, std::uint64_t number);
-    static bool notify(replica::environment &of, const script_call &call,
-                       std::string_view name);
-    static void on_clients_changed(replica::environment &of,
-                                   std::string_view name);
-    static void on_notify_reply(void *data, const redisReply *reply) noexcept;
-    void schedule_notify(std::string_view name);
-    static void on_sync_reply(void *data, const redisReply *reply) noexcept;
+    // leader_shards.cpp: logs of shards
+    void subscribe(unsigned shard);
+    void unsubscribe(unsigned shard);
     static void on_channel_reply(void *data, const redisReply *reply) noexcept;
     void handle_channel_reply(std::string_view type, std::string_view channel,
                               std::string_view text);
+    void on_entry(const redis::log_entry &entry, std::string_view text,
+                  broker::message_id id) override;
+    void on_shard_current(unsigned shard) override;
+    void on_confirmed(std::string_view name) override;
+    void on_shard_loss(unsigned shard, broker::message_id since) override;
+    void run_callback(shard_reader &reader,
+                      const redisReply &reply) noexcept override;
+    shard_reader &reader(unsigned shard) noexcept override
+    {
+        return shards_[shard].reader;
+    }
+
+    // leader_replicas.cpp: resources that are followed
+    bool request_sync(const shard_call &call, std::string_view name,
+                      std::uint64_t number) override;
+    bool notify(const shard_call &call, std::string_view name) override;
+    void schedule_notify(std::string_view name) override;
+    static void on_notify_reply(void *data, const redisReply *reply) noexcept;
+    static void on_sync_reply(void *data, const redisReply *reply) noexcept;
     replica *find_replica(std::string_view name) noexcept;
     replica &follow(std::string_view name);
     void follow_all();
-    void subscribe_more();
-    void unfollow(replica_map::iterator at);
+    void unfollow(replica &log);
     void unfollow_unused();
-    void keep_alive();
+    void next_to_keep_alive(unsigned shard, std::vector<std::string> &names);
     void clients_changed(std::string_view name, bool lost);
     static void tick(ngx_event_t *event);
     void notify_changes();
@@ -119,13 +139,31 @@ private:
     }
 
     const redis_settings &settings_;
-    script_runner &redis_;
     redis_connection subscriber_;
     control_reader control_;
 
-    struct shared_environment final : replica::environment {
+    struct shard_state {
+        shard_reader reader;
         redis_leader &leader;
-    } environment_;
+        replica_map replicas;
+        std::string kept_alive; // the last one of the round
+    };
+    // Calls the function with each replica of all shards.
+    template <class Function>
+    void for_each_replica(Function function)
+    {
+        for (shard_state &shard : shards_) {
+            for (const auto &[name, log] : shard.replicas) {
+                function(*log);
+            }
+        }
+    }
+
+    template <std::size_t... index>
+    std::array<shard_state, sizeof...(index)>
+        make_shards(std::index_sequence<index...>) noexcept;
+
+    std::array<shard_state, redis::shard_count> shards_;
 
     bool leading_ = false;
     bool registered_ = false; // Redis has its lease, on this connection
@@ -134,17 +172,15 @@ private:
     unsigned leaderless_seconds_ = 0;
 
     ngx_msec_t renewed_at_ = 0;   // asked for
+    ngx_msec_t steady_since_ = 0; // Redis has responded in time since then
     ngx_msec_t heartbeat_at_ = 0; // since when one is due; 0: none is
 
-    replica_map replicas_;
+    std::uint32_t followed_ = 0;                 // replicas of all shards
     std::set<std::string, std::less<>> changed_; // names
     std::set<std::string, std::less<>>
         lost_clients_; // of them: clients were lost
     // candidates for unfollow_unused()
     std::set<std::string, std::less<>> unused_;
-    std::deque<std::string> to_subscribe_;
-    std::size_t subscribing_ = 0; // requested, and not yet confirmed
-    std::string kept_alive_;      // the last one of the round
     unsigned seconds_ = 0;
 
     ngx_event_t second_{};

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <new>
-#include <utility>
+#include <vector>
 
 namespace websocket::nginx {
 
@@ -17,9 +17,16 @@ namespace {
 
 constexpr ngx_msec_t lease = 10'000;
 constexpr ngx_msec_t renewal = 2'000;
+const std::string lease_text = std::to_string(lease);
 
 // The most resources that one step removes a dead host from.
 constexpr std::string_view max_purged_at_once = "100";
+
+struct host_removal {
+    redis_leader &leader;
+    unsigned shard;
+    std::string host;
+};
 
 ngx_msec_t since(ngx_msec_t moment) noexcept
 {
@@ -41,19 +48,85 @@ bool redis_leader::lease_is_due() noexcept
     return since(renewed_at_) >= renewal;
 }
 
-void redis_leader::renew_lease()
+void redis_leader::renew_leases()
 {
     const host_identity &host = worker_bus::zone().host;
     const std::string uid(host.uid());
-    const std::string time = std::to_string(lease);
-    const std::array<std::string, 4> keys{
-        redis::hosts_key(), redis::id_prefix_key(host.id_prefix.load()),
-        redis::heartbeat_channel(uid), redis::host_resources_key(uid)};
-    const std::array<std::string_view, 2> arguments{uid, time};
+    const std::array<std::string, 2> keys{
+        redis::id_prefix_key(host.id_prefix.load()),
+        redis::heartbeat_channel(uid)};
+    const std::array<std::string_view, 2> arguments{uid, lease_text};
+
+    if (since(renewed_at_) > 2 * renewal) {
+        steady_since_ = ngx_current_msec;
+    }
 
     renewed_at_ = ngx_current_msec;
-    (void)redis_.run({redis::script::renew, keys, arguments}, on_renew_reply,
-                     this);
+    (void)redis.run({redis::script::renew, keys, arguments}, on_renew_reply,
+                    this);
+
+    for (const shard_state &each : shards_) {
+        if (!each.replicas.empty()) {
+            renew_shard_lease(each.reader.shard());
+        }
+    }
+}
+
+void redis_leader::renew_shard_lease(unsigned shard)
+{
+    const std::string_view uid = worker_bus::zone().host.uid();
+    const std::array<std::string, 3> keys{
+        redis::hosts_key(shard), redis::lease_key(shard, uid),
+        redis::host_resources_key(shard, uid)};
+    std::vector<std::string> kept;
+    next_to_keep_alive(shard, kept);
+
+    std::vector<std::string_view> arguments{lease_text};
+    arguments.insert(arguments.end(), kept.begin(), kept.end());
+
+    (void)run(redis, {redis::script::lease, shard, keys, arguments},
+              on_lease_reply, &shards_[shard]);
+}
+
+void redis_leader::on_lease_reply(void *data, const redisReply *reply) noexcept
+{
+    auto &shard = *static_cast<shard_state *>(data);
+
+    if (reply != nullptr && shard.leader.leading_) {
+        shard.leader.with_oom_restart([&shard, reply] {
+            shard.leader.on_shard_lease_renewed(shard.reader.shard(), *reply);
+        });
+    }
+}
+
+// A host without a lease may have been kept from renewing it by the same outage
+// that this host has just seen the end of.
+void redis_leader::on_shard_lease_renewed(unsigned shard,
+                                          const redisReply &reply)
+{
+    const auto parts = list_in(&reply);
+    const std::string_view error = error_in(&reply);
+
+    if (parts.size() != 2) {
+        static log_throttle line;
+
+        if (!redis.reconnect_if_unusable(error)) {
+            log_refused(line, "renew the lease of this host", error,
+                        "retrying");
+        }
+        return;
+    }
+
+    const std::string_view ended = text_in(parts[1]);
+
+    if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
+        shards_[shard].reader.on_log_end(*end);
+    }
+
+    if (!ended.empty() && ended != worker_bus::zone().host.uid() &&
+        since(steady_since_) >= lease) {
+        purge_host(shard, ended);
+    }
 }
 
 void redis_leader::on_renew_reply(void *data, const redisReply *reply) noexcept
@@ -71,25 +144,23 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     const auto parts = list_in(&reply);
     const std::string_view error = error_in(&reply);
 
-    if (redis_.reconnect_if_unusable(error)) {
+    if (redis.reconnect_if_unusable(error)) {
         return; // it reconnects
     }
 
-    if (parts.size() != 3) {
+    if (parts.size() != 2) {
         static log_throttle line;
 
         log_refused(line, "register this host", error, "retrying");
         return; // every_second() tries again
     }
 
-    const bool known = text_in(parts[0]) == "1";
-    const bool number_is_ours = text_in(parts[1]) == "1";
-    const std::string_view ended = text_in(parts[2]);
+    const bool number_is_ours = text_in(parts[0]) == "1";
     shared_zone &zone = worker_bus::zone();
 
     if (!number_is_ours && zone.link_generation == 0) {
         zone.host.choose_id_prefix(); // no client has an id with it
-        renew_lease();
+        renew_leases();
         return;
     }
 
@@ -105,67 +176,63 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
         }
     }
 
-    if (!known && registered_) {
-        // Other hosts, or a flush, have removed our clients from the counts
-        for (const auto &[name, log] : replicas_) {
-            log->invalidate_client_count();
-            changed_.insert(name);
-        }
-        notify_changes();
+    if (!registered_ || since(renewed_at_) > renewal) {
+        steady_since_ = ngx_current_msec;
     }
 
     registered_ = true;
     heartbeat_at_ = heartbeat_ || !subscribed_ ? 0 : ngx_current_msec;
     heartbeat_ = false;
     on_connect();
-
-    if (!ended.empty() && ended != zone.host.uid()) {
-        purge_host(ended);
-    }
 }
 
 // A dead worker may have been the last one with clients of a resource. Nobody
 // follows that resource, and other hosts still count its clients.
 void redis_leader::find_orphans()
 {
-    const std::string key =
-        settings_.prefix +
-        redis::host_resources_key(worker_bus::zone().host.uid());
-    const std::array<std::string_view, 2> args{"SMEMBERS", key};
+    for (shard_state &each : shards_) {
+        const std::string key =
+            settings_.prefix +
+            redis::host_resources_key(each.reader.shard(),
+                                      worker_bus::zone().host.uid());
+        const std::array<std::string_view, 2> args{"SMEMBERS", key};
 
-    (void)redis_.command(args, on_orphans_reply, this);
+        (void)redis.command(args, on_orphans_reply, &each);
+    }
 }
 
 void redis_leader::on_orphans_reply(void *data,
                                     const redisReply *reply) noexcept
 {
-    auto &self = *static_cast<redis_leader *>(data);
+    auto &shard = *static_cast<shard_state *>(data);
 
-    if (reply != nullptr && self.leading_) {
-        self.with_oom_restart([&self, reply] { self.remove_orphans(*reply); });
+    if (reply != nullptr && shard.leader.leading_) {
+        shard.leader.with_oom_restart([&shard, reply] {
+            shard.leader.remove_orphans(shard.reader.shard(), *reply);
+        });
     }
 }
 
-void redis_leader::remove_orphans(const redisReply &names)
+void redis_leader::remove_orphans(unsigned shard, const redisReply &names)
 {
-    const std::string uid(worker_bus::zone().host.uid());
+    const std::string_view uid = worker_bus::zone().host.uid();
 
     for (const redisReply *each : list_in(&names)) {
-        const std::string name(text_in(each));
+        const std::string_view name = text_in(each);
 
         if (find_replica(name) != nullptr) {
             continue; // announced when it is synchronized
         }
 
-        const std::array<std::string, 3> keys{redis::clients_key(name),
-                                              redis::host_resources_key(uid),
-                                              redis::hosts_key()};
-        const std::string channel = settings_.prefix + redis::channel(name);
-        const std::array<std::string_view, 6> arguments{channel, uid, "0",
-                                                        name,    "1", ""};
+        const std::array<std::string, 5> keys{
+            redis::clients_key(name), redis::host_resources_key(shard, uid),
+            redis::hosts_key(shard), redis::lease_key(shard, uid),
+            redis::position_key(name)};
+        const std::array<std::string_view, 5> arguments{"0", name, "1", "",
+                                                        "0"};
 
-        (void)redis_.run({redis::script::notify, keys, arguments}, nullptr,
-                         nullptr);
+        (void)run(redis, {redis::script::notify, shard, keys, arguments},
+                  nullptr, nullptr);
     }
 }
 
@@ -185,42 +252,55 @@ void redis_leader::unregister_if_last() noexcept
 
     with_oom_restart([this, &zone] {
         const std::string uid(zone.host.uid());
-        const std::array<std::string, 3> keys{
-            redis::hosts_key(), redis::host_resources_key(uid),
+        const std::array<std::string, 1> prefix_key{
             redis::id_prefix_key(zone.host.id_prefix.load())};
-        const std::array<std::string_view, 2> arguments{uid, settings_.prefix};
+        const std::array<std::string_view, 1> owner{uid};
 
-        if (redis_.run({redis::script::unregister_host, keys, arguments},
-                       nullptr, nullptr)) {
-            redis_.flush();
+        for (unsigned shard = 0; shard != shards_.size(); shard++) {
+            const std::array<std::string, 3> keys{
+                redis::hosts_key(shard), redis::lease_key(shard, uid),
+                redis::host_resources_key(shard, uid)};
+            const std::string prefix =
+                settings_.prefix + redis::shard_tag(shard);
+            const std::array<std::string_view, 1> arguments{prefix};
+
+            (void)run(redis,
+                      {redis::script::unregister_host, shard, keys, arguments},
+                      nullptr, nullptr);
+        }
+
+        if (redis.run({redis::script::release_id_prefix, prefix_key, owner},
+                      nullptr, nullptr)) {
+            redis.flush();
         }
     });
 }
 
-void redis_leader::purge_host(std::string_view host)
+void redis_leader::purge_host(unsigned shard, std::string_view host)
 {
-    const std::array<std::string, 2> keys{redis::hosts_key(),
-                                          redis::host_resources_key(host)};
-    const std::array<std::string_view, 3> arguments{host, settings_.prefix,
+    const std::array<std::string, 3> keys{
+        redis::hosts_key(shard), redis::lease_key(shard, host),
+        redis::host_resources_key(shard, host)};
+    const std::string prefix = settings_.prefix + redis::shard_tag(shard);
+    const std::array<std::string_view, 3> arguments{host, prefix,
                                                     max_purged_at_once};
-    auto call =
-        std::make_unique<std::pair<redis_leader *, std::string>>(this, host);
+    auto call = std::make_unique<host_removal>(
+        host_removal{*this, shard, std::string(host)});
 
-    if (redis_.run({redis::script::purge_host, keys, arguments}, on_purge_reply,
-                   call.get())) {
+    if (run(redis, {redis::script::purge_host, shard, keys, arguments},
+            on_purge_reply, call.get())) {
         (void)call.release();
     }
 }
 
 void redis_leader::on_purge_reply(void *data, const redisReply *reply) noexcept
 {
-    const std::unique_ptr<std::pair<redis_leader *, std::string>> call(
-        static_cast<std::pair<redis_leader *, std::string> *>(data));
+    const std::unique_ptr<host_removal> call(static_cast<host_removal *>(data));
 
     if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER &&
         reply->integer > 0) {
-        redis_leader &self = *call->first;
-        self.with_oom_restart([&] { self.purge_host(call->second); });
+        call->leader.with_oom_restart(
+            [&] { call->leader.purge_host(call->shard, call->host); });
     }
 }
 

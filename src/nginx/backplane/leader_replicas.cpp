@@ -1,5 +1,4 @@
-// Follows logs: subscribes to their channels, dispatches messages to replicas,
-// and announces clients.
+// Follows the resources that workers have subscribed to, and announces clients.
 #include "nginx/backplane/leader.hpp"
 
 #include "nginx/workers/redis_counters.hpp"
@@ -16,17 +15,15 @@ namespace websocket::nginx {
 
 namespace {
 
-// The most channels that are requested and not confirmed.
-constexpr std::size_t max_subscribing = 256;
-
 // Changes within this time are announced together.
 constexpr ngx_msec_t notify_delay = 20;
 
 // A client that returns within this time finds the log still followed.
 constexpr ngx_msec_t unused_grace = 1'000;
 
-// The expiry of each log's keys is renewed once in so many seconds.
-constexpr std::size_t seconds_per_keep_alive_round = 60;
+// The expiry of each resource's keys is renewed once in so many renewals of
+// their shard's lease.
+constexpr std::size_t renewals_per_round = 300;
 
 struct replica_call {
     redis_leader &leader;
@@ -45,9 +42,10 @@ scan_memory scan_memory_of_leader;
 
 replica *redis_leader::find_replica(std::string_view name) noexcept
 {
-    const auto found = replicas_.find(name);
+    const replica_map &replicas = shards_[redis::shard_of(name)].replicas;
+    const auto found = replicas.find(name);
 
-    return found == replicas_.end() ? nullptr : found->second.get();
+    return found == replicas.end() ? nullptr : found->second.get();
 }
 
 replica &redis_leader::follow(std::string_view name)
@@ -56,30 +54,27 @@ replica &redis_leader::follow(std::string_view name)
         return *known;
     }
 
-    auto created = std::make_unique<replica>(environment_, name);
+    auto created = std::make_unique<replica>(*this, name);
     replica &log = *created;
+    shard_state &shard = shards_[log.shard()];
 
-    if (worker_bus::broker().link_generation() != 0) {
-        to_subscribe_.emplace_back(name); // otherwise follow_all() adds it
+    shard.replicas.emplace(std::string(name), std::move(created));
+    host_redis_counters().resources.store(++followed_);
+
+    if (shard.replicas.size() == 1) {
+        subscribe(log.shard());
+    } else if (shard.reader.current()) {
+        log.start();
     }
 
-    replicas_.emplace(std::string(name), std::move(created));
-    host_redis_counters().resources.store(
-        static_cast<std::uint32_t>(replicas_.size()));
-    subscribe_more();
     return log;
 }
 
-// Follows all logs that workers have subscribed to, and resubscribes those that
-// were followed when the connection was lost.
+// Follows all logs that workers have subscribed to.
 void redis_leader::follow_all()
 {
     broker::scan_cursor cursor;
     broker::scan_result found{.more = true};
-
-    for (const auto &[name, log] : replicas_) {
-        to_subscribe_.push_back(name);
-    }
 
     while (found.more) {
         found = worker_bus::broker().scan(
@@ -93,91 +88,15 @@ void redis_leader::follow_all()
             }
         }
     }
-
-    subscribe_more();
 }
 
-void redis_leader::subscribe_more()
-{
-    while (worker_bus::broker().link_generation() != 0 &&
-           !to_subscribe_.empty() && subscribing_ < max_subscribing) {
-        if (find_replica(to_subscribe_.front()) == nullptr) {
-            to_subscribe_.pop_front(); // unfollowed meanwhile
-            continue;
-        }
-
-        const std::string channel =
-            settings_.prefix + redis::channel(to_subscribe_.front());
-        const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
-
-        if (!subscriber_.command(args, on_channel_reply, this)) {
-            return; // the connection is about to end
-        }
-
-        to_subscribe_.pop_front();
-        subscribing_++;
-    }
-}
-
-void redis_leader::on_channel_reply(void *data,
-                                    const redisReply *reply) noexcept
-{
-    auto &self = *static_cast<redis_leader *>(data);
-
-    if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY ||
-        reply->elements != 3) {
-        return;
-    }
-
-    const auto parts = list_in(reply);
-
-    self.with_oom_restart([&self, &parts] {
-        self.handle_channel_reply(text_in(parts[0]), text_in(parts[1]),
-                                  text_in(parts[2]));
-    });
-}
-
-void redis_leader::handle_channel_reply(std::string_view type,
-                                        std::string_view channel,
-                                        std::string_view text)
-{
-    if (!leading_ || !channel.starts_with(settings_.prefix)) {
-        return;
-    }
-
-    channel.remove_prefix(settings_.prefix.size());
-
-    if (channel.starts_with(redis::heartbeat_prefix)) {
-        heartbeat_at_ = 0;
-        heartbeat_ = true;
-        subscribed_ = true;
-        on_connect();
-        return;
-    }
-
-    if (type == "subscribe") {
-        subscribing_ -= subscribing_ > 0 ? 1 : 0;
-        subscribe_more();
-    }
-
-    if (replica *log = find_replica(channel.substr(std::min<std::size_t>(
-            channel.size(), redis::channel_prefix.size())));
-        log != nullptr && type == "subscribe") {
-        log->subscribed();
-    } else if (log != nullptr && type == "message") {
-        log->on_message(text);
-    }
-}
-
-bool redis_leader::request_sync(replica::environment &of,
-                                const script_call &call, std::string_view name,
+bool redis_leader::request_sync(const shard_call &call, std::string_view name,
                                 std::uint64_t number)
 {
     auto created = std::make_unique<replica_call>(
-        replica_call{static_cast<shared_environment &>(of).leader,
-                     std::string(name), number});
+        replica_call{*this, std::string(name), number});
 
-    if (!of.redis.run(call, on_sync_reply, created.get())) {
+    if (!run(redis, call, on_sync_reply, created.get())) {
         return false;
     }
 
@@ -201,13 +120,12 @@ void redis_leader::on_sync_reply(void *data, const redisReply *reply) noexcept
     });
 }
 
-bool redis_leader::notify(replica::environment &of, const script_call &call,
-                          std::string_view name)
+bool redis_leader::notify(const shard_call &call, std::string_view name)
 {
-    auto created = std::make_unique<replica_call>(replica_call{
-        static_cast<shared_environment &>(of).leader, std::string(name), 0});
+    auto created = std::make_unique<replica_call>(
+        replica_call{*this, std::string(name), 0});
 
-    if (!of.redis.run(call, on_notify_reply, created.get())) {
+    if (!run(redis, call, on_notify_reply, created.get())) {
         return false;
     }
 
@@ -215,12 +133,12 @@ bool redis_leader::notify(replica::environment &of, const script_call &call,
     return true;
 }
 
-// If Redis refused, announces again within a second.
+// If Redis refused, or the connection was lost, announces again later.
 void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
 
-    if (reply == nullptr || error_in(reply).empty()) {
+    if (reply != nullptr && error_in(reply).empty()) {
         return;
     }
 
@@ -231,12 +149,6 @@ void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
             call->leader.changed_.insert(call->name);
         }
     });
-}
-
-void redis_leader::on_clients_changed(replica::environment &of,
-                                      std::string_view name)
-{
-    static_cast<shared_environment &>(of).leader.schedule_notify(name);
 }
 
 void redis_leader::schedule_notify(std::string_view name)
@@ -275,9 +187,8 @@ void redis_leader::on_overrun() noexcept
         if (worker_bus::broker().link_generation() != 0) {
             follow_all();
         }
-        for (const auto &[name, log] : replicas_) {
-            changed_.insert(name);
-        }
+        for_each_replica(
+            [this](replica &each) { changed_.insert(each.name()); });
         notify_changes();
     });
 }
@@ -326,22 +237,23 @@ void redis_leader::unfollow_unused()
     const auto names = std::exchange(unused_, {});
 
     for (const std::string &name : names) {
-        const auto at = replicas_.find(name);
+        replica *log = find_replica(name);
 
-        if (at == replicas_.end() ||
-            worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
-            if (at != replicas_.end()) {
-                at->second->unused_since = 0;
-            }
+        if (log == nullptr) {
             continue;
         }
 
-        if (at->second->unused_since == 0) {
-            at->second->unused_since = ngx_current_msec;
+        if (worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
+            log->unused_since = 0;
+            continue;
         }
 
-        if (ngx_current_msec - at->second->unused_since >= unused_grace) {
-            unfollow(at);
+        if (log->unused_since == 0) {
+            log->unused_since = ngx_current_msec;
+        }
+
+        if (ngx_current_msec - log->unused_since >= unused_grace) {
+            unfollow(*log);
         } else {
             unused_.insert(name);
         }
@@ -350,43 +262,49 @@ void redis_leader::unfollow_unused()
 
 // From now on the host misses messages of the log, so it counts as not
 // synchronized. If a worker has just subscribed to it, it is kept.
-void redis_leader::unfollow(replica_map::iterator at)
+void redis_leader::unfollow(replica &log)
 {
     broker::broker &local = worker_bus::broker();
 
-    (void)local.mark_synced(at->first, 0);
+    (void)local.mark_synced(log.name(), 0);
 
-    if (local.describe(at->first, worker_bus::now()).subscribed) {
-        at->second->unused_since = 0;
-        at->second->keep_following();
+    if (local.describe(log.name(), worker_bus::now()).subscribed) {
+        log.unused_since = 0;
+        log.keep_following();
         return;
     }
 
-    at->second->unfollow();
+    log.unfollow();
 
-    const std::string channel = settings_.prefix + redis::channel(at->first);
-    const std::array<std::string_view, 2> args{"UNSUBSCRIBE", channel};
+    const unsigned shard = log.shard();
+    replica_map &replicas = shards_[shard].replicas;
 
-    (void)subscriber_.command(args, nullptr, nullptr);
-    replicas_.erase(at);
-    host_redis_counters().resources.store(
-        static_cast<std::uint32_t>(replicas_.size()));
+    replicas.erase(replicas.find(log.name()));
+    host_redis_counters().resources.store(--followed_);
+
+    if (replicas.empty()) {
+        unsubscribe(shard);
+    }
 }
 
-// A part of them each second, to spread the load.
-void redis_leader::keep_alive()
+// Each renewal of a lease keeps some, so that a round takes ten minutes at
+// most.
+void redis_leader::next_to_keep_alive(unsigned shard,
+                                      std::vector<std::string> &names)
 {
-    auto at = replicas_.upper_bound(kept_alive_);
+    shard_state &from = shards_[shard];
+    auto at = from.replicas.upper_bound(from.kept_alive);
 
-    for (std::size_t left = replicas_.size() / seconds_per_keep_alive_round + 1;
-         left != 0 && !replicas_.empty(); left--) {
-        if (at == replicas_.end()) {
-            at = replicas_.begin();
+    for (std::size_t left = from.replicas.size() / renewals_per_round + 1;
+         left != 0 && !from.replicas.empty(); left--) {
+        if (at == from.replicas.end()) {
+            at = from.replicas.begin();
         }
 
-        at->second->keep_alive();
+        names.push_back(at->first);
+        names.push_back(std::to_string(at->second->lifetime()));
         unused_.insert(at->first); // a dead worker does not report it
-        kept_alive_ = at->first;
+        from.kept_alive = at->first;
         ++at;
     }
 }

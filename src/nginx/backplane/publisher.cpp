@@ -4,7 +4,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "redis/message.hpp"
+#include "redis/log_entry.hpp"
 
 #include <algorithm>
 #include <new>
@@ -18,8 +18,9 @@ namespace {
 // busy.
 constexpr std::size_t min_window = 4 * 1024 * 1024;
 
-// The script remembers twice as many messages of a worker.
-constexpr std::size_t max_unanswered = 4096;
+// The most stored messages of one shard without a reply: the script remembers
+// as many. The same for all other requests.
+constexpr std::size_t max_unanswered = 256;
 
 // The most that one turn of a client adds.
 constexpr std::size_t max_read = 512 * 1024;
@@ -62,6 +63,15 @@ bool redis_publisher::has_capacity(std::size_t size) const noexcept
                                                 redis_.settings().queue + more);
 }
 
+// The number of a stored message in its shard.
+std::uint64_t
+redis_publisher::number_of(const publish_request &request) noexcept
+{
+    return request.kind == publish_kind::stored
+               ? ++shards_[redis::shard_of(request.name)].last_number
+               : 0;
+}
+
 bool redis_publisher::publish(const publish_request &request) noexcept
 try {
     const redis_settings &settings = redis_.settings();
@@ -74,7 +84,7 @@ try {
 
     queued_.push_back({.name = std::string(request.name),
                        .payload = std::string(as_text(what.payload)),
-                       .number = ++last_number_,
+                       .number = number_of(request),
                        .history = request.history,
                        .from = what.from,
                        .deadline = ngx_current_msec + settings.connect_timeout +
@@ -92,12 +102,20 @@ try {
     return false;
 }
 
+// The count of sent requests that share a limit with this one.
+std::size_t &redis_publisher::unanswered_like(const entry &one) noexcept
+{
+    return one.request_kind == publish_kind::stored
+               ? shards_[redis::shard_of(one.name)].unanswered
+               : unanswered_others_;
+}
+
 void redis_publisher::send_queued() noexcept
 try {
     const std::size_t window = std::max(min_window, redis_.settings().queue);
 
     while (!queued_.empty() && sent_bytes_ < window &&
-           sent_.size() < max_unanswered) {
+           unanswered_like(queued_.front()) < max_unanswered) {
         const std::size_t size = queued_.front().size();
 
         sent_.push_back(std::move(queued_.front()));
@@ -111,6 +129,7 @@ try {
         queued_.pop_front();
         queued_bytes_ -= size;
         sent_bytes_ += size;
+        unanswered_like(sent_.back())++;
     }
 
     rearm_timer();
@@ -159,6 +178,7 @@ void redis_publisher::complete_first(const redisReply *reply) noexcept
 
     sent_.pop_front();
     sent_bytes_ -= first.size();
+    unanswered_like(first)--;
 
     if (outcome.done && first.request_kind == publish_kind::stored) {
         host_redis_counters().published.add(1);
@@ -203,6 +223,12 @@ void redis_publisher::on_commands_lost() noexcept
     }
 
     sent_bytes_ = 0;
+
+    for (shard_state &each : shards_) {
+        each.unanswered = 0;
+    }
+
+    unanswered_others_ = 0;
     rearm_timer();
 }
 

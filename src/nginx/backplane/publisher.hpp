@@ -10,7 +10,9 @@
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/redis_io/script_runner.hpp"
+#include "redis/keys.hpp"
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -65,7 +67,7 @@ private:
     struct entry {
         std::string name;
         std::string payload;
-        std::uint64_t number; // counts the requests of this worker
+        std::uint64_t number; // counts the stored messages of its shard
         broker::limits history;
         std::uint64_t from;
         ngx_msec_t deadline;
@@ -90,6 +92,8 @@ private:
     static void on_timeout(ngx_event_t *event);
 
     bool has_capacity(std::size_t size) const noexcept;
+    std::uint64_t number_of(const publish_request &request) noexcept;
+    std::size_t &unanswered_like(const entry &one) noexcept;
     void send_queued() noexcept;
     std::uint32_t clients_here() const noexcept;
     void complete_first(const redisReply *reply) noexcept;
@@ -112,7 +116,15 @@ private:
     std::size_t sent_bytes_ = 0;
     std::size_t queued_bytes_ = 0;
     const std::string worker_id_; // unique across hosts and time
-    std::uint64_t last_number_ = 0;
+
+    struct shard_state {
+        std::uint64_t last_number = 0;
+        std::size_t unanswered = 0; // of sent_, stored messages
+        ngx_msec_t renewed_at = 0;  // see the script; 0: never
+    };
+    std::array<shard_state, redis::shard_count> shards_{};
+    std::size_t unanswered_others_ = 0;
+
     ngx_event_t timer_{};
     bool closing_ = false;
     bool congested_ = false;

@@ -1,9 +1,10 @@
 // Runs the script for a request, and parses its reply.
 #include "nginx/backplane/publisher.hpp"
 
+#include "nginx/backplane/shard_call.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "redis/keys.hpp"
-#include "redis/message.hpp"
+#include "redis/log_entry.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,12 +14,13 @@ namespace websocket::nginx {
 
 namespace {
 
-// At least so many messages are kept for hosts that lose their connection for a
-// moment, whatever the history of a resource. Unused resources are kept for
-// unused_ttl.
-constexpr std::uint64_t min_kept_messages = 128;
-constexpr std::uint64_t unused_ttl = broker::unused_log_ttl;
+// Unused resources are kept for unused_ttl.
+constexpr std::uint64_t unused_ttl = 3'600'000;   // ms: an hour
 constexpr std::uint64_t history_ttl = 86'400'000; // ms: a day
+
+// The expiry of the published messages' numbers, an hour, is renewed after this
+// time.
+constexpr ngx_msec_t number_renewal = 600'000;
 
 // Redis accepts no larger numbers, or not exactly.
 constexpr std::uint64_t max_kept = std::uint64_t{1} << 52;
@@ -39,7 +41,7 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
                                   ? history_ttl
                                   : history.milliseconds;
 
-    return {std::clamp(history.messages, min_kept_messages, max_kept),
+    return {std::min(history.messages, max_kept),
             std::min(age, max_kept) + unused_ttl};
 }
 
@@ -95,37 +97,42 @@ bool redis_publisher::send_stored(const entry &next)
         known.external ? known.last : broker::message_id{};
     const broker::limits limits =
         stream_limits_of(known.exists ? known.history : next.history);
+    const unsigned shard = redis::shard_of(next.name);
+    shard_state &state = shards_[shard];
+    const bool renews = state.renewed_at == 0 ||
+                        ngx_current_msec - state.renewed_at > number_renewal;
     const std::array<std::string, 4> keys{
         redis::position_key(next.name), redis::stream_key(next.name),
-        redis::clients_key(next.name), redis::published_key(worker_id_)};
-    const std::string channel =
-        redis_.settings().prefix + redis::channel(next.name);
+        redis::clients_key(next.name), redis::published_key(shard, worker_id_)};
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
     const std::string number = std::to_string(next.number);
     const std::string kept = std::to_string(limits.messages);
-    const std::string expiry = std::to_string(limits.milliseconds);
+    const std::string lifetime = std::to_string(limits.milliseconds);
     const std::string epoch = std::to_string(last.epoch);
     const std::string sequence = std::to_string(last.sequence);
     const std::string known_run = std::to_string(known.run);
-    const std::string run = std::to_string(redis_.run_id_hash());
-    const std::array<std::string_view, 13> arguments{
-        channel,
-        kind,
-        from,
-        next.payload,
-        kept,
-        expiry,
-        next.counts_clients ? "1" : "0",
-        number,
-        worker_bus::zone().host.uid(),
-        epoch,
-        sequence,
-        known_run,
-        run};
+    const std::array<std::string_view, 13> arguments{next.name,
+                                                     next.payload,
+                                                     kind,
+                                                     from,
+                                                     kept,
+                                                     lifetime,
+                                                     next.counts_clients ? "1"
+                                                                         : "0",
+                                                     number,
+                                                     next.resent ? "1" : "0",
+                                                     renews ? "1" : "0",
+                                                     epoch,
+                                                     sequence,
+                                                     known_run};
 
-    return redis_.run({redis::script::publish, keys, arguments}, on_reply,
-                      this);
+    if (renews) {
+        state.renewed_at = ngx_current_msec;
+    }
+
+    return run(redis_, {redis::script::publish, shard, keys, arguments},
+               on_reply, this);
 }
 
 // Also sends the present number of clients of this host, so that those who
@@ -135,20 +142,22 @@ bool redis_publisher::send_transient(const entry &next)
     const shared_zone &zone = worker_bus::zone();
     const broker::description known =
         worker_bus::broker().describe(next.name, worker_bus::now());
-    const std::array<std::string, 3> keys{
-        redis::clients_key(next.name),
-        redis::host_resources_key(zone.host.uid()), redis::hosts_key()};
-    const std::string channel =
-        redis_.settings().prefix + redis::channel(next.name);
-    const std::string uid = std::string(zone.host.uid());
+    const unsigned shard = redis::shard_of(next.name);
+    const std::string_view uid = zone.host.uid();
+    const std::array<std::string, 5> keys{
+        redis::clients_key(next.name), redis::host_resources_key(shard, uid),
+        redis::hosts_key(shard), redis::lease_key(shard, uid),
+        redis::position_key(next.name)};
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
-    const std::string text =
-        redis::transient_message(next.kind, next.from, next.payload);
-    const std::array<std::string_view, 6> arguments{channel,   uid, clients,
-                                                    next.name, "0", text};
+    const std::string entry =
+        redis::transient_entry(next.name, next.kind, next.from, next.payload);
+    const std::array<std::string_view, 5> arguments{
+        clients, next.name, "0", entry,
+        next.kind == kind_close_all ? "1" : "0"};
 
-    return redis_.run({redis::script::notify, keys, arguments}, on_reply, this);
+    return run(redis_, {redis::script::notify, shard, keys, arguments},
+               on_reply, this);
 }
 
 bool redis_publisher::send_query(const entry &next)

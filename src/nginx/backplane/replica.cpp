@@ -1,4 +1,4 @@
-// Applies messages of a channel to the log, and announces clients.
+// Applies entries of the shard's log, and announces clients.
 #include "nginx/backplane/replica.hpp"
 
 #include "nginx/backplane/publisher.hpp"
@@ -20,63 +20,72 @@ namespace {
 // again instead.
 constexpr std::size_t max_deferred_bytes = 4 * 1024 * 1024;
 
-// A day, in milliseconds, as the scripts have it.
-constexpr std::string_view clients_ttl = "86400000";
-
 broker::broker &local() noexcept
 {
     return worker_bus::broker();
 }
 
-// Whether a transient message may be appended to the log.
-bool is_relayable(const redis::channel_message &message) noexcept
+// Whether a transient entry may be appended to the log.
+bool is_relayable(const redis::log_entry &entry) noexcept
 {
     // status code at the beginning of the payload
     constexpr std::size_t code = 2;
 
-    return is_message(message.kind) ||
-           (message.kind == kind_close_all && message.payload.size() >= code);
+    return is_message(entry.kind) ||
+           (entry.kind == kind_close_all && entry.payload.size() >= code);
 }
 
 } // namespace
 
 replica::replica(environment &shared, std::string_view name)
-    : shared_{shared}, name_{name}
+    : shared_{shared}, name_{name}, shard_{redis::shard_of(name)}
 {}
 
-void replica::subscribed()
+void replica::start()
 {
-    if (state_ == state::subscribing) {
+    if (state_ == state::waiting) {
         sync();
     }
 }
 
 void replica::on_disconnect() noexcept
 {
-    state_ = state::subscribing;
+    if (state_ == state::syncing || state_ == state::failed) {
+        state_ = state::waiting;
+    }
+
     sync_number_ = 0;
-    deferred_.clear();
-    deferred_bytes_ = 0;
-    announced_clients_ = unknown_count;
 }
 
 void replica::wait_for_sync(std::uint64_t token)
 {
-    drop_expired(next_waiters_);
-    next_waiters_.push_back({token, ngx_current_msec});
+    next_waiters_.add(token, shared_.redis.settings().connect_timeout);
 
-    if (state_ == state::current) {
-        sync();
+    if (state_ == state::current && !confirming_) {
+        confirm();
     }
 }
 
-void replica::drop_expired(std::vector<waiter> &waiters) const noexcept
+void replica::confirm()
 {
-    const ngx_msec_t timeout = shared_.redis.settings().connect_timeout;
+    present_waiters_.append(next_waiters_);
+    confirming_ = true;
+    shared_.reader(shard_).confirm(name_);
+}
 
-    std::erase_if(waiters, [timeout](const waiter &each) {
-        return ngx_current_msec - each.since > timeout;
-    });
+void replica::on_confirmed()
+{
+    confirming_ = false;
+
+    if (state_ != state::current) {
+        return; // they wait for the sync
+    }
+
+    present_waiters_.notify();
+
+    if (!next_waiters_.empty()) {
+        confirm();
+    }
 }
 
 void replica::retry_sync()
@@ -86,49 +95,94 @@ void replica::retry_sync()
     }
 }
 
-// The log has all messages of the stream. Applies the messages that arrived
+void replica::on_shard_current()
+{
+    if (state_ == state::current) {
+        (void)local().mark_synced(name_, shared_.link_generation);
+    }
+
+    start();
+}
+
+void replica::on_shard_loss(broker::message_id since)
+{
+    if (lost_since_.epoch == 0) {
+        lost_since_ = since;
+    }
+
+    if (state_ == state::current) {
+        sync();
+    } else {
+        sync_again_ = true;
+    }
+}
+
+// The log has all messages of the stream. Applies the entries that arrived
 // meanwhile.
 void replica::finish_sync()
 {
-    std::vector<std::string> deferred;
-
-    deferred.swap(deferred_);
-    deferred_bytes_ = 0;
     state_ = state::current;
+    make_up_for_loss();
 
-    for (const std::string &text : deferred) {
-        on_message(text);
+    const auto deferred = std::exchange(deferred_, {});
+
+    deferred_bytes_ = 0;
+
+    for (const deferred_entry &each : deferred) {
+        if (const auto entry = redis::parse_log_entry(each.text); entry) {
+            on_entry(*entry, each.text, each.id);
+        }
+    }
+
+    if (state_ == state::current && std::exchange(sync_again_, false)) {
+        sync();
     }
 
     if (state_ != state::current) {
         return; // messages are still missing: another sync runs
     }
 
-    (void)local().mark_synced(name_, shared_.link_generation);
+    if (shared_.reader(shard_).current()) {
+        (void)local().mark_synced(name_, shared_.link_generation);
+    }
+
     notify_clients(false);
+    present_waiters_.notify();
 
-    notify_waiters();
-
-    if (!next_waiters_.empty() || std::exchange(deferred_dropped_, false)) {
-        sync();
+    if (!next_waiters_.empty() && !confirming_) {
+        confirm();
     }
 }
 
-void replica::notify_waiters()
+// The lost entries may have been counts of clients, and a close of all clients.
+void replica::make_up_for_loss()
 {
-    for (const waiter &each : std::exchange(sync_waiters_, {})) {
-        send_control(
-            worker_log(static_cast<unsigned>(each.token % broker::max_slots)),
-            control_event::synced, each.token, {});
+    const broker::message_id since = std::exchange(lost_since_, {});
+    const auto close = redis::parse_numbered_entry(last_close_);
+
+    if (since.epoch == 0) {
+        return;
+    }
+
+    append_transient(kind_clients_lost, 0, {});
+
+    if (!close || close->id.epoch < since.epoch ||
+        (close->id.epoch == since.epoch &&
+         close->id.sequence <= since.sequence)) {
+        return;
+    }
+
+    if (const auto entry = redis::parse_log_entry(close->text);
+        entry && is_relayable(*entry)) {
+        append_transient(entry->kind, entry->from, entry->payload);
     }
 }
 
-void replica::on_message(std::string_view text)
+void replica::on_entry(const redis::log_entry &entry, std::string_view text,
+                       broker::message_id id)
 {
-    if (state_ == state::current) {
-        if (const auto message = redis::parse_channel_message(text); message) {
-            handle(*message);
-        }
+    if (state_ == state::current || state_ == state::waiting) {
+        handle(entry, id);
         return;
     }
 
@@ -136,51 +190,60 @@ void replica::on_message(std::string_view text)
         // The next sync returns stored messages and client counts
         deferred_.clear();
         deferred_bytes_ = 0;
-        deferred_dropped_ = true;
+        on_shard_loss(counted_at_);
     }
 
-    deferred_.emplace_back(text);
+    deferred_.push_back({id, std::string(text)});
     deferred_bytes_ += text.size();
 }
 
-void replica::handle(const redis::channel_message &message)
+void replica::handle(const redis::log_entry &entry, broker::message_id id)
 {
-    switch (message.what) {
-    case redis::channel_message::type::stored:
-        if (is_message(message.kind)) {
-            append_external(message);
+    switch (entry.what) {
+    case redis::log_entry::type::stored:
+        if (is_message(entry.kind)) {
+            append_external(entry);
         }
         return;
 
-    case redis::channel_message::type::transient:
-        if (is_relayable(message)) {
-            append_transient(message.kind, message.from, message.payload);
+    case redis::log_entry::type::transient:
+        if (is_relayable(entry)) {
+            append_transient(entry.kind, entry.from, entry.payload);
         }
         return;
 
-    case redis::channel_message::type::clients:
-        update_host_clients(message.host, message.clients, message.lost);
+    case redis::log_entry::type::clients:
+        if (state_ == state::current && (id.epoch != counted_at_.epoch ||
+                                         id.sequence > counted_at_.sequence)) {
+            update_host_clients(entry.host, entry.clients, entry.lost);
+        }
         return;
     }
 }
 
-void replica::append_external(const redis::channel_message &message)
+void replica::append_external(const redis::log_entry &entry)
 {
     const broker::append_result done = local().append_external(
         name_,
-        {.payload = std::as_bytes(std::span(message.payload)),
-         .from = message.from,
-         .time = message.time,
-         .kind = message.kind},
-        message.id, worker_bus::now());
+        {.payload = std::as_bytes(std::span(entry.payload)),
+         .from = entry.from,
+         .time = entry.time,
+         .kind = entry.kind},
+        entry.id, worker_bus::now());
 
     worker_bus::log_dropped(name_, done);
     worker_bus::wake(done.wake);
 
     if (done.result == broker::outcome::done) {
-        host_redis_counters().received.add(1);
-    } else if (done.result == broker::outcome::out_of_order) {
-        sync(); // the stream has this message too
+        set_run(entry.run);
+        auto &counters = host_redis_counters();
+
+        (shared_.reader(shard_).current() ? counters.received
+                                          : counters.recovered)
+            .add(1);
+    } else if (done.result == broker::outcome::out_of_order &&
+               state_ == state::current) {
+        sync(); // Redis has the missing messages, or has lost some
     }
 }
 
@@ -207,7 +270,7 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
         // Another worker may have announced an older number, or another host
         // may have purged this one
         announced_clients_ = lost ? unknown_count : clients;
-        shared_.changed(shared_, name_);
+        shared_.schedule_notify(name_);
         return;
     }
 
@@ -228,13 +291,16 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
     }
 }
 
-void replica::update_remote_clients() noexcept
+std::uint32_t replica::remote_clients() const noexcept
 {
-    const std::uint32_t all = std::accumulate(
+    return std::accumulate(
         other_hosts_.begin(), other_hosts_.end(), std::uint32_t{0},
         [](std::uint32_t sum, const auto &host) { return sum + host.second; });
+}
 
-    (void)local().set_remote_clients(name_, all);
+void replica::update_remote_clients() noexcept
+{
+    (void)local().set_remote_clients(name_, remote_clients());
 }
 
 void replica::notify_clients(bool lost)
@@ -257,24 +323,21 @@ void replica::notify_clients(bool lost)
 
 bool replica::notify(std::string_view clients, bool lost)
 {
-    const std::string uid(worker_bus::zone().host.uid());
-    const std::array<std::string, 3> keys{redis::clients_key(name_),
-                                          redis::host_resources_key(uid),
-                                          redis::hosts_key()};
-    const std::string channel =
-        shared_.redis.settings().prefix + redis::channel(name_);
-    const std::array<std::string_view, 6> arguments{
-        channel, uid, clients, name_, lost ? "1" : "0", ""};
+    const std::string_view uid = worker_bus::zone().host.uid();
+    const std::array<std::string, 5> keys{
+        redis::clients_key(name_), redis::host_resources_key(shard_, uid),
+        redis::hosts_key(shard_), redis::lease_key(shard_, uid),
+        redis::position_key(name_)};
+    const std::array<std::string_view, 5> arguments{clients, name_,
+                                                    lost ? "1" : "0", "", "0"};
 
-    return shared_.notify(shared_, {redis::script::notify, keys, arguments},
+    return shared_.notify({redis::script::notify, shard_, keys, arguments},
                           name_);
 }
 
 void replica::unfollow()
 {
-    if (announced_clients_ != 0) {
-        (void)notify("0", lost_clients_); // otherwise find_orphans() finds it
-    }
+    (void)notify("0", lost_clients_); // otherwise find_orphans() finds it
 }
 
 void replica::keep_following()
@@ -284,23 +347,10 @@ void replica::keep_following()
     }
 }
 
-void replica::keep_alive()
+std::uint64_t replica::lifetime() const noexcept
 {
-    const broker::description known =
-        local().describe(name_, worker_bus::now());
-    const std::string ttl =
-        std::to_string(stream_limits_of(known.history).milliseconds);
-    const std::pair<std::string, std::string_view> keys[] = {
-        {redis::position_key(name_), ttl},
-        {redis::stream_key(name_), ttl},
-        {redis::clients_key(name_), clients_ttl}};
-
-    for (const auto &[key, expiry] : keys) {
-        const std::string prefixed = shared_.redis.settings().prefix + key;
-        const std::array<std::string_view, 3> args{"PEXPIRE", prefixed, expiry};
-
-        (void)shared_.redis.command(args, nullptr, nullptr);
-    }
+    return stream_limits_of(local().describe(name_, worker_bus::now()).history)
+        .milliseconds;
 }
 
 } // namespace websocket::nginx

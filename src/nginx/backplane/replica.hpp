@@ -1,16 +1,19 @@
-// The replica of one resource's Redis stream in a log of this host, kept by the
-// leader.
+// The replica of one resource in a log of this host, kept by the leader.
 //
-// States: *subscribing* until Redis confirms the subscription of the channel.
-// Then *syncing*: earlier messages are read from the stream, page by page, and
-// new ones are deferred. Then *current*, until a message shows that some are
-// missing, or a worker needs confirmation that all have arrived. After a failed
-// sync the leader retries.
+// It begins *waiting* until the log of its shard has been read, and applies the
+// messages that follow those of an earlier leader. Then *syncing*: the
+// position, the history and the clients of the other hosts are read, page by
+// page, and entries of the shard's log are deferred. Then *current*: it applies
+// these entries, until one shows that messages are missing, or the shard has
+// lost entries. After a failed sync the leader retries.
 #pragma once
 
 #include "broker/broker.hpp"
+#include "nginx/backplane/shard_call.hpp"
+#include "nginx/backplane/shard_reader.hpp"
+#include "nginx/backplane/sync_waiters.hpp"
 #include "nginx/redis_io/script_runner.hpp"
-#include "redis/message.hpp"
+#include "redis/log_entry.hpp"
 #include "sdk/websocket_plugin.h"
 
 #include <cstdint>
@@ -29,38 +32,54 @@ constexpr bool is_message(std::uint64_t kind) noexcept
 
 class replica {
 public:
-    // Shared by all replicas, and outlives them.
+    // Implemented by the leader.
     struct environment {
-        script_runner &redis;
-        std::uint32_t link_generation = 0; // of the present link
-
-        std::uint64_t last_sync_number = 0; // counts syncs
-
         // Runs the script; calls on_sync_reply() of the replica with that name,
-        // if it still exists.
-        bool (*request_sync)(environment &of, const script_call &call,
-                             std::string_view name, std::uint64_t number);
+        // if it still exists. False: not connected.
+        virtual bool request_sync(const shard_call &call, std::string_view name,
+                                  std::uint64_t number) = 0;
 
-        // Runs the script; calls invalidate_client_count() if Redis refuses.
-        bool (*notify)(environment &of, const script_call &call,
-                       std::string_view name);
+        // Runs the script; calls invalidate_client_count() if Redis refuses or
+        // the connection is lost. False: not connected.
+        virtual bool notify(const shard_call &call, std::string_view name) = 0;
 
         // Schedules notify_clients().
-        void (*changed)(environment &of, std::string_view name);
+        virtual void schedule_notify(std::string_view name) = 0;
+
+        virtual shard_reader &reader(unsigned shard) noexcept = 0;
+
+        environment(script_runner &runner) noexcept : redis{runner} {}
+
+        script_runner &redis;
+        std::uint32_t link_generation = 0;  // of the present link
+        std::uint64_t last_sync_number = 0; // counts syncs
+
+    protected:
+        ~environment() = default;
     };
 
     replica(environment &shared, std::string_view name);
 
-    // The subscription of the channel is confirmed. Throws std::bad_alloc, as
-    // all functions that read or send.
-    void subscribed();
+    // Begins the first sync: entries of the shard's log that follow arrive.
+    // Throws std::bad_alloc, as all functions that read or send.
+    void start();
 
-    // A message of the channel.
-    void on_message(std::string_view text);
+    // An entry of the shard's log.
+    void on_entry(const redis::log_entry &entry, std::string_view text,
+                  broker::message_id id);
+
+    // The shard has lost its entries behind `since`.
+    void on_shard_loss(broker::message_id since);
+
+    // The log of the shard has been read.
+    void on_shard_current();
+
+    // The same since shard_reader::confirm() was called.
+    void on_confirmed();
 
     void on_sync_reply(const redisReply &reply, std::uint64_t number);
 
-    // The connection was lost: starts again with the next subscription.
+    // The replies that it waits for will not come.
     void on_disconnect() noexcept;
 
     // Notifies the waiter with that token when all present messages have
@@ -87,22 +106,21 @@ public:
     // Retries a failed sync.
     void retry_sync();
 
-    // Renews the expiry of its keys in Redis.
-    void keep_alive();
+    // The expiry of its keys in Redis, in milliseconds.
+    std::uint64_t lifetime() const noexcept;
 
     const std::string &name() const noexcept { return name_; }
-    bool current() const noexcept { return state_ == state::current; }
+    unsigned shard() const noexcept { return shard_; }
 
     // The time at which it was found unused, or 0.
     ngx_msec_t unused_since = 0;
 
 private:
-    enum class state : std::uint8_t { subscribing, syncing, failed, current };
+    enum class state : std::uint8_t { waiting, syncing, failed, current };
 
-    // A waiter gives up by itself after connect_timeout.
-    struct waiter {
-        std::uint64_t token;
-        ngx_msec_t since;
+    struct deferred_entry {
+        broker::message_id id;
+        std::string text;
     };
 
     static constexpr std::uint32_t unknown_count = UINT32_MAX;
@@ -113,30 +131,39 @@ private:
     void align_to(broker::message_id first, const broker::description &known);
     bool apply_entry(const redisReply &entry);
     void record_gap(broker::message_id before);
+    void set_run(std::uint32_t run) noexcept;
+    void read_counts(const redisReply &counts);
 
     // replica.cpp
-    void drop_expired(std::vector<waiter> &waiters) const noexcept;
     void finish_sync();
-    void notify_waiters();
+    void confirm();
+    void make_up_for_loss();
     bool notify(std::string_view clients, bool lost);
-    void handle(const redis::channel_message &message);
-    void append_external(const redis::channel_message &message);
+    void handle(const redis::log_entry &entry, broker::message_id id);
+    void append_external(const redis::log_entry &entry);
     void append_transient(std::uint8_t kind, std::uint64_t from,
                           std::string_view payload) noexcept;
     void update_host_clients(std::string_view host, std::uint32_t clients,
                              bool lost);
     void update_remote_clients() noexcept;
+    std::uint32_t remote_clients() const noexcept;
 
     environment &shared_;
     const std::string name_;
-    state state_ = state::subscribing;
+    const unsigned shard_;
+    state state_ = state::waiting;
     broker::message_id last_; // last message of the log, while syncing
-    std::vector<std::string> deferred_; // received while not current
+    std::vector<deferred_entry> deferred_; // received while not current
     std::size_t deferred_bytes_ = 0;
-    bool deferred_dropped_ = false;    // some were dropped
-    std::vector<waiter> next_waiters_; // for the next sync
-    std::vector<waiter> sync_waiters_; // for the running sync
-    std::uint64_t sync_number_ = 0;    // of the running sync; 0: none
+    bool sync_again_ = false;       // when the running sync ends
+    broker::message_id lost_since_; // entries of the shard; epoch 0: none
+    std::string last_close_;        // as in Redis, or empty
+    sync_waiters next_waiters_;     // for the next sync or confirmation
+    sync_waiters present_waiters_;  // for the present one
+    bool confirming_ = false;
+    std::uint64_t sync_number_ = 0; // of the running sync; 0: none
+    std::uint32_t run_ = 0;         // of the log
+    broker::message_id counted_at_; // entry of the shard
     std::map<std::string, std::uint32_t, std::less<>> other_hosts_; // clients
     std::uint32_t announced_clients_ =
         unknown_count;          // clients here, as the others know

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -41,8 +42,7 @@ void log_sync_failed(std::string_view reason) noexcept
 
 // Parses an entry of a stream: its id, and names and values in the order of the
 // script.
-std::optional<redis::channel_message>
-parse_entry(const redisReply &entry) noexcept
+std::optional<redis::log_entry> parse_entry(const redisReply &entry) noexcept
 {
     const auto parts = list_in(&entry);
 
@@ -65,7 +65,7 @@ parse_entry(const redisReply &entry) noexcept
         return std::nullopt;
     }
 
-    redis::channel_message result;
+    redis::log_entry result;
 
     result.id = *id;
     result.kind = static_cast<std::uint8_t>(*kind);
@@ -87,39 +87,29 @@ void replica::sync()
         return;
     }
 
-    // Waiters of an unfinished sync are kept
-    drop_expired(sync_waiters_);
-    sync_waiters_.insert(sync_waiters_.end(), next_waiters_.begin(),
-                         next_waiters_.end());
-    next_waiters_.clear();
+    present_waiters_.append(next_waiters_); // and those of an unfinished sync
     last_ = known.external ? known.last : broker::message_id{};
 
-    // A new log needs only its history. A log with clients that missed messages
-    // needs all of them
     const broker::limits kept = stream_limits_of(known.history);
-    const std::uint64_t wanted =
-        known.external ? kept.messages : known.history.messages;
-    const std::string uid(worker_bus::zone().host.uid());
-    const std::array<std::string, 5> keys{
+    const std::string_view uid = worker_bus::zone().host.uid();
+    const std::array<std::string, 6> keys{
         redis::position_key(name_), redis::stream_key(name_),
-        redis::clients_key(name_), redis::host_resources_key(uid),
-        redis::hosts_key()};
-    const std::string channel =
-        shared_.redis.settings().prefix + redis::channel(name_);
+        redis::clients_key(name_),  redis::host_resources_key(shard_, uid),
+        redis::hosts_key(shard_),   redis::lease_key(shard_, uid)};
     const std::string clients = std::to_string(known.local_clients);
     const std::string epoch = std::to_string(last_.epoch);
     const std::string sequence = std::to_string(last_.sequence);
-    const std::string max_messages = std::to_string(wanted);
-    const std::string expiry = std::to_string(kept.milliseconds);
     const std::string known_run = std::to_string(known.run);
-    const std::string run = std::to_string(shared_.redis.run_id_hash());
-    const std::array<std::string_view, 11> arguments{
-        channel,      uid,    clients,   name_,     epoch, sequence,
-        max_messages, expiry, page_size, known_run, run};
+    const std::string max_messages = std::to_string(kept.messages);
+    const std::string lifetime = std::to_string(kept.milliseconds);
+    const std::array<std::string_view, 8> arguments{
+        clients,   name_,        epoch,    sequence,
+        known_run, max_messages, lifetime, page_size};
 
+    sync_again_ = false;
     sync_number_ = ++shared_.last_sync_number;
     state_ =
-        shared_.request_sync(shared_, {redis::script::sync, keys, arguments},
+        shared_.request_sync({redis::script::sync, shard_, keys, arguments},
                              name_, sync_number_)
             ? state::syncing
             : state::failed;
@@ -150,7 +140,7 @@ void replica::apply_page(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
     const auto number = [&parts](std::size_t at) {
-        return parts.size() == 5 ? detail::decimal(text_in(parts[at]))
+        return parts.size() == 7 ? detail::decimal(text_in(parts[at]))
                                  : std::nullopt;
     };
     const auto epoch = number(0);
@@ -165,7 +155,7 @@ void replica::apply_page(const redisReply &reply)
 
     align_to({*epoch, *before},
              worker_bus::broker().describe(name_, worker_bus::now()));
-    (void)worker_bus::broker().mark_run(name_, shared_.redis.run_id_hash());
+    set_run(shared_.redis.run_id_hash());
 
     const broker::message_id begin = last_;
 
@@ -175,25 +165,43 @@ void replica::apply_page(const redisReply &reply)
         }
     }
 
-    const auto counts = list_in(parts[4]);
+    read_counts(*parts[4]);
+    counted_at_ = redis::parse_message_id(text_in(parts[5]))
+                      .value_or(broker::message_id{});
 
-    other_hosts_.clear();
-
-    for (std::size_t i = 0; i + 1 < counts.size(); i += 2) {
-        if (text_in(counts[i]) != worker_bus::zone().host.uid()) {
-            other_hosts_.emplace(
-                text_in(counts[i]),
-                detail::decimal(text_in(counts[i + 1])).value_or(0));
-        }
+    if (lost_since_.epoch != 0) {
+        last_close_ = text_in(parts[6]);
     }
-
-    update_remote_clients();
 
     if (last_.sequence < *end && last_ == begin) {
         record_gap({*epoch, *end}); // its entries are missing or invalid
     }
 
     last_.sequence < *end ? sync() : finish_sync();
+}
+
+void replica::set_run(std::uint32_t run) noexcept
+{
+    if (run != std::exchange(run_, run)) {
+        (void)worker_bus::broker().mark_run(name_, run);
+    }
+}
+
+void replica::read_counts(const redisReply &counts)
+{
+    const auto hosts = list_in(&counts);
+
+    other_hosts_.clear();
+
+    for (std::size_t i = 0; i + 1 < hosts.size(); i += 2) {
+        if (text_in(hosts[i]) != worker_bus::zone().host.uid()) {
+            other_hosts_.emplace(
+                text_in(hosts[i]),
+                detail::decimal(text_in(hosts[i + 1])).value_or(0));
+        }
+    }
+
+    update_remote_clients();
 }
 
 // Aligns the log to the beginning of a page. The log may be in another epoch,

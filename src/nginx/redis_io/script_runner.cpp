@@ -127,17 +127,26 @@ try {
         return false;
     }
 
-    const std::string count = std::to_string(call.keys.size());
+    const std::size_t keys = call.first_keys.size() + call.keys.size();
+    const std::string count = std::to_string(keys);
+    std::size_t at = 0;
 
-    keys_.clear();
     args_ = {"EVALSHA", digests_[static_cast<std::size_t>(call.script)], count};
 
-    for (const std::string &key : call.keys) {
-        keys_.push_back(settings_.prefix + key);
+    if (keys_.size() < keys) {
+        keys_.resize(keys);
     }
 
-    args_.insert(args_.end(), keys_.begin(), keys_.end());
-    args_.insert(args_.end(), call.arguments.begin(), call.arguments.end());
+    for (const auto &some : {call.first_keys, call.keys}) {
+        for (const std::string &key : some) {
+            args_.push_back(keys_[at++].assign(settings_.prefix).append(key));
+        }
+    }
+
+    for (const auto &some : {call.first_arguments, call.arguments}) {
+        args_.insert(args_.end(), some.begin(), some.end());
+    }
+
     return connection_.command(args_, callback, data);
 
 } catch (const std::bad_alloc &) {

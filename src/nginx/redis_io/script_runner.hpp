@@ -21,6 +21,10 @@ struct script_call {
     redis::script script;
     std::span<const std::string> keys;
     std::span<const std::string_view> arguments;
+
+    // Of the shard: they come before the others
+    std::span<const std::string> first_keys{};
+    std::span<const std::string_view> first_arguments{};
 };
 
 class script_runner final : redis_connection::owner {
@@ -85,8 +89,8 @@ private:
     std::array<std::string, redis::script_count> digests_;
     std::size_t loaded_scripts_ = 0;
     std::uint32_t run_id_hash_ = 0;
-    std::vector<std::string> keys_;      // of the present call
-    std::vector<std::string_view> args_; // the same
+    std::vector<std::string> keys_;      // of the present call; reused
+    std::vector<std::string_view> args_; // of the present call
 };
 
 // Logs, at most once in ten seconds, that Redis refused a command, its reason,

@@ -15,7 +15,7 @@ namespace {
 
 // Bytes that are read in one turn of the event loop, so that a large reply does
 // not delay the worker's clients.
-constexpr std::size_t read_size = 16 * 1024;
+constexpr std::size_t receive_size = 16 * 1024;
 
 // A larger output buffer is freed when it is empty.
 constexpr std::size_t max_kept_output = 64 * 1024;
@@ -209,7 +209,7 @@ void redis_socket::read_reason() noexcept
 void redis_socket::receive() noexcept
 {
     ngx_event_t &event = *connection_->read;
-    std::array<u_char, read_size> buffer;
+    std::array<u_char, receive_size> buffer;
     const ssize_t received =
         connection_->recv(connection_, buffer.data(), buffer.size());
 

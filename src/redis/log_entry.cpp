@@ -1,5 +1,5 @@
-// Parses and formats the messages of a channel.
-#include "redis/message.hpp"
+// Parses and formats the entries of a log.
+#include "redis/log_entry.hpp"
 
 #include "sdk/websocket_text.hpp"
 
@@ -64,8 +64,7 @@ parse_message_id(std::string_view text) noexcept
                  : std::nullopt;
 }
 
-std::optional<channel_message>
-parse_channel_message(std::string_view text) noexcept
+std::optional<log_entry> parse_log_entry(std::string_view text) noexcept
 {
     const std::size_t end = text.find('\n');
 
@@ -73,23 +72,24 @@ parse_channel_message(std::string_view text) noexcept
         return std::nullopt;
     }
 
-    channel_message result;
+    log_entry result;
     word_reader head(text.substr(0, end));
     const std::string_view type = head.next();
-
-    result.payload = text.substr(end + 1);
+    const std::string_view body = text.substr(end + 1);
+    const std::uint64_t name_size = head.number(body.size());
 
     if (type == "m") {
         result.id = head.id();
         result.kind = static_cast<std::uint8_t>(head.number(any_kind));
         result.from = head.number(any);
         result.time = head.number(any);
+        result.run = static_cast<std::uint32_t>(head.number(any_count));
     } else if (type == "t") {
-        result.what = channel_message::type::transient;
+        result.what = log_entry::type::transient;
         result.kind = static_cast<std::uint8_t>(head.number(any_kind));
         result.from = head.number(any);
     } else if (type == "c") {
-        result.what = channel_message::type::clients;
+        result.what = log_entry::type::clients;
         result.host = head.next();
         result.clients = static_cast<std::uint32_t>(head.number(any_count));
         result.lost = head.number(1) == 1;
@@ -97,17 +97,37 @@ parse_channel_message(std::string_view text) noexcept
         return std::nullopt;
     }
 
-    return head.done() ? std::optional(result) : std::nullopt;
+    if (!head.done()) {
+        return std::nullopt;
+    }
+
+    result.name = body.substr(0, name_size);
+    result.payload = body.substr(name_size);
+    return result;
 }
 
-std::string transient_message(std::uint8_t kind, std::uint64_t from,
-                              std::string_view payload)
+std::optional<numbered_entry>
+parse_numbered_entry(std::string_view text) noexcept
+{
+    const std::size_t end = text.find(' ');
+    const auto id = parse_message_id(text.substr(0, end));
+
+    return id && end != text.npos
+               ? std::optional(numbered_entry{*id, text.substr(end + 1)})
+               : std::nullopt;
+}
+
+std::string transient_entry(std::string_view name, std::uint8_t kind,
+                            std::uint64_t from, std::string_view payload)
 {
     return std::string("t ")
+        .append(std::to_string(name.size()))
+        .append(" ")
         .append(std::to_string(kind))
         .append(" ")
         .append(std::to_string(from))
         .append("\n")
+        .append(name)
         .append(payload);
 }
 

@@ -1,0 +1,62 @@
+// Entries of a shard's log, which hosts share: what has happened to
+// a resource:
+//
+//     m SIZE EPOCH-SEQUENCE KIND FROM TIME RUN \n name payload    a message
+//
+//     t SIZE KIND FROM \n name payload      an event that has no number
+//
+//     c SIZE HOST CLIENTS LOST \n name      clients of a host now
+//
+// SIZE is that of the name, in bytes. Numbers are decimal, words are separated
+// by one space. Nothing separates the name from the payload.
+#pragma once
+
+#include "broker/types.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket::redis {
+
+// Views of the text that was parsed.
+struct log_entry {
+    enum class type { stored, transient, clients };
+
+    type what = type::stored;
+    std::string_view name;  // of the resource's log
+    broker::message_id id;  // stored
+    std::uint8_t kind = 0;  // stored or transient
+    std::uint64_t from = 0; // the same
+    std::uint64_t time = 0; // stored
+    std::uint32_t run = 0;  // stored: the run in which it was published
+    std::string_view payload;
+
+    std::string_view host; // clients
+    std::uint32_t clients = 0;
+    bool lost = false; // their host or worker died
+};
+
+// Nullopt if the text is invalid.
+std::optional<log_entry> parse_log_entry(std::string_view text) noexcept;
+
+// An entry under its id in the log.
+struct numbered_entry {
+    broker::message_id id;
+    std::string_view text;
+};
+
+// Parses "ID ENTRY", without the entry. Nullopt if the text is invalid.
+std::optional<numbered_entry>
+parse_numbered_entry(std::string_view text) noexcept;
+
+// Formats a transient entry. Throws std::bad_alloc.
+std::string transient_entry(std::string_view name, std::uint8_t kind,
+                            std::uint64_t from, std::string_view payload);
+
+// Parses "EPOCH-SEQUENCE".
+std::optional<broker::message_id>
+parse_message_id(std::string_view text) noexcept;
+
+} // namespace websocket::redis
