@@ -26,9 +26,9 @@ location /status { websocket_status; }
 """
 
 COUNTS = {"resources", "reconnects", "published", "failed", "retried",
-          "received", "recovered", "gaps", "queued_bytes", "queued"}
+          "received", "recovered", "gaps", "queued_bytes", "queued", "waiting"}
 # Current values; the others only grow.
-GAUGES = {"up", "resources", "queued_bytes", "queued"}
+GAUGES = {"up", "resources", "queued_bytes", "queued", "waiting"}
 PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
 
 

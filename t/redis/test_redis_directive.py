@@ -46,7 +46,7 @@ ACCEPTED = [
     "unix:/run/redis/redis.sock",
     "'unix:/run/redis/redis.sock?user=a&password=secret&db=1'",
     "redis://127.0.0.1 prefix=chat: connect_timeout=500ms"
-    " command_timeout=1m queue=64k",
+    " command_timeout=1m queue=64k wait=0",
     "redis://127.0.0.1 prefix=", "redis://127.0.0.1 prefix=a=b",
 ]
 
@@ -102,6 +102,8 @@ REFUSED = [
     ("redis://localhost command_timeout=soon",
      'value "soon" of "command_timeout=".* expected a time'),
     ("redis://localhost command_timeout=", 'value "" of "command_timeout="'),
+    ("redis://localhost wait=x", 'value "x" of "wait=".* a time'),
+    ("redis://localhost wait=1s wait=2s", 'duplicate parameter "wait="'),
     ("redis://localhost queue=0", 'value "0" of "queue=".* a size'),
     ("redis://localhost queue=big", 'value "big" of "queue="'),
 ]

@@ -177,7 +177,8 @@ def test_worker_without_memory_for_redis_tries_again(redis, nginx):
                    http="websocket_shared_memory 512k; websocket_drain 1h;"
                         f"websocket_redis {redis.url()};", connections=4096)
     server.allow_errors("no memory for a connection to Redis"
-                        "|not in sync with the other hosts")
+                        "|not in sync with the other hosts"
+                        "|no memory for one more resource")
     clients = fill(server)
     server.rewrite_config("worker_processes 1;", "worker_processes 2;")
     old = server.worker_pids()

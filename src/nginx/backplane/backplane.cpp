@@ -287,9 +287,24 @@ try {
     // The clients see the new count later
 }
 
+// Without a link a handshake waits only as long as a new leader may need.
 ngx_msec_t handshake_timeout() noexcept
 {
-    return state ? state->settings.connect_timeout : 0;
+    constexpr ngx_msec_t without_link = 300;
+
+    if (!state) {
+        return 0;
+    }
+
+    return accepted_timeout() != 0 &&
+                   worker_bus::broker().link_generation() == 0
+               ? std::min(without_link, state->settings.connect_timeout)
+               : state->settings.connect_timeout;
+}
+
+ngx_msec_t accepted_timeout() noexcept
+{
+    return state ? state->settings.wait : 0;
 }
 
 bool wait_for_sync(sync_waiter &waiter) noexcept

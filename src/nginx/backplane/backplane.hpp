@@ -36,8 +36,11 @@ inline void (*on_congestion_end)() noexcept = nullptr;
 // worker died.
 void clients_changed(std::string_view name, bool lost) noexcept;
 
-// The most time that a handshake may wait, in milliseconds.
+// The most time, in milliseconds, that a handshake may wait before its
+// response, and that the accepted client may wait after it. 0: it is refused
+// instead.
 ngx_msec_t handshake_timeout() noexcept;
+ngx_msec_t accepted_timeout() noexcept;
 
 // Waits until the host's log has all messages that Redis had at the time of the
 // call.

@@ -59,7 +59,9 @@ void replica::on_disconnect() noexcept
 
 void replica::wait_for_sync(std::uint64_t token)
 {
-    next_waiters_.add(token, shared_.redis.settings().connect_timeout);
+    const redis_settings &settings = shared_.redis.settings();
+
+    next_waiters_.add(token, settings.connect_timeout + settings.wait);
 
     if (state_ == state::current && !confirming_) {
         confirm();

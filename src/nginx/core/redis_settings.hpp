@@ -38,6 +38,7 @@ struct redis_settings {
     std::string prefix = "ws:";
     ngx_msec_t connect_timeout = 2000;
     ngx_msec_t command_timeout = 2000;
+    ngx_msec_t wait = 30'000;        // of accepted clients; 0: they are refused
     std::size_t queue = 1024 * 1024; // bytes
 
     ngx_resolver_t *resolver = nullptr; // null: use the peers of the targets

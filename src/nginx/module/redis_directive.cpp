@@ -25,8 +25,8 @@ namespace {
 // a zero byte.
 using redis_arguments = std::map<std::string_view, ngx_str_t>;
 
-constexpr std::array<std::string_view, 4> parameters{
-    "prefix", "connect_timeout", "command_timeout", "queue"};
+constexpr std::array<std::string_view, 5> parameters{
+    "prefix", "connect_timeout", "command_timeout", "wait", "queue"};
 constexpr std::array<std::string_view, 5> tls_parameters{
     "ca", "cert", "key", "verify", "server_name"};
 
@@ -74,7 +74,7 @@ bool split_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                        "invalid argument %ui in \"websocket_redis\" "
                        "directive; expected one address, then \"prefix=\", "
                        "\"connect_timeout=\", \"command_timeout=\", "
-                       "\"queue=\", \"ca=\", \"cert=\", \"key=\", "
+                       "\"wait=\", \"queue=\", \"ca=\", \"cert=\", \"key=\", "
                        "\"verify=\" or \"server_name=\"",
                        static_cast<ngx_uint_t>(&each - texts.data()) + 2);
             return false;
@@ -103,7 +103,7 @@ bool invalid_parameter(ngx_conf_t *cf, const char *name, ngx_str_t value,
 }
 
 bool read_time(ngx_conf_t *cf, const redis_arguments &args, const char *name,
-               ngx_msec_t &time)
+               bool may_be_zero, ngx_msec_t &time)
 {
     const auto found = args.find(name);
 
@@ -114,9 +114,11 @@ bool read_time(ngx_conf_t *cf, const redis_arguments &args, const char *name,
     ngx_str_t text = found->second;
     const ngx_int_t parsed = ngx_parse_time(&text, 0);
 
-    if (parsed == NGX_ERROR || parsed == 0) {
+    if (parsed == NGX_ERROR || (parsed == 0 && !may_be_zero)) {
         return invalid_parameter(cf, name, text,
-                                 "a time longer than 0, such as \"2s\"");
+                                 may_be_zero
+                                     ? "a time, such as \"30s\""
+                                     : "a time longer than 0, such as \"2s\"");
     }
 
     time = static_cast<ngx_msec_t>(parsed);
@@ -233,8 +235,11 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
     redis_arguments args;
 
     if (!split_parameters(cf, texts, args) ||
-        !read_time(cf, args, "connect_timeout", settings.connect_timeout) ||
-        !read_time(cf, args, "command_timeout", settings.command_timeout) ||
+        !read_time(cf, args, "connect_timeout", false,
+                   settings.connect_timeout) ||
+        !read_time(cf, args, "command_timeout", false,
+                   settings.command_timeout) ||
+        !read_time(cf, args, "wait", true, settings.wait) ||
         !read_queue(cf, args, settings.queue)) {
         return false;
     }

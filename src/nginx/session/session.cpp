@@ -8,8 +8,10 @@
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -50,7 +52,7 @@ void session::destroy() noexcept
 
 session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
                          const negotiated_options &negotiated,
-                         std::uint64_t position) noexcept
+                         std::optional<std::uint64_t> position) noexcept
 {
     ngx_http_cleanup_t *request_cleanup = ngx_http_cleanup_add(r, 0);
     ngx_pool_cleanup_t *pool_cleanup = ngx_pool_cleanup_add(r->pool, 0);
@@ -61,14 +63,24 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
         request_cleanup == nullptr || pool_cleanup == nullptr || part == nullptr
             ? nullptr
             : allocate(r);
+    void *wait = position ? nullptr : ngx_palloc(r->pool, sizeof(host_wait));
 
-    if (memory == nullptr) {
-        target.cancel_reservation();
+    if (memory == nullptr || (!position && wait == nullptr)) {
+        if (location_conf<location_configuration>(r)->releases_requests()) {
+            ngx_free(memory);
+        }
+
+        position ? target.cancel_reservation() : target.end_waiting();
         return nullptr;
     }
 
-    part->join_position = position;
+    part->join_position = position.value_or(0);
     auto *self = new (memory) session(r, *part, target, key, negotiated);
+
+    if (wait != nullptr) {
+        part->wait = ::new (wait)
+            host_wait(*self, target.log_name(), r->connection->log);
+    }
 
     // nginx writes the access log between these two
     request_cleanup->handler = on_request_cleanup;
@@ -226,7 +238,7 @@ void session::start() noexcept
 
     } else {
         adopt_unsent_header();
-        join();
+        request_part_->wait == nullptr ? join() : wait_for_hosts();
     }
 
     rearm_or_finish();
@@ -248,6 +260,57 @@ void session::join() noexcept
         connect_client();
         begin_reading();
     }
+}
+
+void session::wait_for_hosts() noexcept
+{
+    const ngx_msec_t time = backplane::accepted_timeout();
+
+    if (closed_by_ != close_initiator::nobody) {
+        join(); // closes
+    } else if (!request_part_->wait->start(time)) {
+        close(protocol::close_code::try_again_later, "no memory",
+              close_initiator::server);
+    }
+}
+
+void session::on_hosts_synced() noexcept
+{
+    std::uint64_t position = 0;
+
+    if (phase_ == phase::joining) {
+        const broker::outcome result = resource_->reserve_client(
+            *conf_.terms, static_cast<std::uint32_t>(conf_.max_clients),
+            position);
+
+        if (result == broker::outcome::done) {
+            end_waiting(*resource_);
+            request_part_->join_position = position;
+            join();
+        } else {
+            close(protocol::close_code::try_again_later,
+                  result == broker::outcome::full
+                      ? "websocket_max_clients reached"
+                      : "no memory",
+                  close_initiator::server);
+        }
+    }
+
+    rearm_or_finish();
+}
+
+void session::on_hosts_timeout() noexcept
+{
+    close(protocol::close_code::try_again_later,
+          "not in sync with the other hosts: Redis is unreachable or too slow",
+          close_initiator::timeout);
+    rearm_or_finish();
+}
+
+void session::end_waiting(resource &left) noexcept
+{
+    std::exchange(request_part_->wait, nullptr)->stop();
+    left.end_waiting();
 }
 
 void session::on_connected(ngx_event_t *event)

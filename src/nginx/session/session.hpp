@@ -19,6 +19,7 @@
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/close_initiator.hpp"
 #include "nginx/session/flush_list.hpp"
+#include "nginx/session/host_wait.hpp"
 #include "protocol/deflate/deflater.hpp"
 #include "protocol/messages/endpoint.hpp"
 #include "protocol/deflate/permessage_deflate.hpp"
@@ -47,16 +48,17 @@ struct negotiated_options {
     protocol::deflate_params deflate;
 };
 
-class session : public membership {
+class session : public membership, host_wait::listener {
 public:
     // Creates the session of a request that is being upgraded, for a resource
-    // that has reserved the client at `position`. The session ends with the
-    // request, or with the connection if the request is released first. `key`
-    // must live as long as the request. Returns null without memory, or if the
-    // handler could not create its client object.
+    // that has reserved the client at `position`. Without a position, it has
+    // begun to wait, and the session joins when the host is in sync. The
+    // session ends with the request, or with the connection if the request is
+    // released first. `key` must live as long as the request. Returns null
+    // without memory, or if the handler could not create its client object.
     static session *create(ngx_http_request_t *r, resource &target,
                            ngx_str_t key, const negotiated_options &negotiated,
-                           std::uint64_t position) noexcept;
+                           std::optional<std::uint64_t> position) noexcept;
 
     // Ends a session that has not started, because its handshake is rejected
     // after all.
@@ -206,6 +208,7 @@ private:
         ngx_event_handler_pt read_handler;
         ngx_event_handler_pt write_handler;
         std::uint64_t join_position;
+        host_wait *wait;            // until the host is in sync; null: it is
         variable_reader *variables; // owned; null until a handler reads one
     };
 
@@ -228,6 +231,10 @@ private:
     void install_handlers() noexcept;
     void start() noexcept;
     void join() noexcept;
+    void wait_for_hosts() noexcept;
+    void on_hosts_synced() noexcept override;
+    void on_hosts_timeout() noexcept override;
+    void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
     void rearm_or_finish() noexcept;

@@ -45,7 +45,9 @@ void session::leave_resource() noexcept
 
     postponed_.clear();
 
-    if (!listed_) {
+    if (request_part_ != nullptr && request_part_->wait != nullptr) {
+        end_waiting(*left);
+    } else if (!listed_) {
         left->cancel_reservation();
     } else if (!client_connected_) {
         left->withdraw_client(*this);

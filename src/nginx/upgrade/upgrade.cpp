@@ -4,6 +4,7 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
@@ -117,6 +118,27 @@ ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
                                            : reject_admission(r, result);
 }
 
+// Keeps the resource until the host is in sync. Returns as reserve_client does.
+ngx_int_t begin_waiting(ngx_http_request_t *r, resource &target) noexcept
+{
+    static log_throttle line;
+    const broker::outcome result =
+        target.begin_waiting(*location_conf<location_configuration>(r)->terms);
+
+    if (result != broker::outcome::done) {
+        return reject_admission(r, result);
+    }
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_NOTICE, r->connection->log,
+                  "websocket: the client is accepted and waits for Redis, %M "
+                  "ms at most%V",
+                  backplane::accepted_timeout(), permit.suppressed());
+    }
+
+    return NGX_OK;
+}
+
 // Sends 101 and hands the request over to the session. The session starts after
 // the current event of nginx, because it must not use the request inside one of
 // the request's handlers.
@@ -142,8 +164,12 @@ ngx_int_t send_switching(ngx_http_request_t *r, session &client) noexcept
     return NGX_DONE;
 }
 
+// Whether the client joins its resource at once, or when Redis is back.
+enum class joins : bool { at_once, later };
+
 ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
-                 const protocol::opening_handshake &handshake) noexcept
+                 const protocol::opening_handshake &handshake,
+                 joins when) noexcept
 {
     if (const ngx_uint_t status = handler_status(r, target);
         status != NGX_HTTP_SWITCHING_PROTOCOLS) {
@@ -157,9 +183,12 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
                                 "the handler failed to select a subprotocol");
     }
 
-    std::uint64_t position = 0;
+    std::optional<std::uint64_t> position;
 
-    if (const ngx_int_t rc = reserve_client(r, target, position);
+    if (const ngx_int_t rc =
+            when == joins::later
+                ? begin_waiting(r, target)
+                : reserve_client(r, target, position.emplace());
         rc != NGX_OK) {
         return rc;
     }
@@ -189,7 +218,7 @@ accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
                    const protocol::opening_handshake &handshake) noexcept
 {
     if (!backplane::enabled()) {
-        return accept(r, target, key, handshake);
+        return accept(r, target, key, handshake, joins::at_once);
     }
 
     const auto &conf = *location_conf<location_configuration>(r);
@@ -206,7 +235,7 @@ accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
                                       "no memory to wait for Redis");
     }
 
-    const ngx_int_t rc = accept(r, target, key, handshake);
+    const ngx_int_t rc = accept(r, target, key, handshake, joins::at_once);
     target.end_waiting();
     return rc;
 }
@@ -274,7 +303,7 @@ validate_handshake(ngx_http_request_t *r,
 
 // Validates again, because conditions may have changed during the wait, and
 // because `handshake` borrows texts of the request.
-ngx_int_t resume_after_sync(ngx_http_request_t *r, resource &target) noexcept
+ngx_int_t resume(ngx_http_request_t *r, resource &target, joins when) noexcept
 {
     protocol::opening_handshake handshake;
     ngx_str_t key;
@@ -286,13 +315,15 @@ ngx_int_t resume_after_sync(ngx_http_request_t *r, resource &target) noexcept
     const ngx_int_t rc =
         resource_key(r, *location_conf<location_configuration>(r), key);
 
-    return rc == NGX_OK ? accept(r, target, key, handshake) : rc;
+    return rc == NGX_OK ? accept(r, target, key, handshake, when) : rc;
 }
 
 void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
 {
+    const bool accepts = in_sync || backplane::accepted_timeout() != 0;
+
     ngx_http_finalize_request(
-        r, in_sync ? resume_after_sync(r, target)
+        r, accepts ? resume(r, target, in_sync ? joins::at_once : joins::later)
                    : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                       "not in sync with the other hosts: Redis "
                                       "is unreachable or too slow"));

@@ -101,6 +101,9 @@ struct alignas(64) slot_counters {
     std::array<counter, counter_count>
         baseline; // totals of the workers before it
 
+    // Clients that were accepted while Redis is away, and wait for it
+    single_writer<std::uint32_t> waiting;
+
     // Messages that wait for Redis
     single_writer<std::uint32_t> queued;
     counter queued_bytes;
