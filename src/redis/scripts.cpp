@@ -19,6 +19,9 @@ namespace {
 // there were when its run ended. Other hosts may have them too, so all entries
 // are renumbered in a new epoch.
 //
+// The keys of a resource without messages and clients are removed. Its epoch
+// continues if continues() says that the host has missed nothing.
+//
 // If Redis has also lost the host's epoch or run, both have the same entries up
 // to the point at which they diverged: the end of the last run of an epoch that
 // is not later.
@@ -29,7 +32,7 @@ local function now()
     local t = redis.call('TIME')
     return t[1] * 1000 + math.floor(t[2] / 1000)
 end
-local function position(key, stream, host, current)
+local function position(key, stream, host, current, continues)
     local m = redis.call('HMGET', key, 'e', 'q', 'r', 'b', 'h', 'l', 't')
     local e, q, run = m[1], m[2], m[3] or '0'
     if e == host[1] and run == host[3] and run == current and
@@ -37,7 +40,8 @@ local function position(key, stream, host, current)
         return e, q, tonumber(host[2]), m
     end
     if not e then
-        e = text(now())
+        e = host[2] == '0' and host[1] ~= '0' and continues and continues() and
+            host[1] or text(now())
         redis.call('HSET', key, 'e', e, 'q', 0, 'r', current, 'p', '')
         redis.call('DEL', stream)
         return e, 0, 0, m
@@ -95,6 +99,10 @@ end
 constexpr std::string_view shard_text = R"lua(
 local pos, log, channel, run, me = KEYS[1], KEYS[2], ARGV[1], ARGV[5], ARGV[6]
 local cursor, max_bytes = {ARGV[2], ARGV[3], ARGV[4]}, 2097152
+local function intact()
+    local e, _, same = position(pos, log, cursor, run)
+    return cursor[1] == '0' or e == cursor[1] and same == tonumber(cursor[2])
+end
 local function trim(bytes)
     local removed = 0
     local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 100)
@@ -172,7 +180,8 @@ if ARGV[15] == '1' then
     local id = string.match(known, '^' .. number .. ' (%S+)')
     if id then return {id, clients} end
 end
-local e, q, _, m = position(key, history, {ARGV[17], ARGV[18], ARGV[19]}, run)
+local e, q, _, m = position(key, history, {ARGV[17], ARGV[18], ARGV[19]}, run,
+                            intact)
 local time, last = now(), text(q + 1)
 local id = e .. '-' .. last
 local kept = math.max(ARGV[11], m[5] or 0)
@@ -213,7 +222,8 @@ return count(key, me)
 
 constexpr std::string_view sync_text = R"lua(
 local key, history, clients, name = KEYS[3], KEYS[4], KEYS[5], ARGV[8]
-local e, q, from, m = position(key, history, {ARGV[9], ARGV[10], ARGV[11]}, run)
+local e, q, from, m = position(key, history, {ARGV[9], ARGV[10], ARGV[11]}, run,
+                               intact)
 if (redis.call('HGET', clients, me) or '0') ~= ARGV[7] then
     post_clients(clients, me, ARGV[7], name, '0', KEYS[6], KEYS[7], KEYS[8])
 end

@@ -6,7 +6,7 @@ import pytest
 from hosts import key_of, stream_of
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from room_client import publish, read_data, sequence
+from room_client import publish, read, read_data, sequence
 
 LOCATIONS = """
 location /none { websocket room none$arg_k; }
@@ -157,6 +157,20 @@ def test_stream_is_kept_to_the_history_and_expires(pair):
         assert redis.command("XLEN", stream) == kept, name
         assert redis.command("TTL", stream) > 0, name
     assert redis.command("EXISTS", stream_of("room:nonetrim")) == 0
+
+
+def test_visit_of_an_empty_room_leaves_no_key(pair):
+    """A visitor who comes back has missed nothing, on either host."""
+    visitor = pair[0].join("/five?k=empty")
+    assert pair.redis.command("EXISTS", key_of("m", "room:fiveempty")) == 1
+    last = visitor.welcome["last"]
+    visitor.leave()
+    wait_until(lambda: not pair.redis.keys("ws:*:room:fiveempty"), seconds(5),
+               "the end of the keys")
+    back = pair[0].join(f"/five?k=empty&since={last}")
+    assert back.welcome["recovered"] is True and back.welcome["last"] == last
+    far = pair[1].join("/five?k=empty")
+    assert publish(far, "x") == read(back)
 
 
 def test_all_keys_expire(pair):
