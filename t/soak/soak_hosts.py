@@ -1,5 +1,6 @@
-"""The soak of several hosts with a Redis. Redis is killed, emptied and frozen.
-Connections to it are cut, paused and slowed down."""
+"""The soak of several hosts with a Redis. Redis is killed, emptied and frozen,
+and its replica takes over. Connections to it are cut, paused and slowed down.
+"""
 
 import json
 
@@ -21,12 +22,48 @@ LONGEST = 1.5  # seconds of a fault
 OWN_SUBSCRIPTIONS = 2 * WORKERS + 1
 
 
+class RedisPair:
+    """A Redis, and its replica, which can take over under the same addresses:
+    those of the proxies."""
+
+    def __init__(self):
+        self.master = RedisServer(keep=True)
+        self.standby = RedisServer(keep=True, repl_diskless_sync_delay=0)
+        self.follow()
+
+    def follow(self):
+        self.standby.command("REPLICAOF", self.master.address,
+                             self.master.port)
+
+    def can_fail_over(self):
+        state = self.standby.info("replication")
+        return state.get("master_link_status") == "up"
+
+    def fail_over(self, proxies):
+        """Kills the master. What it had not sent to its replica is lost."""
+        self.master.kill()
+        self.standby.command("REPLICAOF", "NO", "ONE")
+        self.master, self.standby = self.standby, self.master
+        for proxy in proxies:
+            proxy.upstream = self.master.port
+        for proxy in proxies:
+            proxy.reset()
+
+    def start_standby(self):
+        self.standby.start(empty=True)
+        self.follow()
+
+    def remove(self):
+        self.master.remove()
+        self.standby.remove()
+
+
 class HostsScheduler(Scheduler):
     """Clients connect to any host. There is one fault at a time."""
 
-    def __init__(self, servers, seed, redis, proxies):
+    def __init__(self, servers, seed, pair, proxies):
         super().__init__(servers, seed)
-        self.redis = redis
+        self.pair = pair
         self.proxies = proxies
         self.checker.forgetful = True
         # Redis may lose messages, which no host counts as dropped.
@@ -41,7 +78,9 @@ class HostsScheduler(Scheduler):
         if self.end_fault is not None:
             return
         name = self.random.choice(["kill", "empty", "freeze", "cut", "reset",
-                                   "pause", "mute", "slow_down"])
+                                   "pause", "mute", "slow_down", "fail_over"])
+        if name == "fail_over" and not self.pair.can_fail_over():
+            return
         self.counts["faults"] += 1
         self.counts[f"fault: {name}"] += 1
         self.end_fault = getattr(self, f"begin_{name}")()
@@ -58,16 +97,20 @@ class HostsScheduler(Scheduler):
         super().disconnect_all()
 
     def begin_kill(self):
-        self.redis.kill()
-        return self.redis.start
+        self.pair.master.kill()
+        return self.pair.master.start
 
     def begin_empty(self):
-        self.redis.kill()
-        return lambda: self.redis.start(empty=True)
+        self.pair.master.kill()
+        return lambda: self.pair.master.start(empty=True)
 
     def begin_freeze(self):
-        self.redis.freeze()
-        return self.redis.thaw
+        self.pair.master.freeze()
+        return self.pair.master.thaw
+
+    def begin_fail_over(self):
+        self.pair.fail_over(self.proxies)
+        return self.pair.start_standby
 
     def begin_cut(self):
         proxy = self.random.choice(self.proxies)
@@ -110,19 +153,19 @@ class HostsSoak(Soak):
 
     def __init__(self, hosts, seed, duration, folder):
         self.hosts = hosts
-        self.redis = RedisServer(keep=True)
+        self.pair = RedisPair()
         self.proxies = []
         super().__init__(seed, duration, folder)
 
     def create_scheduler(self, seed):
         for _ in range(self.hosts):
-            proxy = TcpProxy(self.redis.port)
+            proxy = TcpProxy(self.pair.master.port)
             self.proxies.append(proxy)
-            url = self.redis.url(port=proxy.port)
+            url = self.pair.master.url(port=proxy.port)
             self.start_server(f"websocket_redis {url} "
                               f"{OPTIONS};")
             self.servers[-1].allow_errors(REDIS_ERROR)
-        return HostsScheduler(self.servers, seed, self.redis, self.proxies)
+        return HostsScheduler(self.servers, seed, self.pair, self.proxies)
 
     # Growth
 
@@ -144,15 +187,17 @@ class HostsSoak(Soak):
 
     def check_no_counts(self):
         """Redis has no client counts, and no host subscribes to a room."""
-        wait_until(lambda: not self.redis.keys("ws:*c:*"), seconds(15),
+        redis = self.pair.master
+        wait_until(lambda: not redis.keys("ws:*c:*"), seconds(15),
                    "the end of counts")
-        wait_until(lambda: not self.redis.subscriptions("ws:*n:0"),
-                   seconds(15), "the end of subscriptions")
+        wait_until(lambda: not redis.subscriptions("ws:*n:0"), seconds(15),
+                   "the end of subscriptions")
 
     def compare(self, before, after):
         super().compare(before, after)
-        for key in self.redis.keys("ws:*s:*"):
-            if self.redis.command("TTL", key) < 0:
+        redis = self.pair.master
+        for key in redis.keys("ws:*s:*"):
+            if redis.command("TTL", key) < 0:
                 raise Fault(f"{key} never expires")
 
     # Convergence
@@ -181,4 +226,4 @@ class HostsSoak(Soak):
     def close(self):
         for proxy in self.proxies:
             proxy.close()
-        self.redis.remove()
+        self.pair.remove()
