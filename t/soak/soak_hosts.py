@@ -40,7 +40,7 @@ class RedisPair:
         return state.get("master_link_status") == "up"
 
     def fail_over(self, proxies):
-        """Kills the master. What it had not sent to its replica is lost."""
+        """Kills the master. Data that its replica does not have are lost."""
         self.master.kill()
         self.standby.command("REPLICAOF", "NO", "ONE")
         self.master, self.standby = self.standby, self.master
