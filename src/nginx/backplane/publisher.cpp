@@ -87,8 +87,7 @@ try {
                        .number = number_of(request),
                        .history = request.history,
                        .from = what.from,
-                       .deadline = ngx_current_msec + settings.connect_timeout +
-                                   settings.command_timeout,
+                       .deadline = ngx_current_msec + settings.command_timeout,
                        .kind = what.kind,
                        .request_kind = request.kind,
                        .counts_clients = request.counts_clients,

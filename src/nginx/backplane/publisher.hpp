@@ -1,10 +1,10 @@
 // Publishes messages of this worker to Redis, in one order and each once, also
 // over broken connections.
 //
-// A message is queued until Redis has replied. Without a connection it waits
-// for one, for at most connect_timeout + command_timeout. A message without a
-// reply when a connection breaks is sent again on the next one, marked, so that
-// Redis detects duplicates. Each request gets one result.
+// A message is queued until Redis has replied, for at most command_timeout,
+// also without a connection. A message without a reply when a connection breaks
+// is sent again on the next one, marked, so that Redis detects duplicates. Each
+// request gets one result.
 #pragma once
 
 #include "broker/types.hpp"

@@ -1,0 +1,34 @@
+"""How long a message waits for Redis."""
+
+import time
+
+import pytest
+
+from nginx_server import seconds
+from publish_client import post
+from redis_faults import (injected_fault, start_for_faults)
+from room_client import read, send_text
+
+LOCATIONS = """
+location /room { websocket room room history=10 history_time=20s; }
+location /publish { websocket_publish room room; }
+"""
+
+
+# Time
+
+@pytest.mark.parametrize("name", ["cut", "frozen", "deaf"])
+def test_message_expires_after_command_timeout(hosts, start_redis, name):
+    """Connecting may take longer."""
+    group = start_for_faults(hosts, start_redis, LOCATIONS,
+                             "connect_timeout=5s command_timeout=1s",
+                             workers=1)
+    member = group[0].join("/room")
+    with injected_fault(group, name):
+        publisher = group[0].publisher("/publish").client
+        began = time.monotonic()
+        publisher.send(post("posted", "/publish"))
+        send_text(member, "sent", ref=1)
+        assert read(member, seconds(5))["type"] == "error"
+        assert publisher.read_response(seconds(5)).status == 503
+        assert 0.9 < time.monotonic() - began < seconds(1.9)
