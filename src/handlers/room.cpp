@@ -201,7 +201,8 @@ void room::handle_request(room_client &from, std::string_view text)
         return;
     }
 
-    publish(parsed.data, {.from = from.number},
+    publish(parsed.data,
+            {.from = from.number, .callback_bytes = parsed.ref.size()},
             [this, publisher = client_ref<room_client>(from),
              ref = parsed.ref](const publish_result &done) {
                 note_published(done);

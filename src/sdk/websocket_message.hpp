@@ -81,6 +81,10 @@ struct message {
 struct publish_options {
     std::uint64_t from = 0; // the publishing client's id, or 0
     bool transient = false; // not kept, without an id of its own
+
+    // Memory that the callback of publish() refers to. It counts in the queue
+    // of websocket_redis until the result is known.
+    std::size_t callback_bytes = 0;
 };
 
 // With Redis the id is 0-0 in the result of publish() without a callback.

@@ -97,6 +97,10 @@ typedef struct {
     /* Not 0: the message is not kept in the history and has the id of the
      * message before it. For events such as presence. */
     int transient;
+
+    /* The bytes that `data` of publish_then refers to. They count in the queue
+     * of websocket_redis until the result is known. */
+    size_t callback_bytes;
 } websocket_message_t;
 
 /* The functions of the server. */

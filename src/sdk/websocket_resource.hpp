@@ -375,6 +375,7 @@ private:
         message.data = data.data();
         message.length = data.size();
         message.transient = options.transient ? 1 : 0;
+        message.callback_bytes = options.callback_bytes;
         return message;
     }
 

@@ -1,4 +1,4 @@
-"""How long a message waits for Redis."""
+"""How long a message waits for Redis, and with how many bytes."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from nginx_server import seconds
 from publish_client import post
-from redis_faults import (injected_fault, start_for_faults)
+from redis_faults import (Received, injected_fault, start_for_faults)
 from room_client import read, send_text
 
 LOCATIONS = """
@@ -32,3 +32,21 @@ def test_message_expires_after_command_timeout(hosts, start_redis, name):
         assert read(member, seconds(5))["type"] == "error"
         assert publisher.read_response(seconds(5)).status == 503
         assert 0.9 < time.monotonic() - began < seconds(1.9)
+
+
+# Memory
+
+def test_ref_counts_in_the_queue(hosts, start_redis):
+    """The queue takes 64 KB. Each message has few bytes, and 10 KB that come
+    back with its reply."""
+    group = start_for_faults(
+        hosts, start_redis, LOCATIONS,
+        "connect_timeout=10s command_timeout=10s queue=64k", workers=1)
+    member = group[0].join("/room")
+    with injected_fault(group, "cut"):
+        group[0].server.wait_for_log("lost connection to Redis")
+        for number in range(20):
+            send_text(member, f"{number}", ref=[number, "x" * 10000])
+        refused = [read(member) for _ in range(14)]
+    assert [one["ref"][0] for one in refused] == list(range(6, 20))
+    assert Received(member, "5").data == [f"{number}" for number in range(6)]

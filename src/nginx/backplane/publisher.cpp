@@ -30,7 +30,7 @@ constexpr std::size_t max_read = 512 * 1024;
 redis_publisher::redis_publisher(script_runner &commands)
     : redis_{commands}, worker_id_{std::string(worker_bus::zone().host.uid()) +
                                    "." + std::to_string(ngx_pid) + "." +
-                                   std::to_string(worker_bus::now())}
+                                   std::to_string(worker_bus::host_time())}
 {
     redis_.add_listener(*this);
     timer_.data = this;
@@ -78,7 +78,7 @@ try {
     const broker::publication &what = request.what;
 
     if (!has_capacity(sizeof(entry) + request.name.size() +
-                      what.payload.size())) {
+                      what.payload.size() + request.callback_bytes)) {
         return false;
     }
 
@@ -91,6 +91,7 @@ try {
                        .kind = what.kind,
                        .request_kind = request.kind,
                        .counts_clients = request.counts_clients,
+                       .callback_bytes = request.callback_bytes,
                        .on_result = request.on_result,
                        .data = request.data});
     queued_bytes_ += queued_.back().size();

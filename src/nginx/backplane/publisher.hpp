@@ -40,8 +40,9 @@ struct publish_request {
     publish_kind kind = publish_kind::stored;
     std::string_view name; // name of the log
     broker::publication what;
-    broker::limits history;      // of the resource
-    bool counts_clients = false; // set publish_outcome::clients
+    broker::limits history;         // of the resource
+    bool counts_clients = false;    // set publish_outcome::clients
+    std::size_t callback_bytes = 0; // memory that `data` refers to
 
     // Called exactly once if the request is accepted.
     void (*on_result)(void *data, const publish_outcome &outcome);
@@ -74,6 +75,7 @@ private:
         std::uint8_t kind;
         publish_kind request_kind;
         bool counts_clients;
+        std::size_t callback_bytes;
         bool resent = false;    // was sent before
         bool completed = false; // on_result was called
         void (*on_result)(void *, const publish_outcome &);
@@ -81,7 +83,8 @@ private:
 
         std::size_t size() const noexcept
         {
-            return sizeof(entry) + name.size() + payload.size();
+            return sizeof(entry) + name.size() + payload.size() +
+                   callback_bytes;
         }
     };
 

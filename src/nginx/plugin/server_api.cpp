@@ -199,7 +199,8 @@ void publish_then(websocket_resource_t *handle,
         return;
     }
 
-    resource_of(handle).publish(publication_of(*known), done, data);
+    resource_of(handle).publish(publication_of(*known), done, data,
+                                known->callback_bytes);
 }
 
 void keep_history(websocket_resource_t *handle, std::uint64_t messages,

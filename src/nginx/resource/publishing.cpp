@@ -87,7 +87,7 @@ int resource::publish(const broker::publication &message,
 
     if (backplane::enabled() && !config_check_) {
         id = {};
-        return publish_to_hosts(message, ignore_result, nullptr);
+        return publish_to_hosts(message, ignore_result, nullptr, 0);
     }
 
     const broker::append_result entry = append(message);
@@ -98,7 +98,8 @@ int resource::publish(const broker::publication &message,
 }
 
 void resource::publish(const broker::publication &message,
-                       publish_callback on_result, void *data) noexcept
+                       publish_callback on_result, void *data,
+                       std::size_t callback_bytes) noexcept
 {
     broker::message_id id;
 
@@ -116,7 +117,8 @@ void resource::publish(const broker::publication &message,
         return;
     }
 
-    if (const int result = publish_to_hosts(message, on_result, data);
+    if (const int result =
+            publish_to_hosts(message, on_result, data, callback_bytes);
         result != WEBSOCKET_QUEUED) {
         on_result(data, result, {});
     }
@@ -124,7 +126,8 @@ void resource::publish(const broker::publication &message,
 
 // Calls `on_result` only if it returns WEBSOCKET_QUEUED.
 int resource::publish_to_hosts(const broker::publication &message,
-                               publish_callback on_result, void *data) noexcept
+                               publish_callback on_result, void *data,
+                               std::size_t callback_bytes) noexcept
 {
     // Redis would assign an id, and no host could store the message
     if (worker_bus::running() &&
@@ -145,6 +148,7 @@ int resource::publish_to_hosts(const broker::publication &message,
                              .name = log_name_,
                              .what = message,
                              .history = history_,
+                             .callback_bytes = callback_bytes,
                              .on_result = finish_publish_call,
                              .data = call.get()})) {
         return WEBSOCKET_UNREACHABLE;

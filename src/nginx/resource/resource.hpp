@@ -103,11 +103,12 @@ public:
 
     // The same, and calls `on_result` exactly once: before it returns or, with
     // Redis, later. The resource is retained until then. While the resource is
-    // constructed or destroyed the call is immediate.
+    // constructed or destroyed the call is immediate. `data` refers to
+    // `callback_bytes`.
     using publish_callback = void (*)(void *data, int result,
                                       websocket_message_id_t id);
     void publish(const broker::publication &message, publish_callback on_result,
-                 void *data) noexcept;
+                 void *data, std::size_t callback_bytes) noexcept;
 
     // Appends a message to the log of this host. Text must be UTF-8.
     broker::append_result append(const broker::publication &message) noexcept;
@@ -239,7 +240,8 @@ private:
     void unsubscribe_unused() noexcept;
     void clients_changed() const noexcept;
     int publish_to_hosts(const broker::publication &message,
-                         publish_callback on_result, void *data) noexcept;
+                         publish_callback on_result, void *data,
+                         std::size_t callback_bytes) noexcept;
     std::size_t dispatch(std::span<const broker::message> messages) noexcept;
     std::size_t dispatch_metered(const broker::message &message) noexcept;
     void dispatch(const broker::message &message) noexcept;

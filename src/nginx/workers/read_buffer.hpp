@@ -36,7 +36,8 @@ as_plugin_message(const broker::message &message) noexcept
             .from = message.from,
             .data = message.payload.data(),
             .length = message.payload.size(),
-            .transient = message.transient ? 1 : 0};
+            .transient = message.transient ? 1 : 0,
+            .callback_bytes = 0};
 }
 
 } // namespace websocket::nginx
