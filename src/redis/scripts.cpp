@@ -290,7 +290,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'NX')
 local owner = redis.call('GET', KEYS[1]) == ARGV[1]
 if owner then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 redis.call('PUBLISH', KEYS[2], 'b')
-return {owner and '1' or '0', text(now())}
+return {owner and '1' or '0', text(now()), ARGV[3]}
 )lua";
 
 // A full Redis accepts PEXPIRE.

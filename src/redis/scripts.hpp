@@ -61,8 +61,8 @@ enum class script : std::size_t {
     // Keeps the id prefix of the host, and sends its heartbeat.
     //
     // keys: i b
-    // arguments: host, duration
-    // reply: ["1" if the host owns the id prefix, time]
+    // arguments: host, duration, any text
+    // reply: ["1" if the host owns the id prefix, time, that text]
     renew,
 
     // Renews the lease of the host in a shard, and the expiry of resources.

@@ -1,10 +1,12 @@
-"""How long a message waits for Redis, and with how many bytes."""
+"""The cost of a message that waits for Redis, and the clock by which its age is
+measured."""
 
 import time
 
 import pytest
 
 from nginx_server import seconds
+from preload import preloaded
 from publish_client import post
 from redis_faults import (Received, injected_fault, start_for_faults)
 from room_client import read, send_text
@@ -50,3 +52,41 @@ def test_ref_counts_in_the_queue(hosts, start_redis):
         refused = [read(member) for _ in range(14)]
     assert [one["ref"][0] for one in refused] == list(range(6, 20))
     assert Received(member, "5").data == [f"{number}" for number in range(6)]
+
+
+# Clocks
+
+@pytest.mark.parametrize("lead", [40_000, -40_000], ids=["ahead", "behind"])
+def test_age_of_messages_is_measured_by_the_clock_of_redis(
+        run_folder, hosts, start_redis, lead):
+    """The clock of one host is wrong by twice the history's time."""
+    redis = start_redis()
+    right = hosts(LOCATIONS, 1, redis=redis, workers=1)
+    with preloaded(run_folder, "clock_lead") as clock:
+        clock.number = lead % 2**64
+        with clock.environment():
+            wrong = hosts(LOCATIONS, 1, redis=redis, workers=1)
+        member = wrong[0].join("/room")
+        before = int(time.time() * 1000)
+        right[0].post("/publish", "by the right one")
+        wrong[0].post("/publish", "by the wrong one")
+        first, second = read(member), read(member)
+        assert before - 1000 < first["time"] <= second["time"]
+        assert second["time"] < time.time() * 1000 + 1000
+        for host in (*right, *wrong):
+            late = host.join("/room?since=0")
+            assert late.welcome["recovered"]
+            assert [read(late), read(late)] == [first, second]
+            assert host.get_state("/publish")[1] == 2
+
+
+def test_clock_that_is_set_changes_no_age(run_folder, hosts, start_redis):
+    with preloaded(run_folder, "clock_lead") as clock:
+        with clock.environment():
+            group = hosts(LOCATIONS, 1, workers=1)
+        member = group[0].join("/room")
+        group[0].post("/publish", "first")
+        first = read(member)
+        clock.number = 3_600_000
+        late = group[0].join("/room?since=0")
+        assert read(late) == first

@@ -93,7 +93,7 @@ void redis_leader::try_lead() noexcept
     broker::broker &local = worker_bus::broker();
     const std::optional<unsigned> before = local.leader();
 
-    if (leading_ || !local.lead(worker_bus::slot(), worker_bus::now())) {
+    if (leading_ || !local.lead(worker_bus::slot(), worker_bus::host_time())) {
         return;
     }
 
@@ -170,7 +170,7 @@ void redis_leader::on_pulse(ngx_event_t *event)
         if (!ngx_exiting) {
             self.try_lead();
         }
-    } else if (!worker_bus::broker().keep_lead(worker_bus::now())) {
+    } else if (!worker_bus::broker().keep_lead(worker_bus::host_time())) {
         self.step_down();
     }
 

@@ -8,7 +8,10 @@
 #include "redis/keys.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <new>
+#include <optional>
 #include <vector>
 
 namespace websocket::nginx {
@@ -33,6 +36,29 @@ ngx_msec_t since(ngx_msec_t moment) noexcept
     return ngx_current_msec - moment;
 }
 
+// Redis read its clock after `sent_at` and before now, by the monotonic clock,
+// so a late reply leaves a wide range. The known difference changes only as far
+// as needed.
+void update_clock(std::optional<std::uint64_t> redis_time,
+                  std::optional<std::uint64_t> sent_at) noexcept
+{
+    if (!redis_time || !sent_at) {
+        return;
+    }
+
+    ngx_time_update(); // may be old within a turn of the event loop
+
+    const auto time = static_cast<std::int64_t>(*redis_time);
+    const std::int64_t least =
+        time - static_cast<std::int64_t>(ngx_current_msec);
+    const std::int64_t most = time - static_cast<std::int64_t>(*sent_at);
+    std::atomic<std::int64_t> &known = worker_bus::zone().redis_clock;
+
+    if (least <= most) {
+        known.store(std::clamp(known.load(), least, most));
+    }
+}
+
 } // namespace
 
 // The reply to a renewal comes over one connection, the heartbeat over the
@@ -55,7 +81,8 @@ void redis_leader::renew_leases()
     const std::array<std::string, 2> keys{
         redis::id_prefix_key(host.id_prefix.load()),
         redis::heartbeat_channel(uid)};
-    const std::array<std::string_view, 2> arguments{uid, lease_text};
+    const std::string sent_at = std::to_string(ngx_current_msec);
+    const std::array<std::string_view, 3> arguments{uid, lease_text, sent_at};
 
     if (since(renewed_at_) > 2 * renewal) {
         steady_since_ = ngx_current_msec;
@@ -148,12 +175,15 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
         return; // it reconnects
     }
 
-    if (parts.size() != 2) {
+    if (parts.size() != 3) {
         static log_throttle line;
 
         log_refused(line, "register this host", error, "retrying");
         return; // every_second() tries again
     }
+
+    update_clock(detail::decimal(text_in(parts[1])),
+                 detail::decimal(text_in(parts[2])));
 
     const bool number_is_ours = text_in(parts[0]) == "1";
     shared_zone &zone = worker_bus::zone();

@@ -191,7 +191,7 @@ std::string_view resource_stats::key() const noexcept
 }
 
 status_report::status_report(const main_configuration &conf)
-    : time{worker_bus::now()}, started{worker_bus::zone().created_at},
+    : time{worker_bus::host_time()}, started{worker_bus::zone().created_at},
       handlers{handlers_of(conf)}, zone{worker_bus::broker().measure()}
 {
     const shared_zone &shared = worker_bus::zone();

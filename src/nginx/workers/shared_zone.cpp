@@ -171,7 +171,7 @@ ngx_int_t create_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 
     shared->mutex = &pool->mutex;
     shared->slots = slots_for(cycle, zone.shm.size);
-    shared->created_at = worker_bus::now();
+    shared->created_at = worker_bus::host_time();
     shared->host.choose();
 
     if (!create_counters(*shared, pool)) {

@@ -53,6 +53,9 @@ struct shared_zone {
     // With Redis
     host_identity host;
     std::atomic<std::uint32_t> link_generation; // connections so far
+
+    // Redis's clock minus the monotonic clock, in milliseconds; 0: unknown
+    std::atomic<std::int64_t> redis_clock;
     redis_counters redis;
 };
 

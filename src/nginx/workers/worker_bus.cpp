@@ -366,12 +366,21 @@ void wake(const broker::slot_set &slots) noexcept
     }
 }
 
-std::uint64_t now() noexcept
+std::uint64_t host_time() noexcept
 {
     const ngx_time_t *time = ngx_timeofday();
 
     return static_cast<std::uint64_t>(time->sec) * 1000 +
            static_cast<std::uint64_t>(time->msec);
+}
+
+std::uint64_t now() noexcept
+{
+    const std::int64_t redis_clock = state ? state->zone.redis_clock.load() : 0;
+
+    return redis_clock == 0
+               ? host_time()
+               : ngx_current_msec + static_cast<std::uint64_t>(redis_clock);
 }
 
 } // namespace worker_bus

@@ -89,7 +89,12 @@ void log_dropped(std::string_view name,
 // Wakes the workers of these slots, as append() and others return them.
 void wake(const broker::slot_set &slots) noexcept;
 
-// Milliseconds since 1970, at the start of the current event.
+// Milliseconds since 1970 at the start of the current event, by the clock of
+// this host.
+std::uint64_t host_time() noexcept;
+
+// The same for the times and ages of messages: with Redis, by its clock, as far
+// as it is known.
 std::uint64_t now() noexcept;
 
 } // namespace worker_bus
