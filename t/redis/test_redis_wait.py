@@ -127,7 +127,7 @@ def test_client_that_leaves_while_it_waits_is_gone_afterwards(pair):
             client.abort()
     staying = Host.join(pair[1], "/room")
     pair.wait_for_clients("/publish", 1, 20)
-    staying.leave()
+    staying.disconnect()
 
 
 def test_limit_of_clients_holds_when_redis_is_back(pair):
@@ -155,7 +155,7 @@ def test_drain_closes_waiting_clients(pair):
 def test_killed_leader_does_not_lose_waiting_clients(pair):
     """Another worker leads when Redis is back."""
     pair[0].server.allow_errors("exited on signal 9|was locked by")
-    pair[0].join("/room").leave()
+    pair[0].join("/room").disconnect()
     with injected_fault(pair, "cut"):
         clients = [pair[0].connect("/room", index, protocol=JSON)
                    for index in (0, 1) * 4]

@@ -1,16 +1,16 @@
 // Waits for the leader's report, at most for the time of `wait=`.
 #include "nginx/session/host_wait.hpp"
 
-#include "nginx/core/timer.hpp"
+#include "nginx/session/session.hpp"
 #include "nginx/workers/counters.hpp"
 
 #include <utility>
 
 namespace websocket::nginx {
 
-host_wait::host_wait(listener &to, std::string_view log_name,
+host_wait::host_wait(session &to, std::string_view log_name,
                      ngx_log_t *log) noexcept
-    : listener_{to}
+    : session_{to}
 {
     resource_name = log_name;
     event_.data = this;
@@ -57,7 +57,7 @@ void host_wait::on_synced() noexcept
 
 void host_wait::on_synced_event(ngx_event_t *event)
 {
-    static_cast<host_wait *>(event->data)->listener_.on_hosts_synced();
+    static_cast<host_wait *>(event->data)->session_.on_hosts_synced();
 }
 
 void host_wait::on_timeout(ngx_event_t *event)
@@ -65,7 +65,7 @@ void host_wait::on_timeout(ngx_event_t *event)
     auto &self = *static_cast<host_wait *>(event->data);
 
     self.stop();
-    self.listener_.on_hosts_timeout();
+    self.session_.on_hosts_timeout();
 }
 
 } // namespace websocket::nginx

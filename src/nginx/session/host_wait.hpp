@@ -9,19 +9,13 @@
 
 namespace websocket::nginx {
 
+class session;
+
+// Calls on_hosts_synced() or on_hosts_timeout() of the session once, outside of
+// all other events, unless stop() is called before.
 class host_wait final : backplane::sync_waiter {
 public:
-    struct listener {
-        // One of them is called once, outside of all other events, unless
-        // stop() is called before.
-        virtual void on_hosts_synced() noexcept = 0;
-        virtual void on_hosts_timeout() noexcept = 0;
-
-    protected:
-        ~listener() = default;
-    };
-
-    host_wait(listener &to, std::string_view log_name, ngx_log_t *log) noexcept;
+    host_wait(session &to, std::string_view log_name, ngx_log_t *log) noexcept;
     host_wait(const host_wait &) = delete;
     host_wait &operator=(const host_wait &) = delete;
     ~host_wait() { stop(); }
@@ -35,7 +29,7 @@ private:
     static void on_synced_event(ngx_event_t *event);
     static void on_timeout(ngx_event_t *event);
 
-    listener &listener_;
+    session &session_;
     ngx_event_t event_{}; // the timer; then posted, when synced
     bool started_ = false;
 };

@@ -5,6 +5,7 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/output/transport.hpp"
+#include "nginx/session/host_wait.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"

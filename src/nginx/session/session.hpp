@@ -19,7 +19,6 @@
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/close_initiator.hpp"
 #include "nginx/session/flush_list.hpp"
-#include "nginx/session/host_wait.hpp"
 #include "protocol/deflate/deflater.hpp"
 #include "protocol/messages/endpoint.hpp"
 #include "protocol/deflate/permessage_deflate.hpp"
@@ -33,6 +32,8 @@
 #include <string_view>
 
 namespace websocket::nginx {
+
+class host_wait;
 
 struct session_counters {
     std::uint64_t messages_in = 0;
@@ -48,7 +49,7 @@ struct negotiated_options {
     protocol::deflate_params deflate;
 };
 
-class session : public membership, host_wait::listener {
+class session : public membership {
 public:
     // Creates the session of a request that is being upgraded, for a resource
     // that has reserved the client at `position`. Without a position, it has
@@ -103,6 +104,11 @@ public:
     {
         return request_part_->join_position;
     }
+
+    // A client that waits for this host to be in sync joins its resource, or is
+    // closed.
+    void on_hosts_synced() noexcept;
+    void on_hosts_timeout() noexcept;
 
     // Connects the client once the resource has delivered its join position.
     // Reading starts with a later event.
@@ -232,8 +238,6 @@ private:
     void start() noexcept;
     void join() noexcept;
     void wait_for_hosts() noexcept;
-    void on_hosts_synced() noexcept override;
-    void on_hosts_timeout() noexcept override;
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
