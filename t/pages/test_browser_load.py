@@ -207,8 +207,9 @@ def test_page_reconnects_after_a_reload(page, server):
 def test_page_stays_paused_over_a_reload(page, server):
     page.click("pause")
     page.wait_state("paused")
-    server.wait_for_workers_gone(server.reload())
+    server.wait_for_log("nobody watches")
     mark = server.log_size()
+    server.wait_for_workers_gone(server.reload())
     page.wait_state("paused")
     server.wait_for_log("nobody watches", since=mark)
     page.click("pause")
