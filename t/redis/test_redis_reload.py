@@ -137,7 +137,7 @@ def test_failed_reload_to_another_redis_leaves_the_memory(redis, nginx):
         server.rewrite_config(MARK, failing)
         server.send_signal(signal.SIGHUP)
         server.wait_for_log("still could not bind")
-    assert memories(server) == 1
+    wait_until(lambda: memories(server) == 1, seconds(5), "one memory")
     server.rewrite_config(failing, MARK)
     server.wait_for_workers_gone(server.reload())
     assert memories(server) == 1

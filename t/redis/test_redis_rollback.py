@@ -211,8 +211,7 @@ def test_restarts_that_lose_nothing_are_not_noticed(hosts, start_redis):
 def test_user_without_info_is_logged_and_served(hosts, start_redis):
     """nginx logs that INFO is refused, and everything else works."""
     redis = start_redis()
-    redis.command("ACL", "SETUSER", "web", "on", ">pass", "~*", "&*", "+@all",
-                  "-info")
+    redis.set_user("web", "on", ">pass", "~*", "&*", "+@all", "-info")
     group = hosts(LOCATIONS, redis=redis, workers=1,
                   url=redis.url().replace("//", "//web:pass@"))
     near, far = group[0].join("/room"), group[1].join("/room")

@@ -271,8 +271,7 @@ def test_by_a_url(redis, hosts, kind):
         redis.config_set("requirepass", "s3cret")
         url = redis.url()
     elif kind == "user":
-        redis.command("ACL", "SETUSER", "web", "on", ">pass", "~ws:*",
-                      "&ws:*", "+@all")
+        redis.set_user("web", "on", ">pass", "~ws:*", "&ws:*", "+@all")
         url = redis.url().replace("//", "//web:pass@")
     else:
         url = redis.url() + "/3"

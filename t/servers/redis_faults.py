@@ -46,7 +46,7 @@ def change_password(group):
 
 def run_endless_script(group):
     """Keeps Redis busy with a script that does not end."""
-    group.redis.config_set("busy-reply-threshold", "1")
+    group.redis.config_set("lua-time-limit", "1")
     group.busy = group.redis.client()
     group.busy.socket.sendall(encode(["EVAL", "while true do end", 0]))
 

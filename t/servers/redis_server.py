@@ -68,7 +68,7 @@ class RedisServer:
                         "tls-auth-clients": "no", **settings}
         command = [REDIS]
         for name, value in settings.items():
-            command += [f"--{name}", str(value)]
+            command += [f"--{name}", *str(value).split(" ")]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
@@ -130,8 +130,11 @@ class RedisServer:
         assert not self.running
         if empty:
             for name in os.listdir(self.folder):
-                if name.startswith("appendonly"):
-                    shutil.rmtree(os.path.join(self.folder, name))
+                path = os.path.join(self.folder, name)
+                if name.startswith("appendonly") and os.path.isdir(path):
+                    shutil.rmtree(path)
+                elif name.startswith("appendonly"):
+                    os.unlink(path)
         assert self._start(), f"another process has taken port {self.port}"
 
     def restart(self, empty=False):
@@ -188,6 +191,13 @@ class RedisServer:
         return dict(re.findall(r"(?m)^(\w+):(.*)\r$",
                                self.command("INFO", section)))
 
+    def set_user(self, name, *rules):
+        """Sets the rules of a user. Redis 6.0 has none for channels."""
+        version = tuple(map(int, self.info()["redis_version"].split(".")[:2]))
+        self.command("ACL", "SETUSER", name,
+                     *(rule for rule in rules
+                       if version >= (6, 2) or not rule.startswith("&")))
+
     def config_set(self, name, value):
         """Changes a setting, also for later starts. A new password is used by
         command() too."""
@@ -211,7 +221,8 @@ class RedisServer:
         lines = self.command("CLIENT", "LIST").splitlines()
         found = [dict(part.partition("=")[::2] for part in line.split())
                  for line in lines]
-        return [each for each in found if each["cmd"] != "client|list"]
+        return [each for each in found
+                if each["cmd"] not in ("client|list", "client")]
 
     def subscribers(self):
         """The connections that have subscribed to a channel."""
