@@ -78,12 +78,13 @@ std::optional<log_entry> parse_log_entry(std::string_view text) noexcept
     const std::string_view body = text.substr(end + 1);
     const std::uint64_t name_size = head.number(body.size());
 
+    result.run = static_cast<std::uint32_t>(head.number(any_count));
+
     if (type == "m") {
         result.id = head.id();
         result.kind = static_cast<std::uint8_t>(head.number(any_kind));
         result.from = head.number(any);
         result.time = head.number(any);
-        result.run = static_cast<std::uint32_t>(head.number(any_count));
     } else if (type == "t") {
         result.what = log_entry::type::transient;
         result.kind = static_cast<std::uint8_t>(head.number(any_kind));
@@ -117,11 +118,14 @@ parse_numbered_entry(std::string_view text) noexcept
                : std::nullopt;
 }
 
-std::string transient_entry(std::string_view name, std::uint8_t kind,
-                            std::uint64_t from, std::string_view payload)
+std::string transient_entry(std::string_view name, std::uint32_t run,
+                            std::uint8_t kind, std::uint64_t from,
+                            std::string_view payload)
 {
     return std::string("t ")
         .append(std::to_string(name.size()))
+        .append(" ")
+        .append(std::to_string(run))
         .append(" ")
         .append(std::to_string(kind))
         .append(" ")

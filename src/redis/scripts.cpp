@@ -165,7 +165,7 @@ local function post_clients(key, host, clients, name, lost, resources, hosts,
         redis.call('HDEL', key, host)
         redis.call('SREM', resources, name)
     end
-    post('c ' .. #name .. ' ' .. host .. ' ' .. clients .. ' ' .. lost ..
+    post('c ' .. #name .. ' ' .. run .. ' ' .. host .. ' ' .. clients .. ' ' .. lost ..
          '\n' .. name)
 end
 )lua";
@@ -194,8 +194,8 @@ end
 keep(key, history, m, kept, ARGV[12], time)
 redis.call('HSET', worker, slot, number .. ' ' .. id)
 if ARGV[16] == '1' then redis.call('PEXPIRE', worker, hour) end
-post('m ' .. #name .. ' ' .. id .. ' ' .. ARGV[9] .. ' ' .. ARGV[10] .. ' ' ..
-     time .. ' ' .. run .. '\n' .. name .. payload)
+post('m ' .. #name .. ' ' .. run .. ' ' .. id .. ' ' .. ARGV[9] .. ' ' ..
+     ARGV[10] .. ' ' .. time .. '\n' .. name .. payload)
 return {id, clients}
 )lua";
 
@@ -324,7 +324,7 @@ if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end
 local names = redis.call('SPOP', KEYS[5], ARGV[9])
 for _, name in ipairs(names) do
     redis.call('HDEL', ARGV[8] .. 'c:' .. name, host)
-    post('c ' .. #name .. ' ' .. host .. ' 0 1\n' .. name)
+    post('c ' .. #name .. ' ' .. run .. ' ' .. host .. ' 0 1\n' .. name)
 end
 if #names == 0 then redis.call('SREM', hosts, host) end
 return #names
@@ -333,7 +333,7 @@ return #names
 constexpr std::string_view unregister_host_text = R"lua(
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[5])) do
     redis.call('HDEL', ARGV[7] .. 'c:' .. name, me)
-    post('c ' .. #name .. ' ' .. me .. ' 0 0\n' .. name)
+    post('c ' .. #name .. ' ' .. run .. ' ' .. me .. ' 0 0\n' .. name)
 end
 redis.call('DEL', KEYS[4], KEYS[5])
 redis.call('SREM', KEYS[3], me)

@@ -143,7 +143,8 @@ def test_proxy_forwards_everything(proxy):
     with through(proxy) as client:
         assert client.ask("SET", "a", data) == "OK"
         assert client.ask("GET", "a") == data
-    assert proxy.passed[UP] > len(data) < proxy.passed[DOWN]
+    wait_until(lambda: proxy.passed[UP] > len(data) < proxy.passed[DOWN],
+               seconds(5), "the counts of all bytes")
 
 
 def test_proxy_delays_what_it_forwards(proxy):

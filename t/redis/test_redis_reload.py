@@ -7,7 +7,7 @@ import socket
 import pytest
 
 import wire
-from nginx_server import module_file
+from nginx_server import module_file, seconds, wait_until
 from publish_client import Publisher
 from room_client import join, read_data, send_text
 

@@ -191,12 +191,16 @@ class RedisServer:
         return dict(re.findall(r"(?m)^(\w+):(.*)\r$",
                                self.command("INFO", section)))
 
+    def limits_channels(self):
+        """Whether the rules of users include channels: not in Redis 6.0."""
+        version = self.info()["redis_version"].split(".")
+        return tuple(map(int, version[:2])) >= (6, 2)
+
     def set_user(self, name, *rules):
-        """Sets the rules of a user. Redis 6.0 has none for channels."""
-        version = tuple(map(int, self.info()["redis_version"].split(".")[:2]))
+        """Sets the rules of a user that this release knows."""
         self.command("ACL", "SETUSER", name,
                      *(rule for rule in rules
-                       if version >= (6, 2) or not rule.startswith("&")))
+                       if self.limits_channels() or not rule.startswith("&")))
 
     def config_set(self, name, value):
         """Changes a setting, also for later starts. A new password is used by

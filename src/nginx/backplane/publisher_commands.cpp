@@ -150,8 +150,8 @@ bool redis_publisher::send_transient(const entry &next)
         redis::position_key(next.name)};
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
-    const std::string entry =
-        redis::transient_entry(next.name, next.kind, next.from, next.payload);
+    const std::string entry = redis::transient_entry(
+        next.name, redis_.run_id_hash(), next.kind, next.from, next.payload);
     const std::array<std::string_view, 5> arguments{
         clients, next.name, "0", entry,
         next.kind == kind_close_all ? "1" : "0"};

@@ -221,6 +221,7 @@ bool shard_reader::apply(broker::message_id id, std::string_view text)
     }
 
     if (const auto entry = redis::parse_log_entry(text); entry) {
+        cursor_.run = entry->run;
         listener_.on_entry(*entry, text, id);
     }
 

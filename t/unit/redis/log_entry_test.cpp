@@ -17,7 +17,7 @@ using type = log_entry::type;
 TEST(log_entry, reads_a_stored_one)
 {
     const auto read = parse_log_entry(
-        "m 6 1790000000000-42 1 7 1790000000123 4000000000\nroom:ahello");
+        "m 6 4000000000 1790000000000-42 1 7 1790000000123\nroom:ahello");
 
     ASSERT_TRUE(read);
     EXPECT_EQ(read->what, type::stored);
@@ -35,7 +35,7 @@ TEST(log_entry, leaves_a_name_and_a_payload_as_they_are)
     const std::string_view payload("\0\n m 1-1\n\xff", 10);
     const std::string_view name("a \n\0b", 5);
     const std::string text =
-        std::string("m 5 1-1 2 0 1 0\n").append(name).append(payload);
+        std::string("m 5 0 1-1 2 0 1\n").append(name).append(payload);
     const auto read = parse_log_entry(text);
 
     ASSERT_TRUE(read);
@@ -45,7 +45,7 @@ TEST(log_entry, leaves_a_name_and_a_payload_as_they_are)
 
 TEST(log_entry, takes_an_empty_name_and_payload)
 {
-    const auto read = parse_log_entry("m 0 1-1 1 0 1 0\n");
+    const auto read = parse_log_entry("m 0 0 1-1 1 0 1\n");
 
     ASSERT_TRUE(read);
     EXPECT_EQ(read->name, "");
@@ -55,11 +55,12 @@ TEST(log_entry, takes_an_empty_name_and_payload)
 TEST(log_entry, reads_a_transient_one_as_it_was_formatted)
 {
     const std::string text =
-        transient_entry("room:b", 2, 9007199254740991, "joined");
+        transient_entry("room:b", 77, 2, 9007199254740991, "joined");
     const auto read = parse_log_entry(text);
 
     ASSERT_TRUE(read);
     EXPECT_EQ(read->what, type::transient);
+    EXPECT_EQ(read->run, 77U);
     EXPECT_EQ(read->name, "room:b");
     EXPECT_EQ(read->kind, 2);
     EXPECT_EQ(read->from, 9007199254740991U);
@@ -68,15 +69,16 @@ TEST(log_entry, reads_a_transient_one_as_it_was_formatted)
 
 TEST(log_entry, reads_the_clients_of_a_host)
 {
-    const auto read = parse_log_entry("c 4 00ff 12 1\nroom");
+    const auto read = parse_log_entry("c 4 9 00ff 12 1\nroom");
 
     ASSERT_TRUE(read);
     EXPECT_EQ(read->what, type::clients);
     EXPECT_EQ(read->name, "room");
+    EXPECT_EQ(read->run, 9U);
     EXPECT_EQ(read->host, "00ff");
     EXPECT_EQ(read->clients, 12U);
     EXPECT_TRUE(read->lost);
-    EXPECT_FALSE(parse_log_entry("c 4 00ff 12 0\nroom")->lost);
+    EXPECT_FALSE(parse_log_entry("c 4 9 00ff 12 0\nroom")->lost);
 }
 
 class wrong_entry : public testing::TestWithParam<std::string_view> {};
@@ -88,26 +90,27 @@ TEST_P(wrong_entry, is_refused)
 
 INSTANTIATE_TEST_SUITE_P(
     all, wrong_entry,
-    testing::Values("", "\n", "m", "m 0 1-1 1 0 1 0", "x 0 1-1 1 0 1 0\n",
-                    "m 0 1 1 0 1 0\n", "m 0 1- 1 0 1 0\n", "m 0 -1 1 0 1 0\n",
-                    "m 0 a-1 1 0 1 0\n", "m 0 1-1 256 0 1 0\n",
-                    "m 0 1-1 -1 0 1 0\n", "m 0 1-1 1 0\n", "m 0 1-1 1 0 1\n",
-                    "m 0 1-1 1 0 1 2 3\n", "m 0 1-1 1  1 0\n",
-                    "m 0 18446744073709551616-1 1 0 1 0\n",
-                    "m 0 1-1 1 0 1x 0\n", "m 0 1-1 1 0 1 4294967296\n",
-                    "m 1-1 1 0 1 0\nroom", "m 5 1-1 1 0 1 0\nroom",
-                    "m -1 1-1 1 0 1 0\nroom", "t 0 1\nhello",
-                    "t 0 300 0\nhello", "t 0 1 0 0\nhello", "t 6 1 0\nhello",
-                    "c 0 host 1 2\n", "c 0 host 4294967296 0\n",
-                    "c 0 host -1 0\n", "c 0 host 1\n"));
+    testing::Values("", "\n", "m", "m 0 0 1-1 1 0 1", "x 0 0 1-1 1 0 1\n",
+                    "m 0 0 1 1 0 1\n", "m 0 0 1- 1 0 1\n", "m 0 0 -1 1 0 1\n",
+                    "m 0 0 a-1 1 0 1\n", "m 0 0 1-1 256 0 1\n",
+                    "m 0 0 1-1 -1 0 1\n", "m 0 0 1-1 1 0\n", "m 0 1-1 1 0 1\n",
+                    "m 0 0 1-1 1 0 1 2\n", "m 0 0 1-1 1  1\n",
+                    "m 0 0 18446744073709551616-1 1 0 1\n",
+                    "m 0 0 1-1 1 0 1x\n", "m 0 4294967296 1-1 1 0 1\n",
+                    "m 0 -1 1-1 1 0 1\n", "m 5 0 1-1 1 0 1\nroom",
+                    "m -1 0 1-1 1 0 1\nroom", "t 0 0 1\nhello",
+                    "t 0 0 300 0\nhello", "t 0 0 1 0 0\nhello",
+                    "t 0 1 0\nhello", "t 6 0 1 0\nhello", "c 0 0 host 1 2\n",
+                    "c 0 0 host 4294967296 0\n", "c 0 0 host -1 0\n",
+                    "c 0 0 host 1\n", "c 0 host 1 0\n"));
 
 TEST(numbered_entry, has_an_id_before_the_entry)
 {
-    const auto read = parse_numbered_entry("17-4 t 0 1 0\n");
+    const auto read = parse_numbered_entry("17-4 t 0 0 1 0\n");
 
     ASSERT_TRUE(read);
     EXPECT_EQ(read->id, (broker::message_id{17, 4}));
-    EXPECT_EQ(read->text, "t 0 1 0\n");
+    EXPECT_EQ(read->text, "t 0 0 1 0\n");
     for (const std::string_view wrong :
          {"", " ", "17-4", "17 t", "a-4 t", "17-4t", "-4 t", "17- t"}) {
         EXPECT_FALSE(parse_numbered_entry(wrong)) << wrong;
