@@ -133,7 +133,7 @@ def test_replica_at_first(start, start_redis):
     group, names = start()
     other = replica_of(group.redis, start_redis)
     names.addresses = (other.address,)
-    wait_until(lambda: any("READONLY" in host.server.log() for host in group),
+    wait_until(lambda: "cmdstat_evalsha" in other.info("commandstats"),
                seconds(RECOVERY_SECONDS), "a host that finds a replica")
     names.addresses = ("127.0.0.1",)
     check_that_hosts_work(group)
