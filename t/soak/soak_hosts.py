@@ -3,6 +3,7 @@ and its replica takes over. Connections to it are cut, paused and slowed down.
 """
 
 import json
+import time
 
 from hosts import REDIS_ERROR
 from nginx_server import seconds, wait_until
@@ -110,6 +111,7 @@ class HostsScheduler(Scheduler):
 
     def begin_fail_over(self):
         self.pair.fail_over(self.proxies)
+        self.checker.failed_over_at = time.time() * 1000
         return self.pair.start_standby
 
     def begin_cut(self):
