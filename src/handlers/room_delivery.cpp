@@ -87,13 +87,12 @@ void room::messages_lost()
     // The lost messages may include presence events, and those that this worker
     // has published
     published_ = {};
-    changes_.add_unnamed(true, true);
-    send_changes();
+    check_count();
 }
 
 void room::clients_lost()
 {
-    record_change(false, 0);
+    check_count();
 }
 
 void room::client_drained(room_client &to)

@@ -62,11 +62,23 @@ std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
 
 void room::record_change(bool joined, std::uint64_t client)
 {
-    client != 0 ? changes_.add(joined, client)
-                : changes_.add_unnamed(joined, !joined);
+    changes_.add(joined, client);
 
     if (!presence_timer_.active()) {
         send_changes();
+    }
+}
+
+// Clients may have come and gone without an event. Pending changes will be sent
+// with the present number anyway.
+void room::check_count()
+{
+    if (changes_.empty() && client_count() != announced_count_) {
+        changes_.add_unnamed(true, true);
+
+        if (!presence_timer_.active()) {
+            send_changes();
+        }
     }
 }
 

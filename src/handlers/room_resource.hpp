@@ -122,6 +122,7 @@ private:
 
     // `client` 0: an unknown number of clients.
     void record_change(bool joined, std::uint64_t client);
+    void check_count();
     void send_changes();
     void send_changes_in_order();
     void note_published(const publish_result &done) noexcept;

@@ -160,6 +160,7 @@ local function post_clients(key, host, clients, name, lost, resources, hosts,
         redis.call('PEXPIRE', key, day)
         redis.call('PEXPIRE', resources, day)
         redis.call('SADD', hosts, host)
+        redis.call('PEXPIRE', hosts, day)
         redis.call('SET', lease, '', 'PX', 10000, 'NX')
     else
         redis.call('HDEL', key, host)
@@ -224,8 +225,11 @@ constexpr std::string_view sync_text = R"lua(
 local key, history, clients, name = KEYS[3], KEYS[4], KEYS[5], ARGV[8]
 local e, q, from, m = position(key, history, {ARGV[9], ARGV[10], ARGV[11]}, run,
                                intact)
-if (redis.call('HGET', clients, me) or '0') ~= ARGV[7] then
-    post_clients(clients, me, ARGV[7], name, '0', KEYS[6], KEYS[7], KEYS[8])
+local mine, why = redis.call('HGET', clients, me), ARGV[15]
+if (mine or '0') ~= ARGV[7] then
+    local unknown = why == 'r' or (why == 'c' and not mine)
+    post_clients(clients, me, ARGV[7], name, unknown and '1' or '0', KEYS[6],
+                 KEYS[7], KEYS[8])
 end
 keep(key, history, m, ARGV[12], ARGV[13], now())
 redis.call('PEXPIRE', clients, day)

@@ -40,7 +40,8 @@ enum class script : std::size_t {
     //
     // shard keys: m s c r hosts l
     // arguments: clients, name; epoch, sequence and run of the host's last
-    //     message; max. messages, lifetime, max. bytes
+    //     message; max. messages, lifetime, max. bytes; "c" if the host was
+    //     counted before, "r" if Redis may also have an older number, or ""
     // reply: [epoch, last sequence, sequence before the first entry, entries,
     //     [host, clients ...], end of the log, last close of all clients or ""]
     sync,

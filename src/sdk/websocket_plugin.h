@@ -377,7 +377,8 @@ typedef struct {
      * memory. Without this callback its clients are closed with 1013. */
     void (*messages_lost)(void *resource);
 
-    /* Another worker or host died, so client_count has decreased. */
+    /* client_count may have changed although no client joined or left on this
+     * worker: another worker or host died, returned, or could not publish. */
     void (*clients_lost)(void *resource);
 } websocket_handler_t;
 

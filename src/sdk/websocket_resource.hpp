@@ -354,7 +354,8 @@ public:
     virtual void messages_lost()
     {}
 
-    // Another worker or host died, so client_count() has decreased.
+    // client_count() may have changed although no client joined or left on this
+    // worker: another worker or host died, returned, or could not publish.
     virtual void clients_lost()
     {}
 

@@ -240,11 +240,14 @@ def test_clients_of_a_stopped_worker_get_the_count(tiny):
     speaker = join(tiny, "/informed?k=frozen")
     pid = next(pid for pid in tiny.worker_pids()
                if pid != worker_of(speaker))
+    leaving = join(tiny, "/informed?k=frozen", worker_of(speaker))
     late = join(tiny, "/informed?k=frozen", pid)
-    while read(speaker) != {"type": "joined", "clients": 2,
+    while read(speaker) != {"type": "joined", "clients": 3,
                             "client": late.welcome["client"]}:
         pass
     with worker_probe.stopped(pid):
+        leaving.disconnect()
+        assert read_type(speaker, "left")["clients"] == 2
         for number in range(2000):
             send_text(speaker, f"{number:04}" * 100)
             read_type(speaker, "message")
@@ -252,7 +255,7 @@ def test_clients_of_a_stopped_worker_get_the_count(tiny):
     while (first := read(late)["type"]) in ("joined", "left"):
         pass
     assert first == "gap"
-    assert read(late)["type"] in ("joined", "left")
+    assert read(late) == {"type": "left", "client": None, "clients": 2}
 
 
 def test_history_that_the_memory_does_not_hold(tiny):

@@ -297,7 +297,7 @@ void redis_leader::every_second()
         each.reader.retry();
     }
 
-    for_each_replica([](replica &each) { each.retry_sync(); });
+    for_each_replica([](replica &each) { each.every_second(); });
 }
 
 } // namespace websocket::nginx

@@ -112,7 +112,8 @@ private:
     // leader_replicas.cpp: resources that are followed
     bool request_sync(const shard_call &call, std::string_view name,
                       std::uint64_t number) override;
-    bool notify(const shard_call &call, std::string_view name) override;
+    bool notify(const shard_call &call, std::string_view name,
+                bool lost) override;
     void schedule_notify(std::string_view name) override;
     static void on_notify_reply(void *data, const redisReply *reply) noexcept;
     static void on_sync_reply(void *data, const redisReply *reply) noexcept;

@@ -18,9 +18,8 @@ namespace websocket::nginx {
 
 namespace {
 
-constexpr ngx_msec_t lease = 10'000;
 constexpr ngx_msec_t renewal = 2'000;
-const std::string lease_text = std::to_string(lease);
+const std::string lease_text = std::to_string(host_lease);
 
 // The most resources that one step removes a dead host from.
 constexpr std::string_view max_purged_at_once = "100";
@@ -151,7 +150,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     }
 
     if (!ended.empty() && ended != worker_bus::zone().host.uid() &&
-        since(steady_since_) >= lease) {
+        since(steady_since_) >= host_lease) {
         purge_host(shard, ended);
     }
 }

@@ -28,7 +28,8 @@ constexpr std::size_t renewals_per_round = 300;
 struct replica_call {
     redis_leader &leader;
     std::string name;
-    std::uint64_t number;
+    std::uint64_t number; // of the sync
+    bool lost;            // clients were lost
 };
 
 struct scan_memory {
@@ -94,7 +95,7 @@ bool redis_leader::request_sync(const shard_call &call, std::string_view name,
                                 std::uint64_t number)
 {
     auto created = std::make_unique<replica_call>(
-        replica_call{*this, std::string(name), number});
+        replica_call{*this, std::string(name), number, false});
 
     if (!run(redis, call, on_sync_reply, created.get())) {
         return false;
@@ -120,10 +121,11 @@ void redis_leader::on_sync_reply(void *data, const redisReply *reply) noexcept
     });
 }
 
-bool redis_leader::notify(const shard_call &call, std::string_view name)
+bool redis_leader::notify(const shard_call &call, std::string_view name,
+                          bool lost)
 {
     auto created = std::make_unique<replica_call>(
-        replica_call{*this, std::string(name), 0});
+        replica_call{*this, std::string(name), 0, lost});
 
     if (!run(redis, call, on_notify_reply, created.get())) {
         return false;
@@ -145,7 +147,7 @@ void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
     call->leader.with_oom_restart([&] {
         if (replica *log = call->leader.find_replica(call->name);
             log != nullptr) {
-            log->invalidate_client_count();
+            log->invalidate_client_count(call->lost);
             call->leader.changed_.insert(call->name);
         }
     });

@@ -90,10 +90,14 @@ void replica::on_confirmed()
     }
 }
 
-void replica::retry_sync()
+void replica::every_second()
 {
     if (state_ == state::failed) {
         sync();
+    }
+
+    if (misses_hosts_) {
+        remove_silent_hosts();
     }
 }
 
@@ -271,19 +275,27 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
     if (host == worker_bus::zone().host.uid()) {
         // Another worker may have announced an older number, or another host
         // may have purged this one
+        const bool purged = lost && clients == 0 && counted_;
+
         announced_clients_ = lost ? unknown_count : clients;
+        lost_clients_ = lost_clients_ || purged;
+        counted_ = clients != 0;
         shared_.schedule_notify(name_);
+
+        if (lost) {
+            append_transient(kind_clients_lost, 0, {});
+        }
         return;
     }
 
-    const auto known = other_hosts_.find(host);
-
     if (clients == 0) {
-        if (known != other_hosts_.end()) {
+        if (const auto known = other_hosts_.find(host);
+            known != other_hosts_.end()) {
             other_hosts_.erase(known);
         }
     } else {
-        other_hosts_.insert_or_assign(std::string(host), clients);
+        other_hosts_.insert_or_assign(std::string(host),
+                                      other_host{clients, 0});
     }
 
     update_remote_clients();
@@ -293,11 +305,32 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
     }
 }
 
+// As if their leases had ended.
+void replica::remove_silent_hosts()
+{
+    const auto is_silent = [](const auto &host) {
+        return host.second.missed_since != 0 &&
+               ngx_current_msec - host.second.missed_since >= host_lease;
+    };
+    const auto is_missed = [](const auto &host) {
+        return host.second.missed_since != 0;
+    };
+
+    if (std::erase_if(other_hosts_, is_silent) != 0) {
+        update_remote_clients();
+        append_transient(kind_clients_lost, 0, {});
+    }
+
+    misses_hosts_ = std::ranges::any_of(other_hosts_, is_missed);
+}
+
 std::uint32_t replica::remote_clients() const noexcept
 {
-    return std::accumulate(
-        other_hosts_.begin(), other_hosts_.end(), std::uint32_t{0},
-        [](std::uint32_t sum, const auto &host) { return sum + host.second; });
+    return std::accumulate(other_hosts_.begin(), other_hosts_.end(),
+                           std::uint32_t{0},
+                           [](std::uint32_t sum, const auto &host) {
+                               return sum + host.second.clients;
+                           });
 }
 
 void replica::update_remote_clients() noexcept
@@ -320,6 +353,7 @@ void replica::notify_clients(bool lost)
     if (notify(std::to_string(known.local_clients), lost_clients_)) {
         announced_clients_ = known.local_clients;
         lost_clients_ = false;
+        counted_ = known.local_clients != 0;
     }
 }
 
@@ -334,7 +368,7 @@ bool replica::notify(std::string_view clients, bool lost)
                                                     lost ? "1" : "0", "", "0"};
 
     return shared_.notify({redis::script::notify, shard_, keys, arguments},
-                          name_);
+                          name_, lost);
 }
 
 void replica::unfollow()

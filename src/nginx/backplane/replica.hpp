@@ -30,6 +30,9 @@ constexpr bool is_message(std::uint64_t kind) noexcept
     return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY;
 }
 
+// A host that has not renewed its lease for this time has none.
+inline constexpr ngx_msec_t host_lease = 10'000;
+
 class replica {
 public:
     // Implemented by the leader.
@@ -39,9 +42,10 @@ public:
         virtual bool request_sync(const shard_call &call, std::string_view name,
                                   std::uint64_t number) = 0;
 
-        // Runs the script; calls invalidate_client_count() if Redis refuses or
-        // the connection is lost. False: not connected.
-        virtual bool notify(const shard_call &call, std::string_view name) = 0;
+        // Runs the script; calls invalidate_client_count(lost) if Redis refuses
+        // or the connection is lost. False: not connected.
+        virtual bool notify(const shard_call &call, std::string_view name,
+                            bool lost) = 0;
 
         // Schedules notify_clients().
         virtual void schedule_notify(std::string_view name) = 0;
@@ -91,9 +95,10 @@ public:
     void notify_clients(bool lost);
 
     // Other hosts may not know the announced number any more.
-    void invalidate_client_count() noexcept
+    void invalidate_client_count(bool lost) noexcept
     {
         announced_clients_ = unknown_count;
+        lost_clients_ = lost_clients_ || lost;
     }
 
     // The log is no longer followed: it has no clients here.
@@ -103,8 +108,9 @@ public:
     // unfollowed: confirms it with a sync.
     void keep_following();
 
-    // Retries a failed sync.
-    void retry_sync();
+    // To be called every second: retries a failed sync, and removes hosts that
+    // have not announced themselves after Redis lost them.
+    void every_second();
 
     // The expiry of its keys in Redis, in milliseconds.
     std::uint64_t lifetime() const noexcept;
@@ -124,6 +130,11 @@ private:
     };
 
     static constexpr std::uint32_t unknown_count = UINT32_MAX;
+
+    struct other_host {
+        std::uint32_t clients;
+        ngx_msec_t missed_since; // Redis has lost it; 0: it has not
+    };
 
     // replica_sync.cpp
     void sync();
@@ -145,6 +156,7 @@ private:
                           std::string_view payload) noexcept;
     void update_host_clients(std::string_view host, std::uint32_t clients,
                              bool lost);
+    void remove_silent_hosts();
     void update_remote_clients() noexcept;
     std::uint32_t remote_clients() const noexcept;
 
@@ -164,7 +176,9 @@ private:
     std::uint64_t sync_number_ = 0; // of the running sync; 0: none
     std::uint32_t run_ = 0;         // of the log
     broker::message_id counted_at_; // entry of the shard
-    std::map<std::string, std::uint32_t, std::less<>> other_hosts_; // clients
+    std::map<std::string, other_host, std::less<>> other_hosts_; // by uid
+    bool misses_hosts_ = false;
+    bool counted_ = false; // clients of this host were announced
     std::uint32_t announced_clients_ =
         unknown_count;          // clients here, as the others know
     bool lost_clients_ = false; // some were lost, not yet announced

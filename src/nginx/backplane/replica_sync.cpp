@@ -102,9 +102,12 @@ void replica::sync()
     const std::string known_run = std::to_string(known.run);
     const std::string max_messages = std::to_string(kept.messages);
     const std::string lifetime = std::to_string(kept.milliseconds);
-    const std::array<std::string_view, 8> arguments{
-        clients,   name_,        epoch,    sequence,
-        known_run, max_messages, lifetime, page_size};
+    const std::string_view counted = lost_since_.epoch != 0 ? "r"
+                                     : counted_             ? "c"
+                                                            : "";
+    const std::array<std::string_view, 9> arguments{
+        clients,      name_,    epoch,     sequence, known_run,
+        max_messages, lifetime, page_size, counted};
 
     sync_again_ = false;
     sync_number_ = ++shared_.last_sync_number;
@@ -115,6 +118,7 @@ void replica::sync()
             : state::failed;
 
     announced_clients_ = known.local_clients;
+    counted_ = known.local_clients != 0;
 }
 
 void replica::on_sync_reply(const redisReply &reply, std::uint64_t number)
@@ -190,17 +194,30 @@ void replica::set_run(std::uint32_t run) noexcept
 void replica::read_counts(const redisReply &counts)
 {
     const auto hosts = list_in(&counts);
-
-    other_hosts_.clear();
+    const bool may_miss_hosts = lost_since_.epoch != 0;
+    auto before = std::exchange(other_hosts_, {});
 
     for (std::size_t i = 0; i + 1 < hosts.size(); i += 2) {
         if (text_in(hosts[i]) != worker_bus::zone().host.uid()) {
-            other_hosts_.emplace(
-                text_in(hosts[i]),
-                detail::decimal(text_in(hosts[i + 1])).value_or(0));
+            const auto clients = detail::decimal(text_in(hosts[i + 1]));
+
+            other_hosts_.insert_or_assign(
+                std::string(text_in(hosts[i])),
+                other_host{static_cast<std::uint32_t>(clients.value_or(0)), 0});
         }
     }
 
+    // Hosts that Redis has lost will announce themselves again
+    for (auto &[name, host] : before) {
+        if (host.missed_since == 0 && may_miss_hosts) {
+            host.missed_since = ngx_current_msec;
+        }
+    }
+
+    std::erase_if(
+        before, [](const auto &host) { return host.second.missed_since == 0; });
+    misses_hosts_ = !before.empty();
+    other_hosts_.merge(before);
     update_remote_clients();
 }
 
