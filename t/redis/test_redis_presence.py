@@ -1,12 +1,12 @@
-"""Presence and counts over outages: nobody is reported who has not left, and the
-last number that a client gets is right."""
+"""Presence and counts over outages: who left is reported once and nobody else,
+and the last number that a client gets is right."""
 
 import time
 
 import pytest
 
 from nginx_server import seconds
-from redis_faults import injected_fault, start_for_faults
+from redis_faults import injected_fault, start_for_faults, try_to_post
 from room_client import read
 
 LOCATIONS = """
@@ -33,36 +33,33 @@ def next_event(client, timeout=5):
             return found["type"], found["client"], found["clients"]
 
 
-def join_all(host, members):
-    """Joins a client. All get that event next, with the right number."""
-    client = host.join("/room")
-    expect_next(members, ("joined", client.welcome["client"],
-                          len(members) + 1))
-    return client
-
-
-def expect_next(members, event):
-    assert [next_event(client) for client in members] == \
-        [event for _ in members]
-
-
 def join_each(group, *counts):
-    """Joins so many clients of each host."""
-    members = []
-    for host, count in zip(group, counts):
-        for _ in range(count):
-            members.append(join_all(host, members))
-    group.wait_for_clients("/publish", len(members))
+    """Joins so many clients of each host. They have read what they got of each
+    other."""
+    members = [host.join("/room") for host, count in zip(group, counts)
+               for _ in range(count)]
+    come_and_go(group, members, strict=False)
     return members
 
 
-def expect_no_event(group, members):
-    """All have had their events: the next one is that of a client that joins
-    now."""
-    group.wait_for_clients("/publish", len(members), LEASE)
-    client = join_all(group[0], members)
+def come_and_go(group, members, strict=True):
+    """Joins and disconnects one more client. strict: all get its events
+    next."""
+    count = len(members)
+    group.wait_for_clients("/publish", count, LEASE)
+    client = group[0].join("/room")
+    number = client.welcome["client"]
+    expect_event(members, ("joined", number, count + 1), strict)
     leave(client)
-    expect_next(members, ("left", client.welcome["client"], len(members)))
+    expect_event(members, ("left", number, count), strict)
+
+
+def expect_event(members, event, strict):
+    for client in members:
+        found = next_event(client, LEASE)
+        while found != event:
+            assert not strict, (found, event)
+            found = next_event(client)
 
 
 def leave(client):
@@ -70,7 +67,27 @@ def leave(client):
     client.disconnect()
 
 
-# Redis restarts, or is full
+# Outages of all hosts
+
+@pytest.mark.parametrize("name", ["frozen", "cut", "killed", "deaf"])
+def test_clients_that_leave_in_an_outage_are_reported_once(pair, name):
+    """The outage lasts longer than command_timeout after they leave."""
+    first, second, *leaving, last = members = join_each(pair, 2, 3)
+    with injected_fault(pair, name):
+        assert try_to_post(pair[1], "/publish", "refused") == 503
+        for client in leaving:
+            leave(client)
+        assert try_to_post(pair[1], "/publish", "refused") == 503
+    left = [client.welcome["client"] for client in leaving]
+    rest = [first, second, last]
+    for client in rest:
+        found = [next_event(client, LEASE) for _ in left]
+        assert [event[:2] for event in found] == [("left", one)
+                                                  for one in left]
+        assert found[-1][2] == len(rest)
+    come_and_go(pair, rest)
+    assert len(members) == 5
+
 
 @pytest.mark.parametrize("name", ["killed", "emptied"])
 def test_redis_that_restarts_reports_nobody(pair, name):
@@ -78,7 +95,7 @@ def test_redis_that_restarts_reports_nobody(pair, name):
     for _ in range(2):
         with injected_fault(pair, name):
             pass
-        expect_no_event(pair, members)
+        come_and_go(pair, members)
 
 
 def test_full_redis_reports_nobody(hosts):
@@ -89,7 +106,19 @@ def test_full_redis_reports_nobody(hosts):
     with injected_fault(pair, "full"):
         time.sleep(LEASE + 2 * RENEWAL)
     time.sleep(2 * RENEWAL)  # each host looks for others without a lease
-    expect_no_event(pair, members)
+    come_and_go(pair, members)
+
+
+@pytest.mark.parametrize("name", ["full", "busy"])
+def test_client_that_leaves_while_redis_refuses_is_counted(pair, name):
+    """Redis does not get to know who left, but the number is corrected."""
+    *rest, leaving = join_each(pair, 1, 2)
+    with injected_fault(pair, name):
+        leave(leaving)
+        assert try_to_post(pair[1], "/publish", "refused") == 503
+    for client in rest:
+        assert next_event(client, LEASE) == ("left", None, 2)
+    come_and_go(pair, rest)
 
 
 # A host that is cut off
@@ -99,9 +128,9 @@ def test_host_that_is_cut_off_for_less_than_its_lease_stays(pair):
     pair[1].proxy.cut()
     time.sleep(LEASE / 2)
     pair[1].proxy.restore()
-    expect_no_event(pair, members)
+    come_and_go(pair, members)
     time.sleep(LEASE)
-    expect_no_event(pair, members)
+    come_and_go(pair, members)
 
 
 def test_host_that_is_cut_off_is_removed_after_its_lease(pair):
@@ -115,7 +144,7 @@ def test_host_that_is_cut_off_is_removed_after_its_lease(pair):
     pair[1].proxy.restore()
     for client in near:
         assert next_event(client, LEASE) == ("joined", None, 3)
-    expect_no_event(pair, members)
+    come_and_go(pair, members)
     far.expect_alive()
 
 

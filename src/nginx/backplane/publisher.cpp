@@ -22,6 +22,14 @@ constexpr std::size_t min_window = 4 * 1024 * 1024;
 // as many. The same for all other requests.
 constexpr std::size_t max_unanswered = 256;
 
+// For so long after their deadline, events may be queued: about as long as
+// other hosts count the clients of a host that is cut off. A worker that shuts
+// down does not wait for that.
+constexpr ngx_msec_t max_delay = 8'000;
+
+// Deadlines of such events are looked at so often once they have passed.
+constexpr ngx_msec_t late_interval = 100;
+
 // The most that one turn of a client adds.
 constexpr std::size_t max_read = 512 * 1024;
 
@@ -92,6 +100,7 @@ try {
                        .request_kind = request.kind,
                        .counts_clients = request.counts_clients,
                        .callback_bytes = request.callback_bytes,
+                       .may_be_late = request.may_be_late,
                        .on_result = request.on_result,
                        .data = request.data});
     queued_bytes_ += queued_.back().size();
@@ -117,6 +126,12 @@ try {
     while (!queued_.empty() && sent_bytes_ < window &&
            unanswered_like(queued_.front()) < max_unanswered) {
         const std::size_t size = queued_.front().size();
+
+        if (queued_.front().completed) { // in expire(), which calls this
+            queued_.pop_front();
+            queued_bytes_ -= size;
+            continue;
+        }
 
         sent_.push_back(std::move(queued_.front()));
 
@@ -240,26 +255,33 @@ try {
     complete(sent, {});
 }
 
-// All have the same timeout, so the first ones expire first. A sent message
-// stays until its reply comes, or the connection ends.
+bool redis_publisher::expired(const entry &one) noexcept
+{
+    const ngx_msec_t delay = one.may_be_late && !ngx_exiting ? max_delay : 0;
+
+    return static_cast<ngx_msec_int_t>(ngx_current_msec - one.deadline -
+                                       delay) >= 0;
+}
+
+// A sent message stays until its reply comes, or the connection ends.
 void redis_publisher::expire() noexcept
 {
-    const auto late = [now = ngx_current_msec](const entry &each) {
-        return static_cast<ngx_msec_int_t>(now - each.deadline) >= 0;
-    };
-
-    // The callback may publish and reallocate sent_: use an index
-    for (std::size_t i = 0; i < sent_.size() && late(sent_[i]); i++) {
-        complete(sent_[i], {});
+    // The callback may publish and reallocate both: use an index
+    for (std::deque<entry> *const all : {&sent_, &queued_}) {
+        for (std::size_t i = 0; i < all->size(); i++) {
+            if (expired((*all)[i])) {
+                complete((*all)[i], {});
+            }
+        }
     }
 
-    while (!queued_.empty() && late(queued_.front())) {
-        entry first = std::move(queued_.front());
+    const auto is_completed = [](const entry &each) { return each.completed; };
 
-        queued_.pop_front();
-        queued_bytes_ -= first.size();
-        complete(first, {});
+    for (const entry &each : queued_) { // those before them may be late
+        queued_bytes_ -= each.completed ? each.size() : 0;
     }
+
+    std::erase_if(queued_, is_completed);
 }
 
 void redis_publisher::on_timeout(ngx_event_t *event)
@@ -289,8 +311,8 @@ void redis_publisher::rearm_timer() noexcept
         const auto left =
             static_cast<ngx_msec_int_t>(first->deadline - ngx_current_msec);
 
-        ngx_add_timer(&timer_, static_cast<ngx_msec_t>(
-                                   std::max<ngx_msec_int_t>(left, 1)));
+        ngx_add_timer(&timer_,
+                      left > 0 ? static_cast<ngx_msec_t>(left) : late_interval);
     }
 
     update_congestion();

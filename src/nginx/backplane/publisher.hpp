@@ -4,7 +4,7 @@
 // A message is queued until Redis has replied, for at most command_timeout,
 // also without a connection. A message without a reply when a connection breaks
 // is sent again on the next one, marked, so that Redis detects duplicates. Each
-// request gets one result.
+// request gets one result. Events that nobody waits for may be queued longer.
 #pragma once
 
 #include "broker/types.hpp"
@@ -43,6 +43,7 @@ struct publish_request {
     broker::limits history;         // of the resource
     bool counts_clients = false;    // set publish_outcome::clients
     std::size_t callback_bytes = 0; // memory that `data` refers to
+    bool may_be_late = false;       // by max_delay
 
     // Called exactly once if the request is accepted.
     void (*on_result)(void *data, const publish_outcome &outcome);
@@ -76,6 +77,7 @@ private:
         publish_kind request_kind;
         bool counts_clients;
         std::size_t callback_bytes;
+        bool may_be_late;
         bool resent = false;    // was sent before
         bool completed = false; // on_result was called
         void (*on_result)(void *, const publish_outcome &);
@@ -102,6 +104,7 @@ private:
     void complete_first(const redisReply *reply) noexcept;
     static void complete(entry &of, const publish_outcome &outcome) noexcept;
     void requeue(entry &&sent) noexcept;
+    static bool expired(const entry &one) noexcept;
     void expire() noexcept;
     void rearm_timer() noexcept;
     void update_congestion() noexcept;

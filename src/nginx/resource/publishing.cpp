@@ -34,7 +34,25 @@ struct publish_call {
     resource *publisher; // null: may be destroyed before the result
     resource::publish_callback on_result;
     void *data;
+    bool is_event;
 };
+
+void ignore_result(void *, int, websocket_message_id_t) noexcept
+{}
+
+// An event, without a publisher that waits for the result.
+bool is_event(const broker::publication &message,
+              resource::publish_callback on_result) noexcept
+{
+    return message.transient && on_result == ignore_result;
+}
+
+// The event may have been that a client joined or left. So all hosts compare
+// the number of clients with the one that they have sent last.
+void replace_event(const resource &publisher) noexcept
+{
+    backplane::clients_changed(publisher.log_name(), true);
+}
 
 void finish_publish_call(void *data, const publish_outcome &outcome) noexcept
 {
@@ -45,12 +63,12 @@ void finish_publish_call(void *data, const publish_outcome &outcome) noexcept
                     {outcome.id.epoch, outcome.id.sequence});
 
     if (call->publisher != nullptr) {
+        if (call->is_event && !outcome.done) {
+            replace_event(*call->publisher);
+        }
         call->publisher->release();
     }
 }
-
-void ignore_result(void *, int, websocket_message_id_t) noexcept
-{}
 
 } // namespace
 
@@ -136,8 +154,9 @@ int resource::publish_to_hosts(const broker::publication &message,
         return WEBSOCKET_DROPPED;
     }
 
+    const bool event = is_event(message, on_result);
     auto call = std::unique_ptr<publish_call>(new (std::nothrow) publish_call{
-        constructed_ ? this : nullptr, on_result, data});
+        constructed_ ? this : nullptr, on_result, data, event});
 
     if (!call) {
         return WEBSOCKET_DROPPED;
@@ -149,8 +168,12 @@ int resource::publish_to_hosts(const broker::publication &message,
                              .what = message,
                              .history = history_,
                              .callback_bytes = callback_bytes,
+                             .may_be_late = event,
                              .on_result = finish_publish_call,
                              .data = call.get()})) {
+        if (event) {
+            replace_event(*this);
+        }
         return WEBSOCKET_UNREACHABLE;
     }
 
