@@ -101,16 +101,19 @@ local pos, log, channel, run, me = KEYS[1], KEYS[2], ARGV[1], ARGV[5], ARGV[6]
 local cursor, max_bytes = {ARGV[2], ARGV[3], ARGV[4]}, 2097152
 local function intact()
     local e, _, same = position(pos, log, cursor, run)
-    return cursor[1] == '0' or e == cursor[1] and same == tonumber(cursor[2])
+    return e == cursor[1] and same == tonumber(cursor[2])
 end
 local function trim(bytes)
-    local removed = 0
-    local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 100)
-    for i = 1, #oldest - 1 do
-        if bytes <= max_bytes then break end
-        bytes, removed = bytes - #oldest[i][2][2] - 64, i
+    local removed, left, at, some = 0, redis.call('XLEN', log), '-', 1
+    while bytes > max_bytes and removed < 100 and removed < left - 1 do
+        local oldest = redis.call('XRANGE', log, at, '+', 'COUNT', some + 1)
+        for i = 1, #oldest - 1 do
+            if bytes <= max_bytes then break end
+            bytes, removed = bytes - #oldest[i][2][2] - 64, removed + 1
+        end
+        at, some = oldest[#oldest][1], some * 2
     end
-    redis.call('XTRIM', log, 'MAXLEN', redis.call('XLEN', log) - removed)
+    redis.call('XTRIM', log, 'MAXLEN', left - removed)
     return bytes
 end
 local function post(entry)
@@ -193,8 +196,10 @@ if kept > 0 then
                'f', ARGV[10], 't', time, 'd', payload)
 end
 keep(key, history, m, kept, ARGV[12], time)
-redis.call('HSET', worker, slot, number .. ' ' .. id)
-if ARGV[16] == '1' then redis.call('PEXPIRE', worker, hour) end
+if redis.call('HSET', worker, slot, number .. ' ' .. id) == 1 or
+    ARGV[16] == '1' then
+    redis.call('PEXPIRE', worker, hour)
+end
 post('m ' .. #name .. ' ' .. run .. ' ' .. id .. ' ' .. ARGV[9] .. ' ' ..
      ARGV[10] .. ' ' .. time .. '\n' .. name .. payload)
 return {id, clients}
@@ -236,12 +241,19 @@ redis.call('PEXPIRE', clients, day)
 if q - from > tonumber(ARGV[12]) then from = q - ARGV[12] end
 local entries, bytes = {}, 0
 if tonumber(q) > from then
-    local found = redis.call('XRANGE', history, e .. '-' .. text(from + 1),
-                             '+', 'COUNT', 100)
-    for i, x in ipairs(found) do
-        bytes = bytes + #(x[2][8] or '')
-        if i > 1 and bytes > tonumber(ARGV[14]) then break end
-        entries[i] = x
+    local at, some, full = from + 1, 1, false
+    while at <= tonumber(q) and #entries < 100 and not full do
+        local found = redis.call('XRANGE', history, e .. '-' .. text(at),
+                                 '+', 'COUNT', some)
+        if #found == 0 then break end
+        for _, x in ipairs(found) do
+            bytes = bytes + #(x[2][8] or '')
+            full = #entries > 0 and bytes > tonumber(ARGV[14])
+            if full then break end
+            entries[#entries + 1] = x
+            at = string.match(x[1], '%-(%d+)') + 1
+        end
+        some = some * 2
     end
 end
 local log_epoch, log_end = position(pos, log, cursor, run)
@@ -251,7 +263,7 @@ return {e, text(q), text(from), entries, redis.call('HGETALL', clients),
 
 constexpr std::string_view fetch_text = R"lua(
 local e, q, from = position(pos, log, cursor, run)
-if cursor[1] == '0' then from = tonumber(q) end
+if ARGV[8] == '1' or cursor[1] == '0' then from = tonumber(q) end
 local entries, bytes = {}, 0
 if tonumber(q) > from then
     local found = redis.call('XRANGE', log, e .. '-' .. text(from + 1), '+',
@@ -290,8 +302,12 @@ return {id, messages, clients}
 )lua";
 
 constexpr std::string_view renew_text = R"lua(
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
-local owner = redis.call('GET', KEYS[1]) == ARGV[1]
+local owner = redis.call('GET', KEYS[1])
+if not owner then
+    redis.call('SET', KEYS[1], ARGV[1])
+    owner = ARGV[1]
+end
+owner = owner == ARGV[1]
 if owner then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 redis.call('PUBLISH', KEYS[2], 'b')
 return {owner and '1' or '0', text(now()), ARGV[3]}
@@ -335,12 +351,14 @@ return #names
 )lua";
 
 constexpr std::string_view unregister_host_text = R"lua(
-for _, name in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+for _, name in ipairs(redis.call('SPOP', KEYS[5], 1000)) do
     redis.call('HDEL', ARGV[7] .. 'c:' .. name, me)
     post('c ' .. #name .. ' ' .. run .. ' ' .. me .. ' 0 0\n' .. name)
 end
-redis.call('DEL', KEYS[4], KEYS[5])
-redis.call('SREM', KEYS[3], me)
+if redis.call('EXISTS', KEYS[5]) == 0 then
+    redis.call('DEL', KEYS[4])
+    redis.call('SREM', KEYS[3], me)
+end
 return 1
 )lua";
 

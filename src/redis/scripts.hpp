@@ -46,9 +46,9 @@ enum class script : std::size_t {
     //     [host, clients ...], end of the log, last close of all clients or ""]
     sync,
 
-    // Returns entries of the log behind the cursor; with cursor 0 its end.
+    // Returns entries of the log behind the cursor, or its end.
     //
-    // shard arguments: max. bytes
+    // shard arguments: max. bytes, "1" for the end
     // reply: [epoch, last sequence, sequence before the first entry, entries]
     fetch,
 
@@ -80,7 +80,8 @@ enum class script : std::size_t {
     // reply: number of resources
     purge_host,
 
-    // Removes a host that shuts down from a shard: its clients have left.
+    // Removes a host that shuts down from a shard: its clients have left. Of
+    // very many resources other hosts remove the rest when its lease has ended.
     //
     // shard keys: hosts l r
     // arguments: prefix with shard

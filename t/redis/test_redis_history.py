@@ -159,6 +159,18 @@ def test_stream_is_kept_to_the_history_and_expires(pair):
     assert redis.command("EXISTS", stream_of("room:nonetrim")) == 0
 
 
+def test_history_of_large_messages_does_not_block_redis(pair):
+    """A page of a sync reads only what it returns."""
+    publisher = Publisher(pair[0].server, "/publish-long?k=large")
+    for _ in range(60):
+        publisher.post("x" * (1 << 20))
+    pair.redis.config_set("slowlog-log-slower-than", "150000")
+    pair.redis.command("SLOWLOG", "RESET")
+    client = pair[1].join("/long?k=large&since=0")
+    assert len(read(client, seconds(20))["data"]) == 1 << 20
+    assert pair.redis.command("SLOWLOG", "LEN") == 0
+
+
 def test_visit_of_an_empty_room_leaves_no_key(pair):
     """A visitor who comes back has missed nothing, on either host."""
     visitor = pair[0].join("/five?k=empty")

@@ -165,3 +165,57 @@ def test_killed_leader_does_not_lose_waiting_clients(pair):
     for client in clients:
         if worker_of(client) != leader:
             assert read(client, seconds(20))["type"] == "welcome"
+
+
+@pytest.mark.parametrize("end", ["abort", "disconnect"])
+def test_client_that_goes_does_not_wait_on(pair, end):
+    with injected_fault(pair, "cut"):
+        clients = [accepted(pair[0]) for _ in range(5)]
+        wait_for_waiting(pair[0], 5)
+        for client in clients:
+            getattr(client, end)()
+        wait_for_waiting(pair[0], 0)
+
+
+def test_killed_workers_have_no_waiting_clients(pair):
+    pair[0].server.allow_errors("exited on signal 9|was locked by")
+    with injected_fault(pair, "cut"):
+        for _ in range(4):
+            accepted(pair[0])
+        wait_for_waiting(pair[0], 4)
+        for pid in pair[0].pids():
+            os.kill(pid, signal.SIGKILL)
+        wait_for_waiting(pair[0], 0)
+
+
+def test_waiting_clients_leave_connections_for_redis(hosts, start_redis):
+    group = start_for_faults(hosts, start_redis, LOCATIONS,
+                             TIMEOUTS + "wait=20s", workers=1,
+                             connections=100)
+    with injected_fault(group, "cut"):
+        statuses = []
+        while 503 not in statuses:
+            assert len(statuses) < 100
+            statuses.append(try_to_connect(group[0], "/room")[0])
+        assert statuses.count(101) > 50
+    wait_for_waiting(group[0], 0)
+
+
+def test_client_that_leaves_in_an_outage_is_counted_out(pair):
+    staying, leaving = (pair[0].join("/room?k=out") for _ in range(2))
+    far = pair[1].join("/room?k=out")
+    pair.wait_for_clients("/publish?k=out", 3)
+    with injected_fault(pair, "cut"):
+        leaving.disconnect()
+        assert event_with(staying, 2, "left") is not None
+    for client in (staying, far):
+        assert event_with(client, 2, "left") is not None
+
+
+def event_with(client, count, kind):
+    """Reads up to an event with this number of clients."""
+    while True:
+        event = read(client, seconds(20))
+        assert event["type"] in ("joined", "left"), event
+        if event["type"] == kind and event["clients"] == count:
+            return event

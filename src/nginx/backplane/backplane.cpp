@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <memory>
 #include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -71,11 +73,19 @@ public:
     {
         waiter.token = ++last_token_ * broker::max_slots + worker_bus::slot();
         waiting_.emplace(waiter.token, &waiter);
-        request_sync(waiter);
+        to_request_.push_back(waiter.token);
+        request_syncs();
         return true;
     }
 
-    void cancel_sync(sync_waiter &waiter) { waiting_.erase(waiter.token); }
+    void cancel_sync(sync_waiter &waiter) noexcept
+    try {
+        waiting_.erase(waiter.token);
+        requested_.erase(waiter.token);
+        request_syncs();
+    } catch (const std::bad_alloc &) {
+        // The next one that ends requests more
+    }
 
     // Reports clients of a resource that a dead worker had. If that was the
     // leader, nobody reads the event yet: the next leader gets it once more.
@@ -109,6 +119,23 @@ private:
             });
 
         losses_.erase(losses_.begin(), first_kept);
+    }
+
+    // The others wait for replies, so that they do not fill the leader's log.
+    static constexpr std::size_t max_requested = 64;
+
+    void request_syncs()
+    {
+        while (requested_.size() < max_requested && !to_request_.empty()) {
+            const auto next = waiting_.find(to_request_.front());
+
+            to_request_.pop_front();
+
+            if (next != waiting_.end()) {
+                requested_.insert(next->first);
+                request_sync(*next->second);
+            }
+        }
     }
 
     void request_sync(const sync_waiter &waiter) noexcept
@@ -159,8 +186,8 @@ private:
             send_control(leader_log, control_event::clients_lost, 0, each.name);
         }
 
-        for (const auto &[token, waiter] : waiting_) {
-            request_sync(*waiter);
+        for (const std::uint64_t token : requested_) {
+            request_sync(*waiting_.at(token));
         }
     }
 
@@ -172,6 +199,7 @@ private:
             sync_waiter &waiter = *found->second;
 
             waiting_.erase(found);
+            requested_.erase(token);
             waiter.on_synced();
         }
     }
@@ -180,6 +208,8 @@ private:
     control_reader own_channel_{*this};
     std::vector<loss> losses_;
     std::unordered_map<std::uint64_t, sync_waiter *> waiting_;
+    std::set<std::uint64_t> requested_;    // of them: the leader was asked
+    std::deque<std::uint64_t> to_request_; // it is to be asked; or cancelled
     std::uint64_t last_token_ = 0;
 };
 

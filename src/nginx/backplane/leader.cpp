@@ -276,6 +276,10 @@ void redis_leader::every_second()
         return;
     }
 
+    if (std::exchange(overrun_, false)) {
+        make_up_for_overrun();
+    }
+
     // Redis may refuse for a while: it had no memory, was busy, or is a replica
     if (redis.ready() && (!registered_ || lease_is_due())) {
         renew_leases();

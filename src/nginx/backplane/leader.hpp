@@ -67,6 +67,7 @@ private:
     void on_event(control_event what, std::uint64_t from,
                   std::string_view name) noexcept override;
     void on_overrun() noexcept override;
+    void make_up_for_overrun() noexcept;
 
     // leader.cpp: leading
     void become_leader() noexcept;
@@ -183,6 +184,7 @@ private:
     // candidates for unfollow_unused()
     std::set<std::string, std::less<>> unused_;
     unsigned seconds_ = 0;
+    bool overrun_ = false; // events of workers were lost
 
     ngx_event_t second_{};
     ngx_event_t tick_{};

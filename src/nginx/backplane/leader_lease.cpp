@@ -30,6 +30,16 @@ struct host_removal {
     std::string host;
 };
 
+// Whether a client may have an id with the prefix of the host.
+bool has_clients(const shared_zone &zone) noexcept
+{
+    const std::span blocks(zone.slot_counters, zone.slots);
+
+    return std::any_of(blocks.begin(), blocks.end(), [](const auto &block) {
+        return block.waiting.get() != 0 || block.clients.get() != 0;
+    });
+}
+
 ngx_msec_t since(ngx_msec_t moment) noexcept
 {
     return ngx_current_msec - moment;
@@ -187,7 +197,7 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
     const bool number_is_ours = text_in(parts[0]) == "1";
     shared_zone &zone = worker_bus::zone();
 
-    if (!number_is_ours && zone.link_generation == 0) {
+    if (!number_is_ours && zone.link_generation == 0 && !has_clients(zone)) {
         zone.host.choose_id_prefix(); // no client has an id with it
         renew_leases();
         return;
@@ -326,11 +336,17 @@ void redis_leader::on_purge_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<host_removal> call(static_cast<host_removal *>(data));
 
-    if (reply != nullptr && reply->type == REDIS_REPLY_INTEGER &&
-        reply->integer > 0) {
-        call->leader.with_oom_restart(
-            [&] { call->leader.purge_host(call->shard, call->host); });
+    if (reply == nullptr || reply->type != REDIS_REPLY_INTEGER) {
+        return;
     }
+
+    call->leader.with_oom_restart([&] {
+        if (reply->integer > 0) {
+            call->leader.purge_host(call->shard, call->host);
+        } else {
+            call->leader.renew_shard_lease(call->shard); // finds the next one
+        }
+    });
 }
 
 } // namespace websocket::nginx

@@ -180,8 +180,14 @@ void redis_leader::on_event(control_event what, std::uint64_t from,
     });
 }
 
-// Workers repeat their requests when a leader announces itself.
+// Workers repeat their requests when a leader announces itself, which may cause
+// the next overrun: every_second() does it.
 void redis_leader::on_overrun() noexcept
+{
+    overrun_ = true;
+}
+
+void redis_leader::make_up_for_overrun() noexcept
 {
     send_control(workers_log, control_event::leader_up, 0, {});
 

@@ -31,6 +31,19 @@ void log_loss(unsigned shard) noexcept
     }
 }
 
+void log_invalid_entry(unsigned shard) noexcept
+{
+    static log_throttle line;
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: log %ui in Redis has an entry that this version "
+                  "cannot read: its resources are read anew; all hosts must "
+                  "have the same version of the module%V",
+                  static_cast<ngx_uint_t>(shard), permit.suppressed());
+    }
+}
+
 void log_fetch_failed(std::string_view reason) noexcept
 {
     static log_throttle line;
@@ -60,8 +73,7 @@ void shard_reader::stop() noexcept
     on_disconnect();
     to_confirm_.clear();
     confirming_.clear();
-    cursor_ = {};
-    store_cursor();
+    stopped_ = true;
 }
 
 void shard_reader::retry()
@@ -95,7 +107,8 @@ void shard_reader::fetch()
         return;
     }
 
-    const std::array<std::string_view, 1> arguments{fetch_size};
+    const std::array<std::string_view, 2> arguments{fetch_size,
+                                                    begins() ? "1" : "0"};
 
     again_ = false;
     confirming_.insert(confirming_.end(),
@@ -186,7 +199,8 @@ void shard_reader::on_fetch_reply(const redisReply &reply)
 // that this host has.
 void shard_reader::align_to(broker::message_id before, broker::message_id end)
 {
-    if (cursor_.last.epoch == 0) {
+    if (begins()) {
+        stopped_ = false;
         cursor_ = {before, redis_.run_id_hash()};
         store_cursor();
 
@@ -220,9 +234,14 @@ bool shard_reader::apply(broker::message_id id, std::string_view text)
         return false;
     }
 
+    const broker::message_id since = cursor_.last;
+
     if (const auto entry = redis::parse_log_entry(text); entry) {
         cursor_.run = entry->run;
         listener_.on_entry(*entry, text, id);
+    } else {
+        log_invalid_entry(shard_);
+        listener_.on_shard_loss(shard_, since);
     }
 
     cursor_.last = id;

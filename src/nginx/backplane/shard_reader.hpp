@@ -77,8 +77,9 @@ public:
     unsigned shard() const noexcept { return shard_; }
     bool current() const noexcept { return state_ == state::current; }
 
-    // Whether the log is read from its present end: no entry is missing.
-    bool begins() const noexcept { return cursor_.last.epoch == 0; }
+    // Whether the log is read from its present end: nobody needs what is
+    // before.
+    bool begins() const noexcept { return stopped_ || cursor_.last.epoch == 0; }
 
 private:
     enum class state : std::uint8_t { off, reading, failed, current };
@@ -99,6 +100,7 @@ private:
     state state_ = state::off;
     bool in_flight_ = false;  // a call of the script
     bool again_ = false;      // call it again after the reply
+    bool stopped_ = false;    // the cursor only shows whether entries were lost
     bool began_late_ = false; // the first call failed
     broker::log_cursor cursor_;
     broker::message_id requested_; // the cursor of the call

@@ -269,9 +269,28 @@ void session::wait_for_hosts() noexcept
 
     if (closed_by_ != close_initiator::nobody) {
         join(); // closes
-    } else if (!request_part_->wait->start(time)) {
+        return;
+    }
+
+    if (!request_part_->wait->start(time)) {
         close(protocol::close_code::try_again_later, "no memory",
               close_initiator::server);
+        return;
+    }
+
+    flush(); // the rest of the 101
+    check_waiting_client();
+}
+
+// Ends the session of a client that has gone. Input that it has sent is kept.
+void session::check_waiting_client() noexcept
+{
+    char input;
+    const ssize_t size = recv(connection_->fd, &input, 1, MSG_PEEK);
+
+    if (size == 0 || (size < 0 && ngx_socket_errno != NGX_EAGAIN &&
+                      ngx_socket_errno != NGX_EINTR)) {
+        on_connection_error();
     }
 }
 

@@ -238,6 +238,7 @@ private:
     void start() noexcept;
     void join() noexcept;
     void wait_for_hosts() noexcept;
+    void check_waiting_client() noexcept;
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;

@@ -45,6 +45,7 @@ void start(slot_counters &block) noexcept
     block.pid.store(0);
     block.clients.set(0);
     block.draining.set(0);
+    block.waiting.set(0);
     block.queued.set(0);
     block.queued_bytes.set(0);
 
