@@ -199,23 +199,3 @@ def test_waiting_clients_leave_connections_for_redis(hosts, start_redis):
             statuses.append(try_to_connect(group[0], "/room")[0])
         assert statuses.count(101) > 50
     wait_for_waiting(group[0], 0)
-
-
-def test_client_that_leaves_in_an_outage_is_counted_out(pair):
-    staying, leaving = (pair[0].join("/room?k=out") for _ in range(2))
-    far = pair[1].join("/room?k=out")
-    pair.wait_for_clients("/publish?k=out", 3)
-    with injected_fault(pair, "cut"):
-        leaving.disconnect()
-        assert event_with(staying, 2, "left") is not None
-    for client in (staying, far):
-        assert event_with(client, 2, "left") is not None
-
-
-def event_with(client, count, kind):
-    """Reads up to an event with this number of clients."""
-    while True:
-        event = read(client, seconds(20))
-        assert event["type"] in ("joined", "left"), event
-        if event["type"] == kind and event["clients"] == count:
-            return event

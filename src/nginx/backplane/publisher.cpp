@@ -1,9 +1,6 @@
 // The queue of messages for Redis.
 #include "nginx/backplane/publisher.hpp"
 
-#include "nginx/backplane/backplane.hpp"
-#include "nginx/backplane/replica.hpp"
-
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -207,21 +204,6 @@ void redis_publisher::complete_first(const redisReply *reply) noexcept
     send_queued();
 }
 
-// An event of who came or went is lost: clients get the present count instead.
-void redis_publisher::make_up_for(const entry &event) noexcept
-{
-    const broker::append_result done =
-        worker_bus::broker().append(event.name,
-                                    {.payload = {},
-                                     .time = worker_bus::now(),
-                                     .kind = kind_clients_lost,
-                                     .transient = true},
-                                    {}, worker_bus::now());
-
-    worker_bus::wake(done.wake);
-    backplane::clients_changed(event.name, true);
-}
-
 void redis_publisher::complete(entry &of,
                                const publish_outcome &outcome) noexcept
 {
@@ -233,11 +215,6 @@ void redis_publisher::complete(entry &of,
 
     if (!outcome.done && of.request_kind != publish_kind::query) {
         host_redis_counters().failed.add(1);
-    }
-
-    if (!outcome.done && !closing_ &&
-        of.request_kind == publish_kind::transient && is_message(of.kind)) {
-        make_up_for(of);
     }
 
     of.on_result(of.data, outcome);

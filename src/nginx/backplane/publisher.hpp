@@ -102,8 +102,7 @@ private:
     void send_queued() noexcept;
     std::uint32_t clients_here() const noexcept;
     void complete_first(const redisReply *reply) noexcept;
-    void complete(entry &of, const publish_outcome &outcome) noexcept;
-    static void make_up_for(const entry &event) noexcept;
+    static void complete(entry &of, const publish_outcome &outcome) noexcept;
     void requeue(entry &&sent) noexcept;
     static bool expired(const entry &one) noexcept;
     void expire() noexcept;
