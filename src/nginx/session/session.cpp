@@ -9,10 +9,8 @@
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/frames/close_code.hpp"
 
 #include <new>
-#include <utility>
 
 namespace websocket::nginx {
 
@@ -261,76 +259,6 @@ void session::join() noexcept
         connect_client();
         begin_reading();
     }
-}
-
-void session::wait_for_hosts() noexcept
-{
-    const ngx_msec_t time = backplane::accepted_timeout();
-
-    if (closed_by_ != close_initiator::nobody) {
-        join(); // closes
-        return;
-    }
-
-    if (!request_part_->wait->start(time)) {
-        close(protocol::close_code::try_again_later, "no memory",
-              close_initiator::server);
-        return;
-    }
-
-    flush(); // the rest of the 101
-    check_waiting_client();
-}
-
-// Ends the session of a client that has gone. Input that it has sent is kept.
-void session::check_waiting_client() noexcept
-{
-    char input;
-    const ssize_t size = recv(connection_->fd, &input, 1, MSG_PEEK);
-
-    if (size == 0 || (size < 0 && ngx_socket_errno != NGX_EAGAIN &&
-                      ngx_socket_errno != NGX_EINTR)) {
-        on_connection_error();
-    }
-}
-
-void session::on_hosts_synced() noexcept
-{
-    std::uint64_t position = 0;
-
-    if (phase_ == phase::joining) {
-        const broker::outcome result = resource_->reserve_client(
-            *conf_.terms, static_cast<std::uint32_t>(conf_.max_clients),
-            position);
-
-        if (result == broker::outcome::done) {
-            end_waiting(*resource_);
-            request_part_->join_position = position;
-            join();
-        } else {
-            close(protocol::close_code::try_again_later,
-                  result == broker::outcome::full
-                      ? "websocket_max_clients reached"
-                      : "no memory",
-                  close_initiator::server);
-        }
-    }
-
-    rearm_or_finish();
-}
-
-void session::on_hosts_timeout() noexcept
-{
-    close(protocol::close_code::try_again_later,
-          "not in sync with the other hosts: Redis is unreachable or too slow",
-          close_initiator::timeout);
-    rearm_or_finish();
-}
-
-void session::end_waiting(resource &left) noexcept
-{
-    std::exchange(request_part_->wait, nullptr)->stop();
-    left.end_waiting();
 }
 
 void session::on_connected(ngx_event_t *event)

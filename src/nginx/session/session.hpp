@@ -2,9 +2,8 @@
 // frames, dispatches messages to the resource handler, sends, runs the timers
 // and the closing handshake.
 //
-// A session is destroyed only in its own event handlers, never inside a call
-// that a handler makes. A handler that sends to a client, or closes it, may use
-// it until its own callback returns.
+// A session is destroyed only in its own event handlers. A handler that sends
+// to a client, or closes it, may use it until its own callback returns.
 #pragma once
 
 #include "nginx/core/configuration.hpp"
@@ -43,7 +42,6 @@ struct session_counters {
     std::uint64_t dropped = 0; // messages that a full send queue rejected
 };
 
-// The result of the opening handshake.
 struct negotiated_options {
     std::string_view subprotocol; // in the request's pool
     protocol::deflate_params deflate;
@@ -82,10 +80,9 @@ public:
     // The same for a frame that many clients share.
     int send_shared(const shared_frame &frame) noexcept;
 
-    // True if the resource has published messages that this worker has not
-    // delivered yet. They come first, so sends must be postponed: the two
-    // functions below replace the two above. Their results also count the
-    // postponed sends.
+    // True if this worker has not delivered all that the resource has
+    // published. Then sends must be postponed: the two functions below replace
+    // the two above. Their results also count the postponed sends.
     bool must_postpone() const noexcept
     {
         return resource_ != nullptr && resource_->has_undelivered_own();
@@ -98,15 +95,13 @@ public:
     // Sends the first postponed message.
     void send_postponed() noexcept;
 
-    // The client receives only messages after this position of the resource's
-    // log.
+    // The client receives only messages after this position of the log.
     std::uint64_t join_position() const noexcept
     {
         return request_part_->join_position;
     }
 
-    // A client that waits for this host to be in sync joins its resource, or is
-    // closed.
+    // A waiting client joins its resource, or is closed.
     void on_hosts_synced() noexcept;
     void on_hosts_timeout() noexcept;
 
@@ -122,8 +117,7 @@ public:
     void close(std::uint16_t code, std::string_view reason,
                close_initiator initiator) noexcept;
 
-    // Sends a Close frame, as far as the connection accepts it, and ends the
-    // session. For a fast shutdown.
+    // For a fast shutdown: sends a Close frame if it can, and ends the session.
     void terminate() noexcept;
 
     // False before the start, and once the session is ending.
@@ -157,10 +151,8 @@ public:
     static void resume_all_reads() noexcept;
     void resume_read() noexcept;
 
-    // Null once the request is released.
+    // Null once the request is released; the next two remain available.
     ngx_http_request_t *request() const noexcept { return request_; }
-
-    // Both remain available after the request is released.
     std::string_view uri() const noexcept;
     std::string_view args() const noexcept;
     // Empty once the request is released. See variable_reader for the lifetime
@@ -177,7 +169,7 @@ public:
         return writer_.queue_cost() + postponed_.cost();
     }
 
-    // Called by the worker's flush list. Returns the number of bytes sent.
+    // For the worker's flush list. Returns the number of bytes sent.
     std::size_t flush_posted() noexcept;
     void set_flush_index(flush_list::index to) noexcept { flush_index_ = to; }
 
@@ -237,7 +229,7 @@ private:
     void install_handlers() noexcept;
     void start() noexcept;
     void join() noexcept;
-    void wait_for_hosts() noexcept;
+    void wait_for_hosts() noexcept; // host_wait.cpp, as the next two
     void check_waiting_client() noexcept;
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
