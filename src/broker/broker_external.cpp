@@ -138,6 +138,11 @@ bool append_external_step(zone &z, index at, const publication &what,
         return true;
     }
 
+    // Before the message: its run has confirmed those before it
+    if (what.run != 0) {
+        store_ordered(log.run, what.run);
+    }
+
     const std::uint64_t sequence = log.last_sequence + (what.transient ? 0 : 1);
 
     if (!work.step(at)) {

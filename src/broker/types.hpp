@@ -90,6 +90,9 @@ struct publication {
     // Takes no sequence number, has that of the message before it, and is never
     // in the history: for passing events, such as who joined.
     bool transient = false;
+
+    // Of an external log: see broker::mark_run. 0: unchanged.
+    std::uint32_t run = 0;
 };
 
 // A message that was read. The payload lies in the bytes of read_buffers.

@@ -234,7 +234,8 @@ void replica::append_external(const redis::log_entry &entry)
         {.payload = std::as_bytes(std::span(entry.payload)),
          .from = entry.from,
          .time = entry.time,
-         .kind = entry.kind},
+         .kind = entry.kind,
+         .run = entry.run},
         entry.id, worker_bus::now());
 
     worker_bus::log_dropped(name_, done);

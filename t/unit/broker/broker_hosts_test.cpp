@@ -156,6 +156,28 @@ TEST_F(broker_hosts, know_the_run_with_which_a_log_was_compared)
     EXPECT_EQ(core.describe("room", now).run, 7u);
 }
 
+// A publisher that reads both must not find the new message with the old run.
+TEST_F(broker_hosts, know_the_run_of_a_message_with_the_message)
+{
+    subscribe(claim(1));
+    core.reset_position("room", {9, 4}, false, now);
+    EXPECT_EQ(core.mark_run("room", 7), outcome::done);
+
+    publication next = message_of("x");
+    next.run = 8;
+    EXPECT_EQ(core.append_external("room", next, {9, 6}, now).result,
+              outcome::out_of_order);
+    EXPECT_EQ(core.describe("room", now).run, 7u);
+    EXPECT_EQ(core.append_external("room", next, {9, 5}, now).result,
+              outcome::done);
+    EXPECT_EQ(core.describe("room", now).run, 8u);
+
+    next.run = 0;
+    EXPECT_EQ(core.append_external("room", next, {9, 6}, now).result,
+              outcome::done);
+    EXPECT_EQ(core.describe("room", now).run, 8u);
+}
+
 TEST_F(broker_hosts, are_linked_where_logs_are_marked_with_the_link)
 {
     const subscription a = subscribe(claim(1));
