@@ -31,8 +31,7 @@
 //
 // For hosts:
 //
-//     i:N     string: uid of the host with the id prefix N
-//     b:HOST  channel: heartbeat of the host
+//     {S}i:N  string: uid of the host with the id prefix N, S = N modulo 16
 //     {S}w:HOST.WORKER  hash: the last 256 messages that a worker has
 //             published in the shard, "NUMBER ID" by NUMBER modulo 256
 //
@@ -45,8 +44,6 @@
 #include <string_view>
 
 namespace websocket::redis {
-
-inline constexpr std::string_view heartbeat_prefix = "b:";
 
 inline constexpr unsigned shard_count = 16;
 
@@ -117,14 +114,16 @@ inline std::string published_key(unsigned shard, std::string_view worker)
     return shard_tag(shard).append("w:").append(worker);
 }
 
-inline std::string id_prefix_key(std::uint32_t id_prefix)
+constexpr unsigned id_prefix_shard(std::uint32_t id_prefix) noexcept
 {
-    return std::string("i:").append(std::to_string(id_prefix));
+    return id_prefix % shard_count;
 }
 
-inline std::string heartbeat_channel(std::string_view uid)
+inline std::string id_prefix_key(std::uint32_t id_prefix)
 {
-    return std::string(heartbeat_prefix).append(uid);
+    return shard_tag(id_prefix_shard(id_prefix))
+        .append("i:")
+        .append(std::to_string(id_prefix));
 }
 
 } // namespace websocket::redis

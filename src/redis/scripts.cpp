@@ -127,7 +127,7 @@ local function post(entry)
         redis.call('PEXPIRE', pos, day)
         redis.call('PEXPIRE', log, day)
     end
-    redis.call('PUBLISH', channel, id .. ' ' .. entry)
+    redis.call(publish_command, channel, id .. ' ' .. entry)
     return id
 end
 local function keep(key, stream, m, messages, lifetime, time)
@@ -309,11 +309,11 @@ if not owner then
 end
 owner = owner == ARGV[1]
 if owner then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-redis.call('PUBLISH', KEYS[2], 'b')
 return {owner and '1' or '0', text(now()), ARGV[3]}
 )lua";
 
-// A full Redis accepts PEXPIRE.
+// A full Redis accepts PEXPIRE. If it fails while the slot moves, a later
+// renewal repeats it.
 constexpr std::string_view lease_text = R"lua(
 local hosts, lease = KEYS[3], KEYS[4]
 if redis.call('PEXPIRE', lease, ARGV[7]) == 0 then
@@ -325,14 +325,14 @@ for _, key in ipairs({pos, log, hosts, KEYS[5]}) do
 end
 local tag = string.sub(pos, 1, -4)
 for i = 8, #ARGV, 2 do
-    redis.call('PEXPIRE', tag .. 'm:' .. ARGV[i], ARGV[i + 1])
-    redis.call('PEXPIRE', tag .. 's:' .. ARGV[i], ARGV[i + 1])
-    redis.call('PEXPIRE', tag .. 'c:' .. ARGV[i], day)
+    redis.pcall('PEXPIRE', tag .. 'm:' .. ARGV[i], ARGV[i + 1])
+    redis.pcall('PEXPIRE', tag .. 's:' .. ARGV[i], ARGV[i + 1])
+    redis.pcall('PEXPIRE', tag .. 'c:' .. ARGV[i], day)
 end
 local ended = ''
 for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
     local other = string.sub(lease, 1, -#me - 1) .. host
-    if redis.call('EXISTS', other) == 0 then ended = host end
+    if redis.pcall('EXISTS', other) == 0 then ended = host end
 end
 local e, q = position(pos, log, cursor, run)
 return {e .. '-' .. text(q), ended}
@@ -341,19 +341,21 @@ return {e .. '-' .. text(q), ended}
 constexpr std::string_view purge_host_text = R"lua(
 local hosts, host = KEYS[3], ARGV[7]
 if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end
-local names = redis.call('SPOP', KEYS[5], ARGV[9])
+local names = redis.call('SRANDMEMBER', KEYS[5], ARGV[9])
 for _, name in ipairs(names) do
     redis.call('HDEL', ARGV[8] .. 'c:' .. name, host)
     post('c ' .. #name .. ' ' .. run .. ' ' .. host .. ' 0 1\n' .. name)
+    redis.call('SREM', KEYS[5], name)
 end
 if #names == 0 then redis.call('SREM', hosts, host) end
 return #names
 )lua";
 
 constexpr std::string_view unregister_host_text = R"lua(
-for _, name in ipairs(redis.call('SPOP', KEYS[5], 1000)) do
+for _, name in ipairs(redis.call('SRANDMEMBER', KEYS[5], 1000)) do
     redis.call('HDEL', ARGV[7] .. 'c:' .. name, me)
     post('c ' .. #name .. ' ' .. run .. ' ' .. me .. ' 0 0\n' .. name)
+    redis.call('SREM', KEYS[5], name)
 end
 if redis.call('EXISTS', KEYS[5]) == 0 then
     redis.call('DEL', KEYS[4])
@@ -384,9 +386,12 @@ constexpr std::array<parts, script_count> sources{
 
 } // namespace
 
-std::string script_text(script wanted)
+std::string script_text(script wanted, bool in_cluster)
 {
-    std::string text{common_text};
+    std::string text{in_cluster ? "local publish_command = 'SPUBLISH'"
+                                : "local publish_command = 'PUBLISH'"};
+
+    text.append(common_text);
 
     for (const std::string_view part :
          sources[static_cast<std::size_t>(wanted)]) {

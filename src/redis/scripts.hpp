@@ -1,4 +1,8 @@
 // Scripts that Redis runs, each atomically. Their keys: see keys.hpp.
+//
+// While the slot of a shard moves to another node, a script runs only if all
+// keys that it is called with are on the same node. Without that, a key that a
+// script names itself is an error of the script.
 #pragma once
 
 #include <array>
@@ -59,9 +63,9 @@ enum class script : std::size_t {
     // reply: [id or "", messages, clients of the other hosts]
     describe,
 
-    // Keeps the id prefix of the host, and sends its heartbeat.
+    // Keeps the id prefix of the host.
     //
-    // keys: i b
+    // keys: i
     // arguments: host, duration, any text
     // reply: ["1" if the host owns the id prefix, time, that text]
     renew,
@@ -99,7 +103,8 @@ enum class script : std::size_t {
 inline constexpr std::size_t script_count =
     static_cast<std::size_t>(script::count);
 
-// The text in Lua. Throws std::bad_alloc.
-std::string script_text(script wanted);
+// The text in Lua. In a cluster, entries are published only on the node of the
+// shard. Throws std::bad_alloc.
+std::string script_text(script wanted, bool in_cluster);
 
 } // namespace websocket::redis

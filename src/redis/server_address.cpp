@@ -5,6 +5,32 @@
 
 namespace websocket::redis {
 
+namespace {
+
+std::string names_of(const std::vector<server_address> &addresses)
+{
+    std::string text;
+
+    for (const server_address &each : addresses) {
+        text += each.name() + ',';
+    }
+
+    text.pop_back();
+    return text;
+}
+
+bool have_common(const std::vector<server_address> &some,
+                 const std::vector<server_address> &others)
+{
+    return std::ranges::any_of(some, [&others](const auto &one) {
+        return std::ranges::any_of(others, [&one](const auto &other) {
+            return one.name() == other.name();
+        });
+    });
+}
+
+} // namespace
+
 std::string server_address::name() const
 {
     if (is_unix) {
@@ -12,14 +38,12 @@ std::string server_address::name() const
     }
 
     if (!sentinels.empty()) {
-        std::string text = tls ? "sentinels://" : "sentinel://";
+        return (tls ? "sentinels://" : "sentinel://") + names_of(sentinels) +
+               '/' + master;
+    }
 
-        for (const server_address &each : sentinels) {
-            text += each.name() + ',';
-        }
-
-        text.back() = '/';
-        return text + master;
+    if (!nodes.empty()) {
+        return (tls ? "clusters://" : "cluster://") + names_of(nodes);
     }
 
     const bool bracketed = host.find(':') != host.npos;
@@ -33,15 +57,12 @@ bool same_database(const server_address &one, const server_address &other)
         return false;
     }
 
-    if (one.sentinels.empty()) {
+    if (one.sentinels.empty() && one.nodes.empty()) {
         return one.name() == other.name();
     }
 
-    return std::ranges::any_of(one.sentinels, [&other](const auto &mine) {
-        return std::ranges::any_of(other.sentinels, [&mine](const auto &its) {
-            return mine.name() == its.name();
-        });
-    });
+    return have_common(one.sentinels, other.sentinels) ||
+           have_common(one.nodes, other.nodes);
 }
 
 } // namespace websocket::redis

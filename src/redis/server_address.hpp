@@ -1,4 +1,5 @@
-// The address of a Redis server, or of the sentinels that know it.
+// The address of a Redis server, of the sentinels that know it, or of nodes of
+// a cluster.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ struct server_address {
     std::string host; // an IPv6 address without its brackets
     std::uint16_t port = 6379;
     std::string path;     // of the socket, if is_unix
-    bool tls = false;     // rediss://, sentinels://
+    bool tls = false;     // rediss://, sentinels://, clusters://
     std::string user;     // empty: Redis's user "default"
     std::string password; // empty: Redis asks for none
     unsigned database = 0;
@@ -21,12 +22,16 @@ struct server_address {
     std::string master;
     std::vector<server_address> sentinels;
 
+    // Some nodes of the cluster, which has no host of its own.
+    std::vector<server_address> nodes;
+
     // The name for log lines: without user, password and database.
     std::string name() const;
 };
 
 // Whether both are the same database of the same server. Lists of sentinels
-// have the same master if they have a sentinel in common.
+// have the same master if they have a sentinel in common, and lists of nodes
+// are of one cluster if they have a node in common.
 bool same_database(const server_address &one, const server_address &other);
 
 } // namespace websocket::redis

@@ -1,4 +1,4 @@
-// Parses the URL of a Redis server or of its sentinels.
+// Parses the URL of a Redis server, of its sentinels, or of a cluster.
 //
 // A fault never repeats the text, because any part of an invalid URL may belong
 // to a password.
@@ -26,10 +26,12 @@ constexpr unsigned max_databases = 1u << 30;
 
 constexpr std::string_view forms =
     "\"redis://[[user]:password@]host[:port][/db]\", "
-    "\"sentinel://[[user]:password@]host[:port],host[:port]/master[/db]\", the "
-    "same with \"rediss://\" and \"sentinels://\" for TLS, or "
+    "\"sentinel://[[user]:password@]host[:port],host[:port]/master[/db]\", "
+    "\"cluster://[[user]:password@]host[:port],host[:port]\", the same with "
+    "\"rediss://\", \"sentinels://\" and \"clusters://\" for TLS, or "
     "\"unix:/path[?user=..&password=..&db=..]\"";
 
+constexpr std::uint16_t redis_port = 6379;
 constexpr std::uint16_t sentinel_port = 26379;
 
 // Removes the text before the mark, and the mark, and returns that text.
@@ -224,14 +226,15 @@ bool is_master_name(std::string_view name) noexcept
 }
 
 // Reads "host[:port][,host[:port]...]".
-std::string_view read_hosts(std::string_view text, server_address &target)
+std::string_view read_hosts(std::string_view text, std::uint16_t port, bool tls,
+                            std::vector<server_address> &hosts)
 {
     while (true) {
         const std::string_view host = text.substr(0, text.find(','));
-        server_address &added = target.sentinels.emplace_back();
+        server_address &added = hosts.emplace_back();
 
-        added.port = sentinel_port;
-        added.tls = target.tls;
+        added.port = port;
+        added.tls = tls;
 
         if (const auto fault = read_endpoint(host, added); !fault.empty()) {
             return fault;
@@ -253,7 +256,8 @@ std::string_view read_sentinels(std::string_view rest, server_address &target)
 
     const auto hosts = cut(rest, '/');
 
-    if (const auto fault = read_hosts(hosts.value_or(rest), target);
+    if (const auto fault = read_hosts(hosts.value_or(rest), sentinel_port,
+                                      target.tls, target.sentinels);
         !fault.empty()) {
         return fault;
     }
@@ -268,6 +272,27 @@ std::string_view read_sentinels(std::string_view rest, server_address &target)
 
     return rest.size() < 2 ? std::string_view{}
                            : read_database(rest.substr(1), target);
+}
+
+std::string_view read_cluster(std::string_view rest, server_address &target)
+{
+    if (const auto fault = cut_credentials(rest, target); !fault.empty()) {
+        return fault;
+    }
+
+    const std::string_view hosts = rest.substr(0, rest.find('/'));
+
+    rest.remove_prefix(hosts.size());
+
+    if (const auto fault =
+            read_hosts(hosts, redis_port, target.tls, target.nodes);
+        !fault.empty()) {
+        return fault;
+    }
+
+    return rest.empty() || rest == "/" || rest == "/0"
+               ? std::string_view{}
+               : "a cluster has only the database 0";
 }
 
 // One of the parameters after "?".
@@ -351,6 +376,8 @@ parsed_url parse_url(std::string_view url)
                                {"rediss://", read_tcp, true},
                                {"sentinel://", read_sentinels, false},
                                {"sentinels://", read_sentinels, true},
+                               {"cluster://", read_cluster, false},
+                               {"clusters://", read_cluster, true},
                                {"unix:", read_unix, false}};
     parsed_url parsed;
 

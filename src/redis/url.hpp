@@ -1,4 +1,4 @@
-// Parses the URL of a Redis server or of its sentinels.
+// Parses the URL of a Redis server, of its sentinels, or of a cluster.
 #pragma once
 
 #include "redis/server_address.hpp"
@@ -16,8 +16,9 @@ struct parsed_url {
 };
 
 // Parses redis://[[user]:password@]host[:port][/db],
-// sentinel://[[user]:password@]host[:port][,host[:port]...]/master[/db], the
-// same with rediss:// and sentinels://, or
+// sentinel://[[user]:password@]host[:port][,host[:port]...]/master[/db],
+// cluster://[[user]:password@]host[:port][,host[:port]...], the same with
+// rediss://, sentinels:// and clusters://, or
 // unix:path[?user=..&password=..&db=..]. %XX stands for any character of a
 // user, a password or a path. Throws only std::bad_alloc.
 parsed_url parse_url(std::string_view url);

@@ -39,8 +39,8 @@ MAY_INCLUDE = {
 FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
-        "core", "workers", "redis_io", "output", "request", "backplane",
-        "resource", "status", "session", "publish", "upgrade", "plugin",
+        "core", "workers", "redis_io", "redis_nodes", "output", "request",
+        "backplane", "resource", "status", "session", "publish", "upgrade", "plugin",
         "module",
     ],
 }

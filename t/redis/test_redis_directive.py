@@ -43,6 +43,8 @@ ACCEPTED = [
     "rediss://:secret@127.0.0.1", "redis://chat:se%40cret@127.0.0.1/0", "redis://:secret@127.0.0.1",
     "sentinel://127.0.0.1/m", "sentinels://:secret@127.0.0.1,[::1]:1/my.m-1/2",
     "sentinels://127.0.0.1/m server_name=redis.example",
+    "cluster://127.0.0.1", "clusters://:secret@127.0.0.1,[::1]:1/0",
+    "clusters://127.0.0.1 server_name=redis.example prefix=a:",
     "unix:/run/redis/redis.sock",
     "'unix:/run/redis/redis.sock?user=a&password=secret&db=1'",
     "redis://127.0.0.1 prefix=chat: connect_timeout=500ms"
@@ -70,7 +72,7 @@ REFUSED = [
     ("", "invalid number of arguments"),
     ("localhost", r'invalid address in "websocket_redis" directive: expected '
      r'"redis://\[\[user\]'),
-    ("valkeys://:secret@localhost", 'the same with "rediss://" and .* for TLS'),
+    ("valkeys://:secret@localhost", 'the same with "rediss://", .* for TLS'),
     ("redis://", "no host"),
     ("redis://user@localhost", 'expected "user:password"'),
     ("redis://user:se/secret@localhost", '"/".* in a password as .*"%2F"'),
@@ -88,7 +90,11 @@ REFUSED = [
     ("sentinel://127.0.0.1:0,127.0.0.1/m", "the port"),
     ("sentinel://127.0.0.1/m/x", "the database must be a number"),
     ("sentinel://127.0.0.1/m ca=x", '"ca=".* requires an address that begins '
-     'with "rediss://" or "sentinels://"'),
+     'with "rediss://", "sentinels://" or "clusters://"'),
+    ("cluster://:secret@127.0.0.1/1", "a cluster has only the database 0"),
+    ("cluster://127.0.0.1,", "no host"),
+    ("cluster://127.0.0.1 'prefix={a}'", r'invalid value "\{a\}" of "prefix=".* '
+     r'expected a text without "\{" with a cluster'),
     ("redis://localhost prefix", "invalid argument 2"),
     ("redis://localhost prefix=a Prefix=secret", "invalid argument 3"),
     ("redis://:a secret@localhost", "no host"),

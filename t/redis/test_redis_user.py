@@ -1,15 +1,11 @@
 """The Redis user of README.md may run all commands that nginx needs, with keys
 of nginx alone."""
 
-import os
-import re
-import shlex
-
 import pytest
 
 import wire
-from nginx_server import ROOT
 from publish_client import Publisher
+from readme_acl import acl_command
 from redis_client import RedisError
 from room_client import publish, read_type
 
@@ -17,14 +13,6 @@ LOCATIONS = """
 location /room { websocket room room history=10 history_time=1h presence=on; }
 location /publish { websocket_publish room room; }
 """
-
-
-def acl_command():
-    """The arguments of the ACL command in README.md, with its lines joined."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-        found = re.search(r"^    (ACL SETUSER .*(?:\n        .*)*)",
-                          file.read(), re.MULTILINE)
-    return shlex.split(found.group(1), comments=False)
 
 
 def start(hosts, start_redis):

@@ -48,11 +48,11 @@ void set_congested(bool begins) noexcept
     }
 }
 
-class worker_state final : control_reader::listener, script_runner::listener {
+class worker_state final : control_reader::listener, shard_router::listener {
 public:
     explicit worker_state(const redis_settings &configured)
         : settings{worker_settings(configured)}, redis{settings},
-          publisher{redis}, leader{settings, redis}
+          publisher{redis}, leader{redis}
     {
         publisher.on_congestion = set_congested;
     }
@@ -97,7 +97,7 @@ public:
     }
 
     const redis_settings settings;
-    script_runner redis;
+    shard_router redis;
     redis_publisher publisher;
     redis_leader leader;
 
@@ -161,7 +161,6 @@ private:
             return;
         case control_event::redis_up:
             redis.retry_now();
-            leader.retry_now();
             return;
         default:
             return;
@@ -169,12 +168,10 @@ private:
     }
 
     // Other workers need not wait for their backoff
-    void on_commands_ready() noexcept override
+    void on_redis_up() noexcept override
     {
         send_control(workers_log, control_event::redis_up, 0, {});
     }
-
-    void on_commands_lost() noexcept override {}
 
     // A new leader does not know these events; or replies were missed
     void on_overrun() noexcept override

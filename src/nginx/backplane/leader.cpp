@@ -1,9 +1,9 @@
 // Leading the host: taking and giving up the lead, and the connection to the
 // other hosts.
 //
-// The host is connected when two conditions hold. Redis has its lease, over the
-// command connection; and the host receives its own heartbeat over the
-// subscriber connection.
+// The host is connected when some shard is linked, for commands and for its
+// channel, and Redis has the host's id prefix. In a cluster shards are linked
+// and unlinked one by one.
 #include "nginx/backplane/leader.hpp"
 
 #include "nginx/core/log_line.hpp"
@@ -54,13 +54,10 @@ bool another_worker_stays() noexcept
 
 } // namespace
 
-redis_leader::redis_leader(const redis_settings &settings, script_runner &redis)
-    : replica::environment{redis}, settings_{settings},
-      subscriber_{settings, *this, redis_connection::role::subscriber},
-      control_{*this}, shards_{make_shards(
-                           std::make_index_sequence<redis::shard_count>())}
+redis_leader::redis_leader(shard_router &redis)
+    : replica::environment{redis}, control_{*this},
+      shards_{make_shards(std::make_index_sequence<redis::shard_count>())}
 {
-    redis.add_listener(*this);
     prepare(second_, this, on_second);
     prepare(tick_, this, tick);
     prepare(pulse_, this, on_pulse);
@@ -85,7 +82,10 @@ template <std::size_t... index>
 std::array<redis_leader::shard_state, sizeof...(index)>
 redis_leader::make_shards(std::index_sequence<index...>) noexcept
 {
-    return {{{shard_reader(redis, *this, index), *this, {}, {}}...}};
+    return {{{.reader = shard_reader(redis, *this, index),
+              .leader = *this,
+              .replicas = {},
+              .kept_alive = {}}...}};
 }
 
 void redis_leader::try_lead() noexcept
@@ -131,11 +131,7 @@ void redis_leader::become_leader() noexcept
     }
 
     send_control(workers_log, control_event::leader_up, 0, {});
-    subscriber_.open();
-
-    if (redis.ready()) {
-        on_commands_ready();
-    }
+    redis.open_channels(*this);
 }
 
 void redis_leader::step_down() noexcept
@@ -145,7 +141,7 @@ void redis_leader::step_down() noexcept
     on_disconnect();
     leading_ = false;
     registered_ = false;
-    subscriber_.close();
+    redis.close_channels();
     control_.stop();
     followed_ = 0;
 
@@ -177,48 +173,43 @@ void redis_leader::on_pulse(ngx_event_t *event)
     ngx_add_timer(event, pulse_interval);
 }
 
-void redis_leader::on_commands_ready() noexcept
+void redis_leader::on_linked(unsigned shard) noexcept
 {
-    if (leading_) {
-        with_oom_restart([this] { renew_leases(); });
-    }
-}
+    shards_[shard].steady_since = ngx_current_msec;
 
-void redis_leader::on_commands_lost() noexcept
-{
-    registered_ = false;
-
-    if (leading_) {
-        // Messages that are missed now are read from the streams
-        on_disconnect();
-        subscriber_.restart("the command connection was lost");
-    }
-}
-
-void redis_leader::on_redis_ready() noexcept
-{
-    with_oom_restart([this] {
-        const std::string channel =
-            settings_.prefix +
-            redis::heartbeat_channel(worker_bus::zone().host.uid());
-        const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
-
-        if (!subscriber_.command(args, on_channel_reply, this)) {
-            throw std::bad_alloc();
+    with_oom_restart([this, shard] {
+        if (registered_) {
+            join(shard);
+        } else if (shard == redis::id_prefix_shard(
+                                worker_bus::zone().host.id_prefix.load())) {
+            register_host(); // otherwise every_second() does
         }
     });
 }
 
-void redis_leader::on_redis_lost(std::string_view) noexcept
+// The resources of this shard are no longer up to date; with the last shard,
+// none is.
+void redis_leader::on_unlinked(unsigned shard) noexcept
 {
-    subscribed_ = false;
-    on_disconnect();
+    if (!redis.linked()) {
+        (void)worker_bus::broker().set_link_generation(0);
+        registered_ = false;
+    }
+
+    shards_[shard].reader.on_disconnect();
+
+    for (const auto &[name, log] : shards_[shard].replicas) {
+        log->on_disconnect();
+
+        if (registered_) {
+            (void)worker_bus::broker().mark_synced(name, 0);
+        }
+    }
 }
 
 void redis_leader::on_disconnect() noexcept
 {
     (void)worker_bus::broker().set_link_generation(0);
-    subscribed_ = false;
 
     for (shard_state &each : shards_) {
         each.reader.on_disconnect();
@@ -227,31 +218,39 @@ void redis_leader::on_disconnect() noexcept
     for_each_replica([](replica &each) { each.on_disconnect(); });
 }
 
-void redis_leader::on_connect() noexcept
+void redis_leader::on_registered()
 {
-    if (!leading_ || !registered_ || !subscribed_ ||
-        worker_bus::broker().link_generation() != 0) {
+    if (std::exchange(registered_, true)) {
         return;
     }
 
+    renewed_at_ = ngx_current_msec;
     link_generation = ++worker_bus::zone().link_generation;
     host_redis_counters().connects.add(1);
-    with_oom_restart([this] {
-        follow_all();
-        (void)worker_bus::broker().set_link_generation(link_generation);
+    follow_all();
+    (void)worker_bus::broker().set_link_generation(link_generation);
 
-        for (shard_state &each : shards_) {
-            if (!each.replicas.empty()) {
-                subscribe(each.reader.shard());
-                renew_shard_lease(each.reader.shard());
-            }
+    for (unsigned shard = 0; shard != shards_.size(); shard++) {
+        if (redis.linked(shard)) {
+            join(shard);
         }
+    }
+}
 
-        for_each_replica(
-            [this](replica &each) { changed_.insert(each.name()); });
-        notify_changes();
-        find_orphans();
-    });
+// Begins to use a shard that has been linked.
+void redis_leader::join(unsigned shard)
+{
+    if (!shards_[shard].replicas.empty()) {
+        subscribe(shard);
+        renew_shard_lease(shard);
+    }
+
+    for (const auto &[name, log] : shards_[shard].replicas) {
+        changed_.insert(name);
+    }
+
+    notify_changes();
+    find_orphans(shard);
 }
 
 void redis_leader::on_second(ngx_event_t *event)
@@ -281,7 +280,7 @@ void redis_leader::every_second()
     }
 
     // Redis may refuse for a while: it had no memory, was busy, or is a replica
-    if (redis.ready() && (!registered_ || lease_is_due())) {
+    if (redis.linked()) {
         renew_leases();
     }
 
@@ -294,7 +293,9 @@ void redis_leader::every_second()
     notify_changes();
 
     if (++seconds_ % seconds_between_orphan_checks == 0) {
-        find_orphans();
+        for (const shard_state &each : shards_) {
+            find_orphans(each.reader.shard());
+        }
     }
 
     for (shard_state &each : shards_) {

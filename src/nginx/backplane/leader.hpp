@@ -10,8 +10,7 @@
 #include "nginx/backplane/replica.hpp"
 #include "nginx/backplane/shard_reader.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/redis_io/connection.hpp"
-#include "nginx/redis_io/script_runner.hpp"
+#include "nginx/redis_nodes/router.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "redis/keys.hpp"
@@ -29,14 +28,13 @@
 
 namespace websocket::nginx {
 
-class redis_leader final : script_runner::listener,
-                           redis_connection::owner,
+class redis_leader final : shard_router::channel_listener,
                            control_reader::listener,
                            shard_reader::listener,
                            public replica::environment {
 public:
     // Throws std::bad_alloc.
-    redis_leader(const redis_settings &settings, script_runner &redis);
+    explicit redis_leader(shard_router &redis);
     redis_leader(const redis_leader &) = delete;
     redis_leader &operator=(const redis_leader &) = delete;
     ~redis_leader(); // gives up the lead
@@ -48,20 +46,15 @@ public:
     // Leads if no worker does.
     void try_lead() noexcept;
 
-    // Another worker has found that Redis is up again.
-    void retry_now() noexcept { subscriber_.retry_now(); }
-
 private:
     using replica_map =
         std::map<std::string, std::unique_ptr<replica>, std::less<>>;
 
-    // script_runner
-    void on_commands_ready() noexcept override;
-    void on_commands_lost() noexcept override;
-
-    // The subscriber connection.
-    void on_redis_ready() noexcept override;
-    void on_redis_lost(std::string_view reason) noexcept override;
+    // Redis
+    void on_linked(unsigned shard) noexcept override;
+    void on_unlinked(unsigned shard) noexcept override;
+    void on_subscribed(unsigned shard) noexcept override;
+    void on_message(unsigned shard, std::string_view text) noexcept override;
 
     // Workers of this host.
     void on_event(control_event what, std::uint64_t from,
@@ -73,31 +66,29 @@ private:
     void become_leader() noexcept;
     void step_down() noexcept;
     void on_disconnect() noexcept;
-    void on_connect() noexcept;
+    void on_registered();
+    void join(unsigned shard);
     static void on_pulse(ngx_event_t *event);
     static void on_second(ngx_event_t *event);
     void every_second();
 
     // leader_lease.cpp: lease of this host, and hosts without one
     void renew_leases();
+    void register_host();
     void renew_shard_lease(unsigned shard);
-    void on_lease_renewed(const redisReply &reply);
+    void on_registration(const redisReply &reply);
     void on_shard_lease_renewed(unsigned shard, const redisReply &reply);
     void purge_host(unsigned shard, std::string_view host);
-    void find_orphans();
+    void find_orphans(unsigned shard);
     void remove_orphans(unsigned shard, const redisReply &names);
     static void on_orphans_reply(void *data, const redisReply *reply) noexcept;
     static void on_renew_reply(void *data, const redisReply *reply) noexcept;
     static void on_lease_reply(void *data, const redisReply *reply) noexcept;
     static void on_purge_reply(void *data, const redisReply *reply) noexcept;
-    bool lease_is_due() noexcept;
 
     // leader_shards.cpp: logs of shards
     void subscribe(unsigned shard);
     void unsubscribe(unsigned shard);
-    static void on_channel_reply(void *data, const redisReply *reply) noexcept;
-    void handle_channel_reply(std::string_view type, std::string_view channel,
-                              std::string_view text);
     void on_entry(const redis::log_entry &entry, std::string_view text,
                   broker::message_id id) override;
     void on_shard_current(unsigned shard) override;
@@ -137,18 +128,18 @@ private:
             work();
         }
     } catch (const std::bad_alloc &) {
-        subscriber_.restart("no memory");
+        redis.restart_channels("no memory");
     }
 
-    const redis_settings &settings_;
-    redis_connection subscriber_;
     control_reader control_;
 
     struct shard_state {
         shard_reader reader;
         redis_leader &leader;
         replica_map replicas;
-        std::string kept_alive; // the last one of the round
+        std::string kept_alive;      // the last one of the round
+        ngx_msec_t renewed_at = 0;   // the lease, asked for
+        ngx_msec_t steady_since = 0; // Redis has responded in time since then
     };
     // Calls the function with each replica of all shards.
     template <class Function>
@@ -168,14 +159,10 @@ private:
     std::array<shard_state, redis::shard_count> shards_;
 
     bool leading_ = false;
-    bool registered_ = false; // Redis has its lease, on this connection
-    bool subscribed_ = false; // its heartbeat channel is subscribed
-    bool heartbeat_ = false;  // received since the last renewal
+    bool registered_ = false; // Redis has its id prefix
     unsigned leaderless_seconds_ = 0;
 
-    ngx_msec_t renewed_at_ = 0;   // asked for
-    ngx_msec_t steady_since_ = 0; // Redis has responded in time since then
-    ngx_msec_t heartbeat_at_ = 0; // since when one is due; 0: none is
+    ngx_msec_t renewed_at_ = 0; // all leases, asked for
 
     std::uint32_t followed_ = 0;                 // replicas of all shards
     std::set<std::string, std::less<>> changed_; // names

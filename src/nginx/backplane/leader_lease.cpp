@@ -70,36 +70,14 @@ void update_clock(std::optional<std::uint64_t> redis_time,
 
 } // namespace
 
-// The reply to a renewal comes over one connection, the heartbeat over the
-// other. A connection without a heartbeat is broken.
-bool redis_leader::lease_is_due() noexcept
-{
-    if (subscribed_ && heartbeat_at_ != 0 &&
-        since(heartbeat_at_) > settings_.command_timeout) {
-        subscriber_.restart("no heartbeat received");
-        return false;
-    }
-
-    return since(renewed_at_) >= renewal;
-}
-
 void redis_leader::renew_leases()
 {
-    const host_identity &host = worker_bus::zone().host;
-    const std::string uid(host.uid());
-    const std::array<std::string, 2> keys{
-        redis::id_prefix_key(host.id_prefix.load()),
-        redis::heartbeat_channel(uid)};
-    const std::string sent_at = std::to_string(ngx_current_msec);
-    const std::array<std::string_view, 3> arguments{uid, lease_text, sent_at};
-
-    if (since(renewed_at_) > 2 * renewal) {
-        steady_since_ = ngx_current_msec;
+    if (registered_ && since(renewed_at_) < renewal) {
+        return;
     }
 
     renewed_at_ = ngx_current_msec;
-    (void)redis.run({redis::script::renew, keys, arguments}, on_renew_reply,
-                    this);
+    register_host();
 
     for (const shard_state &each : shards_) {
         if (!each.replicas.empty()) {
@@ -108,13 +86,53 @@ void redis_leader::renew_leases()
     }
 }
 
+// If the shard of the id prefix is unreachable, a new host chooses another one.
+// A host whose clients have ids with it keeps it.
+void redis_leader::register_host()
+{
+    shared_zone &zone = worker_bus::zone();
+    host_identity &host = zone.host;
+    const bool is_new = zone.link_generation == 0 && !has_clients(zone);
+    const auto reachable = [this, &host] {
+        return redis.ready(redis::id_prefix_shard(host.id_prefix.load()));
+    };
+
+    for (unsigned i = 0; i != 100 && is_new && !reachable(); i++) {
+        host.choose_id_prefix();
+    }
+
+    if (!reachable()) {
+        if (!is_new && redis.linked()) {
+            on_registered();
+        }
+        return;
+    }
+
+    const std::uint32_t id_prefix = host.id_prefix.load();
+    const std::array<std::string, 1> keys{redis::id_prefix_key(id_prefix)};
+    const std::string sent_at = std::to_string(ngx_current_msec);
+    const std::array<std::string_view, 3> arguments{host.uid(), lease_text,
+                                                    sent_at};
+
+    (void)redis.run(redis::id_prefix_shard(id_prefix),
+                    {redis::script::renew, keys, arguments}, on_renew_reply,
+                    this);
+}
+
 void redis_leader::renew_shard_lease(unsigned shard)
 {
     const std::string_view uid = worker_bus::zone().host.uid();
     const std::array<std::string, 3> keys{
         redis::hosts_key(shard), redis::lease_key(shard, uid),
         redis::host_resources_key(shard, uid)};
+    shard_state &state = shards_[shard];
     std::vector<std::string> kept;
+
+    if (since(state.renewed_at) > 2 * renewal) {
+        state.steady_since = ngx_current_msec;
+    }
+
+    state.renewed_at = ngx_current_msec;
     next_to_keep_alive(shard, kept);
 
     std::vector<std::string_view> arguments{lease_text};
@@ -146,21 +164,23 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     if (parts.size() != 2) {
         static log_throttle line;
 
-        if (!redis.reconnect_if_unusable(error)) {
-            log_refused(line, "renew the lease of this host", error,
-                        "retrying");
-        }
+        log_refused(line, "renew the lease of this host", error, "retrying");
         return;
     }
 
     const std::string_view ended = text_in(parts[1]);
+    shard_state &state = shards_[shard];
+
+    if (since(state.renewed_at) > renewal) {
+        state.steady_since = ngx_current_msec;
+    }
 
     if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
-        shards_[shard].reader.on_log_end(*end);
+        state.reader.on_log_end(*end);
     }
 
     if (!ended.empty() && ended != worker_bus::zone().host.uid() &&
-        since(steady_since_) >= host_lease) {
+        since(state.steady_since) >= host_lease) {
         purge_host(shard, ended);
     }
 }
@@ -170,19 +190,14 @@ void redis_leader::on_renew_reply(void *data, const redisReply *reply) noexcept
     auto &self = *static_cast<redis_leader *>(data);
 
     if (reply != nullptr && self.leading_) {
-        self.with_oom_restart(
-            [&self, reply] { self.on_lease_renewed(*reply); });
+        self.with_oom_restart([&self, reply] { self.on_registration(*reply); });
     }
 }
 
-void redis_leader::on_lease_renewed(const redisReply &reply)
+void redis_leader::on_registration(const redisReply &reply)
 {
     const auto parts = list_in(&reply);
     const std::string_view error = error_in(&reply);
-
-    if (redis.reconnect_if_unusable(error)) {
-        return; // it reconnects
-    }
 
     if (parts.size() != 3) {
         static log_throttle line;
@@ -199,7 +214,7 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
 
     if (!number_is_ours && zone.link_generation == 0 && !has_clients(zone)) {
         zone.host.choose_id_prefix(); // no client has an id with it
-        renew_leases();
+        register_host();
         return;
     }
 
@@ -215,29 +230,21 @@ void redis_leader::on_lease_renewed(const redisReply &reply)
         }
     }
 
-    if (!registered_ || since(renewed_at_) > renewal) {
-        steady_since_ = ngx_current_msec;
+    if (redis.linked()) {
+        on_registered();
     }
-
-    registered_ = true;
-    heartbeat_at_ = heartbeat_ || !subscribed_ ? 0 : ngx_current_msec;
-    heartbeat_ = false;
-    on_connect();
 }
 
 // A dead worker may have been the last one with clients of a resource. Nobody
 // follows that resource, and other hosts still count its clients.
-void redis_leader::find_orphans()
+void redis_leader::find_orphans(unsigned shard)
 {
-    for (shard_state &each : shards_) {
-        const std::string key =
-            settings_.prefix +
-            redis::host_resources_key(each.reader.shard(),
-                                      worker_bus::zone().host.uid());
-        const std::array<std::string_view, 2> args{"SMEMBERS", key};
+    const std::string key =
+        redis.settings().prefix +
+        redis::host_resources_key(shard, worker_bus::zone().host.uid());
+    const std::array<std::string_view, 2> args{"SMEMBERS", key};
 
-        (void)redis.command(args, on_orphans_reply, &each);
-    }
+    (void)redis.command(shard, args, on_orphans_reply, &shards_[shard]);
 }
 
 void redis_leader::on_orphans_reply(void *data,
@@ -291,8 +298,9 @@ void redis_leader::unregister_if_last() noexcept
 
     with_oom_restart([this, &zone] {
         const std::string uid(zone.host.uid());
+        const std::uint32_t id_prefix = zone.host.id_prefix.load();
         const std::array<std::string, 1> prefix_key{
-            redis::id_prefix_key(zone.host.id_prefix.load())};
+            redis::id_prefix_key(id_prefix)};
         const std::array<std::string_view, 1> owner{uid};
 
         for (unsigned shard = 0; shard != shards_.size(); shard++) {
@@ -300,7 +308,7 @@ void redis_leader::unregister_if_last() noexcept
                 redis::hosts_key(shard), redis::lease_key(shard, uid),
                 redis::host_resources_key(shard, uid)};
             const std::string prefix =
-                settings_.prefix + redis::shard_tag(shard);
+                redis.settings().prefix + redis::shard_tag(shard);
             const std::array<std::string_view, 1> arguments{prefix};
 
             (void)run(redis,
@@ -308,10 +316,10 @@ void redis_leader::unregister_if_last() noexcept
                       nullptr, nullptr);
         }
 
-        if (redis.run({redis::script::release_id_prefix, prefix_key, owner},
-                      nullptr, nullptr)) {
-            redis.flush();
-        }
+        (void)redis.run(redis::id_prefix_shard(id_prefix),
+                        {redis::script::release_id_prefix, prefix_key, owner},
+                        nullptr, nullptr);
+        redis.flush();
     });
 }
 
@@ -320,7 +328,8 @@ void redis_leader::purge_host(unsigned shard, std::string_view host)
     const std::array<std::string, 3> keys{
         redis::hosts_key(shard), redis::lease_key(shard, host),
         redis::host_resources_key(shard, host)};
-    const std::string prefix = settings_.prefix + redis::shard_tag(shard);
+    const std::string prefix =
+        redis.settings().prefix + redis::shard_tag(shard);
     const std::array<std::string_view, 3> arguments{host, prefix,
                                                     max_purged_at_once};
     auto call = std::make_unique<host_removal>(

@@ -4,91 +4,51 @@
 
 #include "redis/keys.hpp"
 
-#include <array>
 #include <new>
 
 namespace websocket::nginx {
 
-// Without a link, on_connect() subscribes.
+// An unlinked shard is subscribed when it is linked.
 void redis_leader::subscribe(unsigned shard)
 {
-    if (worker_bus::broker().link_generation() == 0) {
-        return;
+    if (registered_ && redis.linked(shard)) {
+        redis.subscribe(shard);
     }
-
-    const std::string channel = shard_channel(settings_, shard);
-    const std::array<std::string_view, 2> args{"SUBSCRIBE", channel};
-
-    // If it fails, the connection is about to end
-    (void)subscriber_.command(args, on_channel_reply, this);
 }
 
 void redis_leader::unsubscribe(unsigned shard)
 {
-    const std::string channel = shard_channel(settings_, shard);
-    const std::array<std::string_view, 2> args{"UNSUBSCRIBE", channel};
-
-    (void)subscriber_.command(args, nullptr, nullptr);
+    redis.unsubscribe(shard);
     shards_[shard].reader.stop();
 }
 
-void redis_leader::on_channel_reply(void *data,
-                                    const redisReply *reply) noexcept
+void redis_leader::on_subscribed(unsigned shard) noexcept
 {
-    auto &self = *static_cast<redis_leader *>(data);
+    with_oom_restart([this, shard] {
+        shard_state &state = shards_[shard];
 
-    if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY ||
-        reply->elements != 3) {
-        return;
-    }
+        if (!leading_ || state.replicas.empty()) {
+            return;
+        }
 
-    const auto parts = list_in(reply);
-
-    self.with_oom_restart([&self, &parts] {
-        self.handle_channel_reply(text_in(parts[0]), text_in(parts[1]),
-                                  text_in(parts[2]));
-    });
-}
-
-void redis_leader::handle_channel_reply(std::string_view type,
-                                        std::string_view channel,
-                                        std::string_view text)
-{
-    if (!leading_ || !channel.starts_with(settings_.prefix)) {
-        return;
-    }
-
-    channel.remove_prefix(settings_.prefix.size());
-
-    if (channel.starts_with(redis::heartbeat_prefix)) {
-        heartbeat_at_ = 0;
-        heartbeat_ = true;
-        subscribed_ = true;
-        on_connect();
-        return;
-    }
-
-    const auto number = detail::decimal(
-        channel.substr(1, channel.find('}') - 1)); // "{NUMBER}..."
-
-    if (!number || *number >= shards_.size()) {
-        return;
-    }
-
-    shard_state &shard = shards_[*number];
-
-    if (type == "message") {
-        shard.reader.on_message(text);
-    } else if (type == "subscribe" && !shard.replicas.empty()) {
-        shard.reader.on_subscribed();
+        state.reader.on_subscribed();
 
         // An empty cursor is set before the reply to the first sync
-        if (shard.reader.begins()) {
-            for (const auto &[name, log] : shard.replicas) {
+        if (state.reader.begins()) {
+            for (const auto &[name, log] : state.replicas) {
                 log->start();
             }
         }
-    }
+    });
+}
+
+void redis_leader::on_message(unsigned shard, std::string_view text) noexcept
+{
+    with_oom_restart([this, shard, text] {
+        if (leading_) {
+            shards_[shard].reader.on_message(text);
+        }
+    });
 }
 
 void redis_leader::on_entry(const redis::log_entry &entry,

@@ -7,6 +7,7 @@
 #include "redis/log_entry.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -18,8 +19,8 @@ namespace {
 // busy.
 constexpr std::size_t min_window = 4 * 1024 * 1024;
 
-// The most stored messages of one shard without a reply: the script remembers
-// as many. The same for all other requests.
+// The most requests of one shard without a reply: the script remembers as many
+// messages.
 constexpr std::size_t max_unanswered = 256;
 
 // For so long after their deadline, events may be queued: about as long as
@@ -33,13 +34,25 @@ constexpr ngx_msec_t late_interval = 100;
 // The most that one turn of a client adds.
 constexpr std::size_t max_read = 512 * 1024;
 
+// The clients of the request's resource on this host: Redis may have an older
+// number.
+std::uint32_t clients_of(const std::string &name) noexcept
+{
+    return worker_bus::broker().describe(name, worker_bus::now()).local_clients;
+}
+
 } // namespace
 
-redis_publisher::redis_publisher(script_runner &commands)
-    : redis_{commands}, worker_id_{std::string(worker_bus::zone().host.uid()) +
-                                   "." + std::to_string(ngx_pid) + "." +
-                                   std::to_string(worker_bus::host_time())}
+redis_publisher::redis_publisher(shard_router &redis)
+    : redis_{redis}, worker_id_{std::string(worker_bus::zone().host.uid()) +
+                                "." + std::to_string(ngx_pid) + "." +
+                                std::to_string(worker_bus::host_time())}
 {
+    for (unsigned shard = 0; shard != lanes_.size(); shard++) {
+        lanes_[shard].publisher = this;
+        lanes_[shard].shard = shard;
+    }
+
     redis_.add_listener(*this);
     timer_.data = this;
     timer_.handler = on_timeout;
@@ -50,9 +63,11 @@ redis_publisher::~redis_publisher()
 {
     closing_ = true;
 
-    for (std::deque<entry> *const all : {&sent_, &queued_}) {
-        for (entry &each : *all) {
-            complete(each, {});
+    for (lane &each : lanes_) {
+        for (std::deque<entry> *const all : {&each.sent, &each.queued}) {
+            for (entry &one : *all) {
+                complete(one, {});
+            }
         }
     }
 
@@ -61,90 +76,90 @@ redis_publisher::~redis_publisher()
     }
 }
 
-// An empty queue accepts one message of any size. While Redis is reachable, it
-// also accepts what a client has sent before it could be stopped.
-bool redis_publisher::has_capacity(std::size_t size) const noexcept
+// An empty queue accepts one message of any size, so that a shard without a
+// Redis does not keep out the others. While Redis is reachable, it also accepts
+// what a client has sent before it could be stopped.
+bool redis_publisher::has_capacity(const lane &to,
+                                   std::size_t size) const noexcept
 {
-    const std::size_t more = redis_.ready() ? max_read : 0;
+    const std::size_t more = redis_.ready(to.shard) ? max_read : 0;
 
-    return !closing_ && (queued_.empty() || queued_bytes_ + size <=
-                                                redis_.settings().queue + more);
-}
-
-// The number of a stored message in its shard.
-std::uint64_t
-redis_publisher::number_of(const publish_request &request) noexcept
-{
-    return request.kind == publish_kind::stored
-               ? ++shards_[redis::shard_of(request.name)].last_number
-               : 0;
+    return !closing_ &&
+           (to.queued.empty() ||
+            queued_bytes_ + size <= redis_.settings().queue + more);
 }
 
 bool redis_publisher::publish(const publish_request &request) noexcept
 try {
     const redis_settings &settings = redis_.settings();
     const broker::publication &what = request.what;
+    lane &to = lanes_[redis::shard_of(request.name)];
 
-    if (!has_capacity(sizeof(entry) + request.name.size() +
-                      what.payload.size() + request.callback_bytes)) {
+    if (!has_capacity(to, sizeof(entry) + request.name.size() +
+                              what.payload.size() + request.callback_bytes)) {
         return false;
     }
 
-    queued_.push_back({.name = std::string(request.name),
-                       .payload = std::string(as_text(what.payload)),
-                       .number = number_of(request),
-                       .history = request.history,
-                       .from = what.from,
-                       .deadline = ngx_current_msec + settings.command_timeout,
-                       .kind = what.kind,
-                       .request_kind = request.kind,
-                       .counts_clients = request.counts_clients,
-                       .callback_bytes = request.callback_bytes,
-                       .may_be_late = request.may_be_late,
-                       .on_result = request.on_result,
-                       .data = request.data});
-    queued_bytes_ += queued_.back().size();
-    send_queued();
+    const bool stored = request.kind == publish_kind::stored;
+
+    to.queued.push_back(
+        {.name = std::string(request.name),
+         .payload = std::string(as_text(what.payload)),
+         .number = stored ? to.last_number + 1 : 0,
+         .history = request.history,
+         .from = what.from,
+         .deadline = ngx_current_msec + settings.command_timeout,
+         .kind = what.kind,
+         .request_kind = request.kind,
+         .counts_clients = request.counts_clients,
+         .callback_bytes = request.callback_bytes,
+         .may_be_late = request.may_be_late,
+         .on_result = request.on_result,
+         .data = request.data});
+
+    const std::size_t size = to.queued.back().size();
+
+    to.last_number += stored ? 1 : 0;
+    to.queued_bytes += size;
+    queued_bytes_ += size;
+    requests_++;
+    uncompleted_++;
+    send_queued(to);
     return true;
 
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-// The count of sent requests that share a limit with this one.
-std::size_t &redis_publisher::unanswered_like(const entry &one) noexcept
-{
-    return one.request_kind == publish_kind::stored
-               ? shards_[redis::shard_of(one.name)].unanswered
-               : unanswered_others_;
-}
-
-void redis_publisher::send_queued() noexcept
+void redis_publisher::send_queued(lane &from) noexcept
 try {
     const std::size_t window = std::max(min_window, redis_.settings().queue);
+    const std::size_t limit = from.probing ? 1 : max_unanswered;
 
-    while (!queued_.empty() && sent_bytes_ < window &&
-           unanswered_like(queued_.front()) < max_unanswered) {
-        const std::size_t size = queued_.front().size();
+    while (!from.queued.empty() && sent_bytes_ < window &&
+           from.sent.size() < limit) {
+        const std::size_t size = from.queued.front().size();
 
-        if (queued_.front().completed) { // in expire(), which calls this
-            queued_.pop_front();
+        if (from.queued.front().completed) { // in expire(), which calls this
+            from.queued.pop_front();
+            from.queued_bytes -= size;
             queued_bytes_ -= size;
+            requests_--;
             continue;
         }
 
-        sent_.push_back(std::move(queued_.front()));
+        from.sent.push_back(std::move(from.queued.front()));
 
-        if (!send(sent_.back())) {
-            queued_.front() = std::move(sent_.back());
-            sent_.pop_back();
+        if (!send(from, from.sent.back())) {
+            from.queued.front() = std::move(from.sent.back());
+            from.sent.pop_back();
             break;
         }
 
-        queued_.pop_front();
+        from.queued.pop_front();
+        from.queued_bytes -= size;
         queued_bytes_ -= size;
         sent_bytes_ += size;
-        unanswered_like(sent_.back())++;
     }
 
     rearm_timer();
@@ -154,34 +169,23 @@ try {
 
 void redis_publisher::on_reply(void *data, const redisReply *reply) noexcept
 {
-    if (reply != nullptr) { // otherwise on_commands_lost() follows
-        static_cast<redis_publisher *>(data)->complete_first(reply);
+    auto &of = *static_cast<lane *>(data);
+
+    if (reply != nullptr) { // otherwise on_shard_lost() follows
+        of.publisher->complete_first(of, reply);
     }
 }
 
-// The clients of the first message's resource on this host: Redis may have an
-// older number.
-std::uint32_t redis_publisher::clients_here() const noexcept
-{
-    return worker_bus::broker()
-        .describe(sent_.front().name, worker_bus::now())
-        .local_clients;
-}
-
-void redis_publisher::complete_first(const redisReply *reply) noexcept
+void redis_publisher::complete_first(lane &of, const redisReply *reply) noexcept
 {
     const std::string_view error = error_in(reply);
-
-    // Nothing was executed: all pending messages stay
-    if (redis_.reconnect_if_unusable(error)) {
-        return;
-    }
-
     publish_outcome outcome;
 
     if (error.empty()) {
         outcome = result_of(reply);
-        outcome.clients += sent_.front().counts_clients ? clients_here() : 0;
+        outcome.clients += of.sent.front().counts_clients
+                               ? clients_of(of.sent.front().name)
+                               : 0;
     } else {
         static log_throttle line;
 
@@ -189,19 +193,28 @@ void redis_publisher::complete_first(const redisReply *reply) noexcept
                     "its publisher gets an error");
     }
 
-    entry first = std::move(sent_.front());
+    const bool window_was_full =
+        sent_bytes_ >= std::max(min_window, redis_.settings().queue);
+    entry first = std::move(of.sent.front());
 
-    sent_.pop_front();
+    of.sent.pop_front();
     sent_bytes_ -= first.size();
-    unanswered_like(first)--;
+    requests_--;
 
     if (outcome.done && first.request_kind == publish_kind::stored) {
         host_redis_counters().published.add(1);
         host_redis_counters().retried.add(first.resent ? 1 : 0);
     }
 
+    of.probing = false;
     complete(first, outcome);
-    send_queued();
+    send_queued(of);
+
+    if (window_was_full) { // the other lanes were waiting too
+        for (lane &each : lanes_) {
+            send_queued(each);
+        }
+    }
 }
 
 void redis_publisher::complete(entry &of,
@@ -212,6 +225,7 @@ void redis_publisher::complete(entry &of,
     }
 
     of.completed = true;
+    uncompleted_--;
 
     if (!outcome.done && of.request_kind != publish_kind::query) {
         host_redis_counters().failed.add(1);
@@ -222,36 +236,40 @@ void redis_publisher::complete(entry &of,
 
 // It is unknown whether Redis has the messages without a reply. Transient ones
 // are not sent again, because they would be old, or arrive twice.
-void redis_publisher::on_commands_lost() noexcept
+void redis_publisher::on_shard_lost(unsigned shard) noexcept
 {
-    while (!sent_.empty()) {
-        entry last = std::move(sent_.back());
+    lane &of = lanes_[shard];
 
-        sent_.pop_back();
+    of.probing = true;
 
-        if (last.request_kind == publish_kind::transient) {
-            complete(last, {});
-        } else if (!last.completed) {
+    while (!of.sent.empty()) {
+        entry last = std::move(of.sent.back());
+
+        of.sent.pop_back();
+        sent_bytes_ -= last.size();
+
+        if (!last.completed && last.request_kind != publish_kind::transient) {
             last.resent = true;
-            requeue(std::move(last));
+            requeue(of, std::move(last));
+            continue;
         }
+
+        requests_--;
+        complete(last, {});
     }
 
-    sent_bytes_ = 0;
-
-    for (shard_state &each : shards_) {
-        each.unanswered = 0;
-    }
-
-    unanswered_others_ = 0;
     rearm_timer();
 }
 
-void redis_publisher::requeue(entry &&sent) noexcept
+void redis_publisher::requeue(lane &to, entry &&sent) noexcept
 try {
-    queued_.push_front(std::move(sent));
-    queued_bytes_ += queued_.front().size();
+    const std::size_t size = sent.size();
+
+    to.queued.push_front(std::move(sent));
+    to.queued_bytes += size;
+    queued_bytes_ += size;
 } catch (const std::bad_alloc &) {
+    requests_--;
     complete(sent, {});
 }
 
@@ -264,10 +282,10 @@ bool redis_publisher::expired(const entry &one) noexcept
 }
 
 // A sent message stays until its reply comes, or the connection ends.
-void redis_publisher::expire() noexcept
+void redis_publisher::expire(lane &of) noexcept
 {
     // The callback may publish and reallocate both: use an index
-    for (std::deque<entry> *const all : {&sent_, &queued_}) {
+    for (std::deque<entry> *const all : {&of.sent, &of.queued}) {
         for (std::size_t i = 0; i < all->size(); i++) {
             if (expired((*all)[i])) {
                 complete((*all)[i], {});
@@ -277,47 +295,64 @@ void redis_publisher::expire() noexcept
 
     const auto is_completed = [](const entry &each) { return each.completed; };
 
-    for (const entry &each : queued_) { // those before them may be late
-        queued_bytes_ -= each.completed ? each.size() : 0;
+    for (const entry &each : of.queued) { // those before them may be late
+        if (each.completed) {
+            of.queued_bytes -= each.size();
+            queued_bytes_ -= each.size();
+            requests_--;
+        }
     }
 
-    std::erase_if(queued_, is_completed);
+    std::erase_if(of.queued, is_completed);
 }
 
 void redis_publisher::on_timeout(ngx_event_t *event)
 {
     auto &self = *static_cast<redis_publisher *>(event->data);
 
-    self.expire();
+    for (lane &each : self.lanes_) {
+        self.expire(each);
+    }
+
     self.rearm_timer();
+}
+
+// The time to the first deadline, if there is one.
+ngx_msec_int_t redis_publisher::time_left() const noexcept
+{
+    const auto is_completed = [](const entry &each) { return each.completed; };
+    auto left = std::numeric_limits<ngx_msec_int_t>::max();
+
+    for (const lane &each : lanes_) {
+        for (const std::deque<entry> *const all : {&each.sent, &each.queued}) {
+            const auto first =
+                std::find_if_not(all->begin(), all->end(), is_completed);
+
+            if (first != all->end()) {
+                const auto its = static_cast<ngx_msec_int_t>(first->deadline -
+                                                             ngx_current_msec);
+
+                left = std::min<ngx_msec_int_t>(left,
+                                                its > 0 ? its : late_interval);
+            }
+        }
+    }
+
+    return left;
 }
 
 // Sets the timer for the first deadline, and updates the counters.
 void redis_publisher::rearm_timer() noexcept
 {
-    const entry *first = queued_.empty() ? nullptr : &queued_.front();
-    const auto is_completed = [](const entry &each) { return each.completed; };
-    const auto sent =
-        std::find_if_not(sent_.begin(), sent_.end(), is_completed);
-
-    if (sent != sent_.end()) {
-        first = &*sent;
-    }
-
     // Pending requests delay graceful shutdown
-    timer_.cancelable = first == nullptr;
+    timer_.cancelable = uncompleted_ == 0;
 
-    if (first != nullptr && !timer_.timer_set) {
-        const auto left =
-            static_cast<ngx_msec_int_t>(first->deadline - ngx_current_msec);
-
-        ngx_add_timer(&timer_,
-                      left > 0 ? static_cast<ngx_msec_t>(left) : late_interval);
+    if (uncompleted_ != 0 && !timer_.timer_set) {
+        ngx_add_timer(&timer_, static_cast<ngx_msec_t>(time_left()));
     }
 
     update_congestion();
-    counters::current->queued.set(
-        static_cast<std::uint32_t>(sent_.size() + queued_.size()));
+    counters::current->queued.set(requests_);
     counters::current->queued_bytes.set(sent_bytes_ + queued_bytes_);
 }
 
@@ -325,8 +360,16 @@ void redis_publisher::rearm_timer() noexcept
 void redis_publisher::update_congestion() noexcept
 {
     const std::size_t queue = redis_.settings().queue;
-    const bool now =
-        redis_.ready() && queued_bytes_ > (congested_ ? queue / 4 : queue / 2);
+    const std::size_t limit = congested_ ? queue / 4 : queue / 2;
+    std::size_t waiting = 0;
+
+    if (queued_bytes_ > limit) {
+        for (const lane &each : lanes_) {
+            waiting += redis_.ready(each.shard) ? each.queued_bytes : 0;
+        }
+    }
+
+    const bool now = waiting > limit;
 
     if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
         on_congestion(now);

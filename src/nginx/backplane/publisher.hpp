@@ -2,14 +2,16 @@
 // over broken connections.
 //
 // A message is queued until Redis has replied, for at most command_timeout,
-// also without a connection. A message without a reply when a connection breaks
-// is sent again on the next one, marked, so that Redis detects duplicates. Each
-// request gets one result. Events that nobody waits for may be queued longer.
+// also while the Redis that has its shard is unreachable. A message without a
+// reply when a connection breaks, or when its shard moves to another Redis, is
+// sent again, marked, so that Redis detects duplicates. The messages of one
+// shard stay in order. Each request gets one result. Events that
+// nobody waits for may be queued longer.
 #pragma once
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
-#include "nginx/redis_io/script_runner.hpp"
+#include "nginx/redis_nodes/router.hpp"
 #include "redis/keys.hpp"
 
 #include <array>
@@ -50,10 +52,10 @@ struct publish_request {
     void *data;
 };
 
-class redis_publisher final : script_runner::listener {
+class redis_publisher final : shard_router::listener {
 public:
     // Throws std::bad_alloc.
-    explicit redis_publisher(script_runner &commands);
+    explicit redis_publisher(shard_router &redis);
     redis_publisher(const redis_publisher &) = delete;
     redis_publisher &operator=(const redis_publisher &) = delete;
     ~redis_publisher(); // fails all pending requests
@@ -90,46 +92,57 @@ private:
         }
     };
 
-    void on_commands_ready() noexcept override { send_queued(); }
-    void on_commands_lost() noexcept override;
+    // The requests of one shard, in their order.
+    struct lane {
+        redis_publisher *publisher = nullptr;
+        unsigned shard = 0;
+        std::deque<entry> sent; // without a reply
+        std::deque<entry> queued;
+        std::size_t queued_bytes = 0;
+        std::uint64_t last_number = 0;
+        ngx_msec_t renewed_at = 0; // see the script; 0: never
+
+        // The shard was lost: one request is sent until it has a reply, so that
+        // none overtakes one that is refused for the moment
+        bool probing = false;
+    };
+
+    void on_shard_ready(unsigned shard) noexcept override
+    {
+        send_queued(lanes_[shard]);
+    }
+    void on_shard_lost(unsigned shard) noexcept override;
 
     static void on_reply(void *data, const redisReply *reply) noexcept;
     static void on_timeout(ngx_event_t *event);
 
-    bool has_capacity(std::size_t size) const noexcept;
-    std::uint64_t number_of(const publish_request &request) noexcept;
-    std::size_t &unanswered_like(const entry &one) noexcept;
-    void send_queued() noexcept;
-    std::uint32_t clients_here() const noexcept;
-    void complete_first(const redisReply *reply) noexcept;
-    static void complete(entry &of, const publish_outcome &outcome) noexcept;
-    void requeue(entry &&sent) noexcept;
+    bool has_capacity(const lane &to, std::size_t size) const noexcept;
+    void send_queued(lane &from) noexcept;
+    void complete_first(lane &of, const redisReply *reply) noexcept;
+    void complete(entry &of, const publish_outcome &outcome) noexcept;
+    void requeue(lane &to, entry &&sent) noexcept;
     static bool expired(const entry &one) noexcept;
-    void expire() noexcept;
+    void expire(lane &of) noexcept;
+    ngx_msec_int_t time_left() const noexcept;
     void rearm_timer() noexcept;
     void update_congestion() noexcept;
 
     // publisher_commands.cpp
-    bool send(const entry &next) noexcept;
-    bool send_stored(const entry &next);
-    bool send_transient(const entry &next);
-    bool send_query(const entry &next);
+    bool send(lane &of, const entry &next) noexcept;
+    bool send_stored(lane &of, const entry &next);
+    bool send_transient(lane &of, const entry &next);
+    bool send_query(lane &of, const entry &next);
     static publish_outcome result_of(const redisReply *reply) noexcept;
 
-    script_runner &redis_;
-    std::deque<entry> sent_; // without a reply
-    std::deque<entry> queued_;
-    std::size_t sent_bytes_ = 0;
-    std::size_t queued_bytes_ = 0;
+    shard_router &redis_;
+    std::array<lane, redis::shard_count> lanes_;
     const std::string worker_id_; // unique across hosts and time
 
-    struct shard_state {
-        std::uint64_t last_number = 0;
-        std::size_t unanswered = 0; // of sent_, stored messages
-        ngx_msec_t renewed_at = 0;  // see the script; 0: never
-    };
-    std::array<shard_state, redis::shard_count> shards_{};
-    std::size_t unanswered_others_ = 0;
+    // Of all lanes
+    std::size_t sent_bytes_ = 0;
+    std::size_t queued_bytes_ = 0;
+    std::uint32_t requests_ = 0;
+    std::size_t uncompleted_ = 0;
 
     ngx_event_t timer_{};
     bool closing_ = false;

@@ -69,27 +69,27 @@ publish_outcome redis_publisher::result_of(const redisReply *reply) noexcept
     return result;
 }
 
-bool redis_publisher::send(const entry &next) noexcept
+bool redis_publisher::send(lane &of, const entry &next) noexcept
 try {
-    if (!redis_.ready()) {
+    if (!redis_.ready(of.shard)) {
         return false;
     }
 
     switch (next.request_kind) {
     case publish_kind::stored:
-        return send_stored(next);
+        return send_stored(of, next);
     case publish_kind::transient:
-        return send_transient(next);
+        return send_transient(of, next);
     case publish_kind::query:
         break;
     }
 
-    return send_query(next);
+    return send_query(of, next);
 } catch (const std::bad_alloc &) {
     return false;
 }
 
-bool redis_publisher::send_stored(const entry &next)
+bool redis_publisher::send_stored(lane &of, const entry &next)
 {
     const broker::description known =
         worker_bus::broker().describe(next.name, worker_bus::now());
@@ -97,13 +97,12 @@ bool redis_publisher::send_stored(const entry &next)
         known.external ? known.last : broker::message_id{};
     const broker::limits limits =
         stream_limits_of(known.exists ? known.history : next.history);
-    const unsigned shard = redis::shard_of(next.name);
-    shard_state &state = shards_[shard];
-    const bool renews = state.renewed_at == 0 ||
-                        ngx_current_msec - state.renewed_at > number_renewal;
+    const bool renews =
+        of.renewed_at == 0 || ngx_current_msec - of.renewed_at > number_renewal;
     const std::array<std::string, 4> keys{
         redis::position_key(next.name), redis::stream_key(next.name),
-        redis::clients_key(next.name), redis::published_key(shard, worker_id_)};
+        redis::clients_key(next.name),
+        redis::published_key(of.shard, worker_id_)};
     const std::string kind = std::to_string(next.kind);
     const std::string from = std::to_string(next.from);
     const std::string number = std::to_string(next.number);
@@ -128,21 +127,21 @@ bool redis_publisher::send_stored(const entry &next)
                                                      known_run};
 
     if (renews) {
-        state.renewed_at = ngx_current_msec;
+        of.renewed_at = ngx_current_msec;
     }
 
-    return run(redis_, {redis::script::publish, shard, keys, arguments},
-               on_reply, this);
+    return run(redis_, {redis::script::publish, of.shard, keys, arguments},
+               on_reply, &of);
 }
 
 // Also sends the present number of clients of this host, so that those who
 // learn of a joined or left client see it counted.
-bool redis_publisher::send_transient(const entry &next)
+bool redis_publisher::send_transient(lane &of, const entry &next)
 {
     const shared_zone &zone = worker_bus::zone();
     const broker::description known =
         worker_bus::broker().describe(next.name, worker_bus::now());
-    const unsigned shard = redis::shard_of(next.name);
+    const unsigned shard = of.shard;
     const std::string_view uid = zone.host.uid();
     const std::array<std::string, 5> keys{
         redis::clients_key(next.name), redis::host_resources_key(shard, uid),
@@ -150,17 +149,18 @@ bool redis_publisher::send_transient(const entry &next)
         redis::position_key(next.name)};
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
-    const std::string entry = redis::transient_entry(
-        next.name, redis_.run_id_hash(), next.kind, next.from, next.payload);
+    const std::string entry =
+        redis::transient_entry(next.name, redis_.run_id_hash(of.shard),
+                               next.kind, next.from, next.payload);
     const std::array<std::string_view, 5> arguments{
         clients, next.name, "0", entry,
         next.kind == kind_close_all ? "1" : "0"};
 
     return run(redis_, {redis::script::notify, shard, keys, arguments},
-               on_reply, this);
+               on_reply, &of);
 }
 
-bool redis_publisher::send_query(const entry &next)
+bool redis_publisher::send_query(lane &of, const entry &next)
 {
     const std::array<std::string, 3> keys{redis::position_key(next.name),
                                           redis::stream_key(next.name),
@@ -170,8 +170,8 @@ bool redis_publisher::send_query(const entry &next)
     const std::array<std::string_view, 3> arguments{
         age, max_messages, worker_bus::zone().host.uid()};
 
-    return redis_.run({redis::script::describe, keys, arguments}, on_reply,
-                      this);
+    return redis_.run(of.shard, {redis::script::describe, keys, arguments},
+                      on_reply, &of);
 }
 
 } // namespace websocket::nginx

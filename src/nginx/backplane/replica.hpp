@@ -12,7 +12,7 @@
 #include "nginx/backplane/shard_call.hpp"
 #include "nginx/backplane/shard_reader.hpp"
 #include "nginx/backplane/sync_waiters.hpp"
-#include "nginx/redis_io/script_runner.hpp"
+#include "nginx/redis_nodes/router.hpp"
 #include "redis/log_entry.hpp"
 #include "sdk/websocket_plugin.h"
 
@@ -52,9 +52,9 @@ public:
 
         virtual shard_reader &reader(unsigned shard) noexcept = 0;
 
-        environment(script_runner &runner) noexcept : redis{runner} {}
+        environment(shard_router &runner) noexcept : redis{runner} {}
 
-        script_runner &redis;
+        shard_router &redis;
         std::uint32_t link_generation = 0;  // of the present link
         std::uint64_t last_sync_number = 0; // counts syncs
 

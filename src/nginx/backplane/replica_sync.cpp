@@ -128,10 +128,6 @@ void replica::on_sync_reply(const redisReply &reply, std::uint64_t number)
     }
 
     if (const std::string_view error = error_in(&reply); !error.empty()) {
-        if (shared_.redis.reconnect_if_unusable(error)) {
-            return; // it reconnects
-        }
-
         log_sync_failed(error);
         state_ = state::failed;
         return;
@@ -157,9 +153,10 @@ void replica::apply_page(const redisReply &reply)
         return;
     }
 
+    // The run first: publishers of other workers may read both in between
+    set_run(shared_.redis.run_id_hash(shard_));
     align_to({*epoch, *before},
              worker_bus::broker().describe(name_, worker_bus::now()));
-    set_run(shared_.redis.run_id_hash());
 
     const broker::message_id begin = last_;
 

@@ -1,7 +1,7 @@
 // A call of a script that uses the log of a shard.
 #pragma once
 
-#include "nginx/redis_io/script_runner.hpp"
+#include "nginx/redis_nodes/router.hpp"
 
 #include <span>
 #include <string>
@@ -17,11 +17,8 @@ struct shard_call {
     std::span<const std::string_view> arguments;
 };
 
-// As script_runner::run. Throws std::bad_alloc.
-bool run(script_runner &redis, const shard_call &call, reply_callback callback,
+// As shard_router::run. Throws std::bad_alloc.
+bool run(shard_router &redis, const shard_call &call, reply_callback callback,
          void *data);
-
-// The channel of the shard, with the prefix. Throws std::bad_alloc.
-std::string shard_channel(const redis_settings &settings, unsigned shard);
 
 } // namespace websocket::nginx

@@ -148,10 +148,8 @@ void shard_reader::on_fetch_reply(const redisReply &reply)
     }
 
     if (const std::string_view error = error_in(&reply); !error.empty()) {
-        if (!redis_.reconnect_if_unusable(error)) {
-            log_fetch_failed(error);
-            fail();
-        }
+        log_fetch_failed(error);
+        fail();
         return;
     }
 
@@ -201,7 +199,7 @@ void shard_reader::align_to(broker::message_id before, broker::message_id end)
 {
     if (begins()) {
         stopped_ = false;
-        cursor_ = {before, redis_.run_id_hash()};
+        cursor_ = {before, redis_.run_id_hash(shard_)};
         store_cursor();
 
         if (std::exchange(began_late_, false)) {
@@ -210,8 +208,9 @@ void shard_reader::align_to(broker::message_id before, broker::message_id end)
     } else if (before.sequence < requested_.sequence) {
         skip_to(end);
     } else if (cursor_.last.epoch != end.epoch ||
-               cursor_.run != redis_.run_id_hash()) {
-        cursor_ = {{end.epoch, cursor_.last.sequence}, redis_.run_id_hash()};
+               cursor_.run != redis_.run_id_hash(shard_)) {
+        cursor_ = {{end.epoch, cursor_.last.sequence},
+                   redis_.run_id_hash(shard_)};
         store_cursor();
     }
 }
@@ -220,7 +219,7 @@ void shard_reader::skip_to(broker::message_id end)
 {
     const broker::message_id since = cursor_.last;
 
-    cursor_ = {end, redis_.run_id_hash()};
+    cursor_ = {end, redis_.run_id_hash(shard_)};
     store_cursor();
     log_loss(shard_);
     listener_.on_shard_loss(shard_, since);

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "broker/types.hpp"
-#include "nginx/redis_io/script_runner.hpp"
+#include "nginx/redis_nodes/router.hpp"
 #include "redis/log_entry.hpp"
 
 #include <cstdint>
@@ -45,7 +45,7 @@ public:
         ~listener() = default;
     };
 
-    shard_reader(script_runner &redis, listener &to, unsigned shard) noexcept
+    shard_reader(shard_router &redis, listener &to, unsigned shard) noexcept
         : redis_{redis}, listener_{to}, shard_{shard}
     {}
 
@@ -94,7 +94,7 @@ private:
     void store_cursor() noexcept;
     void finish();
 
-    script_runner &redis_;
+    shard_router &redis_;
     listener &listener_;
     const unsigned shard_;
     state state_ = state::off;

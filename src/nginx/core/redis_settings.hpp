@@ -26,7 +26,8 @@ struct redis_target {
     redis::server_address address;
     std::string name; // of the address, for log lines
 
-    // Found when the configuration was read; none of a master of sentinels
+    // Found when the configuration was read; none of a master of sentinels, nor
+    // of nodes that a cluster names
     std::vector<redis_peer> peers;
 };
 
@@ -34,6 +35,9 @@ struct redis_target {
 struct redis_settings {
     redis_target server;
     std::vector<redis_target> sentinels; // of the server; empty: none
+    std::vector<redis_target> nodes;     // of the cluster; empty: no cluster
+
+    bool in_cluster() const noexcept { return !nodes.empty(); }
 
     std::string prefix = "ws:";
     ngx_msec_t connect_timeout = 2000;

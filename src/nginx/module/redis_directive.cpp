@@ -219,8 +219,8 @@ bool refuse_tls(ngx_conf_t *cf, const redis_arguments &args)
         if (args.contains(name)) {
             conf_error(cf,
                        "\"%s=\" in \"websocket_redis\" directive requires an "
-                       "address that begins with \"rediss://\" or "
-                       "\"sentinels://\"",
+                       "address that begins with \"rediss://\", "
+                       "\"sentinels://\" or \"clusters://\"",
                        name.data());
             return false;
         }
@@ -246,6 +246,13 @@ bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
 
     if (const auto prefix = args.find("prefix"); prefix != args.end()) {
         settings.prefix = view(prefix->second);
+    }
+
+    if (settings.in_cluster() &&
+        settings.prefix.find('{') != settings.prefix.npos) {
+        return invalid_parameter(cf, "prefix", args.find("prefix")->second,
+                                 "a text without \"{\" with a cluster: its "
+                                 "slots depend on what follows it");
     }
 
     return settings.server.address.tls ? read_tls(cf, args, settings)
@@ -305,6 +312,10 @@ try {
         settings->sentinels.push_back(target_of(each));
     }
 
+    for (const redis::server_address &each : url.target.nodes) {
+        settings->nodes.push_back(target_of(each));
+    }
+
     if (!read_parameters(cf, args.subspan(1), *settings)) {
         return conf_failed();
     }
@@ -319,7 +330,8 @@ try {
 }
 
 // The system's resolver may block, so it is used only here. Workers ask the
-// resolver of nginx, if there is one. One sentinel that resolves is enough.
+// resolver of nginx, if there is one. One sentinel or node that resolves is
+// enough.
 char *resolve_redis(ngx_conf_t *cf, main_configuration &main)
 try {
     redis_settings *settings = main.redis;
@@ -332,8 +344,9 @@ try {
     settings->resolver = resolver_of(cf);
 
     const std::span<redis_target> targets =
-        settings->sentinels.empty() ? std::span{&settings->server, 1}
-                                    : std::span{settings->sentinels};
+        !settings->sentinels.empty() ? std::span{settings->sentinels}
+        : settings->in_cluster()     ? std::span{settings->nodes}
+                                     : std::span{&settings->server, 1};
 
     for (redis_target &each : targets) {
         std::string why;

@@ -139,6 +139,10 @@ void redis_connection::on_ready() noexcept
     ready_since_ = ngx_current_msec;
     stop_timer();
 
+    if (role_ == role::subscriber) {
+        start_timer(settings_.command_timeout);
+    }
+
     if (std::exchange(down_, false)) {
         outage.up(target_.name, sentinels_ == nullptr
                                     ? std::string_view{}
@@ -189,7 +193,7 @@ void redis_connection::on_failure() noexcept
     start_timer(jittered(backoff_));
     backoff_ = std::min(2 * backoff_, max_backoff);
 
-    if (role_ != role::sentinel) {
+    if (role_ == role::commands || role_ == role::subscriber) {
         log_down(was_ready, reason);
     }
 
@@ -213,6 +217,10 @@ void redis_connection::check_command_timeout() noexcept
     const ngx_msec_t waiting = socket_->waiting();
 
     if (socket_->unanswered() == 0) {
+        if (role_ == role::subscriber) {
+            socket_->ping();
+            start_timer(settings_.command_timeout);
+        }
         return;
     }
 

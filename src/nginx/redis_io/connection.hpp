@@ -40,8 +40,9 @@ public:
 
     enum class role {
         commands,   // commands with one reply each
-        subscriber, // SUBSCRIBE and UNSUBSCRIBE only, in capitals
-        sentinel    // commands, then SUBSCRIBE; outages are not logged
+        subscriber, // only SUBSCRIBE, UNSUBSCRIBE, SSUBSCRIBE, SUNSUBSCRIBE
+        sentinel,   // commands, then SUBSCRIBE; outages are not logged
+        seed        // commands to any node of a cluster; the same
     };
 
     // The settings, the target and the owner must outlive it.
@@ -82,7 +83,10 @@ public:
     // "subscribe", "message" or "unsubscribe", the channel, and a payload or a
     // number. After "unsubscribe" a channel has no more replies. When the
     // connection ends, the callback gets null. UNSUBSCRIBE takes channels; its
-    // callback is not called.
+    // callback is not called. For the channels of shards in a cluster all begin
+    // with an "s", and a reply may be an error that redirects to another node.
+    // The connection also ends if a PING, at intervals of command_timeout, has
+    // no reply.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 

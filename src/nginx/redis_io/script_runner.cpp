@@ -3,6 +3,7 @@
 #include "nginx/redis_io/script_runner.hpp"
 
 #include "nginx/core/log_line.hpp"
+#include "sdk/websocket_text.hpp"
 
 #include <algorithm>
 #include <new>
@@ -11,20 +12,37 @@ namespace websocket::nginx {
 
 namespace {
 
+// The value of a line; empty: there is none.
+std::string_view value_in(std::string_view info, std::string_view name) noexcept
+{
+    const std::size_t at = info.find(name);
+
+    if (at == info.npos) {
+        return {};
+    }
+
+    info.remove_prefix(at + name.size());
+    return info.substr(0, info.find('\r'));
+}
+
+// Channels of shards exist since version 7. An unknown version is not refused.
+bool has_shard_channels(std::string_view info) noexcept
+{
+    const std::string_view version = value_in(info, "\nredis_version:");
+    const auto major = detail::decimal(version.substr(0, version.find('.')));
+
+    return !major || *major >= 7;
+}
+
 // A hash of run_id, which is new for each start of Redis and the same for all
 // clients; the replication id is not.
 std::uint32_t run_id_hash_in(std::string_view info) noexcept
 {
-    constexpr std::string_view name = "\nrun_id:";
-    const std::size_t at = info.find(name);
+    const std::string_view run = value_in(info, "\nrun_id:");
 
-    if (at == info.npos) {
+    if (run.empty()) {
         return 0;
     }
-
-    std::string_view run = info.substr(at + name.size());
-
-    run = run.substr(0, run.find('\r'));
 
     const std::uint32_t sum = ngx_crc32_long(
         reinterpret_cast<u_char *>(const_cast<char *>(run.data())), run.size());
@@ -34,10 +52,19 @@ std::uint32_t run_id_hash_in(std::string_view info) noexcept
 
 } // namespace
 
-script_runner::script_runner(const redis_settings &settings) noexcept
-    : settings_{settings}, connection_{settings, *this,
-                                       redis_connection::role::commands}
+script_runner::script_runner(const redis_settings &settings,
+                             const redis_target &target,
+                             script_runner::owner &holder) noexcept
+    : settings_{settings}, owner_{holder}, connection_{
+                                               settings, target, *this,
+                                               redis_connection::role::commands}
 {}
+
+void script_runner::close() noexcept
+{
+    loaded_scripts_ = 0;
+    connection_.close();
+}
 
 void script_runner::on_redis_ready() noexcept
 try {
@@ -49,8 +76,8 @@ try {
     bool sent = connection_.command(info, on_info, this);
 
     for (std::size_t i = 0; sent && i != redis::script_count; i++) {
-        const std::string text =
-            redis::script_text(static_cast<redis::script>(i));
+        const std::string text = redis::script_text(
+            static_cast<redis::script>(i), settings_.in_cluster());
         const std::array<std::string_view, 3> args{"SCRIPT", "LOAD", text};
 
         sent = connection_.command(args, on_script_loaded, this);
@@ -77,8 +104,14 @@ void script_runner::on_info(void *data, const redisReply *reply) noexcept
         return;
     }
 
-    static_cast<script_runner *>(data)->run_id_hash_ =
-        run_id_hash_in(text_in(reply));
+    auto &self = *static_cast<script_runner *>(data);
+    const std::string_view info = text_in(reply);
+
+    self.run_id_hash_ = run_id_hash_in(info);
+
+    if (self.settings_.in_cluster() && !has_shard_channels(info)) {
+        self.connection_.restart("Redis Cluster requires Redis 7.0 or later");
+    }
 }
 
 // Replies come in the order of the commands.
@@ -99,9 +132,7 @@ try {
     self.digests_[self.loaded_scripts_++] = text_in(reply);
 
     if (self.ready()) {
-        for (listener *each : self.listeners_) {
-            each->on_commands_ready();
-        }
+        self.owner_.on_commands_ready();
     }
 } catch (const std::bad_alloc &) {
     static_cast<script_runner *>(data)->connection_.restart("no memory");
@@ -113,10 +144,8 @@ void script_runner::on_redis_lost(std::string_view) noexcept
 
     loaded_scripts_ = 0;
 
-    for (listener *each : listeners_) {
-        if (was_ready) {
-            each->on_commands_lost();
-        }
+    if (was_ready) {
+        owner_.on_commands_lost();
     }
 }
 
@@ -177,6 +206,13 @@ bool script_runner::command(std::span<const std::string_view> args,
                             reply_callback callback, void *data) noexcept
 {
     return ready() && connection_.command(args, callback, data);
+}
+
+bool script_runner::ask() noexcept
+{
+    const std::string_view args[] = {"ASKING"};
+
+    return command(args, nullptr, nullptr);
 }
 
 void log_refused(log_throttle &line, const char *command,

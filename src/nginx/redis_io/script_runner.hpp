@@ -1,4 +1,4 @@
-// This worker's connection to Redis for commands, with the scripts loaded.
+// A connection of this worker to a Redis for commands, with the scripts loaded.
 #pragma once
 
 #include "nginx/core/log_throttle.hpp"
@@ -29,23 +29,24 @@ struct script_call {
 
 class script_runner final : redis_connection::owner {
 public:
-    // Called in the order of add_listener().
-    struct listener {
+    struct owner {
         virtual void on_commands_ready() noexcept = 0;
 
         // Called after pending callbacks have got null.
         virtual void on_commands_lost() noexcept = 0;
 
     protected:
-        ~listener() = default;
+        ~owner() = default;
     };
 
-    explicit script_runner(const redis_settings &settings) noexcept;
-
-    // Throws std::bad_alloc.
-    void add_listener(listener &added) { listeners_.push_back(&added); }
+    // The settings, the target and the owner must outlive it.
+    script_runner(const redis_settings &settings, const redis_target &target,
+                  owner &holder) noexcept;
 
     void open() noexcept { connection_.open(); }
+
+    // Closes permanently. Pending callbacks get null; the owner is not called.
+    void close() noexcept;
 
     // Connected, with the scripts loaded.
     bool ready() const noexcept
@@ -62,6 +63,16 @@ public:
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
+    // Sends ASKING for the next call: a node that is about to get the slot of
+    // its keys then runs it. False: as above.
+    bool ask() noexcept;
+
+    // Reconnects because replies cannot be handled.
+    void restart(std::string_view reason) noexcept
+    {
+        connection_.restart(reason);
+    }
+
     // Reconnects if the error shows that this server runs no scripts at
     // present: it has lost them, is loading, or has become a replica. Returns
     // whether it did.
@@ -71,8 +82,6 @@ public:
 
     // Writes pending commands now: the process is about to exit.
     void flush() noexcept { connection_.flush(); }
-
-    const redis_settings &settings() const noexcept { return settings_; }
 
     // A hash of the run_id of Redis, if ready; 0: unknown. See redis/keys.hpp.
     std::uint32_t run_id_hash() const noexcept { return run_id_hash_; }
@@ -84,8 +93,8 @@ private:
     static void on_script_loaded(void *data, const redisReply *reply) noexcept;
 
     const redis_settings &settings_;
+    owner &owner_;
     redis_connection connection_;
-    std::vector<listener *> listeners_;
     std::array<std::string, redis::script_count> digests_;
     std::size_t loaded_scripts_ = 0;
     std::uint32_t run_id_hash_ = 0;

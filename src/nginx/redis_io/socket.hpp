@@ -46,9 +46,13 @@ public:
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
-    // SUBSCRIBE or UNSUBSCRIBE. Only these may follow.
+    // SUBSCRIBE, UNSUBSCRIBE or the same for channels of shards. Only these and
+    // ping() may follow.
     bool subscribe(std::span<const std::string_view> args,
                    reply_callback callback, void *data) noexcept;
+
+    // Sends a PING, also after subscriptions: it is unanswered until its reply.
+    void ping() noexcept;
 
     // Writes pending commands now instead of at the end of the turn.
     void flush() noexcept;
@@ -66,7 +70,7 @@ public:
     // The bytes of commands that the socket has not accepted yet.
     std::size_t unsent() const noexcept { return output_.size() - sent_; }
 
-    // The number of commands and subscriptions without a reply, and the
+    // The number of commands, subscriptions and pings without a reply, and the
     // milliseconds without any data while they wait.
     std::size_t unanswered() const noexcept
     {
@@ -135,7 +139,7 @@ private:
     std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader_;
     std::deque<pending_reply> pending_; // of commands, in their order
     pending_reply subscriber_;          // of all subscriptions
-    std::size_t unconfirmed_ = 0;       // subscriptions
+    std::size_t unconfirmed_ = 0;       // subscriptions and pings
     ngx_msec_t received_at_ = 0; // the last data, or the start of waiting
 };
 

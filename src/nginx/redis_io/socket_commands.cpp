@@ -1,6 +1,8 @@
 // Writes commands to the output buffer, and dispatches the replies to them.
 #include "nginx/redis_io/socket.hpp"
 
+#include "nginx/redis_io/replies.hpp"
+
 #include <array>
 #include <charconv>
 #include <new>
@@ -28,10 +30,24 @@ void append_number(std::string &output, char type, std::size_t number)
 // it is neither.
 std::string_view channel_reply_type(const redisReply &reply) noexcept
 {
-    return reply.type == REDIS_REPLY_ARRAY && reply.elements == 3 &&
-                   reply.element[0]->type == REDIS_REPLY_STRING
-               ? std::string_view{reply.element[0]->str, reply.element[0]->len}
+    return reply.type == REDIS_REPLY_ARRAY && reply.elements == 3
+               ? text_in(reply.element[0])
                : std::string_view{};
+}
+
+// Whether it is the reply to a PING. A connection with subscriptions gets an
+// array.
+bool is_pong(const redisReply &reply) noexcept
+{
+    return text_in(&reply) == "PONG" ||
+           (reply.type == REDIS_REPLY_ARRAY && reply.elements == 2 &&
+            text_in(reply.element[0]) == "pong");
+}
+
+// Whether a node of a cluster refuses only this subscription.
+bool redirects(std::string_view error) noexcept
+{
+    return error.starts_with("MOVED") || error.starts_with("CLUSTERDOWN");
 }
 
 } // namespace
@@ -103,12 +119,28 @@ bool redis_socket::subscribe(std::span<const std::string_view> args,
         return false;
     }
 
-    if (args[0] == "SUBSCRIBE") {
+    if (args[0] == "SUBSCRIBE" || args[0] == "SSUBSCRIBE") {
         unconfirmed_ += args.size() - 1;
         subscriber_ = {callback, data};
     }
 
     return true;
+}
+
+void redis_socket::ping() noexcept
+{
+    const std::string_view args[] = {"PING"};
+
+    if (!alive()) {
+        return;
+    }
+
+    start_waiting();
+    unconfirmed_++;
+
+    if (!append(args)) {
+        end("no memory");
+    }
 }
 
 void redis_socket::parse(std::string_view input) noexcept
@@ -141,6 +173,13 @@ void redis_socket::dispatch(const redisReply &reply) noexcept
         pending_.pop_front();
         next.call(&reply);
 
+    } else if (is_pong(reply)) {
+        unconfirmed_ -= unconfirmed_ != 0 ? 1 : 0;
+
+    } else if (redirects(error_in(&reply)) && subscriber_.callback != nullptr) {
+        unconfirmed_ -= unconfirmed_ != 0 ? 1 : 0;
+        subscriber_.call(&reply);
+
     } else if (reply.type == REDIS_REPLY_ERROR) {
         end({reply.str, reply.len});
 
@@ -151,7 +190,9 @@ void redis_socket::dispatch(const redisReply &reply) noexcept
         end("unexpected reply to a subscription");
 
     } else {
-        unconfirmed_ -= type == "subscribe" && unconfirmed_ != 0 ? 1 : 0;
+        const bool confirms = type == "subscribe" || type == "ssubscribe";
+
+        unconfirmed_ -= confirms && unconfirmed_ != 0 ? 1 : 0;
         subscriber_.call(&reply);
     }
 }

@@ -157,6 +157,36 @@ TEST(redis_url, sentinels_have_a_list_of_hosts_and_the_name_of_a_master)
                              "[fd00::1]:26379/my-master");
 }
 
+TEST(redis_url, cluster_has_a_list_of_hosts)
+{
+    const server_address target =
+        target_of("cluster://chat:secret@a.example,10.0.0.1:5000,[fd00::1]");
+
+    ASSERT_EQ(target.nodes.size(), 3u);
+    EXPECT_EQ(target.nodes[0].name(), "a.example:6379");
+    EXPECT_EQ(target.nodes[1].name(), "10.0.0.1:5000");
+    EXPECT_EQ(target.nodes[2].name(), "[fd00::1]:6379");
+    EXPECT_EQ(target.user, "chat");
+    EXPECT_EQ(target.password, "secret");
+    EXPECT_FALSE(target.tls);
+    EXPECT_EQ(target.name(),
+              "cluster://a.example:6379,10.0.0.1:5000,[fd00::1]:6379");
+}
+
+TEST(redis_url, one_node_of_a_cluster_is_enough)
+{
+    for (const std::string_view url :
+         {"clusters://localhost", "clusters://localhost/",
+          "clusters://localhost/0"}) {
+        const server_address target = target_of(url);
+
+        ASSERT_EQ(target.nodes.size(), 1u);
+        EXPECT_TRUE(target.tls);
+        EXPECT_TRUE(target.nodes[0].tls);
+        EXPECT_EQ(target.name(), "clusters://localhost:6379");
+    }
+}
+
 TEST(redis_url, one_sentinel_is_enough)
 {
     const server_address target = target_of("sentinels://localhost/m/");
@@ -188,6 +218,11 @@ TEST(redis_url, same_database_needs_the_same_server_and_number)
     EXPECT_FALSE(same("sentinel://a,b/m", "sentinel://a,b/n"));
     EXPECT_FALSE(same("sentinel://a,b/m", "sentinel://a,b/m/1"));
     EXPECT_FALSE(same("sentinel://a/m", "redis://a:26379"));
+    EXPECT_TRUE(same("cluster://a,b", "clusters://:secret@c,b"));
+    EXPECT_FALSE(same("cluster://a,b", "cluster://c,d"));
+    EXPECT_FALSE(same("cluster://a", "redis://a"));
+    EXPECT_FALSE(same("redis://a", "cluster://a"));
+    EXPECT_FALSE(same("cluster://a:26379", "sentinel://a/m"));
 }
 
 TEST(redis_url, name_has_neither_user_nor_password)
@@ -283,6 +318,12 @@ INSTANTIATE_TEST_SUITE_P(
         wrong_url{"sentinel://a/m/x", "the database"},
         wrong_url{"sentinel://secret@a/m", "\"user:password\""},
         wrong_url{"sentinel://:se/secret@a/m", "%2F"},
+        wrong_url{"cluster://", "no host"},
+        wrong_url{"cluster://a,", "no host"},
+        wrong_url{"cluster://a/1", "only the database 0"},
+        wrong_url{"cluster://a,b/0/", "only the database 0"},
+        wrong_url{"cluster://a,b:0", "the port"},
+        wrong_url{"cluster://secret@a", "\"user:password\""},
         wrong_url{"unix:", "must begin"},
         wrong_url{"unix:a.sock", "must begin"},
         wrong_url{"unix:?db=1", "must begin"}, wrong_url{"unix:/a%", "%25"},
