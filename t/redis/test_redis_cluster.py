@@ -12,9 +12,10 @@ from hosts import SHORT_TIMEOUTS, Host, shard_of
 from nginx_server import seconds, wait_until
 from readme_acl import acl_command
 from redis_client import RedisError
-from redis_cluster import RedisCluster, slot_of
+from redis_cluster import RedisCluster, redis_version, slot_of
 from redis_faults import (Received, try_to_connect, wait_until_joined,
                           wait_until_published)
+from redis_server import connections_of
 from room_client import read_data, send_text
 from sequence_publisher import SequencePublisher
 
@@ -24,6 +25,12 @@ LOCATIONS = """
 location /room { websocket room $arg_room history=100000; }
 location /publish { websocket_publish room $arg_room; }
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def require_version_7():
+    if redis_version() < 7:
+        pytest.skip("a cluster requires Redis 7.0")
 
 
 @pytest.fixture
@@ -272,6 +279,24 @@ def test_planned_failover_loses_nothing(hosts, start_cluster):
                    "the failover")
         flow.wait_for(50)
         flow.check_that_nothing_is_lost()
+
+
+@pytest.mark.alone
+def test_silent_master_is_left_before_it_is_needed(hosts, start_cluster):
+    """All workers have connected to the new one when a message comes."""
+    cluster = start_cluster(node_timeout=1000,
+                            cluster_require_full_coverage="no")
+    group = start(hosts, cluster, "connect_timeout=2s command_timeout=2s")
+    check_shards(group, [3])
+    master = cluster.node_of(3)
+    pids = [pid for host in group for pid in host.pids()]
+    new = cluster.replica_of(master)
+    with master.frozen():
+        wait_until(lambda: all(connections_of(pid, new.port) for pid in pids),
+                   seconds(15), "the new master")
+        client = group[1].join(room(3))
+        group[0].post(publish(3), "text")
+        assert Received(client, "text").data == ["text"]
 
 
 def test_room_of_another_node_opens_while_one_is_down(hosts, cluster):

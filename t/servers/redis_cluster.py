@@ -2,14 +2,23 @@
 
 import contextlib
 import itertools
+import re
+import subprocess
 
 from loopback_ports import free_ports
 from nginx_server import seconds, wait_until
 from redis_client import RedisError
-from redis_server import RedisServer
+from redis_server import REDIS, RedisServer
 
 SLOTS = 16384
 SHARDS = 16
+
+
+def redis_version():
+    """The major version of the server that tests use."""
+    text = subprocess.run([REDIS, "--version"], stdout=subprocess.PIPE,
+                          text=True, check=True).stdout
+    return int(re.search(r"\bv=(\d+)", text).group(1))
 
 
 def slot_of(shard):

@@ -139,7 +139,7 @@ void redis_connection::on_ready() noexcept
     ready_since_ = ngx_current_msec;
     stop_timer();
 
-    if (role_ == role::subscriber) {
+    if (pings()) {
         start_timer(settings_.command_timeout);
     }
 
@@ -212,13 +212,32 @@ void redis_connection::log_down(bool was_ready,
                                                              : NGX_LOG_ERR);
 }
 
+// Nothing else shows that the server of a subscriber, or one of several nodes,
+// is gone before it is needed.
+bool redis_connection::pings() const noexcept
+{
+    return role_ == role::subscriber ||
+           (role_ == role::commands && settings_.in_cluster());
+}
+
+void redis_connection::ping() noexcept
+{
+    const std::string_view args[] = {"PING"};
+
+    if (role_ == role::subscriber) {
+        socket_->ping();
+    } else {
+        (void)socket_->command(args, nullptr, nullptr);
+    }
+}
+
 void redis_connection::check_command_timeout() noexcept
 {
     const ngx_msec_t waiting = socket_->waiting();
 
     if (socket_->unanswered() == 0) {
-        if (role_ == role::subscriber) {
-            socket_->ping();
+        if (pings()) {
+            ping();
             start_timer(settings_.command_timeout);
         }
         return;

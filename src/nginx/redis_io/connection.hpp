@@ -85,8 +85,9 @@ public:
     // connection ends, the callback gets null. UNSUBSCRIBE takes channels; its
     // callback is not called. For the channels of shards in a cluster all begin
     // with an "s", and a reply may be an error that redirects to another node.
-    // The connection also ends if a PING, at intervals of command_timeout, has
-    // no reply.
+    //
+    // Role subscriber, and commands in a cluster: the connection sends a PING
+    // at intervals of command_timeout, and ends without its reply.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
 
@@ -126,6 +127,8 @@ private:
     void on_ready() noexcept;
     void on_failure() noexcept;
     void log_down(bool was_ready, std::string_view reason) noexcept;
+    bool pings() const noexcept;
+    void ping() noexcept;
     void check_command_timeout() noexcept;
     void start_timer(ngx_msec_t time) noexcept;
     void stop_timer() noexcept;

@@ -9,13 +9,6 @@
 
 namespace websocket::nginx {
 
-namespace {
-
-// A node that refuses a shard for a while is asked again after this time.
-constexpr ngx_msec_t redirect_delay = 30;
-
-} // namespace
-
 shard_router::shard_router(const redis_settings &settings)
     : settings_{settings}, seeds_{settings, *this}
 {
@@ -149,16 +142,19 @@ try {
     return false;
 }
 
+bool shard_router::waits(const shard_state &shard) noexcept
+{
+    return shard.retry_at != 0 &&
+           static_cast<ngx_msec_int_t>(shard.retry_at - ngx_current_msec) > 0;
+}
+
 // Makes the shard ready if its node is.
 bool shard_router::attach(unsigned shard) noexcept
 try {
     shard_state &state = shards_[shard];
     redis_node *node = state.asked != nullptr ? state.asked : state.owner;
-    const bool waits =
-        state.retry_at != 0 &&
-        static_cast<ngx_msec_int_t>(state.retry_at - ngx_current_msec) > 0;
 
-    if (node == nullptr || state.calls != nullptr || waits ||
+    if (node == nullptr || state.calls != nullptr || waits(state) ||
         !node->commands().ready()) {
         return false;
     }

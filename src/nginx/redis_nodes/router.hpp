@@ -147,11 +147,15 @@ private:
         unsigned unsubscribing = 0; // replies that will come
     };
 
+    // A node that refuses a shard for a while is asked again after this time.
+    static constexpr ngx_msec_t redirect_delay = 30;
+
     using shard_list = std::array<shard_calls *, redis::shard_count>;
 
     // router.cpp: calls
     void on_node_ready(redis_node &node) noexcept override;
     void on_node_lost(redis_node &node) noexcept override;
+    static bool waits(const shard_state &shard) noexcept;
     bool attach(unsigned shard) noexcept;
     void detach(unsigned shard) noexcept;
     static void fail_pending(shard_calls *calls) noexcept;

@@ -230,7 +230,9 @@ void shard_router::update() noexcept
     const bool unused = std::ranges::any_of(
         nodes_, [](const auto &each) { return each->unused_since != 0; });
 
-    if (needs_slots()) {
+    if (std::ranges::any_of(shards_, waits)) {
+        schedule(redirect_delay);
+    } else if (needs_slots()) {
         schedule(slots_interval);
     } else if (unused) {
         schedule(max_unused);
