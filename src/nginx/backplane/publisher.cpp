@@ -29,7 +29,7 @@ constexpr std::size_t max_unanswered = 256;
 constexpr ngx_msec_t max_delay = 8'000;
 
 // Deadlines of such events are looked at so often once they have passed.
-constexpr ngx_msec_t late_interval = 100;
+constexpr ngx_msec_int_t late_interval = 100;
 
 // The most that one turn of a client adds.
 constexpr std::size_t max_read = 512 * 1024;

@@ -308,9 +308,9 @@ try {
 
     const unsigned shard = calls.shard;
     shard_state &state = shards_[shard];
-    redis::redirect redirect = settings_.in_cluster()
-                                   ? redis::parse_redirect(error)
-                                   : redis::redirect{};
+    const redis::redirect redirect = settings_.in_cluster()
+                                         ? redis::parse_redirect(error)
+                                         : redis::redirect{};
 
     if (redirect.what == type::none) {
         return false;
@@ -319,7 +319,7 @@ try {
     redis::server_address address;
 
     address.host = redirect.host.empty() ? calls.node.target().address.host
-                                         : std::move(redirect.host);
+                                         : redirect.host;
     address.port = redirect.port;
 
     redis_node *other =
