@@ -121,8 +121,8 @@ ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
 // Keeps the resource until the host is in sync. Returns as reserve_client does.
 ngx_int_t begin_waiting(ngx_http_request_t *r, resource &target) noexcept
 {
-    // Some are left for connections to Redis
-    if (ngx_cycle->free_connection_n < ngx_cycle->connection_n / 16 + 8) {
+    // Some are left for connections to Redis. nginx reuses idle ones from 1/16.
+    if (ngx_cycle->free_connection_n < ngx_cycle->connection_n / 8) {
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "too many clients wait for Redis");
     }
