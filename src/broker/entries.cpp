@@ -299,7 +299,7 @@ void record_gap(log_record &log) noexcept
     store_ordered(log.last_gap, log.last_position + 1);
     WEBSOCKET_FAULT_POINT("gap.noted");
     store_ordered(log.last_position, log.last_gap);
-    WEBSOCKET_FAULT_POINT("gap.made");
+    WEBSOCKET_FAULT_POINT("gap.recorded");
 }
 
 bool reclaim_blocks(zone &z, std::size_t blocks, std::uint64_t now) noexcept

@@ -111,9 +111,9 @@ std::uint32_t all_clients(const log_record &log) noexcept
 {
     const std::uint32_t here = load_relaxed(log.clients);
     const std::uint32_t others = load_relaxed(log.remote_clients);
-    const auto most = std::numeric_limits<std::uint32_t>::max();
+    const auto max = std::numeric_limits<std::uint32_t>::max();
 
-    return here < most - others ? here + others : most;
+    return here < max - others ? here + others : max;
 }
 
 std::uint64_t history_count(const log_record &log) noexcept
@@ -168,10 +168,10 @@ void remove_unused(zone &z) noexcept
 
 void limit_history(log_record &log, const limits &kept) noexcept
 {
-    const std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    const std::uint64_t max = std::numeric_limits<std::uint32_t>::max();
 
     store_ordered(log.history_messages,
-                  static_cast<std::uint32_t>(std::min(kept.messages, most)));
+                  static_cast<std::uint32_t>(std::min(kept.messages, max)));
     WEBSOCKET_FAULT_POINT("log.limited");
     store_ordered(log.history_milliseconds, kept.milliseconds);
 }

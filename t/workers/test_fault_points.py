@@ -22,8 +22,8 @@ ELSEWHERE = {
     "lock.left", "log.left", "entry.skipped", "log.removed", "log.limited",
     "slot.renewed", "slot.emptied", "slot.written", "unread.half_out",
     "leader.dated", "leader.taken", "leader.resigned", "external.left_out",
-    "gap.made", "gap.noted", "blocks.unreserved", "entry.cleared", "entry.over_limit",
-    "history.step", "read.piece",
+    "gap.recorded", "gap.noted", "blocks.unreserved", "entry.cleared",
+    "entry.over_limit", "history.step", "read.piece",
 }
 
 # Fault points that a leader reaches for each new resource.

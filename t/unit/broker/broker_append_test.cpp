@@ -120,7 +120,7 @@ TEST_F(broker_append, of_much_reserves_few_blocks_in_a_hold)
 
     append_large(); // of 782 blocks
     EXPECT_EQ(count.holds(), 8 + 1);
-    EXPECT_EQ(count.most("blocks.reserved"), 1);
+    EXPECT_EQ(count.max("blocks.reserved"), 1);
 }
 
 TEST_F(broker_append, of_a_dead_process_leaves_no_blocks)

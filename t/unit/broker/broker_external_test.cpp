@@ -80,14 +80,14 @@ TEST_F(broker_external, accepts_only_the_next_message)
 TEST_F(broker_external, into_another_epoch_is_refused)
 {
     const subscription a = subscribe(claim(1));
-    const std::uint64_t own = core.last_id(a).epoch;
+    const std::uint64_t own_epoch = core.last_id(a).epoch;
 
-    for (const std::uint64_t epoch : {outer, own, std::uint64_t{0}}) {
+    for (const std::uint64_t epoch : {outer, own_epoch, std::uint64_t{0}}) {
         EXPECT_EQ(append_external(1, epoch).result, outcome::out_of_order)
             << epoch;
     }
     reset_position(outer, 0);
-    for (const std::uint64_t epoch : {outer + 1, own, std::uint64_t{0}}) {
+    for (const std::uint64_t epoch : {outer + 1, own_epoch, std::uint64_t{0}}) {
         EXPECT_EQ(append_external(1, epoch).result, outcome::out_of_order)
             << epoch;
         EXPECT_EQ(append_external(0, epoch).result, outcome::out_of_order)
@@ -101,14 +101,15 @@ TEST_F(broker_external, into_another_epoch_is_refused)
 TEST_F(broker_external, is_refused_in_the_log_s_own_epoch)
 {
     const subscription a = subscribe(claim(1), "room", {.messages = 9});
-    const std::uint64_t own = core.last_id(a).epoch;
-    const append_result sent = core.append("room", message_of("own"), {}, now);
-    EXPECT_EQ(sent.id, (message_id{own, 1}));
+    const std::uint64_t own_epoch = core.last_id(a).epoch;
+    const append_result sent =
+        core.append("room", message_of("local"), {}, now);
+    EXPECT_EQ(sent.id, (message_id{own_epoch, 1}));
 
-    EXPECT_EQ(append_external(2, own).result, outcome::out_of_order);
-    reset_position(own, 1);
+    EXPECT_EQ(append_external(2, own_epoch).result, outcome::out_of_order);
+    reset_position(own_epoch, 1);
     EXPECT_EQ(read(a), texts{gap});
-    EXPECT_EQ(append_external(2, own).result, outcome::done);
+    EXPECT_EQ(append_external(2, own_epoch).result, outcome::done);
     EXPECT_EQ(read(a), texts{"2"});
     EXPECT_EQ(history(a, 0), (texts{gap, "2"}));
 }

@@ -177,10 +177,10 @@ protected:
     subscription subscribe(unsigned slot, std::string_view name = "room",
                            const limits &history = {})
     {
-        const subscribed made =
+        const subscribed result =
             core.subscribe(slot, name, nullptr, history, now);
-        EXPECT_EQ(made.result, outcome::done);
-        return made.handle;
+        EXPECT_EQ(result.result, outcome::done);
+        return result.handle;
     }
 
     append_result send(subscription to, std::string_view text)

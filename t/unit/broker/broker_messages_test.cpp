@@ -273,11 +273,11 @@ TEST_F(broker_messages, wake_only_subscribed_slots)
 TEST_F(broker_messages, come_up_as_unread_of_their_owner)
 {
     int owner = 0;
-    const subscribed made = core.subscribe(slot_a, "owned", &owner, {}, now);
-    send(made.handle, "x");
+    const subscribed result = core.subscribe(slot_a, "owned", &owner, {}, now);
+    send(result.handle, "x");
 
     const unread_subscription next = core.next_unread(slot_a);
-    EXPECT_EQ(next.handle, made.handle);
+    EXPECT_EQ(next.handle, result.handle);
     EXPECT_EQ(next.owner, &owner);
     EXPECT_FALSE(core.next_unread(slot_a));
 }

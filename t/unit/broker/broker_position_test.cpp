@@ -291,7 +291,7 @@ TEST_F(broker_position, clears_a_log_of_any_length)
 TEST_F(broker_position, removes_the_log_s_own_messages_at_first)
 {
     a = subscribe(slot_a, "room", {.messages = 9});
-    send(a, "own");
+    send(a, "local");
     read(a);
     reset_position(outer, 1);
     EXPECT_EQ(history(a, 0), texts{gap});

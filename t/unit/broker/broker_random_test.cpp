@@ -111,7 +111,7 @@ public:
     int deaths() const { return deaths_; }
 
 private:
-    void start(std::size_t place)
+    void start(std::size_t index)
     {
         const std::uint64_t seed = dice_();
         const pid_t child = fork();
@@ -121,10 +121,10 @@ private:
             fault_dice.seed(static_cast<unsigned>(seed));
             set_fault_hook(die_by_chance);
             worker(core_, events_, *report_, seed)
-                .run(static_cast<std::int32_t>(place));
+                .run(static_cast<std::int32_t>(index));
             _exit(0);
         }
-        children_[place] = child;
+        children_[index] = child;
     }
 
     // Waits up to `patience` milliseconds for dead processes. Frees their

@@ -58,7 +58,7 @@ protected:
         EXPECT_EQ(text_of(one.first(1)[0].payload), std::to_string(expected));
         EXPECT_EQ(result.lost, after + 1 != expected);
         EXPECT_EQ(count.holds(), 1);
-        EXPECT_LE(count.most("history.step"), 40); // 2 * log2(10'000) = 27
+        EXPECT_LE(count.max("history.step"), 40); // 2 * log2(10'000) = 27
     }
 
     read_memory storage{64, 256 * kibibyte};
@@ -93,7 +93,7 @@ detail::index first_by_definition(const detail::zone &z,
 
 TEST(broker_earlier_sequence, leads_back_in_steps_that_double)
 {
-    std::uint64_t most_steps = 0;
+    std::uint64_t max_steps = 0;
 
     for (std::uint64_t i = 1; i < 200'000; i++) {
         const std::uint64_t earlier = detail::earlier_sequence(i);
@@ -107,10 +107,10 @@ TEST(broker_earlier_sequence, leads_back_in_steps_that_double)
         for (std::uint64_t at = i; at > 0; steps++) {
             at = detail::earlier_sequence(at);
         }
-        most_steps = std::max(most_steps, steps);
+        max_steps = std::max(max_steps, steps);
     }
 
-    EXPECT_LE(most_steps, 18);
+    EXPECT_LE(max_steps, 18);
     EXPECT_EQ(detail::earlier_sequence(1'000'000), 999'993);
     EXPECT_EQ(detail::earlier_sequence(999'993), 999'930);
     EXPECT_LT(detail::earlier_sequence(UINT64_MAX - 1), UINT64_MAX - 1);
@@ -330,7 +330,7 @@ TEST_F(broker_search, copies_a_large_message_in_pieces)
         EXPECT_FALSE(result.more);
         EXPECT_TRUE(text_of(storage.first(1)[0].payload) == large);
         EXPECT_GT(count.holds(), 25);
-        EXPECT_EQ(count.most("read.piece"), 1);
+        EXPECT_EQ(count.max("read.piece"), 1);
     }
 }
 

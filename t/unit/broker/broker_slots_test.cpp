@@ -71,7 +71,7 @@ TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_reported)
     join(b, 1);
     join(subscribe(slot_a, "shared"), 3);
     join(subscribe(slot_a, "shared"), 2);
-    join(subscribe(slot_a, "own"), 4);
+    join(subscribe(slot_a, "unshared"), 4);
     subscribe(slot_a, "without clients");
 
     core.reclaim_dead(processes, now);
@@ -83,7 +83,7 @@ TEST_F(broker_slots, of_dead_processes_are_reclaimed_and_lost_clients_reported)
     EXPECT_EQ(processes.freed,
               (std::map<unsigned, std::int32_t>{{slot_a, 10}}));
     EXPECT_EQ(processes.lost, (std::map<std::string, std::uint32_t>{
-                                  {"shared", 5}, {"own", 4}}));
+                                  {"shared", 5}, {"unshared", 4}}));
     EXPECT_EQ(core.measure().subscriptions, 1);
     EXPECT_EQ(claim(30), slot_a);
 }

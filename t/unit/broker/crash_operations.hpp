@@ -14,7 +14,7 @@ struct operation {
     std::function<void(scenario &)> run;
 };
 
-inline message_id behind(message_id last)
+inline message_id after(message_id last)
 {
     return {last.epoch, last.sequence + 1};
 }
@@ -60,8 +60,8 @@ inline std::vector<operation> operations()
          }},
         {"append an external message",
          [](scenario &s) {
-             s.core.append_external("room", message_of("x"),
-                                    behind(s.room_last), s.now);
+             s.core.append_external("room", message_of("x"), after(s.room_last),
+                                    s.now);
          }},
         {"append an external transient entry",
          [](scenario &s) {
@@ -71,7 +71,7 @@ inline std::vector<operation> operations()
          [](scenario &s) {
              s.core.append_external("room",
                                     message_of(std::string(17'000, 'm')),
-                                    behind(s.room_last), s.now);
+                                    after(s.room_last), s.now);
          }},
         {"append an external message without subscriptions",
          [](scenario &s) {

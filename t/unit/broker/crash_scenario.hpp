@@ -230,11 +230,11 @@ private:
     {
         const claim_result next = core.claim(successor, victim, processes, now);
         ASSERT_TRUE(next.slot.has_value());
-        const subscribed made =
+        const subscribed room =
             core.subscribe(*next.slot, "room", nullptr, three, now);
-        ASSERT_EQ(made.result, outcome::done);
-        EXPECT_EQ(core.join(made.handle, 4), outcome::done);
-        EXPECT_EQ(core.join(made.handle, 4), outcome::full);
+        ASSERT_EQ(room.result, outcome::done);
+        EXPECT_EQ(core.join(room.handle, 4), outcome::done);
+        EXPECT_EQ(core.join(room.handle, 4), outcome::full);
 
         const std::uint64_t before = core.last_id(room_s).sequence;
         for (std::uint64_t i = 1; i <= 5; i++) {
@@ -245,16 +245,16 @@ private:
         }
 
         read_memory storage(10, 8192);
-        read_result result = core.read(made.handle, storage.buffers(), now);
+        read_result result = core.read(room.handle, storage.buffers(), now);
         ASSERT_EQ(result.count, 5);
         EXPECT_FALSE(result.lost);
         EXPECT_EQ(text_of(storage.first(5)[4].payload), "5");
         result =
-            core.read_history(made.handle, before + 2, storage.buffers(), now);
+            core.read_history(room.handle, before + 2, storage.buffers(), now);
         EXPECT_EQ(result.count, 3);
         EXPECT_EQ(drain_survivor(), 5);
         lead_on(*next.slot);
-        core.leave(made.handle);
+        core.leave(room.handle);
         core.release(*next.slot, now);
         EXPECT_EQ(core.clients(room_s), 3);
     }

@@ -17,7 +17,7 @@ public:
     fault_counter() : before_{websocket::broker::set_fault_hook(count)}
     {
         in_this_hold.clear();
-        most_in_a_hold.clear();
+        max_in_a_hold.clear();
         holds_counted = 0;
     }
     ~fault_counter() { websocket::broker::set_fault_hook(before_); }
@@ -25,11 +25,11 @@ public:
     fault_counter &operator=(const fault_counter &) = delete;
 
     // The largest number in one hold of the lock.
-    std::size_t most(std::string_view name) const
+    std::size_t max(std::string_view name) const
     {
-        const auto found = most_in_a_hold.find(std::string(name));
+        const auto found = max_in_a_hold.find(std::string(name));
 
-        return found != most_in_a_hold.end() ? found->second : 0;
+        return found != max_in_a_hold.end() ? found->second : 0;
     }
     std::size_t holds() const { return holds_counted; }
 
@@ -42,13 +42,13 @@ private:
             return;
         }
 
-        std::size_t &most = most_in_a_hold[name];
+        std::size_t &max = max_in_a_hold[name];
 
-        most = std::max(most, ++in_this_hold[name]);
+        max = std::max(max, ++in_this_hold[name]);
     }
 
     static inline std::map<std::string, std::size_t> in_this_hold;
-    static inline std::map<std::string, std::size_t> most_in_a_hold;
+    static inline std::map<std::string, std::size_t> max_in_a_hold;
     static inline std::size_t holds_counted = 0;
 
     websocket::broker::fault_hook before_;

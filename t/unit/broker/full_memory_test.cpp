@@ -145,13 +145,13 @@ TEST_F(full_memory, refuses_if_subscriptions_fill_it)
     std::vector<subscription> all;
 
     for (;;) {
-        const subscribed made =
+        const subscribed result =
             core.subscribe(slot, std::to_string(all.size()), nullptr, {}, now);
-        if (made.result != outcome::done) {
-            EXPECT_EQ(made.result, outcome::no_memory);
+        if (result.result != outcome::done) {
+            EXPECT_EQ(result.result, outcome::no_memory);
             break;
         }
-        all.push_back(made.handle);
+        all.push_back(result.handle);
     }
 
     EXPECT_EQ(check_integrity(core), "");
@@ -303,8 +303,8 @@ TEST_F(full_memory, sweeps_with_few_entries_per_lock)
     const fault_counter count;
     expire_all();
     EXPECT_EQ(core.measure().entries, 0);
-    EXPECT_GT(count.most("entry.unlinked"), 0);
-    EXPECT_LE(count.most("entry.unlinked"), 64);
+    EXPECT_GT(count.max("entry.unlinked"), 0);
+    EXPECT_LE(count.max("entry.unlinked"), 64);
 }
 
 TEST_F(full_memory, unsubscribing_frees_few_entries_per_lock)
@@ -315,7 +315,7 @@ TEST_F(full_memory, unsubscribing_frees_few_entries_per_lock)
     }
     const fault_counter count;
     core.unsubscribe(slow, now);
-    EXPECT_LE(count.most("entry.unlinked"), 64);
+    EXPECT_LE(count.max("entry.unlinked"), 64);
     expire_all();
     EXPECT_EQ(core.measure().entries, 0);
 }
@@ -336,6 +336,6 @@ TEST_F(full_memory, makes_space_with_few_entries_per_lock)
         const fault_counter count;
         send(limit == 0 ? b : a, std::string(400'000, 'x'));
         EXPECT_GT(count.holds(), 30);
-        EXPECT_LE(count.most("entry.unlinked"), 64 + 16);
+        EXPECT_LE(count.max("entry.unlinked"), 64 + 16);
     }
 }

@@ -72,9 +72,9 @@ TEST_F(log_limit, refuses_a_message_over_the_limit)
         outcome::done);
 
     // The host's own logs are not limited
-    const subscription own = subscribe(slot, ":own");
+    const subscription host_log = subscribe(slot, ":own");
     EXPECT_EQ(
-        core.append(own, message_of(std::string(50'000, 'x')), now).result,
+        core.append(host_log, message_of(std::string(50'000, 'x')), now).result,
         outcome::done);
 }
 

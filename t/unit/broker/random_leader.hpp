@@ -15,8 +15,8 @@ namespace broker_tests {
 // Their names are numbers. The last rooms have external numbers.
 constexpr std::size_t room_count = 6;
 constexpr std::size_t outer_room_count = 2;
-constexpr std::uint32_t most_clients = 50;
-constexpr std::uint32_t most_remote_clients = 10;
+constexpr std::uint32_t max_clients = 50;
+constexpr std::uint32_t max_remote_clients = 10;
 
 // Numbers the messages of a room, as Redis does for several hosts. Epoch and
 // sequence are one word, so that the death of a leader cannot separate them.
@@ -180,7 +180,7 @@ private:
 
     void set_remote_counts()
     {
-        core_.set_remote_clients(name_, random_() % (most_remote_clients + 1));
+        core_.set_remote_clients(name_, random_() % (max_remote_clients + 1));
         core_.set_link_generation(static_cast<std::uint32_t>(random_() % 2));
         core_.mark_synced(name_, 1);
     }

@@ -13,7 +13,7 @@
 namespace broker_tests {
 
 constexpr std::size_t slot_count = 8;
-constexpr std::size_t subscriptions_at_most = 8;
+constexpr std::size_t max_subscriptions = 8;
 constexpr int longest_sleep = 3000; // milliseconds
 constexpr std::uint64_t forever = std::numeric_limits<std::uint64_t>::max();
 
@@ -31,10 +31,10 @@ public:
         : core_{core}, events_{events}, report_{out}, random_{seed}
     {}
 
-    void run(std::int32_t place)
+    void run(std::int32_t index)
     {
         const claim_result taken =
-            core_.claim(getpid(), place, processes_, now());
+            core_.claim(getpid(), index, processes_, now());
 
         if (!taken.slot.has_value()) {
             return fail("no slot was free");
@@ -134,10 +134,10 @@ private:
                                .from = static_cast<std::uint64_t>(next.sender),
                                .time = now(),
                                .transient = random_() % 4 == 0};
-        const reader *own = any_reader();
+        const reader *chosen = any_reader();
         const append_result sent =
-            own != nullptr && !own->outer && random_() % 2 == 0
-                ? core_.append(own->handle, what, now())
+            chosen != nullptr && !chosen->outer && random_() % 2 == 0
+                ? core_.append(chosen->handle, what, now())
                 : core_.append(any_room(), what, any_limits(), now());
 
         if (sent.result != outcome::done) {
@@ -275,16 +275,16 @@ private:
 
     void subscribe()
     {
-        if (readers_.size() == subscriptions_at_most) {
+        if (readers_.size() == max_subscriptions) {
             return;
         }
         const std::size_t room = random_() % (room_count + outer_room_count);
-        const subscribed made = core_.subscribe(slot_, std::to_string(room),
-                                                nullptr, any_limits(), now());
-        if (made.result != outcome::done) {
+        const subscribed result = core_.subscribe(slot_, std::to_string(room),
+                                                  nullptr, any_limits(), now());
+        if (result.result != outcome::done) {
             fail("a subscription was refused");
         }
-        readers_.push_back({made.handle, room >= room_count, 0, {}, {}});
+        readers_.push_back({result.handle, room >= room_count, 0, {}, {}});
     }
 
     void unsubscribe()
@@ -297,14 +297,14 @@ private:
 
     void count_clients()
     {
-        if (const reader *own = any_reader()) {
+        if (const reader *chosen = any_reader()) {
             if (random_() % 2 == 0) {
-                static_cast<void>(core_.join(own->handle, most_clients));
+                static_cast<void>(core_.join(chosen->handle, max_clients));
             } else {
-                core_.leave(own->handle);
+                core_.leave(chosen->handle);
             }
-            if (core_.clients(own->handle) >
-                most_clients + most_remote_clients) {
+            if (core_.clients(chosen->handle) >
+                max_clients + max_remote_clients) {
                 fail("there are more clients than allowed");
             }
         }
@@ -314,12 +314,12 @@ private:
     // missing after its first one.
     void look_back()
     {
-        if (const reader *own = any_reader()) {
-            const message_id passed = core_.passed_id(own->handle);
+        if (const reader *chosen = any_reader()) {
+            const message_id passed = core_.passed_id(chosen->handle);
             const std::uint64_t after =
                 passed.sequence - std::min<std::uint64_t>(passed.sequence, 8);
             const read_result result = core_.read_history(
-                own->handle, after, storage_.buffers(), now());
+                chosen->handle, after, storage_.buffers(), now());
             std::uint64_t before = after;
             bool lost = result.lost;
 
