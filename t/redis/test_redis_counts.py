@@ -67,8 +67,8 @@ def test_each_host_counts_the_clients_of_all(pair):
 
 
 def test_many_clients_are_counted_until_they_disconnect(pair):
-    path = "/publish-plain?k=crowd"
-    clients = [host.connect("/plain?k=crowd") for host in pair
+    path = "/publish-plain?k=many"
+    clients = [host.connect("/plain?k=many") for host in pair
                for _ in range(100)]
     pair.wait_for_clients(path, 200)
     for client in clients[50:]:
@@ -87,14 +87,14 @@ def test_welcome_counts_all(pair):
 
 
 def test_counts_of_rooms_are_their_own(pair):
-    clients = [pair[0].connect(f"/plain?k=own{number}")
+    clients = [pair[0].connect(f"/plain?k=room{number}")
                for number in range(10)]
     for number in range(10):
-        pair[1].wait_for_clients(f"/publish-plain?k=own{number}", 1)
+        pair[1].wait_for_clients(f"/publish-plain?k=room{number}", 1)
     for client in clients[::2]:
         leave(client)
     for number in range(10):
-        pair[1].wait_for_clients(f"/publish-plain?k=own{number}", number % 2)
+        pair[1].wait_for_clients(f"/publish-plain?k=room{number}", number % 2)
 
 
 def test_room_without_clients_is_not_counted_any_more(pair):

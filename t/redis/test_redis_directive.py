@@ -15,10 +15,10 @@ UNKNOWN = "nowhere.invalid"
 RESOLVER = "resolver 127.0.0.1:1 ipv6=off;"
 
 
-def refuse_redis(nginx, words, pattern):
+def refuse_redis(nginx, args, pattern):
     """nginx -t fails with a line that matches the pattern, and its output does
     not have the password."""
-    http = f"websocket_redis {words};"
+    http = f"websocket_redis {args};"
     expect_error(nginx, pattern, http=http)
     _, output = nginx.check(http=http)
     assert "secret" not in output
@@ -53,9 +53,9 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize("words", ACCEPTED, ids=numbers(ACCEPTED))
-def test_directive_is_accepted_with(nginx, words):
-    passed, output = nginx.check(http=f"websocket_redis {words};")
+@pytest.mark.parametrize("args", ACCEPTED, ids=numbers(ACCEPTED))
+def test_directive_is_accepted_with(nginx, args):
+    passed, output = nginx.check(http=f"websocket_redis {args};")
     assert passed and "[warn]" not in output, output
     assert "secret" not in output
 
@@ -115,9 +115,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("words, pattern", REFUSED, ids=numbers(REFUSED))
-def test_directive_is_refused_with(nginx, words, pattern):
-    refuse_redis(nginx, words, pattern)
+@pytest.mark.parametrize("args, pattern", REFUSED, ids=numbers(REFUSED))
+def test_directive_is_refused_with(nginx, args, pattern):
+    refuse_redis(nginx, args, pattern)
 
 
 def test_second_directive_is_refused(nginx):

@@ -51,7 +51,8 @@ def test_fault_blocks_writes_until_cleared(group, name):
     assert kept == FAULTS[name].keeps
 
 
-@pytest.mark.parametrize("name", ["cut", "late", "silent", "deaf", "locked"])
+@pytest.mark.parametrize(
+    "name", ["cut", "late", "silent", "blackhole", "locked"])
 def test_fault_breaks_existing_connections(group, name):
     client = RedisClient(("127.0.0.1", group[0].proxy.port), timeout=0.1)
     client.ask("PING")

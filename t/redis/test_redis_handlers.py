@@ -17,12 +17,12 @@ def pair(hosts, start_redis):
         http=f"websocket_plugin {build_file('publish_in_ctor.cpp')};\n")
 
 
-def words(what):
+def texts(what):
     return [what, f"{what} and asks", f"{what} for all"]
 
 
-def expect_words(client, what):
-    for text in words(what):
+def expect_texts(client, what):
+    for text in texts(what):
         assert client.read_frame(seconds(5)).payload.decode() == text
 
 
@@ -33,9 +33,9 @@ def test_resource_publishes_when_it_begins_and_ends(pair):
     for _ in range(3):
         passing = pair[1].connect("/publish_in_ctor?k=a")
         passing.expect_text("welcome")
-        expect_words(listener, "begins")
+        expect_texts(listener, "begins")
         passing.disconnect()
-        expect_words(listener, "ends")
+        expect_texts(listener, "ends")
 
 
 @pytest.mark.parametrize("name", ["killed", "frozen"])

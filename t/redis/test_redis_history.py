@@ -52,7 +52,7 @@ def abandoned(pair):
     """{path: ids}: rooms with five messages that the second host has received.
     It has unsubscribed since, because its clients have left."""
     ids = {}
-    for path in ("/long?k=deaf", "/five?k=new", "/five?k=more"):
+    for path in ("/long?k=resume", "/five?k=new", "/five?k=more"):
         client = pair[1].join(path)
         ids[path] = [publish(client, f"{number}")["id"]
                      for number in range(1, 6)]
@@ -65,7 +65,7 @@ def abandoned(pair):
 # Messages published while a host was not subscribed
 
 def test_client_resumes_on_a_host_that_had_unsubscribed(pair, abandoned):
-    path = "/long?k=deaf"
+    path = "/long?k=resume"
     ids = abandoned[path] + fill(pair[0], path, range(6, 11))
     back = resume(pair[1], path, ids[2])
     assert back.welcome["recovered"] is True

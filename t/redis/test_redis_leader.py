@@ -186,8 +186,8 @@ def test_leader_after_leader_is_killed(hosts):
 
 def test_killed_leader_does_not_affect_publishers(two):
     """A message of a surviving worker arrives on all hosts once."""
-    near = [two[0].join("/room?k=own", worker) for worker in (0, 1)]
-    far = two[1].join("/room?k=own")
+    near = [two[0].join("/room?k=survivors", worker) for worker in (0, 1)]
+    far = two[1].join("/room?k=survivors")
     leader = two[0].wait_for_leader()
     [speaker] = survivors(leader, near)
     for number in range(1, 101):

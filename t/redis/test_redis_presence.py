@@ -69,7 +69,7 @@ def leave(client):
 
 # Outages of all hosts
 
-@pytest.mark.parametrize("name", ["frozen", "cut", "killed", "deaf"])
+@pytest.mark.parametrize("name", ["frozen", "cut", "killed", "blackhole"])
 def test_clients_that_leave_in_an_outage_are_reported_once(pair, name):
     """The outage lasts longer than command_timeout after they leave."""
     first, second, *leaving, last = members = join_each(pair, 2, 3)

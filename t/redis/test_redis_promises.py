@@ -106,8 +106,8 @@ def test_databases_of_a_server_share_nothing(hosts, redis):
     assert delete(first[0], "same").status == 200
     inside.expect_close(4001)
     assert second[0].get_state("/publish?k=same")[:2] == (1, 0)
-    second[0].post("/publish?k=same", "own")
-    assert read_data(outside) == ["own"]
+    second[0].post("/publish?k=same", "second")
+    assert read_data(outside) == ["second"]
 
 
 # Keys that remain

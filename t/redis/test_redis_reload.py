@@ -77,11 +77,11 @@ def test_reload_to_another_redis_loses_no_message(redis, nginx, before,
         "own code", "no change", "limits"])
 def test_reload_closes_clients_with(redis, start_redis, nginx, drain, after,
                                     code):
-    words = f"websocket_redis {redis.url()};"
-    server = nginx(LOCATIONS, http=drain + words)
+    directive = f"websocket_redis {redis.url()};"
+    server = nginx(LOCATIONS, http=drain + directive)
     client = join(server, "/room")
     after = after.format(other=start_redis().url(), same=redis.url())
-    server.rewrite_config(words, after and f"websocket_redis {after};")
+    server.rewrite_config(directive, after and f"websocket_redis {after};")
     old = server.reload()
     client.expect_close(code)
     client.disconnect()

@@ -72,10 +72,10 @@ def test_name_that_fails_to_resolve_at_first_is_retried(start, before, reason):
 
 def replica_of(other, start_redis):
     """Starts a replica at another address, and waits until it is in sync."""
-    made = start_redis(address="127.0.0.8", port=other.port,
-                       replicaof=f"{other.address} {other.port}")
-    wait_for_replica(made)
-    return made
+    replica = start_redis(address="127.0.0.8", port=other.port,
+                          replicaof=f"{other.address} {other.port}")
+    wait_for_replica(replica)
+    return replica
 
 
 def wait_for_replica(redis):

@@ -173,15 +173,15 @@ def post_last(group):
 def check_accepted(received, stream):
     """Checks that the messages of the stream are in order, with a gap in the
     place of each missing one."""
-    own = [(index, int(text)) for index, text in enumerate(received.data)
-           if text.isdigit() and stream.first <= int(text) <= stream.last]
-    numbers = [number for _, number in own]
+    arrived = [(index, int(text)) for index, text in enumerate(received.data)
+               if text.isdigit() and stream.first <= int(text) <= stream.last]
+    numbers = [number for _, number in arrived]
     assert numbers == sorted(set(numbers))
     missing = set(stream.ids) - set(numbers)
-    places = [(0, 0)] + own + [(len(received.data), stream.last + 1)]
-    for (place, before), (following, after) in zip(places, places[1:]):
+    bounds = [(0, 0)] + arrived + [(len(received.data), stream.last + 1)]
+    for (index, before), (following, after) in zip(bounds, bounds[1:]):
         if any(before < number < after for number in missing):
-            assert any(place < gap <= following or gap == 0 == place
+            assert any(index < gap <= following or gap == 0 == index
                        for gap in received.gaps), (
                            before, after, received.gaps)
 

@@ -55,6 +55,6 @@ def test_user_of_the_readme_has_no_other_keys(start_redis):
                    ["CONFIG", "GET", "*"]]
         if redis.limits_channels():
             refused.append(["PUBLISH", "other", "x"])
-        for words in refused:
+        for args in refused:
             with pytest.raises(RedisError, match="NOPERM"):
-                client.ask(*words)
+                client.ask(*args)

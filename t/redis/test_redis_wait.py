@@ -61,7 +61,8 @@ def leading_pid(host):
                 if worker["slot"] == report["redis"]["leader"])
 
 
-@pytest.mark.parametrize("name", ["killed", "frozen", "cut", "deaf", "locked"])
+@pytest.mark.parametrize(
+    "name", ["killed", "frozen", "cut", "blackhole", "locked"])
 def test_client_joins_when_redis_is_back(pair, name):
     """It gets the welcome, what it asked for, and what follows. Its messages of
     the meantime are published once, in order."""

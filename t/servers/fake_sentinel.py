@@ -41,17 +41,17 @@ class FakeSentinel:
 
     def answer(self, command, connection):
         """The bytes of the reply."""
-        words = [word.upper() for word in command[:2]]
-        if words[0] == "PING":
+        args = [arg.upper() for arg in command[:2]]
+        if args[0] == "PING":
             return b"+PONG\r\n"
-        if words[0] == "AUTH":
+        if args[0] == "AUTH":
             return b"-ERR AUTH called without any password configured\r\n"
-        if words[0] == "SUBSCRIBE":
+        if args[0] == "SUBSCRIBE":
             self.subscribers.append(connection)
             return b"*3\r\n$9\r\nsubscribe\r\n" + \
                 encode(command[1:])[4:] + b":1\r\n"
-        assert words[0] == "SENTINEL", command
-        if words[1] == "MASTER":
+        assert args[0] == "SENTINEL", command
+        if args[1] == "MASTER":
             return encode(["name", command[2], "config-epoch", self.epoch])
         self.asked += 1
         return encode(self.master) if self.master else b"*-1\r\n"

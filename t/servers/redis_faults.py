@@ -78,7 +78,7 @@ FAULTS = {
     "cut": Fault(on_proxies("cut"), on_proxies("restore")),
     "silent": Fault(on_proxies("pause"), reset_and_restore),
     "late": Fault(on_proxies("pause"), on_proxies("restore")),
-    "deaf": Fault(on_proxies("blackhole"), on_proxies("restore")),
+    "blackhole": Fault(on_proxies("blackhole"), on_proxies("restore")),
     "full": Fault(on_redis("config_set", "maxmemory", "1"),
                   on_redis("config_set", "maxmemory", "0"), refuses=False),
     "busy": Fault(run_endless_script, kill_script),

@@ -239,11 +239,11 @@ class RedisServer:
         if connection is not None:
             return self.command("CLIENT", "KILL", "ID", connection["id"])
         with self.client() as client:
-            own = client.ask("CLIENT", "ID")
+            own_id = client.ask("CLIENT", "ID")
             lines = client.ask("CLIENT", "LIST").splitlines()
             ids = [re.search(r"\bid=(\d+)", line).group(1) for line in lines]
             return sum(client.ask("CLIENT", "KILL", "ID", one)
-                       for one in ids if int(one) != own)
+                       for one in ids if int(one) != own_id)
 
     def subscriptions(self, pattern="*"):
         """The number of subscribers of each channel."""

@@ -27,7 +27,7 @@ std::string fault_of(std::string_view url)
 
 struct wrong_url {
     std::string_view url;
-    std::string_view words; // of the fault
+    std::string_view reason; // of the fault
 };
 
 std::ostream &operator<<(std::ostream &out, const wrong_url &wrong)
@@ -249,10 +249,10 @@ TEST(redis_url, path_may_fill_a_socket_address)
 
 TEST_P(redis_url_refused, has_a_reason)
 {
-    const auto &[url, words] = GetParam();
+    const auto &[url, reason] = GetParam();
     const std::string fault = fault_of(url);
 
-    EXPECT_NE(fault.find(words), std::string::npos) << fault;
+    EXPECT_NE(fault.find(reason), std::string::npos) << fault;
 }
 
 // No error repeats a part of the URL.
