@@ -269,7 +269,7 @@ def test_failure_after_a_close(server):
     check_end(server, 4001, "first")
 
 
-def test_client_that_cannot_be_made(server):
+def test_client_that_cannot_be_created(server):
     assert server.request(wire.upgrade_request("/null")).status == 500
     handler_log.wait_for_lines(server, "resource created", key="null",
                                since=0)

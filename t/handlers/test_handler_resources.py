@@ -26,14 +26,14 @@ def server(module_nginx):
     yield from handler_log.checked_server(module_nginx, LOCATIONS)
 
 
-def test_resource_that_cannot_be_made(server):
+def test_resource_that_cannot_be_created(server):
     for _ in range(2):
         response = server.request(wire.upgrade_request("/keyless?k=1"))
         assert response.status == 500
     assert not handler_log.history(server)
 
 
-def test_client_that_cannot_be_made_leaves_no_resource(server):
+def test_client_that_cannot_be_created_leaves_no_resource(server):
     response = server.request(wire.upgrade_request("/null?k=1"))
     assert response.status == 500
     handler_log.wait_for_lines(server, "resource destroyed")

@@ -33,7 +33,7 @@ WORDS = {
 PARTS = {
     "told", "tell", "said", "heard", "hear", "judge", "unsettled", "lent",
     "news", "bury", "tally", "complain", "waker", "wakers", "goer", "goers",
-    "crowd", "crowds", "crowded", "deaf",
+    "crowd", "crowds", "crowded", "deaf", "made",
 }
 
 C_TOKEN = re.compile(
@@ -138,6 +138,7 @@ def test_comments_and_names_are_plain(folder):
     ("a.py", '"""Reads.\n\nWho reads it."""\n'),
     ("a.sh", "# Is told.\n"),
     ("a.cpp", "int told_all;\n"),
+    ("a.hpp", "const subscribed made = join();\n"),
     ("a.py", "def wait_told():\n    pass\n"),
 ])
 def test_fault_is_found(path, text):

@@ -305,7 +305,7 @@ def test_client_max_body_size_applies_first(server):
     assert "publish request" not in server.log()
 
 
-def test_resource_that_cannot_be_made(server):
+def test_resource_that_cannot_be_created(server):
     expect_refused(server, post("x", "/null"), 500,
                    "failed to create the resource")
 

@@ -95,7 +95,7 @@ TEST_F(broker_zone, uses_all_memory)
     }
 }
 
-TEST_F(broker_zone, is_not_made_of_too_little_memory_or_with_odd_slots)
+TEST_F(broker_zone, is_not_created_in_too_little_memory_or_with_odd_slots)
 {
     const shared_memory memory(64 * kibibyte);
     const auto bytes = memory.bytes();

@@ -74,7 +74,7 @@ protected:
 
 } // namespace
 
-TEST(shared_buffer, made_without_a_block_is_empty)
+TEST(shared_buffer, created_without_a_block_is_empty)
 {
     const shared_buffer none;
 
