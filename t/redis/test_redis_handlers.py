@@ -21,19 +21,29 @@ def texts(what):
     return [what, f"{what} and asks", f"{what} for all"]
 
 
+def next_text(client):
+    return client.read_frame(seconds(5)).payload.decode()
+
+
 def expect_texts(client, what):
-    for text in texts(what):
-        assert client.read_frame(seconds(5)).payload.decode() == text
+    assert [next_text(client) for _ in range(3)] == texts(what)
 
 
 def test_resource_publishes_when_it_begins_and_ends(pair):
-    """Its first client is connected after the constructor."""
+    """Its first client is connected after the constructor. After an outage the
+    first message alone is sent until it has a reply, so that the listener may
+    get the others of its own resource."""
     listener = pair[0].connect("/publish_in_ctor?k=a")
     listener.expect_text("welcome")
-    for _ in range(3):
+    for number in range(3):
         passing = pair[1].connect("/publish_in_ctor?k=a")
         passing.expect_text("welcome")
-        expect_texts(listener, "begins")
+        found = [next_text(listener) for _ in range(3)]
+        if number == 0 and found[0] != "begins":
+            found = [*found[found.index("begins"):],
+                     *(next_text(listener)
+                       for _ in range(found.index("begins")))]
+        assert found == texts("begins")
         passing.disconnect()
         expect_texts(listener, "ends")
 
