@@ -20,7 +20,10 @@ namespace websocket::redis {
 // are renumbered in a new epoch.
 //
 // The keys of a resource without messages and clients are removed. Its epoch
-// continues if continues() says that the host has missed nothing.
+// continues if continues() says that the host has missed nothing: its cursor in
+// the log is right, and the log's epoch is older. For that, a new epoch of a
+// resource is later than one of a log of the same millisecond, and one that
+// begins after a loss is the latest.
 //
 // If Redis has also lost the host's epoch or run, both have the same entries up
 // to the point at which they diverged: the end of the last run of an epoch that
@@ -40,8 +43,9 @@ local function position(key, stream, host, current, continues)
         return e, q, tonumber(host[2]), m
     end
     if not e then
-        e = host[2] == '0' and host[1] ~= '0' and continues and continues() and
-            host[1] or text(now())
+        local began = text(now() + (continues and 1 or 0))
+        e = host[2] == '0' and continues and continues(host[1]) and host[1] or
+            began
         redis.call('HSET', key, 'e', e, 'q', 0, 'r', current, 'p', '')
         redis.call('DEL', stream)
         return e, 0, 0, m
@@ -82,7 +86,7 @@ local function position(key, stream, host, current, continues)
             past = host[1] .. ':' .. host[3] .. ':' .. same .. ' ' .. past
         end
         if lost then
-            e = text(math.max(now(), e + 1, host[1] + 1))
+            e = text(math.max(now() + 2, e + 1, host[1] + 1))
             renumber(stream, e)
         end
         redis.call('HSET', key, 'e', e, 'r', current, 'p',
@@ -99,9 +103,10 @@ end
 inline constexpr std::string_view shard_text = R"lua(
 local pos, log, channel, run, me = KEYS[1], KEYS[2], ARGV[1], ARGV[5], ARGV[6]
 local cursor, max_bytes = {ARGV[2], ARGV[3], ARGV[4]}, 2097152
-local function intact()
+local function intact(epoch)
     local e, _, same = position(pos, log, cursor, run)
-    return e == cursor[1] and same == tonumber(cursor[2])
+    return e == cursor[1] and same == tonumber(cursor[2]) and
+        tonumber(epoch) > tonumber(e)
 end
 local function trim(bytes)
     local removed, left, at, some = 0, redis.call('XLEN', log), '-', 1
