@@ -95,21 +95,26 @@ void shard_router::flush() noexcept
 bool shard_router::run(unsigned shard, const script_call &call,
                        reply_callback callback, void *data) noexcept
 {
-    shard_calls *calls = shards_[shard].calls;
-
-    if (calls == nullptr) {
-        return false;
-    }
-
-    script_runner &on = calls->node.commands();
-
-    return sent(*calls, callback, data,
-                (!calls->asking || on.ask()) && on.run(call, on_reply, calls));
+    return send(shard, callback, data,
+                [&](script_runner &to, shard_calls *calls) {
+                    return to.run(call, on_reply, calls);
+                });
 }
 
 bool shard_router::command(unsigned shard,
                            std::span<const std::string_view> args,
                            reply_callback callback, void *data) noexcept
+{
+    return send(shard, callback, data,
+                [&](script_runner &to, shard_calls *calls) {
+                    return to.command(args, on_reply, calls);
+                });
+}
+
+// Sends a call with `write`, which returns false if it failed.
+template <typename Write>
+bool shard_router::send(unsigned shard, reply_callback callback, void *data,
+                        Write write) noexcept
 {
     shard_calls *calls = shards_[shard].calls;
 
@@ -117,21 +122,16 @@ bool shard_router::command(unsigned shard,
         return false;
     }
 
-    script_runner &on = calls->node.commands();
+    script_runner &to = calls->node.commands();
 
-    return sent(*calls, callback, data,
-                (!calls->asking || on.ask()) &&
-                    on.command(args, on_reply, calls));
+    return (!calls->asking || to.ask()) && write(to, calls) &&
+           record(*calls, callback, data);
 }
 
-// Records a call that was sent if `done`.
-bool shard_router::sent(shard_calls &calls, reply_callback callback, void *data,
-                        bool done) noexcept
+// Records a call that was sent.
+bool shard_router::record(shard_calls &calls, reply_callback callback,
+                          void *data) noexcept
 try {
-    if (!done) {
-        return false;
-    }
-
     calls.unanswered++;
     calls.pending.push_back({callback, data});
     return true;

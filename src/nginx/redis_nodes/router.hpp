@@ -159,8 +159,11 @@ private:
     bool attach(unsigned shard) noexcept;
     void detach(unsigned shard) noexcept;
     static void fail_pending(shard_calls *calls) noexcept;
-    bool sent(shard_calls &calls, reply_callback callback, void *data,
-              bool done) noexcept;
+    template <typename Write>
+    bool send(unsigned shard, reply_callback callback, void *data,
+              Write write) noexcept;
+    static bool record(shard_calls &calls, reply_callback callback,
+                       void *data) noexcept;
     static void on_reply(void *data, const redisReply *reply) noexcept;
     void handle(shard_calls &calls, const redisReply &reply) noexcept;
     bool follow_redirect(shard_calls &calls, std::string_view error) noexcept;
