@@ -329,8 +329,7 @@ typedef struct {
 
     /* Sets `chosen`, initially absent, to one of the offered subprotocols, or
      * leaves it absent for none. Without this callback the directive
-     * websocket_subprotocols decides. Failure rejects the handshake with 500.
-     */
+     * websocket_subprotocols decides. Failure rejects with 500. */
     int (*select_subprotocol)(void *resource,
                               const websocket_request_t *request,
                               const websocket_text_t *offered, size_t count,
@@ -368,8 +367,7 @@ typedef struct {
 
     /* A message published by any worker, host or HTTP request, valid during the
      * call. Called on each worker with clients of the resource, in the same
-     * order on all. Without this callback the server sends it to all clients.
-     */
+     * order on all. Without this callback all clients get the message. */
     void (*message_published)(void *resource,
                               const websocket_message_t *message);
 
