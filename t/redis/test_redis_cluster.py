@@ -2,13 +2,12 @@
 die."""
 
 import contextlib
-import itertools
 
 import pytest
 
 from certificates import Authority
 from fake_node import FakeNode
-from hosts import SHORT_TIMEOUTS, Host, shard_of
+from hosts import SHORT_TIMEOUTS, Host
 from nginx_server import seconds, wait_until
 from readme_acl import acl_command
 from redis_client import RedisError
@@ -17,14 +16,9 @@ from redis_faults import (Received, try_to_connect, wait_until_joined,
                           wait_until_published)
 from redis_server import connections_of
 from room_client import read_data, send_text
-from sequence_publisher import SequencePublisher
+from shard_traffic import LOCATIONS, publish, room, traffic
 
 RANGES = [(0, 5460), (5461, 10921), (10922, 16383)]  # slots of the masters
-
-LOCATIONS = """
-location /room { websocket room $arg_room history=100000; }
-location /publish { websocket_publish room $arg_room; }
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,20 +64,6 @@ def start(hosts, cluster, options=SHORT_TIMEOUTS, **more):
     return group
 
 
-def room_in(shard):
-    """A room whose resource belongs to the shard."""
-    return next(name for name in (f"r{number}" for number in itertools.count())
-                if shard_of(f"room:{name}") == shard)
-
-
-def room(shard):
-    return f"/room?room={room_in(shard)}"
-
-
-def publish(shard):
-    return f"/publish?room={room_in(shard)}"
-
-
 def check_shards(group, shards=range(16)):
     """Messages reach all hosts in a room of each shard."""
     for shard in shards:
@@ -114,66 +94,6 @@ def test_rooms_span_hosts_on_all_nodes(hosts, cluster):
 
 
 # Slots move
-
-@contextlib.contextmanager
-def traffic(group, shards):
-    """Publishers on all hosts and listeners on all workers, for a room of each
-    shard; see Traffic."""
-    with contextlib.ExitStack() as stack:
-        yield Traffic(group, shards, stack)
-
-
-class Traffic:
-    """Numbers that flow through a room of each shard."""
-
-    def __init__(self, group, shards, stack):
-        self.group = group
-        self.shards = shards
-        self.listeners = {
-            shard: group.on_each_worker(Host.join, room(shard))
-            for shard in shards}
-        self.publishers = {
-            shard: [stack.enter_context(SequencePublisher(
-                host, publish(shard), rest=0.005,
-                first=1 + 1_000_000 * index))
-                for index, host in enumerate(group)]
-            for shard in shards}
-
-    def wait_for(self, count, shards=None):
-        """Waits until each publisher of these shards, or of all, has published
-        so many more."""
-        for shard in shards or self.shards:
-            for each in self.publishers[shard]:
-                each.wait_for(count)
-
-    def finish(self):
-        """Ends the publishers; yields for each shard the publishers and what
-        each listener received."""
-        for each in itertools.chain(*self.publishers.values()):
-            each.stop()
-        for shard in self.shards:
-            last = wait_until_published(self.group[0], publish(shard), "last")
-            received = [Received(client, last)
-                        for client in self.listeners[shard]]
-            for each in received:
-                each.check()
-            yield shard, self.publishers[shard], received
-
-    def check_that_nothing_is_lost(self):
-        """All accepted messages arrived, those of each publisher in order, and
-        none was refused."""
-        for _, publishers, received in self.finish():
-            for each in received:
-                assert not each.gaps
-                numbers = [int(text) for text in each.data[:-1]]
-                for publisher in publishers:
-                    assert not publisher.refused and not publisher.unknown
-                    assert [number for number in numbers
-                            if number in publisher.ids] == sorted(
-                                publisher.ids)
-                assert len(numbers) == sum(len(each.ids)
-                                           for each in publishers)
-
 
 def test_slot_moves_while_messages_flow(hosts, cluster):
     group = start(hosts, cluster, "connect_timeout=10s command_timeout=10s")
