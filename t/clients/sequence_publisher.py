@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 from nginx_server import seconds, wait_until
 from publish_client import post
@@ -68,7 +67,7 @@ class SequencePublisher:
                 if not self._publish(client):
                     client.disconnect()
                     client = None
-                time.sleep(self.rest)
+                self.over.wait(self.rest)
         except BaseException as fault:  # stop() reports it to the test
             self.fault = fault
         finally:

@@ -3,12 +3,11 @@
 import resource
 import socket
 import struct
-import time
 
 import pytest
 
 import wire
-from nginx_server import seconds
+from nginx_server import seconds, wait_until
 from preload import preloaded
 from tls_client import client_context
 from tuned_client import connect_blocking, framed, numbered
@@ -118,8 +117,11 @@ def test_large_messages_at_once_allocate_nothing_for_as_long_as_they_come(
     echo(1)
     assert_needs_no_more(allocations, lambda: echo(3))
 
-    before = allocations()
-    time.sleep(seconds(11))  # unused buffers are kept for up to 10 seconds
+    # Unused buffers are kept for up to 10 seconds
+    pid, before = only_worker(counted_server), allocations()
+    size = memory(pid)
+    wait_until(lambda: memory(pid) < size - len(message), seconds(15),
+               "less memory")
     echo(1)
     assert allocations() != before
 
