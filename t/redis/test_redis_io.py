@@ -11,10 +11,11 @@ import time
 import pytest
 
 from hosts import Host, channel_of
-from nginx_server import wait_until
+from nginx_server import seconds, wait_until
 from publish_client import post
 from redis_faults import (Received, start_for_faults, wait_until_joined,
                           wait_until_published)
+from redis_server import connections_of
 from room_client import publish, read_data
 from strace import RECEIVING, WAITING, traced
 
@@ -155,3 +156,20 @@ def test_connections_have_keepalive_and_no_delay(pair):
         assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert count == 2
+
+
+def test_idle_connection_is_not_closed(hosts, start_redis):
+    """Redis closes a connection that is silent for three seconds. One of the
+    workers has nothing to send, and the other one leads."""
+    group = hosts(LOCATIONS, 1, redis=start_redis(timeout=3), workers=2,
+                  options="command_timeout=1s")
+    before = wait_until(lambda: len(of_workers(group)) == 3
+                        and of_workers(group), seconds(5), "connections")
+    time.sleep(2 * 3 + 1)
+    assert of_workers(group) == before
+
+
+def of_workers(group):
+    """The ports from which the workers have connected to Redis."""
+    return {port for pid in group[0].pids()
+            for port in connections_of(pid, group.redis.service_port)}

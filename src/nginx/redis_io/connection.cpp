@@ -212,12 +212,12 @@ void redis_connection::log_down(bool was_ready,
                                                              : NGX_LOG_ERR);
 }
 
-// Nothing else shows that the server of a subscriber, or one of several nodes,
-// is gone before it is needed.
+// Nothing else shows that the server is gone before it is needed. Redis
+// (`timeout`), proxies and firewalls also end a connection that is silent for
+// too long.
 bool redis_connection::pings() const noexcept
 {
-    return role_ == role::subscriber ||
-           (role_ == role::commands && settings_.in_cluster());
+    return role_ == role::subscriber || role_ == role::commands;
 }
 
 void redis_connection::ping() noexcept

@@ -86,7 +86,7 @@ public:
     // callback is not called. For the channels of shards in a cluster all begin
     // with an "s", and a reply may be an error that redirects to another node.
     //
-    // Role subscriber, and commands in a cluster: the connection sends a PING
+    // Roles subscriber and commands: the connection sends a PING
     // at intervals of command_timeout, and ends without its reply.
     bool command(std::span<const std::string_view> args,
                  reply_callback callback, void *data) noexcept;
