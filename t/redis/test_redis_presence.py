@@ -98,12 +98,13 @@ def test_redis_that_restarts_reports_nobody(pair, name):
         come_and_go(pair, members)
 
 
-def test_full_redis_reports_nobody(hosts):
-    """It is full for longer than a lease."""
+@pytest.mark.parametrize("name", ["full", "unreplicated"])
+def test_redis_that_refuses_writes_reports_nobody(hosts, name):
+    """For longer than a lease, which is renewed only in a full Redis."""
     pair = hosts(LOCATIONS, options="", workers=1)
     pair.allow_redis_errors()
     members = join_each(pair, 1, 2)
-    with injected_fault(pair, "full"):
+    with injected_fault(pair, name):
         time.sleep(LEASE + 2 * RENEWAL)
     time.sleep(2 * RENEWAL)  # each host looks for others without a lease
     come_and_go(pair, members)

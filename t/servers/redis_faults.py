@@ -81,6 +81,9 @@ FAULTS = {
     "blackhole": Fault(on_proxies("blackhole"), on_proxies("restore")),
     "full": Fault(on_redis("config_set", "maxmemory", "1"),
                   on_redis("config_set", "maxmemory", "0"), refuses=False),
+    "unreplicated": Fault(
+        on_redis("config_set", "min-replicas-to-write", "1"),
+        on_redis("config_set", "min-replicas-to-write", "0"), refuses=False),
     "busy": Fault(run_endless_script, kill_script),
     "locked": Fault(change_password,
                     on_redis("config_set", "requirepass", "")),

@@ -154,7 +154,8 @@ void redis_leader::on_lease_reply(void *data, const redisReply *reply) noexcept
 }
 
 // A host without a lease may have been kept from renewing it by the same outage
-// that this host has just seen the end of.
+// that this host has just seen the end of. A Redis that refuses all writes also
+// lets leases expire.
 void redis_leader::on_shard_lease_renewed(unsigned shard,
                                           const redisReply &reply)
 {
@@ -164,6 +165,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     if (parts.size() != 2) {
         static log_throttle line;
 
+        shards_[shard].steady_since = ngx_current_msec;
         log_refused(line, "renew the lease of this host", error, "retrying");
         return;
     }
