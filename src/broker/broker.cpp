@@ -146,6 +146,23 @@ description broker::describe(std::string_view name, std::uint64_t now) noexcept
             .history = {log.history_messages, log.history_milliseconds}};
 }
 
+std::size_t broker::count_subscriptions(std::string_view name) noexcept
+{
+    const log_name wanted(zone_, name);
+    locked_zone hold(mutex_, zone_);
+    const index at = find_log(zone_, wanted);
+    std::size_t count = 0;
+
+    if (at != 0) {
+        for (index i = zone_.log(at).subscriptions; i != 0;
+             i = zone_.subscription(i).next_in_log) {
+            count++;
+        }
+    }
+
+    return count;
+}
+
 bool broker::expire(std::uint64_t now, std::size_t budget) noexcept
 {
     while (budget > 0) {

@@ -260,6 +260,7 @@ public:
 
     // Describes a log, which is not created.
     description describe(std::string_view name, std::uint64_t now) noexcept;
+    std::size_t count_subscriptions(std::string_view name) noexcept;
 
     // One step of a scan of all logs. Returns as many as fit, and visits at
     // most `budget` logs and buckets; the budget is at least 1. A log that

@@ -73,6 +73,28 @@ def at_least(host, **values):
 
 # Without faults
 
+def test_zone_counts_resources_of_clients_alone(hosts):
+    """Workers send each other events through logs of their own."""
+    group = hosts(LOCATIONS, 1, workers=2)
+    group[0].wait_for_leader()
+    for room in "ab":
+        group[0].join(f"/room?k={room}")
+    for form in (zone_of_json, zone_of_prometheus):
+        assert form(group[0]) == {"logs": 2, "subscriptions": 2}
+
+
+def zone_of_json(host):
+    zone = report_of(host.server)["zone"]
+    return {name: zone[name] for name in ("logs", "subscriptions")}
+
+
+def zone_of_prometheus(host):
+    samples = samples_of(families_of(text_of(
+        host.server, "/status?format=prometheus")))
+    return {name: samples[f"zone_{name}", frozenset()]
+            for name in ("logs", "subscriptions")}
+
+
 def test_status_without_redis_has_no_redis_counters(nginx):
     server = nginx("location /status { websocket_status; }")
     assert "redis" not in report_of(server)

@@ -239,6 +239,8 @@ void status_report::add(const broker::scanned_log &log)
 {
     if (is_control_log(log.name)) {
         zone.logs--; // not a resource
+        zone.subscriptions -=
+            worker_bus::broker().count_subscriptions(log.name);
         return;
     }
 
