@@ -148,13 +148,15 @@ return {owner and '1' or '0', text(now()), ARGV[3]}
 // A full Redis accepts PEXPIRE. If it fails while the slot moves, a later
 // renewal repeats it.
 constexpr std::string_view lease_text = R"lua(
-local hosts, lease = KEYS[3], KEYS[4]
-if redis.call('PEXPIRE', lease, ARGV[7]) == 0 then
-    redis.call('SET', lease, '', 'PX', ARGV[7])
-    redis.call('SADD', hosts, me)
-end
-for _, key in ipairs({pos, log, hosts, KEYS[5]}) do
-    redis.call('PEXPIRE', key, day)
+local hosts, lease, follows = KEYS[3], KEYS[4], ARGV[7] ~= '0'
+if follows then
+    if redis.call('PEXPIRE', lease, ARGV[7]) == 0 then
+        redis.call('SET', lease, '', 'PX', ARGV[7])
+        redis.call('SADD', hosts, me)
+    end
+    for _, key in ipairs({pos, log, hosts, KEYS[5]}) do
+        redis.call('PEXPIRE', key, day)
+    end
 end
 local tag = string.sub(pos, 1, -4)
 for i = 8, #ARGV, 2 do
@@ -167,6 +169,7 @@ for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
     local other = string.sub(lease, 1, -#me - 1) .. host
     if redis.pcall('EXISTS', other) == 0 then ended = host end
 end
+if not follows then return {'', ended} end
 local e, q = position(pos, log, cursor, run)
 return {e .. '-' .. text(q), ended}
 )lua";

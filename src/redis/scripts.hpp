@@ -71,10 +71,12 @@ enum class script : std::size_t {
     renew,
 
     // Renews the lease of the host in a shard, and the expiry of resources.
+    // Without a lease, only finds a host whose lease has ended.
     //
     // shard keys: hosts l r
-    // arguments: duration; names and lifetimes of resources to keep
-    // reply: [end of the log, a host without a lease or ""]
+    // arguments: duration ("0": no lease); names and lifetimes of resources to
+    //     keep
+    // reply: [end of the log or "", a host without a lease or ""]
     lease,
 
     // Removes the clients of a host without a lease from some resources.

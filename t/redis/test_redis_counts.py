@@ -204,6 +204,16 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
     assert group.redis.command("SCARD", hosts_key) == 2
 
 
+def test_dead_host_is_removed_where_no_other_host_has_clients(hosts):
+    """All hosts look for dead ones in all shards."""
+    group = hosts(LOCATIONS, 2, workers=1)
+    group[1].join("/plain?k=alone")
+    group.wait_for_clients("/publish-plain?k=alone", 1)
+    kill_host(group[1])
+    group[0].wait_for_clients("/publish-plain?k=alone", 0, LEASE + 5)
+    assert not group.redis.keys(key_of("c", "room:plainalone"))
+
+
 def test_host_that_stood_still_is_counted_again(hosts):
     """The lease of a stopped host ends. When it continues, a new one begins."""
     group = hosts(LOCATIONS, 2, workers=1)

@@ -80,9 +80,7 @@ void redis_leader::renew_leases()
     register_host();
 
     for (const shard_state &each : shards_) {
-        if (!each.replicas.empty()) {
-            renew_shard_lease(each.reader.shard());
-        }
+        renew_shard_lease(each.reader.shard());
     }
 }
 
@@ -119,6 +117,8 @@ void redis_leader::register_host()
                     this);
 }
 
+// In a shard without clients of this host it has no lease, but removes hosts
+// that have died: perhaps no other host does.
 void redis_leader::renew_shard_lease(unsigned shard)
 {
     const std::string_view uid = worker_bus::zone().host.uid();
@@ -135,7 +135,8 @@ void redis_leader::renew_shard_lease(unsigned shard)
     state.renewed_at = ngx_current_msec;
     next_to_keep_alive(shard, kept);
 
-    std::vector<std::string_view> arguments{lease_text};
+    std::vector<std::string_view> arguments{
+        state.replicas.empty() ? std::string_view{"0"} : lease_text};
     arguments.insert(arguments.end(), kept.begin(), kept.end());
 
     (void)run(redis, {redis::script::lease, shard, keys, arguments},
