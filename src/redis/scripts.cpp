@@ -145,8 +145,9 @@ if owner then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return {owner and '1' or '0', text(now()), ARGV[3]}
 )lua";
 
-// A full Redis accepts PEXPIRE. If it fails while the slot moves, a later
-// renewal repeats it.
+// A full Redis accepts PEXPIRE. One that refuses all writes refuses the script,
+// also without a lease. If PEXPIRE fails while the slot moves, a later renewal
+// repeats it.
 constexpr std::string_view lease_text = R"lua(
 local hosts, lease, follows = KEYS[3], KEYS[4], ARGV[7] ~= '0'
 if follows then
@@ -154,10 +155,11 @@ if follows then
         redis.call('SET', lease, '', 'PX', ARGV[7])
         redis.call('SADD', hosts, me)
     end
-    for _, key in ipairs({pos, log, hosts, KEYS[5]}) do
+    for _, key in ipairs({pos, log, KEYS[5]}) do
         redis.call('PEXPIRE', key, day)
     end
 end
+redis.call('PEXPIRE', hosts, day)
 local tag = string.sub(pos, 1, -4)
 for i = 8, #ARGV, 2 do
     redis.pcall('PEXPIRE', tag .. 'm:' .. ARGV[i], ARGV[i + 1])

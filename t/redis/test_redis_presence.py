@@ -100,14 +100,15 @@ def test_redis_that_restarts_reports_nobody(pair, name):
 
 @pytest.mark.parametrize("name", ["full", "unreplicated"])
 def test_redis_that_refuses_writes_reports_nobody(hosts, name):
-    """For longer than a lease, which is renewed only in a full Redis."""
-    pair = hosts(LOCATIONS, options="", workers=1)
-    pair.allow_redis_errors()
-    members = join_each(pair, 1, 2)
-    with injected_fault(pair, name):
+    """For longer than a lease, which is renewed only in a full Redis. The first
+    host has no clients."""
+    group = hosts(LOCATIONS, 3, options="", workers=1)
+    group.allow_redis_errors()
+    members = join_each(group, 0, 1, 2)
+    with injected_fault(group, name):
         time.sleep(LEASE + 2 * RENEWAL)
     time.sleep(2 * RENEWAL)  # each host looks for others without a lease
-    come_and_go(pair, members)
+    come_and_go(group, members)
 
 
 @pytest.mark.parametrize("name", ["full", "busy"])
