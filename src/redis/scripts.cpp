@@ -146,34 +146,43 @@ return {owner and '1' or '0', text(now()), ARGV[3]}
 )lua";
 
 // A full Redis accepts PEXPIRE. One that refuses all writes refuses the script,
-// also without a lease. If PEXPIRE fails while the slot moves, a later renewal
-// repeats it.
+// also without a lease. A later renewal repeats what fails while Redis is full,
+// or while the slot moves.
 constexpr std::string_view lease_text = R"lua(
-local hosts, lease, follows = KEYS[3], KEYS[4], ARGV[7] ~= '0'
+local hosts, lease, resources = KEYS[3], KEYS[4], KEYS[5]
+local follows, tag, wrong = ARGV[7] ~= '0', string.sub(pos, 1, -4), {}
 if follows then
     if redis.call('PEXPIRE', lease, ARGV[7]) == 0 then
         redis.call('SET', lease, '', 'PX', ARGV[7])
-        redis.call('SADD', hosts, me)
     end
-    for _, key in ipairs({pos, log, KEYS[5]}) do
+    if redis.call('SISMEMBER', hosts, me) == 0 then
+        redis.pcall('SADD', hosts, me)
+    end
+    for _, key in ipairs({pos, log, resources}) do
         redis.call('PEXPIRE', key, day)
     end
 end
 redis.call('PEXPIRE', hosts, day)
-local tag = string.sub(pos, 1, -4)
-for i = 8, #ARGV, 2 do
-    redis.pcall('PEXPIRE', tag .. 'm:' .. ARGV[i], ARGV[i + 1])
-    redis.pcall('PEXPIRE', tag .. 's:' .. ARGV[i], ARGV[i + 1])
-    redis.pcall('PEXPIRE', tag .. 'c:' .. ARGV[i], day)
+for i = 8, #ARGV, 3 do
+    local name, clients = ARGV[i], ARGV[i + 2]
+    redis.pcall('PEXPIRE', tag .. 'm:' .. name, ARGV[i + 1])
+    redis.pcall('PEXPIRE', tag .. 's:' .. name, ARGV[i + 1])
+    redis.pcall('PEXPIRE', tag .. 'c:' .. name, day)
+    local known = redis.pcall('HGET', tag .. 'c:' .. name, me) or '0'
+    if clients ~= '' and type(known) == 'string' and known ~= clients then
+        wrong[#wrong + 1] = name
+    elseif known ~= '0' and redis.call('SISMEMBER', resources, name) == 0 then
+        redis.pcall('SADD', resources, name)
+    end
 end
 local ended = ''
 for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
     local other = string.sub(lease, 1, -#me - 1) .. host
     if redis.pcall('EXISTS', other) == 0 then ended = host end
 end
-if not follows then return {'', ended} end
+if not follows then return {'', ended, wrong} end
 local e, q = position(pos, log, cursor, run)
-return {e .. '-' .. text(q), ended}
+return {e .. '-' .. text(q), ended, wrong}
 )lua";
 
 constexpr std::string_view purge_host_text = R"lua(

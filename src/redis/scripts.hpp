@@ -71,12 +71,14 @@ enum class script : std::size_t {
     renew,
 
     // Renews the lease of the host in a shard, and the expiry of resources.
+    // Finds those whose clients Redis does not have as the host announced them.
     // Without a lease, only finds a host whose lease has ended.
     //
     // shard keys: hosts l r
-    // arguments: duration ("0": no lease); names and lifetimes of resources to
-    //     keep
-    // reply: [end of the log or "", a host without a lease or ""]
+    // arguments: duration ("0": no lease); name, lifetime and clients ("":
+    //     unknown) of each resource to keep
+    // reply: [end of the log or "", a host without a lease or "", resources
+    //     whose clients differ]
     lease,
 
     // Removes the clients of a host without a lease from some resources.

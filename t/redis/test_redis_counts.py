@@ -264,6 +264,35 @@ def test_counts_heal_where_redis_has_lost_them(hosts, way):
     group.wait_for_clients("/publish-plain", 4, LEASE + 5)
 
 
+def test_deleted_count_is_stored_again(hosts):
+    """As by a Redis that removes keys to have memory: nothing changes in the
+    room meanwhile."""
+    group = hosts(LOCATIONS)
+    clients = group.on_each_worker(Host.join, "/plain")
+    group.wait_for_clients("/publish-plain", 4)
+    assert group.redis.command("DEL", key_of("c", "room:plain")) == 1
+    wait_until(lambda: stored(group) == 4, seconds(LEASE),
+               "the counts in Redis")
+    for client in clients:
+        client.expect_alive()
+
+
+def test_dead_host_is_removed_where_redis_had_lost_its_keys(hosts):
+    """Its clients are found by these keys when its lease ends."""
+    group = hosts(LOCATIONS, workers=1)
+    client, _ = (host.join("/plain") for host in group)
+    group.wait_for_clients("/publish-plain", 2)
+    shard = f"{PREFIX}{{{shard_of('room:plain')}}}"
+    for key in group.redis.keys(f"{shard}r:*") + [f"{shard}hosts"]:
+        assert group.redis.command("DEL", key) == 1
+    wait_until(lambda: len(group.redis.keys(f"{shard}r:*")) == 2
+               and group.redis.command("SCARD", f"{shard}hosts") == 2,
+               seconds(LEASE), "the keys")
+    kill_host(group[1])
+    group[0].wait_for_clients("/publish-plain", 1, LEASE + 5)
+    client.expect_alive()
+
+
 def stored(group):
     """The number of clients of all hosts that Redis has stored."""
     values = group.redis.command("HVALS", key_of("c", "room:plain"))

@@ -163,7 +163,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     const auto parts = list_in(&reply);
     const std::string_view error = error_in(&reply);
 
-    if (parts.size() != 2) {
+    if (parts.size() != 3) {
         static log_throttle line;
 
         shards_[shard].steady_since = ngx_current_msec;
@@ -180,6 +180,14 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
 
     if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
         state.reader.on_log_end(*end);
+    }
+
+    // Redis has lost their counts, or removed them to have memory
+    for (const redisReply *name : list_in(parts[2])) {
+        if (replica *log = find_replica(text_in(name)); log != nullptr) {
+            log->invalidate_client_count(false);
+            schedule_notify(log->name());
+        }
     }
 
     if (!ended.empty() && ended != worker_bus::zone().host.uid() &&

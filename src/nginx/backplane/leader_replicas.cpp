@@ -311,6 +311,7 @@ void redis_leader::next_to_keep_alive(unsigned shard,
 
         names.push_back(at->first);
         names.push_back(std::to_string(at->second->lifetime()));
+        names.push_back(at->second->announced_clients());
         unused_.insert(at->first); // a dead worker does not report it
         from.kept_alive = at->first;
         ++at;

@@ -94,6 +94,9 @@ public:
     // changed or `lost`.
     void notify_clients(bool lost);
 
+    // The number that was announced, or "".
+    std::string announced_clients() const;
+
     // Other hosts may not know the announced number any more.
     void invalidate_client_count(bool lost) noexcept
     {
