@@ -26,8 +26,9 @@ constexpr ngx_msec_t second = 1000;
 // The leader confirms that it is alive, and the others look, at this interval.
 constexpr ngx_msec_t pulse_interval = 400;
 
-// Clients of dead workers are searched for at this interval.
-constexpr unsigned seconds_between_orphan_checks = 300;
+// Clients of dead workers, and hosts of earlier versions, are searched for at
+// this interval.
+constexpr unsigned seconds_between_checks = 300;
 
 // A worker that shuts down leaves the lead to a staying one for so long.
 constexpr unsigned max_leaderless_seconds = 2;
@@ -55,7 +56,7 @@ bool another_worker_stays() noexcept
 } // namespace
 
 redis_leader::redis_leader(shard_router &redis)
-    : replica::environment{redis}, control_{*this},
+    : replica::environment{redis}, control_{*this}, earlier_hosts_{redis},
       shards_{make_shards(std::make_index_sequence<redis::shard_count>())}
 {
     prepare(second_, this, on_second);
@@ -235,6 +236,8 @@ void redis_leader::on_registered()
             join(shard);
         }
     }
+
+    earlier_hosts_.look();
 }
 
 // Begins to use a shard that has been linked.
@@ -292,7 +295,9 @@ void redis_leader::every_second()
 
     notify_changes();
 
-    if (++seconds_ % seconds_between_orphan_checks == 0) {
+    if (++seconds_ % seconds_between_checks == 0) {
+        earlier_hosts_.look();
+
         for (const shard_state &each : shards_) {
             find_orphans(each.reader.shard());
         }

@@ -7,6 +7,7 @@
 // another takes over within two seconds.
 #pragma once
 
+#include "nginx/backplane/earlier_hosts.hpp"
 #include "nginx/backplane/replica.hpp"
 #include "nginx/backplane/shard_reader.hpp"
 #include "nginx/core/nginx_headers.hpp"
@@ -132,6 +133,7 @@ private:
     }
 
     control_reader control_;
+    earlier_hosts earlier_hosts_;
 
     struct shard_state {
         shard_reader reader;
