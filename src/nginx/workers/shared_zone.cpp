@@ -202,12 +202,12 @@ ngx_int_t create_zone(ngx_shm_zone_t &zone, ngx_cycle_t &cycle) noexcept
 }
 
 // `before` is the data of the previous configuration's zone if the memory is
-// the same.
+// the same, and since nginx 1.27.3 also if it must not be reused.
 ngx_int_t init_zone(ngx_shm_zone_t *zone, void *before)
 {
     auto &cycle = *static_cast<ngx_cycle_t *>(zone->data);
 
-    if (before != nullptr) {
+    if (before != nullptr && !zone->noreuse) {
         wakeup_fd_set *kept = main_conf_of(*cycle.old_cycle).wakeup_fds;
 
         zone->data = before;
