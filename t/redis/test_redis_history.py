@@ -118,6 +118,28 @@ def test_host_that_starts_later_has_the_history(hosts):
 
 # Length and time of the history
 
+def test_history_that_made_room_for_another_is_read_again(hosts):
+    """The host still follows the room when its last client has left. A message
+    that comes then belongs behind the history, which is in Redis."""
+    group = hosts(LOCATIONS, 1, workers=1, http="websocket_room_memory 1m;"
+                  "websocket_shared_memory 1m;")
+    hog = group[0].connect("/long?k=hog")
+    client = group[0].join("/long?k=few")
+    ids = [publish(client, f"{number}")["id"] for number in range(1, 6)]
+    publisher = Publisher(group[0].server, "/publish-long?k=hog")
+    for number in range(110):
+        publisher.post(f"{number}".rjust(8000))
+        hog.expect_text(f"{number}".rjust(8000))
+    leave(client)
+    for number in range(40):
+        publisher.post(f"{number}".rjust(8000))
+        hog.expect_text(f"{number}".rjust(8000))
+    again = resume(group[0], "/long?k=few", ids[1])
+    assert again.welcome["recovered"]
+    assert read_data(again, 3) == ["3", "4", "5"]
+    assert publish(again, "6")["id"].partition("-")[2] == "6"
+
+
 def test_history_may_be_as_long_as_on_one_host(pair):
     """A history longer than the numbers of Redis, in messages and
     milliseconds."""

@@ -83,6 +83,12 @@ void replica::on_confirmed()
         return; // they wait for the sync
     }
 
+    // It may have been removed as unused, and created again by those who wait
+    if (!local().describe(name_, worker_bus::now()).external) {
+        sync();
+        return;
+    }
+
     present_waiters_.notify();
 
     if (!next_waiters_.empty()) {

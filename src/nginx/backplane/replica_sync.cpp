@@ -153,10 +153,17 @@ void replica::apply_page(const redisReply &reply)
         return;
     }
 
+    const broker::description known =
+        worker_bus::broker().describe(name_, worker_bus::now());
+
+    if (last_.epoch != 0 && !known.external) {
+        sync(); // it was removed as unused, so more messages are needed
+        return;
+    }
+
     // The run first: publishers of other workers may read both in between
     set_run(shared_.redis.run_id_hash(shard_));
-    align_to({*epoch, *before},
-             worker_bus::broker().describe(name_, worker_bus::now()));
+    align_to({*epoch, *before}, known);
 
     const broker::message_id begin = last_;
 
