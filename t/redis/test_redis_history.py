@@ -118,7 +118,7 @@ def test_host_that_starts_later_has_the_history(hosts):
 
 # Length and time of the history
 
-def test_history_that_made_room_for_another_is_read_again(hosts):
+def test_history_lost_to_another_room_is_read_again(hosts):
     """The host still follows the room when its last client has left. A message
     that comes then belongs behind the history, which is in Redis."""
     group = hosts(LOCATIONS, 1, workers=1, http="websocket_room_memory 1m;"
