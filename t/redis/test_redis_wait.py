@@ -13,7 +13,7 @@ from nginx_server import seconds, wait_until
 from redis_faults import injected_fault, start_for_faults, try_to_connect
 from room_client import JSON, publish, read, send_text
 from status_reader import report_of
-from worker_picking import worker_of
+from worker_picking import wait_for_other_worker, worker_of
 
 LOCATIONS = """
 location /room { websocket room room$arg_k history=1000 presence=on; }
@@ -187,6 +187,30 @@ def test_killed_workers_have_no_waiting_clients(pair):
         for pid in pair[0].pids():
             os.kill(pid, signal.SIGKILL)
         wait_for_waiting(pair[0], 0)
+
+
+def test_new_worker_waits_for_itself(pair):
+    """Not for what the killed one in its slot has waited for. The room of its
+    client takes longer to read, in several pages."""
+    pair[1].server.allow_errors("exited on signal 9|was locked by")
+    publisher = pair[0].publisher("/publish?k=long")
+    pair[0].join("/room?k=long")
+    ids = ["%d-%d" % publisher.post(f"{number}") for number in range(1000)]
+    with injected_fault(pair, "cut"):
+        dead, = set(pair[1].pids()) - {leading_pid(pair[1])}
+        pair[1].connect("/room?k=other", pair[1].pids().index(dead),
+                        protocol=JSON)
+        wait_for_waiting(pair[1], 1)
+        os.kill(dead, signal.SIGKILL)
+        wait_for_other_worker(pair[1].server, dead, 2)
+        new, = set(pair[1].pids()) - {leading_pid(pair[1])}
+        client = pair[1].connect(f"/room?k=long&since={ids[499]}",
+                                 pair[1].pids().index(new), protocol=JSON)
+        wait_for_waiting(pair[1], 1)
+    welcome = read(client, seconds(20))
+    assert welcome["type"] == "welcome" and welcome["recovered"] is True
+    assert texts_of(client, 500) == {f"{number}"
+                                     for number in range(500, 1000)}
 
 
 def shake_hands(host, count):

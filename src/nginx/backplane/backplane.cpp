@@ -207,7 +207,10 @@ private:
     std::unordered_map<std::uint64_t, sync_waiter *> waiting_;
     std::set<std::uint64_t> requested_;    // of them: the leader was asked
     std::deque<std::uint64_t> to_request_; // it is to be asked; or cancelled
-    std::uint64_t last_token_ = 0;
+
+    // No token is one of an earlier worker with this slot, for which the leader
+    // may still answer
+    std::uint64_t last_token_ = worker_bus::host_time() << 10;
 };
 
 std::optional<worker_state> state;
