@@ -1,38 +1,20 @@
 // Compares the file of the module with the one that was loaded.
 #include "nginx/module/module_file.hpp"
 
+#include "nginx/core/file_identity.hpp"
 #include "nginx/core/log_line.hpp"
 
 #include <optional>
 #include <string_view>
 
 #include <dlfcn.h>
-#include <sys/stat.h>
 
 namespace websocket::nginx {
 
 namespace {
 
-struct file_identity {
-    dev_t device;
-    ino_t number;
-
-    bool operator==(const file_identity &) const noexcept = default;
-};
-
 // The file that was loaded; empty until the first configuration is read.
 std::optional<file_identity> loaded_file;
-
-std::optional<file_identity> identity_of(const char *path) noexcept
-{
-    struct stat found;
-
-    if (stat(path, &found) != 0) {
-        return {};
-    }
-
-    return file_identity{found.st_dev, found.st_ino};
-}
 
 } // namespace
 

@@ -262,8 +262,9 @@ try {
                              "one and rename it");
     }
 
-    static std::uint64_t loads;
-    void *library = dlopen(load_path(view(file), loads++).c_str(), RTLD_NOW);
+    const char *path = reinterpret_cast<const char *>(file.data);
+    const auto identity = identity_of(path).value_or(file_identity{});
+    void *library = dlopen(load_path(path, identity).c_str(), RTLD_NOW);
 
     if (library == nullptr) {
         return reject_plugin(cf, file, dlerror());
