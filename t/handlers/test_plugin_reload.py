@@ -91,7 +91,9 @@ def test_reload_without_a_change_keeps_one_copy(nginx, library):
 
 @pytest.mark.parametrize("broken", [
     source(version="9"), source(result="(void)plugin, (void *)0"), NOT_MARKED,
-], ids=["version", "null", "symbol"])
+    "#include <signal.h>\n" + source(result="(raise(SIGKILL), &plugin)"),
+    "#include <stdlib.h>\n" + source(result="(exit(0), &plugin)"),
+], ids=["version", "null", "symbol", "signal", "exit"])
 def test_reload_with_a_broken_library_changes_nothing(nginx, library, broken):
     server = serving(nginx, library)
     server.allow_errors(r"\[emerg\].*cannot load plug-in .*changing.so")

@@ -86,6 +86,22 @@ def test_file_that_is_being_copied(nginx, tmp_path, size):
                                 "(incomplete|file too short)")
 
 
+@pytest.mark.parametrize("size", [64, 100, 1000, 4096, 8192])
+def test_file_whose_end_is_not_written(nginx, tmp_path, size):
+    """As after a crash of the machine, or with a copy that reserves space."""
+    path = tmp_path / "zeros.so"
+    with open(library(), "rb") as file:
+        path.write_bytes(file.read()[:-size] + bytes(size))
+    assert_refused(nginx, path, "cannot load plug-in.*zeros.so.*incomplete")
+
+
+def test_library_that_ends_the_process(nginx):
+    path = plugin_builder.build_source(
+        "void end(void); __attribute__((constructor)) void end(void)"
+        " { __builtin_trap(); }")
+    assert_refused(nginx, path, "loading it ends the process by signal 4")
+
+
 def test_library_that_lacks_a_function(nginx):
     path = plugin_builder.build_source(
         "void absent(void); void call(void); void call(void) { absent(); }")

@@ -1,4 +1,4 @@
-// Reads the program headers of a library.
+// Reads the headers of a library.
 #include "nginx/plugin/library_file.hpp"
 
 #include <cstring>
@@ -44,6 +44,20 @@ private:
     off_t size_;
 };
 
+// The table of sections is at the end of a file, and only its first entry is
+// empty: one that was not written yet is zero.
+bool has_all_sections(const opened_file &file,
+                      const ElfW(Ehdr) & header) noexcept
+{
+    ElfW(Shdr) last;
+
+    return header.e_shnum < 2 || header.e_shentsize != sizeof last ||
+           (file.read(last, static_cast<off_t>(header.e_shoff +
+                                               (header.e_shnum - 1U) *
+                                                   sizeof last)) &&
+            last.sh_type != SHT_NULL);
+}
+
 } // namespace
 
 bool is_incomplete_library(const char *path) noexcept
@@ -69,7 +83,7 @@ bool is_incomplete_library(const char *path) noexcept
         }
     }
 
-    return false;
+    return !has_all_sections(file, header);
 }
 
 } // namespace websocket::nginx

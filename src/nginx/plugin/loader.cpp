@@ -9,6 +9,7 @@
 #include "nginx/plugin/library_file.hpp"
 #include "nginx/plugin/load_path.hpp"
 #include "nginx/plugin/server_api.hpp"
+#include "nginx/plugin/trial.hpp"
 #include "nginx/resource/resource.hpp"
 
 extern "C" {
@@ -190,6 +191,38 @@ std::string check_plugin(const websocket_plugin_t *plugin)
     return plugin->handler_count == 0 ? "it has no handlers" : "";
 }
 
+// Calls the entry function. Returns "" or an error.
+std::string read_plugin(void *library, const websocket_plugin_t *&plugin)
+{
+    const auto entry = reinterpret_cast<websocket_entry_t>(
+        dlsym(library, WEBSOCKET_PLUGIN_ENTRY));
+
+    if (entry == nullptr) {
+        return "it has no symbol \"" WEBSOCKET_PLUGIN_ENTRY "\"";
+    }
+
+    plugin = entry(&server_api);
+    return check_plugin(plugin);
+}
+
+// Loads a library that is not loaded yet in a child process. Returns "" or how
+// that has ended.
+std::string try_new_library(const char *path)
+{
+    if (void *known = dlopen(path, RTLD_NOW | RTLD_NOLOAD); known != nullptr) {
+        dlclose(known);
+        return {};
+    }
+
+    return run_trial([path] {
+        const websocket_plugin_t *plugin = nullptr;
+
+        if (void *library = dlopen(path, RTLD_NOW); library != nullptr) {
+            (void)read_plugin(library, plugin);
+        }
+    });
+}
+
 // Returns a handler name that is in use already, or null.
 const char *duplicate_name(ngx_conf_t *cf, const websocket_plugin_t &plugin)
 {
@@ -256,34 +289,35 @@ try {
         return conf_failed();
     }
 
-    if (is_incomplete_library(reinterpret_cast<const char *>(file.data))) {
+    const char *path = reinterpret_cast<const char *>(file.data);
+
+    if (is_incomplete_library(path)) {
         return reject_plugin(cf, file,
                              "the file is incomplete; copy it beside the old "
                              "one and rename it");
     }
 
-    const char *path = reinterpret_cast<const char *>(file.data);
-    const auto identity = identity_of(path).value_or(file_identity{});
-    void *library = dlopen(load_path(path, identity).c_str(), RTLD_NOW);
+    const std::string load_name =
+        load_path(path, identity_of(path).value_or(file_identity{}));
 
-    if (library == nullptr) {
+    if (const std::string end = try_new_library(load_name.c_str());
+        !end.empty()) {
+        return reject_plugin(cf, file,
+                             ("loading it ends the process " + end).c_str());
+    }
+
+    loaded->handle = dlopen(load_name.c_str(), RTLD_NOW);
+
+    if (loaded->handle == nullptr) {
         return reject_plugin(cf, file, dlerror());
     }
 
-    loaded->handle = library;
     cleanup->handler = unload;
 
-    const auto entry = reinterpret_cast<websocket_entry_t>(
-        dlsym(library, WEBSOCKET_PLUGIN_ENTRY));
+    const websocket_plugin_t *plugin = nullptr;
 
-    if (entry == nullptr) {
-        return reject_plugin(cf, file,
-                             "it has no symbol \"" WEBSOCKET_PLUGIN_ENTRY "\"");
-    }
-
-    const websocket_plugin_t *plugin = entry(&server_api);
-
-    if (const std::string why = check_plugin(plugin); !why.empty()) {
+    if (const std::string why = read_plugin(loaded->handle, plugin);
+        !why.empty()) {
         return reject_plugin(cf, file, why.c_str());
     }
 
