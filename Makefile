@@ -138,6 +138,7 @@ help:
 	@echo 'make run        an nginx with the example pages on port 8080'
 	@echo 'make test       unit, integration and browser tests'
 	@echo 'make test-debian13   the same in a Debian 13 in build/, as root'
+	@echo 'make test-nginx the pytest tests with an nginx built from NGINX_SRC'
 	@echo 'make check      unit tests and the quickest third of the others'
 	@echo 'make unit       unit tests alone'
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'

@@ -161,6 +161,29 @@ test:
 	    build/bench/websocket_load
 	@$(run_tests) build/t build/unit/unit_tests $(PYTEST_OPTIONS)
 
+# Runs the pytest tests with an nginx that is built from NGINX_SRC, a vanilla
+# tree. The folder of the module has that nginx too.
+release := build/release
+release_options := --with-compat --with-debug --with-threads --with-pcre-jit \
+	--with-http_ssl_module --with-http_v2_module --with-http_realip_module \
+	--with-http_auth_request_module --with-http_stub_status_module \
+	--with-http_gunzip_module --with-http_gzip_static_module \
+	--with-http_addition_module --with-http_sub_module \
+	--with-http_slice_module --with-http_dav_module \
+	--with-http_secure_link_module
+.PHONY: test-nginx release-tests
+test-nginx:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) release-tests \
+	    MODULE=$(release)/ngx_http_websocket_module.so FAULTS=$(release)/faults \
+	    NGINX_OPTIONS='$(or $(NGINX_OPTIONS),$(release_options))'
+
+release-tests: module examples faulty-module build/bench/websocket_load
+	+@$(module_make) -s binary
+	@WEBSOCKET_NGINX=$(CURDIR)/$(module_dir)/objs/nginx \
+	WEBSOCKET_MODULE=$(MODULE) WEBSOCKET_FAULTY_MODULE=$(faulty_module) \
+	    $(run_tests) $(release)/t - $(PYTEST_OPTIONS)
+
 # Runs the tests in a Debian 13 with the packages of that release.
 .PHONY: test-debian13
 test-debian13:

@@ -32,12 +32,17 @@ NGINX_OWN_LEAK = "ngx_set_environment"
 ADDRESS_IN_USE = "Address already in use"
 
 
-def module_file():
+def module_file(variable="WEBSOCKET_MODULE", folder="build"):
     """The file of the module under test. A test fails if it is missing."""
     path = os.path.join(ROOT, os.environ.get(
-        "WEBSOCKET_MODULE", "build/ngx_http_websocket_module.so"))
+        variable, f"{folder}/ngx_http_websocket_module.so"))
     assert os.path.exists(path), f"{path} is not built"
     return path
+
+
+def faulty_module_file():
+    """The same module with fault points."""
+    return module_file("WEBSOCKET_FAULTY_MODULE", "build/faults")
 
 
 def seconds(nominal):

@@ -4,11 +4,10 @@ nginx's master does not free its lock."""
 import os
 import signal
 
-from nginx_server import ROOT, seconds, wait_until
+from nginx_server import faulty_module_file, seconds, wait_until
 from worker_picking import REUSEPORT, on_each_worker
 from worker_probe import state
 
-MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 MEMORY = "websocket_shared_memory {};"
 
 
@@ -16,7 +15,8 @@ def test_worker_killed_with_the_lock_stops_no_other(nginx):
     server = nginx(
         "location /room { websocket room all; }", workers=2, module=False,
         http=MEMORY.format("1m") + "websocket_drain 1h;",
-        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:30;",
+        main=f"load_module {faulty_module_file()};"
+             " env WEBSOCKET_DIE_AT=entry.linked:30;",
         **REUSEPORT)
     server.allow_errors("exited on signal 9")
     # The first client of each worker gets its Close at once
@@ -50,7 +50,8 @@ def test_worker_killed_while_the_master_reads_stops_no_other(nginx, tmp_path):
     server = nginx(
         "location /room { websocket room all; }", workers=2, module=False,
         http=f"include {included}; {MEMORY.format('1m')} websocket_drain 1h;",
-        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT=entry.linked:3;",
+        main=f"load_module {faulty_module_file()};"
+             " env WEBSOCKET_DIE_AT=entry.linked:3;",
         **REUSEPORT)
     server.allow_errors("exited on signal 9")
     # The first client of each worker gets its Close at once

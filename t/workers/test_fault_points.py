@@ -11,11 +11,10 @@ import subprocess
 import pytest
 
 import handler_log
-from nginx_server import ROOT, seconds, wait_until
+from nginx_server import ROOT, faulty_module_file, seconds, wait_until
 from worker_picking import REUSEPORT, connect_to, worker_of
 from worker_probe import stopped
 
-MODULE = os.path.join(ROOT, "build", "faults", "ngx_http_websocket_module.so")
 
 # Fault points that no worker reaches here. Unit tests of the broker do.
 ELSEWHERE = {
@@ -78,7 +77,8 @@ def start(nginx, name, passes, http=""):
         module=False,
         http=handler_log.plugin() + "websocket_shared_memory 512k;"
                               "websocket_room_memory 512k;" + http,
-        main=f"load_module {MODULE}; env WEBSOCKET_DIE_AT={name}:{passes};",
+        main=f"load_module {faulty_module_file()};"
+             f" env WEBSOCKET_DIE_AT={name}:{passes};",
         **REUSEPORT)
 
 
