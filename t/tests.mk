@@ -231,7 +231,7 @@ soak:
 	@$(MAKE) $(parallel) module
 	@PYTHONPYCACHEPREFIX=build/t/pycache SOAK_SECONDS=$(SOAK_SECONDS) \
 	    SOAK_SEED=$(SOAK_SEED) SOAK_HOSTS=$(SOAK_HOSTS) \
-	    $(PYTHON) t/soak/soak.py
+	    SOAK_REDIS=$(SOAK_REDIS) $(PYTHON) t/soak/soak.py
 
 # Each target starts from its corpus and the inputs that earlier runs found.
 fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))

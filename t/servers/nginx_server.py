@@ -1,5 +1,6 @@
 """Starts, watches and stops a real nginx, and checks its logs."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -140,8 +141,19 @@ class NginxServer:
     def _start(self):
         """Starts nginx; returns False if another process took the port
         first."""
-        path, ports, self.token = write_config(self.prefix, self.config)
+        _, ports, self.token = write_config(self.prefix, self.config)
         self.control_port, self.port, self.tls_port, *self.ports = ports
+        self._run()
+        if self.process.poll() is None:
+            return True
+        output = self.read("stderr") + self.read("error.log")
+        assert ADDRESS_IN_USE in output, f"nginx did not start:\n{output}"
+        os.unlink(self.error_log)
+        return False
+
+    def _run(self):
+        """Runs nginx until it is ready, or ends."""
+        path = os.path.join(self.prefix, "nginx.conf")
         runner = shlex.split(os.environ.get("WEBSOCKET_RUNNER", ""))
         with open(os.path.join(self.prefix, "stderr"), "wb") as stderr:
             self.process = subprocess.Popen(
@@ -152,12 +164,12 @@ class NginxServer:
         self.pid = self.process.pid
         wait_until(lambda: self.process.poll() is not None or self.ready(),
                    seconds(15), "nginx start")
-        if self.process.poll() is None:
-            return True
-        output = self.read("stderr") + self.read("error.log")
-        assert ADDRESS_IN_USE in output, f"nginx did not start:\n{output}"
-        os.unlink(self.error_log)
-        return False
+
+    def start_again(self):
+        """Starts a killed nginx on the same ports, with the same logs."""
+        assert self.process.poll() is not None
+        self._run()
+        assert self.process.poll() is None, self.read("stderr")
 
     def ready(self):
         """Whether all workers run and at least one accepts connections."""
@@ -215,11 +227,11 @@ class NginxServer:
 
     def kill(self):
         """Kills the master and each worker by SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)  # starts no other worker
         for pid in self.worker_pids() + [self.pid]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait(seconds(10))
 
     def reload(self, timeout=10):

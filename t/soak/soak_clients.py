@@ -2,7 +2,9 @@
 performs a random action."""
 
 import base64
+import collections
 import json
+import time
 
 import wire
 from room_client import JSON
@@ -40,6 +42,7 @@ class SoakClient:
         self.upgraded = self.close_received = self.closed = False
         self.worker = None
         self.deflate = None
+        self.last_frames = collections.deque(maxlen=12)
         self.connection = Connection(self.soak.selector,
                                      self.soak.address(tls), self,
                                      self.soak.context if tls else None, room)
@@ -55,12 +58,24 @@ class SoakClient:
     # From the link
 
     def received(self, connection):
-        if not self.upgraded and not self._read_response(connection):
-            return
-        for frame in frames_of(connection.received, self.deflate):
-            if self.close_received:
-                raise Fault(f"{self.kind}: {frame} after the Close")
-            self._take(frame)
+        try:
+            if not self.upgraded and not self._read_response(connection):
+                return
+            for frame in frames_of(connection.received, self.deflate):
+                if self.close_received:
+                    raise Fault(f"{frame} after the Close")
+                self.last_frames.append((time.time(), frame))
+                self._take(frame)
+        except Fault as fault:
+            raise Fault(f"{self.kind} of worker {self.worker}: {fault}\n"
+                        + self.describe()) from None
+
+    def describe(self):
+        """Its request and the last frames of the connection."""
+        lines = [f"{self.target()} at {self.connection.socket}"]
+        lines += [f"  {when:.3f} {frame.opcode}: {frame.payload[:150]}"
+                  for when, frame in self.last_frames]
+        return "\n".join(lines)
 
     def _read_response(self, connection):
         head, found, rest = connection.received.partition(b"\r\n\r\n")
@@ -73,7 +88,7 @@ class SoakClient:
             self.end()
             return False
         if status != 101:
-            raise Fault(f"{self.kind}: {lines[0]}")
+            raise Fault(lines[0])
         fields = dict(line.lower().split(": ", 1) for line in lines[1:])
         self.worker = int(fields["x-worker"])
         if "sec-websocket-extensions" in fields:
@@ -90,7 +105,7 @@ class SoakClient:
             self.close_received = True
             self.soak.counts[f"closed with {frame.close_code}"] += 1
             if frame.close_code not in self.codes:
-                raise Fault(f"{self.kind}: Close {frame.close_code} "
+                raise Fault(f"Close {frame.close_code} "
                             f"{frame.close_reason!r}")
             if not self.ended_by_us:
                 self.connection.send(wire.close(frame.close_code))
@@ -193,7 +208,7 @@ class Echo(SoakClient):
     def message(self, frame):
         if not self.expected or self.expected.pop(0) != (
                 frame.opcode, digest(frame.payload)):
-            raise Fault(f"echo: {frame} is not what was sent")
+            raise Fault(f"{frame} is not what was sent")
         self.soak.counts["echoes"] += 1
 
 
@@ -273,7 +288,7 @@ class Json(RoomClient):
             self.sent.pop(message.get("ref"), None)
             self.soak.counts["not published"] += 1
         elif kind not in ("joined", "left"):
-            raise Fault(f"follower: {message}")
+            raise Fault(f"{message}")
 
 
 class Raw(RoomClient):

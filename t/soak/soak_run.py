@@ -25,10 +25,10 @@ HTTP = """
     websocket_close_timeout 1s;
     websocket_ping_interval 2s;
     websocket_timeout 6s;
-    websocket_send_timeout 3s;
+    websocket_send_timeout 4s;
     websocket_deflate on;
-    client_header_timeout 3s;
-    client_body_timeout 3s;
+    client_header_timeout 6s;
+    client_body_timeout 6s;
 """
 LOCATIONS = """
     add_header X-Worker $pid always;
@@ -74,6 +74,8 @@ class Soak:
     fault_rates = FAULT_RATES
     normal_rates = NORMAL_RATES
     expected = EXPECTED
+    actions = ACTIONS
+    last_counts = 15  # seconds until all hosts have the last counts
 
     def __init__(self, seed, duration, folder):
         self.duration = duration
@@ -116,10 +118,9 @@ class Soak:
     def run_faults(self):
         """Runs for the duration, and until each action has happened."""
         self.scheduler.run_for(self.duration * 0.6, self.fault_rates)
-        wanted = ACTIONS.intersection(self.expected)
         deadline = time.monotonic() + seconds(MORE_SECONDS)
         while time.monotonic() < deadline and not all(
-                self.scheduler.counts[name] for name in wanted):
+                self.scheduler.counts[name] for name in self.actions):
             self.scheduler.run_for(1, self.fault_rates)
 
     def step(self, name):
@@ -169,7 +170,7 @@ class Soak:
         """Disconnects all clients and waits until idle workers have so many
         files."""
         self.scheduler.disconnect_all()
-        wait_until(lambda: self.files_of_workers() <= files, seconds(10),
+        wait_until(lambda: self.files_of_workers() <= files, seconds(15),
                    f"workers with {files} files")
 
     def memory_of_workers(self, expected=None):
@@ -265,7 +266,7 @@ class Soak:
         for server in self.servers:
             self.scheduler.wait_until(
                 lambda server=server: get_state(server, path)["clients"]
-                == self.scheduler.guests(room), 15,
+                == self.scheduler.guests(room), self.last_counts,
                 lambda server=server: f"{room}: {self.scheduler.guests(room)} "
                 f"clients, not {get_state(server, path)}")
 

@@ -31,6 +31,7 @@ class Scheduler:
 
     def __init__(self, servers, seed):
         self.servers = servers
+        self.running = list(servers)
         self.random = random.Random(seed)
         self.selector = selectors.DefaultSelector()
         self.context = client_context()
@@ -58,7 +59,7 @@ class Scheduler:
         return self.drops
 
     def address(self, tls):
-        server = self.random.choice(self.servers)
+        server = self.random.choice(self.running)
         return "127.0.0.1", server.tls_port if tls else server.port
 
     def number(self):
@@ -175,11 +176,11 @@ class Scheduler:
             self.counts["floods"] += 1
 
     def reload(self):
-        self.random.choice(self.servers).send_signal(signal.SIGHUP)
+        self.random.choice(self.running).send_signal(signal.SIGHUP)
         self.counts["reloads"] += 1
 
     def kill(self):
-        server = self.random.choice(self.servers)
+        server = self.random.choice(self.running)
         pids = server.worker_pids()
         if pids:
             pid = self.random.choice(pids)
