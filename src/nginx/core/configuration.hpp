@@ -15,6 +15,9 @@
 
 namespace websocket::nginx {
 
+namespace backend {
+struct settings;
+}
 struct redis_settings;
 struct resource_settings;
 struct wakeup_fd_set;
@@ -57,6 +60,7 @@ struct location_configuration {
     ngx_array_t *parameters;            // of named_value
     resource_settings *terms;           // set once all locations are read
     bool publishes;                     // websocket_publish, not websocket
+    backend::settings *backend;         // of `websocket http`; null: another
     ngx_uint_t status;                  // a status_form
 
     // websocket_origins; the patterns are of type protocol::origin_pattern

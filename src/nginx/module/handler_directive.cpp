@@ -1,5 +1,7 @@
 // The directives `websocket` and `websocket_publish`: a location's handler, key
 // and parameters.
+#include "nginx/backend/handler.hpp"
+#include "nginx/events/settings.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/module/content_handlers.hpp"
@@ -107,6 +109,17 @@ bool set_handler(ngx_conf_t *cf, location_configuration &location)
     return location.handler != nullptr;
 }
 
+// Reads the parameters of `websocket http`.
+bool set_backend(ngx_conf_t *cf, location_configuration &location)
+{
+    if (location.handler != &backend::http_handler) {
+        return true;
+    }
+
+    location.backend = backend::read_settings(cf, parameters_of(location));
+    return location.backend != nullptr;
+}
+
 // Only one of the three directives may be in a location.
 char *conflict(ngx_conf_t *cf, const location_configuration &location,
                bool publishes)
@@ -191,7 +204,8 @@ try {
     broker::limits history;
 
     if (!read_parameters(cf, rest, location) ||
-        !check_parameters(cf, location, history)) {
+        !check_parameters(cf, location, history) ||
+        !set_backend(cf, location)) {
         return conf_failed();
     }
 

@@ -3,6 +3,7 @@
 // Locations with the same handler and key text share a history: the largest
 // that one of them asks for. The handler's object of a resource has the
 // parameters of the first of these locations.
+#include "nginx/events/settings.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/module/setters.hpp"
@@ -233,6 +234,11 @@ try {
     }
 
     for (const handler_location &each : locations_of(cf)) {
+        if (each.conf->backend != nullptr &&
+            !backend::check_pass(cf, *each.conf->backend)) {
+            return NGX_ERROR;
+        }
+
         if (!complete(cf, each, groups.at(each.conf->handler))) {
             return NGX_ERROR;
         }

@@ -132,6 +132,7 @@ void merge_handler(ngx_conf_t *cf, location_configuration &conf,
         conf.parameters = outer.parameters;
         conf.terms = outer.terms;
         conf.publishes = outer.publishes;
+        conf.backend = outer.backend;
         clcf->handler = content_handler_of(conf);
     }
 }

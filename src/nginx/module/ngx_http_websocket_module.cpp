@@ -1,4 +1,5 @@
 // The module table: the functions that nginx calls.
+#include "nginx/events/answer_filters.hpp"
 #include "nginx/core/first_exception.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
@@ -25,6 +26,7 @@ ngx_int_t prepare(ngx_conf_t *cf)
 ngx_int_t complete(ngx_conf_t *cf)
 {
     ours::warn_of_replaced_handlers(cf);
+    ours::backend::install_answer_filters();
     return ours::complete_locations(cf) == NGX_OK &&
                    ours::install_cors(cf) == NGX_OK
                ? ours::add_shared_zone(cf)

@@ -5,6 +5,7 @@
 // in a location with websocket_publish, the resource.
 #include "nginx/module/variables.hpp"
 
+#include "nginx/events/event_request.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/session/session.hpp"
@@ -65,6 +66,10 @@ ngx_int_t get_handler(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 ngx_int_t get_resource(ngx_http_request_t *r, ngx_variable_value_t *v,
                        uintptr_t)
 {
+    if (const auto *event = backend::event_request::of(r); event != nullptr) {
+        return set_text(v, event->key());
+    }
+
     if (const session *of = session::of(r); of != nullptr) {
         return set_text(v, view(of->key()));
     }
@@ -158,7 +163,6 @@ ngx_int_t get_counter(ngx_http_request_t *r, ngx_variable_value_t *v,
     return get_number<counter>(r, v, data);
 }
 
-constexpr auto client = [](const session &of) { return of.id(); };
 constexpr auto subprotocol = [](const session &of) { return of.subprotocol(); };
 constexpr auto close_by = [](const session &of) {
     return name_of(of.closed_by());
@@ -173,6 +177,27 @@ ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
     return of == nullptr || of->closed_by() == close_initiator::nobody
                ? absent(v)
                : set_number(r, v, of->close_code());
+}
+
+// In the request of an event, the client that it is of.
+ngx_int_t get_client(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    const auto *event = backend::event_request::of(r);
+    const session *of = event == nullptr ? session::of(r) : nullptr;
+
+    if (event != nullptr) {
+        return set_number(r, v, event->client());
+    }
+
+    return of == nullptr ? absent(v) : set_number(r, v, of->id());
+}
+
+ngx_int_t get_event(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    const auto *event = backend::event_request::of(r);
+
+    return event == nullptr ? absent(v)
+                            : set_text(v, backend::name_of(event->kind()));
 }
 
 using counts = session_counters;
@@ -190,7 +215,10 @@ ngx_http_variable_t variables[] = {
       get_resource, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_client"), nullptr,
-      get_number<client>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+      get_client, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_event"), nullptr,
+      get_event, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_subprotocol"), nullptr,
       get_text<subprotocol>, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

@@ -4,6 +4,7 @@
 
 #include "handlers/echo.hpp"
 #include "handlers/room.hpp"
+#include "nginx/backend/handler.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/directive_args.hpp"
 #include "nginx/plugin/library_file.hpp"
@@ -254,7 +255,8 @@ void *create_main_configuration(ngx_conf_t *cf)
         ngx_array_init(&conf->handlers, cf->pool, 4,
                        sizeof(const websocket_handler_t *)) != NGX_OK ||
         !add_built_in(*conf, websocket_echo(&server_api)) ||
-        !add_built_in(*conf, websocket_room(&server_api))) {
+        !add_built_in(*conf, websocket_room(&server_api)) ||
+        !add_handler(*conf, &backend::http_handler)) {
         return nullptr;
     }
 

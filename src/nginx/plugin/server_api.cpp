@@ -60,12 +60,7 @@ using frame_handle = std::shared_ptr<const shared_frame>;
 int send(websocket_client_t *client, int kind, const void *data,
          std::size_t size) noexcept
 {
-    session &receiver = session_of(client);
-
-    return receiver.must_postpone()
-               ? receiver.postpone_message(opcode_of(kind),
-                                           bytes_of(data, size))
-               : receiver.send_message(opcode_of(kind), bytes_of(data, size));
+    return session_of(client).send(opcode_of(kind), bytes_of(data, size));
 }
 
 int send_ping(websocket_client_t *client, const void *data,

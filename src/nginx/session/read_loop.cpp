@@ -40,7 +40,7 @@ bool session::receiving() const noexcept
     }
 
     return phase_ == phase::open
-               ? !publishing_congested()
+               ? !input_held_ && !publishing_congested()
                : phase_ == phase::closing || phase_ == phase::close_postponed;
 }
 

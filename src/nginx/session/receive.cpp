@@ -98,8 +98,8 @@ session::process_whole_messages(std::span<std::byte> &input) noexcept
         dispatch_message(message.kind, {.bytes = message.payload,
                                         .headroom = message.header_size});
 
-        if (has_published_) {
-            break; // note_publication() may have ended the turn
+        if (has_published_ || input_held_) {
+            break; // the turn may have ended
         }
     }
 
@@ -254,6 +254,10 @@ inline void session::dispatch_message(protocol::opcode kind,
 
     if (resource::publications != published) {
         note_publication();
+    }
+
+    if (input_held_) {
+        this_worker().current_turn.end();
     }
 }
 

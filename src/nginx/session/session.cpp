@@ -98,11 +98,11 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
     return self;
 }
 
-std::uint64_t session::id() const noexcept
+std::uint64_t session::id_of(const ngx_connection_t *c) noexcept
 {
     return backplane::enabled() && worker_bus::running()
-               ? backplane::client_id(connection_->number)
-               : connection_->number;
+               ? backplane::client_id(c->number)
+               : c->number;
 }
 
 bool session::create_client() noexcept

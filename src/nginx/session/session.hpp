@@ -2,8 +2,8 @@
 // frames, dispatches messages to the resource handler, sends, runs the timers
 // and the closing handshake.
 //
-// A session is destroyed only in its own event handlers. A handler that sends
-// to a client, or closes it, may use it until its own callback returns.
+// It is destroyed only in its own event handlers. A handler that sends to a
+// client, or closes it, may use it until its own callback returns.
 #pragma once
 
 #include "nginx/core/configuration.hpp"
@@ -16,11 +16,10 @@
 #include "nginx/resource/membership.hpp"
 #include "nginx/resource/postponed_sends.hpp"
 #include "nginx/resource/resource.hpp"
-#include "nginx/session/close_initiator.hpp"
 #include "nginx/session/flush_list.hpp"
+#include "nginx/session/session_types.hpp"
 #include "protocol/deflate/deflater.hpp"
 #include "protocol/messages/endpoint.hpp"
-#include "protocol/deflate/permessage_deflate.hpp"
 #include "protocol/messages/rate_limit.hpp"
 
 #include <cstddef>
@@ -33,19 +32,6 @@
 namespace websocket::nginx {
 
 class host_wait;
-
-struct session_counters {
-    std::uint64_t messages_in = 0;
-    std::uint64_t messages_out = 0;
-    std::uint64_t bytes_in = 0; // payload bytes of messages
-    std::uint64_t bytes_out = 0;
-    std::uint64_t dropped = 0; // messages that a full send queue rejected
-};
-
-struct negotiated_options {
-    std::string_view subprotocol; // in the request's pool
-    protocol::deflate_params deflate;
-};
 
 class session : public membership {
 public:
@@ -69,11 +55,9 @@ public:
     session(const session &) = delete;
     session &operator=(const session &) = delete;
 
-    // Posts start(), which runs after the current event.
-    void post_start() noexcept;
+    void post_start() noexcept; // start() runs after the current event
 
-    // Sends one message. Returns WEBSOCKET_QUEUED or another result of
-    // websocket_plugin.h.
+    // Sends one message. Returns a result of websocket_plugin.h.
     int send_message(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
 
@@ -81,8 +65,8 @@ public:
     int send_shared(const shared_frame &frame) noexcept;
 
     // True if this worker has not delivered all that the resource has
-    // published. Then sends must be postponed: the two functions below replace
-    // the two above. Their results also count the postponed sends.
+    // published. Then the two functions below replace the two above. Their
+    // results also count the postponed sends.
     bool must_postpone() const noexcept
     {
         return resource_ != nullptr && resource_->has_undelivered_own();
@@ -92,8 +76,7 @@ public:
     int
     postpone_frame(const std::shared_ptr<const shared_frame> &frame) noexcept;
 
-    // Sends the first postponed message.
-    void send_postponed() noexcept;
+    void send_postponed() noexcept; // the first one
 
     // The client receives only messages after this position of the log.
     std::uint64_t join_position() const noexcept
@@ -101,8 +84,23 @@ public:
         return request_part_->join_position;
     }
 
-    // A waiting client joins its resource, or is closed.
-    void on_hosts_synced() noexcept;
+    // Sends now, or once what was published before is delivered.
+    int send(protocol::opcode kind, std::span<const std::byte> payload) noexcept
+    {
+        return must_postpone() ? postpone_message(kind, payload)
+                               : send_message(kind, payload);
+    }
+
+    // Nothing is read from the client between these two. Input that has been
+    // received is kept.
+    void hold_input() noexcept { input_held_ = true; }
+    void release_input() noexcept
+    {
+        input_held_ = false;
+        resume_read();
+    }
+
+    void on_hosts_synced() noexcept; // a waiting client joins its resource
     void on_hosts_timeout() noexcept;
 
     // Connects the client once the resource has delivered its join position.
@@ -142,7 +140,11 @@ public:
         return *conf_.handler;
     }
     // Unique among all workers, and among all hosts that share a Redis server.
-    std::uint64_t id() const noexcept;
+    std::uint64_t id() const noexcept { return id_of(connection_); }
+
+    // The id that the client of a handshake will have.
+    static std::uint64_t id_of(const ngx_connection_t *c) noexcept;
+    ngx_connection_t *connection() const noexcept { return connection_; }
     std::uint16_t close_code() const noexcept { return close_code_; }
     close_initiator closed_by() const noexcept { return closed_by_; }
 
@@ -377,8 +379,7 @@ private:
     flush_list::index flush_index_ = flush_list::npos;
     std::uint32_t dropped_input_ = 0; // bytes received after a Close
     phase phase_ = phase::created;
-    // The phase after close_postponed
-    phase postponed_phase_ = phase::closing;
+    phase postponed_phase_ = phase::closing; // after close_postponed
     close_initiator closed_by_ = close_initiator::nobody;
     std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
@@ -387,14 +388,13 @@ private:
     bool in_turn_ : 1 = false;
     bool listed_ : 1 = false;           // the resource has it in a list
     bool client_connected_ : 1 = false; // client_connected() was called
-    // Data has waited for the client since the last client_drained()
-    bool backpressured_ : 1 = false;
-    // The client has ended its side of the connection
-    bool peer_finished_ : 1 = false;
+    bool backpressured_ : 1 = false;    // data waited since client_drained()
+    bool peer_finished_ : 1 = false;    // the client has ended its side
     bool sends_after_close_ : 1 = false;
     bool shutting_down_ : 1 = false;
     bool protocol_broken_ : 1 = false; // no Close may come from the client
     bool has_published_ : 1 = false;   // the client has published a message
+    bool input_held_ : 1 = false;      // see hold_input()
 };
 
 } // namespace websocket::nginx

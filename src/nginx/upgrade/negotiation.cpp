@@ -2,6 +2,7 @@
 // the 101 response.
 #include "nginx/upgrade/negotiation.hpp"
 
+#include "nginx/backend/connect.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/request/refusal.hpp"
@@ -70,7 +71,9 @@ choose_subprotocol(ngx_http_request_t *r, const resource &target,
 {
     const auto choose = target.handler().select_subprotocol;
 
-    if (choose == nullptr) {
+    const auto chosen_by_backend = backend::chosen_subprotocol(r);
+
+    if (choose == nullptr && !chosen_by_backend) {
         return preferred_subprotocol(r, handshake);
     }
 
@@ -85,15 +88,26 @@ choose_subprotocol(ngx_http_request_t *r, const resource &target,
 
     websocket_text_t chosen{nullptr, 0};
 
-    if (choose(target.object(), reinterpret_cast<websocket_request_t *>(r),
-               offered.data(), count, &chosen) != 0) {
+    if (chosen_by_backend) {
+        chosen = {chosen_by_backend->data(), chosen_by_backend->size()};
+
+    } else if (choose(target.object(),
+                      reinterpret_cast<websocket_request_t *>(r),
+                      offered.data(), count, &chosen) != 0) {
         return std::nullopt;
     }
 
     const auto *found = std::find(names.data(), names.data() + count,
                                   std::string_view{chosen.data, chosen.size});
 
-    return found == names.data() + count ? std::string_view{} : *found;
+    if (found != names.data() + count) {
+        return *found;
+    }
+
+    // A backend that chooses a name that was not offered is in error
+    return chosen_by_backend && chosen.size != 0
+               ? std::nullopt
+               : std::optional(std::string_view{});
 }
 
 protocol::deflate_params negotiate_deflate(ngx_http_request_t *r) noexcept
@@ -122,7 +136,7 @@ bool add_upgrade_headers(ngx_http_request_t *r, std::string_view key,
            add_header(r, "Sec-WebSocket-Accept", *copy) &&
            (options.subprotocol.empty() ||
             add_header(r, "Sec-WebSocket-Protocol", options.subprotocol)) &&
-           add_extensions(r, options.deflate);
+           backend::add_answer_fields(r) && add_extensions(r, options.deflate);
 }
 
 } // namespace websocket::nginx

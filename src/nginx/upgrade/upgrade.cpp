@@ -1,6 +1,7 @@
 // Validates the opening handshake, sends the response, and starts a session.
 #include "nginx/upgrade/upgrade.hpp"
 
+#include "nginx/backend/connect.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
@@ -246,6 +247,8 @@ accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
     return rc;
 }
 
+ngx_int_t on_backend_accepted(ngx_http_request_t *r);
+
 ngx_int_t
 accept_handshake(ngx_http_request_t *r,
                  const protocol::opening_handshake &handshake) noexcept
@@ -255,6 +258,14 @@ accept_handshake(ngx_http_request_t *r,
 
     if (const ngx_int_t rc = resource_key(r, conf, key); rc != NGX_OK) {
         return rc;
+    }
+
+    if (!backend::has_accepted(r)) {
+        const ngx_int_t rc = backend::ask(r, view(key), on_backend_accepted);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     resource *target = find_resource(conf, key);
@@ -333,6 +344,15 @@ void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
                    : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                       "not in sync with the other hosts: Redis "
                                       "is unreachable or too slow"));
+}
+
+// Validates again, because conditions may have changed during the wait.
+ngx_int_t on_backend_accepted(ngx_http_request_t *r)
+{
+    protocol::opening_handshake handshake;
+    const auto refusal = validate_handshake(r, handshake);
+
+    return refusal ? *refusal : accept_handshake(r, handshake);
 }
 
 // Validates again, because conditions may have changed while the body was read.

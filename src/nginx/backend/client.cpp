@@ -1,0 +1,350 @@
+// Sends the events of a client in their order, and applies the answers.
+#include "nginx/backend/client.hpp"
+
+#include "nginx/backend/event_queue.hpp"
+#include "nginx/backend/pending_event.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
+#include "nginx/session/session.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
+#include "sdk/websocket_text.hpp"
+
+#include <new>
+#include <utility>
+
+namespace websocket::nginx::backend {
+
+namespace {
+
+constexpr std::size_t max_state = 4096;
+
+constexpr std::string_view binary_type = "application/octet-stream";
+
+bool is_binary(const answer &got) noexcept
+{
+    const std::string_view type(got.content_type);
+
+    return type.substr(0, type.find(';')) == binary_type;
+}
+
+bool is_text(std::string_view body) noexcept
+{
+    return protocol::is_valid_utf8(std::as_bytes(std::span(body)));
+}
+
+const char *describe(answer::outcome result) noexcept
+{
+    switch (result) {
+    case answer::outcome::too_large:
+        return "the answer is larger than websocket_max_message_size";
+    case answer::outcome::timed_out:
+        return "no whole answer within the timeout";
+    case answer::outcome::no_memory:
+        return "no memory or no free connection";
+    case answer::outcome::whole:
+        return "the answer has no valid status";
+    case answer::outcome::unfinished:
+        break;
+    }
+
+    return "no whole answer";
+}
+
+std::unique_ptr<std::string> copy_of(std::string_view text)
+{
+    return text.empty() ? nullptr : std::make_unique<std::string>(text);
+}
+
+std::string_view text_in(const std::unique_ptr<std::string> &text) noexcept
+{
+    return text ? std::string_view(*text) : std::string_view{};
+}
+
+} // namespace
+
+client::client(ngx_http_request_t *r, std::string_view key)
+    : conf_{*location_conf<location_configuration>(r)},
+      log_{static_cast<ngx_http_core_loc_conf_t *>(
+               ngx_http_get_module_loc_conf(r, ngx_http_core_module))
+               ->error_log},
+      record_{r, session::id_of(r->connection), key},
+      close_code_{protocol::close_code::abnormal}
+{}
+
+bool client::enqueue(const event_data &event, ngx_connection_t *c) noexcept
+{
+    event_queue *queue = event_queue::of(*conf_.backend);
+
+    pending_ = queue == nullptr ? nullptr
+                                : new (std::nothrow)
+                                      pending_event(*this, event, c);
+
+    if (pending_ == nullptr) {
+        return false;
+    }
+
+    queue->add(*pending_);
+    return true;
+}
+
+bool client::ask(connect_listener &listener, ngx_connection_t *c) noexcept
+{
+    listener_ = &listener;
+    return enqueue({.kind = event_kind::connect}, c);
+}
+
+void client::abandon() noexcept
+{
+    listener_ = nullptr;
+    detach();
+}
+
+bool client::accept(answer &got) noexcept
+try {
+    const char *problem = set_state(got);
+
+    if (problem == nullptr && !is_binary(got) && !is_text(got.body)) {
+        problem = "the first message is not valid UTF-8";
+    }
+
+    if (problem != nullptr) {
+        report(event_kind::connect, got, problem);
+        return false;
+    }
+
+    if (!got.body.empty()) {
+        first_message_ = std::make_unique<std::string>(std::move(got.body));
+        first_is_binary_ = is_binary(got);
+    }
+
+    return true;
+
+} catch (const std::bad_alloc &) {
+    report(event_kind::connect, got, "no memory");
+    return false;
+}
+
+int client::begin() noexcept
+{
+    accepted_ = true; // also without a connect event
+
+    if (first_message_) {
+        (void)send(first_is_binary_, *first_message_);
+        first_message_.reset();
+    }
+
+    return 0;
+}
+
+int client::receive(bool binary, std::span<const std::byte> payload) noexcept
+{
+    event_data event{.kind = event_kind::message,
+                     .binary = binary,
+                     .state = text_in(state_),
+                     .sequence = sequence_ + 1};
+
+    if (!by().sends(event_kind::message)) {
+        session_->close(protocol::close_code::unsupported_data,
+                        "no messages are accepted here",
+                        close_initiator::server);
+        return 0;
+    }
+
+    if (!payload.empty()) {
+        event.payload = protocol::shared_buffer::allocate(payload.size());
+
+        if (!event.payload) {
+            return 1;
+        }
+
+        event.payload.append(payload);
+    }
+
+    session_->hold_input();
+    sequence_++;
+    return enqueue(event, session_->connection()) ? 0 : 1;
+}
+
+void client::end(std::uint16_t code, std::string_view reason) noexcept
+try {
+    close_code_ = code;
+    close_reason_ = copy_of(reason);
+} catch (const std::bad_alloc &) {
+    // The event has the code alone
+}
+
+void client::detach() noexcept
+{
+    session_ = nullptr;
+
+    if (pending_ != nullptr) {
+        pending_->forget_connection();
+    } else {
+        finish();
+    }
+}
+
+// The last event of a client whose session has gone. Nothing else is out.
+void client::finish() noexcept
+{
+    const bool follows = accepted_ && by().sends(event_kind::disconnect);
+
+    accepted_ = false;
+
+    if (!follows || !enqueue({.kind = event_kind::disconnect,
+                              .state = text_in(state_),
+                              .sequence = std::uint64_t{sequence_} + 1,
+                              .close_code = close_code_,
+                              .close_reason = text_in(close_reason_)},
+                             nullptr)) {
+        delete this;
+    }
+}
+
+void client::on_answered(event_kind kind, answer &got) noexcept
+{
+    pending_ = nullptr;
+
+    switch (kind) {
+    case event_kind::connect: {
+        accepted_ = got.accepts();
+
+        if (listener_ != nullptr) {
+            std::exchange(listener_, nullptr)
+                ->on_connect_answer(std::move(got));
+        } else {
+            finish();
+        }
+        return;
+    }
+
+    case event_kind::message:
+        on_message_answer(got);
+        return;
+
+    case event_kind::disconnect:
+        if (!got.accepts()) {
+            report(kind, got, nullptr);
+        }
+        delete this;
+    }
+}
+
+void client::on_message_answer(answer &got) noexcept
+{
+    const char *problem = got.accepts() ? apply(got) : nullptr;
+    const bool failed = problem != nullptr || !got.accepts();
+
+    if (failed) {
+        report(event_kind::message, got, problem);
+    }
+
+    if (session_ == nullptr) {
+        finish();
+        return;
+    }
+
+    if (failed && by().closes_on_error) {
+        session_->close(protocol::close_code::internal_error, "backend failed",
+                        close_initiator::error);
+    }
+
+    session_->release_input();
+}
+
+// Returns what is wrong with the answer to a message, or null.
+const char *client::apply(answer &got) noexcept
+try {
+    if (const char *problem = set_state(got); problem != nullptr) {
+        return problem;
+    }
+
+    if (session_ == nullptr) {
+        return nullptr;
+    }
+
+    if (!got.body.empty() && got.status != NGX_HTTP_NO_CONTENT &&
+        send(is_binary(got), got.body) == WEBSOCKET_INVALID) {
+        return "the reply is not valid UTF-8";
+    }
+
+    const answer::field *close = got.find("WebSocket-Close");
+
+    if (close == nullptr) {
+        return nullptr;
+    }
+
+    const std::string_view value(close->value);
+    const std::size_t space = value.find(' ');
+    const auto code = detail::decimal(value.substr(0, space));
+
+    if (!code || *code > UINT16_MAX ||
+        !protocol::close_code::is_valid_on_wire(
+            static_cast<std::uint16_t>(*code))) {
+        return "WebSocket-Close has no valid code";
+    }
+
+    session_->close(static_cast<std::uint16_t>(*code),
+                    space == value.npos ? std::string_view{}
+                                        : value.substr(space + 1),
+                    close_initiator::server);
+    return nullptr;
+
+} catch (const std::bad_alloc &) {
+    return "no memory";
+}
+
+// Throws std::bad_alloc. Returns what is wrong, or null.
+const char *client::set_state(const answer &got)
+{
+    const answer::field *state = got.find("WebSocket-State");
+
+    if (state == nullptr) {
+        return nullptr;
+    }
+
+    if (state->value.size() > max_state) {
+        return "WebSocket-State is longer than 4096 bytes";
+    }
+
+    state_ = copy_of(state->value);
+    return nullptr;
+}
+
+int client::send(bool binary, std::string_view body) noexcept
+{
+    return session_->send(binary ? protocol::opcode::binary
+                                 : protocol::opcode::text,
+                          std::as_bytes(std::span(body)));
+}
+
+void client::report(event_kind kind, const answer &got,
+                    const char *problem) noexcept
+{
+    static log_throttle line;
+    log_permit permit = line.allows();
+
+    if (!permit) {
+        return;
+    }
+
+    const std::string_view name = name_of(kind);
+    const std::uint64_t id = record_.id();
+
+    if (problem == nullptr && got.result == answer::outcome::whole &&
+        got.status != 0) {
+        write_log(NGX_LOG_ERR, log_,
+                  "websocket: the backend answered the event \"%V\" of client "
+                  "%uL with status %ui%V",
+                  name, id, got.status, permit.suppressed());
+        return;
+    }
+
+    write_log(NGX_LOG_ERR, log_,
+              "websocket: the event \"%V\" of client %uL failed: %V%V", name,
+              id, unquoted{problem != nullptr ? problem : describe(got.result)},
+              permit.suppressed());
+}
+
+} // namespace websocket::nginx::backend

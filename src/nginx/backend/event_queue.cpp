@@ -1,0 +1,65 @@
+// Sends the events that wait, as far as the concurrency allows.
+#include "nginx/backend/event_queue.hpp"
+
+#include <new>
+
+namespace websocket::nginx::backend {
+
+event_queue::event_queue(ngx_uint_t concurrency) noexcept
+    : concurrency_{concurrency}
+{
+    ngx_queue_init(&senders_);
+}
+
+event_queue *event_queue::of(settings &location) noexcept
+{
+    if (location.queue == nullptr) {
+        location.queue = new (std::nothrow) event_queue(location.concurrency);
+    }
+
+    return location.queue;
+}
+
+void event_queue::add(queued_sender &sender) noexcept
+{
+    ngx_queue_insert_tail(&senders_, sender.link());
+    total_++;
+    start_waiting();
+}
+
+void event_queue::finished() noexcept
+{
+    out_--;
+    total_--;
+    start_waiting();
+}
+
+// An event that cannot be sent waits for those that are out.
+void event_queue::start_waiting() noexcept
+{
+    while (out_ < concurrency_ && !ngx_queue_empty(&senders_)) {
+        ngx_queue_t *first = ngx_queue_head(&senders_);
+        queued_sender &sender = *static_cast<queued_sender *>(first);
+
+        out_++;
+
+        if (sender.send_event()) {
+            ngx_queue_remove(first);
+            ngx_queue_init(first);
+            continue;
+        }
+
+        out_--;
+
+        if (out_ != 0) {
+            return;
+        }
+
+        ngx_queue_remove(first);
+        ngx_queue_init(first);
+        total_--;
+        sender.fail_event();
+    }
+}
+
+} // namespace websocket::nginx::backend

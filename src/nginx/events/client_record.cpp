@@ -1,0 +1,146 @@
+// Saves the parts of a handshake that the events of its client need.
+#include "nginx/events/client_record.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace websocket::nginx::backend {
+
+namespace {
+
+// FastCGI and others do not distinguish "_" from "-".
+char normalized(char letter) noexcept
+{
+    return letter == '_' ? '-' : static_cast<char>(ngx_tolower(letter));
+}
+
+bool begins_with(std::string_view name, std::string_view prefix) noexcept
+{
+    return name.size() >= prefix.size() &&
+           std::equal(prefix.begin(), prefix.end(), name.begin(),
+                      [](char a, char b) { return a == normalized(b); });
+}
+
+std::string_view bytes_of(const sockaddr *address, socklen_t size) noexcept
+{
+    return {reinterpret_cast<const char *>(address), size};
+}
+
+socklen_t size_of(const sockaddr *address) noexcept
+{
+    switch (address->sa_family) {
+    case AF_INET:
+        return sizeof(sockaddr_in);
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        return sizeof(sockaddr_in6);
+#endif
+    default:
+        return sizeof(sockaddr);
+    }
+}
+
+// The address of our side, also if the listening socket has a wildcard.
+std::string_view local_address(ngx_connection_t *c) noexcept
+{
+    return ngx_connection_local_sockaddr(c, nullptr, 0) == NGX_OK &&
+                   c->local_sockaddr != nullptr
+               ? bytes_of(c->local_sockaddr, size_of(c->local_sockaddr))
+               : std::string_view{};
+}
+
+// The values of all header fields with this name in lower case, in one list.
+std::string joined_values(ngx_http_request_t *r, std::string_view name)
+{
+    std::string joined;
+
+    each_header(r, [&](const ngx_table_elt_t &header) {
+        if (header.key.len == name.size() &&
+            begins_with(view(header.key), name)) {
+            joined += joined.empty() ? "" : ", ";
+            joined += view(header.value);
+        }
+    });
+    return joined;
+}
+
+} // namespace
+
+bool goes_along(std::string_view name) noexcept
+{
+    static constexpr std::array<std::string_view, 2> prefixes{"websocket-",
+                                                              "sec-websocket-"};
+    static constexpr std::array<std::string_view, 13> names{
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host", // restored from the request
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    };
+
+    return std::none_of(prefixes.begin(), prefixes.end(),
+                        [name](std::string_view prefix) {
+                            return begins_with(name, prefix);
+                        }) &&
+           std::none_of(names.begin(), names.end(), [name](auto each) {
+               return each.size() == name.size() && begins_with(name, each);
+           });
+}
+
+client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
+                             std::string_view key)
+    : id_{id}
+{
+    ngx_connection_t *c = r->connection;
+    std::string packed;
+
+    const auto add = [&packed](std::string_view each) {
+        write_varint(packed, each.size());
+        packed += each;
+        packed += '\0';
+    };
+
+    // In the order of text
+    add(key);
+    add(view(r->unparsed_uri));
+    add(view(r->uri));
+    add(view(r->args));
+    add(view(r->headers_in.server));
+    add(view(c->addr_text));
+    add(bytes_of(c->sockaddr, c->socklen));
+    add(local_address(c));
+    add(joined_values(r, "sec-websocket-protocol"));
+
+    each_header(r, [&add](const ngx_table_elt_t &header) {
+        if (goes_along(view(header.key))) {
+            add(view(header.key));
+            add(view(header.value));
+        }
+    });
+
+    packed_ = std::make_unique_for_overwrite<u_char[]>(packed.size());
+    size_ = static_cast<std::uint32_t>(packed.size());
+    ngx_memcpy(packed_.get(), packed.data(), packed.size());
+}
+
+std::string_view client_record::get(text which) const noexcept
+{
+    const u_char *at = packed_.get();
+
+    for (auto i = static_cast<std::size_t>(which); i != 0; i--) {
+        (void)next(at);
+    }
+
+    return next(at);
+}
+
+} // namespace websocket::nginx::backend

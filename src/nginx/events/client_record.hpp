@@ -1,0 +1,81 @@
+// The parts of a handshake that the events of its client need: the request's texts, the
+// addresses, and the header fields that go along.
+#pragma once
+
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/request/varint.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace websocket::nginx::backend {
+
+class client_record {
+public:
+    enum class text : std::uint8_t {
+        key,
+        unparsed_uri,
+        uri,
+        args,
+        server, // the value of $host
+        address,
+        socket_address,
+        local_address,
+        protocols, // the subprotocols that the client offers
+        count,
+    };
+
+    // Copies from a handshake. Throws std::bad_alloc.
+    client_record(ngx_http_request_t *r, std::uint64_t id,
+                  std::string_view key);
+
+    client_record(const client_record &) = delete;
+    client_record &operator=(const client_record &) = delete;
+
+    std::uint64_t id() const noexcept { return id_; }
+
+    // Valid as long as this object, and followed by a zero byte.
+    std::string_view get(text which) const noexcept;
+
+    // Calls `call(name, value)` for each header field that goes along. Both
+    // texts are as those of get().
+    template <class Call>
+    void each_field(Call call) const
+    {
+        const u_char *at = packed_.get();
+        const u_char *end = at + size_;
+
+        for (auto i = static_cast<std::size_t>(text::count); i != 0; i--) {
+            (void)next(at);
+        }
+
+        while (at != end) {
+            const std::string_view name = next(at);
+            call(name, next(at));
+        }
+    }
+
+private:
+    // Advances `at` past a text.
+    static std::string_view next(const u_char *&at) noexcept
+    {
+        const std::size_t size = read_varint(at);
+        const std::string_view found(reinterpret_cast<const char *>(at), size);
+
+        at += size + 1;
+        return found;
+    }
+
+    std::uint64_t id_;
+    // Each text with its size before it and a zero byte behind
+    std::unique_ptr<u_char[]> packed_;
+    std::uint32_t size_;
+};
+
+// Whether a header field of the client goes along with its events: not those of
+// the connection and the body, nor those that the server itself adds.
+bool goes_along(std::string_view name) noexcept;
+
+} // namespace websocket::nginx::backend

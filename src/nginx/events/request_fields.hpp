@@ -1,0 +1,16 @@
+// Fills in the request of an event: what nginx would have parsed.
+#pragma once
+
+#include "nginx/events/client_record.hpp"
+#include "nginx/events/event_request.hpp"
+#include "nginx/core/nginx_headers.hpp"
+
+namespace websocket::nginx::backend {
+
+// Sets the request line, the header fields and the body. Texts of `from` and
+// the bytes of the payload are borrowed until the request ends. False without
+// memory.
+bool fill_request(ngx_http_request_t *r, const client_record &from,
+                  const event_data &event) noexcept;
+
+} // namespace websocket::nginx::backend

@@ -1,0 +1,137 @@
+"""A backend for `websocket http`: records the events and answers them as a test
+says."""
+
+import dataclasses
+import http.server
+import queue
+import socket
+import threading
+
+from nginx_server import seconds
+
+
+@dataclasses.dataclass
+class Event:
+    """One request of nginx."""
+    method: str
+    path: str
+    fields: http.client.HTTPMessage
+    body: bytes
+    peer: tuple  # of nginx's connection
+
+    @property
+    def kind(self):
+        return self.fields["WebSocket-Event"]
+
+    @property
+    def client(self):
+        return int(self.fields["WebSocket-Client"])
+
+    @property
+    def sequence(self):
+        return int(self.fields["WebSocket-Sequence"])
+
+    @property
+    def state(self):
+        return self.fields["WebSocket-State"]
+
+
+@dataclasses.dataclass
+class Answer:
+    """The response of the backend. `raw` replaces all of it."""
+    status: int = 204
+    body: bytes = b""
+    fields: tuple = ()
+    kind: str = "text/plain"
+    raw: bytes = None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        event = Event(self.command, self.path, self.headers, body,
+                      self.client_address)
+        backend = self.server.backend
+        backend.events.put(event)
+        answer = backend.answer(event) or Answer()
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        if answer.body or answer.status != 204:
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in answer.fields:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    do_GET = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+    def handle_error(self, request, client_address):
+        pass  # nginx ended the connection
+
+
+class HttpBackend:
+    """Runs until close(). `answer` is called in threads, with an Event, and
+    returns an Answer; None: 204."""
+
+    def __init__(self, answer=lambda event: None):
+        self.answer = answer
+        self.events = queue.Queue()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.backend = self
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever,
+                                        kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def reset(self):
+        """Forgets the events and answers 204."""
+        self.answer = lambda event: None
+        while not self.events.empty():
+            self.events.get()
+
+    def next(self, kind=None, timeout=5):
+        """The next event; asserts its kind."""
+        event = self.events.get(timeout=seconds(timeout))
+        assert kind in (None, event.kind), event
+        return event
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Gate:
+    """Holds events back until the test opens it."""
+
+    def __init__(self):
+        self._open = threading.Event()
+
+    def wait(self):
+        assert self._open.wait(seconds(30))
+
+    def open(self):
+        self._open.set()
+
+
+def unused_port():
+    """A port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
