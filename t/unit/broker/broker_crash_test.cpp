@@ -136,8 +136,4 @@ TEST_P(broker_crash, in_a_repair_is_repaired)
 INSTANTIATE_TEST_SUITE_P(memory, broker_crash,
                          testing::Values(scenario::memory::roomy,
                                          scenario::memory::full),
-                         [](const auto &info) {
-                             return info.param == scenario::memory::full
-                                        ? "full"
-                                        : "roomy";
-                         });
+                         scenario::memory_name);

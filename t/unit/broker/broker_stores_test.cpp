@@ -71,8 +71,4 @@ TEST_P(broker_stores, may_each_be_the_last)
 INSTANTIATE_TEST_SUITE_P(memory, broker_stores,
                          testing::Values(scenario::memory::roomy,
                                          scenario::memory::full),
-                         [](const auto &info) {
-                             return info.param == scenario::memory::full
-                                        ? "full"
-                                        : "roomy";
-                         });
+                         scenario::memory_name);

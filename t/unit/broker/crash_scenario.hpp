@@ -17,6 +17,12 @@ class scenario {
 public:
     enum class memory { roomy, full };
 
+    // The end of the name of a test with this parameter.
+    static const char *memory_name(const testing::TestParamInfo<memory> &info)
+    {
+        return info.param == memory::full ? "full" : "roomy";
+    }
+
     explicit scenario(memory room)
     {
         EXPECT_TRUE(core.create(memory_.bytes(), 4, 42));
