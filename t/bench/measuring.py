@@ -1,5 +1,6 @@
 """Runs the load generator, pins processes to cores, and counts system calls."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -74,6 +75,23 @@ class Load:
         """Starts a run that waits."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+
+
+def parse_run_options(document, sections=None):
+    """The options of a program with this docstring. sections: the choices of
+    --only."""
+    parser = argparse.ArgumentParser(description=document.split("\n")[0])
+    parser.add_argument("--short", action="store_true",
+                        help="runs of 0.4 s instead of 1.5 s")
+    parser.add_argument("--runs", type=int, default=5,
+                        help="the number of runs (5)")
+    parser.add_argument("--seconds", type=float)
+    if sections:
+        parser.add_argument("--only", choices=sections, action="append",
+                            help="a section; may be given several times")
+    options = parser.parse_args()
+    options.seconds = options.seconds or (0.4 if options.short else 1.5)
+    return options
 
 
 def run_load(*arguments, **options):

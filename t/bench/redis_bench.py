@@ -5,7 +5,6 @@ medians as tables and writes build/bench-redis.json. No result makes it fail. A
 wrong or missing message does, as does a server that logs an error.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,8 +19,8 @@ from nginx_server import ROOT  # noqa: E402
 from nginx_server import check_config, wait_until  # noqa: E402
 import bench_servers  # noqa: E402
 from measuring import (SERVER_CORES, WrongReply, alternate,  # noqa: E402
-                       describe_machine, median, pin, run_load,
-                       state_of_machine)
+                       describe_machine, median, parse_run_options, pin,
+                       run_load, state_of_machine)
 from redis_server import RedisServer  # noqa: E402
 from run_tests import allow_open_files  # noqa: E402
 from tables import print_table, thousands  # noqa: E402
@@ -183,20 +182,8 @@ def measure(services, subscribers, depth, options):
     return found
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true",
-                        help="runs of 0.4 s instead of 1.5 s")
-    parser.add_argument("--runs", type=int, default=5,
-                        help="the number of runs (5)")
-    parser.add_argument("--seconds", type=float)
-    options = parser.parse_args()
-    options.seconds = options.seconds or (0.4 if options.short else 1.5)
-    return options
-
-
 def main():
-    options = parse_arguments()
+    options = parse_run_options(__doc__)
     allow_open_files()
     os.makedirs(bench_servers.FOLDER, exist_ok=True)
     machine = describe_machine()

@@ -4,7 +4,6 @@ Prints medians as tables and writes build/bench-rooms.json. No result makes it
 fail. A wrong or missing reply does, as does a server that logs an error.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -22,8 +21,8 @@ import bench_servers  # noqa: E402
 from run_tests import allow_open_files  # noqa: E402
 from measuring import (ALL_CORES, CORES, SERVER_CORES,  # noqa: E402
                        CannotWatch, WrongReply, alternate, count_calls,
-                       describe_machine, median, pin, run_load,
-                       state_of_machine)
+                       describe_machine, median, parse_run_options, pin,
+                       run_load, state_of_machine)
 from tables import print_table, thousands  # noqa: E402
 
 CLIENTS = 1000
@@ -193,16 +192,7 @@ SECTIONS = {"calls": measure_calls, "wake-up": measure_wake_ups,
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true",
-                        help="runs of 0.4 s instead of 1.5 s")
-    parser.add_argument("--runs", type=int, default=5,
-                        help="the number of runs (5)")
-    parser.add_argument("--seconds", type=float)
-    parser.add_argument("--only", choices=SECTIONS, action="append",
-                        help="a section; may be given several times")
-    options = parser.parse_args()
-    options.seconds = options.seconds or (0.4 if options.short else 1.5)
+    options = parse_run_options(__doc__, SECTIONS)
     options.warm_up = min(0.3, options.seconds / 3)
     options.broker_time = 0.05 if options.short else 0.3
     return options
