@@ -8,9 +8,9 @@ import socket
 import subprocess
 
 from bench_servers import FOLDER
+from certificates import make_certificate
 from loopback_ports import free_ports
-from nginx_server import (ROOT, die_with_parent, make_certificate,
-                          wait_until)
+from nginx_server import ROOT, die_with_parent, wait_until
 
 RAW_ECHO = os.path.join(FOLDER, "raw_echo")
 PACKAGE = os.path.join(ROOT, "t/bench/package.json")

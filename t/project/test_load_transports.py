@@ -5,11 +5,11 @@ import zlib
 
 import pytest
 
+from certificates import make_certificate
 from fake_server import FakeServer
 from load_generator import (Late, answer_another, assert_found, corrupt, echo,
                             echo_between_pings, echo_bytewise, fan_out, load,
                             patience, result)
-from nginx_server import make_certificate
 
 
 @pytest.fixture(scope="module", name="tls")

@@ -1,5 +1,5 @@
-"""A certificate authority, and certificates that it has signed, right or
-wrong."""
+"""A certificate authority, certificates that it has signed, right or wrong, and
+self-signed ones."""
 
 import os
 import subprocess
@@ -69,3 +69,14 @@ class Authority:
                 self.certificate, "-keyfile", f"{self.base}.key", "-in",
                 f"{base}.csr", "-out", f"{base}.crt", "-notext", *dates)
         return Certificate(base, self.certificate)
+
+
+def make_certificate(folder):
+    """Creates a self-signed certificate for localhost; returns the path of both
+    files without its suffix."""
+    base = os.path.join(folder, "localhost")
+    if not os.path.exists(base + ".crt"):
+        make_key(base, "localhost", "-x509", "-days", "2", "-addext",
+                 "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out",
+                 f"{base}.crt")
+    return base

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import wire
+from certificates import make_certificate
 from loopback_ports import free_ports
 from raw_client import RawClient, deadline_scale
 
@@ -80,21 +81,6 @@ def nginx_environment(prefix):
                 environment[name] = ":".join(
                     filter(None, [options, f"log_path={prefix}/sanitizer"]))
     return environment
-
-
-def make_certificate(folder):
-    """Creates a self-signed certificate for localhost; returns the path of both
-    files without its suffix."""
-    base = os.path.join(folder, "localhost")
-    if not os.path.exists(base + ".crt"):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-             "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-addext",
-             "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-keyout", base + ".key", "-out", base + ".crt"],
-            check=True, capture_output=True)
-    return base
 
 
 def write_config(prefix, config):
