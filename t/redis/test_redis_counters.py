@@ -8,10 +8,11 @@ import pytest
 
 import wire
 from hosts import SHORT_TIMEOUTS, Host
-from nginx_server import seconds
+from nginx_server import seconds, wait_until
 from prometheus_text import families_of, samples_of, text_of
 from redis_faults import (Received, injected_fault, start_for_faults,
                           try_to_post, wait_until_joined, wait_until_published)
+from redis_server import connections_of
 from room_client import publish, read, send_text
 from status_reader import is_count, report_of, request, wait_for_report
 from tcp_proxy import DOWN
@@ -26,9 +27,11 @@ location /status { websocket_status; }
 """
 
 COUNTS = {"resources", "reconnects", "published", "failed", "retried",
-          "received", "recovered", "gaps", "queued_bytes", "queued", "waiting"}
+          "received", "recovered", "gaps", "queued_bytes", "queued", "waiting",
+          "disconnected"}
 # Current values; the others only grow.
-GAUGES = {"up", "resources", "queued_bytes", "queued", "waiting"}
+GAUGES = {"up", "resources", "queued_bytes", "queued", "waiting",
+          "disconnected_workers"}
 PATIENT = "connect_timeout=10s command_timeout=10s queue=64k"
 
 
@@ -226,6 +229,28 @@ def test_gaps_counter(pair):
     pair[0].proxy.restore()
     assert Received(near, "299".rjust(10000)).gaps == [0]
     assert redis_counters(pair[0])["gaps"] == before + 1
+
+
+def test_worker_without_a_connection_is_counted(hosts):
+    """Redis accepts no more clients than the two connections of the leader and
+    that of this test. The host stays connected."""
+    group = hosts(LOCATIONS, 1, workers=2)
+    group.allow_redis_errors()
+    server = group[0].server
+    leader = group[0].wait_for_leader()
+    other, = {*group[0].pids()} - {leader}
+    port, = wait_until(
+        lambda: connections_of(other, group.redis.service_port), seconds(5),
+        "a connection")
+    wait_for(group[0], "connections", disconnected=0)
+    with group.redis.client() as client:
+        client.ask("CONFIG", "SET", "maxclients", "3")
+        client.ask("CLIENT", "KILL", "ADDR", f"127.0.0.1:{port}")
+        wait_for(group[0], "a worker", disconnected=1, state="up")
+        server.wait_for_log("max number of clients reached", timeout=15)
+        client.ask("CONFIG", "SET", "maxclients", "100")
+    server.wait_for_log("reconnected to Redis", timeout=10)
+    wait_for(group[0], "connections", disconnected=0)
 
 
 # Prometheus

@@ -54,6 +54,7 @@ redis_publisher::redis_publisher(shard_router &redis)
     }
 
     redis_.add_listener(*this);
+    update_connected();
     timer_.data = this;
     timer_.handler = on_timeout;
     timer_.log = ngx_cycle->log;
@@ -234,12 +235,19 @@ void redis_publisher::complete(entry &of,
     of.on_result(of.data, outcome);
 }
 
+void redis_publisher::on_shard_ready(unsigned shard) noexcept
+{
+    update_connected();
+    send_queued(lanes_[shard]);
+}
+
 // It is unknown whether Redis has the messages without a reply. Transient ones
 // are not sent again, because they would be old, or arrive twice.
 void redis_publisher::on_shard_lost(unsigned shard) noexcept
 {
     lane &of = lanes_[shard];
 
+    update_connected();
     of.probing = true;
 
     while (!of.sent.empty()) {
@@ -374,6 +382,15 @@ void redis_publisher::update_congestion() noexcept
     if (now != std::exchange(congested_, now) && on_congestion != nullptr) {
         on_congestion(now);
     }
+}
+
+// Messages of this worker may fail although the host is connected.
+void redis_publisher::update_connected() noexcept
+{
+    const bool all = std::ranges::all_of(
+        lanes_, [this](const lane &each) { return redis_.ready(each.shard); });
+
+    counters::current->disconnected.set(all ? 0 : 1);
 }
 
 } // namespace websocket::nginx

@@ -107,10 +107,7 @@ private:
         bool probing = false;
     };
 
-    void on_shard_ready(unsigned shard) noexcept override
-    {
-        send_queued(lanes_[shard]);
-    }
+    void on_shard_ready(unsigned shard) noexcept override;
     void on_shard_lost(unsigned shard) noexcept override;
 
     static void on_reply(void *data, const redisReply *reply) noexcept;
@@ -126,6 +123,7 @@ private:
     ngx_msec_int_t time_left() const noexcept;
     void rearm_timer() noexcept;
     void update_congestion() noexcept;
+    void update_connected() noexcept;
 
     // publisher_commands.cpp
     bool send(lane &of, const entry &next) noexcept;

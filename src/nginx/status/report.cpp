@@ -152,6 +152,7 @@ redis_stats redis_of(const shared_zone &shared) noexcept
          std::span(shared.slot_counters, shared.slots)) {
         if (counters::in_use(block)) {
             stats.waiting += block.waiting.get();
+            stats.disconnected += block.disconnected.get();
             stats.queued += block.queued.get();
             stats.queued_bytes += block.queued_bytes.get();
         }

@@ -59,8 +59,9 @@ struct redis_stats {
     const redis_counters &counters;
     bool up = false;
     std::optional<unsigned> leader; // the slot of the worker
-    std::uint64_t waiting = 0;      // of all workers, as the next two
-    std::uint64_t queued = 0;       // of all workers
+    std::uint64_t waiting = 0;      // of all workers, as the next ones
+    std::uint64_t disconnected = 0;
+    std::uint64_t queued = 0;
     std::uint64_t queued_bytes = 0;
 };
 

@@ -46,6 +46,7 @@ void start(slot_counters &block) noexcept
     block.clients.set(0);
     block.draining.set(0);
     block.waiting.set(0);
+    block.disconnected.set(0);
     block.queued.set(0);
     block.queued_bytes.set(0);
 

@@ -104,6 +104,9 @@ struct alignas(64) slot_counters {
     // Clients that were accepted while Redis is away, and wait for it
     single_writer<std::uint32_t> waiting;
 
+    // Without a connection to Redis, or to a part of a cluster
+    single_writer<std::uint8_t> disconnected;
+
     // Messages that wait for Redis
     single_writer<std::uint32_t> queued;
     counter queued_bytes;
