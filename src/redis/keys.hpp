@@ -7,10 +7,11 @@
 //
 // For a shard:
 //
-//     {S}log    stream: the last entries, under their ids EPOCH-SEQUENCE, each
-//               with the field e: see log_entry.hpp
+//     {S}entries  stream: the last entries of the log, under the ids
+//               0-SEQUENCE, each with the field e: see log_entry.hpp
 //     {S}pos    hash: epoch "e", last sequence "q" and run "r" of the log, as
-//               of a resource, and "b", its bytes
+//               of a resource; "b", the bytes of all entries so far; "m0" to
+//               "m63": see script_parts.hpp
 //     {S}n:DB   channel: "ID ENTRY" for each entry of the log; DB is the number
 //               of the database, because channels are the same in all
 //     {S}hosts  set: uids of hosts that have clients in the shard
@@ -21,11 +22,12 @@
 //
 //     {S}m:NAME  hash: epoch "e" and last sequence "q" of its messages, and the
 //                run "r" that last confirmed them. "p" has earlier positions as
-//                EPOCH:RUN:SEQUENCE, the latest first. "h": messages kept,
-//                "l": lifetime, "t": time at which the expiry was renewed. "x":
-//                the last close of all clients, as "ID ENTRY"
-//     {S}s:NAME  stream: its history under the ids EPOCH-SEQUENCE, each with
-//                the fields k (kind), f (from), t (time), d (payload), in that
+//                EPOCH:RUN:SEQUENCE, the latest first. "h" and "y": messages
+//                and bytes kept, "l": lifetime, "t": time at which the expiry
+//                was renewed. "b", "m0" to "m63": as of the log. "x": the last
+//                close of all clients, as "ID ENTRY"
+//     {S}h:NAME  stream: its history under the ids 0-SEQUENCE, each with the
+//                fields k (kind), f (from), t (time), d (payload), in that
 //                order
 //     {S}c:NAME  hash: clients of each host, by the host's uid
 //
@@ -66,7 +68,7 @@ inline std::string shard_tag(unsigned shard)
 
 inline std::string log_key(unsigned shard)
 {
-    return shard_tag(shard).append("log");
+    return shard_tag(shard).append("entries");
 }
 
 inline std::string log_position_key(unsigned shard)
@@ -101,7 +103,7 @@ inline std::string position_key(std::string_view name)
 
 inline std::string stream_key(std::string_view name)
 {
-    return shard_tag(shard_of(name)).append("s:").append(name);
+    return shard_tag(shard_of(name)).append("h:").append(name);
 }
 
 inline std::string clients_key(std::string_view name)

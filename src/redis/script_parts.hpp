@@ -16,8 +16,8 @@ namespace websocket::redis {
 // last sequence and run of the host; `current` is the present run.
 //
 // Redis has lost entries if a host has a later epoch, or more entries than
-// there were when its run ended. Other hosts may have them too, so all entries
-// are renumbered in a new epoch.
+// there were when its run ended. Other hosts may have them too, so a new epoch
+// begins for all entries: their ids in the stream have no epoch.
 //
 // The keys of a resource without messages and clients are removed. Its epoch
 // continues if continues() says that the host has missed nothing: its cursor in
@@ -36,7 +36,7 @@ local function now()
     return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 local function position(key, stream, host, current, continues)
-    local m = redis.call('HMGET', key, 'e', 'q', 'r', 'b', 'h', 'l', 't')
+    local m = redis.call('HMGET', key, 'e', 'q', 'r', 'b', 'h', 'l', 't', 'y')
     local e, q, run = m[1], m[2], m[3] or '0'
     if e == host[1] and run == host[3] and run == current and
         tonumber(host[2]) <= tonumber(q) then
@@ -49,14 +49,6 @@ local function position(key, stream, host, current, continues)
         redis.call('HSET', key, 'e', e, 'q', 0, 'r', current, 'p', '')
         redis.call('DEL', stream)
         return e, 0, 0, m
-    end
-    local function renumber(stream, epoch)
-        for i = 1, redis.call('XLEN', stream) do
-            local x = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-            redis.call('XADD', stream, epoch .. string.match(x[1], '%-%d+'),
-                       unpack(x[2]))
-            redis.call('XDEL', stream, x[1])
-        end
     end
     local function diverged_at(past, epoch)
         for e, q in string.gmatch(past, '(%d+):%d+:(%d+) ') do
@@ -85,14 +77,25 @@ local function position(key, stream, host, current, continues)
         if lost and diverged then
             past = host[1] .. ':' .. host[3] .. ':' .. same .. ' ' .. past
         end
-        if lost then
-            e = text(math.max(now() + 2, e + 1, host[1] + 1))
-            renumber(stream, e)
-        end
+        if lost then e = text(math.max(now() + 2, e + 1, host[1] + 1)) end
         redis.call('HSET', key, 'e', e, 'r', current, 'p',
                    string.sub(past, 1, 512))
     end
     return e, q, math.min(has, same), m
+end
+local function limit_bytes(key, stream, bytes, size, most, last)
+    local part, marks = most / 32, {}
+    local before = math.floor(bytes / part)
+    local after = math.floor((bytes + size) / part)
+    if after == before then return end
+    for i = math.max(before, after - 64) + 1, after do
+        marks[#marks + 1] = 'm' .. i % 64
+        marks[#marks + 1] = i .. ' ' .. last
+    end
+    redis.call('HSET', key, unpack(marks))
+    local mark = redis.call('HGET', key, 'm' .. (after - 32) % 64) or ''
+    local first = string.match(mark, '^' .. after - 32 .. ' (%d+)')
+    if first then redis.call('XTRIM', stream, 'MAXLEN', last - first + 1) end
 end
 )lua";
 
@@ -108,26 +111,13 @@ local function intact(epoch)
     return e == cursor[1] and same == tonumber(cursor[2]) and
         tonumber(epoch) > tonumber(e)
 end
-local function trim(bytes)
-    local removed, left, at, some = 0, redis.call('XLEN', log), '-', 1
-    while bytes > max_bytes and removed < 100 and removed < left - 1 do
-        local oldest = redis.call('XRANGE', log, at, '+', 'COUNT', some + 1)
-        for i = 1, #oldest - 1 do
-            if bytes <= max_bytes then break end
-            bytes, removed = bytes - #oldest[i][2][2] - 64, removed + 1
-        end
-        at, some = oldest[#oldest][1], some * 2
-    end
-    redis.call('XTRIM', log, 'MAXLEN', left - removed)
-    return bytes
-end
 local function post(entry)
     local e, q, _, m = position(pos, log, cursor, run)
-    local last, bytes = text(q + 1), (m[4] or 0) + #entry + 64
+    local last, bytes, size = text(q + 1), m[4] or 0, #entry + 64
     local id = e .. '-' .. last
-    redis.call('XADD', log, id, 'e', entry)
-    if bytes > max_bytes + 65536 then bytes = trim(bytes) end
-    redis.call('HSET', pos, 'q', last, 'b', bytes)
+    redis.call('XADD', log, '0-' .. last, 'e', entry)
+    limit_bytes(pos, log, bytes, size, max_bytes, last)
+    redis.call('HSET', pos, 'q', last, 'b', bytes + size)
     if q % 32 == 0 then
         redis.call('PEXPIRE', pos, day)
         redis.call('PEXPIRE', log, day)
@@ -135,12 +125,14 @@ local function post(entry)
     redis.call(publish_command, channel, id .. ' ' .. entry)
     return id
 end
-local function keep(key, stream, m, messages, lifetime, time)
+local function keep(key, stream, m, messages, bytes, lifetime, time)
     local kept = math.max(messages, m[5] or 0)
     local left = math.max(lifetime, m[6] or 0)
-    if kept ~= tonumber(m[5]) or left ~= tonumber(m[6]) or m[2] == '0' or
+    local most = math.max(bytes, m[8] or 0)
+    if kept ~= tonumber(m[5]) or left ~= tonumber(m[6]) or
+        most ~= tonumber(m[8]) or m[2] == '0' or
         time - (m[7] or 0) > hour / 2 then
-        redis.call('HSET', key, 'h', kept, 'l', left, 't', time)
+        redis.call('HSET', key, 'h', kept, 'l', left, 't', time, 'y', most)
         redis.call('PEXPIRE', key, left)
         redis.call('PEXPIRE', stream, left)
     end

@@ -21,14 +21,16 @@ local e, q, _, m = position(key, history, {ARGV[17], ARGV[18], ARGV[19]}, run,
                             intact)
 local time, last = now(), text(q + 1)
 local id = e .. '-' .. last
-local kept = math.max(ARGV[11], m[5] or 0)
-redis.call('HSET', key, 'q', last)
+local kept, bytes, size = math.max(ARGV[11], m[5] or 0), m[4] or 0, 0
 time = text(time)
 if kept > 0 then
-    redis.call('XADD', history, 'MAXLEN', kept, id, 'k', ARGV[9],
+    size = #payload + 64
+    redis.call('XADD', history, 'MAXLEN', kept, '0-' .. last, 'k', ARGV[9],
                'f', ARGV[10], 't', time, 'd', payload)
+    limit_bytes(key, history, bytes, size, math.max(ARGV[20], m[8] or 0), last)
 end
-keep(key, history, m, kept, ARGV[12], time)
+redis.call('HSET', key, 'q', last, 'b', bytes + size)
+keep(key, history, m, kept, ARGV[20], ARGV[12], time)
 if redis.call('HSET', worker, slot, number .. ' ' .. id) == 1 or
     ARGV[16] == '1' then
     redis.call('PEXPIRE', worker, hour)
@@ -69,25 +71,25 @@ if (mine or '0') ~= ARGV[7] then
     post_clients(clients, me, ARGV[7], name, unknown and '1' or '0', KEYS[6],
                  KEYS[7], KEYS[8])
 end
-keep(key, history, m, ARGV[12], ARGV[13], now())
+keep(key, history, m, ARGV[12], ARGV[16], ARGV[13], now())
 redis.call('PEXPIRE', clients, day)
 if q - from > tonumber(ARGV[12]) then from = q - ARGV[12] end
-local entries, bytes = {}, 0
-if tonumber(q) > from then
-    local at, some, full = from + 1, 1, false
-    while at <= tonumber(q) and #entries < 100 and not full do
-        local found = redis.call('XRANGE', history, e .. '-' .. text(at),
-                                 '+', 'COUNT', some)
-        if #found == 0 then break end
-        for _, x in ipairs(found) do
-            bytes = bytes + #(x[2][8] or '')
-            full = #entries > 0 and bytes > tonumber(ARGV[14])
-            if full then break end
-            entries[#entries + 1] = x
-            at = string.match(x[1], '%-(%d+)') + 1
-        end
-        some = some * 2
+local entries, bytes, at, some, full = {}, 0, from + 1, 1, false
+while at <= tonumber(q) and #entries < 100 and not full do
+    local found = redis.call('XRANGE', history, '0-' .. text(at), '+',
+                             'COUNT', some)
+    if #entries == 0 then
+        from = #found == 0 and q or string.match(found[1][1], '%d+$') - 1
     end
+    if #found == 0 then break end
+    for _, x in ipairs(found) do
+        bytes = bytes + #(x[2][8] or '')
+        full = #entries > 0 and bytes > tonumber(ARGV[14])
+        if full then break end
+        entries[#entries + 1] = x
+        at = string.match(x[1], '%d+$') + 1
+    end
+    some = some * 2
 end
 local log_epoch, log_end = position(pos, log, cursor, run)
 return {e, text(q), text(from), entries, redis.call('HGETALL', clients),
@@ -99,7 +101,7 @@ local e, q, from = position(pos, log, cursor, run)
 if ARGV[8] == '1' or cursor[1] == '0' then from = tonumber(q) end
 local entries, bytes = {}, 0
 if tonumber(q) > from then
-    local found = redis.call('XRANGE', log, e .. '-' .. text(from + 1), '+',
+    local found = redis.call('XRANGE', log, '0-' .. text(from + 1), '+',
                              'COUNT', 500)
     for i, x in ipairs(found) do
         bytes = bytes + #x[2][2]
@@ -121,7 +123,7 @@ if messages > 0 and ARGV[1] ~= '0' then
     local oldest = now() - ARGV[1]
     local low, high = m[2] - messages + 1, m[2] + 1
     while low < high do
-        local at = m[1] .. '-' .. text(math.floor((low + high) / 2))
+        local at = '0-' .. text(math.floor((low + high) / 2))
         local x = redis.call('XRANGE', KEYS[2], at, at)[1]
         if x and tonumber(x[2][6]) >= oldest then
             high = math.floor((low + high) / 2)
@@ -166,7 +168,7 @@ redis.call('PEXPIRE', hosts, day)
 for i = 8, #ARGV, 3 do
     local name, clients = ARGV[i], ARGV[i + 2]
     redis.pcall('PEXPIRE', tag .. 'm:' .. name, ARGV[i + 1])
-    redis.pcall('PEXPIRE', tag .. 's:' .. name, ARGV[i + 1])
+    redis.pcall('PEXPIRE', tag .. 'h:' .. name, ARGV[i + 1])
     redis.pcall('PEXPIRE', tag .. 'c:' .. name, day)
     local known = redis.pcall('HGET', tag .. 'c:' .. name, me) or '0'
     if clients ~= '' and type(known) == 'string' and known ~= clients then

@@ -23,11 +23,11 @@ enum class script : std::size_t {
     // one that Redis has of that number from that worker. Starts a new epoch if
     // there is none, or if the host has messages that Redis has lost.
     //
-    // shard keys: m s c w
+    // shard keys: m h c w
     // arguments: name, payload, kind, from, messages kept, lifetime, "1" to
     //     count clients, the worker's number of the message, "1" if it is sent
     //     again, "1" to renew the expiry of w; epoch, sequence and run of the
-    //     host's last message (0: none)
+    //     host's last message (0: none); bytes kept
     // reply: [id, clients of the other hosts]
     publish,
 
@@ -42,10 +42,11 @@ enum class script : std::size_t {
     // Returns messages of a resource that a host does not have. May start a new
     // epoch as publish does.
     //
-    // shard keys: m s c r hosts l
+    // shard keys: m h c r hosts l
     // arguments: clients, name; epoch, sequence and run of the host's last
     //     message; max. messages, lifetime, max. bytes; "c" if the host was
-    //     counted before, "r" if Redis may also have an older number, or ""
+    //     counted before, "r" if Redis may also have an older number, or "";
+    //     bytes kept
     // reply: [epoch, last sequence, sequence before the first entry, entries,
     //     [host, clients ...], end of the log, last close of all clients or ""]
     sync,
@@ -58,7 +59,7 @@ enum class script : std::size_t {
 
     // Describes a resource.
     //
-    // keys: m s c
+    // keys: m h c
     // arguments: max. age (0: any), max. messages, host
     // reply: [id or "", messages, clients of the other hosts]
     describe,

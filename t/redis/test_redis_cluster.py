@@ -85,8 +85,8 @@ def test_rooms_span_hosts_on_all_nodes(hosts, cluster):
             for other in clients:
                 assert read_data(other) == [f"{number}"]
     for node in cluster.masters:
-        assert node.keys("ws:{*}log") == sorted(
-            f"ws:{{{shard}}}log" for shard in range(16)
+        assert node.keys("ws:{*}entries") == sorted(
+            f"ws:{{{shard}}}entries" for shard in range(16)
             if cluster.node_of(shard) is node)
         assert node.command("PUBSUB", "SHARDCHANNELS")
     for host in group:
@@ -133,7 +133,7 @@ def test_keys_are_followed_before_their_slot(hosts, cluster):
         with cluster.moving(3, to) as move_keys:
             move_keys()
             flow.wait_for(100)
-            assert to.keys("ws:{3}log")
+            assert to.keys("ws:{3}entries")
         flow.wait_for(20)
         flow.check_that_nothing_is_lost()
 

@@ -159,7 +159,7 @@ def test_history_may_be_as_long_as_on_one_host(pair):
 def test_keys_of_a_room_with_clients_do_not_expire(pair):
     client = pair[0].join("/five?k=kept")
     publish(client, "x")
-    keys = [key_of(kind, "room:fivekept") for kind in "msc"]
+    keys = [key_of(kind, "room:fivekept") for kind in "mhc"]
     for key in keys:
         wait_until(lambda key=key: pair.redis.command("PEXPIRE", key, 20000),
                    seconds(5), key)

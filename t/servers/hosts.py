@@ -212,12 +212,12 @@ def key_of(kind, name):
 
 def stream_of(name):
     """The key of a resource's history."""
-    return key_of("s", name)
+    return key_of("h", name)
 
 
 def log_of(name):
     """The key of the log of a resource's shard."""
-    return f"{PREFIX}{{{shard_of(name)}}}log"
+    return f"{PREFIX}{{{shard_of(name)}}}entries"
 
 
 def channel_of(name):

@@ -2,6 +2,7 @@
 #include "nginx/backplane/publisher.hpp"
 
 #include "nginx/backplane/shard_call.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "redis/keys.hpp"
 #include "redis/log_entry.hpp"
@@ -111,7 +112,9 @@ bool redis_publisher::send_stored(lane &of, const entry &next)
     const std::string epoch = std::to_string(last.epoch);
     const std::string sequence = std::to_string(last.sequence);
     const std::string known_run = std::to_string(known.run);
-    const std::array<std::string_view, 13> arguments{next.name,
+    const std::string bytes =
+        std::to_string(main_conf_of(*ngx_cycle).room_memory);
+    const std::array<std::string_view, 14> arguments{next.name,
                                                      next.payload,
                                                      kind,
                                                      from,
@@ -124,7 +127,8 @@ bool redis_publisher::send_stored(lane &of, const entry &next)
                                                      renews ? "1" : "0",
                                                      epoch,
                                                      sequence,
-                                                     known_run};
+                                                     known_run,
+                                                     bytes};
 
     if (renews) {
         of.renewed_at = ngx_current_msec;

@@ -2,6 +2,7 @@
 #include "nginx/backplane/replica.hpp"
 
 #include "nginx/backplane/publisher.hpp"
+#include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/workers/redis_counters.hpp"
@@ -40,9 +41,10 @@ void log_sync_failed(std::string_view reason) noexcept
     log_refused(line, "return missed messages", reason, "retrying");
 }
 
-// Parses an entry of a stream: its id, and names and values in the order of the
-// script.
-std::optional<redis::log_entry> parse_entry(const redisReply &entry) noexcept
+// Parses an entry of a stream: its sequence, and names and values in the order
+// of the script.
+std::optional<redis::log_entry> parse_entry(const redisReply &entry,
+                                            std::uint64_t epoch) noexcept
 {
     const auto parts = list_in(&entry);
 
@@ -67,7 +69,7 @@ std::optional<redis::log_entry> parse_entry(const redisReply &entry) noexcept
 
     redis::log_entry result;
 
-    result.id = *id;
+    result.id = {epoch, id->sequence};
     result.kind = static_cast<std::uint8_t>(*kind);
     result.from = *from;
     result.time = *time;
@@ -105,9 +107,11 @@ void replica::sync()
     const std::string_view counted = lost_since_.epoch != 0 ? "r"
                                      : counted_             ? "c"
                                                             : "";
-    const std::array<std::string_view, 9> arguments{
+    const std::string bytes =
+        std::to_string(main_conf_of(*ngx_cycle).room_memory);
+    const std::array<std::string_view, 10> arguments{
         clients,      name_,    epoch,     sequence, known_run,
-        max_messages, lifetime, page_size, counted};
+        max_messages, lifetime, page_size, counted,  bytes};
 
     sync_again_ = false;
     sync_number_ = ++shared_.last_sync_number;
@@ -260,9 +264,9 @@ void replica::record_gap(broker::message_id before)
 
 bool replica::apply_entry(const redisReply &entry)
 {
-    const auto message = parse_entry(entry);
+    const auto message = parse_entry(entry, last_.epoch);
 
-    if (!message || message->id.epoch != last_.epoch) {
+    if (!message) {
         return false;
     }
 

@@ -180,8 +180,9 @@ void shard_reader::on_fetch_reply(const redisReply &reply)
         const auto fields =
             id ? list_in(entry[1]) : std::span<redisReply *const>{};
 
-        if (fields.size() != 2 || (id->sequence > cursor_.last.sequence &&
-                                   !apply(*id, text_in(fields[1])))) {
+        if (fields.size() != 2 ||
+            (id->sequence > cursor_.last.sequence &&
+             !apply({*epoch, id->sequence}, text_in(fields[1])))) {
             break;
         }
     }
