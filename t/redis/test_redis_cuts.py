@@ -195,6 +195,15 @@ def test_trimmed_stream_is_a_gap_for_those_that_were_cut_off(pair):
     assert Received(far, "50").gaps == []
 
 
+def test_log_that_was_deleted_grows_again(pair):
+    """Redis has a log of two MiB, so it removed entries."""
+    log = log_of("room:five")
+    post_many(pair[0], "/publish-five", 280, width=LARGE)
+    assert pair.redis.command("DEL", log) == 1
+    post_many(pair[0], "/publish-five", 100, width=LARGE)
+    assert pair.redis.command("XLEN", log) > 50
+
+
 # An emptied Redis
 
 def new_epoch(client, text):
