@@ -1,15 +1,17 @@
 """Reloads with another Redis or without one. Old and new workers have separate
 rooms, and the clients of old ones are closed with 1012."""
 
+import contextlib
 import signal
 import socket
 
 import pytest
 
 import wire
+from daemon_server import PRELOADED
 from nginx_server import module_file, seconds, wait_until
 from publish_client import Publisher
-from room_client import join, read_data, send_text
+from room_client import join, read_data, read_type, send_text
 
 LOCATIONS = """
 location /room { websocket room all history=10; }
@@ -189,3 +191,53 @@ def test_worker_without_memory_for_redis_tries_again(redis, nginx):
     server.wait_for_workers_gone(old, timeout=30)
     server.wait_for_log("this worker connects to Redis now", timeout=20)
     publish(server, "accepted")
+
+
+# The same Redis and another memory
+
+def check_that_rooms_go_on(server, replace):
+    """A client that resumes after `replace()` gets what it missed."""
+    earlier = [join(server, "/room") for _ in range(4)]
+    publish(server, "seen")
+    last = [read_type(client, "message") for client in earlier][0]["id"]
+    publish(server, "missed")
+    old = server.worker_pids()
+    with replace():
+        for each in earlier:
+            assert read_data(each) == ["missed"]
+            each.expect_close(1001)
+            each.disconnect()
+        server.wait_for_workers_gone(old)
+        client = join(server, f"/room?since={last}")
+        assert client.welcome["recovered"] is True
+        publish(server, "next")
+        assert read_data(client, 2) == ["missed", "next"]
+
+
+def test_upgrade_with_redis_keeps_rooms(redis, nginx_daemon):
+    server = nginx_daemon(LOCATIONS, http=directive(redis, "ws:"),
+                          workers=2, main=PRELOADED)
+
+    @contextlib.contextmanager
+    def upgraded():
+        with server.upgraded():
+            server.send_signal(signal.SIGWINCH)
+            yield
+            server.send_signal(signal.SIGQUIT)
+            server.wait_for_exit()
+
+    check_that_rooms_go_on(server, upgraded)
+
+
+def test_reload_to_another_size_with_redis_keeps_rooms(redis, nginx):
+    server = nginx(LOCATIONS, http=directive(redis, "ws:")
+                   + "websocket_shared_memory 2m;", workers=2)
+
+    @contextlib.contextmanager
+    def reloaded():
+        server.rewrite_config("websocket_shared_memory 2m",
+                              "websocket_shared_memory 3m")
+        server.reload()
+        yield
+
+    check_that_rooms_go_on(server, reloaded)
