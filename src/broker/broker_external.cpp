@@ -45,8 +45,8 @@ bool lost_lead(const zone &z) noexcept
     return z.lead != 0 && z.lead != z.head->leader;
 }
 
-// Whether the leader has been silent for too long. The clock may have been set
-// back.
+// Whether the leader has been silent for too long. Its clock may be ahead of
+// that of this worker, or may have wrapped.
 bool lead_expired(const zone &z, std::uint64_t now) noexcept
 {
     const std::uint64_t since = z.head->led_at;

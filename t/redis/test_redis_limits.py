@@ -90,3 +90,16 @@ def test_clock_that_is_set_changes_no_age(run_folder, hosts, start_redis):
         clock.number = 3_600_000
         late = group[0].join("/room?since=0")
         assert read(late) == first
+
+
+def test_clock_that_is_set_changes_no_leader(run_folder, hosts):
+    """Each worker looks at the leader at intervals of 400 ms."""
+    with preloaded(run_folder, "clock_lead") as clock:
+        with clock.environment():
+            group = hosts(LOCATIONS, 1, workers=4)
+        leader = group[0].wait_for_leader()
+        for hours in 1, 24, -24, -1, 0:
+            clock.number = hours * 3_600_000 % 2**64
+            time.sleep(0.6)
+            assert group[0].leader() == leader
+        assert "takes its place" not in group[0].server.log()

@@ -94,7 +94,7 @@ void redis_leader::try_lead() noexcept
     broker::broker &local = worker_bus::broker();
     const std::optional<unsigned> before = local.leader();
 
-    if (leading_ || !local.lead(worker_bus::slot(), worker_bus::host_time())) {
+    if (leading_ || !local.lead(worker_bus::slot(), ngx_current_msec)) {
         return;
     }
 
@@ -157,7 +157,8 @@ void redis_leader::step_down() noexcept
     }
 }
 
-// A leader that stalls is replaced. When it continues, the broker refuses its
+// The workers of a host have one monotonic clock. A leader that stalls is
+// replaced. When it continues, the broker refuses its
 // changes, and it steps down.
 void redis_leader::on_pulse(ngx_event_t *event)
 {
@@ -167,7 +168,7 @@ void redis_leader::on_pulse(ngx_event_t *event)
         if (!ngx_exiting) {
             self.try_lead();
         }
-    } else if (!worker_bus::broker().keep_lead(worker_bus::host_time())) {
+    } else if (!worker_bus::broker().keep_lead(ngx_current_msec)) {
         self.step_down();
     }
 
