@@ -42,20 +42,19 @@ deps:
 	@t/deps.sh build
 
 # If root starts nginx, its workers run as the owner of this folder: the default
-# user may not be able to read it.  When the terminal closes, the shell ends
-# nginx, which would take the SIGHUP for an order to reload.
+# user may not be able to read it.  When the terminal closes, run.sh ends nginx,
+# which would take the SIGHUP for an order to reload.
 owner = $(shell stat -c '%U %G' .)
 run_user = $(if $(filter 0,$(shell id -u)),user $(owner);)
 .PHONY: run
 run:
 	@t/deps.sh build
+	@t/deps.sh php || echo "one example needs php-fpm, the others work"
 	@$(MAKE) module examples
 	@mkdir -p build/run
 	@echo "serving http://127.0.0.1:8080/ until Ctrl-C"
-	@$(NGINX) -p $(CURDIR)/build/run -c $(CURDIR)/examples/nginx.conf \
-	    -g 'daemon off; $(run_user)' & nginx=$$!; \
-	trap "kill $$nginx 2> /dev/null; wait $$nginx; exit 0" HUP INT TERM; \
-	wait $$nginx
+	@examples/run.sh build/run $(NGINX) -p $(CURDIR)/build/run \
+	    -c $(CURDIR)/examples/nginx.conf -g 'daemon off; $(run_user)'
 
 # Each .cpp and each .c in a folder of examples/ is a plug-in.
 example_warnings := -O2 -g -Wall -Wextra -Werror

@@ -19,9 +19,11 @@ packages_of() {
                 python3-selenium python3-websocket chromium chromium-driver \
                 strace valgrind libc6-dbg redis-server node-ws \
                 libnginx-mod-http-perl libnginx-mod-http-uploadprogress
+            packages_of php
             # It only saves time, so it is not worth a second browser.
             installed chromium || echo chromium-headless-shell
             ;;
+        php) echo php-fpm ;;
         package) echo build-essential debhelper dpkg-dev ;;
         debian13) echo debootstrap git ;;
         bench)
@@ -71,13 +73,13 @@ apt_get() {
 }
 
 # Debian starts services when it installs them. The ports 80 and 6379 must stay
-# free.
+# free, and `make run` starts a PHP-FPM of its own.
 starts_service() {
     [[ " ${missing[*]} " == *" $1 "* ]]
 }
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ] && { starts_service nginx || \
-    starts_service redis-server; }
+    starts_service redis-server || starts_service php-fpm; }
 then
     trap '"${as_root[@]}" rm -f $policy' EXIT
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy > /dev/null

@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from chromium import start_chromium
+from example_backends import ExampleBackends
 from nginx_server import ROOT, NginxServer, seconds
 
 EXAMPLES = os.path.join(ROOT, "examples")
@@ -47,8 +48,8 @@ class ExampleConfig:
 
     @staticmethod
     def ports_needed():
-        """Control, main, and TLS, which is not used."""
-        return 3
+        """Control, main, TLS, which is not used, and http-python."""
+        return 4
 
     @staticmethod
     def text(prefix, module_file, token, ports, _certificate):
@@ -67,6 +68,9 @@ class ExampleConfig:
             # could all reach one
             "listen 127.0.0.1:8080;":
                 f"listen 127.0.0.1:{ports[1]} reuseport;",
+            "proxy_pass http://127.0.0.1:8090;":
+                f"proxy_pass http://127.0.0.1:{ports[3]};",
+            "fastcgi_pass unix:": f"fastcgi_pass unix:{prefix}/",
             "root ../../examples;": f"root {EXAMPLES};",
             "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
         }.items():
@@ -88,9 +92,31 @@ def build_plugins(names):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+class ExampleServer(NginxServer):
+    """The nginx of `make run`, with the backends of the examples."""
+
+    backends = None
+
+    def _run(self):
+        self.end_backends()
+        self.backends = ExampleBackends(self.prefix, self.ports[0])
+        super()._run()
+
+    def stop(self, *args, **options):
+        try:
+            super().stop(*args, **options)
+        finally:
+            self.end_backends()
+
+    def end_backends(self):
+        if self.backends:
+            self.backends.end()
+        self.backends = None
+
+
 def start_example(pool):
     """Starts examples/nginx.conf; the pool stops and checks it."""
-    server = NginxServer(pool.prefix(), ExampleConfig())
+    server = ExampleServer(pool.prefix(), ExampleConfig())
     pool.servers.append(server)
     server.begin_test()
     return server

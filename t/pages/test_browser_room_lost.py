@@ -131,7 +131,7 @@ class SamePort(ExampleConfig):
 
     def text(self, prefix, module_file, token, ports, certificate):
         return ExampleConfig.text(prefix, module_file, token,
-                                  [ports[0], self.port, ports[2]], certificate)
+                                  [ports[0], self.port, *ports[2:]], certificate)
 
 
 def start_again(pool, server):

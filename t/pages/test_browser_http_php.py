@@ -1,0 +1,82 @@
+"""The page of the to-do list whose logic is a script of PHP."""
+
+import pytest
+from selenium.webdriver.common.by import By
+
+# Imported so that pytest finds the fixtures.
+from browser import Page, browser_fixture, server_fixture
+
+
+class TodoPage(Page):
+    """The actions and the contents of the page, in its own window."""
+
+    name = "http-php"
+
+    def __init__(self, browser, url):
+        super().__init__(browser)
+        browser.get(url)
+        self.handle = browser.current_window_handle
+        self.wait(lambda: self.text("state") == "open", "the connection")
+
+    def look(self):
+        """Switches the browser to this window."""
+        self.browser.switch_to.window(self.handle)
+        return self
+
+    def tasks(self):
+        """The tasks, and whether each is done."""
+        rows = self.look().browser.execute_script("""
+            return Array.from(document.querySelectorAll("#tasks li"),
+                (row) => [row.querySelector("span").textContent,
+                          row.querySelector("input").checked]);""")
+        return [tuple(row) for row in rows]
+
+    def wait_tasks(self, *tasks):
+        self.wait(lambda: self.tasks() == list(tasks), f"{tasks}")
+
+    def control(self, number, selector):
+        """A control of a task."""
+        row = self.look().browser.find_elements(
+            By.CSS_SELECTOR, "#tasks li")[number]
+        return row.find_element(By.CSS_SELECTOR, selector)
+
+    def add(self, text):
+        self.look().enter(self.find("text"), text)
+
+
+@pytest.fixture
+def two_pages(browser, server):
+    """The page in two windows. Their consoles must have no errors."""
+    url = f"http://127.0.0.1:{server.port}/http-php/"
+    browser.get_log("browser")
+    first = browser.current_window_handle
+    one = TodoPage(browser, url)
+    browser.switch_to.new_window("window")
+    other = TodoPage(browser, url)
+    yield one, other
+    errors = other.look().console_errors()
+    browser.close()
+    browser.switch_to.window(first)
+    errors += one.console_errors()
+    browser.get("about:blank")
+    assert not errors
+
+
+def test_changes_of_the_list_reach_all_windows(two_pages):
+    one, other = two_pages
+    one.add("<b>Milk</b>")
+    other.wait_tasks(("<b>Milk</b>", False))
+    other.add("Äpfel")
+    one.wait_tasks(("<b>Milk</b>", False), ("Äpfel", False))
+    one.control(1, "input").click()
+    other.wait_tasks(("<b>Milk</b>", False), ("Äpfel", True))
+    one.look().check_fits()
+    one.check_names(least=7)
+    other.control(0, "button").click()
+    one.wait_tasks(("Äpfel", True))
+    one.browser.refresh()
+    one.wait_tasks(("Äpfel", True))
+    one.control(0, "button").click()
+    for page in two_pages:
+        page.wait_tasks()
+        assert page.find("tasks-empty").is_displayed()
