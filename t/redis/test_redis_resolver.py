@@ -122,10 +122,10 @@ def test_master_that_becomes_a_replica(start, start_redis):
     wait_for_replica(old)
     newcomers = [wait_until_joined(host, f"/room?since={first}")
                  for host in group]
-    send_text(newcomers[0], "new")
+    last = wait_until_published(group[0], "/publish", "new")
     for client in clients + newcomers:
-        received = Received(client, "new")
-        assert received.data == ["new"] and not received.gaps
+        received = Received(client, last)
+        assert received.data == [last] and not received.gaps
 
 
 def test_replica_at_first(start, start_redis):
