@@ -221,6 +221,7 @@ def test_subprotocols_refuses(nginx, value, error):
     ("websocket nosuch key a=b;", 'unknown handler "nosuch".*echo'),
     ("websocket echo key nosuch=1;", 'parameters of handler "echo".*nosuch'),
     ("websocket echo nosuch=1;", 'parameters of handler "echo".*nosuch'),
+    ("websocket echo '';", 'invalid value "".*a key that is not empty'),
     ("websocket echo key a=1 b=2;", 'parameters of handler "echo".*a'),
     ("websocket echo key other;", 'invalid value "other".*name=value'),
     ("websocket echo key =1;", 'invalid value "=1".*name=value'),

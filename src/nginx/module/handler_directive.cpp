@@ -195,6 +195,11 @@ try {
     }
 
     if (!rest.empty() && parameter_name_length(view(rest.front())) == 0) {
+        if (rest.front().len == 0) {
+            return invalid_value(cf, rest.front(),
+                                 "a key that is not empty, or none");
+        }
+
         if (!compile_key(cf, &rest.front(), location)) {
             return conf_failed();
         }
