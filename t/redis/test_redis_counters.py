@@ -231,6 +231,18 @@ def test_gaps_counter(pair):
     assert redis_counters(pair[0])["gaps"] == before + 1
 
 
+def test_resources_of_a_killed_leader_are_not_counted(hosts):
+    """The next leader has none to follow."""
+    group = hosts(LOCATIONS, 1, workers=2)
+    group.allow_redis_errors()
+    group[0].server.allow_errors("exited on signal 9|was locked by")
+    leader = group[0].wait_for_leader()
+    group[0].join("/room", group[0].pids().index(leader))
+    wait_for(group[0], "the resource", resources=1)
+    os.kill(leader, signal.SIGKILL)
+    wait_for(group[0], "no resource", resources=0, reconnects=1)
+
+
 def test_worker_without_a_connection_is_counted(hosts):
     """Redis accepts no more clients than the two connections of the leader and
     that of this test. The host stays connected."""

@@ -113,6 +113,7 @@ void redis_leader::become_leader() noexcept
 {
     leading_ = true;
     leaderless_seconds_ = 0;
+    host_redis_counters().resources.store(0); // an earlier leader may have died
     (void)worker_bus::broker().set_link_generation(0);
 
     if (!control_.subscribe(leader_log)) {
