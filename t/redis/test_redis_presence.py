@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from nginx_server import seconds
+from nginx_server import seconds, wait_until
 from redis_faults import injected_fault, start_for_faults, try_to_post
 from room_client import read
 
@@ -121,6 +121,24 @@ def test_client_that_leaves_while_redis_refuses_is_counted(pair, name):
     for client in rest:
         assert next_event(client, LEASE) == ("left", None, 2)
     come_and_go(pair, rest)
+
+
+def test_late_replies_remove_no_host(hosts, start_redis):
+    """The outage is shorter than command_timeout, so that no connection ends,
+    and longer than a lease. The other host's messages arrive later."""
+    pair = start_for_faults(hosts, start_redis, LOCATIONS,
+                            "connect_timeout=60s command_timeout=60s",
+                            workers=1)
+    members = join_each(pair, 1, 1)
+    for host in pair:
+        host.proxy.pause()
+    wait_until(lambda: not pair.redis.keys("ws:*l:*"), seconds(LEASE + 5),
+               "the end of both leases")
+    pair[0].proxy.release()
+    wait_until(lambda: pair.redis.keys("ws:*l:*"), seconds(5), "a lease")
+    time.sleep(2 * RENEWAL)  # the host looks for others without a lease
+    pair[1].proxy.release()
+    come_and_go(pair, members)
 
 
 # A host that is cut off

@@ -142,6 +142,8 @@ private:
         std::string kept_alive;      // the last one of the round
         ngx_msec_t renewed_at = 0;   // the lease, asked for
         ngx_msec_t steady_since = 0; // Redis has responded in time since then
+        unsigned renewals = 0;       // without a reply
+        ngx_msec_t waits_since = 0;  // for the first of these replies
     };
     // Calls the function with each replica of all shards.
     template <class Function>

@@ -139,13 +139,24 @@ void redis_leader::renew_shard_lease(unsigned shard)
         state.replicas.empty() ? std::string_view{"0"} : lease_text};
     arguments.insert(arguments.end(), kept.begin(), kept.end());
 
-    (void)run(redis, {redis::script::lease, shard, keys, arguments},
-              on_lease_reply, &shards_[shard]);
+    if (run(redis, {redis::script::lease, shard, keys, arguments},
+            on_lease_reply, &state) &&
+        state.renewals++ == 0) {
+        state.waits_since = ngx_current_msec;
+    }
 }
 
 void redis_leader::on_lease_reply(void *data, const redisReply *reply) noexcept
 {
     auto &shard = *static_cast<shard_state *>(data);
+
+    shard.renewals--;
+
+    if (since(shard.waits_since) > renewal) {
+        shard.steady_since = ngx_current_msec;
+    }
+
+    shard.waits_since = ngx_current_msec;
 
     if (reply != nullptr && shard.leader.leading_) {
         shard.leader.with_oom_restart([&shard, reply] {
@@ -173,10 +184,6 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
 
     const std::string_view ended = text_in(parts[1]);
     shard_state &state = shards_[shard];
-
-    if (since(state.renewed_at) > renewal) {
-        state.steady_since = ngx_current_msec;
-    }
 
     if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
         state.reader.on_log_end(*end);
