@@ -86,6 +86,19 @@ def test_zone_counts_resources_of_clients_alone(hosts):
         assert form(group[0]) == {"logs": 2, "subscriptions": 2}
 
 
+def test_clients_of_handlers_are_those_of_the_host(hosts):
+    """A sum over the hosts must not count a client twice."""
+    group = hosts(LOCATIONS, 2, workers=1)
+    for host, count in zip(group, (1, 2)):
+        for _ in range(count):
+            host.join("/room")
+    group.wait_for_clients("/publish", 3)
+    for host, count in zip(group, (1, 2)):
+        report = report_of(host.server)
+        assert {"name": "room", "clients": count} in report["handlers"]
+        assert [each["clients"] for each in report["resources"]] == [3]
+
+
 def zone_of_json(host):
     zone = report_of(host.server)["zone"]
     return {name: zone[name] for name in ("logs", "subscriptions")}

@@ -251,7 +251,7 @@ void status_report::add(const broker::scanned_log &log)
                      [&](const auto &each) { return each.name == handler; });
 
     if (known != handlers.end()) {
-        known->clients += log.clients;
+        known->clients += log.clients - log.remote_clients;
     }
 
     const bool full = top_.size() == max_resources;
