@@ -47,8 +47,8 @@ class Trace:
                 for call in self.of(RECEIVING) if call.result > 0]
 
 
-    def sent_per_turn(self, names):
-        """For each turn of the event loop: bytes sent by descriptor."""
+    def bytes_per_turn(self, names):
+        """For each turn of the event loop: bytes by descriptor."""
         turns = [collections.Counter()]
         for call in self.calls:
             if call.name in WAITING:

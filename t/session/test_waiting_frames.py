@@ -130,7 +130,7 @@ def test_late_reader_shares_the_worker(roomy_server, tls):
         for text in messages:
             client.expect_text(text)
         client.expect_alive()
-    turns = [max(turn.values()) for turn in trace.sent_per_turn(names) if turn]
+    turns = [max(turn.values()) for turn in trace.bytes_per_turn(names) if turn]
     assert sum(turns) > 2 * MEBIBYTE, "little has waited"
     # Records add bytes, and the last send may exceed the budget
     assert max(turns) <= 1.3 * FLUSH, turns

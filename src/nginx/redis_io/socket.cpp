@@ -1,8 +1,11 @@
 // Connects, reads and writes as nginx does with its own connections.
 #include "nginx/redis_io/socket.hpp"
 
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/turn.hpp"
 #include "nginx/redis_io/tls.hpp"
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <utility>
@@ -13,9 +16,20 @@ namespace websocket::nginx {
 
 namespace {
 
-// Bytes that are read in one turn of the event loop, so that a large reply does
-// not delay the worker's clients.
+// Bytes that are read at once, and in one turn of the event loop, if it does
+// not take longer than the turn of a client may. So large replies do not delay
+// the clients, and many clients do not delay messages of other hosts.
 constexpr std::size_t receive_size = 16 * 1024;
+constexpr std::size_t max_received = 1024 * 1024;
+
+// Messages of one turn must not push each other out of the memory of a room
+// before they are delivered.
+std::size_t reads_of_turn() noexcept
+{
+    return std::clamp(main_conf_of(*ngx_cycle).room_memory / 4, receive_size,
+                      max_received) /
+           receive_size;
+}
 
 // A larger output buffer is freed when it is empty.
 constexpr std::size_t max_kept_output = 64 * 1024;
@@ -209,6 +223,32 @@ void redis_socket::read_reason() noexcept
 void redis_socket::receive() noexcept
 {
     ngx_event_t &event = *connection_->read;
+    turn present;
+    std::size_t reads = reads_of_turn();
+
+    present.begin_with_clock();
+
+    do {
+        receive_once();
+        present.spend(turn::unit + 1); // over() reads the clock
+    } while (alive() && event.ready && !write_failed_ && --reads != 0 &&
+             !present.over());
+
+    if (!alive()) {
+        return;
+    }
+
+    if (event.ready || write_failed_) {
+        ngx_post_event(&event, &ngx_posted_next_events);
+
+    } else if (ngx_handle_read_event(&event, 0) != NGX_OK) {
+        end(log_.error());
+    }
+}
+
+// The connection may have ended on return.
+void redis_socket::receive_once() noexcept
+{
     std::array<u_char, receive_size> buffer;
     const ssize_t received =
         connection_->recv(connection_, buffer.data(), buffer.size());
@@ -222,17 +262,6 @@ void redis_socket::receive() noexcept
                static_cast<std::size_t>(received)});
 
     } else if (received == NGX_ERROR || write_failed_) {
-        end(log_.error());
-    }
-
-    if (!alive()) {
-        return;
-    }
-
-    if (event.ready || write_failed_) {
-        ngx_post_event(&event, &ngx_posted_next_events);
-
-    } else if (ngx_handle_read_event(&event, 0) != NGX_OK) {
         end(log_.error());
     }
 }

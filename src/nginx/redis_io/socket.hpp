@@ -107,6 +107,7 @@ private:
     void on_open() noexcept;
     void read_reason() noexcept;
     void receive() noexcept;
+    void receive_once() noexcept;
     void close() noexcept;
     void fail_pending() noexcept;
 
