@@ -14,7 +14,7 @@ LOCATIONS = """
 location /plain { websocket room plain self=off; }
 location /kept { websocket room kept history=100 self=off; }
 location /long { websocket room long history=1000; }
-location /publish-long { websocket_publish room long; }
+location /publish { websocket_publish room $arg_k; }
 """
 
 MEGABYTE = 1 << 20
@@ -33,22 +33,29 @@ def memory_of(redis, key):
     return redis.command("MEMORY", "USAGE", key, "SAMPLES", "0")
 
 
-def publish_all(group, path, room, texts):
-    """Publishes as one client, and waits until Redis has them."""
+def publish_small(group, path, room, count):
+    """Publishes as one client, and waits until Redis has the messages."""
     client = group[0].connect(path)
-    for text in texts:
-        client.text(text)
-    wait_until(lambda: group.redis.command("HGET", key_of("m", f"room:{room}"), "q")
-               == str(len(texts)), seconds(20), "all messages")
+    for number in range(count):
+        client.text(f"{number}")
+    wait_until(lambda: group.redis.command("HGET", key_of("m", f"room:{room}"),
+                                           "q") == f"{count}",
+               seconds(20), "all messages")
     client.disconnect()
+
+
+def post_all(group, room, texts):
+    publisher = group[0].publisher(f"/publish?k={room}")
+    for text in texts:
+        publisher.post(text)
 
 
 # Memory
 
 def test_log_of_a_shard_has_two_megabytes(group):
     """Also if many small entries are followed by large ones."""
-    texts = ["x"] * 5000 + ["x" * 600_000] * 20
-    publish_all(group, "/plain", "plain", texts)
+    publish_small(group, "/plain", "plain", 5000)
+    post_all(group, "plain", ["x" * 600_000] * 20)
     log = log_of("room:plain")
     size = memory_of(group.redis, log)
     assert 2 * MEGABYTE < size < 2.8 * MEGABYTE
@@ -59,7 +66,7 @@ def test_history_in_redis_has_the_bytes_of_a_room(group):
     """Hosts keep no more either. A host that has no message yet misses
     none."""
     texts = [f"{number:02}" * 50_000 for number in range(40)]
-    publish_all(group, "/kept", "kept", texts)
+    post_all(group, "kept", texts)
     stream = stream_of("room:kept")
     kept = group.redis.command("XLEN", stream)
     size = memory_of(group.redis, stream)
@@ -75,8 +82,7 @@ def test_history_in_redis_has_the_bytes_of_a_room(group):
 
 
 def test_history_of_small_messages_has_their_number(group):
-    texts = [f"{number}" for number in range(300)]
-    publish_all(group, "/kept", "kept", texts)
+    publish_small(group, "/kept", "kept", 300)
     assert group.redis.command("XLEN", stream_of("room:kept")) == 100
 
 
@@ -84,7 +90,7 @@ def test_history_of_small_messages_has_their_number(group):
 
 def test_rollback_of_a_long_history_costs_no_write_for_each_message(group):
     """Its messages get a new epoch."""
-    publisher = group[1].publisher("/publish-long")
+    publisher = group[1].publisher("/publish?k=long")
     client = group[0].join("/long")
     for number in range(900):
         publisher.post(f"{number}")
