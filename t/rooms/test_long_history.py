@@ -78,7 +78,7 @@ def test_long_history_is_sent_in_parts(server, path):
         total = read_history(client, zlib.decompressobj(-15), payload, count)
     client.expect_alive()
     turns = [max(sent.values(), default=0)
-             for sent in trace.sent_per_turn(SENDING)]
+             for sent in trace.bytes_per_turn(SENDING)]
     assert sum(turns) >= total
     assert max(turns) <= max_messages * total / count + 1000, max(turns)
 
@@ -100,7 +100,7 @@ def test_histories_of_many_resuming_clients_are_sent_in_turns(server):
             assert client.read_response().status == 101
             total += read_history(client, zlib.decompressobj(-15), payload,
                                   count)
-    turns = [sum(sent.values()) for sent in trace.sent_per_turn(SENDING)]
+    turns = [sum(sent.values()) for sent in trace.bytes_per_turn(SENDING)]
     each = total / len(clients) / count
     assert max(turns) <= 2 * max_messages * each, max(turns) / each
 

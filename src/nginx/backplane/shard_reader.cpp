@@ -56,14 +56,15 @@ void log_fetch_failed(std::string_view reason) noexcept
 void shard_reader::on_subscribed()
 {
     cursor_ = worker_bus::broker().cursor(shard_);
-    state_ = state::reading;
     began_late_ = false;
-    fetch();
+    read();
 }
 
 void shard_reader::on_disconnect() noexcept
 {
     state_ = state::off;
+    awaited_ = {};
+    compared_ = {};
     deferred_.clear();
     deferred_bytes_ = 0;
 }
@@ -79,8 +80,7 @@ void shard_reader::stop() noexcept
 void shard_reader::retry()
 {
     if (state_ == state::failed) {
-        state_ = state::reading;
-        fetch();
+        read();
     }
 }
 
@@ -88,16 +88,27 @@ void shard_reader::confirm(std::string_view name)
 {
     to_confirm_.emplace_back(name);
 
-    if (state_ == state::current) {
+    if (state_ == state::current && awaited_.epoch == 0) {
         fetch();
     }
 }
 
 void shard_reader::on_log_end(broker::message_id end)
 {
-    if (state_ == state::current && !in_flight_ && end != cursor_.last) {
-        fetch();
+    const broker::message_id before = std::exchange(compared_, cursor_.last);
+
+    if (state_ == state::current && !in_flight_ && end != cursor_.last &&
+        before == cursor_.last) {
+        read();
     }
+}
+
+// Reads the log. Entries that it no longer has are lost.
+void shard_reader::read()
+{
+    state_ = state::reading;
+    awaited_ = {};
+    fetch();
 }
 
 void shard_reader::fetch()
@@ -188,6 +199,10 @@ void shard_reader::on_fetch_reply(const redisReply &reply)
     }
 
     if (cursor_.last.sequence < *end && cursor_.last.sequence == begin) {
+        if (state_ == state::current) {
+            awaited_ = {*epoch, *end};
+            return;
+        }
         skip_to({*epoch, *end});
     }
 
@@ -297,9 +312,12 @@ void shard_reader::on_message(std::string_view text)
     if (state_ != state::current) {
         defer(text);
     } else if (!known && !apply(numbered->id, numbered->text)) {
-        state_ = state::reading;
         defer(text);
-        fetch();
+        read();
+    } else if (awaited_.epoch != 0 &&
+               cursor_.last.sequence >= awaited_.sequence) {
+        awaited_ = {};
+        finish();
     }
 }
 

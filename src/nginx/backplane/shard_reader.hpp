@@ -4,7 +4,9 @@
 // entry is applied only if it follows the cursor, which is in shared memory.
 // Otherwise the missing entries are read from the log, and entries that arrive
 // meanwhile are deferred. So it is after each new connection, and when the
-// channel has lost an entry.
+// channel has lost an entry. A channel may be later than the replies of
+// commands by more than the log has: its entries are not missing as long as it
+// brings some.
 #pragma once
 
 #include "broker/types.hpp"
@@ -55,8 +57,8 @@ public:
     // A message of the channel.
     void on_message(std::string_view text);
 
-    // The present end of the log. If the channel has lost its last entries,
-    // reads them.
+    // The present end of the log, in regular intervals. If the channel has lost
+    // its last entries, reads them.
     void on_log_end(broker::message_id end);
 
     // The reply of the script: for listener::run_callback.
@@ -84,6 +86,7 @@ public:
 private:
     enum class state : std::uint8_t { off, reading, failed, current };
 
+    void read();
     void fetch();
     void fail() noexcept;
     void defer(std::string_view text);
@@ -104,6 +107,8 @@ private:
     bool began_late_ = false; // the first call failed
     broker::log_cursor cursor_;
     broker::message_id requested_; // the cursor of the call
+    broker::message_id awaited_;   // from the channel; epoch 0: none
+    broker::message_id compared_;  // the cursor at the last on_log_end()
     std::vector<std::string> deferred_;
     std::size_t deferred_bytes_ = 0;
     std::vector<std::string> to_confirm_; // with the next call
