@@ -218,11 +218,11 @@ def configurations(text):
             found["locations"].append(
                 f"set $room x; location /it {{ {block} }}")
     for line in text.split("\n"):
-        for words in re.findall(r"`(websocket\w* [^`]*;)`",
+        for words in re.findall(r"`((?:websocket\w*|proxy_pass) [^`]*;)`",
                                 re.sub(r"</a>`[^`]*`", "", line)):
+            within = words.startswith(("websocket ", "proxy_pass "))
             found["http" if "_redis" in words else "locations"].append(
-                f"location /it {{ {words} }}" if words.startswith("websocket ")
-                else words)
+                f"location /it {{ {words} }}" if within else words)
     return found
 
 

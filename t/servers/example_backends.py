@@ -10,8 +10,9 @@ from nginx_server import ROOT, die_with_parent, seconds, wait_until
 RUN = os.path.join(ROOT, "examples", "run.sh")
 
 
-def answers(family, address):
-    """Whether a server accepts connections there."""
+def accepts(address):
+    """Whether a server accepts connections there: (host, port) or a path."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as probe:
         return probe.connect_ex(address) == 0
 
@@ -25,8 +26,8 @@ class ExampleBackends:
             [RUN, folder, "sleep", "infinity"], stdin=subprocess.DEVNULL,
             env={**os.environ, "HTTP_PYTHON_PORT": str(python_port)},
             preexec_fn=die_with_parent)
-        wait_until(lambda: answers(socket.AF_INET, ("127.0.0.1", python_port))
-                   and answers(socket.AF_UNIX, php),
+        wait_until(lambda: accepts(("127.0.0.1", python_port))
+                   and accepts(php),
                    seconds(15), "the backends of the examples")
 
     def end(self):
