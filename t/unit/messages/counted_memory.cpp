@@ -9,11 +9,15 @@ std::size_t calls_of_new = 0;
 
 namespace {
 
-void *counted(std::size_t size)
+void *counted_or_null(std::size_t size) noexcept
 {
     calls_of_new++;
+    return std::malloc(std::max<std::size_t>(size, 1));
+}
 
-    if (void *memory = std::malloc(std::max<std::size_t>(size, 1))) {
+void *counted(std::size_t size)
+{
+    if (void *memory = counted_or_null(size)) {
         return memory;
     }
 
@@ -29,6 +33,14 @@ void *operator new(std::size_t size)
 void *operator new[](std::size_t size)
 {
     return counted(size);
+}
+void *operator new(std::size_t size, const std::nothrow_t &) noexcept
+{
+    return counted_or_null(size);
+}
+void *operator new[](std::size_t size, const std::nothrow_t &) noexcept
+{
+    return counted_or_null(size);
 }
 void operator delete(void *memory) noexcept
 {
