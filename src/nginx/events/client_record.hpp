@@ -1,5 +1,5 @@
-// The parts of a handshake that the events of its client need: the request's texts, the
-// addresses, and the header fields that go along.
+// The parts of a handshake that the events of its client need: the request's
+// texts, the addresses, and the header fields that go along.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
