@@ -29,7 +29,8 @@ class Checker:
         self.data = {}  # by (room, epoch, sequence)
         self.ids = {}  # by (room, data), then by epoch
         self.counts = collections.Counter()
-        self.failed_over_at = 0  # ms since 1970; 0: never
+        # The time of the last failover, in ms since 1970; 0: never
+        self.last_failover = lambda: 0
 
     def record(self, room, name, data):
         """Records the id and the data of a message in a room. Data of at least
@@ -40,7 +41,7 @@ class Checker:
             # The master that took over may give an id of a message that it has
             # not got to another one, until a host that has it reconnects. The
             # epoch is the time at which it began.
-            if epoch > self.failed_over_at:
+            if epoch > self.last_failover():
                 raise Fault(f"{room}: {name} is {data[:60]!r} here, and "
                             "another message elsewhere")
             self.counts["ids given again after a failover"] += 1
@@ -99,8 +100,9 @@ class Follower:
             expected = (self.last[0], self.last[1] + 1)
             # See Checker.record: a host that has not had the lost messages
             # continues their epoch.
-            later = got > self.last or got[0] <= self.checker.failed_over_at
-            if got != expected and not (self.lost and later):
+            if got != expected and not (self.lost and (
+                    got > self.last
+                    or got[0] <= self.checker.last_failover())):
                 raise Fault(f"{self.room}: {got} after {self.last}"
                             f"{', after a gap' if self.lost else ''}")
         self.last = got

@@ -2,7 +2,9 @@
 frozen, and replicas take over."""
 
 import contextlib
+import datetime
 import random
+import re
 import time
 
 from hosts import shard_of
@@ -21,8 +23,8 @@ class SoakCluster:
     """Three masters, each with a replica."""
 
     faults = ["move_slot", "move_slowly", "kill_master", "restart_master",
-              "empty_master", "freeze_master", "freeze", "hand_over", "take_over",
-              "flush", "reset", "pause"]
+              "empty_master", "freeze_master", "freeze", "hand_over",
+              "take_over", "flush", "reset", "pause"]
     first_faults = ["move_slot", "kill_master"]
     longest = 1.5  # seconds of a fault, if it does not wait for the cluster
 
@@ -43,6 +45,12 @@ class SoakCluster:
 
     # Its data
 
+    def last_failover(self):
+        """On a busy machine a replica may take over from a slow master."""
+        return max([self.failed_over_at,
+                    *(election for node in self.cluster.nodes
+                      for election in elections(node))])
+
     def masters(self):
         return [node for node in self.cluster.nodes if is_master(node)]
 
@@ -60,17 +68,20 @@ class SoakCluster:
 
     def is_whole(self):
         """Whether each master has a replica that has all its data."""
-        whole = True
-        for node in self.cluster.nodes:
-            role = node.command("ROLE")
-            whole = whole and self.cluster.is_up(node) and (
-                len(role[2]) == 1 if role[0] == "master"
-                else role[3] == "connected")
+        whole = False
+        with contextlib.suppress(OSError, RedisError):
+            whole = all(map(self.is_complete, self.cluster.nodes))
         now = time.monotonic()
         self.whole_at = now if whole else self.whole_at
         if now - self.whole_at > LONGEST_OUTAGE:
             raise Fault("the cluster does not recover")
         return whole
+
+    def is_complete(self, node):
+        role = node.command("ROLE")
+        return self.cluster.is_up(node) and (
+            len(role[2]) == 1 if role[0] == "master"
+            else role[3] == "connected")
 
     def shard(self):
         """Any shard, but mostly one of a room with many clients."""
@@ -84,11 +95,10 @@ class SoakCluster:
     def choose_pair(self):
         """A master and its replica, or None while not all have one."""
         master = self.choose()
-        if master is None:
-            return None
-        _, port, _ = master.command("ROLE")[2][0]
-        return master, next(node for node in self.cluster.nodes
-                            if node.port == int(port))
+        ports = [int(port) for _, port, _ in master.command("ROLE")[2]] \
+            if master else []
+        return next(((master, node) for node in self.cluster.nodes
+                     if node.port in ports), None)
 
     # Slots
 
@@ -212,6 +222,14 @@ class SoakCluster:
         until = time.monotonic() + pause
         master.command("CLIENT", "PAUSE", int(1000 * pause))
         return lambda: time.monotonic() < until
+
+
+def elections(node):
+    """When the node became a master, in ms since 1970."""
+    for text in re.findall(r"(?m)^\d+:\w (.*) \S Failover election won",
+                           node.log()):
+        yield 1000 * datetime.datetime.strptime(
+            text, "%d %b %Y %H:%M:%S.%f").timestamp()
 
 
 def is_master(node):

@@ -38,6 +38,7 @@ class HostsScheduler(Scheduler):
         self.faults = FaultCycle(self, redis, "faults")
         self.host_faults = FaultCycle(self, HostFaults(self), "host faults")
         self.checker.forgetful = True
+        self.checker.last_failover = redis.last_failover
         # Redis may lose messages, which no host counts as dropped.
         self.lossless = set()
         # An emptied Redis may have lost messages that an Echo client did not
@@ -46,7 +47,6 @@ class HostsScheduler(Scheduler):
 
     def inject_fault(self):
         self.faults.inject()
-        self.checker.failed_over_at = self.redis.failed_over_at
 
     def inject_host_fault(self):
         self.host_faults.inject()

@@ -42,6 +42,9 @@ class RedisPair:
 
     # Its data
 
+    def last_failover(self):
+        return self.failed_over_at
+
     def keys(self, pattern):
         return self.master.keys(pattern)
 
