@@ -162,6 +162,21 @@ limit_req_zone $server_name zone=rate:1m rate=50r/s;""")
         expect_echo(client, str(number))
 
 
+@pytest.mark.parametrize("target", ["/in", "@in"])
+def test_size_limit_of_bodies_holds_for_a_uri(backend, nginx, target):
+    server = nginx(app(target) + f"""
+location {target} {{ client_max_body_size 100;
+    proxy_pass http://127.0.0.1:{backend.port}; }}""")
+    server.allow_errors("intended to send too large|status 413")
+    client = server.connect("/app?room=1")
+    backend.next("connect")
+    client.text("x" * 101)
+    if target == "@in":
+        assert len(backend.next("message").body) == 101
+    else:
+        assert client.read_frame().close_code == 1011
+
+
 def test_proxy_without_buffers(backend, nginx):
     server = nginx(app("@app") + f"""
 location @app {{ proxy_buffering off; proxy_request_buffering off;
