@@ -21,17 +21,19 @@ class Backend(BaseHTTPRequestHandler):
             self.headers[f"WebSocket-{name}"] for name in (
                 "Event", "Client", "State", "Sequence", "URI"))
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        reply = ""
         with lock:
             if event == "connect":
-                name = parse_qs(urlsplit(uri).query).get("name", ["?"])[0][:32]
                 last[client] = 0
-                self.answer({"WebSocket-State": quote(name)},
-                            json.dumps({"you": client}))
-                return
-            if int(sequence) > last.get(client, 0):  # else it is repeated
+                name = parse_qs(urlsplit(uri).query).get("name", ["?"])[0]
+                state, reply = quote(name[:32]), json.dumps({"you": client})
+            elif int(sequence) > last.get(client, 0):  # else it is repeated
                 last[client] = int(sequence)
                 getattr(self, event)(client, unquote(state), text)
-        self.answer()
+        self.send_response(200)
+        self.send_header("WebSocket-State", state)
+        self.end_headers()
+        self.wfile.write(reply.encode())
 
     def message(self, client, name, text):
         if client not in users:
@@ -54,13 +56,6 @@ class Backend(BaseHTTPRequestHandler):
         except OSError:
             pass  # nginx has ended
         nginx.close()
-
-    def answer(self, fields={}, body=""):
-        self.send_response(200)
-        for name, value in fields.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body.encode())
 
     def log_message(self, *_):
         pass  # nginx has an access log
