@@ -161,7 +161,7 @@ def test_cards_lead_to_pages_without_errors(open_chat):
                                          ".examples a[href$='/']")]
     base = start.browser.current_url
     assert {link.removeprefix(base) for link in links} >= {
-        "chat/", "echo/", "echo-c/", "load/"}
+        "chat/", "echo/", "echo-c/", "load/", "http-python/", "http-php/"}
     for link in links:
         start.browser.get(link)
         start.wait(lambda: start.browser.find_elements(
