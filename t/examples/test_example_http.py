@@ -119,8 +119,9 @@ def test_list_is_first_message_reply_and_push(server, todo):
 
 def test_list_drops_a_repeated_event(server, todo, nginx):
     root = os.path.join(os.path.dirname(__file__), "../../examples")
-    direct = nginx(PHP_EVENT.format(folder=server.prefix, port=server.port,
-                                    root=os.path.abspath(root)))
+    direct = nginx(PHP_EVENT.format(
+        folder=server.config.folder, port=server.port,
+        root=os.path.abspath(root)))
     fields = {"Client": 999999, "URI": "/"}
     post(direct.port, "", Event="connect", **fields)
     add = json.dumps({"add": "once"})
@@ -131,7 +132,7 @@ def test_list_drops_a_repeated_event(server, todo, nginx):
     assert again["version"] == version
     assert [item["text"] for item in again["items"].values()] == ["once"]
     post(direct.port, "", Event="disconnect", Sequence=2, **fields)
-    with open(os.path.join(server.prefix, "backends", "todo.json"),
+    with open(os.path.join(server.config.folder, "backends", "todo.json"),
               encoding="utf-8") as file:
         assert "999999" not in json.load(file)["last"]
 

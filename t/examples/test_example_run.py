@@ -2,8 +2,10 @@
 nothing behind."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -34,7 +36,8 @@ class Run:
     it."""
 
     def __init__(self, prefix, **variables):
-        config, ports, _ = write_config(prefix, ExampleConfig())
+        config, ports, _ = write_config(prefix, ExampleConfig(prefix))
+        self.prefix = prefix
         self.port = ports[1]
         self.stderr = os.path.join(prefix, "stderr")
         # The variables of a sanitizer are for nginx alone.
@@ -87,12 +90,13 @@ class Run:
 
 
 @pytest.fixture
-def start(tmp_path):
+def start():
     """Starts a run. At the end nothing of it is left."""
     started = []
 
     def start(**variables):
-        prefix = str(tmp_path / str(len(started)))
+        # The paths of a test are too long for a socket
+        prefix = tempfile.mkdtemp(prefix="run-")
         started.append(Run(prefix, **variables))
         return started[-1]
 
@@ -102,6 +106,7 @@ def start(tmp_path):
             os.kill(pid, signal.SIGTERM)
         run.process.kill()
         run.process.wait()
+        shutil.rmtree(run.prefix)
 
 
 def interrupt(run):

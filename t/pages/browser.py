@@ -6,7 +6,9 @@ A test file imports the fixtures `browser` and `server` from here.
 import contextlib
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 from selenium.common.exceptions import ElementNotInteractableException
@@ -42,17 +44,22 @@ HARNESS_LINES = """http {{
 
 
 class ExampleConfig:
-    """examples/nginx.conf with the port and the paths of the test."""
+    """examples/nginx.conf with the port and the paths of the test.
+
+    folder: that of the backends, whose path must be short enough for a socket.
+    """
 
     workers, master, module, tls = 2, True, True, False
+
+    def __init__(self, folder=""):
+        self.folder = folder
 
     @staticmethod
     def ports_needed():
         """Control, main, TLS, which is not used, and http-python."""
         return 4
 
-    @staticmethod
-    def text(prefix, module_file, token, ports, _certificate):
+    def text(self, prefix, module_file, token, ports, _certificate):
         """Each replaced text must occur exactly once."""
         with open(os.path.join(EXAMPLES, "nginx.conf"),
                   encoding="utf-8") as file:
@@ -70,7 +77,7 @@ class ExampleConfig:
                 f"listen 127.0.0.1:{ports[1]} reuseport;",
             "proxy_pass http://127.0.0.1:8090;":
                 f"proxy_pass http://127.0.0.1:{ports[3]};",
-            "fastcgi_pass unix:": f"fastcgi_pass unix:{prefix}/",
+            "fastcgi_pass unix:": f"fastcgi_pass unix:{self.folder}/",
             # PHP does not accept all paths that nginx does
             "root ../../examples;": f"root {EXAMPLES}/../examples;",
             "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
@@ -100,7 +107,7 @@ class ExampleServer(NginxServer):
 
     def _run(self):
         self.end_backends()
-        self.backends = ExampleBackends(self.prefix, self.ports[0])
+        self.backends = ExampleBackends(self.config.folder, self.ports[0])
         super()._run()
 
     def stop(self, *args, **options):
@@ -108,6 +115,7 @@ class ExampleServer(NginxServer):
             super().stop(*args, **options)
         finally:
             self.end_backends()
+            shutil.rmtree(self.config.folder, ignore_errors=True)
 
     def end_backends(self):
         if self.backends:
@@ -117,7 +125,8 @@ class ExampleServer(NginxServer):
 
 def start_example(pool):
     """Starts examples/nginx.conf; the pool stops and checks it."""
-    server = ExampleServer(pool.prefix(), ExampleConfig())
+    server = ExampleServer(pool.prefix(), ExampleConfig(
+        tempfile.mkdtemp(prefix="backends-")))
     pool.servers.append(server)
     server.begin_test()
     return server

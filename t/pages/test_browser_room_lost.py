@@ -127,11 +127,12 @@ class SamePort(ExampleConfig):
     """examples/nginx.conf with the port that the browser uses."""
 
     def __init__(self, port):
+        super().__init__()
         self.port = port
 
     def text(self, prefix, module_file, token, ports, certificate):
-        return ExampleConfig.text(prefix, module_file, token,
-                                  [ports[0], self.port, *ports[2:]], certificate)
+        return super().text(prefix, module_file, token,
+                            [ports[0], self.port, *ports[2:]], certificate)
 
 
 def start_again(pool, server):
