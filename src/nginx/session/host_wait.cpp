@@ -2,13 +2,34 @@
 // functions of a session that waits.
 #include "nginx/session/host_wait.hpp"
 
+#include "nginx/output/transport.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/frames/close_code.hpp"
 
 #include <utility>
 
 namespace websocket::nginx {
+
+namespace {
+
+// Bytes of messages that are kept for a client that waits.
+constexpr std::size_t max_kept = 4096;
+
+// As transport::receive(), but leaves the input.
+ssize_t probe(const ngx_connection_t &c) noexcept
+{
+    char input;
+    const ssize_t size = recv(c.fd, &input, 1, MSG_PEEK);
+
+    return size >= 0 ? size
+           : ngx_socket_errno == NGX_EAGAIN || ngx_socket_errno == NGX_EINTR
+               ? NGX_AGAIN
+               : NGX_ERROR;
+}
+
+} // namespace
 
 host_wait::host_wait(session &to, std::string_view log_name,
                      ngx_log_t *log) noexcept
@@ -85,19 +106,71 @@ void session::wait_for_hosts() noexcept
         return;
     }
 
-    flush(); // the rest of the 101
-    check_waiting_client();
+    read_waiting_client();
 }
 
-// Ends the session of a client that has gone. Input that it has sent is kept.
-void session::check_waiting_client() noexcept
+// Reads a few bytes of a client that waits, and answers its control frames.
+// Messages are kept, and so is the end of the input behind them. Without them,
+// the session of a client that has gone ends.
+void session::read_waiting_client() noexcept
 {
-    char input;
-    const ssize_t size = recv(connection_->fd, &input, 1, MSG_PEEK);
+    turn &present = this_worker().current_turn;
 
-    if (size == 0 || (size < 0 && ngx_socket_errno != NGX_EAGAIN &&
-                      ngx_socket_errno != NGX_EINTR)) {
-        on_connection_error();
+    if (!rest_) {
+        ngx_buf_t *pipelined = request_->header_in;
+        const auto input = bytes_between(pipelined->pos, pipelined->last);
+
+        rest_ = protocol::shared_buffer::allocate(input.size() + max_kept);
+
+        if (!rest_) {
+            on_connection_error();
+            return;
+        }
+
+        rest_.append(input);
+        pipelined->pos = pipelined->last;
+    }
+
+    present.begin();
+    in_turn_ = true;
+    answer_control_frames();
+
+    while (phase_ == phase::joining && connection_->read->ready &&
+           queue_cost() < conf_.send_queue / 2) {
+        const std::span unused{rest_.data() + rest_.size(),
+                               rest_.capacity() - rest_.size()};
+        const ssize_t received =
+            unused.empty() ? probe(*connection_)
+                           : transport::receive(connection_, unused, present);
+
+        if (received == NGX_ERROR || (received == 0 && rest_.size() == 0)) {
+            on_connection_error();
+            break;
+        }
+
+        if (received == NGX_AGAIN) {
+            break;
+        }
+
+        if (received == 0 || unused.empty()) {
+            connection_->read->ready = 1; // read again after joining
+            break;
+        }
+
+        rest_.extend(static_cast<std::size_t>(received));
+        answer_control_frames();
+
+        if (present.over()) {
+            ngx_post_event(connection_->read, &ngx_posted_next_events);
+            break;
+        }
+    }
+
+    in_turn_ = false;
+    flush(); // also the rest of the 101
+
+    if (rest_.size() == 0) {
+        rest_.reset();
     }
 }
 

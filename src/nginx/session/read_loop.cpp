@@ -58,9 +58,9 @@ void session::read_turn() noexcept
 
     if (phase_ == phase::joining) {
         if (request_part_->wait != nullptr) {
-            check_waiting_client();
+            read_waiting_client();
         }
-        return; // input stays in the request's buffer
+        return; // other input stays in the request's buffer
     }
 
     std::size_t budget = turn_budget;

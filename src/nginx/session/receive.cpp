@@ -160,6 +160,41 @@ inline void session::dispatch(const protocol::event &received) noexcept
     }
 }
 
+// Answers the control frames in the kept input of a client that waits, and
+// removes them. A Pong answers nothing: the handler does not know the client.
+void session::answer_control_frames() noexcept
+{
+    std::size_t at = 0;
+
+    while (phase_ == phase::joining) {
+        const std::span<std::byte> kept = rest_.bytes().subspan(at);
+        const protocol::frame_extent first = protocol::find_extent(kept);
+
+        if (first.header_size == 0 ||
+            first.payload_length > kept.size() - first.header_size) {
+            return;
+        }
+
+        const std::size_t size = first.header_size + first.payload_length;
+
+        if (!protocol::is_control(first.code)) {
+            at += size;
+            continue;
+        }
+
+        std::span<std::byte> input = kept.first(size);
+
+        if (const protocol::event received = endpoint_.next(input);
+            received.type != protocol::event_type::pong) {
+            dispatch(received);
+        }
+
+        this_worker().current_turn.spend(turn::message_cost);
+        ngx_memmove(kept.data(), kept.data() + size, kept.size() - size);
+        rest_.drop_back(size);
+    }
+}
+
 // Charges the rate limit at the first frame header, before unmasking or
 // inflating, so that excess messages cost nothing more. Further fragments are
 // not charged, as they cost the sender as much as the server. A Ping is charged

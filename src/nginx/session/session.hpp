@@ -189,7 +189,7 @@ public:
 private:
     enum class phase : std::uint8_t {
         created, // start() has not run
-        joining, // earlier messages are still delivered; nothing is read
+        joining, // earlier messages are still delivered; none is read
         open,
         close_postponed, // the Close frame waits for messages published before
                          // it
@@ -232,7 +232,7 @@ private:
     void start() noexcept;
     void join() noexcept;
     void wait_for_hosts() noexcept; // host_wait.cpp, as the next two
-    void check_waiting_client() noexcept;
+    void read_waiting_client() noexcept;
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
@@ -272,6 +272,7 @@ private:
     std::span<std::byte> process_frames(std::span<std::byte> input) noexcept;
     bool process_whole_messages(std::span<std::byte> &input) noexcept;
     void dispatch(const protocol::event &received) noexcept;
+    void answer_control_frames() noexcept;
     bool check_rate_limit() noexcept;
     bool is_solicited_pong() noexcept;
     void dispatch_message(protocol::opcode kind,
@@ -360,13 +361,12 @@ private:
 
     ngx_str_t key_;
     negotiated_options negotiated_;
-    // With context takeover; created on first use
-    protocol::deflater deflater_;
+    protocol::deflater deflater_; // of context takeover, from its first use
     std::unique_ptr<char[]> close_reason_;
     request_part *request_part_; // null once the request is released
     std::unique_ptr<const saved_request> saved_; // set from then on
 
-    protocol::shared_buffer rest_; // input that the last turn did not process
+    protocol::shared_buffer rest_; // input that is not processed yet
     protocol::rate_limiter rate_limiter_;
     ngx_msec_t started_ = 0;
     // The deadline of the closing handshake, or the close time of a shutdown
