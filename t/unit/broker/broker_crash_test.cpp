@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,9 @@ bool die_after(scenario &where, const operation &what, int points)
     last_work last{where, what};
 
     points_to_pass = points;
+
+    // The process before died inside of scopes, whose ends allow their reuse
+    ASAN_UNPOISON_MEMORY_REGION(stack.data(), stack.size());
 
     const fault_hook hook_before = set_fault_hook(die_at_last);
     const pid_t child =
