@@ -31,6 +31,14 @@ def lives(pid):
         return False
 
 
+def prepare():
+    """A shell cannot trap signals that were ignored when it was started, as
+    nohup and background jobs of scripts do."""
+    die_with_parent()
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Run:
     """One run of the script, in a process group of its own, as a shell starts
     it."""
@@ -50,7 +58,7 @@ class Run:
                 env={**os.environ, **variables,
                      "HTTP_PYTHON_PORT": str(ports[3])},
                 stderr=stderr, stdin=subprocess.DEVNULL, process_group=0,
-                preexec_fn=die_with_parent)
+                preexec_fn=prepare)
         self.nginx = wait_until(lambda: self.nginx_pid(prefix), seconds(15),
                                 "the start of nginx")
         self.workers = wait_until(lambda: children(self.nginx), seconds(15),
