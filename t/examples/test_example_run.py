@@ -112,6 +112,7 @@ def start():
     for run in started:
         for pid in filter(lives, [run.python, *run.php, run.nginx]):
             os.kill(pid, signal.SIGTERM)
+        run.wait_for_end(run.everything())
         run.process.kill()
         run.process.wait()
         shutil.rmtree(run.prefix)
