@@ -110,6 +110,32 @@ def test_reload_with_a_broken_library_changes_nothing(nginx, library, broken):
     assert answer_of(server) == "two"
 
 
+def test_library_that_is_written_into_does_not_end_the_master(nginx, library):
+    """Its code is broken in the workers, but a file that replaces it helps."""
+    server = serving(nginx, library)
+    server.allow_errors("exited on signal|it was written into")
+    shutil.copy(plugin_builder.build_source(source("two" * 1000)), library)
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_log(r"\[emerg\].*changing.so.*it was written into after")
+    install(source("three"), library)
+    server.wait_for_workers_gone(server.reload())
+    assert answer_of(server) == "three"
+    wait_until(lambda: mapped(server.pid, library) >= {library}, seconds(5),
+               "the new copy")
+
+
+def test_library_that_is_written_again_is_kept(nginx, library):
+    server = serving(nginx, library)
+    with open(library, "r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(content)
+    os.utime(library)
+    server.wait_for_workers_gone(server.reload())
+    assert answer_of(server) == "one"
+    assert mapped(server.pid, library) == {library}
+
+
 def test_handler_that_is_not_named_any_more_is_unloaded(nginx, library):
     server = serving(nginx, library)
     path = os.path.join(server.prefix, "nginx.conf")

@@ -9,6 +9,7 @@
 #include "nginx/core/directive_args.hpp"
 #include "nginx/plugin/library_file.hpp"
 #include "nginx/plugin/load_path.hpp"
+#include "nginx/plugin/mapped_file.hpp"
 #include "nginx/plugin/server_api.hpp"
 #include "nginx/plugin/trial.hpp"
 #include "nginx/resource/resource.hpp"
@@ -20,10 +21,13 @@ extern "C" {
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 namespace websocket::nginx {
 
@@ -73,8 +77,9 @@ bool add_built_in(main_configuration &conf, const websocket_plugin_t *built_in)
 
 // A library that one configuration has loaded.
 struct loaded_library {
-    void *handle;
-    ngx_array_t handlers; // of const websocket_handler_t *, in its pool
+    mapped_file file;
+    void *handle = nullptr;
+    ngx_array_t handlers{}; // of const websocket_handler_t *, in its pool
 };
 
 // With "master_process off" this runs while the new configuration serves.
@@ -89,7 +94,15 @@ void unload(void *data)
         resource::drop_by_handler(handler);
     }
 
-    dlclose(library->handle);
+    if (library->handle != nullptr && library->file.changed()) {
+        // exit() would run its destructors, as dlclose() does
+        (void)on_exit([](int status, void *) { _exit(status); }, nullptr);
+
+    } else if (library->handle != nullptr) {
+        dlclose(library->handle);
+    }
+
+    std::destroy_at(library);
 }
 
 bool add_handlers(main_configuration &conf, loaded_library &library,
@@ -284,14 +297,24 @@ try {
         return conf_failed();
     }
 
-    auto *loaded = static_cast<loaded_library *>(cleanup->data);
+    const char *path = reinterpret_cast<const char *>(file.data);
+    const auto identity = identity_of(path).value_or(file_identity{});
+
+    if (mapped_file::any_changed(identity)) {
+        return reject_plugin(cf, file,
+                             "it was written into after it had been loaded, so "
+                             "running workers may crash; copy the new file "
+                             "beside it and rename that, then reload");
+    }
+
+    auto *loaded = ::new (cleanup->data) loaded_library{mapped_file(path)};
+
+    cleanup->handler = unload;
 
     if (ngx_array_init(&loaded->handlers, cf->cycle->pool, 1,
                        sizeof(const websocket_handler_t *)) != NGX_OK) {
         return conf_failed();
     }
-
-    const char *path = reinterpret_cast<const char *>(file.data);
 
     if (is_incomplete_library(path)) {
         return reject_plugin(cf, file,
@@ -299,8 +322,7 @@ try {
                              "one and rename it");
     }
 
-    const std::string load_name =
-        load_path(path, identity_of(path).value_or(file_identity{}));
+    const std::string load_name = load_path(path, identity);
 
     if (const std::string end = try_new_library(load_name.c_str());
         !end.empty()) {
@@ -313,8 +335,6 @@ try {
     if (loaded->handle == nullptr) {
         return reject_plugin(cf, file, dlerror());
     }
-
-    cleanup->handler = unload;
 
     const websocket_plugin_t *plugin = nullptr;
 
