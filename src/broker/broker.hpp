@@ -255,6 +255,32 @@ public:
     std::optional<unsigned> leader() noexcept;
 
     /*
+     * Notes: what a process leaves to the others if it ends, in any way. They
+     * have at most half of the memory. Only the process that has a note uses
+     * its handle.
+     */
+
+    // Adds a note of the slot.
+    note add_note(unsigned slot, std::uint32_t kind, std::string_view text,
+                  std::uint64_t now) noexcept;
+
+    // Replaces the state, which is empty at first. False: no memory, nothing
+    // has changed.
+    bool set_note_state(note which, std::string_view state,
+                        std::uint64_t now) noexcept;
+
+    // Without the lock.
+    void count_note(note which, std::uint64_t sequence) noexcept;
+    void end_note(note which, std::uint16_t code) noexcept;
+
+    void remove_note(note which) noexcept;
+
+    // Gives the slot a note of a process that has ended, and copies its text
+    // and state. Nothing: there is none. Finding none takes no lock.
+    std::optional<found_note> adopt_note(unsigned slot,
+                                         std::span<char> buffer) noexcept;
+
+    /*
      * The whole.
      */
 

@@ -3,6 +3,7 @@
 #include "broker/broker.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/lock_guard.hpp"
+#include "broker/notes.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>
@@ -87,7 +88,8 @@ public:
         : zone_{z}, owner_{which}, now_{now}
     {}
 
-    // Removes at most one subscription. True: the slot is free, or has another
+    // Moves the owner's notes to the orphans, or removes at most one
+    // subscription. True: the slot is free, or has another
     // owner.
     bool step() noexcept
     {
@@ -100,6 +102,14 @@ public:
         }
 
         free_reserved(zone_, slot);
+
+        for (std::size_t i = 0; slot.notes != 0; i++) {
+            if (i == zone_.hold.entries) {
+                return false;
+            }
+
+            move_first_note(zone_, owner_.slot, no_slot);
+        }
 
         for (std::uint32_t i = 0; i < buckets_per_hold; i++) {
             if (bucket_ == zone_.head->bucket_count) {

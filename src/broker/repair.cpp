@@ -6,6 +6,7 @@
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/log_table.hpp"
+#include "broker/notes.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>
@@ -149,6 +150,9 @@ void repair(zone &z) noexcept
         repair_entry(z, at);
         WEBSOCKET_FAULT_POINT("repair.entry");
     }
+
+    repair_notes(z);
+    WEBSOCKET_FAULT_POINT("repair.notes");
 
     for (std::uint32_t i = 0; i < z.head->slot_count; i++) {
         repair_reserved(z, z.slots[i]);

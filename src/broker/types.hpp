@@ -246,6 +246,27 @@ struct scan_result {
     bool more = false;     // the scan is not complete
 };
 
+// A note of a process; none: there was no memory.
+struct note {
+    std::uint32_t index = 0;
+
+    explicit operator bool() const noexcept { return index != 0; }
+};
+
+// A note as another process finds it.
+struct found_note {
+    note handle;
+    std::uint32_t kind = 0;
+    std::uint64_t sequence = 0;
+    std::uint16_t code = 0;
+    std::string_view text; // this and the state lie in the given buffer
+    std::string_view state;
+
+    // Not 0: text and state have so many bytes and do not fit. Nothing is
+    // done.
+    std::size_t needed = 0;
+};
+
 struct usage {
     std::size_t size = 0; // bytes for logs and messages
     std::size_t used = 0; // bytes in use

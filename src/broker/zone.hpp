@@ -3,9 +3,9 @@
 //
 //     header | slots | buckets | marks | next | blocks
 //
-// A record is a log, a subscription or an entry. It is a chain of blocks, which
-// the table `next` links as a file system's allocation table links sectors.
-// Blocks are numbered from 1; 0 is none.
+// A record is a log, a subscription, an entry or a note. It is a chain of
+// blocks, which the table `next` links as a file system's allocation table
+// links sectors. Blocks are numbered from 1; 0 is none.
 //
 // *Primary* words are authoritative. store_ordered() alone changes them, in
 // single words, each of which leaves the whole valid. A record is written first
@@ -73,6 +73,11 @@ struct header {
     std::uint32_t last_check = 0; // of the last subscription
     std::uint64_t last_epoch = 0; // of the last log
 
+    // Primary. The first note whose process is gone, and the note that is on
+    // its way from one list to another.
+    index orphans = 0;
+    index moving = 0;
+
     // Primary. The leader's slot + 1 and, in the upper half, the slot's
     // generation: a slot with another generation leads no more. 0: there was no
     // leader yet.
@@ -106,6 +111,7 @@ struct header {
     std::uint32_t logs = 0;
     std::uint32_t subscriptions = 0;
     std::uint32_t entries = 0;
+    index note_blocks = 0; // of all notes
 };
 
 struct slot_record {
@@ -121,6 +127,9 @@ struct slot_record {
     // Blocks that the owner writes without the lock before they become an
     // entry; 0: none. Valid only while the slot is claimed.
     index reserved = 0;
+
+    // The first note of the owner. Nothing else keeps the slot of a dead one.
+    index notes = 0;
 
     // Derived: the number of reserved blocks, and the queue of subscriptions
     // with something to read, longest waiting first.
@@ -220,7 +229,28 @@ struct entry_record {
     index earlier_message = 0; // see entries.hpp
 };
 
+// The text follows the record in its chain.
+struct note_record {
+    // Primary. One process changes the sequence and the code, without the lock.
+    std::uint64_t sequence = 0;
+    std::uint32_t kind = 0;
+    std::uint32_t size = 0;
+    index state = 0; // 0: it is empty
+    index next = 0;  // in the list of its slot, or of the orphans
+    std::uint16_t code = 0;
+
+    // Derived.
+    std::uint32_t slot = 0; // no_slot: it is an orphan
+    index previous = 0;
+};
+
+// The state of a note: a chain of its own, which replaces the one before.
+struct state_record {
+    std::uint32_t size = 0;
+};
+
 static_assert(sizeof(log_record) <= block_size);
+static_assert(sizeof(note_record) <= block_size);
 static_assert(sizeof(log_extension) <= block_size);
 static_assert(sizeof(subscription_record) <= block_size);
 static_assert(sizeof(entry_record) == 64,
@@ -285,6 +315,7 @@ struct zone {
     {
         return get<entry_record>(at);
     }
+    note_record &note(index at) const noexcept { return get<note_record>(at); }
     subscription_record &subscription(index at) const noexcept
     {
         return get<subscription_record>(at);

@@ -185,6 +185,27 @@ inline std::vector<operation> operations()
          [](scenario &s) {
              while (!s.core.expire(s.now + 1, 3)) {}
          }},
+        {"add a note",
+         [](scenario &s) {
+             s.core.add_note(s.slot_v, 1, std::string(300, 'n'), s.now);
+         }},
+        {"change the state of a note",
+         [](scenario &s) {
+             s.core.set_note_state(s.note_v, std::string(300, 's'), s.now);
+         }},
+        {"end the state of a note",
+         [](scenario &s) { s.core.set_note_state(s.note_v, {}, s.now); }},
+        {"remove a note",
+         [](scenario &s) {
+             s.note_removed = true;
+             s.core.remove_note(s.note_v);
+         }},
+        {"adopt a note",
+         [](scenario &s) {
+             std::array<char, 1024> buffer;
+             s.core.reclaim_dead(s.processes, s.now);
+             s.core.adopt_note(s.slot_v, buffer);
+         }},
         {"claim",
          [](scenario &s) { s.core.claim(successor, 9, s.processes, s.now); }},
         {"release", [](scenario &s) { s.core.release(s.slot_v, s.now); }},

@@ -28,6 +28,7 @@ public:
         EXPECT_TRUE(core.create(memory_.bytes(), 4, 42));
         take_slots();
         subscribe_all();
+        add_notes();
         leave_traces();
         if (room == memory::full) {
             fill();
@@ -42,7 +43,8 @@ public:
     explicit scenario(const scenario &other)
         : now{other.now}, slot_s{other.slot_s}, slot_v{other.slot_v},
           room_s{other.room_s}, own_s{other.own_s}, room_v{other.room_v},
-          own_v{other.own_v}, room_last{other.room_last}
+          own_v{other.own_v}, note_s{other.note_s}, note_v{other.note_v},
+          room_last{other.room_last}
     {
         std::memcpy(memory_.bytes().data(), other.bytes().data(),
                     bytes().size());
@@ -75,6 +77,7 @@ public:
         // after it.
         const message_id last = core.last_id(room_s);
         EXPECT_TRUE(last.epoch != outer + 1 || last.sequence >= 2000);
+        check_notes();
         check_history();
         passed_ = core.passed_id(room_s).sequence;
         const std::size_t unread_of_s = drain_survivor();
@@ -97,7 +100,10 @@ public:
     subscription own_s;
     subscription room_v;
     subscription own_v;
-    message_id room_last; // before the operation of the victim
+    note note_s;
+    note note_v;               // with a state
+    bool note_removed = false; // by the victim, perhaps
+    message_id room_last;      // before the operation of the victim
 
 private:
     static constexpr limits three{.messages = 3};
@@ -130,6 +136,42 @@ private:
         join(own_v, 1);
         join(core.subscribe(slot_g, "room", nullptr, three, now).handle, 4);
         join(core.subscribe(slot_g, "gone", nullptr, {}, now).handle, 5);
+    }
+
+    void add_notes()
+    {
+        note_v = core.add_note(slot_v, 7, "of the victim", now);
+        EXPECT_TRUE(core.set_note_state(note_v, "before", now));
+        core.count_note(note_v, 41);
+        EXPECT_TRUE(core.add_note(slot_v, 8, std::string(200, '2'), now));
+        note_s = core.add_note(slot_s, 9, "of the survivor", now);
+        EXPECT_TRUE(core.add_note(2, 9, "of the one long gone", now));
+    }
+
+    // The notes of the dead are found once each.
+    void check_notes()
+    {
+        std::array<char, 1024> buffer;
+        std::map<std::string, int> seen;
+
+        while (const auto found = core.adopt_note(slot_s, buffer)) {
+            ASSERT_EQ(found->needed, 0);
+            seen[std::string(found->text)]++;
+            EXPECT_TRUE(found->text != "of the victim" ||
+                        (found->kind == 7 && found->sequence == 41));
+            EXPECT_TRUE(found->state.empty() || found->state == "before" ||
+                        found->state == std::string(300, 's'));
+            core.remove_note(found->handle);
+        }
+
+        for (const auto &[text, count] : seen) {
+            EXPECT_EQ(count, 1) << text;
+        }
+
+        EXPECT_EQ(seen.count("of the one long gone"), 1);
+        EXPECT_EQ(seen.count(std::string(200, '2')), 1);
+        core.remove_note(note_s);
+        EXPECT_TRUE(note_removed || seen.count("of the victim") == 1);
     }
 
     // Leaves entries of each kind, some of them read; logs that have been

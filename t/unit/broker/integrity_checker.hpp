@@ -45,6 +45,8 @@ private:
     std::string_view check_unread() noexcept;
     std::string_view check_unused() noexcept;
     std::string_view check_reserved() noexcept;
+    std::string_view check_notes() noexcept;
+    std::string_view check_note_list(index first, std::uint32_t slot) noexcept;
     std::string_view check_free() noexcept;
     std::string_view check_totals() noexcept;
 
@@ -54,6 +56,7 @@ private:
     zone &z_;
     totals found_;
     std::size_t blocks_listed_ = 0; // of the entries of the current log
+    std::size_t note_blocks_ = 0;
 };
 
 // Calls `check(index, bucket)` for each log until it reports a fault. The link

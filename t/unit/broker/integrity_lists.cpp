@@ -5,6 +5,7 @@
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/log_table.hpp"
+#include "broker/notes.hpp"
 
 #include <string_view>
 
@@ -320,6 +321,63 @@ std::string_view integrity_checker::check_totals() noexcept
     }
 
     return {};
+}
+
+std::string_view integrity_checker::check_note_list(index first,
+                                                    std::uint32_t slot) noexcept
+{
+    index previous = 0;
+
+    for (index at = first; at != 0; at = z_.note(at).next) {
+        if (at > z_.head->block_count) {
+            return "a linked note is not a block";
+        }
+
+        const note_record &note = z_.note(at);
+
+        if (!take_chain(at, blocks_for(sizeof(note_record), note.size)) ||
+            (note.state != 0 &&
+             !take_chain(note.state,
+                         blocks_for(sizeof(state_record),
+                                    z_.get<state_record>(note.state).size)))) {
+            return "a note's chain of blocks is wrong";
+        }
+
+        if (note.slot != slot || note.previous != previous) {
+            return "a note is in a wrong list, or has a wrong link back";
+        }
+
+        note_blocks_ += note_blocks(z_, note);
+        previous = at;
+    }
+
+    return {};
+}
+
+std::string_view integrity_checker::check_notes() noexcept
+{
+    for (std::uint32_t i = 0; i < z_.head->slot_count; i++) {
+        if (z_.slots[i].pid == 0 && z_.slots[i].notes != 0) {
+            return "a free slot has notes";
+        }
+
+        if (const std::string_view fault =
+                check_note_list(z_.slots[i].notes, i);
+            !fault.empty()) {
+            return fault;
+        }
+    }
+
+    if (const std::string_view fault =
+            check_note_list(z_.head->orphans, no_slot);
+        !fault.empty()) {
+        return fault;
+    }
+
+    return z_.head->moving != 0 ? "a note is still moving"
+           : note_blocks_ != z_.head->note_blocks
+               ? "the blocks of notes are counted wrong"
+               : "";
 }
 
 } // namespace websocket::broker::detail

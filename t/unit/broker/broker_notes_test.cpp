@@ -1,0 +1,124 @@
+// Notes: what a process leaves to the others.
+#include "broker_fixture.hpp"
+
+#include <array>
+
+using namespace broker_tests;
+
+namespace {
+
+class broker_notes : public broker_test {
+protected:
+    broker_notes() { make(); }
+
+    std::optional<found_note> adopt(unsigned slot)
+    {
+        return core.adopt_note(slot, buffer_);
+    }
+
+private:
+    std::array<char, 8192> buffer_;
+};
+
+} // namespace
+
+TEST_F(broker_notes, of_a_process_that_ends_are_adopted_once)
+{
+    const unsigned gone = claim(10);
+    const unsigned other = claim(20);
+    const std::string long_text(1000, 'l');
+    const note first = core.add_note(gone, 1, "first", now);
+    const note second = core.add_note(gone, 2, long_text, now);
+
+    EXPECT_TRUE(core.set_note_state(second, std::string(500, 's'), now));
+    core.count_note(first, 12);
+    core.end_note(first, 1001);
+    EXPECT_FALSE(adopt(other));
+
+    core.release(gone, now);
+
+    const auto found = adopt(other);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->text, "first");
+    EXPECT_EQ(found->state, "");
+    EXPECT_EQ(found->kind, 1);
+    EXPECT_EQ(found->sequence, 12);
+    EXPECT_EQ(found->code, 1001);
+
+    const auto next = adopt(other);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->text, long_text);
+    EXPECT_EQ(next->state, std::string(500, 's'));
+    EXPECT_FALSE(adopt(other));
+    EXPECT_EQ(check_integrity(core), "");
+}
+
+TEST_F(broker_notes, are_adopted_again_from_one_that_adopted_them)
+{
+    const unsigned gone = claim(10);
+    const unsigned second = claim(20);
+
+    core.add_note(gone, 1, "x", now);
+    core.release(gone, now);
+    EXPECT_TRUE(adopt(second));
+    core.release(second, now);
+    EXPECT_EQ(adopt(claim(30))->text, "x");
+}
+
+TEST_F(broker_notes, that_are_removed_free_their_memory)
+{
+    const unsigned slot = claim(10);
+    const std::size_t before = core.measure().used;
+    std::array<note, 5> notes;
+
+    for (note &each : notes) {
+        each = core.add_note(slot, 1, std::string(300, 'x'), now);
+        EXPECT_TRUE(core.set_note_state(each, std::string(400, 's'), now));
+        EXPECT_TRUE(core.set_note_state(each, "s", now));
+    }
+    EXPECT_GT(core.measure().used, before);
+    for (const std::size_t i : {2, 0, 4, 1, 3}) {
+        core.remove_note(notes[i]);
+        EXPECT_EQ(check_integrity(core), "");
+    }
+    EXPECT_EQ(core.measure().used, before);
+}
+
+TEST_F(broker_notes, have_at_most_half_of_the_memory)
+{
+    const unsigned slot = claim(10);
+    const std::string text(900, 'x');
+    std::size_t count = 0;
+    note last;
+
+    while (const note added = core.add_note(slot, 1, text, now)) {
+        last = added;
+        count++;
+    }
+    EXPECT_GT(count, 5);
+    EXPECT_LE(core.measure().used, core.measure().size / 2);
+    EXPECT_FALSE(core.set_note_state(last, text, now));
+    EXPECT_EQ(check_integrity(core), "");
+    core.remove_note(last);
+    EXPECT_TRUE(core.add_note(slot, 1, text, now));
+}
+
+TEST_F(broker_notes, that_do_not_fit_are_not_adopted)
+{
+    const unsigned gone = claim(10);
+    const unsigned other = claim(20);
+    std::array<char, 4> small;
+
+    const note added = core.add_note(gone, 1, "12345", now);
+    EXPECT_TRUE(core.set_note_state(added, "678", now));
+    core.release(gone, now);
+    EXPECT_EQ(core.adopt_note(other, small)->needed, 8);
+    EXPECT_EQ(adopt(other)->text, "12345");
+}
+
+TEST_F(broker_notes, need_a_slot)
+{
+    EXPECT_FALSE(core.add_note(0, 1, "x", now));
+    EXPECT_FALSE(core.add_note(99, 1, "x", now));
+    EXPECT_FALSE(adopt(0));
+}
