@@ -6,6 +6,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
 #include "protocol/text/utf8.hpp"
 #include "sdk/websocket_text.hpp"
@@ -71,6 +72,34 @@ client::client(ngx_http_request_t *r, std::string_view key)
       record_{r, session::id_of(r->connection), key},
       close_code_{protocol::close_code::abnormal}
 {}
+
+client::client(const location_configuration &conf,
+               const broker::found_note &found)
+    : conf_{conf}, log_{ngx_cycle->log}, state_{copy_of(found.state)},
+      record_{found.text}, note_{found.handle},
+      sequence_{static_cast<std::uint32_t>(found.sequence)},
+      close_code_{found.code != 0 ? found.code
+                                  : protocol::close_code::abnormal},
+      accepted_{true}
+{}
+
+client::~client()
+{
+    if (note_ && worker_bus::running()) {
+        worker_bus::broker().remove_note(note_);
+    }
+}
+
+bool client::leave_note()
+{
+    if (by().sends(event_kind::disconnect) && worker_bus::running()) {
+        note_ = worker_bus::broker().add_note(worker_bus::slot(), by().id,
+                                              record_.serialize(),
+                                              worker_bus::now());
+    }
+
+    return note_ || !by().sends(event_kind::disconnect);
+}
 
 bool client::enqueue(const event_data &event, ngx_connection_t *c) noexcept
 {
@@ -163,12 +192,22 @@ int client::receive(bool binary, std::span<const std::byte> payload) noexcept
 
     session_->hold_input();
     sequence_++;
+
+    if (note_) {
+        worker_bus::broker().count_note(note_, sequence_);
+    }
+
     return enqueue(event, session_->connection()) ? 0 : 1;
 }
 
 void client::end(std::uint16_t code, std::string_view reason) noexcept
 try {
     close_code_ = code;
+
+    if (note_) {
+        worker_bus::broker().end_note(note_, code);
+    }
+
     close_reason_ = copy_of(reason);
 } catch (const std::bad_alloc &) {
     // The event has the code alone
@@ -308,7 +347,14 @@ const char *client::set_state(const answer &got)
         return "WebSocket-State is longer than 4096 bytes";
     }
 
-    state_ = copy_of(state->value);
+    std::unique_ptr<std::string> copy = copy_of(state->value);
+
+    if (note_ && !worker_bus::broker().set_note_state(note_, state->value,
+                                                      worker_bus::now())) {
+        return "websocket_shared_memory is full";
+    }
+
+    state_ = std::move(copy);
     return nullptr;
 }
 

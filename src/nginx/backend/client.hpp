@@ -6,6 +6,7 @@
 #include "nginx/events/client_record.hpp"
 #include "nginx/events/event_request.hpp"
 #include "nginx/events/settings.hpp"
+#include "broker/types.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
 
@@ -37,6 +38,14 @@ class client {
 public:
     // Creates the client of a handshake. Throws std::bad_alloc.
     client(ngx_http_request_t *r, std::string_view key);
+
+    // Creates a client of a worker that has ended, to send its disconnect
+    // event. Throws std::bad_alloc.
+    client(const location_configuration &conf, const broker::found_note &found);
+
+    // Leaves a note to the other workers, if there are disconnect events.
+    // False: no memory is left for it. Throws std::bad_alloc.
+    bool leave_note();
 
     client(const client &) = delete;
     client &operator=(const client &) = delete;
@@ -80,7 +89,7 @@ public:
     void on_answered(event_kind kind, answer &got) noexcept;
 
 private:
-    ~client() = default;
+    ~client();
 
     const settings &by() const noexcept { return *conf_.backend; }
     bool enqueue(const event_data &event, ngx_connection_t *c) noexcept;
@@ -101,6 +110,7 @@ private:
     pending_event *pending_ = nullptr; // the event that waits or is out
     connect_listener *listener_ = nullptr;
     client_record record_;
+    broker::note note_; // none: no disconnect event follows
     std::uint32_t sequence_ = 0;
     std::uint16_t close_code_;
     bool first_is_binary_ = false;

@@ -14,6 +14,8 @@ namespace websocket::nginx::backend {
 
 namespace {
 
+constexpr std::string_view no_memory = "websocket_shared_memory is full";
+
 ngx_str_t copy_text(ngx_pool_t *pool, std::string_view text) noexcept
 {
     ngx_str_t source = borrowed(text);
@@ -159,7 +161,10 @@ public:
 
     void end() noexcept
     {
-        cleanup_->handler = nullptr;
+        if (cleanup_ != nullptr) {
+            cleanup_->handler = nullptr;
+        }
+
         delete this;
     }
 
@@ -225,6 +230,11 @@ try {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (!created->leave_note()) {
+        wait->end();
+        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE, no_memory);
+    }
+
     if (!wait->start(*cleanup)) {
         wait->end();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -280,7 +290,18 @@ client *take_client(ngx_http_request_t *r, std::string_view key) noexcept
 try {
     connect_wait *wait = connect_wait::of(r);
 
-    return wait != nullptr ? wait->take() : new client(r, key);
+    if (wait != nullptr) {
+        return wait->take();
+    }
+
+    auto *created = new client(r, key);
+
+    if (!created->leave_note()) {
+        created->abandon();
+        return nullptr;
+    }
+
+    return created;
 
 } catch (const std::bad_alloc &) {
     return nullptr;

@@ -14,9 +14,8 @@ namespace websocket::nginx::backend {
 using accepted_callback = ngx_int_t (*)(ngx_http_request_t *r);
 
 // Sends the connect event of a handshake, if its location sends one. Returns
-// NGX_DECLINED without one, NGX_DONE if the answer is awaited, or
-// NGX_HTTP_INTERNAL_SERVER_ERROR. A handshake that the backend does not accept
-// is refused with its answer.
+// NGX_DECLINED without one, NGX_DONE if the answer is awaited, or a status. A
+// handshake that the backend does not accept is refused with its answer.
 ngx_int_t ask(ngx_http_request_t *r, std::string_view key,
               accepted_callback callback) noexcept;
 

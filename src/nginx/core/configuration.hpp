@@ -105,6 +105,7 @@ struct location_configuration {
 struct handler_location {
     location_configuration *conf;
     broker::limits history; // from its parameters
+    ngx_str_t location;     // its name
     ngx_str_t key;          // as configured, or the location's name
     ngx_str_t file;
     ngx_uint_t line;

@@ -127,6 +127,25 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
         }
     });
 
+    keep(packed);
+}
+
+client_record::client_record(std::string_view serialized)
+{
+    ngx_memcpy(&id_, serialized.data(), sizeof(id_));
+    keep(serialized.substr(sizeof(id_)));
+}
+
+std::string client_record::serialize() const
+{
+    std::string bytes(reinterpret_cast<const char *>(&id_), sizeof(id_));
+
+    bytes.append(reinterpret_cast<const char *>(packed_.get()), size_);
+    return bytes;
+}
+
+void client_record::keep(std::string_view packed)
+{
     packed_ = std::make_unique_for_overwrite<u_char[]>(packed.size());
     size_ = static_cast<std::uint32_t>(packed.size());
     ngx_memcpy(packed_.get(), packed.data(), packed.size());

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace websocket::nginx::backend {
@@ -31,8 +32,14 @@ public:
     client_record(ngx_http_request_t *r, std::uint64_t id,
                   std::string_view key);
 
+    // From what serialize() returned. Throws std::bad_alloc.
+    explicit client_record(std::string_view serialized);
+
     client_record(const client_record &) = delete;
     client_record &operator=(const client_record &) = delete;
+
+    // For another process. Throws std::bad_alloc.
+    std::string serialize() const;
 
     std::uint64_t id() const noexcept { return id_; }
 
@@ -68,10 +75,12 @@ private:
         return found;
     }
 
-    std::uint64_t id_;
+    void keep(std::string_view packed);
+
+    std::uint64_t id_ = 0;
     // Each text with its size before it and a zero byte behind
     std::unique_ptr<u_char[]> packed_;
-    std::uint32_t size_;
+    std::uint32_t size_ = 0;
 };
 
 // Whether a header field of the client goes along with its events: not those of

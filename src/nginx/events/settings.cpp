@@ -192,6 +192,23 @@ settings *read_settings(ngx_conf_t *cf, parameter_list parameters) noexcept
     return to;
 }
 
+std::uint32_t id_of(const settings &of, std::string_view location,
+                    std::string_view key) noexcept
+{
+    std::uint32_t sum;
+
+    ngx_crc32_init(sum);
+
+    for (const std::string_view part :
+         {view(of.server->server_name), location, key, view(of.pass)}) {
+        ngx_crc32_update(&sum, borrowed(part).data, part.size());
+        ngx_crc32_update(&sum, borrowed("\n").data, 1);
+    }
+
+    ngx_crc32_final(sum);
+    return sum;
+}
+
 bool check_pass(ngx_conf_t *cf, const settings &of) noexcept
 {
     if (!of.passes_to_name()) {

@@ -23,6 +23,10 @@ struct settings {
     ngx_msec_t timeout;
     ngx_uint_t concurrency; // of each worker
 
+    // Names the location in all processes and, as long as its text stays the
+    // same, in all configurations.
+    std::uint32_t id;
+
     ngx_http_core_srv_conf_t *server; // of the location
     event_queue *queue; // of this worker; null before the first event
 
@@ -38,6 +42,10 @@ std::string_view name_of(event_kind kind) noexcept;
 
 // Reads the parameters of the directive. Null: an error, which is logged.
 settings *read_settings(ngx_conf_t *cf, parameter_list parameters) noexcept;
+
+// The id of a location with this name and key, unless an earlier one has it.
+std::uint32_t id_of(const settings &of, std::string_view location,
+                    std::string_view key) noexcept;
 
 // Once all locations are known: logs an error if there is no location of the
 // name in `pass`.

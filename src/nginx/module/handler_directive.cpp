@@ -164,6 +164,7 @@ char *add_location(ngx_conf_t *cf, location_configuration &location,
 
     *slot = {.conf = &location,
              .history = history,
+             .location = clcf->name,
              .key = location.key == nullptr ? clcf->name : location.key->value,
              .file = cf->conf_file->file.name,
              .line = cf->conf_file->line};

@@ -10,6 +10,7 @@
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <new>
@@ -219,6 +220,25 @@ bool complete(ngx_conf_t *cf, const handler_location &location,
            check_without_parameters(cf, location);
 }
 
+// Gives the location an id that no other one has.
+bool complete_backend(ngx_conf_t *cf, const handler_location &location) noexcept
+{
+    backend::settings &completed = *location.conf->backend;
+
+    completed.id =
+        backend::id_of(completed, view(location.location), view(location.key));
+
+    while (std::ranges::any_of(locations_of(cf), [&](const auto &other) {
+        return other.conf->backend != nullptr &&
+               other.conf->backend != &completed &&
+               other.conf->backend->id == completed.id;
+    })) {
+        completed.id++;
+    }
+
+    return backend::check_pass(cf, completed);
+}
+
 } // namespace
 
 ngx_int_t complete_locations(ngx_conf_t *cf)
@@ -234,8 +254,7 @@ try {
     }
 
     for (const handler_location &each : locations_of(cf)) {
-        if (each.conf->backend != nullptr &&
-            !backend::check_pass(cf, *each.conf->backend)) {
+        if (each.conf->backend != nullptr && !complete_backend(cf, each)) {
             return NGX_ERROR;
         }
 

@@ -1,6 +1,7 @@
 // Starts and ends a worker: its parts in their order.
 #include "nginx/module/process.hpp"
 
+#include "nginx/backend/adoption.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/timer.hpp"
@@ -66,6 +67,8 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
         conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::resume_all_reads;
 
+    backend::start_adoption(cycle);
+
     return worker_bus::start(cycle, *zone,
                              {.wakeup_fds = fds_of(*conf.wakeup_fds),
                               .room_memory = conf.room_memory});
@@ -81,6 +84,7 @@ void end_worker(ngx_cycle_t *cycle)
         session::from_link(ngx_queue_head(&sessions))->terminate();
     }
 
+    backend::finish_events(cycle);
     counters::stop();
     backplane::stop();
     resource::drop_all();

@@ -1,0 +1,163 @@
+// Adopts the clients of workers that have ended, in the order in which their
+// notes are found.
+#include "nginx/backend/adoption.hpp"
+
+#include "nginx/backend/client.hpp"
+#include "nginx/backend/event_queue.hpp"
+#include "nginx/core/configuration.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/timer.hpp"
+#include "nginx/workers/worker_bus.hpp"
+
+#include <new>
+#include <vector>
+
+namespace websocket::nginx::backend {
+
+namespace {
+
+constexpr ngx_msec_t adoption_interval = 1000;
+
+// So many events may be unfinished in a worker that adopts clients.
+constexpr std::uint64_t max_unfinished = 1000;
+
+// Of one turn of the event loop.
+constexpr unsigned max_adopted = 64;
+
+// nginx's master kills a worker about 1.5 s after it told it to stop at once.
+constexpr ngx_msec_t max_finishing = 1000;
+
+ngx_event_t adoption_event;
+ngx_event_t deadline_event;
+
+const location_configuration *find_location(std::uint32_t id) noexcept
+{
+    const ngx_array_t *locations = main_conf_of(*ngx_cycle).locations;
+
+    if (locations == nullptr) {
+        return nullptr;
+    }
+
+    for (const handler_location &each :
+         std::span{static_cast<const handler_location *>(locations->elts),
+                   locations->nelts}) {
+        if (each.conf->backend != nullptr && each.conf->backend->id == id) {
+            return each.conf;
+        }
+    }
+
+    return nullptr;
+}
+
+void log_unknown_location() noexcept
+{
+    write_log(NGX_LOG_WARN, ngx_cycle->log,
+              "websocket: a client of a worker that has ended gets no "
+              "disconnect event: its location is not in this configuration");
+}
+
+// Throws std::bad_alloc.
+void adopt(const broker::found_note &found)
+{
+    const location_configuration *conf = find_location(found.kind);
+
+    if (conf == nullptr) {
+        log_unknown_location();
+        worker_bus::broker().remove_note(found.handle);
+        return;
+    }
+
+    (new client(*conf, found))->detach();
+}
+
+// False: there is none.
+bool adopt_next()
+{
+    static std::vector<char> buffer(4096);
+    const auto found =
+        worker_bus::broker().adopt_note(worker_bus::slot(), buffer);
+
+    if (found && found->needed != 0) {
+        buffer.resize(found->needed);
+        return adopt_next();
+    }
+
+    if (found) {
+        adopt(*found);
+    }
+
+    return found.has_value();
+}
+
+void on_adoption(ngx_event_t *event)
+{
+    unsigned left = max_adopted;
+
+    try {
+        while (worker_bus::running() && !ngx_exiting && left != 0 &&
+               event_queue::unfinished() < max_unfinished && adopt_next()) {
+            left--;
+        }
+    } catch (const std::bad_alloc &) {
+        // The note stays for another time
+    }
+
+    ngx_add_timer(event, left == 0 ? 1 : adoption_interval);
+}
+
+void on_deadline(ngx_event_t *)
+{}
+
+bool has_backend(const main_configuration &conf) noexcept
+{
+    if (conf.locations == nullptr) {
+        return false;
+    }
+
+    for (const handler_location &each :
+         std::span{static_cast<const handler_location *>(conf.locations->elts),
+                   conf.locations->nelts}) {
+        if (each.conf->backend != nullptr) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+} // namespace
+
+void start_adoption(ngx_cycle_t *cycle) noexcept
+{
+    if (has_backend(main_conf_of(*cycle))) {
+        init_timer(adoption_event, on_adoption, cycle->log);
+        ngx_add_timer(&adoption_event, adoption_interval);
+    }
+}
+
+void finish_events(ngx_cycle_t *cycle) noexcept
+{
+    if (event_queue::unfinished() == 0) {
+        return;
+    }
+
+    const ngx_msec_t began = ngx_current_msec;
+
+    ngx_close_listening_sockets(cycle);
+    init_timer(deadline_event, on_deadline, cycle->log);
+    ngx_add_timer(&deadline_event, max_finishing);
+
+    while (event_queue::unfinished() != 0 &&
+           ngx_current_msec - began < max_finishing) {
+        ngx_process_events_and_timers(cycle);
+    }
+
+    if (event_queue::unfinished() != 0) {
+        write_log(NGX_LOG_WARN, cycle->log,
+                  "websocket: the worker ends before %uL events for HTTP "
+                  "backends were answered",
+                  event_queue::unfinished());
+    }
+}
+
+} // namespace websocket::nginx::backend

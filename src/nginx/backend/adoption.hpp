@@ -1,0 +1,16 @@
+// Sends the disconnect events of clients whose worker has ended before it
+// could.
+#pragma once
+
+#include "nginx/core/nginx_headers.hpp"
+
+namespace websocket::nginx::backend {
+
+// Looks for such clients each second, if a location has `websocket http`.
+void start_adoption(ngx_cycle_t *cycle) noexcept;
+
+// At the end of the process: sends what is left, until a time after which nginx
+// would kill it. The rest stays for other workers.
+void finish_events(ngx_cycle_t *cycle) noexcept;
+
+} // namespace websocket::nginx::backend

@@ -1,0 +1,175 @@
+"""A disconnect follows each accepted connect, once: also when a worker or nginx
+ends in whatever way."""
+
+import collections
+import os
+import signal
+
+import pytest
+
+import wire
+from http_backend import Answer, Gate, HttpBackend
+from nginx_server import seconds, wait_until
+from worker_picking import REUSEPORT, connect_to
+
+LOCATIONS = """
+location /app {{ websocket http $arg_room pass=@app; }}
+location /none {{ websocket http $arg_room pass=@app events=message; }}
+location @app {{ proxy_pass http://127.0.0.1:{port}; }}
+"""
+CLIENTS = 40
+
+
+@pytest.fixture
+def backend():
+    started = HttpBackend()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def server(backend, nginx):
+    return nginx(LOCATIONS.format(port=backend.port), workers=2,
+                 http="websocket_drain 100ms;", **REUSEPORT)
+
+
+def workers_of(server, backend, count=CLIENTS):
+    """Connects clients; returns those of each worker, with their ids."""
+    found = collections.defaultdict(list)
+    for pid in server.worker_pids() * (count // 2):
+        client = connect_to(server, pid, "/app?room=1")
+        found[pid].append((client, backend.next("connect").client))
+    assert len(found) == 2
+    return found
+
+
+def ids_of(clients):
+    return {number for _, number in clients}
+
+
+def all_ids(workers):
+    return set().union(*map(ids_of, workers.values()))
+
+
+def ends(backend, count):
+    return [backend.next("disconnect") for _ in range(count)]
+
+
+def test_clients_of_a_killed_worker_have_disconnected(server, backend):
+    server.allow_errors("exited on signal 9")
+    backend.answer = lambda event: Answer(
+        204, fields=(("WebSocket-State", f"of {event.client}"),))
+    clients = workers_of(server, backend)
+    dead, lost = next(iter(clients.items()))
+    numbers = ids_of(lost)
+    talking = lost[0][0]
+    talking.text("x")
+    speaker = backend.next("message").client
+    talking.expect_alive()
+    os.kill(dead, signal.SIGKILL)
+    gone = ends(backend, len(numbers))
+    assert {end.client for end in gone} == numbers
+    for end in gone:
+        assert end.fields["WebSocket-Close-Code"] == "1006"
+        assert end.state == f"of {end.client}"
+        assert end.sequence == (2 if end.client == speaker else 1)
+        assert end.fields["Host"]
+    assert backend.events.empty()
+
+
+def test_worker_that_is_killed_with_events_out(server, backend):
+    """Connects and messages whose answers never came are followed too."""
+    server.allow_errors("exited on signal 9")
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.body or \
+        event.fields["WebSocket-URI"] == "/app?room=wait" and \
+        event.kind == "connect" else None
+    clients = workers_of(server, backend, 10)
+    for client, _ in next(iter(clients.values())):
+        client.text("x")
+        backend.next("message")
+    client = server.open()
+    client.send(wire.upgrade_request("/app?room=wait"))
+    waiting = backend.next("connect").client
+    for pid in clients:
+        os.kill(pid, signal.SIGKILL)
+    numbers = all_ids(clients) | {waiting}
+    assert {end.client for end in ends(backend, len(numbers))} == numbers
+    gate.open()
+
+
+def test_all_workers_are_killed(server, backend):
+    server.allow_errors("exited on signal 9")
+    clients = workers_of(server, backend)
+    for pid in clients:
+        os.kill(pid, signal.SIGKILL)
+    numbers = all_ids(clients)
+    assert {end.client for end in ends(backend, CLIENTS)} == numbers
+    assert backend.events.empty()
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGINT])
+def test_stop_at_once_ends_all_clients(server, backend, way):
+    clients = workers_of(server, backend)
+    server.stop(way)
+    numbers = all_ids(clients)
+    assert {end.client for end in ends(backend, CLIENTS)} == numbers
+    assert backend.events.empty()
+
+
+def test_reload_to_another_configuration(server, backend):
+    """A worker of the old configuration is killed while it drains. The
+    location is the same in the new one."""
+    server.allow_errors("exited on signal 9")
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.body == b"wait" \
+        else None
+    clients = workers_of(server, backend, 10)
+    dead, lost = next(iter(clients.items()))
+    numbers = ids_of(lost)
+    for client, _ in lost:
+        client.text("wait")
+        backend.next("message")
+    server.reload()
+    os.kill(dead, signal.SIGKILL)
+    assert numbers <= {end.client for end in ends(backend, 10)}
+    gate.open()
+
+
+def test_failed_disconnect_is_not_repeated(server, backend):
+    server.allow_errors("event \"disconnect\"")
+    backend.answer = lambda event: Answer(500) if event.kind == "disconnect" \
+        else None
+    server.connect("/app?room=1").disconnect()
+    backend.next("connect")
+    backend.next("disconnect")
+    server.wait_for_log("event \"disconnect\" of client")
+    assert backend.events.empty()
+
+
+def test_memory_for_notes_is_limited(backend, nginx):
+    server = nginx(LOCATIONS.format(port=backend.port),
+                   http="websocket_shared_memory 512k;")
+    fields = [("X-Large", "x" * 6000)]
+    request = wire.upgrade_request("/app?room=1", headers=fields)
+    clients = []
+    while True:
+        client = server.open()
+        client.send(request)
+        status = client.read_response().status
+        if status != 101:
+            break
+        clients.append(client)
+    assert status == 503
+    assert len(clients) > 10
+    assert "websocket_shared_memory is full" in \
+        server.wait_for_log("handshake refused with 503")
+    clients.pop().disconnect()
+
+    def accepted():
+        again = server.open()
+        again.send(request)
+        return again.read_response().status == 101
+    wait_until(accepted, seconds(5), "a handshake")
+    # Without disconnect events there is no note
+    server.connect("/none?room=1", headers=fields)
