@@ -128,7 +128,7 @@ std::optional<found_note> broker::adopt_note(unsigned slot,
         return {};
     }
 
-    const note_record &record = zone_.note(at);
+    note_record &record = zone_.note(at);
     const std::size_t state_size =
         record.state == 0 ? 0 : zone_.get<state_record>(record.state).size;
 
@@ -152,6 +152,8 @@ std::optional<found_note> broker::adopt_note(unsigned slot,
                                buffer.subspan(record.size, state_size));
     }
 
+    found.adoptions = static_cast<std::uint16_t>(record.adoptions + 1);
+    store_ordered(record.adoptions, found.adoptions);
     move_first_note(zone_, no_slot, slot);
     return found;
 }

@@ -259,7 +259,8 @@ struct found_note {
     std::uint32_t kind = 0;
     std::uint64_t sequence = 0;
     std::uint16_t code = 0;
-    std::string_view text; // this and the state lie in the given buffer
+    std::uint16_t adoptions = 0; // so far, with this one
+    std::string_view text;       // this and the state lie in the given buffer
     std::string_view state;
 
     // Not 0: text and state have so many bytes and do not fit. Nothing is

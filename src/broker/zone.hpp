@@ -238,6 +238,7 @@ struct note_record {
     index state = 0; // 0: it is empty
     index next = 0;  // in the list of its slot, or of the orphans
     std::uint16_t code = 0;
+    std::uint16_t adoptions = 0;
 
     // Derived.
     std::uint32_t slot = 0; // no_slot: it is an orphan

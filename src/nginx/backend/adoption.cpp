@@ -6,6 +6,7 @@
 #include "nginx/backend/event_queue.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
 #include "nginx/core/timer.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
@@ -24,7 +25,7 @@ constexpr std::uint64_t max_unfinished = 1000;
 // Of one turn of the event loop.
 constexpr unsigned max_adopted = 64;
 
-// nginx's master kills a worker about 1.5 s after it told it to stop at once.
+// nginx's master kills a worker some 1.5 s after the signal to stop at once.
 constexpr ngx_msec_t max_finishing = 1000;
 
 ngx_event_t adoption_event;
@@ -49,11 +50,21 @@ const location_configuration *find_location(std::uint32_t id) noexcept
     return nullptr;
 }
 
-void log_unknown_location() noexcept
+// Workers that adopt a client and die may die of it.
+constexpr std::uint16_t max_adoptions = 5;
+
+void drop(const broker::found_note &found, std::string_view why) noexcept
 {
-    write_log(NGX_LOG_WARN, ngx_cycle->log,
-              "websocket: a client of a worker that has ended gets no "
-              "disconnect event: its location is not in this configuration");
+    static log_throttle line;
+
+    worker_bus::broker().remove_note(found.handle);
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: a client of a worker that has ended gets no "
+                  "disconnect event: %V%V",
+                  unquoted{why}, permit.suppressed());
+    }
 }
 
 // Throws std::bad_alloc.
@@ -62,12 +73,12 @@ void adopt(const broker::found_note &found)
     const location_configuration *conf = find_location(found.kind);
 
     if (conf == nullptr) {
-        log_unknown_location();
-        worker_bus::broker().remove_note(found.handle);
-        return;
+        drop(found, "its location is not in this configuration");
+    } else if (found.adoptions > max_adoptions) {
+        drop(found, "too many workers have ended that sent it");
+    } else {
+        (new client(*conf, found))->detach();
     }
-
-    (new client(*conf, found))->detach();
 }
 
 // False: there is none.

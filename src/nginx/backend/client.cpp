@@ -1,10 +1,9 @@
 // Sends the events of a client in their order, and applies the answers.
 #include "nginx/backend/client.hpp"
 
+#include "nginx/backend/event_failure.hpp"
 #include "nginx/backend/event_queue.hpp"
 #include "nginx/backend/pending_event.hpp"
-#include "nginx/core/log_line.hpp"
-#include "nginx/core/log_throttle.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
@@ -32,24 +31,6 @@ bool is_binary(const answer &got) noexcept
 bool is_text(std::string_view body) noexcept
 {
     return protocol::is_valid_utf8(std::as_bytes(std::span(body)));
-}
-
-const char *describe(answer::outcome result) noexcept
-{
-    switch (result) {
-    case answer::outcome::too_large:
-        return "the answer is larger than websocket_max_message_size";
-    case answer::outcome::timed_out:
-        return "no whole answer within the timeout";
-    case answer::outcome::no_memory:
-        return "no memory or no free connection";
-    case answer::outcome::whole:
-        return "the answer has no valid status";
-    case answer::outcome::unfinished:
-        break;
-    }
-
-    return "no whole answer";
 }
 
 std::unique_ptr<std::string> copy_of(std::string_view text)
@@ -138,7 +119,7 @@ try {
     }
 
     if (problem != nullptr) {
-        report(event_kind::connect, got, problem);
+        report({event_kind::connect, record_.id(), problem}, got, log_);
         return false;
     }
 
@@ -150,7 +131,7 @@ try {
     return true;
 
 } catch (const std::bad_alloc &) {
-    report(event_kind::connect, got, "no memory");
+    report({event_kind::connect, record_.id(), "no memory"}, got, log_);
     return false;
 }
 
@@ -249,6 +230,10 @@ void client::on_answered(event_kind kind, answer &got) noexcept
     case event_kind::connect: {
         accepted_ = got.accepts();
 
+        if (got.result != answer::outcome::whole || got.status >= 500) {
+            report({kind, record_.id()}, got, log_);
+        }
+
         if (listener_ != nullptr) {
             std::exchange(listener_, nullptr)
                 ->on_connect_answer(std::move(got));
@@ -264,7 +249,7 @@ void client::on_answered(event_kind kind, answer &got) noexcept
 
     case event_kind::disconnect:
         if (!got.accepts()) {
-            report(kind, got, nullptr);
+            report({kind, record_.id()}, got, log_);
         }
         delete this;
     }
@@ -276,7 +261,7 @@ void client::on_message_answer(answer &got) noexcept
     const bool failed = problem != nullptr || !got.accepts();
 
     if (failed) {
-        report(event_kind::message, got, problem);
+        report({event_kind::message, record_.id(), problem}, got, log_);
     }
 
     if (session_ == nullptr) {
@@ -363,34 +348,6 @@ int client::send(bool binary, std::string_view body) noexcept
     return session_->send(binary ? protocol::opcode::binary
                                  : protocol::opcode::text,
                           std::as_bytes(std::span(body)));
-}
-
-void client::report(event_kind kind, const answer &got,
-                    const char *problem) noexcept
-{
-    static log_throttle line;
-    log_permit permit = line.allows();
-
-    if (!permit) {
-        return;
-    }
-
-    const std::string_view name = name_of(kind);
-    const std::uint64_t id = record_.id();
-
-    if (problem == nullptr && got.result == answer::outcome::whole &&
-        got.status != 0) {
-        write_log(NGX_LOG_ERR, log_,
-                  "websocket: the backend answered the event \"%V\" of client "
-                  "%uL with status %ui%V",
-                  name, id, got.status, permit.suppressed());
-        return;
-    }
-
-    write_log(NGX_LOG_ERR, log_,
-              "websocket: the event \"%V\" of client %uL failed: %V%V", name,
-              id, unquoted{problem != nullptr ? problem : describe(got.result)},
-              permit.suppressed());
 }
 
 } // namespace websocket::nginx::backend

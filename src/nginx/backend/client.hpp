@@ -98,8 +98,6 @@ private:
     const char *apply(answer &got) noexcept;
     const char *set_state(const answer &got);
     int send(bool binary, std::string_view body) noexcept;
-    void report(event_kind kind, const answer &got,
-                const char *problem) noexcept;
 
     session *session_ = nullptr; // null: before it began, or after its end
     const location_configuration &conf_;

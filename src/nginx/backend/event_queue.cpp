@@ -1,6 +1,8 @@
 // Sends the events that wait, as far as the concurrency allows.
 #include "nginx/backend/event_queue.hpp"
 
+#include "nginx/workers/counters.hpp"
+
 #include <new>
 
 namespace websocket::nginx::backend {
@@ -24,13 +26,15 @@ void event_queue::add(queued_sender &sender) noexcept
 {
     ngx_queue_insert_tail(&senders_, sender.link());
     total_++;
+    counters::current->http.waiting.add(1);
     start_waiting();
 }
 
-void event_queue::finished() noexcept
+void event_queue::finished(ngx_msec_t lasted) noexcept
 {
     out_--;
     total_--;
+    counters::current->http.end(lasted);
     start_waiting();
 }
 
@@ -46,6 +50,9 @@ void event_queue::start_waiting() noexcept
         if (sender.send_event()) {
             ngx_queue_remove(first);
             ngx_queue_init(first);
+            counters::current->http.waiting.add(UINT32_MAX);
+            counters::current->http.out.add(1);
+            counters::current->http.events.add(1);
             continue;
         }
 
@@ -58,6 +65,7 @@ void event_queue::start_waiting() noexcept
         ngx_queue_remove(first);
         ngx_queue_init(first);
         total_--;
+        counters::current->http.waiting.add(UINT32_MAX);
         sender.fail_event();
     }
 }

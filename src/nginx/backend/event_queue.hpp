@@ -42,8 +42,8 @@ public:
 
     void add(queued_sender &sender) noexcept;
 
-    // An event that was out has been answered.
-    void finished() noexcept;
+    // An event that was out has been answered after so many milliseconds.
+    void finished(ngx_msec_t lasted) noexcept;
 
 private:
     explicit event_queue(ngx_uint_t concurrency) noexcept;

@@ -41,6 +41,7 @@ bool pending_event::send_event() noexcept
 {
     const location_configuration &conf = owner_.configuration();
 
+    sent_ = ngx_current_msec;
     out_ = event_request::start(*this, owner_.record(), *conf.backend, event_,
                                 conf.max_message_size, tls_of(connection_));
     return out_ != nullptr;
@@ -63,7 +64,7 @@ void pending_event::on_failed(ngx_event_t *event)
 void pending_event::on_answer(answer &&got) noexcept
 {
     out_ = nullptr;
-    owner_.configuration().backend->queue->finished();
+    owner_.configuration().backend->queue->finished(ngx_current_msec - sent_);
     end(got);
 }
 

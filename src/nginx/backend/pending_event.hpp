@@ -30,6 +30,7 @@ private:
     event_data event_;
     ngx_connection_t *connection_;
     event_request *out_ = nullptr;
+    ngx_msec_t sent_ = 0;
     ngx_event_t failed_{};
 };
 

@@ -179,6 +179,33 @@ void add_redis(json_text &to, const redis_stats &redis)
     to.end('}');
 }
 
+void add_http(json_text &to, const http_stats &http)
+{
+    to.name("http").begin('{');
+    to.name("events").number(http.events);
+    to.name("out").number(http.out);
+    to.name("waiting").number(http.waiting);
+    to.name("failed").begin('{');
+
+    for (std::size_t i = 0; i != http.failed.size(); i++) {
+        to.name(counters::failure_names[i]).number(http.failed[i]);
+    }
+
+    to.end('}');
+    to.name("milliseconds").number(http.milliseconds);
+    to.name("latency").begin('{');
+
+    for (std::size_t i = 0; i != http.latency.size(); i++) {
+        to.name(i == counters::latency_bounds.size()
+                    ? "more"
+                    : std::to_string(counters::latency_bounds[i]))
+            .number(http.latency[i]);
+    }
+
+    to.end('}');
+    to.end('}');
+}
+
 } // namespace
 
 std::string status_as_json(status_report &report)
@@ -205,6 +232,10 @@ std::string status_as_json(status_report &report)
 
     if (report.redis) {
         add_redis(to, *report.redis);
+    }
+
+    if (report.http) {
+        add_http(to, *report.http);
     }
 
     to.end('}');

@@ -45,9 +45,10 @@ public:
         text_ += '\n';
     }
 
-    void sample(std::initializer_list<label> labels, const std::string &value)
+    void sample(std::initializer_list<label> labels, const std::string &value,
+                std::string_view suffix = {})
     {
-        text_ += name_;
+        text_.append(name_).append(suffix);
 
         const char *before = "{";
         for (const auto &[name, label_value] : labels) {
@@ -61,9 +62,10 @@ public:
         text_ += '\n';
     }
 
-    void sample(std::initializer_list<label> labels, std::uint64_t value)
+    void sample(std::initializer_list<label> labels, std::uint64_t value,
+                std::string_view suffix = {})
     {
-        sample(labels, std::to_string(value));
+        sample(labels, std::to_string(value), suffix);
     }
 
     void single(std::string_view name, std::string_view type,
@@ -205,6 +207,38 @@ std::string in_seconds(std::uint64_t milliseconds)
     return std::to_string(milliseconds / 1000) + "." + rest.substr(1);
 }
 
+void add_http(exposition &to, const http_stats &http)
+{
+    to.single("http_events_total", "counter", "Events sent to HTTP backends.",
+              http.events);
+    to.single("http_events_out", "gauge",
+              "Events whose answers have not come yet.", http.out);
+    to.single("http_events_waiting", "gauge",
+              "Events that wait because of the concurrency.", http.waiting);
+    to.family("http_events_failed_total", "counter",
+              "Events without a valid answer, by reason.");
+
+    for (std::size_t i = 0; i != http.failed.size(); i++) {
+        to.sample({{"reason", counters::failure_names[i]}}, http.failed[i]);
+    }
+
+    std::uint64_t count = 0;
+
+    to.family("http_event_seconds", "histogram",
+              "Time from the sending of an event to the end of its answer.");
+
+    for (std::size_t i = 0; i != counters::latency_bounds.size(); i++) {
+        count += http.latency[i];
+        to.sample({{"le", in_seconds(counters::latency_bounds[i])}}, count,
+                  "_bucket");
+    }
+
+    count += http.latency.back();
+    to.sample({{"le", "+Inf"}}, count, "_bucket");
+    to.sample({}, in_seconds(http.milliseconds), "_sum");
+    to.sample({}, count, "_count");
+}
+
 } // namespace
 
 std::string status_as_prometheus(status_report &report)
@@ -225,6 +259,10 @@ std::string status_as_prometheus(status_report &report)
 
     if (report.redis) {
         add_redis(to, *report.redis);
+    }
+
+    if (report.http) {
+        add_http(to, *report.http);
     }
 
     return to.take();

@@ -161,6 +161,48 @@ redis_stats redis_of(const shared_zone &shared) noexcept
     return stats;
 }
 
+bool has_http(const main_configuration &conf) noexcept
+{
+    const auto *locations = static_cast<const handler_location *>(
+        conf.locations == nullptr ? nullptr : conf.locations->elts);
+
+    return locations != nullptr &&
+           std::any_of(locations, locations + conf.locations->nelts,
+                       [](const handler_location &each) {
+                           return each.conf->backend != nullptr;
+                       });
+}
+
+template <class From, class To>
+void add_all(const From &from, To &to) noexcept
+{
+    std::transform(
+        from.begin(), from.end(), to.begin(), to.begin(),
+        [](const auto &each, std::uint64_t sum) { return sum + each.get(); });
+}
+
+http_stats http_of(const shared_zone &shared) noexcept
+{
+    http_stats stats;
+
+    for (const counters::slot_counters &block :
+         std::span(shared.slot_counters, shared.slots)) {
+        const counters::http_counters &http = block.http;
+
+        stats.events += http.events.get();
+        stats.milliseconds += http.milliseconds.get();
+        add_all(http.failed, stats.failed);
+        add_all(http.latency, stats.latency);
+
+        if (counters::in_use(block)) {
+            stats.out += http.out.get();
+            stats.waiting += http.waiting.get();
+        }
+    }
+
+    return stats;
+}
+
 } // namespace
 
 worker_stats &worker_stats::operator+=(const worker_stats &other)
@@ -199,6 +241,10 @@ status_report::status_report(const main_configuration &conf)
 
     if (conf.redis != nullptr) {
         redis.emplace(redis_of(shared));
+    }
+
+    if (has_http(conf)) {
+        http.emplace(http_of(shared));
     }
 
     for (unsigned i = 0; i != shared.slots; i++) {

@@ -65,6 +65,18 @@ struct redis_stats {
     std::uint64_t queued_bytes = 0;
 };
 
+// The events of `websocket http`, of all workers.
+struct http_stats {
+    std::uint64_t events = 0;
+    std::uint64_t out = 0;
+    std::uint64_t waiting = 0;
+    std::uint64_t milliseconds = 0;
+    std::array<std::uint64_t, counters::event_failures> failed{};
+
+    // By counters::latency_bounds, not cumulative.
+    std::array<std::uint64_t, counters::latency_bounds.size() + 1> latency{};
+};
+
 class status_report {
 public:
     static constexpr std::size_t max_resources = 100;
@@ -84,6 +96,7 @@ public:
     std::vector<handler_stats> handlers;
     broker::usage zone;
     std::optional<redis_stats> redis; // with websocket_redis
+    std::optional<http_stats> http;   // with `websocket http`
 
     // Sorted by clients, most first. Requires that collect() returned false.
     std::vector<resource_stats> take_resources();

@@ -49,6 +49,8 @@ void start(slot_counters &block) noexcept
     block.disconnected.set(0);
     block.queued.set(0);
     block.queued_bytes.set(0);
+    block.http.out.set(0);
+    block.http.waiting.set(0);
 
     for (std::size_t i = 0; i != counter_count; i++) {
         block.baseline[i].set(block.totals[i].get());

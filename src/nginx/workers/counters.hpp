@@ -7,6 +7,8 @@
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/workers/http_counters.hpp"
+#include "nginx/workers/single_writer.hpp"
 
 #include <array>
 #include <atomic>
@@ -14,26 +16,6 @@
 #include <cstdint>
 
 namespace websocket::nginx::counters {
-
-// A number that one process writes, so no locked instruction is needed.
-template <class number>
-class single_writer {
-public:
-    void add(number more) noexcept { set(get() + more); }
-    void set(number value) noexcept
-    {
-        value_.store(value, std::memory_order_relaxed);
-    }
-    number get() const noexcept
-    {
-        return value_.load(std::memory_order_relaxed);
-    }
-
-private:
-    std::atomic<number> value_{0};
-};
-
-using counter = single_writer<std::uint64_t>;
 
 // The counters without a code. A row is all that a counter needs. It has the
 // name, also in JSON, and the family in Prometheus. Then come the value of the
@@ -110,6 +92,8 @@ struct alignas(64) slot_counters {
     // Messages that wait for Redis
     single_writer<std::uint32_t> queued;
     counter queued_bytes;
+
+    http_counters http;
 
     std::array<single_writer<std::uint16_t>, extra_statuses> statuses;
     std::array<single_writer<std::uint16_t>, extra_close_codes> close_codes;

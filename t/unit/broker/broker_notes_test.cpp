@@ -60,9 +60,12 @@ TEST_F(broker_notes, are_adopted_again_from_one_that_adopted_them)
 
     core.add_note(gone, 1, "x", now);
     core.release(gone, now);
-    EXPECT_TRUE(adopt(second));
+    EXPECT_EQ(adopt(second)->adoptions, 1);
     core.release(second, now);
-    EXPECT_EQ(adopt(claim(30))->text, "x");
+
+    const auto again = adopt(claim(30));
+    EXPECT_EQ(again->text, "x");
+    EXPECT_EQ(again->adoptions, 2);
 }
 
 TEST_F(broker_notes, that_are_removed_free_their_memory)
