@@ -10,6 +10,7 @@ from sequence_publisher import SequencePublisher
 LOCATIONS = """
 location /room { websocket room $arg_room history=100000; }
 location /publish { websocket_publish room $arg_room; }
+location = /status { websocket_status; }
 """
 
 

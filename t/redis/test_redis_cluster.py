@@ -17,6 +17,7 @@ from redis_faults import (Received, try_to_connect, wait_until_joined,
 from redis_server import connections_of
 from room_client import read_data, send_text
 from shard_traffic import LOCATIONS, publish, room, traffic
+from status_reader import report_of
 
 RANGES = [(0, 5460), (5461, 10921), (10922, 16383)]  # slots of the masters
 
@@ -151,6 +152,29 @@ def test_idle_leader_follows_a_slot(hosts, cluster):
                seconds(1.5), "the subscription")
     text = wait_until_published(group[0], publish(3), "post")
     assert Received(client, text).data == [text]
+
+
+def test_channel_of_a_room_that_empties_during_a_move_is_left(hosts, cluster):
+    """The move is given up, so the node does not end the subscription."""
+    group = start(hosts, cluster)
+    client = group[0].join(room(3))
+    slot, source = slot_of(3), cluster.node_of(3)
+    to = cluster.other_than(source)
+    wait_until(lambda: source.command("PUBSUB", "SHARDCHANNELS", "ws:{3}*"),
+               seconds(5), "a subscription")
+    to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id_of(source))
+    source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", cluster.id_of(to))
+    move = "MIGRATE", "127.0.0.1"
+    source.command(*move, to.port, "ws:{3}pos", 0, 5000)
+    client.disconnect()
+    wait_until(lambda: not report_of(group[0].server)["redis"]["resources"],
+               seconds(10), "the end of the room")
+    source.command("CLUSTER", "SETSLOT", slot, "STABLE")
+    to.command(*move, source.port, "ws:{3}pos", 0, 5000)
+    to.command("CLUSTER", "SETSLOT", slot, "STABLE")
+    wait_until(lambda: not source.command("PUBSUB", "SHARDCHANNELS", "ws:{3}*"),
+               seconds(5), "the end of the subscription")
+    check_shards(group, [3])
 
 
 # Masters die

@@ -143,6 +143,7 @@ private:
         bool linked = false;
         bool wanted = false;        // a subscription
         bool confirmed = false;     // of it
+        bool subscribed = false;    // at the owner, also if it is not linked
         bool channel_moved = false; // the owner does not serve the channel
         unsigned unsubscribing = 0; // replies that will come
     };
@@ -187,6 +188,7 @@ private:
     void on_channels_lost(redis_node &node) noexcept override;
     void update_links() noexcept;
     void forget_subscription(shard_state &shard) noexcept;
+    void leave_channel(unsigned shard) noexcept;
     static void on_channel_reply(void *data, const redisReply *reply) noexcept;
     void on_channel_text(redis_node &node, std::string_view type,
                          std::string_view channel,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -34,6 +35,7 @@ void shard_router::close_channels() noexcept
 
     for (shard_state &each : shards_) {
         forget_subscription(each);
+        each.subscribed = false;
         each.linked = false;
         each.channel_moved = false;
     }
@@ -67,6 +69,7 @@ void shard_router::on_channels_lost(redis_node &node) noexcept
     for (shard_state &each : shards_) {
         if (each.owner == &node) {
             forget_subscription(each);
+            each.subscribed = false;
         }
     }
 
@@ -118,19 +121,39 @@ void shard_router::subscribe(unsigned shard)
     state.wanted = state.linked && state.owner->channels().command(
                                        args, on_channel_reply, state.owner);
     state.confirmed = false;
+    state.subscribed = state.subscribed || state.wanted;
 }
 
+// A shard that was unlinked has kept its subscription, if its owner has.
 void shard_router::unsubscribe(unsigned shard)
 {
     shard_state &state = shards_[shard];
+
+    state.wanted = false;
+
+    if (!std::exchange(state.subscribed, false)) {
+        return;
+    }
+
     const std::string name = channel(shard);
     const std::array<std::string_view, 2> args{
         settings_.in_cluster() ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", name};
 
-    if (std::exchange(state.wanted, false) &&
-        state.owner->channels().command(args, nullptr, nullptr)) {
+    if (state.owner->channels().command(args, nullptr, nullptr)) {
         state.unsubscribing++;
     }
+}
+
+// The owner may still have the slot, if another node has named a wrong one.
+void shard_router::leave_channel(unsigned shard) noexcept
+{
+    try {
+        unsubscribe(shard);
+    } catch (const std::bad_alloc &) {
+        shards_[shard].owner->channels().restart("no memory");
+    }
+
+    forget_subscription(shards_[shard]);
 }
 
 void shard_router::on_channel_reply(void *data,
@@ -190,7 +213,7 @@ void shard_router::on_channel_text(redis_node &node, std::string_view type,
     } else if (type.ends_with("unsubscribe")) {
         if (state.unsubscribing != 0) {
             state.unsubscribing--;
-        } else if (state.wanted) {
+        } else if (std::exchange(state.subscribed, false) && state.wanted) {
             forget_subscription(state); // the slot has moved
             state.channel_moved = true;
             update_links();

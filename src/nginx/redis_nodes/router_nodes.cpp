@@ -106,7 +106,7 @@ void shard_router::set_owner(unsigned shard, redis_node &node) noexcept
     shard_state &state = shards_[shard];
 
     if (state.owner != &node) {
-        forget_subscription(state);
+        leave_channel(shard);
         state.owner = &node;
         detach(shard);
     }
