@@ -10,16 +10,12 @@ import pytest
 import wire
 from http_backend import Answer, HttpBackend
 from nginx_server import faulty_module_file, seconds, wait_until
-from worker_picking import REUSEPORT
+from worker_picking import REUSEPORT, connect_to, wait_for_other_worker
 
 LOCATION = """
 location /app {{ websocket http $arg_room pass=@app; }}
 location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 """
-
-POINTS = ["note.written", "note.linked", "note.state", "note.changed",
-          "note.unlinked", "note.moving", "note.moved"]
-
 
 class Ledger:
     """The clients that the backend has accepted, and those that have
@@ -70,30 +66,46 @@ def deaths(server):
     return server.log().count("exited on signal 9")
 
 
-@pytest.mark.parametrize("name", POINTS)
-def test_worker_killed_at_a_note(ledger, nginx, name):
-    # Notes move when a worker has ended: the test kills some
-    moves = name.startswith("note.mov")
-    killed = []
-    passes = 10 if moves else 30
+def start(nginx, ledger, name, passes):
     server = nginx(
         LOCATION.format(port=ledger.backend.port), workers=2, module=False,
         main=f"load_module {faulty_module_file()};"
              f" env WEBSOCKET_DIE_AT={name}:{passes};", **REUSEPORT)
     server.allow_errors(r"exited on signal 9|zone \"\w+\" was locked|upstream"
                         r"|event \"")
+    return server
+
+
+@pytest.mark.parametrize("name", ["note.written", "note.linked", "note.state",
+                                  "note.changed", "note.unlinked"])
+def test_worker_killed_at_a_note(ledger, nginx, name):
+    server = start(nginx, ledger, name, 30)
 
     def two_have_died():
         work(server)
-        if not moves:
-            return deaths(server) >= 2
-        os.kill(random.choice(server.worker_pids()), signal.SIGKILL)
-        ledger.wait_for_ends()
-        killed.append(1)
-        return deaths(server) >= len(killed) + 2
-    wait_until(two_have_died, seconds(40), "dead workers")
+        return deaths(server) >= 2
+    wait_until(two_have_died, seconds(40), "two dead workers")
     server.release_clients()
     ledger.wait_for_ends()
+
+
+@pytest.mark.parametrize("name", ["note.moving", "note.moved"])
+def test_worker_killed_while_it_adopts(ledger, nginx, name):
+    """The test kills one worker again and again, with ten clients. The other
+    one moves their notes twice each, and dies at the 45th."""
+    server = start(nginx, ledger, name, 45)
+    adopter, victim = sorted(server.worker_pids())
+    for _ in range(6):
+        for _ in range(10):
+            connect_to(server, victim, "/app?room=1")
+        os.kill(victim, signal.SIGKILL)
+        ledger.wait_for_ends()
+        wait_for_other_worker(server, victim, 2)
+        left = sorted(server.worker_pids())
+        adopter = adopter if adopter in left else left[0]
+        victim = next(pid for pid in left if pid != adopter)
+    server.release_clients()
+    assert deaths(server) >= 6 + 1
 
 
 def test_workers_killed_at_random(ledger, nginx):
