@@ -163,6 +163,8 @@ if follows then
     for _, key in ipairs({pos, log, resources}) do
         redis.call('PEXPIRE', key, day)
     end
+elseif redis.call('PTTL', log) == -1 then
+    redis.call('PEXPIRE', log, day)
 end
 redis.call('PEXPIRE', hosts, day)
 for i = 8, #ARGV, 3 do

@@ -73,7 +73,8 @@ enum class script : std::size_t {
 
     // Renews the lease of the host in a shard, and the expiry of resources.
     // Finds those whose clients Redis does not have as the host announced them.
-    // Without a lease, only finds a host whose lease has ended.
+    // Without a lease, only finds a host whose lease has ended, and a log that
+    // has no expiry because it was deleted.
     //
     // shard keys: hosts l r
     // arguments: duration ("0": no lease); name, lifetime and clients ("":

@@ -3,7 +3,7 @@ keys."""
 
 import pytest
 
-from hosts import key_of, stream_of
+from hosts import key_of, log_of, stream_of
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
 from room_client import publish, read, read_data, sequence
@@ -206,6 +206,17 @@ def test_visit_of_an_empty_room_leaves_no_key(pair):
     assert back.welcome["recovered"] is True and back.welcome["last"] == last
     far = pair[1].join("/five?k=empty")
     assert publish(far, "x") == read(back)
+
+
+def test_log_that_was_deleted_expires(pair):
+    """No host has clients in its shard."""
+    log = log_of("room:fivedeleted")
+    for number in range(2):
+        pair[0].post("/publish-five?k=deleted", f"{number}")
+        if number == 0:
+            assert pair.redis.command("DEL", log) == 1
+    wait_until(lambda: pair.redis.command("PTTL", log) > 0, seconds(10),
+               "the expiry of the log")
 
 
 def test_all_keys_expire(pair):
