@@ -289,6 +289,7 @@ def test_concurrency_limits_what_is_out(server, backend):
     clients = [connect(server, backend, "/two?room=1")[0] for _ in range(4)]
     for number, client in enumerate(clients):
         client.text(str(number))
+        client.wait_until_read()
         if number < 2:
             assert backend.next("message").body == b"%d" % number
     # A connect event waits behind them

@@ -16,7 +16,7 @@ class Host:
         """Whether Redis accepts a write and replies soon."""
         try:
             with RedisClient(("127.0.0.1", self.proxy.port),
-                             timeout=0.1) as client:
+                             timeout=seconds(0.5)) as client:
                 client.ask("SET", "a", "x" * 100000)
                 return True
         except (OSError, RedisError):
