@@ -47,18 +47,20 @@ std::string_view text_in(const std::unique_ptr<std::string> &text) noexcept
 
 client::client(ngx_http_request_t *r, std::string_view key)
     : conf_{*location_conf<location_configuration>(r)},
-      log_{static_cast<ngx_http_core_loc_conf_t *>(
-               ngx_http_get_module_loc_conf(r, ngx_http_core_module))
-               ->error_log},
       record_{r, session::id_of(r->connection), key},
       close_code_{protocol::close_code::abnormal}
-{}
+{
+    conf_.backend->log =
+        static_cast<ngx_http_core_loc_conf_t *>(
+            ngx_http_get_module_loc_conf(r, ngx_http_core_module))
+            ->error_log;
+}
 
 client::client(const location_configuration &conf,
                const broker::found_note &found)
-    : conf_{conf}, log_{ngx_cycle->log}, state_{copy_of(found.state)},
-      record_{found.text}, note_{found.handle},
-      sequence_{static_cast<std::uint32_t>(found.sequence)},
+    : conf_{conf}, state_{copy_of(found.state)}, record_{found.text},
+      note_{found.handle}, sequence_{static_cast<std::uint32_t>(
+                               found.sequence)},
       close_code_{found.code != 0 ? found.code
                                   : protocol::close_code::abnormal},
       accepted_{true}
@@ -82,13 +84,14 @@ bool client::leave_note()
     return note_ || !by().sends(event_kind::disconnect);
 }
 
-bool client::enqueue(const event_data &event, ngx_connection_t *c) noexcept
+bool client::enqueue(const event_data &event, ngx_connection_t *c,
+                     connect_listener *listener) noexcept
 {
     event_queue *queue = event_queue::of(*conf_.backend);
 
     pending_ = queue == nullptr ? nullptr
                                 : new (std::nothrow)
-                                      pending_event(*this, event, c);
+                                      pending_event(*this, event, c, listener);
 
     if (pending_ == nullptr) {
         return false;
@@ -100,13 +103,11 @@ bool client::enqueue(const event_data &event, ngx_connection_t *c) noexcept
 
 bool client::ask(connect_listener &listener, ngx_connection_t *c) noexcept
 {
-    listener_ = &listener;
-    return enqueue({.kind = event_kind::connect}, c);
+    return enqueue({.kind = event_kind::connect}, c, &listener);
 }
 
 void client::abandon() noexcept
 {
-    listener_ = nullptr;
     detach();
 }
 
@@ -119,29 +120,30 @@ try {
     }
 
     if (problem != nullptr) {
-        report({event_kind::connect, record_.id(), problem}, got, log_);
+        log_failure(event_kind::connect, got, problem);
         return false;
     }
 
     if (!got.body.empty()) {
-        first_message_ = std::make_unique<std::string>(std::move(got.body));
+        text_ = std::make_unique<std::string>(std::move(got.body));
         first_is_binary_ = is_binary(got);
     }
 
     return true;
 
 } catch (const std::bad_alloc &) {
-    report({event_kind::connect, record_.id(), "no memory"}, got, log_);
+    log_failure(event_kind::connect, got, "no memory");
     return false;
 }
 
 int client::begin() noexcept
 {
     accepted_ = true; // also without a connect event
+    begun_ = true;
 
-    if (first_message_) {
-        (void)send(first_is_binary_, *first_message_);
-        first_message_.reset();
+    if (text_) {
+        (void)send(first_is_binary_, *text_);
+        text_.reset();
     }
 
     return 0;
@@ -189,7 +191,7 @@ try {
         worker_bus::broker().end_note(note_, code);
     }
 
-    close_reason_ = copy_of(reason);
+    text_ = copy_of(reason);
 } catch (const std::bad_alloc &) {
     // The event has the code alone
 }
@@ -197,6 +199,10 @@ try {
 void client::detach() noexcept
 {
     session_ = nullptr;
+
+    if (!begun_) {
+        text_.reset(); // the first message is not the reason of the end
+    }
 
     if (pending_ != nullptr) {
         pending_->forget_connection();
@@ -216,13 +222,21 @@ void client::finish() noexcept
                               .state = text_in(state_),
                               .sequence = std::uint64_t{sequence_} + 1,
                               .close_code = close_code_,
-                              .close_reason = text_in(close_reason_)},
+                              .close_reason = text_in(text_)},
                              nullptr)) {
         delete this;
     }
 }
 
-void client::on_answered(event_kind kind, answer &got) noexcept
+void client::log_failure(event_kind kind, const answer &got,
+                         const char *problem) const noexcept
+{
+    report({kind, record_.id(), problem}, got,
+           by().log != nullptr ? by().log : ngx_cycle->log);
+}
+
+void client::on_answered(event_kind kind, answer &got,
+                         connect_listener *listener) noexcept
 {
     pending_ = nullptr;
 
@@ -231,12 +245,11 @@ void client::on_answered(event_kind kind, answer &got) noexcept
         accepted_ = got.accepts();
 
         if (got.result != answer::outcome::whole || got.status >= 500) {
-            report({kind, record_.id()}, got, log_);
+            log_failure(kind, got, nullptr);
         }
 
-        if (listener_ != nullptr) {
-            std::exchange(listener_, nullptr)
-                ->on_connect_answer(std::move(got));
+        if (listener != nullptr) {
+            listener->on_connect_answer(std::move(got));
         } else {
             finish();
         }
@@ -249,7 +262,7 @@ void client::on_answered(event_kind kind, answer &got) noexcept
 
     case event_kind::disconnect:
         if (!got.accepts()) {
-            report({kind, record_.id()}, got, log_);
+            log_failure(kind, got, nullptr);
         }
         delete this;
     }
@@ -261,7 +274,7 @@ void client::on_message_answer(answer &got) noexcept
     const bool failed = problem != nullptr || !got.accepts();
 
     if (failed) {
-        report({event_kind::message, record_.id(), problem}, got, log_);
+        log_failure(event_kind::message, got, problem);
     }
 
     if (session_ == nullptr) {

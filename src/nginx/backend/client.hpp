@@ -51,7 +51,7 @@ public:
     client &operator=(const client &) = delete;
 
     // Sends the connect event. The listener must live until its answer or
-    // forget_listener(). False without memory.
+    // abandon(). False without memory.
     bool ask(connect_listener &listener, ngx_connection_t *c) noexcept;
 
     // The handshake has ended. The client is deleted, at once or once the
@@ -85,14 +85,18 @@ public:
     }
 
     // An event of the client has been answered, or has failed. The client may
-    // be deleted on return.
-    void on_answered(event_kind kind, answer &got) noexcept;
+    // be deleted on return. Without a listener the handshake has ended.
+    void on_answered(event_kind kind, answer &got,
+                     connect_listener *listener) noexcept;
 
 private:
     ~client();
 
     const settings &by() const noexcept { return *conf_.backend; }
-    bool enqueue(const event_data &event, ngx_connection_t *c) noexcept;
+    bool enqueue(const event_data &event, ngx_connection_t *c,
+                 connect_listener *listener = nullptr) noexcept;
+    void log_failure(event_kind kind, const answer &got,
+                     const char *problem) const noexcept;
     void finish() noexcept;
     void on_message_answer(answer &got) noexcept;
     const char *apply(answer &got) noexcept;
@@ -101,18 +105,17 @@ private:
 
     session *session_ = nullptr; // null: before it began, or after its end
     const location_configuration &conf_;
-    ngx_log_t *log_; // of the location
     std::unique_ptr<std::string> state_;
-    std::unique_ptr<std::string> first_message_;
-    std::unique_ptr<std::string> close_reason_;
+    // The first message until it is sent, later the reason of the end
+    std::unique_ptr<std::string> text_;
     pending_event *pending_ = nullptr; // the event that waits or is out
-    connect_listener *listener_ = nullptr;
     client_record record_;
     broker::note note_; // none: no disconnect event follows
     std::uint32_t sequence_ = 0;
     std::uint16_t close_code_;
     bool first_is_binary_ = false;
     bool accepted_ = false;
+    bool begun_ = false; // the session was open
 };
 
 } // namespace websocket::nginx::backend

@@ -20,8 +20,9 @@ ngx_ssl_connection_t *tls_of(const ngx_connection_t *c) noexcept
 } // namespace
 
 pending_event::pending_event(client &owner, const event_data &event,
-                             ngx_connection_t *c) noexcept
-    : owner_{owner}, event_{event}, connection_{c}
+                             ngx_connection_t *c,
+                             connect_listener *listener) noexcept
+    : owner_{owner}, event_{event}, connection_{c}, listener_{listener}
 {
     failed_.data = this;
     failed_.handler = on_failed;
@@ -31,6 +32,7 @@ pending_event::pending_event(client &owner, const event_data &event,
 void pending_event::forget_connection() noexcept
 {
     connection_ = nullptr;
+    listener_ = nullptr;
 
     if (out_ != nullptr) {
         out_->forget_tls();
@@ -71,10 +73,11 @@ void pending_event::on_answer(answer &&got) noexcept
 void pending_event::end(answer &got) noexcept
 {
     client &owner = owner_;
+    connect_listener *listener = listener_;
     const event_kind kind = event_.kind;
 
     delete this;
-    owner.on_answered(kind, got);
+    owner.on_answered(kind, got, listener);
 }
 
 } // namespace websocket::nginx::backend

@@ -8,15 +8,16 @@
 namespace websocket::nginx::backend {
 
 class client;
+class connect_listener;
 
 // Ends with the call of client::on_answered().
 class pending_event final : public queued_sender, answer_receiver {
 public:
     // `c` is the client's connection; null: it has ended.
-    pending_event(client &owner, const event_data &event,
-                  ngx_connection_t *c) noexcept;
+    pending_event(client &owner, const event_data &event, ngx_connection_t *c,
+                  connect_listener *listener) noexcept;
 
-    // Must be called before the connection ends.
+    // Must be called before the connection, or the listener, ends.
     void forget_connection() noexcept;
 
 private:
@@ -29,6 +30,7 @@ private:
     client &owner_;
     event_data event_;
     ngx_connection_t *connection_;
+    connect_listener *listener_; // of a connect event
     event_request *out_ = nullptr;
     ngx_msec_t sent_ = 0;
     ngx_event_t failed_{};

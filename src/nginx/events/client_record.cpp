@@ -50,6 +50,16 @@ std::string_view local_address(ngx_connection_t *c) noexcept
                : std::string_view{};
 }
 
+// Whether the path and the arguments are those of the request line.
+bool is_whole_uri(const ngx_http_request_t *r) noexcept
+{
+    const std::string_view whole = view(r->unparsed_uri);
+    const std::size_t mark = std::min(whole.find('?'), whole.size());
+
+    return whole.substr(0, mark) == view(r->uri) &&
+           whole.substr(std::min(mark + 1, whole.size())) == view(r->args);
+}
+
 // The values of all header fields with this name in lower case, in one list.
 std::string joined_values(ngx_http_request_t *r, std::string_view name)
 {
@@ -112,8 +122,11 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
     // In the order of text
     add(key);
     add(view(r->unparsed_uri));
-    add(view(r->uri));
-    add(view(r->args));
+
+    const bool same = is_whole_uri(r);
+
+    add(same ? std::string_view{} : view(r->uri));
+    add(same ? std::string_view{} : view(r->args));
     add(view(r->headers_in.server));
     add(view(c->addr_text));
     add(bytes_of(c->sockaddr, c->socklen));
@@ -140,20 +153,47 @@ std::string client_record::serialize() const
 {
     std::string bytes(reinterpret_cast<const char *>(&id_), sizeof(id_));
 
-    bytes.append(reinterpret_cast<const char *>(packed_.get()), size_);
-    return bytes;
+    return bytes.append(packed());
 }
 
 void client_record::keep(std::string_view packed)
 {
-    packed_ = std::make_unique_for_overwrite<u_char[]>(packed.size());
-    size_ = static_cast<std::uint32_t>(packed.size());
-    ngx_memcpy(packed_.get(), packed.data(), packed.size());
+    const auto size = static_cast<std::uint32_t>(packed.size());
+
+    block_ = std::make_unique_for_overwrite<u_char[]>(sizeof(size) + size);
+    ngx_memcpy(block_.get(), &size, sizeof(size));
+    ngx_memcpy(block_.get() + sizeof(size), packed.data(), size);
+}
+
+std::string_view client_record::packed() const noexcept
+{
+    std::uint32_t size;
+
+    ngx_memcpy(&size, block_.get(), sizeof(size));
+    return {reinterpret_cast<const char *>(block_.get() + sizeof(size)), size};
 }
 
 std::string_view client_record::get(text which) const noexcept
 {
-    const u_char *at = packed_.get();
+    if (which != text::uri && which != text::args) {
+        return stored(which);
+    }
+
+    // Nothing is stored of a URI that is as the client sent it
+    if (!stored(text::uri).empty()) {
+        return stored(which);
+    }
+
+    const std::string_view whole = stored(text::unparsed_uri);
+    const std::size_t mark = std::min(whole.find('?'), whole.size());
+
+    return which == text::uri ? whole.substr(0, mark)
+                              : whole.substr(std::min(mark + 1, whole.size()));
+}
+
+std::string_view client_record::stored(text which) const noexcept
+{
+    const u_char *at = borrowed(packed()).data;
 
     for (auto i = static_cast<std::size_t>(which); i != 0; i--) {
         (void)next(at);

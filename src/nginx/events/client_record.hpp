@@ -43,16 +43,18 @@ public:
 
     std::uint64_t id() const noexcept { return id_; }
 
-    // Valid as long as this object, and followed by a zero byte.
+    // Valid as long as this object. All but the URI and the arguments are
+    // followed by a zero byte.
     std::string_view get(text which) const noexcept;
 
     // Calls `call(name, value)` for each header field that goes along. Both
-    // texts are as those of get().
+    // texts are followed by a zero byte.
     template <class Call>
     void each_field(Call call) const
     {
-        const u_char *at = packed_.get();
-        const u_char *end = at + size_;
+        const std::string_view all = packed();
+        const u_char *at = borrowed(all).data;
+        const u_char *end = at + all.size();
 
         for (auto i = static_cast<std::size_t>(text::count); i != 0; i--) {
             (void)next(at);
@@ -76,11 +78,14 @@ private:
     }
 
     void keep(std::string_view packed);
+    std::string_view packed() const noexcept;
+    std::string_view stored(text which) const noexcept;
 
     std::uint64_t id_ = 0;
-    // Each text with its size before it and a zero byte behind
-    std::unique_ptr<u_char[]> packed_;
-    std::uint32_t size_ = 0;
+
+    // The size in 4 bytes, then each text with its size before it and a zero
+    // byte behind. One of these is kept for each client.
+    std::unique_ptr<u_char[]> block_;
 };
 
 // Whether a header field of the client goes along with its events: not those of
