@@ -97,7 +97,7 @@ def test_next_upstream_is_not_asked_for_an_event_that_has_begun(backend, nginx):
 def test_backend_that_is_down(nginx):
     server = nginx(app("@app") + f"""
 location @app {{ proxy_pass http://127.0.0.1:{unused_port()}; }}""")
-    server.allow_errors("connect\\(\\) failed")
+    server.allow_errors("connect\\(\\) failed|event \"connect\"")
     assert server.request(wire.upgrade_request("/app?room=1")).status == 502
 
 
