@@ -291,6 +291,12 @@ bench-rooms: bench-programs
 bench-redis: bench-programs
 	@$(bench_script)/redis_bench.py $(BENCH_OPTIONS)
 
+.PHONY: bench-http
+bench-http:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) module
+	@$(bench_script)/http_bench.py $(BENCH_OPTIONS)
+
 # The server ws is omitted without node or npm.
 bench-programs:
 	@t/deps.sh build bench
