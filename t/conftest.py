@@ -9,6 +9,7 @@ import pytest
 
 from daemon_server import DaemonServer
 from hosts import Hosts
+from http_backend import HttpBackend
 from nginx_config import NginxConfig
 from nginx_server import ROOT, NginxServer, check_config, remove_prefix
 from redis_server import RedisServer
@@ -255,6 +256,14 @@ def start_hosts(nginx, redis, **defaults):
     yield start
     for group in started:
         group.close()
+
+
+@pytest.fixture
+def backend():
+    """A backend for `websocket http`."""
+    started = HttpBackend()
+    yield started
+    started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import wire
-from http_backend import Answer, Gate, HttpBackend
+from http_backend import Answer, Gate
 from nginx_server import seconds, wait_until
 from worker_picking import REUSEPORT, connect_to
 
@@ -18,13 +18,6 @@ location /none {{ websocket http $arg_room pass=@app events=message; }}
 location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 """
 CLIENTS = 40
-
-
-@pytest.fixture
-def backend():
-    started = HttpBackend()
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import wire
-from http_backend import Answer, Gate, HttpBackend
+from http_backend import Answer, Gate
 from nginx_server import seconds, wait_until
 
 LOCATIONS = """
@@ -16,13 +16,6 @@ location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 location = /json {{ websocket_status json; }}
 location = /metrics {{ websocket_status prometheus; }}
 """
-
-
-@pytest.fixture
-def backend():
-    started = HttpBackend()
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -7,15 +7,8 @@ import signal
 import pytest
 
 import wire
-from http_backend import Answer, HttpBackend, unused_port
+from http_backend import Answer, unused_port
 from nginx_server import seconds, wait_until
-
-@pytest.fixture
-def backend():
-    started = HttpBackend()
-    yield started
-    started.close()
-
 
 def app(target, name="app"):
     return f"location = /{name} {{ websocket http $arg_room pass={target}; }}\n"
