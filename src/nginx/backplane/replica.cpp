@@ -364,13 +364,6 @@ void replica::notify_clients(bool lost)
     }
 }
 
-std::string replica::announced_clients() const
-{
-    return state_ != state::current || announced_clients_ == unknown_count
-               ? std::string{}
-               : std::to_string(announced_clients_);
-}
-
 bool replica::notify(std::string_view clients, bool lost)
 {
     const std::string_view uid = worker_bus::zone().host.uid();

@@ -95,7 +95,12 @@ public:
     void notify_clients(bool lost);
 
     // The number that was announced, or "".
-    std::string announced_clients() const;
+    std::string announced_clients() const
+    {
+        return state_ != state::current || announced_clients_ == unknown_count
+                   ? std::string{}
+                   : std::to_string(announced_clients_);
+    }
 
     // Other hosts may not know the announced number any more.
     void invalidate_client_count(bool lost) noexcept
