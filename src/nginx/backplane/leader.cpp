@@ -85,8 +85,7 @@ redis_leader::make_shards(std::index_sequence<index...>) noexcept
 {
     return {{{.reader = shard_reader(redis, *this, index),
               .leader = *this,
-              .replicas = {},
-              .kept_alive = {}}...}};
+              .replicas = {}}...}};
 }
 
 void redis_leader::try_lead() noexcept
@@ -146,9 +145,11 @@ void redis_leader::step_down() noexcept
     redis.close_channels();
     control_.stop();
     followed_ = 0;
+    scan_.reset();
 
     for (shard_state &each : shards_) {
         each.replicas.clear();
+        each.visiting = each.visited = 0;
     }
 
     if (!was_replaced) {
@@ -240,6 +241,7 @@ void redis_leader::on_registered()
     }
 
     earlier_hosts_.look();
+    work();
 }
 
 // Begins to use a shard that has been linked.
@@ -250,12 +252,9 @@ void redis_leader::join(unsigned shard)
         renew_shard_lease(shard);
     }
 
-    for (const auto &[name, log] : shards_[shard].replicas) {
-        changed_.insert(name);
+    if (!scan_) {
+        find_orphans(shard);
     }
-
-    notify_changes();
-    find_orphans(shard);
 }
 
 void redis_leader::on_second(ngx_event_t *event)
@@ -289,13 +288,17 @@ void redis_leader::every_second()
         renew_leases();
     }
 
-    unfollow_unused();
+    if (checked_.empty()) {
+        checked_ = std::exchange(unused_, {});
+    }
+
+    changed_.merge(refused_);
+
+    work();
 
     if (!registered_) {
         return;
     }
-
-    notify_changes();
 
     if (++seconds_ % seconds_between_checks == 0) {
         earlier_hosts_.look();

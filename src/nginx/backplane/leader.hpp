@@ -5,6 +5,9 @@
 // Each worker has one of these objects; one leads. When it exits, another takes
 // over at once and reads missed messages from the streams. When it stalls,
 // another takes over within two seconds.
+//
+// Work that concerns many resources at once is done in steps, so that clients
+// are served in between and Redis is not asked more than it answers.
 #pragma once
 
 #include "nginx/backplane/earlier_hosts.hpp"
@@ -18,12 +21,14 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <new>
-#include <set>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -48,8 +53,15 @@ public:
     void try_lead() noexcept;
 
 private:
+    // Clients choose the names: long ones take no comparisons
+    struct name_hash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
+    using name_set =
+        std::unordered_set<std::string, name_hash, std::equal_to<>>;
     using replica_map =
-        std::map<std::string, std::unique_ptr<replica>, std::less<>>;
+        std::unordered_map<std::string, std::unique_ptr<replica>, name_hash,
+                           std::equal_to<>>;
 
     // Redis
     void on_linked(unsigned shard) noexcept override;
@@ -80,8 +92,8 @@ private:
     void on_registration(const redisReply &reply);
     void on_shard_lease_renewed(unsigned shard, const redisReply &reply);
     void purge_host(unsigned shard, std::string_view host);
-    void find_orphans(unsigned shard);
-    void remove_orphans(unsigned shard, const redisReply &names);
+    void find_orphans(unsigned shard, std::string_view position = "0");
+    void remove_orphans(unsigned shard, const redisReply &found);
     static void on_orphans_reply(void *data, const redisReply *reply) noexcept;
     static void on_renew_reply(void *data, const redisReply *reply) noexcept;
     static void on_lease_reply(void *data, const redisReply *reply) noexcept;
@@ -112,13 +124,21 @@ private:
     static void on_sync_reply(void *data, const redisReply *reply) noexcept;
     replica *find_replica(std::string_view name) noexcept;
     replica &follow(std::string_view name);
-    void follow_all();
     void unfollow(replica &log);
-    void unfollow_unused();
+    void unfollow_if_unused(const std::string &name);
     void next_to_keep_alive(unsigned shard, std::vector<std::string> &names);
     void clients_changed(std::string_view name, bool lost);
+
+    // leader_shards.cpp: work that concerns many resources
+    void follow_all();
+    void visit_all(unsigned shard);
     static void tick(ngx_event_t *event);
-    void notify_changes();
+    void work();
+    bool scan_step();
+    bool visit_step(unsigned shard, std::size_t &left);
+    bool notify_step(std::size_t &left);
+    bool unfollow_step(std::size_t &left);
+    bool may_continue(std::size_t left) const noexcept;
 
     // Out of memory: restart from a new connection. A leader that has been
     // replaced does nothing until on_pulse() finds out.
@@ -139,7 +159,9 @@ private:
         shard_reader reader;
         redis_leader &leader;
         replica_map replicas;
-        std::string kept_alive;      // the last one of the round
+        std::size_t kept_alive = 0;  // the last bucket of the round
+        std::size_t visited = 0;     // buckets, of as many as `visiting`
+        std::size_t visiting = 0;    // 0: all replicas have been visited
         ngx_msec_t renewed_at = 0;   // the lease, asked for
         ngx_msec_t steady_since = 0; // Redis has responded in time since then
         unsigned renewals = 0;       // without a reply
@@ -168,12 +190,14 @@ private:
 
     ngx_msec_t renewed_at_ = 0; // all leases, asked for
 
-    std::uint32_t followed_ = 0;                 // replicas of all shards
-    std::set<std::string, std::less<>> changed_; // names
-    std::set<std::string, std::less<>>
-        lost_clients_; // of them: clients were lost
-    // candidates for unfollow_unused()
-    std::set<std::string, std::less<>> unused_;
+    std::uint32_t followed_ = 0; // replicas of all shards
+    name_set changed_;           // names
+    name_set lost_clients_;      // of them: clients were lost
+    name_set refused_;           // changed; announced again in the next second
+    name_set unused_;            // perhaps, to be checked in the next second
+    name_set checked_;           // in this second
+    std::optional<broker::scan_cursor> scan_; // of follow_all()
+    std::size_t unanswered_ = 0;              // calls of scripts for resources
     unsigned seconds_ = 0;
     bool overrun_ = false; // events of workers were lost
 

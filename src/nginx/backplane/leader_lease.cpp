@@ -24,6 +24,9 @@ const std::string lease_text = std::to_string(host_lease);
 // The most resources that one step removes a dead host from.
 constexpr std::string_view max_purged_at_once = "100";
 
+// Names of resources in one reply.
+constexpr std::string_view orphans_at_once = "200";
+
 struct host_removal {
     redis_leader &leader;
     unsigned shard;
@@ -255,12 +258,13 @@ void redis_leader::on_registration(const redisReply &reply)
 
 // A dead worker may have been the last one with clients of a resource. Nobody
 // follows that resource, and other hosts still count its clients.
-void redis_leader::find_orphans(unsigned shard)
+void redis_leader::find_orphans(unsigned shard, std::string_view position)
 {
     const std::string key =
         redis.settings().prefix +
         redis::host_resources_key(shard, worker_bus::zone().host.uid());
-    const std::array<std::string_view, 2> args{"SMEMBERS", key};
+    const std::array<std::string_view, 5> args{"SSCAN", key, position, "COUNT",
+                                               orphans_at_once};
 
     (void)redis.command(shard, args, on_orphans_reply, &shards_[shard]);
 }
@@ -277,11 +281,16 @@ void redis_leader::on_orphans_reply(void *data,
     }
 }
 
-void redis_leader::remove_orphans(unsigned shard, const redisReply &names)
+void redis_leader::remove_orphans(unsigned shard, const redisReply &found)
 {
     const std::string_view uid = worker_bus::zone().host.uid();
+    const auto parts = list_in(&found);
 
-    for (const redisReply *each : list_in(&names)) {
+    if (parts.size() != 2) {
+        return; // refused
+    }
+
+    for (const redisReply *each : list_in(parts[1])) {
         const std::string_view name = text_in(each);
 
         if (find_replica(name) != nullptr) {
@@ -297,6 +306,10 @@ void redis_leader::remove_orphans(unsigned shard, const redisReply &names)
 
         (void)run(redis, {redis::script::notify, shard, keys, arguments},
                   nullptr, nullptr);
+    }
+
+    if (const auto next = text_in(parts[0]); next != "0") {
+        find_orphans(shard, next);
     }
 }
 

@@ -32,13 +32,6 @@ struct replica_call {
     bool lost;            // clients were lost
 };
 
-struct scan_memory {
-    std::array<broker::scanned_log, 256> logs;
-    std::array<std::byte, 4 * broker::max_name_size> names;
-};
-
-scan_memory scan_memory_of_leader;
-
 } // namespace
 
 replica *redis_leader::find_replica(std::string_view name) noexcept
@@ -71,26 +64,6 @@ replica &redis_leader::follow(std::string_view name)
     return log;
 }
 
-// Follows all logs that workers have subscribed to.
-void redis_leader::follow_all()
-{
-    broker::scan_cursor cursor;
-    broker::scan_result found{.more = true};
-
-    while (found.more) {
-        found = worker_bus::broker().scan(
-            cursor, {scan_memory_of_leader.names, scan_memory_of_leader.logs},
-            256);
-
-        for (const broker::scanned_log &log :
-             std::span(scan_memory_of_leader.logs).first(found.count)) {
-            if (log.subscribed && !is_control_log(log.name)) {
-                follow(log.name);
-            }
-        }
-    }
-}
-
 bool redis_leader::request_sync(const shard_call &call, std::string_view name,
                                 std::uint64_t number)
 {
@@ -101,6 +74,7 @@ bool redis_leader::request_sync(const shard_call &call, std::string_view name,
         return false;
     }
 
+    unanswered_++;
     (void)created.release();
     return true;
 }
@@ -108,6 +82,8 @@ bool redis_leader::request_sync(const shard_call &call, std::string_view name,
 void redis_leader::on_sync_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
+
+    call->leader.unanswered_--;
 
     if (reply == nullptr) {
         return; // on_commands_lost() follows
@@ -131,6 +107,7 @@ bool redis_leader::notify(const shard_call &call, std::string_view name,
         return false;
     }
 
+    unanswered_++;
     (void)created.release();
     return true;
 }
@@ -140,6 +117,8 @@ void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
 {
     const std::unique_ptr<replica_call> call(static_cast<replica_call *>(data));
 
+    call->leader.unanswered_--;
+
     if (reply != nullptr && error_in(reply).empty()) {
         return;
     }
@@ -148,7 +127,7 @@ void redis_leader::on_notify_reply(void *data, const redisReply *reply) noexcept
         if (replica *log = call->leader.find_replica(call->name);
             log != nullptr) {
             log->invalidate_client_count(call->lost);
-            call->leader.changed_.insert(call->name);
+            call->leader.refused_.insert(call->name);
         }
     });
 }
@@ -195,9 +174,10 @@ void redis_leader::make_up_for_overrun() noexcept
         if (worker_bus::broker().link_generation() != 0) {
             follow_all();
         }
-        for_each_replica(
-            [this](replica &each) { changed_.insert(each.name()); });
-        notify_changes();
+        for (const shard_state &each : shards_) {
+            visit_all(each.reader.shard());
+        }
+        work();
     });
 }
 
@@ -220,51 +200,27 @@ void redis_leader::clients_changed(std::string_view name, bool lost)
     schedule_notify(name);
 }
 
-void redis_leader::tick(ngx_event_t *event)
+void redis_leader::unfollow_if_unused(const std::string &name)
 {
-    auto &self = *static_cast<redis_leader *>(event->data);
+    replica *log = find_replica(name);
 
-    self.with_oom_restart([&self] { self.notify_changes(); });
-}
-
-void redis_leader::notify_changes()
-{
-    const auto changed = std::exchange(changed_, {});
-    const auto lost = std::exchange(lost_clients_, {});
-
-    for (const std::string &name : changed) {
-        if (replica *log = find_replica(name); log != nullptr) {
-            log->notify_clients(lost.contains(name));
-            unused_.insert(name);
-        }
+    if (log == nullptr) {
+        return;
     }
-}
 
-void redis_leader::unfollow_unused()
-{
-    const auto names = std::exchange(unused_, {});
+    if (worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
+        log->unused_since = 0;
+        return;
+    }
 
-    for (const std::string &name : names) {
-        replica *log = find_replica(name);
+    if (log->unused_since == 0) {
+        log->unused_since = ngx_current_msec;
+    }
 
-        if (log == nullptr) {
-            continue;
-        }
-
-        if (worker_bus::broker().describe(name, worker_bus::now()).subscribed) {
-            log->unused_since = 0;
-            continue;
-        }
-
-        if (log->unused_since == 0) {
-            log->unused_since = ngx_current_msec;
-        }
-
-        if (ngx_current_msec - log->unused_since >= unused_grace) {
-            unfollow(*log);
-        } else {
-            unused_.insert(name);
-        }
+    if (ngx_current_msec - log->unused_since >= unused_grace) {
+        unfollow(*log);
+    } else {
+        unused_.insert(name);
     }
 }
 
@@ -301,20 +257,20 @@ void redis_leader::next_to_keep_alive(unsigned shard,
                                       std::vector<std::string> &names)
 {
     shard_state &from = shards_[shard];
-    auto at = from.replicas.upper_bound(from.kept_alive);
+    const std::size_t buckets = from.replicas.bucket_count();
+    const std::size_t wanted = from.replicas.size() / renewals_per_round + 1;
+    std::size_t found = 0;
 
-    for (std::size_t left = from.replicas.size() / renewals_per_round + 1;
-         left != 0 && !from.replicas.empty(); left--) {
-        if (at == from.replicas.end()) {
-            at = from.replicas.begin();
+    for (std::size_t i = 0; i != buckets && found < wanted; i++) {
+        from.kept_alive = (from.kept_alive + 1) % buckets;
+
+        for (auto at = from.replicas.begin(from.kept_alive);
+             at != from.replicas.end(from.kept_alive); ++at, found++) {
+            names.push_back(at->first);
+            names.push_back(std::to_string(at->second->lifetime()));
+            names.push_back(at->second->announced_clients());
+            unused_.insert(at->first); // a dead worker does not report it
         }
-
-        names.push_back(at->first);
-        names.push_back(std::to_string(at->second->lifetime()));
-        names.push_back(at->second->announced_clients());
-        unused_.insert(at->first); // a dead worker does not report it
-        from.kept_alive = at->first;
-        ++at;
     }
 }
 

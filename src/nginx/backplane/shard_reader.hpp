@@ -79,6 +79,12 @@ public:
     unsigned shard() const noexcept { return shard_; }
     bool current() const noexcept { return state_ == state::current; }
 
+    // Whether the log is being read from its present end.
+    bool reads_from_end() const noexcept
+    {
+        return state_ == state::reading && begins();
+    }
+
     // Whether the log is read from its present end: nobody needs what is
     // before.
     bool begins() const noexcept { return stopped_ || cursor_.last.epoch == 0; }
