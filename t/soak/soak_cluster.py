@@ -122,15 +122,34 @@ class SoakCluster:
                                  if node is not source])
         stack = contextlib.ExitStack()
         move_keys = stack.enter_context(self.cluster.moving(shard, to))
-        begin(stack)
 
         def end():
-            count = self.random.randint(1, 3)
-            if move_keys(count) > count:
-                return True
-            stack.close()
+            try:
+                count = self.random.randint(1, 3)
+                if move_keys(count) > count:
+                    return True
+                stack.close()
+            except RedisError:  # a replica has taken over meanwhile
+                self.give_up(slot_of(shard))
             return False
+
+        try:
+            begin(stack)
+        except RedisError:
+            self.give_up(slot_of(shard))
         return end
+
+    def give_up(self, slot):
+        """Ends the move of a slot. Keys that have moved are lost."""
+        owner = self.cluster.node_with(slot)
+        for node in self.masters():
+            with node.client() as client:
+                if node is not owner:
+                    for key in client.ask("CLUSTER", "GETKEYSINSLOT", slot,
+                                          10_000):
+                        client.ask("ASKING")
+                        client.ask("DEL", key)
+                client.ask("CLUSTER", "SETSLOT", slot, "STABLE")
 
     # Failovers
 
