@@ -35,7 +35,13 @@ bool is_text(std::string_view body) noexcept
 
 std::unique_ptr<std::string> copy_of(std::string_view text)
 {
-    return text.empty() ? nullptr : std::make_unique<std::string>(text);
+    std::unique_ptr<std::string> copy;
+
+    if (!text.empty()) {
+        copy = std::make_unique<std::string>(text);
+    }
+
+    return copy;
 }
 
 std::string_view text_in(const std::unique_ptr<std::string> &text) noexcept
