@@ -185,8 +185,9 @@ void session::check_idle() noexcept
 {
     const ngx_msec_t now = ngx_current_msec;
 
-    if (!receiving()) {
-        // Reading is paused: the send timeout applies instead
+    if (!receiving() || has_input()) {
+        // Reading is paused, and the send timeout applies instead; or it was,
+        // and what has arrived is read after this event
         last_received_ = timestamp(now);
     }
 
