@@ -6,20 +6,14 @@ import threading
 import pytest
 
 import wire
-from http_backend import Answer, Gate, HttpBackend
+from http_backend import Answer, Gate, HttpBackend, answers, connect
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from raw_client import EndOfStream
 
 LOCATIONS = """
 location /app {{ websocket http $arg_room pass=@app; }}
 location /uri {{ websocket http $arg_room pass=/inner?a=b; }}
-location /report {{ websocket http $arg_room pass=@app on_error=report; }}
-location /slow {{ websocket http $arg_room pass=@app timeout=100ms; }}
 location /two {{ websocket http $arg_room pass=@app concurrency=2; }}
-location /small {{
-    websocket http $arg_room pass=@app; websocket_max_message_size 100;
-}}
 location /messages {{ websocket http $arg_room pass=@app events=message; }}
 location /ends {{ websocket http $arg_room pass=@app events=disconnect; }}
 proxy_buffer_size 8k;
@@ -47,17 +41,6 @@ def backend(running):
 @pytest.fixture(scope="module")
 def server(running, module_nginx):
     return module_nginx(LOCATIONS.format(port=running.port), workers=1)
-
-
-def answers(**by_kind):
-    """An answer for each kind of event."""
-    return lambda event: by_kind.get(event.kind)
-
-
-def connect(server, backend, path="/app?room=1", **options):
-    """Connects a client; returns it and its connect event."""
-    client = server.connect(path, **options)
-    return client, backend.next("connect")
 
 
 # The requests
@@ -304,73 +287,6 @@ def test_concurrency_limits_what_is_out(server, backend):
     assert {backend.next("message").body for _ in range(2)} == {b"2", b"3"}
     backend.next("connect")
     assert waiting.read_response().status == 101
-
-
-# Errors
-
-@pytest.mark.parametrize("answer, problem", [
-    (Answer(500), "status 500"), (Answer(404), "status 404"),
-    (Answer(302, fields=(("Location", "/x"),)), "status 302"),
-    (Answer(200, b"\xff"), "not valid UTF-8"),
-    (Answer(204, fields=(("WebSocket-State", "x" * 4097),)), "4096 bytes"),
-    (Answer(204, fields=(("WebSocket-Close", "x"),)), "no valid code"),
-    (Answer(204, fields=(("WebSocket-Close", "1005"),)), "no valid code"),
-    (Answer(204, fields=(("WebSocket-Close", "70000"),)), "no valid code"),
-    (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
-     "no whole answer"),
-    (Answer(raw=b"nonsense\r\n\r\n"), "no valid status"),
-    (Answer(raw=b""), "status 502"),
-])
-def test_failed_message_closes_the_client(nginx, backend, answer, problem):
-    server = nginx(LOCATIONS.format(port=backend.port), workers=1)
-    server.allow_errors("event \"message\"|upstream")
-    backend.answer = answers(message=answer)
-    client, _ = connect(server, backend)
-    client.text("x")
-    frame = client.read_frame()
-    assert (frame.close_code, frame.close_reason) == (1011, "backend failed")
-    client.close(1011)
-    assert problem in server.wait_for_log("event \"message\" (of|failed)")
-    backend.next("message")
-    assert backend.next("disconnect").fields["WebSocket-Close-Code"] == "1011"
-
-
-def test_failed_message_is_only_reported(server, backend):
-    server.allow_errors("event \"message\"|upstream")
-    backend.answer = lambda event: Answer(500) if event.body == b"1" else None
-    client, _ = connect(server, backend, "/report?room=1")
-    client.text("1")
-    client.text("2")
-    assert backend.next("message").body == b"1"
-    assert backend.next("message").body == b"2"
-    client.expect_alive()
-
-
-def test_answer_must_come_in_time(server, backend):
-    server.allow_errors("event \"message\"|client prematurely closed")
-    gate = Gate()
-    backend.answer = lambda event: gate.wait() if event.body else None
-    client, _ = connect(server, backend, "/slow?room=1")
-    client.text("x")
-    assert client.read_frame().close_code == 1011
-    gate.open()
-
-
-def test_connect_answer_must_come_in_time(server, backend):
-    gate = Gate()
-    backend.answer = lambda event: gate.wait()
-    assert server.request(wire.upgrade_request("/slow?room=1")).status == 504
-    gate.open()
-
-
-def test_answer_has_the_size_limit_of_messages(server, backend):
-    server.allow_errors("event \"message\"")
-    backend.answer = lambda event: Answer(200, event.body * 2)
-    client, _ = connect(server, backend, "/small?room=1")
-    client.text("x" * 50)
-    assert client.read_frame().payload == b"x" * 100
-    client.text("x" * 51)
-    assert client.read_frame().close_code == 1011
 
 
 # Some events only

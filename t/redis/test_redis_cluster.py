@@ -170,7 +170,7 @@ def test_channel_of_a_room_that_empties_during_a_move_is_left(hosts, cluster):
     wait_until(lambda: not report_of(group[0].server)["redis"]["resources"],
                seconds(10), "the end of the room")
     source.command("CLUSTER", "SETSLOT", slot, "STABLE")
-    # The host may have created the key anew by now
+    # The host may have created the key again by now
     to.command(*move, source.port, "ws:{3}pos", 0, 5000, "REPLACE")
     to.command("CLUSTER", "SETSLOT", slot, "STABLE")
     wait_until(lambda: not source.command("PUBSUB", "SHARDCHANNELS", "ws:{3}*"),

@@ -135,3 +135,14 @@ def unused_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def answers(**by_kind):
+    """An answer for each kind of event."""
+    return lambda event: by_kind.get(event.kind)
+
+
+def connect(server, backend, path="/app?room=1", **options):
+    """Connects a client; returns it and its connect event."""
+    client = server.connect(path, **options)
+    return client, backend.next("connect")

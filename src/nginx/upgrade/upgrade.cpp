@@ -247,7 +247,7 @@ accept_when_synced(ngx_http_request_t *r, resource &target, ngx_str_t key,
     return rc;
 }
 
-ngx_int_t on_backend_accepted(ngx_http_request_t *r);
+ngx_int_t validate_and_accept(ngx_http_request_t *r);
 
 ngx_int_t
 accept_handshake(ngx_http_request_t *r,
@@ -261,7 +261,7 @@ accept_handshake(ngx_http_request_t *r,
     }
 
     if (!backend::has_accepted(r)) {
-        const ngx_int_t rc = backend::ask(r, view(key), on_backend_accepted);
+        const ngx_int_t rc = backend::ask(r, view(key), validate_and_accept);
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -347,7 +347,7 @@ void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
 }
 
 // Validates again, because conditions may have changed during the wait.
-ngx_int_t on_backend_accepted(ngx_http_request_t *r)
+ngx_int_t validate_and_accept(ngx_http_request_t *r)
 {
     protocol::opening_handshake handshake;
     const auto refusal = validate_handshake(r, handshake);
@@ -355,14 +355,9 @@ ngx_int_t on_backend_accepted(ngx_http_request_t *r)
     return refusal ? *refusal : accept_handshake(r, handshake);
 }
 
-// Validates again, because conditions may have changed while the body was read.
 void handshake_body_read(ngx_http_request_t *r)
 {
-    protocol::opening_handshake handshake;
-    const std::optional<ngx_int_t> refusal = validate_handshake(r, handshake);
-
-    ngx_http_finalize_request(r, refusal ? *refusal
-                                         : accept_handshake(r, handshake));
+    ngx_http_finalize_request(r, validate_and_accept(r));
 }
 
 bool has_body(const ngx_http_request_t *r) noexcept
