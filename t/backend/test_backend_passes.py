@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import wire
-from http_backend import Answer, unused_port
+from http_backend import Answer, Gate, unused_port
 from nginx_server import seconds, wait_until
 
 def app(target, name="app"):
@@ -125,6 +125,25 @@ location = /auth {{ internal; add_header Who someone always;
         client.text("x")
         backend.next("connect")
         assert backend.next("message").body == b"x"
+
+
+def test_shutdown_timeout_while_a_subrequest_is_out(backend, nginx):
+    server = nginx(app("@app") + f"""
+location @app {{ auth_request /auth; proxy_pass http://127.0.0.1:1; }}
+location = /auth {{ internal; proxy_set_header Client $websocket_client;
+    proxy_pass http://127.0.0.1:{backend.port}; }}""",
+                   main="worker_shutdown_timeout 100ms;")
+    server.allow_errors('event "connect"')
+    gate = Gate()
+    backend.answer = lambda event: gate.wait()
+    client = server.open()
+    client.send(wire.upgrade_request("/app?room=1"))
+    event = backend.next("connect")
+    assert event.fields["Client"] == event.fields["WebSocket-Client"]
+    workers = server.worker_pids()
+    server.reload()
+    server.wait_for_workers_gone(workers)
+    gate.open()
 
 
 def test_access_rules_see_the_address_of_the_client(backend, nginx):

@@ -149,7 +149,7 @@ bool event_request::create(const event_data &event,
 event_request *event_request::of(ngx_http_request_t *r) noexcept
 {
     return is_event_connection(r->connection)
-               ? static_cast<event_request *>(r->http_connection)
+               ? static_cast<event_request *>(r->main->http_connection)
                : nullptr;
 }
 

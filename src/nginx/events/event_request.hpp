@@ -50,7 +50,8 @@ public:
     // Must be called before the TLS connection ends.
     void forget_tls() noexcept;
 
-    // The event that a request was made for; null: another request.
+    // The event that a request, or the main one of a subrequest, was made for;
+    // null: another request.
     static event_request *of(ngx_http_request_t *r) noexcept;
 
     event_request(const event_request &) = delete;
