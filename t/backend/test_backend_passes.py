@@ -146,6 +146,22 @@ location = /auth {{ internal; proxy_set_header Client $websocket_client;
     gate.open()
 
 
+def test_mirror_that_lasts_longer_than_the_timeout(backend, nginx):
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() \
+        if "copy" in event.path else Answer(200, b"reply")
+    server = nginx(f"""
+location = /app {{ websocket http $arg_room pass=/in timeout=300ms
+    events=message; }}
+location = /in {{ mirror /copy; proxy_pass http://127.0.0.1:{backend.port}; }}
+location = /copy {{ internal; proxy_pass http://127.0.0.1:{backend.port}; }}
+""")
+    client = server.connect("/app?room=1")
+    client.text("x")
+    assert client.read_frame().payload == b"reply"
+    gate.open()
+
+
 def test_access_rules_see_the_address_of_the_client(backend, nginx):
     server = nginx(app("@app") + app("@none", "none") + f"""
 location @app {{ allow 127.0.0.1; deny all;

@@ -211,7 +211,11 @@ void event_request::on_timeout(ngx_event_t *event)
 {
     auto &self = *static_cast<event_request *>(event->data);
 
-    self.answer_.result = answer::outcome::timed_out;
+    // A mirror, for example, may last longer than the answer
+    if (self.answer_.result == answer::outcome::unfinished) {
+        self.answer_.result = answer::outcome::timed_out;
+    }
+
     self.end();
 }
 
