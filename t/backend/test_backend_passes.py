@@ -162,6 +162,27 @@ location = /copy {{ internal; proxy_pass http://127.0.0.1:{backend.port}; }}
     gate.open()
 
 
+@pytest.mark.parametrize("answer", [Answer(200, b"\xff"), Answer(502)])
+@pytest.mark.parametrize("handler", ["http two pass=@two", "echo"])
+def test_error_page_that_is_another_websocket(backend, nginx, answer, handler):
+    """Nothing of the first location's answer holds for it."""
+    server = nginx(f"""
+location = /app {{ websocket http $arg_room pass=@app;
+    error_page 502 = /two; }}
+location = /two {{ websocket {handler}; }}
+location @app {{ proxy_intercept_errors on; error_page 502 = @app2;
+    proxy_pass http://127.0.0.1:{backend.port}; }}
+location @app2 {{ return 444; }}
+location @two {{ return 403; }}""")
+    server.allow_errors('event "connect"')
+    answer.fields = (("WebSocket-Protocol", "a"), ("Set-Cookie", "b=c"))
+    backend.answer = lambda event: answer
+    response = server.request(wire.upgrade_request(
+        "/app?room=1", protocol="a, b"))
+    assert response.status == (101 if handler == "echo" else 403)
+    assert response.header("Set-Cookie") is None
+
+
 def test_access_rules_see_the_address_of_the_client(backend, nginx):
     server = nginx(app("@app") + app("@none", "none") + f"""
 location @app {{ allow 127.0.0.1; deny all;

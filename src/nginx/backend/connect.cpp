@@ -125,7 +125,8 @@ class connect_wait final : connect_listener {
 public:
     connect_wait(ngx_http_request_t *r, client *created,
                  accepted_callback callback) noexcept
-        : request_{r}, client_{created}, callback_{callback}
+        : request_{r}, location_{&created->configuration()}, client_{created},
+          callback_{callback}
     {}
 
     ~connect_wait()
@@ -135,11 +136,17 @@ public:
         }
     }
 
+    // Null, if the answer was for a location that error_page has left.
     static connect_wait *of(ngx_http_request_t *r) noexcept
     {
         for (auto *at = r->cleanup; at != nullptr; at = at->next) {
             if (at->handler == on_request_cleanup) {
-                return static_cast<connect_wait *>(at->data);
+                auto *found = static_cast<connect_wait *>(at->data);
+
+                return found->location_ ==
+                               location_conf<location_configuration>(r)
+                           ? found
+                           : nullptr;
             }
         }
 
@@ -187,6 +194,7 @@ private:
         if (!accepted_) {
             rc = refuse(r, answer_);
         } else if (!client_->accept(answer_)) {
+            accepted_ = false;
             rc = reject_handshake(r, NGX_HTTP_BAD_GATEWAY,
                                   "the backend's answer is not valid");
         } else {
@@ -198,6 +206,7 @@ private:
     }
 
     ngx_http_request_t *request_;
+    const location_configuration *location_;
     client *client_;
     accepted_callback callback_;
     ngx_http_cleanup_t *cleanup_ = nullptr;
