@@ -218,6 +218,7 @@ def test_equal_name_and_text_of_another_are_not_own(open_chat):
     twin.wait_row("other", "Ann: one")
     twin.type_text("one")
     ann.wait(lambda: ("other", "Ann: one") in ann.rows(), "the message")
+    twin.wait_row("own", "You: one")
     assert ann.rows()[-2:] == [("own", "You: one"), ("other", "Ann: one")]
     assert twin.rows()[-2:] == [("other", "Ann: one"), ("own", "You: one")]
 

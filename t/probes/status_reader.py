@@ -38,8 +38,9 @@ def check_counters(counters):
 
 def check_report(report):
     """The object has the members that README.md names and no others. With
-    `websocket_redis` it has one more, see test_redis_counters.py."""
-    assert set(report) - {"redis"} == {
+    `websocket_redis` it has one more, see test_redis_counters.py, and with
+    `websocket http` another one, see test_backend_figures.py."""
+    assert set(report) - {"redis", "http"} == {
         "version", "time", "uptime", "workers", "total", "handlers", "zone",
         "resources"}
     assert isinstance(report["version"], str)

@@ -14,7 +14,7 @@ class RedisPair:
 
     faults = ["kill", "empty", "freeze", "cut", "reset", "pause", "mute",
               "slow_down", "fail_over"]
-    first_faults = []
+    first_faults = ["fail_over"]  # needs a replica that follows its master
     longest = 1.5  # seconds of a fault
 
     def __init__(self, seed):

@@ -195,11 +195,7 @@ inline std::vector<operation> operations()
          }},
         {"end the state of a note",
          [](scenario &s) { s.core.set_note_state(s.note_v, {}, s.now); }},
-        {"remove a note",
-         [](scenario &s) {
-             s.note_removed = true;
-             s.core.remove_note(s.note_v);
-         }},
+        {"remove a note", [](scenario &s) { s.core.remove_note(s.note_r); }},
         {"adopt a note",
          [](scenario &s) {
              std::array<char, 1024> buffer;
