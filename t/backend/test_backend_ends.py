@@ -166,3 +166,23 @@ def test_memory_for_notes_is_limited(backend, nginx):
     wait_until(accepted, seconds(5), "a handshake")
     # Without disconnect events there is no note
     server.connect("/none?room=1", headers=fields)
+
+
+def test_disconnect_while_no_connection_is_free(backend, nginx):
+    """It is sent once there is one."""
+    server = nginx(LOCATIONS.format(port=backend.port) + """
+location = /slow { proxy_pass http://127.0.0.1:1; }""",
+                   connections=24)
+    server.allow_errors("worker_connections are not enough")
+    client = server.connect("/app?room=1")
+    number = backend.next("connect").client
+    others = []
+    while "not enough" not in server.log():
+        others.append(server.open())
+        others[-1].send(b"POST /slow HTTP/1.1\r\nHost: a\r\n"
+                        b"Content-Length: 9\r\n\r\nx")
+    client.abort()
+    server.wait_for_log("websocket: closed by error")
+    for other in others:
+        other.abort()
+    assert backend.next("disconnect").client == number

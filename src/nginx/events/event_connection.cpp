@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::size_t pool_size = 512;
 
+// One for the request, and one for the backend.
+constexpr ngx_uint_t min_free_connections = 2;
+
 // Open as long as the worker.
 ngx_socket_t quiet_socket() noexcept
 {
@@ -117,7 +120,7 @@ ngx_connection_t *open_event_connection(ngx_log_handler_pt log_handler,
 {
     const ngx_socket_t fd = quiet_socket();
 
-    if (fd == -1 || ngx_cycle->free_connection_n == 0) {
+    if (fd == -1 || ngx_cycle->free_connection_n < min_free_connections) {
         return nullptr;
     }
 
