@@ -3,6 +3,7 @@ too."""
 
 import os
 import signal
+import socket
 
 import pytest
 
@@ -209,6 +210,18 @@ limit_req_zone $server_name zone=rate:1m rate=50r/s;""")
     client = server.connect("/app?room=1")
     for number in range(5):  # limit_req delays them
         expect_echo(client, str(number))
+
+
+def test_address_of_a_unix_socket(backend, nginx):
+    server = nginx(app("@app") + f"""
+location @app {{ proxy_set_header Own $server_addr;
+    proxy_pass http://127.0.0.1:{backend.port}; }}""",
+                   server="listen unix:%%PREFIX%%/socket-of-the-server;")
+    path = os.path.join(server.prefix, "socket-of-the-server")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        client.sendall(wire.upgrade_request("/app?room=1"))
+        assert backend.next("connect").fields["Own"] == "unix:" + path
 
 
 @pytest.mark.parametrize("target", ["/in", "@in"])

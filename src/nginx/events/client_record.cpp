@@ -27,26 +27,12 @@ std::string_view bytes_of(const sockaddr *address, socklen_t size) noexcept
     return {reinterpret_cast<const char *>(address), size};
 }
 
-socklen_t size_of(const sockaddr *address) noexcept
-{
-    switch (address->sa_family) {
-    case AF_INET:
-        return sizeof(sockaddr_in);
-#if (NGX_HAVE_INET6)
-    case AF_INET6:
-        return sizeof(sockaddr_in6);
-#endif
-    default:
-        return sizeof(sockaddr);
-    }
-}
-
 // The address of our side, also if the listening socket has a wildcard.
 std::string_view local_address(ngx_connection_t *c) noexcept
 {
     return ngx_connection_local_sockaddr(c, nullptr, 0) == NGX_OK &&
                    c->local_sockaddr != nullptr
-               ? bytes_of(c->local_sockaddr, size_of(c->local_sockaddr))
+               ? bytes_of(c->local_sockaddr, c->local_socklen)
                : std::string_view{};
 }
 
