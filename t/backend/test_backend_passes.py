@@ -200,6 +200,19 @@ location @none {{ deny 127.0.0.1;
     assert server.request(wire.upgrade_request("/none?room=1")).status == 403
 
 
+@pytest.mark.parametrize("host", ["localhost", "example.org:8443"])
+def test_host_is_the_one_of_the_client(backend, nginx, host):
+    server = nginx(app("@app") + f"""
+location @app {{ proxy_set_header Host $http_host;
+    proxy_set_header Server $host;
+    proxy_pass http://127.0.0.1:{backend.port}; }}""")
+    server.connect("/app?room=1", host=host).text("x")
+    for kind in ("connect", "message"):
+        fields = backend.next(kind).fields
+        assert fields["Host"] == host
+        assert fields["Server"] == host.partition(":")[0]
+
+
 def test_limit_conn_counts_events_that_are_out(backend, nginx):
     server = nginx(app("@app") + f"""
 location @app {{ limit_conn events 10; limit_req zone=rate burst=10;

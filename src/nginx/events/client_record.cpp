@@ -46,6 +46,14 @@ bool is_whole_uri(const ngx_http_request_t *r) noexcept
            whole.substr(std::min(mark + 1, whole.size())) == view(r->args);
 }
 
+// Whether $host is the field Host, which goes along.
+bool is_host_field(const ngx_http_request_t *r) noexcept
+{
+    const ngx_table_elt_t *host = r->headers_in.host;
+
+    return host != nullptr && view(host->value) == view(r->headers_in.server);
+}
+
 // The values of all header fields with this name in lower case, in one list.
 std::string joined_values(ngx_http_request_t *r, std::string_view name)
 {
@@ -67,20 +75,11 @@ bool goes_along(std::string_view name) noexcept
 {
     static constexpr std::array<std::string_view, 2> prefixes{"websocket-",
                                                               "sec-websocket-"};
-    static constexpr std::array<std::string_view, 13> names{
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host", // restored from the request
-        "http2-settings",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+    static constexpr std::array<std::string_view, 12> names{
+        "accept-encoding", "connection",        "content-encoding",
+        "content-length",  "content-type",      "expect",
+        "http2-settings",  "keep-alive",        "te",
+        "trailer",         "transfer-encoding", "upgrade",
     };
 
     return std::none_of(prefixes.begin(), prefixes.end(),
@@ -113,7 +112,7 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
 
     add(same ? std::string_view{} : view(r->uri));
     add(same ? std::string_view{} : view(r->args));
-    add(view(r->headers_in.server));
+    add(is_host_field(r) ? std::string_view{} : view(r->headers_in.server));
     add(view(c->addr_text));
     add(bytes_of(c->sockaddr, c->socklen));
     add(local_address(c));

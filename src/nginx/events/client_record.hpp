@@ -20,7 +20,7 @@ public:
         unparsed_uri,
         uri,
         args,
-        server, // the value of $host
+        server, // the value of $host; empty: it is the field Host
         address,
         socket_address,
         local_address,

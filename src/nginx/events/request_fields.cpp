@@ -95,12 +95,20 @@ bool add_encoded(ngx_http_request_t *r, std::string_view name,
     return add_field(r, name, {reinterpret_cast<char *>(copy), size});
 }
 
-bool set_host(ngx_http_request_t *r, const client_record &from) noexcept
+// Before the field Host is added, for which nginx would look for the server.
+void set_server(ngx_http_request_t *r, const client_record &from) noexcept
 {
     r->headers_in.server = borrowed(from.get(text::server));
 
-    return r->headers_in.server.len == 0 ||
-           add_field(r, "Host", from.get(text::server));
+    if (r->headers_in.server.len != 0) {
+        return;
+    }
+
+    from.each_field([r](std::string_view name, std::string_view value) {
+        if (is_same_name(name, "Host")) {
+            r->headers_in.server = borrowed(value);
+        }
+    });
 }
 
 bool add_event_fields(ngx_http_request_t *r, const client_record &from,
@@ -204,11 +212,13 @@ bool fill_request(ngx_http_request_t *r, const client_record &from,
 {
     bool filled = ngx_list_init(&r->headers_in.headers, r->pool, fields_at_once,
                                 sizeof(ngx_table_elt_t)) == NGX_OK &&
-                  set_request_line(r, from) && set_host(r, from);
+                  set_request_line(r, from);
 
     if (!filled) {
         return false;
     }
+
+    set_server(r, from);
 
     from.each_field([&](std::string_view name, std::string_view value) {
         filled = filled && add_field(r, name, value);
