@@ -192,10 +192,11 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
         state.reader.on_log_end(*end);
     }
 
-    // Redis has lost their counts, or removed them to have memory
+    // Redis has lost their counts, or removed them to have memory. Other hosts
+    // may have removed this one meanwhile, so they compare presence
     for (const redisReply *name : list_in(parts[2])) {
         if (replica *log = find_replica(text_in(name)); log != nullptr) {
-            log->invalidate_client_count(false);
+            log->invalidate_client_count(true);
             schedule_notify(log->name());
         }
     }
