@@ -79,15 +79,22 @@ client::~client()
     }
 }
 
-bool client::leave_note()
-{
-    if (by().sends(event_kind::disconnect) && worker_bus::running()) {
+bool client::leave_note() noexcept
+try {
+    if (!by().sends(event_kind::disconnect)) {
+        return true;
+    }
+
+    if (worker_bus::running()) {
         note_ = worker_bus::broker().add_note(worker_bus::slot(), by().id,
                                               record_.serialize(),
                                               worker_bus::now());
     }
 
-    return note_ || !by().sends(event_kind::disconnect);
+    return static_cast<bool>(note_);
+
+} catch (const std::bad_alloc &) {
+    return false;
 }
 
 bool client::enqueue(const event_data &event, ngx_connection_t *c,

@@ -44,8 +44,8 @@ public:
     client(const location_configuration &conf, const broker::found_note &found);
 
     // Leaves a note to the other workers, if there are disconnect events.
-    // False: no memory is left for it. Throws std::bad_alloc.
-    bool leave_note();
+    // False: no memory is left for it.
+    bool leave_note() noexcept;
 
     client(const client &) = delete;
     client &operator=(const client &) = delete;
