@@ -3,7 +3,7 @@
 // the list and the sequence of each client's last event.
 
 $client = $_SERVER['HTTP_WEBSOCKET_CLIENT'];
-$file = fopen(getenv('TODO_FILE'), 'c+');
+$file = fopen(getenv('LIST_FILE'), 'c+');
 flock($file, LOCK_EX); // all clients get the changes in one order
 $all = json_decode(stream_get_contents($file), true)
     ?? ['version' => 0, 'items' => [], 'last' => []];
