@@ -249,3 +249,35 @@ class Page:
         """Severe console messages since the last call."""
         return [entry for entry in self.browser.get_log("browser")
                 if entry["level"] == "SEVERE"]
+
+
+class WindowPage(Page):
+    """A page in a window of its own, which each action first switches to."""
+
+    def __init__(self, browser, handle):
+        super().__init__(browser)
+        self.handle = handle
+
+    def look(self):
+        """Switches the browser to this window."""
+        self.browser.switch_to.window(self.handle)
+        return self
+
+
+@contextlib.contextmanager
+def windows_closed(browser, clear=""):
+    """Closes all windows but the current one at the end. Their consoles must
+    have no errors. clear: a script that each window runs before."""
+    first = browser.current_window_handle
+    browser.get_log("browser")
+    yield
+    errors = []
+    for handle in browser.window_handles:
+        browser.switch_to.window(handle)
+        errors += Page(browser).console_errors()
+        browser.execute_script(clear)
+        browser.get("about:blank")
+        if handle != first:
+            browser.close()
+    browser.switch_to.window(first)
+    assert not errors

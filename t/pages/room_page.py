@@ -8,24 +8,15 @@ from urllib.parse import urlencode
 import pytest
 from selenium.webdriver.common.by import By
 
-from browser import Page
+from browser import WindowPage, windows_closed
 from publish_client import post
 
 
-class RoomPage(Page):
+class RoomPage(WindowPage):
     """One window with the room page. Each call first switches to that
     window."""
 
     name = "room"
-
-    def __init__(self, browser, handle):
-        super().__init__(browser)
-        self.handle = handle
-
-    def look(self):
-        """Switches the browser to this window."""
-        self.browser.switch_to.window(self.handle)
-        return self
 
     def wait_open(self):
         self.look().wait(lambda: self.text("state") == "open", "connection")
@@ -112,7 +103,6 @@ def open_room_fixture(browser, server):
 
 
 def room_opener(browser, server):
-    first = browser.current_window_handle
     pages = []
 
     def open_room(room):
@@ -123,17 +113,8 @@ def room_opener(browser, server):
         pages.append(RoomPage(browser, browser.current_window_handle))
         return pages[-1].wait_open()
 
-    browser.get_log("browser")
-    yield open_room
-    errors = []
-    for handle in browser.window_handles:
-        browser.switch_to.window(handle)
-        errors += Page(browser).console_errors()
-        browser.get("about:blank")
-        if handle != first:
-            browser.close()
-    browser.switch_to.window(first)
-    assert not errors
+    with windows_closed(browser):
+        yield open_room
 
 
 def publish(server, room, *texts, **options):

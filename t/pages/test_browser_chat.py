@@ -10,25 +10,19 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 # Imported so that pytest finds the fixtures.
-from browser import (SCREENS, Page, browser_fixture, server_fixture,
-                     start_example)
+from browser import (SCREENS, WindowPage, browser_fixture, server_fixture,
+                     start_example, windows_closed)
 from nginx_server import seconds
 
 PHONES = [screen for screen in SCREENS if screen[1] < 800]
 
 
-class Chat(Page):
+class Chat(WindowPage):
     """One window with a chat box. Each call first switches to that window."""
 
     def __init__(self, browser, handle, name):
-        super().__init__(browser)
-        self.handle = handle
+        super().__init__(browser, handle)
         self.name = name
-
-    def look(self):
-        """Switches the browser to this window."""
-        self.browser.switch_to.window(self.handle)
-        return self
 
     def part(self, selector):
         """The first element of the chat box that matches."""
@@ -75,7 +69,6 @@ def open_chat(browser, server):
     """Opens pages with a chat, the first in the current window. At the end all
     are closed, and their consoles must have no errors."""
     base = f"http://127.0.0.1:{server.port}/"
-    first = browser.current_window_handle
     chats = []
 
     def open_chat(path="chat/", wait=True, **arguments):
@@ -87,20 +80,10 @@ def open_chat(browser, server):
                           "chat" if path else "start"))
         return chats[-1].wait_state("open") if wait else chats[-1]
 
-    browser.get_log("browser")
     browser.execute_cdp_cmd("Storage.clearDataForOrigin", {
         "origin": base.rstrip("/"), "storageTypes": "local_storage"})
-    yield open_chat
-    errors = []
-    for handle in browser.window_handles:
-        browser.switch_to.window(handle)
-        errors += Page(browser).console_errors()
-        browser.execute_script("sessionStorage.clear()")
-        browser.get("about:blank")
-        if handle != first:
-            browser.close()
-    browser.switch_to.window(first)
-    assert not errors
+    with windows_closed(browser, "sessionStorage.clear()"):
+        yield open_chat
 
 
 def close_window(chat, other):

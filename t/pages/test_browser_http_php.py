@@ -4,24 +4,19 @@ import pytest
 from selenium.webdriver.common.by import By
 
 # Imported so that pytest finds the fixtures.
-from browser import Page, browser_fixture, server_fixture
+from browser import (WindowPage, browser_fixture, server_fixture,
+                     windows_closed)
 
 
-class TodoPage(Page):
+class TodoPage(WindowPage):
     """The actions and the contents of the page, in its own window."""
 
     name = "http-php"
 
     def __init__(self, browser, url):
-        super().__init__(browser)
+        super().__init__(browser, browser.current_window_handle)
         browser.get(url)
-        self.handle = browser.current_window_handle
         self.wait(lambda: self.text("state") == "open", "the connection")
-
-    def look(self):
-        """Switches the browser to this window."""
-        self.browser.switch_to.window(self.handle)
-        return self
 
     def tasks(self):
         """The tasks, and whether each is done."""
@@ -48,18 +43,11 @@ class TodoPage(Page):
 def two_pages(browser, server):
     """The page in two windows. Their consoles must have no errors."""
     url = f"http://127.0.0.1:{server.port}/http-php/"
-    browser.get_log("browser")
-    first = browser.current_window_handle
-    one = TodoPage(browser, url)
-    browser.switch_to.new_window("window")
-    other = TodoPage(browser, url)
-    yield one, other
-    errors = other.look().console_errors()
-    browser.close()
-    browser.switch_to.window(first)
-    errors += one.console_errors()
-    browser.get("about:blank")
-    assert not errors
+    with windows_closed(browser):
+        one = TodoPage(browser, url)
+        browser.switch_to.new_window("window")
+        other = TodoPage(browser, url)
+        yield one, other
 
 
 def test_changes_of_the_list_reach_all_windows(two_pages):

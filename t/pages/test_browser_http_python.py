@@ -4,24 +4,19 @@ import pytest
 from selenium.webdriver.common.by import By
 
 # Imported so that pytest finds the fixtures.
-from browser import Page, browser_fixture, server_fixture
+from browser import (WindowPage, browser_fixture, server_fixture,
+                     windows_closed)
 
 
-class ChatPage(Page):
+class ChatPage(WindowPage):
     """The actions and the contents of the page, in its own window."""
 
     name = "http-python"
 
     def __init__(self, browser, url):
-        super().__init__(browser)
+        super().__init__(browser, browser.current_window_handle)
         browser.get(url)
-        self.handle = browser.current_window_handle
         self.wait(lambda: self.text("state") == "open", "the connection")
-
-    def look(self):
-        """Switches the browser to this window."""
-        self.browser.switch_to.window(self.handle)
-        return self
 
     def lines(self):
         """The messages, the newest first, and whose they are."""
@@ -47,7 +42,6 @@ class ChatPage(Page):
 def open_chat(browser, server):
     """Opens the page, the first in the current window. At the end all are
     closed, and their consoles must have no errors."""
-    first = browser.current_window_handle
     pages = []
 
     def open_chat(name):
@@ -57,17 +51,8 @@ def open_chat(browser, server):
                                        f"/http-python/?name={name}"))
         return pages[-1]
 
-    browser.get_log("browser")
-    yield open_chat
-    errors = []
-    for handle in browser.window_handles:
-        browser.switch_to.window(handle)
-        errors += Page(browser).console_errors()
-        browser.get("about:blank")
-        if handle != first:
-            browser.close()
-    browser.switch_to.window(first)
-    assert not errors
+    with windows_closed(browser):
+        yield open_chat
 
 
 def test_users_talk_and_see_who_comes_and_goes(open_chat):
