@@ -123,6 +123,9 @@ void redis_connection::retry_now() noexcept
     if (state_ == state::backing_off && !flapping_) {
         stop_timer();
         start_connecting();
+
+    } else if (state_ == state::resolving || state_ == state::connecting) {
+        retry_soon_ = true; // this attempt may have begun too early
     }
 }
 
@@ -136,6 +139,7 @@ void redis_connection::flush() noexcept
 void redis_connection::on_ready() noexcept
 {
     state_ = state::ready;
+    retry_soon_ = false;
     ready_since_ = ngx_current_msec;
     stop_timer();
 
@@ -185,6 +189,10 @@ void redis_connection::on_failure() noexcept
 
     // A connection that breaks again and again has not recovered
     if (was_ready && ngx_current_msec - ready_since_ >= max_backoff) {
+        backoff_ = min_backoff;
+    }
+
+    if (std::exchange(retry_soon_, false)) {
         backoff_ = min_backoff;
     }
 

@@ -99,8 +99,8 @@ public:
     // The same without an error of the server: logged as a notice.
     void reconnect(std::string_view reason) noexcept;
 
-    // Reconnects at once if it is backing off: another worker found that the
-    // server is up.
+    // Reconnects at once if it is backing off, or soon after the attempt that
+    // is under way fails: another worker found that the server is up.
     void retry_now() noexcept;
 
     // Writes pending commands now instead of at the end of the turn.
@@ -166,7 +166,8 @@ private:
     ngx_msec_t backoff_;
     bool down_ = false; // lost, and not ready again
     bool planned_reconnect_ = false;
-    bool flapping_ = false; // it was ready only for a short time
+    bool flapping_ = false;   // it was ready only for a short time
+    bool retry_soon_ = false; // see retry_now()
 
     // The timer of the present state: the backoff, connect_timeout, or the
     // check of command_timeout
