@@ -89,10 +89,12 @@ class HttpBackend:
     """Runs until close(). `answer` is called in threads, with an Event, and
     returns an Answer; None: 204."""
 
+    handler = _Handler
+
     def __init__(self, answer=lambda event: None):
         self.answer = answer
         self.events = queue.Queue()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), self.handler)
         self._server.backend = self
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever,
