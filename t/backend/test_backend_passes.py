@@ -8,26 +8,9 @@ import socket
 import pytest
 
 import wire
-from http_backend import Answer, Gate, unused_port
+from http_backend import (Answer, Gate, app, echo_messages, expect_echo,
+                          unused_port, upstream)
 from nginx_server import seconds, wait_until
-
-def app(target, name="app"):
-    return f"location = /{name} {{ websocket http $arg_room pass={target}; }}\n"
-
-
-def upstream(port, options=""):
-    return "upstream backend {{ server 127.0.0.1:{} max_fails=0; {} }}".format(
-        port, options)
-
-
-def echo_messages(event):
-    return Answer(200, b"echo " + event.body) if event.kind == "message" \
-        else None
-
-
-def expect_echo(client, text="x"):
-    client.text(text)
-    assert client.read_frame().payload.decode() == "echo " + text
 
 
 @pytest.mark.parametrize("directives", [
@@ -213,16 +196,16 @@ location @app {{ proxy_set_header Host $http_host;
         assert fields["Server"] == host.partition(":")[0]
 
 
-def test_limit_conn_counts_events_that_are_out(backend, nginx):
+def test_limit_req_delays_events(backend, nginx):
     server = nginx(app("@app") + f"""
-location @app {{ limit_conn events 10; limit_req zone=rate burst=10;
+location @app {{ limit_req zone=rate burst=10;
     proxy_pass http://127.0.0.1:{backend.port}; }}""", http="""
-limit_conn_zone $server_name zone=events:1m;
-limit_req_zone $server_name zone=rate:1m rate=50r/s;""")
+limit_req_zone $remote_addr zone=rate:1m rate=50r/s;""")
     backend.answer = echo_messages
     client = server.connect("/app?room=1")
-    for number in range(5):  # limit_req delays them
+    for number in range(5):
         expect_echo(client, str(number))
+    server.wait_for_log("delaying request")
 
 
 def test_address_of_a_unix_socket(backend, nginx):

@@ -148,3 +148,24 @@ def connect(server, backend, path="/app?room=1", **options):
     """Connects a client; returns it and its connect event."""
     client = server.connect(path, **options)
     return client, backend.next("connect")
+
+
+def app(target, name="app"):
+    """A location whose events go to another one."""
+    return f"location = /{name} {{ websocket http $arg_room pass={target}; }}\n"
+
+
+def upstream(port, options=""):
+    """The servers "backend", with at least one at this port."""
+    return "upstream backend {{ server 127.0.0.1:{} max_fails=0; {} }}".format(
+        port, options)
+
+
+def echo_messages(event):
+    return Answer(200, b"echo " + event.body) if event.kind == "message" \
+        else None
+
+
+def expect_echo(client, text="x"):
+    client.text(text)
+    assert client.read_frame().payload.decode() == "echo " + text
