@@ -19,7 +19,8 @@ location /released {
 location /slow {
     websocket room slow; websocket_limit_messages rate=1r/m burst=2;
 }
-location = /status { websocket_status; }
+location /timed { websocket room timed; websocket_timeout 2s; }
+location = /status { websocket_status; keepalive_timeout 2s; }
 """
 
 TIMEOUTS = "connect_timeout=500ms command_timeout=500ms wait=20s"
@@ -153,3 +154,15 @@ def test_messages_of_a_half_closed_client_are_published(host):
     later = wait_until_joined(host, "/room?since=0")
     assert read(later)["data"] == "last"
     wait_for_waiting(host, 0)
+
+
+def test_silent_client_is_not_closed_when_it_joins(host):
+    """It has waited for longer than websocket_timeout."""
+    with outage(host):
+        client = waiting_client(host, "/timed")
+        later = host.server.open()
+        later.send(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert later.read_response().status == 200
+        later.expect_eof()  # after keepalive_timeout
+        client.send(message("kept"))
+    expect_messages(client, ["kept"])

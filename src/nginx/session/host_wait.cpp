@@ -186,6 +186,7 @@ void session::on_hosts_synced() noexcept
         if (result == broker::outcome::done) {
             end_waiting(*resource_);
             request_part_->join_position = position;
+            last_received_ = timestamp(ngx_current_msec); // it was not pinged
             join();
         } else {
             close(protocol::close_code::try_again_later,
