@@ -5,7 +5,7 @@ import email.message
 import socketserver
 import struct
 
-from http_backend import Answer, Event, HttpBackend
+from http_backend import Answer, Event, HttpBackend, write_raw
 
 RECORD = struct.Struct("!BBHHBx")  # of FastCGI
 BEGIN, END, PARAMS, STDIN, STDOUT = 1, 3, 4, 5, 6
@@ -28,6 +28,9 @@ class _Handler(socketserver.StreamRequestHandler):
                           self.client_address)
             self.server.backend.events.put(event)
             answer = self.server.backend.answer(event) or Answer()
+            if isinstance(answer.raw, list):
+                write_raw(self, answer)
+                return
             self.write_answer(self.head(answer) + answer.body
                               if answer.raw is None else answer.raw)
             if not self.keeps_connection():
@@ -57,7 +60,7 @@ class _Uwsgi(_Handler):
         texts = []
         while packed:
             end = 2 + struct.unpack_from("<H", packed)[0]
-            texts.append(packed[2:end].decode())
+            texts.append(packed[2:end].decode("latin-1"))
             packed = packed[end:]
         variables = unique(zip(texts[::2], texts[1::2]))
         return variables, self.rfile.read(int(variables["CONTENT_LENGTH"]))
@@ -68,7 +71,7 @@ class _Scgi(_Handler):
         digits = b""
         while (digit := self.rfile.read(1)) != b":":
             digits += digit
-        texts = self.rfile.read(int(digits)).decode().split("\0")
+        texts = self.rfile.read(int(digits)).decode("latin-1").split("\0")
         assert self.rfile.read(1) == b","
         variables = unique(zip(texts[::2], texts[1::2]))
         assert texts[0] == "CONTENT_LENGTH" and variables["SCGI"] == "1"
@@ -125,8 +128,8 @@ def variables_of(packed):
     pairs = []
     while packed:
         name, value = read_size(), read_size()
-        pairs.append((packed[:name].decode(),
-                      packed[name:name + value].decode()))
+        pairs.append((packed[:name].decode("latin-1"),
+                      packed[name:name + value].decode("latin-1")))
         packed = packed[name + value:]
     return unique(pairs)
 

@@ -3,9 +3,11 @@ says."""
 
 import dataclasses
 import http.server
+import os
 import queue
 import socket
 import threading
+import time
 
 from nginx_server import seconds
 
@@ -38,12 +40,29 @@ class Event:
 
 @dataclasses.dataclass
 class Answer:
-    """The response of the backend. `raw` replaces all of it."""
+    """The response of the backend. `raw` replaces all of it, in one piece or
+    in several. The connection ends after it, also with an RST."""
     status: int = 204
     body: bytes = b""
     fields: tuple = ()
     kind: str = "text/plain"
-    raw: bytes = None
+    raw: bytes | list = None
+    resets: bool = False
+
+
+def write_raw(handler, answer):
+    """Sends the pieces one by one."""
+    if isinstance(answer.raw, bytes):
+        handler.wfile.write(answer.raw)
+        return
+    for piece in answer.raw:
+        handler.wfile.write(piece)
+        handler.wfile.flush()
+        time.sleep(0.001)
+    if answer.resets:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                      b"\1\0\0\0\0\0\0\0")
+        os.close(handler.connection.detach())
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -59,7 +78,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         backend.events.put(event)
         answer = backend.answer(event) or Answer()
         if answer.raw is not None:
-            self.wfile.write(answer.raw)
+            write_raw(self, answer)
             self.close_connection = True
             return
         self.send_response(answer.status)
