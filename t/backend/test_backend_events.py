@@ -151,6 +151,7 @@ def test_message_answer_changes_the_state(server, backend):
 @pytest.mark.parametrize("kind, opcode", [
     ("text/plain", wire.TEXT), ("application/json", wire.TEXT),
     ("application/octet-stream", wire.BINARY),
+    ("Application/Octet-Stream ; a=b", wire.BINARY),
 ])
 def test_body_is_the_reply(server, backend, kind, opcode):
     backend.answer = answers(message=Answer(200, b"reply", kind=kind))
