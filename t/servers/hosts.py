@@ -197,12 +197,21 @@ def consecutive(ids):
                    for index in range(len(ids))]
 
 
-def shard_of(name):
-    """The shard of a resource `handler:key`: an FNV-1a hash."""
-    number = 2166136261
-    for byte in name.encode():
+def hash_of(text, begin=2166136261):
+    """The FNV-1a hash of a text behind that with the hash `begin`."""
+    number = begin
+    for byte in text.encode():
         number = (number ^ byte) * 16777619 % 2**32
+    return number
+
+
+def shard_of_hash(number):
     return (number >> 16 ^ number) % 16
+
+
+def shard_of(name):
+    """The shard of a resource `handler:key`."""
+    return shard_of_hash(hash_of(name))
 
 
 def key_of(kind, name):

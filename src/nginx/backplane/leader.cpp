@@ -313,6 +313,7 @@ void redis_leader::every_second()
     }
 
     for_each_replica([](replica &each) { each.every_second(); });
+    retry_syncs();
 }
 
 } // namespace websocket::nginx

@@ -132,6 +132,8 @@ private:
     // leader_shards.cpp: work that concerns many resources
     void follow_all();
     void visit_all(unsigned shard);
+    void retry_syncs();
+    void work_soon() noexcept;
     static void tick(ngx_event_t *event);
     void work();
     bool scan_step();

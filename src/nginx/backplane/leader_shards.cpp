@@ -96,11 +96,15 @@ void redis_leader::on_confirmed(std::string_view name)
     }
 }
 
+// The visit begins the syncs.
 void redis_leader::on_shard_loss(unsigned shard, broker::message_id since)
 {
     for (const auto &[name, log] : shards_[shard].replicas) {
         log->on_shard_loss(since);
     }
+
+    visit_all(shard);
+    work_soon();
 }
 
 void redis_leader::run_callback(shard_reader &reader,
@@ -127,6 +131,28 @@ void redis_leader::visit_all(unsigned shard)
     shards_[shard].visiting = shards_[shard].replicas.bucket_count();
 }
 
+// Visits the shards in which syncs have failed. A visit under way is not begun
+// again: otherwise its last replicas might never be reached.
+void redis_leader::retry_syncs()
+{
+    for (shard_state &each : shards_) {
+        if (each.visiting == 0 &&
+            std::ranges::any_of(each.replicas, [](const auto &entry) {
+                return entry.second->sync_is_due();
+            })) {
+            visit_all(each.reader.shard());
+            work_soon();
+        }
+    }
+}
+
+void redis_leader::work_soon() noexcept
+{
+    if (!tick_.timer_set) {
+        ngx_add_timer(&tick_, pause);
+    }
+}
+
 void redis_leader::tick(ngx_event_t *event)
 {
     auto &self = *static_cast<redis_leader *>(event->data);
@@ -147,8 +173,8 @@ void redis_leader::work()
     done = notify_step(left) && done;
     done = unfollow_step(left) && done;
 
-    if (!done && !tick_.timer_set) {
-        ngx_add_timer(&tick_, pause);
+    if (!done) {
+        work_soon();
     }
 }
 

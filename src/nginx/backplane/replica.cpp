@@ -43,14 +43,14 @@ replica::replica(environment &shared, std::string_view name)
 
 void replica::start()
 {
-    if (state_ == state::waiting) {
+    if (state_ == state::waiting || state_ == state::due) {
         sync();
     }
 }
 
 void replica::on_disconnect() noexcept
 {
-    if (state_ == state::syncing || state_ == state::failed) {
+    if (state_ == state::syncing || state_ == state::due) {
         state_ = state::waiting;
     }
 
@@ -98,10 +98,6 @@ void replica::on_confirmed()
 
 void replica::every_second()
 {
-    if (state_ == state::failed) {
-        sync();
-    }
-
     if (misses_hosts_) {
         remove_silent_hosts();
     }
@@ -116,14 +112,14 @@ void replica::on_shard_current()
     start();
 }
 
-void replica::on_shard_loss(broker::message_id since)
+void replica::on_shard_loss(broker::message_id since) noexcept
 {
     if (lost_since_.epoch == 0) {
         lost_since_ = since;
     }
 
     if (state_ == state::current) {
-        sync();
+        state_ = state::due;
     } else {
         sync_again_ = true;
     }

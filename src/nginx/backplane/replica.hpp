@@ -4,8 +4,9 @@
 // messages that follow those of an earlier leader. Then *syncing*: the
 // position, the history and the clients of the other hosts are read, page by
 // page, and entries of the shard's log are deferred. Then *current*: it applies
-// these entries, until one shows that messages are missing, or the shard has
-// lost entries. After a failed sync the leader retries.
+// these entries, until one shows that messages are missing. It is *due* for
+// another sync when one has failed, or when the shard has lost entries. The
+// leader begins these syncs, some at a time.
 #pragma once
 
 #include "broker/broker.hpp"
@@ -64,16 +65,17 @@ public:
 
     replica(environment &shared, std::string_view name);
 
-    // Begins the first sync: entries of the shard's log that follow arrive.
-    // Throws std::bad_alloc, as all functions that read or send.
+    // Begins the first sync, or one that is due: entries of the shard's log
+    // that follow arrive. Throws std::bad_alloc, as all functions that read or
+    // send.
     void start();
 
     // An entry of the shard's log.
     void on_entry(const redis::log_entry &entry, std::string_view text,
                   broker::message_id id);
 
-    // The shard has lost its entries behind `since`.
-    void on_shard_loss(broker::message_id since);
+    // The shard has lost its entries behind `since`: a sync is due.
+    void on_shard_loss(broker::message_id since) noexcept;
 
     // The log of the shard has been read.
     void on_shard_current();
@@ -116,9 +118,11 @@ public:
     // unfollowed: confirms it with a sync.
     void keep_following();
 
-    // To be called every second: retries a failed sync, and removes hosts that
-    // have not announced themselves after Redis lost them.
+    // To be called every second: removes hosts that have not announced
+    // themselves after Redis lost them.
     void every_second();
+
+    bool sync_is_due() const noexcept { return state_ == state::due; }
 
     // The expiry of its keys in Redis, in milliseconds.
     std::uint64_t lifetime() const noexcept;
@@ -130,7 +134,7 @@ public:
     ngx_msec_t unused_since = 0;
 
 private:
-    enum class state : std::uint8_t { waiting, syncing, failed, current };
+    enum class state : std::uint8_t { waiting, syncing, due, current };
 
     struct deferred_entry {
         broker::message_id id;

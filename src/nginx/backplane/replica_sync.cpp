@@ -85,7 +85,7 @@ void replica::sync()
         worker_bus::broker().describe(name_, worker_bus::now());
 
     if (!known.exists) {
-        state_ = state::failed; // it was removed, and will be unfollowed
+        state_ = state::due; // it was removed, and will be unfollowed
         return;
     }
 
@@ -119,7 +119,7 @@ void replica::sync()
         shared_.request_sync({redis::script::sync, shard_, keys, arguments},
                              name_, sync_number_)
             ? state::syncing
-            : state::failed;
+            : state::due;
 
     announced_clients_ = known.local_clients;
     counted_ = known.local_clients != 0;
@@ -133,7 +133,7 @@ void replica::on_sync_reply(const redisReply &reply, std::uint64_t number)
 
     if (const std::string_view error = error_in(&reply); !error.empty()) {
         log_sync_failed(error);
-        state_ = state::failed;
+        state_ = state::due;
         return;
     }
 
@@ -153,7 +153,7 @@ void replica::apply_page(const redisReply &reply)
 
     if (!epoch || !end || !before) {
         log_sync_failed("unexpected reply");
-        state_ = state::failed;
+        state_ = state::due;
         return;
     }
 
