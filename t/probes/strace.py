@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -59,27 +60,52 @@ class Trace:
 
 
 @contextlib.contextmanager
-def traced(pid, folder, also=()):
-    """Records the system calls of the worker within the block, and those named
-    in `also`. Skips the test if strace cannot attach."""
+def attached(pid, *options):
+    """Attaches strace to the process within the block."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
-    path = os.path.join(folder, f"strace-{len(os.listdir(folder))}")
-    names = ",".join(sorted(RECEIVING | SENDING | WAITING | OTHERS
-                            | set(also)))
-    process = subprocess.Popen(
-        ["strace", "-f", "-p", str(pid), "-o", path, "-s", "1",
-         "-e", f"trace={names}"], stderr=subprocess.PIPE)
-    trace = Trace()
+    process = subprocess.Popen(["strace", "-p", str(pid), *options],
+                               stderr=subprocess.PIPE)
     try:
         wait_for_attachment(process)
-        yield trace
-        # The worker sleeps again, so strace has seen the end of each call.
-        wait_until(lambda: state(pid) == "S", seconds(5), "a sleeping worker")
+        yield
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(seconds(10))
         process.stderr.close()
+
+
+@contextlib.contextmanager
+def stopped_by_write(pid, cause):
+    """Stops the process at the first write() that cause() leads to, such as the
+    one that wakes another worker, until the end of the block. nginx writes a log
+    line of the level info when strace attaches, so its level must be higher.
+    Skips the test if strace cannot attach."""
+    try:
+        with tempfile.NamedTemporaryFile("r") as output, attached(
+                pid, "-o", output.name, "-e", "trace=write",
+                "-e", "inject=write:signal=SIGSTOP:when=1"):
+            cause()
+            wait_until(lambda: "stopped by SIGSTOP" in output.read(),
+                       seconds(5), "the stop")
+        assert state(pid) == "T"
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def traced(pid, folder, also=()):
+    """Records the system calls of the worker within the block, and those named
+    in `also`. Skips the test if strace cannot attach."""
+    path = os.path.join(folder, f"strace-{len(os.listdir(folder))}")
+    names = ",".join(sorted(RECEIVING | SENDING | WAITING | OTHERS
+                            | set(also)))
+    trace = Trace()
+    with attached(pid, "-f", "-o", path, "-s", "1", "-e", f"trace={names}"):
+        yield trace
+        # The worker sleeps again, so strace has seen the end of each call.
+        wait_until(lambda: state(pid) == "S", seconds(5), "a sleeping worker")
     with open(path, encoding="latin-1") as file:
         trace.load(file.read())
 

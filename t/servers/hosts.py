@@ -88,8 +88,9 @@ class Host:
     def leader(self):
         """The pid of the worker that leads: it has a connection for channels
         too. None: no worker, or two while the lead is handed over."""
+        port = (self.proxy or self.redis).service_port
         found = [pid for pid in self.pids()
-                 if len(connections_of(pid, self.redis.service_port)) > 1]
+                 if len(connections_of(pid, port)) > 1]
         return found[0] if len(found) == 1 else None
 
     def wait_for_leader(self):

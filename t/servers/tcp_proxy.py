@@ -46,7 +46,7 @@ class TcpProxy:
 
     def __init__(self, upstream):
         self.upstream = upstream
-        [self.port] = free_ports(1)
+        [self.port] = [self.service_port] = free_ports(1)
         self.listener = socket.create_server(("127.0.0.1", self.port))
         self.pairs = set()
         self.delay = 0

@@ -17,16 +17,22 @@ def worker_of(client):
     return int(client.response.header("X-Worker"))
 
 
-def connect_to(server, pid, path, *, tls=False, port=None, **options):
-    """Connects a client to this worker. Each connection requests the pid of its
-    worker before the handshake, so no client is ever on another worker."""
+def open_to(server, pid, *, tls=False, port=None):
+    """Opens a connection to this worker. Each connection requests the pid of
+    its worker first, so no client is ever on another worker."""
     for _ in range(1000):
         client = server.open(tls, port)
         client.send(ASK_WORKER)
         if int(client.read_response().header("X-Worker")) == pid:
-            return server.connect(path, client=client, **options)
+            return client
         client.disconnect()
     raise AssertionError(f"worker {pid} gets no connection")
+
+
+def connect_to(server, pid, path, *, tls=False, port=None, **options):
+    """Connects a client to this worker."""
+    client = open_to(server, pid, tls=tls, port=port)
+    return server.connect(path, client=client, **options)
 
 
 def on_each_worker(server, path, **options):

@@ -3,6 +3,7 @@
 
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/workers/control_channel.hpp"
+#include "nginx/workers/worker_bus.hpp"
 
 #include <cstdint>
 #include <utility>
@@ -29,9 +30,15 @@ public:
         others.waiters_.clear();
     }
 
-    // Notifies their workers, and removes them.
+    // Notifies their workers, and removes them. A leader that has been replaced
+    // notifies nobody: its last changes were refused, and the workers have
+    // asked the next leader.
     void notify()
     {
+        if (!worker_bus::broker().leads()) {
+            return;
+        }
+
         for (const waiter &each : std::exchange(waiters_, {})) {
             send_control(worker_log(static_cast<unsigned>(each.token %
                                                           broker::max_slots)),
