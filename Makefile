@@ -143,6 +143,7 @@ help:
 	@echo 'make sanitize   the tests under AddressSanitizer and UBSan'
 	@echo 'make soak       random load on a server: SOAK_SECONDS (180), SOAK_SEED'
 	@echo 'make soak-redis      the same on two hosts, with faults of them and Redis'
+	@echo 'make soak-http  with clients of websocket http, whose backend fails'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS (30)'
 	@echo 'make bench      speed and memory compared with other servers: short'
 	@echo 'make bench-full      the same for half an hour'

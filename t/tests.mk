@@ -222,16 +222,20 @@ sanitize:
 	    $(PYTEST_OPTIONS)
 
 # The actions are random, from a seed that is printed: SOAK_SEED=N repeats them.
-.PHONY: soak-redis
+.PHONY: soak-redis soak-http
 soak-redis:
 	@$(MAKE) soak SOAK_HOSTS=2
+
+soak-http:
+	@$(MAKE) soak SOAK_BACKEND=1
 
 soak:
 	@t/deps.sh build test
 	@$(MAKE) $(parallel) module
 	@PYTHONPYCACHEPREFIX=build/t/pycache SOAK_SECONDS=$(SOAK_SECONDS) \
 	    SOAK_SEED=$(SOAK_SEED) SOAK_HOSTS=$(SOAK_HOSTS) \
-	    SOAK_REDIS=$(SOAK_REDIS) $(PYTHON) t/soak/soak.py
+	    SOAK_REDIS=$(SOAK_REDIS) SOAK_BACKEND=$(SOAK_BACKEND) \
+	    $(PYTHON) t/soak/soak.py
 
 # Each target starts from its corpus and the inputs that earlier runs found.
 fuzz_names := $(patsubst t/fuzz/%_fuzz.cpp,%,$(fuzz_sources))

@@ -110,10 +110,10 @@ class HttpBackend:
 
     handler = _Handler
 
-    def __init__(self, answer=lambda event: None):
+    def __init__(self, answer=lambda event: None, port=0):
         self.answer = answer
         self.events = queue.Queue()
-        self._server = _Server(("127.0.0.1", 0), self.handler)
+        self._server = _Server(("127.0.0.1", port), self.handler)
         self._server.backend = self
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever,

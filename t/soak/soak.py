@@ -1,7 +1,8 @@
 """A busy server with random clients and faults, from a seed.
 
 environment: SOAK_SECONDS (180); SOAK_SEED (random, printed); SOAK_HOSTS (1);
-SOAK_REDIS, what several hosts share: "pair", a Redis with a replica, or
+SOAK_BACKEND, if it is set, adds clients of `websocket http` and a backend that
+fails; SOAK_REDIS, what several hosts share: "pair", a Redis with a replica, or
 "cluster", or half of the time each if it is not set; and WEBSOCKET_MODULE,
 WEBSOCKET_PRELOAD and WEBSOCKET_SLOWNESS, as for the tests.
 """
@@ -16,6 +17,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import helper_path  # noqa: E402,F401
 from nginx_server import ROOT, remove_prefix  # noqa: E402
 from soak_hosts import KINDS, HostsSoak  # noqa: E402
+from soak_http import HttpSoak  # noqa: E402
 from soak_run import Soak  # noqa: E402
 
 
@@ -43,8 +45,11 @@ def main():
     hosts = int(os.environ.get("SOAK_HOSTS") or 1)
     again = f"make soak SOAK_SEED={seed} SOAK_SECONDS={duration:g}"
     if hosts == 1:
+        kind = Soak
+        if os.environ.get("SOAK_BACKEND"):
+            kind, again = HttpSoak, again + " SOAK_BACKEND=1"
         print(f"seed {seed}; the same again: {again}", flush=True)
-        run(lambda folder: Soak(seed, duration, folder), again)
+        run(lambda folder: kind(seed, duration, folder), again)
     else:
         again += f" SOAK_HOSTS={hosts}"
         redis = os.environ.get("SOAK_REDIS")

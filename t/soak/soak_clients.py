@@ -29,6 +29,7 @@ class SoakClient:
     path = "/echo"
     subprotocol = None
     codes = {DRAINED}  # Close codes that it may receive
+    refusals = {503}  # the worker shuts down or is out of memory
     reconnects = True  # after each end of a connection
 
     def __init__(self, soak):
@@ -83,8 +84,8 @@ class SoakClient:
             return False
         lines = head.decode("latin-1").split("\r\n")
         status = int(lines[0].split()[1])
-        if status == 503:  # the worker shuts down or is out of memory
-            self.soak.counts["503"] += 1
+        if status in self.refusals:
+            self.soak.counts[f"{status}"] += 1
             self.end()
             return False
         if status != 101:
