@@ -149,7 +149,7 @@ return {owner and '1' or '0', text(now()), ARGV[3]}
 
 // A full Redis accepts PEXPIRE. One that refuses all writes refuses the script,
 // also without a lease. A later renewal repeats what fails while Redis is full,
-// or while the slot moves.
+// or while the slot moves. `soon`: a host has not renewed its lease in time.
 constexpr std::string_view lease_text = R"lua(
 local hosts, lease, resources = KEYS[3], KEYS[4], KEYS[5]
 local follows, tag, wrong = ARGV[7] ~= '0', string.sub(pos, 1, -4), {}
@@ -179,14 +179,17 @@ for i = 8, #ARGV, 3 do
         redis.pcall('SADD', resources, name)
     end
 end
-local ended = ''
+local ended, soon = '', '0'
 for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
-    local other = string.sub(lease, 1, -#me - 1) .. host
-    if redis.pcall('EXISTS', other) == 0 then ended = host end
+    local left = redis.pcall('PTTL', string.sub(lease, 1, -#me - 1) .. host)
+    if host ~= me and type(left) == 'number' and left < 6000 then
+        soon = '1'
+        if left == -2 then ended = host end
+    end
 end
-if not follows then return {'', ended, wrong} end
+if not follows then return {'', ended, wrong, soon} end
 local e, q = position(pos, log, cursor, run)
-return {e .. '-' .. text(q), ended, wrong}
+return {e .. '-' .. text(q), ended, wrong, soon}
 )lua";
 
 constexpr std::string_view purge_host_text = R"lua(

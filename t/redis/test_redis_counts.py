@@ -1,7 +1,9 @@
 """The count of clients on all hosts, also if hosts end or Redis loses data."""
 
 import os
+import re
 import signal
+import time
 
 import pytest
 
@@ -212,6 +214,23 @@ def test_dead_host_is_removed_where_no_other_host_has_clients(hosts):
     kill_host(group[1])
     group[0].wait_for_clients("/publish-plain?k=alone", 0, LEASE + 5)
     assert not group.redis.keys(key_of("c", "room:plainalone"))
+
+
+def test_host_without_clients_runs_few_scripts(hosts):
+    """In two seconds it runs one for its id prefix, and one for each second
+    shard."""
+    redis = hosts(LOCATIONS, 1, workers=1).redis
+    redis.command("CONFIG", "RESETSTAT")
+    began = time.monotonic()
+    wait_until(lambda: calls_of(redis, "evalsha") >= 45, seconds(30),
+               "five renewals")
+    assert time.monotonic() - began > 7
+
+
+def calls_of(redis, name):
+    found = re.search(rf"cmdstat_{name}:calls=(\d+)",
+                      redis.command("INFO", "commandstats"))
+    return int(found.group(1)) if found else 0
 
 
 def test_host_that_stood_still_is_counted_again(hosts):

@@ -168,6 +168,7 @@ private:
         ngx_msec_t steady_since = 0; // Redis has responded in time since then
         unsigned renewals = 0;       // without a reply
         ngx_msec_t waits_since = 0;  // for the first of these replies
+        bool may_end_soon = false;   // the lease of another host
     };
     // Calls the function with each replica of all shards.
     template <class Function>
@@ -191,6 +192,7 @@ private:
     unsigned leaderless_seconds_ = 0;
 
     ngx_msec_t renewed_at_ = 0; // all leases, asked for
+    unsigned renewals_ = 0;
 
     std::uint32_t followed_ = 0; // replicas of all shards
     name_set changed_;           // names

@@ -81,9 +81,14 @@ void redis_leader::renew_leases()
 
     renewed_at_ = ngx_current_msec;
     register_host();
+    renewals_++;
 
+    // Shards without clients of this host take turns
     for (const shard_state &each : shards_) {
-        renew_shard_lease(each.reader.shard());
+        if (!each.replicas.empty() || each.may_end_soon ||
+            each.reader.shard() % 2 == renewals_ % 2) {
+            renew_shard_lease(each.reader.shard());
+        }
     }
 }
 
@@ -131,7 +136,7 @@ void redis_leader::renew_shard_lease(unsigned shard)
     shard_state &state = shards_[shard];
     std::vector<std::string> kept;
 
-    if (since(state.renewed_at) > 2 * renewal) {
+    if (since(state.renewed_at) > 3 * renewal) {
         state.steady_since = ngx_current_msec;
     }
 
@@ -177,7 +182,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     const auto parts = list_in(&reply);
     const std::string_view error = error_in(&reply);
 
-    if (parts.size() != 3) {
+    if (parts.size() != 4) {
         static log_throttle line;
 
         shards_[shard].steady_since = ngx_current_msec;
@@ -187,6 +192,8 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
 
     const std::string_view ended = text_in(parts[1]);
     shard_state &state = shards_[shard];
+
+    state.may_end_soon = text_in(parts[3]) == "1";
 
     if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
         state.reader.on_log_end(*end);
@@ -201,8 +208,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
         }
     }
 
-    if (!ended.empty() && ended != worker_bus::zone().host.uid() &&
-        since(state.steady_since) >= host_lease) {
+    if (!ended.empty() && since(state.steady_since) >= host_lease) {
         purge_host(shard, ended);
     }
 }
