@@ -4,10 +4,11 @@ later ones of the same id, and no other message is lost."""
 import pytest
 
 from hosts import REDIS_ERROR, SHORT_TIMEOUTS
+from nginx_server import seconds
 from redis_faults import (Received, publish_until_accepted, read_raw_until,
                           start_for_faults, wait_until_joined,
                           wait_until_published)
-from room_client import read_data
+from room_client import read, read_data
 from sequence_publisher import SequencePublisher
 
 LOCATIONS = """
@@ -99,6 +100,20 @@ def test_host_without_clients_detects_a_rollback(pair):
     received = Received(back, end)
     assert [text for text in received.data
             if text in new + [end]] == new + [end]
+
+
+def test_message_that_only_redis_had_is_a_gap(pair):
+    """The room had no message before, so its clients cannot know that they
+    missed one."""
+    near, raw = pair[0].join("/room"), pair[0].connect("/room")
+    pair[0].proxy.cut()
+    post(pair[1], "lost")
+    pair.redis.kill()
+    pair.redis.start(empty=True)
+    pair[0].proxy.restore()
+    assert read(near, seconds(20)) == {"type": "gap"}
+    assert read_raw_until(raw, "never") == [None]
+    raw.close(1013)
 
 
 @pytest.mark.parametrize("all_receive", [True, False])
