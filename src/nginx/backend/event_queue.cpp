@@ -16,7 +16,11 @@ event_queue::event_queue(ngx_uint_t concurrency) noexcept
 event_queue *event_queue::of(settings &location) noexcept
 {
     if (location.queue == nullptr) {
-        location.queue = new (std::nothrow) event_queue(location.concurrency);
+        void *memory = ngx_palloc(location.pool, sizeof(event_queue));
+
+        location.queue = memory == nullptr
+                             ? nullptr
+                             : new (memory) event_queue(location.concurrency);
     }
 
     return location.queue;

@@ -163,6 +163,7 @@ settings *read_settings(ngx_conf_t *cf, parameter_list parameters) noexcept
     to->closes_on_error = true;
     to->timeout = default_timeout;
     to->concurrency = default_concurrency;
+    to->pool = cf->pool;
     to->server = static_cast<ngx_http_core_srv_conf_t *>(
         ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module));
 

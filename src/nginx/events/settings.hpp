@@ -28,6 +28,7 @@ struct settings {
     std::uint32_t id;
 
     ngx_http_core_srv_conf_t *server; // of the location
+    ngx_pool_t *pool;                 // of the configuration
     ngx_log_t *log;     // of the location; null before the first handshake
     event_queue *queue; // of this worker; null before the first event
 
