@@ -70,11 +70,33 @@ def test_answer_must_come_in_time(server, backend):
 
 
 def test_connect_answer_must_come_in_time(server, backend):
+    """The backend may accept the client later, so that a disconnect follows."""
     server.allow_errors("event \"connect\"")
     gate = Gate()
-    backend.answer = lambda event: gate.wait()
+    backend.answer = lambda event: gate.wait() if event.kind == "connect" \
+        else None
     assert server.request(wire.upgrade_request("/slow?room=1")).status == 504
+    accepted = backend.next("connect").client
+    end = backend.next("disconnect")
+    assert (end.client, end.sequence) == (accepted, 1)
+    assert end.fields["WebSocket-Close-Code"] == "1006"
     gate.open()
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_connect_answer_that_is_cut(server, backend, status):
+    """A disconnect follows if the backend may have accepted the client."""
+    server.allow_errors("event \"connect\"|upstream")
+    backend.answer = answers(connect=Answer(raw=(
+        b"HTTP/1.1 %d A\r\nContent-Length: 9\r\n\r\nhalf" % status)))
+    assert server.request(wire.upgrade_request("/app?room=1")).status == 502
+    first = backend.next("connect").client
+    if status == 200:
+        assert backend.next("disconnect").client == first
+    backend.reset()
+    client, event = connect(server, backend)
+    client.disconnect()
+    assert backend.next("disconnect").client == event.client
 
 
 def test_answer_has_the_size_limit_of_messages(server, backend):

@@ -117,9 +117,10 @@ location @app {{ auth_request /auth; proxy_pass http://127.0.0.1:1; }}
 location = /auth {{ internal; proxy_set_header Client $websocket_client;
     proxy_pass http://127.0.0.1:{backend.port}; }}""",
                    main="worker_shutdown_timeout 100ms;")
-    server.allow_errors('event "connect"')
+    server.allow_errors('event "|connect\\(\\) failed')
     gate = Gate()
-    backend.answer = lambda event: gate.wait()
+    backend.answer = lambda event: gate.wait() if event.kind == "connect" \
+        else None
     client = server.open()
     client.send(wire.upgrade_request("/app?room=1"))
     event = backend.next("connect")
@@ -127,6 +128,7 @@ location = /auth {{ internal; proxy_set_header Client $websocket_client;
     workers = server.worker_pids()
     server.reload()
     server.wait_for_workers_gone(workers)
+    assert backend.next("disconnect").client == event.client
     gate.open()
 
 

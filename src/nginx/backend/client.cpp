@@ -251,7 +251,7 @@ void client::on_answered(event_kind kind, answer &got,
 
     switch (kind) {
     case event_kind::connect: {
-        accepted_ = got.accepts();
+        accepted_ = got.may_accept();
 
         if (got.result != answer::outcome::whole || got.status >= 500) {
             log_failure(kind, got, nullptr);

@@ -39,11 +39,23 @@ struct answer {
 
     bool accepts() const noexcept
     {
-        return result == outcome::whole && status >= 200 && status < 300;
+        return result == outcome::whole && succeeded();
+    }
+
+    // Whether the backend may have accepted: also if its answer is late or not
+    // whole.
+    bool may_accept() const noexcept
+    {
+        return status == 0 ? result == outcome::unfinished ||
+                                 result == outcome::timed_out
+                           : succeeded();
     }
 
     // The first field of this name, in any case; null: none.
     const field *find(std::string_view name) const noexcept;
+
+private:
+    bool succeeded() const noexcept { return status >= 200 && status < 300; }
 };
 
 } // namespace websocket::nginx::backend
