@@ -16,6 +16,7 @@ from soak_scheduler import FAULT_RATES, NORMAL_RATES, Scheduler
 
 PATHS = ["/http-close", "/http-report"]
 FAILED = 1011
+ENDED_BY_NGINX = 499  # the status of an event whose answer was late
 CLIENTS = 36
 LAST_DISCONNECTS = 15  # seconds after the last client has gone
 
@@ -23,7 +24,7 @@ HTTP = """
     log_format events '$websocket_event $websocket_client $status $pid';
     access_log events.log events if=$websocket_event;
     upstream backend {{ server 127.0.0.1:{port} max_fails=0; keepalive 8;
-        keepalive_timeout 2s; }}
+        keepalive_timeout 500ms; }}
 """
 LOCATIONS = """
     location = /http-close {{
@@ -49,7 +50,7 @@ class HttpClient(SoakClient):
 
     kind = "client of http"
     refusals = range(300, 600)
-    codes = {DRAINED, ASKED, LOST, FAILED}
+    codes = {DRAINED, ASKED, LOST, FAILED, 1000, 1001, 3000, 4999}
 
     def __init__(self, soak, path=None):
         self.path = path or soak.random.choice(PATHS)
@@ -177,8 +178,8 @@ class HttpSoak(Soak):
                 lambda: "a connect event")
             left.discard(client.worker)
             client.ended_by_us = True
-            client.connection.abort()
             client.end()
+        self.scheduler.run_for(1.5, {})  # the connections of the upstream end
 
     # Disconnects
 
@@ -188,27 +189,35 @@ class HttpSoak(Soak):
         present = {client.number for client in self.scheduler.clients
                    if isinstance(client, HttpClient)} if alive else set()
         gone = self.scheduler.accepted - present
-        wait_until(lambda: gone <= set(self.disconnects()), LAST_DISCONNECTS,
-                   f"disconnects of {len(gone)} clients")
-        for number, workers in self.disconnects().items():
+        if not alive:
+            gone |= {number for number, (status, _)
+                     in self.events("connect").items() if 200 <= status < 300}
+        wait_until(lambda: gone <= set(self.events("disconnect")),
+                   LAST_DISCONNECTS, f"disconnects of {len(gone)} clients")
+        refused = {number for number, (status, _)
+                   in self.events("connect").items()
+                   if status >= 300 and status != ENDED_BY_NGINX}
+        for number, (_, workers) in self.events("disconnect").items():
             if set(workers[:-1]) - set(self.scheduler.killed):
                 raise Fault(f"client {number}: disconnects of the workers "
                             f"{workers}")
-            if number in present:
-                raise Fault(f"client {number} is connected")
+            if number in present | refused:
+                raise Fault(f"client {number} is connected, or was refused")
         figures = json.loads(send_request(
             self.servers[0], "GET", "/status").body)["http"]
         if not alive and figures["out"] + figures["waiting"]:
             raise Fault(f"events without an end: {figures}")
-        self.scheduler.counts["disconnects"] = len(self.disconnects())
+        self.scheduler.counts["disconnects"] = len(self.events("disconnect"))
 
-    def disconnects(self):
-        """The workers of the disconnect events of each client."""
-        found = collections.defaultdict(list)
+    def events(self, wanted):
+        """The last status and all workers of this event of each client."""
+        found = {}
         path = os.path.join(self.servers[0].prefix, "events.log")
         with open(path, encoding="ascii") as file:
             for line in file:
-                kind, client, _, pid = line.split()
-                if kind == "disconnect":
-                    found[int(client)].append(int(pid))
+                kind, client, status, pid = line.split()
+                if kind == wanted:
+                    workers = found.get(int(client), (0, []))[1]
+                    workers.append(int(pid))
+                    found[int(client)] = int(status), workers
         return found
