@@ -169,6 +169,18 @@ class Page:
         """The text of an element, visible or not."""
         return self.find(name).get_property("textContent").strip()
 
+    def texts(self, selector):
+        """The texts of all elements that match, at one moment: the page may
+        replace them at any time."""
+        return [text for _, text in self.lines_of(selector)]
+
+    def lines_of(self, selector):
+        """The same, each with its class."""
+        return [tuple(pair) for pair in self.browser.execute_script("""
+            return Array.from(document.querySelectorAll(arguments[0]),
+                (each) => [each.className, each.innerText.trim()]);""",
+            selector)]
+
     def wait(self, condition, what):
         """Waits until the condition holds; returns its result."""
         return WebDriverWait(self.browser, seconds(10), 0.02).until(

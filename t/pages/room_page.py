@@ -6,7 +6,6 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from selenium.webdriver.common.by import By
 
 from browser import WindowPage, windows_closed
 from publish_client import post
@@ -66,8 +65,7 @@ class RoomPage(WindowPage):
         return self
 
     def here(self):
-        return [row.text for row in self.look().browser.find_elements(
-            By.CSS_SELECTOR, "#here li")]
+        return self.look().texts("#here li")
 
     def client(self):
         """The id of this window's connection."""

@@ -3,7 +3,6 @@
 import signal
 
 import pytest
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 # Imported so that pytest finds the fixtures.
@@ -21,8 +20,7 @@ class EchoPage(Page):
 
     def lines(self):
         """The replies, the newest first."""
-        return [line.text for line in
-                self.browser.find_elements(By.CSS_SELECTOR, "#log li")]
+        return self.texts("#log li")
 
     def type_text(self, text):
         self.find("message").send_keys(text, Keys.ENTER)

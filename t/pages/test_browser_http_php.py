@@ -31,9 +31,8 @@ class TodoPage(WindowPage):
 
     def control(self, number, selector):
         """A control of a task."""
-        row = self.look().browser.find_elements(
-            By.CSS_SELECTOR, "#tasks li")[number]
-        return row.find_element(By.CSS_SELECTOR, selector)
+        return self.look().browser.find_element(
+            By.CSS_SELECTOR, f"#tasks li:nth-child({number + 1}) {selector}")
 
     def add(self, text):
         self.look().enter(self.find("text"), text)

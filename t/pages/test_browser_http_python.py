@@ -1,7 +1,6 @@
 """The page of the chat whose logic is a backend in Python."""
 
 import pytest
-from selenium.webdriver.common.by import By
 
 # Imported so that pytest finds the fixtures.
 from browser import (WindowPage, browser_fixture, server_fixture,
@@ -20,12 +19,10 @@ class ChatPage(WindowPage):
 
     def lines(self):
         """The messages, the newest first, and whose they are."""
-        return [(line.get_attribute("class"), line.text) for line in
-                self.look().browser.find_elements(By.CSS_SELECTOR, "#log li")]
+        return self.look().lines_of("#log li")
 
     def users(self):
-        return [user.text for user in self.look().browser.find_elements(
-            By.CSS_SELECTOR, "#users li")]
+        return self.look().texts("#users li")
 
     def type_text(self, text):
         self.look().enter(self.find("message"), text)

@@ -1,0 +1,250 @@
+// Writes the clients of this worker to Redis, and what has become of them.
+#include "nginx/kept_clients/client_register.hpp"
+
+#include "nginx/backend/client.hpp"
+#include "nginx/kept_clients/client_claims.hpp"
+#include "nginx/backplane/backplane.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
+#include "nginx/core/timer.hpp"
+#include "nginx/workers/worker_bus.hpp"
+
+#include <new>
+
+namespace websocket::nginx::backend {
+
+namespace {
+
+// Of one shard. Their notes stay in the shared memory.
+constexpr std::size_t max_gone = 10'000;
+
+constexpr ngx_msec_t retry_interval = 1000;
+
+bool is_later(ngx_msec_t moment) noexcept
+{
+    return static_cast<ngx_msec_int_t>(moment - ngx_current_msec) > 0;
+}
+
+} // namespace
+
+client_register &client_register::instance() noexcept
+{
+    static client_register of_this_worker;
+
+    return of_this_worker;
+}
+
+client_register::client_register()
+{
+    for (unsigned shard = 0; shard != lanes_.size(); shard++) {
+        lanes_[shard].shard = shard;
+    }
+}
+
+client_register::lane &client_register::lane_of(std::uint64_t id) noexcept
+{
+    return lanes_[backplane::shard_of_client(id)];
+}
+
+// Throws std::bad_alloc.
+void client_register::mark_changed(lane &in, std::uint64_t id, kept &which)
+{
+    in.changed.push_back(id);
+    which.changed = true;
+}
+
+void client_register::keep(client &added) noexcept
+try {
+    if (!backplane::enabled()) {
+        return;
+    }
+
+    const std::uint64_t id = added.record().id();
+    lane &in = lane_of(id);
+    kept &which = in.clients.emplace(id, kept{&added}).first->second;
+
+    use_client_shard(in.shard);
+    mark_changed(in, id, which);
+    work(in);
+} catch (const std::bad_alloc &) {
+    // As if the host had died a moment before
+}
+
+void client_register::update(const client &changed) noexcept
+try {
+    const std::uint64_t id = changed.record().id();
+    lane &in = lane_of(id);
+    const auto found = in.clients.find(id);
+
+    if (found != in.clients.end() && !found->second.changed) {
+        mark_changed(in, id, found->second);
+        work(in);
+    }
+} catch (const std::bad_alloc &) {
+    // Redis has what was before
+}
+
+void client_register::count(const client &counted) noexcept
+{
+    if (!backplane::enabled()) {
+        return;
+    }
+
+    const std::uint64_t id = counted.record().id();
+    const lane &in = lane_of(id);
+    const auto found = in.clients.find(id);
+
+    if (found != in.clients.end() &&
+        counted.sequence() + sequence_margin > found->second.sequence) {
+        update(counted);
+    }
+}
+
+bool client_register::forget(std::uint64_t id, std::uint32_t kind,
+                             broker::note which) noexcept
+try {
+    if (!backplane::enabled()) {
+        return false;
+    }
+
+    lane &in = lane_of(id);
+    const auto found = in.clients.find(id);
+    const bool unsent = found != in.clients.end() && !found->second.sent;
+
+    if (found != in.clients.end()) {
+        in.clients.erase(found);
+    }
+
+    if (unsent) {
+        return false;
+    }
+
+    if (in.gone.size() >= max_gone) {
+        static log_throttle line;
+
+        if (log_permit permit = line.allows(); permit) {
+            write_log(NGX_LOG_WARN, ngx_cycle->log,
+                      "websocket: Redis does not take that more than %uz "
+                      "clients of HTTP backends have gone: if this host dies, "
+                      "another one may send their disconnect events again%V",
+                      max_gone, permit.suppressed());
+        }
+
+        return false;
+    }
+
+    in.gone.push_back({id, kind, which});
+    worker_bus::broker().end_note(which, answered_code);
+    work(in);
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+// Without memory all are written again, which shows the same.
+void client_register::check(unsigned shard) noexcept
+{
+    lane &in = lanes_[shard];
+
+    try {
+        in.unchecked.clear();
+        in.unchecked.reserve(in.clients.size());
+
+        for (const auto &[id, each] : in.clients) {
+            if (each.known) {
+                in.unchecked.push_back(id);
+            }
+        }
+    } catch (const std::bad_alloc &) {
+        in.rewrites = true;
+    }
+
+    work(in);
+}
+
+// Redis may have lost clients meanwhile, or another host has taken them.
+void client_register::on_shard_ready(unsigned shard) noexcept
+{
+    lanes_[shard].retry_at = 0;
+    check(shard);
+}
+
+void client_register::work(lane &in) noexcept
+try {
+    shard_router *redis = backplane::router();
+
+    if (in.busy || redis == nullptr || !redis->ready(in.shard) ||
+        (in.retry_at != 0 && is_later(in.retry_at))) {
+        return;
+    }
+
+    in.retry_at = 0;
+
+    if (in.rewrites) {
+        for (auto &[id, each] : in.clients) {
+            if (!each.changed) {
+                mark_changed(in, id, each);
+            }
+        }
+
+        in.rewrites = false;
+    }
+
+    in.busy = ask(in, *redis) || write(in, *redis);
+} catch (const std::bad_alloc &) {
+    in.rewrites = true;
+    retry_later(in);
+}
+
+void client_register::retry_later(lane &in) noexcept
+{
+    in.retry_at = ngx_current_msec + retry_interval;
+
+    if (!timer_.timer_set) {
+        init_timer(timer_, on_timer, ngx_cycle->log);
+        ngx_add_timer(&timer_, retry_interval);
+    }
+}
+
+void client_register::on_timer(ngx_event_t *)
+{
+    client_register &self = instance();
+
+    for (lane &each : self.lanes_) {
+        self.work(each);
+
+        if (each.retry_at != 0) {
+            self.retry_later(each);
+        }
+    }
+}
+
+// A call that is out may be repeated here, which changes nothing.
+void client_register::flush() noexcept
+try {
+    shard_router *redis = backplane::router();
+
+    if (redis == nullptr) {
+        return;
+    }
+
+    for (lane &each : lanes_) {
+        for (const forgotten &gone : each.gone) {
+            const std::string key =
+                redis->settings().prefix +
+                redis::kept_clients_key(each.shard, std::to_string(gone.kind),
+                                        worker_bus::zone().host.uid());
+            const std::string id = std::to_string(gone.id);
+            const std::array<std::string_view, 3> args{"HDEL", key, id};
+
+            (void)redis->command(each.shard, args, nullptr, nullptr);
+        }
+    }
+
+    redis->flush();
+} catch (const std::bad_alloc &) {
+    // Another host may send these disconnect events again
+}
+
+} // namespace websocket::nginx::backend
