@@ -37,6 +37,16 @@
 //     {S}w:HOST.WORKER  hash: the last 256 messages that a worker has
 //             published in the shard, "NUMBER ID" by NUMBER modulo 256
 //
+// For clients of HTTP backends, whose shard is that of the id prefix of their
+// first host. A kind is a location that the hosts have in common:
+//
+//     {S}apps    set: uids of hosts that have such clients
+//     {S}al:HOST string that expires: the lease of the host
+//     {S}ak:HOST set: kinds of its clients
+//     {S}a:KIND:HOST  hash: an entry for each client, by its id: see
+//             client_entry.hpp
+//     {S}at:HOST string: another host has taken clients of this one
+//
 // Times are milliseconds of Redis's clock. A run is the lifetime of a Redis
 // process, within which it loses nothing: a hash of its run_id; 0: unknown.
 #pragma once
@@ -126,6 +136,32 @@ inline std::string id_prefix_key(std::uint32_t id_prefix)
     return shard_tag(id_prefix_shard(id_prefix))
         .append("i:")
         .append(std::to_string(id_prefix));
+}
+
+inline std::string client_hosts_key(unsigned shard)
+{
+    return shard_tag(shard).append("apps");
+}
+
+inline std::string client_lease_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("al:").append(uid);
+}
+
+inline std::string client_kinds_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("ak:").append(uid);
+}
+
+inline std::string client_taken_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("at:").append(uid);
+}
+
+inline std::string kept_clients_key(unsigned shard, std::string_view kind,
+                                    std::string_view uid)
+{
+    return shard_tag(shard).append("a:").append(kind).append(":").append(uid);
 }
 
 } // namespace websocket::redis

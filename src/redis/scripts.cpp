@@ -1,6 +1,7 @@
 // The scripts, in Lua.
 #include "redis/scripts.hpp"
 
+#include "redis/client_scripts.hpp"
 #include "redis/script_parts.hpp"
 
 namespace websocket::redis {
@@ -236,7 +237,12 @@ constexpr std::array<script_parts, script_count> sources{
      {shard_text, lease_text},
      {shard_text, purge_host_text},
      {shard_text, unregister_host_text},
-     {release_id_prefix_text}}};
+     {release_id_prefix_text},
+     {keep_clients_text},
+     {check_clients_text},
+     {renew_clients_text},
+     {find_clients_text},
+     {take_clients_text}}};
 
 } // namespace
 

@@ -103,6 +103,44 @@ enum class script : std::size_t {
     // arguments: host
     release_id_prefix,
 
+    // Keeps clients of HTTP backends, and forgets others.
+    //
+    // keys: a ak apps al at
+    // arguments: host, kind, lease, number of clients to forget, their ids;
+    //     of each client to keep the id, "1" if Redis had it, and its entry
+    // reply: ids of those that Redis had and another host has taken
+    keep_clients,
+
+    // Finds clients that Redis does not have.
+    //
+    // keys: a
+    // arguments: their ids
+    // reply: ids of the missing ones
+    check_clients,
+
+    // Renews the lease of the host for its clients.
+    //
+    // keys: al ak apps
+    // arguments: host, duration, prefix with shard
+    // reply: 0 if it had ended, else 1
+    renew_clients,
+
+    // Finds clients of a host whose lease has ended.
+    //
+    // keys: apps
+    // arguments: prefix with shard, host, another host or "" for any, position
+    //     ("0": the first), kinds
+    // reply: that host, kind, next position or "0", [id, entry, ...]; or
+    //     nothing
+    find_clients,
+
+    // Takes clients of a host whose lease has ended.
+    //
+    // keys: a of the dead host, a; al and at of the dead host, ak, apps, al
+    // arguments: host, kind, lease, ids
+    // reply: ids of the clients that the host has taken, now or before
+    take_clients,
+
     count
 };
 

@@ -40,8 +40,8 @@ FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
         "core", "workers", "redis_io", "redis_nodes", "output", "request",
-        "events", "backplane", "resource", "status", "session", "backend",
-        "publish", "upgrade", "plugin", "module",
+        "events", "backplane", "kept_clients", "resource", "status", "session",
+        "backend", "publish", "upgrade", "plugin", "module",
     ],
 }
 MAX_FILES = 20  # in a folder

@@ -11,10 +11,12 @@ import wire
 from hosts import PREFIX
 from http_backend import Answer, Gate
 from nginx_server import seconds, wait_until
+from status_reader import report_of
 
 LOCATIONS = """
 location /app {{ websocket http room pass=@app; }}
 location @app {{ proxy_pass http://127.0.0.1:{port}; }}
+location /status {{ websocket_status; }}
 """
 OTHER = """
 location /other {{ websocket http room pass=@app; }}
@@ -61,6 +63,12 @@ def kept(redis):
             for number in redis.command("HKEYS", key)}
 
 
+def unfinished(host):
+    """Events that have no answer yet."""
+    figures = report_of(host.server)["http"]
+    return figures["out"] + figures["waiting"]
+
+
 def wait_until_kept(redis, clients):
     wait_until(lambda: kept(redis) == set(clients), seconds(5),
                "the clients are kept")
@@ -97,7 +105,8 @@ def test_clients_of_a_dead_host_have_disconnected(start, backend, redis):
         assert backend.next("message").sequence == number
     client.expect_alive()
     wait_until_kept(redis, {**clients, **others})
-    wait_until(lambda: any(b"after 50" in entry for key in redis.keys("*}a:*")
+    wait_until(lambda: any("after 50" in str(entry)
+                           for key in redis.keys("*}a:*")
                            for entry in redis.command("HVALS", key)),
                seconds(5), "the last state is kept")
     kill_host(group[0])
@@ -145,6 +154,7 @@ def test_client_that_goes_during_an_outage_is_forgotten(start, backend, redis):
     for client in clients.values():
         client.disconnect()
     assert {backend.next("disconnect").client for _ in clients} == set(clients)
+    wait_until(lambda: unfinished(group[0]) == 0, seconds(5), "the answers")
     for pid in group[0].pids():
         os.kill(pid, signal.SIGKILL)
     group[0].proxy.restore()

@@ -3,7 +3,10 @@
 #include "nginx/backend/adoption.hpp"
 
 #include "nginx/backend/client.hpp"
+#include "nginx/kept_clients/client_claims.hpp"
+#include "nginx/kept_clients/client_register.hpp"
 #include "nginx/backend/event_queue.hpp"
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
@@ -31,33 +34,53 @@ constexpr ngx_msec_t max_finishing = 1000;
 ngx_event_t adoption_event;
 ngx_event_t deadline_event;
 
-const location_configuration *find_location(std::uint32_t id) noexcept
+template <class Call>
+void each_location(Call call)
 {
     const ngx_array_t *locations = main_conf_of(*ngx_cycle).locations;
 
     if (locations == nullptr) {
-        return nullptr;
+        return;
     }
 
     for (const handler_location &each :
          std::span{static_cast<const handler_location *>(locations->elts),
                    locations->nelts}) {
-        if (each.conf->backend != nullptr && each.conf->backend->id == id) {
-            return each.conf;
+        if (each.conf->backend != nullptr) {
+            call(*each.conf);
         }
     }
+}
 
-    return nullptr;
+const location_configuration *find_location(std::uint32_t id) noexcept
+{
+    const location_configuration *found = nullptr;
+
+    each_location([&found, id](const location_configuration &conf) {
+        if (found == nullptr && conf.backend->id == id) {
+            found = &conf;
+        }
+    });
+    return found;
 }
 
 // Workers that adopt a client and die may die of it.
 constexpr std::uint16_t max_adoptions = 5;
 
+// Also in Redis.
+void forget(const broker::found_note &found) noexcept
+{
+    if (!client_register::instance().forget(client_record::id_of(found.text),
+                                            found.kind, found.handle)) {
+        worker_bus::broker().remove_note(found.handle);
+    }
+}
+
 void drop(const broker::found_note &found, std::string_view why) noexcept
 {
     static log_throttle line;
 
-    worker_bus::broker().remove_note(found.handle);
+    forget(found);
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
@@ -67,12 +90,19 @@ void drop(const broker::found_note &found, std::string_view why) noexcept
     }
 }
 
+bool has_room() noexcept
+{
+    return event_queue::unfinished() < max_unfinished;
+}
+
 // Throws std::bad_alloc.
-void adopt(const broker::found_note &found)
+void adopt_client(const broker::found_note &found)
 {
     const location_configuration *conf = find_location(found.kind);
 
-    if (conf == nullptr) {
+    if (found.code == answered_code) {
+        forget(found);
+    } else if (conf == nullptr) {
         drop(found, "its location is not in this configuration");
     } else if (found.adoptions > max_adoptions) {
         drop(found, "too many workers have ended that sent it");
@@ -94,7 +124,7 @@ bool adopt_next()
     }
 
     if (found) {
-        adopt(*found);
+        adopt_client(*found);
     }
 
     return found.has_value();
@@ -106,7 +136,7 @@ void on_adoption(ngx_event_t *event)
 
     try {
         while (worker_bus::running() && !ngx_exiting && left != 0 &&
-               event_queue::unfinished() < max_unfinished && adopt_next()) {
+               has_room() && adopt_next()) {
             left--;
         }
     } catch (const std::bad_alloc &) {
@@ -119,30 +149,67 @@ void on_adoption(ngx_event_t *event)
 void on_deadline(ngx_event_t *)
 {}
 
-bool has_backend(const main_configuration &conf) noexcept
+// The kinds of the notes that this configuration has locations for. Throws
+// std::bad_alloc.
+std::vector<std::string> backend_kinds()
 {
-    if (conf.locations == nullptr) {
-        return false;
-    }
+    std::vector<std::string> kinds;
 
-    for (const handler_location &each :
-         std::span{static_cast<const handler_location *>(conf.locations->elts),
-                   conf.locations->nelts}) {
-        if (each.conf->backend != nullptr) {
-            return true;
+    each_location([&kinds](const location_configuration &conf) {
+        if (conf.backend->sends(event_kind::disconnect)) {
+            kinds.push_back(std::to_string(conf.backend->id));
         }
-    }
+    });
+    return kinds;
+}
 
-    return false;
+constexpr client_calls functions{
+    .entry = [](const client &of,
+                std::uint64_t sequence) { return of.entry(sequence); },
+    .lose = [](client &which) noexcept { which.lose(); },
+    .kinds = backend_kinds,
+    .adopt = adopt_client,
+    .has_room = has_room,
+};
+
+void on_clients_unleased(unsigned shard) noexcept
+{
+    client_register::instance().check(shard);
 }
 
 } // namespace
 
 void start_adoption(ngx_cycle_t *cycle) noexcept
 {
-    if (has_backend(main_conf_of(*cycle))) {
-        init_timer(adoption_event, on_adoption, cycle->log);
-        ngx_add_timer(&adoption_event, adoption_interval);
+    bool has_backend = false;
+
+    each_location(
+        [&has_backend](const location_configuration &) { has_backend = true; });
+
+    if (!has_backend) {
+        return;
+    }
+
+    init_timer(adoption_event, on_adoption, cycle->log);
+    ngx_add_timer(&adoption_event, adoption_interval);
+    calls = &functions;
+    backplane::listeners = {&client_register::instance(),
+                            &client_claims::instance()};
+    backplane::on_clients_unleased = on_clients_unleased;
+    client_claims::instance().start(cycle);
+}
+
+void flush_kept_clients() noexcept
+{
+    if (worker_bus::running()) {
+        client_register::instance().flush();
+    }
+}
+
+void end_adoption() noexcept
+{
+    if (worker_bus::running()) {
+        client_claims::instance().end_leases();
     }
 }
 

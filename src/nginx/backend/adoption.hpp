@@ -13,4 +13,11 @@ void start_adoption(ngx_cycle_t *cycle) noexcept;
 // would kill it. The rest stays for other workers.
 void finish_events(ngx_cycle_t *cycle) noexcept;
 
+// After that: writes to Redis which clients have gone.
+void flush_kept_clients() noexcept;
+
+// Once this worker does not count any more: if it was the last one, other hosts
+// may send what is left.
+void end_adoption() noexcept;
+
 } // namespace websocket::nginx::backend

@@ -1,35 +1,29 @@
-// Sends the events of a client in their order, and applies the answers.
+// Sends the events of a client in their order.
 #include "nginx/backend/client.hpp"
 
+#include "nginx/kept_clients/client_register.hpp"
 #include "nginx/backend/event_failure.hpp"
 #include "nginx/backend/event_queue.hpp"
 #include "nginx/backend/pending_event.hpp"
-#include "nginx/events/answer_text.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
-#include "protocol/text/utf8.hpp"
+#include "redis/client_entry.hpp"
 
 #include <new>
-#include <utility>
 
 namespace websocket::nginx::backend {
 
 namespace {
 
-constexpr std::size_t max_state = 4096;
-
-bool is_binary(const answer &got) noexcept
+std::string_view text_in(const std::unique_ptr<std::string> &text) noexcept
 {
-    return is_binary_type(got.content_type);
+    return text ? std::string_view(*text) : std::string_view{};
 }
 
-bool is_text(std::string_view body) noexcept
-{
-    return protocol::is_valid_utf8(std::as_bytes(std::span(body)));
-}
+} // namespace
 
-std::unique_ptr<std::string> copy_of(std::string_view text)
+std::unique_ptr<std::string> client::copy_of(std::string_view text)
 {
     std::unique_ptr<std::string> copy;
 
@@ -39,13 +33,6 @@ std::unique_ptr<std::string> copy_of(std::string_view text)
 
     return copy;
 }
-
-std::string_view text_in(const std::unique_ptr<std::string> &text) noexcept
-{
-    return text ? std::string_view(*text) : std::string_view{};
-}
-
-} // namespace
 
 client::client(ngx_http_request_t *r, std::string_view key)
     : conf_{*location_conf<location_configuration>(r)},
@@ -70,7 +57,8 @@ client::client(const location_configuration &conf,
 
 client::~client()
 {
-    if (note_ && worker_bus::running()) {
+    if (note_ && worker_bus::running() &&
+        !client_register::instance().forget(record_.id(), by().id, note_)) {
         worker_bus::broker().remove_note(note_);
     }
 }
@@ -85,6 +73,10 @@ try {
         note_ = worker_bus::broker().add_note(worker_bus::slot(), by().id,
                                               record_.serialize(),
                                               worker_bus::now());
+    }
+
+    if (note_) {
+        client_register::instance().keep(*this, record_.id(), by().id);
     }
 
     return static_cast<bool>(note_);
@@ -120,35 +112,15 @@ void client::abandon() noexcept
     detach();
 }
 
-bool client::accept(answer &got) noexcept
-try {
-    const char *problem = set_state(got);
-
-    if (problem == nullptr && !is_binary(got) && !is_text(got.body)) {
-        problem = "the first message is not valid UTF-8";
-    }
-
-    if (problem != nullptr) {
-        log_failure(event_kind::connect, got, problem);
-        return false;
-    }
-
-    if (!got.body.empty()) {
-        text_ = std::make_unique<std::string>(std::move(got.body));
-        first_is_binary_ = is_binary(got);
-    }
-
-    return true;
-
-} catch (const std::bad_alloc &) {
-    log_failure(event_kind::connect, got, "no memory");
-    return false;
-}
-
 int client::begin() noexcept
 {
     accepted_ = true; // also without a connect event
     begun_ = true;
+
+    if (lost_) {
+        close_lost();
+        return 0;
+    }
 
     if (text_) {
         (void)send(first_is_binary_, *text_);
@@ -187,6 +159,7 @@ int client::receive(bool binary, std::span<const std::byte> payload) noexcept
 
     if (note_) {
         worker_bus::broker().count_note(note_, sequence_);
+        client_register::instance().count(record_.id(), sequence_);
     }
 
     return enqueue(event, session_->connection()) ? 0 : 1;
@@ -203,6 +176,34 @@ try {
     text_ = copy_of(reason);
 } catch (const std::bad_alloc &) {
     // The event has the code alone
+}
+
+void client::lose() noexcept
+{
+    lost_ = true;
+
+    if (note_ && worker_bus::running()) {
+        worker_bus::broker().remove_note(note_);
+    }
+
+    note_ = {};
+
+    if (begun_ && session_ != nullptr) {
+        close_lost();
+    }
+}
+
+void client::close_lost() noexcept
+{
+    session_->close(protocol::close_code::service_restart, "this host was away",
+                    close_initiator::server);
+}
+
+std::string client::entry(std::uint64_t sequence) const
+{
+    return redis::format_client_entry({.sequence = sequence,
+                                       .state = text_in(state_),
+                                       .record = record_.serialize()});
 }
 
 void client::detach() noexcept
@@ -223,7 +224,8 @@ void client::detach() noexcept
 // The last event of a client whose session has gone. Nothing else is out.
 void client::finish() noexcept
 {
-    const bool follows = accepted_ && by().sends(event_kind::disconnect);
+    const bool follows =
+        accepted_ && !lost_ && by().sends(event_kind::disconnect);
 
     accepted_ = false;
 
@@ -275,94 +277,6 @@ void client::on_answered(event_kind kind, answer &got,
         }
         delete this;
     }
-}
-
-void client::on_message_answer(answer &got) noexcept
-{
-    const char *problem = got.accepts() ? apply(got) : nullptr;
-    const bool failed = problem != nullptr || !got.accepts();
-
-    if (failed) {
-        log_failure(event_kind::message, got, problem);
-    }
-
-    if (session_ == nullptr) {
-        finish();
-        return;
-    }
-
-    if (failed && by().closes_on_error) {
-        session_->close(protocol::close_code::internal_error, "backend failed",
-                        close_initiator::error);
-    }
-
-    session_->release_input();
-}
-
-// Returns what is wrong with the answer to a message, or null.
-const char *client::apply(answer &got) noexcept
-try {
-    if (const char *problem = set_state(got); problem != nullptr) {
-        return problem;
-    }
-
-    if (session_ == nullptr) {
-        return nullptr;
-    }
-
-    if (!got.body.empty() && got.status != NGX_HTTP_NO_CONTENT &&
-        send(is_binary(got), got.body) == WEBSOCKET_INVALID) {
-        return "the reply is not valid UTF-8";
-    }
-
-    const answer::field *close = got.find("WebSocket-Close");
-
-    if (close == nullptr) {
-        return nullptr;
-    }
-
-    const auto order = parse_close_order(close->value);
-
-    if (!order) {
-        return "WebSocket-Close has no valid code";
-    }
-
-    session_->close(order->code, order->reason, close_initiator::server);
-    return nullptr;
-
-} catch (const std::bad_alloc &) {
-    return "no memory";
-}
-
-// Throws std::bad_alloc. Returns what is wrong, or null.
-const char *client::set_state(const answer &got)
-{
-    const answer::field *state = got.find("WebSocket-State");
-
-    if (state == nullptr) {
-        return nullptr;
-    }
-
-    if (state->value.size() > max_state) {
-        return "WebSocket-State is longer than 4096 bytes";
-    }
-
-    std::unique_ptr<std::string> copy = copy_of(state->value);
-
-    if (note_ && !worker_bus::broker().set_note_state(note_, state->value,
-                                                      worker_bus::now())) {
-        return "websocket_shared_memory is full";
-    }
-
-    state_ = std::move(copy);
-    return nullptr;
-}
-
-int client::send(bool binary, std::string_view body) noexcept
-{
-    return session_->send(binary ? protocol::opcode::binary
-                                 : protocol::opcode::text,
-                          std::as_bytes(std::span(body)));
 }
 
 } // namespace websocket::nginx::backend

@@ -78,6 +78,12 @@ public:
     // the answer is not valid, for the reason that is logged.
     bool accept(answer &got) noexcept;
 
+    // Another host has sent the disconnect event. The client is closed.
+    void lose() noexcept;
+
+    // For Redis. Throws std::bad_alloc.
+    std::string entry(std::uint64_t sequence) const;
+
     const client_record &record() const noexcept { return record_; }
     const location_configuration &configuration() const noexcept
     {
@@ -98,10 +104,14 @@ private:
     void log_failure(event_kind kind, const answer &got,
                      const char *problem) const noexcept;
     void finish() noexcept;
+    void close_lost() noexcept;
     void on_message_answer(answer &got) noexcept;
     const char *apply(answer &got) noexcept;
     const char *set_state(const answer &got);
     int send(bool binary, std::string_view body) noexcept;
+
+    // Null: the text is empty. Throws std::bad_alloc.
+    static std::unique_ptr<std::string> copy_of(std::string_view text);
 
     session *session_ = nullptr; // null: before it began, or after its end
     const location_configuration &conf_;
@@ -116,6 +126,7 @@ private:
     bool first_is_binary_ = false;
     bool accepted_ = false;
     bool begun_ = false; // the session was open
+    bool lost_ = false;  // another host has sent the disconnect event
 };
 
 } // namespace websocket::nginx::backend

@@ -1,12 +1,12 @@
 // Applies what a backend answers to the events of a client.
 #include "nginx/backend/client.hpp"
 
+#include "nginx/events/answer_text.hpp"
 #include "nginx/kept_clients/client_register.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
 #include "protocol/text/utf8.hpp"
-#include "sdk/websocket_text.hpp"
 
 #include <new>
 #include <utility>
@@ -17,13 +17,9 @@ namespace {
 
 constexpr std::size_t max_state = 4096;
 
-constexpr std::string_view binary_type = "application/octet-stream";
-
 bool is_binary(const answer &got) noexcept
 {
-    const std::string_view type(got.content_type);
-
-    return type.substr(0, type.find(';')) == binary_type;
+    return is_binary_type(got.content_type);
 }
 
 bool is_text(std::string_view body) noexcept
@@ -102,20 +98,13 @@ try {
         return nullptr;
     }
 
-    const std::string_view value(close->value);
-    const std::size_t space = value.find(' ');
-    const auto code = detail::decimal(value.substr(0, space));
+    const auto order = parse_close_order(close->value);
 
-    if (!code || *code > UINT16_MAX ||
-        !protocol::close_code::is_valid_on_wire(
-            static_cast<std::uint16_t>(*code))) {
+    if (!order) {
         return "WebSocket-Close has no valid code";
     }
 
-    session_->close(static_cast<std::uint16_t>(*code),
-                    space == value.npos ? std::string_view{}
-                                        : value.substr(space + 1),
-                    close_initiator::server);
+    session_->close(order->code, order->reason, close_initiator::server);
     return nullptr;
 
 } catch (const std::bad_alloc &) {
@@ -145,7 +134,7 @@ const char *client::set_state(const answer &got)
     state_ = std::move(copy);
 
     if (note_) {
-        client_register::instance().update(*this);
+        client_register::instance().update(record_.id());
     }
 
     return nullptr;

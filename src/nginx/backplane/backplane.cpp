@@ -65,6 +65,13 @@ public:
         }
 
         redis.add_listener(*this);
+
+        for (shard_router::listener *each : listeners) {
+            if (each != nullptr) {
+                redis.add_listener(*each);
+            }
+        }
+
         redis.open();
         leader.try_lead();
     }
@@ -161,6 +168,11 @@ private:
             return;
         case control_event::redis_up:
             redis.retry_now();
+            return;
+        case control_event::clients_unleased:
+            if (on_clients_unleased != nullptr) {
+                on_clients_unleased(static_cast<unsigned>(from));
+            }
             return;
         default:
             return;
@@ -294,6 +306,22 @@ std::uint64_t client_id(std::uint64_t number) noexcept
 
     return host << number_bits |
            (number & ((std::uint64_t{1} << number_bits) - 1));
+}
+
+unsigned shard_of_client(std::uint64_t id) noexcept
+{
+    return redis::id_prefix_shard(
+        static_cast<std::uint32_t>(id >> number_bits));
+}
+
+shard_router *router() noexcept
+{
+    return state ? &state->redis : nullptr;
+}
+
+bool is_last_worker() noexcept
+{
+    return redis_leader::is_last_worker();
 }
 
 bool publish(const publish_request &request) noexcept

@@ -7,7 +7,9 @@
 
 #include "nginx/backplane/publisher.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/redis_nodes/router.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -23,6 +25,21 @@ bool enabled() noexcept;
 
 // The id, unique across hosts, of the client with this number on this host.
 std::uint64_t client_id(std::uint64_t number) noexcept;
+
+// The shard of clients whose ids have the same prefix.
+unsigned shard_of_client(std::uint64_t id) noexcept;
+
+// The worker's connections to Redis. Null: there are none.
+shard_router *router() noexcept;
+
+// They learn about the shards; to be set before start(). Null: none.
+inline std::array<shard_router::listener *, 2> listeners{};
+
+// The host's clients of HTTP backends had no lease in the shard. May be null.
+inline void (*on_clients_unleased)(unsigned shard) noexcept = nullptr;
+
+// Whether the host has no other worker.
+bool is_last_worker() noexcept;
 
 // False: the queue is full. Otherwise on_result of the request is called.
 bool publish(const publish_request &request) noexcept;

@@ -45,6 +45,8 @@ public:
     redis_leader &operator=(const redis_leader &) = delete;
     ~redis_leader(); // gives up the lead
 
+    static bool is_last_worker() noexcept;
+
     // Removes the host from Redis if this is its last worker. To be called at
     // the exit of the worker.
     void unregister_if_last() noexcept;

@@ -320,17 +320,23 @@ void redis_leader::remove_orphans(unsigned shard, const redisReply &found)
     }
 }
 
+bool redis_leader::is_last_worker() noexcept
+{
+    const shared_zone &zone = worker_bus::zone();
+    const std::span blocks(zone.slot_counters, zone.slots);
+
+    return std::none_of(
+        blocks.begin(), blocks.end(), [](const counters::slot_counters &block) {
+            return block.pid.load() != ngx_pid && counters::in_use(block);
+        });
+}
+
 // Other hosts remove clients that are left when the lease expires.
 void redis_leader::unregister_if_last() noexcept
 {
     shared_zone &zone = worker_bus::zone();
-    const std::span blocks(zone.slot_counters, zone.slots);
-    const auto another = std::find_if(
-        blocks.begin(), blocks.end(), [](const counters::slot_counters &block) {
-            return block.pid.load() != ngx_pid && counters::in_use(block);
-        });
 
-    if (another != blocks.end()) {
+    if (!is_last_worker()) {
         return;
     }
 

@@ -129,9 +129,55 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
 }
 
 client_record::client_record(std::string_view serialized)
+    : id_{id_of(serialized)}
 {
-    ngx_memcpy(&id_, serialized.data(), sizeof(id_));
     keep(serialized.substr(sizeof(id_)));
+}
+
+std::uint64_t client_record::id_of(std::string_view serialized) noexcept
+{
+    std::uint64_t id;
+
+    ngx_memcpy(&id, serialized.data(), sizeof(id));
+    return id;
+}
+
+bool client_record::is_valid(std::string_view serialized) noexcept
+{
+    if (serialized.size() < sizeof(id_)) {
+        return false;
+    }
+
+    std::string_view left = serialized.substr(sizeof(id_));
+    std::size_t texts = 0;
+
+    for (; !left.empty(); texts++) {
+        const std::size_t digits =
+            static_cast<std::size_t>(
+                std::find_if(left.begin(), left.end(),
+                             [](char each) { return (each & 0x80) == 0; }) -
+                left.begin()) +
+            1;
+
+        if (digits > 5 || digits > left.size()) {
+            return false;
+        }
+
+        const u_char *at = borrowed(left).data;
+        const std::size_t size = read_varint(at);
+
+        left.remove_prefix(digits);
+
+        if (size >= left.size() || left[size] != '\0') {
+            return false;
+        }
+
+        left.remove_prefix(size + 1);
+    }
+
+    const auto fixed = static_cast<std::size_t>(text::count);
+
+    return texts >= fixed && (texts - fixed) % 2 == 0;
 }
 
 std::string client_record::serialize() const

@@ -41,6 +41,12 @@ public:
     // For another process. Throws std::bad_alloc.
     std::string serialize() const;
 
+    // Whether serialize() of some process may have returned these bytes.
+    static bool is_valid(std::string_view serialized) noexcept;
+
+    // The id of the client in what serialize() returned.
+    static std::uint64_t id_of(std::string_view serialized) noexcept;
+
     std::uint64_t id() const noexcept { return id_; }
 
     // Valid as long as this object. All but the URI and the arguments are

@@ -5,9 +5,6 @@
 // gives them to the host that asks first. The notes of the others are removed.
 #include "nginx/kept_clients/client_claims.hpp"
 
-#include "nginx/backend/adoption.hpp"
-#include "nginx/backend/client.hpp"
-#include "nginx/backend/event_queue.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
@@ -146,7 +143,7 @@ void client_claims::find(shard_router &redis, unsigned shard,
         prefix, worker_bus::zone().host.uid(), host, position};
 
     if (kind.empty()) {
-        kinds = backend_kinds();
+        kinds = calls->kinds();
         arguments.insert(arguments.end(), kinds.begin(), kinds.end());
     } else {
         arguments.push_back(kind);
@@ -175,8 +172,7 @@ try {
     self.looked_at_ = ngx_current_msec;
 
     if (parts.size() != 4 || self.batch_ || !self.is_steady(shard) ||
-        ngx_exiting || !worker_bus::running() ||
-        event_queue::unfinished() >= max_unfinished) {
+        ngx_exiting || !worker_bus::running() || !calls->has_room()) {
         return;
     }
 
@@ -291,7 +287,7 @@ try {
     shard_router *redis = backplane::router();
 
     if (done.position != "0" && redis != nullptr && !ngx_exiting &&
-        event_queue::unfinished() < max_unfinished) {
+        calls->has_room()) {
         self.find(*redis, done.shard, done.host, done.kind, done.position);
     }
 } catch (const std::bad_alloc &) {
@@ -324,7 +320,7 @@ void client_claims::adopt(const batch &from, const redisReply &taken)
         found.sequence = entry->sequence;
         found.text = entry->record;
         found.state = entry->state;
-        adopt_client(found);
+        calls->adopt(found);
     }
 
     static log_throttle line;

@@ -7,6 +7,7 @@
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/kept_clients/client_calls.hpp"
 #include "nginx/redis_nodes/router.hpp"
 #include "redis/client_entry.hpp"
 #include "redis/keys.hpp"

@@ -1,7 +1,6 @@
 // Writes the clients of this worker to Redis, and what has become of them.
 #include "nginx/kept_clients/client_register.hpp"
 
-#include "nginx/backend/client.hpp"
 #include "nginx/kept_clients/client_claims.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
@@ -53,15 +52,15 @@ void client_register::mark_changed(lane &in, std::uint64_t id, kept &which)
     which.changed = true;
 }
 
-void client_register::keep(client &added) noexcept
+void client_register::keep(client &added, std::uint64_t id,
+                           std::uint32_t kind) noexcept
 try {
     if (!backplane::enabled()) {
         return;
     }
 
-    const std::uint64_t id = added.record().id();
     lane &in = lane_of(id);
-    kept &which = in.clients.emplace(id, kept{&added}).first->second;
+    kept &which = in.clients.emplace(id, kept{&added, kind}).first->second;
 
     use_client_shard(in.shard);
     mark_changed(in, id, which);
@@ -70,9 +69,8 @@ try {
     // As if the host had died a moment before
 }
 
-void client_register::update(const client &changed) noexcept
+void client_register::update(std::uint64_t id) noexcept
 try {
-    const std::uint64_t id = changed.record().id();
     lane &in = lane_of(id);
     const auto found = in.clients.find(id);
 
@@ -84,19 +82,19 @@ try {
     // Redis has what was before
 }
 
-void client_register::count(const client &counted) noexcept
+void client_register::count(std::uint64_t id, std::uint64_t sequence) noexcept
 {
-    if (!backplane::enabled()) {
+    lane &in = lane_of(id);
+    const auto found = in.clients.find(id);
+
+    if (found == in.clients.end()) {
         return;
     }
 
-    const std::uint64_t id = counted.record().id();
-    const lane &in = lane_of(id);
-    const auto found = in.clients.find(id);
+    found->second.sequence = sequence;
 
-    if (found != in.clients.end() &&
-        counted.sequence() + sequence_margin > found->second.sequence) {
-        update(counted);
+    if (sequence + sequence_margin > found->second.announced) {
+        update(id);
     }
 }
 

@@ -1,12 +1,13 @@
 // Keeps the clients of this worker in Redis, so that another host sends their
 // disconnect events if this one dies. Without Redis it does nothing.
 //
-// What is to be written is noted by client, so it takes little memory while
+// Only the ids of changed clients are queued, so little memory is taken while
 // Redis is away. One call for each shard is out at a time.
 #pragma once
 
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/kept_clients/client_calls.hpp"
 #include "nginx/redis_nodes/router.hpp"
 #include "redis/keys.hpp"
 
@@ -22,8 +23,6 @@
 
 namespace websocket::nginx::backend {
 
-class client;
-
 // The code of a note whose disconnect event was answered, while Redis still has
 // the client.
 inline constexpr std::uint16_t answered_code = 1;
@@ -35,11 +34,11 @@ public:
 
     // Keeps a client from now on. Does nothing without memory: the client gets
     // no disconnect event if the host dies.
-    void keep(client &added) noexcept;
+    void keep(client &added, std::uint64_t id, std::uint32_t kind) noexcept;
 
-    // The state of a client, or its sequence, has changed.
-    void update(const client &changed) noexcept;
-    void count(const client &counted) noexcept;
+    // The state of a client has changed, or its sequence.
+    void update(std::uint64_t id) noexcept;
+    void count(std::uint64_t id, std::uint64_t sequence) noexcept;
 
     // Forgets a client, whose note is removed once Redis has forgotten it too.
     // False: the caller removes the note.
@@ -55,10 +54,12 @@ public:
 private:
     struct kept {
         client *owner;
-        std::uint64_t sequence = 0; // that Redis has, or is getting
-        bool changed = false;       // its id is in lane::changed
-        bool sent = false;          // Redis may have it
-        bool known = false;         // Redis has had it
+        std::uint32_t kind;
+        std::uint64_t sequence = 0;  // of its last event
+        std::uint64_t announced = 0; // higher; Redis has it, or is getting it
+        bool changed = false;        // its id is in lane::changed
+        bool sent = false;           // Redis may have it
+        bool known = false;          // Redis has had it
     };
 
     struct forgotten {

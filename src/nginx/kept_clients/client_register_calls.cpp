@@ -1,7 +1,6 @@
 // The calls of scripts for the clients of this worker, and their replies.
 #include "nginx/kept_clients/client_register.hpp"
 
-#include "nginx/backend/client.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/kept_clients/client_claims.hpp"
@@ -54,21 +53,21 @@ bool client_register::write(lane &in, shard_router &redis)
         if (found != in.clients.end()) {
             kept &each = found->second;
 
-            if (each.owner->kind() != kind.value_or(each.owner->kind())) {
+            if (each.kind != kind.value_or(each.kind)) {
                 break;
             }
 
             const std::uint64_t sequence =
-                2 * (each.owner->sequence() + sequence_margin);
-            std::string entry = each.owner->entry(sequence);
+                2 * (each.sequence + sequence_margin);
+            std::string entry = calls->entry(*each.owner, sequence);
 
-            kind = each.owner->kind();
+            kind = each.kind;
             bytes += entry.size();
             texts.push_back(std::to_string(id));
             texts.emplace_back(each.known ? "1" : "0");
             texts.push_back(std::move(entry));
             in.writing.push_back(id);
-            each.sequence = sequence;
+            each.announced = sequence;
             each.changed = false;
             each.sent = true;
         }
@@ -116,7 +115,7 @@ bool client_register::ask(lane &in, shard_router &redis)
         const auto found = in.clients.find(id);
 
         if (found != in.clients.end()) {
-            const std::uint32_t its_kind = found->second.owner->kind();
+            const std::uint32_t its_kind = found->second.kind;
 
             if (its_kind != kind.value_or(its_kind)) {
                 break;
@@ -177,7 +176,7 @@ void client_register::on_written(void *data, const redisReply *reply) noexcept
             client &taken = *found->second.owner;
 
             in.clients.erase(found);
-            taken.lose(); // may call forget() for other clients
+            calls->lose(taken); // may call forget() for other clients
         }
     }
 

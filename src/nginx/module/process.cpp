@@ -85,7 +85,9 @@ void end_worker(ngx_cycle_t *cycle)
     }
 
     backend::finish_events(cycle);
+    backend::flush_kept_clients();
     counters::stop();
+    backend::end_adoption();
     backplane::stop();
     resource::drop_all();
     worker_bus::stop();

@@ -20,7 +20,9 @@ enum class control_event : std::uint8_t {
     synced = 4,          // to that worker; from: the token
     leader_down = 5,     // to all workers
     leader_up = 6,       // to all workers: earlier events may be lost
-    redis_up = 7         // to all workers: one of them has connected again
+    redis_up = 7,        // to all workers: one of them has connected again
+    clients_unleased = 8 // the same; from: a shard in which the host's clients
+                         // of HTTP backends had no lease
 };
 
 // Names that begin with ":": no handler's name does.

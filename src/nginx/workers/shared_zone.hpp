@@ -54,6 +54,9 @@ struct shared_zone {
     host_identity host;
     std::atomic<std::uint32_t> link_generation; // connections so far
 
+    // A bit for each shard that may have clients of HTTP backends of the host
+    std::atomic<std::uint32_t> client_shards;
+
     // Redis's clock minus the monotonic clock, in milliseconds; 0: unknown
     std::atomic<std::int64_t> redis_clock;
     redis_counters redis;
