@@ -176,5 +176,5 @@ def test_worker_leaves_though_timers_run(nginx):
                "Close")
     client.close(1001)
     client.disconnect()
-    server.wait_for_exit(timeout=2)
+    server.wait_for_exit(timeout=4)
     handler_log.check_client_events(server)

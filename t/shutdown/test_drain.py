@@ -92,8 +92,8 @@ def test_clients_are_closed_evenly(nginx, tls, number):
         quantiles_hold(pool, began, 1)
         assert codes(pool) == {4001}
     if number == signal.SIGQUIT:
-        server.wait_for_exit(2)
-    server.wait_for_workers_gone([pid], timeout=2)
+        server.wait_for_exit(4)
+    server.wait_for_workers_gone([pid], timeout=4)
     server.wait_for_access_log(200, websocket_close_code=4001,
                                websocket_close_by="server")
 
@@ -112,7 +112,7 @@ def test_lone_client_is_closed_at_once(nginx):
     old = server.reload()
     client.expect_failure(4001, "shutting down")
     client.disconnect()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_time_0_closes_all_at_once(nginx):
@@ -121,7 +121,7 @@ def test_time_0_closes_all_at_once(nginx):
         old = server.reload()
         pool.wait_for_ends()
         assert codes(pool) == {4001}
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 @pytest.mark.alone
@@ -133,7 +133,7 @@ def test_each_worker_spreads_its_own_clients(nginx):
         old = server.reload()
         pool.wait_for_ends()
         quantiles_hold(pool, began, 0.98)
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_fast_stop_gives_the_code_at_once(nginx):
@@ -142,7 +142,7 @@ def test_fast_stop_gives_the_code_at_once(nginx):
         server.send_signal(signal.SIGTERM)
         pool.wait_for_ends()
         assert codes(pool) == {4001}
-    server.wait_for_exit(2)
+    server.wait_for_exit(4)
 
 
 def test_fast_stop_during_the_drain_gives_the_code_at_once(nginx):
@@ -153,7 +153,7 @@ def test_fast_stop_during_the_drain_gives_the_code_at_once(nginx):
         server.send_signal(signal.SIGTERM)
         pool.wait_for_ends()
         assert codes(pool) == {4001}
-    server.wait_for_exit(2)
+    server.wait_for_exit(4)
 
 
 def test_without_a_master_all_are_closed_at_once(nginx):
@@ -162,7 +162,7 @@ def test_without_a_master_all_are_closed_at_once(nginx):
         server.send_signal(signal.SIGQUIT)
         pool.wait_for_ends()
         assert codes(pool) == {4001}
-    server.wait_for_exit(2)
+    server.wait_for_exit(4)
 
 
 @pytest.mark.alone
@@ -188,7 +188,7 @@ def test_short_shutdown_timeout_still_sends_each_close(nginx):
         old = server.reload()
         pool.wait_for_ends()
         assert codes(pool) == {4001}
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 # The end of the worker
@@ -214,7 +214,7 @@ def test_clients_that_do_not_read_delay_the_exit_no_longer(nginx):
         client = connect_tight(server, "/quick")
         send_until_refused(client, framed(numbered(4000, 1000)), 0.1)
     old = server.reload()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
     server.wait_for_access_log(4, websocket_close_code=1001)
 
 
@@ -225,7 +225,7 @@ def test_worker_exits_when_all_clients_have_left(nginx):
         pool.wait_for_closed(1)
         assert old[0] in server.worker_pids()
         pool.leave()
-        server.wait_for_workers_gone(old, timeout=2)
+        server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_clients_that_leave_do_not_hasten_other_closes(nginx):
@@ -239,7 +239,7 @@ def test_clients_that_leave_do_not_hasten_other_closes(nginx):
         server.wait_for_access_log(99)
         assert not pool.closed()
         pool.leave()
-        server.wait_for_workers_gone(old, timeout=2)
+        server.wait_for_workers_gone(old, timeout=4)
 
 
 @pytest.mark.alone
@@ -285,7 +285,7 @@ def test_messages_are_answered(draining, tls):
         client.expect_binary(b"a" * 70000 + b"b" * 70000)
         client.expect_alive()
         client.disconnect()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_pings_are_sent_and_silence_is_noticed(draining):
@@ -301,7 +301,7 @@ def test_pings_are_sent_and_silence_is_noticed(draining):
     assert "nothing received" in frame.close_reason
     clients[1].disconnect()
     clients[0].disconnect()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_rooms_span_old_and_new_workers(draining):
@@ -318,7 +318,7 @@ def test_rooms_span_old_and_new_workers(draining):
         assert read_data(client) == ["over HTTP"]
     for client in clients:
         client.disconnect()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 def test_client_may_be_closed_for_another_reason(draining):
@@ -328,7 +328,7 @@ def test_client_may_be_closed_for_another_reason(draining):
     clients[0].disconnect()
     clients[1].half_close()
     clients[1].expect_eof()
-    server.wait_for_workers_gone(old, timeout=2)
+    server.wait_for_workers_gone(old, timeout=4)
 
 
 # Several generations
@@ -351,7 +351,7 @@ def test_each_generation_has_its_own_time_and_code(nginx):
         for client in clients:
             client.expect_close(code)
             client.expect_eof()
-    server.wait_for_exit(2)
+    server.wait_for_exit(4)
 
 
 def test_generations_drain_side_by_side(nginx):
