@@ -10,8 +10,9 @@ import pytest
 import wire
 from hosts import PREFIX
 from http_backend import Answer, Gate
+from kept_clients import (TAKEN_AFTER, ends, expect_ends, join, kept,
+                          unfinished, wait_until_kept)
 from nginx_server import seconds, wait_until
-from status_reader import report_of
 
 LOCATIONS = """
 location /app {{ websocket http room pass=@app; }}
@@ -24,11 +25,6 @@ location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 """
 OPTIONS = "connect_timeout=500ms command_timeout=500ms"
 
-# A dead host is taken for one when its lease has ended. All 16 shards are
-# looked at in eight seconds.
-LEASE = 10
-LOOK = 8
-
 
 @pytest.fixture
 def start(backend, hosts):
@@ -38,56 +34,6 @@ def start(backend, hosts):
         return hosts(LOCATIONS.format(port=backend.port), count=count,
                      **options)
     return start_them
-
-
-def kill_host(host):
-    """Kills all processes of a host."""
-    host.server.stopped = True
-    for pid in [host.server.pid, *host.pids()]:
-        os.kill(pid, signal.SIGKILL)
-    host.server.process.wait(seconds(5))
-
-
-def join(backend, host, count):
-    """Connects clients; returns them by their ids."""
-    found = {}
-    for _ in range(count):
-        client = host.connect("/app")
-        found[backend.next("connect").client] = client
-    return found
-
-
-def kept(redis):
-    """The ids of the clients that Redis keeps."""
-    return {int(number) for key in redis.keys(f"{PREFIX}*}}a:*")
-            for number in redis.command("HKEYS", key)}
-
-
-def unfinished(host):
-    """Events that have no answer yet."""
-    figures = report_of(host.server)["http"]
-    return figures["out"] + figures["waiting"]
-
-
-def wait_until_kept(redis, clients):
-    wait_until(lambda: kept(redis) == set(clients), seconds(5),
-               "the clients are kept")
-
-
-def ends(backend, count):
-    """So many disconnect events; nothing else comes."""
-    found = [backend.next("disconnect", LEASE + LOOK + 5)
-             for _ in range(count)]
-    assert backend.events.empty()
-    return found
-
-
-def expect_ends(backend, clients):
-    found = ends(backend, len(clients))
-    assert {end.client for end in found} == set(clients)
-    for end in found:
-        assert end.fields["WebSocket-Close-Code"] == "1006"
-    return found
 
 
 def test_clients_of_a_dead_host_have_disconnected(start, backend, redis):
@@ -109,7 +55,7 @@ def test_clients_of_a_dead_host_have_disconnected(start, backend, redis):
                            for key in redis.keys("*}a:*")
                            for entry in redis.command("HVALS", key)),
                seconds(5), "the last state is kept")
-    kill_host(group[0])
+    group[0].kill()
     found = expect_ends(backend, clients)
     for end in found:
         spoke = end.client == speaker
@@ -129,7 +75,7 @@ def test_client_that_has_gone_is_forgotten(start, backend, redis):
     client.disconnect()
     assert backend.next("disconnect").client == number
     wait_until_kept(redis, clients)
-    kill_host(group[0])
+    group[0].kill()
     expect_ends(backend, clients)
 
 
@@ -159,7 +105,7 @@ def test_client_that_goes_during_an_outage_is_forgotten(start, backend, redis):
         os.kill(pid, signal.SIGKILL)
     group[0].proxy.restore()
     wait_until_kept(redis, ())
-    kill_host(group[0])
+    group[0].kill()
     assert backend.events.empty()
 
 
@@ -206,7 +152,7 @@ def test_clients_that_redis_has_lost_are_kept_again(start, backend, redis):
     wait_until_kept(redis, clients)
     for client in clients.values():
         client.expect_alive()
-    kill_host(group[0])
+    group[0].kill()
     expect_ends(backend, clients)
 
 
@@ -224,8 +170,8 @@ def test_host_that_dies_before_it_has_sent_all(start, backend, redis):
     backend.answer = answer
     clients = join(backend, group[0], 8)
     wait_until_kept(redis, clients)
-    kill_host(group[0])
-    early = [backend.next("disconnect", LEASE + LOOK + 5) for _ in clients]
+    group[0].kill()
+    early = [backend.next("disconnect", TAKEN_AFTER) for _ in clients]
     assert {end.client for end in early} == set(clients)
     uids = {key.rsplit(":")[-1] for key in map(str, redis.keys("*}a:*"))}
     assert len(uids) == 1
@@ -233,7 +179,7 @@ def test_host_that_dies_before_it_has_sent_all(start, backend, redis):
     port = early[0].peer[1]
     adopter = next(host for host in group[1:3]
                    if has_connection_from(host, port))
-    kill_host(adopter)
+    adopter.kill()
     gate.open()
     again = expect_ends(backend, clients)
     assert {(end.client, end.sequence) for end in early} == \
@@ -263,11 +209,11 @@ def test_only_hosts_with_the_location_send_events(start, backend, redis,
     other = hosts(OTHER.format(port=backend.port), count=1, options=OPTIONS)
     clients = join(backend, group[0], 3)
     wait_until_kept(redis, clients)
-    kill_host(group[0])
+    group[0].kill()
     leases = f"{PREFIX}*}}al:*"
     other[0].connect("/other")
     backend.next("connect")
-    wait_until(lambda: len(redis.keys(leases)) == 1, seconds(LEASE + 5),
+    wait_until(lambda: len(redis.keys(leases)) == 1, seconds(TAKEN_AFTER),
                "the lease has ended")
     start(1)
     expect_ends(backend, clients)

@@ -8,6 +8,7 @@ import pytest
 from certificates import Authority
 from fake_node import FakeNode
 from hosts import SHORT_TIMEOUTS, Host
+from kept_clients import expect_ends, join, wait_until_kept
 from nginx_server import seconds, wait_until
 from readme_acl import acl_command
 from redis_client import RedisError
@@ -92,6 +93,30 @@ def test_rooms_span_hosts_on_all_nodes(hosts, cluster):
         assert node.command("PUBSUB", "SHARDCHANNELS")
     for host in group:
         assert "[error]" not in host.server.log()
+
+
+# Clients of websocket http
+
+def test_clients_of_a_dead_host_have_disconnected(backend, cluster, hosts):
+    """Their slot has moved meanwhile."""
+    group = hosts("""
+        location /app { websocket http room pass=@app; }
+        location @app { proxy_pass http://127.0.0.1:%d; }
+        """ % backend.port, redis=cluster, options=SHORT_TIMEOUTS)
+    clients = join(backend, group[0], 4)
+    shard = (min(clients) >> 40) % 16
+    node = cluster.node_of(shard)
+    other = cluster.other_than(node)
+    wait_until_kept(node, clients)
+    cluster.move(shard, other)
+    wait_until_kept(other, clients)
+    number, client = clients.popitem()
+    client.disconnect()
+    assert backend.next("disconnect").client == number
+    wait_until_kept(other, clients)
+    group[0].kill()
+    expect_ends(backend, clients)
+    wait_until_kept(other, ())
 
 
 # Slots move

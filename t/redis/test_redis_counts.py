@@ -42,14 +42,6 @@ def leave(client):
     client.disconnect()
 
 
-def kill_host(host):
-    """Kills all processes of a host."""
-    host.server.stopped = True
-    for pid in [host.server.pid, *host.pids()]:
-        os.kill(pid, signal.SIGKILL)
-    host.server.process.wait(seconds(5))
-
-
 def signal_host(host, number):
     for pid in [host.server.pid, *host.pids()]:
         os.kill(pid, number)
@@ -191,7 +183,7 @@ def test_host_that_dies_is_counted_until_its_lease_ends(hosts):
     group = hosts(LOCATIONS, 3, workers=1)
     clients = [host.join("/room") for host in group for _ in (1, 2)]
     group.wait_for_clients("/publish-room", 6)
-    kill_host(group[2])
+    group[2].kill()
     rest = group.hosts[:2]
     for host in rest:
         assert host.get_state("/publish-room")[0] == 6
@@ -211,7 +203,7 @@ def test_dead_host_is_removed_where_no_other_host_has_clients(hosts):
     group = hosts(LOCATIONS, 2, workers=1)
     group[1].join("/plain?k=alone")
     group.wait_for_clients("/publish-plain?k=alone", 1)
-    kill_host(group[1])
+    group[1].kill()
     group[0].wait_for_clients("/publish-plain?k=alone", 0, LEASE + 5)
     assert not group.redis.keys(key_of("c", "room:plainalone"))
 
@@ -307,7 +299,7 @@ def test_dead_host_is_removed_where_redis_had_lost_its_keys(hosts):
     wait_until(lambda: len(group.redis.keys(f"{shard}r:*")) == 2
                and group.redis.command("SCARD", f"{shard}hosts") == 2,
                seconds(LEASE), "the keys")
-    kill_host(group[1])
+    group[1].kill()
     group[0].wait_for_clients("/publish-plain", 1, LEASE + 5)
     client.expect_alive()
 

@@ -2,6 +2,8 @@
 Redis."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -96,6 +98,13 @@ class Host:
     def wait_for_leader(self):
         """Waits until a worker leads; returns its pid."""
         return wait_until(self.leader, seconds(5), "a leader")
+
+    def kill(self):
+        """Kills all processes, as if the host had died."""
+        self.server.stopped = True
+        for pid in [self.server.pid, *self.pids()]:
+            os.kill(pid, signal.SIGKILL)
+        self.server.process.wait(seconds(5))
 
     def close(self):
         """Stops nginx before its proxy, so that nginx logs no error."""
