@@ -128,6 +128,26 @@ class HttpScheduler(Scheduler):
         self.backend.check()
 
 
+class EventLog:
+    """The last status and all workers of the connect and of the disconnect of
+    each client."""
+
+    def __init__(self, path):
+        self.file = open(path, encoding="ascii")
+        self.connects = {}
+        self.disconnects = {}
+
+    def read(self):
+        """Reads the lines that were added."""
+        kinds = {"connect": self.connects, "disconnect": self.disconnects}
+        while (line := self.file.readline()).endswith("\n"):
+            kind, client, status, pid = line.split()
+            if kind in kinds:
+                workers = kinds[kind].get(int(client), (0, []))[1]
+                kinds[kind][int(client)] = int(status), workers + [int(pid)]
+        self.file.seek(self.file.tell() - len(line))
+
+
 class HttpSoak(Soak):
     """See Soak."""
 
@@ -146,6 +166,8 @@ class HttpSoak(Soak):
         port = self.backend.port
         self.start_server(HTTP.format(port=port), LOCATIONS.format(port=port))
         self.servers[0].allow_errors(ERRORS)
+        self.log = EventLog(os.path.join(self.servers[0].prefix,
+                                         "events.log"))
         return HttpScheduler(self.servers, seed, self.backend)
 
     def run_faults(self):
@@ -163,6 +185,7 @@ class HttpSoak(Soak):
 
     def close(self):
         self.backend.close()
+        self.log.file.close()
         super().close()
 
     def replace_workers(self):
@@ -186,38 +209,33 @@ class HttpSoak(Soak):
     def check_disconnects(self, alive=True):
         """Each accepted client that has gone has had one disconnect event, or
         one of each worker that was killed while it sent it."""
-        present = {client.number for client in self.scheduler.clients
+        scheduler = self.scheduler
+        present = {client.number for client in scheduler.clients
                    if isinstance(client, HttpClient)} if alive else set()
-        gone = self.scheduler.accepted - present
-        if not alive:
-            gone |= {number for number, (status, _)
-                     in self.events("connect").items() if 200 <= status < 300}
-        wait_until(lambda: gone <= set(self.events("disconnect")),
-                   LAST_DISCONNECTS, f"disconnects of {len(gone)} clients")
-        refused = {number for number, (status, _)
-                   in self.events("connect").items()
-                   if status >= 300 and status != ENDED_BY_NGINX}
-        for number, (_, workers) in self.events("disconnect").items():
-            if set(workers[:-1]) - set(self.scheduler.killed):
+        log = self.log
+        scheduler.wait_until(
+            lambda: not self.missing(present, alive), LAST_DISCONNECTS,
+            lambda: f"disconnects of {self.missing(present, alive)}")
+        for number, (_, workers) in log.disconnects.items():
+            if set(workers[:-1]) - set(scheduler.killed):
                 raise Fault(f"client {number}: disconnects of the workers "
                             f"{workers}")
-            if number in present | refused:
-                raise Fault(f"client {number} is connected, or was refused")
+            status = log.connects.get(number, (ENDED_BY_NGINX, []))[0]
+            if number in present or status >= 300 and \
+                    status != ENDED_BY_NGINX:
+                raise Fault(f"client {number} is connected, or was refused "
+                            f"with {status}")
         figures = json.loads(send_request(
             self.servers[0], "GET", "/status").body)["http"]
         if not alive and figures["out"] + figures["waiting"]:
             raise Fault(f"events without an end: {figures}")
-        self.scheduler.counts["disconnects"] = len(self.events("disconnect"))
+        scheduler.counts["disconnects"] = len(log.disconnects)
 
-    def events(self, wanted):
-        """The last status and all workers of this event of each client."""
-        found = {}
-        path = os.path.join(self.servers[0].prefix, "events.log")
-        with open(path, encoding="ascii") as file:
-            for line in file:
-                kind, client, status, pid = line.split()
-                if kind == wanted:
-                    workers = found.get(int(client), (0, []))[1]
-                    workers.append(int(pid))
-                    found[int(client)] = int(status), workers
-        return found
+    def missing(self, present, alive):
+        """The clients that have gone without a disconnect event."""
+        self.log.read()
+        gone = self.scheduler.accepted - present
+        if not alive:
+            gone |= {number for number, (status, _)
+                     in self.log.connects.items() if 200 <= status < 300}
+        return gone - set(self.log.disconnects)
