@@ -168,8 +168,9 @@ def test_memory_for_notes_is_limited(backend, nginx):
     server.connect("/none?room=1", headers=fields)
 
 
-def test_disconnect_while_no_connection_is_free(backend, nginx):
-    """It is sent once there is one."""
+def close_client_without_connections(backend, nginx):
+    """All connections are taken when a client ends. Returns the server, the
+    id of the client and the connections."""
     server = nginx(LOCATIONS.format(port=backend.port) + """
 location = /slow { proxy_pass http://127.0.0.1:1; }""",
                    connections=24)
@@ -183,6 +184,23 @@ location = /slow { proxy_pass http://127.0.0.1:1; }""",
                         b"Content-Length: 9\r\n\r\nx")
     client.abort()
     server.wait_for_log("websocket: closed by error")
+    return server, number, others
+
+
+def test_disconnect_while_no_connection_is_free(backend, nginx):
+    """It is sent once there is one."""
+    _, number, others = close_client_without_connections(backend, nginx)
     for other in others:
         other.abort()
     assert backend.next("disconnect").client == number
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGQUIT])
+def test_end_of_nginx_while_no_connection_is_free(backend, nginx, way):
+    """The listening sockets free some."""
+    server, number, others = close_client_without_connections(backend, nginx)
+    server.send_signal(way)
+    assert backend.next("disconnect").client == number
+    for other in others:
+        other.abort()
+    server.stop(way)

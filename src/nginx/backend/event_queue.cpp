@@ -1,16 +1,26 @@
 // Sends the events that wait, as far as the concurrency allows.
 #include "nginx/backend/event_queue.hpp"
 
+#include "nginx/core/timer.hpp"
 #include "nginx/workers/counters.hpp"
 
 #include <new>
 
 namespace websocket::nginx::backend {
 
+namespace {
+
+constexpr ngx_msec_t retry_interval = 100;
+
+} // namespace
+
 event_queue::event_queue(ngx_uint_t concurrency) noexcept
     : concurrency_{concurrency}
 {
     ngx_queue_init(&senders_);
+    ngx_queue_init(&postponed_);
+    init_timer(retry_, on_retry, ngx_cycle->log, false);
+    retry_.data = this;
 }
 
 event_queue *event_queue::of(settings &location) noexcept
@@ -42,35 +52,69 @@ void event_queue::finished(ngx_msec_t lasted) noexcept
     start_waiting();
 }
 
+// False: there is no memory or no free connection.
+bool event_queue::send_first(ngx_queue_t &list) noexcept
+{
+    ngx_queue_t *first = ngx_queue_head(&list);
+
+    out_++;
+
+    if (!static_cast<queued_sender *>(first)->send_event()) {
+        out_--;
+        return false;
+    }
+
+    ngx_queue_remove(first);
+    ngx_queue_init(first);
+    counters::current->http.waiting.add(UINT32_MAX);
+    counters::current->http.out.add(1);
+    counters::current->http.events.add(1);
+    return true;
+}
+
 // An event that cannot be sent waits for those that are out.
 void event_queue::start_waiting() noexcept
 {
     while (out_ < concurrency_ && !ngx_queue_empty(&senders_)) {
-        ngx_queue_t *first = ngx_queue_head(&senders_);
-        queued_sender &sender = *static_cast<queued_sender *>(first);
-
-        out_++;
-
-        if (sender.send_event()) {
-            ngx_queue_remove(first);
-            ngx_queue_init(first);
-            counters::current->http.waiting.add(UINT32_MAX);
-            counters::current->http.out.add(1);
-            counters::current->http.events.add(1);
+        if (send_first(senders_)) {
             continue;
         }
-
-        out_--;
 
         if (out_ != 0) {
             return;
         }
 
+        ngx_queue_t *first = ngx_queue_head(&senders_);
+        queued_sender &sender = *static_cast<queued_sender *>(first);
+
         ngx_queue_remove(first);
+
+        if (sender.must_be_sent()) {
+            ngx_queue_insert_tail(&postponed_, first);
+
+            if (!retry_.timer_set) {
+                ngx_add_timer(&retry_, retry_interval);
+            }
+            continue;
+        }
+
         ngx_queue_init(first);
         total_--;
         counters::current->http.waiting.add(UINT32_MAX);
         sender.fail_event();
+    }
+}
+
+void event_queue::on_retry(ngx_event_t *event)
+{
+    auto &self = *static_cast<event_queue *>(event->data);
+
+    while (self.out_ < self.concurrency_ &&
+           !ngx_queue_empty(&self.postponed_) &&
+           self.send_first(self.postponed_)) {}
+
+    if (!ngx_queue_empty(&self.postponed_)) {
+        ngx_add_timer(event, retry_interval);
     }
 }
 

@@ -19,6 +19,9 @@ public:
     // Sends the event. False: there is no memory or no free connection.
     virtual bool send_event() noexcept = 0;
 
+    // Whether an event that cannot be sent is tried again.
+    virtual bool must_be_sent() const noexcept = 0;
+
     // The event cannot be sent. May be called by event_queue::add().
     virtual void fail_event() noexcept = 0;
 
@@ -49,10 +52,14 @@ private:
     explicit event_queue(ngx_uint_t concurrency) noexcept;
 
     void start_waiting() noexcept;
+    bool send_first(ngx_queue_t &list) noexcept;
+    static void on_retry(ngx_event_t *event);
 
     static inline std::uint64_t total_ = 0;
 
     ngx_queue_t senders_;
+    ngx_queue_t postponed_; // until there is memory or a connection
+    ngx_event_t retry_{};
     ngx_uint_t concurrency_;
     ngx_uint_t out_ = 0;
 };

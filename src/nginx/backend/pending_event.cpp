@@ -7,8 +7,6 @@ namespace websocket::nginx::backend {
 
 namespace {
 
-constexpr ngx_msec_t retry_interval = 1000;
-
 ngx_ssl_connection_t *tls_of(const ngx_connection_t *c) noexcept
 {
 #if (NGX_HTTP_SSL)
@@ -51,30 +49,24 @@ bool pending_event::send_event() noexcept
     return out_ != nullptr;
 }
 
-// The answer comes later, as all answers do. A disconnect must not be lost: it
-// is tried again.
+// A disconnect must not be lost.
+bool pending_event::must_be_sent() const noexcept
+{
+    return event_.kind == event_kind::disconnect;
+}
+
+// The answer comes later, as all answers do.
 void pending_event::fail_event() noexcept
 {
-    if (event_.kind == event_kind::disconnect) {
-        ngx_add_timer(&failed_, retry_interval);
-    } else {
-        ngx_post_event(&failed_, &ngx_posted_events);
-    }
+    ngx_post_event(&failed_, &ngx_posted_events);
 }
 
 void pending_event::on_failed(ngx_event_t *event)
 {
-    auto &self = *static_cast<pending_event *>(event->data);
     answer none;
 
-    if (event->timedout) {
-        event->timedout = 0;
-        self.owner_.configuration().backend->queue->add(self);
-        return;
-    }
-
     none.result = answer::outcome::no_memory;
-    self.end(none);
+    static_cast<pending_event *>(event->data)->end(none);
 }
 
 void pending_event::on_answer(answer &&got) noexcept

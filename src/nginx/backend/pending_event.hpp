@@ -22,6 +22,7 @@ public:
 
 private:
     bool send_event() noexcept override;
+    bool must_be_sent() const noexcept override;
     void fail_event() noexcept override;
     void on_answer(answer &&got) noexcept override;
     static void on_failed(ngx_event_t *event);
