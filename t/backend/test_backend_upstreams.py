@@ -125,7 +125,7 @@ location = /app { websocket http $arg_room pass=@app timeout=100ms; }"""
         gone = server.open()
         gone.send(wire.upgrade_request("/app?room=1"))
         gone.disconnect()
-        server.wait_for_access_log(status=499)
+        server.wait_for_access_log(4, request="GET /app?room=1 HTTP/1.1")
         server.release_clients()
 
 

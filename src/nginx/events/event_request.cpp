@@ -172,13 +172,16 @@ void event_request::run() noexcept
     ngx_http_run_posted_requests(c);
 }
 
-// Ends the request as nginx does when a client closes its connection.
+// Ends the request as nginx does when it closes a connection. The cleanup of an
+// upstream releases the reference to the request that the upstream has, so that
+// another one is needed until all cleanups have run.
 void event_request::end() noexcept
 {
     ngx_connection_t *c = connection_;
 
     if (request_ != nullptr) {
-        ngx_http_finalize_request(request_, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        request_->count++;
+        ngx_http_finalize_request(request_, NGX_HTTP_CLOSE);
         ngx_http_run_posted_requests(c);
     }
 }
