@@ -16,7 +16,7 @@ from soak_scheduler import FAULT_RATES, NORMAL_RATES, Scheduler
 
 PATHS = ["/http-close", "/http-report"]
 FAILED = 1011
-ENDED_BY_NGINX = 499  # the status of an event whose answer was late
+ENDED_BY_NGINX = 444  # the status of an event whose answer was late
 CLIENTS = 36
 LAST_DISCONNECTS = 15  # seconds after the last client has gone
 
@@ -134,18 +134,19 @@ class EventLog:
 
     def __init__(self, path):
         self.file = open(path, encoding="ascii")
+        self.rest = ""  # of a line that is not whole
         self.connects = {}
         self.disconnects = {}
 
     def read(self):
         """Reads the lines that were added."""
         kinds = {"connect": self.connects, "disconnect": self.disconnects}
-        while (line := self.file.readline()).endswith("\n"):
+        *lines, self.rest = (self.rest + self.file.read()).split("\n")
+        for line in lines:
             kind, client, status, pid = line.split()
             if kind in kinds:
                 workers = kinds[kind].get(int(client), (0, []))[1]
                 kinds[kind][int(client)] = int(status), workers + [int(pid)]
-        self.file.seek(self.file.tell() - len(line))
 
 
 class HttpSoak(Soak):
