@@ -153,6 +153,7 @@ help:
 	@echo 'make bench-core, bench-rooms, bench-deflate   one part each'
 	@echo 'make bench-redis     two hosts with a Redis between them'
 	@echo 'make bench-http      events of websocket http beside plain requests'
+	@echo 'make bench-http-memory    a million events leave no memory'
 	@echo 'make lint       clang-format and clang-tidy'
 	@echo 'make format     clang-format on all C++'
 	@echo 'make examples   the plug-ins of examples/, in build/examples/'

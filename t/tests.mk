@@ -295,11 +295,16 @@ bench-rooms: bench-programs
 bench-redis: bench-programs
 	@$(bench_script)/redis_bench.py $(BENCH_OPTIONS)
 
-.PHONY: bench-http
+.PHONY: bench-http bench-http-memory
 bench-http:
 	@t/deps.sh build test
 	@$(MAKE) $(parallel) module
 	@$(bench_script)/http_bench.py $(BENCH_OPTIONS)
+
+bench-http-memory:
+	@t/deps.sh build test
+	@$(MAKE) $(parallel) module
+	@$(bench_script)/http_memory.py
 
 # The server ws is omitted without node or npm.
 bench-programs:
