@@ -15,10 +15,13 @@ from redis_client import RedisError
 from redis_cluster import RedisCluster, redis_version, slot_of
 from redis_faults import (Received, try_to_connect, wait_until_joined,
                           wait_until_published)
-from redis_server import connections_of
 from room_client import read_data, send_text
 from shard_traffic import LOCATIONS, publish, room, traffic
+from socket_table import connections_of
 from status_reader import report_of
+
+# Longer than a busy machine takes, for tests in which no node fails.
+PATIENT = "connect_timeout=10s command_timeout=10s"
 
 RANGES = [(0, 5460), (5461, 10921), (10922, 16383)]  # slots of the masters
 
@@ -79,7 +82,7 @@ def check_shards(group, shards=range(16)):
 
 
 def test_rooms_span_hosts_on_all_nodes(hosts, cluster):
-    group = start(hosts, cluster)
+    group = start(hosts, cluster, PATIENT)
     for shard in range(16):
         clients = group.on_each_worker(Host.join, room(shard))
         for number, client in enumerate(clients):
@@ -122,7 +125,7 @@ def test_clients_of_a_dead_host_have_disconnected(backend, cluster, hosts):
 # Slots move
 
 def test_slot_moves_while_messages_flow(hosts, cluster):
-    group = start(hosts, cluster, "connect_timeout=10s command_timeout=10s")
+    group = start(hosts, cluster, PATIENT)
     shards = [3, 5, 9]
     with traffic(group, shards) as flow:
         flow.wait_for(20)
@@ -138,7 +141,7 @@ def test_slot_moves_while_messages_flow(hosts, cluster):
 def test_slot_that_moves_slowly_delays_only_its_shard(hosts, cluster):
     """Its messages wait until the keys are together again; all other shards
     work meanwhile."""
-    group = start(hosts, cluster, "connect_timeout=10s command_timeout=10s")
+    group = start(hosts, cluster, PATIENT)
     with traffic(group, [3, 5]) as flow:
         flow.wait_for(20)
         to = cluster.other_than(cluster.node_of(3))
@@ -152,7 +155,7 @@ def test_slot_that_moves_slowly_delays_only_its_shard(hosts, cluster):
 
 def test_keys_are_followed_before_their_slot(hosts, cluster):
     """ASK: all keys have moved, and the slot has not."""
-    group = start(hosts, cluster, "connect_timeout=10s command_timeout=10s")
+    group = start(hosts, cluster, PATIENT)
     with traffic(group, [3]) as flow:
         flow.wait_for(20)
         to = cluster.other_than(cluster.node_of(3))
@@ -166,7 +169,7 @@ def test_keys_are_followed_before_their_slot(hosts, cluster):
 
 def test_idle_leader_follows_a_slot(hosts, cluster):
     """No command is redirected: the node ends the subscription."""
-    group = start(hosts, cluster)
+    group = start(hosts, cluster, PATIENT)
     client = group[1].join(room(3))
     source = cluster.node_of(3)
     to = cluster.other_than(source)
@@ -181,7 +184,7 @@ def test_idle_leader_follows_a_slot(hosts, cluster):
 
 def test_channel_of_a_room_that_empties_during_a_move_is_left(hosts, cluster):
     """The move is given up, so the node does not end the subscription."""
-    group = start(hosts, cluster)
+    group = start(hosts, cluster, PATIENT)
     client = group[0].join(room(3))
     slot, source = slot_of(3), cluster.node_of(3)
     to = cluster.other_than(source)
@@ -240,7 +243,7 @@ def test_master_dies_while_messages_flow(hosts, start_cluster, trouble):
 @pytest.mark.alone
 def test_planned_failover_loses_nothing(hosts, start_cluster):
     cluster = start_cluster(node_timeout=5000)
-    group = start(hosts, cluster, "connect_timeout=10s command_timeout=10s")
+    group = start(hosts, cluster, PATIENT)
     with traffic(group, [3]) as flow:
         flow.wait_for(20)
         master = cluster.node_of(3)

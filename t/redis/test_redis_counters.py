@@ -12,8 +12,8 @@ from nginx_server import seconds, wait_until
 from prometheus_text import families_of, samples_of, text_of
 from redis_faults import (Received, injected_fault, start_for_faults,
                           try_to_post, wait_until_joined, wait_until_published)
-from redis_server import connections_of
 from room_client import publish, read, send_text
+from socket_table import connections_of
 from status_reader import is_count, report_of, request, wait_for_report
 from tcp_proxy import DOWN
 from worker_picking import wait_for_other_worker

@@ -9,7 +9,7 @@ import pytest
 
 from nginx_server import seconds, wait_until
 from redis_client import RedisClient, RedisError, encode
-from redis_server import connections_of
+from socket_table import connections_of
 from tcp_proxy import DOWN, UP, TcpProxy
 
 

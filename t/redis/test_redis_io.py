@@ -15,8 +15,8 @@ from nginx_server import seconds, wait_until
 from publish_client import post
 from redis_faults import (Received, start_for_faults, wait_until_joined,
                           wait_until_published)
-from redis_server import connections_of
 from room_client import publish, read_data
+from socket_table import connections_of
 from strace import RECEIVING, WAITING, traced
 
 LOCATIONS = """
@@ -72,7 +72,10 @@ def test_unknown_message_of_a_channel_is_survived(pair, reply):
     assert pair[0].pids() == pids
 
 
-def test_replies_in_pieces_of_one_byte(pair):
+def test_replies_in_pieces_of_one_byte(hosts, start_redis):
+    pair = start_for_faults(hosts, start_redis, LOCATIONS,
+                            "connect_timeout=10s command_timeout=10s",
+                            workers=1)
     for host in pair:
         host.proxy.set_piece(1)
         host.proxy.reset()

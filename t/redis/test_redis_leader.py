@@ -12,10 +12,10 @@ import pytest
 import wire
 from hosts import Host, channel_of
 from nginx_server import seconds, wait_until
-from redis_server import connections_of
 from resuming_room_clients import ResumingClients
 from room_client import publish, read, send_text
 from sequence_publisher import SequencePublisher, read_until
+from socket_table import connections_of
 from worker_picking import wait_for_other_worker, worker_of
 from worker_probe import stopped
 

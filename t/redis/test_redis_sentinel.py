@@ -12,10 +12,10 @@ from name_server import NameServer
 from nginx_server import seconds, wait_until
 from redis_faults import (Received, try_to_connect, wait_until_joined,
                           wait_until_published)
-from redis_server import connections_of
 from room_client import publish, read, read_data, send_text
 from sentinels import MASTER, SentinelGroup
 from sequence_publisher import SequencePublisher
+from socket_table import connections_of
 
 LOCATIONS = """
 location /room { websocket room room history=100000; }

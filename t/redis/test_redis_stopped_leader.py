@@ -3,8 +3,8 @@ worker leads."""
 
 import wire
 from nginx_server import seconds, wait_until
-from redis_server import connections_of
 from room_client import JSON, read, read_data
+from socket_table import connections_of
 from strace import stopped_by_write
 from worker_picking import open_to
 

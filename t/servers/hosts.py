@@ -9,8 +9,8 @@ import pytest
 
 from nginx_server import seconds, wait_until
 from publish_client import Publisher
-from redis_server import connections_of
 from room_client import join, read
+from socket_table import connections_of
 from tcp_proxy import TcpProxy
 from worker_picking import REUSEPORT, connect_to
 

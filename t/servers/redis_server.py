@@ -211,6 +211,12 @@ class RedisServer:
         if name == "requirepass":
             self.password = value or None
 
+    def calls(self, command):
+        """How often clients and scripts have run a command."""
+        found = re.search(rf"cmdstat_{command}:calls=(\d+)",
+                          self.command("INFO", "commandstats"))
+        return int(found.group(1)) if found else 0
+
     def flushall(self):
         self.command("FLUSHALL")
 
@@ -252,22 +258,3 @@ class RedisServer:
             output = client.ask("PUBSUB", "NUMSUB", *channels)
         counts = dict(zip(output[::2], output[1::2]))
         return {name: count for name, count in counts.items() if count}
-
-
-def connections_of(pid, port):
-    """The local ports from which a process has connected to a port on
-    loopback."""
-    inodes = set()
-    folder = f"/proc/{pid}/fd"
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            inodes.update(re.findall(
-                r"^socket:\[(\d+)\]$", os.readlink(f"{folder}/{name}")))
-    found = set()
-    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as file:
-        for line in file.readlines()[1:]:
-            fields = line.split()
-            if fields[9] in inodes and \
-                    fields[2].endswith(f":{port:04X}"):
-                found.add(int(fields[1].partition(":")[2], 16))
-    return found

@@ -12,6 +12,7 @@ from soak_checker import Fault
 from soak_requests import send_request, get_state
 from soak_scheduler import (FAULT_RATES, NORMAL_RATES, QUIET_RATES, ROOMS,
                             Scheduler)
+from socket_table import open_files
 from worker_probe import cpu_seconds, descriptors, memory, memory_is_exact
 
 WORKERS = 2
@@ -171,8 +172,12 @@ class Soak:
         """Disconnects all clients and waits until idle workers have so many
         files."""
         self.scheduler.disconnect_all()
-        wait_until(lambda: self.files_of_workers() <= files, seconds(15),
-                   f"workers with {files} files")
+        try:
+            wait_until(lambda: self.files_of_workers() <= files, seconds(15),
+                       f"workers with {files} files")
+        except AssertionError as fault:
+            raise Fault("\n".join([str(fault), *(
+                f"{pid}: {open_files(pid)}" for pid in self.pids())])) from None
 
     def memory_of_workers(self, expected=None):
         """Waits until workers have freed unused buffers, if their memory is
