@@ -167,6 +167,25 @@ def test_keys_are_followed_before_their_slot(hosts, cluster):
         flow.check_that_nothing_is_lost()
 
 
+def test_node_that_has_got_a_slot_is_no_longer_asked(hosts, cluster):
+    """Calls with ASKING go on to work after the move. The node that had the
+    slot must be forgotten."""
+    group = start(hosts, cluster, PATIENT)
+    with traffic(group, [3]) as flow:
+        to = cluster.other_than(cluster.node_of(3))
+        with cluster.moving(3, to) as move_keys:
+            move_keys()
+            flow.wait_for(20)
+            assert to.calls("asking")
+
+        def is_asked():
+            before = to.calls("asking")
+            flow.wait_for(20)
+            return to.calls("asking") != before
+        wait_until(lambda: not is_asked(), seconds(10), "the end of ASKING")
+        flow.check_that_nothing_is_lost()
+
+
 def test_idle_leader_follows_a_slot(hosts, cluster):
     """No command is redirected: the node ends the subscription."""
     group = start(hosts, cluster, PATIENT)

@@ -17,6 +17,9 @@ namespace {
 // While a shard has no node, nodes are asked for the slots at this interval.
 constexpr ngx_msec_t slots_interval = 200;
 
+// While keys of a shard are at a node that has not got the slot yet.
+constexpr ngx_msec_t moving_interval = 1000;
+
 // The configured nodes are asked too, once in so many times.
 constexpr unsigned times_between_seeds = 4;
 
@@ -68,15 +71,20 @@ std::optional<slot_range> parse_range(const redisReply &reply,
     return range;
 }
 
+bool is_at(const redis_node &node,
+           const redis::server_address &address) noexcept
+{
+    return node.target().address.host == address.host &&
+           node.target().address.port == address.port;
+}
+
 } // namespace
 
 // The node with that address, which is connected if it is new.
 redis_node &shard_router::node_at(const redis::server_address &address)
 {
-    const auto known = std::ranges::find_if(nodes_, [&](const auto &each) {
-        return each->target().address.host == address.host &&
-               each->target().address.port == address.port;
-    });
+    const auto known = std::ranges::find_if(
+        nodes_, [&](const auto &each) { return is_at(*each, address); });
 
     if (known != nodes_.end()) {
         return **known;
@@ -125,24 +133,28 @@ try {
 }
 
 // The node may know less than the others: shards that can be used stay where
-// they are. If they have moved, their node says so.
+// they are. If they have moved, their node says so, except where keys are asked
+// for before the slot has moved: that goes on to work afterwards.
 void shard_router::read_slots(const redisReply &reply, const redis_target &from)
 {
     for (unsigned shard = 0; shard != shards_.size(); shard++) {
         const shard_state &state = shards_[shard];
-        bool found = state.calls != nullptr && !state.channel_moved;
+        const bool usable = state.calls != nullptr && !state.channel_moved;
+        bool found = usable && state.asked == nullptr;
 
         for (const redisReply *each : list_in(&reply)) {
             const auto range = found ? std::nullopt : parse_range(*each, from);
 
             if (range && range->first <= redis::slot_of(shard) &&
                 range->last >= redis::slot_of(shard)) {
-                set_owner(shard, node_at(range->node));
+                if (!usable || is_at(*state.asked, range->node)) {
+                    set_owner(shard, node_at(range->node));
+                }
                 found = true;
             }
         }
 
-        if (!found) {
+        if (!found && !usable) {
             log_no_node(shard, settings_.server.name);
         }
     }
@@ -182,7 +194,7 @@ try {
         sent = node.commands().command(args, on_slots_reply, &node);
     }
 
-    if (!sent || asked_ % times_between_seeds == 0) {
+    if (needs_slots() && (!sent || asked_ % times_between_seeds == 0)) {
         seeds_.ask();
     }
 } catch (const std::bad_alloc &) {
@@ -221,9 +233,17 @@ void shard_router::update() noexcept
 
     close_unused_nodes();
 
+    const bool moving = std::ranges::any_of(
+        shards_, [](const auto &each) { return each.asked != nullptr; });
+    const ngx_msec_t interval =
+        needs_slots() ? slots_interval : moving_interval;
+
     if (!needs_slots()) {
         seeds_.close();
-    } else if (asked_ == 0 || ngx_current_msec - asked_at_ >= slots_interval) {
+    }
+
+    if ((moving || needs_slots()) &&
+        (asked_ == 0 || ngx_current_msec - asked_at_ >= interval)) {
         ask_for_slots();
     }
 
@@ -232,8 +252,8 @@ void shard_router::update() noexcept
 
     if (std::ranges::any_of(shards_, waits)) {
         schedule(redirect_delay);
-    } else if (needs_slots()) {
-        schedule(slots_interval);
+    } else if (moving || needs_slots()) {
+        schedule(interval);
     } else if (unused) {
         schedule(max_unused);
     }
