@@ -11,7 +11,9 @@ import subprocess
 import tempfile
 
 import pytest
-from selenium.common.exceptions import ElementNotInteractableException
+from selenium.common.exceptions import (ElementNotInteractableException,
+                                        NoSuchElementException,
+                                        StaleElementReferenceException)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -189,6 +191,17 @@ class Page:
     def click(self, name):
         """Clicks the element with this id."""
         self.find(name).click()
+
+    def click_at(self, selector):
+        """Clicks the element that matches, also if the page replaces it
+        meanwhile."""
+        def clicked():
+            try:
+                self.browser.find_element(By.CSS_SELECTOR, selector).click()
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+            return True
+        self.wait(clicked, f"{selector}, clicked")
 
     def click_when_shown(self, name):
         """Waits until the element with this id is shown; clicks it."""

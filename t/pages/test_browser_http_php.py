@@ -1,7 +1,6 @@
 """The page of the to-do list whose logic is a script of PHP."""
 
 import pytest
-from selenium.webdriver.common.by import By
 
 # Imported so that pytest finds the fixtures.
 from browser import (WindowPage, browser_fixture, server_fixture,
@@ -29,10 +28,9 @@ class TodoPage(WindowPage):
     def wait_tasks(self, *tasks):
         self.wait(lambda: self.tasks() == list(tasks), f"{tasks}")
 
-    def control(self, number, selector):
-        """A control of a task."""
-        return self.look().browser.find_element(
-            By.CSS_SELECTOR, f"#tasks li:nth-child({number + 1}) {selector}")
+    def click_in(self, number, selector):
+        """Clicks a control of a task."""
+        self.look().click_at(f"#tasks li:nth-child({number + 1}) {selector}")
 
     def add(self, text):
         self.look().enter(self.find("text"), text)
@@ -55,15 +53,15 @@ def test_changes_of_the_list_reach_all_windows(two_pages):
     other.wait_tasks(("<b>Milk</b>", False))
     other.add("Äpfel")
     one.wait_tasks(("<b>Milk</b>", False), ("Äpfel", False))
-    one.control(1, "input").click()
+    one.click_in(1, "input")
     other.wait_tasks(("<b>Milk</b>", False), ("Äpfel", True))
     one.look().check_fits()
     one.check_names(least=7)
-    other.control(0, "button").click()
+    other.click_in(0, "button")
     one.wait_tasks(("Äpfel", True))
     one.browser.refresh()
     one.wait_tasks(("Äpfel", True))
-    one.control(0, "button").click()
+    one.click_in(0, "button")
     for page in two_pages:
         page.wait_tasks()
         assert page.find("tasks-empty").is_displayed()

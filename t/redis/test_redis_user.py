@@ -4,6 +4,7 @@ of nginx alone."""
 import pytest
 
 import wire
+from hosts import read_message
 from publish_client import Publisher
 from readme_acl import acl_command
 from redis_client import RedisError
@@ -28,7 +29,7 @@ def test_user_of_the_readme_suffices(hosts, start_redis):
     far = group[1].join("/room")
     read_type(near, "joined")
     last = publish(near, "text")["id"]
-    assert read_type(far, "message")["id"] == last
+    assert read_message(far)["id"] == last
     assert Publisher(group[0].server, "/publish").post("posted")
     assert read_type(far, "message")["data"] == "posted"
     assert group[1].get_state("/publish")[:2] == (2, 2)
