@@ -221,8 +221,9 @@ void shard_reader::align_to(broker::message_id before, broker::message_id end)
         if (std::exchange(began_late_, false)) {
             listener_.on_shard_loss(shard_, before);
         }
-    } else if (before.sequence < requested_.sequence) {
-        skip_to(end);
+    } else if (before.sequence < requested_.sequence ||
+               (requested_.sequence == 0 && requested_.epoch != end.epoch)) {
+        skip_to(end); // also if the host has no entry: it may have missed some
     } else if (cursor_.last.epoch != end.epoch ||
                cursor_.run != redis_.run_id_hash(shard_)) {
         cursor_ = {{end.epoch, cursor_.last.sequence},
