@@ -9,7 +9,8 @@ namespace websocket::redis {
 // was taken for dead. Otherwise Redis has lost it.
 inline constexpr std::string_view keep_clients_text = R"lua(
 local clients, kinds, hosts, lease, taken = unpack(KEYS)
-local me, kind, forgotten, gone = ARGV[1], ARGV[2], tonumber(ARGV[4]), {}
+local me, kind, forgotten = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local gone = {''}
 for i = 5, 4 + forgotten do redis.call('HDEL', clients, ARGV[i]) end
 if #ARGV == 4 + forgotten then return gone end
 local was_taken = redis.call('EXISTS', taken) == 1
@@ -24,7 +25,7 @@ for i = 5 + forgotten, #ARGV, 3 do
 end
 redis.call('SADD', kinds, kind)
 redis.call('SADD', hosts, me)
-redis.call('SET', lease, '', 'PX', ARGV[3], 'NX')
+if redis.call('SET', lease, '', 'PX', ARGV[3], 'NX') then gone[1] = 'new' end
 for _, key in ipairs({clients, kinds, hosts}) do
     redis.call('PEXPIRE', key, day)
 end
@@ -97,9 +98,9 @@ return {}
 
 // A repeated call gets the same reply.
 inline constexpr std::string_view take_clients_text = R"lua(
-local theirs, mine, their_lease, taken, kinds, hosts, lease = unpack(KEYS)
+local theirs, mine, their_lease, taken, kinds, hosts = unpack(KEYS)
 local dead, has = redis.call('EXISTS', their_lease) == 0, {}
-for i = 4, #ARGV do
+for i = 3, #ARGV do
     local id = ARGV[i]
     local client = dead and redis.call('HGET', theirs, id)
     if client then
@@ -114,7 +115,6 @@ end
 if #has > 0 then
     redis.call('SADD', kinds, ARGV[2])
     redis.call('SADD', hosts, ARGV[1])
-    redis.call('SET', lease, '', 'PX', ARGV[3], 'NX')
     for _, key in ipairs({mine, kinds, hosts}) do
         redis.call('PEXPIRE', key, day)
     end

@@ -108,7 +108,8 @@ enum class script : std::size_t {
     // keys: a ak apps al at
     // arguments: host, kind, lease, number of clients to forget, their ids;
     //     of each client to keep the id, "1" if Redis had it, and its entry
-    // reply: ids of those that Redis had and another host has taken
+    // reply: ["new" if there was no lease or "", ids of those that Redis had
+    //     and another host has taken ...]
     keep_clients,
 
     // Finds clients that Redis does not have.
@@ -134,10 +135,10 @@ enum class script : std::size_t {
     //     nothing
     find_clients,
 
-    // Takes clients of a host whose lease has ended.
+    // Takes clients of a host whose lease has ended. The host itself has one.
     //
-    // keys: a of the dead host, a; al and at of the dead host, ak, apps, al
-    // arguments: host, kind, lease, ids
+    // keys: a of the dead host, a; al and at of the dead host, ak, apps
+    // arguments: host, kind, ids
     // reply: ids of the clients that the host has taken, now or before
     take_clients,
 

@@ -3,6 +3,7 @@ disconnect events from another host, once."""
 
 import os
 import signal
+import struct
 import threading
 
 import pytest
@@ -129,6 +130,29 @@ def test_host_that_was_cut_off_gives_its_clients_up(start, backend, redis):
     assert {end.client for end in ends(backend, 2)} == set(late)
 
 
+def test_host_that_stood_still_gives_its_clients_up(start, backend, redis):
+    """A new client comes at once when it continues, on a connection to Redis
+    that is not broken."""
+    group = start(2, proxies=False, options="command_timeout=1h")
+    clients = join(backend, group[0], 4)
+    wait_until_kept(redis, clients)
+    pids = [group[0].server.pid, *group[0].pids()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        expect_ends(backend, clients)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    late = join(backend, group[0], 2)
+    for client in clients.values():
+        client.expect_close(1012)
+    wait_until_kept(redis, late)
+    for client in late.values():
+        client.expect_alive()
+    assert backend.events.empty()
+
+
 def test_short_cut_changes_nothing(start, backend, redis):
     group = start(2)
     group.allow_redis_errors()
@@ -217,6 +241,48 @@ def test_only_hosts_with_the_location_send_events(start, backend, redis,
                "the lease has ended")
     start(1)
     expect_ends(backend, clients)
+
+
+def damaged(entry):
+    """Entries that no host has written."""
+    head, record = entry.split(b"\n", 1)
+    yield b""
+    yield b"2" + entry[1:]  # a later version
+    yield b"1 2 3"
+    yield head
+    yield head + b"\n"
+    yield head + b"\n" + record[:8]
+    yield from (entry[:size] for size in range(len(head), len(entry) - 1, 7))
+    yield entry.replace(b"\2\0", b"\x63\0")  # the family of the addresses
+    yield head + b"\n" + record[:8] + b"\xff" * 40
+    yield entry + b"\x80"
+
+
+def test_damaged_entries_do_no_harm(start, backend, redis):
+    """Some of those that are cut are still entries of a client."""
+    group = start(2)
+    group[1].server.allow_errors("websocket")
+    clients = join(backend, group[0], 1)
+    wait_until_kept(redis, clients)
+    key, = redis.keys(f"{PREFIX}*}}a:*")
+    number, = clients
+    entry = redis.command("HGET", key, str(number))
+    head = entry.index(b"\n") + 1
+    wrong = {}
+    for other, each in enumerate(damaged(entry), number + 1000):
+        if len(each) >= head + 8:
+            each = each[:head] + struct.pack("<Q", other) + each[head + 8:]
+        wrong[other] = each
+        redis.command("HSET", key, str(other), each)
+    redis.command("HSET", key, str(number + 1), entry)
+    group[0].kill()
+    workers = group[1].pids()
+    ended = set()
+    while number not in ended:
+        ended.add(backend.next("disconnect", TAKEN_AFTER).client)
+    assert ended <= {number, *wrong}
+    assert number + 1 not in ended
+    assert group[1].pids() == workers
 
 
 def test_events_that_a_stopped_host_had_no_answer_to(start, backend, redis):

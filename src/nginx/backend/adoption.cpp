@@ -209,7 +209,7 @@ void flush_kept_clients() noexcept
 void end_adoption() noexcept
 {
     if (worker_bus::running()) {
-        client_claims::instance().end_leases();
+        client_claims::instance().end();
     }
 }
 

@@ -69,6 +69,30 @@ std::string joined_values(ngx_http_request_t *r, std::string_view name)
     return joined;
 }
 
+// Empty, or of a family that nginx knows.
+bool is_address(std::string_view bytes) noexcept
+{
+    sa_family_t family = AF_UNSPEC;
+
+    if (bytes.size() >= offsetof(sockaddr, sa_data)) {
+        ngx_memcpy(&family, bytes.data() + offsetof(sockaddr, sa_family),
+                   sizeof(family));
+    }
+
+    switch (family) {
+    case AF_INET:
+        return bytes.size() >= sizeof(sockaddr_in);
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        return bytes.size() >= sizeof(sockaddr_in6);
+#endif
+    case AF_UNIX:
+        return bytes.size() <= sizeof(sockaddr_un);
+    default:
+        return bytes.empty();
+    }
+}
+
 } // namespace
 
 bool goes_along(std::string_view name) noexcept
@@ -169,6 +193,13 @@ bool client_record::is_valid(std::string_view serialized) noexcept
         left.remove_prefix(digits);
 
         if (size >= left.size() || left[size] != '\0') {
+            return false;
+        }
+
+        const auto which = static_cast<client_record::text>(texts);
+
+        if ((which == text::socket_address || which == text::local_address) &&
+            !is_address(left.substr(0, size))) {
             return false;
         }
 

@@ -9,6 +9,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/core/timer.hpp"
+#include "nginx/events/client_record.hpp"
 #include "nginx/redis_io/script_runner.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "sdk/websocket_text.hpp"
@@ -211,7 +212,8 @@ bool client_claims::note_clients(const redisReply &found)
         const auto entry = redis::parse_client_entry(next.entry);
 
         // A later version of the module may read it
-        if (!entry || !client_record::is_valid(entry->record)) {
+        if (!entry || !client_record::is_valid(entry->record) ||
+            detail::decimal(next.id) != client_record::id_of(entry->record)) {
             continue;
         }
 
@@ -243,22 +245,21 @@ void client_claims::take(shard_router &redis)
     const unsigned shard = batch_->shard;
     const std::string_view uid = worker_bus::zone().host.uid();
     const std::string &host = batch_->host;
-    const std::array<std::string, 7> keys{
+    const std::array<std::string, 6> keys{
         redis::kept_clients_key(shard, batch_->kind, host),
         redis::kept_clients_key(shard, batch_->kind, uid),
         redis::client_lease_key(shard, host),
         redis::client_taken_key(shard, host),
         redis::client_kinds_key(shard, uid),
-        redis::client_hosts_key(shard),
-        redis::client_lease_key(shard, uid)};
-    const std::string lease = std::to_string(client_lease);
-    std::vector<std::string_view> arguments{uid, batch_->kind, lease};
+        redis::client_hosts_key(shard)};
+    std::vector<std::string_view> arguments{uid, batch_->kind};
 
     for (const claimed &each : batch_->clients) {
         arguments.push_back(each.id);
     }
 
     use_client_shard(shard);
+    renew(redis, shard);
     batch_->asked =
         redis.run(shard, {redis::script::take_clients, keys, arguments},
                   on_taken, nullptr);

@@ -28,6 +28,10 @@ inline constexpr ngx_msec_t client_lease = 10'000;
 // Has the lease of this host renewed in the shard, from now on.
 void use_client_shard(unsigned shard) noexcept;
 
+// There was no lease in the shard: all workers check whether another host has
+// taken clients, or Redis has lost some.
+void report_no_lease(unsigned shard) noexcept;
+
 class client_claims final : public shard_router::listener {
 public:
     // The one of this worker.
@@ -35,8 +39,9 @@ public:
 
     void start(ngx_cycle_t *cycle) noexcept;
 
-    // At the end of the host's last worker: lets other hosts take what is left.
-    void end_leases() noexcept;
+    // At the end of the worker. If it is the host's last one, other hosts may
+    // take what is left.
+    void end() noexcept;
 
 private:
     struct claimed {
@@ -68,6 +73,7 @@ private:
     void take(shard_router &redis);
     static void adopt(const batch &from, const redisReply &taken);
     void end_batch() noexcept;
+    static void end_leases();
     bool is_steady(unsigned shard) const noexcept;
     void doubt() noexcept;
     static std::string tagged_prefix(const shard_router &redis, unsigned shard);

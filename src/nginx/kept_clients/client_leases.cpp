@@ -44,16 +44,21 @@ void client_claims::on_renewed(void *data, const redisReply *reply) noexcept
 
     if (!has_error(reply, "renew the lease for clients of HTTP backends") &&
         reply != nullptr && reply->integer == 0) {
-        send_control(workers_log, control_event::clients_unleased, shard, {});
+        report_no_lease(static_cast<unsigned>(shard));
     }
 }
 
-void client_claims::end_leases() noexcept
-try {
+void report_no_lease(unsigned shard) noexcept
+{
+    send_control(workers_log, control_event::clients_unleased, shard, {});
+}
+
+// Throws std::bad_alloc.
+void client_claims::end_leases()
+{
     shard_router *redis = backplane::router();
 
-    if (redis == nullptr || !worker_bus::running() ||
-        !backplane::is_last_worker()) {
+    if (redis == nullptr || !backplane::is_last_worker()) {
         return;
     }
 
@@ -71,8 +76,14 @@ try {
     }
 
     redis->flush();
+}
+
+void client_claims::end() noexcept
+try {
+    end_batch();
+    end_leases();
 } catch (const std::bad_alloc &) {
-    // They end by themselves
+    // The leases end by themselves
 }
 
 } // namespace websocket::nginx::backend

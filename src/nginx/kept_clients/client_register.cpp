@@ -50,6 +50,13 @@ void client_register::mark_changed(lane &in, std::uint64_t id, kept &which)
 {
     in.changed.push_back(id);
     which.changed = true;
+
+    // While Redis is away many may come and go
+    if (in.changed.size() > 2 * in.clients.size() + max_gone) {
+        std::erase_if(in.changed, [&in](std::uint64_t each) {
+            return !in.clients.contains(each);
+        });
+    }
 }
 
 void client_register::keep(client &added, std::uint64_t id,

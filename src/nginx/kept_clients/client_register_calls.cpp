@@ -168,7 +168,13 @@ void client_register::on_written(void *data, const redisReply *reply) noexcept
         }
     }
 
-    for (const redisReply *each : list_in(reply)) {
+    const auto parts = list_in(reply);
+
+    if (!parts.empty() && text_in(parts[0]) == "new") {
+        report_no_lease(in.shard);
+    }
+
+    for (const redisReply *each : parts) {
         const auto id = detail::decimal(text_in(each));
         const auto found = in.clients.find(id.value_or(0));
 
