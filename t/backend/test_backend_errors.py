@@ -10,6 +10,8 @@ proxy_buffer_size 8k;
 location /app {{ websocket http $arg_room pass=@app; }}
 location /report {{ websocket http $arg_room pass=@app on_error=report; }}
 location /slow {{ websocket http $arg_room pass=@app timeout=100ms; }}
+location /talk {{ websocket http $arg_room pass=@app timeout=100ms
+                  events=message; }}
 location /small {{
     websocket http $arg_room pass=@app; websocket_max_message_size 100;
 }}
@@ -63,7 +65,7 @@ def test_answer_must_come_in_time(server, backend):
     server.allow_errors("event \"message\"|client prematurely closed")
     gate = Gate()
     backend.answer = lambda event: gate.wait() if event.body else None
-    client, _ = connect(server, backend, "/slow?room=1")
+    client = server.connect("/talk?room=1")
     client.text("x")
     assert client.read_frame().close_code == 1011
     gate.open()

@@ -9,7 +9,8 @@ from http_backend import Answer, Gate, answers, connect
 
 LOCATIONS = """
 location /app {{ websocket http $arg_room pass=@app; }}
-location /slow {{ websocket http $arg_room pass=@app timeout=100ms; }}
+location /slow {{ websocket http $arg_room pass=@app timeout=100ms
+                  events=message; }}
 {protocol}_buffer_size 8k;
 location @app {{ {params} {protocol}_pass 127.0.0.1:{port}; }}
 """
@@ -119,7 +120,7 @@ def test_backend_that_is_slow(server, backend):
     server.allow_errors('event "message"')
     gate = Gate()
     backend.answer = lambda event: gate.wait() if event.body else None
-    client, _ = connect(server, backend, "/slow?room=1")
+    client = server.connect("/slow?room=1")
     client.text("x")
     client.expect_close(1011)
     gate.open()

@@ -37,6 +37,8 @@ def server(request, backend, nginx):
     started = nginx(f"""
 location /app {{ websocket http $arg_room pass=@app timeout=200ms
                  on_error=report; }}
+location /talk {{ websocket http $arg_room pass=@app timeout=200ms
+                  on_error=report events=message; }}
 location @app {{ {directives.format(port=backend.port)} }}
 {others.format(port=backend.port)}""", workers=1, http=f"""
 proxy_cache_path cache keys_zone=one:1m;
@@ -62,7 +64,7 @@ def test_event_ends_at_its_timeout(server, backend, begun):
 
     try:
         if begun:
-            client, _ = connect(server, backend)
+            client = server.connect("/talk?room=1")
             backend.answer = answer
             client.text("same")
             client.expect_alive()
@@ -79,11 +81,12 @@ def test_event_ends_at_its_timeout(server, backend, begun):
 def test_event_ends_while_limit_req_delays_it(backend, nginx):
     server = nginx(f"""
 location /app {{ websocket http $arg_room pass=@app timeout=100ms; }}
+location /first {{ websocket http $arg_room pass=@app events=connect; }}
 location @app {{ limit_req zone=rate burst=10;
     proxy_pass http://127.0.0.1:{backend.port}; }}""", http="""
 limit_req_zone $scheme zone=rate:1m rate=1r/m;""")
     server.allow_errors('event "')
-    connect(server, backend)
+    connect(server, backend, "/first?room=1")
     for _ in range(3):
         response = server.request(wire.upgrade_request("/app?room=1"))
         assert response.status == 504
