@@ -11,7 +11,7 @@ from nginx_server import seconds, wait_until
 LOCATIONS = """
 location /app {{ websocket http $arg_room pass=@app concurrency=1; }}
 location /slow {{ websocket http $arg_room pass=@app timeout=50ms
-                  on_error=report; }}
+                  events=message on_error=report; }}
 location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 location = /json {{ websocket_status json; }}
 location = /metrics {{ websocket_status prometheus; }}

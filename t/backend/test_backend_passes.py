@@ -137,7 +137,7 @@ def test_mirror_that_lasts_longer_than_the_timeout(backend, nginx):
     backend.answer = lambda event: gate.wait() \
         if "copy" in event.path else Answer(200, b"reply")
     server = nginx(f"""
-location = /app {{ websocket http $arg_room pass=/in timeout=300ms
+location = /app {{ websocket http $arg_room pass=/in timeout=1s
     events=message; }}
 location = /in {{ mirror /copy; proxy_pass http://127.0.0.1:{backend.port}; }}
 location = /copy {{ internal; proxy_pass http://127.0.0.1:{backend.port}; }}
