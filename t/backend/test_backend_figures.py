@@ -57,6 +57,30 @@ def test_events_that_wait_and_are_out(server, backend):
     wait_until(lambda: figures(server)["out"] == 0, seconds(5), "no events")
 
 
+def test_clients_that_leave_before_their_turn(server, backend):
+    """The backend never learns of them, so they delay nobody."""
+    gate = Gate()
+    backend.answer = lambda event: gate.wait()
+    first = [server.open() for _ in range(2)]
+    others = [server.open() for _ in range(40)]
+    for client in [*first, *others]:
+        client.send(wire.upgrade_request("/app?room=1"))
+    wait_until(lambda: sum(figures(server)[each] for each in
+                           ("out", "waiting")) == 42, seconds(5), "42 events")
+    out = figures(server)["out"]
+    for client in others:
+        client.disconnect()
+    for client in first:
+        client.disconnect()
+    wait_until(lambda: figures(server)["waiting"] == 0, seconds(5),
+               "no event waits")
+    gate.open()
+    connects = {backend.next("connect").client for _ in range(out)}
+    assert {backend.next("disconnect").client for _ in range(out)} == connects
+    wait_until(lambda: figures(server)["out"] == 0, seconds(5), "no events")
+    assert backend.events.empty()
+
+
 @pytest.mark.parametrize("answer, path, reason", [
     (Answer(500), "/app", "status"), (None, "/slow", "timeout"),
     (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "/app",

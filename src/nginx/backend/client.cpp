@@ -214,6 +214,11 @@ void client::detach() noexcept
         text_.reset(); // the first message is not the reason of the end
     }
 
+    // The backend need not know a client that left before its turn
+    if (pending_ != nullptr && pending_->withdraw()) {
+        pending_ = nullptr;
+    }
+
     if (pending_ != nullptr) {
         pending_->forget_connection();
     } else {

@@ -44,6 +44,24 @@ void event_queue::add(queued_sender &sender) noexcept
     start_waiting();
 }
 
+void event_queue::remove(queued_sender &sender) noexcept
+{
+    dequeue(sender);
+    total_--;
+}
+
+queued_sender &event_queue::first_of(ngx_queue_t &list) noexcept
+{
+    return *static_cast<queued_sender *>(ngx_queue_head(&list));
+}
+
+void event_queue::dequeue(queued_sender &sender) noexcept
+{
+    ngx_queue_remove(sender.link());
+    ngx_queue_init(sender.link());
+    counters::current->http.waiting.add(UINT32_MAX);
+}
+
 void event_queue::finished(ngx_msec_t lasted) noexcept
 {
     out_--;
@@ -55,18 +73,16 @@ void event_queue::finished(ngx_msec_t lasted) noexcept
 // False: there is no memory or no free connection.
 bool event_queue::send_first(ngx_queue_t &list) noexcept
 {
-    ngx_queue_t *first = ngx_queue_head(&list);
+    queued_sender &sender = first_of(list);
 
     out_++;
 
-    if (!static_cast<queued_sender *>(first)->send_event()) {
+    if (!sender.send_event()) {
         out_--;
         return false;
     }
 
-    ngx_queue_remove(first);
-    ngx_queue_init(first);
-    counters::current->http.waiting.add(UINT32_MAX);
+    dequeue(sender);
     counters::current->http.out.add(1);
     counters::current->http.events.add(1);
     return true;
@@ -84,13 +100,11 @@ void event_queue::start_waiting() noexcept
             return;
         }
 
-        ngx_queue_t *first = ngx_queue_head(&senders_);
-        queued_sender &sender = *static_cast<queued_sender *>(first);
-
-        ngx_queue_remove(first);
+        queued_sender &sender = first_of(senders_);
 
         if (sender.must_be_sent()) {
-            ngx_queue_insert_tail(&postponed_, first);
+            ngx_queue_remove(sender.link());
+            ngx_queue_insert_tail(&postponed_, sender.link());
 
             if (!retry_.timer_set) {
                 ngx_add_timer(&retry_, retry_interval);
@@ -98,9 +112,7 @@ void event_queue::start_waiting() noexcept
             continue;
         }
 
-        ngx_queue_init(first);
-        total_--;
-        counters::current->http.waiting.add(UINT32_MAX);
+        remove(sender);
         sender.fail_event();
     }
 }

@@ -45,6 +45,9 @@ public:
 
     void add(queued_sender &sender) noexcept;
 
+    // Takes back an event that waits.
+    void remove(queued_sender &sender) noexcept;
+
     // An event that was out has been answered after so many milliseconds.
     void finished(ngx_msec_t lasted) noexcept;
 
@@ -53,6 +56,8 @@ private:
 
     void start_waiting() noexcept;
     bool send_first(ngx_queue_t &list) noexcept;
+    static queued_sender &first_of(ngx_queue_t &list) noexcept;
+    static void dequeue(queued_sender &sender) noexcept;
     static void on_retry(ngx_event_t *event);
 
     static inline std::uint64_t total_ = 0;

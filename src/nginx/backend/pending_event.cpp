@@ -39,6 +39,22 @@ void pending_event::forget_connection() noexcept
     }
 }
 
+bool pending_event::withdraw() noexcept
+{
+    if (event_.kind != event_kind::connect || out_ != nullptr) {
+        return false;
+    }
+
+    if (failed_.posted) {
+        ngx_delete_posted_event(&failed_);
+    } else {
+        owner_.configuration().backend->queue->remove(*this);
+    }
+
+    delete this;
+    return true;
+}
+
 bool pending_event::send_event() noexcept
 {
     const location_configuration &conf = owner_.configuration();

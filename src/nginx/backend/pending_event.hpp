@@ -20,6 +20,10 @@ public:
     // Must be called before the connection, or the listener, ends.
     void forget_connection() noexcept;
 
+    // Takes back a connect event that was not sent. False: it is none, or was
+    // sent. On true the object is deleted.
+    bool withdraw() noexcept;
+
 private:
     bool send_event() noexcept override;
     bool must_be_sent() const noexcept override;
