@@ -5,8 +5,8 @@
 
 namespace websocket::redis {
 
-// A client that Redis had, but has no more, belongs to another host if this one
-// was taken for dead. Otherwise Redis has lost it.
+// A client that Redis does not have any more is lost, unless another host has
+// taken it.
 inline constexpr std::string_view keep_clients_text = R"lua(
 local clients, kinds, hosts, lease, taken = unpack(KEYS)
 local me, kind, forgotten = ARGV[1], ARGV[2], tonumber(ARGV[4])
@@ -14,13 +14,12 @@ local gone = {''}
 for i = 5, 4 + forgotten do redis.call('HDEL', clients, ARGV[i]) end
 if #ARGV == 4 + forgotten then return gone end
 local was_taken = redis.call('EXISTS', taken) == 1
-for i = 5 + forgotten, #ARGV, 3 do
+for i = 5 + forgotten, #ARGV, 2 do
     local id = ARGV[i]
-    if ARGV[i + 1] == '1' and was_taken and
-        redis.call('HEXISTS', clients, id) == 0 then
+    if was_taken and redis.call('SISMEMBER', taken, id) == 1 then
         gone[#gone + 1] = id
     else
-        redis.call('HSET', clients, id, ARGV[i + 2])
+        redis.call('HSET', clients, id, ARGV[i + 1])
     end
 end
 redis.call('SADD', kinds, kind)
@@ -104,7 +103,7 @@ for i = 3, #ARGV do
     local id = ARGV[i]
     local client = dead and redis.call('HGET', theirs, id)
     if client then
-        redis.call('SET', taken, '', 'PX', day)
+        redis.call('SADD', taken, id)
         redis.call('HSET', mine, id, client)
         redis.call('HDEL', theirs, id)
         has[#has + 1] = id
@@ -115,7 +114,7 @@ end
 if #has > 0 then
     redis.call('SADD', kinds, ARGV[2])
     redis.call('SADD', hosts, ARGV[1])
-    for _, key in ipairs({mine, kinds, hosts}) do
+    for _, key in ipairs({mine, kinds, hosts, taken}) do
         redis.call('PEXPIRE', key, day)
     end
 end

@@ -45,7 +45,7 @@
 //     {S}ak:HOST set: kinds of its clients
 //     {S}a:KIND:HOST  hash: an entry for each client, by its id: see
 //             client_entry.hpp
-//     {S}at:HOST string: another host has taken clients of this one
+//     {S}at:HOST set: ids of its clients that other hosts have taken
 //
 // Times are milliseconds of Redis's clock. A run is the lifetime of a Redis
 // process, within which it loses nothing: a hash of its run_id; 0: unknown.

@@ -107,9 +107,9 @@ enum class script : std::size_t {
     //
     // keys: a ak apps al at
     // arguments: host, kind, lease, number of clients to forget, their ids;
-    //     of each client to keep the id, "1" if Redis had it, and its entry
-    // reply: ["new" if there was no lease or "", ids of those that Redis had
-    //     and another host has taken ...]
+    //     of each client to keep the id and its entry
+    // reply: ["new" if there was no lease or "", ids of those that another host
+    //     has taken ...]
     keep_clients,
 
     // Finds clients that Redis does not have.

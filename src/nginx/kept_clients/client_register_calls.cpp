@@ -29,7 +29,7 @@ bool client_register::write(lane &in, shard_router &redis)
     std::size_t bytes = 0;
     std::optional<std::uint32_t> kind;
 
-    texts.reserve(3 * max_written + max_written);
+    texts.reserve(3 * max_written);
     in.forgetting = 0;
     in.writing.clear();
     in.writing.reserve(max_written);
@@ -64,7 +64,6 @@ bool client_register::write(lane &in, shard_router &redis)
             kind = each.kind;
             bytes += entry.size();
             texts.push_back(std::to_string(id));
-            texts.emplace_back(each.known ? "1" : "0");
             texts.push_back(std::move(entry));
             in.writing.push_back(id);
             each.announced = sequence;

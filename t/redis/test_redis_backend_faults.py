@@ -1,0 +1,55 @@
+"""Clients of `websocket http` in Redis: takeovers while something else goes
+wrong. Each client still gets its disconnect, once."""
+
+import os
+import signal
+
+import pytest
+
+from hosts import PREFIX
+from kept_clients import expect_ends, join, wait_until_kept
+from nginx_server import seconds, wait_until
+
+LOCATION = "location /app {{ websocket http room pass=@app; }}"
+LOCATIONS = LOCATION + """
+location @app {{ proxy_pass http://127.0.0.1:{port}; }}
+location /echo {{ websocket echo; }}
+"""
+OPTIONS = "connect_timeout=500ms command_timeout=500ms"
+
+
+@pytest.fixture
+def group(backend, hosts):
+    """Two hosts whose events go to `backend`. The first one drains slowly."""
+    created = hosts(LOCATIONS.format(port=backend.port), count=2, proxies=True,
+                    options=OPTIONS, http="websocket_drain 30s;")
+    created.allow_redis_errors()
+    return created
+
+
+def key_parts(redis):
+    """Of the only key of clients: its beginning with the shard, the kind and
+    the host."""
+    key, = redis.keys("*}a:*")
+    tag, rest = key.split("}a:")
+    return tag + "}", *rest.split(":")
+
+
+def test_clients_that_redis_lost_after_a_takeover(group, backend, redis):
+    """The host does not take clients for taken by another host that are lost
+    because an older copy of Redis is back."""
+    clients = join(backend, group[0], 2)
+    wait_until_kept(redis, clients)
+    group[0].proxy.cut()
+    expect_ends(backend, clients)
+    late = join(backend, group[0], 3)
+    group[0].proxy.restore()
+    for client in clients.values():
+        client.expect_close(1012)
+    wait_until_kept(redis, late)
+    redis.command("DEL", *redis.keys("*}a:*"), *redis.keys("*}al:*"))
+    wait_until_kept(redis, late)
+    for client in late.values():
+        client.expect_alive()
+    group[0].kill()
+    expect_ends(backend, late)
