@@ -80,8 +80,11 @@ local function is_empty(host)
     end
     return true
 end
-local some = ARGV[3] ~= '' and {ARGV[3]} or
-    redis.call('SRANDMEMBER', hosts, 3)
+local some = {ARGV[3]}
+if ARGV[3] == '' then
+    some = redis.call('SRANDMEMBER', hosts, 3)
+    table.insert(some, 1, redis.call('SRANDMEMBER', hosts) or nil)
+end
 for _, host in ipairs(some) do
     if host ~= me and redis.call('EXISTS', tag .. 'al:' .. host) == 0 then
         local found = clients_of(host, ARGV[4])

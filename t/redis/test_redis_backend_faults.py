@@ -53,3 +53,34 @@ def test_clients_that_redis_lost_after_a_takeover(group, backend, redis):
         client.expect_alive()
     group[0].kill()
     expect_ends(backend, late)
+
+
+def test_shard_with_an_unusable_key_delays_no_other(group, backend, redis):
+    clients = join(backend, group[0], 2)
+    wait_until_kept(redis, clients)
+    tag, _, _ = key_parts(redis)
+    for shard in range(16):
+        if f"{{{shard}}}" not in tag:
+            redis.command("SET", f"{PREFIX}{{{shard}}}apps", "unusable")
+    group[0].kill()
+    expect_ends(backend, clients)
+
+
+def test_host_with_unreadable_clients_delays_no_other(group, backend, redis):
+    """Also if Redis lists it first."""
+    clients = join(backend, group[0], 2)
+    wait_until_kept(redis, clients)
+    tag, kind, host = key_parts(redis)
+
+    def is_first(name):
+        redis.command("HSET", f"{tag}a:{kind}:{name}", "17", "2 later version")
+        redis.command("SADD", f"{tag}apps", name)
+        listed = redis.command("SMEMBERS", f"{tag}apps")
+        if listed.index(name) < listed.index(host):
+            return True
+        redis.command("SREM", f"{tag}apps", name)
+        return False
+
+    assert any(is_first(f"unreadable{number}") for number in range(100))
+    group[0].kill()
+    expect_ends(backend, clients)

@@ -145,6 +145,11 @@ void client_claims::find(shard_router &redis, unsigned shard,
 
     if (kind.empty()) {
         kinds = calls->kinds();
+
+        if (kinds.empty()) {
+            return; // an earlier configuration had some
+        }
+
         arguments.insert(arguments.end(), kinds.begin(), kinds.end());
     } else {
         arguments.push_back(kind);
@@ -164,9 +169,12 @@ try {
                                              self.steady_since_.data());
     const auto parts = list_in(reply);
 
-    if (since(self.looked_at_) > patience || reply == nullptr ||
-        has_error(reply, "look for hosts that have died")) {
+    if (since(self.looked_at_) > patience) {
         self.doubt();
+    }
+
+    if (reply == nullptr || has_error(reply, "look for hosts that have died")) {
+        self.on_shard_ready(shard); // the other shards may have another Redis
     }
 
     self.looking_--;
