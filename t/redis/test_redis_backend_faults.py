@@ -84,3 +84,19 @@ def test_host_with_unreadable_clients_delays_no_other(group, backend, redis):
     assert any(is_first(f"unreadable{number}") for number in range(100))
     group[0].kill()
     expect_ends(backend, clients)
+
+
+def test_location_is_removed_while_its_clients_drain(group, backend, redis):
+    """The new leader, which has no such location, renews the lease."""
+    clients = join(backend, group[0], 4)
+    wait_until_kept(redis, clients)
+    old = group[0].pids()
+    group[0].server.rewrite_config(LOCATION.format(), "")
+    os.kill(group[0].server.pid, signal.SIGHUP)
+    gone = [backend.next("disconnect", 40) for _ in clients]
+    assert {end.client for end in gone} == set(clients)
+    assert {end.fields["WebSocket-Close-Code"] for end in gone} == {"1001"}
+    wait_until(lambda: not set(old) & set(group[0].pids()), seconds(10),
+               "the old workers have gone")
+    assert backend.events.empty()
+    wait_until_kept(redis, ())

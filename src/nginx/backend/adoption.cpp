@@ -11,6 +11,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/core/timer.hpp"
+#include "nginx/workers/shared_zone.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include <new>
@@ -179,14 +180,13 @@ void on_clients_unleased(unsigned shard) noexcept
 
 } // namespace
 
-void start_adoption(ngx_cycle_t *cycle) noexcept
+void start_adoption(ngx_cycle_t *cycle, shared_zone &zone) noexcept
 {
-    bool has_backend = false;
-
     each_location(
-        [&has_backend](const location_configuration &) { has_backend = true; });
+        [&zone](const location_configuration &) { zone.has_backends = true; });
 
-    if (!has_backend) {
+    // Workers of an earlier configuration may still have clients
+    if (!zone.has_backends) {
         return;
     }
 

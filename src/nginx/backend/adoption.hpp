@@ -4,10 +4,15 @@
 
 #include "nginx/core/nginx_headers.hpp"
 
+namespace websocket::nginx {
+struct shared_zone;
+}
+
 namespace websocket::nginx::backend {
 
-// Looks for such clients each second, if a location has `websocket http`.
-void start_adoption(ngx_cycle_t *cycle) noexcept;
+// Looks for such clients each second, if a location has `websocket http`, or
+// one of an earlier configuration had.
+void start_adoption(ngx_cycle_t *cycle, shared_zone &zone) noexcept;
 
 // At the end of the process: sends what is left, until a time after which nginx
 // would kill it. The rest stays for other workers.

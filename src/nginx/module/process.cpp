@@ -67,7 +67,7 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
         conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::resume_all_reads;
 
-    backend::start_adoption(cycle);
+    backend::start_adoption(cycle, *zone);
 
     return worker_bus::start(cycle, *zone,
                              {.wakeup_fds = fds_of(*conf.wakeup_fds),

@@ -50,6 +50,8 @@ struct shared_zone {
     std::uint32_t configurations; // so far
     std::atomic<bool> replaced;   // a reload has changed the Redis
 
+    std::atomic<bool> has_backends; // a configuration had such locations
+
     // With Redis
     host_identity host;
     std::atomic<std::uint32_t> link_generation; // connections so far
