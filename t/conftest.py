@@ -10,6 +10,7 @@ import pytest
 from daemon_server import DaemonServer
 from hosts import Hosts
 from http_backend import HttpBackend
+from longest_files import LONGEST_FILES
 from nginx_config import NginxConfig
 from nginx_server import ROOT, NginxServer, check_config, remove_prefix
 from redis_server import RedisServer
@@ -24,23 +25,6 @@ BOTH_REQUEST_POLICIES = {
     "test_other_modules", "test_pipelining", "test_room", "test_room_order",
     "test_shutdown", "test_variables",
 }
-
-# The files that take longest, in this order. They start first, so that none is
-# left at the end while other processes have nothing to do.
-LONGEST_FILES = [
-    "test_redis_outages", "test_package", "test_closing_handshake",
-    "test_soak", "test_browser_status", "test_shutdown", "test_browser_load",
-    "test_redis_counts", "test_limits_many_clients", "test_redis_resolver",
-    "test_redis_cluster", "test_redis_counters", "test_redis_leader",
-    "test_timers",
-    "test_redis_tls", "test_redis_presence", "test_redis_cuts",
-    "test_redis_waiting", "test_memory",
-    "test_release", "test_browser_chat", "test_room_memory",
-    "test_drain_reload", "test_tls", "test_fault_points",
-    "test_room_presence", "test_backpressure", "test_example_load",
-    "test_leaks", "test_drain", "test_example_load_costs",
-]
-
 
 def pytest_generate_tests(metafunc):
     """Gives the tests of some files both request policies."""

@@ -73,7 +73,7 @@ def test_section_has_all_fields():
     documented = set(re.findall(r"`(WebSocket-[\w-]+\w)[:`]", section()))
     sent = literals("src/nginx/events/request_fields.cpp",
                     r'"(WebSocket-[\w-]+)"')
-    answered = literals("src/nginx/backend/client.cpp",
+    answered = literals("src/nginx/backend/client_answers.cpp",
                         r'find\("(WebSocket-[\w-]+)"\)')
     answered |= literals("src/nginx/backend/connect.cpp",
                          r'find\("(WebSocket-[\w-]+)"\)')

@@ -171,7 +171,7 @@ class Page:
         """The text of an element, visible or not."""
         return self.find(name).get_property("textContent").strip()
 
-    def texts(self, selector):
+    def texts_of(self, selector):
         """The texts of all elements that match, at one moment: the page may
         replace them at any time."""
         return [text for _, text in self.lines_of(selector)]

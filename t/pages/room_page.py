@@ -65,7 +65,7 @@ class RoomPage(WindowPage):
         return self
 
     def here(self):
-        return self.look().texts("#here li")
+        return self.look().texts_of("#here li")
 
     def client(self):
         """The id of this window's connection."""

@@ -20,7 +20,7 @@ class EchoPage(Page):
 
     def lines(self):
         """The replies, the newest first."""
-        return self.texts("#log li")
+        return self.texts_of("#log li")
 
     def type_text(self, text):
         self.find("message").send_keys(text, Keys.ENTER)

@@ -22,7 +22,7 @@ class ChatPage(WindowPage):
         return self.look().lines_of("#log li")
 
     def users(self):
-        return self.look().texts("#users li")
+        return self.look().texts_of("#users li")
 
     def type_text(self, text):
         self.look().enter(self.find("message"), text)

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import wire
-from conftest import LONGEST_FILES
+from longest_files import LONGEST_FILES
 from nginx_server import ROOT, tool_reports
 from raw_client import ConnectionWasReset, EndOfStream, RawClient
 
