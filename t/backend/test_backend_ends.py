@@ -168,9 +168,9 @@ def test_memory_for_notes_is_limited(backend, nginx):
     server.connect("/none?room=1", headers=fields)
 
 
-def close_client_without_connections(backend, nginx):
-    """All connections are taken when a client ends. Returns the server, the
-    id of the client and the connections."""
+def take_connections(backend, nginx):
+    """A client connects, then all connections are taken. Returns the server,
+    the client, its id and the connections."""
     server = nginx(LOCATIONS.format(port=backend.port) + """
 location = /slow { proxy_pass http://127.0.0.1:1; }""",
                    connections=24)
@@ -182,9 +182,27 @@ location = /slow { proxy_pass http://127.0.0.1:1; }""",
         others.append(server.open())
         others[-1].send(b"POST /slow HTTP/1.1\r\nHost: a\r\n"
                         b"Content-Length: 9\r\n\r\nx")
+    return server, client, number, others
+
+
+def close_client_without_connections(backend, nginx):
+    """All connections are taken when a client ends. Returns the server, the
+    id of the client and the connections."""
+    server, client, number, others = take_connections(backend, nginx)
     client.abort()
     server.wait_for_log("websocket: closed by error")
     return server, number, others
+
+
+def test_message_while_no_connection_is_free(backend, nginx):
+    """Connections that others take close no client."""
+    _, client, _, others = take_connections(backend, nginx)
+    client.text("x")
+    client.expect_nothing(0.3)
+    for other in others:
+        other.abort()
+    assert backend.next("message").body == b"x"
+    client.expect_alive()
 
 
 def test_disconnect_while_no_connection_is_free(backend, nginx):

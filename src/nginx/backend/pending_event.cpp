@@ -65,10 +65,10 @@ bool pending_event::send_event() noexcept
     return out_ != nullptr;
 }
 
-// A disconnect must not be lost.
+// Only a handshake can be refused without a loss.
 bool pending_event::must_be_sent() const noexcept
 {
-    return event_.kind == event_kind::disconnect;
+    return event_.kind != event_kind::connect;
 }
 
 // The answer comes later, as all answers do.
