@@ -39,14 +39,16 @@ def server(protocol, running, module_nginx):
     return module_nginx(LOCATIONS.format(
         protocol=protocol, port=running.port,
         params=running.params(protocol)), workers=1,
-        server="underscores_in_headers on;")
+        server="underscores_in_headers on; ignore_invalid_headers off;")
 
 
 def test_events_have_their_fields_and_bodies(server, backend):
     client, event = connect(server, backend, "/app?room=a", headers=[
-        ("Cookie", "a=1"), ("WebSocket_Client", "7")])
+        ("Cookie", "a=1"), ("WebSocket_Client", "7"),
+        ("WebSocket.State", "forged")])
     number = event.client
     assert number != 7
+    assert "forged" not in map(str, event.fields.values())
     assert (event.method, event.path, event.body) == (
         "POST", "/app?room=a", b"")
     assert event.fields["WebSocket-Resource"] == "a"

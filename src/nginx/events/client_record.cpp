@@ -9,10 +9,12 @@ namespace websocket::nginx::backend {
 
 namespace {
 
-// FastCGI and others do not distinguish "_" from "-".
+// FastCGI and others do not distinguish "_" from "-", nor PHP "." from them.
 char normalized(char letter) noexcept
 {
-    return letter == '_' ? '-' : static_cast<char>(ngx_tolower(letter));
+    return letter == '_' || letter == '.'
+               ? '-'
+               : static_cast<char>(ngx_tolower(letter));
 }
 
 bool begins_with(std::string_view name, std::string_view prefix) noexcept
