@@ -100,3 +100,24 @@ def test_location_is_removed_while_its_clients_drain(group, backend, redis):
                "the old workers have gone")
     assert backend.events.empty()
     wait_until_kept(redis, ())
+
+
+def test_clients_that_an_older_redis_has_again(group, backend, redis):
+    """They have left, and their disconnects are answered."""
+    clients = join(backend, group[0], 4)
+    wait_until_kept(redis, clients)
+    key, = redis.keys("*}a:*")
+    gone = [clients.popitem() for _ in range(2)]
+    entries = [(str(number), redis.command("HGET", key, str(number)))
+               for number, _ in gone]
+    for number, client in gone:
+        client.disconnect()
+        assert backend.next("disconnect").client == number
+    wait_until_kept(redis, clients)
+    group[0].proxy.cut()
+    for entry in entries:
+        redis.command("HSET", key, *entry)
+    group[0].proxy.restore()
+    wait_until_kept(redis, clients)
+    for client in clients.values():
+        client.expect_alive()

@@ -172,6 +172,7 @@ void client_register::check(unsigned shard) noexcept
 void client_register::on_shard_ready(unsigned shard) noexcept
 {
     lanes_[shard].retry_at = 0;
+    forget_again(lanes_[shard]);
     check(shard);
 }
 

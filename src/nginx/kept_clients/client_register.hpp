@@ -73,6 +73,7 @@ private:
         std::unordered_map<std::uint64_t, kept> clients;
         std::deque<std::uint64_t> changed; // some may be gone
         std::deque<forgotten> gone;
+        std::deque<forgotten> lately_gone;    // Redis has forgotten them
         std::vector<std::uint64_t> unchecked; // likewise
 
         bool rewrites = false; // all clients
@@ -95,6 +96,8 @@ private:
 
     lane &lane_of(std::uint64_t id) noexcept;
     static void mark_changed(lane &in, std::uint64_t id, kept &which);
+    static void forget_again(lane &in) noexcept;
+    static void end_forgetting(lane &in) noexcept;
     void work(lane &in) noexcept;
     bool write(lane &in, shard_router &redis);
     bool ask(lane &in, shard_router &redis);

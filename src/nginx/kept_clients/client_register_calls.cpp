@@ -20,6 +20,9 @@ constexpr std::size_t max_written = 64;
 constexpr std::size_t max_checked = 200;
 constexpr std::size_t max_bytes = 256 * 1024;
 
+// Of a shard.
+constexpr std::size_t max_lately_gone = 4096;
+
 } // namespace
 
 // Returns whether a call was sent. Throws std::bad_alloc.
@@ -143,6 +146,40 @@ bool client_register::ask(lane &in, shard_router &redis)
     return true;
 }
 
+// Redis has forgotten the first ones of `gone`.
+void client_register::end_forgetting(lane &in) noexcept
+{
+    for (; in.forgetting != 0 && !in.gone.empty(); in.forgetting--) {
+        forgotten &first = in.gone.front();
+
+        if (first.note) {
+            worker_bus::broker().remove_note(first.note);
+            first.note = {};
+        }
+
+        try {
+            in.lately_gone.push_back(first);
+        } catch (const std::bad_alloc &) {
+            // They need not be forgotten again
+        }
+
+        if (in.lately_gone.size() > max_lately_gone) {
+            in.lately_gone.pop_front();
+        }
+
+        in.gone.pop_front();
+    }
+}
+
+// The copy of Redis that has taken over may not have forgotten them.
+void client_register::forget_again(lane &in) noexcept
+try {
+    in.gone.insert(in.gone.end(), in.lately_gone.begin(), in.lately_gone.end());
+    in.lately_gone.clear();
+} catch (const std::bad_alloc &) {
+    // Another host may send their disconnect events again
+}
+
 void client_register::on_written(void *data, const redisReply *reply) noexcept
 {
     lane &in = *static_cast<lane *>(data);
@@ -156,10 +193,7 @@ void client_register::on_written(void *data, const redisReply *reply) noexcept
         return;
     }
 
-    for (; in.forgetting != 0 && !in.gone.empty(); in.forgetting--) {
-        worker_bus::broker().remove_note(in.gone.front().note);
-        in.gone.pop_front();
-    }
+    end_forgetting(in);
 
     for (const std::uint64_t id : in.writing) {
         if (const auto found = in.clients.find(id); found != in.clients.end()) {
