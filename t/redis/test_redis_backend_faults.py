@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from hosts import PREFIX
-from kept_clients import expect_ends, join, wait_until_kept
+from kept_clients import TAKEN_AFTER, expect_ends, join, wait_until_kept
 from nginx_server import seconds, wait_until
 
 LOCATION = "location /app {{ websocket http room pass=@app; }}"
@@ -121,3 +121,20 @@ def test_clients_that_an_older_redis_has_again(group, backend, redis):
     wait_until_kept(redis, clients)
     for client in clients.values():
         client.expect_alive()
+
+
+def test_full_redis_and_a_killed_leader(group, backend, redis):
+    """Nobody sends events of clients that no host could take."""
+    clients = join(backend, group[0], 3)
+    wait_until_kept(redis, clients)
+    refused = "refused to take clients"
+    group[1].server.allow_errors("exited on signal 9|Redis refused")
+    redis.config_set("maxmemory", "1")
+    group[0].kill()
+    group[1].server.wait_for_log(refused, TAKEN_AFTER)
+    before = group[1].server.log_size()
+    os.kill(group[1].wait_for_leader(), signal.SIGKILL)
+    group[1].server.wait_for_log(refused, TAKEN_AFTER, since=before)
+    assert backend.events.empty()
+    redis.config_set("maxmemory", "0")
+    expect_ends(backend, clients)

@@ -283,8 +283,12 @@ try {
 
     self.batch_->asked = false; // every_second() repeats it
 
-    if (has_error(reply, "take clients of a host that has died") ||
-        reply == nullptr || !worker_bus::running()) {
+    if (reply == nullptr || !worker_bus::running()) {
+        return;
+    }
+
+    if (has_error(reply, "take clients of a host that has died")) {
+        self.end_batch(); // another worker must not send their events
         return;
     }
 
