@@ -31,7 +31,8 @@ TIMEOUTS = "connect_timeout=500ms command_timeout=500ms "
 @pytest.fixture
 def pair(hosts, start_redis):
     return start_for_faults(hosts, start_redis, LOCATIONS,
-                            TIMEOUTS + "wait=20s")
+                            "connect_timeout=500ms command_timeout=3s "
+                            "wait=20s", http="websocket_ping_interval off;")
 
 
 @pytest.fixture
@@ -69,6 +70,8 @@ def test_client_joins_when_redis_is_back(pair, name):
     before = pair[0].join("/room")
     first = publish(before, "first")["id"]
     with injected_fault(pair, name):
+        for host in pair:
+            host.server.wait_for_log("lost connection to Redis", 10)
         clients = [accepted(host, f"/room?since={first}")
                    for host in pair for _ in range(3)]
         for host in pair:
