@@ -129,6 +129,35 @@ def test_reload_to_another_configuration(server, backend):
     gate.open()
 
 
+@pytest.mark.parametrize("way", ["quit", "other memory"])
+def test_worker_is_killed_while_all_drain(backend, nginx, way):
+    """Another one that drains sends the disconnects: no new worker shares
+    their memory."""
+    server = nginx(LOCATIONS.format(port=backend.port), workers=2,
+                   http="websocket_drain 20s; websocket_shared_memory 8m;",
+                   **REUSEPORT)
+    server.allow_errors("exited on signal 9")
+    clients = workers_of(server, backend, 10)
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.body else None
+    for client, _ in [*sum(clients.values(), [])]:
+        client.text("wait")
+        backend.next("message")
+    dead, lost = next(iter(clients.items()))
+    if way == "quit":
+        server.send_signal(signal.SIGQUIT)
+        for pid in clients:
+            server.wait_for_log(rf"{pid}#\d+: gracefully shutting down")
+    else:
+        server.rewrite_config("shared_memory 8m", "shared_memory 9m")
+        server.reload()
+    os.kill(dead, signal.SIGKILL)
+    numbers = ids_of(lost)
+    while numbers:
+        numbers.discard(backend.next("disconnect").client)
+    gate.open()
+
+
 def test_failed_disconnect_is_not_repeated(server, backend):
     server.allow_errors("event \"disconnect\"")
     backend.answer = lambda event: Answer(500) if event.kind == "disconnect" \

@@ -136,8 +136,8 @@ void on_adoption(ngx_event_t *event)
     unsigned left = max_adopted;
 
     try {
-        while (worker_bus::running() && !ngx_exiting && left != 0 &&
-               has_room() && adopt_next()) {
+        while (worker_bus::running() && left != 0 && has_room() &&
+               adopt_next()) {
             left--;
         }
     } catch (const std::bad_alloc &) {
