@@ -5,6 +5,7 @@ import pytest
 
 import wire
 from hosts import read_message
+from kept_clients import expect_ends, join, wait_until_kept
 from publish_client import Publisher
 from readme_acl import acl_command
 from redis_client import RedisError
@@ -16,11 +17,23 @@ location /publish { websocket_publish room room; }
 """
 
 
-def start(hosts, start_redis):
+BACKEND = """
+location /app {{ websocket http room pass=@app; }}
+location @app {{ proxy_pass http://127.0.0.1:{port}; }}
+"""
+
+
+def start(hosts, start_redis, locations=LOCATIONS):
     redis = start_redis()
     redis.set_user(*acl_command()[2:])
     url = redis.url().replace("redis://", "redis://websocket:secret@")
-    return hosts(LOCATIONS, redis=redis, url=url, workers=1)
+    return hosts(locations, redis=redis, url=url, workers=1)
+
+
+def assert_nothing_denied(group):
+    denied = [entry for entry in group.redis.command("ACL", "LOG")
+              if "websocket" in str(entry)]
+    assert not denied, denied
 
 
 def test_user_of_the_readme_suffices(hosts, start_redis):
@@ -42,9 +55,23 @@ def test_user_of_the_readme_suffices(hosts, start_redis):
         while (frame := client.read_frame()).opcode != wire.CLOSE:
             assert frame.opcode == wire.TEXT
         assert frame.close_code == 1000
-    denied = [entry for entry in group.redis.command("ACL", "LOG")
-              if "websocket" in str(entry)]
-    assert not denied, denied
+    assert_nothing_denied(group)
+
+
+def test_user_of_the_readme_suffices_for_backends(backend, hosts,
+                                                  start_redis):
+    """Also to send the events of a host that has died."""
+    group = start(hosts, start_redis, BACKEND.format(port=backend.port))
+    clients = join(backend, group[0], 3)
+    wait_until_kept(group.redis, clients)
+    _, client = clients.popitem()
+    client.disconnect()
+    backend.next("disconnect")
+    wait_until_kept(group.redis, clients)
+    group[0].kill()
+    expect_ends(backend, clients)
+    wait_until_kept(group.redis, ())
+    assert_nothing_denied(group)
 
 
 def test_user_of_the_readme_has_no_other_keys(start_redis):
