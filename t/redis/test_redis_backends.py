@@ -153,6 +153,29 @@ def test_host_that_stood_still_gives_its_clients_up(start, backend, redis):
     assert backend.events.empty()
 
 
+def test_clients_leave_while_their_host_stands_still(start, backend, redis):
+    """Another host has sent their disconnects; nobody has sent that of the
+    one that came last."""
+    group = start(2, proxies=False, options="command_timeout=1h")
+    clients = join(backend, group[0], 4)
+    wait_until_kept(redis, clients)
+    pids = [group[0].server.pid, *group[0].pids()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        expect_ends(backend, clients)
+        for client in clients.values():
+            client.disconnect()
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    (number, late), = join(backend, group[0], 1).items()
+    late.disconnect()
+    assert [end.client for end in ends(backend, 1)] == [number]
+    wait_until_kept(redis, ())
+    assert backend.events.empty()
+
+
 def test_short_cut_changes_nothing(start, backend, redis):
     group = start(2)
     group.allow_redis_errors()

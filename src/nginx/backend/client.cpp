@@ -190,6 +190,10 @@ void client::lose() noexcept
 
     if (begun_ && session_ != nullptr) {
         close_lost();
+
+    } else if (pending_ != nullptr &&
+               pending_->withdraw(event_kind::disconnect)) {
+        delete this;
     }
 }
 
@@ -215,7 +219,7 @@ void client::detach() noexcept
     }
 
     // The backend need not know a client that left before its turn
-    if (pending_ != nullptr && pending_->withdraw()) {
+    if (pending_ != nullptr && pending_->withdraw(event_kind::connect)) {
         pending_ = nullptr;
     }
 

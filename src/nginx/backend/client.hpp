@@ -78,7 +78,8 @@ public:
     // the answer is not valid, for the reason that is logged.
     bool accept(answer &got) noexcept;
 
-    // Another host has sent the disconnect event. The client is closed.
+    // Another host has sent the disconnect event. The client is closed, and may
+    // be deleted on return.
     void lose() noexcept;
 
     // For Redis. Throws std::bad_alloc.

@@ -2,6 +2,7 @@
 #include "nginx/backend/pending_event.hpp"
 
 #include "nginx/backend/client.hpp"
+#include "nginx/kept_clients/client_register.hpp"
 
 namespace websocket::nginx::backend {
 
@@ -39,9 +40,9 @@ void pending_event::forget_connection() noexcept
     }
 }
 
-bool pending_event::withdraw() noexcept
+bool pending_event::withdraw(event_kind kind) noexcept
 {
-    if (event_.kind != event_kind::connect || out_ != nullptr) {
+    if (event_.kind != kind || out_ != nullptr) {
         return false;
     }
 
@@ -58,6 +59,12 @@ bool pending_event::withdraw() noexcept
 bool pending_event::send_event() noexcept
 {
     const location_configuration &conf = owner_.configuration();
+
+    // Another host may have sent it
+    if (event_.kind == event_kind::disconnect &&
+        client_register::instance().is_doubtful(owner_.record().id())) {
+        return false;
+    }
 
     sent_ = ngx_current_msec;
     out_ = event_request::start(*this, owner_.record(), *conf.backend, event_,

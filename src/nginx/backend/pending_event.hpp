@@ -20,9 +20,9 @@ public:
     // Must be called before the connection, or the listener, ends.
     void forget_connection() noexcept;
 
-    // Takes back a connect event that was not sent. False: it is none, or was
-    // sent. On true the object is deleted.
-    bool withdraw() noexcept;
+    // Takes back an event of this kind that was not sent. False: it is another
+    // one, or was sent. On true the object is deleted.
+    bool withdraw(event_kind kind) noexcept;
 
 private:
     bool send_event() noexcept override;

@@ -10,6 +10,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/core/timer.hpp"
 #include "nginx/events/client_record.hpp"
+#include "nginx/kept_clients/client_register.hpp"
 #include "nginx/redis_io/script_runner.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "sdk/websocket_text.hpp"
@@ -50,8 +51,14 @@ client_claims &client_claims::instance() noexcept
 
 void client_claims::start(ngx_cycle_t *cycle) noexcept
 {
+    last_second_ = ngx_current_msec;
     init_timer(second_, on_second, cycle->log);
     ngx_add_timer(&second_, second);
+}
+
+bool client_claims::stood_still() const noexcept
+{
+    return since(last_second_) >= client_lease;
 }
 
 void client_claims::on_shard_ready(unsigned shard) noexcept
@@ -83,6 +90,10 @@ try {
     if (since(self.last_second_) > patience ||
         (self.looking_ != 0 && since(self.looked_at_) > patience)) {
         self.doubt();
+    }
+
+    if (self.stood_still()) {
+        client_register::instance().doubt();
     }
 
     self.last_second_ = ngx_current_msec;

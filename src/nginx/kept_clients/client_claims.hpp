@@ -39,6 +39,10 @@ public:
 
     void start(ngx_cycle_t *cycle) noexcept;
 
+    // Whether this worker has just stood still for so long that another host
+    // may have taken its clients.
+    bool stood_still() const noexcept;
+
     // At the end of the worker. If it is the host's last one, other hosts may
     // take what is left.
     void end() noexcept;

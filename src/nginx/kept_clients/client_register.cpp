@@ -19,6 +19,9 @@ constexpr std::size_t max_gone = 10'000;
 
 constexpr ngx_msec_t retry_interval = 1000;
 
+// If Redis does not say more, clients count as not taken.
+constexpr ngx_msec_t max_doubt = 2000;
+
 bool is_later(ngx_msec_t moment) noexcept
 {
     return static_cast<ngx_msec_int_t>(moment - ngx_current_msec) > 0;
@@ -168,6 +171,26 @@ void client_register::check(unsigned shard) noexcept
     work(in);
 }
 
+void client_register::doubt() noexcept
+{
+    for (lane &in : lanes_) {
+        if (!in.clients.empty()) {
+            in.doubted = true;
+            in.doubted_at = ngx_current_msec;
+            check(in.shard);
+        }
+    }
+}
+
+bool client_register::is_doubtful(std::uint64_t id) noexcept
+{
+    const lane &in = lane_of(id);
+
+    return (client_claims::instance().stood_still() ||
+            (in.doubted && ngx_current_msec - in.doubted_at < max_doubt)) &&
+           in.clients.contains(id);
+}
+
 // Redis may have lost clients meanwhile, or another host has taken them.
 void client_register::on_shard_ready(unsigned shard) noexcept
 {
@@ -198,6 +221,7 @@ try {
     }
 
     in.busy = ask(in, *redis) || write(in, *redis);
+    in.doubted = in.doubted && in.busy;
 } catch (const std::bad_alloc &) {
     in.rewrites = true;
     retry_later(in);

@@ -45,6 +45,12 @@ public:
     bool forget(std::uint64_t id, std::uint32_t kind,
                 broker::note which) noexcept;
 
+    // This worker stood still: checks whether other hosts have taken clients.
+    void doubt() noexcept;
+
+    // Whether that is not known yet of this client.
+    bool is_doubtful(std::uint64_t id) noexcept;
+
     // Checks whether Redis still has all clients of a shard that it had.
     void check(unsigned shard) noexcept;
 
@@ -77,6 +83,8 @@ private:
         std::vector<std::uint64_t> unchecked; // likewise
 
         bool rewrites = false; // all clients
+        bool doubted = false;
+        ngx_msec_t doubted_at = 0;
 
         // The call that is out
         bool busy = false;
