@@ -30,8 +30,11 @@ UNEXPECTED = "unexpected reply (?:without a command|to a subscription)"
 
 @pytest.fixture
 def pair(hosts, start_redis):
-    """Two hosts with one worker and a proxy each."""
-    return start_for_faults(hosts, start_redis, LOCATIONS, workers=1)
+    """Two hosts with one worker and a proxy each. A timeout before the test
+    would be logged, and the next line comes ten seconds later."""
+    return start_for_faults(hosts, start_redis, LOCATIONS,
+                            "connect_timeout=10s command_timeout=10s",
+                            workers=1)
 
 
 def check_that_all_is_well(pair, clients, text):
