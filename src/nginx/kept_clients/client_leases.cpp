@@ -80,7 +80,10 @@ void client_claims::end_leases()
 
 void client_claims::end() noexcept
 try {
-    end_batch();
+    if (batch_ && !batch_->asked) {
+        end_batch(); // otherwise Redis may give the clients to this host
+    }
+
     end_leases();
 } catch (const std::bad_alloc &) {
     // The leases end by themselves
