@@ -262,6 +262,7 @@ bench_script = PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/bench
 	bench-programs
 bench: bench-programs
 	@$(bench_script)/bench.py --short $(BENCH_OPTIONS)
+	@$(bench_script)/http_bench.py
 
 bench-full: bench-programs
 	@$(bench_script)/bench.py $(BENCH_OPTIONS)
