@@ -8,13 +8,14 @@ import signal
 import pytest
 
 import wire
-from http_backend import Answer, Gate
+from http_backend import Answer, Gate, connect
 from nginx_server import seconds, wait_until
 from worker_picking import REUSEPORT, connect_to
 
 LOCATIONS = """
 location /app {{ websocket http $arg_room pass=@app; }}
 location /none {{ websocket http $arg_room pass=@app events=message; }}
+location /single {{ websocket http $arg_room pass=@app concurrency=1; }}
 location @app {{ proxy_pass http://127.0.0.1:{port}; }}
 """
 CLIENTS = 40
@@ -197,21 +198,36 @@ def test_memory_for_notes_is_limited(backend, nginx):
     server.connect("/none?room=1", headers=fields)
 
 
-def take_connections(backend, nginx):
-    """A client connects, then all connections are taken. Returns the server,
-    the client, its id and the connections."""
+def few_connections(backend, nginx):
     server = nginx(LOCATIONS.format(port=backend.port) + """
 location = /slow { proxy_pass http://127.0.0.1:1; }""",
                    connections=24)
     server.allow_errors("worker_connections are not enough")
-    client = server.connect("/app?room=1")
-    number = backend.next("connect").client
+    return server
+
+
+def take_the_rest(server):
+    """Takes all connections. Returns them."""
     others = []
     while "not enough" not in server.log():
         others.append(server.open())
         others[-1].send(b"POST /slow HTTP/1.1\r\nHost: a\r\n"
                         b"Content-Length: 9\r\n\r\nx")
-    return server, client, number, others
+    return others
+
+
+def abort_all(clients):
+    for each in clients:
+        each.abort()
+
+
+def take_connections(backend, nginx):
+    """A client connects, then all connections are taken. Returns the server,
+    the client, its id and the connections."""
+    server = few_connections(backend, nginx)
+    client = server.connect("/app?room=1")
+    number = backend.next("connect").client
+    return server, client, number, take_the_rest(server)
 
 
 def close_client_without_connections(backend, nginx):
@@ -228,17 +244,48 @@ def test_message_while_no_connection_is_free(backend, nginx):
     _, client, _, others = take_connections(backend, nginx)
     client.text("x")
     client.expect_nothing(0.3)
-    for other in others:
-        other.abort()
+    abort_all(others)
     assert backend.next("message").body == b"x"
     client.expect_alive()
+
+
+def test_message_behind_a_slow_one(backend, nginx):
+    """It is sent once there is a connection, while another event is out."""
+    server = few_connections(backend, nginx)
+    slow, client = (connect(server, backend)[0] for _ in range(2))
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.body == b"slow" else \
+        None
+    slow.text("slow")
+    assert backend.next("message").body == b"slow"
+    others = take_the_rest(server)
+    client.text("x")
+    client.expect_nothing(0.3)
+    abort_all(others)
+    assert backend.next("message").body == b"x"
+    gate.open()
+
+
+def test_message_that_found_no_connection_beside_busy_clients(backend, nginx):
+    """It has its turn, though no place in the queue is ever unused."""
+    server = few_connections(backend, nginx)
+    client, *busy = (connect(server, backend, "/single?room=1")[0]
+                     for _ in range(3))
+    others = take_the_rest(server)
+    client.text("x")
+    client.expect_nothing(0.3)
+    abort_all(others)
+    for _ in range(1000):
+        for each in busy:
+            each.text("busy")
+    bodies = [backend.next("message").body for _ in range(2001)]
+    assert b"x" in bodies[:-100]
 
 
 def test_disconnect_while_no_connection_is_free(backend, nginx):
     """It is sent once there is one."""
     _, number, others = close_client_without_connections(backend, nginx)
-    for other in others:
-        other.abort()
+    abort_all(others)
     assert backend.next("disconnect").client == number
 
 
@@ -248,6 +295,5 @@ def test_end_of_nginx_while_no_connection_is_free(backend, nginx, way):
     server, number, others = close_client_without_connections(backend, nginx)
     server.send_signal(way)
     assert backend.next("disconnect").client == number
-    for other in others:
-        other.abort()
+    abort_all(others)
     server.stop(way)

@@ -88,7 +88,15 @@ bool event_queue::send_first(ngx_queue_t &list) noexcept
     return true;
 }
 
-// An event that cannot be sent waits for those that are out.
+void event_queue::retry_later() noexcept
+{
+    if (!retry_.timer_set) {
+        ngx_add_timer(&retry_, retry_interval);
+    }
+}
+
+// An event that cannot be sent waits for those that are out, but no longer than
+// until there is memory or a connection.
 void event_queue::start_waiting() noexcept
 {
     while (out_ < concurrency_ && !ngx_queue_empty(&senders_)) {
@@ -97,6 +105,7 @@ void event_queue::start_waiting() noexcept
         }
 
         if (out_ != 0) {
+            retry_later();
             return;
         }
 
@@ -105,10 +114,7 @@ void event_queue::start_waiting() noexcept
         if (sender.must_be_sent()) {
             ngx_queue_remove(sender.link());
             ngx_queue_insert_tail(&postponed_, sender.link());
-
-            if (!retry_.timer_set) {
-                ngx_add_timer(&retry_, retry_interval);
-            }
+            retry_later();
             continue;
         }
 
@@ -117,6 +123,7 @@ void event_queue::start_waiting() noexcept
     }
 }
 
+// Once an event is out, those that were postponed wait before all others.
 void event_queue::on_retry(ngx_event_t *event)
 {
     auto &self = *static_cast<event_queue *>(event->data);
@@ -126,8 +133,19 @@ void event_queue::on_retry(ngx_event_t *event)
            self.send_first(self.postponed_)) {}
 
     if (!ngx_queue_empty(&self.postponed_)) {
-        ngx_add_timer(event, retry_interval);
+        self.retry_later();
+
+        if (self.out_ == 0) {
+            return;
+        }
+
+        ngx_queue_add(&self.postponed_, &self.senders_);
+        ngx_queue_init(&self.senders_);
+        ngx_queue_add(&self.senders_, &self.postponed_);
+        ngx_queue_init(&self.postponed_);
     }
+
+    self.start_waiting();
 }
 
 } // namespace websocket::nginx::backend

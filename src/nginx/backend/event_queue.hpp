@@ -54,6 +54,7 @@ public:
 private:
     explicit event_queue(ngx_uint_t concurrency) noexcept;
 
+    void retry_later() noexcept;
     void start_waiting() noexcept;
     bool send_first(ngx_queue_t &list) noexcept;
     static queued_sender &first_of(ngx_queue_t &list) noexcept;
