@@ -138,3 +138,17 @@ def test_full_redis_and_a_killed_leader(group, backend, redis):
     assert backend.events.empty()
     redis.config_set("maxmemory", "0")
     expect_ends(backend, clients)
+
+
+def test_full_redis_forgets_clients(group, backend, redis):
+    """Also while it refuses another one: no host sends their disconnects."""
+    clients = join(backend, group[0], 100)
+    wait_until_kept(redis, clients)
+    redis.config_set("maxmemory", "1")
+    late = join(backend, group[0], 1)
+    group[0].server.wait_for_log("refused to keep clients")
+    for client in clients.values():
+        client.abort()
+    wait_until_kept(redis, ())
+    redis.config_set("maxmemory", "0")
+    wait_until_kept(redis, late)

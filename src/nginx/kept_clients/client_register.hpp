@@ -83,6 +83,7 @@ private:
         std::vector<std::uint64_t> unchecked; // likewise
 
         bool rewrites = false; // all clients
+        bool refused = false;  // Redis has not taken the last ones
         bool doubted = false;
         ngx_msec_t doubted_at = 0;
 

@@ -48,7 +48,10 @@ bool client_register::write(lane &in, shard_router &redis)
         in.forgetting++;
     }
 
-    while (!in.changed.empty() && in.writing.size() != max_written &&
+    // A full Redis still forgets
+    const std::size_t most = in.refused && kind ? 0 : max_written;
+
+    while (!in.changed.empty() && in.writing.size() != most &&
            bytes < max_bytes) {
         const std::uint64_t id = in.changed.front();
         const auto found = in.clients.find(id);
@@ -194,6 +197,7 @@ void client_register::on_written(void *data, const redisReply *reply) noexcept
     }
 
     end_forgetting(in);
+    in.refused = in.refused && in.writing.empty();
 
     for (const std::uint64_t id : in.writing) {
         if (const auto found = in.clients.find(id); found != in.clients.end()) {
@@ -255,6 +259,7 @@ void client_register::refuse(lane &in, const redisReply *reply) noexcept
     static log_throttle line;
 
     if (reply != nullptr) {
+        in.refused = true;
         log_refused(line, "keep clients of HTTP backends", error_in(reply),
                     "retrying");
         instance().retry_later(in);
