@@ -74,7 +74,9 @@ def test_host_with_unreadable_clients_delays_no_other(group, backend, redis):
 
     def is_first(name):
         redis.command("HSET", f"{tag}a:{kind}:{name}", "17", "2 later version")
-        redis.command("SADD", f"{tag}apps", name)
+        redis.command("SREM", f"{tag}apps", host)
+        redis.command("SADD", f"{tag}apps", name)  # newer versions keep order
+        redis.command("SADD", f"{tag}apps", host)
         listed = redis.command("SMEMBERS", f"{tag}apps")
         if listed.index(name) < listed.index(host):
             return True
