@@ -58,18 +58,31 @@ end
 return before
 )lua";
 
+// Entries of a later version do not hide those of another host. Of many, not
+// all are read.
 inline constexpr std::string_view find_clients_text = R"lua(
 local hosts, tag, me = KEYS[1], ARGV[1], ARGV[2]
+local function readable(list)
+    local kept = {}
+    for i = 2, #list, 2 do
+        if string.sub(list[i], 1, 2) == '1 ' then
+            kept[#kept + 1] = list[i - 1]
+            kept[#kept + 1] = list[i]
+        end
+    end
+    return kept
+end
 local function clients_of(host, at)
     for i = 5, #ARGV do
-        local key = tag .. 'a:' .. ARGV[i] .. ':' .. host
+        local key, pages = tag .. 'a:' .. ARGV[i] .. ':' .. host, 0
         repeat
             local found = redis.call('HSCAN', key, at, 'COUNT', 64)
+            local clients = readable(found[2])
             at = found[1]
-            if #found[2] > 0 then
-                return {host, ARGV[i], at, found[2]}
-            end
-        until at == '0'
+            if #clients > 0 then return {host, ARGV[i], at, clients} end
+            pages = pages + (#found[2] > 0 and 1 or 0)
+        until at == '0' or pages == 20
+        at = '0'
     end
 end
 local function is_empty(host)
