@@ -10,7 +10,7 @@
 // are served in between and Redis is not asked more than it answers.
 #pragma once
 
-#include "nginx/backplane/earlier_hosts.hpp"
+#include "nginx/redis_nodes/earlier_hosts.hpp"
 #include "nginx/backplane/replica.hpp"
 #include "nginx/backplane/shard_reader.hpp"
 #include "nginx/core/nginx_headers.hpp"
@@ -87,17 +87,19 @@ private:
     static void on_second(ngx_event_t *event);
     void every_second();
 
-    // leader_lease.cpp: lease of this host, and hosts without one
-    void renew_leases();
+    // leader_registration.cpp: id prefix of this host
     void register_host();
-    void renew_shard_lease(unsigned shard);
     void on_registration(const redisReply &reply);
+    static void on_renew_reply(void *data, const redisReply *reply) noexcept;
+
+    // leader_lease.cpp: leases of this host, and hosts without one
+    void renew_leases();
+    void renew_shard_lease(unsigned shard);
     void on_shard_lease_renewed(unsigned shard, const redisReply &reply);
     void purge_host(unsigned shard, std::string_view host);
     void find_orphans(unsigned shard, std::string_view position = "0");
     void remove_orphans(unsigned shard, const redisReply &found);
     static void on_orphans_reply(void *data, const redisReply *reply) noexcept;
-    static void on_renew_reply(void *data, const redisReply *reply) noexcept;
     static void on_lease_reply(void *data, const redisReply *reply) noexcept;
     static void on_purge_reply(void *data, const redisReply *reply) noexcept;
 

@@ -1,5 +1,5 @@
 // Looks for hosts with an earlier version of the module.
-#include "nginx/backplane/earlier_hosts.hpp"
+#include "nginx/redis_nodes/earlier_hosts.hpp"
 
 #include "nginx/core/log_line.hpp"
 #include "nginx/redis_io/replies.hpp"
