@@ -13,6 +13,7 @@ from http_backend import HttpBackend
 from longest_files import LONGEST_FILES
 from nginx_config import NginxConfig
 from nginx_server import ROOT, NginxServer, check_config, remove_prefix
+from redis_cluster import RedisCluster, redis_version
 from redis_server import RedisServer
 
 RUNS = os.path.join(ROOT, "build", "t")
@@ -205,6 +206,27 @@ def start_redis():
 def redis(start_redis):
     """A Redis for one test."""
     return start_redis()
+
+
+@pytest.fixture
+def start_cluster():
+    """Starts a RedisCluster with these options."""
+    if redis_version() < 7:
+        pytest.skip("a cluster requires Redis 7.0")
+    started = []
+
+    def start(**options):
+        started.append(RedisCluster(**options))
+        return started[-1]
+
+    yield start
+    for cluster in started:
+        cluster.remove()
+
+
+@pytest.fixture
+def cluster(start_cluster):
+    return start_cluster(replicas=0)
 
 
 @pytest.fixture(scope="module")

@@ -160,3 +160,23 @@ def test_full_redis_forgets_clients(group, backend, redis):
     wait_until_kept(redis, ())
     redis.config_set("maxmemory", "0")
     wait_until_kept(redis, late)
+
+
+def test_clients_of_a_dead_host_whose_slot_has_moved(backend, cluster, hosts):
+    group = hosts(LOCATIONS.format(port=backend.port), redis=cluster,
+                  options=OPTIONS)
+    group.allow_redis_errors()
+    clients = join(backend, group[0], 4)
+    shard = (min(clients) >> 40) % 16
+    node = cluster.node_of(shard)
+    other = cluster.other_than(node)
+    wait_until_kept(node, clients)
+    cluster.move(shard, other)
+    wait_until_kept(other, clients)
+    number, client = clients.popitem()
+    client.disconnect()
+    assert backend.next("disconnect").client == number
+    wait_until_kept(other, clients)
+    group[0].kill()
+    expect_ends(backend, clients)
+    wait_until_kept(other, ())

@@ -136,14 +136,8 @@ def test_host_that_stood_still_gives_its_clients_up(start, backend, redis):
     group = start(2, proxies=False, options="command_timeout=1h")
     clients = join(backend, group[0], 4)
     wait_until_kept(redis, clients)
-    pids = [group[0].server.pid, *group[0].pids()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with group[0].standing_still():
         expect_ends(backend, clients)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     late = join(backend, group[0], 2)
     for client in clients.values():
         client.expect_close(1012)
@@ -159,16 +153,10 @@ def test_clients_leave_while_their_host_stands_still(start, backend, redis):
     group = start(2, proxies=False, options="command_timeout=1h")
     clients = join(backend, group[0], 4)
     wait_until_kept(redis, clients)
-    pids = [group[0].server.pid, *group[0].pids()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with group[0].standing_still():
         expect_ends(backend, clients)
         for client in clients.values():
             client.disconnect()
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     (number, late), = join(backend, group[0], 1).items()
     late.disconnect()
     assert [end.client for end in ends(backend, 1)] == [number]
@@ -190,12 +178,17 @@ def test_short_cut_changes_nothing(start, backend, redis):
     assert backend.events.empty()
 
 
-def test_clients_that_redis_has_lost_are_kept_again(start, backend, redis):
-    """The host finds out when it renews its lease."""
+@pytest.mark.parametrize("comes", [False, True])
+def test_clients_that_redis_has_lost_are_kept_again(start, backend, redis,
+                                                    comes):
+    """The host finds out when it renews its lease. A client that comes before
+    that has begun a new one."""
     group = start(2)
     clients = join(backend, group[0], 4)
     wait_until_kept(redis, clients)
     redis.command("DEL", *redis.keys(f"{PREFIX}*}}a*"))
+    if comes:
+        clients |= join(backend, group[0], 1)
     wait_until_kept(redis, clients)
     for client in clients.values():
         client.expect_alive()

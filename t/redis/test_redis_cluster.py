@@ -8,11 +8,10 @@ import pytest
 from certificates import Authority
 from fake_node import FakeNode
 from hosts import SHORT_TIMEOUTS, Host
-from kept_clients import expect_ends, join, wait_until_kept
 from nginx_server import seconds, wait_until
 from readme_acl import acl_command
 from redis_client import RedisError
-from redis_cluster import RedisCluster, redis_version, slot_of
+from redis_cluster import redis_version, slot_of
 from redis_faults import (Received, try_to_connect, wait_until_joined,
                           wait_until_published)
 from room_client import read_data, send_text
@@ -30,25 +29,6 @@ RANGES = [(0, 5460), (5461, 10921), (10922, 16383)]  # slots of the masters
 def require_version_7():
     if redis_version() < 7:
         pytest.skip("a cluster requires Redis 7.0")
-
-
-@pytest.fixture
-def start_cluster():
-    """Starts a RedisCluster with these options."""
-    started = []
-
-    def start(**options):
-        started.append(RedisCluster(**options))
-        return started[-1]
-
-    yield start
-    for cluster in started:
-        cluster.remove()
-
-
-@pytest.fixture
-def cluster(start_cluster):
-    return start_cluster(replicas=0)
 
 
 @pytest.fixture
@@ -96,30 +76,6 @@ def test_rooms_span_hosts_on_all_nodes(hosts, cluster):
         assert node.command("PUBSUB", "SHARDCHANNELS")
     for host in group:
         assert "[error]" not in host.server.log()
-
-
-# Clients of websocket http
-
-def test_clients_of_a_dead_host_have_disconnected(backend, cluster, hosts):
-    """Their slot has moved meanwhile."""
-    group = hosts("""
-        location /app { websocket http room pass=@app; }
-        location @app { proxy_pass http://127.0.0.1:%d; }
-        """ % backend.port, redis=cluster, options=SHORT_TIMEOUTS)
-    clients = join(backend, group[0], 4)
-    shard = (min(clients) >> 40) % 16
-    node = cluster.node_of(shard)
-    other = cluster.other_than(node)
-    wait_until_kept(node, clients)
-    cluster.move(shard, other)
-    wait_until_kept(other, clients)
-    number, client = clients.popitem()
-    client.disconnect()
-    assert backend.next("disconnect").client == number
-    wait_until_kept(other, clients)
-    group[0].kill()
-    expect_ends(backend, clients)
-    wait_until_kept(other, ())
 
 
 # Slots move

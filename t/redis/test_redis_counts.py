@@ -41,11 +41,6 @@ def leave(client):
     client.disconnect()
 
 
-def signal_host(host, number):
-    for pid in [host.server.pid, *host.pids()]:
-        os.kill(pid, number)
-
-
 # Counts
 
 def test_each_host_counts_the_clients_of_all(pair):
@@ -224,11 +219,8 @@ def test_host_that_stood_still_is_counted_again(hosts):
     group.allow_redis_errors()
     client, other = (host.join("/plain") for host in group)
     group.wait_for_clients("/publish-plain", 2)
-    signal_host(group[1], signal.SIGSTOP)
-    try:
+    with group[1].standing_still():
         group[0].wait_for_clients("/publish-plain", 1, LEASE + 5)
-    finally:
-        signal_host(group[1], signal.SIGCONT)
     group.wait_for_clients("/publish-plain", 2, LEASE)
     message = publish(client, "x")
     assert read(other) == message

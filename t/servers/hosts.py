@@ -1,6 +1,7 @@
 """Several nginx on loopback that share a Redis. A single host may run without
 Redis."""
 
+import contextlib
 import json
 import os
 import signal
@@ -98,6 +99,18 @@ class Host:
     def wait_for_leader(self):
         """Waits until a worker leads; returns its pid."""
         return wait_until(self.leader, seconds(5), "a leader")
+
+    @contextlib.contextmanager
+    def standing_still(self):
+        """Stops all processes meanwhile."""
+        pids = [self.server.pid, *self.pids()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def kill(self):
         """Kills all processes, as if the host had died."""
