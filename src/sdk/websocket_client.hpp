@@ -60,6 +60,14 @@ public:
         return detail::view(detail::server->request_remote_address(handle_));
     }
 
+    // The user, as `websocket_user` or a token names it: at most 256 bytes of
+    // UTF-8 without control characters. Empty: nobody. Valid as long as the
+    // client, also once the request is released.
+    std::string_view user() const noexcept
+    {
+        return detail::view(detail::server->request_user(handle_));
+    }
+
     // The selected subprotocol (RFC 6455 1.9); empty if none, or not yet
     // selected.
     std::string_view subprotocol() const noexcept
@@ -131,6 +139,9 @@ public:
     {
         return detail::server->client_id(handle_);
     }
+
+    // As request::user(). Valid as long as the client.
+    std::string_view user() const noexcept { return request().user(); }
 
     // A parameter of the directive `websocket` in this client's location, or
     // `fallback` if absent. Read per-client parameters, such as permissions,

@@ -290,6 +290,11 @@ typedef struct {
      * per-client parameters, since several locations may share a resource. */
     websocket_text_t (*request_parameter)(const websocket_request_t *request,
                                           websocket_text_t name);
+
+    /* The user, as websocket_user or a token names it: at most 256 bytes of
+     * UTF-8 without control characters. Empty: nobody. Valid as long as the
+     * client, also once the request is released. */
+    websocket_text_t (*request_user)(const websocket_request_t *request);
 } websocket_server_t;
 
 /*

@@ -286,7 +286,7 @@ def test_headers_of_the_101_may_hold_variables(server):
              for name in WEBSOCKET_FIELDS}
     assert found.pop("websocket_client") != "<>"
     empty = {name: found.pop("websocket_" + name) for name in (
-        "subprotocol", "extensions", "close_code", "close_by")}
+        "subprotocol", "extensions", "close_code", "close_by", "user")}
     assert set(empty.values()) == {"<>"}
     assert found.pop("websocket_resource") == "</headers>"
     assert found.pop("websocket_handler") == "<echo>"

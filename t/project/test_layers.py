@@ -40,7 +40,7 @@ FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
         "core", "workers", "redis_io", "redis_nodes", "output", "request",
-        "events", "backplane", "kept_clients", "resource", "status", "session",
+        "identity", "events", "backplane", "kept_clients", "resource", "status", "session",
         "backend", "publish", "upgrade", "plugin", "module",
     ],
 }

@@ -11,7 +11,7 @@ WEBSOCKET_FIELDS = [
     "websocket_" + name for name in (
         "handler", "resource", "client", "subprotocol", "extensions",
         "messages_in", "messages_out", "bytes_in", "bytes_out", "dropped",
-        "close_code", "close_by",
+        "close_code", "close_by", "user",
     )
 ]
 

@@ -109,6 +109,7 @@ private:
     void on_message_answer(answer &got) noexcept;
     const char *apply(answer &got) noexcept;
     const char *set_state(const answer &got);
+    const char *set_user(const answer &got);
     int send(bool binary, std::string_view body) noexcept;
 
     // Null: the text is empty. Throws std::bad_alloc.

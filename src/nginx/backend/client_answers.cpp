@@ -2,6 +2,7 @@
 #include "nginx/backend/client.hpp"
 
 #include "nginx/events/answer_text.hpp"
+#include "nginx/identity/identity.hpp"
 #include "nginx/kept_clients/client_register.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -31,7 +32,11 @@ bool is_text(std::string_view body) noexcept
 
 bool client::accept(answer &got) noexcept
 try {
-    const char *problem = set_state(got);
+    const char *problem = set_user(got);
+
+    if (problem == nullptr) {
+        problem = set_state(got);
+    }
 
     if (problem == nullptr && !is_binary(got) && !is_text(got.body)) {
         problem = "the first message is not valid UTF-8";
@@ -109,6 +114,40 @@ try {
 
 } catch (const std::bad_alloc &) {
     return "no memory";
+}
+
+// Throws std::bad_alloc. Returns what is wrong, or null.
+const char *client::set_user(const answer &got)
+{
+    const answer::field *user = got.find("WebSocket-User");
+
+    if (user == nullptr) {
+        return nullptr;
+    }
+
+    if (const char *problem = user_error(user->value); problem != nullptr) {
+        return problem;
+    }
+
+    record_.set_user(user->value);
+
+    // The note has the user too
+    if (note_) {
+        const broker::note replaced = note_;
+
+        note_ = worker_bus::broker().add_note(worker_bus::slot(), by().id,
+                                              record_.serialize(),
+                                              worker_bus::now());
+        if (!note_) {
+            note_ = replaced;
+            return "websocket_shared_memory is full";
+        }
+
+        worker_bus::broker().remove_note(replaced);
+        client_register::instance().update(record_.id());
+    }
+
+    return nullptr;
 }
 
 // Throws std::bad_alloc. Returns what is wrong, or null.

@@ -265,15 +265,30 @@ bool has_accepted(ngx_http_request_t *r) noexcept
     return wait != nullptr && wait->accepted();
 }
 
+namespace {
+
+std::optional<std::string_view> answered_field(ngx_http_request_t *r,
+                                               std::string_view name) noexcept
+{
+    const connect_wait *wait = connect_wait::of(r);
+    const answer::field *found =
+        wait == nullptr ? nullptr : wait->got().find(name);
+
+    return found == nullptr ? std::nullopt
+                            : std::optional<std::string_view>(found->value);
+}
+
+} // namespace
+
 std::optional<std::string_view>
 chosen_subprotocol(ngx_http_request_t *r) noexcept
 {
-    const connect_wait *wait = connect_wait::of(r);
-    const answer::field *chosen =
-        wait == nullptr ? nullptr : wait->got().find("WebSocket-Protocol");
+    return answered_field(r, "WebSocket-Protocol");
+}
 
-    return chosen == nullptr ? std::nullopt
-                             : std::optional<std::string_view>(chosen->value);
+std::optional<std::string_view> chosen_user(ngx_http_request_t *r) noexcept
+{
+    return answered_field(r, "WebSocket-User");
 }
 
 bool add_answer_fields(ngx_http_request_t *r) noexcept

@@ -26,6 +26,9 @@ bool has_accepted(ngx_http_request_t *r) noexcept;
 std::optional<std::string_view>
 chosen_subprotocol(ngx_http_request_t *r) noexcept;
 
+// The user that the backend has named; nothing: the field is missing.
+std::optional<std::string_view> chosen_user(ngx_http_request_t *r) noexcept;
+
 // Adds the header fields of the backend's answer to the 101 response. False
 // without memory.
 bool add_answer_fields(ngx_http_request_t *r) noexcept;

@@ -68,7 +68,8 @@ struct location_configuration {
     ngx_uint_t any_origin;
     ngx_uint_t same_origin;
 
-    ngx_array_t *subprotocols; // of std::string_view
+    ngx_array_t *subprotocols;      // of std::string_view
+    ngx_http_complex_value_t *user; // null: nobody
 
     ngx_uint_t accepted_kinds; // bits accepts_text, accepts_binary
     size_t max_message_size;

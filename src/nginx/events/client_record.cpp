@@ -1,6 +1,8 @@
 // Saves the parts of a handshake that the events of its client need.
 #include "nginx/events/client_record.hpp"
 
+#include "nginx/identity/identity.hpp"
+
 #include <algorithm>
 #include <array>
 #include <string>
@@ -95,6 +97,24 @@ bool is_address(std::string_view bytes) noexcept
     }
 }
 
+void add_text(std::string &packed, std::string_view text)
+{
+    write_varint(packed, text.size());
+    packed += text;
+    packed += '\0';
+}
+
+// No field of a client has this name: see goes_along().
+constexpr std::string_view user_field = "WebSocket-User";
+
+void add_user(std::string &packed, std::string_view user)
+{
+    if (!user.empty()) {
+        add_text(packed, user_field);
+        add_text(packed, user);
+    }
+}
+
 } // namespace
 
 bool goes_along(std::string_view name) noexcept
@@ -125,9 +145,7 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
     std::string packed;
 
     const auto add = [&packed](std::string_view each) {
-        write_varint(packed, each.size());
-        packed += each;
-        packed += '\0';
+        add_text(packed, each);
     };
 
     // In the order of text
@@ -150,6 +168,10 @@ client_record::client_record(ngx_http_request_t *r, std::uint64_t id,
             add(view(header.value));
         }
     });
+
+    if (const identity *of = identity_of(r); of != nullptr) {
+        add_user(packed, of->user);
+    }
 
     keep(packed);
 }
@@ -227,6 +249,36 @@ void client_record::keep(std::string_view packed)
     block_ = std::make_unique_for_overwrite<u_char[]>(sizeof(size) + size);
     ngx_memcpy(block_.get(), &size, sizeof(size));
     ngx_memcpy(block_.get() + sizeof(size), packed.data(), size);
+}
+
+std::string_view client_record::user() const noexcept
+{
+    std::string_view found;
+
+    each_field([&found](std::string_view name, std::string_view value) {
+        if (name == user_field) {
+            found = value;
+        }
+    });
+    return found;
+}
+
+void client_record::set_user(std::string_view user)
+{
+    std::string packed;
+
+    for (std::size_t i = 0; i != static_cast<std::size_t>(text::count); i++) {
+        add_text(packed, stored(static_cast<text>(i)));
+    }
+
+    each_field([&packed](std::string_view name, std::string_view value) {
+        if (name != user_field) {
+            add_text(packed, name);
+            add_text(packed, value);
+        }
+    });
+    add_user(packed, user);
+    keep(packed);
 }
 
 std::string_view client_record::packed() const noexcept

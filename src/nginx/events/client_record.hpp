@@ -49,6 +49,12 @@ public:
 
     std::uint64_t id() const noexcept { return id_; }
 
+    // The field WebSocket-User, which goes along; empty: nobody.
+    std::string_view user() const noexcept;
+
+    // Throws std::bad_alloc. Texts that get() returned end.
+    void set_user(std::string_view user);
+
     // Valid as long as this object. All but the URI and the arguments are
     // followed by a zero byte.
     std::string_view get(text which) const noexcept;

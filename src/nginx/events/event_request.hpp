@@ -64,6 +64,8 @@ public:
         return record_.get(client_record::text::key);
     }
 
+    std::string_view user() const noexcept { return record_.user(); }
+
     // For the filters of responses.
     // Both return NGX_OK, or NGX_ERROR to end the request.
     ngx_int_t read_header(ngx_http_request_t *r) noexcept;

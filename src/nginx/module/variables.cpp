@@ -192,6 +192,22 @@ ngx_int_t get_client(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
     return of == nullptr ? absent(v) : set_number(r, v, of->id());
 }
 
+// Before the session exists, the user of the handshake.
+ngx_int_t get_user(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
+{
+    if (const auto *event = backend::event_request::of(r); event != nullptr) {
+        return set_text(v, event->user());
+    }
+
+    if (const session *of = session::of(r); of != nullptr) {
+        return set_text(v, of->user());
+    }
+
+    const identity *of = identity_of(r);
+
+    return of == nullptr ? absent(v) : set_text(v, of->user);
+}
+
 ngx_int_t get_event(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 {
     const auto *event = backend::event_request::of(r);
@@ -216,6 +232,9 @@ ngx_http_variable_t variables[] = {
 
     { ngx_string("websocket_client"), nullptr,
       get_client, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("websocket_user"), nullptr,
+      get_user, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("websocket_event"), nullptr,
       get_event, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

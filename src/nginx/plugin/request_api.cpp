@@ -119,6 +119,17 @@ websocket_text_t request_parameter(const websocket_request_t *request,
     return find_parameter(parameters_of(conf), text_of(name));
 }
 
+websocket_text_t request_user(const websocket_request_t *request) noexcept
+{
+    if (const session *owner = session_of(request); owner != nullptr) {
+        return as_c(owner->user());
+    }
+
+    const identity *of = identity_of(request_of(request));
+
+    return of == nullptr ? as_c(std::string_view{}) : as_c(of->user);
+}
+
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept
 {

@@ -26,6 +26,7 @@ websocket_text_t
 request_preferred_subprotocol(const websocket_request_t *request) noexcept;
 websocket_text_t request_parameter(const websocket_request_t *request,
                                    websocket_text_t name) noexcept;
+websocket_text_t request_user(const websocket_request_t *request) noexcept;
 websocket_text_t request_variable(const websocket_request_t *request,
                                   websocket_text_t name) noexcept;
 

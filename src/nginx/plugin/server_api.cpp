@@ -315,6 +315,7 @@ const websocket_server_t server_api = {
     .publish_then = publish_then,
     .request_preferred_subprotocol = request_preferred_subprotocol,
     .request_parameter = request_parameter,
+    .request_user = request_user,
 };
 
 } // namespace websocket::nginx

@@ -75,6 +75,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
     part->join_position = position.value_or(0);
     auto *self = new (memory) session(r, *part, target, key, negotiated);
+    self->identity_ = take_identity(r);
 
     if (wait != nullptr) {
         part->wait = ::new (wait)

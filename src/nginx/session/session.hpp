@@ -9,6 +9,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/timestamp.hpp"
+#include "nginx/identity/identity.hpp"
 #include "nginx/output/frame_writer.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/request/saved_request.hpp"
@@ -126,6 +127,11 @@ public:
     std::string_view subprotocol() const noexcept
     {
         return negotiated_.subprotocol;
+    }
+    std::string_view user() const noexcept // empty: nobody
+    {
+        return identity_ ? std::string_view(identity_->user)
+                         : std::string_view{};
     }
     const location_configuration &configuration() const noexcept
     {
@@ -361,6 +367,7 @@ private:
 
     ngx_str_t key_;
     negotiated_options negotiated_;
+    std::unique_ptr<identity> identity_; // null: nobody
     protocol::deflater deflater_; // of context takeover, from its first use
     std::unique_ptr<char[]> close_reason_;
     request_part *request_part_; // null once the request is released

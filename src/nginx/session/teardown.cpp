@@ -129,11 +129,12 @@ void session::log_close() noexcept
     write_log(NGX_LOG_INFO, connection_->log,
               "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
               "messages of %uL bytes, out %uL of %uL, dropped %uL, "
-              "after %M.%03Ms",
+              "after %M.%03Ms%V%V%V",
               name_of(closed_by_), static_cast<ngx_uint_t>(close_code_), reason,
               counters_.messages_in, counters_.bytes_in, counters_.messages_out,
               counters_.bytes_out, counters_.dropped, lasted / 1000,
-              lasted % 1000);
+              lasted % 1000, unquoted{user().empty() ? "" : ", user \""},
+              user(), unquoted{user().empty() ? "" : "\""});
 }
 
 } // namespace websocket::nginx

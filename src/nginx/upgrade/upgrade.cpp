@@ -5,19 +5,17 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
-#include "nginx/core/log_throttle.hpp"
+#include "nginx/identity/identity.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/upgrade/admission.hpp"
 #include "nginx/upgrade/negotiation.hpp"
 #include "nginx/upgrade/sync_wait.hpp"
 #include "nginx/workers/counters.hpp"
-#include "nginx/workers/worker_bus.hpp"
 #include "protocol/handshake/handshake.hpp"
 
-#include <array>
-#include <cstddef>
 #include <optional>
 
 namespace websocket::nginx {
@@ -77,75 +75,6 @@ ngx_uint_t handler_status(ngx_http_request_t *r,
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-ngx_int_t reject_for_max_clients(ngx_http_request_t *r) noexcept
-{
-    const auto &conf = *location_conf<location_configuration>(r);
-    std::array<u_char, 64> text;
-    const u_char *end =
-        ngx_snprintf(text.data(), text.size(),
-                     "websocket_max_clients (%ui) reached", conf.max_clients);
-
-    return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                            {reinterpret_cast<const char *>(text.data()),
-                             static_cast<std::size_t>(end - text.data())});
-}
-
-ngx_int_t reject_admission(ngx_http_request_t *r, broker::outcome why) noexcept
-{
-    switch (why) {
-    case broker::outcome::full:
-        return reject_for_max_clients(r);
-    case broker::outcome::no_memory:
-        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "websocket_shared_memory is full");
-    case broker::outcome::name_too_long:
-        return reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is too long");
-    default:
-        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                worker_bus::no_slot);
-    }
-}
-
-// Counts the client among those of all workers. Returns NGX_OK, or the value
-// for the content handler to return.
-ngx_int_t reserve_client(ngx_http_request_t *r, resource &target,
-                         std::uint64_t &position) noexcept
-{
-    const auto &conf = *location_conf<location_configuration>(r);
-    const broker::outcome result = target.reserve_client(
-        *conf.terms, static_cast<std::uint32_t>(conf.max_clients), position);
-
-    return result == broker::outcome::done ? NGX_OK
-                                           : reject_admission(r, result);
-}
-
-// Keeps the resource until the host is in sync. Returns as reserve_client does.
-ngx_int_t begin_waiting(ngx_http_request_t *r, resource &target) noexcept
-{
-    // Some are left for connections to Redis. nginx reuses idle ones from 1/16.
-    if (ngx_cycle->free_connection_n < ngx_cycle->connection_n / 8) {
-        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "too many clients wait for Redis");
-    }
-
-    static log_throttle line;
-    const broker::outcome result =
-        target.begin_waiting(*location_conf<location_configuration>(r)->terms);
-
-    if (result != broker::outcome::done) {
-        return reject_admission(r, result);
-    }
-
-    if (log_permit permit = line.allows(); permit) {
-        write_log(NGX_LOG_NOTICE, r->connection->log,
-                  "websocket: the client is accepted and waits for Redis, %M "
-                  "ms at most%V",
-                  backplane::accepted_timeout(), permit.suppressed());
-    }
-
-    return NGX_OK;
-}
-
 // Sends 101 and hands the request over to the session. The session starts after
 // the current event of nginx, because it must not use the request inside one of
 // the request's handlers.
@@ -178,6 +107,11 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
                  const protocol::opening_handshake &handshake,
                  joins when) noexcept
 {
+    if (const auto user = backend::chosen_user(r);
+        user && !set_user(r, *user)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (const ngx_uint_t status = handler_status(r, target);
         status != NGX_HTTP_SWITCHING_PROTOCOLS) {
         return reject_handshake(r, status, "the handler rejected the client");
@@ -255,6 +189,11 @@ accept_handshake(ngx_http_request_t *r,
 {
     const auto &conf = *location_conf<location_configuration>(r);
     ngx_str_t key;
+
+    // First, as the key may contain the user
+    if (const ngx_int_t rc = identify(r); rc != NGX_OK) {
+        return rc;
+    }
 
     if (const ngx_int_t rc = resource_key(r, conf, key); rc != NGX_OK) {
         return rc;
