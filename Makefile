@@ -25,7 +25,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 
 MODULE = build/ngx_http_websocket_module.so
-SOURCES := $(sort $(foreach layer,protocol nginx handlers broker redis,\
+SOURCES := $(sort $(foreach layer,protocol tokens nginx handlers broker redis,\
 	$(wildcard src/$(layer)/*.cpp src/$(layer)/*/*.cpp)))
 
 .PHONY: module

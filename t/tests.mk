@@ -9,6 +9,7 @@ SOAK_HOSTS ?= 1
 
 protocol_sources := $(sort $(wildcard src/protocol/*/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
+token_sources := $(sort $(wildcard src/tokens/*.cpp))
 # Sources of src/nginx that do not include nginx.
 container_sources := src/nginx/output/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
@@ -117,7 +118,7 @@ $(UNIT)/unit_tests: $(FAULTS)/broker.o $(UNIT)/core.a $(unit_objects)
 $(UNIT)/core.a: $(MODULE)
 	@mkdir -p $(@D) && rm -f $@.new
 	@ar rcsD $@.new $(addprefix $(module_objects)/,protocol_*.o handlers_*.o \
-	    redis_*.o)
+	    redis_*.o tokens_*.o)
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 unit-groups:
@@ -148,9 +149,9 @@ $(eval $(call program,build/bench,deflate_bench,$(plain_cxx),\
 	$(deflate_bench_program),))
 
 $(eval $(call objects,build/fuzz,$(fuzzing_cxx),\
-	$(fuzz_sources) $(protocol_sources)))
+	$(fuzz_sources) $(protocol_sources) $(token_sources)))
 $(foreach source,$(fuzz_sources),$(eval $(call program,build/fuzz,$(basename \
-	$(notdir $(source))),$(fuzzing_cxx),$(source) $(protocol_sources),)))
+	$(notdir $(source))),$(fuzzing_cxx),$(source) $(protocol_sources) $(token_sources),)))
 
 run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 

@@ -33,7 +33,9 @@ MAY_INCLUDE = {
     "handlers": {"handlers", "sdk"},
     "broker": {"broker", "nginx", "protocol", "sdk"},
     "redis": {"redis", "broker", "sdk"},
-    "nginx": {"nginx", "protocol", "broker", "redis", "sdk", "handlers"},
+    "tokens": {"tokens"},
+    "nginx": {"nginx", "protocol", "broker", "redis", "tokens", "sdk",
+              "handlers"},
 }
 # The folders of a layer. Each may include the folders before it.
 FOLDERS = {
