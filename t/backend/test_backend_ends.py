@@ -111,6 +111,24 @@ def test_stop_at_once_ends_all_clients(server, backend, way):
     assert backend.events.empty()
 
 
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGQUIT])
+def test_end_of_a_single_process_while_a_connect_is_out(backend, nginx, way):
+    """Nobody would end a client that is accepted then."""
+    server = nginx(LOCATIONS.format(port=backend.port), master=False)
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.kind == "connect" \
+        else None
+    client = server.open()
+    client.send(wire.upgrade_request("/app?room=1"))
+    number = backend.next("connect").client
+    server.send_signal(way)
+    server.wait_for_log(r"signal \d+ \(SIG")
+    gate.open()
+    assert client.read_response().status == 503
+    assert backend.next("disconnect").client == number
+    server.wait_for_exit()
+
+
 def test_reload_to_another_configuration(server, backend):
     """A worker of the old configuration is killed while it drains. The
     location is the same in the new one."""

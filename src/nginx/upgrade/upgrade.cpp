@@ -249,7 +249,8 @@ validate_handshake(ngx_http_request_t *r,
                                 origin_refusal(r, origin));
     }
 
-    if (ngx_exiting || ngx_terminate) {
+    // Without a master, nginx ends at once also if it is to quit
+    if (ngx_exiting || ngx_terminate || ngx_quit) {
         return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                 "this worker is shutting down");
     }
