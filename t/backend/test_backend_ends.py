@@ -267,6 +267,24 @@ def test_message_while_no_connection_is_free(backend, nginx):
     client.expect_alive()
 
 
+def test_message_while_idle_connections_take_the_rest(backend, nginx):
+    """nginx closes idle connections for it."""
+    server = few_connections(backend, nginx)
+    client, _ = connect(server, backend)
+    request = b"GET /app HTTP/1.1\r\n", b"Host: a\r\n\r\n"
+    others = []
+    while server.serving_pid():
+        others.append(server.open())
+        others[-1].send(b"".join(request))
+        others[-1].read_response()
+        others[-1].send(request[0])
+    for each in others:
+        each.send(request[1])
+        each.read_response()
+    client.text("x")
+    assert backend.next("message").body == b"x"
+
+
 def test_message_behind_a_slow_one(backend, nginx):
     """It is sent once there is a connection, while another event is out."""
     server = few_connections(backend, nginx)

@@ -15,7 +15,14 @@ namespace {
 constexpr std::size_t pool_size = 512;
 
 // One for the request, and one for the backend.
-constexpr ngx_uint_t min_free_connections = 2;
+constexpr ngx_uint_t min_connections = 2;
+
+// nginx closes idle connections when it needs one.
+bool has_connections() noexcept
+{
+    return ngx_cycle->free_connection_n + ngx_cycle->reusable_connections_n >=
+           min_connections;
+}
 
 // Open as long as the worker.
 ngx_socket_t quiet_socket() noexcept
@@ -120,7 +127,7 @@ ngx_connection_t *open_event_connection(ngx_log_handler_pt log_handler,
 {
     const ngx_socket_t fd = quiet_socket();
 
-    if (fd == -1 || ngx_cycle->free_connection_n < min_free_connections) {
+    if (fd == -1 || !has_connections()) {
         return nullptr;
     }
 

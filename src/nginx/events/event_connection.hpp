@@ -9,8 +9,8 @@ namespace websocket::nginx::backend {
 
 // Takes a connection of worker_connections, with a pool and a log. The request
 // must end it as nginx ends a request's connection. `log_handler` and
-// `log_data` are for lines of the error log. Null: no connection is free, or no
-// memory.
+// `log_data` are for lines of the error log. Null: no connection is free
+// or idle, or no memory.
 ngx_connection_t *open_event_connection(ngx_log_handler_pt log_handler,
                                         ngx_http_log_ctx_t &log_context,
                                         ngx_event_handler_pt on_read,
