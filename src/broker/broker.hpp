@@ -276,9 +276,13 @@ public:
     void remove_note(note which) noexcept;
 
     // Gives the slot a note of a process that has ended, and copies its text
-    // and state. Nothing: there is none. Finding none takes no lock.
+    // and state: one of these kinds or, as nobody else may be able to use it,
+    // one that has waited for ten seconds. Nothing: there is none. If no
+    // process has left notes, that takes no lock.
     std::optional<found_note> adopt_note(unsigned slot,
-                                         std::span<char> buffer) noexcept;
+                                         std::span<const std::uint32_t> kinds,
+                                         std::span<char> buffer,
+                                         std::uint64_t now) noexcept;
 
     /*
      * The whole.

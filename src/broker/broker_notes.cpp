@@ -6,6 +6,8 @@
 #include "broker/lock_guard.hpp"
 #include "broker/notes.hpp"
 
+#include <algorithm>
+
 namespace websocket::broker {
 
 using namespace detail;
@@ -43,6 +45,32 @@ std::string_view copy_out(const zone &z, index at, std::size_t record,
 {
     read_bytes(z, at, record, std::as_writable_bytes(to));
     return {to.data(), to.size()};
+}
+
+// Others may be able to use a note for so long.
+constexpr std::uint64_t patience = 10'000;
+
+// Of one hold of the lock.
+constexpr unsigned max_looked_at = 256;
+
+// 0: there is none.
+index find_orphan(const zone &z, std::span<const std::uint32_t> kinds,
+                  std::uint64_t now) noexcept
+{
+    index at = z.head->orphans;
+
+    for (unsigned i = 0; at != 0 && i != max_looked_at; i++) {
+        const note_record &note = z.note(at);
+
+        if (std::ranges::find(kinds, note.kind) != kinds.end() ||
+            now - note.orphaned_at >= patience) {
+            return at;
+        }
+
+        at = note.next;
+    }
+
+    return 0;
 }
 
 } // namespace
@@ -114,15 +142,16 @@ void broker::remove_note(note which) noexcept
     free_note(zone_, which.index);
 }
 
-std::optional<found_note> broker::adopt_note(unsigned slot,
-                                             std::span<char> buffer) noexcept
+std::optional<found_note>
+broker::adopt_note(unsigned slot, std::span<const std::uint32_t> kinds,
+                   std::span<char> buffer, std::uint64_t now) noexcept
 {
     if (load_relaxed(zone_.head->orphans) == 0) {
         return {};
     }
 
     locked_zone hold(mutex_, zone_);
-    const index at = zone_.head->orphans;
+    const index at = find_orphan(zone_, kinds, now);
 
     if (at == 0 || !owned(zone_, slot)) {
         return {};
@@ -154,7 +183,7 @@ std::optional<found_note> broker::adopt_note(unsigned slot,
 
     found.adoptions = static_cast<std::uint16_t>(record.adoptions + 1);
     store_ordered(record.adoptions, found.adoptions);
-    move_first_note(zone_, no_slot, slot);
+    move_note(zone_, at, slot);
     return found;
 }
 

@@ -108,7 +108,8 @@ public:
                 return false;
             }
 
-            move_first_note(zone_, owner_.slot, no_slot);
+            zone_.note(slot.notes).orphaned_at = now_;
+            move_note(zone_, slot.notes, no_slot);
         }
 
         for (std::uint32_t i = 0; i < buckets_per_hold; i++) {

@@ -89,10 +89,8 @@ void free_note(zone &z, index at) noexcept
     }
 }
 
-void move_first_note(zone &z, std::uint32_t from, std::uint32_t to) noexcept
+void move_note(zone &z, index at, std::uint32_t to) noexcept
 {
-    const index at = first_of(z, from);
-
     store_ordered(z.head->moving, at);
     WEBSOCKET_FAULT_POINT("note.moving");
     unlink(z, at);

@@ -19,9 +19,8 @@ void link_note(zone &z, index at, std::uint32_t slot) noexcept;
 // Takes the note out of its list and frees it.
 void free_note(zone &z, index at) noexcept;
 
-// Moves the first note of a slot, or of the orphans, to another list. Requires
-// that there is one.
-void move_first_note(zone &z, std::uint32_t from, std::uint32_t to) noexcept;
+// Moves a note to the list of a slot, or of the orphans.
+void move_note(zone &z, index at, std::uint32_t to) noexcept;
 
 // For repair(): marks all notes, and rebuilds what is derived.
 void repair_notes(zone &z) noexcept;

@@ -235,6 +235,7 @@ struct note_record {
     std::uint64_t sequence = 0;
     std::uint32_t kind = 0;
     std::uint32_t size = 0;
+    std::uint64_t orphaned_at = 0;
     index state = 0; // 0: it is empty
     index next = 0;  // in the list of its slot, or of the orphans
     std::uint16_t code = 0;

@@ -65,6 +65,20 @@ const location_configuration *find_location(std::uint32_t id) noexcept
     return found;
 }
 
+// The kinds of the notes that this configuration has locations for. Throws
+// std::bad_alloc.
+std::vector<std::uint32_t> kinds_with_disconnects()
+{
+    std::vector<std::uint32_t> kinds;
+
+    each_location([&kinds](const location_configuration &conf) {
+        if (conf.backend->sends(event_kind::disconnect)) {
+            kinds.push_back(conf.backend->id);
+        }
+    });
+    return kinds;
+}
+
 // Workers that adopt a client and die may die of it.
 constexpr std::uint16_t max_adoptions = 5;
 
@@ -113,15 +127,15 @@ void adopt_client(const broker::found_note &found)
 }
 
 // False: there is none.
-bool adopt_next()
+bool adopt_next(std::span<const std::uint32_t> kinds)
 {
     static std::vector<char> buffer(4096);
-    const auto found =
-        worker_bus::broker().adopt_note(worker_bus::slot(), buffer);
+    const auto found = worker_bus::broker().adopt_note(
+        worker_bus::slot(), kinds, buffer, worker_bus::now());
 
     if (found && found->needed != 0) {
         buffer.resize(found->needed);
-        return adopt_next();
+        return adopt_next(kinds);
     }
 
     if (found) {
@@ -136,8 +150,10 @@ void on_adoption(ngx_event_t *event)
     unsigned left = max_adopted;
 
     try {
+        const auto kinds = kinds_with_disconnects();
+
         while (worker_bus::running() && left != 0 && has_room() &&
-               adopt_next()) {
+               adopt_next(kinds)) {
             left--;
         }
     } catch (const std::bad_alloc &) {
@@ -150,17 +166,15 @@ void on_adoption(ngx_event_t *event)
 void on_deadline(ngx_event_t *)
 {}
 
-// The kinds of the notes that this configuration has locations for. Throws
-// std::bad_alloc.
+// Throws std::bad_alloc.
 std::vector<std::string> backend_kinds()
 {
     std::vector<std::string> kinds;
 
-    each_location([&kinds](const location_configuration &conf) {
-        if (conf.backend->sends(event_kind::disconnect)) {
-            kinds.push_back(std::to_string(conf.backend->id));
-        }
-    });
+    for (const std::uint32_t each : kinds_with_disconnects()) {
+        kinds.push_back(std::to_string(each));
+    }
+
     return kinds;
 }
 

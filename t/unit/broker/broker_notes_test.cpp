@@ -13,7 +13,13 @@ protected:
 
     std::optional<found_note> adopt(unsigned slot)
     {
-        return core.adopt_note(slot, buffer_);
+        return adopt(slot, std::array<std::uint32_t, 2>{1, 2});
+    }
+
+    std::optional<found_note> adopt(unsigned slot,
+                                    std::span<const std::uint32_t> kinds)
+    {
+        return core.adopt_note(slot, kinds, buffer_, now);
     }
 
 private:
@@ -115,8 +121,32 @@ TEST_F(broker_notes, that_do_not_fit_are_not_adopted)
     const note added = core.add_note(gone, 1, "12345", now);
     EXPECT_TRUE(core.set_note_state(added, "678", now));
     core.release(gone, now);
-    EXPECT_EQ(core.adopt_note(other, small)->needed, 8);
+    EXPECT_EQ(core.adopt_note(other, {}, small, now + 10'000)->needed, 8);
     EXPECT_EQ(adopt(other)->text, "12345");
+}
+
+TEST_F(broker_notes, of_other_kinds_are_left_to_others_for_ten_seconds)
+{
+    const unsigned gone = claim(10);
+    const unsigned other = claim(20);
+    const std::array<std::uint32_t, 1> kinds{2};
+
+    for (const std::uint32_t kind : {1, 2, 3, 2, 4}) {
+        core.add_note(gone, kind, std::to_string(kind), now);
+    }
+    core.release(gone, now);
+
+    EXPECT_EQ(adopt(other, kinds)->text, "2");
+    EXPECT_EQ(adopt(other, kinds)->text, "2");
+    EXPECT_EQ(check_integrity(core), "");
+    now += 9'999;
+    EXPECT_FALSE(adopt(other, kinds));
+    now += 1;
+    for (const char *text : {"1", "3", "4"}) {
+        EXPECT_EQ(adopt(other, kinds)->text, text);
+    }
+    EXPECT_FALSE(adopt(other, kinds));
+    EXPECT_EQ(check_integrity(core), "");
 }
 
 TEST_F(broker_notes, need_a_slot)

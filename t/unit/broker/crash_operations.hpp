@@ -199,8 +199,9 @@ inline std::vector<operation> operations()
         {"adopt a note",
          [](scenario &s) {
              std::array<char, 1024> buffer;
+             constexpr std::array<std::uint32_t, 1> kinds{9};
              s.core.reclaim_dead(s.processes, s.now);
-             s.core.adopt_note(s.slot_v, buffer);
+             s.core.adopt_note(s.slot_v, kinds, buffer, s.now);
          }},
         {"claim",
          [](scenario &s) { s.core.claim(successor, 9, s.processes, s.now); }},

@@ -155,7 +155,8 @@ private:
         std::array<char, 1024> buffer;
         std::map<std::string, int> seen;
 
-        while (const auto found = core.adopt_note(slot_s, buffer)) {
+        while (const auto found =
+                   core.adopt_note(slot_s, {}, buffer, now + 10'000)) {
             ASSERT_EQ(found->needed, 0);
             seen[std::string(found->text)]++;
             EXPECT_TRUE(found->text != "of the victim" ||
