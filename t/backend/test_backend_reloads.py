@@ -77,3 +77,29 @@ def test_new_location_is_not_in_the_old_configuration(backend, nginx):
         os.kill(pid, signal.SIGKILL)
     expect_disconnects(backend, {event.client})
     gate.open()
+
+
+def test_events_wait_longer_than_the_shutdown_timeout(backend, nginx):
+    """The old worker ends in time. New ones send what is left."""
+    server = start(backend, nginx, "concurrency=1", 1,
+                   "worker_shutdown_timeout 500ms;")
+    server.allow_errors("event \"disconnect\" of client")
+    gate = close_gate(backend, "disconnect")
+    clients = [connect(server, backend)[1].client for _ in range(5)]
+    server.wait_for_workers_gone(server.reload(), 5)
+    gate.open()
+    expect_disconnects(backend, clients)
+
+
+def test_shutdown_timeout_while_a_message_is_out(backend, nginx):
+    """Its client has a disconnect, though nothing follows an event then."""
+    server = start(backend, nginx, main="worker_shutdown_timeout 500ms;")
+    server.allow_errors("event \"message\" of client")
+    gate = close_gate(backend, "message")
+    client, event = connect(server, backend)
+    hold(client, backend)
+    server.send_signal(signal.SIGQUIT)
+    expect_disconnects(backend, {event.client})
+    wait_until(lambda: server.process.poll() is not None, seconds(5),
+               "the end of nginx")
+    gate.open()

@@ -235,6 +235,7 @@ void finish_events(ngx_cycle_t *cycle) noexcept
 
     const ngx_msec_t began = ngx_current_msec;
 
+    event_queue::resume_all();
     ngx_close_listening_sockets(cycle);
     init_timer(deadline_event, on_deadline, cycle->log);
     ngx_add_timer(&deadline_event, max_finishing);
@@ -249,6 +250,7 @@ void finish_events(ngx_cycle_t *cycle) noexcept
                   "websocket: the worker ends before %uL events for HTTP "
                   "backends were answered",
                   event_queue::unfinished());
+        event_request::end_all();
     }
 }
 

@@ -1,6 +1,7 @@
 // Sends the events that wait, as far as the concurrency allows.
 #include "nginx/backend/event_queue.hpp"
 
+#include "nginx/core/shutdown_timeout.hpp"
 #include "nginx/core/timer.hpp"
 #include "nginx/workers/counters.hpp"
 
@@ -15,8 +16,9 @@ constexpr ngx_msec_t retry_interval = 100;
 } // namespace
 
 event_queue::event_queue(ngx_uint_t concurrency) noexcept
-    : concurrency_{concurrency}
+    : concurrency_{concurrency}, next_{first_}
 {
+    first_ = this;
     ngx_queue_init(&senders_);
     ngx_queue_init(&postponed_);
     init_timer(retry_, on_retry, ngx_cycle->log, false);
@@ -99,7 +101,8 @@ void event_queue::retry_later() noexcept
 // until there is memory or a connection.
 void event_queue::start_waiting() noexcept
 {
-    while (out_ < concurrency_ && !ngx_queue_empty(&senders_)) {
+    while (!shutdown_timed_out && out_ < concurrency_ &&
+           !ngx_queue_empty(&senders_)) {
         if (send_first(senders_)) {
             continue;
         }
@@ -128,6 +131,10 @@ void event_queue::on_retry(ngx_event_t *event)
 {
     auto &self = *static_cast<event_queue *>(event->data);
 
+    if (shutdown_timed_out) {
+        return;
+    }
+
     while (self.out_ < self.concurrency_ &&
            !ngx_queue_empty(&self.postponed_) &&
            self.send_first(self.postponed_)) {}
@@ -146,6 +153,15 @@ void event_queue::on_retry(ngx_event_t *event)
     }
 
     self.start_waiting();
+}
+
+void event_queue::resume_all() noexcept
+{
+    shutdown_timed_out = false;
+
+    for (event_queue *each = first_; each != nullptr; each = each->next_) {
+        on_retry(&each->retry_);
+    }
 }
 
 } // namespace websocket::nginx::backend

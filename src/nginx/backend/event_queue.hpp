@@ -40,6 +40,10 @@ public:
     // memory.
     static event_queue *of(settings &location) noexcept;
 
+    // Sends again, in all queues, after worker_shutdown_timeout has passed:
+    // from then on nothing is sent, so that the worker ends.
+    static void resume_all() noexcept;
+
     // The events of this worker that wait or are out, in all queues.
     static std::uint64_t unfinished() noexcept { return total_; }
 
@@ -62,12 +66,14 @@ private:
     static void on_retry(ngx_event_t *event);
 
     static inline std::uint64_t total_ = 0;
+    static inline event_queue *first_ = nullptr;
 
     ngx_queue_t senders_;
     ngx_queue_t postponed_; // until there is memory or a connection
     ngx_event_t retry_{};
     ngx_uint_t concurrency_;
     ngx_uint_t out_ = 0;
+    event_queue *next_;
 };
 
 } // namespace websocket::nginx::backend

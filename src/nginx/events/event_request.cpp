@@ -4,6 +4,7 @@
 #include "nginx/events/event_connection.hpp"
 #include "nginx/events/request_fields.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/shutdown_timeout.hpp"
 
 #include <new>
 #include <utility>
@@ -13,6 +14,8 @@ namespace websocket::nginx::backend {
 namespace {
 
 using text = client_record::text;
+
+ngx_queue_t all_requests{&all_requests, &all_requests};
 
 // Between the call of a handler that frees the request, and the free.
 ngx_http_request_t *request_of(ngx_event_t *event) noexcept
@@ -56,8 +59,9 @@ void count_as_writing(ngx_http_request_t *r) noexcept
 event_request::event_request(answer_receiver &to, const client_record &from,
                              const settings &by, const event_data &event,
                              std::size_t max_body) noexcept
-    : ngx_http_connection_t{}, receiver_{to}, record_{from}, settings_{by},
-      max_body_{max_body}, kind_{event.kind}, payload_{event.payload}
+    : ngx_http_connection_t{}, ngx_queue_t{}, receiver_{to}, record_{from},
+      settings_{by}, max_body_{max_body}, kind_{event.kind}, payload_{
+                                                                 event.payload}
 {
     conf_ctx = by.server->ctx;
 
@@ -138,6 +142,7 @@ bool event_request::create(const event_data &event,
     cleanup->data = this;
     connection_ = c;
     request_ = r;
+    ngx_queue_insert_tail(&all_requests, link());
 #if (NGX_HTTP_SSL)
     c->ssl = tls;
 #else
@@ -186,11 +191,23 @@ void event_request::end() noexcept
     }
 }
 
+void event_request::end_all() noexcept
+{
+    while (!ngx_queue_empty(&all_requests)) {
+        ngx_queue_t *first = ngx_queue_head(&all_requests);
+
+        ngx_queue_remove(first);
+        ngx_queue_init(first);
+        static_cast<event_request *>(first)->end();
+    }
+}
+
 void event_request::on_read(ngx_event_t *event)
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
 
-    if (c->close) { // worker_shutdown_timeout
+    if (c->close) {
+        shutdown_timed_out = true;
         of(request_of(event))->end();
     }
 }
@@ -232,6 +249,7 @@ void event_request::on_pool_cleanup(void *data)
     self.connection_->ssl = nullptr; // nginx would end the client's TLS
 #endif
     self.request_ = nullptr;
+    ngx_queue_remove(self.link());
     ngx_post_event(&self.ended_, &ngx_posted_events);
 }
 

@@ -37,7 +37,8 @@ protected:
     ~answer_receiver() = default;
 };
 
-class event_request : ngx_http_connection_t {
+// The queue is the list of all whose requests have not ended.
+class event_request : ngx_http_connection_t, ngx_queue_t {
 public:
     // Sends an event. `to`, `from` and `by` must live until the answer. The
     // TLS connection, whose variables the location may use, may be null.
@@ -46,6 +47,9 @@ public:
                                 const settings &by, const event_data &event,
                                 std::size_t max_body,
                                 ngx_ssl_connection_t *tls) noexcept;
+
+    // At the end of the process: ends all requests, and reports no answers.
+    static void end_all() noexcept;
 
     // Must be called before the TLS connection ends.
     void forget_tls() noexcept;
@@ -78,6 +82,7 @@ private:
 
     bool create(const event_data &event, ngx_ssl_connection_t *tls) noexcept;
     void run() noexcept;
+    ngx_queue_t *link() noexcept { return this; }
     void end() noexcept;
     void append(const ngx_buf_t &buffer);
 

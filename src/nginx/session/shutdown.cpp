@@ -4,6 +4,7 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/drain_time.hpp"
+#include "nginx/core/shutdown_timeout.hpp"
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
@@ -81,6 +82,7 @@ std::uint16_t shutdown_code() noexcept
 void session::on_shutdown() noexcept
 {
     ngx_connection_t *c = connection_;
+    const bool again = shutting_down_;
 
     c->close = 0;
     c->idle = 0;
@@ -88,6 +90,7 @@ void session::on_shutdown() noexcept
     counters::set_draining();
 
     if (c->error) {
+        shutdown_timed_out = shutdown_timed_out || again;
         c->error = 0;
         send_close_and_abort();
         return;
