@@ -1,10 +1,11 @@
-"""Workers of two configurations, while the old ones drain."""
+"""Workers of two configurations or programs, while the old ones drain."""
 
 import os
 import signal
 
 import pytest
 
+from daemon_server import PRELOADED
 from http_backend import Gate, connect
 from nginx_server import seconds, wait_until
 from worker_picking import REUSEPORT, connect_to
@@ -103,3 +104,18 @@ def test_shutdown_timeout_while_a_message_is_out(backend, nginx):
     wait_until(lambda: server.process.poll() is not None, seconds(5),
                "the end of nginx")
     gate.open()
+
+
+def test_upgrade_begins_other_client_numbers(backend, nginx_daemon):
+    """Clients of the old program may still be connected."""
+    server = nginx_daemon(LOCATIONS.format(port=backend.port, parameters=""),
+                          main=PRELOADED)
+    numbers = [connect(server, backend)[1].client for _ in range(20)]
+    with server.upgraded() as new:
+        old = [pid for pid in server.worker_pids() if pid != new]
+        server.send_signal(signal.SIGWINCH)
+        server.wait_for_workers_gone(old, 20)
+        expect_disconnects(backend, numbers)
+        assert connect(server, backend)[1].client > max(numbers)
+        server.send_signal(signal.SIGQUIT)
+        server.wait_for_exit()

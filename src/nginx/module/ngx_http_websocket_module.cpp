@@ -1,5 +1,6 @@
 // The module table: the functions that nginx calls.
 #include "nginx/events/answer_filters.hpp"
+#include "nginx/backend/client_numbers.hpp"
 #include "nginx/core/first_exception.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
@@ -37,6 +38,7 @@ ngx_int_t init_module(ngx_cycle_t *cycle)
 {
     ours::check_module_file(*cycle);
     ours::commit_zone(*cycle);
+    ours::backend::begin_client_numbers(*cycle);
     return ours::classify_variables(cycle);
 }
 
