@@ -275,6 +275,9 @@ public:
 
     void remove_note(note which) noexcept;
 
+    // Leaves a note to all processes, as if this one had ended.
+    void abandon_note(note which, std::uint64_t now) noexcept;
+
     // Gives the slot a note of a process that has ended, and copies its text
     // and state: one of these kinds or, as nobody else may be able to use it,
     // one that has waited for ten seconds. Nothing: there is none. If no

@@ -142,6 +142,16 @@ void broker::remove_note(note which) noexcept
     free_note(zone_, which.index);
 }
 
+void broker::abandon_note(note which, std::uint64_t now) noexcept
+{
+    locked_zone hold(mutex_, zone_);
+    note_record &record = zone_.note(which.index);
+
+    record.orphaned_at = now;
+    store_ordered(record.adoptions, std::uint16_t{0});
+    move_note(zone_, which.index, no_slot);
+}
+
 std::optional<found_note>
 broker::adopt_note(unsigned slot, std::span<const std::uint32_t> kinds,
                    std::span<char> buffer, std::uint64_t now) noexcept

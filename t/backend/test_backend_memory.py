@@ -6,7 +6,9 @@ import struct
 import pytest
 
 import wire
+from http_backend import app, connect
 from nginx_server import seconds, wait_until
+from preload import preloaded
 from tuned_client import connect_blocking
 from worker_probe import memory, memory_is_exact, only_worker
 
@@ -20,6 +22,7 @@ location @app { if ($websocket_event = message) { return 200 hello; }
                 return 204; }
 """
 COUNT = 2000
+AND_LATER = 1 << 63  # of malloc_countdown
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -88,3 +91,16 @@ def test_events_leave_no_memory(nginx):
     before = work()
     wait_until(lambda: work() <= before + 64 * 1024, seconds(30), "no growth")
     close(client)
+
+
+def test_disconnect_without_memory_is_sent_later(run_folder, backend, nginx):
+    with preloaded(run_folder, "malloc_countdown") as countdown, \
+            countdown.environment():
+        server = nginx(app("@app") + f"""
+location @app {{ proxy_pass http://127.0.0.1:{backend.port}; }}""")
+        client, event = connect(server, backend)
+        countdown.number = AND_LATER | 1
+        client.abort()
+        server.wait_for_log("websocket: closed by")
+        countdown.number = 0
+        assert backend.next("disconnect").client == event.client

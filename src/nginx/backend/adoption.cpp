@@ -138,11 +138,18 @@ bool adopt_next(std::span<const std::uint32_t> kinds)
         return adopt_next(kinds);
     }
 
-    if (found) {
-        adopt_client(*found);
+    if (!found) {
+        return false;
     }
 
-    return found.has_value();
+    try {
+        adopt_client(*found);
+    } catch (const std::bad_alloc &) {
+        worker_bus::broker().abandon_note(found->handle, worker_bus::now());
+        throw;
+    }
+
+    return true;
 }
 
 void on_adoption(ngx_event_t *event)

@@ -238,13 +238,30 @@ void client::finish() noexcept
 
     accepted_ = false;
 
-    if (!follows || !enqueue({.kind = event_kind::disconnect,
-                              .state = text_in(state_),
-                              .sequence = std::uint64_t{sequence_} + 1,
-                              .close_code = close_code_,
-                              .close_reason = text_in(text_)},
-                             nullptr)) {
-        delete this;
+    if (follows && enqueue({.kind = event_kind::disconnect,
+                            .state = text_in(state_),
+                            .sequence = std::uint64_t{sequence_} + 1,
+                            .close_code = close_code_,
+                            .close_reason = text_in(text_)},
+                           nullptr)) {
+        return;
+    }
+
+    if (follows) {
+        leave_to_others();
+    }
+
+    delete this;
+}
+
+// Without memory: a worker that has some sends the disconnect event, also this
+// one.
+void client::leave_to_others() noexcept
+{
+    if (note_ && worker_bus::running()) {
+        client_register::instance().abandon(record_.id());
+        worker_bus::broker().abandon_note(note_, worker_bus::now());
+        note_ = {};
     }
 }
 

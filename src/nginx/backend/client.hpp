@@ -105,6 +105,7 @@ private:
     void log_failure(event_kind kind, const answer &got,
                      const char *problem) const noexcept;
     void finish() noexcept;
+    void leave_to_others() noexcept;
     void close_lost() noexcept;
     void on_message_answer(answer &got) noexcept;
     const char *apply(answer &got) noexcept;

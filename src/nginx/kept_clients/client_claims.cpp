@@ -15,9 +15,9 @@
 #include "nginx/workers/worker_bus.hpp"
 #include "sdk/websocket_text.hpp"
 
+#include <algorithm>
 #include <new>
 #include <utility>
-#include <unordered_set>
 
 namespace websocket::nginx::backend {
 
@@ -306,7 +306,7 @@ try {
     const batch done = std::move(*self.batch_);
 
     self.batch_.reset();
-    adopt(done, *reply);
+    adopt_taken(done, *reply);
 
     shard_router *redis = backplane::router();
 
@@ -318,36 +318,38 @@ try {
     // The rest, when the shard is looked at again
 }
 
-// Sends the disconnect events of those that this host got. Without memory the
-// notes remain for another worker.
-void client_claims::adopt(const batch &from, const redisReply &taken)
-{
-    std::unordered_set<std::string_view> ours;
+// Without memory another worker adopts the client.
+void client_claims::adopt(const claimed &client, std::uint32_t kind) noexcept
+try {
+    const auto entry = redis::parse_client_entry(client.entry);
+    broker::found_note found;
 
-    for (const redisReply *each : list_in(&taken)) {
-        ours.insert(text_in(each));
-    }
+    found.handle = client.note;
+    found.kind = kind;
+    found.sequence = entry->sequence;
+    found.text = entry->record;
+    found.state = entry->state;
+    calls->adopt(found);
+} catch (const std::bad_alloc &) {
+    worker_bus::broker().abandon_note(client.note, worker_bus::now());
+}
+
+// Sends the disconnect events of those that this host got.
+void client_claims::adopt_taken(const batch &from,
+                                const redisReply &taken) noexcept
+{
+    static log_throttle line;
+    const auto kind =
+        static_cast<std::uint32_t>(detail::decimal(from.kind).value_or(0));
+    const auto ours = list_in(&taken);
 
     for (const claimed &each : from.clients) {
-        const auto entry = redis::parse_client_entry(each.entry);
-
-        if (!ours.contains(each.id)) {
+        if (std::ranges::find(ours, each.id, text_in) != ours.end()) {
+            adopt(each, kind);
+        } else {
             worker_bus::broker().remove_note(each.note);
-            continue;
         }
-
-        broker::found_note found;
-
-        found.handle = each.note;
-        found.kind =
-            static_cast<std::uint32_t>(detail::decimal(from.kind).value_or(0));
-        found.sequence = entry->sequence;
-        found.text = entry->record;
-        found.state = entry->state;
-        calls->adopt(found);
     }
-
-    static log_throttle line;
 
     if (log_permit permit; !ours.empty() && (permit = line.allows())) {
         write_log(NGX_LOG_NOTICE, ngx_cycle->log,

@@ -75,7 +75,9 @@ private:
               std::string_view kind, std::string_view position);
     bool note_clients(const redisReply &found);
     void take(shard_router &redis);
-    static void adopt(const batch &from, const redisReply &taken);
+    static void adopt_taken(const batch &from,
+                            const redisReply &taken) noexcept;
+    static void adopt(const claimed &client, std::uint32_t kind) noexcept;
     void end_batch() noexcept;
     static void end_leases();
     bool is_steady(unsigned shard) const noexcept;

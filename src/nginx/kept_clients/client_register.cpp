@@ -150,6 +150,11 @@ try {
     return false;
 }
 
+void client_register::abandon(std::uint64_t id) noexcept
+{
+    lane_of(id).clients.erase(id);
+}
+
 // Without memory all are written again, which shows the same.
 void client_register::check(unsigned shard) noexcept
 {

@@ -45,6 +45,9 @@ public:
     bool forget(std::uint64_t id, std::uint32_t kind,
                 broker::note which) noexcept;
 
+    // Another worker will forget the client.
+    void abandon(std::uint64_t id) noexcept;
+
     // This worker stood still: checks whether other hosts have taken clients.
     void doubt() noexcept;
 

@@ -149,6 +149,26 @@ TEST_F(broker_notes, of_other_kinds_are_left_to_others_for_ten_seconds)
     EXPECT_EQ(check_integrity(core), "");
 }
 
+TEST_F(broker_notes, that_are_abandoned_are_adopted_by_any_process)
+{
+    const unsigned slot = claim(10);
+    const note first = core.add_note(slot, 1, "first", now);
+
+    core.add_note(slot, 1, "second", now);
+    core.count_note(first, 7);
+    core.end_note(first, 1000);
+    core.abandon_note(first, now);
+    EXPECT_EQ(check_integrity(core), "");
+
+    const auto found = adopt(slot);
+    EXPECT_EQ(found->text, "first");
+    EXPECT_EQ(found->sequence, 7);
+    EXPECT_EQ(found->code, 1000);
+    EXPECT_EQ(found->adoptions, 1);
+    EXPECT_FALSE(adopt(slot));
+    EXPECT_EQ(check_integrity(core), "");
+}
+
 TEST_F(broker_notes, need_a_slot)
 {
     EXPECT_FALSE(core.add_note(0, 1, "x", now));

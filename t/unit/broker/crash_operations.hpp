@@ -196,6 +196,8 @@ inline std::vector<operation> operations()
         {"end the state of a note",
          [](scenario &s) { s.core.set_note_state(s.note_v, {}, s.now); }},
         {"remove a note", [](scenario &s) { s.core.remove_note(s.note_r); }},
+        {"abandon a note",
+         [](scenario &s) { s.core.abandon_note(s.note_r, s.now); }},
         {"adopt a note",
          [](scenario &s) {
              std::array<char, 1024> buffer;
