@@ -7,8 +7,11 @@ import signal
 import pytest
 
 from hosts import PREFIX
-from kept_clients import TAKEN_AFTER, expect_ends, join, wait_until_kept
+from kept_clients import (TAKEN_AFTER, expect_ends, join, kept,
+                          wait_until_kept)
 from nginx_server import seconds, wait_until
+from status_reader import report_of
+from tuned_client import connect_blocking
 
 LOCATION = "location /app {{ websocket http room pass=@app; }}"
 LOCATIONS = LOCATION + """
@@ -180,3 +183,26 @@ def test_clients_of_a_dead_host_whose_slot_has_moved(backend, cluster, hosts):
     group[0].kill()
     expect_ends(backend, clients)
     wait_until_kept(other, ())
+
+
+def test_many_clients_go_during_an_outage(hosts, redis):
+    """More than have notes."""
+    count = 10_100
+    group = hosts(LOCATION.format() + """
+location @app { return 204; }
+location /status { websocket_status; }""", 1, workers=1, proxies=True,
+                  options=OPTIONS, connections=16384,
+                  http="websocket_shared_memory 64m;")
+    group.allow_redis_errors()
+    server = group[0].server
+    clients = [connect_blocking(server, path="/app") for _ in range(count)]
+    wait_until(lambda: len(kept(redis)) == count, seconds(10),
+               "the clients are kept")
+    group[0].proxy.cut()
+    for client in clients:
+        client.close()
+    wait_until(lambda: report_of(server)["http"]["events"] == 2 * count,
+               seconds(10), "the disconnects")
+    server.wait_for_log(r"\[warn\].*more than 10000 clients")
+    group[0].proxy.restore()
+    wait_until_kept(redis, ())

@@ -14,13 +14,27 @@ namespace websocket::nginx::backend {
 
 namespace {
 
-// Of one shard. Their notes stay in the shared memory.
-constexpr std::size_t max_gone = 10'000;
+// Of one shard. The notes of the first ones stay in the shared memory.
+constexpr std::size_t max_gone = 200'000;
+constexpr std::size_t max_gone_with_notes = 10'000;
 
 constexpr ngx_msec_t retry_interval = 1000;
 
 // If Redis does not say more, clients count as not taken.
 constexpr ngx_msec_t max_doubt = 2000;
+
+void warn_of_many_gone() noexcept
+{
+    static log_throttle line;
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_WARN, ngx_cycle->log,
+                  "websocket: Redis does not take that more than %uz clients "
+                  "of HTTP backends have gone: if this worker dies, another "
+                  "host may send their disconnect events again%V",
+                  max_gone_with_notes, permit.suppressed());
+    }
+}
 
 bool is_later(ngx_msec_t moment) noexcept
 {
@@ -55,7 +69,7 @@ void client_register::mark_changed(lane &in, std::uint64_t id, kept &which)
     which.changed = true;
 
     // While Redis is away many may come and go
-    if (in.changed.size() > 2 * in.clients.size() + max_gone) {
+    if (in.changed.size() > 2 * in.clients.size() + max_gone_with_notes) {
         std::erase_if(in.changed, [&in](std::uint64_t each) {
             return !in.clients.contains(each);
         });
@@ -127,24 +141,22 @@ try {
         return false;
     }
 
-    if (in.gone.size() >= max_gone) {
-        static log_throttle line;
+    const bool keeps_note = in.gone.size() < max_gone_with_notes;
 
-        if (log_permit permit = line.allows(); permit) {
-            write_log(NGX_LOG_WARN, ngx_cycle->log,
-                      "websocket: Redis does not take that more than %uz "
-                      "clients of HTTP backends have gone: if this host dies, "
-                      "another one may send their disconnect events again%V",
-                      max_gone, permit.suppressed());
-        }
-
-        return false;
+    if (!keeps_note) {
+        warn_of_many_gone();
     }
 
-    in.gone.push_back({id, kind, which});
-    worker_bus::broker().end_note(which, answered_code);
+    if (in.gone.size() < max_gone) {
+        in.gone.push_back({id, kind, keeps_note ? which : broker::note{}});
+    }
+
+    if (keeps_note) {
+        worker_bus::broker().end_note(which, answered_code);
+    }
+
     work(in);
-    return true;
+    return keeps_note;
 
 } catch (const std::bad_alloc &) {
     return false;
