@@ -23,7 +23,8 @@ BOTH_REQUEST_POLICIES = {
     "test_backend_errors", "test_backend_events", "test_backend_gateways",
     "test_backend_passes", "test_backend_upstreams", "test_backend_users",
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
-    "test_other_modules", "test_pipelining", "test_room", "test_room_order",
+    "test_jwt", "test_other_modules", "test_pipelining", "test_room",
+    "test_room_order",
     "test_shutdown", "test_user", "test_variables",
 }
 

@@ -1,5 +1,5 @@
 """All links and anchors of the documents resolve. README.md has every
-directive, variable, and member and metric of the status."""
+directive and variable, that of the status each member and metric."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from status_reader import request
 from test_layers import ROOT, tree_files
 
 LONGEST_README = 500  # lines
+STATUS_README = "src/nginx/status/README.md"
 
 CODE = re.compile(r"^```[\s\S]*?^```$|^(?: {4}|\t).*$|`[^`\n]*`",
                   re.MULTILINE)
@@ -272,12 +273,12 @@ location /status { websocket_status; }
 def test_readme_has_all_members_and_metrics(nginx):
     server = nginx(LOCATIONS)
     server.connect("/room")
-    assert not undocumented(server, read("README.md"))
+    assert not undocumented(server, read(STATUS_README))
     assert "nginx_websocket_clients" in undocumented(server, "`clients`")
 
 
 def test_readme_has_all_members_and_metrics_of_redis(hosts):
     server = hosts(LOCATIONS, count=1)[0].server
-    text = read("README.md")
+    text = read(STATUS_README)
     assert not undocumented(server, text)
     assert "redis.gaps" in undocumented(server, text.replace("gaps", ""))

@@ -20,6 +20,7 @@ struct settings;
 }
 struct redis_settings;
 struct resource_settings;
+struct token_settings;
 struct wakeup_fd_set;
 
 enum class full_queue_policy : ngx_uint_t { close, drop };
@@ -45,6 +46,9 @@ struct main_configuration {
 
     ngx_array_t *locations;         // of handler_location; null: none
     ngx_array_t *content_locations; // of content_location; null: none
+    // A location takes tokens from subprotocols
+    bool hides_bearer_offers;
+
     std::uint32_t number; // counts the configurations of the zone, from 1
 
     // When each variable can be evaluated, by index; null: not known yet
@@ -70,6 +74,7 @@ struct location_configuration {
 
     ngx_array_t *subprotocols;      // of std::string_view
     ngx_http_complex_value_t *user; // null: nobody
+    token_settings *tokens;         // of websocket_jwt; null: none
 
     ngx_uint_t accepted_kinds; // bits accepts_text, accepts_binary
     size_t max_message_size;

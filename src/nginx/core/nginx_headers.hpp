@@ -57,11 +57,16 @@ void each_header(const ngx_list_t &fields, Call call)
     }
 }
 
-// Calls `call(header)` for each header field of the request.
+// Calls `call(header)` for each header field of the request, except for removed
+// ones.
 template <class Call>
 void each_header(const ngx_http_request_t *r, Call call)
 {
-    each_header(r->headers_in.headers, call);
+    each_header(r->headers_in.headers, [&call](const ngx_table_elt_t &header) {
+        if (header.hash != 0) {
+            call(header);
+        }
+    });
 }
 
 template <typename T>

@@ -1,8 +1,11 @@
-// Evaluates who the client of a handshake is.
+// Finds out who the client of a handshake is.
 #include "nginx/identity/identity.hpp"
 
 #include "nginx/core/configuration.hpp"
+#include "nginx/identity/bearer_offer.hpp"
+#include "nginx/identity/token_settings.hpp"
 #include "nginx/request/refusal.hpp"
+#include "protocol/text/tokens.hpp"
 #include "protocol/text/utf8.hpp"
 
 #include <algorithm>
@@ -15,23 +18,54 @@ namespace {
 
 constexpr std::size_t max_user_size = 256;
 
-bool is_control(char letter) noexcept
-{
-    return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F;
-}
-
 // In the request's pool. An internal redirect keeps it, but another location
 // needs another identity.
 struct identified_request {
     const location_configuration *location;
-    std::unique_ptr<identity> found; // null: nobody
+    std::string offered; // a token that was a subprotocol
+    std::size_t offered_count = 0;
+    bool token_checked = false;
+    bool user_known = false;
+    const char *token_error = nullptr; // null: it is valid, or there is none
+    std::unique_ptr<identity> found{}; // null: nobody
+
+    identity &created()
+    {
+        if (found == nullptr) {
+            found = std::make_unique<identity>();
+        }
+
+        return *found;
+    }
+
+    void set_user(std::string_view user)
+    {
+        if (found != nullptr || !user.empty()) {
+            created().user = user;
+        }
+    }
+
+    void enter(const location_configuration &other) noexcept
+    {
+        location = &other;
+        token_checked = false;
+        user_known = false;
+        token_error = nullptr;
+        found.reset();
+    }
 };
+
+bool is_control(char letter) noexcept
+{
+    return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F;
+}
 
 void destroy_identified(void *data)
 {
     delete static_cast<identified_request *>(data);
 }
 
+// Null: nothing was asked for yet, or the session has it.
 ngx_pool_cleanup_t *find_cleanup(ngx_http_request_t *r) noexcept
 {
     ngx_pool_cleanup_t *at = r->main->pool->cleanup;
@@ -43,82 +77,170 @@ ngx_pool_cleanup_t *find_cleanup(ngx_http_request_t *r) noexcept
     return at;
 }
 
-// Null: the request was not identified for its location.
-identified_request *identified(ngx_http_request_t *r) noexcept
+identified_request *known_identity(ngx_http_request_t *r) noexcept
 {
     const ngx_pool_cleanup_t *cleanup = find_cleanup(r);
     auto *found = cleanup == nullptr
                       ? nullptr
                       : static_cast<identified_request *>(cleanup->data);
+    const auto *location = location_conf<location_configuration>(r);
 
-    return found != nullptr &&
-                   found->location == location_conf<location_configuration>(r)
-               ? found
-               : nullptr;
-}
-
-void forget_identity(ngx_http_request_t *r) noexcept
-{
-    if (ngx_pool_cleanup_t *cleanup = find_cleanup(r); cleanup != nullptr) {
-        cleanup->handler = nullptr; // else it would keep the request
-        destroy_identified(std::exchange(cleanup->data, nullptr));
+    if (found != nullptr && found->location != location) {
+        found->enter(*location);
     }
+
+    return found;
 }
 
 // Throws std::bad_alloc.
-identified_request &create_identified(ngx_http_request_t *r)
+identified_request &identified(ngx_http_request_t *r)
 {
+    if (identified_request *known = known_identity(r); known != nullptr) {
+        return *known;
+    }
+
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->main->pool, 0);
 
     if (cleanup == nullptr) {
         throw std::bad_alloc{};
     }
 
-    auto *created =
-        new identified_request{location_conf<location_configuration>(r), {}};
+    auto *created = new identified_request{
+        .location = location_conf<location_configuration>(r), .offered = {}};
 
     cleanup->data = created;
     cleanup->handler = destroy_identified;
     return *created;
 }
 
-// Throws std::bad_alloc.
-void set_user(identified_request &of, std::string_view user)
+void take_offer(ngx_http_request_t *r, identified_request &of)
 {
-    if (of.found == nullptr && !user.empty()) {
-        of.found = std::make_unique<identity>();
+    of.offered_count += take_bearer_offer(r, of.offered);
+}
+
+// Authorization has it before the token.
+std::string_view without_scheme(std::string_view value) noexcept
+{
+    constexpr std::string_view scheme = "Bearer ";
+
+    return protocol::equals_ignoring_case(value.substr(0, scheme.size()),
+                                          scheme)
+               ? value.substr(scheme.size())
+               : value;
+}
+
+// Null without memory, else a text in `token`; empty: there is none.
+bool find_token(ngx_http_request_t *r, identified_request &of,
+                std::string_view &token)
+{
+    ngx_str_t value;
+
+    if (of.location->tokens->from_subprotocol()) {
+        take_offer(r, of);
+        token = of.offered;
+        return true;
     }
 
-    if (of.found != nullptr) {
-        of.found->user = user;
+    if (ngx_http_complex_value(r, of.location->tokens->source, &value) !=
+        NGX_OK) {
+        return false;
+    }
+
+    token = without_scheme(view(value));
+    return true;
+}
+
+// Throws std::bad_alloc.
+void check_token(ngx_http_request_t *r, identified_request &of)
+{
+    const token_settings *settings = of.location->tokens;
+    std::string_view text;
+
+    // The source may refer to the token itself
+    if (settings == nullptr || std::exchange(of.token_checked, true)) {
+        return;
+    }
+
+    if (!find_token(r, of, text)) {
+        throw std::bad_alloc{};
+    }
+
+    if (of.offered_count > 1) {
+        of.token_error = "there is more than one";
+        return;
+    }
+
+    if (text.empty() && of.offered_count == 0) {
+        return;
+    }
+
+    tokens::verified result = settings->verify(text);
+
+    of.token_error = result.error;
+
+    if (result.value != nullptr) {
+        identity &created = of.created();
+
+        created.token = std::move(result.value);
+
+        if (of.location->user == nullptr) {
+            created.user = created.token->subject();
+        }
     }
 }
 
-// Its value mostly comes from the client, so a bad one is the client's fault.
-ngx_int_t reject_user(ngx_http_request_t *r, const char *why) noexcept
+// RFC 6750 3.1: without a token, the challenge has no error.
+ngx_int_t reject_token(ngx_http_request_t *r, const char *error)
 {
-    return reject_handshake(r, NGX_HTTP_BAD_REQUEST, why);
+    const std::string_view challenge =
+        error == nullptr ? "Bearer" : "Bearer error=\"invalid_token\"";
+
+    if (!add_header(r, "WWW-Authenticate", challenge)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return reject_handshake(r, NGX_HTTP_UNAUTHORIZED,
+                            error == nullptr ? "there is no token"
+                                             : "the token is not valid: " +
+                                                   std::string(error));
+}
+
+// Throws std::bad_alloc.
+ngx_int_t authenticate(ngx_http_request_t *r, identified_request &of)
+{
+    const token_settings *settings = of.location->tokens;
+
+    check_token(r, of);
+
+    if (of.token_error != nullptr) {
+        return reject_token(r, of.token_error);
+    }
+
+    return settings != nullptr && settings->required &&
+                   (of.found == nullptr || of.found->token == nullptr)
+               ? reject_token(r, nullptr)
+               : NGX_OK;
 }
 
 // Throws std::bad_alloc.
 ngx_int_t evaluate_user(ngx_http_request_t *r, identified_request &of)
 {
-    ngx_http_complex_value_t *value = of.location->user;
     ngx_str_t user;
 
-    if (value == nullptr) {
+    if (std::exchange(of.user_known, true) || of.location->user == nullptr) {
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, value, &user) != NGX_OK) {
+    if (ngx_http_complex_value(r, of.location->user, &user) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    // Its value mostly comes from the client, so a bad one is the client's
     if (const char *why = user_error(view(user)); why != nullptr) {
-        return reject_user(r, why);
+        return reject_handshake(r, NGX_HTTP_BAD_REQUEST, why);
     }
 
-    set_user(of, view(user));
+    of.set_user(view(user));
     return NGX_OK;
 }
 
@@ -139,32 +261,55 @@ const char *user_error(std::string_view user) noexcept
                : nullptr;
 }
 
+bool take_offered_token(ngx_http_request_t *r) noexcept
+try {
+    const token_settings *settings =
+        location_conf<location_configuration>(r)->tokens;
+
+    if (settings != nullptr && settings->from_subprotocol()) {
+        take_offer(r, identified(r));
+    }
+
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
 ngx_int_t identify(ngx_http_request_t *r) noexcept
 try {
-    if (location_conf<location_configuration>(r)->user == nullptr ||
-        identified(r) != nullptr) {
+    const auto &conf = *location_conf<location_configuration>(r);
+
+    if (conf.user == nullptr && conf.tokens == nullptr) {
         return NGX_OK;
     }
 
-    forget_identity(r); // that of another location
-    return evaluate_user(r, create_identified(r));
+    identified_request &of = identified(r);
+    const ngx_int_t rc = authenticate(r, of);
+
+    return rc == NGX_OK ? evaluate_user(r, of) : rc;
 
 } catch (const std::bad_alloc &) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 const identity *identity_of(ngx_http_request_t *r) noexcept
-{
-    const identified_request *of = identified(r);
+try {
+    if (location_conf<location_configuration>(r)->tokens != nullptr) {
+        check_token(r, identified(r));
+    }
+
+    const identified_request *of = known_identity(r);
 
     return of == nullptr ? nullptr : of->found.get();
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
 }
 
 bool set_user(ngx_http_request_t *r, std::string_view user) noexcept
 try {
-    identified_request *of = identified(r);
-
-    set_user(of == nullptr ? create_identified(r) : *of, user);
+    identified(r).set_user(user);
     return true;
 
 } catch (const std::bad_alloc &) {
@@ -173,12 +318,32 @@ try {
 
 std::unique_ptr<identity> take_identity(ngx_http_request_t *r) noexcept
 {
-    identified_request *of = identified(r);
-    std::unique_ptr<identity> taken =
-        of == nullptr ? nullptr : std::move(of->found);
+    ngx_pool_cleanup_t *cleanup = find_cleanup(r);
 
-    forget_identity(r);
+    if (cleanup == nullptr) {
+        return nullptr;
+    }
+
+    auto taken = std::move(known_identity(r)->found);
+
+    cleanup->handler = nullptr; // else it would keep the request
+    destroy_identified(std::exchange(cleanup->data, nullptr));
     return taken;
+}
+
+std::uint64_t wall_clock() noexcept
+{
+    const ngx_time_t *now = ngx_timeofday();
+
+    return static_cast<std::uint64_t>(now->sec) * 1000 + now->msec;
+}
+
+tokens::verified token_settings::verify(std::string_view text) const noexcept
+try {
+    return verifier.verify(text, wall_clock());
+
+} catch (const std::bad_alloc &) {
+    return {nullptr, "no memory"};
 }
 
 } // namespace websocket::nginx

@@ -82,6 +82,7 @@ ngx_command_t commands[] = {
     OPTION("origins", NGX_CONF_1MORE, set_origins, origins),
     OPTION("subprotocols", NGX_CONF_1MORE, set_subprotocols, subprotocols),
     OPTION("user", NGX_CONF_TAKE1, set_user_value, user),
+    OPTION("jwt", NGX_CONF_1MORE, set_jwt, tokens),
     OPTION("accept", NGX_CONF_TAKE12, set_accept, accepted_kinds),
     OPTION("max_message_size", NGX_CONF_TAKE1, set_size, max_message_size),
     OPTION("max_frame_size", NGX_CONF_TAKE1, set_size, max_frame_size),

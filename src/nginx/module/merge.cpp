@@ -33,6 +33,7 @@ void each_option(Visitor visit)
 {
     visit(&conf_type::subprotocols, nullptr);
     visit(&conf_type::user, nullptr);
+    visit(&conf_type::tokens, nullptr);
     visit(&conf_type::accepted_kinds, accepts_text | accepts_binary);
     visit(&conf_type::max_message_size, 1024 * 1024);
     visit(&conf_type::timeout, 300000);

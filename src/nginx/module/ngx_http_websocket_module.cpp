@@ -4,6 +4,7 @@
 #include "nginx/core/first_exception.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/identity/bearer_offer.hpp"
 #include "nginx/module/content_handlers.hpp"
 #include "nginx/module/module_file.hpp"
 #include "nginx/module/process.hpp"
@@ -29,7 +30,8 @@ ngx_int_t complete(ngx_conf_t *cf)
     ours::warn_of_replaced_handlers(cf);
     ours::backend::install_answer_filters();
     return ours::complete_locations(cf) == NGX_OK &&
-                   ours::install_cors(cf) == NGX_OK
+                   ours::install_cors(cf) == NGX_OK &&
+                   ours::install_bearer_hiding(cf) == NGX_OK
                ? ours::add_shared_zone(cf)
                : NGX_ERROR;
 }

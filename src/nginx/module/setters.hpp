@@ -44,7 +44,7 @@ char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 setter set_shared_memory, set_room_memory, set_drain, set_max_clients,
     set_send_queue, set_request, set_accept, set_origins, set_subprotocols,
     set_limit_messages, set_websocket, set_websocket_publish,
-    set_websocket_status, set_redis, set_user_value;
+    set_websocket_status, set_redis, set_user_value, set_jwt;
 
 // Looks up the server of websocket_redis once the block `http` is read.
 char *resolve_redis(ngx_conf_t *cf, main_configuration &main);

@@ -100,6 +100,7 @@ bool may_name_a_resource(std::string_view text) noexcept
 }
 
 constexpr std::string_view argument_prefix = "websocket_arg_";
+constexpr std::string_view claim_prefix = "websocket_claim_";
 
 // The first argument of that name, as $arg_ has it, but decoded in the way in
 // which browsers encode forms, as handlers get it.
@@ -192,6 +193,23 @@ ngx_int_t get_client(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
     return of == nullptr ? absent(v) : set_number(r, v, of->id());
 }
 
+// A claim of the client's token.
+ngx_int_t get_claim(ngx_http_request_t *r, ngx_variable_value_t *v,
+                    uintptr_t data)
+{
+    const std::string_view name = view(*std::bit_cast<const ngx_str_t *>(data))
+                                      .substr(claim_prefix.size());
+    const session *of = session::of(r);
+    const identity *known = backend::event_request::of(r) != nullptr ? nullptr
+                            : of == nullptr ? identity_of(r)
+                                            : of->known_as();
+    const auto claim = known == nullptr || known->token == nullptr
+                           ? std::nullopt
+                           : known->token->claim(name);
+
+    return claim ? set_text(v, *claim) : absent(v);
+}
+
 // Before the session exists, the user of the handshake.
 ngx_int_t get_user(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
 {
@@ -223,6 +241,9 @@ ngx_http_variable_t variables[] = {
 
     { ngx_string("websocket_arg_"), nullptr,
       get_argument, 0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
+    { ngx_string("websocket_claim_"), nullptr,
+      get_claim, 0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("websocket_handler"), nullptr,
       get_handler, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },

@@ -128,6 +128,7 @@ public:
     {
         return negotiated_.subprotocol;
     }
+    const identity *known_as() const noexcept { return identity_.get(); }
     std::string_view user() const noexcept // empty: nobody
     {
         return identity_ ? std::string_view(identity_->user)

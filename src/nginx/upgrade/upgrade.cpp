@@ -320,6 +320,10 @@ ngx_int_t upgrade_handler(ngx_http_request_t *r)
                                 "HTTP/2 and later have no upgrade");
     }
 
+    if (!take_offered_token(r)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     protocol::opening_handshake handshake;
 
     if (const auto refusal = validate_handshake(r, handshake); refusal) {
