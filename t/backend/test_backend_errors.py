@@ -101,6 +101,25 @@ def test_connect_answer_that_is_cut(server, backend, status):
     assert backend.next("disconnect").client == event.client
 
 
+@pytest.mark.parametrize("answer, status", [
+    ("late", 504), (b"", 502), (b"HTTP/1.1 200", 502), (b"garbage\r\n\r\n", 502),
+])
+def test_connect_that_nginx_answers_itself(backend, nginx, answer, status):
+    """The backend has got it, and may have accepted the client."""
+    server = nginx(f"""
+location /app {{ websocket http room pass=@app; }}
+location @app {{ proxy_read_timeout 200ms; proxy_http_version 1.1;
+    proxy_pass http://127.0.0.1:{backend.port}; }}""")
+    server.allow_errors("event \"connect\"|upstream")
+    gate = Gate()
+    backend.answer = lambda event: None if event.kind == "disconnect" else (
+        gate.wait() if answer == "late" else Answer(raw=answer))
+    assert server.request(wire.upgrade_request("/app")).status == status
+    first = backend.next("connect").client
+    assert backend.next("disconnect").client == first
+    gate.open()
+
+
 def test_answer_has_the_size_limit_of_messages(server, backend):
     server.allow_errors("event \"message\"")
     backend.answer = lambda event: Answer(200, event.body * 2)

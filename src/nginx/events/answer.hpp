@@ -33,6 +33,7 @@ struct answer {
 
     outcome result = outcome::unfinished;
     ngx_uint_t status = 0; // 0: none
+    bool lost = false; // the backend got the event; the answer is nginx's own
     std::string content_type;
     std::string body;
     std::vector<field> fields;
@@ -46,9 +47,8 @@ struct answer {
     // whole.
     bool may_accept() const noexcept
     {
-        return status == 0 ? result == outcome::unfinished ||
-                                 result == outcome::timed_out
-                           : succeeded();
+        return lost ||
+               (status == 0 ? result != outcome::no_memory : succeeded());
     }
 
     // The first field of this name, in any case; null: none.

@@ -52,6 +52,20 @@ ngx_int_t answer_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
                             : event->read_body(in);
 }
 
+// Whether the last server was sent the request, but has sent no whole header.
+bool is_answer_lost(const ngx_http_request_t *r) noexcept
+{
+    if (r->upstream_states == nullptr || r->upstream_states->nelts == 0) {
+        return false;
+    }
+
+    const auto &last = static_cast<ngx_http_upstream_state_t *>(
+        r->upstream_states->elts)[r->upstream_states->nelts - 1];
+
+    return last.bytes_sent > 0 &&
+           last.header_time == static_cast<ngx_msec_t>(-1);
+}
+
 // Throws std::bad_alloc.
 std::string read_file(const ngx_buf_t &buffer)
 {
@@ -90,6 +104,7 @@ try {
                      out.status == NGX_HTTP_NOT_MODIFIED;
 
     answer_.status = out.status;
+    answer_.lost = is_answer_lost(r);
     answer_.content_type = view(out.content_type);
     answer_.fields.clear();
 
