@@ -100,7 +100,7 @@ ngx_int_t send_refusal(ngx_http_request_t *r, const answer &got) noexcept
                : send_body(r, got.body);
 }
 
-ngx_int_t refuse(ngx_http_request_t *r, const answer &got) noexcept
+ngx_int_t reject_client(ngx_http_request_t *r, const answer &got) noexcept
 {
     if (got.result == answer::outcome::whole && got.status >= 300 &&
         got.status <= 599) {
@@ -136,21 +136,27 @@ public:
         }
     }
 
-    // Null, if the answer was for a location that error_page has left.
-    static connect_wait *of(ngx_http_request_t *r) noexcept
+    // The last one of all locations that the request has passed.
+    static connect_wait *last_of(ngx_http_request_t *r) noexcept
     {
         for (auto *at = r->cleanup; at != nullptr; at = at->next) {
             if (at->handler == on_request_cleanup) {
-                auto *found = static_cast<connect_wait *>(at->data);
-
-                return found->location_ ==
-                               location_conf<location_configuration>(r)
-                           ? found
-                           : nullptr;
+                return static_cast<connect_wait *>(at->data);
             }
         }
 
         return nullptr;
+    }
+
+    // Null, if the answer was for a location that error_page has left.
+    static connect_wait *of(ngx_http_request_t *r) noexcept
+    {
+        connect_wait *found = last_of(r);
+
+        return found != nullptr && found->location_ ==
+                                       location_conf<location_configuration>(r)
+                   ? found
+                   : nullptr;
     }
 
     bool start(ngx_http_cleanup_t &cleanup) noexcept
@@ -159,6 +165,17 @@ public:
         cleanup.handler = on_request_cleanup;
         cleanup.data = this;
         return client_->ask(*this, request_->connection);
+    }
+
+    // The client and the answer end.
+    void refuse() noexcept
+    {
+        accepted_ = false;
+        answer_ = {};
+
+        if (client_ != nullptr) {
+            take()->abandon();
+        }
     }
 
     bool accepted() const noexcept { return accepted_; }
@@ -191,17 +208,23 @@ private:
         answer_ = std::move(got);
         accepted_ = answer_.accepts();
 
+        // After a refusal a disconnect may follow. Another handshake on this
+        // connection would have the same id.
+        if (answer_.may_accept()) {
+            r->keepalive = 0;
+        }
+
         if (!accepted_) {
-            rc = refuse(r, answer_);
+            rc = reject_client(r, answer_);
         } else if (!client_->accept(answer_)) {
             accepted_ = false;
             rc = reject_handshake(r, NGX_HTTP_BAD_GATEWAY,
                                   "the backend's answer is not valid");
         } else {
-            rc = callback_(r);
+            rc = callback_(r); // may delete this object
         }
 
-        ngx_http_finalize_request(r, rc);
+        ngx_http_finalize_request(r, end_refused(r, rc));
         ngx_http_run_posted_requests(c);
     }
 
@@ -214,6 +237,13 @@ private:
     bool accepted_ = false;
 };
 
+// The client of an earlier location may still have to disconnect.
+void renew_id(ngx_connection_t *c) noexcept
+{
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->log->connection = c->number;
+}
+
 } // namespace
 
 ngx_int_t ask(ngx_http_request_t *r, std::string_view key,
@@ -223,6 +253,10 @@ try {
 
     if (conf.backend == nullptr || !conf.backend->sends(event_kind::connect)) {
         return NGX_DECLINED;
+    }
+
+    if (connect_wait::last_of(r) != nullptr) {
+        renew_id(r->connection);
     }
 
     ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
@@ -256,6 +290,17 @@ try {
 
 } catch (const std::bad_alloc &) {
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+ngx_int_t end_refused(ngx_http_request_t *r, ngx_int_t rc) noexcept
+{
+    connect_wait *wait = rc == NGX_DONE ? nullptr : connect_wait::of(r);
+
+    if (wait != nullptr) {
+        wait->refuse();
+    }
+
+    return rc;
 }
 
 bool has_accepted(ngx_http_request_t *r) noexcept

@@ -279,11 +279,13 @@ void on_sync(ngx_http_request_t *r, resource &target, bool in_sync)
 {
     const bool accepts = in_sync || backplane::accepted_timeout() != 0;
 
-    ngx_http_finalize_request(
-        r, accepts ? resume(r, target, in_sync ? joins::at_once : joins::later)
-                   : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                      "not in sync with the other hosts: Redis "
-                                      "is unreachable or too slow"));
+    const ngx_int_t rc =
+        accepts ? resume(r, target, in_sync ? joins::at_once : joins::later)
+                : reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "not in sync with the other hosts: Redis is "
+                                   "unreachable or too slow");
+
+    ngx_http_finalize_request(r, backend::end_refused(r, rc));
 }
 
 // Validates again, because conditions may have changed during the wait.
@@ -298,11 +300,6 @@ ngx_int_t validate_and_accept(ngx_http_request_t *r)
 void handshake_body_read(ngx_http_request_t *r)
 {
     ngx_http_finalize_request(r, validate_and_accept(r));
-}
-
-bool has_body(const ngx_http_request_t *r) noexcept
-{
-    return r->headers_in.content_length_n > 0 || r->headers_in.chunked;
 }
 
 } // namespace
@@ -330,7 +327,7 @@ ngx_int_t upgrade_handler(ngx_http_request_t *r)
         return *refusal;
     }
 
-    if (!has_body(r)) {
+    if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
         return accept_handshake(r, handshake);
     }
 
