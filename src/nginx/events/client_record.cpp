@@ -11,12 +11,15 @@ namespace websocket::nginx::backend {
 
 namespace {
 
-// FastCGI and others do not distinguish "_" from "-", nor PHP "." from them.
+// FastCGI and others do not distinguish "_" from "-", PHP does not "." and "["
+// from them, and other applications no sign at all.
 char normalized(char letter) noexcept
 {
-    return letter == '_' || letter == '.'
-               ? '-'
-               : static_cast<char>(ngx_tolower(letter));
+    const char lower = static_cast<char>(letter | 0x20);
+
+    return lower >= 'a' && lower <= 'z'     ? lower
+           : letter >= '0' && letter <= '9' ? letter
+                                            : '-';
 }
 
 bool begins_with(std::string_view name, std::string_view prefix) noexcept
