@@ -2,6 +2,7 @@
 disconnect events from another host, once."""
 
 import os
+import re
 import signal
 import struct
 import threading
@@ -330,3 +331,25 @@ def test_stopped_host_leaves_nothing(start, backend, redis):
     assert {end.client for end in ends(backend, 5)} == set(clients)
     assert kept(redis) == set()
     assert redis.keys(f"{PREFIX}*}}al:*") == []
+
+
+def test_state_that_stays_is_not_written(start, backend, redis):
+    """Each write has the whole record of the client."""
+    group = start(1)
+    backend.answer = lambda event: Answer(
+        204, fields=(("WebSocket-State", "same"),))
+    clients = join(backend, group[0], 1)
+    wait_until_kept(redis, clients)
+    client = next(iter(clients.values()))
+
+    def writes():
+        calls = redis.command("INFO", "commandstats")
+        return int(re.search(r"cmdstat_hset:calls=(\d+)", calls)[1])
+
+    client.text("x")
+    client.expect_alive()
+    before = writes()
+    for _ in range(10):
+        client.text("x")
+        client.expect_alive()
+    assert writes() == before

@@ -163,6 +163,10 @@ const char *client::set_state(const answer &got)
         return "WebSocket-State is longer than 4096 bytes";
     }
 
+    if (state->value == (state_ ? std::string_view(*state_) : "")) {
+        return nullptr; // a write to Redis would have the whole record
+    }
+
     std::unique_ptr<std::string> copy = copy_of(state->value);
 
     if (note_ && !worker_bus::broker().set_note_state(note_, state->value,
