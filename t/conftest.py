@@ -25,7 +25,7 @@ BOTH_REQUEST_POLICIES = {
     "test_close", "test_handler_lifetimes", "test_leaks", "test_messages",
     "test_jwt", "test_other_modules", "test_pipelining", "test_room",
     "test_room_order",
-    "test_shutdown", "test_user", "test_variables",
+    "test_shutdown", "test_token_end", "test_user", "test_variables",
 }
 
 def pytest_generate_tests(metafunc):

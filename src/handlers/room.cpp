@@ -19,6 +19,9 @@ bool presence_is_used = false;
 constexpr std::string_view publishing_is_off =
     "clients do not publish in this room";
 
+constexpr std::string_view token_of_another_user =
+    "the token is not of the user who connected";
+
 constexpr std::string_view failure_text(send_result result) noexcept
 {
     return result == send_result::unreachable
@@ -191,6 +194,11 @@ void room::handle_request(room_client &from, std::string_view text)
         return;
     }
 
+    if (!parsed.token.empty()) {
+        renew_token(from, parsed);
+        return;
+    }
+
     if (!from.may_publish) {
         from.close_connection(policy_violation, publishing_is_off);
         return;
@@ -208,6 +216,22 @@ void room::handle_request(room_client &from, std::string_view text)
                 note_published(done);
                 send_result_object(publisher, ref, done);
             });
+}
+
+void room::renew_token(room_client &from, const room_json::request &parsed)
+{
+    const token newer = from.read_token(parsed.token);
+
+    if (from.use_token(newer)) {
+        from.send_text_message(room_json::token(parsed.ref, newer.expires()));
+        return;
+    }
+
+    const std::string why =
+        newer ? std::string(token_of_another_user)
+              : "the token is not valid: " + std::string(newer.error());
+
+    from.send_text_message(room_json::error(parsed.ref, why));
 }
 
 void room::note_published(const publish_result &done) noexcept

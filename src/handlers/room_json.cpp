@@ -170,12 +170,22 @@ std::string pong(std::string_view ref)
     return json += '}';
 }
 
+std::string token(std::string_view ref, std::uint64_t expires)
+{
+    std::string json = R"({"type":"token")";
+
+    append_ref(json, ref);
+    json.append(",\"expires\":")
+        .append(expires == 0 ? "null" : std::to_string(expires));
+    return json += '}';
+}
+
 std::string error(std::string_view ref, std::string_view text)
 {
     std::string json = "{\"type\":\"error\"";
 
     append_ref(json, ref);
-    json.append(",\"message\":\"").append(text).append("\"");
+    json.append(",\"message\":").append(quoted(text));
     return json += '}';
 }
 

@@ -20,6 +20,7 @@ inline constexpr std::string_view subprotocol = "room.v1.json";
 struct request {
     std::string data{};
     std::string ref{};   // JSON, as received; empty: none
+    std::string token{}; // a newer one, without data; empty: none
     std::string error{}; // a message for the client; empty: valid
     bool ping = false;   // requests a pong, without data
 };
@@ -51,7 +52,9 @@ std::string published(std::string_view ref, message_id id);
 
 std::string pong(std::string_view ref);
 
-// `text` must not contain characters that JSON escapes.
+// In reply to a token. `expires` is in ms since 1970; 0: never.
+std::string token(std::string_view ref, std::uint64_t expires);
+
 std::string error(std::string_view ref, std::string_view text);
 
 } // namespace websocket::handlers::room_json

@@ -24,18 +24,26 @@ public:
             return {.error = "not JSON"};
         }
 
-        // A request with data is not a ping
-        result_.ping = result_.ping && data_ == kind::none;
-        result_.error = !object_               ? "not an object"
-                        : result_.ping         ? ""
-                        : data_ == kind::none  ? "no data"
-                        : data_ == kind::other ? "data is not a string"
-                                               : "";
+        // A request with data is neither a ping nor a token
+        const bool has_data = data_ != kind::none;
+
+        result_.ping = result_.ping && !has_data;
+
+        if (has_data || result_.ping) {
+            result_.token.clear();
+        }
+
+        result_.error = !object_                 ? "not an object"
+                        : result_.ping           ? ""
+                        : !result_.token.empty() ? ""
+                        : data_ == kind::none    ? "no data"
+                        : data_ == kind::other   ? "data is not a string"
+                                                 : "";
         return std::move(result_);
     }
 
 private:
-    enum class member { data, ref, other };
+    enum class member { data, ref, token, other };
     enum class kind { none, text, other };
 
     bool document()
@@ -108,9 +116,7 @@ private:
     {
         switch (first) {
         case '"':
-            return scanner_.string(at_member() && member_ == member::data
-                                       ? &result_.data
-                                       : nullptr);
+            return scanner_.string(text_of_member());
         case 't':
             return scanner_.take("true");
         case 'f':
@@ -131,9 +137,10 @@ private:
         }
 
         if (at_member()) {
-            member_ = name_ == "data"  ? member::data
-                      : name_ == "ref" ? member::ref
-                                       : member::other;
+            member_ = name_ == "data"    ? member::data
+                      : name_ == "ref"   ? member::ref
+                      : name_ == "token" ? member::token
+                                         : member::other;
             result_.ping = result_.ping || name_ == "ping";
         }
 
@@ -153,6 +160,15 @@ private:
         } else if (member_ == member::ref) {
             result_.ref = scanner_.since(began_);
         }
+    }
+
+    // Null: the text of the value is not needed.
+    std::string *text_of_member() noexcept
+    {
+        return !at_member()               ? nullptr
+               : member_ == member::data  ? &result_.data
+               : member_ == member::token ? &result_.token
+                                          : nullptr;
     }
 
     // True if the next or last token belongs to a member of the request itself.

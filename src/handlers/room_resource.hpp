@@ -8,6 +8,7 @@
 #pragma once
 
 #include "handlers/presence_changes.hpp"
+#include "handlers/room_json.hpp"
 #include "handlers/room_parameters.hpp"
 
 #define WEBSOCKET_BUILT_IN
@@ -109,6 +110,8 @@ private:
     resume_point find_resume_point(message_id since);
     void welcome(room_client &client, bool recovered);
     void handle_request(room_client &from, std::string_view text);
+    static void renew_token(room_client &from,
+                            const room_json::request &parsed);
     void publish_plain(room_client &from, opcode kind,
                        std::span<const std::byte> data);
     static void send_result_object(const client_ref<room_client> &publisher,

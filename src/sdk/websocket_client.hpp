@@ -4,6 +4,7 @@
 
 #include "websocket_detail.hpp"
 #include "websocket_message.hpp"
+#include "websocket_token.hpp"
 
 #include <memory>
 #include <span>
@@ -142,6 +143,25 @@ public:
 
     // As request::user(). Valid as long as the client.
     std::string_view user() const noexcept { return request().user(); }
+
+    // The token with which the client came, or its successor. Valid until
+    // use_token(), or as long as the client. When it ends, the client is closed
+    // with 3000.
+    token_view current_token() const noexcept
+    {
+        return token_view(detail::server->client_token(handle_));
+    }
+
+    // Verifies a token that the client has sent, by the rules of websocket_jwt
+    // in its location. Takes up to 1 ms, so it ends the turn of the client.
+    token read_token(std::string_view text) noexcept { return {handle_, text}; }
+
+    // Replaces the client's token. False if it is not valid, of another user,
+    // or the client came without a token.
+    bool use_token(const token &newer) noexcept
+    {
+        return newer && detail::server->use_token(handle_, newer.handle_) != 0;
+    }
 
     // A parameter of the directive `websocket` in this client's location, or
     // `fallback` if absent. Read per-client parameters, such as permissions,

@@ -42,6 +42,9 @@ typedef struct websocket_timer websocket_timer_t;
 /* A message that is encoded once, to be sent to many clients. */
 typedef struct websocket_frame websocket_frame_t;
 
+/* A signed token that has been verified. */
+typedef struct websocket_token websocket_token_t;
+
 /* Borrowed text, not zero-terminated. Absent: data is NULL. */
 typedef struct {
     const char *data;
@@ -295,6 +298,35 @@ typedef struct {
      * UTF-8 without control characters. Empty: nobody. Valid as long as the
      * client, also once the request is released. */
     websocket_text_t (*request_user)(const websocket_request_t *request);
+
+    /* Tokens of the directive websocket_jwt. They work with a released request
+     * too. When its token ends, a client is closed with 3000. */
+
+    /* The client's token. NULL: none. Valid until use_token, or as long as the
+     * client. */
+    const websocket_token_t *(*client_token)(const websocket_client_t *client);
+
+    /* Verifies a token that the client has sent by the rules of its location.
+     * NULL: it is not valid, and `error` is set to the reason: one line, valid
+     * for ever. Takes up to 1 ms, so it ends the turn of the client: other
+     * clients are served before its next message. Release it with drop_token.
+     */
+    websocket_token_t *(*read_token)(websocket_client_t *client,
+                                     websocket_text_t text, const char **error);
+    void (*drop_token)(websocket_token_t *token);
+
+    /* Replaces the client's token, and with it when the client is closed.
+     * Returns 1, or 0 if the token is of another user (the claim "sub"), or the
+     * client came without a token. The caller still drops the token. */
+    int (*use_token)(websocket_client_t *client,
+                     const websocket_token_t *token);
+
+    /* The claim "exp" in ms since 1970; 0: the token never ends. */
+    uint64_t (*token_expires)(const websocket_token_t *token);
+
+    /* Returns 1 if the claim "rooms", a list of names, has this name, or one
+     * with "*" at its end that stands for any text; else 0. */
+    int (*token_covers)(const websocket_token_t *token, websocket_text_t name);
 } websocket_server_t;
 
 /*

@@ -59,8 +59,11 @@ def offers_logged(server):
 
 
 def status_of(server, path, protocol, **fields):
-    return server.request(
-        wire.upgrade_request(path, protocol=protocol, **fields)).status
+    client = server.open()
+    client.send(wire.upgrade_request(path, protocol=protocol, **fields))
+    status = client.read_response().status
+    client.disconnect()  # else nginx may wait for it before it writes the log
+    return status
 
 
 @pytest.mark.parametrize("offer, chosen", [

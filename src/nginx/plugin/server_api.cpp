@@ -4,6 +4,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/plugin/request_api.hpp"
+#include "nginx/plugin/token_api.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -316,6 +317,12 @@ const websocket_server_t server_api = {
     .request_preferred_subprotocol = request_preferred_subprotocol,
     .request_parameter = request_parameter,
     .request_user = request_user,
+    .client_token = client_token,
+    .read_token = read_token,
+    .drop_token = drop_token,
+    .use_token = use_token,
+    .token_expires = token_expires,
+    .token_covers = token_covers,
 };
 
 } // namespace websocket::nginx

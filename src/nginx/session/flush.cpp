@@ -2,6 +2,7 @@
 // detects silent clients.
 #include "nginx/session/session.hpp"
 
+#include "nginx/identity/token_settings.hpp"
 #include "nginx/session/worker.hpp"
 #include "protocol/frames/close_code.hpp"
 
@@ -179,6 +180,54 @@ void session::on_timer() noexcept
     on_close_timeout();
 }
 
+// In ms, by the clock of the day, which may be set at any time.
+std::uint64_t session::time_to_token_end() const noexcept
+{
+    if (identity_ == nullptr || identity_->token == nullptr ||
+        identity_->token->expires() == 0) {
+        return std::numeric_limits<std::uint64_t>::max();
+    }
+
+    const std::uint64_t end =
+        identity_->token->expires() + conf_.tokens->verifier.leeway;
+
+    return end - std::min(end, wall_clock());
+}
+
+bool session::close_if_token_ended() noexcept
+{
+    if (time_to_token_end() != 0) {
+        return false;
+    }
+
+    close(protocol::close_code::unauthorized, "unauthorized",
+          close_initiator::server);
+    return true;
+}
+
+bool session::replace_token(std::shared_ptr<const tokens::token> newer) noexcept
+{
+    if (identity_ == nullptr || identity_->token == nullptr ||
+        identity_->token->subject() != newer->subject()) {
+        return false;
+    }
+
+    identity_->token = std::move(newer);
+
+    // A later end is found when the timer fires
+    ngx_event_t *timer = connection_->read;
+    const std::uint64_t left = time_to_token_end();
+    const auto until_timer =
+        static_cast<ngx_msec_int_t>(timer->timer.key - ngx_current_msec);
+
+    if (phase_ == phase::open && timer->timer_set && until_timer > 0 &&
+        left < static_cast<std::uint64_t>(until_timer)) {
+        ngx_add_timer(timer, static_cast<ngx_msec_t>(left));
+    }
+
+    return true;
+}
+
 // The timer is not moved for each message. When it fires, the remaining time is
 // computed from the last message.
 void session::check_idle() noexcept
@@ -197,6 +246,10 @@ void session::check_idle() noexcept
         return;
     }
 
+    if (close_if_token_ended()) {
+        return;
+    }
+
     const ngx_msec_t idle = last_received_.elapsed(now);
 
     if (idle >= conf_.timeout) {
@@ -206,7 +259,8 @@ void session::check_idle() noexcept
         return;
     }
 
-    ngx_msec_t next = conf_.timeout - idle;
+    auto next = static_cast<ngx_msec_t>(
+        std::min<std::uint64_t>(conf_.timeout - idle, time_to_token_end()));
 
     if (conf_.ping_after != 0) {
         // Proxies close connections that are silent in either direction

@@ -244,9 +244,15 @@ void session::start() noexcept
     rearm_or_finish();
 }
 
-// A client that a handler closed before the start does not join its resource.
+// A client that a handler closed before the start, or whose token has ended,
+// does not join its resource.
 void session::join() noexcept
 {
+    if (closed_by_ == close_initiator::nobody && time_to_token_end() == 0) {
+        record_close(protocol::close_code::unauthorized, "unauthorized",
+                     close_initiator::server);
+    }
+
     if (closed_by_ != close_initiator::nobody) {
         leave_resource();
         close(close_code_, {close_reason_.get(), close_reason_size_},

@@ -129,6 +129,10 @@ public:
         return negotiated_.subprotocol;
     }
     const identity *known_as() const noexcept { return identity_.get(); }
+
+    // From now on the client is closed when this token ends. False if it is of
+    // another user, or the client came without a token.
+    bool replace_token(std::shared_ptr<const tokens::token> newer) noexcept;
     std::string_view user() const noexcept // empty: nobody
     {
         return identity_ ? std::string_view(identity_->user)
@@ -315,6 +319,8 @@ private:
     void read_if_possible() noexcept;
     void on_timer() noexcept;
     void check_idle() noexcept;
+    bool close_if_token_ended() noexcept;
+    std::uint64_t time_to_token_end() const noexcept;
 
     // closing.cpp
     void start_closing(const protocol::control_frame &frame,

@@ -19,6 +19,9 @@ inline constexpr std::uint16_t internal_error = 1011;
 inline constexpr std::uint16_t service_restart = 1012;
 inline constexpr std::uint16_t try_again_later = 1013;
 
+// Of the IANA registry, in the range for libraries
+inline constexpr std::uint16_t unauthorized = 3000;
+
 // True for a code that a Close frame may carry (7.4.1, and 1012 to 1014 of the
 // IANA registry). Codes reserved for local use are excluded. 3000 to 3999 are
 // for libraries, 4000 to 4999 for applications.

@@ -136,6 +136,25 @@ double cost(Work work)
     return least;
 }
 
+TEST(RoomRequest, TokenIsReadWithoutDataOnly)
+{
+    const auto token = [](std::string_view text) {
+        const json::request read = json::parse(text);
+
+        return read.error.empty() ? read.token : read.error;
+    };
+
+    EXPECT_EQ(token(R"({"token":"a\u0062","ref":1})"), "ab");
+    EXPECT_EQ(token(R"({"token":"a","token":"b"})"), "b");
+    EXPECT_EQ(token(R"({"token":"a","data":"b"})"), "");
+    EXPECT_EQ(token(R"({"token":"a","ping":1})"), "");
+    EXPECT_EQ(token(R"({"token":"a","data":1})"), "data is not a string");
+    EXPECT_EQ(token(R"({"token":""})"), "no data");
+    EXPECT_EQ(token(R"({"token":1})"), "no data");
+    EXPECT_EQ(token(R"({"x":{"token":"a"}})"), "no data");
+    EXPECT_TRUE(json::parse(R"({"token":"a","ping":1})").ping);
+}
+
 // The parsing of one message delays the other clients of a worker.
 TEST(RoomRequest, LargeOnesCostLittleMoreThanTheirPublishing)
 {
