@@ -18,6 +18,20 @@ limits larger(const limits &one, const limits &other) noexcept
             bounded ? std::max(one.milliseconds, other.milliseconds) : 0};
 }
 
+limits history_rules::of_name(std::string_view name) const noexcept
+{
+    limits found;
+
+    for (const name_rule &each : names_) {
+        if (each.whole ? name == each.beginning
+                       : name.starts_with(each.beginning)) {
+            found = larger(found, each.wanted);
+        }
+    }
+
+    return found;
+}
+
 limits history_rules::of(history_source source) const noexcept
 {
     limits found;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace websocket::broker {
 
@@ -32,14 +33,27 @@ public:
         limits wanted;
     };
 
-    explicit history_rules(std::span<const rule> rules) noexcept : rules_{rules}
+    // The request of a pattern for the logs whose names it fits.
+    struct name_rule {
+        std::string_view beginning; // of the names, or the whole name
+        bool whole;
+        limits wanted;
+    };
+
+    explicit history_rules(std::span<const rule> rules,
+                           std::span<const name_rule> names = {}) noexcept
+        : rules_{rules}, names_{names}
     {}
+
+    // The largest of all name rules that fit.
+    limits of_name(std::string_view name) const noexcept;
 
     // No history for an unknown source.
     limits of(history_source source) const noexcept;
 
 private:
     std::span<const rule> rules_;
+    std::span<const name_rule> names_;
 };
 
 // A request for history, made when a log is subscribed to or created.

@@ -2,7 +2,8 @@
 #include "handlers/room.hpp"
 
 #include "handlers/room_json.hpp"
-#include "handlers/room_resource.hpp"
+#include "handlers/room_receivers.hpp"
+#include "handlers/rooms/rooms.hpp"
 
 #include <algorithm>
 
@@ -22,13 +23,6 @@ constexpr std::string_view publishing_is_off =
 constexpr std::string_view token_of_another_user =
     "the token is not of the user who connected";
 
-constexpr std::string_view failure_text(send_result result) noexcept
-{
-    return result == send_result::unreachable
-               ? "other hosts are unreachable: not published"
-               : "shared memory is full";
-}
-
 // The id of the last message that the client has seen, or "0"; absent if the
 // request has none. The argument precedes the header field.
 std::optional<std::string> since_of(const request &handshake)
@@ -46,13 +40,21 @@ std::optional<std::string> since_of(const request &handshake)
 
 } // namespace
 
+std::string_view failure_text(send_result result) noexcept
+{
+    return result == send_result::unreachable
+               ? "other hosts are unreachable: not published"
+               : "shared memory is full";
+}
+
 room_client::room_client()
     : number{id()}, json{request().subprotocol() == room_json::subprotocol},
-      may_publish{room_parameters::is_on(parameter("publish", "on"))},
-      receives_own{room_parameters::is_on(parameter("self", "on"))},
-      receives_presence{json &&
-                        room_parameters::is_on(parameter("presence", "off"))}
-{}
+      may_publish{room_parameters::is_on(parameter("publish", "on"))}
+{
+    place.receives_own = room_parameters::is_on(parameter("self", "on"));
+    place.receives_presence =
+        json && room_parameters::is_on(parameter("presence", "off"));
+}
 
 room::room()
 {
@@ -100,12 +102,9 @@ void room::client_connected(room_client &client)
 {
     const auto text = since_of(client.request());
     const auto since = text ? parse_message_id(*text) : std::nullopt;
-    const resume_point start =
-        since ? find_resume_point(*since) : resume_point{last_message(), false};
+    const resume_point start = find_resume_point(since ? &*since : nullptr);
 
     delivered_ = last_message();
-    client.delivered_id = start.after;
-    client.changes_before = changes_.added();
 
     if (client.json) {
         welcome(client, start.complete);
@@ -115,19 +114,24 @@ void room::client_connected(room_client &client)
                                 "kept: connect with since=0 or without");
     }
 
-    catch_up(client);
-    announce("joined", client);
+    start_from(receiver_of(client), start.after);
+    announce("joined", client.number);
 }
 
 // "0" requests the whole history, which is complete if it starts with the first
 // message of the log. The log does not know an id of another epoch, or after
 // its last message: the history is sent, and is not complete.
-room::resume_point room::find_resume_point(message_id since)
+room::resume_point room::find_resume_point(const message_id *since)
 {
     const message_id last = last_message();
+
+    if (since == nullptr) {
+        return {last, false};
+    }
+
     const bool known =
-        since.epoch == last.epoch && since.sequence <= last.sequence;
-    const message_id begin = known ? since : message_id{last.epoch, 0};
+        since->epoch == last.epoch && since->sequence <= last.sequence;
+    const message_id begin = known ? *since : message_id{last.epoch, 0};
     message_id first = following(last); // if the history has none
 
     read_history(begin, [&first](const message &kept) {
@@ -136,19 +140,17 @@ room::resume_point room::find_resume_point(message_id since)
     });
 
     return {{first.epoch, first.sequence - 1},
-            (known || since == message_id{}) && first == following(begin)};
+            (known || *since == message_id{}) && first == following(begin)};
 }
 
 void room::welcome(room_client &client, bool recovered)
 {
-    client.announced_count = client_count();
-
-    const send_result result = client.send_text_message(
-        room_json::welcome({.client = client.number,
-                            .room = json_name_,
-                            .last = last_message(),
-                            .clients = client.announced_count,
-                            .recovered = recovered}));
+    const send_result result =
+        client.send_text_message(room_json::welcome({.client = client.number,
+                                                     .room = json_name_,
+                                                     .last = last_message(),
+                                                     .clients = client_count(),
+                                                     .recovered = recovered}));
 
     // The client cannot interpret later messages without it
     if (result == send_result::dropped) {
@@ -157,17 +159,17 @@ void room::welcome(room_client &client, bool recovered)
 }
 
 // The server logs failures.
-void room::announce(std::string_view event, const room_client &client)
+void room::announce(std::string_view event, std::uint64_t client)
 {
     if (presence_is_used) {
-        publish(event, {.from = client.number, .transient = true});
+        publish(event, {.from = client, .transient = true});
     }
 }
 
 void room::client_disconnected(room_client &from, std::uint16_t,
                                std::string_view)
 {
-    announce("left", from);
+    announce("left", from.number);
 }
 
 void room::text_message_received(room_client &from, std::string_view text)
@@ -295,6 +297,7 @@ void room::report_failure(const client_ref<room_client> &publisher,
 namespace {
 
 WEBSOCKET_HANDLER("room", room)
+WEBSOCKET_HANDLER("rooms", rooms)
 
 } // namespace
 

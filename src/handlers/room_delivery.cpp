@@ -1,8 +1,9 @@
 // Delivers a room's messages to its clients: live, or from the history.
 #include "handlers/room_json.hpp"
-#include "handlers/room_resource.hpp"
+#include "handlers/room_receivers.hpp"
 
 #include <new>
+#include <utility>
 
 namespace websocket::handlers {
 
@@ -23,14 +24,15 @@ constexpr bool reached(message_id delivered, message_id last) noexcept
 
 } // namespace
 
-void message_frames::encode(lazy_frame &target, bool json) noexcept
+void message_frames::encode(lazy_frame &target, room_format format) noexcept
 try {
     target.tried = true;
 
-    if (json) {
-        target.encoded = frame(room_json::published_message(source_));
-    } else {
+    if (format == room_format::plain) {
         target.encoded = frame(source_.kind, source_.data);
+    } else {
+        target.encoded = frame(room_json::published_message(
+            source_, format == room_format::rooms ? room_ : ""));
     }
 } catch (const std::bad_alloc &) {
     target.encoded = {};
@@ -43,7 +45,7 @@ void room::message_published(const message &published)
         return;
     }
 
-    message_frames frames(published);
+    message_frames frames(published, json_name_);
 
     // "joined" precedes the messages of that client. Other changes are sent if
     // their time is up and the timer waits for messages.
@@ -53,36 +55,68 @@ void room::message_published(const message &published)
 
     delivered_ = published.id;
 
-    for (room_client &to : clients()) {
-        if (!to.live || is_own(to, published)) {
-            continue;
+    for_each_receiver([&](room_receiver to) {
+        if (to.place.live &&
+            (to.place.receives_own || published.from != to.number)) {
+            deliver(to, frames);
         }
+    });
+}
 
-        const send_result result = to.send(frames.for_client(to));
+// The client is sent what follows `after`.
+void room::start_from(room_receiver to, message_id after)
+{
+    to.place.changes_before = changes_.added();
 
-        if (result == send_result::dropped) {
-            mark_behind(to, before(published.id));
-        } else if (result == send_result::invalid) { // no memory
-            to.close_connection(try_again_later, messages_were_lost);
-        }
+    if (reached(after, last_message())) {
+        to.place.live = true;
+        return;
+    }
+
+    mark_behind(to, after);
+
+    if (to.place.progress) {
+        to.place.progress->announced_count = client_count();
+        catch_up(to);
+    }
+}
+
+inline void room::deliver(room_receiver to, message_frames &frames)
+{
+    const send_result result = to.to.send(frames.in(to.format));
+
+    if (result == send_result::dropped) {
+        mark_behind(to, before(delivered_));
+    } else if (result == send_result::invalid) { // no memory
+        to.to.close_connection(try_again_later, messages_were_lost);
     }
 }
 
 // client_drained() resumes.
-void room::mark_behind(room_client &client, message_id delivered) noexcept
+void room::mark_behind(room_receiver receiver, message_id delivered) noexcept
 {
-    client.live = false;
-    client.delivered_id = delivered;
-    client.announced_count = announced_count_;
+    room_place &place = receiver.place;
+
+    place.progress.reset(new (std::nothrow) room_progress);
+    place.live = false;
+
+    if (!place.progress) {
+        receiver.to.close_connection(try_again_later, messages_were_lost);
+        return;
+    }
+
+    place.progress->delivered = delivered;
+    place.progress->announced_count = announced_count_;
+    receiver.behind++;
 }
 
 void room::messages_lost()
 {
-    for (room_client &to : clients()) {
-        if (to.live && !send_gap(to)) {
+    for_each_receiver([this](room_receiver to) {
+        if (to.place.live && !send_gap(to)) {
             mark_behind(to, delivered_);
         }
-    }
+    });
 
     // The lost messages may include presence events, and those that this worker
     // has published
@@ -97,67 +131,74 @@ void room::clients_lost()
 
 void room::client_drained(room_client &to)
 {
-    if (!to.live) {
-        catch_up(to);
+    if (to.behind != 0) {
+        catch_up(receiver_of(to));
     }
 }
 
 // Sends the history until backpressure; client_drained() resumes. No message is
 // delivered in between, so the client is live at the end of the history.
-void room::catch_up(room_client &to)
+// Returns false if it is behind.
+bool room::catch_up(room_receiver to)
 {
-    if (reached(to.delivered_id, last_message()) || replay(to)) {
-        become_live(to);
+    if (!reached(to.place.progress->delivered, last_message()) && !replay(to)) {
+        return false;
     }
+
+    become_live(to);
+    return to.place.live;
 }
 
 // Returns false on backpressure.
-bool room::replay(room_client &to)
+bool room::replay(room_receiver to)
 {
     const message_id last = last_message();
+    room_progress &progress = *to.place.progress;
     bool may_continue = true;
 
-    read_history(to.delivered_id, [&](const message &next) {
+    read_history(progress.delivered, [&](const message &next) {
         may_continue = send_from_history(to, next);
         return may_continue;
     });
 
     // The last messages are no longer kept
-    if (may_continue && !reached(to.delivered_id, last)) {
+    if (may_continue && !reached(progress.delivered, last)) {
         may_continue = send_gap(to);
-        to.delivered_id = may_continue ? last : to.delivered_id;
+        progress.delivered = may_continue ? last : progress.delivered;
     }
 
     return may_continue;
 }
 
-// Returns false on backpressure or failure. Sets delivered_id if the message
-// was sent.
-bool room::send_from_history(room_client &to, const message &next)
+// Returns false on backpressure or failure. Sets `delivered` if the message was
+// sent.
+bool room::send_from_history(room_receiver to, const message &next)
 {
-    if (next.id != following(to.delivered_id)) {
+    message_id &delivered = to.place.progress->delivered;
+
+    if (next.id != following(delivered)) {
         if (!send_gap(to)) {
             return false;
         }
-        to.delivered_id = before(next.id);
+        delivered = before(next.id);
     }
 
-    if (is_own(to, next)) {
-        to.delivered_id = next.id;
+    if (!to.place.receives_own && next.from == to.number) {
+        delivered = next.id;
         return true;
     }
 
-    message_frames frames(next);
+    message_frames frames(next, json_name_);
 
-    switch (to.send(frames.for_client(to))) {
+    switch (to.to.send(frames.in(to.format))) {
     case send_result::queued:
-        to.delivered_id = next.id;
+        delivered = next.id;
         return true;
     case send_result::backpressure:
-        to.delivered_id = next.id;
+        delivered = next.id;
         return false;
     case send_result::invalid: // no memory
-        to.close_connection(try_again_later, messages_were_lost);
+        to.to.close_connection(try_again_later, messages_were_lost);
         return false;
     default:
         return false;
@@ -165,38 +206,46 @@ bool room::send_from_history(room_client &to, const message &next)
 }
 
 // Returns false if the gap was not sent, or the client is closed instead.
-bool room::send_gap(room_client &to) noexcept
+bool room::send_gap(room_receiver to)
 {
-    if (!to.json) {
-        to.close_connection(try_again_later, messages_were_lost);
+    if (!to.json()) {
+        to.to.close_connection(try_again_later, messages_were_lost);
         return false;
     }
 
-    const send_result result = to.send_text_message(room_json::gap);
+    const send_result result =
+        to.to.send_text_message(room_json::gap(room_of(to)));
 
     return result == send_result::queued || result == send_result::backpressure;
 }
 
 // Presence events that the client missed while it was behind are replaced by
 // one event with the number of clients.
-void room::become_live(room_client &to)
+void room::become_live(room_receiver to)
 {
-    to.live = true;
+    const auto progress = std::move(to.place.progress);
 
-    if (!to.presence_stale) {
+    to.place.live = true;
+    to.behind--;
+
+    if (!progress->presence_stale) {
         return;
     }
 
-    to.presence_stale = false;
-    to.changes_before = changes_.added();
+    to.place.changes_before = changes_.added();
 
     const std::uint64_t count = client_count();
     const auto event = room_json::presence(
-        count > to.announced_count ? "joined" : "left", 0, count);
+        count > progress->announced_count ? "joined" : "left", 0, count,
+        room_of(to));
 
-    if (to.send_text_message(event) == send_result::dropped) {
+    if (to.to.send_text_message(event) == send_result::dropped) {
         mark_behind(to, last_message());
-        to.presence_stale = true;
+
+        if (to.place.progress) {
+            to.place.progress->announced_count = progress->announced_count;
+            to.place.progress->presence_stale = true;
+        }
     }
 }
 

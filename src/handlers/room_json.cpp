@@ -99,6 +99,13 @@ void append_ref(std::string &to, std::string_view ref)
     }
 }
 
+void append_room(std::string &to, std::string_view room)
+{
+    if (!room.empty()) {
+        to.append(",\"room\":").append(room);
+    }
+}
+
 } // namespace
 
 std::string quoted(std::string_view text)
@@ -119,12 +126,14 @@ std::string welcome(const welcome_info &info)
     return json += '}';
 }
 
-std::string published_message(const message &source)
+std::string published_message(const message &source, std::string_view room)
 {
     std::string json;
 
-    json.reserve(source.data.size() * 4 / 3 + 128);
-    json.append(R"({"type":"message","id":)");
+    json.reserve(source.data.size() * 4 / 3 + room.size() + 128);
+    json.append(R"({"type":"message")");
+    append_room(json, room);
+    json.append(",\"id\":");
     append_id(json, source.id);
     json.append(",\"time\":").append(std::to_string(source.time));
     json.append(",\"from\":");
@@ -142,21 +151,33 @@ std::string published_message(const message &source)
 }
 
 std::string presence(std::string_view type, std::uint64_t client,
-                     std::uint64_t clients)
+                     std::uint64_t clients, std::string_view room)
 {
     std::string json = "{\"type\":\"";
 
-    json.append(type).append("\",\"client\":");
+    json.append(type).append("\"");
+    append_room(json, room);
+    json.append(",\"client\":");
     append_client(json, client);
     json.append(",\"clients\":").append(std::to_string(clients));
     return json += '}';
 }
 
-std::string published(std::string_view ref, message_id id)
+std::string gap(std::string_view room)
+{
+    std::string json = R"({"type":"gap")";
+
+    append_room(json, room);
+    return json += '}';
+}
+
+std::string published(std::string_view ref, message_id id,
+                      std::string_view room)
 {
     std::string json = "{\"type\":\"published\"";
 
     append_ref(json, ref);
+    append_room(json, room);
     json.append(",\"id\":");
     append_id(json, id);
     return json += '}';

@@ -40,15 +40,18 @@ struct welcome_info {
 
 std::string welcome(const welcome_info &info);
 
-std::string published_message(const message &source);
+// `room`: its name as JSON, a member of the object; "" for room.v1.json.
+std::string published_message(const message &source,
+                              std::string_view room = {});
 
 // `type` is "joined" or "left". `client` 0 means unknown or several clients.
 std::string presence(std::string_view type, std::uint64_t client,
-                     std::uint64_t clients);
+                     std::uint64_t clients, std::string_view room = {});
 
-inline constexpr std::string_view gap = R"({"type":"gap"})";
+std::string gap(std::string_view room = {});
 
-std::string published(std::string_view ref, message_id id);
+std::string published(std::string_view ref, message_id id,
+                      std::string_view room = {});
 
 std::string pong(std::string_view ref);
 

@@ -140,18 +140,25 @@ std::string set_history_time(std::uint64_t &time, std::string_view value)
 
 std::string room_parameters::set(std::string_view name, std::string_view value)
 {
-    constexpr std::array<std::string_view, 5> names{
-        "history", "history_time", "presence", "publish", "self"};
+    constexpr std::array<std::string_view, 6> names{
+        "history", "history_time", "presence", "publish", "self", "access"};
+    const std::size_t known = names.size() - (pattern_ ? 0 : 1);
     std::size_t index = 0;
 
-    while (index != names.size() && names[index] != name) {
+    if (name == "*") {
+        pattern_ = true;
+        return {};
+    }
+
+    while (index != known && names[index] != name) {
         index++;
     }
 
-    if (index == names.size()) {
+    if (index == known) {
         return "unknown parameter \"" + std::string(name) +
                "\"; available: history, history_time, presence, publish, "
-               "self";
+               "self" +
+               (pattern_ ? ", access" : "");
     }
 
     if ((seen_ & 1U << index) != 0) {
@@ -168,10 +175,34 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
     case 2:
         return set_switch(presence, name, value);
     case 3:
-        return set_switch(publish, name, value);
-    default:
+        return set_publish(value);
+    case 4:
         return set_switch(self, name, value);
+    default:
+        return set_access(value);
     }
+}
+
+std::string room_parameters::set_publish(std::string_view value)
+{
+    publish_open = pattern_ && value == "open";
+
+    if (publish_open) {
+        return {};
+    }
+
+    return pattern_ && value != "on" && value != "off"
+               ? error_text("publish", "\"on\", \"off\" or \"open\"", value)
+               : set_switch(publish, "publish", value);
+}
+
+std::string room_parameters::set_access(std::string_view value)
+{
+    needs_token = value == "token";
+
+    return needs_token || value == "open"
+               ? ""
+               : error_text("access", "\"open\" or \"token\"", value);
 }
 
 std::string room_parameters::check() const

@@ -15,20 +15,29 @@ struct room_parameters {
     bool publish = true;            // clients may publish
     bool self = true;               // clients receive their own messages
 
+    // Of `websocket_rooms` alone
+    bool publish_open = false; // also clients that are not in the room
+    bool needs_token = false;  // the claim `rooms` must cover the room
+
     // For a switch that set() has accepted.
     static constexpr bool is_on(std::string_view value) noexcept
     {
         return value == "on";
     }
 
-    // Sets name=value. Returns "" or a one-line error.
+    // Sets name=value. Returns "" or a one-line error. The name "*" precedes
+    // the parameters of `websocket_rooms`.
     std::string set(std::string_view name, std::string_view value);
 
     // Checks the combination once all are set. Returns "" or a one-line error.
     std::string check() const;
 
 private:
-    unsigned seen_ = 0; // a bit for each parameter that was set
+    std::string set_publish(std::string_view value);
+    std::string set_access(std::string_view value);
+
+    unsigned seen_ = 0;    // a bit for each parameter that was set
+    bool pattern_ = false; // the parameters are those of `websocket_rooms`
 };
 
 } // namespace websocket::handlers

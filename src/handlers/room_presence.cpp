@@ -6,9 +6,10 @@
 // The interval grows with the number of receivers, since each costs a write to
 // a socket.
 #include "handlers/room_json.hpp"
-#include "handlers/room_resource.hpp"
+#include "handlers/room_receivers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <vector>
 
@@ -42,15 +43,15 @@ constexpr std::string_view event_type(bool joined) noexcept
 // One frame for each change. The last one has the current number of clients;
 // the number in each earlier one is computed from the changes after it.
 std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
-                             std::uint64_t clients)
+                             std::uint64_t clients, std::string_view room)
 {
     std::vector<frame> frames(changes.size());
 
     for (std::size_t i = changes.size(); i-- > 0;) {
         const auto [client, joined] = changes[i];
 
-        frames[i] =
-            frame(room_json::presence(event_type(joined), client, clients));
+        frames[i] = frame(
+            room_json::presence(event_type(joined), client, clients, room));
         clients = joined ? clients - std::min<std::uint64_t>(clients, 1)
                          : clients + 1;
     }
@@ -86,9 +87,9 @@ std::size_t room::count_presence_receivers()
 {
     std::size_t receivers = 0;
 
-    for (const room_client &each : clients()) {
-        receivers += each.receives_presence ? 1 : 0;
-    }
+    for_each_receiver([&receivers](room_receiver each) {
+        receivers += each.place.receives_presence ? 1 : 0;
+    });
 
     return receivers;
 }
@@ -104,7 +105,7 @@ void room::send_changes()
 
     if (receivers != 0 && changes_.all_named() &&
         changes_.after(0).size() <= max_named_changes(receivers)) {
-        send_named_events(frames_of(changes_.after(0), count));
+        send_named_events(count);
     } else if (receivers != 0) {
         send_count(count);
     }
@@ -144,24 +145,31 @@ try {
 } catch (const std::bad_alloc &) {}
 
 // Sends each event to the clients that had joined before, except its subject.
-void room::send_named_events(const std::vector<frame> &frames)
+void room::send_named_events(std::uint64_t count)
 {
     const std::span changes = changes_.after(0);
+    std::array<std::vector<frame>, room_formats> written;
 
-    for (room_client &to : clients()) {
-        if (!to.receives_presence) {
-            continue;
+    for_each_receiver([&](room_receiver to) {
+        if (!to.place.receives_presence) {
+            return;
+        }
+
+        auto &frames = written[static_cast<std::size_t>(to.format)];
+
+        if (frames.empty()) {
+            frames = frames_of(changes, count, room_of(to));
         }
 
         const std::size_t skipped =
-            changes.size() - changes_.after(to.changes_before).size();
+            changes.size() - changes_.after(to.place.changes_before).size();
 
         for (std::size_t i = skipped; i < changes.size(); i++) {
             if (changes[i].client != to.number && !send_event(to, frames[i])) {
                 break;
             }
         }
-    }
+    });
 }
 
 // Sends one event without a client id.
@@ -169,26 +177,38 @@ void room::send_count(std::uint64_t count)
 {
     const bool joined = changes_.any_joined() &&
                         (!changes_.any_left() || count > announced_count_);
-    const frame event(room_json::presence(event_type(joined), 0, count));
+    std::array<frame, room_formats> written;
 
-    for (room_client &to : clients()) {
-        if (to.receives_presence &&
-            changes_.concerns_others(to.changes_before, to.number)) {
-            send_event(to, event);
+    for_each_receiver([&](room_receiver to) {
+        if (!to.place.receives_presence ||
+            !changes_.concerns_others(to.place.changes_before, to.number)) {
+            return;
         }
-    }
+
+        frame &event = written[static_cast<std::size_t>(to.format)];
+
+        if (!event) {
+            event = frame(
+                room_json::presence(event_type(joined), 0, count, room_of(to)));
+        }
+
+        send_event(to, event);
+    });
 }
 
 // Returns false if the client is behind: become_live() sends one event instead
 // of those that it missed.
-bool room::send_event(room_client &to, const frame &event)
+bool room::send_event(room_receiver to, const frame &event)
 {
-    if (to.live && to.send(event) == send_result::dropped) {
+    if (to.place.live && to.to.send(event) == send_result::dropped) {
         mark_behind(to, delivered_);
     }
 
-    to.presence_stale = !to.live;
-    return to.live;
+    if (to.place.progress) {
+        to.place.progress->presence_stale = true;
+    }
+
+    return to.place.live;
 }
 
 } // namespace websocket::handlers

@@ -1,22 +1,18 @@
 // The resource and the clients of the handler `room`.
 //
-// A client is either *live* or *behind*. A live client is sent messages as they
-// are published. A client that is behind is sent earlier messages from the
-// history as fast as it reads them; then it becomes live. If the history no
-// longer has a message that the client needs, a JSON client is sent a gap, any
-// other is closed with 1013.
+// Clients that have connected to the room, and clients of `rooms` that are
+// subscribed to it, are its *receivers*.
 #pragma once
 
 #include "handlers/presence_changes.hpp"
 #include "handlers/room_json.hpp"
 #include "handlers/room_parameters.hpp"
+#include "handlers/room_place.hpp"
 
-#define WEBSOCKET_BUILT_IN
-#include "sdk/websocket.hpp"
-
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,38 +22,34 @@ namespace websocket::handlers {
 
 inline constexpr std::uint16_t try_again_later = 1013; // close code
 
+struct rooms_client;
+
 struct room_client : client {
     room_client();
 
-    const std::uint64_t number;   // its id
-    const bool json;              // uses room.v1.json
-    const bool may_publish;       // the parameters of its location
-    const bool receives_own;      // messages
-    const bool receives_presence; // events
-    bool live = false;
-
-    // Presence changes on this worker before the client joined
-    std::uint64_t changes_before = 0;
-
-    // While it is behind
-    message_id delivered_id;           // of the last message sent to it
-    std::uint64_t announced_count = 0; // the last number of clients sent to it
-    bool presence_stale = false;       // it missed presence events
+    const std::uint64_t number; // its id
+    const bool json;            // uses room.v1.json
+    const bool may_publish;     // by the parameters of its location
+    room_place place;
+    unsigned behind = 0; // 1 if it is behind
 };
 
-// A message in the encodings that clients use. Each is created for the first
+// A message in the formats that clients use. Each is created for the first
 // client that uses it, and shared by all.
 class message_frames {
 public:
-    explicit message_frames(const message &source) noexcept : source_{source} {}
+    // `room`: its name as JSON.
+    message_frames(const message &source, std::string_view room) noexcept
+        : source_{source}, room_{room}
+    {}
 
     // Empty if there was no memory.
-    const frame &for_client(const room_client &client) noexcept
+    const frame &in(room_format format) noexcept
     {
-        lazy_frame &target = client.json ? json_ : plain_;
+        lazy_frame &target = frames_[static_cast<std::size_t>(format)];
 
         if (!target.tried) {
-            encode(target, client.json);
+            encode(target, format);
         }
 
         return target.encoded;
@@ -69,15 +61,21 @@ private:
         bool tried = false;
     };
 
-    void encode(lazy_frame &target, bool json) noexcept;
+    void encode(lazy_frame &target, room_format format) noexcept;
 
     const message &source_;
-    lazy_frame json_;
-    lazy_frame plain_;
+    std::string_view room_;
+    std::array<lazy_frame, room_formats> frames_;
 };
 
-class room final : public resource<room_client> {
+class room final : public resource<room_client, room_place, rooms_client> {
 public:
+    // The point in the log after which messages for a client begin.
+    struct resume_point {
+        message_id after;
+        bool complete; // the client misses no message
+    };
+
     room();
 
     std::string check_parameters() override;
@@ -100,14 +98,30 @@ public:
     void clients_lost() override;
     void client_drained(room_client &to) override;
 
-private:
-    // The position in the log from which a client is sent messages.
-    struct resume_point {
-        message_id after;
-        bool complete; // the client misses no message
-    };
+    // room_subscribers.cpp
+    void client_subscribed(rooms_client &client, room_place &place,
+                           const message_id *since) override;
+    void client_unsubscribed(rooms_client &client, room_place &place) override;
 
-    resume_point find_resume_point(message_id since);
+    // For `rooms`, once the client knows that it is subscribed: sends messages
+    // after `start` to it from now on.
+    void begin(rooms_client &client, room_place &place, message_id start);
+
+    // Sends what a client that is behind has missed. False: it cannot take more
+    // now.
+    bool resume(rooms_client &client, room_place &place);
+
+    // Publishes a message of a subscriber.
+    void publish_for(rooms_client &from, opcode kind,
+                     std::span<const std::byte> data, std::size_t result_bytes,
+                     std::function<void(const publish_result &)> on_result);
+
+    // Without `since`: the end of the log.
+    resume_point find_resume_point(const message_id *since);
+
+    std::string_view json_name() const noexcept { return json_name_; }
+
+private:
     void welcome(room_client &client, bool recovered);
     void handle_request(room_client &from, std::string_view text);
     static void renew_token(room_client &from,
@@ -119,7 +133,15 @@ private:
                                    const publish_result &done);
     static void report_failure(const client_ref<room_client> &publisher,
                                send_result result);
-    void announce(std::string_view event, const room_client &client);
+    void announce(std::string_view event, std::uint64_t client);
+
+    // Calls each(room_receiver) for all receivers on this worker.
+    template <class Each>
+    void for_each_receiver(Each each);
+    static room_receiver receiver_of(room_client &client) noexcept;
+    static room_receiver receiver_of(rooms_client &client,
+                                     room_place &place) noexcept;
+    std::string_view room_of(room_receiver to) const noexcept;
 
     // room_presence.cpp
 
@@ -131,24 +153,22 @@ private:
     void note_published(const publish_result &done) noexcept;
     void try_send_changes() noexcept;
     std::size_t count_presence_receivers();
-    void send_named_events(const std::vector<frame> &frames);
+    void send_named_events(std::uint64_t count);
     void send_count(std::uint64_t count);
-    bool send_event(room_client &to, const frame &event);
+    bool send_event(room_receiver to, const frame &event);
 
     // room_delivery.cpp
-    static bool is_own(const room_client &to, const message &published) noexcept
-    {
-        return !to.receives_own && published.from == to.number;
-    }
-    void mark_behind(room_client &client, message_id delivered) noexcept;
-    void catch_up(room_client &to);
-    bool replay(room_client &to);
-    bool send_from_history(room_client &to, const message &next);
-    bool send_gap(room_client &to) noexcept;
-    void become_live(room_client &to);
+    void start_from(room_receiver to, message_id after);
+    void deliver(room_receiver to, message_frames &frames);
+    void mark_behind(room_receiver receiver, message_id delivered) noexcept;
+    bool catch_up(room_receiver to);
+    bool replay(room_receiver to);
+    bool send_from_history(room_receiver to, const message &next);
+    bool send_gap(room_receiver to);
+    void become_live(room_receiver to);
 
-    std::string config_error_; // of the parameters
-    std::string json_name_;
+    std::string config_error_;          // of the parameters
+    std::string json_name_;             // its name as JSON
     message_id delivered_;              // the last message delivered here
     message_id published_;              // the last message published here
     presence_changes changes_;          // not yet sent to clients
@@ -156,6 +176,9 @@ private:
     unsigned presence_delays_ = 0;      // of the timer, since the last changes
     std::uint64_t announced_count_ = 0; // of clients, last sent
 };
+
+// A message for the client of a publication that has failed.
+std::string_view failure_text(send_result result) noexcept;
 
 // The id of the next message.
 constexpr message_id following(message_id id) noexcept

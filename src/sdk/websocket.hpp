@@ -27,6 +27,7 @@
 #include "websocket_resource.hpp"
 
 #include "websocket_handler.hpp"
+#include "websocket_registration.hpp"
 
 // Registers a class derived from websocket::resource under the name that the
 // directive `websocket` uses: letters, digits, "_" and "-". Write it once per

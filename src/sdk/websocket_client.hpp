@@ -109,6 +109,13 @@ private:
     const websocket_request_t *handle_;
 };
 
+// A resource to which a client is subscribed, and what is stored for that.
+template <class Resource>
+struct subscription_of {
+    Resource *resource = nullptr;
+    typename Resource::state_type *state = nullptr;
+};
+
 // One connected peer. Handlers derive a class with a default constructor, to
 // store per-client state. The server constructs it before it accepts the
 // handshake, and destroys it after client_disconnected. An exception in the
@@ -210,6 +217,35 @@ public:
         detail::server->close(handle_, status, detail::text(reason));
     }
 
+    // Subscribes the client to a further resource: see
+    // websocket_subscription.hpp. `since` is passed on; it may be null.
+    std::string_view subscribe(std::string_view key,
+                               const message_id *since = nullptr) noexcept;
+
+    // The client gets nothing more of the resource. Returns false if it was not
+    // subscribed.
+    bool unsubscribe(std::string_view key) noexcept;
+
+    // The subscription to the resource with this key, of the class Resource;
+    // null pointers if there is none, or client_subscribed() was not called
+    // yet.
+    template <class Resource>
+    subscription_of<Resource>
+    find_subscription(std::string_view key) const noexcept;
+
+    // Calls bool each(Resource &, Resource::state_type &) for all
+    // subscriptions, always in the same order, until it returns false. `each`
+    // must not change them. Throws what it throws.
+    template <class Resource, class Each>
+    void each_subscription(Each each) const;
+
+    // A parameter of the directive `websocket_rooms` whose pattern the key fits
+    // in this client's location, or of `websocket` if there is no
+    // `websocket_rooms`; `fallback` if absent. Valid as long as the client.
+    std::string_view
+    subscription_parameter(std::string_view key, std::string_view name,
+                           std::string_view fallback = {}) const noexcept;
+
     // Bytes that wait for the client in the server, beyond its socket.
     std::size_t buffered_amount() const noexcept
     {
@@ -219,8 +255,9 @@ public:
 private:
     template <class Client>
     friend class client_ref;
-    template <class Client>
+    template <class Resource>
     friend struct detail::callbacks;
+    friend websocket_client_t *detail::handle_of(client &) noexcept;
     friend class detail::client_list;
 
     void invalidate_refs() noexcept

@@ -29,8 +29,10 @@ class client;
 
 namespace detail {
 
-template <class Client>
+template <class Resource>
 struct callbacks;
+
+websocket_client_t *handle_of(client &owner) noexcept;
 
 [[gnu::visibility("hidden")]] inline const websocket_server_t *server = nullptr;
 

@@ -1,5 +1,5 @@
-// Maps the virtual functions of websocket.hpp to a websocket_handler_t, and
-// defines the symbol that a library exports. Included by websocket.hpp.
+// Maps the virtual functions of websocket.hpp to a websocket_handler_t.
+// Included by websocket.hpp.
 #pragma once
 
 namespace websocket {
@@ -12,9 +12,8 @@ namespace detail {
     template <class Derived>                                                   \
     constexpr bool overrides_##function = !requires                            \
     {                                                                          \
-        requires std::is_same_v<                                               \
-            decltype(&Derived::function),                                      \
-            decltype(&resource<typename Derived::client_type>::function)>;     \
+        requires std::is_same_v<decltype(&Derived::function),                  \
+                                decltype(&Derived::resource_type::function)>;  \
     }
 WEBSOCKET_OVERRIDES(client_connecting);
 WEBSOCKET_OVERRIDES(select_subprotocol);
@@ -24,14 +23,18 @@ WEBSOCKET_OVERRIDES(client_drained);
 WEBSOCKET_OVERRIDES(message_published);
 WEBSOCKET_OVERRIDES(messages_lost);
 WEBSOCKET_OVERRIDES(clients_lost);
+WEBSOCKET_OVERRIDES(subscription_failed);
 #undef WEBSOCKET_OVERRIDES
 
-// The callbacks of the C interface. `object` is a resource<Client>, `peer` a
-// Client.
-template <class Client>
+// The callbacks of the C interface. `object` is of the class Resource, an
+// instance of the template `resource`; `peer` is one of its clients.
+template <class Resource>
 struct [[gnu::visibility("hidden")]] callbacks
 {
-    using resource_type = resource<Client>;
+    using resource_type = Resource;
+    using Client = typename Resource::client_type;
+    using State = typename Resource::state_type;
+    using Subscriber = typename Resource::subscriber_type;
 
     static resource_type &resource_of(void *object) noexcept
     {
@@ -226,23 +229,62 @@ struct [[gnu::visibility("hidden")]] callbacks
         failed(object, "clients_lost",
                [&] { resource_of(object).clients_lost(); });
     }
+
+    // The server gives the memory of the state.
+    static int client_subscribed(void *object, void *peer, void *memory,
+                                 const websocket_message_id_t *since) noexcept
+    {
+        const message_id after =
+            since == nullptr ? message_id{}
+                             : message_id{since->epoch, since->sequence};
+
+        return failed(object, "client_subscribed", [&] {
+            resource_of(object).client_subscribed(
+                *static_cast<Subscriber *>(peer), *new (memory) State(),
+                since == nullptr ? nullptr : &after);
+        });
+    }
+
+    static void client_unsubscribed(void *object, void *peer,
+                                    void *memory) noexcept
+    {
+        auto &state = *static_cast<State *>(memory);
+
+        failed(object, "client_unsubscribed", [&] {
+            resource_of(object).client_unsubscribed(
+                *static_cast<Subscriber *>(peer), state);
+        });
+        state.~State();
+    }
+
+    static int subscription_failed(void *object, void *peer,
+                                   websocket_text_t key,
+                                   websocket_text_t reason) noexcept
+    {
+        return failed(object, "subscription_failed", [&] {
+            resource_of(object).subscription_failed(client_of(peer), view(key),
+                                                    view(reason));
+        });
+    }
 };
 
-constexpr bool is_handler_name(std::string_view name) noexcept
-{
-    return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
-                                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                   "0123456789_-") == name.npos;
-}
+template <class Derived>
+constexpr websocket_handler_t describe(const char *name) noexcept;
+
+// The handler of the resources to which clients of Derived are subscribed.
+template <class Derived>
+[[gnu::visibility("hidden")]] inline const websocket_handler_t subscribed_by =
+    describe<typename Derived::subscribed_type>(Derived::subscribed_name);
 
 template <class Derived>
 constexpr websocket_handler_t describe(const char *name) noexcept
 {
     using client_type = typename Derived::client_type;
-    using functions = callbacks<client_type>;
+    using functions = callbacks<typename Derived::resource_type>;
 
     static_assert(std::derived_from<client_type, client>);
-    static_assert(std::derived_from<Derived, resource<client_type>>);
+    static_assert(std::derived_from<Derived, typename Derived::resource_type>);
+    static_assert(alignof(typename Derived::state_type) <= alignof(void *));
     static_assert(std::is_nothrow_destructible_v<client_type> &&
                   std::is_nothrow_destructible_v<Derived>);
 
@@ -285,81 +327,23 @@ constexpr websocket_handler_t describe(const char *name) noexcept
         handler.clients_lost = functions::clients_lost;
     }
 
+    handler.subscription_size = sizeof(typename Derived::state_type);
+    handler.client_subscribed = functions::client_subscribed;
+    handler.client_unsubscribed = functions::client_unsubscribed;
+
+    if constexpr (overrides_subscription_failed<Derived>) {
+        handler.subscription_failed = functions::subscription_failed;
+    }
+    if constexpr (requires { typename Derived::subscribed_type; }) {
+        static_assert(
+            std::is_same_v<typename Derived::subscribed_type::subscriber_type,
+                           client_type>);
+        handler.subscribed_handler = &subscribed_by<Derived>;
+    }
+
     return handler;
-}
-
-// An entry in the list of the library's handlers. It runs while the library is
-// loaded, and allocates nothing.
-class registration;
-[[gnu::visibility("hidden")]] inline registration *first_registration = nullptr;
-
-class registration {
-public:
-    explicit registration(const websocket_handler_t &handler) noexcept
-        : handler_{handler}, next_{std::exchange(first_registration, this)}
-    {}
-    registration(const registration &) = delete;
-    registration &operator=(const registration &) = delete;
-
-    const websocket_handler_t &handler() const noexcept { return handler_; }
-    const registration *next() const noexcept { return next_; }
-
-private:
-    websocket_handler_t handler_;
-    registration *next_;
-};
-
-// For a server of another version, which reports the version number.
-[[gnu::visibility("hidden")]] inline const websocket_plugin_t bare_plugin = {
-    sizeof(websocket_plugin_t), WEBSOCKET_PLUGIN_VERSION, nullptr, 0};
-
-[[gnu::visibility("hidden")]] inline std::vector<const websocket_handler_t *>
-    handlers;
-[[gnu::visibility("hidden")]] inline websocket_plugin_t plugin = bare_plugin;
-
-// The server may call it again: a reload finds an unchanged library loaded.
-inline const websocket_plugin_t *
-enter(const websocket_server_t *caller) noexcept
-try {
-    if (caller->version != WEBSOCKET_PLUGIN_VERSION) {
-        return &bare_plugin;
-    }
-    if (caller->size < sizeof(websocket_server_t)) {
-        return nullptr; // an older server lacks functions that are used here
-    }
-
-    server = caller;
-
-    if (handlers.empty()) {
-        for (const registration *entry = first_registration; entry != nullptr;
-             entry = entry->next()) {
-            handlers.push_back(&entry->handler());
-        }
-    }
-
-    plugin.handlers = handlers.data();
-    plugin.handler_count = handlers.size();
-    return &plugin;
-
-} catch (const std::bad_alloc &) {
-    return nullptr;
 }
 
 } // namespace detail
 
 } // namespace websocket
-
-// The symbol that the server looks up: see WEBSOCKET_PLUGIN_ENTRY. Built-in
-// handlers have entry functions of their own.
-#ifndef WEBSOCKET_BUILT_IN
-extern "C" {
-
-[[gnu::visibility("default"), gnu::used]] inline const websocket_plugin_t *
-websocket_plugin(const websocket_server_t *server) noexcept
-{
-    return websocket::detail::enter(server);
-}
-
-} // extern "C"
-
-#endif

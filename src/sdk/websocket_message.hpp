@@ -105,6 +105,23 @@ inline message as_message(const websocket_message_t &given) noexcept
             .transient = given.transient != 0};
 }
 
+inline websocket_message_t outgoing(opcode kind,
+                                    std::span<const std::byte> data,
+                                    const publish_options &options) noexcept
+{
+    websocket_message_t message{};
+
+    message.size = sizeof message;
+    message.version = WEBSOCKET_PLUGIN_VERSION;
+    message.kind = static_cast<int>(kind);
+    message.from = options.from;
+    message.data = data.data();
+    message.length = data.size();
+    message.transient = options.transient ? 1 : 0;
+    message.callback_bytes = options.callback_bytes;
+    return message;
+}
+
 // A publication whose result a callback waits for. It owns itself.
 struct publish_call {
     websocket_resource_t *resource;

@@ -15,6 +15,8 @@
 #ifndef WEBSOCKET_PLUGIN_H
 #define WEBSOCKET_PLUGIN_H
 
+#include "websocket_types.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,89 +24,8 @@
 extern "C" {
 #endif
 
-#define WEBSOCKET_PLUGIN_VERSION 1
-
 /* The one symbol that a library exports: a websocket_entry_t. */
 #define WEBSOCKET_PLUGIN_ENTRY "websocket_plugin"
-
-/* One connected peer, from client_created until client_destroyed returns. */
-typedef struct websocket_client websocket_client_t;
-
-/* One resource, from resource_created until resource_destroyed returns. */
-typedef struct websocket_resource websocket_resource_t;
-
-/* The HTTP request of a client's opening handshake. */
-typedef struct websocket_request websocket_request_t;
-
-/* A timer. Valid until it is stopped or, unless it repeats, has fired. */
-typedef struct websocket_timer websocket_timer_t;
-
-/* A message that is encoded once, to be sent to many clients. */
-typedef struct websocket_frame websocket_frame_t;
-
-/* A signed token that has been verified. */
-typedef struct websocket_token websocket_token_t;
-
-/* Borrowed text, not zero-terminated. Absent: data is NULL. */
-typedef struct {
-    const char *data;
-    size_t size;
-} websocket_text_t;
-
-/* The kinds of message, as in the frame's opcode (RFC 6455 5.2). */
-enum { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
-
-/* Results of sending and publishing. */
-enum {
-    WEBSOCKET_QUEUED = 0,       /* accepted */
-    WEBSOCKET_BACKPRESSURE = 1, /* accepted, but earlier bytes still wait for
-                                   the client: client_drained will follow */
-    WEBSOCKET_DROPPED = 2,      /* not sent: the send queue is full */
-    WEBSOCKET_CLOSED = 3,       /* not sent: the connection is closing */
-    WEBSOCKET_INVALID = 4,      /* not sent: the text is not UTF-8 */
-    WEBSOCKET_UNREACHABLE = 5   /* not published: Redis is unreachable, or its
-                                   queue is full */
-};
-
-/* Levels of nginx's error log. */
-enum {
-    WEBSOCKET_LOG_ERROR = 4,
-    WEBSOCKET_LOG_WARN = 5,
-    WEBSOCKET_LOG_NOTICE = 6,
-    WEBSOCKET_LOG_INFO = 7,
-    WEBSOCKET_LOG_DEBUG = 8
-};
-
-/* Identifies one message of a resource, on all workers. The sequence grows by
- * one with each message. The epoch grows each time the resource's log is
- * created again; its first sequence is 1. Sequence 0: no message. */
-typedef struct {
-    uint64_t epoch;
-    uint64_t sequence;
-} websocket_message_id_t;
-
-/* A message of a resource. To publish one, set size and version, and leave
- * unused fields 0. The result is WEBSOCKET_INVALID if the size ends before
- * `transient`, the version differs, or a field that the server does not know is
- * not 0. In a callback, read no further than `size`. */
-typedef struct {
-    size_t size;
-    uint32_t version;
-    int kind;
-    websocket_message_id_t id; /* set by the server */
-    uint64_t time;             /* ms since 1970, set by the server */
-    uint64_t from;             /* the publishing client's id, or 0 */
-    const void *data;
-    size_t length;
-
-    /* Not 0: the message is not kept in the history and has the id of the
-     * message before it. For events such as presence. */
-    int transient;
-
-    /* The bytes that `data` of publish_then refers to. They count in the queue
-     * of websocket_redis until the result is known. */
-    size_t callback_bytes;
-} websocket_message_t;
 
 /* The functions of the server. */
 typedef struct {
@@ -327,6 +248,64 @@ typedef struct {
     /* Returns 1 if the claim "rooms", a list of names, has this name, or one
      * with "*" at its end that stands for any text; else 0. */
     int (*token_covers)(const websocket_token_t *token, websocket_text_t name);
+
+    /*
+     * Subscriptions: a client's places in further resources, those with other
+     * keys. Their handler is that of the client, or its `subscribed_handler`.
+     * The client counts as one of theirs, and gets what they publish. The order
+     * of messages is that of each resource. Sends to the client do not wait
+     * for a publication in a further resource.
+     */
+
+    /* Subscribes the client to the resource with this key. After the present
+     * callback, and before the client's next message, client_subscribed of the
+     * resource is called, or subscription_failed of the client's handler. With
+     * Redis they may follow later. `since` is passed on; may be NULL. Returns
+     * absent text, or why the client is not subscribed. */
+    websocket_text_t (*subscribe)(websocket_client_t *client,
+                                  websocket_text_t key,
+                                  const websocket_message_id_t *since);
+
+    /* Ends a subscription: the client gets nothing more of the resource.
+     * client_unsubscribed is called at once, unless client_subscribed was not.
+     * Returns 0 if the client was not subscribed. */
+    int (*unsubscribe)(websocket_client_t *client, websocket_text_t key);
+
+    /* The client's subscription: `resource` and `subscription` become the
+     * handler's objects. Returns 0 if it is not subscribed, or not yet. */
+    int (*find_subscription)(const websocket_client_t *client,
+                             websocket_text_t key, void **resource,
+                             void **subscription);
+
+    /* Calls `each` for this worker's clients that are subscribed to the
+     * resource. It may end only the subscription that it is called for. */
+    void (*each_subscriber)(websocket_resource_t *resource,
+                            void (*each)(void *data, void *client,
+                                         void *subscription),
+                            void *data);
+
+    /* Calls `each` for the subscriptions of a client, always in the same order,
+     * until it returns non-zero. `each` must not change them. */
+    void (*each_subscription)(const websocket_client_t *client,
+                              int (*each)(void *data, void *resource,
+                                          void *subscription),
+                              void *data);
+
+    /* A parameter of the directive `websocket_rooms` whose pattern the key
+     * fits, in the client's location; without such directives, of `websocket`.
+     * Absent text: no such parameter or pattern. Valid as long as the client.
+     */
+    websocket_text_t (*subscription_parameter)(const websocket_client_t *client,
+                                               websocket_text_t key,
+                                               websocket_text_t name);
+
+    /* As publish_then, to the resource that a subscription with this key would
+     * be in, whether there is one or not. */
+    void (*publish_to)(websocket_client_t *client, websocket_text_t key,
+                       const websocket_message_t *message,
+                       void (*done)(void *data, int result,
+                                    websocket_message_id_t id),
+                       void *data);
 } websocket_server_t;
 
 /*
@@ -336,7 +315,7 @@ typedef struct {
  * Callbacks that return int return 0 for success. Otherwise they have logged
  * the error, and the server closes the client with 1011 unless stated here.
  */
-typedef struct {
+typedef struct websocket_handler {
     size_t size;
     uint32_t version;
 
@@ -415,6 +394,31 @@ typedef struct {
     /* client_count may have changed although no client joined or left on this
      * worker: another worker or host died, returned, or could not publish. */
     void (*clients_lost)(void *resource);
+
+    /* The handler of the resources that clients are subscribed to; NULL: this
+     * one. If another handler has this name, their resources with equal keys
+     * share messages, history and number of clients. */
+    const struct websocket_handler *subscribed_handler;
+
+    /* Bytes of `subscription`, memory that the server gives each subscription.
+     * It is zeroed, aligned for a pointer, and not moved. */
+    size_t subscription_size;
+
+    /* A client was subscribed to the resource. It gets what follows
+     * last_message. `since` is valid during the call. `client` belongs to the
+     * handler of the client. Failure closes the client. */
+    int (*client_subscribed)(void *resource, void *client, void *subscription,
+                             const websocket_message_id_t *since);
+
+    /* The subscription has ended, by unsubscribe or with the client: exactly
+     * once after client_subscribed. */
+    void (*client_unsubscribed)(void *resource, void *client,
+                                void *subscription);
+
+    /* A client was not subscribed after all. `resource` is that of the client.
+     * Texts are valid during the call. */
+    int (*subscription_failed)(void *resource, void *client,
+                               websocket_text_t key, websocket_text_t reason);
 } websocket_handler_t;
 
 /* The handlers of a library. */

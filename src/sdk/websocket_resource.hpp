@@ -2,7 +2,7 @@
 // websocket.hpp, whose rules apply.
 #pragma once
 
-#include "websocket_client.hpp"
+#include "websocket_subscription.hpp"
 
 #include <algorithm>
 #include <concepts>
@@ -60,20 +60,21 @@ private:
 //
 // The server calls the virtual functions. Those that are not overridden cost
 // nothing.
-template <class Client = client>
-class resource {
+//
+// Clients of the class Subscriber may be subscribed to it, with a State each:
+// see websocket_subscription.hpp.
+template <class Client = client, class State = no_state,
+          class Subscriber = Client>
+class resource : public subscribable<State, Subscriber> {
 public:
     using client_type = Client;
+    using resource_type = resource;
 
     // Throws std::logic_error unless the server constructs the object.
     resource()
-        : handle_{detail::take_pending(detail::pending_resource,
-                                       "only the server constructs resources")}
+        : resource(detail::take_pending(detail::pending_resource,
+                                        "only the server constructs resources"))
     {}
-
-    resource(const resource &) = delete;
-    resource &operator=(const resource &) = delete;
-    virtual ~resource() = default;
 
     // The key, valid as long as the resource. Empty if the resource was
     // constructed for check_parameters().
@@ -151,7 +152,8 @@ public:
     publish_result publish(opcode kind, std::span<const std::byte> data,
                            const publish_options &options = {}) noexcept
     {
-        const websocket_message_t message = outgoing(kind, data, options);
+        const websocket_message_t message =
+            detail::outgoing(kind, data, options);
         websocket_message_id_t id{};
         const int result = detail::server->publish(handle_, &message, &id);
 
@@ -168,7 +170,8 @@ public:
                  const publish_options &options,
                  std::function<void(const publish_result &)> on_result)
     {
-        const websocket_message_t message = outgoing(kind, data, options);
+        const websocket_message_t message =
+            detail::outgoing(kind, data, options);
 
         auto *call = new detail::publish_call{handle_, std::move(on_result)};
 
@@ -181,6 +184,21 @@ public:
     {
         publish(opcode::text, std::as_bytes(std::span(text)), options,
                 std::move(on_result));
+    }
+
+    // As publish() with `on_result`, to the resource that a subscription of the
+    // client with this key would be in. This resource is retained, too.
+    void publish_to(Client &from, std::string_view key, opcode kind,
+                    std::span<const std::byte> data,
+                    const publish_options &options,
+                    std::function<void(const publish_result &)> on_result)
+    {
+        const websocket_message_t message =
+            detail::outgoing(kind, data, options);
+        auto *call = new detail::publish_call{handle_, std::move(on_result)};
+
+        detail::server->publish_to(detail::handle_of(from), detail::text(key),
+                                   &message, detail::publish_call::done, call);
     }
 
     // Keeps the last `messages` messages, none older than `milliseconds` (0: of
@@ -226,10 +244,10 @@ public:
         return {id.epoch, id.sequence};
     }
 
-    // Calls back once after `milliseconds`, at least 1. All timers end with the
-    // resource. No timer starts on a resource constructed for
-    // check_parameters(), or if nginx has no memory. An exception in the
-    // callback is logged. Throws std::bad_alloc.
+    // Calls back once after `milliseconds`, at least 1. Timers end with the
+    // resource. None starts on a resource constructed for check_parameters(),
+    // or without memory. An exception in the callback is logged. Throws
+    // std::bad_alloc.
     timer after(std::uint64_t milliseconds, std::function<void()> callback)
     {
         return timer(timers_.start(milliseconds, false, std::move(callback)));
@@ -359,26 +377,18 @@ public:
     virtual void clients_lost()
     {}
 
+    // A client of this resource was not subscribed after all. Exception: 1011.
+    virtual void subscription_failed(Client &, std::string_view /* key */,
+                                     std::string_view /* reason */)
+    {}
+
 private:
     template <class>
     friend struct detail::callbacks;
 
-    static websocket_message_t outgoing(opcode kind,
-                                        std::span<const std::byte> data,
-                                        const publish_options &options) noexcept
-    {
-        websocket_message_t message{};
-
-        message.size = sizeof message;
-        message.version = WEBSOCKET_PLUGIN_VERSION;
-        message.kind = static_cast<int>(kind);
-        message.from = options.from;
-        message.data = data.data();
-        message.length = data.size();
-        message.transient = options.transient ? 1 : 0;
-        message.callback_bytes = options.callback_bytes;
-        return message;
-    }
+    explicit resource(websocket_resource_t *handle)
+        : subscribable<State, Subscriber>{handle}, handle_{handle}
+    {}
 
     websocket_resource_t *handle_;
     detail::client_list clients_;

@@ -42,8 +42,9 @@ FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
         "core", "workers", "redis_io", "redis_nodes", "output", "request",
-        "identity", "events", "backplane", "kept_clients", "resource", "status", "session",
-        "backend", "publish", "upgrade", "plugin", "module",
+        "identity", "events", "backplane", "kept_clients", "resource",
+        "status", "session", "subscriptions", "backend", "publish", "upgrade",
+        "plugin", "module",
     ],
 }
 MAX_FILES = 20  # in a folder

@@ -4,6 +4,7 @@
 #include "broker/types.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
+#include "nginx/core/room_pattern.hpp"
 #include "protocol/messages/rate_limit.hpp"
 #include "protocol/messages/message_reader.hpp"
 #include "protocol/handshake/origin.hpp"
@@ -45,6 +46,7 @@ struct main_configuration {
     redis_settings *redis; // null: no websocket_redis
 
     ngx_array_t *locations;         // of handler_location; null: none
+    ngx_array_t *patterns;          // of pattern_directive; null: none
     ngx_array_t *content_locations; // of content_location; null: none
     // A location takes tokens from subprotocols
     bool hides_bearer_offers;
@@ -76,6 +78,8 @@ struct location_configuration {
     ngx_http_complex_value_t *user; // null: nobody
     token_settings *tokens;         // of websocket_jwt; null: none
 
+    ngx_array_t *room_patterns; // of room_pattern, websocket_rooms; null: none
+
     ngx_uint_t accepted_kinds; // bits accepts_text, accepts_binary
     size_t max_message_size;
     size_t max_frame_size;
@@ -86,6 +90,7 @@ struct location_configuration {
     ngx_uint_t full_policy; // a full_queue_policy
     ngx_msec_t send_timeout;
     ngx_uint_t max_clients;                     // 0: off
+    ngx_uint_t max_rooms;                       // of a client
     const protocol::rate_limit *limit_messages; // null: off
     ngx_uint_t request;                         // a request_policy
 
@@ -107,14 +112,25 @@ struct location_configuration {
     }
 };
 
-// A location with a handler, and the position of its directive.
-struct handler_location {
-    location_configuration *conf;
+// A directive that asks for a history, and its position.
+struct history_directive {
     broker::limits history; // from its parameters
-    ngx_str_t location;     // its name
     ngx_str_t key;          // as configured, or the location's name
     ngx_str_t file;
     ngx_uint_t line;
+};
+
+// A location with a handler.
+struct handler_location : history_directive {
+    location_configuration *conf;
+    ngx_str_t location; // its name
+};
+
+// A directive websocket_rooms. The handler is that of the rooms.
+struct pattern_directive : history_directive {
+    const websocket_handler_t *handler;
+    parameter_list parameters;
+    resource_settings *terms;
 };
 
 inline constexpr ngx_uint_t accepts_text = 1;

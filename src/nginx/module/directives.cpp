@@ -92,6 +92,8 @@ ngx_command_t commands[] = {
     OPTION("send_queue", NGX_CONF_TAKE12, set_send_queue, send_queue),
     OPTION("send_timeout", NGX_CONF_TAKE1, set_time, send_timeout),
     OPTION("max_clients", NGX_CONF_TAKE1, set_max_clients, max_clients),
+    OPTION("max_rooms", NGX_CONF_TAKE1, (set_number<1, 1000000>), max_rooms),
+    OPTION("rooms", NGX_CONF_1MORE, set_rooms, room_patterns),
     OPTION("limit_messages", NGX_CONF_TAKE12, set_limit_messages,
            limit_messages),
     OPTION("request", NGX_CONF_TAKE1, set_request, request),

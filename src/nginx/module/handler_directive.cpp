@@ -47,35 +47,11 @@ bool compile_key(ngx_conf_t *cf, ngx_str_t *text,
     return ngx_http_compile_complex_value(&compile) == NGX_OK;
 }
 
-bool read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
-                     location_configuration &location)
+bool set_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
+                    location_configuration &location)
 {
-    location.parameters =
-        ngx_array_create(cf->pool, texts.size() + 1, sizeof(named_value));
-
-    if (location.parameters == nullptr) {
-        return false;
-    }
-
-    for (ngx_str_t &each : texts) {
-        const std::string_view text = view(each);
-        const size_t length = parameter_name_length(text);
-
-        if (length == 0) {
-            invalid_value(cf, each, "parameters like \"name=value\"");
-            return false;
-        }
-
-        void *slot = ngx_array_push(location.parameters);
-
-        if (slot == nullptr) {
-            return false;
-        }
-
-        new (slot) named_value{text.substr(0, length), text.substr(length + 1)};
-    }
-
-    return true;
+    location.parameters = read_parameters(cf, texts, nullptr);
+    return location.parameters != nullptr;
 }
 
 bool check_parameters(ngx_conf_t *cf, const location_configuration &location,
@@ -162,12 +138,12 @@ char *add_location(ngx_conf_t *cf, location_configuration &location,
         return conf_failed();
     }
 
-    *slot = {.conf = &location,
-             .history = history,
-             .location = clcf->name,
-             .key = location.key == nullptr ? clcf->name : location.key->value,
-             .file = cf->conf_file->file.name,
-             .line = cf->conf_file->line};
+    *slot = {{.history = history,
+              .key = location.key == nullptr ? clcf->name : location.key->value,
+              .file = cf->conf_file->file.name,
+              .line = cf->conf_file->line},
+             &location,
+             clcf->name};
     main.zone_needed = true;
     return set_content_handler(cf, content_handler_of(location))
                ? NGX_CONF_OK
@@ -175,6 +151,37 @@ char *add_location(ngx_conf_t *cf, location_configuration &location,
 }
 
 } // namespace
+
+ngx_array_t *read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
+                             const named_value *first) noexcept
+{
+    ngx_array_t *read =
+        ngx_array_create(cf->pool, texts.size() + 1, sizeof(named_value));
+
+    if (read == nullptr) {
+        return nullptr;
+    }
+
+    if (first != nullptr) {
+        new (ngx_array_push(read)) named_value(*first);
+    }
+
+    for (ngx_str_t &each : texts) {
+        const std::string_view text = view(each);
+        const size_t length = parameter_name_length(text);
+
+        if (length == 0) {
+            invalid_value(cf, each, "parameters like \"name=value\"");
+            return nullptr;
+        }
+
+        // There is memory for all
+        new (ngx_array_push(read))
+            named_value{text.substr(0, length), text.substr(length + 1)};
+    }
+
+    return read;
+}
 
 ngx_http_handler_pt
 content_handler_of(const location_configuration &location) noexcept
@@ -209,7 +216,7 @@ try {
 
     broker::limits history;
 
-    if (!read_parameters(cf, rest, location) ||
+    if (!set_parameters(cf, rest, location) ||
         !check_parameters(cf, location, history) ||
         !set_backend(cf, location)) {
         return conf_failed();
@@ -242,7 +249,7 @@ try {
     location.publishes = true;
 
     if (!compile_key(cf, &key, location) ||
-        !read_parameters(cf, args.subspan(3), location)) {
+        !set_parameters(cf, args.subspan(3), location)) {
         return conf_failed();
     }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -26,19 +27,20 @@ namespace {
 // The locations with one key text.
 struct location_group {
     const handler_location *clients = nullptr; // the first with `websocket`
-    const handler_location *keeper = nullptr;  // the first with a history
+    const history_directive *keeper = nullptr; // the first with a history
     bool sets_history = false; // true if one location does, even to none
     broker::limits history{};
 };
 
-// The locations with one handler.
+// The locations with handlers of one name.
 struct handler_group {
     const handler_location *clients = nullptr;
     std::map<std::string_view, location_group> keys{};
+    std::vector<broker::history_rules::name_rule> names{}; // of patterns
     const broker::history_rules *rules = nullptr;
 };
 
-using handler_groups = std::map<const websocket_handler_t *, handler_group>;
+using handler_groups = std::map<std::string_view, handler_group>;
 
 std::span<const handler_location> locations_of(ngx_conf_t *cf) noexcept
 {
@@ -49,6 +51,17 @@ std::span<const handler_location> locations_of(ngx_conf_t *cf) noexcept
     }
 
     return {static_cast<const handler_location *>(all->elts), all->nelts};
+}
+
+std::span<const pattern_directive> patterns_of(ngx_conf_t *cf) noexcept
+{
+    const ngx_array_t *all = main_conf(cf)->patterns;
+
+    if (all == nullptr) {
+        return {};
+    }
+
+    return {static_cast<const pattern_directive *>(all->elts), all->nelts};
 }
 
 // A location that only publishes sets the history if it has parameters.
@@ -83,29 +96,23 @@ std::string describe(const broker::limits &history)
     return text;
 }
 
-void warn_of_histories(ngx_conf_t *cf, const handler_location &first,
-                       const handler_location &other)
+void warn_of_histories(ngx_conf_t *cf, const websocket_handler_t &handler,
+                       const history_directive &first,
+                       const history_directive &other)
 {
     write_log(NGX_LOG_WARN, cf->log,
               "different histories for handler \"%V\" and key \"%V\": %V in "
               "%V:%ui, %V in %V:%ui; clients of both locations get the larger "
               "one, configure both alike",
-              first.conf->handler->name, first.key,
-              unquoted{describe(first.history)}, first.file, first.line,
-              unquoted{describe(other.history)}, other.file, other.line);
+              handler.name, first.key, unquoted{describe(first.history)},
+              first.file, first.line, unquoted{describe(other.history)},
+              other.file, other.line);
 }
 
-void add_to_group(ngx_conf_t *cf, location_group &group,
-                  const handler_location &added)
+void add_history(ngx_conf_t *cf, location_group &group,
+                 const websocket_handler_t &handler,
+                 const history_directive &added)
 {
-    if (group.clients == nullptr && !added.conf->publishes) {
-        group.clients = &added;
-    }
-
-    if (!sets_history(added)) {
-        return;
-    }
-
     group.sets_history = true;
     group.history = broker::larger(group.history, added.history);
 
@@ -117,8 +124,32 @@ void add_to_group(ngx_conf_t *cf, location_group &group,
     if (group.keeper == nullptr) {
         group.keeper = &added;
     } else if (!same(group.keeper->history, added.history)) {
-        warn_of_histories(cf, *group.keeper, added);
+        warn_of_histories(cf, handler, *group.keeper, added);
     }
+}
+
+void add_to_group(ngx_conf_t *cf, location_group &group,
+                  const handler_location &added)
+{
+    if (group.clients == nullptr && !added.conf->publishes) {
+        group.clients = &added;
+    }
+
+    if (sets_history(added)) {
+        add_history(cf, group, *added.conf->handler, added);
+    }
+}
+
+// Publishers ask for the same history as subscribers, also before there is one.
+// The values of variables are not known here: any name fits that begins as the
+// pattern does.
+broker::history_rules::name_rule
+name_rule_of(const pattern_directive &pattern) noexcept
+{
+    const std::string_view text = view(pattern.key);
+    const std::string_view beginning = text.substr(0, text.find_first_of("$*"));
+
+    return {beginning, beginning.size() == text.size(), pattern.history};
 }
 
 handler_groups group_locations(ngx_conf_t *cf)
@@ -126,13 +157,20 @@ handler_groups group_locations(ngx_conf_t *cf)
     handler_groups groups;
 
     for (const handler_location &each : locations_of(cf)) {
-        handler_group &group = groups[each.conf->handler];
+        handler_group &group = groups[each.conf->handler->name];
 
         if (group.clients == nullptr && !each.conf->publishes) {
             group.clients = &each;
         }
 
         add_to_group(cf, group.keys[view(each.key)], each);
+    }
+
+    for (const pattern_directive &each : patterns_of(cf)) {
+        handler_group &group = groups[each.handler->name];
+
+        add_history(cf, group.keys[view(each.key)], *each.handler, each);
+        group.names.push_back(name_rule_of(each));
     }
 
     return groups;
@@ -143,6 +181,7 @@ const broker::history_rules *create_rules(ngx_conf_t *cf,
                                           const handler_group &group)
 {
     using rule = broker::history_rules::rule;
+    using name_rule = broker::history_rules::name_rule;
 
     std::map<broker::history_source, broker::limits> sorted;
 
@@ -151,11 +190,13 @@ const broker::history_rules *create_rules(ngx_conf_t *cf,
         found = broker::larger(found, locations.history);
     }
 
-    auto *rules =
-        static_cast<rule *>(ngx_palloc(cf->pool, sorted.size() * sizeof(rule)));
+    auto *rules = static_cast<rule *>(
+        ngx_palloc(cf->pool, sorted.size() * sizeof(rule) + 1));
+    auto *names = static_cast<name_rule *>(
+        ngx_palloc(cf->pool, group.names.size() * sizeof(name_rule) + 1));
     void *memory = ngx_palloc(cf->pool, sizeof(broker::history_rules));
 
-    if (rules == nullptr || memory == nullptr) {
+    if (rules == nullptr || names == nullptr || memory == nullptr) {
         return nullptr;
     }
 
@@ -165,7 +206,9 @@ const broker::history_rules *create_rules(ngx_conf_t *cf,
         ::new (next++) rule{source, history};
     }
 
-    return ::new (memory) broker::history_rules({rules, next});
+    std::uninitialized_copy(group.names.begin(), group.names.end(), names);
+    return ::new (memory)
+        broker::history_rules({rules, next}, {names, group.names.size()});
 }
 
 // A location that publishes and has no parameters takes those of the clients'
@@ -245,7 +288,7 @@ ngx_int_t complete_locations(ngx_conf_t *cf)
 try {
     handler_groups groups = group_locations(cf);
 
-    for (auto &[handler, group] : groups) {
+    for (auto &[name, group] : groups) {
         group.rules = create_rules(cf, group);
 
         if (group.rules == nullptr) {
@@ -258,9 +301,15 @@ try {
             return NGX_ERROR;
         }
 
-        if (!complete(cf, each, groups.at(each.conf->handler))) {
+        if (!complete(cf, each, groups.at(each.conf->handler->name))) {
             return NGX_ERROR;
         }
+    }
+
+    for (const pattern_directive &each : patterns_of(cf)) {
+        *each.terms = {.parameters = each.parameters,
+                       .rules = groups.at(each.handler->name).rules,
+                       .source = history_source_of(view(each.key))};
     }
 
     return NGX_OK;

@@ -43,6 +43,8 @@ void each_option(Visitor visit)
     visit(&conf_type::full_policy, full_queue_policy::close);
     visit(&conf_type::send_timeout, 60000);
     visit(&conf_type::max_clients, 0);
+    visit(&conf_type::max_rooms, 128);
+    visit(&conf_type::room_patterns, nullptr);
     visit(&conf_type::limit_messages, nullptr);
     visit(&conf_type::request, request_policy::keep);
     visit(&conf_type::deflate, 0);

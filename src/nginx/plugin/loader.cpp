@@ -10,6 +10,7 @@
 #include "nginx/plugin/library_file.hpp"
 #include "nginx/plugin/load_path.hpp"
 #include "nginx/plugin/mapped_file.hpp"
+#include "nginx/plugin/plugin_check.hpp"
 #include "nginx/plugin/server_api.hpp"
 #include "nginx/plugin/trial.hpp"
 #include "nginx/resource/resource.hpp"
@@ -25,6 +26,7 @@ extern "C" {
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -42,8 +44,8 @@ std::span<const websocket_handler_t *> handlers_of(ngx_conf_t *cf) noexcept
 }
 
 // Callbacks unknown to an older header are NULL in the copy.
-const websocket_handler_t *copy_handler(ngx_pool_t *pool,
-                                        const websocket_handler_t &source)
+websocket_handler_t *copy_known(ngx_pool_t *pool,
+                                const websocket_handler_t &source)
 {
     auto *copy = static_cast<websocket_handler_t *>(
         ngx_pcalloc(pool, sizeof(websocket_handler_t)));
@@ -54,6 +56,26 @@ const websocket_handler_t *copy_handler(ngx_pool_t *pool,
     }
 
     return copy;
+}
+
+websocket_handler_t *copy_handler(ngx_pool_t *pool,
+                                  const websocket_handler_t &source)
+{
+    websocket_handler_t *copy = copy_known(pool, source);
+
+    if (copy == nullptr || copy->subscribed_handler == nullptr) {
+        return copy;
+    }
+
+    websocket_handler_t *subscribed =
+        copy_known(pool, *copy->subscribed_handler);
+
+    if (subscribed != nullptr) {
+        subscribed->subscribed_handler = nullptr;
+    }
+
+    copy->subscribed_handler = subscribed;
+    return subscribed == nullptr ? nullptr : copy;
 }
 
 bool add_handler(main_configuration &conf, const websocket_handler_t *handler)
@@ -69,10 +91,17 @@ bool add_handler(main_configuration &conf, const websocket_handler_t *handler)
     return true;
 }
 
-// A built-in plug-in has one handler. It is null if there is no memory.
+// Null: there was no memory to list its handlers.
 bool add_built_in(main_configuration &conf, const websocket_plugin_t *built_in)
 {
-    return built_in != nullptr && add_handler(conf, built_in->handlers[0]);
+    for (std::size_t i = 0; built_in != nullptr && i != built_in->handler_count;
+         i++) {
+        if (!add_handler(conf, built_in->handlers[i])) {
+            return false;
+        }
+    }
+
+    return built_in != nullptr;
 }
 
 // A library that one configuration has loaded.
@@ -105,11 +134,28 @@ void unload(void *data)
     std::destroy_at(library);
 }
 
+// If the library has the handler that another one names for subscriptions, both
+// refer to the same copy.
+void link_handlers(std::span<websocket_handler_t *> copies,
+                   const websocket_plugin_t &plugin) noexcept
+{
+    for (std::size_t i = 0; i != copies.size(); i++) {
+        for (std::size_t j = 0; j != copies.size(); j++) {
+            if (copies[i]->subscribed_handler != nullptr &&
+                plugin.handlers[i]->subscribed_handler == plugin.handlers[j]) {
+                copies[i]->subscribed_handler = copies[j];
+            }
+        }
+    }
+}
+
 bool add_handlers(main_configuration &conf, loaded_library &library,
                   ngx_pool_t *pool, const websocket_plugin_t &plugin)
 {
+    std::vector<websocket_handler_t *> copies;
+
     for (std::size_t i = 0; i != plugin.handler_count; i++) {
-        const auto *copy = copy_handler(pool, *plugin.handlers[i]);
+        auto *copy = copy_handler(pool, *plugin.handlers[i]);
         auto **slot = static_cast<const websocket_handler_t **>(
             ngx_array_push(&library.handlers));
 
@@ -118,91 +164,16 @@ bool add_handlers(main_configuration &conf, loaded_library &library,
         }
 
         *slot = copy;
+        copies.push_back(copy);
     }
 
+    link_handlers(copies, plugin);
     return true;
 }
 
 char *reject_plugin(ngx_conf_t *cf, const ngx_str_t &file, const char *why)
 {
     return conf_error(cf, "cannot load plug-in \"%V\": %s", &file, why);
-}
-
-bool is_handler_name(std::string_view name) noexcept
-{
-    constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz"
-                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                         "0123456789_-";
-
-    return !name.empty() && name.find_first_not_of(allowed) == name.npos;
-}
-
-// Checks the version and size of a library's structure. Returns "" or an error.
-std::string check_structure(const char *type, std::size_t size,
-                            std::size_t max_size, std::uint32_t version)
-{
-    if (version != WEBSOCKET_PLUGIN_VERSION) {
-        return "it is built for version " + std::to_string(version) +
-               " of the plug-in interface, this module has version " +
-               std::to_string(WEBSOCKET_PLUGIN_VERSION);
-    }
-
-    if (size > max_size) {
-        return std::string("it is built for a newer plug-in interface: its ") +
-               type + " has " + std::to_string(size) +
-               " bytes, this module knows " + std::to_string(max_size);
-    }
-
-    return "";
-}
-
-// The structure must include the required callbacks.
-bool is_valid(const websocket_handler_t &handler) noexcept
-{
-    return handler.size > offsetof(websocket_handler_t, client_created) &&
-           handler.name != nullptr && is_handler_name(handler.name) &&
-           handler.resource_created != nullptr &&
-           handler.client_created != nullptr;
-}
-
-// Checks a plug-in and its handlers. Returns "" or an error.
-std::string check_plugin(const websocket_plugin_t *plugin)
-{
-    if (plugin == nullptr) {
-        return WEBSOCKET_PLUGIN_ENTRY "() returned NULL";
-    }
-
-    if (std::string why =
-            check_structure("websocket_plugin_t", plugin->size,
-                            sizeof(websocket_plugin_t), plugin->version);
-        !why.empty()) {
-        return why;
-    }
-
-    if (plugin->size < sizeof(websocket_plugin_t)) {
-        return "its websocket_plugin_t has " + std::to_string(plugin->size) +
-               " bytes, less than the required " +
-               std::to_string(sizeof(websocket_plugin_t));
-    }
-
-    for (std::size_t i = 0; i != plugin->handler_count; i++) {
-        const websocket_handler_t &handler = *plugin->handlers[i];
-
-        if (std::string why =
-                check_structure("websocket_handler_t", handler.size,
-                                sizeof(websocket_handler_t), handler.version);
-            !why.empty()) {
-            return why;
-        }
-
-        if (!is_valid(*plugin->handlers[i])) {
-            return "a handler needs a name of letters, digits, \"_\", \"-\", "
-                   "and "
-                   "the callbacks resource_created and client_created";
-        }
-    }
-
-    return plugin->handler_count == 0 ? "it has no handlers" : "";
 }
 
 // Calls the entry function. Returns "" or an error.

@@ -4,9 +4,11 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/plugin/request_api.hpp"
+#include "nginx/plugin/subscription_api.hpp"
 #include "nginx/plugin/token_api.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/subscriptions/subscribing.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
 
@@ -199,6 +201,21 @@ void publish_then(websocket_resource_t *handle,
                                 known->callback_bytes);
 }
 
+void publish_to(websocket_client_t *client, websocket_text_t key,
+                const websocket_message_t *message,
+                resource::publish_callback done, void *data) noexcept
+{
+    const std::optional<websocket_message_t> known = known_fields(*message);
+
+    if (!known) {
+        done(data, WEBSOCKET_INVALID, {});
+        return;
+    }
+
+    nginx::publish_to(session_of(client), text_of(key), publication_of(*known),
+                      done, data, known->callback_bytes);
+}
+
 void keep_history(websocket_resource_t *handle, std::uint64_t messages,
                   std::uint64_t milliseconds) noexcept
 {
@@ -323,6 +340,13 @@ const websocket_server_t server_api = {
     .use_token = use_token,
     .token_expires = token_expires,
     .token_covers = token_covers,
+    .subscribe = subscribe_client,
+    .unsubscribe = unsubscribe_client,
+    .find_subscription = find_subscription,
+    .each_subscriber = each_subscriber,
+    .each_subscription = each_subscription,
+    .subscription_parameter = subscription_parameter,
+    .publish_to = publish_to,
 };
 
 } // namespace websocket::nginx

@@ -157,7 +157,8 @@ void resource::withdraw_client(membership &client) noexcept
 
 void resource::add_client(membership &client) noexcept
 {
-    ngx_queue_insert_tail(&clients_, client.link());
+    ngx_queue_insert_tail(client.subscribed() ? &subscribers_ : &clients_,
+                          client.link());
 }
 
 void resource::remove_client(membership &client) noexcept

@@ -278,7 +278,7 @@ void resource::report_loss() noexcept
     static log_throttle line;
     const delivery_scope scope(*this);
 
-    if (ngx_queue_empty(&clients_)) {
+    if (next_client(nullptr) == nullptr) {
         return; // only reserved clients
     }
 

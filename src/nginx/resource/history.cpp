@@ -60,8 +60,12 @@ resource::history_request(const resource_settings &settings) const noexcept
         return requested_history_;
     }
 
-    return {requested_history_, settings.rules, main_conf_of(*ngx_cycle).number,
-            settings.source};
+    const broker::limits named = settings.rules == nullptr
+                                     ? broker::limits{}
+                                     : settings.rules->of_name(name_);
+
+    return {broker::larger(requested_history_, named), settings.rules,
+            main_conf_of(*ngx_cycle).number, settings.source};
 }
 
 // Sends a request only if its source differs from the last one.

@@ -178,6 +178,7 @@ int resource::publish_to_hosts(const broker::publication &message,
     }
 
     publications++;
+    last_publisher = this;
 
     // The callback runs after this function returns
     if (call.release()->publisher != nullptr) {
@@ -208,6 +209,7 @@ resource::append(const broker::publication &message) noexcept
 
     worker_bus::log_dropped(log_name_, entry);
     publications++;
+    last_publisher = this;
 
     if (subscription_) {
         count_own_publication(message, entry.position);

@@ -52,10 +52,12 @@ resource::resource(resource_id id, const resource_settings &settings,
       log_name_{log_name(id)}, settings_{settings}, permanent_{permanent}
 {
     if (settings.rules != nullptr) {
-        history_ = settings.rules->of(settings.source);
+        history_ = broker::larger(settings.rules->of(settings.source),
+                                  settings.rules->of_name(name_));
     }
 
     ngx_queue_init(&clients_);
+    ngx_queue_init(&subscribers_);
     ngx_queue_init(&joining_);
 }
 
@@ -121,6 +123,16 @@ try {
 
     it->second->constructed_ = true;
     return it->second.get();
+
+} catch (const std::bad_alloc &) {
+    return nullptr;
+}
+
+resource *resource::find(resource_id id) noexcept
+try {
+    const auto it = resources.find(table_key(id));
+
+    return it == resources.end() ? nullptr : it->second.get();
 
 } catch (const std::bad_alloc &) {
     return nullptr;
@@ -194,8 +206,23 @@ membership *resource::next_client(membership *after) const noexcept
     ngx_queue_t *next = after == nullptr ? ngx_queue_head(&clients_)
                                          : ngx_queue_next(after->link());
 
-    return next == ngx_queue_sentinel(&clients_) ? nullptr
-                                                 : membership::from_link(next);
+    if (next == ngx_queue_sentinel(&clients_)) {
+        return next_subscriber(nullptr);
+    }
+
+    return next == ngx_queue_sentinel(&subscribers_)
+               ? nullptr
+               : membership::from_link(next);
+}
+
+membership *resource::next_subscriber(membership *after) const noexcept
+{
+    ngx_queue_t *next = after == nullptr ? ngx_queue_head(&subscribers_)
+                                         : ngx_queue_next(after->link());
+
+    return next == ngx_queue_sentinel(&subscribers_)
+               ? nullptr
+               : membership::from_link(next);
 }
 
 void resource::release() noexcept

@@ -45,6 +45,9 @@ public:
                                    const resource_settings &settings,
                                    bool permanent) noexcept;
 
+    // The worker's resource; null: there is none.
+    static resource *find(resource_id id) noexcept;
+
     // Checks parameters with a temporary resource. Returns "" or an error. Sets
     // `history` to the limits that the resource would use.
     static std::string check(const websocket_handler_t *handler,
@@ -72,8 +75,12 @@ public:
 
     // Over all workers and hosts.
     std::uint64_t client_count() const noexcept;
-    // The client after `after` (null: the first), or null after the last.
+    // The client after `after` (null: the first), or null after the last: those
+    // that have connected to the resource, then those subscribed to it.
     membership *next_client(membership *after) const noexcept;
+
+    // The same, without the former.
+    membership *next_subscriber(membership *after) const noexcept;
 
     // Counts one more client over all workers, at most `max` (0: no limit),
     // before its handshake is answered. The client gets messages published
@@ -165,8 +172,10 @@ public:
                congested_until_ > delivered_;
     }
 
-    // The number of publications of this worker.
+    // The number of publications of this worker, and the resource of the last
+    // one, to be compared only.
     static inline std::uint64_t publications = 0;
+    static inline const resource *last_publisher = nullptr;
 
     // The payload bytes that deliveries have queued for clients of this worker.
     static inline std::uint64_t queued_bytes = 0;
@@ -261,6 +270,7 @@ private:
     bool detached_ = false; // creation failed, but jobs refer to it
     void *object_ = nullptr;
     ngx_queue_t clients_;
+    ngx_queue_t subscribers_;
     std::size_t counted_ = 0; // clients of this worker in the broker
     std::size_t refs_ = 0;
     broker::subscription subscription_; // while there are clients

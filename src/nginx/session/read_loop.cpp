@@ -6,6 +6,7 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/output/transport.hpp"
+#include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/worker.hpp"
 
 #include <algorithm>
@@ -46,7 +47,9 @@ bool session::receiving() const noexcept
 
 bool session::publishing_congested() const noexcept
 {
-    return resource_->congested() || (has_published_ && backplane::congested);
+    return resource_->congested() ||
+           (subscriptions_ && subscriptions_->congested()) ||
+           (has_published_ && backplane::congested);
 }
 
 void session::read_turn() noexcept

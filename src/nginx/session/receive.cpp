@@ -2,6 +2,7 @@
 // resource handler.
 #include "nginx/session/session.hpp"
 
+#include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/frames/close_code.hpp"
@@ -227,8 +228,6 @@ inline bool session::is_solicited_pong() noexcept
     return true;
 }
 
-// Closes the session if a callback returned an error. The handler has logged
-// the cause.
 void session::close_if_failed(int outcome) noexcept
 {
     if (outcome != 0) {
@@ -301,6 +300,10 @@ inline void session::dispatch_message(protocol::opcode kind,
 [[gnu::noinline]] void session::note_publication() noexcept
 {
     has_published_ = true;
+
+    if (subscriptions_) {
+        subscriptions_->note_publication(resource::last_publisher);
+    }
 
     if (phase_ == phase::open && publishing_congested()) {
         this_worker().current_turn.end();

@@ -5,7 +5,8 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/output/transport.hpp"
-#include "nginx/session/host_wait.hpp"
+#include "nginx/resource/subscription_set.hpp"
+#include "nginx/session/session_wait.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -16,7 +17,7 @@ namespace websocket::nginx {
 
 session::session(ngx_http_request_t *r, request_part &part, resource &target,
                  ngx_str_t key, const negotiated_options &negotiated) noexcept
-    : connection_{r->connection}, request_{r},
+    : membership{*this}, connection_{r->connection}, request_{r},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
       writer_{r->connection, this_worker().batch}, resource_{&target},
       key_{key}, negotiated_{negotiated}, request_part_{&part}
@@ -62,7 +63,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
         request_cleanup == nullptr || pool_cleanup == nullptr || part == nullptr
             ? nullptr
             : allocate(r);
-    void *wait = position ? nullptr : ngx_palloc(r->pool, sizeof(host_wait));
+    void *wait = position ? nullptr : ngx_palloc(r->pool, sizeof(session_wait));
 
     if (memory == nullptr || (!position && wait == nullptr)) {
         if (location_conf<location_configuration>(r)->releases_requests()) {
@@ -79,7 +80,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
     if (wait != nullptr) {
         part->wait = ::new (wait)
-            host_wait(*self, target.log_name(), r->connection->log);
+            session_wait(*self, target.log_name(), r->connection->log);
     }
 
     // nginx writes the access log between these two

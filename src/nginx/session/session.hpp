@@ -13,7 +13,6 @@
 #include "nginx/output/frame_writer.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/request/saved_request.hpp"
-#include "nginx/request/variable_reader.hpp"
 #include "nginx/resource/membership.hpp"
 #include "nginx/resource/postponed_sends.hpp"
 #include "nginx/resource/resource.hpp"
@@ -32,7 +31,7 @@
 
 namespace websocket::nginx {
 
-class host_wait;
+class subscription_set;
 
 class session : public membership {
 public:
@@ -91,6 +90,26 @@ public:
         return must_postpone() ? postpone_message(kind, payload)
                                : send_message(kind, payload);
     }
+
+    // The handler's object of the client; null: there is none.
+    void *object() const noexcept { return client_; }
+
+    // Null after the client has left it.
+    resource *home() const noexcept { return resource_; }
+
+    // The client's places in further resources, until it leaves its own.
+    std::unique_ptr<subscription_set> &subscriptions() noexcept
+    {
+        return subscriptions_;
+    }
+    const subscription_set *subscriptions() const noexcept
+    {
+        return subscriptions_.get();
+    }
+
+    // Closes the session if a callback returned an error. The handler has
+    // logged the cause.
+    void close_if_failed(int outcome) noexcept;
 
     // Nothing is read from the client between these two. Input that has been
     // received is kept.
@@ -198,30 +217,12 @@ public:
     }
 
 private:
-    enum class phase : std::uint8_t {
-        created, // start() has not run
-        joining, // earlier messages are still delivered; none is read
-        open,
-        close_postponed, // the Close frame waits for messages published before
-                         // it
-        closing,   // a Close was sent; input is discarded up to the peer's
-        flushing,  // nothing more is read; the send queue is still sent
-        lingering, // our side is shut down; input is discarded until the end
-        ended,
-    };
+    using phase = session_phase;
 
     // The offset of link_, the same in all sessions. Set by the first one.
     static inline std::ptrdiff_t link_offset;
 
-    // In the request's pool, valid until the request is released.
-    struct request_part {
-        ngx_event_t start_event;
-        ngx_event_handler_pt read_handler;
-        ngx_event_handler_pt write_handler;
-        std::uint64_t join_position;
-        host_wait *wait;            // until the host is in sync; null: it is
-        variable_reader *variables; // owned; null until a handler reads one
-    };
+    using request_part = session_request_part;
 
     session(ngx_http_request_t *r, request_part &part, resource &target,
             ngx_str_t key, const negotiated_options &negotiated) noexcept;
@@ -242,7 +243,7 @@ private:
     void install_handlers() noexcept;
     void start() noexcept;
     void join() noexcept;
-    void wait_for_hosts() noexcept; // host_wait.cpp, as the next two
+    void wait_for_hosts() noexcept; // waiting.cpp, as the next two
     void read_waiting_client() noexcept;
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
@@ -290,7 +291,6 @@ private:
                           const payload_ref &payload) noexcept;
     void check_message(const protocol::event &frame) noexcept;
     void dispatch_pong(const protocol::event &received) noexcept;
-    void close_if_failed(int outcome) noexcept;
 
     // send.cpp
     int check_can_send() noexcept;
@@ -371,6 +371,7 @@ private:
     postponed_list postponed_;
     resource *resource_;     // null after leave_resource()
     void *client_ = nullptr; // the handler's client object
+    std::unique_ptr<subscription_set> subscriptions_;
 
     ngx_str_t key_;
     negotiated_options negotiated_;

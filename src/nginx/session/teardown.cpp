@@ -3,6 +3,7 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/core/log_line.hpp"
+#include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/frames/close_code.hpp"
@@ -44,6 +45,7 @@ void session::leave_resource() noexcept
     }
 
     postponed_.clear();
+    subscriptions_.reset(); // while the handler's object of the client exists
 
     if (request_part_ != nullptr && request_part_->wait != nullptr) {
         end_waiting(*left);

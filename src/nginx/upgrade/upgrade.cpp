@@ -11,6 +11,7 @@
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/upgrade/admission.hpp"
+#include "nginx/subscriptions/allowed_rooms.hpp"
 #include "nginx/upgrade/negotiation.hpp"
 #include "nginx/upgrade/sync_wait.hpp"
 #include "nginx/workers/counters.hpp"
@@ -142,7 +143,8 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
                                 "the handler failed to create the client");
     }
 
-    if (!add_upgrade_headers(r, handshake.key(), options)) {
+    if (!evaluate_patterns(*client, r) ||
+        !add_upgrade_headers(r, handshake.key(), options)) {
         client->cancel();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

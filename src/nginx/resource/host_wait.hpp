@@ -1,5 +1,5 @@
-// A client that was accepted while Redis is away waits until this host has all
-// messages of its resource.
+// Waits until this host has all messages of a resource that Redis had at the
+// start.
 #pragma once
 
 #include "nginx/backplane/backplane.hpp"
@@ -9,27 +9,30 @@
 
 namespace websocket::nginx {
 
-class session;
-
-// Calls on_hosts_synced() or on_hosts_timeout() of the session once, outside of
-// all other events, unless stop() is called before.
-class host_wait final : backplane::sync_waiter {
+// Calls one of the virtual functions once, outside of all other events, unless
+// stop() is called before.
+class host_wait : backplane::sync_waiter {
 public:
-    host_wait(session &to, std::string_view log_name, ngx_log_t *log) noexcept;
+    // `log_name` must live as long as the object.
+    host_wait(std::string_view log_name, ngx_log_t *log) noexcept;
     host_wait(const host_wait &) = delete;
     host_wait &operator=(const host_wait &) = delete;
-    ~host_wait() { stop(); }
 
     // False: no memory.
     bool start(ngx_msec_t timeout) noexcept;
     void stop() noexcept;
+
+    virtual void on_hosts_synced() noexcept = 0;
+    virtual void on_hosts_timeout() noexcept = 0;
+
+protected:
+    ~host_wait() { stop(); }
 
 private:
     void on_synced() noexcept override;
     static void on_synced_event(ngx_event_t *event);
     static void on_timeout(ngx_event_t *event);
 
-    session &session_;
     ngx_event_t event_{}; // the timer; then posted, when synced
     bool started_ = false;
 };

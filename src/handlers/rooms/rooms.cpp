@@ -1,0 +1,175 @@
+// The handler `rooms`: connecting clients and their requests.
+#include "handlers/rooms/rooms.hpp"
+
+#include "handlers/room_json.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace websocket::handlers {
+
+namespace {
+
+// Why the client may not publish to the room; empty: it may.
+std::string_view refusal_to_publish(const rooms_client &from,
+                                    std::string_view room, bool subscribed)
+{
+    const std::string_view publish =
+        from.subscription_parameter(room, "publish", "on");
+
+    if (from.subscription_parameter(room, "*").empty()) {
+        return no_pattern;
+    }
+
+    return publish == "off" ? "clients do not publish in this room"
+           : subscribed || publish == "open" ? ""
+                                             : "not subscribed";
+}
+
+// The client may have ended before the result is known.
+void send_result_of(const client_ref<rooms_client> &publisher,
+                    std::string_view ref, std::string_view room,
+                    const publish_result &done)
+{
+    rooms_client *to = publisher.get();
+
+    if (to == nullptr) {
+        return;
+    }
+
+    to->send_text_message(
+        done.result == send_result::queued
+            ? room_json::published(ref, done.id, room_json::quoted(room))
+            : rooms_json::error(ref, room, failure_text(done.result)));
+}
+
+} // namespace
+
+std::string rooms::check_parameters()
+{
+    return parameter_names().empty()
+               ? ""
+               : "the handler takes no parameters: see websocket_rooms";
+}
+
+std::string_view
+rooms::select_subprotocol(const request &handshake,
+                          std::span<const std::string_view> offered)
+{
+    const auto found =
+        std::find(offered.begin(), offered.end(), rooms_json::subprotocol);
+
+    return found == offered.end() ? handshake.preferred_subprotocol() : *found;
+}
+
+void rooms::client_connected(rooms_client &client)
+{
+    client.send_text_message(rooms_json::welcome(client.number));
+}
+
+void rooms::text_message_received(rooms_client &from, std::string_view text)
+{
+    const rooms_json::request request = rooms_json::parse(text);
+
+    if (!request.error.empty()) {
+        from.send_text_message(
+            rooms_json::error(request.ref, {}, request.error));
+        return;
+    }
+
+    switch (request.asks) {
+    case rooms_json::verb::subscribe:
+        from.subscribe_to(request);
+        return;
+    case rooms_json::verb::unsubscribe:
+        unsubscribe(from, request);
+        return;
+    case rooms_json::verb::publish:
+        publish(from, request);
+        return;
+    case rooms_json::verb::ping:
+        from.send_text_message(room_json::pong(request.ref));
+        return;
+    default:
+        from.send_text_message(
+            rooms_json::error(request.ref, {}, "not supported"));
+    }
+}
+
+// A room that the client waits for is refused in the answer to that request.
+void rooms::unsubscribe(rooms_client &from, const rooms_json::request &request)
+{
+    for (const std::string &name : request.names) {
+        if (from.unsubscribe(name)) {
+            from.on_refused(name, "unsubscribed");
+        }
+    }
+
+    from.send_text_message(
+        rooms_json::unsubscribed(request.ref, request.names));
+}
+
+void rooms::publish(rooms_client &from, const rooms_json::request &request)
+{
+    const auto place = from.find_subscription<room>(request.room);
+    const std::string_view refusal =
+        refusal_to_publish(from, request.room, place.resource != nullptr);
+
+    if (!refusal.empty()) {
+        from.send_text_message(
+            rooms_json::error(request.ref, request.room, refusal));
+        return;
+    }
+
+    const auto data = std::as_bytes(std::span(request.data));
+    const std::size_t result_bytes = request.ref.size() + request.room.size();
+    auto on_result = [publisher = client_ref<rooms_client>(from),
+                      ref = request.ref,
+                      room = request.room](const publish_result &done) {
+        send_result_of(publisher, ref, room, done);
+    };
+
+    if (place.resource != nullptr) {
+        place.resource->publish_for(from, request.kind, data, result_bytes,
+                                    std::move(on_result));
+    } else {
+        publish_to(from, request.room, request.kind, data,
+                   {.from = from.number, .callback_bytes = result_bytes},
+                   std::move(on_result));
+    }
+}
+
+void rooms::subscription_failed(rooms_client &client, std::string_view name,
+                                std::string_view reason)
+{
+    client.on_refused(name, reason);
+}
+
+// Rooms take turns: the next one is that after the one that was resumed last.
+void rooms::client_drained(rooms_client &to)
+{
+    const room *last = to.resumed;
+    bool passed = last == nullptr;
+
+    for (int round = 0; round != 2 && to.behind != 0; round++) {
+        bool may_continue = true;
+
+        to.each_subscription<room>([&](room &each, room_place &place) {
+            if (passed && place.progress) {
+                to.resumed = &each;
+                may_continue = each.resume(to, place);
+            }
+
+            passed = passed || &each == last;
+            return may_continue && to.behind != 0;
+        });
+
+        if (!may_continue) {
+            return;
+        }
+
+        passed = true;
+    }
+}
+
+} // namespace websocket::handlers

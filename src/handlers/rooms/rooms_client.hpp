@@ -1,0 +1,60 @@
+// A client of `rooms`, and its requests to subscribe that are not answered yet.
+#pragma once
+
+#include "handlers/room_place.hpp"
+#include "handlers/rooms/rooms_json.hpp"
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket::handlers {
+
+class room;
+
+inline constexpr std::string_view no_pattern =
+    "the name fits no websocket_rooms of this location";
+
+struct rooms_client : client {
+    rooms_client();
+
+    // A room has joined the client, or will not.
+    void on_subscribed(room &joined, room_place &place);
+    void on_refused(std::string_view name, std::string_view reason);
+
+    // Subscribes to the rooms of a request. One object answers it, once each
+    // room has joined or refused.
+    void subscribe_to(const rooms_json::request &request);
+
+    const std::uint64_t number; // its id
+    unsigned behind = 0;        // the rooms of which it is behind
+
+    // The last room whose history it was sent, to be compared only.
+    const room *resumed = nullptr;
+
+private:
+    struct wish {
+        std::optional<message_id> since;
+        room *joined = nullptr;
+        room_place *place = nullptr;
+    };
+
+    struct open_request {
+        std::string ref;
+        std::map<std::string, wish, std::less<>> rooms;
+        std::size_t pending;
+        rooms_json::subscribed answer;
+    };
+
+    using request_list = std::list<open_request>;
+
+    request_list::iterator find(std::string_view name) noexcept;
+    void finish(request_list::iterator done);
+
+    request_list requests_;
+};
+
+} // namespace websocket::handlers

@@ -1,0 +1,88 @@
+// Writes the JSON objects of rooms.v1.json.
+#include "handlers/rooms/rooms_json.hpp"
+
+#include "handlers/room_json.hpp"
+
+namespace websocket::handlers::rooms_json {
+
+namespace {
+
+std::string beginning(std::string_view type, std::string_view ref)
+{
+    std::string json = "{\"type\":\"";
+
+    json.append(type).append("\"");
+
+    if (!ref.empty()) {
+        json.append(",\"ref\":").append(ref);
+    }
+
+    return json;
+}
+
+void append_member(std::string &to, std::string_view name)
+{
+    to.append(to.empty() ? "" : ",").append(name).append(":");
+}
+
+} // namespace
+
+std::string welcome(std::uint64_t client)
+{
+    return R"({"type":"welcome","client":)" + std::to_string(client) + '}';
+}
+
+void subscribed::add(std::string_view room, message_id last,
+                     std::uint64_t clients, bool recovered)
+{
+    append_member(rooms_, room);
+    rooms_.append("{\"last\":\"").append(to_string(last));
+    rooms_.append("\",\"clients\":").append(std::to_string(clients));
+    rooms_.append(",\"recovered\":").append(recovered ? "true}" : "false}");
+}
+
+void subscribed::refuse(std::string_view room, std::string_view reason)
+{
+    append_member(refused_, room);
+    refused_.append(room_json::quoted(reason));
+}
+
+std::string subscribed::text(std::string_view ref) const
+{
+    std::string json = beginning("subscribed", ref);
+
+    json.append(",\"rooms\":{").append(rooms_);
+    json.append("},\"refused\":{").append(refused_);
+    return json.append("}}");
+}
+
+std::string unsubscribed(std::string_view ref,
+                         const std::vector<std::string> &names)
+{
+    std::string json = beginning("unsubscribed", ref);
+    const char *separator = "";
+
+    json.append(",\"rooms\":[");
+
+    for (const std::string &name : names) {
+        json.append(separator).append(room_json::quoted(name));
+        separator = ",";
+    }
+
+    return json.append("]}");
+}
+
+std::string error(std::string_view ref, std::string_view room,
+                  std::string_view text)
+{
+    std::string json = beginning("error", ref);
+
+    if (!room.empty()) {
+        json.append(",\"room\":").append(room_json::quoted(room));
+    }
+
+    json.append(",\"message\":").append(room_json::quoted(text));
+    return json += '}';
+}
+
+} // namespace websocket::handlers::rooms_json

@@ -1,0 +1,201 @@
+// Parses requests of clients of rooms.v1.json. Lists of names are short; other
+// members may be as large as a message.
+#include "handlers/object_scanner.hpp"
+#include "handlers/rooms/rooms_json.hpp"
+
+#include <nlohmann/json.hpp>
+#include <openssl/evp.h>
+
+#include <utility>
+
+namespace websocket::handlers::rooms_json {
+
+namespace {
+
+// Bytes of a list of names, or of "since".
+constexpr std::size_t max_list = 64 * 1024;
+
+// Strict: the standard alphabet, with padding and nothing else.
+bool decode_base64(std::string_view text, std::string &to)
+{
+    constexpr std::string_view alphabet =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const std::size_t padding = text.ends_with("==")  ? 2
+                                : text.ends_with("=") ? 1
+                                                      : 0;
+
+    if (text.size() % 4 != 0 ||
+        text.substr(0, text.size() - padding).find_first_not_of(alphabet) !=
+            text.npos) {
+        return false;
+    }
+
+    to.resize(text.size() / 4 * 3);
+    EVP_DecodeBlock(reinterpret_cast<unsigned char *>(to.data()),
+                    reinterpret_cast<const unsigned char *>(text.data()),
+                    static_cast<int>(text.size()));
+    to.resize(to.size() - padding);
+    return true;
+}
+
+class request_members final : public object_scanner::members {
+public:
+    std::string *target(std::string_view name) override
+    {
+        return name == "publish" || name == "presence" ? &result.room
+               : name == "data" || name == "base64"    ? &result.data
+               : name == "token"                       ? &result.token
+                                                       : nullptr;
+    }
+
+    void found(std::string_view name, std::string_view value,
+               bool is_string) override
+    {
+        if (name == "subscribe") {
+            ask(verb::subscribe);
+            read_names(name, value);
+        } else if (name == "unsubscribe") {
+            ask(verb::unsubscribe);
+            read_names(name, value);
+        } else if (name == "publish") {
+            ask(verb::publish);
+            check_string(name, is_string);
+        } else if (name == "presence") {
+            ask(verb::presence);
+            check_string(name, is_string);
+        } else if (name == "ping") {
+            ask(verb::ping);
+        } else if (name == "data" || name == "base64") {
+            contents_++;
+            result.kind = name == "data" ? opcode::text : opcode::binary;
+            check_string(name, is_string);
+        } else if (name == "token") {
+            has_token_ = true;
+            check_string(name, is_string);
+        } else if (name == "since") {
+            read_since(value);
+        } else if (name == "ref") {
+            result.ref = value;
+        }
+    }
+
+    void check()
+    {
+        if (result.asks == verb::none && has_token_) {
+            result.asks = verb::token;
+        }
+
+        if (result.asks == verb::none) {
+            fail("no request: subscribe, unsubscribe, publish, presence, token "
+                 "or ping");
+        } else if (result.asks == verb::publish && contents_ == 0) {
+            fail("no data");
+        } else if (contents_ > 1) {
+            fail("both data and base64");
+        } else if (result.kind == opcode::binary && !decode()) {
+            fail("base64 is not valid");
+        }
+    }
+
+    request result;
+
+private:
+    void ask(verb what)
+    {
+        if (result.asks != verb::none) {
+            fail("more than one request");
+        }
+
+        result.asks = what;
+    }
+
+    // The first error is reported.
+    void fail(std::string_view error)
+    {
+        if (result.error.empty()) {
+            result.error = error;
+        }
+    }
+
+    void check_string(std::string_view name, bool is_string)
+    {
+        if (!is_string) {
+            fail(std::string(name) + " is not a string");
+        }
+    }
+
+    static nlohmann::json short_value(std::string_view text)
+    {
+        return text.size() > max_list
+                   ? nlohmann::json()
+                   : nlohmann::json::parse(text, nullptr, false);
+    }
+
+    void read_names(std::string_view name, std::string_view value)
+    {
+        const nlohmann::json list = short_value(value);
+        bool valid = list.is_array();
+
+        for (const nlohmann::json &each : list) {
+            valid = valid && each.is_string();
+
+            if (valid) {
+                result.names.push_back(each.get<std::string>());
+            }
+        }
+
+        if (!valid) {
+            fail(std::string(name) +
+                 " is not a list of names, of at most 64 KB");
+        }
+    }
+
+    void read_since(std::string_view value)
+    {
+        const nlohmann::json list = short_value(value);
+        bool valid = list.is_object();
+
+        for (const auto &[name, id] : list.items()) {
+            valid = valid && id.is_string();
+
+            if (valid) {
+                result.since[name] = id.get<std::string>();
+            }
+        }
+
+        if (!valid) {
+            fail("since is not an object with ids, of at most 64 KB");
+        }
+    }
+
+    bool decode()
+    {
+        const std::string text = std::move(result.data);
+
+        return decode_base64(text, result.data);
+    }
+
+    bool has_token_ = false;
+    int contents_ = 0; // members with data
+};
+
+} // namespace
+
+request parse(std::string_view text)
+{
+    request_members found;
+    object_scanner document(text, found);
+
+    if (!document.scan()) {
+        return {.error = "not JSON"};
+    }
+
+    if (!document.is_object()) {
+        return {.error = "not an object"};
+    }
+
+    found.check();
+    return std::move(found.result);
+}
+
+} // namespace websocket::handlers::rooms_json

@@ -1,0 +1,198 @@
+// Subscriptions: clients that belong to further resources. Included by
+// websocket.hpp, whose rules apply.
+//
+// A client that has connected to one resource may be subscribed to others, of
+// the same handler or of the one that its resource class names:
+//
+//     class rooms : public resource<member> {
+//     public:
+//         using subscribed_type = room; // resource<other, place, member>
+//         static constexpr char subscribed_name[] = "room";
+//
+// A resource counts its subscribers among its clients. Published messages are
+// sent to them, too, unless message_published() is overridden.
+#pragma once
+
+#include "websocket_client.hpp"
+
+#include <exception>
+#include <string_view>
+
+namespace websocket {
+
+// For resources that store nothing for each subscription.
+struct no_state {};
+
+namespace detail {
+
+// The call of a function object for each subscription. Its exception is kept,
+// since it must not cross the C frames in between.
+template <class Call>
+struct subscription_call {
+    Call call;
+    std::exception_ptr thrown{};
+
+    template <class... Arguments>
+    bool run(Arguments &...arguments) noexcept
+    {
+        try {
+            if (!thrown) {
+                return call(arguments...);
+            }
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+
+        return false;
+    }
+
+    void rethrow() const
+    {
+        if (thrown) {
+            std::rethrow_exception(thrown);
+        }
+    }
+};
+
+} // namespace detail
+
+// The part of a resource that concerns its subscribers: clients of the class
+// Subscriber, for each of which the server stores an object of the class State.
+template <class State, class Subscriber>
+class subscribable {
+public:
+    using state_type = State;
+    using subscriber_type = Subscriber;
+
+    subscribable(const subscribable &) = delete;
+    subscribable &operator=(const subscribable &) = delete;
+    virtual ~subscribable() = default;
+
+    // Calls each(Subscriber &, State &) for this worker's subscribers. It may
+    // send to any client, close it, and end the subscription that it is called
+    // for. Throws what it throws.
+    template <class Each>
+    void for_each_subscriber(Each each)
+    {
+        auto run = [&each](Subscriber &client, State &state) {
+            each(client, state);
+            return true;
+        };
+        detail::subscription_call<decltype(run)> call{run};
+
+        detail::server->each_subscriber(
+            subscribed_resource_,
+            [](void *data, void *client, void *state) {
+                static_cast<decltype(call) *>(data)->run(
+                    *static_cast<Subscriber *>(client),
+                    *static_cast<State *>(state));
+            },
+            &call);
+        call.rethrow();
+    }
+
+    // A client was subscribed to this resource. It gets what follows
+    // last_message(). `since` is what subscribe() was given, or null.
+    // Exception: the client is closed with 1011.
+    virtual void client_subscribed(Subscriber &, State &,
+                                   const message_id * /* since */)
+    {}
+
+    // The subscription has ended: exactly once after client_subscribed.
+    virtual void client_unsubscribed(Subscriber &, State &) {}
+
+protected:
+    explicit subscribable(websocket_resource_t *handle) noexcept
+        : subscribed_resource_{handle}
+    {}
+
+private:
+    websocket_resource_t *subscribed_resource_;
+};
+
+namespace detail {
+
+inline websocket_client_t *handle_of(client &owner) noexcept
+{
+    return owner.handle_;
+}
+
+template <class Resource>
+Resource *resource_from(void *object) noexcept
+{
+    return static_cast<Resource *>(
+        static_cast<typename Resource::resource_type *>(object));
+}
+
+} // namespace detail
+
+// Subscribes the client to the resource with this key. After the present
+// callback, and before the next message of the client, client_subscribed() of
+// the resource is called, or subscription_failed() of the client's. Returns ""
+// or why the client is not subscribed. Valid for ever.
+inline std::string_view client::subscribe(std::string_view key,
+                                          const message_id *since) noexcept
+{
+    const websocket_message_id_t after =
+        since == nullptr
+            ? websocket_message_id_t{}
+            : websocket_message_id_t{since->epoch, since->sequence};
+
+    return detail::view(detail::server->subscribe(
+        handle_, detail::text(key), since == nullptr ? nullptr : &after));
+}
+
+inline bool client::unsubscribe(std::string_view key) noexcept
+{
+    return detail::server->unsubscribe(handle_, detail::text(key)) != 0;
+}
+
+inline std::string_view
+client::subscription_parameter(std::string_view key, std::string_view name,
+                               std::string_view fallback) const noexcept
+{
+    const websocket_text_t value = detail::server->subscription_parameter(
+        handle_, detail::text(key), detail::text(name));
+
+    return value.data == nullptr ? fallback : detail::view(value);
+}
+
+template <class Resource>
+subscription_of<Resource>
+client::find_subscription(std::string_view key) const noexcept
+{
+    void *resource = nullptr;
+    void *state = nullptr;
+
+    if (detail::server->find_subscription(handle_, detail::text(key), &resource,
+                                          &state) == 0) {
+        return {};
+    }
+
+    return {detail::resource_from<Resource>(resource),
+            static_cast<typename Resource::state_type *>(state)};
+}
+
+template <class Resource, class Each>
+void client::each_subscription(Each each) const
+{
+    auto run = [&each](Resource &resource,
+                       typename Resource::state_type &state) {
+        return each(resource, state);
+    };
+    detail::subscription_call<decltype(run)> call{run};
+
+    detail::server->each_subscription(
+        handle_,
+        [](void *data, void *resource, void *state) {
+            return static_cast<decltype(call) *>(data)->run(
+                       *detail::resource_from<Resource>(resource),
+                       *static_cast<typename Resource::state_type *>(state))
+                       ? 0
+                       : 1;
+        },
+        &call);
+    call.rethrow();
+}
+
+} // namespace websocket
