@@ -16,31 +16,27 @@ rooms_client::rooms_client() : number{id()}
 void rooms_client::subscribe_to(const rooms_json::request &request)
 {
     open_request &opened = requests_.emplace_back();
+    std::vector<std::string> names = request.names;
 
     opened.ref = request.ref;
+    opened.rooms.reserve(request.names.size());
+    std::ranges::sort(names);
+    names.erase(std::unique(names.begin(), names.end()), names.end());
 
-    for (const std::string &name : request.names) {
+    for (std::string &name : names) {
         const auto text = request.since.find(name);
-        wish wanted;
-
-        if (opened.rooms.contains(name)) {
-            continue; // named twice
-        }
-
-        if (text != request.since.end()) {
-            wanted.since = parse_message_id(text->second);
-        }
-
-        const message_id *since = wanted.since ? &*wanted.since : nullptr;
+        const auto since = text == request.since.end()
+                               ? std::nullopt
+                               : parse_message_id(text->second);
         const std::string_view refusal =
-            text != request.since.end() && since == nullptr
+            text != request.since.end() && !since
                 ? "since is no id of a message"
             : subscription_parameter(name, "*").empty()
                 ? no_pattern
-                : subscribe(name, since);
+                : subscribe(name, since ? &*since : nullptr);
 
         if (refusal.empty()) {
-            opened.rooms.emplace(name, wanted);
+            opened.rooms.push_back({std::move(name), since});
         } else {
             opened.answer.refuse(room_json::quoted(name), refusal);
         }
@@ -53,47 +49,57 @@ void rooms_client::subscribe_to(const rooms_json::request &request)
     }
 }
 
+// A client has at most one request for a room, since a second one is refused.
 void rooms_client::on_subscribed(room &joined, room_place &place)
 {
-    const auto request = find(joined.name());
+    for (auto request = requests_.begin(); request != requests_.end();
+         request++) {
+        const auto found = find(*request, joined.name());
 
-    if (request == requests_.end()) {
+        if (found == request->rooms.end()) {
+            continue;
+        }
+
+        found->joined = &joined;
+        found->place = &place;
+
+        if (--request->pending == 0) {
+            finish(request);
+        }
         return;
-    }
-
-    wish &wanted = request->rooms.find(joined.name())->second;
-
-    wanted.joined = &joined;
-    wanted.place = &place;
-
-    if (--request->pending == 0) {
-        finish(request);
     }
 }
 
 void rooms_client::on_refused(std::string_view name, std::string_view reason)
 {
-    const auto request = find(name);
+    for (auto request = requests_.begin(); request != requests_.end();
+         request++) {
+        const auto found = find(*request, name);
 
-    if (request == requests_.end()) {
+        if (found == request->rooms.end()) {
+            continue;
+        }
+
+        request->pending -= found->joined == nullptr ? 1 : 0;
+        request->answer.refuse(room_json::quoted(name), reason);
+        request->rooms.erase(found);
+
+        if (request->pending == 0) {
+            finish(request);
+        }
         return;
-    }
-
-    request->answer.refuse(room_json::quoted(name), reason);
-    request->rooms.erase(request->rooms.find(name));
-
-    if (--request->pending == 0) {
-        finish(request);
     }
 }
 
-// A client has at most one request for a room, since a second one is refused.
-rooms_client::request_list::iterator
-rooms_client::find(std::string_view name) noexcept
+std::vector<rooms_client::wish>::iterator
+rooms_client::find(open_request &request, std::string_view name) noexcept
 {
-    return std::ranges::find_if(requests_, [name](const open_request &each) {
-        return each.rooms.contains(name);
-    });
+    const auto found =
+        std::ranges::lower_bound(request.rooms, name, {}, &wish::name);
+
+    return found != request.rooms.end() && found->name == name
+               ? found
+               : request.rooms.end();
 }
 
 void rooms_client::finish(request_list::iterator done)
@@ -105,7 +111,7 @@ void rooms_client::finish(request_list::iterator done)
     open_request &request = finished.front();
     std::vector<message_id> starts;
 
-    for (const auto &[name, wanted] : request.rooms) {
+    for (const wish &wanted : request.rooms) {
         const room::resume_point start = wanted.joined->find_resume_point(
             wanted.since ? &*wanted.since : nullptr);
 
@@ -124,7 +130,7 @@ void rooms_client::finish(request_list::iterator done)
 
     std::size_t index = 0;
 
-    for (const auto &[name, wanted] : request.rooms) {
+    for (const wish &wanted : request.rooms) {
         wanted.joined->begin(*this, *wanted.place, starts[index++]);
     }
 }

@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <list>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::handlers {
 
@@ -37,6 +37,7 @@ struct rooms_client : client {
 
 private:
     struct wish {
+        std::string name;
         std::optional<message_id> since;
         room *joined = nullptr;
         room_place *place = nullptr;
@@ -44,14 +45,15 @@ private:
 
     struct open_request {
         std::string ref;
-        std::map<std::string, wish, std::less<>> rooms;
+        std::vector<wish> rooms; // sorted by name
         std::size_t pending;
         rooms_json::subscribed answer;
     };
 
     using request_list = std::list<open_request>;
 
-    request_list::iterator find(std::string_view name) noexcept;
+    static std::vector<wish>::iterator find(open_request &request,
+                                            std::string_view name) noexcept;
     void finish(request_list::iterator done);
 
     request_list requests_;

@@ -1,6 +1,6 @@
-// Subscribes a client to a further resource, in steps: after the event in which
-// a handler asked for it, the host waits until it has all messages of the
-// resource, and the worker until it has delivered what was published before.
+// Subscribes a client to a further resource, in steps: the host waits until it
+// has all messages of the resource, and the worker until it has delivered what
+// was published before.
 #include "nginx/resource/client_subscription.hpp"
 
 #include "nginx/backplane/backplane.hpp"
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -32,152 +33,63 @@ constexpr std::string_view reason_of(broker::outcome refusal) noexcept
 
 } // namespace
 
-class client_subscription::join final : host_wait {
+// The client is not read at first, but only for a short time.
+class client_subscription::wait final : public host_wait {
 public:
-    join(client_subscription &place, const options &how) noexcept
-        : host_wait{place.target_.log_name(), how.log}, place_{place}, how_{how}
-    {
-        begin_.data = this;
-        begin_.handler = on_begin;
-        begin_.log = how.log;
-        ngx_post_event(&begin_, &ngx_posted_events);
-    }
-    join(const join &) = delete;
-    join &operator=(const join &) = delete;
+    wait(client_subscription &place, const resource_settings &settings) noexcept
+        : host_wait{place.target_.log_name(), ngx_cycle->log}, place_{place},
+          settings_{settings}
+    {}
 
-    // Ends an unfinished join.
-    ~join()
-    {
-        if (begin_.posted) {
-            ngx_delete_posted_event(&begin_);
-        }
-
-        if (state_ == state::waiting) {
-            stop();
-            place_.target_.end_waiting();
-
-        } else if (state_ == state::joining) {
-            place_.target_.withdraw_client(place_);
-        }
-    }
-
-    std::uint64_t position() const noexcept { return position_; }
-
-    const websocket_message_id_t *since() const noexcept
-    {
-        return how_.since ? &*how_.since : nullptr;
-    }
-
-    void finish() noexcept { state_ = state::ended; }
+    bool start() noexcept { return host_wait::start(held); }
 
 private:
     static constexpr ngx_msec_t held = 1000;
 
-    enum class state { created, waiting, joining, ended };
+    void on_hosts_synced() noexcept override { place_.reserve(settings_); }
 
-    static void on_begin(ngx_event_t *event)
-    {
-        static_cast<join *>(event->data)->begin();
-    }
-
-    // With Redis, as the handshake of a client.
-    void begin() noexcept
-    {
-        if (!backplane::enabled()) {
-            reserve();
-            return;
-        }
-
-        if (const auto result = place_.target_.begin_waiting(how_.settings);
-            result != broker::outcome::done) {
-            fail(reason_of(result));
-            return;
-        }
-
-        state_ = state::waiting;
-
-        if (place_.target_.in_sync()) {
-            on_hosts_synced();
-
-        } else if (!start(held)) {
-            fail("no memory");
-        }
-    }
-
-    void on_hosts_synced() noexcept override
-    {
-        stop();
-        reserve();
-    }
-
-    // At first the client is not read, for a short time.
     void on_hosts_timeout() noexcept override
     {
         const ngx_msec_t limit = std::max(backplane::handshake_timeout(),
                                           backplane::accepted_timeout());
 
         if (!std::exchange(slow_, true) && limit > held &&
-            start(limit - held)) {
+            host_wait::start(limit - held)) {
             place_.on_slow_subscription();
             return;
         }
 
-        fail("not in sync with the other hosts: Redis is unreachable or too "
-             "slow");
-    }
-
-    void reserve() noexcept
-    {
-        resource &target = place_.target_;
-        const broker::outcome result =
-            target.reserve_client(how_.settings, how_.max_clients, position_);
-
-        if (std::exchange(state_, state::created) == state::waiting) {
-            target.end_waiting();
-        }
-
-        if (result != broker::outcome::done) {
-            fail(reason_of(result));
-            return;
-        }
-
-        state_ = state::joining;
-
-        if (target.confirm_reservation(place_)) {
-            place_.on_join_position();
-        }
-    }
-
-    // This object has ended on return.
-    void fail(std::string_view reason) noexcept
-    {
-        place_.on_subscription_failed(reason);
+        place_.on_subscription_failed(
+            "not in sync with the other hosts: Redis is unreachable or too "
+            "slow");
     }
 
     client_subscription &place_;
-    options how_;
-    std::uint64_t position_ = 0;
-    ngx_event_t begin_{};
+    const resource_settings &settings_;
     bool slow_ = false;
-    state state_ = state::created;
 };
 
 client_subscription::client_subscription(session &owner,
                                          resource &target) noexcept
-    : membership{owner}, target_{target}
+    : membership{owner}, target_{target}, max_clients_{0}
 {
     ngx_queue_init(link());
 }
 
 client_subscription::~client_subscription() = default;
 
+std::size_t client_subscription::size_of_object(const resource &target) noexcept
+{
+    return std::max(target.handler().subscription_size, sizeof(join_part));
+}
+
 client_subscription::owned
 client_subscription::create(session &owner, resource &target,
-                            const options &how) noexcept
+                            const subscription_terms &terms,
+                            const websocket_message_id_t *since) noexcept
 {
-    const std::size_t size =
-        sizeof(client_subscription) + target.handler().subscription_size;
-    void *memory = std::calloc(1, size);
+    void *memory =
+        std::calloc(1, sizeof(client_subscription) + size_of_object(target));
 
     if (memory == nullptr) {
         return nullptr;
@@ -185,14 +97,15 @@ client_subscription::create(session &owner, resource &target,
 
     owned created(::new (memory) client_subscription(owner, target));
 
-    target.retain();
-    created->join_.reset(new (std::nothrow) join(*created, how));
+    created->rest().settings = terms.settings;
+    created->max_clients_ = terms.max_clients;
 
-    if (!created->join_) {
-        target.release();
-        std::free(created.release());
+    if (since != nullptr) {
+        created->rest().since = *since;
+        created->has_since_ = true;
     }
 
+    target.retain();
     return created;
 }
 
@@ -201,13 +114,28 @@ void client_subscription::deleter::operator()(
 {
     resource &left = deleted->target_;
 
-    if (!std::exchange(deleted->join_, nullptr)) {
+    switch (deleted->state_) {
+    case state::waiting:
+        deleted->wait_.reset();
+        left.end_waiting();
+        break;
+
+    case state::joining:
+        left.withdraw_client(*deleted);
+        break;
+
+    case state::subscribed:
         left.remove_client(*deleted);
 
         if (left.handler().client_unsubscribed != nullptr) {
             left.handler().client_unsubscribed(
                 left.object(), deleted->client_object(), deleted->object());
         }
+        break;
+
+    case state::created:
+        ngx_queue_remove(deleted->link()); // of the list of new places
+        break;
     }
 
     deleted->~client_subscription();
@@ -215,9 +143,57 @@ void client_subscription::deleter::operator()(
     left.release();
 }
 
-std::uint64_t client_subscription::join_position() const noexcept
+// With Redis, as the handshake of a client.
+void client_subscription::join() noexcept
 {
-    return join_->position();
+    const resource_settings &settings = *rest().settings;
+
+    if (!backplane::enabled()) {
+        reserve(settings);
+        return;
+    }
+
+    if (const auto result = target_.begin_waiting(settings);
+        result != broker::outcome::done) {
+        on_subscription_failed(reason_of(result));
+        return;
+    }
+
+    state_ = state::waiting;
+    target_.in_sync() ? reserve(settings) : wait_for_hosts(settings);
+}
+
+void client_subscription::wait_for_hosts(
+    const resource_settings &settings) noexcept
+{
+    wait_.reset(new (std::nothrow) wait(*this, settings));
+
+    if (!wait_ || !wait_->start()) {
+        on_subscription_failed("no memory");
+    }
+}
+
+// Delivery of the resource pauses in between.
+void client_subscription::reserve(const resource_settings &settings) noexcept
+{
+    const broker::outcome result =
+        target_.reserve_client(settings, max_clients_, rest().position);
+
+    if (std::exchange(state_, state::created) == state::waiting) {
+        wait_.reset();
+        target_.end_waiting();
+    }
+
+    if (result != broker::outcome::done) {
+        on_subscription_failed(reason_of(result));
+        return;
+    }
+
+    state_ = state::joining;
+
+    if (target_.confirm_reservation(*this)) {
+        on_join_position();
+    }
 }
 
 // The log is delivered up to the position: the client is in the resource.
@@ -228,11 +204,12 @@ void client_subscription::on_join_position() noexcept
         return;
     }
 
-    const std::unique_ptr<join> finished = std::move(join_);
+    const websocket_message_id_t since = rest().since;
 
-    finished->finish();
+    std::memset(object(), 0, size_of_object(target_));
+    state_ = state::subscribed;
     target_.add_client(*this);
-    on_subscribed(finished->since());
+    on_subscribed(has_since_ ? &since : nullptr);
 }
 
 } // namespace websocket::nginx

@@ -1,7 +1,6 @@
 // A client's place in a further resource, to which it was subscribed.
 #pragma once
 
-#include "nginx/core/nginx_headers.hpp"
 #include "nginx/resource/membership.hpp"
 #include "nginx/resource/resource.hpp"
 #include "sdk/websocket_plugin.h"
@@ -9,31 +8,32 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string_view>
 
 namespace websocket::nginx {
 
-// The memory of the handler, for each subscription, follows the object.
+// How a client joins a resource.
+struct subscription_terms {
+    const resource_settings *settings; // lives as long as the client
+    std::uint32_t max_clients;         // of the resource; 0: no limit
+};
+
+// There may be many for each client. So the memory of the handler follows the
+// object, and what is needed to join is stored there before.
 class client_subscription final : public membership {
 public:
-    // How the client joins.
-    struct options {
-        const resource_settings &settings; // lives as long as the client
-        std::uint32_t max_clients;         // of the resource; 0: no limit
-        std::optional<websocket_message_id_t> since;
-        ngx_log_t *log;
-    };
-
     struct deleter {
         void operator()(client_subscription *deleted) const noexcept;
     };
     using owned = std::unique_ptr<client_subscription, deleter>;
 
-    // Subscribes the client after the current event: on_subscribed() or
-    // on_subscription_failed() of the place is called. Null: no memory.
+    // `since` may be null. Null: no memory.
     static owned create(session &owner, resource &target,
-                        const options &how) noexcept;
+                        const subscription_terms &terms,
+                        const websocket_message_id_t *since) noexcept;
+
+    // Joins the resource: on_subscribed() or on_subscription_failed() of the
+    // place is called, at once or later. Called once, outside of handlers.
+    void join() noexcept;
 
     resource &target() const noexcept { return target_; }
 
@@ -41,20 +41,47 @@ public:
     void *object() noexcept { return this + 1; }
 
     // True until on_subscribed() is called.
-    bool pending() const noexcept { return join_ != nullptr; }
+    bool pending() const noexcept { return state_ != state::subscribed; }
 
     // Of a pending one.
-    std::uint64_t join_position() const noexcept;
+    std::uint64_t join_position() const noexcept { return rest().position; }
     void on_join_position() noexcept;
 
 private:
-    class join;
+    class wait;
+
+    enum class state : std::uint8_t { created, waiting, joining, subscribed };
+
+    // In the memory of the handler, until the client is subscribed.
+    struct join_part {
+        union {
+            const resource_settings *settings; // before join()
+            std::uint64_t position;            // in the state joining
+        };
+        websocket_message_id_t since;
+    };
 
     client_subscription(session &owner, resource &target) noexcept;
     ~client_subscription();
 
+    static std::size_t size_of_object(const resource &target) noexcept;
+    const join_part &rest() const noexcept
+    {
+        return *reinterpret_cast<const join_part *>(this + 1);
+    }
+    join_part &rest() noexcept
+    {
+        return *reinterpret_cast<join_part *>(this + 1);
+    }
+
+    void wait_for_hosts(const resource_settings &settings) noexcept;
+    void reserve(const resource_settings &settings) noexcept;
+
     resource &target_;
-    std::unique_ptr<join> join_;
+    std::unique_ptr<wait> wait_; // for messages of other hosts
+    std::uint32_t max_clients_;
+    state state_ = state::created;
+    bool has_since_ = false;
 };
 
 } // namespace websocket::nginx

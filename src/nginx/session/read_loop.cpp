@@ -90,6 +90,10 @@ void session::read_turn() noexcept
     while (connection_->read->ready && receiving() && !rest_ &&
            read_once(budget)) {}
 
+    if (subscriptions_) {
+        subscriptions_->join_new_places();
+    }
+
     // Usually everything was sent during the loop
     const bool done =
         writer_.all_sent() && phase_ == phase::open && !backpressured_;

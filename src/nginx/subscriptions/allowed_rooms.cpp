@@ -62,7 +62,8 @@ try {
     }
 
     if (needed) {
-        client.subscriptions() = std::make_unique<subscription_set>();
+        client.subscriptions() =
+            std::make_unique<subscription_set>(client.connection()->log);
         client.subscriptions()->allowed = std::move(names);
     }
 

@@ -47,12 +47,13 @@ void continue_reading(session &client) noexcept
 }
 
 std::string_view add_place(session &client, resource &target,
-                           const client_subscription::options &how)
+                           const websocket_message_id_t *since,
+                           const subscription_terms &terms)
 {
     auto &places = client.subscriptions();
 
     if (!places) {
-        places = std::make_unique<subscription_set>();
+        places = std::make_unique<subscription_set>(client.connection()->log);
     }
 
     if (places->find(&target) != nullptr) {
@@ -60,7 +61,7 @@ std::string_view add_place(session &client, resource &target,
     }
 
     client_subscription::owned created =
-        client_subscription::create(client, target, how);
+        client_subscription::create(client, target, terms, since);
 
     if (!created) {
         return no_memory;
@@ -149,12 +150,9 @@ try {
         return "the handler failed to create the resource";
     }
 
-    const std::string_view refusal = add_place(
-        client, *target,
-        {.settings = *settings,
-         .max_clients = static_cast<std::uint32_t>(conf.max_clients),
-         .since = since == nullptr ? std::nullopt : std::optional(*since),
-         .log = client.connection()->log});
+    const std::string_view refusal =
+        add_place(client, *target, since,
+                  {settings, static_cast<std::uint32_t>(conf.max_clients)});
 
     target->release();
     return refusal;
