@@ -20,7 +20,7 @@ WEBSOCKET_HANDLER("derived", derived_room)
 
 // Four handlers of this file, and `room`, because the program has the objects
 // of the module.
-constexpr std::size_t handlers = 5;
+constexpr std::size_t handlers = 6;
 
 TEST_F(sdk, a_library_has_its_handlers_whenever_asked)
 {
