@@ -3,6 +3,7 @@
 
 #include "handlers/room_json.hpp"
 #include "handlers/room_receivers.hpp"
+#include "handlers/room_tokens.hpp"
 #include "handlers/rooms/rooms.hpp"
 
 #include <algorithm>
@@ -19,9 +20,6 @@ bool presence_is_used = false;
 
 constexpr std::string_view publishing_is_off =
     "clients do not publish in this room";
-
-constexpr std::string_view token_of_another_user =
-    "the token is not of the user who connected";
 
 // The id of the last message that the client has seen, or "0"; absent if the
 // request has none. The argument precedes the header field.
@@ -197,7 +195,7 @@ void room::handle_request(room_client &from, std::string_view text)
     }
 
     if (!parsed.token.empty()) {
-        renew_token(from, parsed);
+        from.send_text_message(renewed_token(from, parsed.token, parsed.ref));
         return;
     }
 
@@ -218,22 +216,6 @@ void room::handle_request(room_client &from, std::string_view text)
                 note_published(done);
                 send_result_object(publisher, ref, done);
             });
-}
-
-void room::renew_token(room_client &from, const room_json::request &parsed)
-{
-    const token newer = from.read_token(parsed.token);
-
-    if (from.use_token(newer)) {
-        from.send_text_message(room_json::token(parsed.ref, newer.expires()));
-        return;
-    }
-
-    const std::string why =
-        newer ? std::string(token_of_another_user)
-              : "the token is not valid: " + std::string(newer.error());
-
-    from.send_text_message(room_json::error(parsed.ref, why));
 }
 
 void room::note_published(const publish_result &done) noexcept

@@ -124,8 +124,6 @@ public:
 private:
     void welcome(room_client &client, bool recovered);
     void handle_request(room_client &from, std::string_view text);
-    static void renew_token(room_client &from,
-                            const room_json::request &parsed);
     void publish_plain(room_client &from, opcode kind,
                        std::span<const std::byte> data);
     static void send_result_object(const client_ref<room_client> &publisher,

@@ -2,6 +2,7 @@
 #include "handlers/rooms/rooms.hpp"
 
 #include "handlers/room_json.hpp"
+#include "handlers/room_tokens.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -10,20 +11,26 @@ namespace websocket::handlers {
 
 namespace {
 
-// Why the client may not publish to the room; empty: it may.
-std::string_view refusal_to_publish(const rooms_client &from,
-                                    std::string_view room, bool subscribed)
+// The reason why the client may not publish to the room; empty: it may.
+std::string refusal_to_publish(rooms_client &from,
+                               const rooms_json::request &request,
+                               bool subscribed)
 {
     const std::string_view publish =
-        from.subscription_parameter(room, "publish", "on");
+        from.subscription_parameter(request.room, "publish", "on");
 
-    if (from.subscription_parameter(room, "*").empty()) {
-        return no_pattern;
+    if (from.subscription_parameter(request.room, "*").empty()) {
+        return std::string(no_pattern);
     }
 
-    return publish == "off" ? "clients do not publish in this room"
-           : subscribed || publish == "open" ? ""
-                                             : "not subscribed";
+    if (publish == "off") {
+        return "clients do not publish in this room";
+    }
+
+    return subscribed ? ""
+           : publish != "open"
+               ? "not subscribed"
+               : room_access(from, request.token).refusal(request.room);
 }
 
 // The client may have ended before the result is known.
@@ -64,7 +71,9 @@ rooms::select_subprotocol(const request &handshake,
 
 void rooms::client_connected(rooms_client &client)
 {
-    client.send_text_message(rooms_json::welcome(client.number));
+    client.send_text_message(
+        rooms_json::welcome(client.number, client.request().user(),
+                            client.current_token().expires()));
 }
 
 void rooms::text_message_received(rooms_client &from, std::string_view text)
@@ -86,6 +95,9 @@ void rooms::text_message_received(rooms_client &from, std::string_view text)
         return;
     case rooms_json::verb::publish:
         publish(from, request);
+        return;
+    case rooms_json::verb::token:
+        from.send_text_message(renewed_token(from, request.token, request.ref));
         return;
     case rooms_json::verb::ping:
         from.send_text_message(room_json::pong(request.ref));
@@ -112,8 +124,8 @@ void rooms::unsubscribe(rooms_client &from, const rooms_json::request &request)
 void rooms::publish(rooms_client &from, const rooms_json::request &request)
 {
     const auto place = from.find_subscription<room>(request.room);
-    const std::string_view refusal =
-        refusal_to_publish(from, request.room, place.resource != nullptr);
+    const std::string refusal =
+        refusal_to_publish(from, request, place.resource != nullptr);
 
     if (!refusal.empty()) {
         from.send_text_message(

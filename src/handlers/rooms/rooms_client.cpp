@@ -4,6 +4,7 @@
 
 #include "handlers/room_json.hpp"
 #include "handlers/room_resource.hpp"
+#include "handlers/room_tokens.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -17,6 +18,7 @@ void rooms_client::subscribe_to(const rooms_json::request &request)
 {
     open_request &opened = requests_.emplace_back();
     std::vector<std::string> names = request.names;
+    const room_access access(*this, request.token);
 
     opened.ref = request.ref;
     opened.rooms.reserve(request.names.size());
@@ -28,12 +30,13 @@ void rooms_client::subscribe_to(const rooms_json::request &request)
         const auto since = text == request.since.end()
                                ? std::nullopt
                                : parse_message_id(text->second);
+        const std::string forbidden = access.refusal(name);
         const std::string_view refusal =
             text != request.since.end() && !since
                 ? "since is no id of a message"
-            : subscription_parameter(name, "*").empty()
-                ? no_pattern
-                : subscribe(name, since ? &*since : nullptr);
+            : subscription_parameter(name, "*").empty() ? no_pattern
+            : !forbidden.empty() ? std::string_view(forbidden)
+                                 : subscribe(name, since ? &*since : nullptr);
 
         if (refusal.empty()) {
             opened.rooms.push_back({std::move(name), since});

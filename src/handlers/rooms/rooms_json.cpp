@@ -27,9 +27,16 @@ void append_member(std::string &to, std::string_view name)
 
 } // namespace
 
-std::string welcome(std::uint64_t client)
+std::string welcome(std::uint64_t client, std::string_view user,
+                    std::uint64_t expires)
 {
-    return R"({"type":"welcome","client":)" + std::to_string(client) + '}';
+    std::string json = R"({"type":"welcome","client":)";
+
+    json.append(std::to_string(client)).append(",\"user\":");
+    json.append(user.empty() ? "null" : room_json::quoted(user));
+    json.append(",\"expires\":");
+    json.append(expires == 0 ? "null" : std::to_string(expires));
+    return json += '}';
 }
 
 void subscribed::add(std::string_view room, message_id last,

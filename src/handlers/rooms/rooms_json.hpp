@@ -46,7 +46,9 @@ struct request {
 
 request parse(std::string_view text);
 
-std::string welcome(std::uint64_t client);
+// `expires`: of the client's token, in ms since 1970; 0: never.
+std::string welcome(std::uint64_t client, std::string_view user,
+                    std::uint64_t expires);
 
 // The answer to "subscribe", written room by room.
 class subscribed {

@@ -10,6 +10,7 @@
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <new>
 
