@@ -6,7 +6,7 @@
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/identity/bearer_offer.hpp"
 #include "nginx/module/content_handlers.hpp"
-#include "nginx/plugin/module_file.hpp"
+#include "nginx/core/module_file.hpp"
 #include "nginx/module/process.hpp"
 #include "nginx/module/setters.hpp"
 #include "nginx/module/variables.hpp"

@@ -1,5 +1,5 @@
 // Compares the file of the module with the one that was loaded.
-#include "nginx/plugin/module_file.hpp"
+#include "nginx/core/module_file.hpp"
 
 #include "nginx/core/file_identity.hpp"
 #include "nginx/core/log_line.hpp"
