@@ -1,11 +1,15 @@
 """The field WebSocket-User: to the backend in all events, and from it in the
 answer to a connect event."""
 
+import os
+import signal
+
 import pytest
 
 import wire
 from http_backend import (Answer, HttpBackend, answers, app, connect,
                           upstream)
+from worker_picking import REUSEPORT, connect_to
 
 LOCATIONS = app("@app") + r"""
 location = /known { websocket http $arg_room pass=@app;
@@ -97,6 +101,21 @@ def test_bad_user_of_a_backend_refuses_the_handshake(server, backend):
         assert backend.next("disconnect")
     # One line in ten seconds
     server.wait_for_log("the user is longer than 256 bytes")
+
+
+def test_user_outlives_a_killed_worker(nginx, backend):
+    server = nginx(LOCATIONS, workers=2, http=upstream(backend.port) + USERS,
+                   **REUSEPORT)
+    server.allow_errors("exited on signal 9")
+    backend.answer = answers(connect=Answer(
+        200, fields=[("WebSocket-User", "42"), ("WebSocket-State", "s")]))
+    killed = server.worker_pids()[0]
+    connect_to(server, killed, "/known?room=1&user=ann")
+    backend.next("connect")
+    os.kill(killed, signal.SIGKILL)
+    event = backend.next("disconnect", timeout=10)
+    assert event.fields["WebSocket-User"] == "42"
+    assert event.state == "s"
 
 
 def test_event_has_the_variable(server, backend):

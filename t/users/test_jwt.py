@@ -7,9 +7,12 @@ import pytest
 
 import plugin_builder
 import wire
+from nginx_server import seconds, wait_until
 from plugin_library import loading
 from test_user import known_as, logged_user
 from token_issuer import as_cookie, encode, in_seconds
+
+NO_TOKEN = 'Bearer realm="websocket"'
 
 LOCATIONS = r"""
 websocket_jwt $cookie_token KEY;
@@ -37,6 +40,14 @@ location = /early {
     if ($websocket_claim_admin = true) { return 410; }
     websocket user_echo;
 }
+location = /if { websocket user_echo; if ($arg_a) { set $b 1; } }
+location = /basic { auth_basic users; auth_basic_user_file %%PREFIX%%/users;
+                    satisfy any; allow all; websocket user_echo; }
+location = /logged {
+    access_log %%PREFIX%%/claims.log claims;
+    websocket user_echo;
+}
+location = /limited { limit_conn users 1; websocket user_echo; }
 location = /itself { websocket_jwt $websocket_claim_a KEY;
                      websocket user_echo; }
 location = /moved { websocket user_echo; error_page 401 = @guest; }
@@ -54,7 +65,14 @@ def rsa(issuer):
 def server(module_nginx, issuer, rsa):
     path = plugin_builder.build_file("user_echo.cpp")
     text = LOCATIONS.replace("KEY", issuer.key_file()).replace("RSA", rsa[0])
-    return module_nginx(text, tls=True, **loading(path))
+    http = """
+        log_format claims escape=json '<$websocket_claim_name> <$websocket_user>';
+        limit_conn_zone $websocket_user zone=users:1m;
+    """ + loading(path)["http"]
+    server = module_nginx(text, tls=True, http=http)
+    with open(f"{server.prefix}/users", "w", encoding="ascii") as file:
+        file.write("carol:{PLAIN}secret\n")
+    return server
 
 
 def response_to(server, path, token=None, **fields):
@@ -84,13 +102,14 @@ def test_token_without_subject_is_nobody(server, issuer):
 def test_missing_token_is_refused_without_an_error(server):
     response = response_to(server, "/a")
     assert response.status == 401
-    assert response.all("WWW-Authenticate") == ["Bearer"]
+    assert response.all("WWW-Authenticate") == [NO_TOKEN]
     server.wait_for_log("handshake refused with 401: there is no token")
     assert "connecting" not in server.log()
 
 
 def test_empty_token_is_no_token(server):
-    assert response_to(server, "/a", "").all("WWW-Authenticate") == ["Bearer"]
+    response = response_to(server, "/a", "")
+    assert response.all("WWW-Authenticate") == [NO_TOKEN]
 
 
 def test_optional_token_may_be_missing(server, issuer):
@@ -277,6 +296,30 @@ def test_claims_are_known_before_the_content_phase(server, issuer):
     assert response_to(server, "/early", issuer.token(
         admin=True, secret=b"x" * 64)).status == 401
     known_as(server, "", "/early", **as_cookie(issuer.token())).leave()
+
+
+def test_claims_and_user_are_logged_at_the_end(server, issuer):
+    token = issuer.token(sub="42", name="Ann\u00e9")
+    known_as(server, "42", "/logged", **as_cookie(token)).leave()
+    server.wait_for_log("closed by client")
+    wait_until(lambda: "<Ann\u00e9> <42>" in server.read("claims.log"),
+               seconds(5), "the line of the access log")
+
+
+def test_user_of_a_token_is_known_to_limit_conn(server, issuer):
+    server.allow_errors("limiting connections by zone")
+    one, two = (as_cookie(issuer.token(sub=name)) for name in ("1", "2"))
+    first = known_as(server, "1", "/limited", **one)
+    assert response_to(server, "/limited", **one).status == 503
+    known_as(server, "2", "/limited", **two).leave()
+    first.leave()
+
+
+@pytest.mark.parametrize("path", ["/if?a=1", "/basic"])
+def test_no_other_rule_replaces_the_token(server, issuer, path):
+    assert response_to(server, path).status == 401
+    assert response_to(server, path, "x").status == 401
+    known_as(server, "42", path, **as_cookie(issuer.token(sub="42"))).leave()
 
 
 def test_source_that_needs_the_token_itself_is_no_token(server):

@@ -189,11 +189,12 @@ void check_token(ngx_http_request_t *r, identified_request &of)
     }
 }
 
-// RFC 6750 3.1: without a token, the challenge has no error.
+// RFC 6750 3: a challenge has a parameter, but no error without a token (3.1).
 ngx_int_t reject_token(ngx_http_request_t *r, const char *error)
 {
-    const std::string_view challenge =
-        error == nullptr ? "Bearer" : "Bearer error=\"invalid_token\"";
+    const std::string_view challenge = error == nullptr
+                                           ? "Bearer realm=\"websocket\""
+                                           : "Bearer error=\"invalid_token\"";
 
     if (!add_header(r, "WWW-Authenticate", challenge)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -5,7 +5,6 @@
 #include "nginx/identity/token_settings.hpp"
 #include "nginx/plugin/request_api.hpp"
 #include "nginx/session/session.hpp"
-#include "nginx/session/worker.hpp"
 
 #include <memory>
 #include <new>
@@ -50,7 +49,7 @@ websocket_token_t *read_token(websocket_client_t *client, websocket_text_t text,
     }
 
     // Cryptography takes longer than the bytes suggest
-    this_worker().current_turn.end();
+    owner_of(client).end_turn();
 
     tokens::verified result = settings->verify(text_of(text));
     auto *handle = result.value == nullptr

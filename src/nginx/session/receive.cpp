@@ -99,7 +99,7 @@ session::process_whole_messages(std::span<std::byte> &input) noexcept
         dispatch_message(message.kind, {.bytes = message.payload,
                                         .headroom = message.header_size});
 
-        if (has_published_ || input_held_) {
+        if (has_published_ || input_held_ || ends_turns_) {
             break; // the turn may have ended
         }
     }
@@ -308,6 +308,12 @@ inline void session::dispatch_message(protocol::opcode kind,
     if (phase_ == phase::open && publishing_congested()) {
         this_worker().current_turn.end();
     }
+}
+
+void session::end_turn() noexcept
+{
+    ends_turns_ = true;
+    this_worker().current_turn.end();
 }
 
 // Frames in the queue are still sent to a peer that has only ended its own

@@ -120,6 +120,10 @@ public:
         resume_read();
     }
 
+    // Reads no further message before other clients were served: a handler has
+    // done for one what takes longer than a turn.
+    void end_turn() noexcept;
+
     void on_hosts_synced() noexcept; // a waiting client joins its resource
     void on_hosts_timeout() noexcept;
 
@@ -410,6 +414,7 @@ private:
     bool protocol_broken_ : 1 = false; // no Close may come from the client
     bool has_published_ : 1 = false;   // the client has published a message
     bool input_held_ : 1 = false;      // see hold_input()
+    bool ends_turns_ : 1 = false;      // end_turn() was called
 };
 
 } // namespace websocket::nginx
