@@ -212,7 +212,7 @@ bool session::read_once(std::size_t &budget) noexcept
 // Processes frames that arrived in the same packet as the handshake.
 void session::process_pipelined() noexcept
 {
-    ngx_buf_t *header_in = request_->header_in;
+    ngx_buf_t *header_in = request()->header_in;
 
     if (header_in->pos != header_in->last) {
         const auto input = bytes_between(header_in->pos, header_in->last);

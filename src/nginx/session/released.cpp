@@ -28,20 +28,20 @@ void add_field(u_char *&at, const u_char *end, const char *label,
 
 std::string_view session::uri() const noexcept
 {
-    return request_ != nullptr ? view(request_->uri)
-                               : saved_->text(saved_field::uri);
+    return request() != nullptr ? view(request()->uri)
+                                : saved_->text(saved_field::uri);
 }
 
 std::string_view session::args() const noexcept
 {
-    return request_ != nullptr ? view(request_->args)
-                               : saved_->text(saved_field::args);
+    return request() != nullptr ? view(request()->args)
+                                : saved_->text(saved_field::args);
 }
 
 std::optional<std::string_view>
 session::variable(std::string_view name) const noexcept
 {
-    if (request_ == nullptr) {
+    if (request() == nullptr) {
         return std::nullopt;
     }
 
@@ -52,7 +52,7 @@ session::variable(std::string_view name) const noexcept
     }
 
     return variables == nullptr ? std::nullopt
-                                : variables->read(request_, name);
+                                : variables->read(request(), name);
 }
 
 // Adds the same context to lines of the error log as nginx does with a request.
@@ -86,15 +86,15 @@ void session::release_request() noexcept
         return;
     }
 
-    const char *reason = retention_reason(request_, cleanups);
+    const char *reason = retention_reason(request(), cleanups);
 
     if (reason == nullptr) {
         const variable_reader *variables = request_part_->variables;
 
-        saved_ = saved_request::create(request_, view(key_),
+        saved_ = saved_request::create(request(), view(key_),
                                        negotiated_.subprotocol);
 
-        if (saved_ && free_request(request_, cleanups)) {
+        if (saved_ && free_request(request(), cleanups)) {
             delete variables; // the request referred to them
             detach_request();
             return;
@@ -115,7 +115,6 @@ void session::detach_request() noexcept
 
     key_ = borrowed(saved_->text(saved_field::key));
     negotiated_.subprotocol = saved_->text(saved_field::subprotocol);
-    request_ = nullptr;
     request_part_ = nullptr;
 
     c->data = this;

@@ -18,7 +18,7 @@ namespace websocket::nginx {
 
 session::session(ngx_http_request_t *r, request_part &part, resource &target,
                  ngx_str_t key, const negotiated_options &negotiated) noexcept
-    : membership{*this}, connection_{r->connection}, request_{r},
+    : membership{*this}, connection_{r->connection},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
       writer_{r->connection, this_worker().batch}, resource_{&target},
       key_{key}, negotiated_{negotiated}, request_part_{&part}
@@ -75,6 +75,7 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
         return nullptr;
     }
 
+    part->request = r;
     part->join_position = position.value_or(0);
     auto *self = new (memory) session(r, *part, target, key, negotiated);
     self->identity_ = take_identity(r);
@@ -235,7 +236,7 @@ void session::start() noexcept
     last_received_ = last_sent_ = last_ping_ = timestamp(started_);
     phase_ = phase::joining;
 
-    if (transport::configure(request_) != NGX_OK) {
+    if (transport::configure(request()) != NGX_OK) {
         on_connection_error();
 
     } else {
@@ -298,8 +299,8 @@ void session::take_over_connection() noexcept
 
     c->log->action = const_cast<char *>("serving WebSocket");
     c->idle = 1; // a graceful shutdown calls our read handler
-    request_->read_event_handler = on_request_event;
-    request_->write_event_handler = on_request_event;
+    request()->read_event_handler = on_request_event;
+    request()->write_event_handler = on_request_event;
 
     ngx_queue_insert_tail(&this_worker().sessions, &link_);
 }
@@ -313,11 +314,11 @@ void session::adopt_unsent_header() noexcept
     (void)writer_.write_bytes(transport::tls_buffered(c));
     transport::drop_tls_buffered(c);
 
-    for (ngx_chain_t *cl = request_->out; cl != nullptr; cl = cl->next) {
+    for (ngx_chain_t *cl = request()->out; cl != nullptr; cl = cl->next) {
         (void)writer_.write_bytes(bytes_between(cl->buf->pos, cl->buf->last));
     }
 
-    request_->out = nullptr;
+    request()->out = nullptr;
     c->buffered &= ~static_cast<unsigned>(NGX_HTTP_WRITE_BUFFERED);
 
     if (c->write->delayed) {

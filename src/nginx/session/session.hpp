@@ -188,7 +188,10 @@ public:
     void resume_read() noexcept;
 
     // Null once the request is released; the next two remain available.
-    ngx_http_request_t *request() const noexcept { return request_; }
+    ngx_http_request_t *request() const noexcept
+    {
+        return request_part_ == nullptr ? nullptr : request_part_->request;
+    }
     std::string_view uri() const noexcept;
     std::string_view args() const noexcept;
     // Empty once the request is released. See variable_reader for the lifetime
@@ -366,7 +369,6 @@ private:
     protocol::shared_buffer compress(const shared_frame &frame) noexcept;
 
     ngx_connection_t *connection_;
-    ngx_http_request_t *request_;
     const location_configuration &conf_;
     protocol::endpoint endpoint_;
     frame_writer writer_;

@@ -46,6 +46,7 @@ struct session_counters {
 // The part of a session that ends when its request is released, in the
 // request's pool.
 struct session_request_part {
+    ngx_http_request_t *request;
     ngx_event_t start_event;
     ngx_event_handler_pt read_handler;
     ngx_event_handler_pt write_handler;

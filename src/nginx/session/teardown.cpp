@@ -102,7 +102,7 @@ void session::detach() noexcept
 void session::finish() noexcept
 {
     ngx_connection_t *c = connection_;
-    ngx_http_request_t *r = request_;
+    ngx_http_request_t *r = request();
 
     log_close();
     detach();

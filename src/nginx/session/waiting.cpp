@@ -67,7 +67,7 @@ void session::read_waiting_client() noexcept
     turn &present = this_worker().current_turn;
 
     if (!rest_) {
-        ngx_buf_t *pipelined = request_->header_in;
+        ngx_buf_t *pipelined = request()->header_in;
         const auto input = bytes_between(pipelined->pos, pipelined->last);
 
         rest_ = protocol::shared_buffer::allocate(input.size() + max_kept);
