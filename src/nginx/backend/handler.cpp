@@ -32,7 +32,7 @@ const char *check_parameters(void *)
 void *client_created(void *, websocket_client_t *handle)
 {
     auto &of = *reinterpret_cast<session *>(handle);
-    client *created = take_client(of.request(), view(of.key()));
+    client *created = take_client(of.request(), of.key());
 
     if (created != nullptr) {
         created->attach(of);

@@ -71,7 +71,7 @@ ngx_int_t get_resource(ngx_http_request_t *r, ngx_variable_value_t *v,
     }
 
     if (const session *of = session::of(r); of != nullptr) {
-        return set_text(v, view(of->key()));
+        return set_text(v, of->key());
     }
 
     ngx_str_t key;

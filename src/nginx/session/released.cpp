@@ -26,6 +26,12 @@ void add_field(u_char *&at, const u_char *end, const char *label,
 
 } // namespace
 
+std::string_view session::key() const noexcept
+{
+    return request_part_ != nullptr ? view(request_part_->key)
+                                    : saved_->text(saved_field::key);
+}
+
 std::string_view session::uri() const noexcept
 {
     return request() != nullptr ? view(request()->uri)
@@ -91,8 +97,8 @@ void session::release_request() noexcept
     if (reason == nullptr) {
         const variable_reader *variables = request_part_->variables;
 
-        saved_ = saved_request::create(request(), view(key_),
-                                       negotiated_.subprotocol);
+        saved_ =
+            saved_request::create(request(), key(), negotiated_.subprotocol);
 
         if (saved_ && free_request(request(), cleanups)) {
             delete variables; // the request referred to them
@@ -113,7 +119,6 @@ void session::detach_request() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    key_ = borrowed(saved_->text(saved_field::key));
     negotiated_.subprotocol = saved_->text(saved_field::subprotocol);
     request_part_ = nullptr;
 

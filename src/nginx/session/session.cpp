@@ -17,11 +17,11 @@
 namespace websocket::nginx {
 
 session::session(ngx_http_request_t *r, request_part &part, resource &target,
-                 ngx_str_t key, const negotiated_options &negotiated) noexcept
+                 const negotiated_options &negotiated) noexcept
     : membership{*this}, connection_{r->connection},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
       writer_{r->connection, this_worker().batch}, resource_{&target},
-      key_{key}, negotiated_{negotiated}, request_part_{&part}
+      negotiated_{negotiated}, request_part_{&part}
 {
     const auto *begin = reinterpret_cast<const std::byte *>(this);
 
@@ -76,8 +76,9 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
     }
 
     part->request = r;
+    part->key = key;
     part->join_position = position.value_or(0);
-    auto *self = new (memory) session(r, *part, target, key, negotiated);
+    auto *self = new (memory) session(r, *part, target, negotiated);
     self->identity_ = take_identity(r);
 
     if (wait != nullptr) {

@@ -146,7 +146,7 @@ public:
     bool open() const noexcept { return phase_ == phase::open; }
 
     const session_counters &counters() const noexcept { return counters_; }
-    const ngx_str_t &key() const noexcept { return key_; }
+    std::string_view key() const noexcept;
     std::string_view subprotocol() const noexcept
     {
         return negotiated_.subprotocol;
@@ -232,7 +232,7 @@ private:
     using request_part = session_request_part;
 
     session(ngx_http_request_t *r, request_part &part, resource &target,
-            ngx_str_t key, const negotiated_options &negotiated) noexcept;
+            const negotiated_options &negotiated) noexcept;
     ~session() = default;
     static void *allocate(ngx_http_request_t *r) noexcept;
     void destroy() noexcept;
@@ -379,7 +379,6 @@ private:
     void *client_ = nullptr; // the handler's client object
     std::unique_ptr<subscription_set> subscriptions_;
 
-    ngx_str_t key_;
     negotiated_options negotiated_;
     std::unique_ptr<identity> identity_; // null: nobody
     protocol::deflater deflater_; // of context takeover, from its first use

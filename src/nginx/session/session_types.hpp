@@ -47,6 +47,7 @@ struct session_counters {
 // request's pool.
 struct session_request_part {
     ngx_http_request_t *request;
+    ngx_str_t key; // of the resource
     ngx_event_t start_event;
     ngx_event_handler_pt read_handler;
     ngx_event_handler_pt write_handler;
