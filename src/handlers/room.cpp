@@ -210,7 +210,9 @@ void room::handle_request(room_client &from, std::string_view text)
     }
 
     publish(parsed.data,
-            {.from = from.number, .callback_bytes = parsed.ref.size()},
+            {.from = from.number,
+             .callback_bytes = parsed.ref.size(),
+             .user = from.user()},
             [this, publisher = client_ref<room_client>(from),
              ref = parsed.ref](const publish_result &done) {
                 note_published(done);
@@ -250,7 +252,7 @@ void room::publish_plain(room_client &from, opcode kind,
         return;
     }
 
-    publish(kind, data, {.from = from.number},
+    publish(kind, data, {.from = from.number, .user = from.user()},
             [this, publisher = client_ref<room_client>(from)](
                 const publish_result &done) {
                 note_published(done);

@@ -139,6 +139,11 @@ std::string published_message(const message &source, std::string_view room)
     json.append(",\"from\":");
     append_client(json, source.from);
 
+    if (!source.user.empty()) {
+        json.append(",\"user\":");
+        append_text(json, source.user);
+    }
+
     if (source.kind == opcode::text) {
         json.append(",\"data\":");
         append_text(json, source.text());

@@ -44,7 +44,10 @@ void room::publish_for(rooms_client &from, opcode kind,
                        std::size_t result_bytes,
                        std::function<void(const publish_result &)> on_result)
 {
-    publish(kind, data, {.from = from.number, .callback_bytes = result_bytes},
+    publish(kind, data,
+            {.from = from.number,
+             .callback_bytes = result_bytes,
+             .user = from.user()},
             [this, report = std::move(on_result)](const publish_result &done) {
                 note_published(done);
                 report(done);

@@ -29,8 +29,7 @@ room_access::room_access(client &owner, std::string_view sent) : owner_{owner}
 std::string room_access::refusal(std::string_view room) const
 {
     if (owner_.subscription_parameter(room, "access") != "token" ||
-        owner_.current_token().covers(room) ||
-        (sent_ && sent_->covers(room))) {
+        owner_.current_token().covers(room) || (sent_ && sent_->covers(room))) {
         return {};
     }
 

@@ -69,7 +69,8 @@ struct message {
     std::uint64_t time = 0; // milliseconds since 1970
     std::uint64_t from = 0; // the publishing client's id, or 0
     std::span<const std::byte> data;
-    bool transient = false; // not kept, without an id of its own
+    bool transient = false;  // not kept, without an id of its own
+    std::string_view user{}; // of the publishing client; empty: none
 
     std::string_view text() const noexcept
     {
@@ -85,6 +86,9 @@ struct publish_options {
     // Memory that the callback of publish() refers to. It counts in the queue
     // of websocket_redis until the result is known.
     std::size_t callback_bytes = 0;
+
+    // The publishing client's user: at most 256 bytes of UTF-8; empty: none.
+    std::string_view user{};
 };
 
 // With Redis the id is 0-0 in the result of publish() without a callback.
@@ -102,7 +106,8 @@ inline message as_message(const websocket_message_t &given) noexcept
             .time = given.time,
             .from = given.from,
             .data = {static_cast<const std::byte *>(given.data), given.length},
-            .transient = given.transient != 0};
+            .transient = given.transient != 0,
+            .user = view(given.user)};
 }
 
 inline websocket_message_t outgoing(opcode kind,
@@ -119,6 +124,7 @@ inline websocket_message_t outgoing(opcode kind,
     message.length = data.size();
     message.transient = options.transient ? 1 : 0;
     message.callback_bytes = options.callback_bytes;
+    message.user = text(options.user);
     return message;
 }
 

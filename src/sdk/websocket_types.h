@@ -91,6 +91,10 @@ typedef struct {
     /* The bytes that `data` of publish_then refers to. They count in the queue
      * of websocket_redis until the result is known. */
     size_t callback_bytes;
+
+    /* The user of the publishing client, at most 256 bytes of UTF-8, or absent.
+     * Longer ones are omitted. */
+    websocket_text_t user;
 } websocket_message_t;
 
 #ifdef __cplusplus

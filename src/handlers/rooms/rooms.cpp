@@ -146,7 +146,9 @@ void rooms::publish(rooms_client &from, const rooms_json::request &request)
                                     std::move(on_result));
     } else {
         publish_to(from, request.room, request.kind, data,
-                   {.from = from.number, .callback_bytes = result_bytes},
+                   {.from = from.number,
+                    .callback_bytes = result_bytes,
+                    .user = from.user()},
                    std::move(on_result));
     }
 }

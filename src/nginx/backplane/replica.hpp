@@ -28,7 +28,9 @@ namespace websocket::nginx {
 // Whether entries of that kind are messages, which alone are stored.
 constexpr bool is_message(std::uint64_t kind) noexcept
 {
-    return kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY;
+    const std::uint64_t known = kind & ~std::uint64_t{kind_with_user};
+
+    return known == WEBSOCKET_TEXT || known == WEBSOCKET_BINARY;
 }
 
 // A host that has not renewed its lease for this time has none.

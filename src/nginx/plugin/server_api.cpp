@@ -128,7 +128,7 @@ int broadcast(websocket_resource_t *handle, int kind, const void *data,
         {.payload = bytes_of(data, size),
          .time = worker_bus::now(),
          .kind = static_cast<std::uint8_t>(opcode_of(kind))},
-        id);
+        {}, id);
 }
 
 // Copies the known fields; fields unknown to an older header are 0. Returns
@@ -176,8 +176,8 @@ int publish(websocket_resource_t *handle, const websocket_message_t *message,
     }
 
     broker::message_id assigned;
-    const int result =
-        resource_of(handle).publish(publication_of(*known), assigned);
+    const int result = resource_of(handle).publish(
+        publication_of(*known), text_of(known->user), assigned);
 
     if (id != nullptr) {
         *id = {assigned.epoch, assigned.sequence};
@@ -197,8 +197,8 @@ void publish_then(websocket_resource_t *handle,
         return;
     }
 
-    resource_of(handle).publish(publication_of(*known), done, data,
-                                known->callback_bytes);
+    resource_of(handle).publish(publication_of(*known), text_of(known->user),
+                                done, data, known->callback_bytes);
 }
 
 void publish_to(websocket_client_t *client, websocket_text_t key,
@@ -213,7 +213,7 @@ void publish_to(websocket_client_t *client, websocket_text_t key,
     }
 
     nginx::publish_to(session_of(client), text_of(key), publication_of(*known),
-                      done, data, known->callback_bytes);
+                      text_of(known->user), done, data, known->callback_bytes);
 }
 
 void keep_history(websocket_resource_t *handle, std::uint64_t messages,

@@ -11,6 +11,7 @@
 #include "nginx/output/deflaters.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/resource/membership.hpp"
+#include "nginx/resource/message_user.hpp"
 #include "nginx/workers/counters.hpp"
 #include "nginx/workers/read_buffer.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -212,7 +213,7 @@ std::size_t resource::dispatch_metered(const broker::message &message) noexcept
 
     dispatch(message);
 
-    return message.transient && message.kind <= WEBSOCKET_BINARY
+    return message.transient && kind_of(message.kind) <= WEBSOCKET_BINARY
                ? 1 + counted_ / clients_per_unit + (sent.get() - sent_before)
                : 1 + counted_;
 }
@@ -247,10 +248,11 @@ void resource::dispatch(const broker::message &message) noexcept
 // The message is encoded once, and all clients share the bytes.
 void resource::send_to_all(const broker::message &message) noexcept
 {
-    const shared_frame frame(message.kind == WEBSOCKET_TEXT
-                                 ? protocol::opcode::text
-                                 : protocol::opcode::binary,
-                             message.payload);
+    const websocket_message_t view = as_plugin_message(message);
+    const shared_frame frame(
+        view.kind == WEBSOCKET_TEXT ? protocol::opcode::text
+                                    : protocol::opcode::binary,
+        {static_cast<const std::byte *>(view.data), view.length});
 
     if (!frame) {
         report_loss();

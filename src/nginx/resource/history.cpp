@@ -3,6 +3,7 @@
 
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/deflaters.hpp"
+#include "nginx/resource/message_user.hpp"
 #include "nginx/workers/read_buffer.hpp"
 #include "nginx/workers/worker_bus.hpp"
 

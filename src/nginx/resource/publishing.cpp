@@ -5,6 +5,7 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_throttle.hpp"
+#include "nginx/resource/message_user.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/text/utf8.hpp"
 
@@ -94,7 +95,7 @@ void resource::log_no_memory(std::size_t size) const noexcept
               permit.suppressed());
 }
 
-int resource::publish(const broker::publication &message,
+int resource::publish(const broker::publication &message, std::string_view user,
                       broker::message_id &id) noexcept
 {
     if (message.kind == WEBSOCKET_TEXT &&
@@ -103,12 +104,18 @@ int resource::publish(const broker::publication &message,
         return WEBSOCKET_INVALID;
     }
 
-    if (backplane::enabled() && !config_check_) {
-        id = {};
-        return publish_to_hosts(message, ignore_result, nullptr, 0);
+    const stored_publication stored(message, user);
+
+    if (!stored) {
+        return WEBSOCKET_DROPPED;
     }
 
-    const broker::append_result entry = append(message);
+    if (backplane::enabled() && !config_check_) {
+        id = {};
+        return publish_to_hosts(stored.get(), ignore_result, nullptr, 0);
+    }
+
+    const broker::append_result entry = append(stored.get());
 
     id = entry.id;
     return entry.result == broker::outcome::done ? WEBSOCKET_QUEUED
@@ -116,14 +123,14 @@ int resource::publish(const broker::publication &message,
 }
 
 void resource::publish(const broker::publication &message,
-                       publish_callback on_result, void *data,
-                       std::size_t callback_bytes) noexcept
+                       std::string_view user, publish_callback on_result,
+                       void *data, std::size_t callback_bytes) noexcept
 {
     broker::message_id id;
 
     // A resource in construction or destruction cannot wait for a result
     if (!backplane::enabled() || config_check_ || !constructed_) {
-        const int result = publish(message, id);
+        const int result = publish(message, user, id);
         on_result(data, result, {id.epoch, id.sequence});
         return;
     }
@@ -135,8 +142,11 @@ void resource::publish(const broker::publication &message,
         return;
     }
 
-    if (const int result =
-            publish_to_hosts(message, on_result, data, callback_bytes);
+    const stored_publication stored(message, user);
+
+    if (const int result = stored ? publish_to_hosts(stored.get(), on_result,
+                                                     data, callback_bytes)
+                                  : WEBSOCKET_DROPPED;
         result != WEBSOCKET_QUEUED) {
         on_result(data, result, {});
     }

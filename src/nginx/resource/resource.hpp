@@ -103,9 +103,10 @@ public:
     void add_client(membership &client) noexcept;
     void remove_client(membership &client) noexcept;
 
-    // Publishes a message, or an event of the module, to all workers. Returns a
-    // result of websocket_plugin.h and the message's id.
-    int publish(const broker::publication &message,
+    // Publishes a message, or an event of the module, to all workers. `user`:
+    // of the client that publishes it; empty: none. Returns a result of
+    // websocket_plugin.h and the message's id.
+    int publish(const broker::publication &message, std::string_view user,
                 broker::message_id &id) noexcept;
 
     // The same, and calls `on_result` exactly once: before it returns or, with
@@ -114,8 +115,9 @@ public:
     // `callback_bytes`.
     using publish_callback = void (*)(void *data, int result,
                                       websocket_message_id_t id);
-    void publish(const broker::publication &message, publish_callback on_result,
-                 void *data, std::size_t callback_bytes) noexcept;
+    void publish(const broker::publication &message, std::string_view user,
+                 publish_callback on_result, void *data,
+                 std::size_t callback_bytes) noexcept;
 
     // Appends a message to the log of this host. Text must be UTF-8.
     broker::append_result append(const broker::publication &message) noexcept;

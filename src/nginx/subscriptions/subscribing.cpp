@@ -162,7 +162,7 @@ try {
 }
 
 void publish_to(const session &client, std::string_view name,
-                const broker::publication &message,
+                const broker::publication &message, std::string_view user,
                 resource::publish_callback on_result, void *data,
                 std::size_t callback_bytes) noexcept
 {
@@ -184,7 +184,8 @@ void publish_to(const session &client, std::string_view name,
         on_result(data, WEBSOCKET_DROPPED, {});
     } else {
         client.home()->retain();
-        target->publish(message, home_publication::done, call, callback_bytes);
+        target->publish(message, user, home_publication::done, call,
+                        callback_bytes);
     }
 
     target->release();

@@ -23,7 +23,7 @@ const resource_settings *settings_for(const session &client,
 // Publishes a message to a further resource, whether the client is subscribed
 // to it or not. Calls `on_result` as resource::publish() does.
 void publish_to(const session &client, std::string_view name,
-                const broker::publication &message,
+                const broker::publication &message, std::string_view user,
                 resource::publish_callback on_result, void *data,
                 std::size_t callback_bytes) noexcept;
 

@@ -20,6 +20,15 @@ namespace websocket::nginx {
 inline constexpr std::uint8_t kind_close_all = 8;
 inline constexpr std::uint8_t kind_clients_lost = 16;
 
+// Added to the kind of a message that has a user: see message_user.hpp.
+inline constexpr std::uint8_t kind_with_user = 32;
+
+// The kind of a message as handlers know it.
+constexpr std::uint8_t kind_of(std::uint8_t stored) noexcept
+{
+    return stored & ~kind_with_user;
+}
+
 // The owner of a subscription to a log of the broker.
 struct subscriber {
     // Called when the log may have unread messages. Subtracts the deliveries
