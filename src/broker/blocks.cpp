@@ -121,6 +121,26 @@ bool same_bytes(const zone &z, index first, std::size_t offset,
     return as.empty();
 }
 
+int compare_bytes(const zone &z, index first, std::size_t offset,
+                  std::size_t size, std::span<const std::byte> with) noexcept
+{
+    const std::byte *at = with.data();
+    int order = 0;
+
+    each_run(z, first, offset, std::min(size, with.size()),
+             [&](const std::byte *run, std::size_t run_size) {
+                 order = std::memcmp(run, at, run_size);
+                 at += run_size;
+                 return order == 0;
+             });
+
+    if (order != 0 || size == with.size()) {
+        return order;
+    }
+
+    return size < with.size() ? -1 : 1;
+}
+
 void clear_marks(zone &z) noexcept
 {
     std::fill_n(z.marks, z.head->block_count / 64 + 1, 0);

@@ -30,6 +30,11 @@ void read_bytes(const zone &z, index first, std::size_t offset,
 bool same_bytes(const zone &z, index first, std::size_t offset,
                 std::span<const std::byte> as) noexcept;
 
+// Compares `size` bytes of the chain with these, as memcmp does. A beginning is
+// less than the whole.
+int compare_bytes(const zone &z, index first, std::size_t offset,
+                  std::size_t size, std::span<const std::byte> with) noexcept;
+
 // Marks for repair() and the tests: one bit for each block.
 void clear_marks(zone &z) noexcept;
 inline bool marked(const zone &z, index at) noexcept

@@ -191,6 +191,7 @@ usage broker::measure() noexcept
             .logs = head.logs,
             .subscriptions = head.subscriptions,
             .entries = head.entries,
+            .members = head.members,
             .dropped_unread = head.dropped_unread,
             .dropped_history = head.dropped_history,
             .dropped_over_limit = head.dropped_over_limit,

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "broker/history_rules.hpp"
+#include "broker/member_types.hpp"
 #include "broker/types.hpp"
 #include "broker/zone.hpp"
 
@@ -286,6 +287,53 @@ public:
                                          std::span<const std::uint32_t> kinds,
                                          std::span<char> buffer,
                                          std::uint64_t now) noexcept;
+
+    /*
+     * Members: which users have clients in which scope, and on which slots. A
+     * scope is a name of at most max_name_size bytes. It takes memory only
+     * while it has members. Scopes and members have at most a quarter of the
+     * memory; of what does not fit, `refused` in usage counts each attempt.
+     *
+     * A user without clients can *linger*: until end_member, a client of any
+     * slot returns without having been absent. If the process of the last
+     * client ends, the user lingers too, until another one takes the member.
+     */
+
+    // Counts one more client of the user on the slot.
+    added_member add_member(unsigned slot, std::string_view scope,
+                            std::string_view user, std::uint64_t now) noexcept;
+
+    // Counts one client less. If that was the user's last one on all slots, the
+    // user lingers on this slot, which calls end_member; without `linger` the
+    // user is gone at once.
+    removed_member remove_member(unsigned slot, std::string_view scope,
+                                 std::string_view user, bool linger) noexcept;
+
+    // Ends the lingering on this slot. True: the user is gone. False: a client
+    // has returned since then, here or elsewhere. If the user lingers again on
+    // another slot, only that one can end it.
+    bool end_member(unsigned slot, std::string_view scope,
+                    std::string_view user) noexcept;
+
+    // Gives the slot a user of a process that has ended, who lingers there from
+    // now on as after remove_member: call end_member, at once or later. If the
+    // slot's process ends before, another one takes the same member. So none is
+    // lost, and end_member is true once. Nothing: there is none. If there is
+    // none, that takes no lock.
+    std::optional<lost_member>
+    take_lost_member(unsigned slot, std::span<char, max_name_size> scope,
+                     std::span<char, max_user_size> user) noexcept;
+
+    counted_member count_member(std::string_view scope,
+                                std::string_view user) noexcept;
+
+    // The number of users with clients in the scope.
+    std::uint32_t count_users(std::string_view scope) noexcept;
+
+    // Lists users with clients, in the order of their bytes: those after
+    // `after`, as many as fit. An empty text is before all users.
+    listed_members list_members(std::string_view scope, std::string_view after,
+                                const member_page &to) noexcept;
 
     /*
      * The whole.

@@ -4,6 +4,7 @@
 #include "broker/fault_point.hpp"
 #include "broker/lock_guard.hpp"
 #include "broker/notes.hpp"
+#include "broker/seats.hpp"
 #include "broker/subscriptions.hpp"
 
 #include <algorithm>
@@ -88,8 +89,8 @@ public:
         : zone_{z}, owner_{which}, now_{now}
     {}
 
-    // Moves the owner's notes to the orphans, or removes at most one
-    // subscription. True: the slot is free, or has another
+    // Moves the owner's notes to the orphans, takes its members' seats, or
+    // removes at most one subscription. True: the slot is free, or has another
     // owner.
     bool step() noexcept
     {
@@ -110,6 +111,10 @@ public:
 
             zone_.note(slot.notes).orphaned_at = now_;
             move_note(zone_, slot.notes, no_slot);
+        }
+
+        if (!lose_members(zone_, owner_.slot, member_bucket_)) {
+            return false;
         }
 
         for (std::uint32_t i = 0; i < buckets_per_hold; i++) {
@@ -153,6 +158,7 @@ private:
     const owner owner_;
     const std::uint64_t now_;
     std::uint32_t bucket_ = 0;
+    std::uint32_t member_bucket_ = 0;
     std::uint32_t clients_ = 0;
     std::size_t name_size_ = 0;
     std::array<std::byte, max_name_size> name_;

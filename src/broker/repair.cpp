@@ -1,11 +1,12 @@
 // Follows primary links alone: from buckets to logs, from logs to
-// subscriptions, from the oldest entry to the newest. Reads no derived word
-// before it has rebuilt it.
+// subscriptions, from the oldest entry to the newest, from scopes to members.
+// Reads no derived word before it has rebuilt it.
 #include "broker/repair.hpp"
 #include "broker/blocks.hpp"
 #include "broker/entries.hpp"
 #include "broker/fault_point.hpp"
 #include "broker/log_table.hpp"
+#include "broker/members.hpp"
 #include "broker/notes.hpp"
 #include "broker/subscriptions.hpp"
 
@@ -153,6 +154,8 @@ void repair(zone &z) noexcept
 
     repair_notes(z);
     WEBSOCKET_FAULT_POINT("repair.notes");
+    repair_members(z);
+    WEBSOCKET_FAULT_POINT("repair.members");
 
     for (std::uint32_t i = 0; i < z.head->slot_count; i++) {
         repair_reserved(z, z.slots[i]);

@@ -274,6 +274,7 @@ struct usage {
     std::uint64_t logs = 0;
     std::uint64_t subscriptions = 0;
     std::uint64_t entries = 0; // messages and transient ones
+    std::uint64_t members = 0; // users with clients, in each scope
 
     // Since the memory was created.
     std::uint64_t dropped_unread = 0;  // to free memory, unread

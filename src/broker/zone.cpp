@@ -10,7 +10,7 @@ namespace websocket::broker::detail {
 namespace {
 
 constexpr std::uint64_t zone_magic = 0x72656b6f72622e77;
-constexpr std::uint64_t zone_layout = 8; // a new number for each change of it
+constexpr std::uint64_t zone_layout = 9; // a new number for each change of it
 constexpr std::size_t line_size = 64;
 constexpr std::size_t min_blocks = 256;
 constexpr std::size_t max_blocks = std::size_t{1} << 26; // 8 GiB
@@ -26,12 +26,20 @@ std::size_t buckets_for(std::size_t blocks) noexcept
     return std::bit_floor(blocks / blocks_per_bucket);
 }
 
+std::size_t bucket_bytes(std::size_t blocks) noexcept
+{
+    return in_lines(buckets_for(blocks) * sizeof(index));
+}
+
 // Offsets of the parts, in bytes from the header.
 struct parts {
     parts(std::size_t slot_count, std::size_t block_count) noexcept
         : slots{in_lines(sizeof(header))},
           buckets{slots + in_lines(slot_count * sizeof(slot_record))},
-          marks{buckets + in_lines(buckets_for(block_count) * sizeof(index))},
+          scopes{buckets + bucket_bytes(block_count)},
+          members{scopes + bucket_bytes(block_count)}, marks{members +
+                                                             bucket_bytes(
+                                                                 block_count)},
           next{marks +
                in_lines((block_count / 64 + 1) * sizeof(std::uint64_t))},
           blocks{next + in_lines((block_count + 1) * sizeof(index))},
@@ -40,6 +48,8 @@ struct parts {
 
     std::size_t slots;
     std::size_t buckets;
+    std::size_t scopes;
+    std::size_t members;
     std::size_t marks;
     std::size_t next;
     std::size_t blocks;
@@ -63,6 +73,8 @@ void map_parts(zone &mapped, std::byte *begin, const parts &at) noexcept
     mapped.head = std::launder(reinterpret_cast<header *>(begin));
     mapped.slots = reinterpret_cast<slot_record *>(begin + at.slots);
     mapped.buckets = reinterpret_cast<index *>(begin + at.buckets);
+    mapped.scope_buckets = reinterpret_cast<index *>(begin + at.scopes);
+    mapped.member_buckets = reinterpret_cast<index *>(begin + at.members);
     mapped.marks = reinterpret_cast<std::uint64_t *>(begin + at.marks);
     mapped.next = reinterpret_cast<index *>(begin + at.next);
     mapped.blocks = begin + at.blocks;

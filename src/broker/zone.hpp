@@ -1,11 +1,11 @@
 // The layout of the broker's shared memory, and the rule by which it survives
 // the death of a process in the middle of a change.
 //
-//     header | slots | buckets | marks | next | blocks
+//     header | slots | buckets of logs, scopes, members | marks | next | blocks
 //
-// A record is a log, a subscription, an entry or a note. It is a chain of
-// blocks, which the table `next` links as a file system's allocation table
-// links sectors. Blocks are numbered from 1; 0 is none.
+// A record is a log, a subscription, an entry, a note, a scope or a member. It
+// is a chain of blocks, which the table `next` links as a file system's
+// allocation table links sectors. Blocks are numbered from 1; 0 is none.
 //
 // *Primary* words are authoritative. store_ordered() alone changes them, in
 // single words, each of which leaves the whole valid. A record is written first
@@ -59,7 +59,7 @@ struct header {
     std::uint64_t layout = 0;
     std::uint64_t memory_size = 0;
     std::uint32_t slot_count = 0;
-    std::uint32_t bucket_count = 0; // a power of two
+    std::uint32_t bucket_count = 0; // of each kind, a power of two
     index block_count = 0;
     hash_key key = {};
 
@@ -111,7 +111,11 @@ struct header {
     std::uint32_t logs = 0;
     std::uint32_t subscriptions = 0;
     std::uint32_t entries = 0;
-    index note_blocks = 0; // of all notes
+    index note_blocks = 0;     // of all notes
+    index member_blocks = 0;   // of all scopes and members
+    std::uint32_t members = 0; // with clients
+    index lost_first = 0;      // members without a process, longest first
+    index lost_last = 0;
 };
 
 struct slot_record {
@@ -136,6 +140,8 @@ struct slot_record {
     index reserved_count = 0;
     index queue_first = 0;
     index queue_last = 0;
+
+    std::uint32_t seats = 0; // derived: its members, also those that linger
 };
 
 struct log_record {
@@ -277,8 +283,10 @@ struct hold_budget {
 struct zone {
     header *head = nullptr;
     slot_record *slots = nullptr;
-    index *buckets = nullptr;
-    std::uint64_t *marks = nullptr; // a bit for each block
+    index *buckets = nullptr;        // of logs
+    index *scope_buckets = nullptr;  // see members.hpp
+    index *member_buckets = nullptr; // derived
+    std::uint64_t *marks = nullptr;  // a bit for each block
     index *next = nullptr;
     std::byte *blocks = nullptr;
 
@@ -325,6 +333,14 @@ struct zone {
     index &bucket_of(std::uint32_t hash) const noexcept
     {
         return buckets[hash & (head->bucket_count - 1)];
+    }
+    index &scope_bucket_of(std::uint32_t hash) const noexcept
+    {
+        return scope_buckets[hash & (head->bucket_count - 1)];
+    }
+    index &member_bucket_of(std::uint32_t hash) const noexcept
+    {
+        return member_buckets[hash & (head->bucket_count - 1)];
     }
 };
 

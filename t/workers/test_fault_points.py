@@ -25,6 +25,8 @@ ELSEWHERE = {
     "entry.over_limit", "history.step", "read.piece",
 }
 
+PREFIXES_ELSEWHERE = ("repair.", "note.", "member.", "scope.")
+
 # Fault points that a leader reaches for each new resource.
 WITH_REDIS = ["position.left", "position.numbered", "position.entered",
               "position.done", "cursor.left", "cursor.numbered",
@@ -33,12 +35,13 @@ WITH_REDIS = ["position.left", "position.numbered", "position.entered",
 
 def names():
     """The fault points that a worker without Redis reaches, except those
-    inside a repair, and those of notes: see t/backend/test_backend_faults.py."""
+    inside a repair, those of members, and those of notes: see
+    t/backend/test_backend_faults.py."""
     found = subprocess.run(
         ["grep", "-rhoP", r'FAULT_POINT\("\K[^"]+', "src/broker"], cwd=ROOT,
         check=True, capture_output=True, text=True).stdout.split()
     return sorted(name for name in set(found) - ELSEWHERE - set(WITH_REDIS)
-                  if not name.startswith(("repair.", "note.")))
+                  if not name.startswith(PREFIXES_ELSEWHERE))
 
 
 @pytest.mark.parametrize("name", names())

@@ -1,25 +1,19 @@
 // All operations during which a process may die.
 #pragma once
 
+#include "crash_member_operations.hpp"
 #include "crash_scenario.hpp"
 
 #include <array>
-#include <functional>
 
 namespace broker_tests {
-
-// An operation during which the victim dies.
-struct operation {
-    const char *name;
-    std::function<void(scenario &)> run;
-};
 
 inline message_id after(message_id last)
 {
     return {last.epoch, last.sequence + 1};
 }
 
-inline std::vector<operation> operations()
+inline std::vector<operation> log_operations()
 {
     static const std::string long_text(700, 'l');
     static const std::string long_name(400, 'n');
@@ -211,6 +205,17 @@ inline std::vector<operation> operations()
         {"reclaim",
          [](scenario &s) { s.core.reclaim_dead(s.processes, s.now); }},
     };
+}
+
+inline std::vector<operation> operations()
+{
+    std::vector<operation> all = log_operations();
+
+    for (operation &each : member_operations()) {
+        all.push_back(std::move(each));
+    }
+
+    return all;
 }
 
 } // namespace broker_tests

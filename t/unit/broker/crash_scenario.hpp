@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker_fixture.hpp"
+#include "crash_members.hpp"
 
 #include <cstring>
 
@@ -29,6 +30,7 @@ public:
         take_slots();
         subscribe_all();
         add_notes();
+        crash_members(core, now).add_all(slot_s, slot_v, 2);
         leave_traces();
         if (room == memory::full) {
             fill();
@@ -78,6 +80,7 @@ public:
         const message_id last = core.last_id(room_s);
         EXPECT_TRUE(last.epoch != outer + 1 || last.sequence >= 2000);
         check_notes();
+        crash_members(core, now).check(slot_s);
         check_history();
         passed_ = core.passed_id(room_s).sequence;
         const std::size_t unread_of_s = drain_survivor();
@@ -337,6 +340,7 @@ private:
     void check_nothing_leaks()
     {
         core.set_limits(room_s, {}, now);
+        crash_members(core, now).remove_all(slot_s);
         core.release(slot_s, now);
 
         for (const char *name : {"room", "victim's", "gone", "aged", "new"}) {

@@ -3,6 +3,7 @@
 
 #include "broker/zone.hpp"
 
+#include <array>
 #include <string_view>
 
 namespace websocket::broker::detail {
@@ -16,6 +17,11 @@ struct totals {
     index unused = 0;
     index entries = 0;
     index listed = 0; // entries found through their logs
+    index member_blocks = 0;
+    std::uint32_t members = 0;
+    std::uint32_t scope_users = 0; // of the current scope
+    std::uint32_t lost = 0;
+    std::array<std::uint32_t, max_slots> seats{};
 };
 
 class integrity_checker {
@@ -47,6 +53,12 @@ private:
     std::string_view check_reserved() noexcept;
     std::string_view check_notes() noexcept;
     std::string_view check_note_list(index first, std::uint32_t slot) noexcept;
+    std::string_view check_members() noexcept;
+    std::string_view check_scope(index at, std::uint32_t bucket) noexcept;
+    std::string_view check_member(index at, index scope) noexcept;
+    std::string_view check_seats(index at) noexcept;
+    std::string_view check_levels(index scope) noexcept;
+    std::string_view check_lost() noexcept;
     std::string_view check_free() noexcept;
     std::string_view check_totals() noexcept;
 
