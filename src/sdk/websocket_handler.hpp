@@ -240,7 +240,8 @@ struct [[gnu::visibility("hidden")]] callbacks
 
         return failed(object, "client_subscribed", [&] {
             resource_of(object).client_subscribed(
-                *static_cast<Subscriber *>(peer), *new (memory) State(),
+                *static_cast<Subscriber *>(peer),
+                construct_state<State>(memory),
                 since == nullptr ? nullptr : &after);
         });
     }
@@ -248,13 +249,17 @@ struct [[gnu::visibility("hidden")]] callbacks
     static void client_unsubscribed(void *object, void *peer,
                                     void *memory) noexcept
     {
-        auto &state = *static_cast<State *>(memory);
+        State *state = state_in<State>(memory);
+
+        if (state == nullptr) {
+            return;
+        }
 
         failed(object, "client_unsubscribed", [&] {
             resource_of(object).client_unsubscribed(
-                *static_cast<Subscriber *>(peer), state);
+                *static_cast<Subscriber *>(peer), *state);
         });
-        state.~State();
+        state->~State();
     }
 
     static int subscription_failed(void *object, void *peer,
@@ -285,6 +290,7 @@ constexpr websocket_handler_t describe(const char *name) noexcept
     static_assert(std::derived_from<client_type, client>);
     static_assert(std::derived_from<Derived, typename Derived::resource_type>);
     static_assert(alignof(typename Derived::state_type) <= alignof(void *));
+    static_assert(std::is_nothrow_destructible_v<typename Derived::state_type>);
     static_assert(std::is_nothrow_destructible_v<client_type> &&
                   std::is_nothrow_destructible_v<Derived>);
 
@@ -327,7 +333,8 @@ constexpr websocket_handler_t describe(const char *name) noexcept
         handler.clients_lost = functions::clients_lost;
     }
 
-    handler.subscription_size = sizeof(typename Derived::state_type);
+    handler.subscription_size =
+        sizeof(state_memory<typename Derived::state_type>);
     handler.client_subscribed = functions::client_subscribed;
     handler.client_unsubscribed = functions::client_unsubscribed;
 

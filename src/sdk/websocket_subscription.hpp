@@ -15,8 +15,11 @@
 
 #include "websocket_client.hpp"
 
+#include <cstddef>
 #include <exception>
+#include <new>
 #include <string_view>
+#include <type_traits>
 
 namespace websocket {
 
@@ -24,6 +27,45 @@ namespace websocket {
 struct no_state {};
 
 namespace detail {
+
+// The memory of a subscription, which the server has zeroed.
+template <class State>
+struct state_memory {
+    alignas(State) std::byte bytes[sizeof(State)];
+    bool constructed;
+};
+
+template <class State>
+requires std::is_nothrow_default_constructible_v<State>
+struct state_memory<State> {
+    alignas(State) std::byte bytes[sizeof(State)];
+};
+
+// Throws what its constructor throws.
+template <class State>
+State &construct_state(void *memory)
+{
+    auto *state = new (memory) State();
+
+    if constexpr (!std::is_nothrow_default_constructible_v<State>) {
+        static_cast<state_memory<State> *>(memory)->constructed = true;
+    }
+
+    return *state;
+}
+
+// Null: its constructor has thrown.
+template <class State>
+State *state_in(void *memory) noexcept
+{
+    if constexpr (!std::is_nothrow_default_constructible_v<State>) {
+        if (!static_cast<state_memory<State> *>(memory)->constructed) {
+            return nullptr;
+        }
+    }
+
+    return static_cast<State *>(memory);
+}
 
 // The call of a function object for each subscription. Its exception is kept,
 // since it must not cross the C frames in between.
@@ -58,6 +100,7 @@ struct subscription_call {
 
 // The part of a resource that concerns its subscribers: clients of the class
 // Subscriber, for each of which the server stores an object of the class State.
+// If its constructor throws, the client is closed with 1011.
 template <class State, class Subscriber>
 class subscribable {
 public:
@@ -82,10 +125,11 @@ public:
 
         detail::server->each_subscriber(
             subscribed_resource_,
-            [](void *data, void *client, void *state) {
-                static_cast<decltype(call) *>(data)->run(
-                    *static_cast<Subscriber *>(client),
-                    *static_cast<State *>(state));
+            [](void *data, void *client, void *memory) {
+                if (State *state = detail::state_in<State>(memory)) {
+                    static_cast<decltype(call) *>(data)->run(
+                        *static_cast<Subscriber *>(client), *state);
+                }
             },
             &call);
         call.rethrow();
@@ -162,15 +206,20 @@ subscription_of<Resource>
 client::find_subscription(std::string_view key) const noexcept
 {
     void *resource = nullptr;
-    void *state = nullptr;
+    void *memory = nullptr;
 
     if (detail::server->find_subscription(handle_, detail::text(key), &resource,
-                                          &state) == 0) {
+                                          &memory) == 0) {
         return {};
     }
 
-    return {detail::resource_from<Resource>(resource),
-            static_cast<typename Resource::state_type *>(state)};
+    auto *state = detail::state_in<typename Resource::state_type>(memory);
+
+    if (state == nullptr) {
+        return {};
+    }
+
+    return {detail::resource_from<Resource>(resource), state};
 }
 
 template <class Resource, class Each>
@@ -184,10 +233,14 @@ void client::each_subscription(Each each) const
 
     detail::server->each_subscription(
         handle_,
-        [](void *data, void *resource, void *state) {
-            return static_cast<decltype(call) *>(data)->run(
-                       *detail::resource_from<Resource>(resource),
-                       *static_cast<typename Resource::state_type *>(state))
+        [](void *data, void *resource, void *memory) {
+            auto *state =
+                detail::state_in<typename Resource::state_type>(memory);
+
+            return state == nullptr ||
+                           static_cast<decltype(call) *>(data)->run(
+                               *detail::resource_from<Resource>(resource),
+                               *state)
                        ? 0
                        : 1;
         },

@@ -77,6 +77,7 @@ const room_pattern *pattern_of(const session &client,
                                std::string_view name) noexcept
 {
     const auto patterns = patterns_of(client.configuration().room_patterns);
+    const subscription_set *places = client.subscriptions();
 
     for (std::size_t i = 0; i != patterns.size(); i++) {
         const room_pattern &pattern = patterns[i];
@@ -86,9 +87,13 @@ const room_pattern *pattern_of(const session &client,
                 return &pattern;
             }
 
-        } else if (const auto &text = client.subscriptions()->allowed[i];
-                   text && fits(name, *text, pattern.prefix)) {
-            return &pattern;
+            // Values are known from the handshake to the end of the client
+        } else if (places != nullptr && places->allowed) {
+            const std::optional<std::string> &text = places->allowed[i];
+
+            if (text && fits(name, *text, pattern.prefix)) {
+                return &pattern;
+            }
         }
     }
 
