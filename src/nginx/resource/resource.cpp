@@ -20,13 +20,15 @@ namespace {
 // nginx's sum of this and the current time must not overflow.
 constexpr ngx_msec_t max_timer_time = NGX_MAX_INT_T_VALUE / 4;
 
-// The address of the handler and the key. Each load of a library has its own
-// handlers.
-std::string table_key(const resource_id &id)
+// The address of the handler and the key, until the next call. Each load of a
+// library has its own handlers. The text needs no memory for a key that it had
+// before: a resource that exists is found without memory.
+const std::string &table_key(const resource_id &id)
 {
+    static std::string key;
     const auto handler = reinterpret_cast<std::uintptr_t>(id.handler);
-    std::string key(sizeof handler, '\0');
 
+    key.resize(sizeof handler);
     std::memcpy(key.data(), &handler, sizeof handler);
     return key.append(id.key);
 }
@@ -275,20 +277,23 @@ try {
     return nullptr;
 }
 
-// The callback may stop its own timer.
+// The callback may stop its own timer, and end the last subscription.
 void resource::timer_fired(ngx_event_t *event)
 {
     auto &self = *static_cast<timer *>(event->data);
+    resource &owner = self.owner;
     const auto callback = self.callback;
     void *data = self.data;
 
     if (self.repeats) {
         ngx_add_timer(event, self.period);
     } else {
-        self.owner.timers_.erase(self.it);
+        owner.timers_.erase(self.it);
     }
 
+    owner.retain();
     callback(data);
+    owner.release();
 }
 
 void resource::stop_timer(websocket_timer_t *timer) noexcept
