@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -42,6 +43,10 @@ public:
 
     // True until on_subscribed() is called.
     bool pending() const noexcept { return state_ != state::subscribed; }
+
+    // The client is not read before it is subscribed, unless that takes long.
+    // Returns true at the first call.
+    bool stop_holding() noexcept { return std::exchange(holds_input_, false); }
 
     // Of a pending one.
     std::uint64_t join_position() const noexcept { return rest().position; }
@@ -82,6 +87,7 @@ private:
     std::uint32_t max_clients_;
     state state_ = state::created;
     bool has_since_ = false;
+    bool holds_input_ = true;
 };
 
 } // namespace websocket::nginx

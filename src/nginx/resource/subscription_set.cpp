@@ -54,7 +54,7 @@ void subscription_set::add(owned added)
 
     places_.insert(lower_bound(&place->target()), std::move(added));
     ngx_queue_insert_tail(&new_places_, place->link());
-    pending_++;
+    holding_++;
 
     if (!join_event_.posted) {
         ngx_post_event(&join_event_, &ngx_posted_events);
@@ -82,16 +82,16 @@ void subscription_set::join_new_places() noexcept
 
 // The link of a pending place is in the list of new places, in that of its
 // resource, or in none.
-void subscription_set::forget(const client_subscription &removed) noexcept
+void subscription_set::forget(client_subscription &removed) noexcept
 {
-    pending_ -= removed.pending() ? 1 : 0;
+    stop_holding(removed);
 
     if (published_to_ == &removed.target()) {
         published_to_ = nullptr;
     }
 }
 
-void subscription_set::remove(const client_subscription &removed) noexcept
+void subscription_set::remove(client_subscription &removed) noexcept
 {
     const auto it =
         places_.begin() + (lower_bound(&removed.target()) - places_.begin());

@@ -31,9 +31,12 @@ public:
     iterator begin() const noexcept { return places_.begin(); }
     iterator end() const noexcept { return places_.end(); }
 
-    // The number of places that are pending.
-    std::size_t pending() const noexcept { return pending_; }
-    void end_pending() noexcept { pending_--; }
+    // True if a place is pending, and the client should not be read before.
+    bool hold_input() const noexcept { return holding_ != 0; }
+    void stop_holding(client_subscription &place) noexcept
+    {
+        holding_ -= place.stop_holding() ? 1 : 0;
+    }
 
     // The client has published to a resource.
     void note_publication(const resource *to) noexcept;
@@ -56,7 +59,7 @@ public:
     void join_new_places() noexcept;
 
     // The place is not in the set any more when its handler is called.
-    void remove(const client_subscription &removed) noexcept;
+    void remove(client_subscription &removed) noexcept;
 
     // The same for all places.
     void clear() noexcept;
@@ -64,11 +67,11 @@ public:
 private:
     static void on_join(ngx_event_t *event);
     iterator lower_bound(const resource *target) const noexcept;
-    void forget(const client_subscription &removed) noexcept;
+    void forget(client_subscription &removed) noexcept;
 
     std::vector<owned> places_;
     ngx_queue_t new_places_; // they have not begun to join
-    std::size_t pending_ = 0;
+    std::size_t holding_ = 0;
     const resource *published_to_ = nullptr; // the last one
     ngx_event_t join_event_{};
 };

@@ -37,11 +37,11 @@ client_subscription *place_in(const session &client,
     return target == nullptr ? nullptr : places->find(target);
 }
 
-// Input is held while a place is pending.
+// Input is held while a place is pending, but for a slow one.
 void continue_reading(session &client) noexcept
 {
     if (client.subscriptions() == nullptr ||
-        client.subscriptions()->pending() == 0) {
+        !client.subscriptions()->hold_input()) {
         client.release_input();
     }
 }
@@ -89,9 +89,14 @@ struct home_publication {
     }
 };
 
+struct releaser {
+    void operator()(resource *target) const noexcept { target->release(); }
+};
+
 // With a reference; null: there is no memory, or the handler has failed.
-resource *retained(const session &client, std::string_view name,
-                   const resource_settings &settings) noexcept
+std::unique_ptr<resource, releaser>
+retained(const session &client, std::string_view name,
+         const resource_settings &settings) noexcept
 {
     resource *target = resource::get_or_create(further_resource(client, name),
                                                settings, false);
@@ -100,7 +105,19 @@ resource *retained(const session &client, std::string_view name,
         target->retain();
     }
 
-    return target;
+    return std::unique_ptr<resource, releaser>(target);
+}
+
+// Ends the turn if this worker does not deliver as fast. A client that is in
+// the resource pauses until it does, see publishing_congested().
+void slow_down(const session &client, const resource &published_to) noexcept
+{
+    const subscription_set *places = client.subscriptions();
+
+    if (published_to.congested() &&
+        (places == nullptr || places->find(&published_to) == nullptr)) {
+        this_worker().current_turn.end();
+    }
 }
 
 } // namespace
@@ -144,18 +161,14 @@ try {
         return "the name fits no websocket_rooms of this location";
     }
 
-    resource *target = retained(client, name, *settings);
+    const auto target = retained(client, name, *settings);
 
-    if (target == nullptr) {
+    if (!target) {
         return "the handler failed to create the resource";
     }
 
-    const std::string_view refusal =
-        add_place(client, *target, since,
-                  {settings, static_cast<std::uint32_t>(conf.max_clients)});
-
-    target->release();
-    return refusal;
+    return add_place(client, *target, since,
+                     {settings, static_cast<std::uint32_t>(conf.max_clients)});
 
 } catch (const std::bad_alloc &) {
     return no_memory;
@@ -167,12 +180,12 @@ void publish_to(const session &client, std::string_view name,
                 std::size_t callback_bytes) noexcept
 {
     const resource_settings *settings = settings_for(client, name);
-    resource *target =
+    const auto target =
         settings == nullptr || name.empty() || client.home() == nullptr
             ? nullptr
             : retained(client, name, *settings);
 
-    if (target == nullptr) {
+    if (!target) {
         on_result(data, WEBSOCKET_INVALID, {});
         return;
     }
@@ -186,14 +199,13 @@ void publish_to(const session &client, std::string_view name,
         client.home()->retain();
         target->publish(message, user, home_publication::done, call,
                         callback_bytes);
+        slow_down(client, *target);
     }
-
-    target->release();
 }
 
 bool unsubscribe(session &client, std::string_view name) noexcept
 {
-    const client_subscription *place = place_in(client, name);
+    client_subscription *place = place_in(client, name);
 
     this_worker().current_turn.spend(turn::message_cost);
 
@@ -223,7 +235,7 @@ void membership::on_subscribed(const websocket_message_id_t *since) noexcept
     auto &place = static_cast<client_subscription &>(*this);
     resource &target = place.target();
 
-    client.subscriptions()->end_pending();
+    client.subscriptions()->stop_holding(place);
 
     if (target.handler().client_subscribed != nullptr) {
         target.retain();
@@ -242,7 +254,7 @@ void membership::on_subscribed(const websocket_message_id_t *since) noexcept
 void membership::on_subscription_failed(std::string_view reason) noexcept
 {
     session &client = owner();
-    const auto &place = static_cast<client_subscription &>(*this);
+    auto &place = static_cast<client_subscription &>(*this);
     resource &target = place.target();
     const auto on_failure = client.handler().subscription_failed;
 
@@ -262,7 +274,11 @@ void membership::on_subscription_failed(std::string_view reason) noexcept
 
 void membership::on_slow_subscription() noexcept
 {
-    owner().release_input();
+    session &client = owner();
+
+    client.subscriptions()->stop_holding(
+        static_cast<client_subscription &>(*this));
+    continue_reading(client);
 }
 
 } // namespace websocket::nginx
