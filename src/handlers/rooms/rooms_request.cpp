@@ -1,9 +1,9 @@
 // Parses requests of clients of rooms.v1.json. Lists of names are short; other
 // members may be as large as a message.
+#include "handlers/json_scanner.hpp"
 #include "handlers/object_scanner.hpp"
 #include "handlers/rooms/rooms_json.hpp"
 
-#include <nlohmann/json.hpp>
 #include <openssl/evp.h>
 
 #include <utility>
@@ -37,6 +37,59 @@ bool decode_base64(std::string_view text, std::string &to)
     to.resize(to.size() - padding);
     return true;
 }
+
+// False: the JSON is no list of strings.
+bool read_strings(std::string_view json, std::vector<std::string> &to)
+{
+    json_scanner scanner(json);
+
+    if (!scanner.take('[')) {
+        return false;
+    }
+
+    scanner.skip_space();
+
+    if (scanner.next() == ']') {
+        return true;
+    }
+
+    do {
+        std::string text;
+
+        scanner.skip_space();
+
+        if (scanner.next() != '"' || !scanner.string(&text)) {
+            return false;
+        }
+
+        to.push_back(std::move(text));
+        scanner.skip_space();
+    } while (scanner.take(','));
+
+    return true;
+}
+
+// The strings of an object, by their names.
+class id_members final : public object_scanner::members {
+public:
+    using map = std::map<std::string, std::string, std::less<>>;
+
+    explicit id_members(map &to) noexcept : to_{to} {}
+
+    std::string *target(std::string_view) override { return &id_; }
+
+    void found(std::string_view name, std::string_view, bool is_string) override
+    {
+        valid = valid && is_string;
+        to_.insert_or_assign(std::string(name), id_);
+    }
+
+    bool valid = true; // all are strings
+
+private:
+    map &to_;
+    std::string id_;
+};
 
 class request_members final : public object_scanner::members {
 public:
@@ -124,27 +177,9 @@ private:
         }
     }
 
-    static nlohmann::json short_value(std::string_view text)
-    {
-        return text.size() > max_list
-                   ? nlohmann::json()
-                   : nlohmann::json::parse(text, nullptr, false);
-    }
-
     void read_names(std::string_view name, std::string_view value)
     {
-        const nlohmann::json list = short_value(value);
-        bool valid = list.is_array();
-
-        for (const nlohmann::json &each : list) {
-            valid = valid && each.is_string();
-
-            if (valid) {
-                result.names.push_back(each.get<std::string>());
-            }
-        }
-
-        if (!valid) {
+        if (value.size() > max_list || !read_strings(value, result.names)) {
             fail(std::string(name) +
                  " is not a list of names, of at most 64 KB");
         }
@@ -152,18 +187,11 @@ private:
 
     void read_since(std::string_view value)
     {
-        const nlohmann::json list = short_value(value);
-        bool valid = list.is_object();
+        id_members ids(result.since);
+        object_scanner object(value, ids);
 
-        for (const auto &[name, id] : list.items()) {
-            valid = valid && id.is_string();
-
-            if (valid) {
-                result.since[name] = id.get<std::string>();
-            }
-        }
-
-        if (!valid) {
+        if (value.size() > max_list || !object.scan() || !object.is_object() ||
+            !ids.valid) {
             fail("since is not an object with ids, of at most 64 KB");
         }
     }
