@@ -75,8 +75,14 @@ void room::start_from(room_receiver to, message_id after)
 
     mark_behind(to, after);
 
-    if (to.place.progress) {
-        to.place.progress->announced_count = client_count();
+    if (!to.place.progress) {
+        return;
+    }
+
+    to.place.progress->announced_count = client_count();
+
+    // If the client is behind of other rooms, it takes no more at present
+    if (to.behind == 1) {
         catch_up(to);
     }
 }
