@@ -58,6 +58,12 @@ bool take_piece(ngx_conf_t *cf, std::string_view &rest,
     return index != NGX_ERROR;
 }
 
+char *invalid_pattern(ngx_conf_t *cf, const ngx_str_t &value)
+{
+    return invalid_value(cf, value,
+                         "a name that may have variables and may end in \"*\"");
+}
+
 // Sets the pieces of the pattern. Returns an error for the configuration, or
 // null.
 char *read_pieces(ngx_conf_t *cf, const ngx_str_t &value, room_pattern &pattern)
@@ -65,11 +71,13 @@ char *read_pieces(ngx_conf_t *cf, const ngx_str_t &value, room_pattern &pattern)
     std::string_view rest = pattern.text;
     std::vector<pattern_piece> pieces;
 
+    if (rest.find('*') != rest.npos) {
+        return invalid_pattern(cf, value);
+    }
+
     while (!rest.empty()) {
         if (!take_piece(cf, rest, pieces)) {
-            return invalid_value(cf, value,
-                                 "a name that may have variables and may end "
-                                 "in \"*\"");
+            return invalid_pattern(cf, value);
         }
 
         pattern.has_variables =
