@@ -10,6 +10,8 @@ SOAK_HOSTS ?= 1
 protocol_sources := $(sort $(wildcard src/protocol/*/*.cpp))
 broker_sources := $(sort $(wildcard src/broker/*.cpp))
 token_sources := $(sort $(wildcard src/tokens/*.cpp))
+request_sources := $(addprefix src/handlers/,json_scanner.cpp \
+	object_scanner.cpp rooms/rooms_request.cpp)
 # Sources of src/nginx that do not include nginx.
 container_sources := src/nginx/output/send_queue.cpp
 unit_sources := $(sort $(wildcard t/unit/*/*_test.cpp))
@@ -74,6 +76,7 @@ endef
 
 plain_cxx := $(CXX) $(CXXFLAGS) $(LDFLAGS)
 fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
+fuzzed_sources := $(protocol_sources) $(token_sources) $(request_sources)
 bench_program := $(bench_sources) $(protocol_sources)
 broker_bench := t/bench/broker_bench.cpp $(broker_sources)
 raw_echo := t/bench/raw_echo.cpp
@@ -149,9 +152,9 @@ $(eval $(call program,build/bench,deflate_bench,$(plain_cxx),\
 	$(deflate_bench_program),))
 
 $(eval $(call objects,build/fuzz,$(fuzzing_cxx),\
-	$(fuzz_sources) $(protocol_sources) $(token_sources)))
+	$(fuzz_sources) $(fuzzed_sources)))
 $(foreach source,$(fuzz_sources),$(eval $(call program,build/fuzz,$(basename \
-	$(notdir $(source))),$(fuzzing_cxx),$(source) $(protocol_sources) $(token_sources),)))
+	$(notdir $(source))),$(fuzzing_cxx),$(source) $(fuzzed_sources),)))
 
 run_tests := PYTHONPYCACHEPREFIX=build/t/pycache $(PYTHON) t/run_tests.py
 

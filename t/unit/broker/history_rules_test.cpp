@@ -55,6 +55,39 @@ void expect(const limits &found, const limits &wanted)
     EXPECT_EQ(found.milliseconds, wanted.milliseconds);
 }
 
+constexpr std::array<history_rules::name_rule, 5> name_rules{
+    {{"news.", false, {5, 0}},
+     {"news.a", true, {3, 1000}},
+     {"chat.", false, {9, 1000}},
+     {"chat.long.", false, {4, 9000}},
+     {"chat.none", true, {0, 0}}}};
+
+TEST(history_names, largest_of_all_rules_that_fit_counts)
+{
+    const history_rules rules({}, name_rules);
+
+    const auto expect = [&rules](std::string_view name, limits wanted) {
+        const limits found = rules.of_name(name);
+
+        EXPECT_EQ(found.messages, wanted.messages) << name;
+        EXPECT_EQ(found.milliseconds, wanted.milliseconds) << name;
+    };
+
+    expect("news.", {5, 0});
+    expect("news.a", {5, 0});
+    expect("news.ab", {5, 0});
+    expect("chat.x", {9, 1000});
+    expect("chat.none", {9, 1000});
+    expect("chat.long.x", {9, 9000});
+
+    for (const std::string_view other :
+         {"", "news", "chat", "New.", "xnews."}) {
+        expect(other, {0, 0});
+    }
+
+    EXPECT_EQ(history_rules({}).of_name("news.").messages, 0U);
+}
+
 } // namespace
 
 TEST(HistoryLimits, LargerOfBoth)

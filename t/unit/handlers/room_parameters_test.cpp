@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
 
 using websocket::handlers::room_parameters;
@@ -115,6 +116,63 @@ TEST(RoomParameters, TimeWithoutHistoryIsRefused)
                              "maximum number of messages");
     EXPECT_EQ(given.set("history", "0"), "");
     EXPECT_NE(given.check(), "");
+}
+
+// Of websocket_rooms
+
+TEST(RoomParameters, PatternsHaveTwoMore)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("*", "news.*"), "");
+    EXPECT_FALSE(given.publish_open || given.needs_token);
+    EXPECT_EQ(given.set("publish", "open"), "");
+    EXPECT_EQ(given.set("access", "token"), "");
+    EXPECT_TRUE(given.publish && given.publish_open && given.needs_token);
+    EXPECT_EQ(given.set("access", "token"), "\"access\" is given twice");
+}
+
+TEST(RoomParameters, ValuesOfPatternsAreChecked)
+{
+    for (const std::string_view value : {"", "Open", "on ", "token"}) {
+        room_parameters given;
+
+        given.set("*", "a");
+        EXPECT_EQ(given.set("publish", value),
+                  "\"publish\" takes \"on\", \"off\" or \"open\", not \"" +
+                      std::string(value) + "\"");
+    }
+
+    for (const std::string_view value : {"", "on", "Token", "open "}) {
+        room_parameters given;
+
+        given.set("*", "a");
+        EXPECT_EQ(given.set("access", value),
+                  "\"access\" takes \"open\" or \"token\", not \"" +
+                      std::string(value) + "\"");
+    }
+
+    for (const std::string_view value : {"on", "off"}) {
+        room_parameters given;
+
+        given.set("*", "a");
+        EXPECT_EQ(given.set("publish", value), "");
+        EXPECT_EQ(given.publish, value == "on");
+        EXPECT_FALSE(given.publish_open);
+        EXPECT_EQ(given.set("access", "open"), "");
+        EXPECT_FALSE(given.needs_token);
+    }
+}
+
+TEST(RoomParameters, RoomsWithoutPatternHaveNeither)
+{
+    room_parameters given;
+
+    EXPECT_EQ(given.set("publish", "open"),
+              "\"publish\" takes \"on\" or \"off\", not \"open\"");
+    EXPECT_EQ(given.set("access", "token"),
+              "unknown parameter \"access\"; available: history, "
+              "history_time, presence, publish, self");
 }
 
 } // namespace
