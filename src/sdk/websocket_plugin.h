@@ -306,6 +306,32 @@ typedef struct {
                        void (*done)(void *data, int result,
                                     websocket_message_id_t id),
                        void *data);
+
+    /*
+     * One client or one user of the resource's handler, on any worker of this
+     * host, whatever the client's resource. `target`: the id as a decimal
+     * number, or the user.
+     */
+
+    /* Sends one message. The bytes need not outlive the call. Returns the number
+     * of clients that it was sent to. */
+    uint32_t (*send_direct)(websocket_resource_t *resource, int is_user,
+                            websocket_text_t target, int kind, const void *data,
+                            size_t size);
+
+    /* Closes these clients as `close` does. Returns their number. */
+    uint32_t (*close_direct)(websocket_resource_t *resource, int is_user,
+                             websocket_text_t target, uint16_t code,
+                             websocket_text_t reason);
+
+    /* Calls `each` for the users that are in the resource on this host, in the
+     * order of their bytes, from the first one after `after` on, with the number
+     * of their clients, until it returns non-zero. */
+    void (*list_users)(const websocket_resource_t *resource,
+                       websocket_text_t after,
+                       int (*each)(void *data, websocket_text_t user,
+                                   uint32_t clients),
+                       void *data);
 } websocket_server_t;
 
 /*

@@ -16,8 +16,10 @@
 #include "websocket_client.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <new>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -135,6 +137,52 @@ public:
         call.rethrow();
     }
 
+    // Sends a message to one client of this handler, or to all clients of one
+    // user, on any worker of this host and whatever their resources. Text must
+    // be UTF-8. Returns the number of clients. The message is not part of any
+    // history.
+    std::uint32_t send_to_client(std::uint64_t id, std::string_view text)
+    {
+        return send_direct(false, std::to_string(id), text);
+    }
+    std::uint32_t send_to_user(std::string_view user,
+                               std::string_view text) noexcept
+    {
+        return send_direct(true, user, text);
+    }
+
+    // Closes the clients of one user, as client::close_connection() does.
+    std::uint32_t close_user(std::string_view user, std::uint16_t status = 1000,
+                             std::string_view reason = {}) noexcept
+    {
+        return detail::server->close_direct(subscribed_resource_, 1,
+                                            detail::text(user), status,
+                                            detail::text(reason));
+    }
+
+    // Calls bool each(std::string_view user, std::uint32_t clients) for the
+    // users in this resource on this host, sorted, after the user `after`,
+    // until it returns false. Throws what it throws.
+    template <class Each>
+    void for_each_user(std::string_view after, Each each) const
+    {
+        auto run = [&each](std::string_view &user, std::uint32_t &clients) {
+            return each(user, clients);
+        };
+        detail::subscription_call<decltype(run)> call{run};
+
+        detail::server->list_users(
+            subscribed_resource_, detail::text(after),
+            [](void *data, websocket_text_t text, std::uint32_t clients) {
+                std::string_view user = detail::view(text);
+                return static_cast<decltype(call) *>(data)->run(user, clients)
+                           ? 0
+                           : 1;
+            },
+            &call);
+        call.rethrow();
+    }
+
     // A client was subscribed to this resource. It gets what follows
     // last_message(). `since` is what subscribe() was given, or null.
     // Exception: the client is closed with 1011.
@@ -151,6 +199,14 @@ protected:
     {}
 
 private:
+    std::uint32_t send_direct(bool is_user, std::string_view target,
+                              std::string_view text) noexcept
+    {
+        return detail::server->send_direct(
+            subscribed_resource_, is_user ? 1 : 0, detail::text(target),
+            WEBSOCKET_TEXT, text.data(), text.size());
+    }
+
     websocket_resource_t *subscribed_resource_;
 };
 

@@ -43,7 +43,7 @@ FOLDERS = {
     "nginx": [
         "core", "workers", "redis_io", "redis_nodes", "output", "request",
         "identity", "events", "backplane", "kept_clients", "resource",
-        "status", "session", "subscriptions", "backend", "publish", "upgrade",
+        "status", "session", "direct", "subscriptions", "backend", "publish", "upgrade",
         "plugin", "module",
     ],
 }

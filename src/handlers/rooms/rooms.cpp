@@ -99,6 +99,9 @@ void rooms::text_message_received(rooms_client &from, std::string_view text)
     case rooms_json::verb::token:
         from.send_text_message(renewed_token(from, request.token, request.ref));
         return;
+    case rooms_json::verb::presence:
+        send_presence(from, request);
+        return;
     case rooms_json::verb::ping:
         from.send_text_message(room_json::pong(request.ref));
         return;
@@ -151,6 +154,32 @@ void rooms::publish(rooms_client &from, const rooms_json::request &request)
                     .user = from.user()},
                    std::move(on_result));
     }
+}
+
+// Only of a room that the client is in, with presence=on.
+void rooms::send_presence(rooms_client &from,
+                          const rooms_json::request &request)
+{
+    const auto place = from.find_subscription<room>(request.room);
+    const std::string_view refusal =
+        place.resource == nullptr         ? "not subscribed"
+        : !place.state->receives_presence ? "the room has no presence"
+                                          : "";
+
+    if (!refusal.empty()) {
+        from.send_text_message(
+            rooms_json::error(request.ref, request.room, refusal));
+        return;
+    }
+
+    rooms_json::presence answer;
+
+    place.resource->for_each_user(
+        request.after, [&answer](std::string_view user, std::uint32_t clients) {
+            return answer.add(user, clients);
+        });
+    from.send_text_message(answer.text(request.ref, place.resource->json_name(),
+                                       place.resource->client_count()));
 }
 
 void rooms::subscription_failed(rooms_client &client, std::string_view name,

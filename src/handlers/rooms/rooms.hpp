@@ -32,6 +32,8 @@ private:
     static void unsubscribe(rooms_client &from,
                             const rooms_json::request &request);
     void publish(rooms_client &from, const rooms_json::request &request);
+    static void send_presence(rooms_client &from,
+                              const rooms_json::request &request);
 };
 
 } // namespace websocket::handlers

@@ -79,6 +79,31 @@ std::string unsubscribed(std::string_view ref,
     return json.append("]}");
 }
 
+bool presence::add(std::string_view user, std::uint32_t clients)
+{
+    if (count_ == max_users) {
+        more_ = true;
+        return false;
+    }
+
+    users_.append(count_ == 0 ? "" : ",").append("{\"user\":");
+    users_.append(room_json::quoted(user)).append(",\"clients\":");
+    users_.append(std::to_string(clients)).append("}");
+    count_++;
+    return true;
+}
+
+std::string presence::text(std::string_view ref, std::string_view room,
+                           std::uint64_t clients) const
+{
+    std::string json = beginning("presence", ref);
+
+    json.append(",\"room\":").append(room).append(",\"clients\":");
+    json.append(std::to_string(clients)).append(",\"users\":[");
+    json.append(users_).append("],\"more\":");
+    return json.append(more_ ? "true}" : "false}");
+}
+
 std::string error(std::string_view ref, std::string_view room,
                   std::string_view text)
 {

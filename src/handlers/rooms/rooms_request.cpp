@@ -98,6 +98,7 @@ public:
         return name == "publish" || name == "presence" ? &result.room
                : name == "data" || name == "base64"    ? &result.data
                : name == "token"                       ? &result.token
+               : name == "after"                       ? &result.after
                                                        : nullptr;
     }
 

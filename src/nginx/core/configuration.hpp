@@ -36,8 +36,12 @@ struct main_configuration {
     ngx_array_t handlers; // of const websocket_handler_t *
     size_t shared_memory;
     size_t room_memory;
-    bool zone_needed;     // a location has resources, or shows the status
-    ngx_shm_zone_t *zone; // null: no zone
+    bool zone_needed;       // a location has resources, or shows the status
+    bool has_addresses;   // a location publishes to one client or user
+    bool has_publishers;  // a location has websocket_publish
+    bool has_users;       // websocket_user or websocket_jwt is used
+    bool has_plugins;     // handlers may send to one client or user
+    ngx_shm_zone_t *zone;   // null: no zone
     wakeup_fd_set *wakeup_fds;
 
     ngx_msec_t drain_time;
@@ -55,19 +59,27 @@ struct main_configuration {
 
     // When each variable can be evaluated, by index; null: not known yet
     const evaluation_time *evaluation_times;
+
+    // The shared memory has clients and users by name. They take memory there.
+    bool registers_clients() const noexcept
+    {
+        return has_addresses || has_plugins || (has_publishers && has_users);
+    }
 };
 
 // The configuration of a location, in the configuration's pool. A member
 // without a comment holds the directive of its name; sizes are bytes, times
 // milliseconds.
 struct location_configuration {
-    const websocket_handler_t *handler; // null: none
-    ngx_http_complex_value_t *key;      // null: the location's name
-    ngx_array_t *parameters;            // of named_value
-    resource_settings *terms;           // set once all locations are read
-    bool publishes;                     // websocket_publish, not websocket
-    backend::settings *backend;         // of `websocket http`; null: another
-    ngx_uint_t status;                  // a status_form
+    const websocket_handler_t *handler;  // null: none
+    ngx_http_complex_value_t *key;       // null: the location's name
+    ngx_array_t *parameters;             // of named_value
+    resource_settings *terms;            // set once all locations are read
+    bool publishes;                      // websocket_publish, not websocket
+    ngx_http_complex_value_t *to_client; // of websocket_publish; null: none
+    ngx_http_complex_value_t *to_user;   // the same
+    backend::settings *backend;          // of `websocket http`; null: another
+    ngx_uint_t status;                   // a status_form
 
     // websocket_origins; the patterns are of type protocol::origin_pattern
     ngx_array_t *origins;

@@ -29,22 +29,44 @@ size_t parameter_name_length(std::string_view argument) noexcept
     return end != argument.npos && argument[end] == '=' ? end : 0;
 }
 
-bool compile_key(ngx_conf_t *cf, ngx_str_t *text,
-                 location_configuration &location)
+// Reads the parameters "client" and "user" of websocket_publish, and removes
+// them from `rest`. False: one is wrong, or there is no memory.
+bool read_addresses(ngx_conf_t *cf, std::span<ngx_str_t> &rest,
+                    location_configuration &location)
 {
-    location.key = static_cast<ngx_http_complex_value_t *>(
-        ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
+    std::size_t kept = 0;
 
-    if (location.key == nullptr) {
-        return false;
+    for (ngx_str_t &each : rest) {
+        const std::string_view text = view(each);
+        const std::size_t name = parameter_name_length(text);
+        ngx_http_complex_value_t **value =
+            text.substr(0, name) == "client" ? &location.to_client
+            : text.substr(0, name) == "user" ? &location.to_user
+                                             : nullptr;
+
+        if (value == nullptr) {
+            rest[kept++] = each;
+            continue;
+        }
+
+        ngx_str_t given = borrowed(text.substr(name + 1));
+
+        if (*value != nullptr || given.len == 0) {
+            invalid_value(cf, each, "one value that is not empty");
+            return false;
+        }
+
+        *value = compile_value(cf, given);
+
+        if (*value == nullptr) {
+            return false;
+        }
+
+        main_conf(cf)->has_addresses = true;
     }
 
-    ngx_http_compile_complex_value_t compile{};
-    compile.cf = cf;
-    compile.value = text;
-    compile.complex_value = location.key;
-
-    return ngx_http_compile_complex_value(&compile) == NGX_OK;
+    rest = rest.first(kept);
+    return true;
 }
 
 bool set_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
@@ -208,9 +230,12 @@ try {
                                  "a key that is not empty, or none");
         }
 
-        if (!compile_key(cf, &rest.front(), location)) {
+        location.key = compile_value(cf, rest.front());
+
+        if (location.key == nullptr) {
             return conf_failed();
         }
+
         rest = rest.subspan(1);
     }
 
@@ -242,14 +267,25 @@ try {
         return conf_failed();
     }
 
-    if (key.len == 0 || parameter_name_length(view(key)) != 0) {
+    auto rest = args.subspan(3);
+
+    location.publishes = true;
+    main_conf(cf)->has_publishers = true;
+
+    if (!read_addresses(cf, rest, location)) {
+        return conf_failed();
+    }
+
+    const bool addresses =
+        location.to_client != nullptr || location.to_user != nullptr;
+
+    if ((key.len == 0 && !addresses) || parameter_name_length(view(key)) != 0) {
         return invalid_value(cf, key, "a key after the handler");
     }
 
-    location.publishes = true;
+    location.key = compile_value(cf, key);
 
-    if (!compile_key(cf, &key, location) ||
-        !set_parameters(cf, args.subspan(3), location)) {
+    if (location.key == nullptr || !set_parameters(cf, rest, location)) {
         return conf_failed();
     }
 

@@ -13,23 +13,6 @@ namespace {
 
 constexpr std::size_t max_key_file_size = 1024 * 1024;
 
-// Null: an error, which is logged.
-ngx_http_complex_value_t *compile_value(ngx_conf_t *cf, ngx_str_t &text)
-{
-    ngx_http_compile_complex_value_t compile{};
-    auto *value = static_cast<ngx_http_complex_value_t *>(
-        ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
-
-    if (value == nullptr) {
-        return nullptr;
-    }
-
-    compile.cf = cf;
-    compile.value = &text;
-    compile.complex_value = value;
-    return ngx_http_compile_complex_value(&compile) == NGX_OK ? value : nullptr;
-}
-
 void destroy_token_settings(void *data)
 {
     std::destroy_at(static_cast<token_settings *>(data));
@@ -194,6 +177,7 @@ char *set_user_value(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     user = compile_value(cf, arguments(cf)[1]);
+    main_conf(cf)->has_users = true;
     return user == nullptr ? conf_failed() : NGX_CONF_OK;
 }
 
@@ -205,6 +189,8 @@ try {
     if (tokens != NGX_CONF_UNSET_PTR) {
         return duplicate();
     }
+
+    main_conf(cf)->has_users = true;
 
     if (args.size() == 1) {
         tokens = nullptr;

@@ -136,6 +136,8 @@ void merge_handler(ngx_conf_t *cf, location_configuration &conf,
         conf.parameters = outer.parameters;
         conf.terms = outer.terms;
         conf.publishes = outer.publishes;
+        conf.to_client = outer.to_client;
+        conf.to_user = outer.to_user;
         conf.backend = outer.backend;
         clcf->handler = content_handler_of(conf);
     }

@@ -1,4 +1,5 @@
 // Starts and ends a worker: its parts in their order.
+#include "nginx/direct/client_directory.hpp"
 #include "nginx/module/process.hpp"
 
 #include "nginx/backend/adoption.hpp"
@@ -67,6 +68,10 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
         conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::resume_all_reads;
 
+    if (conf.registers_clients()) {
+        client_directory::enable();
+    }
+
     backend::start_adoption(cycle, *zone);
 
     return worker_bus::start(cycle, *zone,
@@ -90,6 +95,7 @@ void end_worker(ngx_cycle_t *cycle)
     backend::end_adoption();
     backplane::stop();
     resource::drop_all();
+    client_directory::stop();
     worker_bus::stop();
     compression::deflaters.clear();
     protocol::inflater::clear_cache();

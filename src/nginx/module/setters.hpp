@@ -47,13 +47,16 @@ char *set_number(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 setter set_shared_memory, set_room_memory, set_drain, set_max_clients,
     set_send_queue, set_request, set_accept, set_origins, set_subprotocols,
     set_limit_messages, set_websocket, set_websocket_publish,
-    set_websocket_status, set_redis, set_user_value, set_jwt,
-    set_rooms;
+    set_websocket_status, set_redis, set_user_value, set_jwt, set_rooms;
 
 // Reads name=value arguments into an array of named_value. Null, and logged:
 // one is not of this form, or there is no memory. `first` precedes them.
 ngx_array_t *read_parameters(ngx_conf_t *cf, std::span<ngx_str_t> texts,
                              const named_value *first) noexcept;
+
+// A value that may have variables. Null, and logged: a variable is unknown, or
+// there is no memory.
+ngx_http_complex_value_t *compile_value(ngx_conf_t *cf, ngx_str_t &text);
 
 // Looks up the server of websocket_redis once the block `http` is read.
 char *resolve_redis(ngx_conf_t *cf, main_configuration &main);

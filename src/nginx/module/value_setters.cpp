@@ -277,4 +277,20 @@ char *set_accept(ngx_conf_t *cf, ngx_command_t *, void *conf)
     return NGX_CONF_OK;
 }
 
+ngx_http_complex_value_t *compile_value(ngx_conf_t *cf, ngx_str_t &text)
+{
+    ngx_http_compile_complex_value_t compile{};
+    auto *value = static_cast<ngx_http_complex_value_t *>(
+        ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
+
+    if (value == nullptr) {
+        return nullptr;
+    }
+
+    compile.cf = cf;
+    compile.value = &text;
+    compile.complex_value = value;
+    return ngx_http_compile_complex_value(&compile) == NGX_OK ? value : nullptr;
+}
+
 } // namespace websocket::nginx

@@ -168,6 +168,7 @@ bool add_handlers(main_configuration &conf, loaded_library &library,
     }
 
     link_handlers(copies, plugin);
+    conf.has_plugins = true;
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "nginx/plugin/server_api.hpp"
 
 #include "nginx/core/log_line.hpp"
+#include "nginx/direct/direct_api.hpp"
 #include "nginx/output/shared_frame.hpp"
 #include "nginx/plugin/request_api.hpp"
 #include "nginx/plugin/subscription_api.hpp"
@@ -347,6 +348,9 @@ const websocket_server_t server_api = {
     .each_subscription = each_subscription,
     .subscription_parameter = subscription_parameter,
     .publish_to = publish_to,
+    .send_direct = send_direct,
+    .close_direct = close_direct,
+    .list_users = list_users,
 };
 
 } // namespace websocket::nginx

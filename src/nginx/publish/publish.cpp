@@ -4,6 +4,7 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
+#include "nginx/publish/direct_request.hpp"
 #include "nginx/publish/response.hpp"
 #include "nginx/publish/via_redis.hpp"
 #include "nginx/request/body.hpp"
@@ -41,11 +42,18 @@ ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
  * The request
  */
 
-// Sets the resource's id, with the key in the request's pool, and returns
-// nothing. If the request is rejected, returns the result for nginx.
-std::optional<ngx_int_t> validate_request(ngx_http_request_t *r,
-                                          resource_id &id)
+// The resource, and the one client or user in it that the request is for.
+struct address {
+    resource_id id{}; // the key is in the request's pool
+    std::optional<direct_target> target{};
+};
+
+// Sets the address and returns nothing. If the request is rejected, returns the
+// result for nginx.
+std::optional<ngx_int_t> validate_request(ngx_http_request_t *r, address &to)
 {
+    std::string_view error;
+    resource_id &id = to.id;
     ngx_str_t key;
 
     // A page of another site could use the visitor's cookies to publish
@@ -64,7 +72,13 @@ std::optional<ngx_int_t> validate_request(ngx_http_request_t *r,
 
     id = {location_conf<location_configuration>(r)->handler, view(key)};
 
-    if (key.len == 0) {
+    to.target = find_target(r, id, error);
+
+    if (!error.empty()) {
+        return reject_publish(r, NGX_HTTP_BAD_REQUEST, error);
+    }
+
+    if (key.len == 0 && !to.target && !wants_presence(r)) {
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the key is empty");
     }
 
@@ -127,7 +141,7 @@ ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
 // The resource is not permanent, even if the key has no variables: without
 // clients it is destroyed after the call, so this location's parameters do not
 // become those of later clients.
-ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
+ngx_int_t publish_message(ngx_http_request_t *r, const address &to)
 {
     const auto &conf = *location_conf<location_configuration>(r);
     const bool binary = is_binary(r);
@@ -151,22 +165,25 @@ ngx_int_t publish_message(ngx_http_request_t *r, const resource_id &id) noexcept
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the text is not UTF-8");
     }
 
+    const std::uint8_t kind = binary ? WEBSOCKET_BINARY : WEBSOCKET_TEXT;
+
+    if (to.target) {
+        return send_to_target(r, *to.target, kind, *body);
+    }
+
     // Redis would assign an id, and no host could store the message
     if (backplane::enabled() && !worker_bus::broker().fits(body->size())) {
         return reject_never_fits(r);
     }
 
-    resource *target = resource::get_or_create(id, *conf.terms, false);
+    resource *target = resource::get_or_create(to.id, *conf.terms, false);
 
     if (target == nullptr) {
         return reject_no_resource(r);
     }
 
     const broker::publication message{
-        .payload = *body,
-        .time = worker_bus::now(),
-        .kind = binary ? std::uint8_t{WEBSOCKET_BINARY}
-                       : std::uint8_t{WEBSOCKET_TEXT}};
+        .payload = *body, .time = worker_bus::now(), .kind = kind};
 
     target->retain();
     const ngx_int_t rc = backplane::enabled()
@@ -182,10 +199,10 @@ void publish_body_read(ngx_http_request_t *r)
     ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     try {
-        resource_id id{};
-        const std::optional<ngx_int_t> refusal = validate_request(r, id);
+        address to;
+        const std::optional<ngx_int_t> refusal = validate_request(r, to);
 
-        rc = refusal ? *refusal : publish_message(r, id);
+        rc = refusal ? *refusal : publish_message(r, to);
     } catch (const std::bad_alloc &) {}
 
     ngx_http_finalize_request(r, rc);
@@ -267,16 +284,6 @@ ngx_int_t describe_resource(ngx_http_request_t *r, const resource_id &id)
     return rc;
 }
 
-std::string_view argument(ngx_http_request_t *r, std::string_view name,
-                          std::string_view fallback) noexcept
-{
-    ngx_str_t value;
-
-    return ngx_http_arg(r, borrowed(name).data, name.size(), &value) == NGX_OK
-               ? view(value)
-               : fallback;
-}
-
 // RFC 6455 7.4.1: only clients send 1010.
 bool is_server_close_code(std::uint64_t code) noexcept
 {
@@ -312,14 +319,19 @@ std::string_view read_close_payload(ngx_http_request_t *r,
     return {};
 }
 
-ngx_int_t close_clients(ngx_http_request_t *r, const resource_id &id)
+ngx_int_t close_clients(ngx_http_request_t *r, const address &to)
 {
-    const std::string name = resource::log_name(id);
+    const std::string name = resource::log_name(to.id);
     std::string close_payload;
 
     if (const std::string_view error = read_close_payload(r, close_payload);
         !error.empty()) {
         return reject_publish(r, NGX_HTTP_BAD_REQUEST, error);
+    }
+
+    if (to.target) {
+        return send_to_target(r, *to.target, kind_close_all,
+                              std::as_bytes(std::span(close_payload)));
     }
 
     if (backplane::enabled()) {
@@ -353,13 +365,13 @@ ngx_int_t publish_handler(ngx_http_request_t *r)
 try {
     constexpr ngx_uint_t allowed_methods =
         NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_POST | NGX_HTTP_DELETE;
-    resource_id id{};
+    address to;
 
     if ((r->method & allowed_methods) == 0) {
         return reject_method(r);
     }
 
-    if (const auto refusal = validate_request(r, id); refusal) {
+    if (const auto refusal = validate_request(r, to); refusal) {
         return *refusal;
     }
 
@@ -367,9 +379,11 @@ try {
     case NGX_HTTP_POST:
         return read_message(r);
     case NGX_HTTP_DELETE:
-        return close_clients(r, id);
+        return close_clients(r, to);
     default:
-        return describe_resource(r, id);
+        return to.target           ? describe_target(r, *to.target)
+               : wants_presence(r) ? describe_users(r, to.id)
+                                   : describe_resource(r, to.id);
     }
 
 } catch (const std::bad_alloc &) {

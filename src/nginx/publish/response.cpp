@@ -10,8 +10,6 @@
 
 namespace websocket::nginx {
 
-namespace {
-
 ngx_int_t send_json(ngx_http_request_t *r, std::string_view json) noexcept
 {
     auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, json.size()));
@@ -28,8 +26,6 @@ ngx_int_t send_json(ngx_http_request_t *r, std::string_view json) noexcept
     body.value = {json.size(), copy};
     return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
 }
-
-} // namespace
 
 ngx_int_t reject_publish(ngx_http_request_t *r, ngx_uint_t status,
                          std::string_view reason) noexcept

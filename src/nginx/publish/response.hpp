@@ -22,6 +22,8 @@ ngx_int_t reject_append(ngx_http_request_t *r, broker::outcome result) noexcept;
 // For messages that Redis does not accept.
 ngx_int_t reject_unreachable(ngx_http_request_t *r) noexcept;
 
+ngx_int_t send_json(ngx_http_request_t *r, std::string_view json) noexcept;
+
 ngx_int_t send_published(ngx_http_request_t *r, broker::message_id id,
                          std::uint32_t clients) noexcept;
 ngx_int_t send_client_count(ngx_http_request_t *r,

@@ -127,6 +127,10 @@ void client_subscription::deleter::operator()(
     case state::subscribed:
         left.remove_client(*deleted);
 
+        if (on_place_left != nullptr) {
+            on_place_left(deleted->owner(), left);
+        }
+
         if (left.handler().client_unsubscribed != nullptr) {
             left.handler().client_unsubscribed(
                 left.object(), deleted->client_object(), deleted->object());
@@ -209,6 +213,11 @@ void client_subscription::on_join_position() noexcept
     std::memset(object(), 0, size_of_object(target_));
     state_ = state::subscribed;
     target_.add_client(*this);
+
+    if (on_place_taken != nullptr) {
+        on_place_taken(owner(), target_);
+    }
+
     on_subscribed(has_since_ ? &since : nullptr);
 }
 

@@ -90,4 +90,11 @@ private:
     bool holds_input_ = true;
 };
 
+// Called for each client that was subscribed to a resource, and when it leaves
+// that. Null: nobody needs it.
+inline void (*on_place_taken)(session &client,
+                              const resource &target) noexcept = nullptr;
+inline void (*on_place_left)(session &client,
+                             const resource &target) noexcept = nullptr;
+
 } // namespace websocket::nginx

@@ -124,6 +124,10 @@ void session::connect_client() noexcept
     client_connected_ = true;
     counters::client_connected();
 
+    if (on_client_connected != nullptr) {
+        on_client_connected(*this);
+    }
+
     if (handler().client_connected != nullptr) {
         const resource::delivery_scope scope(*resource_);
 

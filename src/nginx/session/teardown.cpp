@@ -57,6 +57,10 @@ void session::leave_resource() noexcept
         counters::client_disconnected();
         left->remove_client(*this);
 
+        if (on_client_left != nullptr) {
+            on_client_left(*this, left->name());
+        }
+
         if (handler().client_disconnected != nullptr) {
             handler().client_disconnected(
                 left->object(), client_,

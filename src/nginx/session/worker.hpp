@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace websocket::nginx {
@@ -114,5 +115,11 @@ struct worker {
 };
 
 worker &this_worker() noexcept;
+
+// Called once for each client that has connected to its resource, and once when
+// it leaves that. Null: nobody needs it.
+inline void (*on_client_connected)(session &client) noexcept = nullptr;
+inline void (*on_client_left)(session &client,
+                              std::string_view key) noexcept = nullptr;
 
 } // namespace websocket::nginx

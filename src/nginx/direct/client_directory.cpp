@@ -1,0 +1,335 @@
+// Each worker reads a log of its own, in which other workers, and it itself,
+// write messages for its clients.
+#include "nginx/direct/client_directory.hpp"
+
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
+#include "nginx/direct/direct_format.hpp"
+#include "nginx/resource/client_subscription.hpp"
+#include "nginx/session/worker.hpp"
+#include "nginx/workers/read_buffer.hpp"
+#include "nginx/workers/worker_bus.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace websocket::nginx::client_directory {
+
+namespace {
+
+read_buffer<8> direct_buffer;
+
+std::string log_of(unsigned slot)
+{
+    return ":direct:" + std::to_string(slot);
+}
+
+void log_no_memory() noexcept
+{
+    static log_throttle line;
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(
+            NGX_LOG_ERR, ngx_cycle->log,
+            "websocket: no memory in websocket_shared_memory for one more "
+            "client or user: no message can be sent to it%V",
+            permit.suppressed());
+    }
+}
+
+void add_member(const std::string &scope, std::string_view member) noexcept
+{
+    const auto added = worker_bus::broker().add_member(
+        worker_bus::slot(), scope, member, worker_bus::now());
+
+    if (added.result == broker::outcome::no_memory) {
+        log_no_memory();
+    }
+}
+
+void remove_member(const std::string &scope, std::string_view member) noexcept
+{
+    (void)worker_bus::broker().remove_member(worker_bus::slot(), scope, member,
+                                             false);
+}
+
+// Calls each(scope, member) for the members that a client counts in.
+template <class Each>
+void each_member(const session &client, std::string_view key, Each each)
+{
+    const std::string_view handler = client.handler().name;
+    const std::string id = std::to_string(client.id());
+
+    each(clients_of(handler), id);
+    each(clients_of(handler).append(key), id);
+
+    if (!client.user().empty()) {
+        each(users_of(handler), client.user());
+        each(users_of(handler, key), client.user());
+    }
+}
+
+// Ends the members of workers that have died.
+void end_lost_members() noexcept
+{
+    std::array<char, broker::max_name_size> scope;
+    std::array<char, broker::max_user_size> user;
+
+    while (worker_bus::running()) {
+        const auto lost = worker_bus::broker().take_lost_member(
+            worker_bus::slot(), scope, user);
+
+        if (!lost) {
+            return;
+        }
+
+        (void)worker_bus::broker().end_member(worker_bus::slot(), lost->scope,
+                                              lost->user);
+    }
+}
+
+class directory final : subscriber {
+public:
+    directory() noexcept
+    {
+        check_event_.handler = on_check;
+        check_event_.data = &check_event_;
+        check_event_.log = ngx_cycle->log;
+        check_event_.cancelable = 1; // must not delay graceful shutdown
+        ngx_add_timer(&check_event_, check_interval);
+    }
+    ~directory()
+    {
+        if (check_event_.timer_set) {
+            ngx_del_timer(&check_event_);
+        }
+    }
+
+    // Without memory the client cannot be addressed.
+    void add(session &client) noexcept
+    try {
+        if (!subscribed() || !clients_.emplace(client.id(), &client).second) {
+            return;
+        }
+
+        each_member(client, client.home()->name(), add_member);
+
+    } catch (const std::bad_alloc &) {}
+
+    void remove(session &client, std::string_view key) noexcept
+    try {
+        if (clients_.erase(client.id()) == 0) {
+            return;
+        }
+
+        each_member(client, key, remove_member);
+
+    } catch (const std::bad_alloc &) {}
+
+private:
+    static constexpr ngx_msec_t check_interval = 1000;
+
+    static void on_check(ngx_event_t *event)
+    {
+        end_lost_members();
+        ngx_add_timer(event, check_interval);
+    }
+
+    bool subscribed()
+    {
+        if (subscription_ || !worker_bus::running()) {
+            return static_cast<bool>(subscription_);
+        }
+
+        subscription_ =
+            worker_bus::broker()
+                .subscribe(worker_bus::slot(), log_of(worker_bus::slot()),
+                           static_cast<subscriber *>(this), {},
+                           worker_bus::now())
+                .handle;
+        return static_cast<bool>(subscription_);
+    }
+
+    void deliver(std::size_t &budget) noexcept override
+    {
+        std::unique_ptr<std::byte[]> larger;
+        broker::read_buffers buffers{direct_buffer.bytes,
+                                     direct_buffer.messages};
+        broker::read_result read{.more = true};
+
+        while (read.more && budget != 0 && subscription_) {
+            buffers.messages =
+                std::span(direct_buffer.messages)
+                    .first(std::min(budget, direct_buffer.messages.size()));
+            read = worker_bus::broker().read(subscription_, buffers,
+                                             worker_bus::now());
+
+            if (read.needed != 0) {
+                larger = large_buffer(read.needed);
+                if (!larger) {
+                    budget = 0; // no memory: the next turn tries again
+                    break;
+                }
+                buffers.bytes = {larger.get(), read.needed};
+                read.more = true;
+                continue;
+            }
+
+            if (read.lost) {
+                log_lost();
+            }
+
+            for (const broker::message &message :
+                 buffers.messages.first(read.count)) {
+                budget -= std::min(budget, deliver_one(message));
+            }
+        }
+    }
+
+    static void log_lost() noexcept
+    {
+        static log_throttle line;
+
+        if (log_permit permit = line.allows(); permit) {
+            write_log(NGX_LOG_WARN, ngx_cycle->log,
+                      "websocket: messages to single clients or users of this "
+                      "worker were lost%V",
+                      permit.suppressed());
+        }
+    }
+
+    // Returns the cost in deliveries.
+    std::size_t deliver_one(const broker::message &message) noexcept
+    {
+        const auto found = read_direct(message.payload);
+
+        if (!found) {
+            return 1;
+        }
+
+        const direct_message what{message.kind, found->payload};
+
+        if (!found->target.is_user) {
+            const auto id = detail::decimal(found->target.name);
+            const auto it = clients_.find(id.value_or(0));
+
+            if (it != clients_.end()) {
+                deliver_to(*it->second, found->target, what);
+            }
+            return 1;
+        }
+
+        for (const auto &[id, client] : clients_) {
+            if (client->user() == found->target.name) {
+                deliver_to(*client, found->target, what);
+            }
+        }
+
+        return 1 + clients_.size() / clients_per_unit;
+    }
+
+    static void deliver_to(session &client, const direct_target &target,
+                           const direct_message &what) noexcept
+    {
+        if (target.handler != client.handler().name ||
+            client.home() == nullptr ||
+            (!target.key.empty() && target.key != client.home()->name())) {
+            return;
+        }
+
+        if (what.kind == kind_close_all) {
+            const auto [code, reason] = read_close(what.payload);
+
+            client.close(code, reason, close_initiator::server);
+            return;
+        }
+
+        (void)client.send(what.kind == WEBSOCKET_TEXT
+                              ? protocol::opcode::text
+                              : protocol::opcode::binary,
+                          what.payload);
+    }
+
+    static constexpr std::size_t clients_per_unit = 64;
+
+    std::unordered_map<std::uint64_t, session *> clients_; // by id
+    broker::subscription subscription_;
+    ngx_event_t check_event_{};
+};
+
+std::optional<directory> present;
+
+// A client is a user of each further resource that it is subscribed to.
+void count_user(const session &client, const resource &target,
+                void (*count)(const std::string &, std::string_view)) noexcept
+try {
+    if (!client.user().empty() && worker_bus::running()) {
+        count(users_of(target.handler().name, target.name()), client.user());
+    }
+} catch (const std::bad_alloc &) {}
+
+} // namespace
+
+void enable() noexcept
+{
+    present.emplace();
+    on_client_connected = [](session &client) noexcept {
+        present->add(client);
+    };
+    on_client_left = [](session &client, std::string_view key) noexcept {
+        present->remove(client, key);
+    };
+    on_place_taken = [](session &client, const resource &target) noexcept {
+        count_user(client, target, add_member);
+    };
+    on_place_left = [](session &client, const resource &target) noexcept {
+        count_user(client, target, remove_member);
+    };
+}
+
+void stop() noexcept
+{
+    on_client_connected = nullptr;
+    on_client_left = nullptr;
+    on_place_taken = nullptr;
+    on_place_left = nullptr;
+    present.reset();
+}
+
+direct_result send(const direct_target &target, const direct_message &message)
+{
+    const broker::counted_member found =
+        worker_bus::broker().count_member(scope_of(target), target.name);
+    const std::string text = write_direct(target, message.payload);
+    direct_result done{.clients = found.clients};
+
+    for (unsigned slot = 0; slot != broker::max_slots; slot++) {
+        if (!found.slots.test(slot)) {
+            continue;
+        }
+
+        const broker::append_result appended = worker_bus::broker().append(
+            log_of(slot),
+            {.payload = std::as_bytes(std::span(text)),
+             .time = worker_bus::now(),
+             .kind = message.kind,
+             .transient = true},
+            {}, worker_bus::now());
+
+        if (appended.result != broker::outcome::done) {
+            done.result = appended.result;
+        }
+
+        worker_bus::wake(appended.wake);
+    }
+
+    return done;
+}
+
+} // namespace websocket::nginx::client_directory

@@ -1,0 +1,35 @@
+// The clients of this worker by id and by user. The shared memory knows which
+// workers have a client or a user, so that a message to one wakes no other.
+#pragma once
+
+#include "nginx/core/nginx_headers.hpp"
+#include "nginx/direct/direct_target.hpp"
+#include "nginx/session/session.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace websocket::nginx::client_directory {
+
+// Registers each client from now on. Called when a process starts.
+void enable() noexcept;
+
+// Forgets all clients, once their sessions have ended.
+void stop() noexcept;
+
+// The message, or the payload of a Close, for all clients of a target.
+struct direct_message {
+    std::uint8_t kind; // WEBSOCKET_TEXT, WEBSOCKET_BINARY or kind_close_all
+    std::span<const std::byte> payload;
+};
+
+struct direct_result {
+    broker::outcome result = broker::outcome::done;
+    std::uint32_t clients = 0; // on all workers of the host
+};
+
+// Sends a message to the workers that have the target. Throws std::bad_alloc.
+direct_result send(const direct_target &target, const direct_message &message);
+
+} // namespace websocket::nginx::client_directory

@@ -1,0 +1,124 @@
+// Maps the functions of the interface to the directory of clients.
+#include "nginx/direct/direct_api.hpp"
+
+#include "nginx/direct/client_directory.hpp"
+#include "nginx/resource/resource.hpp"
+#include "nginx/workers/worker_bus.hpp"
+#include "protocol/frames/close_code.hpp"
+#include "protocol/text/utf8.hpp"
+
+#include <array>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+
+namespace websocket::nginx {
+
+namespace {
+
+const resource &owner_of(const websocket_resource_t *handle) noexcept
+{
+    return *reinterpret_cast<const resource *>(handle);
+}
+
+std::string_view view_of(websocket_text_t text) noexcept
+{
+    return {text.data, text.size};
+}
+
+direct_target target_in(const websocket_resource_t *handle, int is_user,
+                        websocket_text_t target) noexcept
+{
+    return {owner_of(handle).handler().name, {}, is_user != 0, view_of(target)};
+}
+
+// RFC 6455 5.5: 125 bytes less those of the code
+constexpr std::size_t longest_reason = 123;
+
+// Users of one page.
+constexpr std::size_t page_users = 64;
+
+struct users_page {
+    std::array<char, page_users * broker::max_user_size> bytes;
+    std::array<broker::listed_member, page_users> members;
+};
+
+} // namespace
+
+std::uint32_t send_direct(websocket_resource_t *handle, int is_user,
+                          websocket_text_t target, int kind, const void *data,
+                          std::size_t size) noexcept
+try {
+    const std::span bytes{static_cast<const std::byte *>(data), size};
+    const bool text = kind == WEBSOCKET_TEXT;
+
+    if (!worker_bus::running() || (text && !protocol::is_valid_utf8(bytes))) {
+        return 0;
+    }
+
+    return client_directory::send(target_in(handle, is_user, target),
+                                  {text ? std::uint8_t{WEBSOCKET_TEXT}
+                                        : std::uint8_t{WEBSOCKET_BINARY},
+                                   bytes})
+        .clients;
+
+} catch (const std::bad_alloc &) {
+    return 0;
+}
+
+std::uint32_t close_direct(websocket_resource_t *handle, int is_user,
+                           websocket_text_t target, std::uint16_t code,
+                           websocket_text_t reason) noexcept
+try {
+    if (!worker_bus::running()) {
+        return 0;
+    }
+
+    const std::uint16_t sent = protocol::close_code::is_valid_on_wire(code)
+                                   ? code
+                                   : protocol::close_code::internal_error;
+    std::string payload{static_cast<char>(sent >> 8),
+                        static_cast<char>(sent & 0xFF)};
+
+    payload.append(view_of(reason).substr(0, longest_reason));
+    return client_directory::send(
+               target_in(handle, is_user, target),
+               {kind_close_all, std::as_bytes(std::span(payload))})
+        .clients;
+
+} catch (const std::bad_alloc &) {
+    return 0;
+}
+
+void list_users(const websocket_resource_t *handle, websocket_text_t after,
+                int (*each)(void *, websocket_text_t, std::uint32_t),
+                void *data) noexcept
+try {
+    const resource &target = owner_of(handle);
+    const std::string scope = users_of(target.handler().name, target.name());
+    const auto page = std::make_unique<users_page>();
+    std::string last(view_of(after));
+    broker::listed_members listed{.more = worker_bus::running()};
+
+    while (listed.more) {
+        listed = worker_bus::broker().list_members(
+            scope, last, {page->bytes, page->members});
+
+        for (const auto &member :
+             std::span(page->members).first(listed.count)) {
+            if (each(data, {member.user.data(), member.user.size()},
+                     member.clients) != 0) {
+                return;
+            }
+        }
+
+        if (listed.count == 0) {
+            return;
+        }
+
+        last = page->members[listed.count - 1].user;
+    }
+} catch (const std::bad_alloc &) {}
+
+} // namespace websocket::nginx
