@@ -22,6 +22,13 @@ constexpr bool reached(message_id delivered, message_id last) noexcept
     return delivered.epoch == last.epoch && delivered.sequence >= last.sequence;
 }
 
+// True if a live client is to get the message.
+inline bool takes(const room_place &place, std::uint64_t client,
+                  const message &published) noexcept
+{
+    return place.live && (place.receives_own || published.from != client);
+}
+
 } // namespace
 
 void message_frames::encode(lazy_frame &target, room_format format) noexcept
@@ -55,10 +62,29 @@ void room::message_published(const message &published)
 
     delivered_ = published.id;
 
-    for_each_receiver([&](room_receiver to) {
-        if (to.place.live &&
-            (to.place.receives_own || published.from != to.number)) {
-            deliver(to, frames);
+    // Receivers are created only for failures: this loop is most of the work
+    for (room_client &to : clients()) {
+        const room_format format =
+            to.json ? room_format::room : room_format::plain;
+
+        if (!takes(to.place, to.number, published)) {
+            continue;
+        }
+
+        if (const send_result result = to.send(frames.in(format));
+            result > send_result::backpressure) {
+            on_failed_delivery(result, receiver_of(to));
+        }
+    }
+
+    for_each_subscriber([&](rooms_client &to, room_place &place) {
+        if (!takes(place, to.number, published)) {
+            return;
+        }
+
+        if (const send_result result = to.send(frames.in(room_format::rooms));
+            result > send_result::backpressure) {
+            on_failed_delivery(result, receiver_of(to, place));
         }
     });
 }
@@ -87,10 +113,8 @@ void room::start_from(room_receiver to, message_id after)
     }
 }
 
-inline void room::deliver(room_receiver to, message_frames &frames)
+void room::on_failed_delivery(send_result result, room_receiver to)
 {
-    const send_result result = to.to.send(frames.in(to.format));
-
     if (result == send_result::dropped) {
         mark_behind(to, before(delivered_));
     } else if (result == send_result::invalid) { // no memory

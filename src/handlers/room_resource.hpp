@@ -157,7 +157,7 @@ private:
 
     // room_delivery.cpp
     void start_from(room_receiver to, message_id after);
-    void deliver(room_receiver to, message_frames &frames);
+    void on_failed_delivery(send_result result, room_receiver to);
     void mark_behind(room_receiver receiver, message_id delivered) noexcept;
     bool catch_up(room_receiver to);
     bool replay(room_receiver to);
