@@ -70,6 +70,22 @@ def test_room_that_waits_for_redis_holds_up_no_other_request(pair):
     assert (answer["ref"], list(answer["rooms"])) == (1, ["chat.b"])
 
 
+def test_refusals_that_wait_are_limited(pair):
+    """They take more memory than the requests."""
+    client = connect(pair[0].server)
+    wrong = [f"{number}" for number in range(1500)]
+    with injected_fault(pair, "frozen"):
+        send(client, subscribe=["chat.a", *wrong], ref=1)
+        answer = ask(client, subscribe=["chat.b"], ref=2)
+        assert (answer["type"], answer["ref"]) == ("error", 2)
+        assert "wait" in answer["message"]
+        assert ask(client, ping=1) == {"type": "pong"}
+    answer = read(client, seconds(20))
+    assert answer["ref"] == 1 and list(answer["rooms"]) == ["chat.a"]
+    assert len(answer["refused"]) == 1500
+    subscribe(client, "chat.b")
+
+
 def test_room_is_refused_when_redis_stays_away(hasty):
     client = joined(hasty[0].server, "chat.a")
     with injected_fault(hasty, "frozen"):

@@ -14,8 +14,26 @@ namespace websocket::handlers {
 rooms_client::rooms_client() : number{id()}
 {}
 
+// Refusals are many times as large as the request, and wait for Redis with it.
+bool rooms_client::too_much_waits() const noexcept
+{
+    std::size_t waiting = 0;
+
+    for (const open_request &each : requests_) {
+        waiting += each.answer.size();
+    }
+
+    return waiting > max_waiting;
+}
+
 void rooms_client::subscribe_to(const rooms_json::request &request)
 {
+    if (too_much_waits()) {
+        send_text_message(rooms_json::error(
+            request.ref, {}, "too many refusals wait for other rooms"));
+        return;
+    }
+
     open_request &opened = requests_.emplace_back();
     std::vector<std::string> names = request.names;
     const room_access access(*this, request.token);

@@ -4,6 +4,7 @@
 #include "handlers/room_place.hpp"
 #include "handlers/rooms/rooms_json.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <optional>
@@ -52,8 +53,12 @@ private:
 
     using request_list = std::list<open_request>;
 
+    // Bytes of answers. More requests are refused.
+    static constexpr std::size_t max_waiting = 64 * 1024;
+
     static std::vector<wish>::iterator find(open_request &request,
                                             std::string_view name) noexcept;
+    bool too_much_waits() const noexcept;
     void finish(request_list::iterator done);
 
     request_list requests_;

@@ -60,6 +60,10 @@ public:
     void refuse(std::string_view room, std::string_view reason);
 
     std::string text(std::string_view ref) const;
+    std::size_t size() const noexcept
+    {
+        return rooms_.size() + refused_.size();
+    }
 
 private:
     std::string rooms_;   // members of the object "rooms"
