@@ -313,8 +313,8 @@ typedef struct {
      * number, or the user.
      */
 
-    /* Sends one message. The bytes need not outlive the call. Returns the number
-     * of clients that it was sent to. */
+    /* Sends one message. The bytes need not outlive the call. Returns the
+     * number of clients that it was sent to. */
     uint32_t (*send_direct)(websocket_resource_t *resource, int is_user,
                             websocket_text_t target, int kind, const void *data,
                             size_t size);
@@ -325,8 +325,8 @@ typedef struct {
                              websocket_text_t reason);
 
     /* Calls `each` for the users that are in the resource on this host, in the
-     * order of their bytes, from the first one after `after` on, with the number
-     * of their clients, until it returns non-zero. */
+     * order of their bytes, from the first one after `after` on, with the
+     * number of their clients, until it returns non-zero. */
     void (*list_users)(const websocket_resource_t *resource,
                        websocket_text_t after,
                        int (*each)(void *data, websocket_text_t user,

@@ -19,8 +19,8 @@ using accepted_callback = ngx_int_t (*)(ngx_http_request_t *r);
 ngx_int_t ask(ngx_http_request_t *r, std::string_view key,
               accepted_callback callback) noexcept;
 
-// Returns `rc`, with which the handshake ends. If it is refused, its client ends
-// here, because sending the response may take time.
+// Returns `rc`, with which the handshake ends. If it is refused, its client
+// ends here, because sending the response may take time.
 ngx_int_t end_refused(ngx_http_request_t *r, ngx_int_t rc) noexcept;
 
 // Whether the backend has accepted the handshake.

@@ -36,12 +36,12 @@ struct main_configuration {
     ngx_array_t handlers; // of const websocket_handler_t *
     size_t shared_memory;
     size_t room_memory;
-    bool zone_needed;       // a location has resources, or shows the status
+    bool zone_needed;     // a location has resources, or shows the status
     bool has_addresses;   // a location publishes to one client or user
     bool has_publishers;  // a location has websocket_publish
     bool has_users;       // websocket_user or websocket_jwt is used
     bool has_plugins;     // handlers may send to one client or user
-    ngx_shm_zone_t *zone;   // null: no zone
+    ngx_shm_zone_t *zone; // null: no zone
     wakeup_fd_set *wakeup_fds;
 
     ngx_msec_t drain_time;

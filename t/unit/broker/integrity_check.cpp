@@ -205,7 +205,8 @@ std::string_view integrity_checker::run() noexcept
     for (const auto check :
          {&integrity_checker::check_unread, &integrity_checker::check_unused,
           &integrity_checker::check_reserved, &integrity_checker::check_notes,
-          &integrity_checker::check_members, &integrity_checker::check_free, &integrity_checker::check_totals}) {
+          &integrity_checker::check_members, &integrity_checker::check_free,
+          &integrity_checker::check_totals}) {
         if (fault.empty()) {
             fault = (this->*check)();
         }
