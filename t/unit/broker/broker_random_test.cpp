@@ -28,11 +28,13 @@ std::minstd_rand fault_dice;
 constexpr unsigned fault_chance = 20'000;
 constexpr unsigned rare_fault_chance = 300;
 
-// Fault points of logs with external numbers, which are passed seldom.
+// Fault points that are passed seldom: of logs with external numbers and of
+// members.
 bool is_rare(std::string_view name)
 {
     return name.starts_with("position.") || name.starts_with("gap.") ||
            name.starts_with("external.") || name.starts_with("leader.") ||
+           name.starts_with("member.") || name.starts_with("scope.") ||
            name == "entry.cleared";
 }
 
@@ -92,6 +94,7 @@ public:
             const std::string name = std::to_string(i);
             const unsigned slot =
                 core_.claim(getpid(), 0, processes, then).slot.value_or(0);
+            end_all_members(core_, slot);
             EXPECT_EQ(core_.describe(name, then).local_clients, 0);
             core_.subscribe(slot, name, nullptr, {}, then);
             core_.release(slot, then);

@@ -40,12 +40,13 @@ protected:
     }
 
     std::string page(std::string_view after, std::size_t members,
-                     std::size_t bytes = 4 * max_user_size)
+                     std::size_t bytes = 4 * max_user_size,
+                     std::string_view scope = "room:a")
     {
         std::vector<listed_member> found(members);
         std::vector<char> buffer(bytes);
         const listed_members listed =
-            core.list_members("room:a", after, {buffer, found});
+            core.list_members(scope, after, {buffer, found});
         std::string text;
 
         for (const listed_member &each : std::span(found).first(listed.count)) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "random_leader.hpp"
+#include "random_members.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -78,8 +79,10 @@ private:
     {
         const unsigned what = random_() % 100;
 
-        if (what < 30) {
+        if (what < 25) {
             publish();
+        } else if (what < 35) {
+            count_members();
         } else if (what < 45) {
             lead();
         } else if (what < 80) {
@@ -149,6 +152,14 @@ private:
     void lead()
     {
         if (const std::string fault = leader_.act(slot_, now());
+            !fault.empty()) {
+            fail(fault);
+        }
+    }
+
+    void count_members()
+    {
+        if (const std::string fault = members_.act(slot_, now());
             !fault.empty()) {
             fail(fault);
         }
@@ -349,6 +360,7 @@ private:
     std::uint32_t number_ = 0;
     leader leader_{core_, report_, random_,
                    [this](const slot_set &slots) { wake(slots); }};
+    random_members members_{core_, random_};
     std::vector<reader> readers_;
     read_memory storage_{16, 2048};
 };
