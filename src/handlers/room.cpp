@@ -262,6 +262,17 @@ void room::publish_plain(room_client &from, opcode kind,
             });
 }
 
+void room::direct_message_received(room_client &to, const message &received)
+{
+    if (to.json) {
+        to.send_text_message(room_json::direct_message(received));
+    } else if (received.kind == opcode::text) {
+        to.send_text_message(received.text());
+    } else {
+        to.send_binary_message(received.data);
+    }
+}
+
 void room::report_failure(const client_ref<room_client> &publisher,
                           send_result result)
 {

@@ -106,6 +106,17 @@ void append_room(std::string &to, std::string_view room)
     }
 }
 
+void append_data(std::string &to, const message &source)
+{
+    if (source.kind == opcode::text) {
+        to.append(",\"data\":");
+        append_text(to, source.text());
+    } else {
+        to.append(",\"base64\":");
+        append_base64(to, source.data);
+    }
+}
+
 } // namespace
 
 std::string quoted(std::string_view text)
@@ -144,14 +155,16 @@ std::string published_message(const message &source, std::string_view room)
         append_text(json, source.user);
     }
 
-    if (source.kind == opcode::text) {
-        json.append(",\"data\":");
-        append_text(json, source.text());
-    } else {
-        json.append(",\"base64\":");
-        append_base64(json, source.data);
-    }
+    append_data(json, source);
+    return json += '}';
+}
 
+std::string direct_message(const message &source)
+{
+    std::string json = R"({"type":"direct","time":)";
+
+    json.append(std::to_string(source.time));
+    append_data(json, source);
     return json += '}';
 }
 

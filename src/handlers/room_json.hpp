@@ -44,6 +44,9 @@ std::string welcome(const welcome_info &info);
 std::string published_message(const message &source,
                               std::string_view room = {});
 
+// A message for one client, without an id.
+std::string direct_message(const message &source);
+
 // `type` is "joined" or "left". `client` 0 means unknown or several clients.
 std::string presence(std::string_view type, std::uint64_t client,
                      std::uint64_t clients, std::string_view room = {});

@@ -92,6 +92,9 @@ public:
     void binary_message_received(room_client &from,
                                  std::span<const std::byte> data) override;
 
+    void direct_message_received(room_client &to,
+                                 const message &received) override;
+
     // room_delivery.cpp
     void message_published(const message &published) override;
     void messages_lost() override;

@@ -24,6 +24,7 @@ WEBSOCKET_OVERRIDES(message_published);
 WEBSOCKET_OVERRIDES(messages_lost);
 WEBSOCKET_OVERRIDES(clients_lost);
 WEBSOCKET_OVERRIDES(subscription_failed);
+WEBSOCKET_OVERRIDES(direct_message_received);
 #undef WEBSOCKET_OVERRIDES
 
 // The callbacks of the C interface. `object` is of the class Resource, an
@@ -262,6 +263,15 @@ struct [[gnu::visibility("hidden")]] callbacks
         state->~State();
     }
 
+    static int direct_received(void *object, void *peer,
+                               const websocket_message_t *message) noexcept
+    {
+        return failed(object, "direct_message_received", [&] {
+            resource_of(object).direct_message_received(client_of(peer),
+                                                        as_message(*message));
+        });
+    }
+
     static int subscription_failed(void *object, void *peer,
                                    websocket_text_t key,
                                    websocket_text_t reason) noexcept
@@ -338,6 +348,9 @@ constexpr websocket_handler_t describe(const char *name) noexcept
     handler.client_subscribed = functions::client_subscribed;
     handler.client_unsubscribed = functions::client_unsubscribed;
 
+    if constexpr (overrides_direct_message_received<Derived>) {
+        handler.direct_received = functions::direct_received;
+    }
     if constexpr (overrides_subscription_failed<Derived>) {
         handler.subscription_failed = functions::subscription_failed;
     }

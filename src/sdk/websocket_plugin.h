@@ -445,6 +445,11 @@ typedef struct websocket_handler {
      * Texts are valid during the call. */
     int (*subscription_failed)(void *resource, void *client,
                                websocket_text_t key, websocket_text_t reason);
+
+    /* A message for this client alone, or for its user: see send_direct. It has
+     * no id. Without this callback the client gets its bytes. */
+    int (*direct_received)(void *resource, void *client,
+                           const websocket_message_t *message);
 } websocket_handler_t;
 
 /* The handlers of a library. */

@@ -377,6 +377,11 @@ public:
     virtual void clients_lost()
     {}
 
+    // A message for this client alone, or for its user; without an id. By
+    // default the client gets its bytes. Exception: 1011.
+    virtual void direct_message_received(Client &, const message &)
+    {}
+
     // A client of this resource was not subscribed after all. Exception: 1011.
     virtual void subscription_failed(Client &, std::string_view /* key */,
                                      std::string_view /* reason */)

@@ -1,5 +1,6 @@
 """Messages to one client or to one user, over HTTP."""
 
+import base64
 import json
 import os
 import signal
@@ -40,6 +41,13 @@ def ask(server, method, path, body=None):
             json.loads(response.body) if response.status == 200 else None)
 
 
+def direct(client):
+    """The data of the next object, a message for this client."""
+    found = read_type(client, "direct")
+    assert set(found) == {"type", "time", "data"}
+    return found["data"]
+
+
 def number(client):
     return client.welcome["client"]
 
@@ -49,7 +57,7 @@ def test_message_to_one_client(server):
     to = clients[2]
     assert ask(server, "POST", f"/to?client={number(to)}", "x") == (
         200, {"clients": 1})
-    to.expect_text("x")
+    assert direct(to) == "x"
     for client in clients:
         client.text('{"ping":1}')
         assert read(client) == {"type": "pong"}
@@ -60,12 +68,22 @@ def test_message_to_one_user(server):
     bob = join(server, "/room?k=a&user=bob")
     assert ask(server, "POST", "/to?user=ann", "x") == (200, {"clients": 2})
     for client in ann:
-        client.expect_text("x")
+        assert direct(client) == "x"
     assert ask(server, "POST", "/to?user=ann&k=b", "y") == (
         200, {"clients": 1})
-    ann[1].expect_text("y")
+    assert direct(ann[1]) == "y"
     bob.text('{"ping":1}')
     assert read(bob) == {"type": "pong"}
+
+
+def test_plain_clients_get_the_bytes(server):
+    plain = server.connect("/room?k=a&user=ann")
+    plain.ping()
+    plain.expect_pong()
+    echo = server.connect("/echo?user=ann")
+    assert ask(server, "POST", "/to?user=ann", "x") == (200, {"clients": 1})
+    plain.expect_text("x")
+    echo.expect_alive()
 
 
 def test_binary_and_large_messages(server):
@@ -74,7 +92,8 @@ def test_binary_and_large_messages(server):
     link.send(request("POST", f"/to?client={number(client)}", b"\xff" * 500_000,
                       kind="application/octet-stream"))
     assert link.read_response().status == 200
-    client.expect_binary(b"\xff" * 500_000)
+    found = read_type(client, "direct")
+    assert base64.b64decode(found["base64"]) == b"\xff" * 500_000
 
 
 @pytest.mark.parametrize("arguments", [
@@ -110,9 +129,10 @@ def test_closing_one_user(server):
 
 def test_other_handlers_do_not_get_it(server):
     other = server.connect("/echo?user=ann")
+    other.expect_alive()
     client = join(server, "/room?k=a&user=ann")
     assert ask(server, "POST", "/to?user=ann", "x") == (200, {"clients": 1})
-    client.expect_text("x")
+    assert direct(client) == "x"
     other.expect_alive()
 
 
@@ -120,7 +140,7 @@ def test_clients_of_rooms_are_addressed_too(server):
     client = rooms_client.connect(server, "/rooms?user=ann")
     assert ask(server, "POST", f"/rooms-to?client={number(client)}",
                "x") == (200, {"clients": 1})
-    client.expect_text("x")
+    assert direct(client) == "x"
     assert ask(server, "GET", "/rooms-to?user=ann") == (200, {"clients": 1})
 
 

@@ -188,6 +188,11 @@ void rooms::subscription_failed(rooms_client &client, std::string_view name,
     client.on_refused(name, reason);
 }
 
+void rooms::direct_message_received(rooms_client &to, const message &received)
+{
+    to.send_text_message(room_json::direct_message(received));
+}
+
 // Rooms take turns: the next one is that after the one that was resumed last.
 void rooms::client_drained(rooms_client &to)
 {

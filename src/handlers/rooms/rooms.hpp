@@ -27,6 +27,8 @@ public:
     void subscription_failed(rooms_client &client, std::string_view name,
                              std::string_view reason) override;
     void client_drained(rooms_client &to) override;
+    void direct_message_received(rooms_client &to,
+                                 const message &received) override;
 
 private:
     static void unsubscribe(rooms_client &from,

@@ -6,6 +6,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/direct/direct_format.hpp"
 #include "nginx/resource/client_subscription.hpp"
+#include "nginx/resource/message_user.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/read_buffer.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -109,13 +110,23 @@ public:
         if (check_event_.timer_set) {
             ngx_del_timer(&check_event_);
         }
+
+        if (subscription_ && worker_bus::running()) {
+            worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
+        }
     }
 
     // Without memory the client cannot be addressed.
     void add(session &client) noexcept
     try {
-        if (!subscribed() || !clients_.emplace(client.id(), &client).second) {
+        if (!subscribed()) {
             return;
+        }
+
+        clients_.emplace(client.id(), &client);
+
+        if (!client.user().empty()) {
+            users_.emplace(client.user(), &client);
         }
 
         each_member(client, client.home()->name(), add_member);
@@ -124,6 +135,15 @@ public:
 
     void remove(session &client, std::string_view key) noexcept
     try {
+        const auto [first, last] = users_.equal_range(client.user());
+        const auto user = std::find_if(first, last, [&](const auto &each) {
+            return each.second == &client;
+        });
+
+        if (user != last) {
+            users_.erase(user);
+        }
+
         if (clients_.erase(client.id()) == 0) {
             return;
         }
@@ -213,7 +233,9 @@ private:
             return 1;
         }
 
-        const direct_message what{message.kind, found->payload};
+        broker::message what = message;
+
+        what.payload = found->payload;
 
         if (!found->target.is_user) {
             const auto id = detail::decimal(found->target.name);
@@ -225,40 +247,51 @@ private:
             return 1;
         }
 
-        for (const auto &[id, client] : clients_) {
-            if (client->user() == found->target.name) {
-                deliver_to(*client, found->target, what);
-            }
+        const auto [first, last] = users_.equal_range(found->target.name);
+        std::size_t cost = 1;
+
+        for (auto it = first; it != last; it++) {
+            deliver_to(*it->second, found->target, what);
+            cost++;
         }
 
-        return 1 + clients_.size() / clients_per_unit;
+        return cost;
     }
 
+    // A session does not end inside these calls.
     static void deliver_to(session &client, const direct_target &target,
-                           const direct_message &what) noexcept
+                           const broker::message &message) noexcept
     {
-        if (target.handler != client.handler().name ||
-            client.home() == nullptr ||
+        const websocket_handler_t &handler = client.handler();
+
+        if (target.handler != handler.name || client.home() == nullptr ||
             (!target.key.empty() && target.key != client.home()->name())) {
             return;
         }
 
-        if (what.kind == kind_close_all) {
-            const auto [code, reason] = read_close(what.payload);
+        if (message.kind == kind_close_all) {
+            const auto [code, reason] = read_close(message.payload);
 
             client.close(code, reason, close_initiator::server);
-            return;
-        }
 
-        (void)client.send(what.kind == WEBSOCKET_TEXT
-                              ? protocol::opcode::text
-                              : protocol::opcode::binary,
-                          what.payload);
+        } else if (handler.direct_received != nullptr) {
+            websocket_message_t view = as_plugin_message(message);
+
+            view.id = {};
+            client.close_if_failed(handler.direct_received(
+                client.home()->object(), client.object(), &view));
+
+        } else {
+            (void)client.send(message.kind == WEBSOCKET_TEXT
+                                  ? protocol::opcode::text
+                                  : protocol::opcode::binary,
+                              message.payload);
+        }
     }
 
-    static constexpr std::size_t clients_per_unit = 64;
-
-    std::unordered_map<std::uint64_t, session *> clients_; // by id
+    // By id, and by user, whose text is the session's
+    std::unordered_map<std::uint64_t, session *> clients_;
+    std::unordered_multimap<std::string_view, session *> users_;
     broker::subscription subscription_;
     ngx_event_t check_event_{};
 };
