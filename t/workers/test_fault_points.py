@@ -22,10 +22,11 @@ ELSEWHERE = {
     "slot.renewed", "slot.emptied", "slot.written", "unread.half_out",
     "leader.dated", "leader.taken", "leader.resigned", "external.left_out",
     "gap.recorded", "gap.noted", "blocks.unreserved", "entry.cleared",
-    "entry.over_limit", "history.step", "read.piece",
+    "entry.over_limit", "history.step", "read.piece", "member.seats",
+    "member.seated", "member.discounted",
 }
 
-PREFIXES_ELSEWHERE = ("repair.", "note.", "member.", "scope.")
+PREFIXES_ELSEWHERE = ("repair.", "note.")
 
 # Fault points that a leader reaches for each new resource.
 WITH_REDIS = ["position.left", "position.numbered", "position.entered",
@@ -35,7 +36,7 @@ WITH_REDIS = ["position.left", "position.numbered", "position.entered",
 
 def names():
     """The fault points that a worker without Redis reaches, except those
-    inside a repair, those of members, and those of notes: see
+    inside a repair, and those of notes: see
     t/backend/test_backend_faults.py."""
     found = subprocess.run(
         ["grep", "-rhoP", r'FAULT_POINT\("\K[^"]+', "src/broker"], cwd=ROOT,
