@@ -191,12 +191,10 @@ private:
                                              worker_bus::now());
 
             if (read.needed != 0) {
-                larger = large_buffer(read.needed);
-                if (!larger) {
+                if (!enlarge(buffers, larger, read.needed)) {
                     budget = 0; // no memory: the next turn tries again
                     break;
                 }
-                buffers.bytes = {larger.get(), read.needed};
                 read.more = true;
                 continue;
             }

@@ -4,6 +4,7 @@
 
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
+#include "nginx/publish/close_payload.hpp"
 #include "nginx/publish/direct_request.hpp"
 #include "nginx/publish/response.hpp"
 #include "nginx/publish/via_redis.hpp"
@@ -12,7 +13,6 @@
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/frames/close_code.hpp"
 #include "protocol/text/tokens.hpp"
 #include "protocol/text/utf8.hpp"
 #include "sdk/websocket_text.hpp"
@@ -27,9 +27,6 @@
 namespace websocket::nginx {
 
 namespace {
-
-// RFC 6455 5.5: 125 bytes less those of the code
-constexpr std::size_t max_close_reason = 123;
 
 ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
 {
@@ -282,41 +279,6 @@ ngx_int_t describe_resource(ngx_http_request_t *r, const resource_id &id)
     const ngx_int_t rc = describe_via_redis(r, *target);
     target->release();
     return rc;
-}
-
-// RFC 6455 7.4.1: only clients send 1010.
-bool is_server_close_code(std::uint64_t code) noexcept
-{
-    return code <= UINT16_MAX && code != 1010 &&
-           protocol::close_code::is_valid_on_wire(
-               static_cast<std::uint16_t>(code));
-}
-
-// Sets the payload of a Close (RFC 6455 5.5.1) from the arguments "code" and
-// "reason". Returns "" or an error.
-std::string_view read_close_payload(ngx_http_request_t *r,
-                                    std::string &close_payload)
-{
-    const auto code = detail::decimal(argument(r, "code", "1000"));
-    const std::string reason = detail::form_decoded(argument(r, "reason", ""));
-
-    if (!code || !is_server_close_code(*code)) {
-        return "close code must be 1000-1003, 1007-1009, 1011-1014 or "
-               "3000-4999";
-    }
-
-    if (reason.size() > max_close_reason) {
-        return "the reason is longer than 123 bytes";
-    }
-
-    if (!protocol::is_valid_utf8(std::as_bytes(std::span(reason)))) {
-        return "the reason is not UTF-8";
-    }
-
-    close_payload = {static_cast<char>(*code >> 8),
-                     static_cast<char>(*code & 0xFF)};
-    close_payload += reason;
-    return {};
 }
 
 ngx_int_t close_clients(ngx_http_request_t *r, const address &to)

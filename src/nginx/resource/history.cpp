@@ -124,11 +124,9 @@ bool resource::read_history(broker::message_id after,
             subscription_, sequence, buffers, worker_bus::now());
 
         if (read.needed != 0) {
-            larger = large_buffer(read.needed);
-            if (!larger) {
+            if (!enlarge(buffers, larger, read.needed)) {
                 return false;
             }
-            buffers.bytes = {larger.get(), read.needed};
             continue;
         }
 

@@ -17,10 +17,19 @@ struct read_buffer {
     std::array<broker::message, max_messages> messages;
 };
 
-// For one message that is larger than the read_buffer. Null without memory.
-inline std::unique_ptr<std::byte[]> large_buffer(std::size_t size) noexcept
+// Replaces the bytes of the buffers by `larger`, which gets the size of one
+// message that is larger than the read_buffer. False: no memory.
+inline bool enlarge(broker::read_buffers &buffers,
+                    std::unique_ptr<std::byte[]> &larger,
+                    std::size_t size) noexcept
 {
-    return std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[size]);
+    larger.reset(new (std::nothrow) std::byte[size]);
+
+    if (larger) {
+        buffers.bytes = {larger.get(), size};
+    }
+
+    return larger != nullptr;
 }
 
 } // namespace websocket::nginx
