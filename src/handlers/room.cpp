@@ -291,8 +291,9 @@ void room::report_failure(const client_ref<room_client> &publisher,
 
 namespace {
 
-WEBSOCKET_HANDLER("room", room)
+// The last one is listed first
 WEBSOCKET_HANDLER("rooms", rooms)
+WEBSOCKET_HANDLER("room", room)
 
 } // namespace
 

@@ -76,7 +76,7 @@ def test_section_has_all_fields():
     answered = literals("src/nginx/backend/client_answers.cpp",
                         r'find\("(WebSocket-[\w-]+)"\)')
     answered |= literals("src/nginx/backend/connect.cpp",
-                         r'find\("(WebSocket-[\w-]+)"\)')
+                         r'answered_field\(r, "(WebSocket-[\w-]+)"\)')
     assert len(sent) > 8 and len(answered) > 2
     assert sent | answered == documented
 

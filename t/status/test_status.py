@@ -48,6 +48,7 @@ def test_fresh_server_has_counted_nothing(nginx):
     assert {worker["state"] for worker in report["workers"]} == {"serving"}
     assert report["handlers"] == [{"name": "echo", "clients": 0},
                                   {"name": "room", "clients": 0},
+                                  {"name": "rooms", "clients": 0},
                                   {"name": "http", "clients": 0}]
     assert report["resources"] == []
     assert report["zone"]["used"] == 0 < report["zone"]["size"]
