@@ -168,7 +168,15 @@ bool add_handlers(main_configuration &conf, loaded_library &library,
     }
 
     link_handlers(copies, plugin);
-    conf.has_plugins = true;
+
+    // Handlers of an older header cannot send to one client or user
+    conf.has_plugins =
+        conf.has_plugins ||
+        std::any_of(plugin.handlers, plugin.handlers + plugin.handler_count,
+                    [](const websocket_handler_t *each) {
+                        return each->size >
+                               offsetof(websocket_handler_t, direct_received);
+                    });
     return true;
 }
 
