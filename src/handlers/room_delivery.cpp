@@ -151,12 +151,12 @@ void room::messages_lost()
     // The lost messages may include presence events, and those that this worker
     // has published
     published_ = {};
-    check_count();
+    check_count_later();
 }
 
 void room::clients_lost()
 {
-    check_count();
+    check_count_later();
 }
 
 void room::client_drained(room_client &to)

@@ -24,6 +24,11 @@ constexpr std::uint64_t receivers_per_millisecond = 5;
 constexpr unsigned max_delays = 100;
 constexpr std::uint64_t delay_interval = 10; // ms
 
+// The time after a loss in which numbers and events of other workers and hosts
+// arrive, and how often a further loss extends it.
+constexpr std::uint64_t settling_interval = 1000; // ms
+constexpr unsigned max_count_delays = 3;
+
 // Changes that are sent one by one: min_named to any number of receivers, or as
 // many as keep changes times receivers below max_named_events.
 constexpr std::size_t min_named = 4;
@@ -70,8 +75,21 @@ void room::record_change(bool joined, std::uint64_t client)
     }
 }
 
-// Clients may have come and gone without an event. Pending changes will be sent
-// with the present number anyway.
+// Clients may have come and gone without an event. The events of others may be
+// under way, behind the new number, so the number is compared after an interval
+// without further losses.
+void room::check_count_later()
+{
+    if (count_timer_.active() && count_delays_ == max_count_delays) {
+        return;
+    }
+
+    count_delays_ = count_timer_.active() ? count_delays_ + 1 : 0;
+    count_timer_.cancel();
+    count_timer_ = after(settling_interval, [this] { check_count(); });
+}
+
+// Pending changes will be sent with the present number anyway.
 void room::check_count()
 {
     if (changes_.empty() && client_count() != announced_count_) {

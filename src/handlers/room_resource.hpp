@@ -148,6 +148,7 @@ private:
 
     // `client` 0: an unknown number of clients.
     void record_change(bool joined, std::uint64_t client);
+    void check_count_later();
     void check_count();
     void send_changes();
     void send_changes_in_order();
@@ -175,6 +176,8 @@ private:
     presence_changes changes_;          // not yet sent to clients
     timer presence_timer_;              // active until they may be sent
     unsigned presence_delays_ = 0;      // of the timer, since the last changes
+    timer count_timer_;                 // active until the number is compared
+    unsigned count_delays_ = 0;         // of that timer
     std::uint64_t announced_count_ = 0; // of clients, last sent
 };
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from hosts import channel_of, log_of
 from nginx_server import seconds, wait_until
 from redis_faults import injected_fault, start_for_faults, try_to_post
 from room_client import read
@@ -65,6 +66,37 @@ def expect_event(members, event, strict):
 def leave(client):
     client.leave()
     client.disconnect()
+
+
+POST = """
+local id = redis.call('HGET', KEYS[1], 'q') + 1
+redis.call('XADD', KEYS[2], '0-' .. id, 'e', ARGV[1])
+redis.call('HSET', KEYS[1], 'q', id)
+redis.call('PUBLISH', KEYS[3], redis.call('HGET', KEYS[1], 'e') .. '-' .. id ..
+           ' ' .. ARGV[1])
+"""
+
+
+def post_entry(group, entry):
+    """Appends an entry to the log of the room's shard, as a host does."""
+    log = log_of("room:room")
+    group.redis.command("EVAL", POST, 3, log.replace("entries", "pos"), log,
+                        channel_of("room:room"), entry)
+
+
+def test_client_whose_event_is_behind_its_number_is_reported_once(pair):
+    """Between both the number is compared, as after a loss."""
+    members = join_each(pair, 1, 1)
+    entries = [each[1][1] for each in pair.redis.command(
+        "XRANGE", log_of("room:room"), "-", "+")]
+    joined = next(each for each in entries if each.endswith("joined"))
+    run = joined.split()[2]
+    post_entry(pair, f"c 9 {run} elsewhere 1 1\nroom:room")
+    head, name = joined.split("\n")
+    post_entry(pair, f"{head.rpartition(' ')[0]} 4711\n{name}")
+    for client in members:
+        assert next_event(client) == ("joined", 4711, 3)
+        client.expect_nothing()
 
 
 # Outages of all hosts
