@@ -8,12 +8,14 @@ import pytest
 from nginx_server import seconds
 from preload import preloaded
 from publish_client import post
-from redis_faults import (Received, injected_fault, start_for_faults)
+from redis_faults import (Received, injected_fault, start_for_faults,
+                          wait_for_loss)
 from room_client import read, send_text
 
 LOCATIONS = """
 location /room { websocket room room history=10 history_time=20s; }
 location /publish { websocket_publish room room; }
+location = /status { websocket_status; }
 """
 
 
@@ -46,7 +48,7 @@ def test_ref_counts_in_the_queue(hosts, start_redis):
         "connect_timeout=10s command_timeout=10s queue=64k", workers=1)
     member = group[0].join("/room")
     with injected_fault(group, "cut"):
-        group[0].server.wait_for_log("lost connection to Redis")
+        wait_for_loss(group[0])
         for number in range(20):
             send_text(member, f"{number}", ref=[number, "x" * 10000])
         refused = [read(member) for _ in range(14)]

@@ -10,7 +10,8 @@ import pytest
 import wire
 from hosts import Host
 from nginx_server import seconds, wait_until
-from redis_faults import injected_fault, start_for_faults, try_to_connect
+from redis_faults import (injected_fault, start_for_faults, try_to_connect,
+                          wait_for_loss)
 from room_client import JSON, publish, read, send_text
 from status_reader import report_of
 from worker_picking import wait_for_other_worker, worker_of
@@ -71,7 +72,7 @@ def test_client_joins_when_redis_is_back(pair, name):
     first = publish(before, "first")["id"]
     with injected_fault(pair, name):
         for host in pair:
-            host.server.wait_for_log("lost connection to Redis", 10)
+            wait_for_loss(host)
         clients = [accepted(host, f"/room?since={first}")
                    for host in pair for _ in range(3)]
         for host in pair:

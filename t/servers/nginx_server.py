@@ -293,7 +293,10 @@ class NginxServer:
         """Sends raw bytes on a new connection; returns the response."""
         client = self.open(tls, port)
         client.send(data, cut)
-        return client.read_response(bodiless=data.startswith(b"HEAD "))
+        response = client.read_response(bodiless=data.startswith(b"HEAD "))
+        client.disconnect()
+        self.clients.remove(client)
+        return response
 
     def has_lost_worker(self):
         """Whether a worker was killed. nginx still counts its connections. The

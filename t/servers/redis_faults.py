@@ -14,6 +14,7 @@ from publish_client import Publisher, answer_of
 from redis_client import RedisError, encode
 from redis_cluster import redis_version
 from room_client import JSON, read
+from status_reader import report_of
 
 RECOVERY_SECONDS = 10  # time in which hosts must recover
 
@@ -107,6 +108,15 @@ def injected_fault(group, name):
         yield fault
     finally:
         fault.end(group)
+
+
+def wait_for_loss(host, timeout=RECOVERY_SECONDS):
+    """Waits until no worker of the host has a connection to Redis. The log has
+    a line of it only if there was no similar one before."""
+    def lost():
+        report = report_of(host.server)
+        return report["redis"]["disconnected"] == len(report["workers"])
+    wait_until(lost, seconds(timeout), "the loss of Redis")
 
 
 def start_for_faults(hosts, start_redis, locations, options=SHORT_TIMEOUTS,
