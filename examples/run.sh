@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs a program, such as nginx in the foreground, with the backends of the
-# examples http-python and http-php beside it. They end when the program has
-# ended, or with this script.
+# examples http-python, http-php and team beside it. They end when the program
+# has ended, or with this script.
 #
 # usage: run.sh FOLDER PROGRAM [ARGUMENT...]; all run in this folder. If root
-# starts it, the backends run as the owner of the examples. HTTP_PYTHON_PORT is
-# the port of http-python (8090), PHP_FPM the program if it is not Debian's.
+# starts it, the backends run as the owner of the examples. HTTP_PYTHON_PORT and
+# TEAM_PORT are the ports of http-python (8090) and team (8091), PHP_FPM the
+# program if it is not Debian's.
 
 set -u
 examples=$(cd "$(dirname "$0")" && pwd)
@@ -21,6 +22,16 @@ else
     as_owner=
     install -d -m 700 backends
 fi
+
+# nginx reads the key of team with its configuration. A killed nginx leaves its
+# socket behind.
+key=backends/team.key
+if [ ! -s $key ]; then
+    (umask 077
+     printf 'secret:%s' "$(head -c 48 /dev/urandom | base64 -w 0)" > $key)
+    [ -z "$as_owner" ] || chown "$OWNER:$group" $key
+fi
+rm -f backends/team.sock
 
 # Ctrl-C does not reach another session, so a backend gets the events of clients
 # until nginx has ended. The kernel ends it if this script is killed.
@@ -41,6 +52,8 @@ end_all() {
 
 start /usr/bin/python3 "$examples/http-python/chat.py" \
     "${HTTP_PYTHON_PORT:-8090}"
+start /usr/bin/python3 "$examples/team/team.py" "${TEAM_PORT:-8091}" \
+    $key backends/team.sock
 
 # Debian has the version in the name of the program.
 php_fpm=${PHP_FPM-$(ls /usr/sbin/php-fpm* 2> /dev/null | sort -V | tail -n 1)}

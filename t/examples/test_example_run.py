@@ -56,15 +56,16 @@ class Run:
             self.process = subprocess.Popen(
                 [RUN, prefix, "env", *own, NGINX, "-p", prefix, "-c", config],
                 env={**os.environ, **variables,
-                     "HTTP_PYTHON_PORT": str(ports[3])},
+                     "HTTP_PYTHON_PORT": str(ports[3]),
+                     "TEAM_PORT": str(ports[4])},
                 stderr=stderr, stdin=subprocess.DEVNULL, process_group=0,
                 preexec_fn=prepare)
         self.nginx = wait_until(lambda: self.nginx_pid(prefix), seconds(15),
                                 "the start of nginx")
         self.workers = wait_until(lambda: children(self.nginx), seconds(15),
                                   "the workers")
-        self.python, *self.php = [pid for pid in children(self.process.pid)
-                                  if pid != self.nginx]
+        self.python, self.team, *self.php = [
+            pid for pid in children(self.process.pid) if pid != self.nginx]
 
     @staticmethod
     def nginx_pid(prefix):
@@ -86,7 +87,7 @@ class Run:
         wait_until(accepted, seconds(15), f"{path}: 101")
 
     def everything(self):
-        return [self.python, *self.php, self.nginx, *self.workers]
+        return [self.python, self.team, *self.php, self.nginx, *self.workers]
 
     def wait_for_end(self, pids):
         wait_until(lambda: not any(map(lives, pids)), seconds(10),
@@ -110,7 +111,7 @@ def start():
 
     yield start
     for run in started:
-        for pid in filter(lives, [run.python, *run.php, run.nginx]):
+        for pid in filter(lives, [run.python, run.team, *run.php, run.nginx]):
             os.kill(pid, signal.SIGTERM)
         run.wait_for_end(run.everything())
         run.process.kill()
@@ -151,7 +152,7 @@ def test_backends_end_with_a_killed_script(start):
     run.connects("/http-python/live")
     run.connects("/http-php/live")
     run.process.kill()
-    run.wait_for_end([run.python, *run.php])
+    run.wait_for_end([run.python, run.team, *run.php])
 
 
 def test_backends_end_with_a_failed_nginx(start):

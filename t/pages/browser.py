@@ -58,8 +58,8 @@ class ExampleConfig:
 
     @staticmethod
     def ports_needed():
-        """Control, main, TLS, which is not used, and http-python."""
-        return 4
+        """Control, main, TLS, which is not used, http-python and team."""
+        return 5
 
     def text(self, prefix, module_file, token, ports, _certificate):
         """Each replaced text must occur exactly once."""
@@ -79,7 +79,11 @@ class ExampleConfig:
                 f"listen 127.0.0.1:{ports[1]} reuseport;",
             "proxy_pass http://127.0.0.1:8090;":
                 f"proxy_pass http://127.0.0.1:{ports[3]};",
+            "proxy_pass http://127.0.0.1:8091;":
+                f"proxy_pass http://127.0.0.1:{ports[4]};",
             "fastcgi_pass unix:": f"fastcgi_pass unix:{self.folder}/",
+            "listen unix:": f"listen unix:{self.folder}/",
+            "../build/run/backends/": f"{self.folder}/backends/",
             # PHP does not accept all paths that nginx does
             "root ../../examples;": f"root {EXAMPLES}/../examples;",
             "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
@@ -109,7 +113,7 @@ class ExampleServer(NginxServer):
 
     def _run(self):
         self.end_backends()
-        self.backends = ExampleBackends(self.config.folder, self.ports[0])
+        self.backends = ExampleBackends(self.config.folder, *self.ports)
         super()._run()
 
     def stop(self, *args, **options):

@@ -144,11 +144,13 @@ def test_cards_lead_to_pages_without_errors(open_chat):
                                          ".examples a[href$='/']")]
     base = start.browser.current_url
     assert {link.removeprefix(base) for link in links} >= {
-        "chat/", "echo/", "echo-c/", "load/", "http-python/", "http-php/"}
+        "chat/", "room/", "team/", "echo/", "echo-c/", "load/",
+        "http-python/", "http-php/"}
     for link in links:
         start.browser.get(link)
         start.wait(lambda: start.browser.find_elements(
-            By.CSS_SELECTOR, "[data-state=open]"), f"{link} to connect")
+            By.CSS_SELECTOR, "[data-state=open], [data-state=log-in]"),
+            f"{link} to connect, or to ask who it is")
         assert start.browser.find_element(By.TAG_NAME, "h1").text
         with start.on_screen(*PHONES[0]):
             overflow = start.browser.execute_script(

@@ -20,15 +20,16 @@ def accepts(address):
 class ExampleBackends:
     """The backends, with a program that does nothing instead of nginx."""
 
-    def __init__(self, folder, python_port):
+    def __init__(self, folder, python_port, team_port):
         php = os.path.join(folder, "backends", "php-fpm.sock")
         self.process = subprocess.Popen(
             [RUN, folder, "sleep", "infinity"], stdin=subprocess.DEVNULL,
-            env={**os.environ, "HTTP_PYTHON_PORT": str(python_port)},
+            env={**os.environ, "HTTP_PYTHON_PORT": str(python_port),
+                 "TEAM_PORT": str(team_port)},
             preexec_fn=die_with_parent)
-        wait_until(lambda: accepts(("127.0.0.1", python_port))
-                   and accepts(php),
-                   seconds(15), "the backends of the examples")
+        wait_until(lambda: all(map(accepts, [
+            ("127.0.0.1", python_port), ("127.0.0.1", team_port), php])),
+            seconds(15), "the backends of the examples")
 
     def end(self):
         self.process.terminate()
