@@ -19,7 +19,8 @@ namespace websocket::redis {
 // there were when its run ended. Other hosts may have them too, so a new epoch
 // begins for all entries: their ids in the stream have no epoch.
 //
-// The keys of a resource without messages and clients are removed. Its epoch
+// The keys of a resource without messages and clients expire after a second: a
+// host whose client has just joined announces it within that time. Its epoch
 // continues if continues() says that the host has missed nothing: its cursor in
 // the log is right, and the log's epoch is older. For that, a new epoch of a
 // resource is later than one of a log of the same millisecond, and one that

@@ -45,9 +45,11 @@ constexpr std::string_view notify_text = R"lua(
 local key, clients, name = KEYS[3], ARGV[7], ARGV[8]
 if clients ~= '' then
     post_clients(key, me, clients, name, ARGV[9], KEYS[4], KEYS[5], KEYS[6])
-    if clients == '0' and redis.call('EXISTS', key) == 0 and
-        redis.call('HGET', KEYS[7], 'q') == '0' then
-        redis.call('DEL', KEYS[7])
+    local m = redis.call('HMGET', KEYS[7], 'q', 'l')
+    local left = redis.call('EXISTS', key) == 1 and m[2] or 1000
+    if m[1] == '0' and (left == m[2] or
+        redis.call('PTTL', KEYS[7]) > left) then
+        redis.call('PEXPIRE', KEYS[7], left)
     end
 end
 if ARGV[10] ~= '' then

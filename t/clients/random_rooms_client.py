@@ -89,6 +89,7 @@ class RandomClient:
                 code = int.from_bytes(frame.payload[:2], "big")
                 assert code == 1013 or (self.may_end and code == 1001), frame
                 return False
+            assert frame.opcode == 1, frame
             if self.check(json.loads(frame.payload)):
                 return True
 
