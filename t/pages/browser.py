@@ -272,7 +272,7 @@ class Page:
         yield self
         errors = self.console_errors()
         self.browser.get("about:blank")
-        assert not errors
+        assert not errors, errors
 
     def console_errors(self):
         """Severe console messages since the last call."""
@@ -309,4 +309,4 @@ def windows_closed(browser, clear=""):
         if handle != first:
             browser.close()
     browser.switch_to.window(first)
-    assert not errors
+    assert not errors, errors

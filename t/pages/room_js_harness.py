@@ -27,4 +27,4 @@ def run_script_fixture(browser, server):
     yield run_script
     errors = Page(browser).console_errors()
     browser.get("about:blank")
-    assert not errors
+    assert not errors, errors

@@ -38,7 +38,7 @@ def page(browser, nginx):
     yield page
     errors = page.console_errors()
     browser.get("about:blank")
-    assert not errors
+    assert not errors, errors
 
 
 def test_messages_are_echoed_numbered(page):

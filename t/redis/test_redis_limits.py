@@ -35,7 +35,7 @@ def test_message_expires_after_command_timeout(hosts, start_redis, name):
         send_text(member, "sent", ref=1)
         assert read(member, seconds(5))["type"] == "error"
         assert publisher.read_response(seconds(5)).status == 503
-        assert 0.9 < time.monotonic() - began < seconds(1.9)
+        assert 0.9 < time.monotonic() - began < seconds(3.5)
 
 
 # Memory

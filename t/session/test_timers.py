@@ -43,7 +43,8 @@ def server(module_nginx):
 
 
 class Stopwatch:
-    """Seconds since its creation."""
+    """Seconds since its creation, which precedes the start of the server's timer:
+    the client may learn of that late."""
 
     def __init__(self):
         self.began = time.monotonic()
@@ -67,8 +68,8 @@ def wait_unread(duration):
 # websocket_timeout
 
 def test_idle_client_gets_1001_then_the_end(server):
-    client = server.connect("/idle")
     watch = Stopwatch()
+    client = server.connect("/idle")
     client.expect_close(1001, "nothing received")
     watch.assert_between(0.2, 3)
     client.close(1001)
@@ -81,8 +82,8 @@ def test_idle_client_gets_1001_then_the_end(server):
 
 
 def test_silence_from_the_first_byte_counts(server):
-    client = server.connect("/idle", pipelined=wire.text("early"))
     watch = Stopwatch()
+    client = server.connect("/idle", pipelined=wire.text("early"))
     client.expect_text("early")
     client.expect_close(1001)
     watch.assert_between(0.2, 3)
@@ -93,8 +94,8 @@ def test_silence_from_the_first_byte_counts(server):
     wire.text("fragment", fin=False),
 ], ids=["message", "ping", "pong", "byte", "fragment"])
 def test_received_bytes_put_the_timeout_off(server, part):
-    client = server.connect("/no-ping")
     watch = Stopwatch()
+    client = server.connect("/no-ping")
     wait_quietly(client, 0.3)
     client.send(part)
     client.wait_until_read()
@@ -133,16 +134,16 @@ def test_client_that_is_not_listened_to_does_not_time_out(server):
 # websocket_ping_interval
 
 def test_idle_client_is_pinged_again_and_again(server):
-    client = server.connect("/ping")
     watch = Stopwatch()
+    client = server.connect("/ping")
     for _ in range(3):
         client.expect(wire.PING, b"")
     watch.assert_between(0.3, 3)
 
 
 def test_client_that_answers_pings_stays(server):
-    client = server.connect("/ping")
     watch = Stopwatch()
+    client = server.connect("/ping")
     for _ in range(12):
         client.expect(wire.PING, b"")
         client.send(wire.pong())
@@ -155,8 +156,8 @@ def test_client_that_answers_pings_stays(server):
 
 @pytest.mark.parametrize("path", ["/default", "/lazy"])
 def test_pings_come_at_a_third_of_a_shorter_timeout(server, path):
-    client = server.connect(path)
     watch = Stopwatch()
+    client = server.connect(path)
     client.expect(wire.PING, b"")
     watch.assert_between(0.5, 3)
     client.send(wire.pong())
@@ -172,8 +173,8 @@ def test_pings_come_at_a_third_of_a_shorter_timeout(server, path):
 def test_client_that_only_sends_is_pinged(server):
     """Otherwise a proxy that waits for data of the server cuts the
     connection."""
-    client = server.connect("/subscribe")
     watch = Stopwatch()
+    client = server.connect("/subscribe")
     pings = 0
     while pings < 5:
         watch.assert_between(0, 10)
@@ -189,8 +190,8 @@ def test_client_that_only_sends_is_pinged(server):
 def test_client_that_only_receives_is_pinged(server):
     """Otherwise the client would reach the timeout, or a firewall drop its
     state."""
-    client, publisher = server.connect("/subscribe"), server.connect("/publish")
     watch = Stopwatch()
+    client, publisher = server.connect("/subscribe"), server.connect("/publish")
     pings = 0
     while pings < 5:
         publisher.text("news")
@@ -202,8 +203,8 @@ def test_client_that_only_receives_is_pinged(server):
 
 
 def test_client_that_answers_no_ping_gets_1001(server):
-    client = server.connect("/ping")
     watch = Stopwatch()
+    client = server.connect("/ping")
     pings = 0
     while (frame := client.read_frame()).opcode == wire.PING:
         pings += 1
@@ -229,35 +230,35 @@ def test_ping_interval_off_sends_no_ping(server):
 # websocket_close_timeout
 
 def test_client_that_never_answers_our_close_is_ended(server):
+    watch = Stopwatch()
     client = server.connect("/mute")
     client.expect_close(1001)
-    watch = Stopwatch()
     client.expect_eof()
-    watch.assert_between(0.8, 4)
+    watch.assert_between(1.0, 5)
     entry = server.wait_for_access_log()
     assert entry["websocket_close_by"] == "timeout"
 
 
 def test_client_that_talks_on_after_our_close_is_ended(server):
+    watch = Stopwatch()
     client = server.connect("/mute")
     client.expect_close(1001)
-    watch = Stopwatch()
     while not server.access_log():
         client.send(wire.text("never echoed") * 100)
         ready, _, _ = select.select([client.socket], [], [], 0.01)
         if ready:
             break
-        watch.assert_between(0, 4)
+        watch.assert_between(0, 5)
     client.expect_eof()
-    watch.assert_between(0.8, 4)
+    watch.assert_between(1.0, 5)
 
 
 @pytest.mark.parametrize("first", [
     wire.close(1000) + wire.text("late"), wire.frame(3), wire.text(b"\xff"),
 ], ids=["close", "reserved", "bad-text"])
 def test_client_that_keeps_the_connection_is_ended(server, first):
-    client = server.connect("/close")
     watch = Stopwatch()
+    client = server.connect("/close")
     client.send(first)
     assert client.read_frame().opcode == wire.CLOSE
     client.expect_eof()
@@ -267,10 +268,10 @@ def test_client_that_keeps_the_connection_is_ended(server, first):
 
 
 def test_flood_after_a_close_is_ended(server):
+    watch = Stopwatch()
     client = server.connect("/close")
     client.send(wire.close(1000) + wire.text("late"))
     client.expect_close(1000)
-    watch = Stopwatch()
     sent = 0
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         while True:
@@ -291,8 +292,8 @@ def test_peer_that_is_gone_is_not_waited_for(server):
 # websocket_send_timeout
 
 def test_client_that_never_reads_is_ended(server):
-    client = connect_tight(server, "/send")
     watch = Stopwatch()
+    client = connect_tight(server, "/send")
     send_until_refused(client, framed(numbered(4000, 1000)), 0.2)
     entry = server.wait_for_access_log(timeout=4)
     watch.assert_between(0.6, 4)
@@ -303,9 +304,9 @@ def test_client_that_never_reads_is_ended(server):
 
 def test_client_that_reads_slowly_stays(server):
     messages = numbered(300, 1000)
+    watch = Stopwatch()
     client = connect_tight(server, "/send")
     client.send(framed(messages[:200]), duplex=False)
-    watch = Stopwatch()
     for index in range(0, 200, 20):
         wait_unread(0.1)
         for message in messages[index:index + 20]:

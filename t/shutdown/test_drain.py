@@ -29,10 +29,10 @@ LONG = "websocket_drain 100s 4001;"
 
 
 def quantiles_hold(pool, began, lasts):
-    """Each client is closed at its turn or little later. `lasts`: the seconds
-    in which all are closed."""
+    """Each client is closed at its turn or later, by less than half of `lasts`:
+    the seconds in which all are closed."""
     closed = pool.closed()
-    late = seconds(0.5)
+    late = seconds(lasts / 2)
     for index, member in enumerate(closed):
         turn = began + lasts * index / len(closed)
         assert turn - 0.01 < member.closed < turn + late, (
@@ -82,14 +82,14 @@ def test_directive_is_for_the_http_level(nginx, level):
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 def test_clients_are_closed_evenly(nginx, tls, number):
-    server = nginx(LOCATIONS, http="websocket_drain 1s 4001;", tls=tls)
+    server = nginx(LOCATIONS, http="websocket_drain 4s 4001;", tls=tls)
     pid = only_worker(server)
     with ClientPool(server, 200, tls=tls) as pool:
         began = time.monotonic()
         server.send_signal(number)
-        pool.wait_for_closed(200, seconds(5))
+        pool.wait_for_closed(200, seconds(8))
         pool.wait_for_ends()
-        quantiles_hold(pool, began, 1)
+        quantiles_hold(pool, began, 4)
         assert codes(pool) == {4001}
     if number == signal.SIGQUIT:
         server.wait_for_exit(4)
@@ -126,13 +126,14 @@ def test_time_0_closes_all_at_once(nginx):
 
 @pytest.mark.alone
 def test_each_worker_spreads_its_own_clients(nginx):
-    server = nginx(LOCATIONS, http="websocket_drain 1s;", workers=2,
+    server = nginx(LOCATIONS, http="websocket_drain 4s;", workers=2,
                    listen="reuseport")
     with ClientPool(server, 200) as pool:
         began = time.monotonic()
         old = server.reload()
+        pool.wait_for_closed(200, seconds(8))
         pool.wait_for_ends()
-        quantiles_hold(pool, began, 0.98)
+        quantiles_hold(pool, began, 3.9)
     server.wait_for_workers_gone(old, timeout=4)
 
 
@@ -168,14 +169,14 @@ def test_without_a_master_all_are_closed_at_once(nginx):
 @pytest.mark.alone
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_shutdown_timeout_shortens_the_drain(nginx, tls):
-    server = nginx(LOCATIONS, main="worker_shutdown_timeout 2s;",
+    server = nginx(LOCATIONS, main="worker_shutdown_timeout 6s;",
                    http="websocket_drain 100s 4001;", tls=tls)
     pid = only_worker(server)
     with ClientPool(server, 60, tls=tls, answers=False) as pool:
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
-        pool.wait_for_closed(60)
-        quantiles_hold(pool, began, 1.5)
+        pool.wait_for_closed(60, seconds(8))
+        quantiles_hold(pool, began, 4.5)
         server.wait_for_workers_gone([pid], timeout=3)
         pool.wait_for_ends()
         assert codes(pool) == {4001}
@@ -195,15 +196,15 @@ def test_short_shutdown_timeout_still_sends_each_close(nginx):
 
 @pytest.mark.alone
 def test_silent_clients_delay_the_exit_by_the_close_timeout(nginx):
-    server = nginx(LOCATIONS, http="websocket_drain 500ms;")
+    server = nginx(LOCATIONS, http="websocket_drain 2s;")
     pid = only_worker(server)
     with ClientPool(server, 20, "/quick", answers=False) as pool:
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
         pool.wait_for_ends()
-        quantiles_hold(pool, began, 0.5)
-        for member in pool.members:
-            assert member.ended - member.closed > 0.4
+        quantiles_hold(pool, began, 2)
+        for turn, member in enumerate(pool.closed()):
+            assert member.ended - began > 2 * turn / 20 + 0.48
     server.wait_for_workers_gone([pid], timeout=1)
 
 
