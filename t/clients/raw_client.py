@@ -28,6 +28,16 @@ def deadline_scale():
 TIMEOUT = 5 * deadline_scale()
 
 
+def wait_for(stream, seconds, reading=True, writing=False):
+    """Waits until a socket is readable or writable; returns whether it is
+    readable. select() cannot use descriptors above 1,023."""
+    poll = select.poll()
+    poll.register(stream, (select.POLLIN if reading else 0)
+                  | (select.POLLOUT if writing else 0))
+    return any(events & ~select.POLLOUT
+               for _, events in poll.poll(max(0, seconds) * 1000))
+
+
 class EndOfStream(AssertionError):
     """The server ended the connection before the expected bytes."""
 
@@ -117,9 +127,8 @@ class RawClient:
             if time.monotonic() > deadline:
                 raise AssertionError(
                     f"no progress in sending, {len(view)} bytes left")
-            want_read = [self.socket] if duplex and not self.ended else []
-            ready, _, _ = select.select(want_read, [self.socket], [], 0.1)
-            if ready:
+            reading = duplex and not self.ended
+            if wait_for(self.socket, 0.1, reading, True) and reading:
                 self._fill()
 
     def text(self, payload, **options):
@@ -175,7 +184,7 @@ class RawClient:
                     f"unread: {bytes(self.buffer[:200])!r}")
             pending = getattr(self.socket, "pending", lambda: 0)()
             if not pending:
-                select.select([self.socket], [], [], left)
+                wait_for(self.socket, left)
             self._fill()
 
     def _take(self, size):
@@ -277,8 +286,7 @@ class RawClient:
     def expect_nothing(self, seconds=0.05):
         """Nothing arrives for this time. `expect_alive` is faster where a Pong
         proves the same."""
-        ready, _, _ = select.select([self.socket], [], [], seconds)
-        if ready:
+        if wait_for(self.socket, seconds):
             self._fill()
         assert not self.buffer and not self.ended, (
             f"got {bytes(self.buffer[:200])!r}, {self.ended}")

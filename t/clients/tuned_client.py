@@ -59,8 +59,7 @@ def connect_tight(server, path="/echo", port=None, **options):
 
 
 def connect_blocking(server, tls=None, path="/echo", **fields):
-    """A plain socket after its handshake. RawClient calls select(), which
-    cannot use descriptors above 1,023."""
+    """A plain socket after its handshake."""
     port = server.tls_port if tls else server.port
     client = socket.create_connection(("127.0.0.1", port), TIMEOUT)
     if tls:
