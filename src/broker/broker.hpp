@@ -299,13 +299,17 @@ public:
      * client ends, the user lingers too, until another one takes the member.
      */
 
-    // Counts one more client of the user on the slot.
-    added_member add_member(unsigned slot, std::string_view scope,
-                            std::string_view user, std::uint64_t now) noexcept;
+    // Counts one more client of the user on the slot. With a grace, in
+    // milliseconds, users of the scope linger from now on. The grace of a scope
+    // is the largest since it has members.
+    added_member
+    add_member(unsigned slot, std::string_view scope, std::string_view user,
+               std::uint64_t now,
+               std::optional<std::uint32_t> grace = std::nullopt) noexcept;
 
     // Counts one client less. If that was the user's last one on all slots, the
-    // user lingers on this slot, which calls end_member; without `linger` the
-    // user is gone at once.
+    // user lingers on this slot, which calls end_member. Without `linger` and a
+    // grace of the scope the user is gone at once.
     removed_member remove_member(unsigned slot, std::string_view scope,
                                  std::string_view user, bool linger) noexcept;
 
@@ -314,6 +318,15 @@ public:
     // another slot, only that one can end it.
     bool end_member(unsigned slot, std::string_view scope,
                     std::string_view user) noexcept;
+
+    // The same, and appends a transient entry to the log, if that exists, in
+    // the hold in which the user ends: entries about users are in the order of
+    // what has happened. If the process is killed meanwhile, the entry may be
+    // appended once more when the user is ended by another one.
+    ended_member end_member(unsigned slot, std::string_view scope,
+                            std::string_view user, std::string_view log,
+                            const publication &what,
+                            std::uint64_t now) noexcept;
 
     // Gives the slot a user of a process that has ended, who lingers there from
     // now on as after remove_member: call end_member, at once or later. If the
@@ -329,9 +342,10 @@ public:
 
     // The number of users with clients in the scope.
     std::uint32_t count_users(std::string_view scope) noexcept;
+    counted_scope count_scope(std::string_view scope) noexcept;
 
-    // Lists users with clients, in the order of their bytes: those after
-    // `after`, as many as fit. An empty text is before all users.
+    // Lists users, also those who linger, in the order of their bytes: those
+    // after `after`, as many as fit. An empty text is before all users.
     listed_members list_members(std::string_view scope, std::string_view after,
                                 const member_page &to) noexcept;
 

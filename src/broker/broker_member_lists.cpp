@@ -30,9 +30,7 @@ public:
         index visited = 0;
 
         for (std::size_t i = 0; at != 0 && i != zone_.hold.entries; i++) {
-            const std::uint32_t clients = all_clients(zone_, at);
-
-            if (clients != 0 && !add(at, clients)) {
+            if (!add(at, all_clients(zone_, at))) {
                 more_ = true;
                 return true;
             }
@@ -79,11 +77,22 @@ private:
 
 std::uint32_t broker::count_users(std::string_view scope) noexcept
 {
+    return count_scope(scope).users;
+}
+
+counted_scope broker::count_scope(std::string_view scope) noexcept
+{
     const scope_name name(zone_, scope);
     locked_zone hold(mutex_, zone_);
     const index at = find_scope(zone_, name);
 
-    return at != 0 ? scope_at(zone_, at).users : 0;
+    if (at == 0) {
+        return {};
+    }
+
+    const scope_record &found = scope_at(zone_, at);
+
+    return {found.users, found.members, found.clients};
 }
 
 listed_members broker::list_members(std::string_view scope,

@@ -1,8 +1,13 @@
 // Members: counts the clients of users.
+#include "broker/append.hpp"
 #include "broker/broker.hpp"
+#include "broker/fault_point.hpp"
 #include "broker/lock_guard.hpp"
+#include "broker/log_table.hpp"
 #include "broker/members.hpp"
 #include "broker/seats.hpp"
+
+#include <algorithm>
 
 namespace websocket::broker {
 
@@ -40,11 +45,41 @@ added_member add_client(zone &z, index at, std::uint32_t slot,
     return {outcome::done, all_clients(z, at), false};
 }
 
+void keep_grace(zone &z, index scope,
+                std::optional<std::uint32_t> grace) noexcept
+{
+    scope_record &record = scope_at(z, scope);
+
+    if (grace && *grace >= record.linger) {
+        store_ordered(record.linger, std::min(*grace, UINT32_MAX - 1) + 1);
+    }
+}
+
+// A member that lingers on the slot and nowhere else; 0: there is none. If the
+// user lingers elsewhere too, this slot has no part in it any more.
+index find_lingering(zone &z, const member_name &name,
+                     std::uint32_t slot) noexcept
+{
+    const index at = is_claimed(z, slot) ? find_member(z, name) : index{0};
+    seat *own = at != 0 ? find_seat(z, at, slot) : nullptr;
+
+    if (own == nullptr || seat_clients(*own) != 0) {
+        return 0;
+    }
+
+    if (has_other_seat(z, at, *own)) {
+        set_seat(z, at, *own, 0);
+        return 0;
+    }
+
+    return at;
+}
+
 } // namespace
 
 added_member broker::add_member(unsigned slot, std::string_view scope,
-                                std::string_view user,
-                                std::uint64_t now) noexcept
+                                std::string_view user, std::uint64_t now,
+                                std::optional<std::uint32_t> grace) noexcept
 {
     if (!is_valid(scope, user)) {
         return {.result = outcome::name_too_long};
@@ -58,13 +93,17 @@ added_member broker::add_member(unsigned slot, std::string_view scope,
     }
 
     if (const index at = find_member(zone_, name); at != 0) {
+        keep_grace(zone_, member_at(zone_, at).scope, grace);
         return add_client(zone_, at, slot, now);
     }
 
-    if (create_member(zone_, name, slot, now) == 0) {
+    const index created = create_member(zone_, name, slot, now);
+
+    if (created == 0) {
         return {.result = outcome::no_memory};
     }
 
+    keep_grace(zone_, member_at(zone_, created).scope, grace);
     return {outcome::done, 1, true};
 }
 
@@ -84,14 +123,17 @@ removed_member broker::remove_member(unsigned slot, std::string_view scope,
     const std::uint32_t here = seat_clients(*own) - 1;
     const std::uint32_t left = all_clients(zone_, at) - 1;
 
-    if (left == 0 && !linger) {
+    const auto grace =
+        left == 0 ? grace_of(zone_, member_at(zone_, at).scope) : std::nullopt;
+
+    if (left == 0 && !linger && !grace) {
         free_member(zone_, at, name);
     } else {
         set_seat(zone_, at, *own,
                  here == 0 && left != 0 ? 0 : seat_of(slot, here));
     }
 
-    return {outcome::done, left};
+    return {outcome::done, left, grace};
 }
 
 bool broker::end_member(unsigned slot, std::string_view scope,
@@ -99,21 +141,46 @@ bool broker::end_member(unsigned slot, std::string_view scope,
 {
     const member_name name(zone_, scope, user);
     locked_zone hold(mutex_, zone_);
-    const index at =
-        is_claimed(zone_, slot) ? find_member(zone_, name) : index{0};
-    seat *own = at != 0 ? find_seat(zone_, at, slot) : nullptr;
+    const index at = find_lingering(zone_, name, slot);
 
-    if (own == nullptr || seat_clients(*own) != 0) {
-        return false;
-    }
-
-    if (has_other_seat(zone_, at, *own)) {
-        set_seat(zone_, at, *own, 0);
+    if (at == 0) {
         return false;
     }
 
     free_member(zone_, at, name);
     return true;
+}
+
+// The entry precedes the end: if the process is killed in between, the user is
+// lost, but not without an entry.
+ended_member broker::end_member(unsigned slot, std::string_view scope,
+                                std::string_view user, std::string_view log,
+                                const publication &what,
+                                std::uint64_t now) noexcept
+{
+    const member_name name(zone_, scope, user);
+    const detail::log_name wanted(zone_, log);
+    append_operation work(zone_, what, now);
+    bool ended = false;
+
+    append_result appended = run_append(mutex_, zone_, work, [&] {
+        const index at = find_lingering(zone_, name, slot);
+        const index to = at != 0 ? find_log(zone_, wanted) : index{0};
+
+        if (to != 0 && !work.step(to)) {
+            return false;
+        }
+
+        ended = at != 0 && work.result.result != outcome::no_memory;
+
+        if (ended) {
+            WEBSOCKET_FAULT_POINT("member.announced");
+            free_member(zone_, at, name);
+        }
+        return true;
+    });
+
+    return {ended, appended};
 }
 
 std::optional<lost_member>
@@ -135,8 +202,11 @@ broker::take_lost_member(unsigned slot, std::span<char, max_name_size> scope,
     seat &lost = *find_seat(zone_, at, lost_slot);
 
     set_seat(zone_, at, lost, own != nullptr ? 0 : seat_of(slot, 0));
-    return lost_member{copy_scope(zone_, member_at(zone_, at).scope, scope),
-                       copy_user(zone_, at, user)};
+
+    const index of = member_at(zone_, at).scope;
+
+    return lost_member{copy_scope(zone_, of, scope), copy_user(zone_, at, user),
+                       grace_of(zone_, of)};
 }
 
 counted_member broker::count_member(std::string_view scope,

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -27,9 +28,24 @@ struct removed_member {
     // done, or gone: the slot has no client of this user in the scope.
     outcome result = outcome::gone;
 
-    // The clients that are left on all slots. 0: the user lingers or is gone,
-    // as was wanted.
+    // The clients that are left on all slots. 0: the user lingers or is gone.
     std::uint32_t clients = 0;
+
+    // The user lingers because of the scope's grace: to be ended after so many
+    // milliseconds.
+    std::optional<std::uint32_t> grace;
+};
+
+// A user that end_member was called for.
+struct ended_member {
+    bool ended = false;     // the user is gone
+    append_result appended; // the entry; no_memory: the user lingers on
+};
+
+struct counted_scope {
+    std::uint32_t users = 0;   // with clients
+    std::uint32_t members = 0; // and those who linger
+    std::uint32_t clients = 0; // of all users
 };
 
 struct counted_member {
@@ -41,7 +57,7 @@ struct counted_member {
 // A user that list_members found. The name lies in the bytes of the page.
 struct listed_member {
     std::string_view user;
-    std::uint32_t clients = 0;
+    std::uint32_t clients = 0; // 0: the user lingers
 };
 
 // Buffers of the caller for a list: at least max_user_size bytes and one
@@ -60,6 +76,7 @@ struct listed_members {
 struct lost_member {
     std::string_view scope; // this and the user lie in the given buffers
     std::string_view user;
+    std::optional<std::uint32_t> grace; // of the scope, in milliseconds
 };
 
 } // namespace websocket::broker

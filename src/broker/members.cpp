@@ -173,6 +173,8 @@ void repair_scope(zone &z, index scope_at_index) noexcept
     mark_chain(z, scope_at_index);
     z.head->member_blocks += static_cast<index>(scope_blocks(scope.name_size));
     scope.users = 0;
+    scope.members = 0;
+    scope.clients = 0;
 
     for (index at = scope.first[0]; at != 0; at = member_at(z, at).next) {
         const member_record &member = member_at(z, at);

@@ -10,6 +10,7 @@
 #include "broker/zone.hpp"
 
 #include <array>
+#include <optional>
 #include <string_view>
 
 namespace websocket::broker::detail {
@@ -37,7 +38,7 @@ constexpr std::uint32_t seat_clients(seat which) noexcept
 
 // Levels of the skip list. A member is on a level with a quarter of those on
 // the level below.
-constexpr std::size_t max_levels = 12;
+constexpr std::size_t max_levels = 9;
 
 // The name follows the record in its chain.
 struct scope_record {
@@ -45,8 +46,12 @@ struct scope_record {
     index next_in_bucket = 0;
     std::uint32_t hash = 0;
     std::uint16_t name_size = 0;
+    std::uint32_t linger = 0; // the grace + 1; 0: users do not linger
 
-    std::uint32_t users = 0; // derived: those with clients
+    // Derived.
+    std::uint32_t users = 0;   // those with clients
+    std::uint32_t members = 0; // and those who linger
+    std::uint32_t clients = 0; // of all users
 
     // The first member of each level; only that of level 0 is primary.
     std::array<index, max_levels> first{};
@@ -129,6 +134,15 @@ inline std::size_t user_offset(const member_record &of) noexcept
 // Find the record; 0: there is none.
 index find_scope(const zone &z, const scope_name &name) noexcept;
 index find_member(const zone &z, const member_name &name) noexcept;
+
+// For how long users of the scope linger, if they do.
+inline std::optional<std::uint32_t> grace_of(const zone &z,
+                                             index scope) noexcept
+{
+    const std::uint32_t linger = scope_at(z, scope).linger;
+
+    return linger != 0 ? std::optional(linger - 1) : std::nullopt;
+}
 
 // Creates a member with one client on the slot, and the scope if there is none.
 // 0: no memory.

@@ -32,30 +32,34 @@ void unlist_lost(zone &z, index at) noexcept
                            : z.head->lost_last) = member.previous_lost;
 }
 
-// Calls `add(count)` for each count that the member is part of. Returns whether
-// it is in the list of lost ones.
+// Calls `add(count, by)` for each count that the member is part of. Returns
+// whether it is in the list of lost ones.
 template <class function>
 bool each_count(zone &z, index at, function add) noexcept
 {
+    scope_record &scope = scope_at(z, member_at(z, at).scope);
+    std::uint32_t clients = 0;
     bool lost = false;
-    bool present = false;
 
     each_seat(z, at, [&](seat which) {
         if (which != 0 && seat_slot(which) == lost_slot) {
             lost = true;
         } else if (which != 0) {
-            add(z.slots[seat_slot(which)].seats);
-            present = present || seat_clients(which) != 0;
+            add(z.slots[seat_slot(which)].seats, 1);
+            clients += seat_clients(which);
         }
         return true;
     });
 
-    if (present) {
-        add(z.head->members);
-        add(scope_at(z, member_at(z, at).scope).users);
+    add(scope.members, 1);
+    add(scope.clients, clients);
+
+    if (clients != 0) {
+        add(z.head->members, 1);
+        add(scope.users, 1);
     }
 
-    return lost && !present;
+    return lost && clients == 0;
 }
 
 } // namespace
@@ -143,14 +147,18 @@ void end_lingering(zone &z, index member) noexcept
 
 void count_seats(zone &z, index member) noexcept
 {
-    if (each_count(z, member, [](std::uint32_t &count) { count++; })) {
+    if (each_count(z, member, [](std::uint32_t &count, std::uint32_t by) {
+            count += by;
+        })) {
         list_lost(z, member);
     }
 }
 
 void discount_seats(zone &z, index member) noexcept
 {
-    if (each_count(z, member, [](std::uint32_t &count) { count--; })) {
+    if (each_count(z, member, [](std::uint32_t &count, std::uint32_t by) {
+            count -= by;
+        })) {
         unlist_lost(z, member);
     }
 }

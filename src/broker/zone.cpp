@@ -10,7 +10,7 @@ namespace websocket::broker::detail {
 namespace {
 
 constexpr std::uint64_t zone_magic = 0x72656b6f72622e77;
-constexpr std::uint64_t zone_layout = 9; // a new number for each change of it
+constexpr std::uint64_t zone_layout = 10; // a new number for each change of it
 constexpr std::size_t line_size = 64;
 constexpr std::size_t min_blocks = 256;
 constexpr std::size_t max_blocks = std::size_t{1} << 26; // 8 GiB

@@ -23,7 +23,7 @@ ELSEWHERE = {
     "leader.dated", "leader.taken", "leader.resigned", "external.left_out",
     "gap.recorded", "gap.noted", "blocks.unreserved", "entry.cleared",
     "entry.over_limit", "history.step", "read.piece", "member.seats",
-    "member.seated", "member.discounted",
+    "member.seated", "member.discounted", "member.announced",
 }
 
 PREFIXES_ELSEWHERE = ("repair.", "note.")

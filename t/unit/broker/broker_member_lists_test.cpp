@@ -22,10 +22,10 @@ TEST_F(broker_member_lists, are_listed_in_the_order_of_their_bytes)
 
     EXPECT_EQ(page("", 3), "B=1 a=1 aa=2 ...");
     EXPECT_EQ(page("aa", 3), "ab=1 b=1 c=1 ...");
-    EXPECT_EQ(page("c", 3), "\xff=1 ");
-    EXPECT_EQ(page("a0", 9), "aa=2 ab=1 b=1 c=1 \xff=1 ");
+    EXPECT_EQ(page("c", 3), "lingers=0 \xff=1 ");
+    EXPECT_EQ(page("a0", 9), "aa=2 ab=1 b=1 c=1 lingers=0 \xff=1 ");
     EXPECT_EQ(page("\xff", 3), "");
-    EXPECT_EQ(page("", 7), "B=1 a=1 aa=2 ab=1 b=1 c=1 \xff=1 ");
+    EXPECT_EQ(page("", 8), "B=1 a=1 aa=2 ab=1 b=1 c=1 lingers=0 \xff=1 ");
     EXPECT_EQ(page(std::string(1000, 'b'), 1), "c=1 ...");
 }
 
@@ -49,14 +49,15 @@ TEST_F(broker_member_lists, are_listed_in_several_holds)
     for (int i = 0; i < 200; i++) {
         add(slot, numbered(i * 7 % 200));
     }
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 100; i++) {
         remove(slot, numbered(i), true);
+        expected += numbered(i) + "=0 ";
     }
-    for (int i = 150; i < 200; i++) {
+    for (int i = 100; i < 200; i++) {
         expected += numbered(i) + "=1 ";
     }
     core.limit_holds(3, 256);
-    EXPECT_EQ(page("", 50), expected);
-    EXPECT_EQ(page("", 1), numbered(150) + "=1 ...");
+    EXPECT_EQ(page("", 200, 200 * max_user_size), expected);
+    EXPECT_EQ(page(numbered(99), 1), numbered(100) + "=1 ...");
     EXPECT_EQ(check_integrity(core), "");
 }

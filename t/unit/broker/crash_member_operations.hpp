@@ -38,6 +38,14 @@ inline std::vector<operation> member_operations()
         adding("add a member", "scope", "new"),
         adding("add a member of a long name", "scope", long_user),
         adding("add a member to a new scope", "another", "new"),
+        {"add a member with a grace",
+         [](scenario &s) {
+             s.core.add_member(s.slot_v, "another", "new", s.now, 1000);
+         }},
+        {"return to a member with a grace",
+         [](scenario &s) {
+             s.core.add_member(s.slot_v, "alone", "one", s.now, 1000);
+         }},
         adding("add a client of a member", "scope", "victim's"),
         adding("add a client of another's member", "scope", "stays"),
         adding("add a client to many slots", "scope", "crowd"),
@@ -50,6 +58,11 @@ inline std::vector<operation> member_operations()
         {"end a member",
          [](scenario &s) {
              s.core.end_member(s.slot_v, "scope", "victim waits");
+         }},
+        {"end a member with an entry",
+         [](scenario &s) {
+             s.core.end_member(s.slot_v, "scope", "victim waits", "room",
+                               transient_of("victim waits"), s.now);
          }},
         {"take a lost member",
          [](scenario &s) {

@@ -1,6 +1,7 @@
 // One check of a whole zone.
 #pragma once
 
+#include "broker/member_types.hpp"
 #include "broker/zone.hpp"
 
 #include <array>
@@ -19,7 +20,7 @@ struct totals {
     index listed = 0; // entries found through their logs
     index member_blocks = 0;
     std::uint32_t members = 0;
-    std::uint32_t scope_users = 0; // of the current scope
+    counted_scope scope; // the current one
     std::uint32_t lost = 0;
     std::array<std::uint32_t, max_slots> seats{};
 };

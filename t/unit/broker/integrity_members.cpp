@@ -68,7 +68,7 @@ std::string_view integrity_checker::check_scope(index at,
     }
 
     found_.member_blocks += static_cast<index>(blocks);
-    found_.scope_users = 0;
+    found_.scope = {};
 
     index last = 0;
 
@@ -88,7 +88,9 @@ std::string_view integrity_checker::check_scope(index at,
         last = i;
     }
 
-    if (found_.scope_users != scope.users) {
+    if (found_.scope.users != scope.users ||
+        found_.scope.members != scope.members ||
+        found_.scope.clients != scope.clients) {
         return "the users of a scope are counted wrong";
     }
 
@@ -162,9 +164,12 @@ std::string_view integrity_checker::check_seats(index at) noexcept
         fault = "a member has no seat";
     }
 
-    const bool present = all_clients(z_, at) != 0;
+    const std::uint32_t clients = all_clients(z_, at);
+    const bool present = clients != 0;
 
-    found_.scope_users += present ? 1 : 0;
+    found_.scope.users += present ? 1 : 0;
+    found_.scope.members++;
+    found_.scope.clients += clients;
     found_.members += present ? 1 : 0;
     found_.lost += lost && !present ? 1 : 0;
     return fault;

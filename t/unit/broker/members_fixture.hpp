@@ -17,6 +17,11 @@ protected:
         return core.add_member(slot, scope, user, now);
     }
 
+    added_member add(unsigned slot, std::string_view user, std::uint32_t grace)
+    {
+        return core.add_member(slot, "room:a", user, now, grace);
+    }
+
     removed_member remove(unsigned slot, std::string_view user,
                           bool linger = false)
     {
@@ -26,6 +31,12 @@ protected:
     bool end(unsigned slot, std::string_view user)
     {
         return core.end_member(slot, "room:a", user);
+    }
+
+    ended_member end_with_entry(unsigned slot, std::string_view user)
+    {
+        return core.end_member(slot, "room:a", user, "room", transient_of(user),
+                               now);
     }
 
     // "scope user"; empty: there is none.

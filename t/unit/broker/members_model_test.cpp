@@ -74,16 +74,20 @@ protected:
         for (const char *scope : {"scope 0", "scope 1", "scope 2"}) {
             std::string expected;
             std::uint32_t users = 0;
+            std::uint32_t clients = 0;
 
             for (const auto &[user, member] : model_[scope]) {
-                if (member.clients() != 0) {
-                    expected +=
-                        user + '=' + std::to_string(member.clients()) + ' ';
-                    users++;
-                }
+                expected += user + '=' + std::to_string(member.clients()) + ' ';
+                users += member.clients() != 0 ? 1 : 0;
+                clients += member.clients();
             }
             EXPECT_EQ(page("", 100, 100 * max_user_size, scope), expected);
-            EXPECT_EQ(core.count_users(scope), users);
+
+            const counted_scope counted = core.count_scope(scope);
+
+            EXPECT_EQ(counted.users, users);
+            EXPECT_EQ(counted.members, model_[scope].size());
+            EXPECT_EQ(counted.clients, clients);
             present += users;
         }
         EXPECT_EQ(core.measure().members, present);
