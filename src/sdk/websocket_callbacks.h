@@ -130,6 +130,25 @@ typedef struct websocket_handler {
      * no id. Without this callback the client gets its bytes. */
     int (*direct_received)(void *resource, void *client,
                            const websocket_message_t *message);
+
+    /*
+     * Presence by user, see websocket_user. A user may have many clients.
+     */
+
+    /* Called before client_connected, or before client_subscribed if
+     * `subscribed` is not 0, for a client with a user. Returns how many
+     * milliseconds after the last client the user has left the resource: one
+     * who returns before has not left. The largest of a resource counts.
+     * Negative, or NULL: the next two are not called for this client. */
+    int64_t (*presence_grace)(void *resource, void *client, int subscribed);
+
+    /* A user's first client is in the resource, or the last one is not any
+     * more, over all workers. Called as message_published, in one order with
+     * it. The text is valid during the call. `client`: the id of that client;
+     * 0: its worker died. After a process was killed, user_left may be called
+     * twice. */
+    void (*user_joined)(void *resource, websocket_text_t user, uint64_t client);
+    void (*user_left)(void *resource, websocket_text_t user, uint64_t client);
 } websocket_handler_t;
 
 /* The handlers of a library. */

@@ -25,6 +25,8 @@ WEBSOCKET_OVERRIDES(messages_lost);
 WEBSOCKET_OVERRIDES(clients_lost);
 WEBSOCKET_OVERRIDES(subscription_failed);
 WEBSOCKET_OVERRIDES(direct_message_received);
+WEBSOCKET_OVERRIDES(user_joined);
+WEBSOCKET_OVERRIDES(user_left);
 #undef WEBSOCKET_OVERRIDES
 
 // The callbacks of the C interface. `object` is of the class Resource, an
@@ -272,6 +274,37 @@ struct [[gnu::visibility("hidden")]] callbacks
         });
     }
 
+    static std::int64_t presence_grace(void *object, void *peer,
+                                       int subscribed) noexcept
+    {
+        std::optional<std::uint64_t> grace;
+
+        failed(object, "presence_grace", [&] {
+            grace = subscribed != 0
+                        ? resource_of(object).subscriber_presence_grace(
+                              *static_cast<Subscriber *>(peer))
+                        : resource_of(object).presence_grace(client_of(peer));
+        });
+
+        return grace ? static_cast<std::int64_t>(
+                           std::min<std::uint64_t>(*grace, INT64_MAX))
+                     : -1;
+    }
+
+    static void user_joined(void *object, websocket_text_t user,
+                            std::uint64_t client) noexcept
+    {
+        failed(object, "user_joined",
+               [&] { resource_of(object).user_joined(view(user), client); });
+    }
+
+    static void user_left(void *object, websocket_text_t user,
+                          std::uint64_t client) noexcept
+    {
+        failed(object, "user_left",
+               [&] { resource_of(object).user_left(view(user), client); });
+    }
+
     static int subscription_failed(void *object, void *peer,
                                    websocket_text_t key,
                                    websocket_text_t reason) noexcept
@@ -350,6 +383,16 @@ constexpr websocket_handler_t describe(const char *name) noexcept
 
     if constexpr (overrides_direct_message_received<Derived>) {
         handler.direct_received = functions::direct_received;
+    }
+    if constexpr (overrides_user_joined<Derived>) {
+        handler.user_joined = functions::user_joined;
+    }
+    if constexpr (overrides_user_left<Derived>) {
+        handler.user_left = functions::user_left;
+    }
+    if constexpr (overrides_user_joined<Derived> ||
+                  overrides_user_left<Derived>) {
+        handler.presence_grace = functions::presence_grace;
     }
     if constexpr (overrides_subscription_failed<Derived>) {
         handler.subscription_failed = functions::subscription_failed;

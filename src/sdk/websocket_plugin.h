@@ -327,12 +327,17 @@ typedef struct {
 
     /* Calls `each` for the users that are in the resource on this host, in the
      * order of their bytes, from the first one after `after` on, with the
-     * number of their clients, until it returns non-zero. */
+     * number of their clients, until it returns non-zero. 0 clients: the user
+     * has not left yet, see presence_grace. */
     void (*list_users)(const websocket_resource_t *resource,
                        websocket_text_t after,
                        int (*each)(void *data, websocket_text_t user,
                                    uint32_t clients),
                        void *data);
+
+    /* The number of clients without a user, and of users, in the resource.
+     * Further clients of a user do not change it. */
+    uint64_t (*count_present)(const websocket_resource_t *resource);
 } websocket_server_t;
 
 /* Called in nginx's master once the library is loaded. `server` is valid as

@@ -355,6 +355,26 @@ public:
     virtual void direct_message_received(Client &, const message &)
     {}
 
+    // Called before client_connected for a client with a user. Returns how many
+    // milliseconds after the last client the user has left: one who returns
+    // before has not left. The largest of a resource counts. Nothing, the
+    // default: the next two functions are not called for this client.
+    virtual std::optional<std::uint64_t> presence_grace(Client &)
+    {
+        return std::nullopt;
+    }
+
+    // A user's first client is in the resource, or the last one is not any
+    // more, over all workers. Called as message_published, in one order with
+    // it. `client`: the id of that client; 0: its worker died. After a process
+    // was killed, user_left may be called twice.
+    virtual void user_joined(std::string_view /* user */,
+                             std::uint64_t /* client */)
+    {}
+    virtual void user_left(std::string_view /* user */,
+                           std::uint64_t /* client */)
+    {}
+
     // A client of this resource was not subscribed after all. Exception: 1011.
     virtual void subscription_failed(Client &, std::string_view /* key */,
                                      std::string_view /* reason */)

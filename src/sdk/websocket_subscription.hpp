@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -162,7 +163,8 @@ public:
 
     // Calls bool each(std::string_view user, std::uint32_t clients) for the
     // users in this resource on this host, sorted, after the user `after`,
-    // until it returns false. Throws what it throws.
+    // until it returns false. 0 clients: the user has not left yet, see
+    // presence_grace(). Throws what it throws.
     template <class Each>
     void for_each_user(std::string_view after, Each each) const
     {
@@ -181,6 +183,19 @@ public:
             },
             &call);
         call.rethrow();
+    }
+
+    // The number of clients without a user, and of users, in this resource.
+    // Further clients of a user do not change it.
+    std::uint64_t count_present() const noexcept
+    {
+        return detail::server->count_present(subscribed_resource_);
+    }
+
+    // As resource::presence_grace(), before client_subscribed.
+    virtual std::optional<std::uint64_t> subscriber_presence_grace(Subscriber &)
+    {
+        return std::nullopt;
     }
 
     // A client was subscribed to this resource. It gets what follows

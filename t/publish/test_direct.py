@@ -195,6 +195,12 @@ def test_users_of_a_killed_worker_are_gone(nginx):
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: ask(server, "GET", "/to?user=ann")[0] == 404,
                seconds(5), "the end of the dead worker's clients")
+    users = ask(server, "GET", "/to?k=a&presence=1")[1]["users"]
+    assert users in ([{"user": "ann", "clients": 0},
+                      {"user": "bob", "clients": 1}],
+                     [{"user": "bob", "clients": 1}])
+    wait_until(lambda: len(ask(server, "GET", "/to?k=a&presence=1")[1][
+        "users"]) == 1, seconds(6), "the end of the grace")
     assert ask(server, "GET", "/to?k=a&presence=1")[1]["users"] == [
         {"user": "bob", "clients": 1}]
     bob.disconnect()

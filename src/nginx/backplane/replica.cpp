@@ -32,6 +32,8 @@ bool is_relayable(const redis::log_entry &entry) noexcept
     constexpr std::size_t code = 2;
 
     return is_message(entry.kind) ||
+           ((entry.kind == kind_user_joined || entry.kind == kind_user_left) &&
+            !entry.payload.empty()) ||
            (entry.kind == kind_close_all && entry.payload.size() >= code);
 }
 

@@ -5,6 +5,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/direct/direct_format.hpp"
+#include "nginx/direct/user_presence.hpp"
 #include "nginx/resource/client_subscription.hpp"
 #include "nginx/resource/message_user.hpp"
 #include "nginx/session/worker.hpp"
@@ -60,7 +61,8 @@ void remove_member(const std::string &scope, std::string_view member) noexcept
                                              false);
 }
 
-// Calls each(scope, member) for the members that a client counts in.
+// Calls each(scope, member) for the members that a client counts in, beside
+// those of its resource.
 template <class Each>
 void each_member(const session &client, std::string_view key, Each each)
 {
@@ -72,33 +74,14 @@ void each_member(const session &client, std::string_view key, Each each)
 
     if (!client.user().empty()) {
         each(users_of(handler), client.user());
-        each(users_of(handler, key), client.user());
-    }
-}
-
-// Ends the members of workers that have died.
-void end_lost_members() noexcept
-{
-    std::array<char, broker::max_name_size> scope;
-    std::array<char, broker::max_user_size> user;
-
-    while (worker_bus::running()) {
-        const auto lost = worker_bus::broker().take_lost_member(
-            worker_bus::slot(), scope, user);
-
-        if (!lost) {
-            return;
-        }
-
-        (void)worker_bus::broker().end_member(worker_bus::slot(), lost->scope,
-                                              lost->user);
     }
 }
 
 class directory final : subscriber {
 public:
-    directory() noexcept
+    explicit directory(bool addresses) noexcept : addresses_{addresses}
     {
+        user_presence::start();
         check_event_.handler = on_check;
         check_event_.data = &check_event_;
         check_event_.log = ngx_cycle->log;
@@ -114,12 +97,16 @@ public:
         if (subscription_ && worker_bus::running()) {
             worker_bus::broker().unsubscribe(subscription_, worker_bus::now());
         }
+
+        user_presence::stop();
     }
 
     // Without memory the client cannot be addressed.
     void add(session &client) noexcept
     try {
-        if (!subscribed()) {
+        user_presence::enter(client, *client.home(), false);
+
+        if (!addresses_ || !subscribed()) {
             return;
         }
 
@@ -135,6 +122,8 @@ public:
 
     void remove(session &client, std::string_view key) noexcept
     try {
+        user_presence::leave(client, client.handler(), key);
+
         const auto [first, last] = users_.equal_range(client.user());
         const auto user = std::find_if(first, last, [&](const auto &each) {
             return each.second == &client;
@@ -157,7 +146,7 @@ private:
 
     static void on_check(ngx_event_t *event)
     {
-        end_lost_members();
+        user_presence::end_lost_members();
         ngx_add_timer(event, check_interval);
     }
 
@@ -290,26 +279,18 @@ private:
     // By id, and by user, whose text is the session's
     std::unordered_map<std::uint64_t, session *> clients_;
     std::unordered_multimap<std::string_view, session *> users_;
+    const bool addresses_;
     broker::subscription subscription_;
     ngx_event_t check_event_{};
 };
 
 std::optional<directory> present;
 
-// A client is a user of each further resource that it is subscribed to.
-void count_user(const session &client, const resource &target,
-                void (*count)(const std::string &, std::string_view)) noexcept
-try {
-    if (!client.user().empty() && worker_bus::running()) {
-        count(users_of(target.handler().name, target.name()), client.user());
-    }
-} catch (const std::bad_alloc &) {}
-
 } // namespace
 
-void enable() noexcept
+void enable(bool addresses) noexcept
 {
-    present.emplace();
+    present.emplace(addresses);
     on_client_connected = [](session &client) noexcept {
         present->add(client);
     };
@@ -317,10 +298,10 @@ void enable() noexcept
         present->remove(client, key);
     };
     on_place_taken = [](session &client, const resource &target) noexcept {
-        count_user(client, target, add_member);
+        user_presence::enter(client, target, true);
     };
     on_place_left = [](session &client, const resource &target) noexcept {
-        count_user(client, target, remove_member);
+        user_presence::leave(client, target.handler(), target.name());
     };
 }
 

@@ -12,8 +12,9 @@
 
 namespace websocket::nginx::client_directory {
 
-// Registers each client from now on. Called when a process starts.
-void enable() noexcept;
+// Registers from now on which users are in which resource and, with
+// `addresses`, each client for messages to it. Called when a process starts.
+void enable(bool addresses) noexcept;
 
 // Forgets all clients, once their sessions have ended.
 void stop() noexcept;

@@ -2,6 +2,7 @@
 #include "nginx/direct/direct_api.hpp"
 
 #include "nginx/direct/client_directory.hpp"
+#include "nginx/direct/user_presence.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
@@ -89,6 +90,14 @@ try {
 
 } catch (const std::bad_alloc &) {
     return 0;
+}
+
+std::uint64_t count_present(const websocket_resource_t *handle) noexcept
+try {
+    return user_presence::count(owner_of(handle));
+
+} catch (const std::bad_alloc &) {
+    return owner_of(handle).client_count();
 }
 
 void list_users(const websocket_resource_t *handle, websocket_text_t after,

@@ -14,6 +14,7 @@ std::uint32_t send_direct(websocket_resource_t *handle, int is_user,
 std::uint32_t close_direct(websocket_resource_t *handle, int is_user,
                            websocket_text_t target, std::uint16_t code,
                            websocket_text_t reason) noexcept;
+std::uint64_t count_present(const websocket_resource_t *handle) noexcept;
 void list_users(const websocket_resource_t *handle, websocket_text_t after,
                 int (*each)(void *data, websocket_text_t user,
                             std::uint32_t clients),

@@ -68,8 +68,8 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
         conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::resume_all_reads;
 
-    if (conf.registers_clients()) {
-        client_directory::enable();
+    if (conf.registers_clients() || conf.has_users) {
+        client_directory::enable(conf.registers_clients());
     }
 
     backend::start_adoption(cycle, *zone);

@@ -351,6 +351,7 @@ const websocket_server_t server_api = {
     .send_direct = send_direct,
     .close_direct = close_direct,
     .list_users = list_users,
+    .count_present = count_present,
 };
 
 } // namespace websocket::nginx

@@ -43,6 +43,20 @@ broker::message_id id_before(const broker::message &message) noexcept
             message.id.sequence - (message.transient ? 0 : 1)};
 }
 
+// A transient message, or a user's: a handler may send it to some clients only.
+bool is_event(const broker::message &message) noexcept
+{
+    return message.transient &&
+           (kind_of(message.kind) <= WEBSOCKET_BINARY ||
+            message.kind == kind_user_joined || message.kind == kind_user_left);
+}
+
+websocket_text_t text_of(const broker::message &message) noexcept
+{
+    return {reinterpret_cast<const char *>(message.payload.data()),
+            message.payload.size()};
+}
+
 } // namespace
 
 resource::delivery_scope::delivery_scope(resource &target) noexcept
@@ -202,8 +216,8 @@ resource::dispatch(std::span<const broker::message> messages) noexcept
            (compression::compressed - compressed) / compressed_bytes_per_unit;
 }
 
-// A handler may send a transient message to some clients only. So its cost is
-// the number of sends, and a share for examining the clients.
+// The cost of an event is the number of sends, and a share for examining the
+// clients.
 std::size_t resource::dispatch_metered(const broker::message &message) noexcept
 {
     const auto &sent = counters::current->totals[counters::messages_out];
@@ -211,7 +225,7 @@ std::size_t resource::dispatch_metered(const broker::message &message) noexcept
 
     dispatch(message);
 
-    return message.transient && kind_of(message.kind) <= WEBSOCKET_BINARY
+    return is_event(message)
                ? 1 + counted_ / clients_per_unit + (sent.get() - sent_before)
                : 1 + counted_;
 }
@@ -232,6 +246,16 @@ void resource::dispatch(const broker::message &message) noexcept
     } else if (message.kind == kind_clients_lost) {
         if (handler_.clients_lost != nullptr) {
             handler_.clients_lost(object_);
+        }
+
+    } else if (message.kind == kind_user_joined) {
+        if (handler_.user_joined != nullptr) {
+            handler_.user_joined(object_, text_of(message), message.from);
+        }
+
+    } else if (message.kind == kind_user_left) {
+        if (handler_.user_left != nullptr) {
+            handler_.user_left(object_, text_of(message), message.from);
         }
 
     } else if (handler_.message_published != nullptr) {

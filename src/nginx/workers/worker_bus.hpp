@@ -20,6 +20,10 @@ namespace websocket::nginx {
 inline constexpr std::uint8_t kind_close_all = 8;
 inline constexpr std::uint8_t kind_clients_lost = 16;
 
+// A user, the payload, has joined with a client, or has left with the last one.
+inline constexpr std::uint8_t kind_user_joined = 9;
+inline constexpr std::uint8_t kind_user_left = 10;
+
 // Added to the kind of a message that has a user: see message_user.hpp.
 inline constexpr std::uint8_t kind_with_user = 32;
 

@@ -1,0 +1,357 @@
+// Reports users who join and leave in the logs of resources.
+//
+// A user's first entry follows the first client, and no other worker can end
+// the user before it. The last entry is appended in the hold of the lock in
+// which the user ends. So the entries are in the order of what has happened.
+#include "nginx/direct/user_presence.hpp"
+
+#include "nginx/backplane/backplane.hpp"
+#include "nginx/core/log_line.hpp"
+#include "nginx/core/log_throttle.hpp"
+#include "nginx/core/timer.hpp"
+#include "nginx/direct/direct_target.hpp"
+#include "nginx/resource/resource.hpp"
+#include "nginx/workers/worker_bus.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <new>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace websocket::nginx::user_presence {
+
+namespace {
+
+constexpr std::int64_t max_grace = 86'400'000; // ms
+
+// After an attempt for which there was no memory.
+constexpr std::uint32_t retry_interval = 1000; // ms
+
+// Users that end in one event.
+constexpr std::size_t ends_at_once = 256;
+
+void log_no_memory() noexcept
+{
+    static log_throttle line;
+
+    if (log_permit permit = line.allows(); permit) {
+        write_log(NGX_LOG_ERR, ngx_cycle->log,
+                  "websocket: no memory in websocket_shared_memory for one "
+                  "more user, or for the event that a user has joined or "
+                  "left%V",
+                  permit.suppressed());
+    }
+}
+
+// The log of the resource whose users the scope has.
+std::string log_of(std::string_view scope)
+{
+    std::string name(scope);
+    const std::size_t separator = name.find('@');
+
+    if (separator != name.npos) {
+        name[separator] = ':';
+    }
+
+    return name;
+}
+
+broker::publication entry_of(std::uint8_t kind, std::string_view user,
+                             std::uint64_t client) noexcept
+{
+    return {.payload = std::as_bytes(std::span(user)),
+            .from = client,
+            .time = worker_bus::now(),
+            .kind = kind,
+            .transient = true};
+}
+
+void publish_to_hosts(std::string_view log, const broker::publication &entry)
+{
+    const auto ignore = [](void *, const publish_outcome &) noexcept {};
+
+    if (!backplane::publish({.kind = publish_kind::transient,
+                             .name = log,
+                             .what = entry,
+                             .history = {},
+                             .may_be_late = true,
+                             .on_result = ignore,
+                             .data = nullptr})) {
+        backplane::clients_changed(log, true);
+    }
+}
+
+void publish_joined(std::string_view log, std::string_view user,
+                    std::uint64_t client)
+{
+    const broker::publication entry = entry_of(kind_user_joined, user, client);
+
+    if (backplane::enabled()) {
+        publish_to_hosts(log, entry);
+        return;
+    }
+
+    const broker::append_result done =
+        worker_bus::broker().append(log, entry, {}, worker_bus::now());
+
+    if (done.result == broker::outcome::no_memory) {
+        log_no_memory();
+    }
+
+    worker_bus::log_dropped(log, done);
+    worker_bus::wake(done.wake);
+}
+
+// Ends a user who lingers on this worker, unless a client has returned. False:
+// no memory for the entry, the user lingers on.
+bool end_user(std::string_view scope, std::string_view user,
+              std::uint64_t client)
+{
+    const std::string log = log_of(scope);
+    const broker::publication entry = entry_of(kind_user_left, user, client);
+
+    if (backplane::enabled()) {
+        if (worker_bus::broker().end_member(worker_bus::slot(), scope, user)) {
+            publish_to_hosts(log, entry);
+        }
+        return true;
+    }
+
+    const broker::ended_member done = worker_bus::broker().end_member(
+        worker_bus::slot(), scope, user, log, entry, worker_bus::now());
+
+    worker_bus::log_dropped(log, done.appended);
+    worker_bus::wake(done.appended.wake);
+    return done.appended.result != broker::outcome::no_memory;
+}
+
+// The users that linger on this worker, by the time at which they end.
+class lingering_users {
+public:
+    lingering_users() noexcept { init_timer(timer_, on_timer, ngx_cycle->log); }
+    ~lingering_users()
+    {
+        if (timer_.timer_set) {
+            ngx_del_timer(&timer_);
+        }
+    }
+
+    // Once more for the same user: only the new time counts. Throws
+    // std::bad_alloc.
+    void add(std::string_view scope, std::string_view user,
+             std::uint64_t client, std::uint32_t grace)
+    {
+        std::string name(scope);
+
+        name.append(1, '\0').append(user);
+
+        const auto [it, is_new] = users_.try_emplace(std::move(name));
+
+        if (!is_new) {
+            ends_.erase(it->second.end);
+        }
+
+        it->second.scope_size = scope.size();
+        it->second.client = client;
+
+        try {
+            it->second.end = ends_.emplace(ngx_current_msec + grace, &*it);
+        } catch (const std::bad_alloc &) {
+            users_.erase(it);
+            throw;
+        }
+
+        start_timer();
+    }
+
+private:
+    struct lingering;
+    using user_map = std::unordered_map<std::string, lingering>;
+    using end_map = std::multimap<ngx_msec_t, user_map::value_type *>;
+
+    struct lingering {
+        std::size_t scope_size = 0;
+        std::uint64_t client = 0; // the last one
+        end_map::iterator end{};
+    };
+
+    static void on_timer(ngx_event_t *event) noexcept;
+
+    void start_timer() noexcept
+    {
+        if (ends_.empty()) {
+            return;
+        }
+
+        const ngx_msec_t end = ends_.begin()->first;
+
+        if (timer_.timer_set && timer_.timer.key <= end) {
+            return;
+        }
+
+        ngx_add_timer(&timer_,
+                      end > ngx_current_msec ? end - ngx_current_msec : 1);
+    }
+
+    void end_first()
+    {
+        const auto user = users_.extract(ends_.begin()->second->first);
+
+        ends_.erase(ends_.begin());
+
+        const std::string_view name = user.key();
+        const auto [scope_size, client, end] = user.mapped();
+        const std::string_view scope = name.substr(0, scope_size);
+
+        if (!end_user(scope, name.substr(scope_size + 1), client)) {
+            log_no_memory();
+            add(scope, name.substr(scope_size + 1), client, retry_interval);
+        }
+    }
+
+    void end_due() noexcept
+    try {
+        for (std::size_t i = 0;
+             i != ends_at_once && worker_bus::running() && !ends_.empty() &&
+             ends_.begin()->first <= ngx_current_msec;
+             i++) {
+            end_first();
+        }
+
+        start_timer();
+
+    } catch (const std::bad_alloc &) {
+        start_timer();
+    }
+
+    user_map users_;
+    end_map ends_;
+    ngx_event_t timer_{};
+};
+
+std::optional<lingering_users> all_lingering;
+
+void lingering_users::on_timer(ngx_event_t *) noexcept
+{
+    all_lingering->end_due();
+}
+
+// Without memory for the grace, the user ends at once.
+void linger(std::string_view scope, std::string_view user, std::uint64_t client,
+            std::uint32_t grace)
+{
+    try {
+        all_lingering->add(scope, user, client, grace);
+    } catch (const std::bad_alloc &) {
+        (void)end_user(scope, user, client);
+    }
+}
+
+// Absent: nobody wants to know when the client's user joins and leaves.
+std::optional<std::uint32_t> grace_for(const session &client,
+                                       const resource &target,
+                                       bool subscribed) noexcept
+{
+    const auto wanted = target.handler().presence_grace;
+    const std::int64_t grace =
+        wanted == nullptr
+            ? -1
+            : wanted(target.object(), client.object(), subscribed ? 1 : 0);
+
+    return grace < 0 ? std::nullopt
+                     : std::optional(static_cast<std::uint32_t>(
+                           std::min(grace, max_grace)));
+}
+
+} // namespace
+
+void start() noexcept
+{
+    all_lingering.emplace();
+}
+
+void stop() noexcept
+{
+    all_lingering.reset();
+}
+
+void enter(session &client, const resource &target, bool subscribed) noexcept
+try {
+    if (client.user().empty() || !worker_bus::running()) {
+        return;
+    }
+
+    const auto grace = grace_for(client, target, subscribed);
+    const broker::added_member added = worker_bus::broker().add_member(
+        worker_bus::slot(), users_of(target.handler().name, target.name()),
+        client.user(), worker_bus::now(), grace);
+
+    if (added.result == broker::outcome::no_memory) {
+        log_no_memory();
+    } else if (grace && added.was_absent) {
+        publish_joined(target.log_name(), client.user(), client.id());
+    }
+} catch (const std::bad_alloc &) {}
+
+void leave(const session &client, const websocket_handler_t &handler,
+           std::string_view key) noexcept
+try {
+    if (client.user().empty() || !worker_bus::running()) {
+        return;
+    }
+
+    const std::string scope = users_of(handler.name, key);
+    const broker::removed_member removed = worker_bus::broker().remove_member(
+        worker_bus::slot(), scope, client.user(), false);
+
+    if (!removed.grace ||
+        (*removed.grace == 0 && end_user(scope, client.user(), client.id()))) {
+        return;
+    }
+
+    linger(scope, client.user(), client.id(),
+           *removed.grace != 0 ? *removed.grace : retry_interval);
+} catch (const std::bad_alloc &) {}
+
+void end_lost_members() noexcept
+try {
+    std::array<char, broker::max_name_size> scope;
+    std::array<char, broker::max_user_size> user;
+
+    while (worker_bus::running()) {
+        const auto lost = worker_bus::broker().take_lost_member(
+            worker_bus::slot(), scope, user);
+
+        if (!lost) {
+            return;
+        }
+
+        if (lost->grace) {
+            linger(lost->scope, lost->user, 0, *lost->grace);
+        } else {
+            (void)worker_bus::broker().end_member(worker_bus::slot(),
+                                                  lost->scope, lost->user);
+        }
+    }
+} catch (const std::bad_alloc &) {}
+
+std::uint64_t count(const resource &target)
+{
+    const std::uint64_t clients = target.client_count();
+
+    if (!worker_bus::running()) {
+        return clients;
+    }
+
+    const broker::counted_scope users = worker_bus::broker().count_scope(
+        users_of(target.handler().name, target.name()));
+
+    return std::max<std::uint64_t>(clients, users.clients) - users.clients +
+           users.members;
+}
+
+} // namespace websocket::nginx::user_presence

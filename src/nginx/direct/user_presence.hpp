@@ -1,0 +1,34 @@
+// Presence by user: which users are in which resource, and the entries of its
+// log that report a user's first and last client there.
+//
+// A user whose last client has left lingers for the grace that the handler
+// wants. The shared memory knows who lingers, and the worker of the last client
+// ends it. If that worker dies, another one does.
+#pragma once
+
+#include "nginx/session/session.hpp"
+
+#include <cstdint>
+#include <string_view>
+
+namespace websocket::nginx::user_presence {
+
+// Called when a process starts, and when it ends.
+void start() noexcept;
+void stop() noexcept;
+
+// A client is in a resource, and is it no more. `subscribed`: it has connected
+// to another one. Clients without a user do not matter.
+void enter(session &client, const resource &target, bool subscribed) noexcept;
+void leave(const session &client, const websocket_handler_t &handler,
+           std::string_view key) noexcept;
+
+// Ends a member of the shared memory that has lingered because its process has
+// ended, at once if the scope has no grace.
+void end_lost_members() noexcept;
+
+// The clients without a user, and the users, that are in a resource. Throws
+// std::bad_alloc.
+std::uint64_t count(const resource &target);
+
+} // namespace websocket::nginx::user_presence
