@@ -5,7 +5,8 @@
 
 namespace websocket::handlers {
 
-void presence_changes::add(bool joined, std::uint64_t client)
+void presence_changes::add(bool joined, std::uint64_t client,
+                           std::string_view user)
 {
     const bool named = all_named() && named_.size() < max_named;
 
@@ -13,7 +14,7 @@ void presence_changes::add(bool joined, std::uint64_t client)
     last_ = client;
 
     if (named) {
-        named_.push_back({client, joined});
+        named_.push_back({client, joined, std::string(user)});
     }
 }
 
@@ -41,11 +42,14 @@ bool presence_changes::concerns_others(std::uint64_t before,
            (added_ > before && last_ != client);
 }
 
-bool presence_changes::names(std::uint64_t client) const noexcept
+bool presence_changes::names(std::uint64_t client,
+                             std::string_view user) const noexcept
 {
-    return std::any_of(
-        named_.begin(), named_.end(),
-        [client](const change &each) { return each.client == client; });
+    return std::any_of(named_.begin(), named_.end(),
+                       [client, user](const change &each) {
+                           return each.client == client ||
+                                  (!each.user.empty() && each.user == user);
+                       });
 }
 
 void presence_changes::clear() noexcept

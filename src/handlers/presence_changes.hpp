@@ -1,4 +1,5 @@
-// Clients that joined and left a room since the last presence messages.
+// Clients and users that joined and left a room since the last presence
+// messages.
 //
 // Up to max_named changes are kept with their clients. Beyond that, changes are
 // only counted, which limits the memory.
@@ -7,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace websocket::handlers {
@@ -17,11 +20,12 @@ public:
 
     struct change {
         std::uint64_t client;
-        bool joined; // else it left
+        bool joined;      // else it left
+        std::string user; // empty: the client alone
     };
 
     // Throws std::bad_alloc; then the change is counted without its client.
-    void add(bool joined, std::uint64_t client);
+    void add(bool joined, std::uint64_t client, std::string_view user = {});
 
     // Adds one change of unknown clients.
     void add_unnamed(bool any_joined, bool any_left) noexcept;
@@ -44,8 +48,8 @@ public:
     bool concerns_others(std::uint64_t before,
                          std::uint64_t client) const noexcept;
 
-    // True if a named change concerns the client.
-    bool names(std::uint64_t client) const noexcept;
+    // True if a named change concerns the client or its user.
+    bool names(std::uint64_t client, std::string_view user = {}) const noexcept;
 
     bool any_joined() const noexcept { return joined_; }
     bool any_left() const noexcept { return left_; }

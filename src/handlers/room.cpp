@@ -113,7 +113,7 @@ void room::client_connected(room_client &client)
     }
 
     start_from(receiver_of(client), start.after);
-    announce("joined", client.number);
+    announce("joined", client, client.number);
 }
 
 // "0" requests the whole history, which is complete if it starts with the first
@@ -156,18 +156,36 @@ void room::welcome(room_client &client, bool recovered)
     }
 }
 
-// The server logs failures.
-void room::announce(std::string_view event, std::uint64_t client)
+// The server announces users. It logs failures.
+void room::announce(std::string_view event, const client &of,
+                    std::uint64_t number)
 {
-    if (presence_is_used) {
-        publish(event, {.from = client, .transient = true});
+    if (presence_is_used && of.user().empty()) {
+        publish(event, {.from = number, .transient = true});
     }
+}
+
+std::optional<std::uint64_t> room::presence_grace(room_client &client)
+{
+    return presence_is_used
+               ? room_parameters::grace_of(client.parameter("presence_grace"))
+               : std::optional<std::uint64_t>{};
+}
+
+std::optional<std::uint64_t>
+room::subscriber_presence_grace(rooms_client &client)
+{
+    return presence_is_used
+               ? room_parameters::grace_of(
+                     client.subscription_parameter(name(), "presence_grace"))
+               : std::optional<std::uint64_t>{};
 }
 
 void room::client_disconnected(room_client &from, std::uint16_t,
                                std::string_view)
 {
-    announce("left", from.number);
+    receivers_--;
+    announce("left", from, from.number);
 }
 
 void room::text_message_received(room_client &from, std::string_view text)

@@ -48,7 +48,7 @@ try {
 void room::message_published(const message &published)
 {
     if (published.transient) {
-        record_change(published.text() == "joined", published.from);
+        record_change(published.text() == "joined", published.from, {});
         return;
     }
 
@@ -56,7 +56,8 @@ void room::message_published(const message &published)
 
     // "joined" precedes the messages of that client. Other changes are sent if
     // their time is up and the timer waits for messages.
-    if (presence_delays_ != 0 || changes_.names(published.from)) {
+    if (presence_delays_ != 0 ||
+        changes_.names(published.from, published.user)) {
         try_send_changes();
     }
 
@@ -93,6 +94,10 @@ void room::message_published(const message &published)
 void room::start_from(room_receiver to, message_id after)
 {
     to.place.changes_before = changes_.added();
+
+    if (receivers_++ == 0) {
+        count_again();
+    }
 
     if (reached(after, last_message())) {
         to.place.live = true;

@@ -106,6 +106,14 @@ void append_room(std::string &to, std::string_view room)
     }
 }
 
+void append_user(std::string &to, std::string_view user)
+{
+    if (!user.empty()) {
+        to.append(",\"user\":");
+        append_text(to, user);
+    }
+}
+
 void append_data(std::string &to, const message &source)
 {
     if (source.kind == opcode::text) {
@@ -150,11 +158,7 @@ std::string published_message(const message &source, std::string_view room)
     json.append(",\"from\":");
     append_client(json, source.from);
 
-    if (!source.user.empty()) {
-        json.append(",\"user\":");
-        append_text(json, source.user);
-    }
-
+    append_user(json, source.user);
     append_data(json, source);
     return json += '}';
 }
@@ -169,12 +173,14 @@ std::string direct_message(const message &source)
 }
 
 std::string presence(std::string_view type, std::uint64_t client,
-                     std::uint64_t clients, std::string_view room)
+                     std::uint64_t clients, std::string_view room,
+                     std::string_view user)
 {
     std::string json = "{\"type\":\"";
 
     json.append(type).append("\"");
     append_room(json, room);
+    append_user(json, user);
     json.append(",\"client\":");
     append_client(json, client);
     json.append(",\"clients\":").append(std::to_string(clients));

@@ -47,9 +47,11 @@ std::string published_message(const message &source,
 // A message for one client, without an id.
 std::string direct_message(const message &source);
 
-// `type` is "joined" or "left". `client` 0 means unknown or several clients.
+// `type` is "joined" or "left". `client` 0 means unknown or several clients. An
+// event of a client without a user has no user.
 std::string presence(std::string_view type, std::uint64_t client,
-                     std::uint64_t clients, std::string_view room = {});
+                     std::uint64_t clients, std::string_view room = {},
+                     std::string_view user = {});
 
 std::string gap(std::string_view room = {});
 

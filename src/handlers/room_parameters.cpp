@@ -136,12 +136,33 @@ std::string set_history_time(std::uint64_t &time, std::string_view value)
     return {};
 }
 
+std::string check_grace(std::string_view value)
+{
+    const auto parsed = parse_time(value);
+
+    if (!parsed || *parsed > day) {
+        return error_text("presence_grace",
+                          "a time like 0, 2s, 1m or 500ms, up to 1d", value);
+    }
+
+    return {};
+}
+
 } // namespace
+
+std::uint64_t room_parameters::grace_of(std::string_view value)
+{
+    constexpr std::uint64_t default_grace = 2000;
+
+    return value.empty() ? default_grace
+                         : parse_time(value).value_or(default_grace);
+}
 
 std::string room_parameters::set(std::string_view name, std::string_view value)
 {
-    constexpr std::array<std::string_view, 6> names{
-        "history", "history_time", "presence", "publish", "self", "access"};
+    constexpr std::array<std::string_view, 7> names{
+        "history", "history_time", "presence", "presence_grace",
+        "publish", "self",         "access"};
     const std::size_t known = names.size() - (pattern_ ? 0 : 1);
     std::size_t index = 0;
 
@@ -156,8 +177,8 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
 
     if (index == known) {
         return "unknown parameter \"" + std::string(name) +
-               "\"; available: history, history_time, presence, publish, "
-               "self" +
+               "\"; available: history, history_time, presence, "
+               "presence_grace, publish, self" +
                (pattern_ ? ", access" : "");
     }
 
@@ -175,8 +196,11 @@ std::string room_parameters::set(std::string_view name, std::string_view value)
     case 2:
         return set_switch(presence, name, value);
     case 3:
-        return set_publish(value);
+        has_grace = true;
+        return check_grace(value);
     case 4:
+        return set_publish(value);
+    case 5:
         return set_switch(self, name, value);
     default:
         return set_access(value);
@@ -207,6 +231,10 @@ std::string room_parameters::set_access(std::string_view value)
 
 std::string room_parameters::check() const
 {
+    if (has_grace && !presence) {
+        return "\"presence_grace\" requires \"presence=on\"";
+    }
+
     return history_time != 0 && history == 0
                ? "\"history_time\" requires \"history\", the maximum number of "
                  "messages"

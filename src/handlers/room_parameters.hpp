@@ -7,11 +7,13 @@
 
 namespace websocket::handlers {
 
-// The first two apply to the room, the others to the clients of a location.
+// The first two apply to the room, the others to the clients of a location. Of
+// graces in one room the largest counts.
 struct room_parameters {
     std::uint64_t history = 0;      // kept messages
     std::uint64_t history_time = 0; // milliseconds; 0: any age
     bool presence = false;          // clients receive "joined" and "left"
+    bool has_grace = false;         // presence_grace is set
     bool publish = true;            // clients may publish
     bool self = true;               // clients receive their own messages
 
@@ -24,6 +26,10 @@ struct room_parameters {
     {
         return value == "on";
     }
+
+    // The milliseconds of a presence_grace that set() has accepted; empty: the
+    // default.
+    static std::uint64_t grace_of(std::string_view value);
 
     // Sets name=value. Returns "" or a one-line error. The name "*" precedes
     // the parameters of `websocket_rooms`.

@@ -53,10 +53,10 @@ std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
     std::vector<frame> frames(changes.size());
 
     for (std::size_t i = changes.size(); i-- > 0;) {
-        const auto [client, joined] = changes[i];
+        const auto &[client, joined, user] = changes[i];
 
-        frames[i] = frame(
-            room_json::presence(event_type(joined), client, clients, room));
+        frames[i] = frame(room_json::presence(event_type(joined), client,
+                                              clients, room, user));
         clients = joined ? clients - std::min<std::uint64_t>(clients, 1)
                          : clients + 1;
     }
@@ -66,9 +66,10 @@ std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
 
 } // namespace
 
-void room::record_change(bool joined, std::uint64_t client)
+void room::record_change(bool joined, std::uint64_t client,
+                         std::string_view user)
 {
-    changes_.add(joined, client);
+    changes_.add(joined, client, user);
 
     if (!presence_timer_.active()) {
         send_changes();
@@ -89,10 +90,28 @@ void room::check_count_later()
     count_timer_ = after(settling_interval, [this] { check_count(); });
 }
 
+// Further clients of a user come and go without an event, so the number of all
+// clients says nothing.
+void room::count_again()
+{
+    announced_count_ = client_count();
+    known_present_ = count_present();
+}
+
+void room::user_joined(std::string_view user, std::uint64_t client)
+{
+    record_change(true, client, user);
+}
+
+void room::user_left(std::string_view user, std::uint64_t client)
+{
+    record_change(false, client, user);
+}
+
 // Pending changes will be sent with the present number anyway.
 void room::check_count()
 {
-    if (changes_.empty() && client_count() != announced_count_) {
+    if (changes_.empty() && count_present() != known_present_) {
         changes_.add_unnamed(true, true);
 
         if (!presence_timer_.active()) {
@@ -129,6 +148,7 @@ void room::send_changes()
     }
 
     changes_.clear();
+    count_again();
     announced_count_ = count;
     presence_timer_.cancel();
     presence_timer_ =

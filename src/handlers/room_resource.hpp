@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -102,6 +103,13 @@ public:
     void client_drained(room_client &to) override;
 
     // room_subscribers.cpp
+    // Who is present, by client or by user
+    std::optional<std::uint64_t> presence_grace(room_client &client) override;
+    std::optional<std::uint64_t>
+    subscriber_presence_grace(rooms_client &client) override;
+    void user_joined(std::string_view user, std::uint64_t client) override;
+    void user_left(std::string_view user, std::uint64_t client) override;
+
     void client_subscribed(rooms_client &client, room_place &place,
                            const message_id *since) override;
     void client_unsubscribed(rooms_client &client, room_place &place) override;
@@ -134,7 +142,8 @@ private:
                                    const publish_result &done);
     static void report_failure(const client_ref<room_client> &publisher,
                                send_result result);
-    void announce(std::string_view event, std::uint64_t client);
+    void announce(std::string_view event, const client &of,
+                  std::uint64_t number);
 
     // Calls each(room_receiver) for all receivers on this worker.
     template <class Each>
@@ -146,8 +155,9 @@ private:
 
     // room_presence.cpp
 
-    // `client` 0: an unknown number of clients.
-    void record_change(bool joined, std::uint64_t client);
+    void record_change(bool joined, std::uint64_t client,
+                       std::string_view user);
+    void count_again();
     void check_count_later();
     void check_count();
     void send_changes();
@@ -179,6 +189,10 @@ private:
     timer count_timer_;                 // active until the number is compared
     unsigned count_delays_ = 0;         // of that timer
     std::uint64_t announced_count_ = 0; // of clients, last sent
+
+    // Of clients without a user, and users: then, or at the first receiver
+    std::uint64_t known_present_ = 0;
+    std::size_t receivers_ = 0; // on this worker, since start_from()
 };
 
 // A message for the client of a publication that has failed.

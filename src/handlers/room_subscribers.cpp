@@ -20,7 +20,7 @@ void room::client_subscribed(rooms_client &client, room_place &place,
 void room::begin(rooms_client &client, room_place &place, message_id start)
 {
     start_from(receiver_of(client, place), start);
-    announce("joined", client.number);
+    announce("joined", client, client.number);
 }
 
 void room::client_unsubscribed(rooms_client &client, room_place &place)
@@ -30,7 +30,8 @@ void room::client_unsubscribed(rooms_client &client, room_place &place)
     client.behind -= place.progress ? 1 : 0;
 
     if (began) {
-        announce("left", client.number);
+        receivers_--;
+        announce("left", client, client.number);
     }
 }
 

@@ -36,7 +36,7 @@ def test_parameters_are_taken(nginx, parameters):
     ("self=On", '"self" takes "on" or "off", not "On"'),
     ("history=1 history=2", '"history" is given twice'),
     ("colour=red", 'unknown parameter "colour"; available: history, '
-                   "history_time, presence, publish, self"),
+                   "history_time, presence, presence_grace, publish, self"),
 ])
 def test_parameters_are_refused(nginx, parameters, error):
     passed, output = nginx.check(

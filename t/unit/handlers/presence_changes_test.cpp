@@ -81,6 +81,22 @@ TEST(presence_changes, beyond_the_limit_have_no_names)
     EXPECT_TRUE(changes.any_left());
 }
 
+TEST(presence_changes, name_clients_and_users)
+{
+    presence_changes changes;
+
+    changes.add(true, 7, "ann");
+    changes.add(false, 8);
+    EXPECT_EQ(changes.after(0)[0].user, "ann");
+    EXPECT_EQ(changes.after(0)[1].user, "");
+    EXPECT_TRUE(changes.names(7));
+    EXPECT_TRUE(changes.names(9, "ann"));
+    EXPECT_FALSE(changes.names(9, "bob"));
+    EXPECT_FALSE(changes.names(9, ""));
+    changes.clear();
+    EXPECT_FALSE(changes.names(7, "ann"));
+}
+
 TEST(presence_changes, of_a_client_alone_concern_no_others)
 {
     presence_changes changes;

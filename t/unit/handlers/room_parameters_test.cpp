@@ -91,12 +91,13 @@ TEST(RoomParameters, ErrorNamesTheValidValues)
     EXPECT_EQ(given.set("history_time", "x"),
               "\"history_time\" takes a time like 30s, 5m, 1h, 1d or 500ms, "
               "larger than 0, not \"x\"");
+    EXPECT_EQ(given.set("presence_grace", "2"), "");
     EXPECT_EQ(given.set("room", "x"),
               "unknown parameter \"room\"; available: history, history_time, "
-              "presence, publish, self");
+              "presence, presence_grace, publish, self");
     EXPECT_EQ(given.set("", ""),
               "unknown parameter \"\"; available: history, history_time, "
-              "presence, publish, self");
+              "presence, presence_grace, publish, self");
 }
 
 TEST(RoomParameters, RepeatedParameterIsRefused)
@@ -172,7 +173,7 @@ TEST(RoomParameters, RoomsWithoutPatternHaveNeither)
               "\"publish\" takes \"on\" or \"off\", not \"open\"");
     EXPECT_EQ(given.set("access", "token"),
               "unknown parameter \"access\"; available: history, "
-              "history_time, presence, publish, self");
+              "history_time, presence, presence_grace, publish, self");
 }
 
 } // namespace
