@@ -53,7 +53,7 @@ class ExampleConfig:
 
     workers, master, module, tls = 2, True, True, False
 
-    def __init__(self, folder=""):
+    def __init__(self, folder):
         self.folder = folder
 
     @staticmethod

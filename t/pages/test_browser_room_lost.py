@@ -5,13 +5,14 @@ import json
 import os
 import re
 import signal
+import tempfile
 
 from selenium.webdriver.common.by import By
 
 # Imported so that pytest finds the fixtures.
-from browser import (ExampleConfig, browser_fixture, server_fixture,
-                     start_example)
-from nginx_server import NginxServer, seconds
+from browser import (ExampleConfig, ExampleServer, browser_fixture,
+                     server_fixture, start_example)
+from nginx_server import seconds
 from publish_client import request
 from room_client import join, send_text
 from room_page import open_room_fixture, publish, room_opener
@@ -127,7 +128,7 @@ class SamePort(ExampleConfig):
     """examples/nginx.conf with the port that the browser uses."""
 
     def __init__(self, port):
-        super().__init__()
+        super().__init__(tempfile.mkdtemp(prefix="backends-"))
         self.port = port
 
     def text(self, prefix, module_file, token, ports, certificate):
@@ -142,7 +143,7 @@ def start_again(pool, server):
         os.kill(pid, signal.SIGKILL)
     server.process.wait(seconds(10))
     server.stopped = True
-    again = NginxServer(pool.prefix(), SamePort(server.port))
+    again = ExampleServer(pool.prefix(), SamePort(server.port))
     again.port = server.port
     pool.servers.append(again)
     again.begin_test()
