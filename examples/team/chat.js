@@ -47,6 +47,15 @@ function is_after(id, other) {
     return !b || a.epoch !== b.epoch || a.number > b.number;
 }
 
+// An object in the storage of the browser, which its user may change.
+function stored(key) {
+    try {
+        return Object(JSON.parse(localStorage.getItem(key)));
+    } catch {
+        return {};
+    }
+}
+
 export class Chat extends EventTarget {
     #api;
     #rooms;
@@ -66,7 +75,7 @@ export class Chat extends EventTarget {
         this.user = user;
         this.#api = api;
         this.#inbox = `user.${user}`;
-        this.#marks = JSON.parse(localStorage.getItem(this.#marks_key)) ?? {};
+        this.#marks = stored(this.#marks_key);
         this.#rooms = new Rooms(url, { token: () => this.#token() });
         this.#rooms.subscribe(online_room);
         this.#rooms.subscribe(this.#inbox, { history });

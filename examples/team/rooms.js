@@ -106,12 +106,13 @@ export class Rooms extends EventTarget {
     }
 
     publish(name, text) {
+        const room = this.#rooms.get(name);
         const waiting = [...this.#publications].filter(
             ({ client }) => client === undefined);
         const refusal = this.state === "closed" ? "the connection is closed"
-            : !this.#rooms.has(name) ? "not subscribed"
+            : room === undefined ? "not subscribed"
             : waiting.length >= most_waiting
-                ? "too many messages wait for a connection" : undefined;
+                ? "too many messages wait for a connection" : room.refused;
         if (refusal) {
             return Promise.reject(new RequestError(refusal));
         }
@@ -148,6 +149,7 @@ export class Rooms extends EventTarget {
         if (detail.state !== "open") {
             for (const room of this.#rooms.values()) {
                 room.subscribed = false;
+                room.refused = undefined;
                 room.catch_up_until = undefined;
             }
         }
@@ -216,6 +218,9 @@ export class Rooms extends EventTarget {
 
     #answered({ rooms, refused }) {
         for (const [name, reason] of Object.entries(refused)) {
+            if (this.#rooms.has(name)) {
+                this.#rooms.get(name).refused = reason;
+            }
             this.#reject(name, () => true, reason);
             this.#emit("refused", { room: name, reason });
         }

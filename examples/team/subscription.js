@@ -11,6 +11,7 @@ export function parse_id(text) {
 export class Subscription {
     subscribed = false;
     requested = false; // by a request that is not answered
+    refused; // the server's reason, over this connection
     seen;
     gaps_until = 0;
     catch_up_until; // the number of the last missed message, or undefined

@@ -157,7 +157,7 @@ class Page {
             const id = sessionStorage.getItem(shown_key);
             this.#show(this.#chat.conversations.get(id)
                        ?? this.#chat.rooms[0]);
-            element("text").focus();
+            this.#focus_text();
         }
         this.#sidebar.update();
         this.#show_title();
@@ -165,11 +165,14 @@ class Page {
 
     // By a click or a key.
     #choose(conversation) {
-        const by_drawer = drawer.is_open;
         this.#show(conversation);
         drawer.toggle(false);
-        // The keyboard of a phone would cover the messages.
-        (by_drawer ? element("title") : element("text")).focus();
+        this.#focus_text();
+    }
+
+    // The keyboard of a phone would cover the messages.
+    #focus_text() {
+        element(drawer.is_narrow ? "title" : "text").focus();
     }
 
     #show(conversation) {

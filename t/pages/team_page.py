@@ -71,6 +71,20 @@ class TeamPage(WindowPage):
                          and self.text("title-text"), "the connection")
         return self
 
+    def session(self):
+        """The session of the backend."""
+        return self.look().browser.execute_script("""
+            return JSON.parse(sessionStorage.getItem("team:session"))
+                .session""")
+
+    def set_visible(self, visible):
+        """Shows or hides the page, as a browser does with its tabs."""
+        self.look().browser.execute_script("""
+            Object.defineProperty(document, "visibilityState",
+                { configurable: true, value: arguments[0] });
+            document.dispatchEvent(new Event("visibilitychange"));""",
+            "visible" if visible else "hidden")
+
     # Messages
 
     def messages(self):

@@ -1,14 +1,16 @@
 """The team chat with three users in windows of a real browser."""
 
+import json
+
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 # Imported so that pytest finds the fixtures.
 from browser import browser_fixture
-from team_page import (call, connect_as, log_in, open_team_fixture,
-                       team_server)
-from rooms_client import subscribe
+from rooms_client import send, subscribe
+from team_page import (TeamPublisher, call, connect_as, log_in,
+                       open_team_fixture, team_server)
 
 MARKUP = "<b>Bold</b><img src=x onerror=alert(1)>"
 TEAM = ["Ada", "Grace", "Linus"]
@@ -80,6 +82,19 @@ def test_unread_messages_are_counted_until_they_are_shown(open_team):
     assert linus.unread() == {}
 
 
+def test_messages_of_a_hidden_page_are_unread(open_team):
+    ada, linus = map(open_team, ["Ada", "Linus"])
+    ada.set_visible(False)
+    linus.type_text("one", "two")
+    ada.wait_unread(team_general=2).wait_texts("one", "two")
+    assert ada.browser.title == "(2) #general · Team chat"
+    ada.set_visible(True)
+    ada.wait_unread()
+    assert ada.texts_of(".message:has(.fresh:not([hidden])) .text") == ["one"]
+    ada.type_text("three").wait_texts("one", "two", "three")
+    assert ada.count(".fresh:not([hidden])") == 0
+
+
 def test_unread_messages_are_counted_after_a_reload_of_the_page(open_team):
     ada, linus = map(open_team, ["Ada", "Linus"])
     linus.choose("team.help").type_text("read")
@@ -121,6 +136,64 @@ def test_private_room_is_for_its_members(open_team):
     assert linus.unread() == {}
 
 
+def test_message_that_came_twice_is_shown_once(open_team, server):
+    ada = open_team("Ada")
+    for user in ("Linus", "Grace"):
+        raw = connect_as(server, user)
+        subscribe(raw, "team.general")
+        for text in ("one", "again"):
+            send(raw, publish="team.general",
+                 data=json.dumps({"text": text, "nonce": "same"}))
+        send(raw, publish="team.general", data=f"plain text of {user}")
+        ada.wait(lambda: ada.texts()[-1:] == [f"plain text of {user}"],
+                 "the last one")
+    assert ada.messages() == [
+        ("Linus", "one"), ("Linus", "plain text of Linus"),
+        ("Grace", "one"), ("Grace", "plain text of Grace")]
+
+
+@pytest.mark.parametrize("data", [
+    {"text": "x", "nonce": "1", "user": "Ada", "own": True, "kind": "gap",
+     "state": "failed", "id": "1-1", "time": 0},
+    {"text": "x", "nonce": {"a": 1}}, {"text": ["x"]}, ["x"], "x", None])
+def test_members_of_a_forged_message_have_no_effect(open_team, server, data):
+    ada = open_team("Ada")
+    raw = connect_as(server, "Linus")
+    subscribe(raw, "team.general")
+    send(raw, publish="team.general", data=json.dumps(data))
+    ada.wait(lambda: ada.texts(), "the message")
+    [(user, text)] = ada.messages()
+    assert user == "Linus"
+    assert text in ("x", json.dumps(data))
+    assert ada.count(".message[data-own=true], .gap, .again") == 0
+
+
+def test_reader_of_older_messages_is_not_disturbed(open_team, server):
+    nginx = TeamPublisher(server)
+    for number in range(60):
+        nginx.post("team.general", f"{number}")
+    ada = open_team("Ada").wait_texts(*map(str, range(60)))
+    assert not ada.find("latest").is_displayed()
+    ada.browser.execute_script(
+        "document.getElementById('log').scrollTop = -600")
+    ada.wait(lambda: ada.find("latest").is_displayed(), "the button")
+    place = 'return document.querySelector(".text").getBoundingClientRect().top'
+    before = ada.browser.execute_script(place)
+    nginx.post("team.general", "60")
+    ada.wait_texts(*map(str, range(61)))
+    assert ada.browser.execute_script(place) == pytest.approx(before, abs=1)
+    ada.screenshot("older")
+    ada.click("latest")
+    ada.wait(lambda: not ada.find("latest").is_displayed(), "the end")
+    assert ada.browser.execute_script(
+        "return document.getElementById('log').scrollTop") == 0
+    ada.browser.execute_script(
+        "document.getElementById('log').scrollTop = -600")
+    ada.type_text("mine").wait_texts(*map(str, range(61)), "mine")
+    assert ada.browser.execute_script(
+        "return document.getElementById('log').scrollTop") == 0
+
+
 # People
 
 def test_dots_show_who_is_online(open_team, server):
@@ -150,11 +223,17 @@ def test_user_stays_online_with_another_window(open_team):
 
 # The log-in
 
-def test_session_lasts_over_a_reload_of_the_page_until_the_log_out(open_team):
+def test_session_lasts_over_a_reload_of_the_page_until_the_log_out(
+        open_team, server):
     ada = open_team("Ada").type_text("kept").wait_texts("kept")
     ada.browser.refresh()
-    ada.wait_open().wait_texts("kept").click("log-out")
-    ada.wait(lambda: ada.find("log-in").is_displayed(), "the log-in")
+    ada.wait_open().wait_texts("kept")
+    session = ada.session()
+    assert call(server, "token", {}, session)[0] == 200
+    ada.click("log-out")
+    ada.wait(lambda: call(server, "token", {}, session)[0] == 401,
+             "the end of the session")
+    assert ada.find("log-in").is_displayed()
     ada.browser.refresh()
     ada.wait(lambda: ada.find("log-in").is_displayed(), "the log-in")
     assert ada.browser.execute_script("return sessionStorage.length") == 0
@@ -181,9 +260,7 @@ def test_refused_name_is_explained(open_team):
 
 def test_ended_session_leads_to_the_log_in(open_team, server):
     ada = open_team("Ada")
-    session = ada.browser.execute_script(
-        "return JSON.parse(sessionStorage.getItem('team:session')).session")
-    assert call(server, "logout", {}, session) == (200, {})
+    assert call(server, "logout", {}, ada.session()) == (200, {})
     ada.browser.refresh()
     ada.wait(lambda: ada.text("log-in-notice") == "Your session has ended.",
              "the reason")
