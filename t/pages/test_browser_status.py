@@ -12,7 +12,8 @@ import pytest
 
 # Imported so that pytest finds the fixtures.
 from browser import Page, browser_fixture, server_fixture, start_example
-from nginx_server import NGINX, nginx_environment, seconds, wait_until
+from nginx_server import (NGINX, NginxServer, nginx_environment, seconds,
+                          wait_until)
 from status_reader import check_report
 from worker_picking import wait_for_other_worker
 from worker_probe import stopped
@@ -305,7 +306,7 @@ def test_page_shows_a_stopped_nginx_and_reconnects(browser, nginx):
     talk(server.connect("/echo"), 3)
     page.wait_text("clients", "1")
     opacity = "return getComputedStyle(document.querySelector('main')).opacity"
-    server.stop()
+    NginxServer.stop(server)  # without the backends and their folder
     page.wait_state("no answer")
     assert re.fullmatch(r"The server does not answer; last update at "
                         r"[\d:]+( [AP]M)?\. Retrying\.",
