@@ -108,7 +108,7 @@ export class Drawer {
         element("menu").addEventListener("click", toggle(true));
         element("close-drawer").addEventListener("click", toggle(false));
         element("shade").addEventListener("click", toggle(false));
-        this.#narrow.addEventListener("change", () => this.toggle(false));
+        this.#narrow.addEventListener("change", () => this.toggle(this.#open));
         element("side").addEventListener("keydown", (event) => {
             if (event.key === "Escape") {
                 this.toggle(false);

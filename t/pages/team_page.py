@@ -14,6 +14,38 @@ from rooms_client import connect
 
 LIVE = "/team/live"
 
+# The visible texts whose contrast to their background is below 4.5, as WCAG AA
+# requires. Backgrounds are opaque, or nothing.
+LOW_CONTRAST = """
+    const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => channels(colour).slice(0, 3)
+        .map((each) => each / 255)
+        .map((each) => each <= 0.04045 ? each / 12.92
+            : ((each + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, each, i) => sum + each * [0.2126, 0.7152, 0.0722][i], 0);
+    const background = (element) => {
+        for (let each = element; each; each = each.parentElement) {
+            const colour = getComputedStyle(each).backgroundColor;
+            if ((channels(colour)[3] ?? 1) > 0) {
+                return colour;
+            }
+        }
+        return "rgb(255, 255, 255)";
+    };
+    return Array.from(document.querySelectorAll("body *")).filter((each) =>
+        each.checkVisibility({ opacityProperty: true,
+                               visibilityProperty: true })
+        && !each.matches(":disabled, :disabled *, .hidden")
+        && Array.from(each.childNodes).some((node) =>
+            node.nodeType === Node.TEXT_NODE && node.data.trim())
+    ).map((each) => {
+        const [a, b] = [light(getComputedStyle(each).color),
+                        light(background(each))];
+        return [each.className || each.id || each.tagName, each.textContent,
+                (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+    }).filter(([, , contrast]) => contrast < 4.5);
+"""
+
 
 def call(server, name, message, session=None):
     """Calls the backend; returns the status and the answer."""
@@ -116,6 +148,15 @@ class TeamPage(WindowPage):
         for text in texts:
             self.enter(self.look().find("text"), text)
         return self
+
+    def low_contrast(self):
+        return self.browser.execute_script(LOW_CONTRAST)
+
+    def check_contrast(self):
+        """Fails for texts that are hard to read, light or dark."""
+        for scheme in ("light", "dark"):
+            with self.on_screen(scheme, 1280, 860):
+                assert not self.low_contrast(), scheme
 
     # The side bar
 
