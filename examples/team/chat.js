@@ -18,7 +18,11 @@ const history = 200;
 const most_messages = 500; // of a conversation
 const most_nonces = 2000;
 const resend_times = 2;
-const presence_delay = 100; // ms; a random part more, so that pages spread
+
+// ms until the list of users is requested, and more for each of them: many
+// pages that each request a long list cost the square of their number.
+const presence_delay = 100;
+const presence_share = 2;
 
 function random_nonce() {
     return Array.from(crypto.getRandomValues(new Uint8Array(12)),
@@ -173,7 +177,8 @@ export class Chat extends EventTarget {
         }
         this.#presence_timer ??= setTimeout(
             () => this.#refresh_presence(),
-            presence_delay * (1 + Math.random()));
+            (presence_delay + presence_share * this.online.size)
+            * (1 + Math.random()));
     }
 
     async #refresh_presence() {
@@ -218,9 +223,10 @@ export class Chat extends EventTarget {
 
     // -- messages --
 
-    #received({ room, id, time, user, data, missed }) {
+    // A direct message that came from a client would be a forged one.
+    #received({ room, id, time, from: client, user, data, missed }) {
         const message = { ...decoded(data), id, time, state: "sent", missed };
-        if (room === this.#inbox) {
+        if (room === this.#inbox && client === null) {
             const { from, to } = message;
             const other = from === this.user ? to : from;
             if (typeof other === "string" && other !== this.user) {
