@@ -79,6 +79,7 @@ fuzzing_cxx := $(fuzz_cxx) $(fuzz_flags)
 fuzzed_sources := $(protocol_sources) $(token_sources) $(request_sources)
 bench_program := $(bench_sources) $(protocol_sources)
 broker_bench := t/bench/broker_bench.cpp $(broker_sources)
+hold_benches := lock_holds member_holds
 raw_echo := t/bench/raw_echo.cpp
 deflate_bench_program := $(deflate_bench_sources) $(protocol_sources)
 
@@ -139,11 +140,14 @@ $(eval $(call one_source,$(UNIT),integrity,$(plain_cxx) \
 -include $(unit_objects:.o=.d)
 
 $(eval $(call objects,build/bench,$(plain_cxx),$(bench_program) \
-	$(broker_bench) $(raw_echo) $(deflate_bench_sources)))
+	$(broker_bench) $(hold_benches:%=t/bench/%.cpp) $(raw_echo) \
+	$(deflate_bench_sources)))
 $(eval $(call program,build/bench,protocol_bench,$(plain_cxx),\
 	$(bench_program),-lbenchmark))
 $(eval $(call program,build/bench,broker_bench,$(plain_cxx),\
 	$(broker_bench),-lbenchmark))
+$(foreach name,$(hold_benches),$(eval $(call program,build/bench,$(name),\
+	$(plain_cxx),t/bench/$(name).cpp $(broker_sources),)))
 $(eval $(call one_source,build/bench,load,$(plain_cxx),$(load_sources)))
 build/bench/websocket_load: build/bench/load.o
 	@$(plain_cxx) -o $@ $< -lssl $(libraries)
@@ -292,6 +296,13 @@ bench-deflate:
 	@t/deps.sh build bench
 	@$(MAKE) $(parallel) build/bench/deflate_bench
 	@build/bench/deflate_bench
+
+# How long calls of the broker take, and hold its lock.
+.PHONY: bench-holds
+bench-holds:
+	@t/deps.sh build bench
+	@$(MAKE) $(parallel) $(hold_benches:%=build/bench/%)
+	@set -e; for name in $(hold_benches); do build/bench/$$name; done
 
 bench-rooms: bench-programs
 	@$(MAKE) $(parallel) build/bench/broker_bench
