@@ -111,6 +111,40 @@ def measure_fan_out(bench):
                      for name, server in running.items()})
 
 
+def rooms_variants(bench, running):
+    """{name: options of the generator}"""
+    objects = ["--publish-path=/room-0", "--objects"]
+    variants = {
+        "ours, room": ["--path=/room-0", "--subprotocol=room.v1.json",
+                       *objects],
+        "ours, rooms": ["--path=/rooms", "--subprotocol=rooms.v1.json",
+                        f"--rooms={bench_servers.NCHAN_ROOMS}", *objects],
+        "nchan": ["--path=/subscribe-many", "--publish-path=/publish-one"],
+    }
+    return {name: (running[name.split(",")[0]], options)
+            for name, options in variants.items()
+            if name.split(",")[0] in running}
+
+
+def measure_rooms(bench):
+    """Messages to one of the rooms that each client is in. `room`: the same
+    objects to clients that are in no other."""
+    starts = {"ours": lambda: bench_servers.start_own(1)}
+    if bench.nchan_module:
+        starts["nchan"] = lambda: bench_servers.start_nchan(
+            bench.nchan_module)
+    with bench.servers(**starts) as running:
+        for depth in (1, 16):
+            bench.alternate(
+                "rooms", {"clients": 1000, "depth": depth},
+                {name: bench.load(
+                    "fan-out", server, *options, "--connections=1000",
+                    f"--in-flight={depth}", f"--size={FAN_OUT_SIZE}",
+                    "--text")
+                 for name, (server, options) in rooms_variants(
+                     bench, running).items()})
+
+
 def measure_handshakes(bench):
     """Clients connect, upgrade and disconnect."""
     starts = {"ours": lambda: bench_servers.start_own(1, tls=True)}
@@ -176,6 +210,6 @@ def measure_deflate(bench):
                      for name, server in running.items()})
 
 
-SECTIONS = {"echo": measure_echo, "fan-out": measure_fan_out,
+SECTIONS = {"echo": measure_echo, "fan-out": measure_fan_out, "rooms": measure_rooms,
             "handshakes": measure_handshakes, "idle": measure_idle,
             "deflate": measure_deflate}

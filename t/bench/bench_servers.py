@@ -18,6 +18,8 @@ OWN_LOCATIONS = """
 location = /echo { websocket echo; }
 location = /lobby { websocket room lobby; }
 location = /quiet { websocket room quiet self=off; }
+location = /rooms { websocket rooms; websocket_rooms room-*; }
+location = /room-0 { websocket room room-0; }
 location = /alone { websocket room $arg_room; }
 location = /deflate { websocket echo; websocket_deflate on; }
 location = /deflate-takeover {
@@ -44,6 +46,23 @@ location = /publish {
     nchan_message_buffer_length 100;
     nchan_channel_id lobby;
 }
+"""
+
+# A subscriber of 50 channels.
+NCHAN_ROOMS = 50
+NCHAN_LOCATIONS += f"""
+location = /subscribe-many {{
+    nchan_subscriber websocket;
+    nchan_subscriber_first_message newest;
+    nchan_message_buffer_length 100;
+    nchan_channel_id {','.join(f"room-{i}" for i in range(NCHAN_ROOMS))};
+    nchan_channel_id_split_delimiter ",";
+}}
+location = /publish-one {{
+    nchan_publisher websocket;
+    nchan_message_buffer_length 100;
+    nchan_channel_id room-0;
+}}
 """
 
 # The same locations with a Redis.

@@ -36,6 +36,9 @@ ECHO = ["echo", "--path=/echo", "--text"]
 FAN_OUT = ["fan-out", "--path=/lobby", "--text", "--size=64",
            f"--connections={CLIENTS}"]
 
+OBJECTS = ["fan-out", "--publish-path=/room-0", "--objects", "--text",
+           "--size=64", f"--connections={CLIENTS}", "--in-flight=16"]
+
 # {name: (load, messages of the shorter and of the longer run, deliveries of a
 # message)}
 CASES = {
@@ -50,6 +53,12 @@ CASES = {
         FAN_OUT, (5, 25), CLIENTS),
     "delivery to 1,000 clients, 16 outstanding": (
         [*FAN_OUT, "--in-flight=16"], (80, 400), CLIENTS),
+    "object to 1,000 clients of one room, 16 outstanding": (
+        [*OBJECTS, "--path=/room-0", "--subprotocol=room.v1.json"],
+        (80, 400), CLIENTS),
+    "object to 1,000 clients in 50 rooms each, 16 outstanding": (
+        [*OBJECTS, "--path=/rooms", "--subprotocol=rooms.v1.json",
+         "--rooms=50"], (80, 400), CLIENTS),
 }
 
 

@@ -214,6 +214,8 @@ def test_another_order_of_one_client_fails():
     ["fan-out", "--port=1", "--size=11"],
     ["fan-out", "--port=1", "--connections=1", "--publishers=2"],
     ["fan-out", "--port=1", "--publish-port=2"],
+    ["fan-out", "--port=1", "--text", "--rooms=2"],
+    ["fan-out", "--port=1", "--objects", "--publish-path=/"],
 ])
 def test_wrong_usage_is_refused(arguments):
     done = subprocess.run([GENERATOR, *arguments], capture_output=True,

@@ -170,6 +170,8 @@ def test_compressed_reply_without_agreement_fails():
 LOCATIONS = """
 location = /echo { websocket echo; }
 location = /room { websocket room lobby; websocket_deflate on; }
+location = /rooms { websocket rooms; websocket_rooms room-*; }
+location = /room-0 { websocket room room-0; }
 location = /each { websocket echo; websocket_deflate on; }
 location = /all {
     websocket echo;
@@ -191,6 +193,10 @@ def real_server(module_nginx):
     ("echo", "/each", ["--size=3000", "--deflate"]),
     ("echo", "/all", ["--size=3000", "--deflate"]),
     ("fan-out", "/room", ["--connections=20", "--deflate"]),
+    ("fan-out", "/rooms", ["--subprotocol=rooms.v1.json", "--rooms=5",
+                           "--publish-path=/room-0", "--text"]),
+    ("fan-out", "/room-0", ["--subprotocol=room.v1.json", "--objects",
+                            "--publish-path=/room-0", "--text"]),
     ("handshake", "/each", ["--deflate"]),
     ("idle", "/each", ["--deflate", "--seconds=0.01", "--warm-up=0"]),
 ])
@@ -204,3 +210,9 @@ def test_the_module_is_loaded(module_server, secure, mode, path, options):
                         *(["--tls"] if secure else [])))
     assert ("tls" in found) == secure
     assert mode == "idle" or found["count"] >= 300
+
+
+def test_room_that_is_refused_fails(module_server):
+    assert_found(load(module_server, "fan-out", "--path=/rooms", "--rooms=200",
+                      "--publish-path=/room-0", "--text", "--messages=1"),
+                 "refused a room")

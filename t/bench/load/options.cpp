@@ -60,6 +60,9 @@ Fan-out only
   --publish-path=P  K further connections publish, and receive nothing
   --publish-port=N  these connect to another server, which forwards their
                     messages to the first one
+  --objects         messages come in the objects of room.v1.json
+  --rooms=N         subscribers speak rooms.v1.json, and subscribe to the rooms
+                    room-0 to room-(N-1); requires --publish-path
   --subscribers=same-worker|other-worker
                     subscribers are on the worker of the first publisher, or on
                     others, by the header X-Worker
@@ -87,6 +90,8 @@ enum flag : int {
     publish_path,
     publish_port,
     subscribers,
+    objects,
+    rooms,
     show_help
 };
 
@@ -112,6 +117,8 @@ const option flags[] = {
     {"publish-path", required_argument, nullptr, publish_path},
     {"publish-port", required_argument, nullptr, publish_port},
     {"subscribers", required_argument, nullptr, subscribers},
+    {"objects", no_argument, nullptr, objects},
+    {"rooms", required_argument, nullptr, rooms},
     {"help", no_argument, nullptr, show_help},
     {nullptr, 0, nullptr, 0},
 };
@@ -177,6 +184,10 @@ void set_number(options &to, int which, std::string_view given)
     case server:
         to.servers.push_back(parse_number<pid_t>(given));
         break;
+    case rooms:
+        to.rooms = parse_number<std::size_t>(given);
+        to.objects = true;
+        break;
     case publishers:
         to.publishers = parse_number<std::size_t>(given);
         break;
@@ -216,6 +227,9 @@ void set(options &to, int which, const char *given)
     case wait_for_line:
         to.wait = true;
         break;
+    case objects:
+        to.objects = true;
+        break;
     case show_help:
         std::fputs(help, stdout);
         std::exit(0);
@@ -248,6 +262,11 @@ void check(const options &given)
 
     if (given.publish_port != 0 && given.publish_path.empty()) {
         throw std::invalid_argument("--publish-port requires --publish-path");
+    }
+
+    if (given.objects && (!given.text || given.publish_path.empty())) {
+        throw std::invalid_argument(
+            "--objects and --rooms require --text and --publish-path");
     }
 
     if (given.publishers == 0 ||

@@ -21,6 +21,7 @@ struct options {
     std::string subprotocol;
     std::size_t connections = 100;
     std::size_t publishers = 1;
+    std::size_t rooms = 0; // of each subscriber; 0: it speaks no rooms.v1.json
     std::size_t size = 64; // bytes of payload
     std::size_t in_flight = 1;
     std::uint64_t messages = 0; // 0: no limit but the time
@@ -33,6 +34,7 @@ struct options {
     bool tls = false;
     bool deflate = false;
     bool wait = false;
+    bool objects = false; // messages are in objects of JSON
     placement subscribers = placement::any;
     std::vector<pid_t> servers;
 };

@@ -2,7 +2,10 @@
 // them in one order.
 #include "run.hpp"
 
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 namespace websocket::load {
 
@@ -46,6 +49,9 @@ private:
     }
 
     void open_all() override;
+    void opened(connection &of) override;
+    std::optional<std::span<const std::byte>>
+    payload_in(const connection &to, std::span<const std::byte> object);
     void prepare() override;
     void begin() override { turn_over(); }
     void turn_over() override;
@@ -64,6 +70,7 @@ private:
     std::vector<ordered_message> order_;  // by position, as a ring
     std::uint64_t determined_ = 0;        // positions
     std::vector<std::uint64_t> received_; // positions, by subscriber
+    std::size_t subscribed_ = 0;          // subscribers to all rooms
     std::size_t open_ = 0;                // messages not received by all
     std::uint64_t done_ = 0;
     bool owing_ = true; // messages are still to be sent
@@ -84,7 +91,7 @@ void fan_out_run::open_all()
 
     if (own_publishers_) {
         open(given_.connections, all,
-             at(given_.publish_path, given_.publish_port));
+             at(given_.publish_path, given_.publish_port, !given_.objects));
     } else {
         open(0, given_.publishers, at(given_.path));
         first = given_.publishers;
@@ -104,7 +111,59 @@ void fan_out_run::open_all()
     }
 
     open(first, given_.connections, at(given_.path));
+    await([this] {
+        return given_.rooms == 0 || subscribed_ == given_.connections;
+    });
     progress();
+}
+
+void fan_out_run::opened(connection &of)
+{
+    if (given_.rooms != 0 && of.number() < given_.connections) {
+        std::string object = R"({"subscribe":[)";
+
+        for (std::size_t i = 0; i != given_.rooms; i++) {
+            object.append(i == 0 ? "" : ",")
+                .append(R"("room-)")
+                .append(std::to_string(i))
+                .append("\"");
+        }
+
+        of.send_first(object.append("]}"));
+    }
+
+    run::opened(of);
+}
+
+// The payload of an object that has one.
+std::optional<std::span<const std::byte>>
+fan_out_run::payload_in(const connection &to, std::span<const std::byte> object)
+{
+    const std::string_view text{reinterpret_cast<const char *>(object.data()),
+                                object.size()};
+
+    if (text.starts_with(R"({"type":"welcome")")) {
+        return std::nullopt;
+    }
+
+    if (text.starts_with(R"({"type":"subscribed")")) {
+        if (text.find(R"("refused":{})") == text.npos) {
+            wrong(to, "the server refused a room");
+        }
+        subscribed_++;
+        return std::nullopt;
+    }
+
+    constexpr std::string_view member = R"("data":")";
+    const std::size_t found = text.find(member);
+
+    if (!text.starts_with(R"({"type":"message")") || found == text.npos ||
+        text.size() - found - member.size() < given_.size) {
+        wrong(to,
+              ("not a message: " + std::string(text.substr(0, 80))).c_str());
+    }
+
+    return object.subspan(found + member.size(), given_.size);
 }
 
 void fan_out_run::prepare()
@@ -151,6 +210,15 @@ void fan_out_run::message(connection &to, opcode code,
 {
     if (to.number() >= given_.connections) {
         return; // replies to a publisher
+    }
+
+    if (given_.objects) {
+        const auto found = payload_in(to, payload);
+
+        if (!found) {
+            return;
+        }
+        payload = *found;
     }
 
     const std::uint64_t position = received_[to.number()]++;

@@ -179,14 +179,16 @@ void run::wrong(const connection &of, const char *what)
  * Connections.
  */
 
-const destination &run::at(const std::string &path, std::uint16_t port)
+const destination &run::at(const std::string &path, std::uint16_t port,
+                           bool offers_subprotocol)
 {
-    destinations_.push_back({.port = port != 0 ? port : given_.port,
-                             .path = path,
-                             .subprotocol = given_.subprotocol,
-                             .raw = given_.raw,
-                             .deflate = given_.deflate,
-                             .tls = tls_.get()});
+    destinations_.push_back(
+        {.port = port != 0 ? port : given_.port,
+         .path = path,
+         .subprotocol = offers_subprotocol ? given_.subprotocol : std::string{},
+         .raw = given_.raw,
+         .deflate = given_.deflate,
+         .tls = tls_.get()});
     return destinations_.back();
 }
 
@@ -230,12 +232,16 @@ void run::open(std::size_t first, std::size_t end, const destination &to)
         connections_[next_to_open_++]->open(to);
     }
 
-    while (still_opening_ != 0) {
+    await([this] { return still_opening_ == 0; });
+    opening_to_ = nullptr;
+}
+
+void run::await(const std::function<bool()> &condition)
+{
+    while (!condition()) {
         loop_.turn(longest_wait);
         check_progress();
     }
-
-    opening_to_ = nullptr;
 }
 
 void run::opened(connection &of)

@@ -50,7 +50,11 @@ protected:
 
     // Opens connections [first, end), some at a time.
     void open(std::size_t first, std::size_t end, const destination &to);
-    const destination &at(const std::string &path, std::uint16_t port = 0);
+    // Handles events until the condition holds.
+    void await(const std::function<bool()> &condition);
+
+    const destination &at(const std::string &path, std::uint16_t port = 0,
+                          bool offers_subprotocol = true);
     connection &add_connection();
 
     // Records the cipher of the connections for the report.

@@ -266,6 +266,13 @@ void connection::send(const prepared_messages &ring, std::size_t count)
     write_messages();
 }
 
+void connection::send_first(std::string_view text)
+{
+    append_frame(control_, opcode::text, std::as_bytes(std::span(text)),
+                 0x04030201);
+    write_messages();
+}
+
 // The messages to be sent are consecutive in the ring, and may continue at its
 // start.
 void connection::write_messages()
@@ -292,7 +299,7 @@ void connection::write_messages()
     transport_.flush();
 }
 
-// A Pong is sent between two messages.
+// A Pong or a first message is sent between two messages.
 void connection::write_control()
 {
     const bool between = ring_ == nullptr || ring_->begins_at(ring_position_);
@@ -302,7 +309,7 @@ void connection::write_control()
     }
 
     if (transport_.send(control_, {}) != control_.size()) {
-        fail("cannot answer a ping: the socket is full");
+        fail("cannot send a Pong: the socket is full");
     }
 
     control_.clear();

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace websocket::load {
@@ -51,6 +52,9 @@ public:
     // Sends the next messages of the ring, after those that wait.
     void send(const prepared_messages &ring, std::size_t count);
 
+    // Sends one more text message, before those of the ring.
+    void send_first(std::string_view text);
+
     std::size_t number() const noexcept { return number_; }
     bool is_open() const noexcept { return state_ == state::open; }
 
@@ -87,7 +91,7 @@ private:
     std::optional<inflater> inflater_;
     std::string request_;
     std::string answer_;
-    std::vector<std::byte> control_; // a Pong to be sent
+    std::vector<std::byte> control_; // Pongs and first messages to be sent
     const prepared_messages *ring_ = nullptr;
     std::size_t next_ = 0;          // message of the ring
     std::size_t ring_position_ = 0; // bytes
