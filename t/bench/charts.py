@@ -110,6 +110,14 @@ def fan_out_chart(found):
         "ratio to ours with one worker", groups, 1)
 
 
+def rooms_chart(found):
+    groups = rate_groups(cells_of(found, "rooms"), lambda cell: (
+        f"{cell['clients']:,} clients, {cell['depth']} outstanding"))
+    return groups and draw(
+        "Clients that are in 50 rooms each", "Deliveries per second of the "
+        "server's CPU; ratio to clients of one room", groups, 1)
+
+
 def handshake_chart(found):
     groups = rate_groups(cells_of(found, "handshakes"), lambda cell: (
         "TLS, full handshakes" if cell["tls"] else "plain"))
@@ -141,7 +149,8 @@ def idle_chart(found):
 
 CHARTS = {"echo": lambda found: echo_chart(found, False),
           "echo-tls": lambda found: echo_chart(found, True),
-          "fan-out": fan_out_chart, "handshakes": handshake_chart,
+          "fan-out": fan_out_chart, "rooms": rooms_chart,
+          "handshakes": handshake_chart,
           "idle": idle_chart, "deflate": deflate_chart}
 
 
