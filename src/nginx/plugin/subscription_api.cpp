@@ -63,6 +63,13 @@ void each_subscriber(websocket_resource_t *handle,
         auto &place = static_cast<client_subscription &>(*next);
 
         next = target.next_subscriber(next);
+
+        // Both are used by the next two calls, and rarely in the cache
+        if (next != nullptr) {
+            __builtin_prefetch(ngx_queue_next(next->link()));
+            __builtin_prefetch(&next->owner());
+        }
+
         each(data, place.owner().object(), place.object());
     }
 }
