@@ -42,7 +42,8 @@ def group(start_redis):
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_blocks_writes_until_cleared(group, name):
     group.redis.command("SET", "before", "x" * 1000000)
-    assert all(host.write() for host in group)
+    for host in group:
+        wait_until(host.write, seconds(5), "a write")
     with injected_fault(group, name):
         assert not any(host.write() for host in group)
     for host in group:

@@ -20,7 +20,7 @@ PREFIX = "ws:"
 # Long timeouts, so that tests without faults do not depend on the speed of the
 # machine, and short ones for tests with faults.
 OPTIONS = "connect_timeout=10s command_timeout=10s"
-SHORT_TIMEOUTS = ("connect_timeout=500ms command_timeout=500ms queue=64k "
+SHORT_TIMEOUTS = ("connect_timeout=1s command_timeout=1s queue=64k "
                   "wait=0")
 
 # Tests with the fixture module_group that are for one host alone.
