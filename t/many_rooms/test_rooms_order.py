@@ -29,7 +29,8 @@ location /strict {
 }
 location /publish { websocket_publish room $arg_k; }
 """
-MEMORY = "websocket_shared_memory 64m; websocket_room_memory 32m;"
+HTTP = ("websocket_shared_memory 64m; websocket_room_memory 32m; "
+        "keepalive_requests 100000;")
 KINDS = [("/rooms", False), ("/rooms", True), ("/small", True),
          ("/small", True), ("/strict", True), ("/strict", True)]
 ROUNDS = 150
@@ -100,7 +101,7 @@ def configuration(history):
 
 @pytest.mark.parametrize("history", [10000, 10])
 def test_random_subscribers_miss_nothing(nginx, history):
-    server = nginx(configuration(history), workers=3, http=MEMORY, **REUSEPORT)
+    server = nginx(configuration(history), workers=3, http=HTTP, **REUSEPORT)
     clients = play([server], random.Random(seed()))
     if history == 10000:
         assert [one.gaps for one in clients] == [0] * len(clients)
@@ -108,7 +109,7 @@ def test_random_subscribers_miss_nothing(nginx, history):
 
 @pytest.mark.parametrize("kind", ["reload", "kill"])
 def test_random_subscribers_miss_nothing_when_workers_end(nginx, kind):
-    server = nginx(configuration(10000), workers=3, http=MEMORY, **REUSEPORT)
+    server = nginx(configuration(10000), workers=3, http=HTTP, **REUSEPORT)
     server.allow_errors("exited on signal 9|was locked by")
 
     def kill():
@@ -122,7 +123,7 @@ def test_random_subscribers_miss_nothing_when_workers_end(nginx, kind):
 
 @pytest.mark.parametrize("kind", ["calm", "reload", "kill"])
 def test_random_subscribers_of_two_hosts_miss_nothing(hosts, redis, kind):
-    group = hosts(configuration(10000), redis=redis, http=MEMORY)
+    group = hosts(configuration(10000), redis=redis, http=HTTP)
     first = group[0].server
     first.allow_errors("exited on signal 9|was locked by")
 
