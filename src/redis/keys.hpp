@@ -37,6 +37,17 @@
 //     {S}w:HOST.WORKER  hash: the last 256 messages that a worker has
 //             published in the shard, "NUMBER ID" by NUMBER modulo 256
 //
+// For messages to single clients and users, all in one shard, so that the order
+// of those for a host is one. A host has a lease in this shard even if it has
+// no clients in it:
+//
+//     {0}inboxes hash: the id prefix of each host that reads its inbox, by uid
+//     {0}in:HOST stream: the inbox of the host, under ids that Redis gives,
+//     each
+//             with the field e: see inbox_entry.hpp. Also the name of a
+//             channel, whose messages are empty: there is something to read
+//     {0}ib:HOST string: the bytes of the entries in the inbox
+//
 // For clients of HTTP backends, whose shard is that of the id prefix of their
 // first host. A kind is a location that the hosts have in common:
 //
@@ -136,6 +147,24 @@ inline std::string id_prefix_key(std::uint32_t id_prefix)
     return shard_tag(id_prefix_shard(id_prefix))
         .append("i:")
         .append(std::to_string(id_prefix));
+}
+
+// The shard of all inboxes.
+inline constexpr unsigned inbox_shard = 0;
+
+inline std::string inboxes_key()
+{
+    return shard_tag(inbox_shard).append("inboxes");
+}
+
+inline std::string inbox_key(std::string_view uid)
+{
+    return shard_tag(inbox_shard).append("in:").append(uid);
+}
+
+inline std::string inbox_bytes_key(std::string_view uid)
+{
+    return shard_tag(inbox_shard).append("ib:").append(uid);
 }
 
 inline std::string client_hosts_key(unsigned shard)

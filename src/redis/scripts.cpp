@@ -2,6 +2,7 @@
 #include "redis/scripts.hpp"
 
 #include "redis/client_scripts.hpp"
+#include "redis/direct_scripts.hpp"
 #include "redis/script_parts.hpp"
 
 namespace websocket::redis {
@@ -170,7 +171,7 @@ elseif redis.call('PTTL', log) == -1 then
     redis.call('PEXPIRE', log, day)
 end
 redis.call('PEXPIRE', hosts, day)
-for i = 8, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
     local name, clients = ARGV[i], ARGV[i + 2]
     redis.pcall('PEXPIRE', tag .. 'm:' .. name, ARGV[i + 1])
     redis.pcall('PEXPIRE', tag .. 'h:' .. name, ARGV[i + 1])
@@ -190,9 +191,20 @@ for _, host in ipairs(redis.call('SRANDMEMBER', hosts, 3)) do
         if left == -2 then ended = host end
     end
 end
-if not follows then return {'', ended, wrong, soon} end
+local unread = 0
+if KEYS[6] and ARGV[8] == '' then
+    redis.call('HDEL', KEYS[6], me)
+elseif KEYS[6] then
+    if redis.pcall('HGET', KEYS[6], me) ~= ARGV[8] then
+        redis.pcall('HSET', KEYS[6], me, ARGV[8])
+    end
+    redis.call('PEXPIRE', KEYS[6], day)
+    unread = redis.pcall('XLEN', KEYS[7])
+    unread = type(unread) == 'number' and unread or 0
+end
+if not follows then return {'', ended, wrong, soon, 0} end
 local e, q = position(pos, log, cursor, run)
-return {e .. '-' .. text(q), ended, wrong, soon}
+return {e .. '-' .. text(q), ended, wrong, soon, unread}
 )lua";
 
 constexpr std::string_view purge_host_text = R"lua(
@@ -204,11 +216,21 @@ for _, name in ipairs(names) do
     post('c ' .. #name .. ' ' .. run .. ' ' .. host .. ' 0 1\n' .. name)
     redis.call('SREM', KEYS[5], name)
 end
-if #names == 0 then redis.call('SREM', hosts, host) end
+if #names == 0 then
+    redis.call('SREM', hosts, host)
+    if KEYS[6] then
+        redis.call('HDEL', KEYS[6], host)
+        redis.call('DEL', KEYS[7], KEYS[8])
+    end
+end
 return #names
 )lua";
 
 constexpr std::string_view unregister_host_text = R"lua(
+if KEYS[6] then
+    redis.call('HDEL', KEYS[6], me)
+    redis.call('DEL', KEYS[7], KEYS[8])
+end
 for _, name in ipairs(redis.call('SRANDMEMBER', KEYS[5], 1000)) do
     redis.call('HDEL', ARGV[7] .. 'c:' .. name, me)
     post('c ' .. #name .. ' ' .. run .. ' ' .. me .. ' 0 0\n' .. name)
@@ -244,7 +266,10 @@ constexpr std::array<script_parts, script_count> sources{
      {check_clients_text},
      {renew_clients_text},
      {find_clients_text},
-     {take_clients_text}}};
+     {take_clients_text},
+     {inbox_text, send_direct_text},
+     {inbox_text, read_inbox_text},
+     {find_hosts_text}}};
 
 } // namespace
 

@@ -76,16 +76,20 @@ enum class script : std::size_t {
     // Without a lease, only finds a host whose lease has ended, and a log that
     // has no expiry because it was deleted.
     //
-    // shard keys: hosts l r
-    // arguments: duration ("0": no lease); name, lifetime and clients ("":
-    //     unknown) of each resource to keep
+    // shard keys: hosts l r; in the shard of inboxes also inboxes in
+    // arguments: duration ("0": no lease), id prefix of the host ("": it reads
+    //     no inbox); name,
+    // lifetime
+    //     and clients ("": unknown) of each resource to keep
     // reply: [end of the log or "", a host without a lease or "", resources
-    //     whose clients differ]
+    //     whose clients differ, "1" if another lease ends soon, number of
+    //     entries in the inbox]
     lease,
 
     // Removes the clients of a host without a lease from some resources.
     //
-    // shard keys: hosts, l and r of that host
+    // shard keys: hosts, l and r of that host; in the shard of inboxes also
+    //     inboxes, in and ib of that host
     // arguments: that host, prefix with shard, max. resources
     // reply: number of resources
     purge_host,
@@ -93,7 +97,7 @@ enum class script : std::size_t {
     // Removes a host that shuts down from a shard: its clients have left. Of
     // very many resources other hosts remove the rest when its lease has ended.
     //
-    // shard keys: hosts l r
+    // shard keys: hosts l r; in the shard of inboxes also inboxes in ib
     // arguments: prefix with shard
     unregister_host,
 
@@ -141,6 +145,30 @@ enum class script : std::size_t {
     // arguments: host, kind, ids
     // reply: ids of the clients that the host has taken, now or before
     take_clients,
+
+    // Appends an entry to the inboxes of other hosts.
+    //
+    // keys: inboxes
+    // arguments: host; id prefix of the only host to get it, or "" for all;
+    //     entry, prefix with shard, "1" to append nothing if an inbox is full
+    // reply: ["1" if an inbox is full else "0", the hosts that get it ...]
+    send_direct,
+
+    // Removes entries of the host's inbox that it has handled, appends answers
+    // to the inboxes of other hosts, and returns the next entries.
+    //
+    // keys: in ib inboxes
+    // arguments: prefix with shard, max. bytes, number of entries to remove;
+    //     the id and the size of each; of each answer the host and the entry
+    // reply: [[id, entry], ...]
+    read_inbox,
+
+    // Finds the hosts that have a lease, and read their inboxes.
+    //
+    // keys: inboxes, hosts, l of each host
+    // arguments: hosts
+    // reply: those of them
+    find_hosts,
 
     count
 };

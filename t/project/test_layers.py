@@ -42,7 +42,7 @@ FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
         "core", "workers", "redis_io", "redis_nodes", "output", "request",
-        "identity", "events", "backplane", "kept_clients", "resource",
+        "identity", "events", "host_inbox", "backplane", "kept_clients", "resource",
         "status", "session", "direct", "subscriptions", "backend", "publish", "upgrade",
         "plugin", "module",
     ],

@@ -28,7 +28,7 @@ location /status { websocket_status; }
 
 COUNTS = {"resources", "reconnects", "published", "failed", "retried",
           "received", "recovered", "gaps", "queued_bytes", "queued", "waiting",
-          "disconnected"}
+          "disconnected", "direct_sent", "direct_received", "direct_failed"}
 # Current values; the others only grow.
 GAUGES = {"up", "resources", "queued_bytes", "queued", "waiting",
           "disconnected_workers"}

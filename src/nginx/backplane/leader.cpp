@@ -57,7 +57,8 @@ bool another_worker_stays() noexcept
 
 redis_leader::redis_leader(shard_router &redis)
     : replica::environment{redis}, control_{*this}, earlier_hosts_{redis},
-      shards_{make_shards(std::make_index_sequence<redis::shard_count>())}
+      inbox_{redis, *this}, shards_{make_shards(
+                                std::make_index_sequence<redis::shard_count>())}
 {
     prepare(second_, this, on_second);
     prepare(tick_, this, tick);
@@ -144,6 +145,7 @@ void redis_leader::step_down() noexcept
     registered_ = false;
     redis.close_channels();
     control_.stop();
+    inbox_.reset();
     followed_ = 0;
     scan_.reset();
 
@@ -202,6 +204,10 @@ void redis_leader::on_unlinked(unsigned shard) noexcept
 
     shards_[shard].reader.on_disconnect();
 
+    if (shard == redis::inbox_shard) {
+        inbox_.stop();
+    }
+
     for (const auto &[name, log] : shards_[shard].replicas) {
         log->on_disconnect();
 
@@ -214,6 +220,7 @@ void redis_leader::on_unlinked(unsigned shard) noexcept
 void redis_leader::on_disconnect() noexcept
 {
     (void)worker_bus::broker().set_link_generation(0);
+    inbox_.stop();
 
     for (shard_state &each : shards_) {
         each.reader.on_disconnect();
@@ -247,8 +254,15 @@ void redis_leader::on_registered()
 // Begins to use a shard that has been linked.
 void redis_leader::join(unsigned shard)
 {
+    if (shard == redis::inbox_shard && handlers_of_inbox != nullptr) {
+        redis.subscribe_inbox(worker_bus::zone().host.uid());
+    }
+
     if (!shards_[shard].replicas.empty()) {
         subscribe(shard);
+    }
+
+    if (has_lease(shard)) {
         renew_shard_lease(shard);
     }
 
@@ -311,6 +325,8 @@ void redis_leader::every_second()
     for (shard_state &each : shards_) {
         each.reader.retry();
     }
+
+    inbox_.retry();
 
     for_each_replica([](replica &each) { each.every_second(); });
     retry_syncs();

@@ -14,6 +14,7 @@
 #include "nginx/backplane/replica.hpp"
 #include "nginx/backplane/shard_reader.hpp"
 #include "nginx/core/nginx_headers.hpp"
+#include "nginx/host_inbox/inbox_reader.hpp"
 #include "nginx/redis_nodes/router.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -37,6 +38,7 @@ namespace websocket::nginx {
 class redis_leader final : shard_router::channel_listener,
                            control_reader::listener,
                            shard_reader::listener,
+                           inbox_reader::owner,
                            public replica::environment {
 public:
     // Throws std::bad_alloc.
@@ -70,6 +72,10 @@ private:
     void on_unlinked(unsigned shard) noexcept override;
     void on_subscribed(unsigned shard) noexcept override;
     void on_message(unsigned shard, std::string_view text) noexcept override;
+    void on_inbox_subscribed() noexcept override;
+    void on_inbox_message() noexcept override;
+    void run_inbox_callback(inbox_reader &reader,
+                            const redisReply &reply) noexcept override;
 
     // Workers of this host.
     void on_event(control_event what, std::uint64_t from,
@@ -95,6 +101,7 @@ private:
     // leader_lease.cpp: leases of this host, and hosts without one
     void renew_leases();
     void renew_shard_lease(unsigned shard);
+    bool has_lease(unsigned shard) const noexcept;
     void on_shard_lease_renewed(unsigned shard, const redisReply &reply);
     void purge_host(unsigned shard, std::string_view host);
     void find_orphans(unsigned shard, std::string_view position = "0");
@@ -160,6 +167,7 @@ private:
 
     control_reader control_;
     earlier_hosts earlier_hosts_;
+    inbox_reader inbox_;
 
     struct shard_state {
         shard_reader reader;

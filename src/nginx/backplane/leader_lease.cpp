@@ -18,11 +18,25 @@ namespace {
 constexpr ngx_msec_t renewal = 2'000;
 const std::string lease_text = std::to_string(host_lease);
 
+// Shards without clients are renewed half as often.
+const std::string idle_lease_text = std::to_string(host_lease + renewal);
+
 // The most resources that one step removes a dead host from.
 constexpr std::string_view max_purged_at_once = "100";
 
 // Names of resources in one reply.
 constexpr std::string_view orphans_at_once = "200";
+
+// The shard of inboxes has more keys of a host.
+void add_inbox_keys(unsigned shard, std::string_view host,
+                    std::vector<std::string> &keys)
+{
+    if (shard == redis::inbox_shard) {
+        keys.push_back(redis::inboxes_key());
+        keys.push_back(redis::inbox_key(host));
+        keys.push_back(redis::inbox_bytes_key(host));
+    }
+}
 
 struct host_removal {
     redis_leader &leader;
@@ -56,16 +70,33 @@ void redis_leader::renew_leases()
     }
 }
 
-// In a shard without clients of this host it has no lease, but removes hosts
-// that have died: perhaps no other host does.
+// A host that reads its inbox has a lease in the shard of inboxes too.
+bool redis_leader::has_lease(unsigned shard) const noexcept
+{
+    return !shards_[shard].replicas.empty() ||
+           (shard == redis::inbox_shard && handlers_of_inbox != nullptr);
+}
+
+// In a shard without a lease this host still removes hosts that have died:
+// perhaps no other host does.
 void redis_leader::renew_shard_lease(unsigned shard)
 {
     const std::string_view uid = worker_bus::zone().host.uid();
-    const std::array<std::string, 3> keys{
-        redis::hosts_key(shard), redis::lease_key(shard, uid),
-        redis::host_resources_key(shard, uid)};
+    std::vector<std::string> keys{redis::hosts_key(shard),
+                                  redis::lease_key(shard, uid),
+                                  redis::host_resources_key(shard, uid)};
     shard_state &state = shards_[shard];
     std::vector<std::string> kept;
+    const std::string id_prefix =
+        handlers_of_inbox == nullptr
+            ? std::string{}
+            : std::to_string(worker_bus::zone().host.id_prefix.load());
+    std::string_view lease = "0";
+
+    if (has_lease(shard)) {
+        lease = state.replicas.empty() ? std::string_view{idle_lease_text}
+                                       : std::string_view{lease_text};
+    }
 
     if (since(state.renewed_at) > 3 * renewal) {
         state.steady_since = ngx_current_msec;
@@ -73,9 +104,9 @@ void redis_leader::renew_shard_lease(unsigned shard)
 
     state.renewed_at = ngx_current_msec;
     next_to_keep_alive(shard, kept);
+    add_inbox_keys(shard, uid, keys);
 
-    std::vector<std::string_view> arguments{
-        state.replicas.empty() ? std::string_view{"0"} : lease_text};
+    std::vector<std::string_view> arguments{lease, id_prefix};
     arguments.insert(arguments.end(), kept.begin(), kept.end());
 
     if (run(redis, {redis::script::lease, shard, keys, arguments},
@@ -113,7 +144,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
     const auto parts = list_in(&reply);
     const std::string_view error = error_in(&reply);
 
-    if (parts.size() != 4) {
+    if (parts.size() != 5) {
         static log_throttle line;
 
         shards_[shard].steady_since = ngx_current_msec;
@@ -128,6 +159,11 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
 
     if (const auto end = redis::parse_message_id(text_in(parts[0])); end) {
         state.reader.on_log_end(*end);
+    }
+
+    if (parts[4]->type == REDIS_REPLY_INTEGER && parts[4]->integer > 0) {
+        inbox_
+            .wake(); // the channel has lost a message, or reading is under way
     }
 
     // Redis has lost their counts, or removed them to have memory. Other hosts
@@ -229,12 +265,14 @@ void redis_leader::unregister_if_last() noexcept
         const std::array<std::string_view, 1> owner{uid};
 
         for (unsigned shard = 0; shard != shards_.size(); shard++) {
-            const std::array<std::string, 3> keys{
+            std::vector<std::string> keys{
                 redis::hosts_key(shard), redis::lease_key(shard, uid),
                 redis::host_resources_key(shard, uid)};
             const std::string prefix =
                 redis.settings().prefix + redis::shard_tag(shard);
             const std::array<std::string_view, 1> arguments{prefix};
+
+            add_inbox_keys(shard, uid, keys);
 
             (void)run(redis,
                       {redis::script::unregister_host, shard, keys, arguments},
@@ -250,13 +288,16 @@ void redis_leader::unregister_if_last() noexcept
 
 void redis_leader::purge_host(unsigned shard, std::string_view host)
 {
-    const std::array<std::string, 3> keys{
-        redis::hosts_key(shard), redis::lease_key(shard, host),
-        redis::host_resources_key(shard, host)};
+    std::vector<std::string> keys{redis::hosts_key(shard),
+                                  redis::lease_key(shard, host),
+                                  redis::host_resources_key(shard, host)};
     const std::string prefix =
         redis.settings().prefix + redis::shard_tag(shard);
     const std::array<std::string_view, 3> arguments{host, prefix,
                                                     max_purged_at_once};
+
+    add_inbox_keys(shard, host, keys);
+
     auto call = std::make_unique<host_removal>(
         host_removal{*this, shard, std::string(host)});
 

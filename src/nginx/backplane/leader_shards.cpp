@@ -75,6 +75,34 @@ void redis_leader::on_message(unsigned shard, std::string_view text) noexcept
     });
 }
 
+void redis_leader::on_inbox_subscribed() noexcept
+{
+    with_oom_restart([this] {
+        if (leading_) {
+            inbox_.start();
+        }
+    });
+}
+
+void redis_leader::on_inbox_message() noexcept
+{
+    with_oom_restart([this] {
+        if (leading_) {
+            inbox_.wake();
+        }
+    });
+}
+
+void redis_leader::run_inbox_callback(inbox_reader &reader,
+                                      const redisReply &reply) noexcept
+{
+    with_oom_restart([&] {
+        if (leading_) {
+            reader.read_reply(reply);
+        }
+    });
+}
+
 void redis_leader::on_entry(const redis::log_entry &entry,
                             std::string_view text, broker::message_id id)
 {

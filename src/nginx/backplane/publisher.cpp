@@ -94,7 +94,9 @@ bool redis_publisher::publish(const publish_request &request) noexcept
 try {
     const redis_settings &settings = redis_.settings();
     const broker::publication &what = request.what;
-    lane &to = lanes_[redis::shard_of(request.name)];
+    lane &to = lanes_[request.kind == publish_kind::direct
+                          ? redis::inbox_shard
+                          : redis::shard_of(request.name)];
 
     if (!has_capacity(to, sizeof(entry) + request.name.size() +
                               what.payload.size() + request.callback_bytes)) {
@@ -183,7 +185,7 @@ void redis_publisher::complete_first(lane &of, const redisReply *reply) noexcept
     publish_outcome outcome;
 
     if (error.empty()) {
-        outcome = result_of(reply);
+        outcome = result_of(reply, of.sent.front().request_kind);
         outcome.clients += of.sent.front().counts_clients
                                ? clients_of(of.sent.front().name)
                                : 0;
@@ -241,8 +243,7 @@ void redis_publisher::on_shard_ready(unsigned shard) noexcept
     send_queued(lanes_[shard]);
 }
 
-// It is unknown whether Redis has the messages without a reply. Transient ones
-// are not sent again, because they would be old, or arrive twice.
+// It is unknown whether Redis has the messages without a reply.
 void redis_publisher::on_shard_lost(unsigned shard) noexcept
 {
     lane &of = lanes_[shard];
@@ -256,7 +257,7 @@ void redis_publisher::on_shard_lost(unsigned shard) noexcept
         of.sent.pop_back();
         sent_bytes_ -= last.size();
 
-        if (!last.completed && last.request_kind != publish_kind::transient) {
+        if (!last.completed && is_repeatable(last.request_kind)) {
             last.resent = true;
             requeue(of, std::move(last));
             continue;

@@ -21,23 +21,37 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::nginx {
 
 enum class publish_kind : std::uint8_t {
     stored,    // a message
     transient, // a message that is not stored
-    query      // no message: describes the resource
+    query,     // no message: describes the resource
+    direct     // an entry for the inboxes of other hosts
 };
+
+// Others are not sent again, because they would be old, or arrive twice.
+constexpr bool is_repeatable(publish_kind kind) noexcept
+{
+    return kind == publish_kind::stored || kind == publish_kind::query;
+}
 
 struct publish_outcome {
-    bool done = false;     // otherwise not published, as far as is known
-    broker::message_id id; // of the stored message, or of the last; 0-0: none
+    bool done = false;       // otherwise not published, as far as is known
+    broker::message_id id{}; // of the stored message, or of the last; 0-0: none
     std::uint64_t messages = 0; // in the history, for a query
     std::uint32_t clients = 0;  // on all hosts, with counts_clients
+
+    // Of a direct entry: the hosts that get it; and whether an inbox is full
+    std::vector<std::string> hosts{};
+    bool inbox_full = false;
 };
 
-// A message for the clients of a resource on all hosts.
+// A message for the clients of a resource on all hosts. Of a direct entry the
+// name is the id prefix of the only host that gets it, or empty for all others.
+// With counts_clients no host gets it if the inbox of one is full.
 struct publish_request {
     publish_kind kind = publish_kind::stored;
     std::string_view name; // name of the log
@@ -130,7 +144,9 @@ private:
     bool send_stored(lane &of, const entry &next);
     bool send_transient(lane &of, const entry &next);
     bool send_query(lane &of, const entry &next);
-    static publish_outcome result_of(const redisReply *reply) noexcept;
+    bool send_direct(lane &of, const entry &next);
+    static publish_outcome result_of(const redisReply *reply,
+                                     publish_kind kind) noexcept;
 
     shard_router &redis_;
     std::array<lane, redis::shard_count> lanes_;

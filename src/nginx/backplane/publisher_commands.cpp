@@ -26,6 +26,26 @@ constexpr ngx_msec_t number_renewal = 600'000;
 // Redis accepts no larger numbers, or not exactly.
 constexpr std::uint64_t max_kept = std::uint64_t{1} << 52;
 
+// [full, host ...]
+publish_outcome direct_result_of(const redisReply *reply) noexcept
+try {
+    const auto parts = list_in(reply);
+    publish_outcome result{.done = !parts.empty()};
+
+    if (result.done) {
+        result.inbox_full = text_in(parts[0]) == "1";
+        result.hosts.reserve(parts.size() - 1);
+
+        for (const redisReply *host : parts.subspan(1)) {
+            result.hosts.emplace_back(text_in(host));
+        }
+    }
+
+    return result;
+} catch (const std::bad_alloc &) {
+    return {};
+}
+
 std::uint64_t number_in(const redisReply *reply) noexcept
 {
     return reply->type == REDIS_REPLY_INTEGER && reply->integer > 0
@@ -48,10 +68,15 @@ broker::limits stream_limits_of(const broker::limits &history) noexcept
 
 // Replies of the scripts: the clients; or an id and the clients; or an id,
 // which may be empty, the messages and the clients.
-publish_outcome redis_publisher::result_of(const redisReply *reply) noexcept
+publish_outcome redis_publisher::result_of(const redisReply *reply,
+                                           publish_kind kind) noexcept
 {
     const auto parts = list_in(reply);
     publish_outcome result;
+
+    if (kind == publish_kind::direct) {
+        return direct_result_of(reply);
+    }
 
     if (reply->type == REDIS_REPLY_INTEGER) {
         result.done = true;
@@ -81,6 +106,8 @@ try {
         return send_stored(of, next);
     case publish_kind::transient:
         return send_transient(of, next);
+    case publish_kind::direct:
+        return send_direct(of, next);
     case publish_kind::query:
         break;
     }
@@ -162,6 +189,19 @@ bool redis_publisher::send_transient(lane &of, const entry &next)
 
     return run(redis_, {redis::script::notify, shard, keys, arguments},
                on_reply, &of);
+}
+
+bool redis_publisher::send_direct(lane &of, const entry &next)
+{
+    const std::array<std::string, 1> keys{redis::inboxes_key()};
+    const std::string prefix =
+        redis_.settings().prefix + redis::shard_tag(redis::inbox_shard);
+    const std::array<std::string_view, 5> arguments{
+        worker_bus::zone().host.uid(), next.name, next.payload, prefix,
+        next.counts_clients ? "1" : "0"};
+
+    return redis_.run(of.shard, {redis::script::send_direct, keys, arguments},
+                      on_reply, &of);
 }
 
 bool redis_publisher::send_query(lane &of, const entry &next)

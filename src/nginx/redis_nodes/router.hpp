@@ -53,6 +53,8 @@ public:
         virtual void on_subscribed(unsigned shard) noexcept = 0;
         virtual void on_message(unsigned shard,
                                 std::string_view text) noexcept = 0;
+        virtual void on_inbox_subscribed() noexcept = 0;
+        virtual void on_inbox_message() noexcept = 0;
 
     protected:
         ~channel_listener() = default;
@@ -112,6 +114,10 @@ public:
     // std::bad_alloc.
     void subscribe(unsigned shard);
     void unsubscribe(unsigned shard);
+
+    // The same for the channel of the inbox of a host. It ends when the shard
+    // of inboxes is unlinked.
+    void subscribe_inbox(std::string_view uid);
 
     // Reconnects for channels, because the listener cannot continue.
     void restart_channels(std::string_view reason) noexcept;
@@ -188,6 +194,8 @@ private:
     void on_channels_lost(redis_node &node) noexcept override;
     void update_links() noexcept;
     void forget_subscription(shard_state &shard) noexcept;
+    void on_inbox_text(std::string_view type) noexcept;
+    void lose_channel(shard_state &shard) noexcept;
     void leave_channel(unsigned shard) noexcept;
     static void on_channel_reply(void *data, const redisReply *reply) noexcept;
     void on_channel_text(redis_node &node, std::string_view type,
@@ -200,6 +208,8 @@ private:
     std::array<shard_state, redis::shard_count> shards_{};
     std::vector<listener *> listeners_;
     channel_listener *channels_ = nullptr; // null: not the leader
+    std::string inbox_channel_;            // empty: no subscription
+    bool inbox_confirmed_ = false;
 
     cluster_seeds seeds_;
     ngx_event_t timer_{};

@@ -28,6 +28,7 @@ void shard_router::open_channels(channel_listener &to) noexcept
 void shard_router::close_channels() noexcept
 {
     channels_ = nullptr;
+    inbox_channel_.clear();
 
     for (const auto &each : nodes_) {
         each->channels().close();
@@ -94,6 +95,11 @@ void shard_router::update_links() noexcept
     for (unsigned shard = 0; shard != shards_.size(); shard++) {
         if (before[shard] && !shards_[shard].linked && channels_ != nullptr) {
             shards_[shard].wanted = shards_[shard].confirmed = false;
+
+            if (shard == redis::inbox_shard) {
+                inbox_channel_.clear();
+            }
+
             channels_->on_unlinked(shard);
         }
     }
@@ -122,6 +128,23 @@ void shard_router::subscribe(unsigned shard)
                                        args, on_channel_reply, state.owner);
     state.confirmed = false;
     state.subscribed = state.subscribed || state.wanted;
+}
+
+void shard_router::subscribe_inbox(std::string_view uid)
+{
+    const shard_state &state = shards_[redis::inbox_shard];
+    std::string name = settings_.prefix + redis::inbox_key(uid);
+    const std::array<std::string_view, 2> args{
+        settings_.in_cluster() ? "SSUBSCRIBE" : "SUBSCRIBE", name};
+
+    inbox_confirmed_ = false;
+    inbox_channel_.clear();
+
+    // If it fails, the connection is about to end
+    if (state.linked &&
+        state.owner->channels().command(args, on_channel_reply, state.owner)) {
+        inbox_channel_ = std::move(name);
+    }
 }
 
 // A shard that was unlinked has kept its subscription, if its owner has.
@@ -180,8 +203,12 @@ void shard_router::on_channel_reply(void *data,
 // not say which. CLUSTER SLOTS names their present nodes.
 void shard_router::on_channel_moved(redis_node &node) noexcept
 {
+    const shard_state &of_inbox = shards_[redis::inbox_shard];
+    const bool inbox_waits = !inbox_channel_.empty() && !inbox_confirmed_;
+
     for (shard_state &each : shards_) {
-        if (each.owner == &node && each.wanted && !each.confirmed) {
+        if (each.owner == &node && ((each.wanted && !each.confirmed) ||
+                                    (&each == &of_inbox && inbox_waits))) {
             forget_subscription(each);
             each.channel_moved = true;
         }
@@ -189,6 +216,26 @@ void shard_router::on_channel_moved(redis_node &node) noexcept
 
     update_links();
     schedule(0);
+}
+
+void shard_router::lose_channel(shard_state &shard) noexcept
+{
+    forget_subscription(shard);
+    shard.channel_moved = true;
+    update_links();
+    schedule(0);
+}
+
+void shard_router::on_inbox_text(std::string_view type) noexcept
+{
+    if (type.ends_with("message")) {
+        channels_->on_inbox_message();
+    } else if (type.ends_with("unsubscribe")) {
+        lose_channel(shards_[redis::inbox_shard]); // the slot has moved
+    } else {
+        inbox_confirmed_ = true;
+        channels_->on_inbox_subscribed();
+    }
 }
 
 void shard_router::on_channel_text(redis_node &node, std::string_view type,
@@ -207,6 +254,15 @@ void shard_router::on_channel_text(redis_node &node, std::string_view type,
     const auto shard = static_cast<unsigned>(*number);
     shard_state &state = shards_[shard];
 
+    if (channel == inbox_channel_) {
+        on_inbox_text(type);
+        return;
+    }
+
+    if (name.find("}in:") != name.npos) {
+        return; // of an earlier subscription
+    }
+
     if (type.ends_with("message")) {
         channels_->on_message(shard, text);
 
@@ -214,10 +270,7 @@ void shard_router::on_channel_text(redis_node &node, std::string_view type,
         if (state.unsubscribing != 0) {
             state.unsubscribing--;
         } else if (std::exchange(state.subscribed, false) && state.wanted) {
-            forget_subscription(state); // the slot has moved
-            state.channel_moved = true;
-            update_links();
-            schedule(0);
+            lose_channel(state); // the slot has moved
         }
     } else if (state.wanted) {
         state.confirmed = true;
