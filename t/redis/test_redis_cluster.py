@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+import direct_client
 from certificates import Authority
 from fake_node import FakeNode
 from hosts import SHORT_TIMEOUTS, Host
@@ -140,6 +141,34 @@ def test_node_that_has_got_a_slot_is_no_longer_asked(hosts, cluster):
             return to.calls("asking") != before
         wait_until(lambda: not is_asked(), seconds(10), "the end of ASKING")
         flow.check_that_nothing_is_lost()
+
+
+def test_single_clients_and_users_across_hosts(cluster, hosts):
+    """Also after the slot of the inboxes has moved. The first request of each
+    worker is refused then: it is not sent twice."""
+    group = hosts(direct_client.LOCATIONS, redis=cluster, options=PATIENT)
+    group.allow_redis_errors()
+    clients = [direct_client.join_as(host, "ann") for host in group]
+
+    def post(host, path, text):
+        def answered():
+            found = direct_client.ask(host.server, "POST", path, text,
+                                      seconds(15))
+            return found if found[0] != 503 else None
+        return wait_until(answered, seconds(10), "an answer")
+
+    def check(text):
+        for host in group:
+            assert post(host, "/to?user=ann", text) == (200, {"clients": 2})
+        for client, host in zip(clients, reversed(group.hosts)):
+            path = f"/to?client={direct_client.number(client)}"
+            assert post(host, path, text) == (200, {"clients": 1})
+            assert [direct_client.direct(client) for _ in range(3)] == 3 * [
+                text]
+
+    check("before")
+    cluster.move(0, cluster.other_than(cluster.node_of(0)))
+    check("after")
 
 
 def test_idle_leader_follows_a_slot(hosts, cluster):

@@ -3,6 +3,7 @@ of nginx alone."""
 
 import pytest
 
+import direct_client
 import wire
 from hosts import read_message
 from kept_clients import expect_ends, join, wait_until_kept
@@ -71,6 +72,20 @@ def test_user_of_the_readme_suffices_for_backends(backend, hosts,
     group[0].kill()
     expect_ends(backend, clients)
     wait_until_kept(group.redis, ())
+    assert_nothing_denied(group)
+
+
+def test_user_of_the_readme_suffices_for_single_clients(hosts, start_redis):
+    group = start(hosts, start_redis, direct_client.LOCATIONS)
+    clients = [direct_client.join_as(host, "ann") for host in group]
+    path = f"/to?client={direct_client.number(clients[1])}"
+    assert direct_client.ask(group[0].server, "POST", path, "x")[0] == 200
+    assert direct_client.direct(clients[1]) == "x"
+    assert direct_client.ask(group[0].server, "GET", "/to?user=ann") == (
+        200, {"clients": 2})
+    assert_nothing_denied(group)
+    for host in group:
+        host.server.stop()
     assert_nothing_denied(group)
 
 

@@ -308,6 +308,15 @@ std::uint64_t client_id(std::uint64_t number) noexcept
            (number & ((std::uint64_t{1} << number_bits) - 1));
 }
 
+std::optional<std::uint64_t> other_host_of(std::uint64_t id) noexcept
+{
+    const std::uint64_t host = id >> number_bits;
+
+    return host == worker_bus::zone().host.id_prefix.load()
+               ? std::nullopt
+               : std::optional(host);
+}
+
 unsigned shard_of_client(std::uint64_t id) noexcept
 {
     return redis::id_prefix_shard(

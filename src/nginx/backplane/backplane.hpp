@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace websocket::nginx::backplane {
@@ -25,6 +26,9 @@ bool enabled() noexcept;
 
 // The id, unique across hosts, of the client with this number on this host.
 std::uint64_t client_id(std::uint64_t number) noexcept;
+
+// The id prefix of the client's host. Nothing: it is this one.
+std::optional<std::uint64_t> other_host_of(std::uint64_t id) noexcept;
 
 // The shard of clients whose ids have the same prefix.
 unsigned shard_of_client(std::uint64_t id) noexcept;

@@ -211,18 +211,33 @@ private:
         }
     }
 
+    // Whether a message of an entry of the inbox came before. A leader handles
+    // at most a page of entries again, of which this worker gets some.
+    bool came_before(std::uint64_t inbox_entry) noexcept
+    {
+        if (std::ranges::find(inbox_entries_, inbox_entry) !=
+            inbox_entries_.end()) {
+            return true;
+        }
+
+        inbox_entries_[next_inbox_entry_++ % inbox_entries_.size()] =
+            inbox_entry;
+        return false;
+    }
+
     // Returns the cost in deliveries.
     std::size_t deliver_one(const broker::message &message) noexcept
     {
         const auto found = read_direct(message.payload);
 
-        if (!found) {
+        if (!found || (message.from != 0 && came_before(message.from))) {
             return 1;
         }
 
         broker::message what = message;
 
         what.payload = found->payload;
+        what.from = 0;
 
         if (!found->target.is_user) {
             const auto id = detail::decimal(found->target.name);
@@ -281,6 +296,8 @@ private:
     std::unordered_multimap<std::string_view, session *> users_;
     const bool addresses_;
     broker::subscription subscription_;
+    std::array<std::uint64_t, 256> inbox_entries_{};
+    std::size_t next_inbox_entry_ = 0;
     ngx_event_t check_event_{};
 };
 
@@ -314,6 +331,13 @@ void stop() noexcept
     present.reset();
 }
 
+std::uint32_t count(const direct_target &target)
+{
+    return worker_bus::broker()
+        .count_member(scope_of(target), target.name)
+        .clients;
+}
+
 direct_result send(const direct_target &target, const direct_message &message)
 {
     const broker::counted_member found =
@@ -326,19 +350,30 @@ direct_result send(const direct_target &target, const direct_message &message)
             continue;
         }
 
-        const broker::append_result appended = worker_bus::broker().append(
-            log_of(slot),
-            {.payload = std::as_bytes(std::span(text)),
-             .time = worker_bus::now(),
-             .kind = message.kind,
-             .transient = true},
-            {}, worker_bus::now());
-
-        if (appended.result != broker::outcome::done) {
-            done.result = appended.result;
-        }
+        const broker::publication what{.payload =
+                                           std::as_bytes(std::span(text)),
+                                       .from = message.inbox_entry,
+                                       .time = worker_bus::now(),
+                                       .kind = message.kind,
+                                       .transient = true};
+        const broker::append_result appended =
+            message.inbox_entry != 0
+                ? worker_bus::broker().append_external(log_of(slot), what, {},
+                                                       worker_bus::now())
+                : worker_bus::broker().append(log_of(slot), what, {},
+                                              worker_bus::now());
 
         worker_bus::wake(appended.wake);
+
+        if (appended.result == broker::outcome::not_leading) {
+            return {.result = appended.result};
+        }
+
+        // Gone: the worker has just ended
+        if (appended.result != broker::outcome::done &&
+            appended.result != broker::outcome::gone) {
+            done.result = appended.result;
+        }
     }
 
     return done;

@@ -23,12 +23,20 @@ void stop() noexcept;
 struct direct_message {
     std::uint8_t kind; // WEBSOCKET_TEXT, WEBSOCKET_BINARY or kind_close_all
     std::span<const std::byte> payload;
+
+    // Not 0: the number of the entry of this host's inbox that it came with. It
+    // may be sent again: a worker that has it skips it.
+    std::uint64_t inbox_entry = 0;
 };
 
 struct direct_result {
+    // not_leading: it came from the inbox, and another process leads now
     broker::outcome result = broker::outcome::done;
     std::uint32_t clients = 0; // on all workers of the host
 };
+
+// The clients of a target on this host.
+std::uint32_t count(const direct_target &target);
 
 // Sends a message to the workers that have the target. Throws std::bad_alloc.
 direct_result send(const direct_target &target, const direct_message &message);

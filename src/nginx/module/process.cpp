@@ -1,11 +1,13 @@
 // Starts and ends a worker: its parts in their order.
-#include "nginx/direct/client_directory.hpp"
 #include "nginx/module/process.hpp"
 
 #include "nginx/backend/adoption.hpp"
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/timer.hpp"
+#include "nginx/direct/client_directory.hpp"
+#include "nginx/direct/host_asks.hpp"
+#include "nginx/direct/host_requests.hpp"
 #include "nginx/output/deflaters.hpp"
 #include "nginx/resource/background.hpp"
 #include "nginx/resource/resource.hpp"
@@ -70,6 +72,10 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
 
     if (conf.registers_clients() || conf.has_users) {
         client_directory::enable(conf.registers_clients());
+
+        if (conf.redis != nullptr) {
+            host_requests::enable();
+        }
     }
 
     backend::start_adoption(cycle, *zone);
@@ -94,6 +100,7 @@ void end_worker(ngx_cycle_t *cycle)
     counters::stop();
     backend::end_adoption();
     backplane::stop();
+    host_asks::stop();
     resource::drop_all();
     client_directory::stop();
     worker_bus::stop();
