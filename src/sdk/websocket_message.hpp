@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket {
 
@@ -97,6 +98,21 @@ struct publish_result {
     message_id id; // if queued
 };
 
+// A user in a resource, and the number of its clients there.
+struct user_clients {
+    std::string_view user;
+    std::uint32_t clients = 0;
+};
+
+// A page of users, in the order of their bytes. Valid during the callback.
+struct found_users {
+    // All hosts have answered. Otherwise there are no users.
+    bool complete = false;
+
+    bool more = false; // there are users after the last one
+    std::vector<user_clients> users{};
+};
+
 namespace detail {
 
 inline message as_message(const websocket_message_t &given) noexcept
@@ -141,6 +157,28 @@ struct publish_call {
         call_guarded(call->resource, "a publication", [&] {
             call->on_result(
                 {static_cast<send_result>(result), {id.epoch, id.sequence}});
+        });
+    }
+};
+
+// A call of find_users on its way to other hosts.
+struct users_call {
+    websocket_resource_t *resource;
+    std::function<void(const found_users &)> on_found;
+
+    static void done(void *data, int complete, const websocket_user_t *users,
+                     std::size_t count, int more) noexcept
+    {
+        const std::unique_ptr<users_call> call(static_cast<users_call *>(data));
+
+        call_guarded(call->resource, "a list of users", [&] {
+            found_users found{.complete = complete != 0, .more = more != 0};
+
+            for (const websocket_user_t &each : std::span(users, count)) {
+                found.users.push_back({view(each.name), each.clients});
+            }
+
+            call->on_found(found);
         });
     }
 };

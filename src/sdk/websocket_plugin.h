@@ -309,18 +309,21 @@ typedef struct {
                        void *data);
 
     /*
-     * One client or one user of the resource's handler, on any worker of this
-     * host, whatever the client's resource. `target`: the id as a decimal
-     * number, or the user.
+     * One client or one user of the resource's handler, on any worker and host,
+     * whatever the client's resource. `target`: the id as a decimal number, or
+     * the user. A count is that of this host: with Redis, the other hosts are
+     * reached later, without a report. Messages of one worker to one client
+     * stay in order, and arrive at most once.
      */
 
     /* Sends one message. The bytes need not outlive the call. Returns the
-     * number of clients that it was sent to. */
+     * number of clients on this host that it was sent to. */
     uint32_t (*send_direct)(websocket_resource_t *resource, int is_user,
                             websocket_text_t target, int kind, const void *data,
                             size_t size);
 
-    /* Closes these clients as `close` does. Returns their number. */
+    /* Closes these clients as `close` does. Returns their number on this host.
+     */
     uint32_t (*close_direct)(websocket_resource_t *resource, int is_user,
                              websocket_text_t target, uint16_t code,
                              websocket_text_t reason);
@@ -338,6 +341,20 @@ typedef struct {
     /* The number of clients without a user, and of users, in the resource.
      * Further clients of a user do not change it. */
     uint64_t (*count_present)(const websocket_resource_t *resource);
+
+    /* Finds the first `limit` users, at most 1000, after `after` that are in the
+     * resource on any host. Calls `done` exactly once: before it returns or,
+     * with Redis, later, when the other hosts have answered. `more`: there are
+     * further ones. `complete` is 0 if some host could not be asked or has not
+     * answered in time; there are no users then. The list is valid during the
+     * call. The resource is retained until `done` returns; a client may have
+     * been destroyed by then. */
+    void (*find_users)(websocket_resource_t *resource, websocket_text_t after,
+                       size_t limit,
+                       void (*done)(void *data, int complete,
+                                    const websocket_user_t *users,
+                                    size_t count, int more),
+                       void *data);
 } websocket_server_t;
 
 /* Called in nginx's master once the library is loaded. `server` is valid as

@@ -139,9 +139,10 @@ public:
     }
 
     // Sends a message to one client of this handler, or to all clients of one
-    // user, on any worker of this host and whatever their resources. Text must
-    // be UTF-8. Returns the number of clients. The message is not part of any
-    // history.
+    // user, on any worker and host and whatever their resources. Text must be
+    // UTF-8. The message is not part of any history. Returns the number of
+    // clients on this host. With Redis, other hosts get the message later, at
+    // most once, and are not counted: 0 does not mean that there is no client.
     std::uint32_t send_to_client(std::uint64_t id, std::string_view text)
     {
         return send_direct(false, std::to_string(id), text);
@@ -153,6 +154,7 @@ public:
     }
 
     // Closes the clients of one user, as client::close_connection() does.
+    // Counts and reaches them as send_to_user() does.
     std::uint32_t close_user(std::string_view user, std::uint16_t status = 1000,
                              std::string_view reason = {}) noexcept
     {
@@ -196,6 +198,22 @@ public:
     virtual std::optional<std::uint64_t> subscriber_presence_grace(Subscriber &)
     {
         return std::nullopt;
+    }
+
+    // Finds the first `limit` users, at most 1000, after `after` that are in
+    // this resource on all hosts. Calls `on_found` exactly once: before it
+    // returns or, with Redis, when the other hosts have answered. A client may
+    // have ended by then: capture it as a client_ref. The resource is retained
+    // until `on_found` returns. An exception in it is logged. Throws
+    // std::bad_alloc.
+    void find_users(std::string_view after, std::size_t limit,
+                    std::function<void(const found_users &)> on_found)
+    {
+        auto *call =
+            new detail::users_call{subscribed_resource_, std::move(on_found)};
+
+        detail::server->find_users(subscribed_resource_, detail::text(after),
+                                   limit, detail::users_call::done, call);
     }
 
     // A client was subscribed to this resource. It gets what follows

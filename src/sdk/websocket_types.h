@@ -70,6 +70,12 @@ typedef struct {
     uint64_t sequence;
 } websocket_message_id_t;
 
+/* A user, and the number of its clients in a resource. */
+typedef struct {
+    websocket_text_t name;
+    uint32_t clients;
+} websocket_user_t;
+
 /* A message of a resource. To publish one, set size and version, and leave
  * unused fields 0. The result is WEBSOCKET_INVALID if the size ends before
  * `transient`, the version differs, or a field that the server does not know is

@@ -30,6 +30,16 @@ public:
         const std::string_view verb = take_word(text);
         const std::string target(take_word(text));
 
+        if (verb == "all") {
+            send_users_of_all_hosts(from, target);
+            return;
+        }
+
+        if (verb == "flood") {
+            from.send_text_message("sent to " + std::to_string(flood(target)));
+            return;
+        }
+
         if (verb == "users") {
             from.send_text_message(users(target));
             return;
@@ -44,6 +54,37 @@ public:
     }
 
 private:
+    // Sends a thousand numbers to the user.
+    std::uint32_t flood(const std::string &user)
+    {
+        std::uint32_t reached = 0;
+
+        for (int number = 0; number != 1000; number++) {
+            reached += send_to_user(user, std::to_string(number));
+        }
+
+        return reached;
+    }
+
+    void send_users_of_all_hosts(websocket::client &to, std::string_view after)
+    {
+        find_users(after, 3,
+                   [to = websocket::client_ref<websocket::client>(to)](
+                       const websocket::found_users &found) {
+                       std::string text = found.complete ? "all: " : "some: ";
+
+                       for (const auto &[user, clients] : found.users) {
+                           text.append(user).append("=");
+                           text.append(std::to_string(clients)) += ' ';
+                       }
+
+                       if (websocket::client *client = to.get()) {
+                           client->send_text_message(
+                               text.append(found.more ? "more" : ""));
+                       }
+                   });
+    }
+
     std::string users(std::string_view after) const
     {
         std::string found;

@@ -1,18 +1,24 @@
 // Maps the functions of the interface to the directory of clients.
 #include "nginx/direct/direct_api.hpp"
 
+#include "nginx/backplane/backplane.hpp"
 #include "nginx/direct/client_directory.hpp"
+#include "nginx/direct/direct_reach.hpp"
+#include "nginx/direct/host_asks.hpp"
+#include "nginx/direct/host_requests.hpp"
 #include "nginx/direct/user_presence.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
 #include "protocol/text/utf8.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::nginx {
 
@@ -34,13 +40,84 @@ direct_target target_in(const websocket_resource_t *handle, int is_user,
     return {owner_of(handle).handler().name, {}, is_user != 0, view_of(target)};
 }
 
+// Returns the clients on this host. Throws std::bad_alloc.
+std::uint32_t send_to_hosts(const direct_target &target,
+                            const client_directory::direct_message &message)
+{
+    const direct_reach reach = reach_of(target);
+    const std::uint32_t clients =
+        client_directory::send(target, message).clients;
+
+    if (reach.other_hosts) {
+        (void)host_asks::send(
+            write_host_request({host_request::type::message, message.kind,
+                                target, message.payload}),
+            reach.host);
+    }
+
+    return clients;
+}
+
+using found_callback = void (*)(void *, int, const websocket_user_t *,
+                                std::size_t, int);
+
+// A search for users, of all hosts.
+struct users_search {
+    resource *retained; // null: under construction
+    users_page page;
+    found_callback done;
+    void *data;
+
+    ~users_search()
+    {
+        if (retained != nullptr) {
+            retained->release();
+        }
+    }
+
+    void finish(bool complete) noexcept
+    try {
+        std::vector<websocket_user_t> users;
+
+        for (const auto &[user, clients] : page.users()) {
+            users.push_back({{user.data(), user.size()}, clients});
+        }
+
+        if (!complete) {
+            users.clear();
+        }
+
+        done(data, complete ? 1 : 0, users.data(), users.size(),
+             complete && page.more() ? 1 : 0);
+    } catch (const std::bad_alloc &) {
+        done(data, 0, nullptr, 0, 0);
+    }
+};
+
+void on_pages(void *data, const host_asks::outcome &outcome) noexcept
+{
+    const std::unique_ptr<users_search> search(
+        static_cast<users_search *>(data));
+    bool complete = outcome.what == host_asks::result::complete;
+
+    try {
+        for (const std::string &each : outcome.answers) {
+            complete = complete && search->page.read(each);
+        }
+    } catch (const std::bad_alloc &) {
+        complete = false;
+    }
+
+    search->finish(complete);
+}
+
 // RFC 6455 5.5: 125 bytes less those of the code
 constexpr std::size_t longest_reason = 123;
 
 // Users of one page.
 constexpr std::size_t page_users = 64;
 
-struct users_page {
+struct list_buffers {
     std::array<char, page_users * broker::max_user_size> bytes;
     std::array<broker::listed_member, page_users> members;
 };
@@ -58,11 +135,10 @@ try {
         return 0;
     }
 
-    return client_directory::send(target_in(handle, is_user, target),
-                                  {text ? std::uint8_t{WEBSOCKET_TEXT}
-                                        : std::uint8_t{WEBSOCKET_BINARY},
-                                   bytes})
-        .clients;
+    return send_to_hosts(
+        target_in(handle, is_user, target),
+        {text ? std::uint8_t{WEBSOCKET_TEXT} : std::uint8_t{WEBSOCKET_BINARY},
+         bytes});
 
 } catch (const std::bad_alloc &) {
     return 0;
@@ -83,10 +159,8 @@ try {
                         static_cast<char>(sent & 0xFF)};
 
     payload.append(view_of(reason).substr(0, longest_reason));
-    return client_directory::send(
-               target_in(handle, is_user, target),
-               {kind_close_all, std::as_bytes(std::span(payload))})
-        .clients;
+    return send_to_hosts(target_in(handle, is_user, target),
+                         {kind_close_all, std::as_bytes(std::span(payload))});
 
 } catch (const std::bad_alloc &) {
     return 0;
@@ -106,7 +180,7 @@ void list_users(const websocket_resource_t *handle, websocket_text_t after,
 try {
     const resource &target = owner_of(handle);
     const std::string scope = users_of(target.handler().name, target.name());
-    const auto page = std::make_unique<users_page>();
+    const auto page = std::make_unique<list_buffers>();
     std::string last(view_of(after));
     broker::listed_members listed{.more = worker_bus::running()};
 
@@ -129,5 +203,49 @@ try {
         last = page->members[listed.count - 1].user;
     }
 } catch (const std::bad_alloc &) {}
+
+void find_users(websocket_resource_t *handle, websocket_text_t after,
+                std::size_t limit, found_callback done, void *data) noexcept
+{
+    constexpr std::size_t most = 1000;
+    auto &target = *reinterpret_cast<resource *>(handle);
+    const std::size_t wanted = std::min(limit, most);
+    bool asked = false;
+    std::unique_ptr<users_search> search;
+
+    if (!worker_bus::running()) {
+        done(data, 0, nullptr, 0, 0);
+        return;
+    }
+
+    try {
+        search = std::make_unique<users_search>(
+            users_search{nullptr, users_page(wanted), done, data});
+
+        const std::string text = std::to_string(wanted);
+        const direct_target from{target.handler().name, target.name(), true,
+                                 view_of(after)};
+
+        if (backplane::enabled() && target.constructed()) {
+            asked = host_asks::ask(
+                write_host_request({.what = host_request::type::users,
+                                    .target = from,
+                                    .payload = std::as_bytes(std::span(text))}),
+                {}, on_pages, search.get());
+        } else {
+            host_requests::add_users(search->page, from, wanted);
+        }
+    } catch (const std::bad_alloc &) {
+        done(data, 0, nullptr, 0, 0);
+        return;
+    }
+
+    if (asked) {
+        target.retain();
+        search.release()->retained = &target;
+    } else {
+        search->finish(!backplane::enabled());
+    }
+}
 
 } // namespace websocket::nginx

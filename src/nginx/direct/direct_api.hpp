@@ -19,5 +19,11 @@ void list_users(const websocket_resource_t *handle, websocket_text_t after,
                 int (*each)(void *data, websocket_text_t user,
                             std::uint32_t clients),
                 void *data) noexcept;
+void find_users(websocket_resource_t *handle, websocket_text_t after,
+                std::size_t limit,
+                void (*done)(void *data, int complete,
+                             const websocket_user_t *users, std::size_t count,
+                             int more),
+                void *data) noexcept;
 
 } // namespace websocket::nginx

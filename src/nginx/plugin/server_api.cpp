@@ -352,6 +352,7 @@ const websocket_server_t server_api = {
     .close_direct = close_direct,
     .list_users = list_users,
     .count_present = count_present,
+    .find_users = find_users,
 };
 
 } // namespace websocket::nginx

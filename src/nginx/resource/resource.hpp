@@ -207,6 +207,9 @@ public:
 
     // References. Each session has one. The last release() destroys a resource
     // that is not permanent.
+    // Whether the handler's object is complete, and will be for this event.
+    bool constructed() const noexcept { return constructed_; }
+
     void retain() noexcept { refs_++; }
     void release() noexcept;
 
