@@ -11,6 +11,11 @@ namespace websocket::handlers {
 
 namespace {
 
+constexpr std::size_t max_listed = 1000; // users of an answer to "presence"
+
+// Requests for presence that may wait for the other hosts, of one client.
+constexpr unsigned max_listing = 8;
+
 // The reason why the client may not publish to the room; empty: it may.
 std::string refusal_to_publish(rooms_client &from,
                                const rooms_json::request &request,
@@ -156,30 +161,47 @@ void rooms::publish(rooms_client &from, const rooms_json::request &request)
     }
 }
 
-// Only of a room that the client is in, with presence=on.
-void rooms::send_presence(rooms_client &from,
-                          const rooms_json::request &request)
+// Only of a room that the client is in, with presence=on. With Redis the answer
+// comes later: the client may have left the room, or ended.
+void rooms::send_presence(rooms_client &from, const rooms_json::request &asked)
 {
-    const auto place = from.find_subscription<room>(request.room);
+    const auto place = from.find_subscription<room>(asked.room);
     const std::string_view refusal =
         place.resource == nullptr         ? "not subscribed"
         : !place.state->receives_presence ? "the room has no presence"
+        : from.listing == max_listing     ? "too many requests wait"
                                           : "";
 
     if (!refusal.empty()) {
         from.send_text_message(
-            rooms_json::error(request.ref, request.room, refusal));
+            rooms_json::error(asked.ref, asked.room, refusal));
         return;
     }
 
-    rooms_json::presence answer;
+    from.listing++;
+    place.resource->find_users(
+        asked.after, max_listed,
+        [to = client_ref<rooms_client>(from), of = place.resource,
+         ref = asked.ref, name = asked.room](const found_users &found) {
+            rooms_client *client = to.get();
 
-    place.resource->for_each_user(
-        request.after, [&answer](std::string_view user, std::uint32_t clients) {
-            return answer.add(user, clients);
+            if (client == nullptr) {
+                return;
+            }
+
+            client->listing--;
+
+            if (client->find_subscription<room>(name).resource != of) {
+                client->send_text_message(
+                    rooms_json::error(ref, name, "not subscribed"));
+            } else if (!found.complete) {
+                client->send_text_message(rooms_json::error(
+                    ref, name, "other hosts are unreachable"));
+            } else {
+                client->send_text_message(rooms_json::presence(
+                    ref, of->json_name(), of->client_count(), found));
+            }
         });
-    from.send_text_message(answer.text(request.ref, place.resource->json_name(),
-                                       place.resource->client_count()));
 }
 
 void rooms::subscription_failed(rooms_client &client, std::string_view name,

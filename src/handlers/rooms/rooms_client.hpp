@@ -32,6 +32,7 @@ struct rooms_client : client {
 
     const std::uint64_t number; // its id
     unsigned behind = 0;        // the rooms of which it is behind
+    unsigned listing = 0;       // requests for presence without an answer
 
     // The last room whose history it was sent, to be compared only.
     const room *resumed = nullptr;

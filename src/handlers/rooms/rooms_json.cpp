@@ -79,29 +79,25 @@ std::string unsubscribed(std::string_view ref,
     return json.append("]}");
 }
 
-bool presence::add(std::string_view user, std::uint32_t clients)
-{
-    if (count_ == max_users) {
-        more_ = true;
-        return false;
-    }
-
-    users_.append(count_ == 0 ? "" : ",").append("{\"user\":");
-    users_.append(room_json::quoted(user)).append(",\"clients\":");
-    users_.append(std::to_string(clients)).append("}");
-    count_++;
-    return true;
-}
-
-std::string presence::text(std::string_view ref, std::string_view room,
-                           std::uint64_t clients) const
+std::string presence(std::string_view ref, std::string_view room,
+                     std::uint64_t clients, const found_users &found)
 {
     std::string json = beginning("presence", ref);
+    const char *separator = "";
 
-    json.append(",\"room\":").append(room).append(",\"clients\":");
-    json.append(std::to_string(clients)).append(",\"users\":[");
-    json.append(users_).append("],\"more\":");
-    return json.append(more_ ? "true}" : "false}");
+    json.append(",\"room\":").append(room);
+    json.append(",\"clients\":").append(std::to_string(clients));
+    json.append(",\"users\":[");
+
+    for (const user_clients &each : found.users) {
+        json.append(separator).append("{\"user\":");
+        json.append(room_json::quoted(each.user)).append(",\"clients\":");
+        json.append(std::to_string(each.clients)).append("}");
+        separator = ",";
+    }
+
+    json.append("],\"more\":");
+    return json.append(found.more ? "true}" : "false}");
 }
 
 std::string error(std::string_view ref, std::string_view room,

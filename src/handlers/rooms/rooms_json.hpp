@@ -73,22 +73,9 @@ private:
 std::string unsubscribed(std::string_view ref,
                          const std::vector<std::string> &names);
 
-// The answer to "presence": a page of the users of a room.
-class presence {
-public:
-    static constexpr std::size_t max_users = 1000;
-
-    // False if the page is full: the user is not in it.
-    bool add(std::string_view user, std::uint32_t clients);
-
-    std::string text(std::string_view ref, std::string_view room,
-                     std::uint64_t clients) const;
-
-private:
-    std::string users_; // elements of the array
-    std::size_t count_ = 0;
-    bool more_ = false;
-};
+// The answer to "presence": a page of the users of a room, whose name is JSON.
+std::string presence(std::string_view ref, std::string_view room,
+                     std::uint64_t clients, const found_users &found);
 
 // As room_json::error, for any text.
 std::string error(std::string_view ref, std::string_view room,
