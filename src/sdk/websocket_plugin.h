@@ -342,18 +342,18 @@ typedef struct {
      * Further clients of a user do not change it. */
     uint64_t (*count_present)(const websocket_resource_t *resource);
 
-    /* Finds the first `limit` users, at most 1000, after `after` that are in the
-     * resource on any host. Calls `done` exactly once: before it returns or,
-     * with Redis, later, when the other hosts have answered. `more`: there are
-     * further ones. `complete` is 0 if some host could not be asked or has not
-     * answered in time; there are no users then. The list is valid during the
-     * call. The resource is retained until `done` returns; a client may have
-     * been destroyed by then. */
+    /* Finds the first `limit` users, at most 1000, after `after` that are in
+     * the resource on any host. Calls `done` exactly once: before it returns
+     * or, with Redis, later, when the other hosts have answered. `more`: there
+     * are further ones. `complete` is 0 if some host could not be asked or has
+     * not answered in time; there are no users then. The list is valid during
+     * the call. The resource is retained until `done` returns; a client may
+     * have been destroyed by then. */
     void (*find_users)(websocket_resource_t *resource, websocket_text_t after,
                        size_t limit,
                        void (*done)(void *data, int complete,
-                                    const websocket_user_t *users,
-                                    size_t count, int more),
+                                    const websocket_user_t *users, size_t count,
+                                    int more),
                        void *data);
 } websocket_server_t;
 

@@ -209,6 +209,22 @@ def test_presence_in_rooms_lists_users_of_all_hosts(pair):
     assert rooms_client.ask(bob, presence="b")["message"] == "not subscribed"
 
 
+def test_presence_in_rooms_needs_no_location_that_publishes(hosts):
+    group = hosts(r"""
+        location = /rooms { websocket_user $websocket_arg_user;
+                            websocket rooms; websocket_rooms * presence=on; }
+        """)
+    ann, bob = (rooms_client.connect(host.server, f"/rooms?user={name}")
+                for host, name in zip(group, ("ann", "bob")))
+    rooms_client.subscribe(bob, "a")
+    rooms_client.subscribe(ann, "a")
+    for client in (ann, bob):
+        rooms_client.send(client, presence="a")
+        while (found := read(client))["type"] != "presence":
+            assert found["type"] == "joined"
+        assert found["users"] == users(("ann", 1), ("bob", 1))
+
+
 def test_first_request_after_the_start_of_a_host(hosts):
     """A host is known to the others before its first client is connected."""
     group = hosts(LOCATIONS, count=1)
