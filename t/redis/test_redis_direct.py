@@ -267,9 +267,7 @@ def test_hosts_that_stop_are_not_asked(pair):
 
 def test_invalid_entries_of_an_inbox_are_ignored(pair):
     client = join_as(pair[1])
-    [inbox] = [f"ws:{{0}}in:{uid}" for uid, prefix in zip(*[iter(
-        pair.redis.command("HGETALL", "ws:{0}inboxes"))] * 2)
-        if int(prefix) == number(client) >> 40]
+    inbox = inbox_of(pair.redis, client)
     pair.allow_redis_errors()
     for text in ("", "x", "q a 1", "q a 999 1\nm", "q a 1 x\n", "q a 0 0\nz",
                  "a a 0 1\n", "q a 0 1\nm\x01#"):
@@ -281,17 +279,42 @@ def test_invalid_entries_of_an_inbox_are_ignored(pair):
     expect_nothing(client)
 
 
+def inbox_of(redis, client):
+    """The inbox of the client's host."""
+    known = redis.command("HGETALL", "ws:{0}inboxes")
+    [uid] = [uid for uid, prefix in zip(known[::2], known[1::2])
+             if int(prefix) == number(client) >> 40]
+    return f"ws:{{0}}in:{uid}"
+
+
+def entry_for(client, text):
+    """A message that wants no answer."""
+    target = str(number(client))
+    return f"q nobody 0 0\nm\x01#4:room0:{len(target)}:{target}{text}"
+
+
 def test_lost_wake_up_only_delays(pair):
     """The leader also compares when it renews its lease."""
     client = join_as(pair[1])
-    known = dict(zip(*[iter(pair.redis.command(
-        "HGETALL", "ws:{0}inboxes"))] * 2))
-    [uid] = [uid for uid, prefix in known.items()
-             if int(prefix) == number(client) >> 40]
-    body = f"m\x01#4:room0:{len(str(number(client)))}:{number(client)}late"
-    pair.redis.command("XADD", f"ws:{{0}}in:{uid}", "*", "e",
-                       f"q {uid} 0 0\n{body}")
+    pair.redis.command("XADD", inbox_of(pair.redis, client), "*", "e",
+                       entry_for(client, "late"))
     assert direct(client, seconds(8)) == "late"
+
+
+def test_entry_that_a_failover_brings_back_arrives_once(pair):
+    """A replica that takes over may not know yet that it has been handled."""
+    client = join_as(pair[1])
+    inbox = inbox_of(pair.redis, client)
+    for _ in range(3):
+        for index in (1, 2):
+            pair.redis.command("XADD", inbox, f"1790000000000-{index}", "e",
+                               entry_for(client, f"{index}"))
+        pair.redis.command("PUBLISH", inbox, "")
+        wait_until(lambda: pair.redis.command("XLEN", inbox) == 0, seconds(5),
+                   "the end of the entries")
+        pair.redis.command("DEL", inbox)
+    assert [direct(client) for _ in range(2)] == ["1", "2"]
+    expect_nothing(client)
 
 
 # In one turn of the event loop, in microseconds of processor time.
@@ -346,12 +369,8 @@ def test_full_inbox_refuses_messages(pair):
 def test_foreign_keys_are_not_used(pair):
     """An inbox that is no stream is an error of Redis, and heals."""
     client = join_as(pair[1])
-    known = dict(zip(*[iter(pair.redis.command(
-        "HGETALL", "ws:{0}inboxes"))] * 2))
-    [uid] = [uid for uid, prefix in known.items()
-             if int(prefix) == number(client) >> 40]
     pair.allow_redis_errors()
-    inbox = f"ws:{{0}}in:{uid}"
+    inbox = inbox_of(pair.redis, client)
     pair.redis.command("SET", inbox, "x")
     with pytest.raises(RedisError):
         pair.redis.command("XLEN", inbox)

@@ -86,6 +86,18 @@ def test_host_that_does_not_answer(pair, how):
     assert direct(far, seconds(5)) == "again"
 
 
+def test_reload_while_a_request_waits(pair):
+    """The old worker waits for the answer, or for the end of the time."""
+    near = join_as(pair[0], "ann")
+    join_as(pair[1], "ann")
+    link = pair[0].server.open()
+    with pair[1].standing_still():
+        link.send(request("POST", "/to?user=ann", "x"))
+        assert direct(near) == "x"
+        pair[0].server.reload()
+        assert link.read_response(seconds(5)).status == 504
+
+
 def test_host_that_nobody_removes(pair):
     """It has no lease, and is in no set of hosts: it is removed when it does not
     answer."""
