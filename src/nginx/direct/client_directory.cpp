@@ -71,9 +71,15 @@ void each_member(const session &client, std::string_view key, Each each)
 
     each(clients_of(handler), id);
     each(clients_of(handler).append(key), id);
+}
 
-    if (!client.user().empty()) {
-        each(users_of(handler), client.user());
+// A client counts as one of its user also if nobody can send to users: the
+// status shows their number.
+template <class Count>
+void count_in_handler(const session &client, Count count)
+{
+    if (!client.user().empty() && worker_bus::running()) {
+        count(users_of(client.handler().name), client.user());
     }
 }
 
@@ -105,6 +111,7 @@ public:
     void add(session &client) noexcept
     try {
         user_presence::enter(client, *client.home(), false);
+        count_in_handler(client, add_member);
 
         if (!addresses_ || !subscribed()) {
             return;
@@ -123,6 +130,7 @@ public:
     void remove(session &client, std::string_view key) noexcept
     try {
         user_presence::leave(client, client.handler(), key);
+        count_in_handler(client, remove_member);
 
         const auto [first, last] = users_.equal_range(client.user());
         const auto user = std::find_if(first, last, [&](const auto &each) {

@@ -1,7 +1,8 @@
 // One client or one user of a handler, to which a message is sent.
 #pragma once
 
-#include <cstdint>
+#include "nginx/identity/member_scopes.hpp"
+
 #include <string>
 #include <string_view>
 
@@ -14,28 +15,7 @@ struct direct_target {
     std::string_view name;
 };
 
-// Scopes of the broker's members. The names of handlers contain no "@" and no
-// "#". All throw std::bad_alloc.
-
-// The users of a handler.
-inline std::string users_of(std::string_view handler)
-{
-    return std::string(handler).append("@");
-}
-
-// The users of a resource of a handler.
-inline std::string users_of(std::string_view handler, std::string_view key)
-{
-    return std::string(handler).append("@").append(key);
-}
-
-// The ids of a handler's clients.
-inline std::string clients_of(std::string_view handler)
-{
-    return std::string(handler).append("#");
-}
-
-// The scope and the member in which a target is found.
+// The scope in which a target is found. Throws std::bad_alloc.
 inline std::string scope_of(const direct_target &target)
 {
     return target.is_user       ? users_of(target.handler, target.key)

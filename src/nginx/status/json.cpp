@@ -140,6 +140,11 @@ void add_handlers(json_text &to, const status_report &report)
         to.begin('{');
         to.name("name").string(each.name);
         to.name("clients").number(each.clients);
+
+        if (each.users) {
+            to.name("users").number(*each.users);
+        }
+
         to.end('}');
     }
 

@@ -142,6 +142,16 @@ void add_clients(exposition &to, const status_report &report)
     for (const handler_stats &each : report.handlers) {
         to.sample({{"handler", each.name}}, each.clients);
     }
+
+    if (report.handlers.empty() || !report.handlers.front().users) {
+        return;
+    }
+
+    to.family("handler_users", "gauge", "Users with clients, by handler.");
+
+    for (const handler_stats &each : report.handlers) {
+        to.sample({{"handler", each.name}}, each.users.value_or(0));
+    }
 }
 
 void add_workers(exposition &to, const status_report &report)

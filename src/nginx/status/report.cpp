@@ -3,6 +3,7 @@
 #include "nginx/status/report.hpp"
 
 #include "nginx/core/process_exists.hpp"
+#include "nginx/identity/member_scopes.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
@@ -137,6 +138,11 @@ std::vector<handler_stats> handlers_of(const main_configuration &conf)
 
     for (const websocket_handler_t *handler : handlers) {
         stats.push_back({.name = handler->name});
+
+        if (conf.has_users) {
+            stats.back().users =
+                worker_bus::broker().count_users(users_of(handler->name));
+        }
     }
 
     return stats;

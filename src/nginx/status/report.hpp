@@ -52,6 +52,7 @@ struct resource_stats {
 struct handler_stats {
     std::string name;
     std::uint64_t clients = 0;
+    std::optional<std::uint32_t> users{}; // nothing: clients have no users
 };
 
 // The traffic with other hosts over Redis.
