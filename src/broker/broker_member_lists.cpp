@@ -92,7 +92,7 @@ counted_scope broker::count_scope(std::string_view scope) noexcept
 
     const scope_record &found = scope_at(zone_, at);
 
-    return {found.users, found.members, found.clients};
+    return {found.users, found.members, found.clients, found.linger != 0};
 }
 
 listed_members broker::list_members(std::string_view scope,

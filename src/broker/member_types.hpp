@@ -46,6 +46,7 @@ struct counted_scope {
     std::uint32_t users = 0;   // with clients
     std::uint32_t members = 0; // and those who linger
     std::uint32_t clients = 0; // of all users
+    bool lingers = false;      // the scope has a grace
 };
 
 struct counted_member {

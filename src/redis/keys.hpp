@@ -17,6 +17,9 @@
 //     {S}hosts  set: uids of hosts that have clients in the shard
 //     {S}l:HOST string that expires: the lease of the host
 //     {S}r:HOST set: resources with an entry of the host in their c:NAME
+//     {S}p:HOST hash: number of users of the host in each resource
+//     {S}pc:HOST string: how far the users of a dead host are removed
+//     {S}pr:HOST hash: resources from which its users were removed
 //
 // For a resource NAME:
 //
@@ -30,6 +33,7 @@
 //                fields k (kind), f (from), t (time), d (payload), in that
 //                order
 //     {S}c:NAME  hash: clients of each host, by the host's uid
+//     {S}u:NAME  hash: the hosts of each user who is present: " UID UID "
 //
 // For hosts:
 //
@@ -130,6 +134,21 @@ inline std::string stream_key(std::string_view name)
 inline std::string clients_key(std::string_view name)
 {
     return shard_tag(shard_of(name)).append("c:").append(name);
+}
+
+inline std::string users_key(std::string_view name)
+{
+    return shard_tag(shard_of(name)).append("u:").append(name);
+}
+
+inline std::string host_users_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("p:").append(uid);
+}
+
+inline std::string removed_users_key(unsigned shard, std::string_view uid)
+{
+    return shard_tag(shard).append("pr:").append(uid);
 }
 
 inline std::string published_key(unsigned shard, std::string_view worker)

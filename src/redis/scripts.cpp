@@ -4,6 +4,7 @@
 #include "redis/client_scripts.hpp"
 #include "redis/direct_scripts.hpp"
 #include "redis/script_parts.hpp"
+#include "redis/user_scripts.hpp"
 
 namespace websocket::redis {
 
@@ -164,7 +165,7 @@ if follows then
     if redis.call('SISMEMBER', hosts, me) == 0 then
         redis.pcall('SADD', hosts, me)
     end
-    for _, key in ipairs({pos, log, resources}) do
+    for _, key in ipairs({pos, log, resources, tag .. 'p:' .. me}) do
         redis.call('PEXPIRE', key, day)
     end
 elseif redis.call('PTTL', log) == -1 then
@@ -176,6 +177,7 @@ for i = 9, #ARGV, 3 do
     redis.pcall('PEXPIRE', tag .. 'm:' .. name, ARGV[i + 1])
     redis.pcall('PEXPIRE', tag .. 'h:' .. name, ARGV[i + 1])
     redis.pcall('PEXPIRE', tag .. 'c:' .. name, day)
+    redis.pcall('PEXPIRE', tag .. 'u:' .. name, day)
     local known = redis.pcall('HGET', tag .. 'c:' .. name, me) or '0'
     if clients ~= '' and type(known) == 'string' and known ~= clients then
         wrong[#wrong + 1] = name
@@ -210,6 +212,7 @@ return {e .. '-' .. text(q), ended, wrong, soon, unread}
 constexpr std::string_view purge_host_text = R"lua(
 local hosts, host = KEYS[3], ARGV[7]
 if redis.call('EXISTS', KEYS[4]) == 1 then return 0 end
+if purge_users(host, ARGV[8]) then return 1 end
 local names = redis.call('SRANDMEMBER', KEYS[5], ARGV[9])
 for _, name in ipairs(names) do
     redis.call('HDEL', ARGV[8] .. 'c:' .. name, host)
@@ -238,7 +241,9 @@ for _, name in ipairs(redis.call('SRANDMEMBER', KEYS[5], 1000)) do
 end
 if redis.call('EXISTS', KEYS[5]) == 0 then
     redis.call('DEL', KEYS[4])
-    redis.call('SREM', KEYS[3], me)
+    if redis.call('EXISTS', ARGV[7] .. 'p:' .. me) == 0 then
+        redis.call('SREM', KEYS[3], me)
+    end
 end
 return 1
 )lua";
@@ -249,7 +254,7 @@ return 1
 )lua";
 
 // The parts of each script, in the order of the enumeration.
-using script_parts = std::array<std::string_view, 4>;
+using script_parts = std::array<std::string_view, 5>;
 
 constexpr std::array<script_parts, script_count> sources{
     {{shard_text, count_text, publish_text},
@@ -259,7 +264,7 @@ constexpr std::array<script_parts, script_count> sources{
      {count_text, describe_text},
      {renew_text},
      {shard_text, lease_text},
-     {shard_text, purge_host_text},
+     {shard_text, user_text, purge_users_text, purge_host_text},
      {shard_text, unregister_host_text},
      {release_id_prefix_text},
      {keep_clients_text},
@@ -269,7 +274,8 @@ constexpr std::array<script_parts, script_count> sources{
      {take_clients_text},
      {inbox_text, send_direct_text},
      {inbox_text, read_inbox_text},
-     {find_hosts_text}}};
+     {find_hosts_text},
+     {shard_text, count_text, clients_text, user_text, set_users_text}}};
 
 } // namespace
 

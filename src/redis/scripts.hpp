@@ -86,16 +86,18 @@ enum class script : std::size_t {
     //     entries in the inbox]
     lease,
 
-    // Removes the clients of a host without a lease from some resources.
+    // Removes the clients and users of a host without a lease from some
+    // resources.
     //
     // shard keys: hosts, l and r of that host; in the shard of inboxes also
     //     inboxes, in and ib of that host
     // arguments: that host, prefix with shard, max. resources
-    // reply: number of resources
+    // reply: 0 if none is left
     purge_host,
 
     // Removes a host that shuts down from a shard: its clients have left. Of
-    // very many resources other hosts remove the rest when its lease has ended.
+    // very many resources other hosts remove the rest when its lease has ended,
+    // and its users, who may have come to them meanwhile.
     //
     // shard keys: hosts l r; in the shard of inboxes also inboxes in ib
     // arguments: prefix with shard
@@ -169,6 +171,15 @@ enum class script : std::size_t {
     // arguments: hosts
     // reply: those of them
     find_hosts,
+    // Sets which users are in a resource of this host. Posts those who have
+    // joined or left on all hosts.
+    //
+    // shard keys: c r hosts l u p pr
+    // arguments: clients ("": unchanged), name, "1" to post nobody who has
+    //     joined unless the host was removed; of each user the name, "1" if
+    //     present, and a client or 0
+    // reply: clients of the other hosts
+    set_users,
 
     count
 };

@@ -354,6 +354,14 @@ try {
     // The clients see the new count later
 }
 
+void user_changed(std::string_view name, std::string_view user) noexcept
+try {
+    send_control(leader_log, control_event::user_changed, 0,
+                 std::string(name).append(1, '\0').append(user));
+} catch (const std::bad_alloc &) {
+    // The next change of this user reports the present state
+}
+
 // Without a link a handshake waits only as long as a new leader may need.
 ngx_msec_t handshake_timeout() noexcept
 {

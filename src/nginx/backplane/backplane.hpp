@@ -57,6 +57,10 @@ inline void (*on_congestion_end)() noexcept = nullptr;
 // worker died.
 void clients_changed(std::string_view name, bool lost) noexcept;
 
+// A user may have joined or left the resource on this host. The other hosts
+// learn of it by publish(), but not for certain.
+void user_changed(std::string_view name, std::string_view user) noexcept;
+
 // The most time, in milliseconds, that a handshake may wait before its
 // response, and that the accepted client may wait after it. 0: it is refused
 // instead.

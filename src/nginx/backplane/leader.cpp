@@ -27,7 +27,7 @@ constexpr ngx_msec_t second = 1000;
 constexpr ngx_msec_t pulse_interval = 400;
 
 // Clients of dead workers, and hosts of earlier versions, are searched for at
-// this interval.
+// this interval. Users are registered again.
 constexpr unsigned seconds_between_checks = 300;
 
 // A worker that shuts down leaves the lead to a staying one for so long.
@@ -320,6 +320,10 @@ void redis_leader::every_second()
         for (const shard_state &each : shards_) {
             find_orphans(each.reader.shard());
         }
+
+        // Redis may have removed the users of a resource to have memory
+        for_each_replica(
+            [this](replica &each) { register_users(each.name(), true); });
     }
 
     for (shard_state &each : shards_) {
@@ -328,6 +332,7 @@ void redis_leader::every_second()
 
     inbox_.retry();
 
+    check_users();
     for_each_replica([](replica &each) { each.every_second(); });
     retry_syncs();
 }

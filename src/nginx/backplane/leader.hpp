@@ -23,9 +23,11 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -140,6 +142,18 @@ private:
     void next_to_keep_alive(unsigned shard, std::vector<std::string> &names);
     void clients_changed(std::string_view name, bool lost);
 
+    // leader_users.cpp: users of resources
+    void register_users(std::string_view name, bool quiet) override;
+    void user_changed(std::string_view name_and_user);
+    void check_users();
+    void send_users(std::string_view name, std::vector<std::string> users,
+                    bool quiet);
+    void find_stale_users(std::string_view name, std::string_view position);
+    void check_registered(std::string_view name, const redisReply &page);
+    static void on_users_reply(void *data, const redisReply *reply) noexcept;
+    static void on_registered_reply(void *data,
+                                    const redisReply *reply) noexcept;
+
     // leader_shards.cpp: work that concerns many resources
     void follow_all();
     void visit_all(unsigned shard);
@@ -212,6 +226,12 @@ private:
     name_set refused_;           // changed; announced again in the next second
     name_set unused_;            // perhaps, to be checked in the next second
     name_set checked_;           // in this second
+
+    // Users of resources that changed in this second, and in the last one
+    using user_sets =
+        std::map<std::string, std::set<std::string, std::less<>>, std::less<>>;
+    user_sets changed_users_;
+    user_sets checked_users_;
     std::optional<broker::scan_cursor> scan_; // of follow_all()
     std::size_t unanswered_ = 0;              // calls of scripts for resources
     unsigned seconds_ = 0;

@@ -172,6 +172,7 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
         if (replica *log = find_replica(text_in(name)); log != nullptr) {
             log->invalidate_client_count(true);
             schedule_notify(log->name());
+            register_users(log->name(), true);
         }
     }
 

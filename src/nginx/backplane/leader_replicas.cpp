@@ -153,6 +153,9 @@ void redis_leader::on_event(control_event what, std::uint64_t from,
         case control_event::clients_lost:
             clients_changed(name, what == control_event::clients_lost);
             return;
+        case control_event::user_changed:
+            user_changed(name);
+            return;
         default:
             return;
         }
@@ -177,6 +180,8 @@ void redis_leader::make_up_for_overrun() noexcept
         for (const shard_state &each : shards_) {
             visit_all(each.reader.shard());
         }
+        for_each_replica(
+            [this](replica &each) { register_users(each.name(), false); });
         work();
     });
 }

@@ -180,6 +180,14 @@ bool redis_publisher::send_transient(lane &of, const entry &next)
         redis::position_key(next.name)};
     const std::string clients =
         known.exists ? std::to_string(known.local_clients) : "";
+
+    if (next.kind == kind_user_joined || next.kind == kind_user_left) {
+        const changed_user changed{next.payload, next.from};
+
+        return set_users(redis_, next.name, {&changed, 1}, clients, false,
+                         on_reply, &of);
+    }
+
     const std::string entry =
         redis::transient_entry(next.name, redis_.run_id_hash(of.shard),
                                next.kind, next.from, next.payload);

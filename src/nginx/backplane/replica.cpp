@@ -1,7 +1,6 @@
 // Applies entries of the shard's log, and announces clients.
 #include "nginx/backplane/replica.hpp"
 
-#include "nginx/backplane/publisher.hpp"
 #include "nginx/workers/control_channel.hpp"
 #include "nginx/workers/redis_counters.hpp"
 #include "nginx/workers/worker_bus.hpp"
@@ -131,6 +130,8 @@ void replica::on_shard_loss(broker::message_id since) noexcept
 // meanwhile.
 void replica::finish_sync()
 {
+    const bool after_loss = lost_since_.epoch != 0;
+
     state_ = state::current;
     make_up_for_loss();
 
@@ -157,6 +158,7 @@ void replica::finish_sync()
     }
 
     notify_clients(false);
+    shared_.register_users(name_, after_loss);
     present_waiters_.notify();
 
     if (!next_waiters_.empty() && !confirming_) {
@@ -284,6 +286,11 @@ void replica::update_host_clients(std::string_view host, std::uint32_t clients,
 
         announced_clients_ = lost ? unknown_count : clients;
         lost_clients_ = lost_clients_ || purged;
+
+        if (purged) {
+            shared_.register_users(name_, false);
+        }
+
         counted_ = clients != 0;
         shared_.schedule_notify(name_);
 
@@ -386,12 +393,6 @@ void replica::keep_following()
     if (state_ == state::current) {
         sync();
     }
-}
-
-std::uint64_t replica::lifetime() const noexcept
-{
-    return stream_limits_of(local().describe(name_, worker_bus::now()).history)
-        .milliseconds;
 }
 
 } // namespace websocket::nginx

@@ -50,6 +50,10 @@ public:
         virtual bool notify(const shard_call &call, std::string_view name,
                             bool lost) = 0;
 
+        // Sends the users that are in the resource on this host. `quiet`: the
+        // other hosts know them, if Redis does not.
+        virtual void register_users(std::string_view name, bool quiet) = 0;
+
         // Schedules notify_clients().
         virtual void schedule_notify(std::string_view name) = 0;
 

@@ -289,4 +289,11 @@ bool replica::apply_entry(const redisReply &entry)
     return true;
 }
 
+std::uint64_t replica::lifetime() const noexcept
+{
+    return stream_limits_of(
+               worker_bus::broker().describe(name_, worker_bus::now()).history)
+        .milliseconds;
+}
+
 } // namespace websocket::nginx

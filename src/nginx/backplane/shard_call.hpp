@@ -3,6 +3,7 @@
 
 #include "nginx/redis_nodes/router.hpp"
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,26 @@ struct shard_call {
     std::span<const std::string> keys;
     std::span<const std::string_view> arguments;
 };
+
+// A user who may have joined or left a resource on this host.
+struct changed_user {
+    std::string_view user;
+    std::uint64_t client; // the first or last one, or 0
+};
+
+// The scope of the users of a resource, by the name of its log. Throws
+// std::bad_alloc.
+std::string user_scope(std::string_view name);
+
+// Whether the user is in the resource on this host, or has not left it yet.
+// Throws std::bad_alloc.
+bool is_present(std::string_view name, std::string_view user);
+
+// Sends which of the users are present now. `clients`: the number of all here;
+// empty: unchanged. `quiet`: those who join are not announced. As run().
+bool set_users(shard_router &redis, std::string_view name,
+               std::span<const changed_user> users, std::string_view clients,
+               bool quiet, reply_callback callback, void *data);
 
 // As shard_router::run. Throws std::bad_alloc.
 bool run(shard_router &redis, const shard_call &call, reply_callback callback,

@@ -70,7 +70,10 @@ broker::publication entry_of(std::uint8_t kind, std::string_view user,
             .transient = true};
 }
 
-void publish_to_hosts(std::string_view log, const broker::publication &entry)
+// Redis decides whether the user has joined or left. The leader repeats it a
+// second later, since two workers may publish in another order than theirs.
+void publish_to_hosts(std::string_view log, std::string_view user,
+                      const broker::publication &entry)
 {
     const auto ignore = [](void *, const publish_outcome &) noexcept {};
 
@@ -83,6 +86,8 @@ void publish_to_hosts(std::string_view log, const broker::publication &entry)
                              .data = nullptr})) {
         backplane::clients_changed(log, true);
     }
+
+    backplane::user_changed(log, user);
 }
 
 void publish_joined(std::string_view log, std::string_view user,
@@ -91,7 +96,7 @@ void publish_joined(std::string_view log, std::string_view user,
     const broker::publication entry = entry_of(kind_user_joined, user, client);
 
     if (backplane::enabled()) {
-        publish_to_hosts(log, entry);
+        publish_to_hosts(log, user, entry);
         return;
     }
 
@@ -116,7 +121,7 @@ bool end_user(std::string_view scope, std::string_view user,
 
     if (backplane::enabled()) {
         if (worker_bus::broker().end_member(worker_bus::slot(), scope, user)) {
-            publish_to_hosts(log, entry);
+            publish_to_hosts(log, user, entry);
         }
         return true;
     }
@@ -294,6 +299,9 @@ try {
         log_no_memory();
     } else if (grace && added.was_absent) {
         publish_joined(target.log_name(), client.user(), client.id());
+    } else if (grace && added.clients == 1 && backplane::enabled()) {
+        // Another host may have removed a user who lingered
+        backplane::user_changed(target.log_name(), client.user());
     }
 } catch (const std::bad_alloc &) {}
 

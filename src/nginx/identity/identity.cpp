@@ -16,7 +16,7 @@ namespace websocket::nginx {
 
 namespace {
 
-constexpr std::size_t max_user_size = 256;
+constexpr std::size_t longest_user = 256;
 
 // In the request's pool. An internal redirect keeps it, but another location
 // needs another identity.
@@ -249,7 +249,7 @@ ngx_int_t evaluate_user(ngx_http_request_t *r, identified_request &of)
 
 const char *user_error(std::string_view user) noexcept
 {
-    if (user.size() > max_user_size) {
+    if (user.size() > longest_user) {
         return "the user is longer than 256 bytes";
     }
 

@@ -14,15 +14,17 @@ namespace websocket::nginx {
 // The kinds of these messages. `name` and `from` are arguments of
 // send_control().
 enum class control_event : std::uint8_t {
-    clients_changed = 1, // to the leader; name: the resource's
-    clients_lost = 2,    // the same, after a worker died with its clients
-    sync_wanted = 3,     // the same; from: the token of the waiting worker
-    synced = 4,          // to that worker; from: the token
-    leader_down = 5,     // to all workers
-    leader_up = 6,       // to all workers: earlier events may be lost
-    redis_up = 7,        // to all workers: one of them has connected again
-    clients_unleased = 8 // the same; from: a shard in which the host's clients
-                         // of HTTP backends had no lease
+    clients_changed = 1,  // to the leader; name: the resource's
+    clients_lost = 2,     // the same, after a worker died with its clients
+    sync_wanted = 3,      // the same; from: the token of the waiting worker
+    synced = 4,           // to that worker; from: the token
+    leader_down = 5,      // to all workers
+    leader_up = 6,        // to all workers: earlier events may be lost
+    redis_up = 7,         // to all workers: one of them has connected again
+    clients_unleased = 8, // the same; from: a shard in which the host's
+                          // clients of HTTP backends had no lease
+    user_changed = 9      // to the leader; name: the resource's, a zero byte,
+                          // and a user who may have joined or left
 };
 
 // Names that begin with ":": no handler's name does.

@@ -116,7 +116,10 @@ TEST_F(broker_grace, counts_users_who_linger)
     EXPECT_EQ(counted.users, 1);
     EXPECT_EQ(counted.members, 2);
     EXPECT_EQ(counted.clients, 2);
-    EXPECT_EQ(core.count_scope("room:b").members, 0);
+    EXPECT_TRUE(counted.lingers);
+    add(slot, "ann", "room:b");
+    EXPECT_FALSE(core.count_scope("room:b").lingers);
+    EXPECT_EQ(core.count_scope("room:c").members, 0);
 }
 
 TEST_F(broker_grace, ends_with_an_entry_of_the_log)
