@@ -3,6 +3,7 @@
 import pytest
 
 import plugin_builder
+from nginx_server import seconds, wait_until
 from worker_picking import REUSEPORT, connect_to
 
 LOCATIONS = """
@@ -29,6 +30,14 @@ def event(client):
     return kind, user
 
 
+def wait_for_count(client, expected):
+    """A client is counted before it is connected, and its user then."""
+    def counted():
+        client.text("count")
+        return client.read_frame().payload == expected
+    wait_until(counted, seconds(5), expected)
+
+
 def leave(client):
     client.close(1000)
     while client.read_frame().close_code != 1000:
@@ -44,11 +53,9 @@ def test_users_join_once_and_leave_once_on_all_workers(server):
     second = connect(server, "ann", 1)
     assert event(first) == ("joined", "ann")
     leave(first)
-    observers[0].text("count")
-    observers[0].expect_text("3 clients, 3 present")
+    wait_for_count(observers[0], b"3 clients, 3 present")
     third = connect(server, "ann", 1)
-    observers[0].text("count")
-    observers[0].expect_text("4 clients, 3 present")
+    wait_for_count(observers[0], b"4 clients, 3 present")
     leave(second)
     leave(third)
     for observer in observers:
