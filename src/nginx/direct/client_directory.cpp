@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
@@ -117,10 +118,11 @@ public:
             return;
         }
 
-        clients_.emplace(client.id(), &client);
+        const auto [added, is_new] =
+            clients_.try_emplace(client.id(), entry{&client, users_.end()});
 
-        if (!client.user().empty()) {
-            users_.emplace(client.user(), &client);
+        if (is_new && !client.user().empty()) {
+            added->second.of_user = users_.emplace(client.user(), &client);
         }
 
         each_member(client, client.home()->name(), add_member);
@@ -132,24 +134,29 @@ public:
         user_presence::leave(client, client.handler(), key);
         count_in_handler(client, remove_member);
 
-        const auto [first, last] = users_.equal_range(client.user());
-        const auto user = std::find_if(first, last, [&](const auto &each) {
-            return each.second == &client;
-        });
+        const auto known = clients_.find(client.id());
 
-        if (user != last) {
-            users_.erase(user);
-        }
-
-        if (clients_.erase(client.id()) == 0) {
+        if (known == clients_.end()) {
             return;
         }
 
+        if (known->second.of_user != users_.end()) {
+            users_.erase(known->second.of_user);
+        }
+
+        clients_.erase(known);
         each_member(client, key, remove_member);
 
     } catch (const std::bad_alloc &) {}
 
 private:
+    using user_map = std::multimap<std::string_view, session *>;
+
+    struct entry {
+        session *client;
+        user_map::iterator of_user; // the end: it has no user
+    };
+
     static constexpr ngx_msec_t check_interval = 1000;
 
     static void on_check(ngx_event_t *event)
@@ -252,7 +259,7 @@ private:
             const auto it = clients_.find(id.value_or(0));
 
             if (it != clients_.end()) {
-                deliver_to(*it->second, found->target, what);
+                deliver_to(*it->second.client, found->target, what);
             }
             return 1;
         }
@@ -299,9 +306,11 @@ private:
         }
     }
 
-    // By id, and by user, whose text is the session's
-    std::unordered_map<std::uint64_t, session *> clients_;
-    std::unordered_multimap<std::string_view, session *> users_;
+    std::unordered_map<std::uint64_t, entry> clients_; // by id
+
+    // By user, whose text is the session's. One of the many clients of a user
+    // is removed in constant time, unlike from a hash table.
+    user_map users_;
     const bool addresses_;
     broker::subscription subscription_;
     std::array<std::uint64_t, 256> inbox_entries_{};
