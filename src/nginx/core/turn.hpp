@@ -44,6 +44,9 @@ public:
         began_ = -1;
     }
 
+    // Whether over() should be asked.
+    bool unit_spent() const noexcept { return left_ < 0; }
+
     // Whether the other sessions must get their turn.
     bool over() noexcept { return left_ < 0 && is_late(); }
 

@@ -8,6 +8,7 @@
 #include "nginx/direct/host_requests.hpp"
 #include "nginx/direct/user_presence.hpp"
 #include "nginx/resource/resource.hpp"
+#include "nginx/session/worker.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/close_code.hpp"
 #include "protocol/text/utf8.hpp"
@@ -58,6 +59,14 @@ std::uint32_t send_to_hosts(const direct_target &target,
     return clients;
 }
 
+// A listed user costs the turn 0.3 us and more, beside the bytes of the name.
+void spend_listing(std::string_view user) noexcept
+{
+    constexpr std::size_t listing_cost = 128;
+
+    this_worker().current_turn.spend(listing_cost + user.size());
+}
+
 using found_callback = void (*)(void *, int, const websocket_user_t *,
                                 std::size_t, int);
 
@@ -80,6 +89,7 @@ struct users_search {
         std::vector<websocket_user_t> users;
 
         for (const auto &[user, clients] : page.users()) {
+            spend_listing(user);
             users.push_back({{user.data(), user.size()}, clients});
         }
 
@@ -190,6 +200,8 @@ try {
 
         for (const auto &member :
              std::span(page->members).first(listed.count)) {
+            spend_listing(member.user);
+
             if (each(data, {member.user.data(), member.user.size()},
                      member.clients) != 0) {
                 return;

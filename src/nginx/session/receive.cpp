@@ -81,31 +81,34 @@ inline bool
 session::process_whole_messages(std::span<std::byte> &input) noexcept
 {
     // If replies are compressed, each may use up the turn
-    const std::size_t max_work = negotiated_.deflate.agreed ? 0 : turn::unit;
-    std::size_t work = 0;
+    const bool only_one = negotiated_.deflate.agreed;
+    turn &current = this_worker().current_turn;
+    bool found = false;
 
     if (!endpoint_.between_messages()) {
         return false;
     }
 
-    while (phase_ == phase::open && work <= max_work) {
+    while (phase_ == phase::open) {
         const protocol::whole_frame message = endpoint_.next_whole(input);
 
         if (message.header_size == 0) {
             break;
         }
 
-        work += message.payload.size() + turn::message_cost;
+        found = true;
+        current.spend(message.payload.size() + turn::message_cost);
         dispatch_message(message.kind, {.bytes = message.payload,
                                         .headroom = message.header_size});
 
-        if (has_published_ || input_held_ || ends_turns_) {
-            break; // the turn may have ended
+        // The handler may have spent more
+        if (has_published_ || input_held_ || ends_turns_ || only_one ||
+            current.unit_spent()) {
+            break;
         }
     }
 
-    this_worker().current_turn.spend(work);
-    return work != 0;
+    return found;
 }
 
 inline void session::dispatch(const protocol::event &received) noexcept
