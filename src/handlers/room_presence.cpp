@@ -4,12 +4,14 @@
 // The first change is sent at once. Changes within the interval after it are
 // sent at its end: one event per client, or a single one if there are too many.
 // The interval grows with the number of receivers, since each costs a write to
-// a socket.
+// a socket. Many rooms together wait for each other: one client can join and
+// leave all that it may be in.
 #include "handlers/room_json.hpp"
 #include "handlers/room_receivers.hpp"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <new>
 #include <vector>
 
@@ -19,6 +21,10 @@ namespace {
 
 constexpr std::uint64_t min_interval = 100; // ms
 constexpr std::uint64_t receivers_per_millisecond = 5;
+
+// Of all rooms of a worker together, and for how long they may be ahead of it.
+constexpr unsigned clients_per_millisecond = 50;
+constexpr std::chrono::milliseconds max_burst{20};
 
 // How often, and for how long, changes wait for messages to be delivered.
 constexpr unsigned max_delays = 100;
@@ -39,6 +45,34 @@ constexpr std::size_t max_named_changes(std::size_t receivers) noexcept
 {
     return std::max(min_named, max_named_events / receivers);
 }
+
+// The times at which rooms send events, one after the other.
+class event_schedule {
+public:
+    // Reserves the time for so many receivers. Returns how long to wait for it.
+    std::uint64_t reserve(std::size_t receivers)
+    {
+        using namespace std::chrono;
+
+        if (receivers == 0) {
+            return 0;
+        }
+
+        const auto now = steady_clock::now();
+        const auto begin = std::max(next_, now - max_burst);
+
+        next_ =
+            begin + microseconds(1000 * receivers / clients_per_millisecond);
+        return begin > now ? static_cast<std::uint64_t>(
+                                 ceil<milliseconds>(begin - now).count())
+                           : 0;
+    }
+
+private:
+    std::chrono::steady_clock::time_point next_;
+};
+
+event_schedule schedule; // of the worker
 
 constexpr std::string_view event_type(bool joined) noexcept
 {
@@ -71,7 +105,7 @@ void room::record_change(bool joined, std::uint64_t client,
 {
     changes_.add(joined, client, user);
 
-    if (!presence_timer_.active()) {
+    if (!presence_timer_.active() && may_send_changes()) {
         send_changes();
     }
 }
@@ -114,7 +148,7 @@ void room::check_count()
     if (changes_.empty() && count_present() != known_present_) {
         changes_.add_unnamed(true, true);
 
-        if (!presence_timer_.active()) {
+        if (!presence_timer_.active() && may_send_changes()) {
             send_changes();
         }
     }
@@ -129,6 +163,18 @@ std::size_t room::count_presence_receivers()
     });
 
     return receivers;
+}
+
+// False: the timer sends them, when it is this room's turn.
+bool room::may_send_changes()
+{
+    const std::uint64_t wait = schedule.reserve(count_presence_receivers());
+
+    if (wait != 0) {
+        presence_timer_ = after(wait, [this] { send_changes_in_order(); });
+    }
+
+    return wait == 0;
 }
 
 void room::send_changes()
@@ -154,8 +200,15 @@ void room::send_changes()
     presence_timer_ =
         after(std::max<std::uint64_t>(min_interval,
                                       receivers / receivers_per_millisecond),
-              [this] { send_changes_in_order(); });
+              [this] { send_later_changes(); });
     presence_delays_ = 0;
+}
+
+void room::send_later_changes()
+{
+    if (!changes_.empty() && may_send_changes()) {
+        send_changes_in_order();
+    }
 }
 
 // Messages that this worker has published and not delivered yet precede all

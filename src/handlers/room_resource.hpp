@@ -160,7 +160,9 @@ private:
     void count_again();
     void check_count_later();
     void check_count();
+    bool may_send_changes();
     void send_changes();
+    void send_later_changes();
     void send_changes_in_order();
     void note_published(const publish_result &done) noexcept;
     void try_send_changes() noexcept;
