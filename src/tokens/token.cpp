@@ -46,7 +46,8 @@ token::token(const json_members &claims, std::string_view subject,
 {
     for (const json_member &each : claims) {
         if (!has_control_character(each.text)) {
-            add(each.name, each.text);
+            add_text(each.name);
+            add_text(each.text);
         }
     }
 
@@ -60,28 +61,100 @@ token::token(const json_members &claims, std::string_view subject,
     bytes_.shrink_to_fit();
 }
 
-void token::add(std::string_view name, std::string_view value)
+void token::add_text(std::string_view text)
 {
-    for (const std::string_view text : {name, value}) {
-        const auto size = static_cast<std::uint32_t>(text.size());
+    const auto size = static_cast<std::uint32_t>(text.size());
 
-        bytes_.append(reinterpret_cast<const char *>(&size), sizeof(size));
-        bytes_ += text;
-    }
+    bytes_.append(reinterpret_cast<const char *>(&size), sizeof(size));
+    bytes_ += text;
 }
 
 void token::add_rooms(const json_member &rooms)
 {
-    const auto names = read_array(rooms.text);
+    const auto found = read_array(rooms.text);
+    std::vector<std::string_view> names;
+    std::vector<std::string_view> prefixes;
 
-    for (const json_member &each : names ? *names : json_members{}) {
-        if (each.kind == json_kind::string) {
-            add(each.text, {});
+    for (const json_member &each : found ? *found : json_members{}) {
+        const std::string_view name = each.text;
+
+        if (each.kind != json_kind::string) {
+            continue;
+        }
+
+        if (name.ends_with('*')) {
+            prefixes.push_back(name.substr(0, name.size() - 1));
+        } else {
+            names.push_back(name);
         }
     }
+
+    std::ranges::sort(names);
+    std::ranges::sort(prefixes);
+
+    // One that begins with another one follows that
+    const auto end =
+        std::unique(prefixes.begin(), prefixes.end(), [](auto kept, auto next) {
+            return next.starts_with(kept);
+        });
+
+    prefixes.erase(end, prefixes.end());
+    rooms_ = add_table(names);
+    room_prefixes_ = add_table(prefixes);
 }
 
-// The sizes are those that add() has written.
+token::name_table token::add_table(const std::vector<std::string_view> &sorted)
+{
+    std::string offsets;
+
+    for (const std::string_view name : sorted) {
+        const auto offset = static_cast<std::uint32_t>(bytes_.size());
+
+        offsets.append(reinterpret_cast<const char *>(&offset), sizeof(offset));
+        add_text(name);
+    }
+
+    const name_table added{static_cast<std::uint32_t>(bytes_.size()),
+                           static_cast<std::uint32_t>(sorted.size())};
+
+    bytes_ += offsets;
+    return added;
+}
+
+std::uint32_t token::number_at(std::size_t offset) const noexcept
+{
+    std::uint32_t number;
+
+    std::memcpy(&number, bytes_.data() + offset, sizeof(number));
+    return number;
+}
+
+std::optional<std::string_view>
+token::last_up_to(const name_table &table, std::string_view text) const noexcept
+{
+    std::optional<std::string_view> last;
+    std::size_t begin = 0;
+    std::size_t end = table.count;
+
+    while (begin != end) {
+        const std::size_t middle = (begin + end) / 2;
+        const std::size_t at =
+            number_at(table.at + middle * sizeof(std::uint32_t));
+        const std::string_view name = std::string_view(bytes_).substr(
+            at + sizeof(std::uint32_t), number_at(at));
+
+        if (name <= text) {
+            last = name;
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+
+    return last;
+}
+
+// The sizes are those that add_text() has written.
 token::pair token::take(std::string_view &packed) noexcept
 {
     const auto take_text = [&packed] {
@@ -124,19 +197,12 @@ token::claim(std::string_view name) const noexcept
 
 bool token::covers(std::string_view room) const noexcept
 {
-    std::string_view packed = std::string_view(bytes_).substr(rooms_at_);
+    const auto same = last_up_to(rooms_, room);
 
-    while (!packed.empty()) {
-        const std::string_view name = take(packed).name;
+    // All between a prefix of the room and the room begin with that prefix
+    const auto prefix = last_up_to(room_prefixes_, room);
 
-        if (name == room ||
-            (name.ends_with('*') &&
-             room.starts_with(name.substr(0, name.size() - 1)))) {
-            return true;
-        }
-    }
-
-    return false;
+    return (same && *same == room) || (prefix && room.starts_with(*prefix));
 }
 
 const char *subject_error(std::string_view subject) noexcept

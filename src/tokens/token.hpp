@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket::tokens {
 
@@ -43,8 +44,22 @@ private:
         std::string_view value;
     };
 
-    void add(std::string_view name, std::string_view value);
+    // Sorted names: the offsets of their sizes, as numbers of 32 bits.
+    struct name_table {
+        std::uint32_t at = 0;
+        std::uint32_t count = 0;
+    };
+
+    void add_text(std::string_view text);
     void add_rooms(const json_member &rooms);
+    name_table add_table(const std::vector<std::string_view> &sorted);
+
+    std::uint32_t number_at(std::size_t offset) const noexcept;
+
+    // The last name that is not greater. Nothing: all are.
+    std::optional<std::string_view>
+    last_up_to(const name_table &table, std::string_view text) const noexcept;
+
     static pair take(std::string_view &packed) noexcept;
 
     // The subject, claims, and names of rooms. One is kept for each client.
@@ -52,6 +67,8 @@ private:
     std::uint64_t expires_;
     std::uint32_t subject_size_;
     std::uint32_t rooms_at_;
+    name_table rooms_;         // without a "*"
+    name_table room_prefixes_; // before the "*"; none begins with another one
 };
 
 // Why a text cannot be the subject, or null: it must be of at most 256 bytes

@@ -193,3 +193,21 @@ TEST(token_claims, rooms)
     EXPECT_FALSE(token_with(R"({"rooms":{"*":1}})")->covers("any"));
     EXPECT_FALSE(token_with("{}")->covers("any"));
 }
+
+TEST(token_claims, rooms_in_any_order)
+{
+    const auto read = token_with(
+        R"({"rooms":["m","chat.ab*","z*","chat.a*","b","chat.b*","chat.a*",)"
+        R"("a","chat.a!","m","\u00e9*"]})");
+
+    for (const char *room :
+         {"a", "b", "m", "chat.a", "chat.ab", "chat.abc", "chat.a~", "chat.a!",
+          "chat.bb", "z", "zz", "\u00e9", "\u00e9t\u00e9"}) {
+        EXPECT_TRUE(read->covers(room)) << room;
+    }
+
+    for (const char *room : {"", "aa", "c", "chat.", "chat.c", "chat.A", "mm",
+                             "y", "{", "\u00e8"}) {
+        EXPECT_FALSE(read->covers(room)) << room;
+    }
+}
