@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import rooms_client
 from nginx_server import seconds
 from preload import preloaded
 from publish_client import post
@@ -54,6 +55,26 @@ def test_ref_counts_in_the_queue(hosts, start_redis):
         refused = [read(member) for _ in range(14)]
     assert [one["ref"][0] for one in refused] == list(range(6, 20))
     assert Received(member, "5").data == [f"{number}" for number in range(6)]
+
+
+def test_refs_that_wait_with_their_rooms_are_limited(hosts, start_redis):
+    group = start_for_faults(
+        hosts, start_redis, "location /rooms { websocket rooms; "
+        "websocket_rooms *; } location = /status { websocket_status; }",
+        "connect_timeout=1s command_timeout=1s wait=60s", workers=1)
+    client = rooms_client.connect(group[0].server)
+    refs = ["x" * 30_000, "y" * 40_000]
+    with injected_fault(group, "cut"):
+        wait_for_loss(group[0])
+        for room, ref in zip("ab", refs):
+            rooms_client.send(client, subscribe=[room], ref=ref)
+        rooms_client.send(client, subscribe=["c"], ref=3)
+        assert read(client, seconds(10)) == {
+            "type": "error", "ref": 3,
+            "message": "too much waits for other rooms"}
+    answers = [read(client, seconds(20)) for _ in refs]
+    assert sorted(each["ref"] for each in answers) == refs
+    assert {room for each in answers for room in each["rooms"]} == {"a", "b"}
 
 
 # Clocks

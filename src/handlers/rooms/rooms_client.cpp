@@ -14,13 +14,14 @@ namespace websocket::handlers {
 rooms_client::rooms_client() : number{id()}
 {}
 
-// Refusals are many times as large as the request, and wait for Redis with it.
+// Refusals are many times as large as the request, and wait for Redis with it
+// and its "ref".
 bool rooms_client::too_much_waits() const noexcept
 {
     std::size_t waiting = 0;
 
     for (const open_request &each : requests_) {
-        waiting += each.answer.size();
+        waiting += each.answer.size() + each.ref.size();
     }
 
     return waiting > max_waiting;
@@ -30,7 +31,7 @@ void rooms_client::subscribe_to(const rooms_json::request &request)
 {
     if (too_much_waits()) {
         send_text_message(rooms_json::error(
-            request.ref, {}, "too many refusals wait for other rooms"));
+            request.ref, {}, "too much waits for other rooms"));
         return;
     }
 
