@@ -161,8 +161,8 @@ private:
 
     static void on_check(ngx_event_t *event)
     {
-        user_presence::end_lost_members();
-        ngx_add_timer(event, check_interval);
+        ngx_add_timer(event,
+                      user_presence::end_lost_members() ? 1 : check_interval);
     }
 
     bool subscribed()

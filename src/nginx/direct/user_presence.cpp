@@ -325,17 +325,21 @@ try {
            *removed.grace != 0 ? *removed.grace : retry_interval);
 } catch (const std::bad_alloc &) {}
 
-void end_lost_members() noexcept
+bool end_lost_members() noexcept
 try {
     std::array<char, broker::max_name_size> scope;
     std::array<char, broker::max_user_size> user;
 
-    while (worker_bus::running()) {
+    for (std::size_t i = 0; i != ends_at_once; i++) {
+        if (!worker_bus::running()) {
+            return false;
+        }
+
         const auto lost = worker_bus::broker().take_lost_member(
             worker_bus::slot(), scope, user);
 
         if (!lost) {
-            return;
+            return false;
         }
 
         if (lost->grace) {
@@ -345,7 +349,12 @@ try {
                                                   lost->scope, lost->user);
         }
     }
-} catch (const std::bad_alloc &) {}
+
+    return true;
+
+} catch (const std::bad_alloc &) {
+    return false;
+}
 
 std::uint64_t count(const resource &target)
 {

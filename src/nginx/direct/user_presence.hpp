@@ -23,9 +23,10 @@ void enter(session &client, const resource &target, bool subscribed) noexcept;
 void leave(const session &client, const websocket_handler_t &handler,
            std::string_view key) noexcept;
 
-// Ends a member of the shared memory that has lingered because its process has
-// ended, at once if the scope has no grace.
-void end_lost_members() noexcept;
+// Ends some members of the shared memory that have lingered because their
+// process has ended, at once if the scope has no grace. Returns whether there
+// may be more.
+bool end_lost_members() noexcept;
 
 // The clients without a user, and the users, that are in a resource. Throws
 // std::bad_alloc.
