@@ -22,6 +22,9 @@ local function post_to(tag, host, entry, checked)
 end
 )lua";
 
+// Returns whether an inbox is full, or `2` if Redis has lost the list of hosts
+// and not all of them need be in it again, and the hosts that get the entry.
+// A list that is missing was lost if this host has been in it.
 inline constexpr std::string_view send_direct_text = R"lua(
 local all, me, prefix, entry, tag = redis.call('HGETALL', KEYS[1]), ARGV[1],
     ARGV[2], ARGV[3], ARGV[4]
@@ -30,6 +33,11 @@ for i = 1, #all, 2 do
     if all[i] ~= me and (prefix == '' or prefix == all[i + 1]) then
         hosts[#hosts + 1] = all[i]
     end
+end
+local lost = redis.call('EXISTS', KEYS[1] .. ':lost') == 1 or
+    (#all == 0 and ARGV[6] == '1')
+if lost and (prefix == '' and ARGV[5] == '1' or #hosts == 0) then
+    return {'2'}
 end
 if ARGV[5] == '1' then
     for _, host in ipairs(hosts) do
@@ -44,6 +52,7 @@ for _, host in ipairs(hosts) do
         reply[1] = '1'
     end
 end
+if lost and prefix == '' then reply[1] = '2' end
 return reply
 )lua";
 

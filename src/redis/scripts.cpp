@@ -155,6 +155,7 @@ return {owner and '1' or '0', text(now()), ARGV[3]}
 // A full Redis accepts PEXPIRE. One that refuses all writes refuses the script,
 // also without a lease. A later renewal repeats what fails while Redis is full,
 // or while the slot moves. `soon`: a host has not renewed its lease in time.
+// If the list of inboxes was lost, all hosts are in it again after 6 seconds.
 constexpr std::string_view lease_text = R"lua(
 local hosts, lease, resources = KEYS[3], KEYS[4], KEYS[5]
 local follows, tag, wrong = ARGV[7] ~= '0', string.sub(pos, 1, -4), {}
@@ -172,7 +173,7 @@ elseif redis.call('PTTL', log) == -1 then
     redis.call('PEXPIRE', log, day)
 end
 redis.call('PEXPIRE', hosts, day)
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
     local name, clients = ARGV[i], ARGV[i + 2]
     redis.pcall('PEXPIRE', tag .. 'm:' .. name, ARGV[i + 1])
     redis.pcall('PEXPIRE', tag .. 'h:' .. name, ARGV[i + 1])
@@ -197,6 +198,9 @@ local unread = 0
 if KEYS[6] and ARGV[8] == '' then
     redis.call('HDEL', KEYS[6], me)
 elseif KEYS[6] then
+    if ARGV[9] == '1' and redis.call('EXISTS', KEYS[6]) == 0 then
+        redis.pcall('SET', KEYS[6] .. ':lost', '', 'PX', 6000)
+    end
     if redis.pcall('HGET', KEYS[6], me) ~= ARGV[8] then
         redis.pcall('HSET', KEYS[6], me, ARGV[8])
     end

@@ -132,6 +132,42 @@ def test_redis_away(pair, name):
             pass
 
 
+@pytest.mark.parametrize("restarted", [False, True],
+                         ids=["at-once", "restarted"])
+def test_emptied_redis(pair, restarted):
+    """No answer leaves out hosts that Redis does not know again yet."""
+    near, far = (join_as(host, "ann") for host in pair)
+    both = {"clients": 2}
+    expected = {("POST", f"client={number(far)}"): {"clients": 1},
+                ("POST", "user=ann"): both,
+                ("GET", "presence=1"): {
+                    **both, "users": [{"user": "ann", **both}], "more": False}}
+    statuses = []
+
+    def answers():
+        found = {}
+        for method, path in expected:
+            body = "x" if method == "POST" else None
+            status, found[method, path] = ask(
+                pair[0].server, method, f"/to?{path}", body, seconds(10))
+            assert status in (200, 503, 504), (method, path, status)
+            if status == 200:
+                assert found[method, path] == expected[method, path]
+            statuses.append(status)
+        return found
+    assert answers() == expected
+    if restarted:
+        with injected_fault(pair, "emptied"):
+            pass
+    else:
+        pair.redis.command("FLUSHALL")
+    wait_until(lambda: answers() == expected, seconds(20), "both hosts")
+    assert 503 in statuses
+    wait_until(lambda: ask(pair[0].server, "POST", "/to?user=bob", "x",
+                           seconds(10))[0] == 404, seconds(10), "the end")
+    assert pair.redis.keys("ws:{0}inboxes*") == ["ws:{0}inboxes"]
+
+
 def test_host_that_is_cut_off(pair):
     """It gets what its inbox has when it is back: once."""
     near, far = (join_as(host, "ann") for host in pair)

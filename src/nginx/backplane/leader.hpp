@@ -182,6 +182,7 @@ private:
     control_reader control_;
     earlier_hosts earlier_hosts_;
     inbox_reader inbox_;
+    bool inbox_registered_ = false; // Redis has had this host in its list
 
     struct shard_state {
         shard_reader reader;

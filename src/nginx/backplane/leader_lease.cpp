@@ -106,7 +106,8 @@ void redis_leader::renew_shard_lease(unsigned shard)
     next_to_keep_alive(shard, kept);
     add_inbox_keys(shard, uid, keys);
 
-    std::vector<std::string_view> arguments{lease, id_prefix};
+    std::vector<std::string_view> arguments{lease, id_prefix,
+                                            inbox_registered_ ? "1" : "0"};
     arguments.insert(arguments.end(), kept.begin(), kept.end());
 
     if (run(redis, {redis::script::lease, shard, keys, arguments},
@@ -154,6 +155,9 @@ void redis_leader::on_shard_lease_renewed(unsigned shard,
 
     const std::string_view ended = text_in(parts[1]);
     shard_state &state = shards_[shard];
+
+    inbox_registered_ = inbox_registered_ || (shard == redis::inbox_shard &&
+                                              handlers_of_inbox != nullptr);
 
     state.may_end_soon = text_in(parts[3]) == "1";
 

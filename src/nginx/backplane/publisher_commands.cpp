@@ -3,6 +3,7 @@
 
 #include "nginx/backplane/shard_call.hpp"
 #include "nginx/core/configuration.hpp"
+#include "nginx/host_inbox/inbox_reader.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "redis/keys.hpp"
 #include "redis/log_entry.hpp"
@@ -26,11 +27,11 @@ constexpr ngx_msec_t number_renewal = 600'000;
 // Redis accepts no larger numbers, or not exactly.
 constexpr std::uint64_t max_kept = std::uint64_t{1} << 52;
 
-// [full, host ...]
+// [state, host ...]: see redis/direct_scripts.hpp
 publish_outcome direct_result_of(const redisReply *reply) noexcept
 try {
     const auto parts = list_in(reply);
-    publish_outcome result{.done = !parts.empty()};
+    publish_outcome result{.done = !parts.empty() && text_in(parts[0]) != "2"};
 
     if (result.done) {
         result.inbox_full = text_in(parts[0]) == "1";
@@ -204,9 +205,16 @@ bool redis_publisher::send_direct(lane &of, const entry &next)
     const std::array<std::string, 1> keys{redis::inboxes_key()};
     const std::string prefix =
         redis_.settings().prefix + redis::shard_tag(redis::inbox_shard);
-    const std::array<std::string_view, 5> arguments{
-        worker_bus::zone().host.uid(), next.name, next.payload, prefix,
-        next.counts_clients ? "1" : "0"};
+    const shared_zone &zone = worker_bus::zone();
+    const bool was_registered =
+        handlers_of_inbox != nullptr && zone.link_generation != 0;
+    const std::array<std::string_view, 6> arguments{zone.host.uid(),
+                                                    next.name,
+                                                    next.payload,
+                                                    prefix,
+                                                    next.counts_clients ? "1"
+                                                                        : "0",
+                                                    was_registered ? "1" : "0"};
 
     return redis_.run(of.shard, {redis::script::send_direct, keys, arguments},
                       on_reply, &of);
