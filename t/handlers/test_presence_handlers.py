@@ -52,6 +52,7 @@ def test_users_join_once_and_leave_once_on_all_workers(server):
         assert event(observer) == ("joined", "ann")
     second = connect(server, "ann", 1)
     assert event(first) == ("joined", "ann")
+    wait_for_count(observers[0], b"4 clients, 3 present")
     leave(first)
     wait_for_count(observers[0], b"3 clients, 3 present")
     third = connect(server, "ann", 1)
