@@ -13,12 +13,12 @@ from worker_picking import wait_for_other_worker
 
 LOCATIONS = r"""
 location = /room { websocket_user $websocket_arg_user;
-                   websocket room room$arg_k presence=on presence_grace=500ms; }
+                   websocket room room$arg_k presence=on presence_grace=2s; }
 location = /plain { websocket_user $websocket_arg_user;
                     websocket room plain$arg_k; }
 location /publish-room { websocket_publish room room$arg_k; }
 """
-GRACE = 0.5
+GRACE = 2
 
 # A dead host has its users until its lease ends.
 LEASE = 10
@@ -168,7 +168,7 @@ def test_many_users_on_two_hosts(pair):
 def test_users_of_rooms_without_presence_are_not_registered(nginx, redis):
     from hosts import Hosts
     group = Hosts(nginx, redis, LOCATIONS.replace(
-        "presence=on presence_grace=500ms", ""))
+        "presence=on presence_grace=2s", ""))
     client = tab(group[0], "42", "off")
     group.wait_for_clients("/publish-room?k=off", 1)
     leave(client)

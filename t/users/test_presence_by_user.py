@@ -15,7 +15,7 @@ from worker_picking import REUSEPORT, wait_for_other_worker
 
 LOCATIONS = r"""
 location = /room { websocket_user $websocket_arg_user;
-                   websocket room $arg_k presence=on presence_grace=500ms; }
+                   websocket room $arg_k presence=on presence_grace=2s; }
 location = /at-once { websocket_user $websocket_arg_user;
                       websocket room $arg_k presence=on presence_grace=0; }
 location = /long { websocket_user $websocket_arg_user;
@@ -23,10 +23,10 @@ location = /long { websocket_user $websocket_arg_user;
 location = /quiet { websocket_user $websocket_arg_user;
                     websocket room $arg_k; }
 location = /rooms { websocket_user $websocket_arg_user; websocket rooms;
-                    websocket_rooms * presence=on presence_grace=500ms; }
+                    websocket_rooms * presence=on presence_grace=2s; }
 location = /list { websocket_publish room $arg_k; }
 """
-GRACE = 0.5
+GRACE = 2
 
 
 @pytest.fixture(scope="module")
