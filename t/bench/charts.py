@@ -102,20 +102,22 @@ def echo_chart(found, tls):
         + ("ours" if tls else "a raw echo of the same bytes"), groups, 1)
 
 
-def fan_out_chart(found):
-    groups = rate_groups(cells_of(found, "fan-out"), lambda cell: (
+def deliveries_chart(found, section, title, base):
+    groups = rate_groups(cells_of(found, section), lambda cell: (
         f"{cell['clients']:,} clients, {cell['depth']} outstanding"))
     return groups and draw(
-        "Fan-out of 64 bytes", "Deliveries per second of the server's CPU; "
-        "ratio to ours with one worker", groups, 1)
+        title, f"Deliveries per second of the server's CPU; ratio to {base}",
+        groups, 1)
+
+
+def fan_out_chart(found):
+    return deliveries_chart(found, "fan-out", "Fan-out of 64 bytes",
+                            "ours with one worker")
 
 
 def rooms_chart(found):
-    groups = rate_groups(cells_of(found, "rooms"), lambda cell: (
-        f"{cell['clients']:,} clients, {cell['depth']} outstanding"))
-    return groups and draw(
-        "Clients that are in 50 rooms each", "Deliveries per second of the "
-        "server's CPU; ratio to clients of one room", groups, 1)
+    return deliveries_chart(found, "rooms", "Clients that are in 50 rooms each",
+                            "clients of one room")
 
 
 def handshake_chart(found):

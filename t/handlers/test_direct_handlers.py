@@ -3,28 +3,14 @@
 import pytest
 
 import plugin_builder
+from direct_handler_client import (LOCATION, ask, check_messages_to_a_user,
+                                   connect)
 from plugin_library import loading
-
-LOCATIONS = r"""
-location = /direct { websocket_user $arg_user; websocket direct $arg_k; }
-"""
-
 
 @pytest.fixture(params=[1, 3], ids=["1-worker", "3-workers"])
 def server(nginx, request):
     path = plugin_builder.build_file("direct.cpp")
-    return nginx(LOCATIONS, workers=request.param, **loading(path))
-
-
-def connect(server, user="", key="a"):
-    client = server.connect(f"/direct?user={user}&k={key}")
-    client.number = client.read_frame().payload.decode()
-    return client
-
-
-def ask(client, text):
-    client.text(text)
-    return client.read_frame().payload.decode()
+    return nginx(LOCATION, workers=request.param, **loading(path))
 
 
 def test_one_client(server):
@@ -39,13 +25,7 @@ def test_one_client(server):
 def test_one_user(server):
     sender = connect(server)
     ann = [connect(server, "ann"), connect(server, "ann", "b")]
-    assert ask(sender, "user ann hello") == "sent to 2"
-    for client in ann:
-        client.expect_text("hello")
-    assert ask(sender, "user bob hello") == "sent to 0"
-    assert ask(sender, "close ann out") == "sent to 2"
-    for client in ann:
-        client.expect_close(4001, "out")
+    check_messages_to_a_user(sender, ann, 2)
 
 
 def test_users_of_the_resource(server):

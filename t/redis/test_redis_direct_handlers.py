@@ -5,12 +5,13 @@ import signal
 
 import pytest
 
+import direct_handler_client
 import plugin_builder
+from direct_handler_client import ask, check_messages_to_a_user
 from hosts import SHORT_TIMEOUTS
 from nginx_server import seconds, wait_until
 
-LOCATIONS = r"""
-location = /direct { websocket_user $arg_user; websocket direct $arg_k; }
+LOCATIONS = direct_handler_client.LOCATION + r"""
 location = /echo { websocket echo; }
 location = /status { websocket_status; }
 """
@@ -23,14 +24,7 @@ def pair(hosts):
 
 
 def connect(host, user="", key="a"):
-    client = host.server.connect(f"/direct?user={user}&k={key}")
-    client.number = client.read_frame().payload.decode()
-    return client
-
-
-def ask(client, text, timeout=None):
-    client.text(text)
-    return client.read_frame(timeout).payload.decode()
+    return direct_handler_client.connect(host.server, user, key)
 
 
 def test_one_client_of_another_host(pair):
@@ -45,13 +39,7 @@ def test_one_client_of_another_host(pair):
 def test_one_user_of_two_hosts(pair):
     sender = connect(pair[0])
     ann = [connect(host, "ann", key) for host in pair for key in "ab"]
-    assert ask(sender, "user ann hello") == "sent to 2"
-    for client in ann:
-        client.expect_text("hello")
-    assert ask(sender, "user bob hello") == "sent to 0"
-    assert ask(sender, "close ann out") == "sent to 2"
-    for client in ann:
-        client.expect_close(4001, "out")
+    check_messages_to_a_user(sender, ann, 2)
 
 
 def test_order_of_messages_to_a_client_and_its_user(pair):
