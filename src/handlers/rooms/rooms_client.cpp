@@ -30,8 +30,8 @@ bool rooms_client::too_much_waits() const noexcept
 void rooms_client::subscribe_to(const rooms_json::request &request)
 {
     if (too_much_waits()) {
-        send_text_message(rooms_json::error(
-            request.ref, {}, "too much waits for other rooms"));
+        send_text_message(rooms_json::error(request.ref, {},
+                                            "too much waits for other rooms"));
         return;
     }
 
