@@ -202,20 +202,21 @@ private:
                       end > ngx_current_msec ? end - ngx_current_msec : 1);
     }
 
-    void end_first()
+    // Without memory the user stays in both maps. Then it throws
+    // std::bad_alloc, or returns false.
+    bool end_first()
     {
-        const auto user = users_.extract(ends_.begin()->second->first);
+        const auto &[key, user] = *ends_.begin()->second;
+        const std::string_view name = key;
+
+        if (!end_user(name.substr(0, user.scope_size),
+                      name.substr(user.scope_size + 1), user.client)) {
+            return false;
+        }
 
         ends_.erase(ends_.begin());
-
-        const std::string_view name = user.key();
-        const auto [scope_size, client, end] = user.mapped();
-        const std::string_view scope = name.substr(0, scope_size);
-
-        if (!end_user(scope, name.substr(scope_size + 1), client)) {
-            log_no_memory();
-            add(scope, name.substr(scope_size + 1), client, retry_interval);
-        }
+        users_.erase(users_.find(key));
+        return true;
     }
 
     void end_due() noexcept
@@ -224,13 +225,22 @@ private:
              i != ends_at_once && worker_bus::running() && !ends_.empty() &&
              ends_.begin()->first <= ngx_current_msec;
              i++) {
-            end_first();
+            if (!end_first()) {
+                retry();
+                return;
+            }
         }
 
         start_timer();
 
     } catch (const std::bad_alloc &) {
-        start_timer();
+        retry();
+    }
+
+    void retry() noexcept
+    {
+        log_no_memory();
+        ngx_add_timer(&timer_, retry_interval);
     }
 
     user_map users_;
