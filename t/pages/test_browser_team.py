@@ -342,6 +342,7 @@ def test_side_bar_of_a_phone_is_a_drawer(open_team, scheme):
         active.active_element.send_keys(Keys.ESCAPE)
         assert active.active_element == ada.find("menu")
         ada.click("menu")
+        ada.wait(ada.row("team.help").is_displayed, "the drawer")
         ada.choose("team.help")
         assert not ada.row("team.help").is_displayed()
         assert active.active_element == ada.find("title")
