@@ -1,9 +1,9 @@
-// The room page: one room over room.js, its clients, and a connection that can
-// be cut.
+// The room page: one room over the package nginx-websocket, its clients, and a
+// connection that can be cut.
 
+import { Room } from "../client/index.js";
 import { describe_close } from "../close_codes.js";
 import { make } from "../elements.js";
-import { Room } from "./room.js";
 import { colour_of, plural, room_log } from "./room-log.js";
 
 const first_room = "lobby";

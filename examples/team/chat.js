@@ -10,8 +10,7 @@
 // people have changed, "message" ({ conversation, message }) for a new one or
 // one with another state, and "ended" ({ reason }) with the session.
 
-import { Rooms } from "./rooms.js";
-import { parse_id } from "./subscription.js";
+import { Rooms } from "../client/index.js";
 
 const online_room = "team.online";
 const history = 200;
@@ -47,8 +46,9 @@ function decoded(data) {
 }
 
 function is_after(id, other) {
-    const [a, b] = [parse_id(id), parse_id(other)];
-    return !b || a.epoch !== b.epoch || a.number > b.number;
+    const [[epoch, number], [other_epoch, other_number]] = [id, other].map(
+        (each) => each.split("-"));
+    return epoch !== other_epoch || Number(number) > Number(other_number);
 }
 
 // An object in the storage of the browser, which its user may change.

@@ -1,10 +1,9 @@
-"""examples/room/room.js in Node, with Node's WebSocket and with npm's ws,
+"""Room of the package nginx-websocket in Node, with Node's WebSocket and with npm's ws,
 against a real nginx."""
 
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -16,8 +15,8 @@ from nginx_server import ROOT, seconds
 from raw_client import deadline_scale
 from room_client import join, read_type, send_text
 
-ROOM = os.path.join(ROOT, "examples", "room", "room.js")
-NODE_PROGRAM = os.path.join(os.path.dirname(__file__), "room_js_node.mjs")
+PACKAGE = os.path.join(ROOT, "src", "client", "package", "index.js")
+NODE_PROGRAM = os.path.join(os.path.dirname(__file__), "client_node.mjs")
 WS = ["/usr/share/nodejs/ws/wrapper.mjs",
       os.path.join(ROOT, "build/bench/ws/node_modules/ws/wrapper.mjs")]
 
@@ -43,14 +42,11 @@ def native():
 class Node:
     """A Node process that runs one script."""
 
-    def __init__(self, folder, websocket, script):
-        # Older versions import a .js without a package as CommonJS
-        room = os.path.join(folder, "room.mjs")
-        shutil.copy(ROOM, room)
+    def __init__(self, websocket, script):
         flags, module = websocket
         self.process = subprocess.Popen(
-            ["node", "--no-warnings", *flags, NODE_PROGRAM, room, module,
-             script],
+            ["node", "--no-warnings", *flags, NODE_PROGRAM, PACKAGE,
+             module, script],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         self.deadline = threading.Timer(seconds(60), self.process.kill)
@@ -75,7 +71,7 @@ class Node:
 
 
 @pytest.fixture(name="run_script", params=["ws", "native"])
-def run_script_fixture(request, tmp_path):
+def run_script_fixture(request):
     """Starts a script in Node."""
     if request.param == "ws":
         found = [path for path in WS if os.path.exists(path)]
@@ -89,7 +85,7 @@ def run_script_fixture(request, tmp_path):
     started = []
 
     def run_script(script):
-        started.append(Node(tmp_path, websocket, script))
+        started.append(Node(websocket, script))
         return started[-1]
 
     yield run_script

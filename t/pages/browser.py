@@ -86,6 +86,7 @@ class ExampleConfig:
             "../build/run/backends/": f"{self.folder}/backends/",
             # PHP does not accept all paths that nginx does
             "root ../../examples;": f"root {EXAMPLES}/../examples;",
+            "alias ../../src/": f"alias {ROOT}/src/",
             "http {\n": HARNESS_LINES.format(control=ports[0], token=token),
         }.items():
             assert text.count(old) == 1, f"examples/nginx.conf: {old}"

@@ -1,4 +1,4 @@
-// The environment of a script that tests room.js: a WebSocket whose server is
+// The environment of a script that tests Room: a WebSocket whose server is
 // the script, and a clock that the script advances. The text of the script
 // replaces a placeholder below, because pages may not compile functions.
 
@@ -131,7 +131,7 @@ async function run({ Room, RoomError, make, settled, events, server, sockets,
 }
 
 (async () => {
-    const { Room, RoomError } = await import("/room/room.js");
+    const { Room, RoomError } = await import("/client/index.js");
     const rooms = [];
     const make = (options, url = "wss://example.org/room/r") => {
         const room = new Room(url, options);

@@ -1,5 +1,5 @@
-"""Runs scripts with examples/room/room.js in a browser. The test provides
-WebSocket, clock and random numbers: see room_js_harness.js."""
+"""Runs scripts with Room of the package nginx-websocket in a browser. The test
+provides WebSocket, clock and random numbers: see room_js_harness.js."""
 
 import os
 

@@ -1,5 +1,5 @@
-"""examples/team/rooms.js in a page without the team chat: the objects and the
-events of one Rooms."""
+"""A Rooms of the package in a page without the team chat: its objects and
+events."""
 
 import json
 
@@ -8,7 +8,7 @@ from team_page import log_in, token_of
 # The page loads the module, connects, and records all events.
 START = """
     const [options, token, done] = arguments;
-    import("/team/rooms.js").then(({ Rooms }) => {
+    import("/client/index.js").then(({ Rooms }) => {
         window.events = [];
         window.tokens = 0;
         window.token = { token, expires_in: 300 };
@@ -38,7 +38,7 @@ START = """
 
 class RoomsPage:
     """A page at the log-in of the team chat, with a Rooms of its own. `options`
-    are those of connection.js."""
+    are those of Rooms."""
 
     def __init__(self, page, server, user="Linus", **options):
         self.page = page

@@ -1,4 +1,4 @@
-"""The events of examples/room/room.js for messages of the server.
+"""The events of Room for messages of the server.
 room_js_harness.js describes the scripts."""
 
 import pytest

@@ -1,4 +1,4 @@
-"""The reconnecting of examples/room/room.js. room_js_harness.js describes the
+"""The reconnecting of Room. room_js_harness.js describes the
 scripts."""
 
 import pytest

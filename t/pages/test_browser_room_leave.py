@@ -1,4 +1,4 @@
-"""Suspending, resuming and closing a room of examples/room/room.js.
+"""Suspending, resuming and closing a room of Room.
 room_js_harness.js describes the scripts."""
 
 import pytest

@@ -1,4 +1,4 @@
-"""publish() of examples/room/room.js: the result of its promise, without
+"""publish() of Room: the result of its promise, without
 unnoticed duplicates. room_js_harness.js describes the scripts."""
 
 import pytest

@@ -1,4 +1,4 @@
-"""examples/team/rooms.js and connection.js, without the page of the chat."""
+"""Rooms of the package nginx-websocket, without the page of the chat."""
 
 import pytest
 
@@ -223,7 +223,9 @@ def test_missed_messages_that_are_gone_are_a_gap(start, server, proxy):
         nginx.post(ROOM, f"{number}")
     proxy.restore()
     rooms.wait_data(ROOM, "before", *map(str, range(1, 201)))
-    assert rooms.events("gap") == [{"room": ROOM, "cause": "resume"}]
+    [before] = rooms.events("message", data="before")
+    assert rooms.events("gap") == [
+        {"room": ROOM, "cause": "resume", "after": before["id"]}]
     nginx.post(ROOM, "after")
     rooms.wait_event("message", data="after")
     assert len(rooms.events("gap")) == 1

@@ -1,20 +1,19 @@
-// Runs a script that tests examples/room/room.js in Node.
+// Runs a script that tests the package nginx-websocket in Node.
 //
-// usage: node room_js_node.mjs ROOM WEBSOCKET SCRIPT; ROOM: the file room.js, as
-// a module; WEBSOCKET: npm's ws, as a module, or "native"; SCRIPT: the text of a
-// function that gets the members of `tools` below. report() writes a value to
-// the standard output as a line of JSON. next_line() resolves with the next line
-// of the standard input.
+// usage: node client_node.mjs PACKAGE WEBSOCKET SCRIPT; WEBSOCKET: npm's ws, as
+// a module, or "native"; SCRIPT: the text of a function that gets the members of
+// `tools` below. report() writes a value to the standard output as a line of
+// JSON. next_line() resolves with the next line of the standard input.
 
 import { createInterface } from "node:readline";
 
-const [room_file, websocket, script] = process.argv.slice(2);
+const [package_file, websocket, script] = process.argv.slice(2);
 
 if (websocket !== "native") {
     globalThis.WebSocket = (await import(websocket)).WebSocket;
 }
 
-const { Room } = await import(room_file);
+const { Room, Rooms } = await import(package_file);
 const report = (what) => console.log(JSON.stringify(what));
 
 // Reports each state. Returns a function whose promise resolves with the next
@@ -50,7 +49,7 @@ const settled = (promise) => promise.then(
     (id) => `as ${id}`,
     (error) => `${error.uncertain ? "perhaps" : "not"}: ${error.message}`);
 
-const tools = { Room, report, watched, next_line, settled };
+const tools = { Room, Rooms, report, watched, next_line, settled };
 const asynchronous = Object.getPrototypeOf(async () => {}).constructor;
 
 await new asynchronous(...Object.keys(tools), script)(...Object.values(tools));

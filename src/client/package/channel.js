@@ -1,0 +1,243 @@
+// One room over a connection: its messages in order, its gaps, and the messages
+// that this client publishes there. `Room` has one channel, `Rooms` many.
+
+import { Position } from "./position.js";
+import { RoomError, parse_id, payload, well_formed } from "./shared.js";
+
+const unanswered = "the connection was lost before the answer";
+const no_answer = "no answer came in time";
+
+export const channel_defaults = {
+    history: 0, // how many of the latest messages to get first; or Infinity
+    since: undefined, // or the id after which messages are wanted
+    most_waiting: 100, // messages that may wait for a connection
+    answer_within: 30_000, // ms; later the result of a publish is uncertain
+};
+
+export class Channel {
+    clients;
+    position;
+    #host;
+    #options;
+    #client; // the id of this connection
+    #own_clients = new Set(); // ids of this and of former connections
+    #catch_up = { messages: 0, complete: true };
+    #lost_after; // {}: the gap of a resume, which is not reported yet
+    // Publications without a result, in order. `client` is the id of the
+    // connection that sent them, `asked`: that connection may still answer.
+    #pending = new Set();
+
+    // host: emit(name, detail), can_send(), and request(data, settle), which
+    // calls settle(error, answer) at once when there is a result.
+    constructor(host, options) {
+        this.#host = host;
+        this.#options = { ...channel_defaults, ...options };
+        const { history, since } = this.#options;
+        const seen = since === undefined ? undefined : parse_id(since);
+        if (seen === null) {
+            throw new TypeError(`no id: ${since}`);
+        }
+        this.position = new Position(history, seen);
+    }
+
+    // -- the connection --
+
+    // The client is in the room. Undefined if the answer is invalid.
+    begin(client, { last, clients, recovered }) {
+        const end = parse_id(last);
+        if (!end) {
+            return undefined;
+        }
+        const resumed = this.position.seen !== undefined;
+        const after = this.position.last;
+        const { lost, other } = this.position.begin(end, recovered);
+        if (other) {
+            this.#own_clients.clear(); // the server may be another one
+        }
+        this.#own_clients.add(client);
+        this.#client = client;
+        this.clients = clients;
+        this.#catch_up = { messages: 0, complete: !lost };
+        this.#lost_after = lost ? { after } : undefined;
+        return { resumed, lost };
+    }
+
+    // The page knows that the client is in the room.
+    start() {
+        const lost = this.#lost_after;
+        this.#lost_after = undefined;
+        if (lost) {
+            this.#reject(({ sent, asked }) => sent && !asked, unanswered);
+            this.#host.emit("gap", { cause: "resume", after: lost.after });
+        }
+        this.#pending.forEach((entry) => {
+            this.#send(entry);
+            this.#await_resume(entry);
+        });
+        this.#check_caught_up();
+    }
+
+    // The connection is lost.
+    pause() {
+        this.position.catch_up_until = undefined;
+        this.#pending.forEach(({ timer }) => clearTimeout(timer));
+    }
+
+    end(reason) {
+        this.pause();
+        this.#reject(() => true, reason);
+    }
+
+    // -- objects of the server --
+
+    // These return false if the object is invalid.
+    message(object) {
+        const id = parse_id(object.id);
+        const data = payload(object);
+        const { position } = this;
+        if (!id || data === undefined) {
+            return false;
+        }
+        if (!position.is_new(id)) {
+            return true; // a duplicate, or older than wanted
+        }
+        const { time, from = null, user } = object;
+        if (position.is_gap_before(id)) {
+            this.#report_gap("missing");
+        }
+        const missed = id.number <= position.catch_up_until;
+        this.#catch_up.messages += missed ? 1 : 0;
+        this.#check_caught_up(!missed);
+        const answered = position.acknowledged.delete(id.number);
+        const own = answered || this.#own_clients.has(from);
+        const published = own && !answered
+            ? this.#find_published(from, data) : undefined;
+        position.advance(id);
+        this.#host.emit("message", { id: object.id, time, from, user, data, own,
+                                     missed });
+        this.#settle(published, ({ resolve }) => resolve(object.id));
+        this.#check_caught_up();
+        return true;
+    }
+
+    gap() {
+        this.position.allow_gap();
+        this.#report_gap("slow");
+        return true;
+    }
+
+    // The server sends presence only to clients that have caught up.
+    presence({ type, client, user, clients }) {
+        this.clients = clients;
+        this.#check_caught_up(true);
+        this.#host.emit("presence", { type, client, user, clients });
+        return true;
+    }
+
+    // An answer for which nothing waits.
+    published({ id }) {
+        const given = parse_id(id);
+        if (given) {
+            this.position.acknowledge(given);
+        }
+        return given !== null;
+    }
+
+    #report_gap(cause) {
+        this.#catch_up.complete = false;
+        this.#host.emit("gap", { cause, after: this.position.last });
+    }
+
+    #check_caught_up(sure = this.position.seen.number
+                     >= this.position.catch_up_until) {
+        if (sure && this.position.catch_up_until !== undefined) {
+            this.position.catch_up_until = undefined;
+            this.#reject(({ sent, asked, client }) => sent && !asked
+                && client !== this.#client, unanswered);
+            this.#host.emit("caught_up", { ...this.#catch_up });
+        }
+    }
+
+    // -- publishing --
+
+    publish(text, refusal) {
+        if (typeof text !== "string") {
+            return Promise.reject(new TypeError("publish() takes a string"));
+        }
+        if (refusal) {
+            return Promise.reject(new RoomError(refusal));
+        }
+        const waiting = [...this.#pending].filter(({ sent }) => !sent);
+        if (!this.#host.can_send()
+            && waiting.length >= this.#options.most_waiting) {
+            return Promise.reject(
+                new RoomError("too many messages wait for a connection"));
+        }
+        return new Promise((resolve, reject) => {
+            const entry = { data: well_formed(text), resolve, reject };
+            this.#pending.add(entry);
+            this.#send(entry);
+        });
+    }
+
+    #send(entry) {
+        if (!entry.sent && this.#host.can_send()) {
+            Object.assign(entry, { sent: true, asked: true,
+                                   client: this.#client });
+            this.#host.request(entry.data, (error, answer) => {
+                entry.asked = false;
+                return this.#answered(entry, error, answer);
+            });
+        }
+    }
+
+    #answered(entry, error, answer) {
+        if (error?.lost) {
+            // Unsent messages are sent by the next connection. Of sent ones a
+            // resume shows whether they have arrived.
+            entry.sent = !error.unsent;
+        } else if (error) {
+            this.#settle(entry, ({ reject }) => reject(error));
+        } else if (!this.published(answer)) {
+            this.#settle(entry, ({ reject }) => reject(
+                new RoomError("the answer has no id", true)));
+            return false;
+        } else {
+            this.#settle(entry, ({ resolve }) => resolve(answer.id));
+        }
+        return true;
+    }
+
+    // Without a connection no answer can arrive, so the time begins again.
+    #await_resume(entry) {
+        const { answer_within } = this.#options;
+        if (entry.sent && !entry.asked && this.#host.can_send() && answer_within !== Infinity) {
+            entry.timer = setTimeout(
+                () => this.#reject((each) => each === entry, no_answer),
+                answer_within);
+        }
+    }
+
+    #settle(entry, call) {
+        if (entry && this.#pending.delete(entry)) {
+            clearTimeout(entry.timer);
+            call(entry);
+        }
+    }
+
+    // Answers come in the order of the messages: of several with the same text
+    // the first one is meant.
+    #find_published(from, data) {
+        return [...this.#pending].find((each) => each.sent
+            && each.client === from && each.data === data);
+    }
+
+    #reject(which, reason) {
+        for (const entry of this.#pending) {
+            if (which(entry)) {
+                this.#settle(entry, ({ reject, sent = false }) => reject(
+                    new RoomError(reason, sent)));
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+export { Room } from "./room.js";
+export { Rooms } from "./rooms.js";
+export { RoomError } from "./shared.js";

@@ -1,0 +1,57 @@
+// Parts that the other files share: errors, events, ids and payloads.
+
+// `uncertain`: it is unknown whether the room has got the message.
+export class RoomError extends Error {
+    constructor(message, uncertain = false) {
+        super(message);
+        this.name = "RoomError";
+        this.uncertain = uncertain;
+    }
+}
+
+// Node 18 has no CustomEvent.
+const detailed_event = globalThis.CustomEvent ?? class extends Event {
+    constructor(name, { detail }) {
+        super(name);
+        this.detail = detail;
+    }
+};
+
+export function dispatch(target, name, detail) {
+    target.dispatchEvent(new detailed_event(name, { detail }));
+}
+
+// Epochs have 64 bits, more than a number holds.
+export function parse_id(text) {
+    const parts = /^(\d+)-(\d+)$/.exec(text);
+    return parts && { epoch: parts[1], number: Number(parts[2]) };
+}
+
+export function id_text({ epoch, number }) {
+    return `${epoch}-${number}`;
+}
+
+// JSON in UTF-8 has no lone surrogates.
+export function well_formed(text) {
+    return text.toWellFormed?.() ?? text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+// The payload of a message, or undefined.
+export function payload({ data, base64 }) {
+    if (typeof data === "string") {
+        return data;
+    }
+    try {
+        return Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+    } catch {
+        return undefined;
+    }
+}
+
+export function parsed(text) {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return undefined;
+    }
+}
