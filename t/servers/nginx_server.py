@@ -140,6 +140,7 @@ class NginxServer:
     def _run(self):
         """Runs nginx until it is ready, or ends."""
         path = os.path.join(self.prefix, "nginx.conf")
+        begin = self.size("error.log")
         runner = shlex.split(os.environ.get("WEBSOCKET_RUNNER", ""))
         with open(os.path.join(self.prefix, "stderr"), "wb") as stderr:
             self.process = subprocess.Popen(
@@ -148,8 +149,17 @@ class NginxServer:
                 stderr=stderr, stdin=subprocess.DEVNULL,
                 preexec_fn=die_with_parent)
         self.pid = self.process.pid
-        wait_until(lambda: self.process.poll() is not None or self.ready(),
+        wait_until(lambda: (self.process.poll() is not None
+                            or self.ready() and self.has_logged_start(begin)),
                    seconds(15), "nginx start")
+
+    def has_logged_start(self, begin):
+        """Whether the master has logged all workers. It may do so after a
+        worker has accepted its first connection."""
+        logs = self.config.level in ("notice", "info", "debug")
+        expected = self.config.workers if logs else 0
+        return (self.config.master is False
+                or self.log(begin).count("start worker process ") >= expected)
 
     def start_again(self):
         """Starts a killed nginx on the same ports, with the same logs."""
