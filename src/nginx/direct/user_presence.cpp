@@ -8,19 +8,17 @@
 #include "nginx/backplane/backplane.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
-#include "nginx/core/timer.hpp"
 #include "nginx/direct/direct_target.hpp"
+#include "nginx/direct/lingering_users.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
 #include <array>
-#include <map>
+#include <cstdint>
 #include <new>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <utility>
 
 namespace websocket::nginx::user_presence {
 
@@ -28,10 +26,7 @@ namespace {
 
 constexpr std::int64_t max_grace = 86'400'000; // ms
 
-// After an attempt for which there was no memory.
-constexpr std::uint32_t retry_interval = 1000; // ms
-
-// Users that end in one event.
+// Lost users that end, or begin to linger, in one event.
 constexpr std::size_t ends_at_once = 256;
 
 void log_no_memory() noexcept
@@ -134,133 +129,28 @@ bool end_user(std::string_view scope, std::string_view user,
     return done.appended.result != broker::outcome::no_memory;
 }
 
-// The users that linger on this worker, by the time at which they end.
-class lingering_users {
-public:
-    lingering_users() noexcept { init_timer(timer_, on_timer, ngx_cycle->log); }
-    ~lingering_users()
-    {
-        if (timer_.timer_set) {
-            ngx_del_timer(&timer_);
-        }
-    }
-
-    // Once more for the same user: only the new time counts. Throws
-    // std::bad_alloc.
-    void add(std::string_view scope, std::string_view user,
-             std::uint64_t client, std::uint32_t grace)
-    {
-        std::string name(scope);
-
-        name.append(1, '\0').append(user);
-
-        const auto [it, is_new] = users_.try_emplace(std::move(name));
-
-        if (!is_new) {
-            ends_.erase(it->second.end);
-        }
-
-        it->second.scope_size = scope.size();
-        it->second.client = client;
-
-        try {
-            it->second.end = ends_.emplace(ngx_current_msec + grace, &*it);
-        } catch (const std::bad_alloc &) {
-            users_.erase(it);
-            throw;
-        }
-
-        start_timer();
-    }
-
-private:
-    struct lingering;
-    using user_map = std::unordered_map<std::string, lingering>;
-    using end_map = std::multimap<ngx_msec_t, user_map::value_type *>;
-
-    struct lingering {
-        std::size_t scope_size = 0;
-        std::uint64_t client = 0; // the last one
-        end_map::iterator end{};
-    };
-
-    static void on_timer(ngx_event_t *event) noexcept;
-
-    void start_timer() noexcept
-    {
-        if (ends_.empty()) {
-            return;
-        }
-
-        const ngx_msec_t end = ends_.begin()->first;
-
-        if (timer_.timer_set && timer_.timer.key <= end) {
-            return;
-        }
-
-        ngx_add_timer(&timer_,
-                      end > ngx_current_msec ? end - ngx_current_msec : 1);
-    }
-
-    // Without memory the user stays in both maps. Then it throws
-    // std::bad_alloc, or returns false.
-    bool end_first()
-    {
-        const auto &[key, user] = *ends_.begin()->second;
-        const std::string_view name = key;
-
-        if (!end_user(name.substr(0, user.scope_size),
-                      name.substr(user.scope_size + 1), user.client)) {
-            return false;
-        }
-
-        ends_.erase(ends_.begin());
-        users_.erase(users_.find(key));
-        return true;
-    }
-
-    void end_due() noexcept
+// As a lingering_users::end_function.
+bool end_lingering(std::string_view scope, std::string_view user,
+                   std::uint64_t client) noexcept
+{
     try {
-        for (std::size_t i = 0;
-             i != ends_at_once && worker_bus::running() && !ends_.empty() &&
-             ends_.begin()->first <= ngx_current_msec;
-             i++) {
-            if (!end_first()) {
-                retry();
-                return;
-            }
+        if (end_user(scope, user, client)) {
+            return true;
         }
+    } catch (const std::bad_alloc &) {}
 
-        start_timer();
-
-    } catch (const std::bad_alloc &) {
-        retry();
-    }
-
-    void retry() noexcept
-    {
-        log_no_memory();
-        ngx_add_timer(&timer_, retry_interval);
-    }
-
-    user_map users_;
-    end_map ends_;
-    ngx_event_t timer_{};
-};
+    log_no_memory();
+    return false;
+}
 
 std::optional<lingering_users> all_lingering;
 
-void lingering_users::on_timer(ngx_event_t *) noexcept
-{
-    all_lingering->end_due();
-}
-
 // Without memory for the grace, the user ends at once.
 void linger(std::string_view scope, std::string_view user, std::uint64_t client,
-            std::uint32_t grace)
+            std::uint32_t grace, std::size_t limit)
 {
     try {
-        all_lingering->add(scope, user, client, grace);
+        all_lingering->add(scope, user, client, grace, limit);
     } catch (const std::bad_alloc &) {
         (void)end_user(scope, user, client);
     }
@@ -286,7 +176,7 @@ std::optional<std::uint32_t> grace_for(const session &client,
 
 void start() noexcept
 {
-    all_lingering.emplace();
+    all_lingering.emplace(end_lingering);
 }
 
 void stop() noexcept
@@ -332,7 +222,9 @@ try {
     }
 
     linger(scope, client.user(), client.id(),
-           *removed.grace != 0 ? *removed.grace : retry_interval);
+           *removed.grace != 0 ? *removed.grace
+                               : lingering_users::retry_interval,
+           client.configuration().max_rooms);
 } catch (const std::bad_alloc &) {}
 
 bool end_lost_members() noexcept
@@ -353,7 +245,7 @@ try {
         }
 
         if (lost->grace) {
-            linger(lost->scope, lost->user, 0, *lost->grace);
+            linger(lost->scope, lost->user, 0, *lost->grace, SIZE_MAX);
         } else {
             (void)worker_bus::broker().end_member(worker_bus::slot(),
                                                   lost->scope, lost->user);
