@@ -209,6 +209,45 @@ def test_presence_in_rooms_lists_users_of_all_hosts(pair):
     assert rooms_client.ask(bob, presence="b")["message"] == "not subscribed"
 
 
+def test_long_place_in_a_list_crosses_shortened(pair):
+    """A place that is longer than a user finds the same users."""
+    longest = "u" * 256
+    ann = rooms_client.connect(pair[0].server, "/rooms?user=ann")
+    other = rooms_client.connect(pair[1].server, f"/rooms?user={longest}")
+    for client in (ann, other):
+        rooms_client.subscribe(client, "a")
+    wait_until(lambda: rooms_client.ask(ann, presence="a")["clients"] == 2,
+               seconds(5), "the count of the clients")
+    for after, found in ((longest[1:], users((longest, 1))), (longest, []),
+                         (longest + "a" * 50_000, []),
+                         ("t" * 50_000, users((longest, 1)))):
+        assert rooms_client.ask(ann, presence="a", after=after
+                                )["users"] == found
+    with pair[1].standing_still():
+        rooms_client.send(ann, presence="a", after="t" * 900_000)
+        wait_until(lambda: inboxes(pair.redis)[0] == 1, seconds(10),
+                   "the request")
+        assert inboxes(pair.redis)[1] < 1000
+    assert read(ann, seconds(10))["users"] == users((longest, 1))
+
+
+def test_refs_that_wait_for_other_hosts_are_limited(pair):
+    ann, bob = (rooms_client.connect(host.server, f"/rooms?user={name}")
+                for host, name in zip(pair, ("ann", "bob")))
+    for client in (ann, bob):
+        rooms_client.subscribe(client, "a")
+    assert read(ann)["type"] == "joined"
+    refs = ["x" * 30_000, "y" * 40_000]
+    with pair[1].standing_still():
+        for ref in refs:
+            rooms_client.send(ann, presence="a", ref=ref)
+        assert rooms_client.ask(ann, presence="a", ref=3) == {
+            "type": "error", "ref": 3, "room": "a",
+            "message": "too many requests wait"}
+    assert sorted(read(ann, seconds(10))["ref"] for _ in refs) == refs
+    assert rooms_client.ask(ann, presence="a", ref=4)["type"] == "presence"
+
+
 def test_presence_in_rooms_needs_no_location_that_publishes(hosts):
     group = hosts(r"""
         location = /rooms { websocket_user $websocket_arg_user;

@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::size_t max_listed = 1000; // users of an answer to "presence"
 
-// Requests for presence that may wait for the other hosts, of one client.
+// Requests for presence that may wait for the other hosts, of one client, and
+// the bytes of "ref" with which no further one may.
 constexpr unsigned max_listing = 8;
+constexpr std::size_t max_listing_bytes = 64 * 1024;
 
 // The reason why the client may not publish to the room; empty: it may.
 std::string refusal_to_publish(rooms_client &from,
@@ -169,8 +171,9 @@ void rooms::send_presence(rooms_client &from, const rooms_json::request &asked)
     const std::string_view refusal =
         place.resource == nullptr         ? "not subscribed"
         : !place.state->receives_presence ? "the room has no presence"
-        : from.listing == max_listing     ? "too many requests wait"
-                                          : "";
+        : from.listing == max_listing || from.listing_bytes > max_listing_bytes
+            ? "too many requests wait"
+            : "";
 
     if (!refusal.empty()) {
         from.send_text_message(
@@ -179,6 +182,7 @@ void rooms::send_presence(rooms_client &from, const rooms_json::request &asked)
     }
 
     from.listing++;
+    from.listing_bytes += asked.ref.size();
     place.resource->find_users(
         asked.after, max_listed,
         [to = client_ref<rooms_client>(from), of = place.resource,
@@ -190,6 +194,7 @@ void rooms::send_presence(rooms_client &from, const rooms_json::request &asked)
             }
 
             client->listing--;
+            client->listing_bytes -= ref.size();
 
             if (client->find_subscription<room>(name).resource != of) {
                 client->send_text_message(

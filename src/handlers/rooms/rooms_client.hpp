@@ -30,9 +30,10 @@ struct rooms_client : client {
     // room has joined or refused.
     void subscribe_to(const rooms_json::request &request);
 
-    const std::uint64_t number; // its id
-    unsigned behind = 0;        // the rooms of which it is behind
-    unsigned listing = 0;       // requests for presence without an answer
+    const std::uint64_t number;    // its id
+    unsigned behind = 0;           // the rooms of which it is behind
+    unsigned listing = 0;          // requests for presence without an answer
+    std::size_t listing_bytes = 0; // of their "ref"
 
     // The last room whose history it was sent, to be compared only.
     const room *resumed = nullptr;

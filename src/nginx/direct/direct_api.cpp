@@ -235,8 +235,8 @@ void find_users(websocket_resource_t *handle, websocket_text_t after,
             users_search{nullptr, users_page(wanted), done, data});
 
         const std::string text = std::to_string(wanted);
-        const direct_target from{target.handler().name, target.name(), true,
-                                 view_of(after)};
+        const direct_target from =
+            users_after(target.handler().name, target.name(), view_of(after));
 
         if (backplane::enabled() && target.constructed()) {
             asked = host_asks::ask(

@@ -1,6 +1,7 @@
 // One client or one user of a handler, to which a message is sent.
 #pragma once
 
+#include "broker/member_types.hpp"
 #include "nginx/identity/member_scopes.hpp"
 
 #include <string>
@@ -14,6 +15,14 @@ struct direct_target {
     bool is_user;             // else `name` is the id of a client
     std::string_view name;
 };
+
+// For a list of the users that are greater than a text of any length. No user
+// is longer, so the rest of the text does not change which ones are.
+inline direct_target users_after(std::string_view handler, std::string_view key,
+                                 std::string_view text) noexcept
+{
+    return {handler, key, true, text.substr(0, broker::max_user_size)};
+}
 
 // The scope in which a target is found. Throws std::bad_alloc.
 inline std::string scope_of(const direct_target &target)

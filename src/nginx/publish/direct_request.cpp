@@ -246,7 +246,7 @@ ngx_int_t describe_users(ngx_http_request_t *r, const resource_id &id)
     }
 
     const std::string after = detail::form_decoded(argument(r, "after", ""));
-    const direct_target target{id.handler->name, id.key, true, after};
+    const direct_target target = users_after(id.handler->name, id.key, after);
 
     if (backplane::enabled()) {
         const std::string most = std::to_string(*limit);
