@@ -41,8 +41,8 @@ MAY_INCLUDE = {
 FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
-        "core", "workers", "redis_io", "redis_nodes", "output", "request",
-        "identity", "events", "host_inbox", "backplane", "kept_clients", "resource",
+        "core", "workers", "members", "redis_io", "redis_nodes", "output",
+        "request", "identity", "events", "host_inbox", "backplane", "kept_clients", "resource",
         "status", "session", "direct", "subscriptions", "backend", "publish", "upgrade",
         "plugin", "module",
     ],

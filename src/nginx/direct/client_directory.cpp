@@ -5,6 +5,7 @@
 #include "nginx/core/log_line.hpp"
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/direct/direct_format.hpp"
+#include "nginx/members/member_counts.hpp"
 #include "nginx/direct/user_presence.hpp"
 #include "nginx/resource/client_subscription.hpp"
 #include "nginx/resource/message_user.hpp"
@@ -33,35 +34,6 @@ std::string log_of(unsigned slot)
     return ":direct:" + std::to_string(slot);
 }
 
-void log_no_memory() noexcept
-{
-    static log_throttle line;
-
-    if (log_permit permit = line.allows(); permit) {
-        write_log(
-            NGX_LOG_ERR, ngx_cycle->log,
-            "websocket: no memory in websocket_shared_memory for one more "
-            "client or user: no message can be sent to it%V",
-            permit.suppressed());
-    }
-}
-
-void add_member(const std::string &scope, std::string_view member) noexcept
-{
-    const auto added = worker_bus::broker().add_member(
-        worker_bus::slot(), scope, member, worker_bus::now());
-
-    if (added.result == broker::outcome::no_memory) {
-        log_no_memory();
-    }
-}
-
-void remove_member(const std::string &scope, std::string_view member) noexcept
-{
-    (void)worker_bus::broker().remove_member(worker_bus::slot(), scope, member,
-                                             false);
-}
-
 // Calls each(scope, member) for the members that a client counts in, beside
 // those of its resource.
 template <class Each>
@@ -76,18 +48,16 @@ void each_member(const session &client, std::string_view key, Each each)
 
 // A client counts as one of its user also if nobody can send to users: the
 // status shows their number.
-template <class Count>
-void count_in_handler(const session &client, Count count)
+bool counts_in_handler(const session &client) noexcept
 {
-    if (!client.user().empty() && worker_bus::running()) {
-        count(users_of(client.handler().name), client.user());
-    }
+    return !client.user().empty() && worker_bus::running();
 }
 
 class directory final : subscriber {
 public:
     explicit directory(bool addresses) noexcept : addresses_{addresses}
     {
+        member_counts::start();
         user_presence::start();
         check_event_.handler = on_check;
         check_event_.data = &check_event_;
@@ -106,15 +76,20 @@ public:
         }
 
         user_presence::stop();
+        member_counts::stop();
     }
 
-    // Without memory the client cannot be addressed.
+    // Without shared memory the client cannot be addressed yet.
     void add(session &client) noexcept
     try {
         user_presence::enter(client, *client.home(), false);
-        count_in_handler(client, add_member);
 
-        if (!addresses_ || !subscribed()) {
+        if (counts_in_handler(client)) {
+            (void)member_counts::add(users_of(client.handler().name),
+                                     client.user(), client.id());
+        }
+
+        if (!addresses_ || !worker_bus::running()) {
             return;
         }
 
@@ -125,14 +100,23 @@ public:
             added->second.of_user = users_.emplace(client.user(), &client);
         }
 
-        each_member(client, client.home()->name(), add_member);
+        each_member(client, client.home()->name(),
+                    [&](const std::string &scope, const std::string &id) {
+                        subscribed()
+                            ? (void)member_counts::add(scope, id, client.id())
+                            : member_counts::add_later(scope, id, client.id());
+                    });
 
     } catch (const std::bad_alloc &) {}
 
     void remove(session &client, std::string_view key) noexcept
     try {
         user_presence::leave(client, client.handler(), key);
-        count_in_handler(client, remove_member);
+
+        if (counts_in_handler(client)) {
+            (void)member_counts::remove(users_of(client.handler().name),
+                                        client.user(), client.id());
+        }
 
         const auto known = clients_.find(client.id());
 
@@ -145,7 +129,10 @@ public:
         }
 
         clients_.erase(known);
-        each_member(client, key, remove_member);
+        each_member(client, key,
+                    [&](const std::string &scope, const std::string &id) {
+                        (void)member_counts::remove(scope, id, client.id());
+                    });
 
     } catch (const std::bad_alloc &) {}
 
@@ -159,10 +146,16 @@ private:
 
     static constexpr ngx_msec_t check_interval = 1000;
 
-    static void on_check(ngx_event_t *event)
-    {
-        ngx_add_timer(event,
-                      user_presence::end_lost_members() ? 1 : check_interval);
+    static void on_check(ngx_event_t *event);
+
+    // Without the log no message would reach a client that is counted.
+    bool count_waiting() noexcept
+    try {
+        return worker_bus::running() && (clients_.empty() || subscribed()) &&
+               member_counts::count_waiting(user_presence::report_added);
+
+    } catch (const std::bad_alloc &) {
+        return false;
     }
 
     bool subscribed()
@@ -319,6 +312,14 @@ private:
 };
 
 std::optional<directory> present;
+
+void directory::on_check(ngx_event_t *event)
+{
+    const bool more_ends = user_presence::end_lost_members();
+    const bool more_counts = present->count_waiting();
+
+    ngx_add_timer(event, more_ends || more_counts ? 1 : check_interval);
+}
 
 } // namespace
 

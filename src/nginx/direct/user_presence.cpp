@@ -10,6 +10,7 @@
 #include "nginx/core/log_throttle.hpp"
 #include "nginx/direct/direct_target.hpp"
 #include "nginx/direct/lingering_users.hpp"
+#include "nginx/members/member_counts.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
 
@@ -35,9 +36,8 @@ void log_no_memory() noexcept
 
     if (log_permit permit = line.allows(); permit) {
         write_log(NGX_LOG_ERR, ngx_cycle->log,
-                  "websocket: no memory in websocket_shared_memory for one "
-                  "more user, or for the event that a user has joined or "
-                  "left%V",
+                  "websocket: no memory in websocket_shared_memory for the "
+                  "event that a user has joined or left%V",
                   permit.suppressed());
     }
 }
@@ -184,6 +184,19 @@ void stop() noexcept
     all_lingering.reset();
 }
 
+void report_added(std::string_view scope, std::string_view user,
+                  std::uint64_t client, const broker::added_member &added)
+{
+    const std::string log = log_of(scope);
+
+    if (added.was_absent) {
+        publish_joined(log, user, client);
+    } else if (added.clients == 1 && backplane::enabled()) {
+        // Another host may have removed a user who lingered
+        backplane::user_changed(log, user);
+    }
+}
+
 void enter(session &client, const resource &target, bool subscribed) noexcept
 try {
     if (client.user().empty() || !worker_bus::running()) {
@@ -191,17 +204,12 @@ try {
     }
 
     const auto grace = grace_for(client, target, subscribed);
-    const broker::added_member added = worker_bus::broker().add_member(
-        worker_bus::slot(), users_of(target.handler().name, target.name()),
-        client.user(), worker_bus::now(), grace);
+    const std::string scope = users_of(target.handler().name, target.name());
+    const broker::added_member added =
+        member_counts::add(scope, client.user(), client.id(), grace);
 
-    if (added.result == broker::outcome::no_memory) {
-        log_no_memory();
-    } else if (grace && added.was_absent) {
-        publish_joined(target.log_name(), client.user(), client.id());
-    } else if (grace && added.clients == 1 && backplane::enabled()) {
-        // Another host may have removed a user who lingered
-        backplane::user_changed(target.log_name(), client.user());
+    if (grace && added.result != broker::outcome::no_memory) {
+        report_added(scope, client.user(), client.id(), added);
     }
 } catch (const std::bad_alloc &) {}
 
@@ -213,8 +221,8 @@ try {
     }
 
     const std::string scope = users_of(handler.name, key);
-    const broker::removed_member removed = worker_bus::broker().remove_member(
-        worker_bus::slot(), scope, client.user(), false);
+    const broker::removed_member removed =
+        member_counts::remove(scope, client.user(), client.id());
 
     if (!removed.grace ||
         (*removed.grace == 0 && end_user(scope, client.user(), client.id()))) {

@@ -6,6 +6,7 @@
 // ends it. If that worker dies, another one does.
 #pragma once
 
+#include "broker/member_types.hpp"
 #include "nginx/session/session.hpp"
 
 #include <cstdint>
@@ -22,6 +23,11 @@ void stop() noexcept;
 void enter(session &client, const resource &target, bool subscribed) noexcept;
 void leave(const session &client, const websocket_handler_t &handler,
            std::string_view key) noexcept;
+
+// A client of a user was counted, for whom the scope lingers: reports it if it
+// is the first one. `client` may be 0. Throws std::bad_alloc.
+void report_added(std::string_view scope, std::string_view user,
+                  std::uint64_t client, const broker::added_member &added);
 
 // Ends some members of the shared memory that have lingered because their
 // process has ended, at once if the scope has no grace. Returns whether there
