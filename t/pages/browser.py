@@ -51,7 +51,7 @@ class ExampleConfig:
     folder: that of the backends, whose path must be short enough for a socket.
     """
 
-    workers, master, module, tls = 2, True, True, False
+    workers, level, master, module, tls = 2, "info", True, True, False
 
     def __init__(self, folder):
         self.folder = folder
