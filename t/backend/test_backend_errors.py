@@ -120,6 +120,22 @@ location @app {{ proxy_read_timeout 200ms; proxy_http_version 1.1;
     gate.open()
 
 
+@pytest.mark.parametrize("early", [b"100 Continue", b"103 Early Hints"])
+def test_connect_answer_behind_an_early_status(server, backend, early):
+    """Before version 1.29 nginx ends at the early status, but the backend has
+    accepted the client."""
+    server.allow_errors("event \"connect\"|upstream")
+    backend.answer = answers(connect=Answer(raw=(
+        b"HTTP/1.1 %b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        % early)))
+    link = server.open()
+    link.send(wire.upgrade_request("/app?room=1"))
+    assert link.read_response().status in (101, 502)
+    first = backend.next("connect").client
+    link.disconnect()
+    assert backend.next("disconnect").client == first
+
+
 def test_answer_has_the_size_limit_of_messages(server, backend):
     server.allow_errors("event \"message\"")
     backend.answer = lambda event: Answer(200, event.body * 2)

@@ -44,11 +44,11 @@ struct answer {
     }
 
     // Whether the backend may have accepted: also if its answer is late or not
-    // whole.
+    // whole. The answer follows a status below 200, after which nginx may end.
     bool may_accept() const noexcept
     {
         return lost ||
-               (status == 0 ? result != outcome::no_memory : succeeded());
+               (status < 200 ? result != outcome::no_memory : succeeded());
     }
 
     // The first field of this name, in any case; null: none.
