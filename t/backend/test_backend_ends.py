@@ -177,6 +177,30 @@ def test_worker_is_killed_while_all_drain(backend, nginx, way):
     gate.open()
 
 
+@pytest.mark.parametrize("way", [signal.SIGQUIT, signal.SIGTERM])
+def test_worker_is_killed_just_before_the_last_one_ends(server, backend, way):
+    """The last worker looks for the clients of the killed one once more."""
+    server.allow_errors("exited on signal 9")
+    gate = Gate()
+    backend.answer = lambda event: gate.wait() if event.body else None
+    clients = workers_of(server, backend, 10)
+    (dead, lost), (last, others) = clients.items()
+    for client, _ in lost + others:
+        client.text("wait")
+        backend.next("message")
+    if way == signal.SIGQUIT:
+        server.send_signal(way)
+        server.wait_for_log(rf"{last}#\d+: gracefully shutting down")
+    os.kill(dead, signal.SIGKILL)
+    server.wait_for_log(rf"process {dead} exited on signal 9")
+    server.send_signal(way)
+    for client, _ in others:
+        client.disconnect()
+    gate.open()
+    assert {end.client for end in ends(backend, 10)} == all_ids(clients)
+    server.wait_for_exit()
+
+
 def test_failed_disconnect_is_not_repeated(server, backend):
     server.allow_errors("event \"disconnect\"")
     backend.answer = lambda event: Answer(500) if event.kind == "disconnect" \

@@ -170,6 +170,17 @@ void on_adoption(ngx_event_t *event)
     ngx_add_timer(event, left == 0 ? 1 : adoption_interval);
 }
 
+// Other workers may have ended before this one, and there may be no further
+// one.
+void adopt_rest() noexcept
+try {
+    const auto kinds = kinds_with_disconnects();
+
+    while (worker_bus::running() && has_room() && adopt_next(kinds)) {}
+} catch (const std::bad_alloc &) {
+    // The rest may be lost
+}
+
 void on_deadline(ngx_event_t *)
 {}
 
@@ -236,6 +247,11 @@ void end_adoption() noexcept
 
 void finish_events(ngx_cycle_t *cycle) noexcept
 {
+    if (adoption_event.handler != nullptr && worker_bus::running()) {
+        worker_bus::reclaim_dead();
+        adopt_rest();
+    }
+
     if (event_queue::unfinished() == 0) {
         return;
     }
@@ -250,6 +266,7 @@ void finish_events(ngx_cycle_t *cycle) noexcept
     while (event_queue::unfinished() != 0 &&
            ngx_current_msec - began < max_finishing) {
         ngx_process_events_and_timers(cycle);
+        adopt_rest();
     }
 
     if (event_queue::unfinished() != 0) {

@@ -14,8 +14,8 @@ namespace websocket::nginx::backend {
 // one of an earlier configuration had.
 void start_adoption(ngx_cycle_t *cycle, shared_zone &zone) noexcept;
 
-// At the end of the process: sends what is left, until a time after which nginx
-// would kill it. The rest stays for other workers.
+// At the end of the process: sends what is left, also of dead workers, until a
+// time after which nginx would kill it. The rest stays for other workers.
 void finish_events(ngx_cycle_t *cycle) noexcept;
 
 // After that: writes to Redis which clients have gone.

@@ -183,9 +183,7 @@ void log_if_full() noexcept
 
 void sweep(ngx_event_t *event)
 {
-    worker_monitor monitor;
-
-    wake(state->access.reclaim_dead(monitor, now()));
+    reclaim_dead();
     state->access.expire(now(), sweep_budget);
     log_if_full();
     polling::update();
@@ -242,6 +240,13 @@ bool claim_slot() noexcept
 }
 
 } // namespace
+
+void reclaim_dead() noexcept
+{
+    worker_monitor monitor;
+
+    wake(state->access.reclaim_dead(monitor, now()));
+}
 
 ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
                 const settings &options) noexcept

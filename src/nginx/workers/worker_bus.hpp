@@ -76,6 +76,10 @@ inline void (*on_clients_lost)(std::string_view log_name) noexcept = nullptr;
 // Called when the process ends, after its resources are gone.
 void stop() noexcept;
 
+// Takes the slots of dead workers back. Called each second, and at the end of a
+// worker whose duties no other may take over.
+void reclaim_dead() noexcept;
+
 // False: the worker has no slot.
 bool running() noexcept;
 
