@@ -12,7 +12,7 @@ namespace websocket::handlers::rooms_json {
 
 namespace {
 
-// Bytes of a list of names, or of "since".
+// Bytes of all lists of names of a request, and of all its "since".
 constexpr std::size_t max_list = 64 * 1024;
 
 // Strict: the standard alphabet, with padding and nothing else.
@@ -180,7 +180,9 @@ private:
 
     void read_names(std::string_view name, std::string_view value)
     {
-        if (value.size() > max_list || !read_strings(value, result.names)) {
+        names_size_ += value.size();
+
+        if (names_size_ > max_list || !read_strings(value, result.names)) {
             fail(std::string(name) +
                  " is not a list of names, of at most 64 KB");
         }
@@ -191,7 +193,9 @@ private:
         id_members ids(result.since);
         object_scanner object(value, ids);
 
-        if (value.size() > max_list || !object.scan() || !object.is_object() ||
+        since_size_ += value.size();
+
+        if (since_size_ > max_list || !object.scan() || !object.is_object() ||
             !ids.valid) {
             fail("since is not an object with ids, of at most 64 KB");
         }
@@ -204,6 +208,8 @@ private:
         return decode_base64(text, result.data);
     }
 
+    std::size_t names_size_ = 0; // of the lists
+    std::size_t since_size_ = 0;
     bool has_token_ = false;
     int contents_ = 0; // members with data
 };

@@ -179,6 +179,27 @@ TEST(RoomsJson, ListsAreLimited)
               "since is not an object with ids, of at most 64 KB");
 }
 
+TEST(RoomsJson, RepeatedListsAreLimitedTogether)
+{
+    const std::string half = std::string(40'000, 'x');
+    const json::request ids =
+        json::parse(R"({"since":{"a":")" + half + R"("},"since":{"b":")" +
+                    half + R"("},"subscribe":["a"]})");
+
+    EXPECT_EQ(ids.error, "since is not an object with ids, of at most 64 KB");
+    EXPECT_EQ(ids.since.count("b"), 0U);
+
+    const json::request names =
+        json::parse(R"({"subscribe":[")" + half + R"("],"unsubscribe":[")" +
+                    half + R"("]})");
+
+    EXPECT_EQ(names.names.size(), 1U);
+    EXPECT_EQ(json::parse(R"({"since":{"a":"1-1"},"since":{"b":"1-2"},)"
+                          R"("subscribe":["a","b"]})")
+                  .since.size(),
+              2U);
+}
+
 TEST(RoomsJson, WrongListsAreRefused)
 {
     for (const std::string_view list :
