@@ -85,6 +85,30 @@ def test_different_histories_of_one_pattern_are_warned_of(nginx):
     assert re.search(r"6 messages in \S+nginx\.conf:\d+", warning), warning
 
 
+@pytest.mark.parametrize("lines, warning", [
+    ("", 'no "websocket_rooms": all rooms are refused'),
+    ("websocket_rooms b; websocket_rooms a.* access=token;",
+     '"access=token" but no "websocket_jwt": rooms of the pattern "a.*" are '
+     "refused"),
+    ("websocket_rooms a.*; websocket_rooms * access=open;", None),
+    ("websocket_jwt $arg_t KEY; websocket_rooms a access=token;",
+     None),
+    ("websocket_jwt off; websocket_rooms a access=token;",
+     '"access=token" but no "websocket_jwt": rooms of the pattern "a" are '
+     "refused"),
+])
+def test_rooms_that_nobody_can_be_in_are_warned_of(nginx, tmp_path, lines,
+                                                   warning):
+    key = tmp_path / "key"
+    key.write_text("secret:" + 32 * "x")
+    lines = lines.replace("KEY", str(key))
+    passed, output = nginx.check(f"location /r {{ websocket rooms; {lines} }}")
+    assert passed, output
+    found = re.findall(r'(?m)\[warn\].*location "/r" in \S+nginx\.conf:\d+ '
+                       r'has "websocket rooms" and (.*)$', output)
+    assert found == ([warning] if warning else [])
+
+
 def test_very_long_pattern(nginx):
     text = "x" * 3000
     server = nginx(rooms(f"{text}*"))

@@ -6,6 +6,7 @@
 #include "nginx/events/settings.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
+#include "nginx/core/room_pattern.hpp"
 #include "nginx/module/setters.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/resource/resource.hpp"
@@ -282,6 +283,51 @@ bool complete_backend(ngx_conf_t *cf, const handler_location &location) noexcept
     return backend::check_pass(cf, completed);
 }
 
+bool requires_token(const room_pattern &pattern) noexcept
+{
+    return std::ranges::any_of(pattern.parameters, [](const auto &each) {
+        return each.name == "access" && each.value == "token";
+    });
+}
+
+void warn_of_rooms(ngx_conf_t *cf, const handler_location &location,
+                   std::string_view problem)
+{
+    write_log(NGX_LOG_WARN, cf->log,
+              "location \"%V\" in %V:%ui has \"websocket rooms\" and %V",
+              location.location, location.file, location.line,
+              unquoted{problem});
+}
+
+// Warns of locations whose clients cannot be in any room, or in none of some
+// patterns.
+void check_rooms(ngx_conf_t *cf, const handler_location &location)
+{
+    const location_configuration &conf = *location.conf;
+
+    if (conf.handler->name != std::string_view("rooms") || conf.publishes) {
+        return;
+    }
+
+    const auto patterns = nginx::patterns_of(conf.room_patterns);
+
+    if (patterns.empty()) {
+        warn_of_rooms(cf, location,
+                      "no \"websocket_rooms\": all rooms are refused");
+        return;
+    }
+
+    const auto found = std::ranges::find_if(patterns, requires_token);
+
+    if (conf.tokens == nullptr && found != patterns.end()) {
+        warn_of_rooms(cf, location,
+                      "\"access=token\" but no \"websocket_jwt\": rooms of "
+                      "the pattern \"" +
+                          std::string(found->text) +
+                          (found->prefix ? "*" : "") + "\" are refused");
+    }
+}
+
 } // namespace
 
 ngx_int_t complete_locations(ngx_conf_t *cf)
@@ -304,6 +350,8 @@ try {
         if (!complete(cf, each, groups.at(each.conf->handler->name))) {
             return NGX_ERROR;
         }
+
+        check_rooms(cf, each);
     }
 
     for (const pattern_directive &each : patterns_of(cf)) {
