@@ -1,6 +1,7 @@
 // The handler `room`: parameters, connecting clients and received messages.
 #include "handlers/room.hpp"
 
+#include "handlers/events/event_text.hpp"
 #include "handlers/room_json.hpp"
 #include "handlers/room_receivers.hpp"
 #include "handlers/room_tokens.hpp"
@@ -22,10 +23,17 @@ constexpr std::string_view publishing_is_off =
     "clients do not publish in this room";
 
 // The id of the last message that the client has seen, or "0"; absent if the
-// request has none. The argument precedes the header field.
+// request has none. The argument precedes the header field, but for event
+// streams.
 std::optional<std::string> since_of(const request &handshake)
 {
     const std::string argument = handshake.arg("since");
+
+    // A page's EventSource repeats the argument when it comes back
+    if (handshake.subprotocol() == event_text::subprotocol &&
+        !handshake.header("Last-Event-ID").empty()) {
+        return std::string(handshake.header("Last-Event-ID"));
+    }
 
     // An empty argument differs from an absent one
     if (!argument.empty() || handshake.arg("since", "absent").empty()) {
@@ -46,12 +54,21 @@ std::string_view failure_text(send_result result) noexcept
 }
 
 room_client::room_client()
-    : number{id()}, json{request().subprotocol() == room_json::subprotocol},
-      may_publish{room_parameters::is_on(parameter("publish", "on"))}
+    : number{id()}, format{chosen_format()}, may_publish{room_parameters::is_on(
+                                                 parameter("publish", "on"))}
 {
     place.receives_own = room_parameters::is_on(parameter("self", "on"));
     place.receives_presence =
-        json && room_parameters::is_on(parameter("presence", "off"));
+        json() && room_parameters::is_on(parameter("presence", "off"));
+}
+
+room_format room_client::chosen_format() const noexcept
+{
+    const std::string_view chosen = request().subprotocol();
+
+    return chosen == room_json::subprotocol    ? room_format::room
+           : chosen == event_text::subprotocol ? room_format::room_events
+                                               : room_format::plain;
 }
 
 room::room()
@@ -104,8 +121,8 @@ void room::client_connected(room_client &client)
 
     delivered_ = last_message();
 
-    if (client.json) {
-        welcome(client, start.complete);
+    if (client.json()) {
+        welcome(client, start);
     } else if (since && *since != message_id{} && !start.complete) {
         client.close_connection(try_again_later,
                                 "messages after that id are no longer "
@@ -141,14 +158,18 @@ room::resume_point room::find_resume_point(const message_id *since)
             (known || *since == message_id{}) && first == following(begin)};
 }
 
-void room::welcome(room_client &client, bool recovered)
+// An event stream that breaks before its first message resumes where it began.
+void room::welcome(room_client &client, const resume_point &start)
 {
-    const send_result result =
-        client.send_text_message(room_json::welcome({.client = client.number,
-                                                     .room = json_name_,
-                                                     .last = last_message(),
-                                                     .clients = client_count(),
-                                                     .recovered = recovered}));
+    const std::string json = room_json::welcome({.client = client.number,
+                                                 .room = json_name_,
+                                                 .last = last_message(),
+                                                 .clients = client_count(),
+                                                 .recovered = start.complete});
+    const send_result result = client.send_text_message(
+        is_event_stream(client.format)
+            ? event_text::object(json, to_string(start.after))
+            : json);
 
     // The client cannot interpret later messages without it
     if (result == send_result::dropped) {
@@ -190,7 +211,7 @@ void room::client_disconnected(room_client &from, std::uint16_t,
 
 void room::text_message_received(room_client &from, std::string_view text)
 {
-    if (from.json) {
+    if (from.json()) {
         handle_request(from, text);
     } else {
         publish_plain(from, opcode::text, std::as_bytes(std::span(text)));
@@ -282,8 +303,8 @@ void room::publish_plain(room_client &from, opcode kind,
 
 void room::direct_message_received(room_client &to, const message &received)
 {
-    if (to.json) {
-        to.send_text_message(room_json::direct_message(received));
+    if (to.json()) {
+        receiver_of(to).send_object(room_json::direct_message(received));
     } else if (received.kind == opcode::text) {
         to.send_text_message(received.text());
     } else {
@@ -300,7 +321,7 @@ void room::report_failure(const client_ref<room_client> &publisher,
         return;
     }
 
-    if (to->json) {
+    if (to->json()) {
         to->send_text_message(room_json::error({}, failure_text(result)));
     } else {
         to->close_connection(try_again_later, failure_text(result));

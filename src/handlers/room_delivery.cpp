@@ -35,14 +35,33 @@ void message_frames::encode(lazy_frame &target, room_format format) noexcept
 try {
     target.tried = true;
 
-    if (format == room_format::plain) {
-        target.encoded = frame(source_.kind, source_.data);
-    } else {
-        target.encoded = frame(room_json::published_message(
-            source_, format == room_format::rooms ? room_ : ""));
-    }
+    target.encoded = format == room_format::plain
+                         ? frame(source_.kind, source_.data)
+                         : frame(text_in(format));
 } catch (const std::bad_alloc &) {
     target.encoded = {};
+}
+
+std::string message_frames::text_in(room_format format) const
+{
+    return format == room_format::room_events
+               ? event_text::message(source_)
+               : room_json::published_message(
+                     source_, format == room_format::room ? "" : room_);
+}
+
+// Each client of several rooms has positions of its own.
+send_result room::send_message(room_receiver to, const message &published,
+                               message_frames &frames)
+{
+    if (to.format != room_format::rooms_events) {
+        return to.to.send(frames.in(to.format));
+    }
+
+    const auto &client = static_cast<const rooms_client &>(to.to);
+
+    return to.to.send_text_message(event_text::message_object(
+        frames.object(), client.positions(*this, published.id)));
 }
 
 void room::message_published(const message &published)
@@ -65,14 +84,11 @@ void room::message_published(const message &published)
 
     // Receivers are created only for failures: this loop is most of the work
     for (room_client &to : clients()) {
-        const room_format format =
-            to.json ? room_format::room : room_format::plain;
-
         if (!takes(to.place, to.number, published)) {
             continue;
         }
 
-        if (const send_result result = to.send(frames.in(format));
+        if (const send_result result = to.send(frames.in(to.format));
             result > send_result::backpressure) {
             on_failed_delivery(result, receiver_of(to));
         }
@@ -83,7 +99,10 @@ void room::message_published(const message &published)
             return;
         }
 
-        if (const send_result result = to.send(frames.in(room_format::rooms));
+        if (const send_result result =
+                to.events
+                    ? send_message(receiver_of(to, place), published, frames)
+                    : to.send(frames.in(room_format::rooms));
             result > send_result::backpressure) {
             on_failed_delivery(result, receiver_of(to, place));
         }
@@ -225,7 +244,7 @@ bool room::send_from_history(room_receiver to, const message &next)
 
     message_frames frames(next, json_name_);
 
-    switch (to.to.send(frames.in(to.format))) {
+    switch (send_message(to, next, frames)) {
     case send_result::queued:
         delivered = next.id;
         return true;
@@ -248,8 +267,7 @@ bool room::send_gap(room_receiver to)
         return false;
     }
 
-    const send_result result =
-        to.to.send_text_message(room_json::gap(room_of(to)));
+    const send_result result = to.send_object(room_json::gap(room_of(to)));
 
     return result == send_result::queued || result == send_result::backpressure;
 }
@@ -274,7 +292,7 @@ void room::become_live(room_receiver to)
         count > progress->announced_count ? "joined" : "left", 0, count,
         room_of(to));
 
-    if (to.to.send_text_message(event) == send_result::dropped) {
+    if (to.send_object(event) == send_result::dropped) {
         mark_behind(to, last_message());
 
         if (to.place.progress) {

@@ -64,8 +64,6 @@ void append_base64(std::string &to, std::span<const std::byte> data)
     // OpenSSL counts in int. A multiple of three needs no padding.
     constexpr std::size_t max_part = 3 * 64 * 1024;
 
-    to += '"';
-
     while (!data.empty()) {
         const auto part = data.first(std::min(max_part, data.size()));
         const std::size_t end = to.size();
@@ -78,8 +76,6 @@ void append_base64(std::string &to, std::span<const std::byte> data)
         to.pop_back();
         data = data.subspan(part.size());
     }
-
-    to += '"';
 }
 
 void append_id(std::string &to, message_id id)
@@ -120,8 +116,9 @@ void append_data(std::string &to, const message &source)
         to.append(",\"data\":");
         append_text(to, source.text());
     } else {
-        to.append(",\"base64\":");
+        to.append(",\"base64\":\"");
         append_base64(to, source.data);
+        to += '"';
     }
 }
 
@@ -131,6 +128,14 @@ std::string quoted(std::string_view text)
 {
     return nlohmann::json(text).dump(-1, ' ', false,
                                      nlohmann::json::error_handler_t::replace);
+}
+
+std::string base64(std::span<const std::byte> data)
+{
+    std::string text;
+
+    append_base64(text, data);
+    return text;
 }
 
 std::string welcome(const welcome_info &info)

@@ -30,6 +30,8 @@ request parse(std::string_view text);
 // Encodes text as a JSON string, with quotes. Invalid UTF-8 becomes U+FFFD.
 std::string quoted(std::string_view text);
 
+std::string base64(std::span<const std::byte> data);
+
 struct welcome_info {
     std::uint64_t client;
     std::string_view room; // as JSON

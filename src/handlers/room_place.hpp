@@ -16,11 +16,22 @@
 
 namespace websocket::handlers {
 
-// How messages are written for a client: as they are, or as the objects of
-// room.v1.json or rooms.v1.json.
-enum class room_format : std::uint8_t { plain, room, rooms };
+// How messages are written for a client: as they are, as the objects of
+// room.v1.json or rooms.v1.json, or as events of a room or of rooms.
+enum class room_format : std::uint8_t {
+    plain,
+    room,
+    rooms,
+    room_events,
+    rooms_events
+};
 
-inline constexpr std::size_t room_formats = 3;
+inline constexpr std::size_t room_formats = 5;
+
+constexpr bool is_event_stream(room_format format) noexcept
+{
+    return format >= room_format::room_events;
+}
 
 // Of a client that is behind.
 struct room_progress {
@@ -48,6 +59,9 @@ struct room_receiver {
     unsigned &behind; // the number of the client's places that are behind
 
     bool json() const noexcept { return format != room_format::plain; }
+
+    // Sends an object, as an event if the client reads those.
+    send_result send_object(const std::string &json);
 };
 
 } // namespace websocket::handlers

@@ -79,18 +79,25 @@ constexpr std::string_view event_type(bool joined) noexcept
     return joined ? "joined" : "left";
 }
 
+frame object_frame(const std::string &json, room_format format)
+{
+    return frame(is_event_stream(format) ? event_text::object(json) : json);
+}
+
 // One frame for each change. The last one has the current number of clients;
 // the number in each earlier one is computed from the changes after it.
 std::vector<frame> frames_of(std::span<const presence_changes::change> changes,
-                             std::uint64_t clients, std::string_view room)
+                             std::uint64_t clients, std::string_view room,
+                             room_format format)
 {
     std::vector<frame> frames(changes.size());
 
     for (std::size_t i = changes.size(); i-- > 0;) {
         const auto &[client, joined, user] = changes[i];
 
-        frames[i] = frame(room_json::presence(event_type(joined), client,
-                                              clients, room, user));
+        frames[i] = object_frame(room_json::presence(event_type(joined), client,
+                                                     clients, room, user),
+                                 format);
         clients = joined ? clients - std::min<std::uint64_t>(clients, 1)
                          : clients + 1;
     }
@@ -249,7 +256,7 @@ void room::send_named_events(std::uint64_t count)
         auto &frames = written[static_cast<std::size_t>(to.format)];
 
         if (frames.empty()) {
-            frames = frames_of(changes, count, room_of(to));
+            frames = frames_of(changes, count, room_of(to), to.format);
         }
 
         const std::size_t skipped =
@@ -279,8 +286,9 @@ void room::send_count(std::uint64_t count)
         frame &event = written[static_cast<std::size_t>(to.format)];
 
         if (!event) {
-            event = frame(
-                room_json::presence(event_type(joined), 0, count, room_of(to)));
+            event = object_frame(
+                room_json::presence(event_type(joined), 0, count, room_of(to)),
+                to.format);
         }
 
         send_event(to, event);

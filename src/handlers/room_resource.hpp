@@ -29,10 +29,15 @@ struct room_client : client {
     room_client();
 
     const std::uint64_t number; // its id
-    const bool json;            // uses room.v1.json
+    const room_format format;   // one of a single room
     const bool may_publish;     // by the parameters of its location
     room_place place;
     unsigned behind = 0; // 1 if it is behind
+
+    bool json() const noexcept { return format != room_format::plain; }
+
+private:
+    room_format chosen_format() const noexcept;
 };
 
 // A message in the formats that clients use. Each is created for the first
@@ -56,6 +61,16 @@ public:
         return target.encoded;
     }
 
+    // As the object of rooms.v1.json.
+    const std::string &object()
+    {
+        if (object_.empty()) {
+            object_ = text_in(room_format::rooms);
+        }
+
+        return object_;
+    }
+
 private:
     struct lazy_frame {
         frame encoded;
@@ -63,10 +78,12 @@ private:
     };
 
     void encode(lazy_frame &target, room_format format) noexcept;
+    std::string text_in(room_format format) const;
 
     const message &source_;
     std::string_view room_;
     std::array<lazy_frame, room_formats> frames_;
+    std::string object_; // empty: not used yet
 };
 
 class room final : public resource<room_client, room_place, rooms_client> {
@@ -132,8 +149,14 @@ public:
 
     std::string_view json_name() const noexcept { return json_name_; }
 
+    // The last message that a client with this place was sent.
+    message_id position_of(const room_place &place) const noexcept
+    {
+        return place.progress ? place.progress->delivered : delivered_;
+    }
+
 private:
-    void welcome(room_client &client, bool recovered);
+    void welcome(room_client &client, const resume_point &start);
     void handle_request(room_client &from, std::string_view text);
     void publish_plain(room_client &from, opcode kind,
                        std::span<const std::byte> data);
@@ -177,6 +200,8 @@ private:
     void mark_behind(room_receiver receiver, message_id delivered) noexcept;
     bool catch_up(room_receiver to);
     bool replay(room_receiver to);
+    send_result send_message(room_receiver to, const message &published,
+                             message_frames &frames);
     bool send_from_history(room_receiver to, const message &next);
     bool send_gap(room_receiver to);
     void become_live(room_receiver to);

@@ -1,6 +1,7 @@
 // The handler `rooms`: connecting clients and their requests.
 #include "handlers/rooms/rooms.hpp"
 
+#include "handlers/events/event_text.hpp"
 #include "handlers/room_json.hpp"
 #include "handlers/room_tokens.hpp"
 
@@ -76,11 +77,23 @@ rooms::select_subprotocol(const request &handshake,
     return found == offered.end() ? handshake.preferred_subprotocol() : *found;
 }
 
+unsigned rooms::client_connecting(const request &handshake)
+{
+    return handshake.subprotocol() != event_text::subprotocol ||
+                   !event_text::read_names(handshake.arg("rooms")).empty()
+               ? 101
+               : 400; // it could never subscribe
+}
+
 void rooms::client_connected(rooms_client &client)
 {
-    client.send_text_message(
-        rooms_json::welcome(client.number, client.request().user(),
-                            client.current_token().expires()));
+    client.send_object(rooms_json::welcome(client.number,
+                                           client.request().user(),
+                                           client.current_token().expires()));
+
+    if (client.events) {
+        client.subscribe_to_requested();
+    }
 }
 
 void rooms::text_message_received(rooms_client &from, std::string_view text)
@@ -217,7 +230,7 @@ void rooms::subscription_failed(rooms_client &client, std::string_view name,
 
 void rooms::direct_message_received(rooms_client &to, const message &received)
 {
-    to.send_text_message(room_json::direct_message(received));
+    to.send_object(room_json::direct_message(received));
 }
 
 // Rooms take turns: the next one is that after the one that was resumed last.

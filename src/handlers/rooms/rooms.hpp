@@ -21,6 +21,7 @@ public:
     std::string_view
     select_subprotocol(const request &handshake,
                        std::span<const std::string_view> offered) override;
+    unsigned client_connecting(const request &handshake) override;
     void client_connected(rooms_client &client) override;
     void text_message_received(rooms_client &from,
                                std::string_view text) override;

@@ -2,6 +2,7 @@
 // so those that have joined wait for the last one.
 #include "handlers/rooms/rooms_client.hpp"
 
+#include "handlers/events/event_text.hpp"
 #include "handlers/room_json.hpp"
 #include "handlers/room_resource.hpp"
 #include "handlers/room_tokens.hpp"
@@ -11,8 +12,43 @@
 
 namespace websocket::handlers {
 
-rooms_client::rooms_client() : number{id()}
+rooms_client::rooms_client()
+    : number{id()}, events{request().subprotocol() == event_text::subprotocol}
 {}
+
+send_result rooms_client::send_object(const std::string &json)
+{
+    return send_text_message(events ? event_text::object(json) : json);
+}
+
+std::string rooms_client::positions(const room &of, message_id last) const
+{
+    std::string list;
+
+    each_subscription<room>([&](const room &each, const room_place &place) {
+        if (place.live || place.progress) {
+            event_text::append_position(list, each.name(),
+                                        &each == &of ? last
+                                                     : each.position_of(place));
+        }
+        return true;
+    });
+
+    return list;
+}
+
+// The positions of the last event precede those of the address, which a page's
+// EventSource repeats when it comes back.
+void rooms_client::subscribe_to_requested()
+{
+    rooms_json::request wanted{.asks = rooms_json::verb::subscribe};
+    const std::string_view last = request().header("Last-Event-ID");
+
+    wanted.names = event_text::read_names(request().arg("rooms"));
+    wanted.since = event_text::read_positions(
+        last.empty() ? request().arg("since") : std::string(last));
+    subscribe_to(wanted);
+}
 
 // Refusals are many times as large as the request, and wait for Redis with it
 // and its "ref".
@@ -30,8 +66,8 @@ bool rooms_client::too_much_waits() const noexcept
 void rooms_client::subscribe_to(const rooms_json::request &request)
 {
     if (too_much_waits()) {
-        send_text_message(rooms_json::error(request.ref, {},
-                                            "too much waits for other rooms"));
+        send_object(rooms_json::error(request.ref, {},
+                                      "too much waits for other rooms"));
         return;
     }
 
@@ -132,20 +168,28 @@ void rooms_client::finish(request_list::iterator done)
 
     open_request &request = finished.front();
     std::vector<message_id> starts;
+    std::string begins; // as the id of an event
 
     for (const wish &wanted : request.rooms) {
         const room::resume_point start = wanted.joined->find_resume_point(
             wanted.since ? &*wanted.since : nullptr);
 
         starts.push_back(start.after);
+
+        if (events) {
+            event_text::append_position(begins, wanted.name, start.after);
+        }
+
         request.answer.add(wanted.joined->json_name(),
                            wanted.joined->last_message(),
                            wanted.joined->client_count(), start.complete);
     }
 
     // The client cannot interpret later messages without it
-    if (send_text_message(request.answer.text(request.ref)) ==
-        send_result::dropped) {
+    const std::string answer = request.answer.text(request.ref);
+
+    if (send_text_message(events ? event_text::object(answer, begins)
+                                 : answer) == send_result::dropped) {
         close_connection(try_again_later, "send queue is full");
         return;
     }

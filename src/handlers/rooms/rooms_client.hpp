@@ -22,6 +22,22 @@ inline constexpr std::string_view no_pattern =
 struct rooms_client : client {
     rooms_client();
 
+    // How messages are written for it.
+    room_format format() const noexcept
+    {
+        return events ? room_format::rooms_events : room_format::rooms;
+    }
+
+    // Sends an object, as an event if the client reads those.
+    send_result send_object(const std::string &json);
+
+    // The messages that it has been sent of each room, with `last` of `of`, as
+    // the id of an event.
+    std::string positions(const room &of, message_id last) const;
+
+    // Subscribes a client that reads events to the rooms of its request.
+    void subscribe_to_requested();
+
     // A room has joined the client, or will not.
     void on_subscribed(room &joined, room_place &place);
     void on_refused(std::string_view name, std::string_view reason);
@@ -31,6 +47,7 @@ struct rooms_client : client {
     void subscribe_to(const rooms_json::request &request);
 
     const std::uint64_t number;    // its id
+    const bool events;             // reads an event stream
     unsigned behind = 0;           // the rooms of which it is behind
     unsigned listing = 0;          // requests for presence without an answer
     std::size_t listing_bytes = 0; // of their "ref"
