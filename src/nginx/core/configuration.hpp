@@ -105,6 +105,7 @@ struct location_configuration {
     ngx_uint_t max_rooms;                       // of a client
     const protocol::rate_limit *limit_messages; // null: off
     ngx_uint_t request;                         // a request_policy
+    ngx_flag_t event_stream;
 
     ngx_flag_t deflate;
     ngx_int_t deflate_comp_level;
@@ -114,6 +115,7 @@ struct location_configuration {
     ngx_flag_t deflate_context_takeover;
 
     // Computed from the above when they are merged
+    bool streams_events;   // websocket_event_stream, for a handler that can
     ngx_msec_t ping_after; // idle time before a ping; 0: no pings
     protocol::message_limits limits;
     protocol::deflate_settings deflate_settings;

@@ -97,6 +97,8 @@ ngx_command_t commands[] = {
     OPTION("limit_messages", NGX_CONF_TAKE12, set_limit_messages,
            limit_messages),
     OPTION("request", NGX_CONF_TAKE1, set_request, request),
+    OPTION("event_stream", NGX_CONF_FLAG, ngx_conf_set_flag_slot,
+           event_stream),
     OPTION("deflate", NGX_CONF_FLAG, ngx_conf_set_flag_slot, deflate),
     OPTION("deflate_comp_level", NGX_CONF_TAKE1, (set_number<1, 9>),
            deflate_comp_level),

@@ -47,6 +47,7 @@ void each_option(Visitor visit)
     visit(&conf_type::room_patterns, nullptr);
     visit(&conf_type::limit_messages, nullptr);
     visit(&conf_type::request, request_policy::keep);
+    visit(&conf_type::event_stream, 0);
     visit(&conf_type::deflate, 0);
     visit(&conf_type::deflate_comp_level, 1);
     visit(&conf_type::deflate_min_length, 64);
@@ -143,6 +144,33 @@ void merge_handler(ngx_conf_t *cf, location_configuration &conf,
     }
 }
 
+// Only they write what they send as events.
+bool writes_events(const websocket_handler_t &handler) noexcept
+{
+    const std::string_view name = handler.name;
+
+    return name == "room" || name == "rooms";
+}
+
+// In other locations a value that they inherit has no effect.
+char *check_event_stream(ngx_conf_t *cf, const location_configuration &conf)
+{
+    return conf.event_stream != 1 || conf.handler == nullptr ||
+                   conf.publishes || writes_events(*conf.handler)
+               ? NGX_CONF_OK
+               : conf_error(cf,
+                            "\"websocket_event_stream\" is for the handlers "
+                            "\"room\" and \"rooms\", not \"%s\"",
+                            conf.handler->name);
+}
+
+// Called after merging.
+bool offers_event_stream(const location_configuration &conf) noexcept
+{
+    return conf.event_stream == 1 && conf.handler != nullptr &&
+           !conf.publishes && writes_events(*conf.handler);
+}
+
 } // namespace
 
 char *init_main_configuration(ngx_conf_t *cf, void *conf)
@@ -180,6 +208,10 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     const auto &outer = *static_cast<location_configuration *>(parent);
     auto &conf = *static_cast<location_configuration *>(child);
 
+    if (char *error = check_event_stream(cf, conf); error != NGX_CONF_OK) {
+        return error;
+    }
+
     each_option([&]<class T>(T conf_type::*member, auto fallback) {
         if (conf.*member == unset<T>()) {
             conf.*member = outer.*member == unset<T>()
@@ -190,6 +222,7 @@ char *merge_location_configuration(ngx_conf_t *cf, void *parent, void *child)
     merge_handler(cf, conf, outer);
     merge_origins(conf, outer);
     merge_limits(conf, outer);
+    conf.streams_events = offers_event_stream(conf);
     conf.ping_after = ping_after(conf);
     conf.deflate_settings = deflate_settings_of(conf);
     return NGX_CONF_OK;

@@ -136,6 +136,11 @@ bool frame_writer::write_frame(protocol::opcode kind,
     return write(header, payload, {.messages = 1});
 }
 
+bool frame_writer::write_unframed(std::span<const std::byte> payload) noexcept
+{
+    return write(payload, {}, {.messages = 1});
+}
+
 bool frame_writer::write_bytes(std::span<const std::byte> bytes) noexcept
 {
     return write(bytes, {}, {});

@@ -155,6 +155,10 @@ public:
                write_frame(kind, payload);
     }
 
+    // The same without a frame header.
+    [[nodiscard]] bool
+    write_unframed(std::span<const std::byte> payload) noexcept;
+
     // Writes one message encoded as a frame that other clients share. Large
     // frames are referenced instead of copied.
     [[nodiscard]] bool

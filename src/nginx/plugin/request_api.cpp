@@ -3,7 +3,9 @@
 // before the session exists, the handle is nginx's request.
 #include "nginx/plugin/request_api.hpp"
 
+#include "nginx/output/event_bytes.hpp"
 #include "nginx/session/session.hpp"
+#include "nginx/upgrade/event_stream.hpp"
 #include "nginx/upgrade/negotiation.hpp"
 #include "protocol/text/tokens.hpp"
 
@@ -93,9 +95,13 @@ request_remote_address(const websocket_request_t *request) noexcept
 websocket_text_t
 request_subprotocol(const websocket_request_t *request) noexcept
 {
-    const session *owner = session_of(request);
-    return owner == nullptr ? websocket_text_t{nullptr, 0}
-                            : as_c(owner->subprotocol());
+    if (const session *owner = session_of(request); owner != nullptr) {
+        return as_c(owner->subprotocol());
+    }
+
+    return wants_event_stream(request_of(request))
+               ? as_c(event_stream_type)
+               : websocket_text_t{nullptr, 0};
 }
 
 websocket_text_t

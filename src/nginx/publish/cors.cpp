@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view allow_origin = "Access-Control-Allow-Origin";
 constexpr std::string_view methods = "GET, POST, DELETE";
+constexpr std::string_view stream_methods = "GET, POST";
 constexpr std::string_view max_age_seconds = "600";
 
 ngx_http_output_header_filter_pt next_header_filter;
@@ -66,13 +67,19 @@ bool remember_location(ngx_http_request_t *r,
     return true;
 }
 
-// The location with websocket_publish that the request came to, or null.
+// Pages of other origins may use it.
+bool is_for_pages(const location_configuration &conf) noexcept
+{
+    return conf.publishes || conf.streams_events;
+}
+
+// The location for pages that the request came to, or null.
 const location_configuration *
 publishing_location(ngx_http_request_t *r) noexcept
 {
     const auto *conf = location_conf<location_configuration>(r);
 
-    if (conf->publishes) {
+    if (is_for_pages(*conf)) {
         return conf;
     }
 
@@ -115,9 +122,11 @@ bool allow_requested_headers(ngx_http_request_t *r) noexcept
                       view(requested->value));
 }
 
-bool add_preflight_fields(ngx_http_request_t *r) noexcept
+bool add_preflight_fields(ngx_http_request_t *r,
+                          const location_configuration &conf) noexcept
 {
-    return add_header(r, "Access-Control-Allow-Methods", methods) &&
+    return add_header(r, "Access-Control-Allow-Methods",
+                      conf.publishes ? methods : stream_methods) &&
            add_header(r, "Access-Control-Max-Age", max_age_seconds) &&
            allow_requested_headers(r);
 }
@@ -156,7 +165,7 @@ bool add_fields(ngx_http_request_t *r,
     }
 
     return allow_origin_of_page(r, conf, origin.text) &&
-           (!is_preflight(r) || add_preflight_fields(r));
+           (!is_preflight(r) || add_preflight_fields(r, conf));
 }
 
 ngx_int_t header_filter(ngx_http_request_t *r)
@@ -172,7 +181,7 @@ ngx_int_t preaccess_handler(ngx_http_request_t *r)
 {
     const auto &conf = *location_conf<location_configuration>(r);
 
-    if (!conf.publishes || r != r->main) {
+    if (!is_for_pages(conf) || r != r->main) {
         return NGX_DECLINED;
     }
 

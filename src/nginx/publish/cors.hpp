@@ -1,5 +1,5 @@
-// CORS for pages of other origins that publish: answers preflights, and adds
-// header fields to responses.
+// CORS for pages of other origins that publish or read event streams: answers
+// preflights, and adds header fields to responses.
 #pragma once
 
 #include "nginx/core/nginx_headers.hpp"
@@ -7,7 +7,8 @@
 namespace websocket::nginx {
 
 // Installs a phase handler and a header filter. Called after nginx has read the
-// block "http". In locations with websocket_publish:
+// block "http". In locations with
+// websocket_publish or websocket_event_stream:
 //
 // - A preflight (OPTIONS with Access-Control-Request-Method) is answered before
 //   the access phase, since browsers send it without credentials: 204 for

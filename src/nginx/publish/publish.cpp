@@ -6,15 +6,13 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish/close_payload.hpp"
 #include "nginx/publish/direct_request.hpp"
+#include "nginx/publish/posted_message.hpp"
 #include "nginx/publish/response.hpp"
 #include "nginx/publish/via_redis.hpp"
-#include "nginx/request/body.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/workers/worker_bus.hpp"
-#include "protocol/text/tokens.hpp"
-#include "protocol/text/utf8.hpp"
 #include "sdk/websocket_text.hpp"
 
 #include <array>
@@ -27,13 +25,6 @@
 namespace websocket::nginx {
 
 namespace {
-
-ngx_int_t reject_too_large(ngx_http_request_t *r) noexcept
-{
-    return reject_publish(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                          "the body is larger than "
-                          "websocket_max_message_size");
-}
 
 /*
  * The request
@@ -100,94 +91,18 @@ ngx_int_t reject_method(ngx_http_request_t *r) noexcept
  * POST
  */
 
-// RFC 9110 8.3.1: the type is case-insensitive; parameters are ignored
-bool is_binary(const ngx_http_request_t *r) noexcept
-{
-    if (r->headers_in.content_type == nullptr) {
-        return false;
-    }
-
-    const std::string_view value = view(r->headers_in.content_type->value);
-
-    return protocol::equals_ignoring_case(
-        protocol::trim_white_space(value.substr(0, value.find(';'))),
-        "application/octet-stream");
-}
-
-ngx_int_t reject_no_resource(ngx_http_request_t *r) noexcept
-{
-    return reject_publish(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                          "the handler failed to create the resource");
-}
-
-ngx_int_t publish_locally(ngx_http_request_t *r, resource &target,
-                          const broker::publication &message) noexcept
-{
-    const broker::append_result done = target.append(message);
-
-    if (done.result == broker::outcome::done) {
-        return send_published(r, done.id, done.clients);
-    }
-
-    return done.result == broker::outcome::no_memory &&
-                   !worker_bus::broker().fits(message.payload.size())
-               ? reject_never_fits(r)
-               : reject_append(r, done.result);
-}
-
-// The resource is not permanent, even if the key has no variables: without
-// clients it is destroyed after the call, so this location's parameters do not
-// become those of later clients.
 ngx_int_t publish_message(ngx_http_request_t *r, const address &to)
 {
     const auto &conf = *location_conf<location_configuration>(r);
-    const bool binary = is_binary(r);
+    posted_message message;
 
-    if (!body_is_whole(r)) {
-        return reject_publish(r, NGX_HTTP_BAD_REQUEST,
-                              "the request body is incomplete");
+    if (const auto refusal = take_message(r, message); refusal) {
+        return *refusal;
     }
 
-    if (body_size(r) > static_cast<off_t>(conf.max_message_size)) {
-        return reject_too_large(r);
-    }
-
-    const auto body = whole_body(r);
-
-    if (!body) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (!binary && !protocol::is_valid_utf8(*body)) {
-        return reject_publish(r, NGX_HTTP_BAD_REQUEST, "the text is not UTF-8");
-    }
-
-    const std::uint8_t kind = binary ? WEBSOCKET_BINARY : WEBSOCKET_TEXT;
-
-    if (to.target) {
-        return send_to_target(r, *to.target, kind, *body);
-    }
-
-    // Redis would assign an id, and no host could store the message
-    if (backplane::enabled() && !worker_bus::broker().fits(body->size())) {
-        return reject_never_fits(r);
-    }
-
-    resource *target = resource::get_or_create(to.id, *conf.terms, false);
-
-    if (target == nullptr) {
-        return reject_no_resource(r);
-    }
-
-    const broker::publication message{
-        .payload = *body, .time = worker_bus::now(), .kind = kind};
-
-    target->retain();
-    const ngx_int_t rc = backplane::enabled()
-                             ? publish_via_redis(r, *target, message)
-                             : publish_locally(r, *target, message);
-    target->release();
-    return rc;
+    return to.target
+               ? send_to_target(r, *to.target, message.kind, message.payload)
+               : publish_posted(r, to.id, *conf.terms, message, {});
 }
 
 // Validates again, since variables may have changed while the body arrived.
@@ -203,56 +118,6 @@ void publish_body_read(ngx_http_request_t *r)
     } catch (const std::bad_alloc &) {}
 
     ngx_http_finalize_request(r, rc);
-}
-
-// RFC 9110 8.4: clients would get the encoded bytes without the header field.
-bool is_encoded(const ngx_http_request_t *r) noexcept
-{
-    bool encoded = false;
-
-    each_header(r, [&encoded](const ngx_table_elt_t &header) {
-        if (!protocol::equals_ignoring_case(view(header.key),
-                                            "Content-Encoding")) {
-            return;
-        }
-
-        for (const std::string_view name :
-             protocol::token_list(view(header.value))) {
-            encoded =
-                encoded || !protocol::equals_ignoring_case(name, "identity");
-        }
-    });
-
-    return encoded;
-}
-
-ngx_int_t reject_encoding(ngx_http_request_t *r) noexcept
-{
-    if (!add_header(r, "Accept-Encoding", "identity")) { // RFC 9110 15.5.16
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return reject_publish(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                          "the body has a Content-Encoding");
-}
-
-ngx_int_t read_message(ngx_http_request_t *r) noexcept
-{
-    const auto &conf = *location_conf<location_configuration>(r);
-
-    if (is_encoded(r)) {
-        return reject_encoding(r);
-    }
-
-    if (r->headers_in.content_length_n >
-        static_cast<off_t>(conf.max_message_size)) {
-        return reject_too_large(r);
-    }
-
-    const ngx_int_t rc =
-        ngx_http_read_client_request_body(r, publish_body_read);
-
-    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
 /*
@@ -339,7 +204,7 @@ try {
 
     switch (r->method) {
     case NGX_HTTP_POST:
-        return read_message(r);
+        return read_message(r, publish_body_read);
     case NGX_HTTP_DELETE:
         return close_clients(r, to);
     default:

@@ -43,6 +43,7 @@ saved_request::saved_request(ngx_http_request_t *r) noexcept
       start_seconds_{r->start_sec}, request_length_{r->request_length},
       header_size_{static_cast<std::uint32_t>(r->header_size)},
       start_milliseconds_{static_cast<std::uint16_t>(r->start_msec)},
+      status_{static_cast<std::uint16_t>(r->headers_out.status)},
       pipelined_{r->pipeline != 0}, internal_{r->internal != 0},
       valid_location_{r->valid_location != 0}
 {}
@@ -128,7 +129,7 @@ void saved_request::restore(ngx_http_request_t *r) const noexcept
     r->request_length = request_length_;
     r->header_size = header_size_;
     r->header_sent = 1;
-    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    r->headers_out.status = status_;
     r->method = NGX_HTTP_GET;
     r->http_version = NGX_HTTP_VERSION_11;
     r->pipeline = pipelined_;

@@ -36,9 +36,9 @@ public:
         count,
     };
 
-    // Saves a request that was answered with 101. Evaluates the variables of
-    // the configuration that must be evaluated at release. Returns null without
-    // memory; the request is unchanged then.
+    // Saves a request that was answered with 101 or 200. Evaluates the
+    // variables of the configuration that must be evaluated at release. Returns
+    // null without memory; the request is unchanged then.
     static std::unique_ptr<const saved_request>
     create(ngx_http_request_t *r, std::string_view key,
            std::string_view subprotocol) noexcept;
@@ -87,6 +87,7 @@ private:
     std::uint32_t header_size_;
     std::uint32_t index_size_ = 0; // the index is the first part of content()
     std::uint16_t start_milliseconds_;
+    std::uint16_t status_;
     bool pipelined_ : 1;
     bool internal_ : 1;
     bool valid_location_ : 1;

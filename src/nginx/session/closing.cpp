@@ -1,6 +1,7 @@
 // The closing handshake (RFC 6455 7) and the half-closed time after it.
 #include "nginx/session/session.hpp"
 
+#include "nginx/output/event_bytes.hpp"
 #include "nginx/output/transport.hpp"
 #include "nginx/session/worker.hpp"
 #include "nginx/workers/counters.hpp"
@@ -58,6 +59,15 @@ void session::close(std::uint16_t code, std::string_view reason,
     start_closing(endpoint_.begin_close(code, reason), phase_after_close());
 }
 
+void session::write_close(const protocol::control_frame &frame) noexcept
+{
+    if (!frame.empty()) {
+        // If this fails, the next flush() ends the session
+        (void)writer_.write_bytes(
+            close_bytes(frame, negotiated_.event_stream).get());
+    }
+}
+
 // Continues to `next` with a Close frame, which may be empty.
 void session::start_closing(const protocol::control_frame &frame,
                             phase next) noexcept
@@ -68,15 +78,17 @@ void session::start_closing(const protocol::control_frame &frame,
     }
 
     // The Close must follow postponed sends, even if it need not wait itself
+    const close_bytes bytes(frame, negotiated_.event_stream);
+
     if (phase_ == phase::open && (must_postpone() || !postponed_.empty()) &&
-        resource_->postpone(postponed_send::create_close(frame.bytes()), *this,
+        resource_->postpone(postponed_send::create_close(bytes.get()), *this,
                             postponed_)) {
         postponed_phase_ = next;
         enter_phase(phase::close_postponed);
         return;
     }
 
-    write_control(frame);
+    write_close(frame);
     enter_phase(next);
 }
 
@@ -89,13 +101,13 @@ void session::close_immediately(std::uint16_t code, std::string_view reason,
 
     if (phase_ == phase::close_postponed) {
         // The endpoint regards the postponed frame as sent
-        write_control(protocol::make_close_frame(code, reason));
+        write_close(protocol::make_close_frame(code, reason));
         enter_phase(postponed_phase_);
         return;
     }
 
     record_close(code, protocol::close_reason(reason), initiator);
-    write_control(endpoint_.begin_close(code, reason));
+    write_close(endpoint_.begin_close(code, reason));
     enter_phase(phase_after_close());
 }
 

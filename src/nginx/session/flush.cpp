@@ -3,6 +3,7 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/identity/token_settings.hpp"
+#include "nginx/output/event_bytes.hpp"
 #include "nginx/session/worker.hpp"
 #include "protocol/frames/close_code.hpp"
 
@@ -22,6 +23,11 @@ void session::write_control(const protocol::control_frame &frame) noexcept
 
 void session::write_ping(std::span<const std::byte> payload) noexcept
 {
+    if (negotiated_.event_stream) {
+        (void)writer_.write_bytes(std::as_bytes(std::span(event_comment)));
+        return;
+    }
+
     write_control({protocol::opcode::ping, payload});
 
     if (unanswered_pings_ != std::numeric_limits<std::uint16_t>::max()) {
@@ -234,9 +240,9 @@ void session::check_idle() noexcept
 {
     const ngx_msec_t now = ngx_current_msec;
 
-    if (!receiving() || has_input()) {
-        // Reading is paused, and the send timeout applies instead; or it was,
-        // and what has arrived is read after this event
+    if (!receiving() || has_input() || negotiated_.event_stream) {
+        // The send timeout applies, because reading is paused or the client
+        // sends nothing; or what has arrived is read after this event
         last_received_ = timestamp(now);
     }
 

@@ -8,6 +8,7 @@
 #include "nginx/output/transport.hpp"
 #include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/worker.hpp"
+#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 
@@ -56,6 +57,11 @@ void session::read_turn() noexcept
 {
     if (phase_ == phase::lingering) {
         discard_input();
+        return;
+    }
+
+    if (negotiated_.event_stream) {
+        read_event_client();
         return;
     }
 
@@ -262,11 +268,23 @@ void session::discard_input() noexcept
     }
 }
 
+// An event stream has one direction: input is dropped, and its end is the usual
+// way in which the client leaves.
+void session::read_event_client() noexcept
+{
+    discard_input();
+
+    if (phase_ == phase::ended) {
+        record_close(protocol::close_code::none_received, "",
+                     close_initiator::client);
+    }
+}
+
 // The session waits for the client's Close only if that can arrive within
 // max_dropped_input.
 session::phase session::phase_after_close() const noexcept
 {
-    return endpoint_.finished_reading() ||
+    return negotiated_.event_stream || endpoint_.finished_reading() ||
                    endpoint_.frame_rest() > max_dropped_input
                ? phase::flushing
                : phase::closing;

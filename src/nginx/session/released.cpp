@@ -124,7 +124,7 @@ void session::detach_request() noexcept
 
     c->data = this;
     c->log->handler = on_log;
-    c->log->action = const_cast<char *>("serving WebSocket");
+    c->log->action = const_cast<char *>(log_action());
     install_handlers();
 
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,

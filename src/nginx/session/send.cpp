@@ -77,19 +77,25 @@ int session::send_message(protocol::opcode kind,
 inline int session::send_now(protocol::opcode kind,
                              std::span<const std::byte> payload) noexcept
 {
-    return should_compress(payload.size())
-               ? send_compressed(kind, payload)
-               : finish_send(writer_.write_message(kind, payload),
-                             payload.size());
+    return negotiated_.plain_frames()
+               ? finish_send(writer_.write_message(kind, payload),
+                             payload.size())
+               : send_encoded(kind, payload);
 }
 
 // Kept out of line, so that uncompressed messages do not pay for its stack
 // frame.
 [[gnu::noinline]] int
-session::send_compressed(protocol::opcode kind,
-                         std::span<const std::byte> payload) noexcept
+session::send_encoded(protocol::opcode kind,
+                      std::span<const std::byte> payload) noexcept
 {
-    const auto frame = compress(kind, payload);
+    if (negotiated_.event_stream) {
+        return finish_send(writer_.write_unframed(payload), payload.size());
+    }
+
+    const auto frame = should_compress(payload.size())
+                           ? compress(kind, payload)
+                           : protocol::shared_buffer{};
 
     return finish_send(frame ? writer_.write_shared({frame, frame.bytes()})
                              : writer_.write_message(kind, payload),
@@ -154,6 +160,12 @@ int session::send_shared(const shared_frame &frame) noexcept
 inline int session::send_now(const shared_frame &frame) noexcept
 {
     const std::size_t size = frame.payload().size();
+
+    if (negotiated_.event_stream) {
+        return finish_send(
+            writer_.write_shared({frame.whole().holder, frame.payload()}),
+            size);
+    }
 
     if (should_compress(size)) {
         if (const auto compressed = compress(frame); compressed) {

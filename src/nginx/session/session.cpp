@@ -4,6 +4,7 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
+#include "nginx/output/event_bytes.hpp"
 #include "nginx/output/transport.hpp"
 #include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/session_wait.hpp"
@@ -246,6 +247,7 @@ void session::start() noexcept
 
     } else {
         adopt_unsent_header();
+        begin_event_stream();
         request_part_->wait == nullptr ? join() : wait_for_hosts();
     }
 
@@ -302,7 +304,7 @@ void session::take_over_connection() noexcept
     request_part_->write_handler = c->write->handler;
     install_handlers();
 
-    c->log->action = const_cast<char *>("serving WebSocket");
+    c->log->action = const_cast<char *>(log_action());
     c->idle = 1; // a graceful shutdown calls our read handler
     request()->read_event_handler = on_request_event;
     request()->write_event_handler = on_request_event;
@@ -332,6 +334,15 @@ void session::adopt_unsent_header() noexcept
         if (c->write->timer_set) {
             ngx_del_timer(c->write);
         }
+    }
+}
+
+void session::begin_event_stream() noexcept
+{
+    if (negotiated_.event_stream) {
+        // If this fails, the flush ends the session
+        (void)writer_.write_bytes(event_preamble().get());
+        flush_later();
     }
 }
 

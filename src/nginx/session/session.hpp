@@ -247,6 +247,11 @@ private:
     static void on_pool_cleanup(void *data);
     static u_char *on_log(ngx_log_t *log, u_char *buffer, std::size_t size);
 
+    const char *log_action() const noexcept
+    {
+        return negotiated_.event_stream ? "serving event stream"
+                                        : "serving WebSocket";
+    }
     void install_handlers() noexcept;
     void start() noexcept;
     void join() noexcept;
@@ -255,6 +260,7 @@ private:
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
+    void begin_event_stream() noexcept;
     void rearm_or_finish() noexcept;
     bool create_client() noexcept;
     void connect_client() noexcept;
@@ -281,6 +287,7 @@ private:
     }
     void on_eof(bool broken) noexcept;
     void discard_input() noexcept;
+    void read_event_client() noexcept;
     phase phase_after_close() const noexcept;
     bool count_dropped(std::size_t size) noexcept;
     bool has_unread_input() noexcept;
@@ -308,8 +315,8 @@ private:
     int send_now(const shared_frame &frame) noexcept;
     bool is_valid_text(std::span<const std::byte> payload) const noexcept;
     int check_send_queue() noexcept;
-    int send_compressed(protocol::opcode kind,
-                        std::span<const std::byte> payload) noexcept;
+    int send_encoded(protocol::opcode kind,
+                     std::span<const std::byte> payload) noexcept;
     int finish_send(bool written, std::size_t size) noexcept;
     std::size_t backpressure_threshold() const noexcept;
     bool has_backpressure() noexcept;
@@ -330,6 +337,7 @@ private:
     std::uint64_t time_to_token_end() const noexcept;
 
     // closing.cpp
+    void write_close(const protocol::control_frame &frame) noexcept;
     void start_closing(const protocol::control_frame &frame,
                        phase next) noexcept;
     void close_immediately(std::uint16_t code, std::string_view reason,

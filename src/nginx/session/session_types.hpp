@@ -59,6 +59,13 @@ struct session_request_part {
 struct negotiated_options {
     std::string_view subprotocol; // in the request's pool
     protocol::deflate_params deflate;
+    bool event_stream = false; // server-sent events instead of frames
+
+    // Messages are sent as uncompressed frames.
+    bool plain_frames() const noexcept
+    {
+        return !deflate.agreed && !event_stream;
+    }
 };
 
 } // namespace websocket::nginx

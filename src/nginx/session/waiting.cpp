@@ -66,6 +66,12 @@ void session::read_waiting_client() noexcept
 {
     turn &present = this_worker().current_turn;
 
+    if (negotiated_.event_stream) {
+        read_event_client();
+        flush(); // the rest of the header
+        return;
+    }
+
     if (!rest_) {
         ngx_buf_t *pipelined = request()->header_in;
         const auto input = bytes_between(pipelined->pos, pipelined->last);

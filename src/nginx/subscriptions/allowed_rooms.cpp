@@ -6,10 +6,8 @@
 #include "nginx/resource/subscription_set.hpp"
 
 #include <cstddef>
-#include <memory>
 #include <new>
-#include <optional>
-#include <string>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -47,24 +45,35 @@ bool fits(std::string_view name, std::string_view text, bool prefix) noexcept
 
 } // namespace
 
-bool evaluate_patterns(session &client, ngx_http_request_t *r) noexcept
-try {
-    const auto patterns = patterns_of(client.configuration().room_patterns);
-    auto names =
-        std::make_unique<std::optional<std::string>[]>(patterns.size());
-    bool needed = false;
+std::unique_ptr<std::optional<std::string>[]>
+values_of(std::span<const room_pattern> patterns, ngx_http_request_t *r) {
+    std::unique_ptr<std::optional<std::string>[]> values;
 
     for (std::size_t i = 0; i != patterns.size(); i++) {
-        if (patterns[i].has_variables) {
-            names[i] = evaluate(patterns[i], r);
-            needed = true;
+        if (!patterns[i].has_variables) {
+            continue;
         }
+
+        if (!values) {
+            values =
+                std::make_unique<std::optional<std::string>[]>(patterns.size());
+        }
+
+        values[i] = evaluate(patterns[i], r);
     }
 
-    if (needed) {
+    return values;
+}
+
+bool evaluate_patterns(session &client, ngx_http_request_t *r) noexcept
+try {
+    auto values =
+        values_of(patterns_of(client.configuration().room_patterns), r);
+
+    if (values) {
         client.subscriptions() =
             std::make_unique<subscription_set>(client.connection()->log);
-        client.subscriptions()->allowed = std::move(names);
+        client.subscriptions()->allowed = std::move(values);
     }
 
     return true;
@@ -73,31 +82,32 @@ try {
     return false;
 }
 
-const room_pattern *pattern_of(const session &client,
+const room_pattern *pattern_of(std::span<const room_pattern> patterns,
+                               const std::optional<std::string> *values,
                                std::string_view name) noexcept
 {
-    const auto patterns = patterns_of(client.configuration().room_patterns);
-    const subscription_set *places = client.subscriptions();
-
     for (std::size_t i = 0; i != patterns.size(); i++) {
         const room_pattern &pattern = patterns[i];
 
-        if (!pattern.has_variables) {
-            if (fits(name, pattern.text, pattern.prefix)) {
-                return &pattern;
-            }
-
-            // Values are known from the handshake to the end of the client
-        } else if (places != nullptr && places->allowed) {
-            const std::optional<std::string> &text = places->allowed[i];
-
-            if (text && fits(name, *text, pattern.prefix)) {
-                return &pattern;
-            }
+        if (pattern.has_variables ? values != nullptr && values[i] &&
+                                        fits(name, *values[i], pattern.prefix)
+                                  : fits(name, pattern.text, pattern.prefix)) {
+            return &pattern;
         }
     }
 
     return nullptr;
+}
+
+// Values are known from the handshake to the end of the client.
+const room_pattern *pattern_of(const session &client,
+                               std::string_view name) noexcept
+{
+    const subscription_set *places = client.subscriptions();
+
+    return pattern_of(patterns_of(client.configuration().room_patterns),
+                      places == nullptr ? nullptr : places->allowed.get(),
+                      name);
 }
 
 } // namespace websocket::nginx

@@ -6,13 +6,17 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/identity/identity.hpp"
+#include "nginx/output/event_bytes.hpp"
 #include "nginx/request/origin_check.hpp"
 #include "nginx/request/refusal.hpp"
 #include "nginx/resource/resource.hpp"
 #include "nginx/session/session.hpp"
 #include "nginx/upgrade/admission.hpp"
 #include "nginx/subscriptions/allowed_rooms.hpp"
+#include "nginx/upgrade/event_stream.hpp"
+#include "nginx/upgrade/location_key.hpp"
 #include "nginx/upgrade/negotiation.hpp"
+#include "nginx/upgrade/stream_post.hpp"
 #include "nginx/upgrade/sync_wait.hpp"
 #include "nginx/workers/counters.hpp"
 #include "protocol/handshake/handshake.hpp"
@@ -22,29 +26,6 @@
 namespace websocket::nginx {
 
 namespace {
-
-// Finds the key of the resource, in the request's pool. Returns NGX_OK, or the
-// value for the content handler to return.
-ngx_int_t resource_key(ngx_http_request_t *r,
-                       const location_configuration &conf,
-                       ngx_str_t &key) noexcept
-{
-    if (conf.key == nullptr) {
-        key = static_cast<ngx_http_core_loc_conf_t *>(
-                  ngx_http_get_module_loc_conf(r, ngx_http_core_module))
-                  ->name;
-        return NGX_OK;
-    }
-
-    if (ngx_http_complex_value(r, conf.key, &key) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    // All clients without a key would share one resource
-    return key.len == 0
-               ? reject_handshake(r, NGX_HTTP_BAD_REQUEST, "the key is empty")
-               : NGX_OK;
-}
 
 // The resource of a key without variables is kept, as the key will be used
 // again.
@@ -76,17 +57,23 @@ ngx_uint_t handler_status(ngx_http_request_t *r,
                : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-// Sends 101 and hands the request over to the session. The session starts after
-// the current event of nginx, because it must not use the request inside one of
-// the request's handlers.
-ngx_int_t send_switching(ngx_http_request_t *r, session &client) noexcept
+ngx_int_t send_switching_header(ngx_http_request_t *r) noexcept
 {
     r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->keepalive = 0;   // frames follow, not HTTP
     r->header_only = 1; // otherwise nginx delays the header until the body
+    return ngx_http_send_header(r);
+}
 
-    const ngx_int_t rc = ngx_http_send_header(r);
+// Sends the header and hands the request over to the session. The session
+// starts after the current event of nginx, because it must not use the request
+// inside one of the request's handlers.
+ngx_int_t hand_over(ngx_http_request_t *r, session &client,
+                    const negotiated_options &options) noexcept
+{
+    const ngx_int_t rc = options.event_stream ? send_event_stream_header(r)
+                                              : send_switching_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         write_log(NGX_LOG_INFO, r->connection->log,
@@ -118,7 +105,9 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
         return reject_handshake(r, status, "the handler rejected the client");
     }
 
-    const auto subprotocol = choose_subprotocol(r, target, handshake);
+    const bool streams = wants_event_stream(r);
+    const auto subprotocol = streams ? std::optional(event_stream_type)
+                                     : choose_subprotocol(r, target, handshake);
 
     if (!subprotocol) {
         return reject_handshake(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
@@ -135,7 +124,9 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
         return rc;
     }
 
-    const negotiated_options options{*subprotocol, negotiate_deflate(r)};
+    const negotiated_options options{
+        *subprotocol,
+        streams ? protocol::deflate_params{} : negotiate_deflate(r), streams};
     session *client = session::create(r, target, key, options, position);
 
     if (client == nullptr) {
@@ -144,12 +135,12 @@ ngx_int_t accept(ngx_http_request_t *r, resource &target, ngx_str_t key,
     }
 
     if (!evaluate_patterns(*client, r) ||
-        !add_upgrade_headers(r, handshake.key(), options)) {
+        (!streams && !add_upgrade_headers(r, handshake.key(), options))) {
         client->cancel();
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return send_switching(r, *client);
+    return hand_over(r, *client, options);
 }
 
 void on_sync(ngx_http_request_t *r, resource &target, bool in_sync);
@@ -232,7 +223,7 @@ validate_handshake(ngx_http_request_t *r,
 
     if (const protocol::handshake_error reason =
             handshake.check(view(r->method_name), r->http_version);
-        reason != protocol::handshake_error::none) {
+        reason != protocol::handshake_error::none && !wants_event_stream(r)) {
         return reject_handshake(r, reason);
     }
 
@@ -311,6 +302,11 @@ ngx_int_t upgrade_handler(ngx_http_request_t *r)
     if (r != r->main) {
         return reject_handshake(r, NGX_HTTP_BAD_REQUEST,
                                 "a subrequest cannot be upgraded");
+    }
+
+    if (r->method == NGX_HTTP_POST &&
+        location_conf<location_configuration>(r)->streams_events) {
+        return stream_post_handler(r);
     }
 
     // RFC 9113 8.6: HTTP/2 has no Upgrade, and nginx no extended CONNECT
