@@ -134,7 +134,7 @@ async function run({ Room, RoomError, make, settled, events, server, sockets,
     const { Room, RoomError } = await import("/client/index.js");
     const rooms = [];
     const make = (options, url = "wss://example.org/room/r") => {
-        const room = new Room(url, options);
+        const room = new Room(url, { transport: "websocket", ...options });
         kinds.forEach((kind) => room.addEventListener(kind, (event) =>
             recorded.push(describe(event))));
         rooms.push(room);

@@ -2,10 +2,9 @@
 // that this client publishes there. `Room` has one channel, `Rooms` many.
 
 import { Position } from "./position.js";
-import { RoomError, parse_id, payload, well_formed } from "./shared.js";
+import { RoomError, no_answer, parse_id, payload, well_formed } from "./shared.js";
 
 const unanswered = "the connection was lost before the answer";
-const no_answer = "no answer came in time";
 
 export const channel_defaults = {
     history: 0, // how many of the latest messages to get first; or Infinity
@@ -15,14 +14,15 @@ export const channel_defaults = {
 };
 
 export class Channel {
+    client; // the id of this connection
     clients;
     position;
     #host;
     #options;
-    #client; // the id of this connection
     #own_clients = new Set(); // ids of this and of former connections
+    #catch_up_until; // the number of the last missed message, or undefined
     #catch_up = { messages: 0, complete: true };
-    #lost_after; // {}: the gap of a resume, which is not reported yet
+    #lost_after; // the gap of a resume, which is not reported yet
     // Publications without a result, in order. `client` is the id of the
     // connection that sent them, `asked`: that connection may still answer.
     #pending = new Set();
@@ -42,24 +42,24 @@ export class Channel {
 
     // -- the connection --
 
-    // The client is in the room. Undefined if the answer is invalid.
+    // The client is in the room. False if the answer is invalid.
     begin(client, { last, clients, recovered }) {
         const end = parse_id(last);
         if (!end) {
-            return undefined;
+            return false;
         }
-        const resumed = this.position.seen !== undefined;
-        const after = this.position.last;
-        const { lost, other } = this.position.begin(end, recovered);
-        if (other) {
+        const { seen, last: after } = this.position;
+        const lost = this.position.begin(end, recovered);
+        if (seen && seen.epoch !== end.epoch) {
             this.#own_clients.clear(); // the server may be another one
         }
         this.#own_clients.add(client);
-        this.#client = client;
+        this.client = client;
         this.clients = clients;
+        this.#catch_up_until = end.number;
         this.#catch_up = { messages: 0, complete: !lost };
-        this.#lost_after = lost ? { after } : undefined;
-        return { resumed, lost };
+        this.#lost_after = lost && { after };
+        return { resumed: seen !== undefined, lost };
     }
 
     // The page knows that the client is in the room.
@@ -79,19 +79,29 @@ export class Channel {
 
     // The connection is lost.
     pause() {
-        this.position.catch_up_until = undefined;
+        this.#catch_up_until = undefined;
         this.#pending.forEach(({ timer }) => clearTimeout(timer));
     }
 
     end(reason) {
-        this.pause();
         this.#reject(() => true, reason);
     }
 
     // -- objects of the server --
 
-    // These return false if the object is invalid.
-    message(object) {
+    // Returns false if the object is invalid.
+    received(object) {
+        switch (object.type) {
+        case "message": return this.#message(object);
+        case "joined":
+        case "left": return this.#presence(object);
+        case "gap": return this.#gap();
+        case "published": return this.#published(object);
+        default: return true; // of a newer server
+        }
+    }
+
+    #message(object) {
         const id = parse_id(object.id);
         const data = payload(object);
         const { position } = this;
@@ -105,7 +115,7 @@ export class Channel {
         if (position.is_gap_before(id)) {
             this.#report_gap("missing");
         }
-        const missed = id.number <= position.catch_up_until;
+        const missed = id.number <= this.#catch_up_until;
         this.#catch_up.messages += missed ? 1 : 0;
         this.#check_caught_up(!missed);
         const answered = position.acknowledged.delete(id.number);
@@ -120,22 +130,19 @@ export class Channel {
         return true;
     }
 
-    gap() {
+    #gap() {
         this.position.allow_gap();
         this.#report_gap("slow");
-        return true;
     }
 
     // The server sends presence only to clients that have caught up.
-    presence({ type, client, user, clients }) {
-        this.clients = clients;
+    #presence(object) {
+        this.clients = object.clients;
         this.#check_caught_up(true);
-        this.#host.emit("presence", { type, client, user, clients });
-        return true;
+        this.#host.emit("presence", object);
     }
 
-    // An answer for which nothing waits.
-    published({ id }) {
+    #published({ id }) {
         const given = parse_id(id);
         if (given) {
             this.position.acknowledge(given);
@@ -149,29 +156,27 @@ export class Channel {
     }
 
     #check_caught_up(sure = this.position.seen.number
-                     >= this.position.catch_up_until) {
-        if (sure && this.position.catch_up_until !== undefined) {
-            this.position.catch_up_until = undefined;
+                     >= this.#catch_up_until) {
+        if (sure && this.#catch_up_until !== undefined) {
+            this.#catch_up_until = undefined;
             this.#reject(({ sent, asked, client }) => sent && !asked
-                && client !== this.#client, unanswered);
+                && client !== this.client, unanswered);
             this.#host.emit("caught_up", { ...this.#catch_up });
         }
     }
 
     // -- publishing --
 
-    publish(text, refusal) {
+    async publish(text, refusal) {
+        const { most_waiting } = this.#options;
         if (typeof text !== "string") {
-            return Promise.reject(new TypeError("publish() takes a string"));
-        }
-        if (refusal) {
-            return Promise.reject(new RoomError(refusal));
+            throw new TypeError("publish() takes a string");
         }
         const waiting = [...this.#pending].filter(({ sent }) => !sent);
-        if (!this.#host.can_send()
-            && waiting.length >= this.#options.most_waiting) {
-            return Promise.reject(
-                new RoomError("too many messages wait for a connection"));
+        const excess = !this.#host.can_send() && waiting.length >= most_waiting
+            && "too many messages wait for a connection";
+        if (refusal || excess) {
+            throw new RoomError(refusal || excess);
         }
         return new Promise((resolve, reject) => {
             const entry = { data: well_formed(text), resolve, reject };
@@ -183,7 +188,7 @@ export class Channel {
     #send(entry) {
         if (!entry.sent && this.#host.can_send()) {
             Object.assign(entry, { sent: true, asked: true,
-                                   client: this.#client });
+                                   client: this.client });
             this.#host.request(entry.data, (error, answer) => {
                 entry.asked = false;
                 return this.#answered(entry, error, answer);
@@ -196,16 +201,13 @@ export class Channel {
             // Unsent messages are sent by the next connection. Of sent ones a
             // resume shows whether they have arrived.
             entry.sent = !error.unsent;
-        } else if (error) {
-            this.#settle(entry, ({ reject }) => reject(error));
-        } else if (!this.published(answer)) {
-            this.#settle(entry, ({ reject }) => reject(
-                new RoomError("the answer has no id", true)));
-            return false;
-        } else {
-            this.#settle(entry, ({ resolve }) => resolve(answer.id));
+            return true;
         }
-        return true;
+        const valid = error || this.#published(answer);
+        this.#settle(entry, ({ resolve, reject }) => (valid && !error
+            ? resolve(answer.id)
+            : reject(error || new RoomError(no_answer, true))));
+        return valid;
     }
 
     // Without a connection no answer can arrive, so the time begins again.

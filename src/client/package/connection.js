@@ -1,16 +1,19 @@
 // A lasting connection for one Room or Rooms: it reconnects, detects dead
 // connections, renews its token, and falls back to an event stream.
 
-import { RoomError, parsed } from "./shared.js";
+import { EventStreamLink } from "./event_stream.js";
+import { Fallback } from "./fallback.js";
+import { Heartbeat } from "./heartbeat.js";
+import { RoomError } from "./shared.js";
+import { renewal_delay, requested_token } from "./token.js";
 import { WebSocketLink } from "./websocket.js";
-
-const longest_timer = 2 ** 31 - 1; // ms
 
 // A server that shuts down spreads its clients itself; after the end of a token
 // a newer one is needed at once.
 const codes_at_once = [1001, 3000];
 
 const defaults = {
+    transport: "auto", // or "websocket", or "event-stream"
     // ms. Each delay is a random part of a limit, which doubles with each
     // failure, so that clients do not reconnect all at once.
     first_delay: 500,
@@ -21,13 +24,13 @@ const defaults = {
     pong_within: 10_000, // ms: later the connection is dead
     answer_within: 30_000, // ms: later the answer of a request is lost
     renew_before: 60_000, // ms before a token ends; at most half of its time
+    retry_websocket: 300_000, // ms: an event stream lasts without an attempt
     final_codes: [1000], // status codes after which it does not reconnect
 };
 
 function absolute(url) {
     const address = new URL(url, globalThis.location?.href);
-    address.protocol = { "http:": "ws:", "https:": "wss:" }[address.protocol]
-        ?? address.protocol;
+    address.protocol = address.protocol.replace("http", "ws");
     address.hash = "";
     return address;
 }
@@ -36,26 +39,6 @@ function absolute(url) {
 function is_offline({ hostname }) {
     return globalThis.navigator?.onLine === false
         && !/^((.*\.)?localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
-}
-
-// The seconds until a token ends, or undefined. A clock that is wrong must not
-// request tokens without end.
-function life_of(token) {
-    const [, claims = ""] = token.split(".");
-    try {
-        const { exp } = JSON.parse(atob(claims.replace(/-/g, "+")
-            .replace(/_/g, "/")));
-        return exp && Math.max(10, exp - Date.now() / 1000);
-    } catch {
-        return undefined;
-    }
-}
-
-// The callback of a page may return a token, or one with its time.
-function granted_by(answer) {
-    const { token, expires_in } = typeof answer === "string"
-        ? { token: answer } : answer ?? {};
-    return { token, expires_in: token && (expires_in ?? life_of(token)) };
 }
 
 export class Connection {
@@ -67,60 +50,62 @@ export class Connection {
     #attempt = 0; // counts attempts; the results of earlier ones are ignored
     #granted = {}; // the last token
     #opened_at; // when this connection was welcomed
-    #timer; // of the next attempt, the welcome, or the next check
+    #timer; // of the next attempt, or the welcome
     #renewal; // the timer of the next token
-    #received_at; // when something was received last
-    #pings = 0; // since then
+    #heartbeat;
+    #fallback;
+    #candidate; // a WebSocket that may replace the event stream
+    #candidate_timer;
     #failures = 0; // attempts in a row that failed or did not last
     #page_left = false; // whether that suspended it
     #listeners = new AbortController();
-    #requests = new Map(); // those without an answer, by ref
-    #refs = 0;
 
-    // handlers: subprotocol; query(), the arguments of the address; state(name,
-    // detail); welcome(object), which returns false if it is invalid;
-    // opened(object) after the state; received(object), likewise; disconnected()
-    // and ended(); fault(detail).
+    // handlers: subprotocol; query(transport), the arguments of the address;
+    // state(name, detail), when it changes; welcome(object), which returns a
+    // function to be called when the state is "open"; received(object); and
+    // fault(detail). Invalid objects are answered with false.
     constructor(url, options, handlers) {
         this.#address = absolute(url);
         this.#options = { ...defaults, ...options };
         this.#handlers = handlers;
+        this.#fallback = new Fallback(this.#options);
+        this.#heartbeat = new Heartbeat(this.#options,
+            () => this.#link.ping?.(),
+            () => this.#lost(1006, this.#link.ping ? "no answer to a ping"
+                : "nothing was received"));
     }
 
     get state() { return this.#state; }
+    get transport() { return (this.#link ?? this.#fallback).transport; }
     get is_connected() { return this.#link !== undefined; }
-    get can_send() { return this.#state === "open" && this.#link.can_send; }
+    get can_send() { return this.#state === "open" && this.#link?.can_send; }
+
+    get #is_running() {
+        return !["suspended", "closed"].includes(this.#state);
+    }
 
     start() {
         const { signal } = this.#options;
         this.#connect();
         this.#listen();
+        signal?.addEventListener("abort", () => this.close(),
+                                 { signal: this.#listeners.signal });
         if (signal?.aborted) {
             this.close();
         }
-        signal?.addEventListener("abort", () => this.close(),
-                                 { signal: this.#listeners.signal });
     }
 
-    // Calls settle(error, answer) at once when there is a result. If settle
-    // returns false, the answer is invalid.
+    // Calls settle(error, answer) when there is a result.
     request(object, settle) {
-        if (!this.can_send) {
+        if (this.can_send) {
+            this.#link.request(object, settle, this.#options.answer_within);
+        } else {
             settle(new RoomError("there is no connection"));
-            return;
         }
-        const ref = ++this.#refs;
-        const { answer_within } = this.#options;
-        const timer = answer_within === Infinity ? undefined : setTimeout(() => {
-            this.#requests.delete(ref);
-            settle(new RoomError("no answer came in time", true));
-        }, answer_within);
-        this.#requests.set(ref, { settle, timer });
-        this.#link.send({ ...object, ref });
     }
 
     suspend() {
-        if (this.#state !== "closed" && this.#state !== "suspended") {
+        if (this.#is_running) {
             this.#disconnect();
             this.#enter("suspended");
         }
@@ -143,6 +128,14 @@ export class Connection {
         this.#end({ code: 1000, reason: "" });
     }
 
+    // Connects again at once, with another list of rooms or another token.
+    reconnect(granted) {
+        if (this.#link) {
+            this.#disconnect();
+            this.#connect(granted);
+        }
+    }
+
     // -- connecting --
 
     #listen() {
@@ -152,18 +145,21 @@ export class Connection {
         const page = globalThis.document;
         const wake = () => {
             this.retry(); // browsers delay the timers of hidden pages
-            if (this.#state === "open" && this.#pings === 0) {
-                this.#ping();
+            if (this.#state === "open" && this.#link.ping) {
+                this.#heartbeat.wake();
             }
         };
-        on(globalThis, "online", wake);
+        on(globalThis, "online", () => {
+            this.#fallback.reset();
+            wake();
+        });
         on(page, "visibilitychange", () => {
             if (page.visibilityState === "visible") {
                 wake();
             }
         });
         on(globalThis, "pagehide", () => {
-            this.#page_left ||= !["suspended", "closed"].includes(this.#state);
+            this.#page_left ||= this.#is_running;
             this.suspend();
         });
         on(globalThis, "pageshow", () => {
@@ -174,24 +170,24 @@ export class Connection {
         });
     }
 
-    #enter(state, more = {}) {
+    #enter(state, more) {
         this.#state = state;
         this.#handlers.state(state, more);
     }
 
-    #connect() {
+    #connect(granted) {
         const { token, welcome_within } = this.#options;
         this.#attempt++;
         clearTimeout(this.#timer);
         this.#timer = setTimeout(() => {
             this.#lost(1006, "no welcome came in time");
         }, welcome_within);
-        if (token) {
+        if (token && !granted) {
             this.#enter("connecting");
-            this.#get_token((granted) => this.#open(granted),
+            this.#get_token((newer) => this.#open(newer),
                             (error) => this.#lost(1006, error.message));
         } else {
-            this.#open({});
+            this.#open(granted ?? {});
             this.#enter("connecting");
         }
     }
@@ -201,7 +197,7 @@ export class Connection {
     async #get_token(granted, failed) {
         const attempt = this.#attempt;
         try {
-            const answer = granted_by(await this.#options.token());
+            const answer = await requested_token(this.#options.token);
             if (attempt === this.#attempt) {
                 granted(answer);
             }
@@ -217,51 +213,54 @@ export class Connection {
     }
 
     #open(granted) {
-        const address = new URL(this.#address);
-        for (const [name, value] of Object.entries(this.#handlers.query())) {
-            if (value !== undefined) {
-                address.searchParams.set(name, value);
-            }
-        }
         this.#granted = granted;
-        this.#link = new WebSocketLink(address, {
-            subprotocol: this.#handlers.subprotocol, token: granted.token,
-            WebSocket: this.#options.WebSocket ?? globalThis.WebSocket,
+        this.#link = this.#new_link(this.#fallback.transport);
+    }
+
+    #new_link(transport) {
+        const query = () => this.#handlers.query(transport).filter(
+            ([, value]) => value !== undefined);
+        const kind = transport === "websocket" ? WebSocketLink
+            : EventStreamLink;
+        const link = new kind(new URL(this.#address), query, {
+            ...this.#options, subprotocol: this.#handlers.subprotocol,
+            token: this.#granted.token,
         }, {
-            received: (text) => this.#received(text),
-            lost: (code, reason) => this.#lost(code, reason),
+            received: (object, frame) => this.#received(link, object, frame),
+            lost: (code, reason) => (link === this.#candidate
+                ? this.#end_candidate() : this.#lost(code, reason)),
+            alive: () => this.#heartbeat.received(),
         });
+        return link;
     }
 
     #disconnect() {
         const link = this.#link;
-        const requests = [...this.#requests.values()];
         clearTimeout(this.#timer);
         clearTimeout(this.#renewal);
+        clearTimeout(this.#candidate_timer);
+        this.#heartbeat.stop();
         this.#attempt++;
-        this.#pings = 0;
         this.#link = undefined;
-        this.#requests.clear();
+        this.#candidate?.close();
+        this.#candidate = undefined;
         link?.close();
-        for (const { timer, settle } of requests) {
-            clearTimeout(timer);
-            settle(Object.assign(
-                new RoomError("the connection was lost before the answer",
-                              true), { lost: true }));
-        }
-        this.#handlers.disconnected();
     }
 
     #lost(code, reason) {
         const { first_delay, longest_delay, settled_after, final_codes }
             = this.#options;
         const was_open = this.#state === "open";
+        const lasted = was_open ? performance.now() - this.#opened_at
+            : undefined;
+        const { transport } = this;
         if (final_codes.includes(code)) {
             this.#end({ code, reason });
             return;
         }
         this.#disconnect();
-        if (was_open && performance.now() - this.#opened_at >= settled_after) {
+        this.#fallback.lost(transport, code, lasted);
+        if (lasted >= settled_after) {
             this.#failures = 0;
         }
         const at_once = codes_at_once.includes(code) && was_open
@@ -270,73 +269,55 @@ export class Connection {
             * Math.min(longest_delay, first_delay * 2 ** this.#failures);
         const why = { code, reason, was_open };
         this.#failures++;
-        if (is_offline(this.#address)) {
-            this.#enter("waiting", why); // until the event "online"
-            return;
-        }
-        this.#timer = setTimeout(() => this.#connect(), delay);
-        this.#enter("waiting", { ...why, delay, at: Date.now() + delay });
+        if (!is_offline(this.#address)) {
+            Object.assign(why, { delay, at: Date.now() + delay });
+            this.#timer = setTimeout(() => this.#connect(), delay);
+        } // else until the event "online"
+        this.#enter("waiting", why);
     }
 
     #end(why) {
         if (this.#state !== "closed") {
             this.#disconnect();
             this.#listeners.abort();
-            this.#handlers.ended();
             this.#enter("closed", why);
         }
     }
 
-    // -- detection of dead connections --
+    // -- from the event stream back to a WebSocket --
 
-    #note_received() {
-        this.#received_at = performance.now();
-        if (this.#pings > 0) {
-            this.#pings = 0;
-            this.#schedule_check(this.#received_at + this.#options.ping_after);
+    #schedule_candidate() {
+        const { retry_websocket } = this.#options;
+        if (!this.#link.ping && !this.#fallback.is_forced
+            && retry_websocket < Infinity) {
+            this.#candidate_timer = setTimeout(() => this.#try_candidate(),
+                                              retry_websocket);
         }
     }
 
-    #schedule_check(due) {
-        clearTimeout(this.#timer);
-        if (due !== Infinity) {
-            this.#timer = setTimeout(() => this.#check_connection(due),
-                                     Math.max(0, due - performance.now()));
-        }
+    // The stream lasts until the WebSocket has its welcome.
+    #try_candidate() {
+        this.#candidate = this.#new_link("websocket");
+        this.#candidate_timer = setTimeout(() => this.#end_candidate(),
+                                           this.#options.welcome_within);
     }
 
-    // A frozen page may process the answer after its timer: so a late check
-    // sends a second ping.
-    #check_connection(due) {
-        const { ping_after, pong_within } = this.#options;
-        const now = performance.now();
-        if (this.#pings === 0 && now - this.#received_at < ping_after) {
-            this.#schedule_check(this.#received_at + ping_after);
-        } else if (this.#pings === 0
-            || (this.#pings === 1 && now - due > pong_within)) {
-            this.#ping();
-        } else {
-            this.#lost(1006, "no answer to a ping");
-        }
+    #end_candidate() {
+        clearTimeout(this.#candidate_timer);
+        this.#candidate.close();
+        this.#candidate = undefined;
+        this.#schedule_candidate();
     }
 
-    #ping() {
-        this.#pings++;
-        this.#link.send({ ping: 1 });
-        this.#schedule_check(performance.now() + this.#options.pong_within);
+    #take_candidate() {
+        const link = this.#candidate;
+        this.#candidate = undefined;
+        this.#disconnect();
+        this.#link = link;
+        this.#enter("connecting");
     }
 
     // -- the token --
-
-    // A random time before the end, so that clients do not renew all at once.
-    #schedule_renewal(expires_in) {
-        const life = expires_in * 1000;
-        const lead = Math.min(this.#options.renew_before, life / 2)
-            * (1 + Math.random() / 4);
-        clearTimeout(this.#renewal);
-        this.#renewal = setTimeout(() => this.#renew(),
-                                   Math.min(life - lead, longest_timer));
-    }
 
     // Without a newer token the server closes the connection in the end.
     #renew() {
@@ -345,6 +326,10 @@ export class Connection {
                 this.#options.first_delay * (1 + 9 * Math.random()));
         };
         this.#get_token((granted) => {
+            if (!this.#link.ping) {
+                this.reconnect(granted);
+                return;
+            }
             this.request({ token: granted.token }, (error) => {
                 if (!error) {
                     this.#renewed(granted);
@@ -358,51 +343,58 @@ export class Connection {
     #renewed(granted) {
         this.#granted = granted;
         if (granted.expires_in !== undefined) {
-            this.#schedule_renewal(granted.expires_in);
+            clearTimeout(this.#renewal);
+            this.#renewal = setTimeout(() => this.#renew(), renewal_delay(
+                granted, this.#options.renew_before));
         }
     }
 
     // -- objects of the server --
 
-    #received(text) {
-        this.#note_received();
-        const object = parsed(text);
+    #received(link, object, frame) {
         const type = object?.type;
+        if (link === this.#candidate) {
+            if (type !== "welcome") {
+                return;
+            }
+            this.#take_candidate();
+        }
+        if (link !== this.#link) {
+            return; // a listener has ended the connection
+        }
+        this.#heartbeat.received();
         const invalid = typeof type !== "string"
-            || (type === "welcome" ? !this.#welcomed(object)
-                : this.#state === "open" && !this.#take(object));
+            || (type === "welcome" ? this.#welcomed(object) === false
+                : this.#state === "open" && this.#take(object) === false);
         if (invalid && this.#link) {
-            this.#handlers.fault({ message: "unexpected message",
-                                   frame: text });
+            this.#handlers.fault({ message: "unexpected message", frame });
         }
     }
 
     #welcomed(object) {
-        if (this.#state !== "connecting"
-            || this.#handlers.welcome(object) === false) {
-            return false;
+        const opened = this.#state === "connecting"
+            && this.#handlers.welcome(object);
+        if (opened) {
+            clearTimeout(this.#timer);
+            this.#opened_at = performance.now();
+            this.#heartbeat.start(this.#link.ping);
+            this.#fallback.opened(this.transport);
+            this.#schedule_candidate();
+            this.#renewed(this.#granted);
+            this.#enter("open");
+            opened();
         }
-        this.#opened_at = performance.now();
-        this.#schedule_check(this.#opened_at + this.#options.ping_after);
-        this.#renewed(this.#granted);
-        this.#enter("open");
-        this.#handlers.opened(object);
-        return true;
+        return opened;
     }
 
     #take(object) {
         const { type, ref, message } = object;
-        const asked = this.#requests.get(ref);
-        if (asked) {
-            this.#requests.delete(ref);
-            clearTimeout(asked.timer);
-            return asked.settle(type === "error" ? new RoomError(message)
-                                : undefined, object) !== false;
+        const error = type === "error" && new RoomError(message);
+        const finish = this.#link.requests?.get(ref);
+        if (finish) {
+            return finish(error, object);
         }
-        if (type === "error") {
-            this.#handlers.fault({ message });
-            return true;
-        }
-        return this.#handlers.received(object) !== false;
+        return error ? this.#handlers.fault({ message })
+            : this.#handlers.received(object);
     }
 }

@@ -5,12 +5,11 @@ import { RoomError } from "./shared.js";
 const most_unread = 10_000; // messages
 
 // Begins at once, and ends with the event "end" of the room.
-export function iterate(room) {
+export function iterate(room, ended) {
     const unread = [];
     const listeners = new AbortController();
     const { signal } = listeners;
     let wake = () => {};
-    let ended = false;
     room.addEventListener("message", ({ detail }) => {
         unread.push(detail);
         wake();

@@ -4,7 +4,6 @@ import { id_text } from "./shared.js";
 
 export class Position {
     seen; // the last message received or not wanted; undefined: not yet known
-    catch_up_until; // the number of the last missed message, or undefined
     acknowledged = new Set(); // numbers of own messages not yet received
     #history;
     #gaps_until = 0; // ids up to this number may be skipped
@@ -21,28 +20,19 @@ export class Position {
     get since() { return this.last ?? (this.#history > 0 ? "0" : undefined); }
 
     // Sets the position when the client is in the room. Returns whether missed
-    // messages are lost, and whether the ids are those of another server.
+    // messages are lost.
     begin(end, recovered) {
         const { seen } = this;
-        this.catch_up_until = end.number;
-        if (!seen) {
-            const wanted = Math.min(this.#history, end.number);
-            this.seen = { ...end, number: end.number - wanted };
-            this.#gaps_until = end.number;
-            return { lost: false, other: false };
-        }
-        if (seen.epoch !== end.epoch) {
-            this.seen = { ...end, number: 0 };
-            this.#gaps_until = end.number;
+        if (seen?.epoch !== end.epoch) {
+            const wanted = seen ? Infinity : this.#history;
+            this.seen = { ...end, number: Math.max(0, end.number - wanted) };
             this.acknowledged.clear();
-            return { lost: true, other: true };
-        }
-        // Before the first history has arrived, skipped ids show a loss.
-        if (recovered || seen.number < this.#gaps_until) {
-            return { lost: false, other: false };
+        } else if (recovered || seen.number < this.#gaps_until) {
+            // Before the first history has arrived, skipped ids show a loss.
+            return false;
         }
         this.#gaps_until = end.number;
-        return { lost: true, other: false };
+        return seen !== undefined;
     }
 
     // Messages may be missing before the next one.

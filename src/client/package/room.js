@@ -3,26 +3,21 @@
 import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
 import { iterate } from "./iterate.js";
-import { dispatch } from "./shared.js";
+import { dispatch, payload } from "./shared.js";
 
 export class Room extends EventTarget {
     #connection;
     #channel;
-    #client;
-    #resumed; // whether an earlier connection had ids
 
     constructor(url, options = {}) {
         super();
         const connection = new Connection(url, options, {
             subprotocol: "room.v1.json",
-            query: () => ({ since: channel.position.since }),
+            query: () => [["since", channel.position.since]],
             state: (state, more) => this.#changed(state, more),
             welcome: (object) => this.#welcome(object),
-            opened: (object) => this.#opened(object),
             received: (object) => this.#received(object),
             fault: (detail) => this.#emit("fault", detail),
-            disconnected: () => channel.pause(),
-            ended: () => channel.end("the room was closed"),
         });
         const channel = new Channel({
             emit: (name, detail) => this.#emit(name, detail),
@@ -35,7 +30,8 @@ export class Room extends EventTarget {
     }
 
     get state() { return this.#connection.state; }
-    get client() { return this.#client; }
+    get transport() { return this.#connection.transport; }
+    get client() { return this.#channel.client; }
     get clients() { return this.#channel.clients; }
     get last() { return this.#channel.position.last; }
 
@@ -50,14 +46,18 @@ export class Room extends EventTarget {
     close() { this.#connection.close(); }
 
     [Symbol.asyncIterator]() {
-        return iterate(this);
+        return iterate(this, this.state === "closed");
     }
 
     #changed(state, more) {
-        dispatch(this, "state", { state, ...more });
+        if (state !== "open") {
+            this.#channel.pause();
+        }
         if (state === "closed") {
+            this.#channel.end("the room was closed");
             dispatch(this, "end", { reason: more.reason });
         }
+        dispatch(this, "state", { state, ...more });
     }
 
     // A listener may have ended the connection.
@@ -67,32 +67,18 @@ export class Room extends EventTarget {
         }
     }
 
-    #welcome(object) {
-        const begun = this.#channel.begin(object.client, object);
-        if (!begun) {
-            return false;
-        }
-        this.#client = object.client;
-        this.#resumed = begun.resumed;
-        return true;
-    }
-
-    #opened({ client, room, clients, last, recovered }) {
-        this.#emit("welcome", { client, room, clients, last, recovered,
-                                resumed: this.#resumed });
-        this.#channel.start();
+    #welcome({ type, ...welcome }) {
+        const channel = this.#channel;
+        const begun = channel.begin(welcome.client, welcome);
+        return begun && (() => {
+            this.#emit(type, { ...welcome, resumed: begun.resumed });
+            channel.start();
+        });
     }
 
     #received(object) {
-        const channel = this.#channel;
-        switch (object.type) {
-        case "message": return channel.message(object);
-        case "joined":
-        case "left": return channel.presence(object);
-        case "gap": return channel.gap();
-        case "published": return channel.published(object);
-        case "direct": return this.#emit("direct", object);
-        default: return true; // of a newer server
-        }
+        return object.type === "direct" ? this.#emit("direct",
+            { time: object.time, data: payload(object) })
+            : this.#channel.received(object);
     }
 }

@@ -2,7 +2,7 @@
 // README.md describes it.
 
 import { Connection } from "./connection.js";
-import { RoomError, dispatch } from "./shared.js";
+import { RoomError, dispatch, payload } from "./shared.js";
 import { Member } from "./subscription.js";
 
 export class Rooms extends EventTarget {
@@ -12,6 +12,7 @@ export class Rooms extends EventTarget {
     #user;
     #members = new Map(); // by the name of the room
     #asking = false; // whether a request for rooms will be sent
+    #streamed; // the rooms of the event stream
     #held; // objects that wait until the page has its new subscriptions
 
     constructor(url, options = {}) {
@@ -19,21 +20,17 @@ export class Rooms extends EventTarget {
         this.#options = options;
         this.#connection = new Connection(url, options, {
             subprotocol: "rooms.v1.json",
-            query: () => ({}),
-            state: (state, more) => dispatch(this, "state",
-                                             { state, ...more }),
-            welcome: () => true,
-            opened: (object) => this.#opened(object),
+            query: (transport) => this.#query(transport),
+            state: (state, more) => this.#changed(state, more),
+            welcome: (object) => () => this.#opened(object),
             received: (object) => this.#received(object),
             fault: (detail) => this.#emit("fault", detail),
-            disconnected: () => this.#disconnected(),
-            ended: () => this.#members.forEach((member) =>
-                member.end("the connection is closed")),
         });
         this.#connection.start();
     }
 
     get state() { return this.#connection.state; }
+    get transport() { return this.#connection.transport; }
     get client() { return this.#client; }
     get user() { return this.#user; }
 
@@ -94,7 +91,9 @@ export class Rooms extends EventTarget {
         if (!member.ended) {
             this.#members.delete(name);
             member.end("the room was left");
-            if (this.#connection.can_send) {
+            if (this.#is_streaming) {
+                this.#ask();
+            } else if (this.#connection.can_send) {
                 // After an error the connection has ended.
                 this.#connection.request({ unsubscribe: [name] }, () => true);
             }
@@ -111,9 +110,13 @@ export class Rooms extends EventTarget {
     }
 
     // Objects that are held come again with the resume.
-    #disconnected() {
-        this.#held = undefined;
-        this.#members.forEach((member) => member.pause());
+    #changed(state, more) {
+        if (state !== "open") {
+            this.#held = undefined;
+            this.#members.forEach((member) => (state === "closed"
+                ? member.end("the connection is closed") : member.pause()));
+        }
+        dispatch(this, "state", { state, ...more });
     }
 
     #opened({ client, user = null }) {
@@ -128,18 +131,14 @@ export class Rooms extends EventTarget {
             this.#held.push(object);
             return true;
         }
-        const member = this.#members.get(object.room);
-        switch (object.type) {
-        case "direct": return this.#emit("direct", object);
-        case "message":
-        case "joined":
-        case "left":
-        case "gap":
-        case "published":
-            // A room may have been left meanwhile.
-            return member?.is_subscribed ? member.received(object) : true;
-        default: return true; // of a newer server
+        if (object.type === "direct") {
+            this.#emit("direct", { time: object.time, data: payload(object) });
+        } else if (object.type === "subscribed") {
+            this.#answered([...this.#members.values()], object);
         }
+        // A room may have been left meanwhile.
+        const member = this.#members.get(object.room);
+        return !member?.is_subscribed || member.channel.received(object);
     }
 
     // -- subscribing --
@@ -156,6 +155,12 @@ export class Rooms extends EventTarget {
     }
 
     #ask_now() {
+        if (this.#is_streaming) {
+            if (this.#streamed !== this.#names) {
+                this.#connection.reconnect();
+            }
+            return;
+        }
         const wanted = [...this.#members.values()].filter(
             (member) => member.is_wanted);
         if (wanted.length === 0 || !this.#connection.can_send) {
@@ -174,6 +179,29 @@ export class Rooms extends EventTarget {
                     this.#emit("fault", { message: error.message });
                 }
             });
+    }
+
+    // An event stream has its rooms in its address.
+    get #is_streaming() {
+        return this.#connection.transport === "event-stream";
+    }
+
+    // Names are percent-encoded, because they are in lists.
+    #query(transport) {
+        if (transport !== "event-stream") {
+            return [];
+        }
+        const members = [...this.#members.values()];
+        const positions = members.filter(({ channel }) =>
+            channel.position.since !== undefined);
+        this.#streamed = this.#names;
+        return [["rooms", this.#streamed], ["since", positions.map(
+            ({ name, channel }) => `${encodeURIComponent(name)}=${
+                channel.position.since}`).join() || undefined]];
+    }
+
+    get #names() {
+        return [...this.#members.keys()].map(encodeURIComponent).join();
     }
 
     // Rooms that were left meanwhile are passed over.

@@ -1,5 +1,7 @@
 // Parts that the other files share: errors, events, ids and payloads.
 
+export const no_answer = "no answer came in time";
+
 // `uncertain`: it is unknown whether the room has got the message.
 export class RoomError extends Error {
     constructor(message, uncertain = false) {
@@ -10,15 +12,8 @@ export class RoomError extends Error {
 }
 
 // Node 18 has no CustomEvent.
-const detailed_event = globalThis.CustomEvent ?? class extends Event {
-    constructor(name, { detail }) {
-        super(name);
-        this.detail = detail;
-    }
-};
-
 export function dispatch(target, name, detail) {
-    target.dispatchEvent(new detailed_event(name, { detail }));
+    target.dispatchEvent(Object.assign(new Event(name), { detail }));
 }
 
 // Epochs have 64 bits, more than a number holds.
@@ -36,13 +31,17 @@ export function well_formed(text) {
     return text.toWellFormed?.() ?? text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
+export function bytes_of(base64) {
+    return Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+}
+
 // The payload of a message, or undefined.
 export function payload({ data, base64 }) {
     if (typeof data === "string") {
         return data;
     }
     try {
-        return Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+        return bytes_of(base64);
     } catch {
         return undefined;
     }

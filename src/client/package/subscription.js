@@ -23,7 +23,7 @@ export class Subscription extends EventTarget {
     unsubscribe() { this.#member.host.leave(); }
 
     [Symbol.asyncIterator]() {
-        return iterate(this);
+        return iterate(this, this.#member.ended);
     }
 }
 
@@ -89,15 +89,6 @@ export class Member {
         this.#emit("refused", { reason });
     }
 
-    received(object) {
-        switch (object.type) {
-        case "message": return this.channel.message(object);
-        case "gap": return this.channel.gap();
-        case "published": return this.channel.published(object);
-        default: return this.channel.presence(object);
-        }
-    }
-
     // The connection is lost.
     pause() {
         this.is_subscribed = false;
@@ -109,6 +100,7 @@ export class Member {
         if (!this.ended) {
             this.ended = reason;
             this.is_subscribed = false;
+            this.channel.pause();
             this.channel.end(reason);
             this.#fail(reason);
             dispatch(this.room, "end", { reason });

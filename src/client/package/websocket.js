@@ -1,20 +1,26 @@
 // A connection by a WebSocket.
 
+import { RoomError, no_answer, parsed } from "./shared.js";
+
 export class WebSocketLink {
     transport = "websocket";
+    requests = new Map(); // those without an answer, by ref
+    #refs = 0;
     #socket;
     #events;
 
-    // events: received(text) and lost(code, reason). Nothing comes after lost()
-    // or close().
-    constructor(address, { subprotocol, token, WebSocket }, events) {
+    // events: received(object, frame) and lost(code, reason). Nothing comes
+    // after close().
+    constructor(address, query, options, events) {
+        const { subprotocol, token, WebSocket = globalThis.WebSocket } = options;
+        query().forEach(([name, value]) => address.searchParams.set(name, value));
         // nginx takes the token out of the offered subprotocols.
         const socket = new WebSocket(address, token === undefined
             ? subprotocol : [subprotocol, `bearer.${token}`]);
         this.#socket = socket;
         this.#events = events;
         socket.addEventListener("message", ({ data }) =>
-            this.#events?.received(data));
+            this.#events?.received(parsed(data), data));
         socket.addEventListener("close", ({ code, reason }) =>
             this.#events?.lost(code, reason));
         // A close event follows, except in Node 20. npm's ws throws errors
@@ -26,13 +32,31 @@ export class WebSocketLink {
     // A closing socket discards messages.
     get can_send() { return this.#socket.readyState === 1; }
 
-    send(object) {
-        this.#socket.send(JSON.stringify(object));
+    ping() {
+        this.#socket.send('{"ping":1}');
+    }
+
+    // Calls settle(error, answer) at once when there is a result. If settle
+    // returns false, the answer is invalid.
+    request(object, settle, within) {
+        const ref = ++this.#refs;
+        const timer = within < Infinity && setTimeout(() => finish(
+            new RoomError(no_answer, true)), within);
+        const finish = (error, answer) => {
+            clearTimeout(timer);
+            this.requests.delete(ref);
+            return settle(error, answer);
+        };
+        this.requests.set(ref, finish);
+        this.#socket.send(JSON.stringify({ ...object, ref }));
     }
 
     // The close event may come before the call of the socket returns.
     close() {
         this.#events = undefined;
         this.#socket.close(1000);
+        this.requests.forEach((finish) => finish(Object.assign(
+            new RoomError("the connection was lost before the answer", true),
+            { lost: true })));
     }
 }
