@@ -127,6 +127,12 @@ build/deb.made: $(SOURCES) $(shell find config src examples README.md LICENSE \
 	@src/make_deb.sh $(firstword $(version)) $(CURDIR)/build > /dev/null
 	@touch $@
 
+# The npm package. The pages of examples/ import its sources as they are.
+.PHONY: client
+client:
+	@t/deps.sh client
+	@src/client/pack.sh build
+
 .PHONY: clean
 clean:
 	rm -rf build
@@ -160,6 +166,7 @@ help:
 	@echo 'make install    module and SDK headers (DESTDIR, PREFIX=/usr)'
 	@echo 'make uninstall  removes them'
 	@echo 'make deb        Debian packages of module and headers, in build/'
+	@echo 'make client     the npm package, in build/, and its sizes'
 	@echo 'make deps       Debian packages to build and run with'
 	@echo 'make clean      removes build/'
 	@echo

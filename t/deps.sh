@@ -20,10 +20,14 @@ packages_of() {
                 strace valgrind libc6-dbg redis-server node-ws \
                 libnginx-mod-http-perl libnginx-mod-http-uploadprogress
             packages_of php
+            packages_of client
+            echo node-typescript node-react node-react-test-renderer \
+                firefox-esr
             # It only saves time, so it is not worth a second browser.
             installed chromium || echo chromium-headless-shell
             ;;
         php) echo php-fpm ;;
+        client) echo esbuild ;;
         package) echo build-essential debhelper dpkg-dev ;;
         debian13) echo debootstrap git ;;
         bench)
