@@ -14,6 +14,8 @@ LOCATIONS = """
 websocket_event_stream on;
 websocket_max_message_size 64k;
 location /room { websocket room r$arg_k history=5; websocket_user $arg_u; }
+location /text { websocket room kinds; websocket_accept text; }
+location /bytes { websocket room kinds; websocket_accept binary; }
 location /mute { websocket room mute publish=off; }
 location /open { websocket room open; websocket_event_stream off; }
 location /denied { websocket room denied; websocket_user $arg_u;
@@ -53,6 +55,15 @@ def test_message_has_an_id_and_a_user(server):
     assert "from" not in event.fields
     message = read(client)
     assert message["user"] == "anna" and message["from"] is None
+
+
+@pytest.mark.parametrize("path, kinds", [
+    ("/text", [200, 415]), ("/bytes", [415, 200]),
+    ("/rooms?room=chat.kinds", [200, 200]),
+])
+def test_kinds_of_messages_are_those_of_a_websocket(server, path, kinds):
+    assert [status_of(server, post("text", path)),
+            status_of(server, post(b"bytes", path, kind=BINARY))] == kinds
 
 
 def test_binary_message(server):

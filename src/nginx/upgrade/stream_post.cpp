@@ -13,6 +13,7 @@
 #include "nginx/workers/worker_bus.hpp"
 #include "sdk/websocket_text.hpp"
 
+#include <cstdint>
 #include <new>
 #include <optional>
 #include <string>
@@ -135,8 +136,15 @@ std::optional<ngx_int_t> find_destination(ngx_http_request_t *r,
     return refusal ? refusal : check_rules(r, to);
 }
 
+bool accepts(const location_configuration &conf, std::uint8_t kind) noexcept
+{
+    return (conf.accepted_kinds &
+            (kind == WEBSOCKET_TEXT ? accepts_text : accepts_binary)) != 0;
+}
+
 ngx_int_t publish_body(ngx_http_request_t *r)
 {
+    const auto &conf = *location_conf<location_configuration>(r);
     destination to;
     posted_message message;
 
@@ -146,6 +154,12 @@ ngx_int_t publish_body(ngx_http_request_t *r)
 
     if (const auto refusal = take_message(r, message); refusal) {
         return *refusal;
+    }
+
+    // Those of `rooms` are in an object, which is text
+    if (to.handler == conf.handler && !accepts(conf, message.kind)) {
+        return reject_publish(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                              "this kind of message is not accepted");
     }
 
     const identity *of = identity_of(r);
