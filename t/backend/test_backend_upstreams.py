@@ -217,7 +217,7 @@ def test_endless_redirect_is_an_error(nginx):
 ])
 def test_handler_that_takes_no_events(nginx, content, status):
     server = nginx(app("@app") + f"location @app {{ {content} }}")
-    server.allow_errors('event "connect"')
+    server.allow_errors('event "(connect|disconnect)"')
     assert server.request(
         wire.upgrade_request("/app?room=1")).status == status
 
