@@ -266,7 +266,6 @@ void finish_events(ngx_cycle_t *cycle) noexcept
     while (event_queue::unfinished() != 0 &&
            ngx_current_msec - began < max_finishing) {
         ngx_process_events_and_timers(cycle);
-        adopt_rest();
     }
 
     if (event_queue::unfinished() != 0) {
