@@ -42,9 +42,9 @@ FOLDERS = {
     "protocol": ["text", "handshake", "frames", "deflate", "messages"],
     "nginx": [
         "core", "workers", "members", "redis_io", "redis_nodes", "output",
-        "request", "identity", "events", "host_inbox", "backplane", "kept_clients", "resource",
-        "status", "session", "direct", "subscriptions", "backend", "publish", "upgrade",
-        "plugin", "module",
+        "request", "identity", "events", "host_inbox", "backplane",
+        "kept_clients", "resource", "status", "session", "direct",
+        "subscriptions", "backend", "publish", "upgrade", "plugin", "module",
     ],
 }
 MAX_FILES = 20  # in a folder
