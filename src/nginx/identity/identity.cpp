@@ -119,14 +119,27 @@ void take_offer(ngx_http_request_t *r, identified_request &of)
 }
 
 // Authorization has it before the token.
+constexpr std::string_view bearer_scheme = "Bearer ";
+
+bool has_scheme(std::string_view value) noexcept
+{
+    return protocol::equals_ignoring_case(value.substr(0, bearer_scheme.size()),
+                                          bearer_scheme);
+}
+
 std::string_view without_scheme(std::string_view value) noexcept
 {
-    constexpr std::string_view scheme = "Bearer ";
+    return has_scheme(value) ? value.substr(bearer_scheme.size()) : value;
+}
 
-    return protocol::equals_ignoring_case(value.substr(0, scheme.size()),
-                                          scheme)
-               ? value.substr(scheme.size())
-               : value;
+// Event streams and programs, which can set this field, offer no subprotocol.
+std::string_view bearer_field(ngx_http_request_t *r) noexcept
+{
+    const ngx_table_elt_t *field = r->headers_in.authorization;
+
+    return field != nullptr && has_scheme(view(field->value))
+               ? without_scheme(view(field->value))
+               : std::string_view{};
 }
 
 // Null without memory, else a text in `token`; empty: there is none.
@@ -137,7 +150,7 @@ bool find_token(ngx_http_request_t *r, identified_request &of,
 
     if (of.location->tokens->from_subprotocol()) {
         take_offer(r, of);
-        token = of.offered;
+        token = of.offered_count == 0 ? bearer_field(r) : of.offered;
         return true;
     }
 
