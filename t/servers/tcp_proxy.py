@@ -100,6 +100,11 @@ class TcpProxy:
         """Ends all connections with an RST and drops paused bytes."""
         self._execute(self._drop_all)
 
+    def reset_some(self, choose):
+        """Ends those connections with an RST that choose(list) returns."""
+        self._execute(lambda: [self._drop(pair)
+                               for pair in choose(list(self.pairs))])
+
     def cut(self):
         """Ends all connections and refuses new ones."""
         def command():

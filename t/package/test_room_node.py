@@ -1,24 +1,16 @@
 """Room of the package nginx-websocket in Node, with Node's WebSocket and with npm's ws,
 against a real nginx."""
 
-import functools
-import json
 import os
 import signal
-import subprocess
-import threading
 
 import pytest
 
 from loopback_ports import free_ports
-from nginx_server import ROOT, seconds
+from nginx_server import seconds
+from node_process import Node, native, npm_ws
 from raw_client import deadline_scale
 from room_client import join, read_type, send_text
-
-PACKAGE = os.path.join(ROOT, "src", "client", "package", "index.js")
-NODE_PROGRAM = os.path.join(os.path.dirname(__file__), "client_node.mjs")
-WS = ["/usr/share/nodejs/ws/wrapper.mjs",
-      os.path.join(ROOT, "build/bench/ws/node_modules/ws/wrapper.mjs")]
 
 LOCATIONS = """
 location /nowhere { return 404; }
@@ -27,72 +19,24 @@ location /watch { websocket room room$arg_k history=100 publish=off; }
 """
 
 
-@functools.cache
-def native():
-    """The options that give Node a WebSocket, or None."""
-    for flags in [], ["--experimental-websocket"]:
-        output = subprocess.run(
-            ["node", *flags, "-p", "typeof WebSocket"], text=True,
-            capture_output=True, check=False)
-        if output.stdout.strip() == "function":
-            return flags
-    return None
-
-
-class Node:
-    """A Node process that runs one script."""
-
-    def __init__(self, websocket, script):
-        flags, module = websocket
-        self.process = subprocess.Popen(
-            ["node", "--no-warnings", *flags, NODE_PROGRAM, PACKAGE,
-             module, script],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
-        self.deadline = threading.Timer(seconds(60), self.process.kill)
-        self.deadline.start()
-
-    def send_line(self, line):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def read(self):
-        """The next object that the script reports."""
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        return json.loads(line)
-
-    def end(self):
-        """All objects until the process ends."""
-        output, errors = self.process.communicate()
-        assert self.process.returncode == 0, errors
-        assert errors == ""
-        return [json.loads(line) for line in output.splitlines()]
-
-
 @pytest.fixture(name="run_script", params=["ws", "native"])
 def run_script_fixture(request):
     """Starts a script in Node."""
     if request.param == "ws":
-        found = [path for path in WS if os.path.exists(path)]
-        assert found, "npm's ws is not installed"
-        websocket = [], found[0]
+        flags, module = [], npm_ws()
     else:
-        flags = native()
+        flags, module = native(), "native"
         if flags is None:
             pytest.skip("this Node has no WebSocket")
-        websocket = flags, "native"
     started = []
 
     def run_script(script):
-        started.append(Node(websocket, script))
+        started.append(Node("client_node.mjs", module, script, flags=flags))
         return started[-1]
 
     yield run_script
     for node in started:
-        node.deadline.cancel()
-        node.process.kill()
-        node.process.communicate()
+        node.kill()
 
 
 @pytest.fixture(scope="module")
