@@ -66,6 +66,7 @@ ngx_int_t start_worker(ngx_cycle_t *cycle)
     const main_configuration &conf = main_conf_of(*cycle);
 
     worker_bus::on_start = backplane::start;
+    worker_bus::on_exiting = session::on_worker_exiting;
     worker_bus::on_clients_lost =
         conf.redis != nullptr ? clients_lost : nullptr;
     backplane::on_congestion_end = session::resume_all_reads;

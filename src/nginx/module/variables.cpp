@@ -166,7 +166,7 @@ ngx_int_t get_counter(ngx_http_request_t *r, ngx_variable_value_t *v,
 
 constexpr auto subprotocol = [](const session &of) { return of.subprotocol(); };
 constexpr auto close_by = [](const session &of) {
-    return name_of(of.closed_by());
+    return name_of(of.closed().by());
 };
 
 // Empty until a side closes the connection.
@@ -175,9 +175,9 @@ ngx_int_t get_close_code(ngx_http_request_t *r, ngx_variable_value_t *v,
 {
     const session *of = session::of(r);
 
-    return of == nullptr || of->closed_by() == close_initiator::nobody
+    return of == nullptr || of->closed().empty()
                ? absent(v)
-               : set_number(r, v, of->close_code());
+               : set_number(r, v, of->closed().code());
 }
 
 // In the request of an event, the client that it is of.

@@ -265,7 +265,7 @@ ssize_t frame_writer::send_pieces() noexcept
 {
     const std::size_t count = batch_.piece_count_;
 
-    if (count == 1) {
+    if (count == 1 && body_ == nullptr) {
         return transport::send(connection_, batch_.pieces_[0].bytes);
     }
 
@@ -275,7 +275,14 @@ ssize_t frame_writer::send_pieces() noexcept
         pieces[i] = batch_.pieces_[i].bytes;
     }
 
-    return transport::send(connection_, std::span(pieces).first(count));
+    return transmit(std::span(pieces).first(count));
+}
+
+ssize_t frame_writer::transmit(
+    std::span<const std::span<const std::byte>> pieces) noexcept
+{
+    return body_ != nullptr ? body_->send(pieces)
+                            : transport::send(connection_, pieces);
 }
 
 bool frame_writer::queue_unsent(std::size_t sent) noexcept
@@ -320,7 +327,7 @@ inline ssize_t frame_writer::send_first(std::size_t budget) noexcept
 {
     const std::span<const std::byte> only = queue_.only_piece();
 
-    return only.empty()
+    return only.empty() || body_ != nullptr
                ? send_first_pieces(budget)
                : transport::send(connection_,
                                  only.first(std::min(only.size(), budget)));
@@ -331,7 +338,7 @@ ssize_t frame_writer::send_first_pieces(std::size_t budget) noexcept
     std::array<std::span<const std::byte>, transport::max_pieces> pieces;
     const std::size_t count = queue_.front(pieces, budget);
 
-    return transport::send(connection_, std::span(pieces).first(count));
+    return transmit(std::span(pieces).first(count));
 }
 
 ngx_int_t frame_writer::send_queued(std::size_t budget) noexcept

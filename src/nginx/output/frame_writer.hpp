@@ -3,6 +3,7 @@
 // Bytes that the connection does not accept wait in the send queue.
 #pragma once
 
+#include "nginx/output/response_body.hpp"
 #include "nginx/output/send_queue.hpp"
 #include "nginx/output/transport.hpp"
 #include "protocol/frames/frame.hpp"
@@ -106,12 +107,14 @@ struct payload_ref {
 
 class frame_writer {
 public:
-    frame_writer(ngx_connection_t *c, write_batch &batch) noexcept
-        : connection_{c}, batch_{batch}
-    {}
+    explicit frame_writer(ngx_connection_t *c) noexcept : connection_{c} {}
     frame_writer(const frame_writer &) = delete;
     frame_writer &operator=(const frame_writer &) = delete;
     ~frame_writer();
+
+    // From now on bytes are sent through this instead of the connection.
+    void send_through(response_body *body) noexcept { body_ = body; }
+    response_body *body() const noexcept { return body_; }
 
     // Frames written between these two calls are collected in the worker's
     // block. After end_turn() the caller must call flush(), unless all_sent()
@@ -183,10 +186,13 @@ public:
 
     std::uint64_t drop_unsent() noexcept
     {
-        return queue_.drop_unsent(transport::max_partial_record(connection_));
+        return queue_.drop_unsent(
+            body_ != nullptr ? 0 : transport::max_partial_record(connection_));
     }
 
 private:
+    static inline write_batch batch_; // of the session whose turn it is
+
     bool gathering() const noexcept { return batch_.owner == this; }
     bool write_frame(protocol::opcode kind,
                      std::span<const std::byte> payload) noexcept;
@@ -207,8 +213,11 @@ private:
     ssize_t send_first(std::size_t budget) noexcept;
     ssize_t send_first_pieces(std::size_t budget) noexcept;
 
+    ssize_t
+    transmit(std::span<const std::span<const std::byte>> pieces) noexcept;
+
     ngx_connection_t *connection_;
-    write_batch &batch_;
+    response_body *body_ = nullptr; // null: the connection is the client's own
     payload_ref received_;
     send_queue queue_;
     bool broken_ = false;

@@ -1,6 +1,7 @@
 // Rejects handshakes, each with a status, header fields and a log line.
 #include "nginx/request/refusal.hpp"
 
+#include "nginx/core/configuration.hpp"
 #include "nginx/core/log_line.hpp"
 #include "nginx/workers/counters.hpp"
 
@@ -35,8 +36,15 @@ ngx_int_t send_upgrade_required(ngx_http_request_t *r) noexcept
     ngx_http_complex_value_t body{};
 
     ngx_str_set(&r->headers_out.status_line, "426 Upgrade Required");
-    ngx_str_set(&body.value, "This location answers WebSocket clients only "
-                             "(HTTP/1.1, RFC 6455).\n");
+
+    if (location_conf<location_configuration>(r)->streams_events) {
+        ngx_str_set(&body.value,
+                    "This location answers WebSocket clients (HTTP/1.1, RFC "
+                    "6455) and requests for text/event-stream only.\n");
+    } else {
+        ngx_str_set(&body.value, "This location answers WebSocket clients only "
+                                 "(HTTP/1.1, RFC 6455).\n");
+    }
 
     return ngx_http_send_response(r, upgrade_required, &type, &body);
 }

@@ -134,6 +134,10 @@ const char *retention_reason(ngx_http_request_t *r,
         return "nginx still processes it";
     }
 
+    if (r->http_version >= NGX_HTTP_VERSION_20) {
+        return "it shares a connection";
+    }
+
     if (r->request_body != nullptr) {
         return "it has a body";
     }

@@ -189,32 +189,40 @@ void session::on_connection_error() noexcept
     phase_ = phase::ended;
 }
 
-// Records why the session ends. Only the first cause counts.
 void session::record_close(std::uint16_t code, std::string_view reason,
                            close_initiator initiator) noexcept
 {
-    if (closed_by_ != close_initiator::nobody) {
-        return;
+    if (closed_.set(code, reason, initiator)) {
+        counters::session_closed(code, initiator == close_initiator::client);
+    }
+}
+
+bool close_record::set(std::uint16_t code, std::string_view reason,
+                       close_initiator initiator) noexcept
+{
+    if (!empty()) {
+        return false;
     }
 
-    closed_by_ = initiator;
-    close_code_ = code;
-    counters::session_closed(code, initiator == close_initiator::client);
+    by_ = initiator;
+    code_ = code;
 
     if (reason.empty()) {
-        return;
+        return true;
     }
 
     // The reason of a Close frame is shorter, and so are ours
     constexpr std::size_t max_size = std::numeric_limits<std::uint8_t>::max();
     const std::size_t size = std::min(reason.size(), max_size);
 
-    close_reason_.reset(new (std::nothrow) char[size]);
+    reason_.reset(new (std::nothrow) char[size]);
 
-    if (close_reason_) {
-        ngx_memcpy(close_reason_.get(), reason.data(), size);
-        close_reason_size_ = static_cast<std::uint8_t>(size);
+    if (reason_) {
+        ngx_memcpy(reason_.get(), reason.data(), size);
+        reason_size_ = static_cast<std::uint8_t>(size);
     }
+
+    return true;
 }
 
 // Enters a phase of closing. The close timeout counts from the first one.
@@ -248,6 +256,12 @@ void session::linger() noexcept
     }
 
     leave_resource(); // the handler need not wait for the end of the socket
+
+    if (writer_.body() != nullptr) {
+        phase_ = phase::ended;
+        return;
+    }
+
     phase_ = phase::lingering;
     // A reset is expected from here on
     connection_->log_error = NGX_ERROR_IGNORE_ECONNRESET;

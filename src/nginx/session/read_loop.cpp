@@ -8,7 +8,6 @@
 #include "nginx/output/transport.hpp"
 #include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/worker.hpp"
-#include "protocol/frames/close_code.hpp"
 
 #include <algorithm>
 
@@ -265,18 +264,6 @@ void session::discard_input() noexcept
         }
 
         budget -= size;
-    }
-}
-
-// An event stream has one direction: input is dropped, and its end is the usual
-// way in which the client leaves.
-void session::read_event_client() noexcept
-{
-    discard_input();
-
-    if (phase_ == phase::ended) {
-        record_close(protocol::close_code::none_received, "",
-                     close_initiator::client);
     }
 }
 

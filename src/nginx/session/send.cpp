@@ -287,7 +287,7 @@ int session::reject_for_full_queue() noexcept
         write_log(NGX_LOG_INFO, connection_->log,
                   "websocket: send queue is full before the Close, which is "
                   "sent with 1013 instead of %ui",
-                  static_cast<ngx_uint_t>(close_code_));
+                  static_cast<ngx_uint_t>(closed_.code()));
     }
 
     close_immediately(protocol::close_code::try_again_later,

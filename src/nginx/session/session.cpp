@@ -4,7 +4,6 @@
 #include "nginx/session/session.hpp"
 
 #include "nginx/backplane/backplane.hpp"
-#include "nginx/output/event_bytes.hpp"
 #include "nginx/output/transport.hpp"
 #include "nginx/resource/subscription_set.hpp"
 #include "nginx/session/session_wait.hpp"
@@ -21,8 +20,8 @@ session::session(ngx_http_request_t *r, request_part &part, resource &target,
                  const negotiated_options &negotiated) noexcept
     : membership{*this}, connection_{r->connection},
       conf_{*location_conf<location_configuration>(r)}, endpoint_{conf_.limits},
-      writer_{r->connection, this_worker().batch}, resource_{&target},
-      negotiated_{negotiated}, request_part_{&part}
+      writer_{r->connection}, resource_{&target}, negotiated_{negotiated},
+      request_part_{&part}
 {
     const auto *begin = reinterpret_cast<const std::byte *>(this);
 
@@ -95,8 +94,12 @@ session *session::create(ngx_http_request_t *r, resource &target, ngx_str_t key,
 
     ngx_http_set_ctx(r, self, ngx_http_websocket_module);
 
-    if (!this_worker().sessions_by_fd.set(r->connection, *self) ||
-        !self->create_client()) {
+    const bool prepared =
+        shares_connection(r)
+            ? self->prepare_shared_connection(r)
+            : this_worker().sessions_by_fd.set(r->connection, *self);
+
+    if (!prepared || !self->create_client()) {
         self->leave_resource(); // sending the rejection may take time
         return nullptr;
     }
@@ -230,8 +233,10 @@ void session::on_request_event(ngx_http_request_t *r)
 
 void session::install_handlers() noexcept
 {
-    connection_->read->handler = on_read;
-    connection_->write->handler = on_write;
+    const bool shared = writer_.body() != nullptr;
+
+    connection_->read->handler = shared ? on_shared_event : on_read;
+    connection_->write->handler = shared ? on_shared_event : on_write;
 }
 
 void session::start() noexcept
@@ -242,11 +247,15 @@ void session::start() noexcept
     last_received_ = last_sent_ = last_ping_ = timestamp(started_);
     phase_ = phase::joining;
 
-    if (transport::configure(request()) != NGX_OK) {
+    if (writer_.body() == nullptr &&
+        transport::configure(request()) != NGX_OK) {
         on_connection_error();
 
     } else {
-        adopt_unsent_header();
+        if (writer_.body() == nullptr) {
+            adopt_unsent_header();
+        }
+
         begin_event_stream();
         request_part_->wait == nullptr ? join() : wait_for_hosts();
     }
@@ -258,15 +267,14 @@ void session::start() noexcept
 // does not join its resource.
 void session::join() noexcept
 {
-    if (closed_by_ == close_initiator::nobody && time_to_token_end() == 0) {
+    if (closed_.empty() && time_to_token_end() == 0) {
         record_close(protocol::close_code::unauthorized, "unauthorized",
                      close_initiator::server);
     }
 
-    if (closed_by_ != close_initiator::nobody) {
+    if (!closed_.empty()) {
         leave_resource();
-        close(close_code_, {close_reason_.get(), close_reason_size_},
-              closed_by_);
+        close(closed_.code(), closed_.reason(), closed_.by());
         return;
     }
 
@@ -305,7 +313,7 @@ void session::take_over_connection() noexcept
     install_handlers();
 
     c->log->action = const_cast<char *>(log_action());
-    c->idle = 1; // a graceful shutdown calls our read handler
+    c->idle = writer_.body() == nullptr; // a graceful shutdown calls on_read()
     request()->read_event_handler = on_request_event;
     request()->write_event_handler = on_request_event;
 
@@ -337,22 +345,13 @@ void session::adopt_unsent_header() noexcept
     }
 }
 
-void session::begin_event_stream() noexcept
-{
-    if (negotiated_.event_stream) {
-        // If this fails, the flush ends the session
-        (void)writer_.write_bytes(event_preamble().get());
-        flush_later();
-    }
-}
-
 // The last call of each event handler: rearms the events, or ends the session.
 // The session may be freed on return.
 void session::rearm_or_finish() noexcept
 {
     ngx_connection_t *c = connection_;
 
-    if (phase_ != phase::ended &&
+    if (phase_ != phase::ended && writer_.body() == nullptr &&
         (ngx_handle_read_event(c->read, 0) != NGX_OK ||
          ngx_handle_write_event(c->write, 0) != NGX_OK)) {
         on_connection_error();

@@ -142,6 +142,12 @@ public:
     // For a fast shutdown: sends a Close frame if it can, and ends the session.
     void terminate() noexcept;
 
+    // Over HTTP/2 and HTTP/3, clients share a connection.
+    static bool shares_connection(const ngx_http_request_t *r) noexcept;
+
+    // Begins the graceful shutdown of clients that share a connection.
+    static void on_worker_exiting() noexcept;
+
     // False before the start, and once the session is ending.
     bool open() const noexcept { return phase_ == phase::open; }
 
@@ -179,8 +185,7 @@ public:
     // The id that the client of a handshake will have.
     static std::uint64_t id_of(const ngx_connection_t *c) noexcept;
     ngx_connection_t *connection() const noexcept { return connection_; }
-    std::uint16_t close_code() const noexcept { return close_code_; }
-    close_initiator closed_by() const noexcept { return closed_by_; }
+    const close_record &closed() const noexcept { return closed_; }
 
     // Resume reading after publishing was congested: all sessions that were
     // paused for it, or this one.
@@ -239,6 +244,7 @@ private:
 
     static void on_read(ngx_event_t *event);
     static void on_write(ngx_event_t *event);
+    static void on_shared_event(ngx_event_t *event);
     static void on_tls_shut(ngx_connection_t *c);
     static void on_start(ngx_event_t *event);
     static void on_connected(ngx_event_t *event);
@@ -260,6 +266,7 @@ private:
     void end_waiting(resource &left) noexcept;
     void take_over_connection() noexcept;
     void adopt_unsent_header() noexcept;
+    bool prepare_shared_connection(ngx_http_request_t *r) noexcept;
     void begin_event_stream() noexcept;
     void rearm_or_finish() noexcept;
     bool create_client() noexcept;
@@ -390,7 +397,7 @@ private:
     negotiated_options negotiated_;
     std::unique_ptr<identity> identity_; // null: nobody
     protocol::deflater deflater_; // of context takeover, from its first use
-    std::unique_ptr<char[]> close_reason_;
+    close_record closed_;
     request_part *request_part_; // null once the request is released
     std::unique_ptr<const saved_request> saved_; // set from then on
 
@@ -408,10 +415,7 @@ private:
     std::uint32_t dropped_input_ = 0; // bytes received after a Close
     phase phase_ = phase::created;
     phase postponed_phase_ = phase::closing; // after close_postponed
-    close_initiator closed_by_ = close_initiator::nobody;
-    std::uint16_t close_code_ = 0;
     std::uint16_t unanswered_pings_ = 0;
-    std::uint8_t close_reason_size_ = 0;
     bool first_turn_ : 1 = true;
     bool in_turn_ : 1 = false;
     bool listed_ : 1 = false;           // the resource has it in a list

@@ -7,6 +7,7 @@
 #include "protocol/deflate/permessage_deflate.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace websocket::nginx {
@@ -34,6 +35,28 @@ enum class session_phase : std::uint8_t {
 };
 
 std::string_view name_of(close_initiator initiator) noexcept;
+
+// Why a session ends. Only the first cause counts.
+class close_record {
+public:
+    // False: there is one already.
+    bool set(std::uint16_t code, std::string_view reason,
+             close_initiator initiator) noexcept;
+
+    bool empty() const noexcept { return by_ == close_initiator::nobody; }
+    close_initiator by() const noexcept { return by_; }
+    std::uint16_t code() const noexcept { return code_; }
+    std::string_view reason() const noexcept
+    {
+        return {reason_.get(), reason_size_};
+    }
+
+private:
+    std::unique_ptr<char[]> reason_;
+    std::uint16_t code_ = 0;
+    close_initiator by_ = close_initiator::nobody;
+    std::uint8_t reason_size_ = 0;
+};
 
 struct session_counters {
     std::uint64_t messages_in = 0;

@@ -144,7 +144,8 @@ void session::send_close_and_abort() noexcept
         connection_->error = 1;
     }
 
-    if (phase_ == phase::closing || phase_ == phase::flushing) {
+    if (writer_.body() == nullptr &&
+        (phase_ == phase::closing || phase_ == phase::flushing)) {
         // Closing a socket with unread input would discard the Close frame
         (void)half_close();
         discard_input();

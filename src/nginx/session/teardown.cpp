@@ -19,7 +19,8 @@ void session::on_request_cleanup(void *data)
 {
     auto *self = static_cast<session *>(data);
 
-    if (self->phase_ != phase::created && self->phase_ != phase::ended) {
+    if (self->phase_ != phase::created && self->phase_ != phase::ended &&
+        self->writer_.body() == nullptr) {
         self->close(protocol::close_code::internal_error,
                     "nginx ended the request", close_initiator::server);
         self->send_close_and_abort();
@@ -64,10 +65,9 @@ void session::leave_resource() noexcept
         if (handler().client_disconnected != nullptr) {
             handler().client_disconnected(
                 left->object(), client_,
-                closed_by_ == close_initiator::nobody
-                    ? protocol::close_code::abnormal
-                    : close_code_,
-                {close_reason_.get(), close_reason_size_});
+                closed_.empty() ? protocol::close_code::abnormal
+                                : closed_.code(),
+                {closed_.reason().data(), closed_.reason().size()});
         }
     }
 
@@ -123,24 +123,25 @@ void session::finish() noexcept
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_finalize_request(
+        r, writer_.body() == nullptr ? NGX_ERROR : writer_.body()->finish());
     ngx_http_run_posted_requests(c);
 }
 
 void session::log_close() noexcept
 {
-    const std::string_view reason{close_reason_.get(), close_reason_size_};
     const ngx_msec_t lasted = ngx_current_msec - started_;
 
     write_log(NGX_LOG_INFO, connection_->log,
               "websocket: closed by %V, code %ui, reason \"%V\"; in %uL "
               "messages of %uL bytes, out %uL of %uL, dropped %uL, "
               "after %M.%03Ms%V%V%V",
-              name_of(closed_by_), static_cast<ngx_uint_t>(close_code_), reason,
-              counters_.messages_in, counters_.bytes_in, counters_.messages_out,
-              counters_.bytes_out, counters_.dropped, lasted / 1000,
-              lasted % 1000, unquoted{user().empty() ? "" : ", user \""},
-              user(), unquoted{user().empty() ? "" : "\""});
+              name_of(closed_.by()), static_cast<ngx_uint_t>(closed_.code()),
+              closed_.reason(), counters_.messages_in, counters_.bytes_in,
+              counters_.messages_out, counters_.bytes_out, counters_.dropped,
+              lasted / 1000, lasted % 1000,
+              unquoted{user().empty() ? "" : ", user \""}, user(),
+              unquoted{user().empty() ? "" : "\""});
 }
 
 } // namespace websocket::nginx

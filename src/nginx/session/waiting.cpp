@@ -45,7 +45,7 @@ void session::wait_for_hosts() noexcept
 {
     const ngx_msec_t time = backplane::accepted_timeout();
 
-    if (closed_by_ != close_initiator::nobody) {
+    if (!closed_.empty()) {
         join(); // closes
         return;
     }

@@ -3,7 +3,6 @@
 
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/turn.hpp"
-#include "nginx/output/frame_writer.hpp"
 #include "nginx/session/flush_list.hpp"
 #include "nginx/session/session_table.hpp"
 
@@ -106,15 +105,17 @@ struct worker {
 
     flush_list pending_flushes;
 
-    // Collects the frames that the current session sends.
-    write_batch batch;
-
     // Receives input for the current session. A session leaves nothing here
     // after its turn, so that an idle client needs no buffer.
     alignas(64) std::array<std::byte, 256 * 1024> read_buffer;
 };
 
-worker &this_worker() noexcept;
+inline worker worker_of_process;
+
+inline worker &this_worker() noexcept
+{
+    return worker_of_process;
+}
 
 // Called once for each client that has connected to its resource, and once when
 // it leaves that. Null: nobody needs it.

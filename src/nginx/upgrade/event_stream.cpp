@@ -4,6 +4,7 @@
 #include "nginx/core/configuration.hpp"
 #include "nginx/output/event_bytes.hpp"
 #include "nginx/request/refusal.hpp"
+#include "nginx/session/session.hpp"
 #include "protocol/text/tokens.hpp"
 
 #include <string_view>
@@ -51,8 +52,9 @@ bool wants_event_stream(ngx_http_request_t *r) noexcept
     return accepted && !upgrades;
 }
 
-// The body ends with the connection, and consists of nothing but events: it is
-// neither chunked nor compressed, because filters of the body do not see it.
+// Over HTTP/1 the body ends with the connection, and consists of nothing but
+// events: it is neither chunked nor compressed, because filters of the body do
+// not see it.
 ngx_int_t send_event_stream_header(ngx_http_request_t *r) noexcept
 {
     const ngx_uint_t version = r->http_version;
@@ -66,6 +68,12 @@ ngx_int_t send_event_stream_header(ngx_http_request_t *r) noexcept
     if (!add_header(r, "Cache-Control", "no-store, no-transform") ||
         !add_header(r, "X-Accel-Buffering", "no")) {
         return NGX_ERROR;
+    }
+
+    if (session::shares_connection(r)) {
+        r->limit_rate = 0; // nginx would delay events by it
+        r->limit_rate_set = 1;
+        return ngx_http_send_header(r);
     }
 
     r->keepalive = 0;

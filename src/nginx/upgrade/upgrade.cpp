@@ -310,7 +310,7 @@ ngx_int_t upgrade_handler(ngx_http_request_t *r)
     }
 
     // RFC 9113 8.6: HTTP/2 has no Upgrade, and nginx no extended CONNECT
-    if (r->http_version >= NGX_HTTP_VERSION_20) {
+    if (session::shares_connection(r) && !wants_event_stream(r)) {
         return reject_handshake(r, upgrade_required,
                                 "HTTP/2 and later have no upgrade");
     }

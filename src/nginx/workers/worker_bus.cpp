@@ -190,6 +190,10 @@ void sweep(ngx_event_t *event)
 
     if (ngx_exiting) {
         counters::set_draining();
+
+        if (on_exiting != nullptr) {
+            on_exiting();
+        }
     }
 
     ngx_add_timer(event, sweep_interval);

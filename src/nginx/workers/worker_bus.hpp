@@ -69,6 +69,9 @@ ngx_int_t start(ngx_cycle_t *cycle, shared_zone &zone,
 // Called once the worker has its slot. May be null.
 inline void (*on_start)(ngx_cycle_t *cycle) noexcept = nullptr;
 
+// Called each second while the worker shuts down gracefully. May be null.
+inline void (*on_exiting)() noexcept = nullptr;
+
 // Called when a worker died with clients of a resource, also before on_start.
 // May be null.
 inline void (*on_clients_lost)(std::string_view log_name) noexcept = nullptr;
