@@ -106,9 +106,10 @@ def test_connect_answer_that_is_cut(server, backend, status):
 ])
 def test_connect_that_nginx_answers_itself(backend, nginx, answer, status):
     """The backend has got it, and may have accepted the client."""
+    time = "200ms" if answer == "late" else "30s"
     server = nginx(f"""
 location /app {{ websocket http room pass=@app; }}
-location @app {{ proxy_read_timeout 200ms; proxy_http_version 1.1;
+location @app {{ proxy_read_timeout {time}; proxy_http_version 1.1;
     proxy_pass http://127.0.0.1:{backend.port}; }}""")
     server.allow_errors("event \"connect\"|upstream")
     gate = Gate()
