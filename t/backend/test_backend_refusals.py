@@ -6,7 +6,8 @@ import wire
 from http_backend import Answer, Gate, answers
 
 LOCATIONS = """
-location /app {{ websocket http $arg_room pass=@app timeout=200ms; }}
+location /app {{ websocket http $arg_room pass=@app; }}
+location /hasty {{ websocket http $arg_room pass=@app timeout=200ms; }}
 location /one {{ websocket http one pass=@app; websocket_max_clients 1; }}
 location /two {{ websocket http two pass=@app; error_page 502 = /three; }}
 location /three {{ websocket http three pass=/inner; }}
@@ -27,7 +28,7 @@ def server(backend, nginx):
 
 @pytest.mark.parametrize("path, refusal, status", [
     ("/one", None, 503), ("/app?room=1", Answer(200, b"\xff"), 502),
-    ("/app?room=1", "late", 504), ("/app?room=1", Answer(raw=b""), 502),
+    ("/hasty?room=1", "late", 504), ("/app?room=1", Answer(raw=b""), 502),
 ])
 def test_id_of_a_client_with_a_disconnect_is_not_used_again(
         server, backend, path, refusal, status):
