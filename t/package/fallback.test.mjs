@@ -201,3 +201,21 @@ test("rooms go from a stream to a WebSocket with their positions", async () => {
         "a message 5-2 missed"]);
     assert.equal(rooms.transport, "websocket");
 });
+
+test("a token callback that fails is no failure of WebSockets", async () => {
+    let fails = true;
+    const room = make({ token: async () => {
+        if (fails) {
+            throw new Error("no session");
+        }
+        return "t";
+    } });
+    for (let i = 0; i < 5; i++) {
+        await turn();
+        await at(0);
+    }
+    fails = false;
+    await at(0);
+    assert.equal(room.transport, "websocket");
+    assert.equal(requests.length, 0);
+});

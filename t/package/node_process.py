@@ -61,7 +61,8 @@ class Node:
         output, errors = self.process.communicate()
         assert self.process.returncode == 0, errors
         assert errors == ""
-        return [json.loads(line) for line in output.splitlines()]
+        # A text may have U+2028, which is a line end to splitlines()
+        return [json.loads(line) for line in output.split("\n") if line]
 
     def kill(self):
         self.deadline.cancel()

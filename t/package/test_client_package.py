@@ -135,3 +135,35 @@ def test_wrong_types_are_errors(packed):
     done = subprocess.run(["tsc", "-p", str(folder)], text=True, check=False,
                           capture_output=True)
     assert "'string' is not assignable to type 'number'" in done.stdout
+
+
+def read_source(name):
+    with open(os.path.join(PACKAGE, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_readme_has_each_option_event_and_error():
+    readme = read_source("README.md")
+    types = read_source("index.d.ts")
+    options = set(re.findall(r"^    (\w+)\?: ", re.search(
+        r"interface ConnectionOptions {.*?\n}.*?interface ChannelOptions {"
+        r".*?\n}", types, re.DOTALL)[0], re.MULTILINE))
+    defaults = set(re.findall(r"^    (\w+): ", read_source("options.js"),
+                              re.MULTILINE))
+    assert defaults < options and len(options) > 15
+    table = readme[readme.index("## Options"):readme.index("## Events")]
+    described = set(re.findall(r"`(\w+)`", " ".join(
+        line.split("|")[1] for line in table.split("\n")
+        if line.startswith("| `"))))
+    assert described == options
+    events = {name for text in re.findall(
+        r"interface (?:Channel|Connection|Room|Subscription)Events[^{]*"
+        r"{(.*?)\n}", types, re.DOTALL)
+              for name in re.findall(r"^    (\w+): ", text, re.MULTILINE)}
+    table = readme[readme.index("## Events"):readme.index("## Publishing")]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == events
+    errors = set(re.findall(r'new RoomError\("([^"]+)"', "".join(
+        read_source(name) for name in os.listdir(PACKAGE)
+        if name.endswith(".js"))))
+    assert len(errors) >= 4
+    assert not [text for text in errors if f"`{text}`" not in readme]

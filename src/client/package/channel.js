@@ -1,17 +1,11 @@
 // One room over a connection: its messages in order, its gaps, and the messages
 // that this client publishes there. `Room` has one channel, `Rooms` many.
 
+import { with_defaults } from "./options.js";
 import { Position } from "./position.js";
 import { RoomError, no_answer, parse_id, payload, well_formed } from "./shared.js";
 
 const unanswered = "the connection was lost before the answer";
-
-export const channel_defaults = {
-    history: 0, // how many of the latest messages to get first; or Infinity
-    since: undefined, // or the id after which messages are wanted
-    most_waiting: 100, // messages that may wait for a connection
-    answer_within: 30_000, // ms; later the result of a publish is uncertain
-};
 
 export class Channel {
     client; // the id of this connection
@@ -21,8 +15,7 @@ export class Channel {
     #options;
     #own_clients = new Set(); // ids of this and of former connections
     #catch_up_until; // the number of the last missed message, or undefined
-    #catch_up = { messages: 0, complete: true };
-    #lost_after; // the gap of a resume, which is not reported yet
+    #catch_up; // { messages, complete }, as the event has them
     // Publications without a result, in order. `client` is the id of the
     // connection that sent them, `asked`: that connection may still answer.
     #pending = new Set();
@@ -31,7 +24,7 @@ export class Channel {
     // calls settle(error, answer) at once when there is a result.
     constructor(host, options) {
         this.#host = host;
-        this.#options = { ...channel_defaults, ...options };
+        this.#options = with_defaults(options);
         const { history, since } = this.#options;
         const seen = since === undefined ? undefined : parse_id(since);
         if (seen === null) {
@@ -58,17 +51,15 @@ export class Channel {
         this.clients = clients;
         this.#catch_up_until = end.number;
         this.#catch_up = { messages: 0, complete: !lost };
-        this.#lost_after = lost && { after };
-        return { resumed: seen !== undefined, lost };
+        return { resumed: seen !== undefined, lost, after };
     }
 
-    // The page knows that the client is in the room.
-    start() {
-        const lost = this.#lost_after;
-        this.#lost_after = undefined;
+    // The page knows that the client is in the room. The argument is what
+    // begin() has returned.
+    start({ lost, after }) {
         if (lost) {
             this.#reject(({ sent, asked }) => sent && !asked, unanswered);
-            this.#host.emit("gap", { cause: "resume", after: lost.after });
+            this.#host.emit("gap", { cause: "resume", after });
         }
         this.#pending.forEach((entry) => {
             this.#send(entry);
@@ -173,10 +164,11 @@ export class Channel {
             throw new TypeError("publish() takes a string");
         }
         const waiting = [...this.#pending].filter(({ sent }) => !sent);
-        const excess = !this.#host.can_send() && waiting.length >= most_waiting
-            && "too many messages wait for a connection";
-        if (refusal || excess) {
-            throw new RoomError(refusal || excess);
+        const reason = refusal || (!this.#host.can_send()
+            && waiting.length >= most_waiting
+            && "too many messages wait for a connection");
+        if (reason) {
+            throw new RoomError(reason);
         }
         return new Promise((resolve, reject) => {
             const entry = { data: well_formed(text), resolve, reject };
@@ -185,13 +177,17 @@ export class Channel {
         });
     }
 
+    // Not before those that an event stream has sent are answered.
     #send(entry) {
-        if (!entry.sent && this.#host.can_send()) {
-            Object.assign(entry, { sent: true, asked: true,
-                                   client: this.client });
+        const { client } = this;
+        if (!entry.sent && this.#host.can_send() && ![...this.#pending].some(
+            (each) => each.asked && each.client !== client)) {
+            Object.assign(entry, { sent: true, asked: true, client });
             this.#host.request(entry.data, (error, answer) => {
                 entry.asked = false;
-                return this.#answered(entry, error, answer);
+                const valid = this.#answered(entry, error, answer);
+                this.#pending.forEach((each) => this.#send(each));
+                return valid;
             });
         }
     }

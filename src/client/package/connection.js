@@ -4,6 +4,7 @@
 import { EventStreamLink } from "./event_stream.js";
 import { Fallback } from "./fallback.js";
 import { Heartbeat } from "./heartbeat.js";
+import { with_defaults } from "./options.js";
 import { RoomError } from "./shared.js";
 import { renewal_delay, requested_token } from "./token.js";
 import { WebSocketLink } from "./websocket.js";
@@ -11,22 +12,6 @@ import { WebSocketLink } from "./websocket.js";
 // A server that shuts down spreads its clients itself; after the end of a token
 // a newer one is needed at once.
 const codes_at_once = [1001, 3000];
-
-const defaults = {
-    transport: "auto", // or "websocket", or "event-stream"
-    // ms. Each delay is a random part of a limit, which doubles with each
-    // failure, so that clients do not reconnect all at once.
-    first_delay: 500,
-    longest_delay: 30_000,
-    settled_after: 5000, // ms: a connection this long resets the delay
-    welcome_within: 20_000, // ms: a longer attempt fails
-    ping_after: 25_000, // ms without input; Infinity: never
-    pong_within: 10_000, // ms: later the connection is dead
-    answer_within: 30_000, // ms: later the answer of a request is lost
-    renew_before: 60_000, // ms before a token ends; at most half of its time
-    retry_websocket: 300_000, // ms: an event stream lasts without an attempt
-    final_codes: [1000], // status codes after which it does not reconnect
-};
 
 function absolute(url) {
     const address = new URL(url, globalThis.location?.href);
@@ -66,7 +51,7 @@ export class Connection {
     // fault(detail). Invalid objects are answered with false.
     constructor(url, options, handlers) {
         this.#address = absolute(url);
-        this.#options = { ...defaults, ...options };
+        this.#options = with_defaults(options);
         this.#handlers = handlers;
         this.#fallback = new Fallback(this.#options);
         this.#heartbeat = new Heartbeat(this.#options,
@@ -85,12 +70,9 @@ export class Connection {
     }
 
     start() {
-        const { signal } = this.#options;
         this.#connect();
         this.#listen();
-        signal?.addEventListener("abort", () => this.close(),
-                                 { signal: this.#listeners.signal });
-        if (signal?.aborted) {
+        if (this.#options.signal?.aborted) {
             this.close();
         }
     }
@@ -100,7 +82,7 @@ export class Connection {
         if (this.can_send) {
             this.#link.request(object, settle, this.#options.answer_within);
         } else {
-            settle(new RoomError("there is no connection"));
+            settle(new RoomError("no connection"));
         }
     }
 
@@ -149,6 +131,7 @@ export class Connection {
                 this.#heartbeat.wake();
             }
         };
+        on(this.#options.signal, "abort", () => this.close());
         on(globalThis, "online", () => {
             this.#fallback.reset();
             wake();
@@ -253,13 +236,14 @@ export class Connection {
         const was_open = this.#state === "open";
         const lasted = was_open ? performance.now() - this.#opened_at
             : undefined;
-        const { transport } = this;
         if (final_codes.includes(code)) {
             this.#end({ code, reason });
             return;
         }
+        if (this.#link) {
+            this.#fallback.lost(this.transport, code, lasted);
+        } // else there was no token
         this.#disconnect();
-        this.#fallback.lost(transport, code, lasted);
         if (lasted >= settled_after) {
             this.#failures = 0;
         }

@@ -9,20 +9,20 @@ export function iterate(room, ended) {
     const unread = [];
     const listeners = new AbortController();
     const { signal } = listeners;
-    let wake = () => {};
+    let wake;
     room.addEventListener("message", ({ detail }) => {
         unread.push(detail);
-        wake();
+        wake?.();
     }, { signal });
     room.addEventListener("end", () => {
         ended = true;
-        wake();
+        wake?.();
     }, { signal });
     return (async function* messages() {
         try {
             while (unread.length > 0 || !ended) {
                 if (unread.length > most_unread) {
-                    throw new RoomError("messages are read too slowly");
+                    throw new RoomError("read too slowly");
                 }
                 if (unread.length > 0) {
                     yield unread.shift();

@@ -9,7 +9,7 @@ export class Room extends EventTarget {
     #connection;
     #channel;
 
-    constructor(url, options = {}) {
+    constructor(url, options) {
         super();
         const connection = new Connection(url, options, {
             subprotocol: "room.v1.json",
@@ -37,7 +37,7 @@ export class Room extends EventTarget {
 
     publish(text) {
         return this.#channel.publish(text, this.state === "closed"
-            ? "the room is closed" : undefined);
+            && "the room is closed");
     }
 
     suspend() { this.#connection.suspend(); }
@@ -72,7 +72,7 @@ export class Room extends EventTarget {
         const begun = channel.begin(welcome.client, welcome);
         return begun && (() => {
             this.#emit(type, { ...welcome, resumed: begun.resumed });
-            channel.start();
+            channel.start(begun);
         });
     }
 

@@ -13,6 +13,7 @@ export class Rooms extends EventTarget {
     #members = new Map(); // by the name of the room
     #asking = false; // whether a request for rooms will be sent
     #streamed; // the rooms of the event stream
+    #is_idle = false; // suspended, because a stream needs a room
     #held; // objects that wait until the page has its new subscriptions
 
     constructor(url, options = {}) {
@@ -62,7 +63,11 @@ export class Rooms extends EventTarget {
         return this.#of(name, (member) => member.presence());
     }
 
-    suspend() { this.#connection.suspend(); }
+    suspend() {
+        this.#is_idle = false;
+        this.#connection.suspend();
+    }
+
     resume() { this.#connection.resume(); }
     retry() { this.#connection.retry(); }
     close() { this.#connection.close(); }
@@ -155,12 +160,19 @@ export class Rooms extends EventTarget {
     }
 
     #ask_now() {
-        if (this.#is_streaming) {
+        if (this.#is_idle && this.#members.size > 0) {
+            this.#is_idle = false;
+            this.#connection.resume();
+        } else if (this.#is_streaming) {
             if (this.#streamed !== this.#names) {
                 this.#connection.reconnect();
             }
-            return;
+        } else {
+            this.#ask_for_rooms();
         }
+    }
+
+    #ask_for_rooms() {
         const wanted = [...this.#members.values()].filter(
             (member) => member.is_wanted);
         if (wanted.length === 0 || !this.#connection.can_send) {
@@ -192,6 +204,10 @@ export class Rooms extends EventTarget {
             return [];
         }
         const members = [...this.#members.values()];
+        if (members.length === 0) {
+            this.#is_idle = true;
+            this.#connection.suspend();
+        }
         const positions = members.filter(({ channel }) =>
             channel.position.since !== undefined);
         this.#streamed = this.#names;

@@ -78,7 +78,7 @@ export class Member {
         this.#emit("subscribed", { last, clients, resumed: begun.resumed,
                                    recovered: !begun.lost });
         waiters.forEach(({ resolve }) => resolve(this.room));
-        this.channel.start();
+        this.channel.start(begun);
         return waiters.length > 0;
     }
 
