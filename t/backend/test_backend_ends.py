@@ -356,4 +356,4 @@ def test_end_of_nginx_while_no_connection_is_free(backend, nginx, way):
     server.send_signal(way)
     assert backend.next("disconnect").client == number
     abort_all(others)
-    server.stop(way)
+    server.wait_for_exit()

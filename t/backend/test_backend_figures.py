@@ -67,13 +67,13 @@ def test_clients_that_leave_before_their_turn(server, backend):
         client.send(wire.upgrade_request("/app?room=1"))
     wait_until(lambda: sum(figures(server)[each] for each in
                            ("out", "waiting")) == 42, seconds(5), "42 events")
-    out = figures(server)["out"]
     for client in others:
         client.disconnect()
     for client in first:
         client.disconnect()
     wait_until(lambda: figures(server)["waiting"] == 0, seconds(5),
                "no event waits")
+    out = figures(server)["out"]  # no further one can be sent now
     gate.open()
     connects = {backend.next("connect").client for _ in range(out)}
     assert {backend.next("disconnect").client for _ in range(out)} == connects

@@ -154,7 +154,7 @@ def test_handshakes_wait_over_a_short_outage(patient):
         assert client.read_response(seconds(10)).status == 101
     clients[0].text("x")
     for client in clients:
-        client.expect_text("x", seconds(10))
+        client.expect_text("x", seconds(20))
 
 
 def test_client_that_does_not_wait_for_its_handshake(patient):

@@ -18,6 +18,11 @@ ROOMS = ["/room?k=0", "/room?k=1", "/flood?k=0"]
 FLOOD = 200  # messages of 8 KB, more than fit into the shared memory
 KILLED = r"worker process {pid} exited on signal 9|was locked by {pid}\b"
 
+# No client is served for a third of websocket_timeout, and for how long a
+# Close for silence may follow.
+SHORTEST_STALL = 2
+STALL_SECONDS = 8
+
 # Rates of actions per second.
 NORMAL_RATES = {"step": 150, "publish": 30, "vanish": 4, "slow": 1,
                 "short_visit": 4, "bad_frames": 5, "bad_handshake": 5,
@@ -45,6 +50,8 @@ class Scheduler:
         self.order = itertools.count()
         self.numbers = itertools.count(1)
         self.staying = True
+        self.last_turn = time.monotonic()
+        self.stalled_at = -STALL_SECONDS
         # Rooms whose clients have a gap only if the shared memory was full
         self.lossless = {room for room in ROOMS if "flood" not in room}
         self.drops = 0
@@ -206,7 +213,17 @@ class Scheduler:
                     getattr(self, name)()
             last = now
 
+    def was_stalled(self):
+        """Whether the machine has just kept this process, and so all clients,
+        from answering pings."""
+        return time.monotonic() - self.stalled_at < STALL_SECONDS
+
     def turn(self):
+        now = time.monotonic()
+        if now - self.last_turn > SHORTEST_STALL:
+            self.stalled_at = now
+            self.counts["stalls of the machine"] += 1
+        self.last_turn = now
         for key, _ in self.selector.select(0.002):
             if key.data.open:
                 key.data.turn()
