@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from event_stream_client import join_room, join_rooms, open_stream
-from nginx_server import seconds
+from event_stream_client import (join_room, join_rooms, open_stream,
+                                 stream_request)
+from nginx_server import seconds, wait_until
 from publish_client import Publisher, answer_of, post
 from redis_faults import injected_fault, start_for_faults, wait_for_loss
 from room_client import join, publish
@@ -101,6 +102,23 @@ def test_reload_drains_streams(nginx, policy):
         back = join_room(server, "/room", ("Last-Event-ID", stream.last_id))
         assert back.welcome["recovered"] is True
         assert back.read_data() == ["between"]
+
+
+def test_request_to_a_worker_that_shuts_down_ends_without_a_status(nginx):
+    """A browser may have connected before the reload. EventSource comes back
+    after the end of a connection, but not after a status."""
+    server = nginx("""websocket_event_stream on;
+        location /room { websocket room r; }""", http="websocket_drain 30s;")
+    streams = [join_room(server, "/room") for _ in range(2)]
+    early = server.open()
+    wait_until(lambda: server.active_connections() == 3, seconds(5),
+               "the third connection")
+    server.reload()
+    streams[0].read("close")  # the second one keeps the worker
+    early.send(stream_request("/room"))
+    early.expect_eof()
+    server.wait_for_log("this worker is shutting down")
+    join_room(server, "/room")
 
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])

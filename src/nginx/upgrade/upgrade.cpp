@@ -244,8 +244,12 @@ validate_handshake(ngx_http_request_t *r,
 
     // Without a master, nginx ends at once also if it is to quit
     if (ngx_exiting || ngx_terminate || ngx_quit) {
-        return reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                "this worker is shutting down");
+        const ngx_int_t rc = reject_handshake(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                              "this worker is shutting down");
+
+        // A browser tries again on another connection. After a status it would
+        // never ask for the stream again.
+        return wants_event_stream(r) ? NGX_HTTP_CLOSE : rc;
     }
 
     return std::nullopt;
