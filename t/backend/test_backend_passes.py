@@ -34,6 +34,30 @@ location /reply { return 200 "$websocket_event of $websocket_resource"; }""")
     assert client.read_frame().payload == b"message of 1"
 
 
+@pytest.mark.parametrize("target", ["@app", "/inner?room=x%0d%0aWho:%20y"])
+def test_variables_add_no_fields(backend, nginx, target):
+    """A key may have line breaks. In an event its variables are encoded."""
+    server = nginx(f"""
+location = /app {{ websocket http $websocket_arg_room pass={target}; }}
+proxy_set_header Room $websocket_resource;
+proxy_set_header Argument $websocket_arg_room;
+proxy_set_body "$websocket_resource $websocket_arg_room";
+location @app {{ proxy_pass http://127.0.0.1:{backend.port}; }}
+location = /inner {{
+    internal; proxy_pass http://127.0.0.1:{backend.port}; }}""")
+    client = server.connect("/app?room=a+%C3%A9%0d%0aWebSocket-User:%20admin")
+    client.text("x")
+    key = "a%20%C3%A9%0D%0AWebSocket-User%3A%20admin"
+    argument = key if target == "@app" else "x%0D%0AWho%3A%20y"
+    for kind in ("connect", "message"):
+        event = backend.next(kind)
+        assert event.fields["WebSocket-User"] is event.fields["Who"] is None
+        assert event.fields["WebSocket-Resource"] == key
+        assert event.fields["Room"] == key
+        assert event.fields["Argument"] == argument
+        assert event.body.decode() == f"{key} {argument}"
+
+
 def test_keepalive_connections_are_used_again(backend, nginx):
     ports = set()
     answer = backend.answer

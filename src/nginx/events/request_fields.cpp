@@ -70,29 +70,12 @@ bool add_number(ngx_http_request_t *r, std::string_view name,
                      static_cast<std::size_t>(end - digits.data())});
 }
 
-// Percent-encodes what a URI's path cannot hold.
 bool add_encoded(ngx_http_request_t *r, std::string_view name,
                  std::string_view value) noexcept
 {
-    const ngx_str_t plain = borrowed(value);
-    const auto escaped = static_cast<std::size_t>(ngx_escape_uri(
-        nullptr, plain.data, plain.len, NGX_ESCAPE_URI_COMPONENT));
-    const std::size_t size = plain.len + 2 * escaped;
-    auto *copy = static_cast<u_char *>(ngx_pnalloc(r->pool, size + 1));
+    const ngx_str_t encoded = percent_encoded(r->pool, value);
 
-    if (copy == nullptr) {
-        return false;
-    }
-
-    if (escaped == 0) {
-        ngx_memcpy(copy, plain.data, plain.len);
-    } else {
-        (void)ngx_escape_uri(copy, plain.data, plain.len,
-                             NGX_ESCAPE_URI_COMPONENT);
-    }
-
-    copy[size] = '\0';
-    return add_field(r, name, {reinterpret_cast<char *>(copy), size});
+    return encoded.data != nullptr && add_field(r, name, view(encoded));
 }
 
 // Before the field Host is added, for which nginx would look for the server.
@@ -206,6 +189,29 @@ bool set_request_line(ngx_http_request_t *r, const client_record &from) noexcept
 }
 
 } // namespace
+
+ngx_str_t percent_encoded(ngx_pool_t *pool, std::string_view text) noexcept
+{
+    const ngx_str_t plain = borrowed(text);
+    const auto escaped = static_cast<std::size_t>(ngx_escape_uri(
+        nullptr, plain.data, plain.len, NGX_ESCAPE_URI_COMPONENT));
+    const std::size_t size = plain.len + 2 * escaped;
+    auto *copy = static_cast<u_char *>(ngx_pnalloc(pool, size + 1));
+
+    if (copy == nullptr) {
+        return {0, nullptr};
+    }
+
+    if (escaped == 0) {
+        ngx_memcpy(copy, plain.data, plain.len);
+    } else {
+        (void)ngx_escape_uri(copy, plain.data, plain.len,
+                             NGX_ESCAPE_URI_COMPONENT);
+    }
+
+    copy[size] = '\0';
+    return {size, copy};
+}
 
 bool fill_request(ngx_http_request_t *r, const client_record &from,
                   const event_data &event) noexcept

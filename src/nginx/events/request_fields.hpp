@@ -5,6 +5,8 @@
 #include "nginx/events/event_request.hpp"
 #include "nginx/core/nginx_headers.hpp"
 
+#include <string_view>
+
 namespace websocket::nginx::backend {
 
 // Sets the request line, the header fields and the body. Texts of `from` and
@@ -12,5 +14,9 @@ namespace websocket::nginx::backend {
 // memory.
 bool fill_request(ngx_http_request_t *r, const client_record &from,
                   const event_data &event) noexcept;
+
+// The text with "%XX" for all but unreserved characters, and a zero byte
+// behind. Without memory `data` is null.
+ngx_str_t percent_encoded(ngx_pool_t *pool, std::string_view text) noexcept;
 
 } // namespace websocket::nginx::backend

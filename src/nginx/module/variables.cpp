@@ -3,9 +3,13 @@
 //
 // Without a session, properties are empty, except for the handler's name and,
 // in a location with websocket_publish, the resource.
+//
+// In the request of an event, texts of the client are percent-encoded: a
+// backend may get them in a header field, which a line break would end.
 #include "nginx/module/variables.hpp"
 
 #include "nginx/events/event_request.hpp"
+#include "nginx/events/request_fields.hpp"
 #include "nginx/core/configuration.hpp"
 #include "nginx/publish/publish.hpp"
 #include "nginx/session/session.hpp"
@@ -63,11 +67,19 @@ ngx_int_t get_handler(ngx_http_request_t *r, ngx_variable_value_t *v, uintptr_t)
                                     : set_text(v, conf->handler->name);
 }
 
+ngx_int_t set_encoded(ngx_http_request_t *r, ngx_variable_value_t *v,
+                      std::string_view text) noexcept
+{
+    const ngx_str_t encoded = backend::percent_encoded(r->pool, text);
+
+    return encoded.data == nullptr ? NGX_ERROR : set_text(v, view(encoded));
+}
+
 ngx_int_t get_resource(ngx_http_request_t *r, ngx_variable_value_t *v,
                        uintptr_t)
 {
     if (const auto *event = backend::event_request::of(r); event != nullptr) {
-        return set_text(v, event->key());
+        return set_encoded(r, v, event->key());
     }
 
     if (const session *of = session::of(r); of != nullptr) {
@@ -118,7 +130,12 @@ try {
 
     const std::string decoded = detail::form_decoded(view(encoded));
 
-    return may_name_a_resource(decoded) ? set_copy(r, v, decoded) : absent(v);
+    if (!may_name_a_resource(decoded)) {
+        return absent(v);
+    }
+
+    return backend::event_request::of(r) != nullptr ? set_encoded(r, v, decoded)
+                                                    : set_copy(r, v, decoded);
 
 } catch (const std::bad_alloc &) {
     return NGX_ERROR;
