@@ -94,7 +94,7 @@ for (const [name, respond] of [
         await turn();
         assert.equal(why.state, "waiting");
         assert.equal(why.was_open, false);
-        assert.match(why.reason, /no event stream, status|unreachable/);
+        assert.match(why.reason, /no stream: status|unreachable/);
     });
 }
 

@@ -3,7 +3,7 @@
 
 import { afterEach } from "node:test";
 
-const real = { setTimeout, clearTimeout, now: performance.now };
+const real = { clearTimeout };
 const timers = new Map();
 let now = 1000;
 let last_timer = 0;
@@ -18,7 +18,8 @@ globalThis.clearTimeout = (id) => {
     }
     timers.delete(id);
 };
-performance.now = () => now;
+// Node 18 allows no assignment.
+Object.defineProperty(performance, "now", { value: () => now });
 
 // Waits until all that is ready has run.
 export async function turn() {

@@ -190,7 +190,7 @@ def test_token_is_sent_with_each_request(server, run_script):
         report((await next(other, "state")).reason);
         other.close();
         """)
-    assert node.end() == ["42", "no event stream, status 401"]
+    assert node.end() == ["42", "no stream: status 401"]
 
 
 def test_location_without_streams_is_still_reached_by_websocket(run_script):

@@ -201,8 +201,7 @@ export class Connection {
     }
 
     #new_link(transport) {
-        const query = () => this.#handlers.query(transport).filter(
-            ([, value]) => value !== undefined);
+        const query = () => this.#handlers.query(transport);
         const kind = transport === "websocket" ? WebSocketLink
             : EventStreamLink;
         const link = new kind(new URL(this.#address), query, {

@@ -22,6 +22,17 @@ export function parse_id(text) {
     return parts && { epoch: parts[1], number: Number(parts[2]) };
 }
 
+// The address with further arguments, those that have a value.
+export function with_query(address, query) {
+    const url = new URL(address);
+    for (const [name, value] of query) {
+        if (value !== undefined) {
+            url.searchParams.set(name, value);
+        }
+    }
+    return url;
+}
+
 export function id_text({ epoch, number }) {
     return `${epoch}-${number}`;
 }

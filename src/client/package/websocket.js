@@ -1,6 +1,6 @@
 // A connection by a WebSocket.
 
-import { RoomError, no_answer, parsed } from "./shared.js";
+import { RoomError, no_answer, parsed, with_query } from "./shared.js";
 
 export class WebSocketLink {
     transport = "websocket";
@@ -13,10 +13,10 @@ export class WebSocketLink {
     // after close().
     constructor(address, query, options, events) {
         const { subprotocol, token, WebSocket = globalThis.WebSocket } = options;
-        query().forEach(([name, value]) => address.searchParams.set(name, value));
         // nginx takes the token out of the offered subprotocols.
-        const socket = new WebSocket(address, token === undefined
-            ? subprotocol : [subprotocol, `bearer.${token}`]);
+        const socket = new WebSocket(with_query(address, query()),
+            token === undefined ? subprotocol
+                : [subprotocol, `bearer.${token}`]);
         this.#socket = socket;
         this.#events = events;
         socket.addEventListener("message", ({ data }) =>
