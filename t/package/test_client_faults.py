@@ -166,11 +166,12 @@ def test_tokens_that_end_lose_and_repeat_nothing(start, follow, transport,
     """A token that is renewed in time keeps a WebSocket. The page of the others
     does not say when a token ends, so the server closes with 3000."""
     server = start()
+    life = seconds(2.5)
     node = follow(server.port, "Room", transport, "/token", jwt={
-        "secret": SECRET.decode(), "seconds": 1.5, "says_end": says_end})
+        "secret": SECRET.decode(), "seconds": life, "says_end": says_end})
     keeps = says_end and transport == "websocket"
     if keeps:
-        end = time.monotonic() + 3  # when two tokens have ended
+        end = time.monotonic() + 1.3 * life  # the first tokens have ended
         while time.monotonic() < end:
             node.read()
     else:
