@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from browser import Page, browser_fixture, server_fixture
 from publish_client import request
 from tcp_proxy import TcpProxy
+from team_page import team_opener
 
 WEBSOCKET, STREAM = "WebSocket", "event stream"
 
@@ -107,5 +108,24 @@ def test_network_without_websockets_gets_an_event_stream(open_page, server):
                    if "WebSocket connection" in entry["message"]]
         assert len(refused) == 2
         page.browser.get("about:blank")
+    finally:
+        proxy.close()
+
+
+def test_team_chat_without_websockets(browser, server):
+    """Tokens go in Authorization; the rooms of each user are in the address."""
+    proxy = WithoutUpgrades(server.port)
+    opener = team_opener(browser, proxy.port)
+    open_team = next(opener)
+    try:
+        ada, linus = open_team("Ada"), open_team("Linus")
+        ada.type_text("from Ada")
+        linus.wait_texts("from Ada").type_text("from Linus")
+        ada.wait_texts("from Ada", "from Linus")
+        linus.choose("@Ada").type_text("psst")
+        ada.wait_unread(at_Linus=1).choose("@Linus").wait_texts("psst")
+        browser.get_log("browser")  # discards refused attempts
+        for _ in opener:
+            pass
     finally:
         proxy.close()
