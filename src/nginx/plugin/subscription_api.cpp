@@ -56,18 +56,28 @@ int find_subscription(const websocket_client_t *client, websocket_text_t key,
 void each_subscriber(websocket_resource_t *handle,
                      void (*each)(void *, void *, void *), void *data) noexcept
 {
+    constexpr int prefetched = 4; // sessions are rarely in the cache
+
     const resource &target = *reinterpret_cast<resource *>(handle);
     membership *next = target.next_subscriber(nullptr);
+    membership *ahead = next;
+
+    for (int i = 0; i != prefetched && ahead != nullptr; i++) {
+        ahead = target.next_subscriber(ahead);
+    }
 
     while (next != nullptr) {
         auto &place = static_cast<client_subscription &>(*next);
 
         next = target.next_subscriber(next);
 
-        // Both are used by the next two calls, and rarely in the cache
+        if (ahead != nullptr) {
+            ahead->owner().prefetch_sending();
+            ahead = target.next_subscriber(ahead);
+        }
+
         if (next != nullptr) {
-            __builtin_prefetch(ngx_queue_next(next->link()));
-            __builtin_prefetch(&next->owner());
+            __builtin_prefetch(next->owner().object());
         }
 
         each(data, place.owner().object(), place.object());

@@ -8,7 +8,6 @@
 #include "nginx/workers/worker_bus.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -69,9 +68,9 @@ private:
     bool slow_ = false;
 };
 
-client_subscription::client_subscription(session &owner,
-                                         resource &target) noexcept
-    : membership{owner}, target_{target}, max_clients_{0}
+client_subscription::client_subscription(session &owner, resource &target,
+                                         std::uint8_t index) noexcept
+    : membership{owner}, target_{target}, max_clients_{0}, index_{index}
 {
     ngx_queue_init(link());
 }
@@ -83,19 +82,24 @@ std::size_t client_subscription::size_of_object(const resource &target) noexcept
     return std::max(target.handler().subscription_size, sizeof(join_part));
 }
 
+std::size_t client_subscription::size_in(const resource &target) noexcept
+{
+    return sizeof(client_subscription) + size_of_object(target);
+}
+
 client_subscription::owned
 client_subscription::create(session &owner, resource &target,
                             const subscription_terms &terms,
                             const websocket_message_id_t *since) noexcept
 {
-    void *memory =
-        std::calloc(1, sizeof(client_subscription) + size_of_object(target));
+    const auto place = target.subscription_places().allocate(size_in(target));
 
-    if (memory == nullptr) {
+    if (place.memory == nullptr) {
         return nullptr;
     }
 
-    owned created(::new (memory) client_subscription(owner, target));
+    owned created(::new (place.memory)
+                      client_subscription(owner, target, place.index));
 
     created->rest().settings = terms.settings;
     created->max_clients_ = terms.max_clients;
@@ -142,8 +146,10 @@ void client_subscription::deleter::operator()(
         break;
     }
 
+    const std::uint8_t index = deleted->index_;
+
     deleted->~client_subscription();
-    std::free(deleted);
+    left.subscription_places().free({deleted, index}, size_in(left));
     left.release();
 }
 

@@ -66,10 +66,12 @@ private:
         websocket_message_id_t since;
     };
 
-    client_subscription(session &owner, resource &target) noexcept;
+    client_subscription(session &owner, resource &target,
+                        std::uint8_t index) noexcept;
     ~client_subscription();
 
     static std::size_t size_of_object(const resource &target) noexcept;
+    static std::size_t size_in(const resource &target) noexcept;
     const join_part &rest() const noexcept
     {
         return *reinterpret_cast<const join_part *>(this + 1);
@@ -88,6 +90,7 @@ private:
     state state_ = state::created;
     bool has_since_ = false;
     bool holds_input_ = true;
+    const std::uint8_t index_; // in its block of memory
 };
 
 // Called for each client that was subscribed to a resource, and when it leaves

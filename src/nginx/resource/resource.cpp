@@ -217,16 +217,6 @@ membership *resource::next_client(membership *after) const noexcept
                : membership::from_link(next);
 }
 
-membership *resource::next_subscriber(membership *after) const noexcept
-{
-    ngx_queue_t *next = after == nullptr ? ngx_queue_head(&subscribers_)
-                                         : ngx_queue_next(after->link());
-
-    return next == ngx_queue_sentinel(&subscribers_)
-               ? nullptr
-               : membership::from_link(next);
-}
-
 void resource::release() noexcept
 {
     if (--refs_ != 0) {

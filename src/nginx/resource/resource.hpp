@@ -5,7 +5,9 @@
 #include "broker/broker.hpp"
 #include "nginx/core/nginx_headers.hpp"
 #include "nginx/core/parameters.hpp"
+#include "nginx/resource/membership.hpp"
 #include "nginx/resource/postponed_sends.hpp"
+#include "nginx/resource/subscription_memory.hpp"
 #include "nginx/workers/worker_bus.hpp"
 #include "protocol/frames/frame.hpp"
 #include "protocol/frames/shared_buffer.hpp"
@@ -19,8 +21,6 @@
 #include <string_view>
 
 namespace websocket::nginx {
-
-class membership;
 
 // The settings of a location for its resource. Spans and rules are in the
 // configuration's pool.
@@ -80,7 +80,15 @@ public:
     membership *next_client(membership *after) const noexcept;
 
     // The same, without the former.
-    membership *next_subscriber(membership *after) const noexcept;
+    membership *next_subscriber(membership *after) const noexcept
+    {
+        ngx_queue_t *next = after == nullptr ? ngx_queue_head(&subscribers_)
+                                             : ngx_queue_next(after->link());
+
+        return next == ngx_queue_sentinel(&subscribers_)
+                   ? nullptr
+                   : membership::from_link(next);
+    }
 
     // Counts one more client over all workers, at most `max` (0: no limit),
     // before its handshake is answered. The client gets messages published
@@ -98,6 +106,12 @@ public:
     // called.
     bool confirm_reservation(membership &client) noexcept;
     void withdraw_client(membership &client) noexcept;
+
+    // The memory of its subscriptions.
+    subscription_memory &subscription_places() noexcept
+    {
+        return subscription_places_;
+    }
 
     // The client gets messages delivered from now on, until remove_client().
     void add_client(membership &client) noexcept;
@@ -276,6 +290,7 @@ private:
     void *object_ = nullptr;
     ngx_queue_t clients_;
     ngx_queue_t subscribers_;
+    subscription_memory subscription_places_;
     std::size_t counted_ = 0; // clients of this worker in the broker
     std::size_t refs_ = 0;
     broker::subscription subscription_; // while there are clients

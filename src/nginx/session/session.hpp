@@ -94,6 +94,14 @@ public:
     // The handler's object of the client; null: there is none.
     void *object() const noexcept { return client_; }
 
+    // It will be sent a message soon: loads memory that this needs.
+    void prefetch_sending() const noexcept
+    {
+        __builtin_prefetch(&client_);
+        __builtin_prefetch(&writer_);
+        __builtin_prefetch(&phase_);
+    }
+
     // Null after the client has left it.
     resource *home() const noexcept { return resource_; }
 
