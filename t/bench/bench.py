@@ -116,14 +116,16 @@ class Bench:
             self.leave_out(name, f"wrong: {error}")
             return None
 
-    def load(self, mode, server, *arguments, tls=False, seconds=None,
-             **options):
+    def load(self, mode, server, *arguments, tls=False, http2=False,
+             seconds=None, **options):
         """Returns a function that runs the generator once against a server."""
         time = seconds or self.options.seconds
+        port = server.tls_port if tls else \
+            server.ports[0] if http2 else server.port
         times = [f"--seconds={time}", f"--warm-up={time / 4}"]
 
         def measure():
-            return run_load(mode, server.tls_port if tls else server.port,
+            return run_load(mode, port,
                             *(["--tls"] if tls else []), *arguments, *times,
                             servers=server.worker_pids(), **options)
         return measure

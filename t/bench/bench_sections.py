@@ -8,6 +8,7 @@ KIB = 1024
 MIB = KIB * KIB
 FAN_OUT_SIZE = 64
 IDLE_CLIENTS = 10000
+STREAMS = 100  # of a connection of HTTP/2
 
 # (payload, connections, messages in flight)
 SHORT_ECHO = [(20, 1, 1), (20, 100, 1), (20, 100, 16), (512, 100, 1),
@@ -145,6 +146,38 @@ def measure_rooms(bench):
                      bench, running).items()})
 
 
+def stream_options(http2):
+    """Clients that read event streams. nginx allows 128 on a connection."""
+    return ["--path=/events", f"--streams={STREAMS}" if http2
+            else "--event-stream"]
+
+
+def measure_events(bench):
+    """Deliveries to event streams, and the memory of idle ones."""
+    starts = {"ours": lambda: bench_servers.start_own(1, http2=True)}
+    if bench.nchan_module:
+        starts["nchan"] = lambda: bench_servers.start_nchan(
+            bench.nchan_module, http2=True)
+    publish_paths = {"ours": "/events", "nchan": "/publish-event"}
+    with bench.servers(**starts) as running:
+        for http2 in (False, True):
+            for depth in (1, 16):
+                bench.alternate(
+                    "events", {"clients": 1000, "depth": depth,
+                               "http2": http2},
+                    {name: bench.load(
+                        "fan-out", server, *stream_options(http2),
+                        f"--publish-path={publish_paths[name]}",
+                        f"--publish-port={server.port}", "--text",
+                        "--connections=1000", f"--in-flight={depth}",
+                        f"--size={FAN_OUT_SIZE}", http2=http2)
+                     for name, server in running.items()})
+    for http2 in (False, True):
+        measure_memory(bench, "events-idle", {"http2": http2},
+                       idle_nginx_starts(bench, http2=True),
+                       lambda _: stream_options(http2), http2=http2)
+
+
 def measure_handshakes(bench):
     """Clients connect, upgrade and disconnect."""
     starts = {"ours": lambda: bench_servers.start_own(1, tls=True)}
@@ -159,36 +192,47 @@ def measure_handshakes(bench):
                  for name, server in running.items()})
 
 
-def idle_starts(bench):
+def idle_nginx_starts(bench, **ports):
     """New servers, which had no client yet."""
-    starts = {"ours, keep": lambda: bench_servers.start_own(1, tls=True)}
+    starts = {"ours, keep": lambda: bench_servers.start_own(1, **ports)}
     if bench.knows_release:
-        starts["ours, release"] = lambda: bench_servers.start_own(
-            1, tls=True, locations=bench_servers.RELEASE_LOCATIONS)
+        starts["ours, release"] = lambda: bench_servers.start_own_release(
+            **ports)
     if bench.nchan_module:
         starts["nchan"] = lambda: bench_servers.start_nchan(
-            bench.nchan_module, tls=True)
-    return {**starts, **peer_starts(bench, True)}
+            bench.nchan_module, **ports)
+    return starts
 
 
-def measure_idle(bench):
+def idle_starts(bench):
+    return {**idle_nginx_starts(bench, tls=True), **peer_starts(bench, True)}
+
+
+def measure_memory(bench, section, cell, starts, options_of, **port):
     """The memory of an idle client. There is one run each, because memory has
     little noise. The short form has 2,000 clients."""
     wanted = 2000 if bench.options.short else IDLE_CLIENTS
+    for name, start in starts.items():
+        # The proxy has two sockets for each client. nginx closes idle
+        # connections when fewer than a sixteenth are free
+        room = bench_servers.open_files() * 9 // 10
+        clients = min(wanted, room // (2 if "+" in name else 1))
+        with bench.servers(**{name: start}) as running:
+            for server in running.values():
+                run = bench.try_peer(name, bench.load(
+                    "idle", server, *options_of(name),
+                    f"--connections={clients}", seconds=0.2, **port))
+                if run:
+                    bench.keep(section, cell, name, [run])
+
+
+def measure_idle(bench):
+    """Idle WebSocket clients."""
     for tls in (False, True):
-        for name, start in idle_starts(bench).items():
-            # The proxy has two sockets for each client. nginx closes idle
-            # connections when fewer than a sixteenth are free
-            room = bench_servers.open_files() * 9 // 10
-            clients = min(wanted, room // (2 if "+" in name else 1))
-            path = "/subscribe" if name == "nchan" else "/echo"
-            with bench.servers(**{name: start}) as running:
-                for server in running.values():
-                    run = bench.try_peer(name, bench.load(
-                        "idle", server, f"--path={path}",
-                        f"--connections={clients}", tls=tls, seconds=0.2))
-                    if run:
-                        bench.keep("idle", {"tls": tls}, name, [run])
+        measure_memory(
+            bench, "idle", {"tls": tls}, idle_starts(bench),
+            lambda name: ["--path=/subscribe" if name == "nchan"
+                          else "--path=/echo"], tls=tls)
 
 
 def measure_deflate(bench):
@@ -211,5 +255,5 @@ def measure_deflate(bench):
 
 
 SECTIONS = {"echo": measure_echo, "fan-out": measure_fan_out, "rooms": measure_rooms,
-            "handshakes": measure_handshakes, "idle": measure_idle,
+            "events": measure_events, "handshakes": measure_handshakes, "idle": measure_idle,
             "deflate": measure_deflate}

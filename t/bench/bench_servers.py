@@ -20,6 +20,7 @@ location = /lobby { websocket room lobby; }
 location = /quiet { websocket room quiet self=off; }
 location = /rooms { websocket rooms; websocket_rooms room-*; }
 location = /room-0 { websocket room room-0; }
+location = /events { websocket room events; websocket_event_stream on; }
 location = /alone { websocket room $arg_room; }
 location = /deflate { websocket echo; websocket_deflate on; }
 location = /deflate-takeover {
@@ -30,7 +31,9 @@ location = /deflate-takeover {
 """
 
 RELEASE_LOCATIONS = """
-location = /echo { websocket echo; websocket_request release; }
+websocket_request release;
+location = /echo { websocket echo; }
+location = /events { websocket room events; websocket_event_stream on; }
 """
 
 # A subscriber gets only messages that are published after it.
@@ -65,6 +68,21 @@ location = /publish-one {{
 }}
 """
 
+# The subscribers of the next one read event streams.
+NCHAN_LOCATIONS += """
+location = /events {
+    nchan_subscriber eventsource;
+    nchan_subscriber_first_message newest;
+    nchan_message_buffer_length 100;
+    nchan_channel_id events;
+}
+location = /publish-event {
+    nchan_publisher websocket;
+    nchan_message_buffer_length 100;
+    nchan_channel_id events;
+}
+"""
+
 # The same locations with a Redis.
 NCHAN_REDIS_LOCATIONS = re.sub(
     "(?m)^}", "    nchan_use_redis on;\n    nchan_redis_url @URL@;\n}",
@@ -81,6 +99,9 @@ location / {{
 
 # Connections are spread over the workers, and each response names its worker.
 SERVER = "access_log off; add_header X-Worker $pid always;"
+
+# A further port for HTTP/2 without TLS, as a line before the locations.
+HTTP2 = "listen 127.0.0.1:%%PORT1%% http2 backlog=4096;"
 
 # TLS versions that Node supports too. Debian's nginx allows only up to 1.2 by
 # default.
@@ -108,11 +129,18 @@ def own_config(locations, workers, http="", **options):
 
 
 def start_own(workers, tls=False, locations=OWN_LOCATIONS, name="own",
-              **options):
+              http2=False, **options):
     """Starts nginx with the module."""
     module_file()
+    if http2:
+        locations, options["ports"] = HTTP2 + locations, 1
     return NginxServer(fresh_prefix(f"{name}-{workers}"),
                        own_config(locations, workers, tls=tls, **options))
+
+
+def start_own_release(**options):
+    """The same with released requests."""
+    return start_own(1, locations=RELEASE_LOCATIONS, **options)
 
 
 def knows_release():
@@ -133,14 +161,16 @@ def start_plain(name, config, **options):
     return server
 
 
-def start_nchan(module, workers=1, tls=False, name="nchan", redis_url=None):
+def start_nchan(module, workers=1, tls=False, name="nchan", redis_url=None,
+                http2=False):
     """Starts nginx with nchan."""
     locations = NCHAN_LOCATIONS if redis_url is None else \
         NCHAN_REDIS_LOCATIONS.replace("@URL@", redis_url)
     return start_plain(
-        f"{name}-{workers}", {"locations": locations, "module": False,
+        f"{name}-{workers}", {"locations": (HTTP2 if http2 else "") + locations,
+                              "module": False,
                               "main": f"load_module {module};"},
-        workers=workers, tls=tls)
+        workers=workers, tls=tls, ports=int(http2))
 
 
 class Proxy:

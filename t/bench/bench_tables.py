@@ -173,6 +173,21 @@ def rooms_tables(found):
         "alone. nchan sends no objects.")
 
 
+def http_version(cell):
+    return "HTTP/2" if cell["http2"] else "HTTP/1.1"
+
+
+def events_tables(found):
+    return pair_of_tables(
+        "Event streams: deliveries of 64 bytes", ["", "clients", "outstanding"],
+        lambda cell: [http_version(cell), f"{cell['clients']:,}",
+                      cell["depth"]],
+        cells_of(found, "events"),
+        "In parentheses: the ratio to ours.") + memory_tables(
+            "Memory of an idle event stream (PSS of the server's processes)",
+            cells_of(found, "events-idle"), http_version)
+
+
 def handshake_tables(found):
     return pair_of_tables(
         "Handshakes", [""], lambda cell: ["TLS" if cell["tls"] else "plain"],
@@ -191,9 +206,8 @@ def deflate_tables(found):
         "In parentheses: the ratio to ours. Level 1 on both sides.")
 
 
-def idle_tables(found):
+def memory_tables(title, cells, head_of):
     """A table with one row for each server."""
-    cells = cells_of(found, "idle")
     rows = []
     for name in servers_of(cells):
         row = [name]
@@ -204,14 +218,20 @@ def idle_tables(found):
                        f"{kilobytes(value)} ({ratio(value, least)})")
         clients = result(cells[0][1].get(name), "connections")
         rows.append(row + [f"{clients:,}" if clients else "-"])
-    heads = ["TLS" if cell["tls"] else "plain" for cell, _ in cells]
-    return [("Memory of an idle client (PSS of the server's processes)",
-             ["server", *heads, "clients"], rows,
+    heads = [head_of(cell) for cell, _ in cells]
+    return [(title, ["server", *heads, "clients"], rows,
              ["In parentheses: the ratio to ours with the request kept."])]
 
 
+def idle_tables(found):
+    return memory_tables(
+        "Memory of an idle client (PSS of the server's processes)",
+        cells_of(found, "idle"),
+        lambda cell: "TLS" if cell["tls"] else "plain")
+
+
 TABLES = {"echo": echo_tables, "fan-out": fan_out_tables,
-          "rooms": rooms_tables,
+          "rooms": rooms_tables, "events": events_tables,
           "handshakes": handshake_tables, "idle": idle_tables,
           "deflate": deflate_tables}
 

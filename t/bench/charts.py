@@ -8,7 +8,8 @@ length, and a text after it.
 import os
 from xml.sax.saxutils import escape
 
-from bench_tables import base_of, cells_of, result, servers_of
+from bench_tables import (base_of, cells_of, http_version, result,
+                          servers_of)
 from tables import kilobytes, ratio, size_name, thousands
 
 WIDTH, LEFT, BAR, STEP = 760, 130, 440, 18
@@ -102,9 +103,13 @@ def echo_chart(found, tls):
         + ("ours" if tls else "a raw echo of the same bytes"), groups, 1)
 
 
+def deliveries_heading(cell):
+    text = f"{cell['clients']:,} clients, {cell['depth']} outstanding"
+    return f"{http_version(cell)}: {text}" if "http2" in cell else text
+
+
 def deliveries_chart(found, section, title, base):
-    groups = rate_groups(cells_of(found, section), lambda cell: (
-        f"{cell['clients']:,} clients, {cell['depth']} outstanding"))
+    groups = rate_groups(cells_of(found, section), deliveries_heading)
     return groups and draw(
         title, f"Deliveries per second of the server's CPU; ratio to {base}",
         groups, 1)
@@ -118,6 +123,11 @@ def fan_out_chart(found):
 def rooms_chart(found):
     return deliveries_chart(found, "rooms", "Clients that are in 50 rooms each",
                             "clients of one room")
+
+
+def events_chart(found):
+    return deliveries_chart(found, "events", "Event streams of 64 bytes",
+                            "ours")
 
 
 def handshake_chart(found):
@@ -152,6 +162,7 @@ def idle_chart(found):
 CHARTS = {"echo": lambda found: echo_chart(found, False),
           "echo-tls": lambda found: echo_chart(found, True),
           "fan-out": fan_out_chart, "rooms": rooms_chart,
+          "events": events_chart,
           "handshakes": handshake_chart,
           "idle": idle_chart, "deflate": deflate_chart}
 

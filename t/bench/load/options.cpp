@@ -45,6 +45,9 @@ Options
                     resumed
   --deflate         offers permessage-deflate, which the server must accept, and
                     sends compressed messages
+  --event-stream    fan-out, idle: the subscribers read server-sent events; in
+                    fan-out it requires --text and --publish-path
+  --streams=N       the same over HTTP/2, so many on each connection
   --seconds=S       duration of the measurement (1.5)
   --warm-up=S       duration of the load before it, which does not count (0.3)
   --messages=N      ends after so many messages or handshakes; all of them count
@@ -79,6 +82,8 @@ enum flag : int {
     raw,
     tls,
     deflate,
+    event_stream,
+    streams,
     seconds,
     warm_up,
     messages,
@@ -106,6 +111,8 @@ const option flags[] = {
     {"raw", no_argument, nullptr, raw},
     {"tls", no_argument, nullptr, tls},
     {"deflate", no_argument, nullptr, deflate},
+    {"event-stream", no_argument, nullptr, event_stream},
+    {"streams", required_argument, nullptr, streams},
     {"seconds", required_argument, nullptr, seconds},
     {"warm-up", required_argument, nullptr, warm_up},
     {"messages", required_argument, nullptr, messages},
@@ -184,6 +191,10 @@ void set_number(options &to, int which, std::string_view given)
     case server:
         to.servers.push_back(parse_number<pid_t>(given));
         break;
+    case streams:
+        to.streams = parse_number<std::size_t>(given);
+        to.event_stream = true;
+        break;
     case rooms:
         to.rooms = parse_number<std::size_t>(given);
         to.objects = true;
@@ -224,6 +235,9 @@ void set(options &to, int which, const char *given)
     case deflate:
         to.deflate = true;
         break;
+    case event_stream:
+        to.event_stream = true;
+        break;
     case wait_for_line:
         to.wait = true;
         break;
@@ -252,8 +266,24 @@ void check(const options &given)
             "--raw requires echo, without --tls and --deflate");
     }
 
+    if (given.event_stream &&
+        ((given.mode != "fan-out" && given.mode != "idle") || given.deflate ||
+         given.objects ||
+         (given.streams != 0 &&
+          (given.tls || given.subscribers != placement::any)))) {
+        throw std::invalid_argument(
+            "--event-stream requires fan-out or idle, without --deflate, "
+            "--objects and --rooms; --streams also without --tls and "
+            "--subscribers");
+    }
+
     if (given.mode != "fan-out") {
         return;
+    }
+
+    if (given.event_stream && (!given.text || given.publish_path.empty())) {
+        throw std::invalid_argument(
+            "--event-stream requires --text and --publish-path");
     }
 
     if (given.size < signature::size) {

@@ -22,7 +22,8 @@ struct options {
     std::size_t connections = 100;
     std::size_t publishers = 1;
     std::size_t rooms = 0; // of each subscriber; 0: it speaks no rooms.v1.json
-    std::size_t size = 64; // bytes of payload
+    std::size_t streams = 0; // of a connection of HTTP/2; 0: HTTP/1.1
+    std::size_t size = 64;   // bytes of payload
     std::size_t in_flight = 1;
     std::uint64_t messages = 0; // 0: no limit but the time
     double seconds = 1.5;
@@ -33,6 +34,7 @@ struct options {
     bool raw = false;
     bool tls = false;
     bool deflate = false;
+    bool event_stream = false; // receivers read those
     bool wait = false;
     bool objects = false; // messages are in objects of JSON
     placement subscribers = placement::any;

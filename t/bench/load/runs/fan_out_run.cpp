@@ -110,7 +110,7 @@ void fan_out_run::open_all()
         };
     }
 
-    open(first, given_.connections, at(given_.path));
+    open(first, given_.connections, at_subscribers());
     await([this] {
         return given_.rooms == 0 || subscribed_ == given_.connections;
     });

@@ -218,7 +218,31 @@ void run::open_all()
         add_connection();
     }
 
-    open(0, connections_.size(), at(given_.path));
+    open(0, connections_.size(), at_subscribers());
+}
+
+const destination &run::at_subscribers()
+{
+    at(given_.path);
+    destinations_.back().event_stream = given_.event_stream;
+    return destinations_.back();
+}
+
+void run::open_next()
+{
+    connection &next = *connections_[next_to_open_++];
+
+    if (!opening_to_->event_stream || given_.streams == 0) {
+        next.open(*opening_to_);
+        return;
+    }
+
+    if (next.number() % given_.streams == 0) {
+        links_.push_back(
+            std::make_unique<http2_link>(loop_, opening_to_->port));
+    }
+
+    next.open(*opening_to_, *links_.back());
 }
 
 void run::open(std::size_t first, std::size_t end, const destination &to)
@@ -229,7 +253,7 @@ void run::open(std::size_t first, std::size_t end, const destination &to)
     still_opening_ = end - first;
 
     while (next_to_open_ != std::min(end, first + opened_at_once)) {
-        connections_[next_to_open_++]->open(to);
+        open_next();
     }
 
     await([this] { return still_opening_ == 0; });
@@ -258,7 +282,7 @@ void run::opened(connection &of)
     still_opening_--;
 
     if (next_to_open_ != open_end_) {
-        connections_[next_to_open_++]->open(*opening_to_);
+        open_next();
     }
 }
 

@@ -55,6 +55,9 @@ protected:
 
     const destination &at(const std::string &path, std::uint16_t port = 0,
                           bool offers_subprotocol = true);
+
+    // The request of those that receive.
+    const destination &at_subscribers();
     connection &add_connection();
 
     // Records the cipher of the connections for the report.
@@ -85,6 +88,7 @@ protected:
 private:
     enum class phase { warming_up, measuring, ending };
 
+    void open_next();
     void turn();
     void step();
     void start_measuring();
@@ -97,6 +101,7 @@ private:
 
     std::unique_ptr<tls_setting> tls_;
     std::deque<destination> destinations_; // connections refer to them
+    std::vector<std::unique_ptr<http2_link>> links_;
     std::string cipher_;
     const destination *opening_to_ = nullptr;
     std::size_t next_to_open_ = 0;

@@ -76,6 +76,27 @@ void connection::open(const destination &to)
     loop_.add(socket, *this);
 }
 
+void connection::open(const destination &to, http2_link &link)
+{
+    events_reader_.emplace(false);
+    to_ = &to;
+    state_ = state::shaking_hands;
+    link.get(path_for(to, number_), *this);
+}
+
+void connection::answered()
+{
+    state_ = state::open;
+    events_.opened(*this);
+}
+
+void connection::body(std::span<const std::byte> bytes)
+{
+    events_.read_begins(*this);
+    feed(bytes);
+    events_.read_through(*this);
+}
+
 void connection::reset() noexcept
 {
     transport_.close();
@@ -180,14 +201,25 @@ void connection::shake_hands()
     agreed_ =
         check_response(std::string_view(answer_).substr(0, end + 2), *to_);
     reader_.allow_compressed(agreed_.deflate.has_value());
+
+    if (to_->event_stream) {
+        events_reader_.emplace(agreed_.chunked);
+    }
+
     state_ = state::open;
     events_.opened(*this);
 
     if (state_ == state::open) {
         events_.read_begins(*this);
-        reader_.feed(std::as_bytes(std::span(rest)), sink_);
+        feed(std::as_bytes(std::span(rest)));
         receive();
     }
+}
+
+void connection::feed(std::span<const std::byte> bytes)
+{
+    events_reader_ ? events_reader_->feed(bytes, sink_)
+                   : reader_.feed(bytes, sink_);
 }
 
 void connection::receive()
@@ -206,7 +238,7 @@ void connection::receive()
                 reader_.filled(in_gap, sink_);
             }
 
-            reader_.feed({buffer.get(), got.size - in_gap}, sink_);
+            feed({buffer.get(), got.size - in_gap});
             events_.read_through(*this);
         }
 

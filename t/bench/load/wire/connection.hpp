@@ -1,8 +1,11 @@
-// One WebSocket connection of the load generator.
+// One client of the load generator: a WebSocket connection, or an event stream
+// on a connection of its own or on one that several share.
 #pragma once
 
 #include "../event_loop.hpp"
+#include "event_reader.hpp"
 #include "frame_reader.hpp"
+#include "http2_link.hpp"
 #include "opening_handshake.hpp"
 #include "prepared_messages.hpp"
 #include "transport.hpp"
@@ -34,7 +37,7 @@ protected:
 };
 
 // Any error of the connection is thrown as std::runtime_error.
-class connection final : public ready_handler {
+class connection final : public ready_handler, http2_reader {
 public:
     connection(std::size_t number, event_loop &loop, connection_events &events,
                bool raw);
@@ -45,6 +48,9 @@ public:
     // Begins to connect. `opened` is called after the handshake. The
     // destination must outlive the connection.
     void open(const destination &to);
+
+    // The same for an event stream over HTTP/2.
+    void open(const destination &to, http2_link &link);
 
     // Closes the connection at once, and leaves no socket in TIME_WAIT.
     void reset() noexcept;
@@ -72,7 +78,10 @@ private:
     void connected();
     void secure();
     void write_request();
+    void answered() override;
+    void body(std::span<const std::byte> bytes) override;
     void shake_hands();
+    void feed(std::span<const std::byte> bytes);
     void receive();
     std::span<const std::byte> inflated(std::span<const std::byte> payload);
     void received(const frame &what);
@@ -83,6 +92,7 @@ private:
     event_loop &loop_;
     connection_events &events_;
     frame_reader reader_;
+    std::optional<event_reader> events_reader_; // instead of frames
     frame_reader::sink sink_;
     state state_ = state::closed;
     const destination *to_ = nullptr;

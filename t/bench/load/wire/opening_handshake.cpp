@@ -40,9 +40,31 @@ std::string_view field(std::string_view head, std::string_view name)
     return {};
 }
 
+peer_fault refused(std::string_view head)
+{
+    return peer_fault("refused: " +
+                      std::string(head.substr(0, head.find('\r'))));
+}
+
+agreement check_event_stream(std::string_view head)
+{
+    if (!head.starts_with("HTTP/1.1 200")) {
+        throw refused(head);
+    }
+
+    if (!field(head, "Content-Type").starts_with("text/event-stream")) {
+        throw peer_fault("the response is no event stream");
+    }
+
+    agreement result;
+
+    result.chunked = field(head, "Transfer-Encoding") == "chunked";
+    return result;
+}
+
 } // namespace
 
-std::string request_for(const destination &to, std::size_t number)
+std::string path_for(const destination &to, std::size_t number)
 {
     std::string path = to.path;
 
@@ -50,10 +72,21 @@ std::string request_for(const destination &to, std::size_t number)
         path.replace(at, 2, std::to_string(number));
     }
 
-    std::string request = "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1:" +
-                          std::to_string(to.port) +
-                          "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ";
+    return path;
+}
+
+std::string request_for(const destination &to, std::size_t number)
+{
+    std::string request =
+        "GET " + path_for(to, number) +
+        " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(to.port) + "\r\n";
+
+    if (to.event_stream) {
+        return request.append("Accept: text/event-stream\r\n\r\n");
+    }
+
+    request.append("Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
     request.append(key).append("\r\n");
 
     if (!to.subprotocol.empty()) {
@@ -70,9 +103,12 @@ std::string request_for(const destination &to, std::size_t number)
 
 agreement check_response(std::string_view head, const destination &to)
 {
+    if (to.event_stream) {
+        return check_event_stream(head);
+    }
+
     if (!head.starts_with("HTTP/1.1 101")) {
-        throw peer_fault("refused: " +
-                         std::string(head.substr(0, head.find('\r'))));
+        throw refused(head);
     }
 
     if (field(head, "Sec-WebSocket-Accept") != accepted) {
