@@ -71,11 +71,13 @@ void token::add_text(std::string_view text)
 
 void token::add_rooms(const json_member &rooms)
 {
-    const auto found = read_array(rooms.text);
+    // Outlives the views of its texts
+    const json_members elements =
+        read_array(rooms.text).value_or(json_members{});
     std::vector<std::string_view> names;
     std::vector<std::string_view> prefixes;
 
-    for (const json_member &each : found ? *found : json_members{}) {
+    for (const json_member &each : elements) {
         const std::string_view name = each.text;
 
         if (each.kind != json_kind::string) {

@@ -119,6 +119,15 @@ def test_token_names_rooms_and_user(server, issuer):
     assert stream.read("message").json["user"] == "42"
 
 
+def test_token_names_rooms_of_long_names(server, issuer):
+    names = [f"secret.a-room-with-a-long-name-{number}" for number in range(9)]
+    for name in names:
+        assert with_token(server, issuer, f"/rooms?room={name}",
+                          sub="42", rooms=names).status == 200, name
+    assert with_token(server, issuer, f"/rooms?room={names[0]}x",
+                      sub="42", rooms=names).status == 403
+
+
 def test_bad_token_is_refused(server):
     data = post("x", "/rooms?room=chat.a",
                 headers=[("Cookie", "token=nonsense")])

@@ -194,6 +194,18 @@ TEST(token_claims, rooms)
     EXPECT_FALSE(token_with("{}")->covers("any"));
 }
 
+TEST(token_claims, rooms_with_long_names)
+{
+    const auto read = token_with(
+        R"({"rooms":["a room with a long name","another with a long name",)"
+        R"("rooms that begin with this.*"]})");
+
+    EXPECT_TRUE(read->covers("a room with a long name"));
+    EXPECT_TRUE(read->covers("another with a long name"));
+    EXPECT_TRUE(read->covers("rooms that begin with this.b"));
+    EXPECT_FALSE(read->covers("a room with a long namf"));
+}
+
 TEST(token_claims, rooms_in_any_order)
 {
     const auto read = token_with(
