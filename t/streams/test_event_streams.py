@@ -75,6 +75,15 @@ def test_message_of_a_client_names_it(server):
     assert event.fields["from"] == str(client.welcome["client"])
 
 
+@pytest.mark.parametrize("condition", [
+    ("If-None-Match", "*"), ("If-Match", '"tag"'),
+    ("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT")])
+def test_conditions_do_not_apply(server, condition):
+    stream = follow(server, "/room?k=condition", condition)
+    Publisher(server, "/publish?k=condition").post("text")
+    assert stream.read_data() == ["text"]
+
+
 def test_large_messages_arrive_whole(server):
     stream = follow(server, "/room?k=large")
     publisher = Publisher(server, "/publish?k=large")

@@ -150,6 +150,17 @@ def test_stream_that_reads_nothing_is_ended(server):
     assert stream.was_reset is not None
 
 
+@pytest.mark.parametrize("condition", [
+    ("if-none-match", "*"), ("if-match", '"tag"'),
+    ("if-unmodified-since", "Mon, 01 Jan 2001 00:00:00 GMT")])
+def test_conditions_do_not_apply(server, condition):
+    connection = connect(server)
+    stream = connection.join("/room?k=condition", condition)
+    post_to(server, "rcondition", "text")
+    assert stream.read_data() == ["text"]
+    stream.reset()
+
+
 def test_limit_rate_does_not_delay(server):
     stream = connect(server).join("/limited")
     post_to(server, "limited", 1000 * "x")

@@ -63,6 +63,7 @@ ngx_int_t send_event_stream_header(ngx_http_request_t *r) noexcept
     r->headers_out.content_type = borrowed(event_stream_type);
     r->headers_out.content_type_len = event_stream_type.size();
     r->headers_out.content_type_lowcase = nullptr;
+    r->disable_not_modified = 1; // conditions, such as If-Match, do not apply
 
     // Proxies neither store, change nor delay it
     if (!add_header(r, "Cache-Control", "no-store, no-transform") ||
