@@ -1,6 +1,7 @@
 """Event streams over HTTP/2, where many clients share a connection."""
 
 import signal
+import time
 import zlib
 
 import pytest
@@ -148,6 +149,24 @@ def test_stream_that_reads_nothing_is_ended(server):
     while not stream.ended:
         connection.read_frame()
     assert stream.was_reset is not None
+
+
+def test_stream_that_reads_slowly_goes_on(server):
+    """The timeout counts from what was sent last."""
+    connection = connect(server, window=1000)
+    stream = connection.join("/timed")
+    post_to(server, "timed", 300_000 * "x")
+    end = time.monotonic() + 1.5  # three times the timeout
+    while time.monotonic() < end:
+        size = len(stream.body)
+        stream.open_window(1000)
+        while len(stream.body) < size + 500:
+            assert not stream.ended
+            connection.read_frame()
+        time.sleep(0.1)
+    stream.open_window(1 << 20)
+    assert stream.read_data() == [300_000 * "x"]
+    stream.reset()
 
 
 @pytest.mark.parametrize("condition", [

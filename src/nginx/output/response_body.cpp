@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace websocket::nginx {
 
@@ -117,6 +118,13 @@ bool response_body::resume() noexcept
                        request_->connection->buffered != 0;
 
     return !waits || write(nullptr);
+}
+
+bool response_body::has_progressed() noexcept
+{
+    const off_t sent = request_->connection->sent;
+
+    return std::exchange(sent_, sent) != sent;
 }
 
 ngx_int_t response_body::finish() noexcept

@@ -25,6 +25,10 @@ public:
     // Continues to send bytes that were taken. False: the connection failed.
     bool resume() noexcept;
 
+    // True if nginx has sent anything since the last call, also by events of
+    // the connection that clients share.
+    bool has_progressed() noexcept;
+
     // Ends the body. Returns the value with which to finalize the request.
     ngx_int_t finish() noexcept;
 
@@ -41,6 +45,7 @@ private:
     ngx_http_request_t *request_;
     ngx_buf_t buffer_{};
     ngx_chain_t link_{};
+    off_t sent_ = 0; // at the last call of has_progressed()
 };
 
 } // namespace websocket::nginx

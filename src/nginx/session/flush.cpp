@@ -4,6 +4,7 @@
 
 #include "nginx/identity/token_settings.hpp"
 #include "nginx/output/event_bytes.hpp"
+#include "nginx/output/response_body.hpp"
 #include "nginx/session/worker.hpp"
 #include "protocol/frames/close_code.hpp"
 
@@ -47,7 +48,9 @@ void session::flush() noexcept
     }
 
     const ngx_int_t rc = writer_.flush();
-    const bool progressed = connection_->sent != sent_before;
+    const bool progressed = writer_.body() != nullptr
+                                ? writer_.body()->has_progressed()
+                                : connection_->sent != sent_before;
 
     if (progressed) {
         last_sent_ = timestamp(ngx_current_msec);
