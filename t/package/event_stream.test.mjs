@@ -37,6 +37,17 @@ test("messages have the members that a WebSocket has", async () => {
           own: false, missed: false }]);
 });
 
+test("a text keeps its byte order mark", async () => {
+    const room = make();
+    const texts = [];
+    room.addEventListener("message", ({ detail }) => texts.push(detail.data));
+    await turn();
+    request().welcome()
+        .write("id: 5-1\nbase64: 77u/YQ1i\ndata: \ufeffa\ndata: b\n\n");
+    await turn();
+    assert.deepEqual(texts, ["\ufeffa\rb"]);
+});
+
 test("a character that is cut between pieces is whole", async () => {
     const room = make();
     const texts = [];

@@ -3,9 +3,9 @@
 
 import { with_defaults } from "./options.js";
 import { Position } from "./position.js";
-import { RoomError, no_answer, parse_id, payload, well_formed } from "./shared.js";
-
-const unanswered = "the connection was lost before the answer";
+import {
+    RoomError, no_answer, parse_id, payload, unanswered, well_formed,
+} from "./shared.js";
 
 export class Channel {
     client; // the id of this connection

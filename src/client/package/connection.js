@@ -23,7 +23,7 @@ function absolute(url) {
 // A machine without a network still reaches itself.
 function is_offline({ hostname }) {
     return globalThis.navigator?.onLine === false
-        && !/^((.*\.)?localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+        && !/^127\.|^\[::1|(^|\.)localhost$/.test(hostname);
 }
 
 export class Connection {

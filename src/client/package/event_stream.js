@@ -85,7 +85,8 @@ export class EventStreamLink {
                  user: parsed(user),
                  ...is_binary ? { base64: data }
                      : { data: base64 === undefined ? data
-                         : new TextDecoder().decode(bytes_of(base64)) } };
+                         : new TextDecoder("utf-8", { ignoreBOM: true })
+                             .decode(bytes_of(base64)) } };
     }
 
     // The stream may bring a message before the answer shows that it is an own

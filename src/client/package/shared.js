@@ -1,6 +1,7 @@
 // Parts that the other files share: errors, events, ids and payloads.
 
 export const no_answer = "no answer came in time";
+export const unanswered = "the connection was lost before the answer";
 
 // `uncertain`: it is unknown whether the room has got the message.
 export class RoomError extends Error {

@@ -1,6 +1,6 @@
 // A connection by a WebSocket.
 
-import { RoomError, no_answer, parsed, with_query } from "./shared.js";
+import { RoomError, no_answer, parsed, unanswered, with_query } from "./shared.js";
 
 export class WebSocketLink {
     transport = "websocket";
@@ -56,7 +56,7 @@ export class WebSocketLink {
         this.#events = undefined;
         this.#socket.close(1000);
         this.requests.forEach((finish) => finish(Object.assign(
-            new RoomError("the connection was lost before the answer", true),
+            new RoomError(unanswered, true),
             { lost: true })));
     }
 }
