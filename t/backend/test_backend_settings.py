@@ -60,3 +60,18 @@ def test_location_may_come_later_and_must_be_of_the_server(nginx):
         servers="server { listen 127.0.0.1:1; location @far { return 204; } }")
     assert not passed
     assert 'has no location "@far"' in output
+
+
+@pytest.mark.parametrize("target, warns", [
+    ("@socket", True), ("/socket", True), ("/app", True), ("@app", False),
+    ("/inner", False),
+])
+def test_location_for_clients_is_warned_of(nginx, target, warns):
+    """It would refuse all events with 405."""
+    passed, output = check(nginx, f"pass={target}", NAMED + """
+location @socket { websocket echo; }
+location /socket { websocket http key pass=@app; }
+location /inner { return 204; }""")
+    assert passed, output
+    assert (f'passes its events to "{target}", which is for WebSocket clients'
+            in output) == warns

@@ -264,6 +264,46 @@ bool complete(ngx_conf_t *cf, const handler_location &location,
            check_without_parameters(cf, location);
 }
 
+// Null: the server has no location of that name.
+const location_configuration *find_named(const ngx_http_core_srv_conf_t &server,
+                                         std::string_view name) noexcept
+{
+    for (auto **at = server.named_locations; at != nullptr && *at != nullptr;
+         at++) {
+        if (view((*at)->name) == name) {
+            return static_cast<const location_configuration *>(
+                (*at)->loc_conf[ngx_http_websocket_module.ctx_index]);
+        }
+    }
+
+    return nullptr;
+}
+
+// Such a location answers events with 405, so that it refuses all clients.
+bool passes_to_websocket(ngx_conf_t *cf, const backend::settings &of) noexcept
+{
+    if (of.passes_to_name()) {
+        const auto *named = find_named(*of.server, view(of.pass));
+
+        return named != nullptr && named->handler != nullptr;
+    }
+
+    return std::ranges::any_of(locations_of(cf), [&of](const auto &other) {
+        return other.conf->backend != nullptr &&
+               other.conf->backend->server == of.server &&
+               view(other.location) == view(of.pass);
+    });
+}
+
+void warn_of_pass(ngx_conf_t *cf, const handler_location &location) noexcept
+{
+    write_log(NGX_LOG_WARN, cf->log,
+              "location \"%V\" in %V:%ui passes its events to \"%V\", which is "
+              "for WebSocket clients and refuses them",
+              location.location, location.file, location.line,
+              location.conf->backend->pass);
+}
+
 // Gives the location an id that no other one has.
 bool complete_backend(ngx_conf_t *cf, const handler_location &location) noexcept
 {
@@ -278,6 +318,10 @@ bool complete_backend(ngx_conf_t *cf, const handler_location &location) noexcept
                other.conf->backend->id == completed.id;
     })) {
         completed.id++;
+    }
+
+    if (passes_to_websocket(cf, completed)) {
+        warn_of_pass(cf, location);
     }
 
     return backend::check_pass(cf, completed);
