@@ -81,7 +81,7 @@ inline bool
 session::process_whole_messages(std::span<std::byte> &input) noexcept
 {
     // If replies are compressed, each may use up the turn
-    const bool only_one = !negotiated_.plain_frames;
+    const bool only_one = negotiated_.deflate.agreed;
     turn &current = this_worker().current_turn;
     bool found = false;
 

@@ -77,7 +77,7 @@ int session::send_message(protocol::opcode kind,
 inline int session::send_now(protocol::opcode kind,
                              std::span<const std::byte> payload) noexcept
 {
-    return negotiated_.plain_frames
+    return negotiated_.plain_frames()
                ? finish_send(writer_.write_message(kind, payload),
                              payload.size())
                : send_encoded(kind, payload);

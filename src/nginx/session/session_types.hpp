@@ -84,8 +84,11 @@ struct negotiated_options {
     protocol::deflate_params deflate;
     bool event_stream = false; // server-sent events instead of frames
 
-    // Messages are sent as uncompressed frames: neither of the two above.
-    bool plain_frames = !deflate.agreed && !event_stream;
+    // Messages are sent as uncompressed frames.
+    bool plain_frames() const noexcept
+    {
+        return !deflate.agreed && !event_stream;
+    }
 };
 
 } // namespace websocket::nginx
