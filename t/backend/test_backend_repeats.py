@@ -4,6 +4,8 @@ it."""
 import json
 import resource
 
+import pytest
+
 from http_backend import Answer, HttpBackend, app, connect
 from nginx_server import seconds, wait_until
 from worker_probe import only_worker
@@ -66,12 +68,16 @@ def test_disconnect_is_given_up_in_the_end(nginx):
     wait_until(lambda: failures(server) == 6, seconds(25), "the last failure")
 
 
-def test_disconnect_that_has_begun_is_not_repeated(nginx, backend):
-    """Also if nginx itself answers, as the server ends the connection."""
+@pytest.mark.parametrize("answer", [
+    Answer(500), Answer(503), Answer(raw=b""), Answer(raw=b"garbage\r\n\r\n"),
+    Answer(raw=b"HTTP/1.1 500 A\r\nContent-Length: 9\r\n\r\nhalf"),
+])
+def test_disconnect_that_has_begun_is_not_repeated(nginx, backend, answer):
+    """Whether the backend answers, or nginx for it."""
     server = start(nginx, backend)
-    server.allow_errors("prematurely closed")
+    server.allow_errors("upstream")
     client, _ = connect(server, backend)
-    backend.answer = lambda event: Answer(raw=b"")
+    backend.answer = lambda event: answer
     client.disconnect()
     backend.next("disconnect")
     server.wait_for_log('event "disconnect"')

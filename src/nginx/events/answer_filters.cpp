@@ -78,8 +78,11 @@ bool is_unsent(const ngx_http_request_t *r) noexcept
         static_cast<ngx_http_upstream_state_t *>(r->upstream_states->elts),
         r->upstream_states->nelts};
 
-    return std::ranges::all_of(
-        states, [](const auto &each) { return each.bytes_sent == 0; });
+    // The bytes of a server that answers are counted only behind its answer
+    return std::ranges::all_of(states, [](const auto &each) {
+        return each.bytes_sent == 0 &&
+               each.header_time == static_cast<ngx_msec_t>(-1);
+    });
 }
 
 // Throws std::bad_alloc.
