@@ -272,12 +272,6 @@ void client::log_failure(event_kind kind, const answer &got,
            by().log != nullptr ? by().log : ngx_cycle->log);
 }
 
-void client::log_again(const answer &got) const noexcept
-{
-    log_failure(event_kind::disconnect, got,
-                "no backend was reached, so it is sent again");
-}
-
 void client::on_answered(event_kind kind, answer &got,
                          connect_listener *listener) noexcept
 {

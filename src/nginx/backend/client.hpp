@@ -91,9 +91,6 @@ public:
         return conf_;
     }
 
-    // Counts and logs a disconnect event that is sent again.
-    void log_again(const answer &got) const noexcept;
-
     // An event of the client has been answered, or has failed. The client may
     // be deleted on return. Without a listener the handshake has ended.
     void on_answered(event_kind kind, answer &got,

@@ -43,7 +43,7 @@ counters::event_failure reason_of(const answer &got,
         break;
     }
 
-    return (problem != nullptr && !got.unsent) || got.status == 0
+    return problem != nullptr || got.status == 0
                ? counters::event_failure::invalid
                : counters::event_failure::status;
 }

@@ -21,7 +21,6 @@ event_queue::event_queue(ngx_uint_t concurrency) noexcept
     first_ = this;
     ngx_queue_init(&senders_);
     ngx_queue_init(&postponed_);
-    ngx_queue_init(&paused_);
     init_timer(retry_, on_retry, ngx_cycle->log, false);
     retry_.data = this;
 }
@@ -45,19 +44,6 @@ void event_queue::add(queued_sender &sender) noexcept
     total_++;
     counters::current->http.waiting.add(1);
     start_waiting();
-}
-
-void event_queue::pause(queued_sender &sender) noexcept
-{
-    ngx_queue_insert_tail(&paused_, sender.link());
-    total_++;
-}
-
-void event_queue::end_pause(queued_sender &sender) noexcept
-{
-    ngx_queue_remove(sender.link());
-    ngx_queue_init(sender.link());
-    total_--;
 }
 
 void event_queue::remove(queued_sender &sender) noexcept
@@ -174,10 +160,6 @@ void event_queue::resume_all() noexcept
     shutdown_timed_out = false;
 
     for (event_queue *each = first_; each != nullptr; each = each->next_) {
-        while (!ngx_queue_empty(&each->paused_)) {
-            first_of(each->paused_).add_again();
-        }
-
         on_retry(&each->retry_);
     }
 }

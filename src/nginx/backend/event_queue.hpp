@@ -22,9 +22,6 @@ public:
     // Whether an event that cannot be sent is tried again.
     virtual bool must_be_sent() const noexcept = 0;
 
-    // Ends the pause before the event is added again, and adds it.
-    virtual void add_again() noexcept = 0;
-
     // The event cannot be sent. May be called by event_queue::add().
     virtual void fail_event() noexcept = 0;
 
@@ -55,11 +52,6 @@ public:
     // Takes back an event that waits.
     void remove(queued_sender &sender) noexcept;
 
-    // An event that was out pauses before it is added again. It is unfinished
-    // until the pause ends.
-    void pause(queued_sender &sender) noexcept;
-    void end_pause(queued_sender &sender) noexcept;
-
     // An event that was out has been answered after so many milliseconds.
     void finished(ngx_msec_t lasted) noexcept;
 
@@ -78,7 +70,6 @@ private:
 
     ngx_queue_t senders_;
     ngx_queue_t postponed_; // until there is memory or a connection
-    ngx_queue_t paused_;
     ngx_event_t retry_{};
     ngx_uint_t concurrency_;
     ngx_uint_t out_ = 0;

@@ -8,10 +8,6 @@ namespace websocket::nginx::backend {
 
 namespace {
 
-// A disconnect that no backend got is sent again after 0.5, 1, 2, 4 and 8 s.
-constexpr unsigned max_again = 5;
-constexpr ngx_msec_t first_pause = 500;
-
 ngx_ssl_connection_t *tls_of(const ngx_connection_t *c) noexcept
 {
 #if (NGX_HTTP_SSL)
@@ -50,10 +46,7 @@ bool pending_event::withdraw(event_kind kind) noexcept
         return false;
     }
 
-    if (failed_.timer_set) {
-        ngx_del_timer(&failed_);
-        owner_.configuration().backend->queue->end_pause(*this);
-    } else if (failed_.posted) {
+    if (failed_.posted) {
         ngx_delete_posted_event(&failed_);
     } else {
         owner_.configuration().backend->queue->remove(*this);
@@ -101,46 +94,9 @@ void pending_event::on_failed(ngx_event_t *event)
 
 void pending_event::on_answer(answer &&got) noexcept
 {
-    event_queue &queue = *owner_.configuration().backend->queue;
-
     out_ = nullptr;
-
-    if (!is_sent_again(got)) {
-        queue.finished(ngx_current_msec - sent_);
-        end(got);
-        return;
-    }
-
-    owner_.log_again(got);
-    failed_.handler = on_again;
-    failed_.cancelable = 1; // a worker that ends sends it at once
-    ngx_add_timer(&failed_, first_pause << again_++);
-    queue.pause(*this);
-    queue.finished(ngx_current_msec - sent_);
-}
-
-void pending_event::add_again() noexcept
-{
-    event_queue &queue = *owner_.configuration().backend->queue;
-
-    if (failed_.timer_set) {
-        ngx_del_timer(&failed_);
-    }
-
-    failed_.handler = on_failed;
-    queue.end_pause(*this);
-    queue.add(*this);
-}
-
-bool pending_event::is_sent_again(const answer &got) const noexcept
-{
-    return event_.kind == event_kind::disconnect && got.unsent &&
-           again_ != max_again && !ngx_exiting && !ngx_terminate;
-}
-
-void pending_event::on_again(ngx_event_t *event)
-{
-    static_cast<pending_event *>(event->data)->add_again();
+    owner_.configuration().backend->queue->finished(ngx_current_msec - sent_);
+    end(got);
 }
 
 void pending_event::end(answer &got) noexcept

@@ -27,12 +27,9 @@ public:
 private:
     bool send_event() noexcept override;
     bool must_be_sent() const noexcept override;
-    void add_again() noexcept override;
     void fail_event() noexcept override;
     void on_answer(answer &&got) noexcept override;
     static void on_failed(ngx_event_t *event);
-    static void on_again(ngx_event_t *event);
-    bool is_sent_again(const answer &got) const noexcept;
     void end(answer &got) noexcept;
 
     client &owner_;
@@ -41,8 +38,7 @@ private:
     connect_listener *listener_; // of a connect event
     event_request *out_ = nullptr;
     ngx_msec_t sent_ = 0;
-    unsigned again_ = 0;   // how often it was sent again
-    ngx_event_t failed_{}; // posted, or the timer until it is sent again
+    ngx_event_t failed_{};
 };
 
 } // namespace websocket::nginx::backend

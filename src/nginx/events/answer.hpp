@@ -33,8 +33,7 @@ struct answer {
 
     outcome result = outcome::unfinished;
     ngx_uint_t status = 0; // 0: none
-    bool lost = false;   // the backend got the event; the answer is nginx's own
-    bool unsent = false; // no backend got the event; the answer is nginx's own
+    bool lost = false; // the backend got the event; the answer is nginx's own
     std::string content_type;
     std::string body;
     std::vector<field> fields;

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <new>
-#include <span>
 
 namespace websocket::nginx::backend {
 
@@ -67,24 +66,6 @@ bool is_answer_lost(const ngx_http_request_t *r) noexcept
            last.header_time == static_cast<ngx_msec_t>(-1);
 }
 
-// Whether an upstream was to get the request, but no server was sent any of it.
-bool is_unsent(const ngx_http_request_t *r) noexcept
-{
-    if (r->upstream_states == nullptr) {
-        return false;
-    }
-
-    const std::span states{
-        static_cast<ngx_http_upstream_state_t *>(r->upstream_states->elts),
-        r->upstream_states->nelts};
-
-    // The bytes of a server that answers are counted only behind its answer
-    return std::ranges::all_of(states, [](const auto &each) {
-        return each.bytes_sent == 0 &&
-               each.header_time == static_cast<ngx_msec_t>(-1);
-    });
-}
-
 // Throws std::bad_alloc.
 std::string read_file(const ngx_buf_t &buffer)
 {
@@ -124,8 +105,6 @@ try {
 
     answer_.status = out.status;
     answer_.lost = is_answer_lost(r);
-    answer_.unsent =
-        out.status >= NGX_HTTP_INTERNAL_SERVER_ERROR && is_unsent(r);
     answer_.content_type = view(out.content_type);
     answer_.fields.clear();
 
