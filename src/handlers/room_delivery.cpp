@@ -50,10 +50,11 @@ std::string message_frames::text_in(room_format format) const
                      source_, format == room_format::room ? "" : room_);
 }
 
-// Each client of several rooms has positions of its own.
+// Each client of several rooms has positions of its own. `invalid` if there was
+// no memory, as of an empty frame: the other clients get the message.
 send_result room::send_message(room_receiver to, const message &published,
-                               message_frames &frames)
-{
+                               message_frames &frames) noexcept
+try {
     if (to.format != room_format::rooms_events) {
         return to.to.send(frames.in(to.format));
     }
@@ -62,6 +63,9 @@ send_result room::send_message(room_receiver to, const message &published,
 
     return to.to.send_text_message(event_text::message_object(
         frames.object(), client.positions(*this, published.id)));
+
+} catch (const std::bad_alloc &) {
+    return send_result::invalid;
 }
 
 void room::message_published(const message &published)

@@ -201,7 +201,7 @@ private:
     bool catch_up(room_receiver to);
     bool replay(room_receiver to);
     send_result send_message(room_receiver to, const message &published,
-                             message_frames &frames);
+                             message_frames &frames) noexcept;
     bool send_from_history(room_receiver to, const message &next);
     bool send_gap(room_receiver to);
     void become_live(room_receiver to);
